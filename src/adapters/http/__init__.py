@@ -1,0 +1,1 @@
+"""HTTP, by Litestar: what programs ask of Herald, and the one page for people."""

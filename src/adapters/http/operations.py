@@ -1,0 +1,114 @@
+"""For those who run Herald: health and metrics, in the shapes that the services it replaces had, and more."""
+
+from typing import Any
+
+import msgspec
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Request, Response, get
+
+from application.counters import Counters
+from application.health import Health, ReportHealth
+from application.hub.hub import Hub
+from application.ports.clock import Clock
+from application.ports.exposition import Exposition
+from domain.envelopes import iso
+
+
+class About(msgspec.Struct, frozen=True):
+    """What this service says of itself. `service` is the site's own name for it."""
+
+    version: str
+    service: str
+    auth: str
+
+
+@get("/health/live")
+async def live() -> dict[str, str]:
+    """Answers as long as the process does. What Herald depends on has no say in it: a restart would not mend that."""
+    return {"status": "alive"}
+
+
+@get("/health/ready")
+@inject
+async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
+    """503 unless new clients are welcome here, and events published now will reach them."""
+    health = await report()
+    body = {"status": "ready" if health.ready else "not ready", "checks": health.checks, "sources": health.sources}
+    return Response(body, status_code=200 if health.ready else 503)
+
+
+@get("/health")
+@inject
+async def health(
+    report: FromDishka[ReportHealth],
+    hub: FromDishka[Hub],
+    counters: FromDishka[Counters],
+    clock: FromDishka[Clock],
+    about: FromDishka[About],
+) -> Response[Any]:
+    """All of it, in one answer that clients of each replaced service understand."""
+    state = await report()
+    now = iso(clock.now())
+    body = {
+        "status": "healthy" if state.ready else "unhealthy",
+        "service": about.service,
+        "version": about.version,
+        "timestamp": now,
+        "connections": len(hub.sessions),
+        "consumer_running": all(source.ready for source in state.sources),
+        "services": _services(state),
+        "metrics": _consumer(counters),
+        "sse": {"activeConnections": _event_streams(hub), "timestamp": now},
+        "checks": state.checks,
+        "sources": state.sources,
+    }
+    return Response(body, status_code=200 if state.ready else 503)
+
+
+@get("/metrics")
+@inject
+async def metrics(
+    request: Request[Any, Any, Any],
+    hub: FromDishka[Hub],
+    counters: FromDishka[Counters],
+    clock: FromDishka[Clock],
+    exposition: FromDishka[Exposition],
+) -> Response[Any]:
+    """JSON as the products service had it; Prometheus or OpenMetrics text for who accepts that."""
+    accept = request.headers.get("accept", "")
+    if "text/plain" in accept or "openmetrics" in accept:
+        content, media_type = exposition.render(accept)
+        return Response(content, headers={"content-type": media_type})
+    now = iso(clock.now())
+    body = {
+        "consumer": _consumer(counters) | {"timestamp": now},
+        "sse": {"activeConnections": _event_streams(hub), "timestamp": now},
+        "events": {
+            "in": counters.events_in,
+            "planned": counters.planned,
+            "stored": counters.stored,
+            "duplicates": counters.duplicates,
+            "deadLettered": counters.dead_letters,
+        },
+        "deliveries": counters.deliveries,
+        "sessions": {"open": len(hub.sessions), "opened": counters.sessions, "closed": counters.closes},
+    }
+    return Response(body)
+
+
+def _services(state: Health) -> dict[str, dict[str, str]]:
+    return {
+        name: {"status": "healthy"} if check.ok else {"status": "unhealthy", "reason": check.detail}
+        for name, check in state.checks.items()
+        if name != "draining"
+    }
+
+
+def _consumer(counters: Counters) -> dict[str, Any]:
+    # maxCacheSize bounded the replaced service's memory of ids it had seen. Herald's store has no such bound but its
+    # retention.
+    return {"processedMessagesCount": sum(counters.events_in.values()), "maxCacheSize": None}
+
+
+def _event_streams(hub: Hub) -> int:
+    return sum(1 for session in hub.sessions if session.view.transport == "sse")

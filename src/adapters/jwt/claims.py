@@ -1,0 +1,50 @@
+"""From the claims of a token whose signature, audience and issuer are good, to an identity."""
+
+from typing import Any, Final
+
+from domain.errors import TokenExpired, TokenInvalid
+from domain.identity import Identity
+from domain.planning import as_user
+
+# The last second of the year 9999, where datetime ends. A time beyond it is in milliseconds, or rubbish.
+_END_OF_TIME: Final = 253_402_300_799
+
+
+def identity_of(claims: dict[str, Any], now: float, leeway: float) -> Identity:
+    """The identity that the claims give at `now` (seconds since 1970).
+
+    `sub` is the user and must be an id that an event could name too (a number is made text). `scope` is text with
+    spaces between (RFC 8693 section 4.2) or a list. `exp`, `nbf` and `iat` may be missing, but what is there must be a
+    time. A token issued in the future is refused, as it would outlive every sign-out. TokenExpired comes only where all
+    else is good, so that its promise holds: a fresh token will be.
+    """
+    user = as_user(claims.get("sub"))
+    if user is None:
+        raise TokenInvalid("The token has no subject that could be a user.")
+    scopes = _scopes(claims.get("scope"))
+    issued_at, begins_at, expires_at = (_time(claims, name) for name in ("iat", "nbf", "exp"))
+    if max(issued_at or 0.0, begins_at or 0.0) > now + leeway:
+        raise TokenInvalid("The token is not valid yet.")
+    if expires_at is not None and expires_at <= now - leeway:
+        raise TokenExpired
+    return Identity(user=user, scopes=scopes, issued_at=issued_at, expires_at=expires_at)
+
+
+def _time(claims: dict[str, Any], name: str) -> float | None:
+    """A NumericDate (RFC 7519 section 2), or None where the claim is missing."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    if type(value) in (int, float) and 0 <= value <= _END_OF_TIME:  # not true of NaN, and bool is another type
+        return float(value)
+    raise TokenInvalid(f"The token's {name} is not a time in seconds.")
+
+
+def _scopes(value: Any) -> frozenset[str]:
+    if value is None:
+        return frozenset()
+    if isinstance(value, str):
+        return frozenset(value.split())
+    if isinstance(value, list) and all(isinstance(scope, str) for scope in value):
+        return frozenset(value)
+    raise TokenInvalid("The token's scope is neither text nor a list of texts.")

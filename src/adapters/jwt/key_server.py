@@ -1,0 +1,157 @@
+"""The keys that an issuer publishes at a URL, kept at hand."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+import msgspec
+import structlog
+
+from adapters.jwt.key_set import NotKeys, read_key_set
+from adapters.jwt.keys import KEY_ALGORITHMS, Key, narrowed
+from adapters.jwt.settings import JwtSettings
+from domain.errors import TokenInvalid, Unavailable
+
+log = structlog.get_logger()
+
+# Real sets have a few kilobytes.
+LARGEST_SET: Final = 1_000_000
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How often the server is asked, in seconds.
+
+    `refresh`: the keys are fetched anew; while the server answers, a withdrawn key is believed no longer than this.
+    `unknown`: tokens whose key is not among those fetched cause at most one fetch in this time.
+    `retry`: while no keys have ever been had, at most one attempt in this time.
+    `timeout`: a fetch that takes longer, from the first byte sent to the last received, has failed.
+    """
+
+    refresh: float = 600.0
+    unknown: float = 30.0
+    retry: float = 1.0
+    timeout: float = 5.0
+
+
+PACE: Final = Pace()
+
+
+def checked_url(url: str | None) -> httpx.URL:
+    """The URL; ValueError if it is not one of https or http. Plain http is for where nobody can get in between."""
+    with contextlib.suppress(httpx.InvalidURL):
+        parsed = httpx.URL(url or "")
+        if parsed.scheme in ("https", "http") and parsed.host:
+            return parsed
+    raise ValueError("HERALD_JWT_JWKS_URL is not a URL of the form https://host/path.")
+
+
+class KeyServer:
+    """Finds the key for a token, asking the server as seldom as `pace` says.
+
+    Whoever needs keys at the same time waits for the same fetch. A server that is away, slow, redirects, or answers
+    with anything else than a JWK set of at most 1 MB changes nothing: the keys fetched before go on working, and the
+    log says so once, until it is back. Belongs to the event loop that first asks it.
+    """
+
+    def __init__(self, settings: JwtSettings, monotonic: Callable[[], float], pace: Pace) -> None:
+        self._url = checked_url(settings.jwks_url)
+        self._algorithms = narrowed(KEY_ALGORITHMS, settings.algorithms, "HERALD_JWT_JWKS_URL")
+        self._monotonic = monotonic
+        self._pace = pace
+        # Answers are taken as they come, uncompressed: the bound on their size would not hold for what unpacks.
+        self._client = httpx.AsyncClient(
+            timeout=pace.timeout, follow_redirects=False, headers={"Accept-Encoding": "identity"}
+        )
+        self._keys: tuple[Key, ...] = ()
+        self._failing = False
+        self._closed = False
+        self._next_attempt = self._next_for_unknown = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def find(self, algorithm: str, kid: str | None) -> Key:
+        """The key named `kid`, or for a token that names none the only one that fits `algorithm`.
+
+        Raises TokenInvalid if the issuer has no such key. While its server is away that can't be known: Unavailable.
+        """
+        if algorithm not in self._algorithms:
+            raise TokenInvalid
+        if self._refreshing is None and not self._closed:
+            self._refreshing = asyncio.create_task(self._refresh())
+        key = self._pick(algorithm, kid)
+        if key is None and self._may_fetch():
+            await self._fetch()
+            key = self._pick(algorithm, kid)
+        if key is not None:
+            return key
+        if self._failing or self._closed or not self._keys:
+            raise Unavailable("The keys that tokens are checked with can't be had: try again.")
+        raise TokenInvalid
+
+    async def close(self) -> None:
+        """Ends what runs in the background. Keys at hand stay; there will be no others."""
+        self._closed = True
+        tasks = [task for task in (self._refreshing, self._fetching) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    def _pick(self, algorithm: str, kid: str | None) -> Key | None:
+        fitting = [key for key in self._keys if algorithm in key.algorithms and kid in (None, key.kid)]
+        return fitting[0] if len(fitting) == 1 or (fitting and kid is not None) else None
+
+    def _may_fetch(self) -> bool:
+        """Whether a fetch is under way or due; one for an unknown key counts from here."""
+        if self._closed:
+            return False
+        if self._fetching is not None:
+            return True
+        now = self._monotonic()
+        if not self._keys:
+            return now >= self._next_attempt
+        if now < self._next_for_unknown:
+            return False
+        self._next_for_unknown = now + self._pace.unknown
+        return True
+
+    async def _fetch(self) -> None:
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch_once())
+        # wait() leaves the fetch alone when one of those who share it is cancelled.
+        await asyncio.wait({self._fetching})
+
+    async def _fetch_once(self) -> None:
+        try:
+            async with asyncio.timeout(self._pace.timeout):
+                self._keys = read_key_set(await self._download(), self._algorithms)
+        except Exception as error:  # Whatever goes wrong on the way, the old keys are better than none.
+            why = str(error) if isinstance(error, NotKeys) else type(error).__name__
+            if not self._failing:
+                log.warning("jwks_unavailable", server=self._url.host, why=why, keys_kept=len(self._keys))
+            self._failing = True
+        else:
+            if self._failing:
+                log.info("jwks_available", server=self._url.host, keys=len(self._keys))
+            self._failing = False
+        finally:
+            self._next_attempt = self._monotonic() + self._pace.retry
+            self._fetching = None
+
+    async def _download(self) -> bytes:
+        async with self._client.stream("GET", self._url) as response:
+            if response.status_code != httpx.codes.OK:
+                raise NotKeys(f"it answered with status {response.status_code}")
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > LARGEST_SET:
+                    raise NotKeys("it answered more than 1 MB")
+            return bytes(body)
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(self._pace.refresh)
+            await self._fetch()

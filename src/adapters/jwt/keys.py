@@ -1,0 +1,113 @@
+"""Keys, each bound to the algorithms that it may be used with.
+
+The binding is by what the key is, never by what a token says (RFC 8725 section 3.1): a public key has no HS algorithm,
+so nobody can sign with its published text as if it were a secret; an EC key has the one algorithm of its curve; no key
+has `none`.
+"""
+
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt import InvalidKeyError
+from jwt.algorithms import HMACAlgorithm
+
+from adapters.jwt.settings import JwtSettings
+
+SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
+RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+CURVE_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+KEY_ALGORITHMS: Final = (*RSA_ALGORITHMS, *CURVE_ALGORITHMS.values(), "EdDSA")
+
+# RFC 7518 section 3.2 wants at least the size of the hash. 256 bits are enough for HS384 and HS512 here too: nobody
+# guesses them, and issuers that share one secret of that size among the three algorithms are common.
+SHORTEST_SECRET: Final = 32
+
+# RFC 7518 section 3.3.
+SHORTEST_RSA_BITS: Final = 2048
+
+PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What verifies signatures by any of `algorithms`, and by no other. `kid` is its name in a JWK set."""
+
+    material: str | PublicKey
+    algorithms: tuple[str, ...]
+    kid: str | None = None
+
+
+def configured_key(settings: JwtSettings) -> Key | None:
+    """The secret or public key of the settings, or None if they name a JWKS URL.
+
+    Raises ValueError, with the setting named and its value unsaid, for none or several, for a key that is weak or
+    malformed, and for algorithms that do not go with the key.
+    """
+    if sum(map(bool, (settings.secret, settings.public_key, settings.jwks_url))) != 1:
+        raise ValueError("Set exactly one of HERALD_JWT_SECRET, HERALD_JWT_PUBLIC_KEY and HERALD_JWT_JWKS_URL.")
+    if settings.secret:
+        _check_secret(settings.secret)
+        return Key(settings.secret, narrowed(SECRET_ALGORITHMS, settings.algorithms, "HERALD_JWT_SECRET"))
+    if settings.public_key:
+        material = _load(settings.public_key)
+        return Key(material, narrowed(algorithms_of(material), settings.algorithms, "this HERALD_JWT_PUBLIC_KEY"))
+    return None
+
+
+def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """The wanted algorithms, or all that are possible if none are named; ValueError for one that is not possible."""
+    for name in wanted:
+        if name not in possible:
+            raise ValueError(
+                f"HERALD_JWT_ALGORITHMS names {name!r}, which can't be used with {source}: {', '.join(possible)} can."
+            )
+    return wanted or possible
+
+
+def algorithms_of(material: object) -> tuple[str, ...]:
+    """The algorithms of a public key (RFC 7518 section 3.1, RFC 8037 section 3.1); none for anything not accepted."""
+    if isinstance(material, RSAPublicKey):
+        return RSA_ALGORITHMS if material.key_size >= SHORTEST_RSA_BITS else ()
+    if isinstance(material, EllipticCurvePublicKey):
+        algorithm = CURVE_ALGORITHMS.get(material.curve.name)
+        return (algorithm,) if algorithm else ()
+    return ("EdDSA",) if isinstance(material, Ed25519PublicKey | Ed448PublicKey) else ()
+
+
+def _check_secret(secret: str) -> None:
+    size = len(secret.encode(errors="replace"))
+    if size < SHORTEST_SECRET:
+        raise ValueError(
+            f"HERALD_JWT_SECRET has {size} bytes; {SHORTEST_SECRET} random ones are the least (RFC 7518, section 3.2)."
+        )
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
+    except (InvalidKeyError, UnicodeEncodeError):
+        raise ValueError(
+            "HERALD_JWT_SECRET is not UTF-8, or holds a key or certificate (PEM, SSH or JWK) instead of a secret. "
+            "A public key in PEM belongs in HERALD_JWT_PUBLIC_KEY."
+        ) from None
+
+
+def _load(pem: str) -> PublicKey:
+    # Environment files that know no multi-line values carry PEM with its line breaks spelt out.
+    text = pem.replace("\\n", "\n")
+    if "PRIVATE KEY" in text:
+        raise ValueError(
+            "HERALD_JWT_PUBLIC_KEY holds a private key: Herald needs, and should have, only the public one."
+        )
+    try:
+        material = load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("HERALD_JWT_PUBLIC_KEY is not a public key in PEM (-----BEGIN PUBLIC KEY-----).") from None
+    if not isinstance(material, PublicKey) or not algorithms_of(material):
+        raise ValueError(
+            "HERALD_JWT_PUBLIC_KEY is of a kind that is not accepted: RSA of at least "
+            f"{SHORTEST_RSA_BITS} bits, EC on P-256, P-384 or P-521, Ed25519 and Ed448 are."
+        )
+    return material

@@ -1,0 +1,51 @@
+"""The backplane within one process. Nodes that share a bus hear one another: one in production, several in tests."""
+
+from collections.abc import Sequence
+
+from application.ports.backplane import Listener
+from domain.streams import Entry, SignOut, StreamName
+
+
+class Bus:
+    """What joins the memory backplanes of one process."""
+
+    def __init__(self) -> None:
+        self.backplanes: list[MemoryBackplane] = []
+
+
+class MemoryBackplane:
+    """Implements Backplane by calling. It never fails, never loses and never reorders."""
+
+    def __init__(self, bus: Bus | None = None) -> None:
+        self._bus = bus or Bus()
+        self._listener: Listener | None = None
+        self._streams: set[StreamName] = set()
+
+    async def open(self, listener: Listener) -> None:
+        self._listener = listener
+        self._bus.backplanes.append(self)
+
+    async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+        for backplane in self._bus.backplanes:
+            backplane._bring(entries, sign_outs)
+
+    async def subscribe(self, stream: StreamName) -> None:
+        self._streams.add(stream)
+
+    async def unsubscribe(self, stream: StreamName) -> None:
+        self._streams.discard(stream)
+
+    async def ping(self) -> None:
+        return
+
+    async def close(self) -> None:
+        self._bus.backplanes.remove(self)
+        self._listener = None
+
+    def _bring(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+        if self._listener is None:
+            return
+        if followed := [entry for entry in entries if entry.stream in self._streams]:
+            self._listener.arrived(followed)
+        if sign_outs:
+            self._listener.signed_out(sign_outs)

@@ -1,0 +1,75 @@
+"""The broker within the process: what `POST /api/v1/events` publishes to, and all there is when no other broker is
+set up."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
+from domain.messages import Message
+
+# As many as a Kafka batch: larger ones hold up the loop, smaller ones cost more transactions.
+LARGEST_BATCH: Final = 500
+
+
+class _Published:
+    """Messages published together, and how many of them are not acknowledged yet."""
+
+    def __init__(self, count: int) -> None:
+        self.open = count
+        self.stored = asyncio.get_running_loop().create_future()
+
+
+class MemoryBroker:
+    """Implements EventSource and EventPublisher. Messages live as long as the process: whoever publishes is told when
+    they are stored."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Message, _Published]] = deque()
+        self._taken: deque[tuple[Message, _Published]] = deque()
+        self._arrival = asyncio.Event()
+        self._open = False
+        self._last_poll: datetime | None = None
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Returns once all of them are acknowledged. A caller that gives up waiting does not take them back."""
+        published = _Published(len(messages))
+        self._waiting.extend((message, published) for message in messages)
+        self._arrival.set()
+        if messages:
+            await published.stored
+
+    async def open(self) -> None:
+        self._open = True
+
+    async def take(self) -> Batch:
+        while not self._waiting:
+            self._arrival.clear()
+            await self._arrival.wait()
+        self._last_poll = datetime.now(UTC)
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
+        self._taken.extend(taken)
+        return Batch(tuple(message for message, _ in taken), receipt=taken)
+
+    async def acknowledge(self, batch: Batch) -> None:
+        for item in batch.receipt:
+            if item not in self._taken:
+                raise NotAcknowledged("these messages went back to the queue when the broker was closed")
+            self._taken.remove(item)
+            published = item[1]
+            published.open -= 1
+            if published.open == 0 and not published.stored.done():
+                published.stored.set_result(None)
+
+    def status(self) -> SourceStatus:
+        lag = len(self._waiting)
+        return SourceStatus(self.name, self._open, "" if self._open else "not open", last_poll=self._last_poll, lag=lag)
+
+    async def close(self) -> None:
+        self._open = False
+        self._waiting.extendleft(reversed(self._taken))
+        self._taken.clear()

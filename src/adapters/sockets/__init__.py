@@ -1,0 +1,1 @@
+"""Sockets and event streams, by Litestar: what connects browsers and programs to sessions."""

@@ -1,0 +1,102 @@
+"""One WebSocket as Granian and Litestar give it, with its sharp edges covered."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+import structlog
+from litestar import WebSocket
+from litestar.exceptions import WebSocketDisconnect
+
+from application.counters import Counters
+from application.hub.session import Session
+from domain.protocol import SUBPROTOCOL, Farewell
+
+log = structlog.get_logger(__name__)
+
+Socket = WebSocket[Any, Any, Any]
+
+# Seconds for a close to be sent: to a peer that takes nothing it never is.
+CLOSE_PATIENCE: Final = 1.0
+
+# RFC 6455, section 5.5: a control frame holds 125 bytes, two of which are the code.
+LONGEST_REASON: Final = 123
+
+
+class Connection:
+    """A socket that is accepted at most once, closed at most once, and says in the log how it ended."""
+
+    def __init__(self, socket: Socket, endpoint: str, counters: Counters) -> None:
+        self.socket = socket
+        self.session: Session | None = None
+        self._endpoint = endpoint
+        self._counters = counters
+        self._accepted = False
+        self._ended = False
+
+    async def accept(self) -> None:
+        if not self._accepted:
+            self._accepted = True
+            offered = self.socket.headers.get("sec-websocket-protocol", "")
+            wanted = SUBPROTOCOL in (name.strip() for name in offered.split(","))
+            await self.socket.accept(subprotocols=SUBPROTOCOL if wanted else None)
+
+    async def receive(self) -> str | None:
+        """The next frame; None for a binary one. Raises WebSocketDisconnect."""
+        event: Any = await self.socket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(detail="the client has left", code=event.get("code") or 1005)
+        text: str | None = event.get("text")
+        return text
+
+    async def close(self, farewell: Farewell) -> None:
+        """Closes with the code; accepts first where need be, since a browser can't read why a handshake failed."""
+        if self._ended:
+            return
+        self._end(farewell)
+        reason = farewell.reason.encode()[:LONGEST_REASON].decode(errors="ignore")
+        with suppress(TimeoutError, WebSocketDisconnect):
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                await self.accept()
+                await self.socket.close(code=int(farewell.code), reason=reason)
+
+    def left(self) -> None:
+        """The client has gone by itself."""
+        if not self._ended:
+            self._end(None)
+
+    def _end(self, farewell: Farewell | None) -> None:
+        self._ended = True
+        record_end(self._counters, self._endpoint, self.session, farewell)
+
+
+def record_end(counters: Counters, endpoint: str, session: Session | None, farewell: Farewell | None) -> None:
+    """Counts the end of a connection and says it in the log, in one line. Without a farewell the client has left by
+    itself; without a session it was never let in."""
+    code = str(int(farewell.code)) if farewell else "client"
+    counters.closes[code] += 1
+    log.info(
+        "session ended",
+        endpoint=endpoint,
+        session=session.id if session else None,
+        user=session.user if session else None,
+        code=code,
+        reason=farewell.reason if farewell else "the client has left",
+        delivered=session.delivered if session else 0,
+    )
+
+
+async def refuse_handshake(socket: Socket, status: int, code: str, detail: str) -> None:
+    """Answers a handshake with an HTTP status and problem+json, by the ASGI extension `websocket.http.response`."""
+    await socket.receive()
+    body = msgspec.json.encode({"type": "about:blank", "title": detail, "status": status, "code": code})
+    send: Any = socket.send
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())],
+        }
+    )
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -1,0 +1,63 @@
+"""Event streams (SSE): a session's frames as one endless response."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+from litestar import Request, Response
+from litestar.response import Stream
+
+from adapters.sockets.connection import record_end
+from adapters.sockets.handshake import shown_token, wish_of
+from application.counters import Counters
+from application.endpoints import PRODUCTS
+from application.hub.hub import Hub
+from application.hub.session import Session
+from application.identify import IdentifyCaller
+from application.open_session import OpenSession
+from domain.errors import SignedOut
+from domain.origins import Origins
+
+# No proxy may keep or gather what is meant for now (X-Accel-Buffering is nginx's).
+HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+class StreamGate:
+    """Serves event streams. Refusals are HeraldErrors for the HTTP layer to answer, but one: after a sign-out an
+    `EventSource` is answered 204, which is the only thing that makes it stop."""
+
+    def __init__(
+        self,
+        identify: IdentifyCaller,
+        open_session: OpenSession,
+        hub: Hub,
+        counters: Counters,
+        origins: Origins,
+    ) -> None:
+        self._identify = identify
+        self._open_session = open_session
+        self._hub = hub
+        self._counters = counters
+        self._origins = origins
+
+    async def serve(self, request: Request[Any, Any, Any], claimed: str | None) -> Response[Any]:
+        token = shown_token(request, [], cookies=self._origins.allowed is not None)
+        try:
+            session = await self._open_session(wish_of(request, PRODUCTS, await self._identify(token, claimed)))
+        except SignedOut:
+            return Response(None, status_code=204)
+        return Stream(self._frames(session), media_type="text/event-stream", headers=HEADERS)
+
+    async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
+        task = asyncio.current_task()
+        session.abort = task.cancel if task is not None else None
+        try:
+            async with aclosing(session.frames()) as frames:
+                async for frame in frames:
+                    session.untaken = 0
+                    yield frame.encode()
+                    session.untaken = None
+        finally:
+            self._hub.close(session)
+            record_end(self._counters, session.endpoint, session, session.farewell)

@@ -1,0 +1,73 @@
+"""Handshakes: what a client asks for when it connects, and how it is refused."""
+
+from typing import Any, Final
+
+from litestar import Request, WebSocket
+from litestar.connection import ASGIConnection
+
+from application.endpoints import Endpoint
+from application.open_session import Wish
+from application.ports.backplane import BackplaneUnavailable
+from application.ports.store import StoreUnavailable
+from domain import errors
+from domain.identity import Identity, find_token
+from domain.protocol import SUBPROTOCOL, Close, Farewell
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+_CODES: Final[dict[type[Exception], Close]] = {
+    errors.TokenMissing: Close.TOKEN_REFUSED,
+    errors.TokenInvalid: Close.TOKEN_REFUSED,
+    errors.TokenExpired: Close.TOKEN_EXPIRED,
+    errors.SignedOut: Close.SIGNED_OUT,
+    errors.NotYours: Close.NOT_YOURS,
+    errors.TooManySessions: Close.TOO_MANY_SESSIONS,
+    errors.Draining: Close.RESTARTING,
+    errors.InvalidInput: Close.NOT_UNDERSTOOD,
+    errors.Unavailable: Close.TRY_LATER,
+    StoreUnavailable: Close.TRY_LATER,
+    BackplaneUnavailable: Close.TRY_LATER,
+}
+
+REFUSALS: Final = tuple(_CODES)
+
+
+def farewell_for(refusal: Exception) -> Farewell:
+    """How a socket is closed that was refused for this reason."""
+    text = str(refusal) if isinstance(refusal, errors.HeraldError) else errors.Unavailable.text
+    return Farewell(_CODES[type(refusal)], text)
+
+
+def offered(socket: WebSocket[Any, Any, Any]) -> list[str]:
+    """The subprotocols that the client offers."""
+    header = socket.headers.get("sec-websocket-protocol", "")
+    return [name.strip() for name in header.split(",") if name.strip()]
+
+
+def shown_token(connection: Connection, subprotocols: list[str], cookies: bool) -> str | None:
+    """The token that the client shows. Cookies count only where pages of other sites can't use them."""
+    return find_token(connection.headers, subprotocols, connection.cookies if cookies else {}, connection.query_params)
+
+
+def wish_of(connection: Connection, endpoint: Endpoint, identity: Identity) -> Wish:
+    """What the query says; parameters that are not known are ignored."""
+    query = connection.query_params
+    if isinstance(connection, Request):
+        protocol = query.get("protocol") == "1"
+        cursor = connection.headers.get("last-event-id") or query.get("last_event_id") or query.get("cursor")
+    else:
+        protocol = SUBPROTOCOL in offered(connection) if isinstance(connection, WebSocket) else False
+        cursor = query.get("cursor")
+    types = _listed(query.get("types"))
+    return Wish(
+        endpoint=endpoint,
+        identity=identity,
+        protocol=protocol,
+        feeds=_listed(query.get("feeds")),
+        types=frozenset(types) if types is not None else None,
+        cursor=cursor or None,
+    )
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return tuple(item for item in text.split(",") if item) if text is not None else None

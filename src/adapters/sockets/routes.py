@@ -1,0 +1,54 @@
+"""Where sockets and event streams connect."""
+
+from typing import Annotated, Any
+
+from dishka.integrations.litestar import FromDishka, inject, inject_websocket
+from litestar import Request, Response, WebSocket, get, websocket
+from litestar.params import Parameter
+
+from adapters.sockets.event_stream import StreamGate
+from adapters.sockets.websocket import SocketGate
+from application.endpoints import GROUPS, SIGNALS, at_ws
+from domain.routes import RouteTable
+
+Socket = WebSocket[Any, Any, Any]
+
+
+@websocket("/ws/notifications")
+@inject_websocket
+async def signals_socket(socket: Socket, gate: FromDishka[SocketGate]) -> None:
+    """Signals as they are published."""
+    await gate.serve(socket, SIGNALS, _claimed(socket))
+
+
+@websocket("/ws")
+@inject_websocket
+async def user_or_orders_socket(socket: Socket, gate: FromDishka[SocketGate], table: FromDishka[RouteTable]) -> None:
+    """With `?user_id=` the market and that user's own; without it, orders."""
+    claimed = _claimed(socket)
+    await gate.serve(socket, at_ws(table, claimed), claimed)
+
+
+@websocket("/ws/v2/notification-service/notifications/users/{user_id:str}")
+@inject_websocket
+async def groups_socket(socket: Socket, user_id: str, gate: FromDishka[SocketGate]) -> None:
+    """One user's own."""
+    await gate.serve(socket, GROUPS, user_id)
+
+
+@get("/events/stream", media_type="text/event-stream")
+@inject
+async def event_stream(
+    request: Request[Any, Any, Any],
+    gate: FromDishka[StreamGate],
+    user_id: Annotated[str | None, Parameter(query="user_id")] = None,
+) -> Response[Any]:
+    """Events as server-sent events: the products feed, and with an identity that user's inbox."""
+    return await gate.serve(request, user_id)
+
+
+SOCKET_ROUTES = (signals_socket, user_or_orders_socket, groups_socket, event_stream)
+
+
+def _claimed(socket: Socket) -> str | None:
+    return socket.query_params.get("user_id")

@@ -1,0 +1,156 @@
+"""WebSockets: handshake, a reader and a writer for each, and exactly one close."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+import structlog
+from litestar.exceptions import WebSocketDisconnect
+
+from adapters.sockets.connection import Connection, Socket, refuse_handshake
+from adapters.sockets.handshake import REFUSALS, farewell_for, offered, shown_token, wish_of
+from application.counters import Counters
+from application.endpoints import Endpoint
+from application.hear_client import HearClient
+from application.hub.hub import Hub
+from application.hub.session import Session, Successor
+from application.identify import IdentifyCaller
+from application.open_session import OpenSession, Wish
+from application.ports.clock import Clock
+from application.ports.store import Store
+from domain.errors import TokenMissing
+from domain.origins import Origins
+from domain.positions import tag_of
+from domain.protocol import SUBPROTOCOL, Close, Farewell, read_command
+
+log = structlog.get_logger(__name__)
+
+# A client says little: a token is the longest of it.
+LONGEST_FRAME: Final = 64 * 1024
+
+# Seconds: for a token in the first frame, and for a writer to say its last.
+TOKEN_PATIENCE: Final = 5.0
+LAST_WORDS: Final = 1.0
+
+
+class SocketGate:
+    """Serves sockets, from handshake to close."""
+
+    def __init__(
+        self,
+        identify: IdentifyCaller,
+        open_session: OpenSession,
+        hub: Hub,
+        store: Store,
+        clock: Clock,
+        counters: Counters,
+        origins: Origins,
+    ) -> None:
+        self._identify = identify
+        self._open_session = open_session
+        self._hub = hub
+        self._store = store
+        self._clock = clock
+        self._counters = counters
+        self._origins = origins
+
+    async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
+        """All of a socket's life. Whatever goes wrong, the client sees a close code that tells it what to do."""
+        if not self._origins.allow(socket.headers.get("origin")):
+            return await refuse_handshake(socket, 403, "origin_refused", "Pages of this origin may not connect.")
+        if self._hub.draining:
+            return await refuse_handshake(socket, 503, "draining", "This node is about to leave: connect again.")
+        connection = Connection(socket, endpoint.name, self._counters)
+        try:
+            await self._converse(connection, endpoint, claimed)
+        except REFUSALS as refusal:
+            await connection.close(farewell_for(refusal))
+        except WebSocketDisconnect:
+            connection.left()
+        except Exception:
+            log.exception("socket failed", endpoint=endpoint.name)
+            await connection.close(Farewell(Close.OUR_MISTAKE, "something went wrong on our side"))
+
+    async def _converse(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
+        socket = connection.socket
+        token = shown_token(socket, offered(socket), cookies=self._origins.allowed is not None)
+        try:
+            wish = wish_of(socket, endpoint, await self._identify(token, claimed))
+            session = await self._open_session(wish)
+        except TokenMissing:
+            if SUBPROTOCOL not in offered(socket):
+                raise
+            wish = await self._wish_after_first_frame(connection, endpoint, claimed)
+            session = await self._open_session(wish)
+        while (successor := await self._run(connection, session)) is not None:
+            wish = msgspec.structs.replace(wish, identity=successor.identity, cursor=successor.cursor)
+            session = await self._open_session(wish)
+
+    async def _wish_after_first_frame(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> Wish:
+        """For a client of herald.v1 to whom nothing is open without a token: its first frame may show one."""
+        await connection.accept()
+        try:
+            async with asyncio.timeout(TOKEN_PATIENCE):
+                text = await connection.receive()
+        except TimeoutError:
+            raise TokenMissing from None
+        command = read_command(text or "")
+        if command.auth is None:
+            raise TokenMissing
+        identity = await self._identify(command.auth, claimed)
+        wish = wish_of(connection.socket, endpoint, identity)
+        if command.resume is None:
+            return wish
+        cursor = command.resume.asked(await self._store.epoch(), tag_of(identity.user))
+        return msgspec.structs.replace(wish, cursor=str(cursor))
+
+    async def _run(self, connection: Connection, session: Session) -> Successor | None:
+        """Serves one session until it ends; returns what is to follow it at the same socket."""
+        connection.session = session
+        writer = reader = None
+        try:
+            # Only now, with all positions set: what is published from here on reaches the client.
+            await connection.accept()
+            hear = HearClient(session, self._identify, self._store, self._clock) if session.view.protocol else None
+            writer = asyncio.create_task(_write(connection, session))
+            reader = asyncio.create_task(_read(connection, session, hear))
+            session.abort = writer.cancel
+            await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+            if session.farewell is not None:
+                await asyncio.wait({writer}, timeout=LAST_WORDS)
+        finally:
+            self._hub.close(session)
+            # A pending receive must end before a close is sent: Granian lets neither pass the other.
+            tasks = [task for task in (writer, reader) if task is not None]
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
+                raise end
+        if session.successor is None and session.farewell is not None:
+            await connection.close(session.farewell)
+        elif session.successor is None:
+            connection.left()
+        return session.successor
+
+
+async def _write(connection: Connection, session: Session) -> None:
+    """The one writer of a socket."""
+    send = connection.socket.send
+    async with aclosing(session.frames()) as frames:
+        async for frame in frames:
+            session.untaken = 0
+            await send({"type": "websocket.send", "text": frame, "bytes": None})
+            session.untaken = None
+
+
+async def _read(connection: Connection, session: Session, hear: HearClient | None) -> None:
+    """The one reader of a socket. It always waits for something: Granian answers pings only while it does."""
+    while session.farewell is None:
+        text = await connection.receive()
+        if text is not None and len(text) > LONGEST_FRAME:
+            session.dismiss(Farewell(Close.TOO_LARGE, f"a frame may have {LONGEST_FRAME} bytes at most"))
+        elif hear is not None:
+            await hear(text)

@@ -1,0 +1,86 @@
+"""Metrics in the formats of Prometheus, read from the application's own counters when asked."""
+
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from application.counters import Counters, Histogram
+from application.hub.hub import Hub
+from application.ingest import ConsumeEvents
+
+
+class PrometheusExposition:
+    """Implements Exposition."""
+
+    def __init__(self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_HeraldCollector(counters, hub, consumers))
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type
+
+
+class _HeraldCollector(Collector):
+    def __init__(self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents]) -> None:
+        self._counters = counters
+        self._hub = hub
+        self._consumers = consumers
+
+    def collect(self) -> Iterable[Metric]:
+        counters = self._counters
+        yield _counter("events_in", "Events taken and stored, by broker.", "broker", counters.events_in)
+        yield _counter("events_planned", "Events of which every route found its audience.", None, counters.planned)
+        yield _counter("entries_stored", "Notifications and broadcasts stored.", None, counters.stored)
+        yield _counter(
+            "dead_letters", "Events that could not be processed, by reason.", "reason", counters.dead_letters
+        )
+        yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
+        yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)
+        yield _counter("acknowledge_failures", "Batches not acknowledged.", None, counters.acknowledge_failures)
+        yield _counter("streams_healed", "Streams found behind the store.", None, counters.healed)
+        yield _counter("deliveries", "Objects sent to clients, by transport.", "transport", counters.deliveries)
+        yield _counter("sessions_opened", "Sessions opened, by endpoint.", "endpoint", counters.sessions)
+        yield _counter("sessions_closed", "Sessions ended, by close code.", "code", counters.closes)
+        yield _histogram("store_to_socket_seconds", "From stored to sent.", counters.store_to_socket)
+        yield self._sessions_open()
+        yield from self._sources()
+
+    def _sessions_open(self) -> Metric:
+        family = GaugeMetricFamily("herald_sessions_open", "Sessions open now, by endpoint.", labels=["endpoint"])
+        endpoints = [session.endpoint for session in list(self._hub.sessions)]
+        for endpoint in sorted(set(endpoints) | set(self._counters.sessions)):
+            family.add_metric([endpoint], endpoints.count(endpoint))
+        return family
+
+    def _sources(self) -> Iterable[Metric]:
+        ready = GaugeMetricFamily("herald_source_ready", "Whether the broker's events are taken.", labels=["broker"])
+        lag = GaugeMetricFamily("herald_source_lag", "Events waiting at the broker.", labels=["broker"])
+        for consumer in self._consumers:
+            status = consumer.source.status()
+            ready.add_metric([status.name], float(status.ready))
+            if status.lag is not None:
+                lag.add_metric([status.name], status.lag)
+        yield ready
+        yield lag
+
+
+def _counter(name: str, text: str, label: str | None, value: int | dict[str, int]) -> Metric:
+    family = CounterMetricFamily(f"herald_{name}", text, labels=[label] if label else [])
+    for key, count in value.items() if isinstance(value, dict) else [("", value)]:
+        family.add_metric([key] if label else [], count)
+    return family
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    family = HistogramMetricFamily(f"herald_{name}", text)
+    buckets: list[tuple[str, float]] = []
+    so_far = 0
+    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
+        so_far += count
+        buckets.append(("+Inf" if bound == float("inf") else str(bound), so_far))
+    family.add_metric([], buckets, histogram.total)
+    return family

@@ -1,0 +1,39 @@
+"""What Herald counts of itself. Plain numbers, added to in the hot path and read by whoever reports them."""
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Final
+
+# Seconds. Herald's own share of the way is milliseconds; the rest shows when something is wrong.
+LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Histogram:
+    """Counts of observations by upper bound, with their sum."""
+
+    def __init__(self, bounds: tuple[float, ...] = LATENCY_BOUNDS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+
+class Counters:
+    """All counts of one process since its start; they only grow."""
+
+    def __init__(self) -> None:
+        self.events_in: Counter[str] = Counter()  # by broker
+        self.planned = 0  # events that became a plan without a dead letter
+        self.stored = 0  # notifications and broadcasts
+        self.dead_letters: Counter[str] = Counter()  # by reason
+        self.duplicates = 0
+        self.publish_failures = 0
+        self.acknowledge_failures = 0
+        self.deliveries: Counter[str] = Counter()  # objects sent, by transport
+        self.sessions: Counter[str] = Counter()  # sessions opened, by endpoint
+        self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` where the peer left
+        self.healed = 0  # streams that the backplane had left behind the store
+        self.store_to_socket = Histogram()

@@ -1,0 +1,85 @@
+"""Health: what this process can truthfully say of itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from application.hub.hub import Hub
+from application.ingest import ConsumeEvents
+from application.ports.backplane import Backplane
+from application.ports.clock import Clock
+from application.ports.event_source import SourceStatus
+from application.ports.store import Store
+
+# Seconds a dependency has for answering. A probe of Kubernetes waits a second or more; nobody waits for longer than
+# this.
+PATIENCE: Final = 2.0
+
+# Seconds without a poll after which a source that calls itself ready is not believed.
+STALE_POLL: Final = 60.0
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at. `detail` says what is wrong, or what is worth knowing."""
+
+    ok: bool
+    detail: str = ""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`ready`: new clients are welcome, and events published now will reach them."""
+
+    ready: bool
+    checks: dict[str, Check]
+    sources: tuple[SourceStatus, ...]
+
+
+class ReportHealth:
+    """Asks everything that Herald depends on, at once, and believes no one who does not answer."""
+
+    def __init__(
+        self,
+        consumers: Sequence[ConsumeEvents],
+        store: Store,
+        backplane: Backplane,
+        hub: Hub,
+        clock: Clock,
+    ) -> None:
+        self._consumers = consumers
+        self._store = store
+        self._backplane = backplane
+        self._hub = hub
+        self._clock = clock
+
+    async def __call__(self) -> Health:
+        store, backplane = await asyncio.gather(_ping(self._store.ping), _ping(self._backplane.ping))
+        checks = {"store": store, "backplane": backplane}
+        statuses = tuple(consumer.source.status() for consumer in self._consumers)
+        for consumer, status in zip(self._consumers, statuses, strict=True):
+            checks[status.name] = self._source(consumer, status)
+        checks["draining"] = Check(not self._hub.draining, "this node is about to leave" if self._hub.draining else "")
+        return Health(all(check.ok for check in checks.values()), checks, statuses)
+
+    def _source(self, consumer: ConsumeEvents, status: SourceStatus) -> Check:
+        if consumer.fault is not None:
+            return Check(False, consumer.fault)
+        if not status.ready:
+            return Check(False, status.reason)
+        if status.last_poll is not None and status.name != "memory":
+            age = (self._clock.now() - status.last_poll).total_seconds()
+            if age > STALE_POLL:
+                return Check(False, f"the last poll was {age:.0f} s ago")
+        return Check(True, status.reason)
+
+
+async def _ping(ping: Callable[[], Awaitable[None]]) -> Check:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await ping()
+    except TimeoutError:
+        return Check(False, f"no answer within {PATIENCE:.0f} s")
+    except Exception as fault:
+        return Check(False, str(fault) or type(fault).__name__)
+    return Check(True)

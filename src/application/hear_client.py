@@ -1,0 +1,103 @@
+"""Hearing what a client of herald.v1 says."""
+
+import msgspec
+
+from application.hub.session import Session, Successor
+from application.identify import IdentifyCaller
+from application.ports.clock import Clock
+from application.ports.store import Store, StoreUnavailable
+from domain import protocol
+from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired
+from domain.identity import admit
+from domain.positions import Cursor, tag_of
+from domain.protocol import Close, Command, Farewell, Resume
+
+# Frames a client may send in a burst, and a second in the long run. A client has little to say; a loop that went wild
+# has much.
+BURST = 60.0
+RATE = 5.0
+
+# Commands that can't be understood, after which the client is taken to speak another language.
+MOST_MISTAKES = 5
+
+
+class HearClient:
+    """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
+
+    Answers with an `error` object to what can't be done, and dismisses a client that repeats itself, sends too much,
+    or shows a token that does not hold.
+    """
+
+    def __init__(self, session: Session, identify: IdentifyCaller, store: Store, clock: Clock) -> None:
+        self._session = session
+        self._identify = identify
+        self._store = store
+        self._clock = clock
+        self._allowance = BURST
+        self._heard_at = clock.monotonic()
+        self._mistakes = 0
+
+    async def __call__(self, text: str | None) -> None:
+        """Hears one frame; None for a binary one."""
+        if not self._spend():
+            self._session.dismiss(Farewell(Close.TOO_MANY_FRAMES, "too many frames"))
+            return
+        try:
+            if text is None:
+                raise InvalidInput("Commands are text, not binary.")
+            await self._obey(protocol.read_command(text))
+        except InvalidInput as fault:
+            self._mistakes += 1
+            self._session.settle(None)
+            self._session.answer(protocol.error(fault.code, fault.detail))
+            if self._mistakes >= MOST_MISTAKES:
+                self._session.dismiss(Farewell(Close.NOT_UNDERSTOOD, "too many commands that can't be understood"))
+
+    async def _obey(self, command: Command) -> None:
+        session = self._session
+        if command.auth is not None:
+            await self._authenticate(command.auth, command.resume)
+            if session.farewell is not None:
+                return
+        if command.resume is not None:
+            if not session.settle(command.resume.asked(session.epoch, session.tag)):
+                session.answer(protocol.error("too_late", "Resume belongs in the first frame, or in ?cursor=."))
+        else:
+            session.settle(None)
+        if command.ping is not msgspec.UNSET:
+            session.answer(protocol.pong(command.ping))
+
+    async def _authenticate(self, token: str, resume: Resume | None) -> None:
+        """A fresh token for a session that is open: it must be the same user's. Nobody's session gives way to the
+        user's own."""
+        session = self._session
+        try:
+            identity = await self._identify(token, session.user)
+            if session.user is None and identity.user is not None:
+                tag = tag_of(identity.user)
+                here = Cursor(session.epoch, tag, session.positions)
+                asked = resume.asked(session.epoch, tag) if resume is not None else here
+                session.hand_over(Successor(identity, str(asked)))
+                return
+            if identity.user is not None and not self._identify.open:
+                admit(identity, await self._store.not_before(identity.user))
+        except TokenExpired as fault:
+            session.dismiss(Farewell(Close.TOKEN_EXPIRED, fault.detail))
+        except SignedOut as fault:
+            session.dismiss(Farewell(Close.SIGNED_OUT, fault.detail))
+        except NotYours as fault:
+            session.dismiss(Farewell(Close.NOT_YOURS, fault.detail))
+        except AccessRefused as fault:
+            session.dismiss(Farewell(Close.TOKEN_REFUSED, fault.detail))
+        except (HeraldError, StoreUnavailable):
+            session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
+        else:
+            session.identity = identity
+            session.answer(protocol.authenticated(identity.expires_at))
+
+    def _spend(self) -> bool:
+        now = self._clock.monotonic()
+        self._allowance = min(BURST, self._allowance + (now - self._heard_at) * RATE)
+        self._heard_at = now
+        self._allowance -= 1
+        return self._allowance >= 0

@@ -1,0 +1,59 @@
+"""Frames: what lies between two positions of a stream, ready to send, made once for all sessions that stand at the
+same place."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from domain.protocol import View, sse_block
+from domain.streams import Entry
+
+# How much one step of a session takes: enough to make bursts cheap, little enough that no step holds up the loop or a
+# client's parser.
+MOST_ENTRIES: Final = 64
+MOST_BYTES: Final = 64 * 1024
+
+
+class Frames:
+    """What a view shows of the entries up to position `upto`.
+
+    `texts` are frames to send one by one; with SSE, blocks of `data:` lines, each still without its `id:`, whose
+    positions are `marks`. `objects` counts the entries shown. `stored_at` is the newest one's, in seconds since 1970,
+    None where nothing is shown. `shared` is room for the finished text, where the sessions that follow this stream
+    alone have the same cursor.
+    """
+
+    __slots__ = ("marks", "objects", "shared", "stored_at", "texts", "upto")
+
+    def __init__(
+        self, texts: tuple[str, ...], marks: tuple[int, ...], upto: int, objects: int, stored_at: float | None
+    ):
+        self.texts = texts
+        self.marks = marks
+        self.upto = upto
+        self.objects = objects
+        self.stored_at = stored_at
+        self.shared: str | None = None
+
+
+def render(view: View, entries: Sequence[Entry], upto: int) -> Frames:
+    shown = [entry for entry in entries if view.shows(entry)]
+    if not shown:
+        return Frames((), (), upto, 0, None)
+    texts = tuple(view.text(entry) for entry in shown)
+    marks: tuple[int, ...] = ()
+    if view.transport == "sse":
+        texts = tuple(sse_block(text) for text in texts)
+        marks = tuple(entry.changed for entry in shown)
+    elif view.protocol:
+        texts = ("\n".join(texts),)
+    return Frames(texts, marks, upto, len(shown), shown[-1].stored_at.timestamp())
+
+
+def step(entries: Sequence[Entry], first: int) -> Sequence[Entry]:
+    """As many of the entries from index `first` on as one step may take; at least one."""
+    size = 0
+    for index in range(first, min(first + MOST_ENTRIES, len(entries))):
+        size += len(entries[index].content.body)
+        if size > MOST_BYTES and index > first:
+            return entries[first:index]
+    return entries[first : first + MOST_ENTRIES]

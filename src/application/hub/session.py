@@ -1,0 +1,320 @@
+"""Sessions: one connected client each."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from application.counters import Counters
+from application.hub.frames import Frames
+from application.hub.tail import Tail
+from application.ports.store import StoreUnavailable
+from domain import protocol
+from domain.identity import Identity
+from domain.positions import Cursor, Start, cursor_text, tag_of
+from domain.protocol import Close, Farewell, View
+from domain.streams import public_name
+
+# A client of herald.v1 may say where to resume in its first frame; this long it is waited for (seconds).
+PATIENCE: Final = 1.0
+
+# Answers waiting for a client that asks faster than it listens. Beyond it they are dropped: it is about to be
+# dismissed.
+MOST_ANSWERS: Final = 32
+
+# Seconds until a session asks again after the store could not answer it.
+STORE_RETRY: Final = 1.0
+
+
+class Gap(Exception):
+    """What lies between two positions is kept no more."""
+
+    def __init__(self, stream: str, after: int, upto: int) -> None:
+        super().__init__(f"{stream}: {after} to {upto}")
+        self.stream = stream
+        self.after = after
+        self.upto = upto
+
+
+class Successor(msgspec.Struct, frozen=True):
+    """Who the client of a session turned out to be, where it was nobody, and from where it goes on."""
+
+    identity: Identity
+    cursor: str
+
+
+class Opening:
+    """All that makes a session what it is."""
+
+    __slots__ = (
+        "counters",
+        "endpoint",
+        "epoch",
+        "fetch",
+        "heartbeat",
+        "id",
+        "identity",
+        "now",
+        "resume",
+        "retry",
+        "view",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        endpoint: str,
+        identity: Identity,
+        view: View,
+        epoch: str,
+        heartbeat: float,
+        retry: int,
+        counters: Counters,
+        now: Callable[[], datetime],
+        fetch: Callable[[Tail, View, int], Awaitable[Frames]],
+        resume: Callable[["Session", Cursor], Awaitable[Start]],
+    ) -> None:
+        self.id = id
+        self.endpoint = endpoint
+        self.identity = identity
+        self.view = view
+        self.epoch = epoch
+        self.heartbeat = heartbeat  # seconds
+        self.retry = retry  # milliseconds, told to event streams
+        self.counters = counters
+        self.now = now
+        self.fetch = fetch
+        self.resume = resume
+
+
+class Session:
+    """A client's streams, its position in each, and what to send it next.
+
+    `frames` is all that the client is to receive, in order: whoever iterates over it is the client's one writer, and
+    a client that takes nothing simply leaves the iteration where it is.
+    """
+
+    def __init__(self, opening: Opening, tails: tuple[Tail, ...]) -> None:
+        self._opening = opening
+        self.id = opening.id
+        self.endpoint = opening.endpoint
+        self.identity = opening.identity
+        self.view = opening.view
+        self.tails = tails
+        self.tag = tag_of(opening.identity.user)
+        self.places: list[int] = [0] * len(tails)
+        self.start = Start({})
+        self.farewell: Farewell | None = None
+        self.successor: Successor | None = None
+        self.abort: Callable[[], Any] | None = None  # set by the adapter: ends a write that does not end by itself
+        self.delivered = 0
+        # Kept by whoever writes to the client: 0 when a frame is handed out, None once it is taken; the hub's sweep
+        # counts it up.
+        self.untaken: int | None = None
+        self.sweeps = 0  # since it was opened
+        self.leaving = 0  # sweeps since it was dismissed
+        self._heartbeat_due = False
+        self._answers: deque[str] = deque()
+        self._first: asyncio.Future[Cursor | None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    # --- what others tell it -------------------------------------------------------------------------------------
+
+    def begin(self, start: Start) -> None:
+        """Sets the positions; must have been called before the handshake is answered."""
+        self.start = start
+        self.places = [start.positions[tail.name] for tail in self.tails]
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def dismiss(self, farewell: Farewell) -> None:
+        """Ends the session; the first reason is the one that counts."""
+        if self.farewell is None:
+            self.farewell = farewell
+            self.settle(None)
+            self.wake()
+
+    def hand_over(self, successor: Successor) -> None:
+        """Ends the session without a word, since another takes its place at the same client."""
+        self.successor = successor
+        self.dismiss(Farewell(Close.RESTARTING, "replaced"))
+
+    def answer(self, frame: str) -> None:
+        """Queues an object that belongs to no stream."""
+        if len(self._answers) < MOST_ANSWERS:
+            self._answers.append(frame)
+            self.wake()
+
+    def await_first_command(self) -> None:
+        """Makes `frames` wait a moment for where to resume."""
+        self._first = asyncio.get_running_loop().create_future()
+
+    def settle(self, cursor: Cursor | None) -> bool:
+        """Ends that wait, with a cursor or without; False if there is none to end."""
+        if self._first is None or self._first.done():
+            return False
+        self._first.set_result(cursor)
+        return True
+
+    def heartbeat(self) -> None:
+        self._heartbeat_due = True
+        self.wake()
+
+    # --- what it says of itself ----------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> str:
+        return self._opening.epoch
+
+    @property
+    def beats(self) -> bool:
+        """Whether its client gets heartbeats: plain sockets know none."""
+        return self.view.protocol or self.view.transport == "sse"
+
+    @property
+    def user(self) -> str | None:
+        return self.identity.user
+
+    @property
+    def positions(self) -> dict[str, int]:
+        return {public_name(tail.name): place for tail, place in zip(self.tails, self.places, strict=True)}
+
+    @property
+    def cursor(self) -> str:
+        return cursor_text(self._opening.epoch, self.tag, self.positions.items())
+
+    # --- what its client receives --------------------------------------------------------------------------------
+
+    async def frames(self) -> AsyncGenerator[str, None]:
+        """All frames for the client; ends when the session is dismissed. Holds the position still while a frame is
+        not taken."""
+        if self._first is not None:
+            await self._resume_as_asked(self._first)
+        if greeting := self._greeting():
+            yield greeting
+        while True:
+            moved = False
+            for index, tail in enumerate(self.tails):
+                after = self.places[index]
+                if tail.head <= after:
+                    continue
+                frames = tail.ready(self.view, after) or await self._fetch(tail, after)
+                if frames is None:
+                    continue
+                moved = True
+                if frames.objects and self.view.transport == "sse":
+                    yield self._event_stream_text(index, frames)
+                else:
+                    for text in frames.texts:
+                        yield text
+                self.places[index] = frames.upto
+                self._count(frames)
+            while self._answers:
+                yield self._message(self._answers.popleft())
+            if self._heartbeat_due:
+                self._heartbeat_due = False
+                yield self._message(self._heartbeat())
+            if self.farewell is not None and not (moved and self.farewell.code == Close.RESTARTING):
+                break
+            if not moved:
+                await self._sleep()
+        if self.view.protocol and self.successor is None:
+            yield self._message(protocol.bye(self.farewell))
+
+    async def _resume_as_asked(self, first: asyncio.Future[Cursor | None]) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                cursor = await asyncio.shield(first)
+        except TimeoutError:
+            self.settle(None)
+            return
+        if cursor is not None and self.farewell is None:
+            self.begin(await self._opening.resume(self, cursor))
+
+    async def _fetch(self, tail: Tail, after: int) -> Frames | None:
+        """Frames from the store; None if there are none to be had now."""
+        try:
+            frames = await self._opening.fetch(tail, self.view, after)
+        except Gap as gap:
+            if self.view.protocol:
+                self.answer(protocol.gap(gap.stream, gap.after, gap.upto))
+                self.places[self.tails.index(tail)] = gap.upto
+            else:
+                self.dismiss(Farewell(Close.TOO_SLOW, "what was missed is kept no more"))
+            return None
+        except StoreUnavailable:
+            await asyncio.sleep(STORE_RETRY)
+            return None
+        return frames
+
+    async def _sleep(self) -> None:
+        # Checked and set without an await between: a wake can't fall into the gap.
+        if (
+            self._answers
+            or self._heartbeat_due
+            or any(tail.head > place for tail, place in zip(self.tails, self.places, strict=True))
+        ):
+            await asyncio.sleep(0)
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # --- how it looks --------------------------------------------------------------------------------------------
+
+    def _greeting(self) -> str | None:
+        opening = self._opening
+        if self.view.protocol:
+            start = self.start
+            text = protocol.hello(
+                self.id, opening.epoch, self.positions, self.cursor, opening.heartbeat, start.resumed, start.gaps
+            )
+        elif self.view.transport == "sse":
+            text = protocol.plain_connection(opening.now(), self.cursor, self.start.gaps)
+        else:
+            return None
+        retry = f"retry: {opening.retry}\n" if self.view.transport == "sse" else ""
+        return retry + self._message(text)
+
+    def _heartbeat(self) -> str:
+        make = protocol.heartbeat if self.view.protocol else protocol.plain_heartbeat
+        return make(self._opening.now(), self.cursor)
+
+    def _message(self, text: str) -> str:
+        """A frame that is no entry: on an event stream it carries the cursor as its id, like all others."""
+        if self.view.transport == "ws":
+            return text
+        return f"id: {self.cursor}\n{protocol.sse_block(text)}\n"
+
+    def _event_stream_text(self, index: int, frames: Frames) -> str:
+        """The frames with their cursors. Sessions of one and the same stream share the text."""
+        alone = len(self.tails) == 1 and self.user is None
+        if alone and frames.shared is not None:
+            return frames.shared
+        names = [public_name(tail.name) for tail in self.tails]
+        places = list(self.places)
+        events = []
+        for mark, block in zip(frames.marks, frames.texts, strict=True):
+            places[index] = mark
+            cursor = cursor_text(self._opening.epoch, self.tag, zip(names, places, strict=True))
+            events.append(f"id: {cursor}\n{block}\n")
+        text = "".join(events)
+        if alone:
+            frames.shared = text
+        return text
+
+    def _count(self, frames: Frames) -> None:
+        if frames.stored_at is None:
+            return
+        self.delivered += frames.objects
+        counters = self._opening.counters
+        counters.deliveries[self.view.transport] += frames.objects
+        counters.store_to_socket.observe(self._opening.now().timestamp() - frames.stored_at)

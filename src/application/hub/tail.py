@@ -1,0 +1,96 @@
+"""Tails: a stream as this node knows it."""
+
+from typing import Final, Protocol
+
+from application.hub.frames import Frames, render, step
+from domain.protocol import View
+from domain.streams import Entry, StreamName
+
+# A tail serves those who are a little behind; whoever is further behind reads from the store.
+MOST_ENTRIES: Final = 1024
+MOST_BYTES: Final = 1024 * 1024
+
+# Ready frames kept for a tail: sessions in step need one, stragglers a few.
+MOST_FRAMES: Final = 16
+
+
+class Follower(Protocol):
+    """A session, as its streams see it."""
+
+    def wake(self) -> None:
+        """Called when a stream has moved on."""
+
+
+class Tail:
+    """The newest entries of a stream, at the positions `base` + 1 to `head`, and the sessions that follow it.
+
+    Entries enter at head + 1 only. What comes again is passed over; what comes too early makes the tail begin anew
+    behind the hole, and whoever stands before it reads from the store. So a session finds every position either here
+    or there.
+    """
+
+    __slots__ = ("base", "entries", "followers", "frames", "head", "idle", "name", "suspect", "weight")
+
+    def __init__(self, name: StreamName) -> None:
+        self.name = name
+        self.head = 0
+        self.base = 0
+        self.entries: list[Entry] = []
+        self.weight = 0
+        self.followers: set[Follower] = set()
+        self.frames: dict[tuple[View, int], Frames] = {}
+        self.suspect = 0  # a head that the store had and this tail did not, when they were last compared
+        self.idle = 0  # how many sweeps found no follower
+
+    def append(self, entry: Entry) -> int:
+        """Takes the entry if it is news; returns by how many bytes the tail has grown (or, below 0, shrunk)."""
+        position = entry.changed
+        if position <= self.head:
+            return 0
+        grown = 0
+        if position != self.head + 1:
+            grown -= self.begin(position - 1)
+        self.entries.append(entry)
+        self.head = position
+        self.weight += entry.weight
+        grown += entry.weight
+        if len(self.entries) > MOST_ENTRIES or self.weight > MOST_BYTES:
+            grown -= self.trim()
+        return grown
+
+    def begin(self, position: int) -> int:
+        """Forgets all entries: the tail begins behind `position`, which is its head until something is appended.
+        Returns the bytes freed."""
+        freed = self.weight
+        self.entries = []
+        self.weight = 0
+        self.base = self.head = position
+        return freed
+
+    def trim(self) -> int:
+        """Forgets the older half; returns the bytes freed."""
+        half = (len(self.entries) + 1) // 2
+        freed = sum(entry.weight for entry in self.entries[:half])
+        del self.entries[:half]
+        self.weight -= freed
+        self.base += half
+        return freed
+
+    def ready(self, view: View, after: int) -> Frames | None:
+        """What follows position `after`, as far as one step goes; None if the store has to be asked."""
+        key = (view, after)
+        frames = self.frames.get(key)
+        if frames is None and after >= self.base:
+            taken = step(self.entries, after - self.base)
+            frames = self.keep(key, render(view, taken, taken[-1].changed))
+        return frames
+
+    def keep(self, key: tuple[View, int], frames: Frames) -> Frames:
+        if len(self.frames) >= MOST_FRAMES:
+            del self.frames[next(iter(self.frames))]
+        self.frames[key] = frames
+        return frames
+
+    def wake(self) -> None:
+        for session in self.followers:
+            session.wake()

@@ -1,0 +1,48 @@
+"""Identifying a caller."""
+
+from application.ports.clock import Clock
+from application.ports.store import Store
+from application.ports.token_verifier import TokenVerifier
+from domain.errors import NotYours, TokenMissing
+from domain.identity import NOBODY, Identity, admit
+from domain.planning import as_user
+
+
+class IdentifyCaller:
+    """Tells who a caller is, by the token that it shows and the user that it claims to be.
+
+    With a verifier, only tokens are believed, and a claim must be the token's own user. Without one (open mode)
+    claims are believed, tokens are not looked at, and everyone may do everything. Raises TokenMissing, TokenInvalid,
+    TokenExpired, NotYours, Unavailable; `current` also SignedOut.
+    """
+
+    def __init__(self, verifier: TokenVerifier | None, store: Store, clock: Clock) -> None:
+        self._verifier = verifier
+        self._store = store
+        self._clock = clock
+
+    @property
+    def open(self) -> bool:
+        return self._verifier is None
+
+    async def __call__(self, token: str | None, claimed: str | None) -> Identity:
+        if claimed is not None and as_user(claimed) is None:
+            raise NotYours("This is not a possible user.")
+        if self._verifier is None:
+            return Identity(claimed, frozenset({"admin"}), issued_at=self._clock.now().timestamp())
+        if token is None:
+            if claimed is not None:
+                raise TokenMissing
+            return NOBODY
+        identity = await self._verifier.verify(token)
+        if claimed is not None and claimed != identity.user:
+            raise NotYours
+        return identity
+
+    async def current(self, token: str | None) -> Identity:
+        """The same for a single request, which no session's sign-out will reach: checked against the latest one right
+        away."""
+        identity = await self(token, None)
+        if self._verifier is not None and identity.user is not None:
+            admit(identity, await self._store.not_before(identity.user))
+        return identity

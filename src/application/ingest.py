@@ -1,0 +1,138 @@
+"""Ingest: from a broker's batch to stored, published and acknowledged, in this order and no other."""
+
+import asyncio
+import random
+from typing import Final
+
+import structlog
+
+from application.counters import Counters
+from application.ports.backplane import Backplane, BackplaneUnavailable
+from application.ports.clock import Clock
+from application.ports.event_source import Batch, EventSource, NotAcknowledged
+from application.ports.store import Store, StoreUnavailable
+from domain.planning import plan
+from domain.routes import RouteTable
+
+log = structlog.get_logger(__name__)
+
+# Seconds before a batch that could not be stored is tried again: doubling, with jitter, so that nodes do not try in
+# step.
+FIRST_RETRY: Final = 0.2
+LONGEST_RETRY: Final = 10.0
+
+
+class IngestEvents:
+    """Plans each event of a batch, stores what all of them lead to in one transaction, publishes it to every node,
+    acknowledges.
+
+    An event is acknowledged only once what it led to is stored. One that can't be processed is stored as a dead
+    letter, and the rest of its batch with it. Neither a failed publish nor a failed acknowledgement undoes or stops
+    anything: the hubs find what was not published by themselves, and an event that comes again is recognised. Raises
+    StoreUnavailable, having acknowledged nothing.
+    """
+
+    def __init__(
+        self,
+        table: RouteTable,
+        store: Store,
+        backplane: Backplane,
+        clock: Clock,
+        counters: Counters,
+        max_event_bytes: int = 0,
+    ) -> None:
+        self._table = table
+        self._store = store
+        self._backplane = backplane
+        self._clock = clock
+        self._counters = counters
+        self._max_event_bytes = max_event_bytes
+
+    async def __call__(self, batch: Batch, source: EventSource) -> None:
+        plans = [plan(message, self._table, self._max_event_bytes) for message in batch.messages]
+        recorded = await self._store.record(plans, self._clock.now())
+        counters = self._counters
+        counters.events_in[source.name] += len(plans)
+        counters.planned += sum(1 for one in plans if one.dead_letter is None)
+        counters.stored += len(recorded.entries)
+        counters.duplicates += recorded.duplicates
+        for letter in recorded.dead_letters:
+            counters.dead_letters[letter.reason] += 1
+            log.warning(
+                "dead letter",
+                source=letter.message.source,
+                event_id=letter.event_id,
+                reason=letter.reason,
+                detail=letter.detail,
+            )
+        try:
+            await self._backplane.publish(recorded.entries, recorded.sign_outs)
+        except BackplaneUnavailable as fault:
+            counters.publish_failures += 1
+            log.warning("not published, the hubs will notice by themselves", fault=str(fault))
+        try:
+            await source.acknowledge(batch)
+        except NotAcknowledged as fault:
+            counters.acknowledge_failures += 1
+            log.warning("not acknowledged, these events will come again", source=source.name, fault=str(fault))
+
+
+class ConsumeEvents:
+    """Takes batch after batch from one source, until it is stopped.
+
+    A batch that can't be stored is tried again until it is, and nothing is taken meanwhile; `fault` says so.
+    """
+
+    def __init__(self, ingest: IngestEvents, source: EventSource) -> None:
+        self._ingest = ingest
+        self.source = source
+        self.fault: str | None = None
+        self._consuming: asyncio.Task[None] | None = None
+        self._taking = False
+        self._stopping = False
+
+    async def start(self) -> None:
+        await self.source.open()
+        self._consuming = asyncio.create_task(self._consume(), name=f"consume {self.source.name}")
+
+    async def stop(self, patience: float) -> None:
+        """Lets the batch in work be stored and acknowledged, for `patience` seconds at most; then leaves the broker.
+        May be called again."""
+        self._stopping = True
+        task, self._consuming = self._consuming, None
+        if task is None:
+            return
+        if self._taking:
+            task.cancel()
+        await asyncio.wait({task}, timeout=patience)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self.source.close()
+
+    async def _consume(self) -> None:
+        while not self._stopping:
+            self._taking = True
+            try:
+                batch = await self.source.take()
+            finally:
+                self._taking = False
+            await self._store(batch)
+
+    async def _store(self, batch: Batch) -> None:
+        delay = FIRST_RETRY
+        while True:
+            try:
+                await self._ingest(batch, self.source)
+            except StoreUnavailable as fault:
+                self.fault = f"the store is away: {fault}"
+                log.warning("store away, trying again", source=self.source.name, fault=str(fault), seconds=delay)
+            except Exception:
+                # Our own mistake, and no reason to lose a batch: whoever reads the log and the red readiness can mend
+                # it.
+                self.fault = "a batch can't be stored: see the log"
+                log.exception("batch not stored, trying again", source=self.source.name, seconds=delay)
+            else:
+                self.fault = None
+                return
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+            delay = min(delay * 2, LONGEST_RETRY)

@@ -1,0 +1,51 @@
+"""A node: all of Herald's own work in one process, started, drained and stopped in the right order."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from application.hub.hub import Hub
+from application.ingest import ConsumeEvents
+from application.ports.backplane import Backplane
+
+log = structlog.get_logger(__name__)
+
+
+class Node:
+    """Consumers, hub and backplane of this process.
+
+    Leaving, readiness turns red first; then the consumers store and acknowledge what they hold and take no more; then
+    the clients go, spread over the time there is. So nothing is acknowledged and not stored, and what is stored last
+    is still delivered here.
+    """
+
+    def __init__(self, hub: Hub, backplane: Backplane, consumers: Sequence[ConsumeEvents]) -> None:
+        self._hub = hub
+        self._backplane = backplane
+        self._consumers = consumers
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._backplane.open(self._hub)
+        self._sweeping = asyncio.create_task(self._hub.run(), name="hub")
+        for consumer in self._consumers:
+            await consumer.start()
+
+    async def drain(self, seconds: float) -> None:
+        """Takes `seconds` and one more at most, a batch in work included."""
+        self._hub.draining = True
+        log.info("leaving", seconds=seconds, sessions=len(self._hub.sessions))
+        deadline = asyncio.get_running_loop().time() + seconds
+        # Half the time for the stores that are slow; what is not stored by then was not acknowledged, and comes again
+        # elsewhere.
+        await asyncio.gather(*(consumer.stop(seconds / 2) for consumer in self._consumers))
+        await self._hub.drain(max(deadline - asyncio.get_running_loop().time(), 0.5))
+
+    async def stop(self) -> None:
+        """Ends everything; after a drain, or without one."""
+        await asyncio.gather(*(consumer.stop(0.5) for consumer in self._consumers))
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._backplane.close()

@@ -1,0 +1,88 @@
+"""The port for what Herald must not lose: inboxes, feeds, sign-outs and dead letters, and the positions in them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from domain.planning import DeadLetter, Plan
+from domain.positions import Head
+from domain.streams import Entry, SignOut, StreamName
+
+
+class StoreUnavailable(Exception):
+    """The store can't answer now: nothing was changed, and the same call may succeed later."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What a batch of plans changed.
+
+    `entries` are the new arrivals, those of one stream in the order of their seq. `sign_outs` are those that moved a
+    user's `not_before`, `dead_letters` the new ones. `duplicates` counts the plans of which everything was there
+    already.
+    """
+
+    entries: tuple[Entry, ...]
+    sign_outs: tuple[SignOut, ...]
+    dead_letters: tuple[DeadLetter, ...]
+    duplicates: int
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A stretch of a stream: everything after where it was asked from, up to position `upto`.
+
+    `head` is the stream's as of the same moment. A page that is not cut short by its limit goes up to `head.last`,
+    whatever its last row is.
+    """
+
+    entries: tuple[Entry, ...]
+    upto: int
+    head: Head
+
+
+class KeptDeadLetter(msgspec.Struct, frozen=True):
+    """A dead letter as the store keeps it."""
+
+    id: UUID
+    kept_at: datetime
+    letter: DeadLetter
+
+
+class Store(Protocol):
+    """For keeping, numbering and reading back what events led to.
+
+    Positions: everything that happens to a stream takes its next position, 1, 2, 3 …, without gaps, given in the
+    transaction that stores it; so a reader that has seen position n will never be surprised by a smaller one. A
+    stream that was never written has Head(0, 0). Once: a stream holds an event, named by (origin, event id), at most
+    once, and there is one dead letter of it at most. Every method raises StoreUnavailable, having changed nothing,
+    when the store can't be reached or can't be written.
+    """
+
+    async def epoch(self) -> str:
+        """The random name of this history. It changes when positions lose their meaning: a new store, or one restored
+        from a backup."""
+
+    async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
+        """Stores all that the plans lead to, in their order, in one transaction. Whatever is there already, from
+        before or from earlier in the batch, is passed over and takes no position."""
+
+    async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
+        """The heads of all the streams asked for, as of one moment."""
+
+    async def arrivals(self, stream: StreamName, after: int, limit: int) -> Page:
+        """Arrivals with seq > after, by seq, about `limit` of them. What was archived since is among them."""
+
+    async def changes(self, stream: StreamName, after: int, limit: int) -> Page:
+        """What has changed since a position, each notification once and as it stands, by (changed, seq); about
+        `limit` of them. Never ends inside a position."""
+
+    async def not_before(self, user: str) -> datetime | None:
+        """The user's latest sign-out."""
+
+    async def dead_letters(self, limit: int) -> tuple[KeptDeadLetter, ...]:
+        """The newest dead letters, newest first."""
+
+    async def ping(self) -> None:
+        """Returns if the store could take a write now."""

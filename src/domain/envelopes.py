@@ -1,0 +1,96 @@
+"""Envelopes: the shape in which a plain client receives an event, one JSON object a frame.
+
+    raw      the payload's own text
+    typed    {"type": …, "data": …}
+    event    {"event_type": …, "data": …}
+    flat     the payload, and `broadcastTimestamp`
+
+`data` is the payload's `data` object if it has one, else the payload without its type and the omitted fields. JSON is
+cut out of the payload as it was sent, not written anew: numbers keep every digit, and fields keep their order.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from domain.events import Event, Undecoded, Unreadable
+from domain.streams import Content, Entry, Envelope
+
+TYPE_FIELDS: Final = ("event_type", "type", "eventType")
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
+    """The JSON text that the envelope will hold (with `raw` the event's own text); raises Unreadable for a payload
+    that has no fields."""
+    if envelope == "raw":
+        return event.text
+    if type(event.payload) is not dict:
+        if isinstance(event.payload, Undecoded):
+            raise Unreadable("not_json", f"The event is not JSON: {event.payload.why}.")
+        raise Unreadable("not_an_object", "The event is JSON, but not an object.")
+    if envelope == "flat":
+        return _without(event.text, (*omit, "broadcastTimestamp"))
+    return _data(event.text, event.payload, omit)
+
+
+def plain_text(entry: Entry) -> str:
+    """What a plain client receives for an arrival."""
+    content = entry.content
+    match content.envelope:
+        case "raw":
+            return content.body
+        case "typed":
+            return f'{{"type":{quoted(content.type)},"data":{content.body}}}'
+        case "event":
+            return f'{{"event_type":{quoted(content.type)},"data":{content.body}}}'
+        case "flat":
+            comma = "" if content.body == "{}" else ","
+            return f'{content.body[:-1]}{comma}"broadcastTimestamp":"{iso(entry.stored_at)}"}}'
+
+
+def data_text(content: Content) -> str:
+    """What a `herald.v1` client receives as `data`: compact JSON, or a JSON string if the payload was no JSON."""
+    match content.envelope:
+        case "raw":
+            try:
+                return _compact(content.body.encode())
+            except (msgspec.DecodeError, RecursionError):
+                return quoted(content.body)
+        case "flat":
+            return _data(content.body, msgspec.json.decode(content.body), ())
+        case _:
+            return content.body
+
+
+def quoted(text: str) -> str:
+    """The text as JSON."""
+    return _encode(text).decode()
+
+
+def iso(time: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, as JavaScript's `toISOString` writes it."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _data(text: str, payload: dict[str, Any], omit: tuple[str, ...]) -> str:
+    if type(payload.get("data")) is dict:
+        return _without(bytes(_fields(text)["data"]), omit)
+    return _without(text, (*TYPE_FIELDS, *omit))
+
+
+def _without(text: str | bytes, names: tuple[str, ...]) -> str:
+    if not names:
+        return _compact(text)
+    fields = _fields(text)
+    for name in names:
+        fields.pop(name, None)
+    return _compact(_encode(fields))
+
+
+def _compact(text: str | bytes) -> str:
+    formatted = msgspec.json.format(text, indent=-1)
+    return formatted if isinstance(formatted, str) else formatted.decode()

@@ -1,0 +1,189 @@
+"""Events: what a message says once it has been read.
+
+Identity is (origin, id). The id is, in this order: a CloudEvents id, the payload's `event_id` or `eventId`, the field
+that the route names, and where none of these is there, the message's own place at its broker. `id` is looked at only
+where a route names it: in most payloads it is the id of the thing the event is about, which many events share.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from domain.messages import Message
+
+# A producer whose clock is this far ahead is taken at its word; beyond it the broker's time is the truer one. A
+# sign-out in the far future would otherwise lock its user out until then.
+CLOCK_SKEW: Final = timedelta(minutes=5)
+
+# Longer ids are not ids. The bound keeps indexes over them small.
+LONGEST_ID: Final = 512
+
+
+class Undecoded(msgspec.Struct, frozen=True):
+    """Stands for a payload that is no JSON. `why` says what is wrong with it."""
+
+    why: str
+
+
+class Unreadable(Exception):
+    """A message that cannot become an event. `reason` is a stable code, the text says more."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A fact that another service published.
+
+    `source` is where it was published, `origin` the namespace of its id (the source, or what CloudEvents calls
+    source). `type` is None where nothing in the message says. `payload` is the decoded JSON, or Undecoded; `text` is
+    the same as it was sent.
+    """
+
+    source: str
+    origin: str
+    id: str
+    type: str | None
+    time: datetime
+    text: str
+    payload: Any
+
+
+_decode = msgspec.json.Decoder().decode
+
+
+def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0) -> Event:
+    """Reads a message; raises Unreadable.
+
+    `id_field` is the dotted path of the event id where the route names one. More than `max_bytes` of body are refused
+    unread; 0 is no limit.
+    """
+    body = message.body
+    if body is None:
+        raise Unreadable("tombstone", "The record has no value: it deletes a key and says nothing to anyone.")
+    if max_bytes and len(body) > max_bytes:
+        raise Unreadable("too_large", f"The event has {len(body)} bytes; at most {max_bytes} are taken.")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable("not_utf8", f"The event is not UTF-8 from byte {error.start} on.") from None
+    payload = decode_json(body)
+
+    attributes: Mapping[str, Any] = {}
+    if message.headers and "ce_specversion" in message.headers:
+        attributes = _binary_attributes(message.headers)
+    elif type(payload) is dict and "specversion" in payload and "id" in payload and "source" in payload:
+        attributes = payload
+        payload, text = _structured_data(payload)
+    fields = payload if type(payload) is dict else {}
+    time = attributes.get("time")
+    return Event(
+        source=message.source,
+        origin=as_id(attributes.get("source")) or message.source,
+        id=as_id(attributes.get("id"))
+        or own_id(fields)
+        or (as_id(at_path(fields, id_field)) if id_field else None)
+        or message.fallback_id,
+        type=as_id(attributes.get("type")) or own_type(fields),
+        time=(as_time(time, message.time) if time else None) or own_time(fields, message.time),
+        text=text,
+        payload=payload,
+    )
+
+
+def decode_json(body: bytes | str) -> Any:
+    """The decoded JSON, or Undecoded; never raises, however deep or broken the text is."""
+    try:
+        return _decode(body)
+    except msgspec.DecodeError as error:
+        return Undecoded(str(error))
+    except RecursionError:
+        return Undecoded("JSON is nested too deeply")
+
+
+def at_path(payload: Any, path: str) -> Any:
+    """What a dotted path leads to, or None. In a wrapped payload (`{"event_type", "data": {…}}`) a path leads into
+    `data` too, so that one route serves producers of either shape; what stands outside comes first."""
+    found = _walk(payload, path)
+    if found is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
+        return _walk(inner, path)
+    return found
+
+
+def as_id(value: Any) -> str | None:
+    """An id as text: a non-empty string, or a whole number made one. Anything else is none."""
+    kind = type(value)
+    if kind is str:
+        return value if 0 < len(value) <= LONGEST_ID else None
+    return str(value) if kind is int else None
+
+
+def own_id(payload: Mapping[str, Any]) -> str | None:
+    """The event id that a payload gives itself."""
+    return as_id(payload.get("event_id")) or as_id(payload.get("eventId"))
+
+
+def own_type(payload: Mapping[str, Any]) -> str | None:
+    """The event type that a payload gives itself."""
+    for name in ("event_type", "type", "eventType"):
+        value = payload.get(name)
+        if type(value) is str and value:
+            return value
+    return None
+
+
+def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
+    """The payload's own time where it has a believable one, else `received`."""
+    value = payload.get("timestamp") or payload.get("time")
+    if value is None and type(inner := payload.get("data")) is dict:
+        value = inner.get("timestamp")
+    return (as_time(value, received) if value else None) or received
+
+
+_SECONDS: Final = re.compile(r"\d{9,10}(\.\d+)?\Z")
+_MILLISECONDS_FROM: Final = 100_000_000_000
+
+
+def as_time(value: Any, received: datetime) -> datetime | None:
+    """ISO 8601 text, or seconds or milliseconds since 1970; a time without a zone is UTC. None for anything else,
+    and for what lies in the future of `received` by more than clocks differ."""
+    try:
+        if type(value) is str and not _SECONDS.match(value):
+            time = datetime.fromisoformat(value)
+            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        elif type(value) in (int, float, str):
+            number = float(value)
+            time = datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, UTC)
+        else:
+            return None
+        return time if time <= received + CLOCK_SKEW else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _walk(value: Any, path: str) -> Any:
+    if type(value) is dict and path in value:
+        return value[path]
+    for word in path.split("."):
+        if type(value) is not dict:
+            return None
+        value = value.get(word)
+    return value
+
+
+def _binary_attributes(headers: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes of a CloudEvent in binary mode (Kafka protocol binding 1.0.2, section 3.2)."""
+    return {name.removeprefix("ce_"): value for name, value in headers.items() if name.startswith("ce_")}
+
+
+def _structured_data(envelope: dict[str, Any]) -> tuple[Any, str]:
+    """The data of a CloudEvent in structured mode (JSON format 1.0.2, section 3), decoded and as text."""
+    data = envelope.get("data")
+    if type(data) is str:
+        return decode_json(data), data
+    return data, msgspec.json.encode(data).decode()

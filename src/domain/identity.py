@@ -1,0 +1,74 @@
+"""Who is calling, and what is open to them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from domain.errors import NotYours, SignedOut, TokenExpired, TokenMissing
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """A caller. `user` is None for nobody in particular, who may have what is public.
+
+    `issued_at` and `expires_at` are seconds since 1970 (a token's `iat` and `exp`). Without `issued_at` the identity
+    counts as older than any sign-out; without `expires_at` it does not end by itself.
+    """
+
+    user: str | None = None
+    scopes: frozenset[str] = frozenset()
+    issued_at: float | None = None
+    expires_at: float | None = None
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes or "admin" in self.scopes
+
+
+NOBODY = Identity()
+
+
+def own(identity: Identity, user: str) -> Identity:
+    """The identity, if `user` is its own; else TokenMissing or NotYours."""
+    if identity.user is None:
+        raise TokenMissing
+    if identity.user != user:
+        raise NotYours
+    return identity
+
+
+def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
+    """Whether a sign-out at `not_before` ends what was issued at `issued_at`.
+
+    Tokens carry whole seconds, so whatever was issued within the sign-out's own second ends with it.
+    """
+    if not_before is None:
+        return False
+    return issued_at is None or int(issued_at) <= int(not_before.timestamp())
+
+
+def admit(identity: Identity, not_before: datetime | None) -> None:
+    """Refuses an identity that a sign-out ended: SignedOut; or TokenExpired for one of the sign-out's very second,
+    since its owner may have signed in again within it and only a fresh token can tell."""
+    if not_before is None or identity.user is None or not signed_out(identity.issued_at, not_before):
+        return
+    if identity.issued_at is not None and int(identity.issued_at) == int(not_before.timestamp()):
+        raise TokenExpired("This token is as old as a sign-out: get a fresh one and come back.")
+    raise SignedOut
+
+
+def find_token(
+    headers: Mapping[str, str], subprotocols: list[str], cookies: Mapping[str, str], query: Mapping[str, str]
+) -> str | None:
+    """The token that a handshake or request shows, looked for where design and habit put it, most deliberate first.
+
+    Header names in lower case. An `Authorization` header of another scheme is a token too, an invalid one: someone
+    who shows credentials must not be taken for nobody.
+    """
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.strip().partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else authorization
+    for protocol in subprotocols:
+        if protocol.startswith("bearer."):
+            return protocol.removeprefix("bearer.")
+    return query.get("jwt") or query.get("token") or cookies.get("herald_token") or None

@@ -1,0 +1,26 @@
+"""What a broker hands over, before anyone has looked inside."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+import msgspec
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One record of a broker.
+
+    `source` is the topic or routing key. `body` is None for a Kafka tombstone. `time` is the broker's own time stamp,
+    aware. `fallback_id` names the event when nothing inside it does: it must be the same each time the broker
+    hands over the same record, and differ between any two records of the source (on Kafka topic, partition,
+    offset and record time stamp). `headers` are decoded as UTF-8, names in lower case; `key` is the record's key.
+    """
+
+    source: str
+    body: bytes | None
+    time: datetime
+    fallback_id: str
+    headers: Mapping[str, str] = NO_HEADERS
+    key: str | None = None

@@ -1,0 +1,227 @@
+"""Planning: what one event leads to, by the routes. Pure: the same message and routes give the same plan."""
+
+from typing import Any, Final
+
+import msgspec
+
+from domain.envelopes import make_body
+from domain.events import Event, Unreadable, as_id, at_path, read_event
+from domain.messages import Message
+from domain.routes import Email, Route, RouteTable
+from domain.streams import Content, SignOut
+from domain.templates import fill
+
+# The seed of the groups profile keeps titles in a VARCHAR(255); user ids share the bound, and a database index can
+# hold them.
+LONGEST_TITLE: Final = 255
+LONGEST_USER: Final = 255
+
+
+class Addressed(msgspec.Struct, frozen=True):
+    """A notification for each of some users. No user stands twice."""
+
+    content: Content
+    users: tuple[str, ...]
+
+
+class Broadcast(msgspec.Struct, frozen=True):
+    """A message for everyone who listens to a feed."""
+
+    content: Content
+    feed: str
+
+
+class MailDraft(msgspec.Struct, frozen=True):
+    """A mail to each of some addresses. `user` is whose preferences bind."""
+
+    event: Event
+    addresses: tuple[str, ...]
+    subject: str | None
+    template: str
+    user: str | None
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that could not be processed, or not wholly: kept as it came, with the reason (a stable code) and the
+    detail (for people)."""
+
+    message: Message
+    origin: str
+    event_id: str
+    reason: str
+    detail: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one event leads to.
+
+    A dead letter stands alone where nothing could be made of the event; it stands beside the rest where one route found
+    its audience and another did not, so that nothing is lost with what was delivered.
+    """
+
+    origin: str
+    event_id: str
+    addressed: tuple[Addressed, ...] = ()
+    broadcasts: tuple[Broadcast, ...] = ()
+    mails: tuple[MailDraft, ...] = ()
+    sign_outs: tuple[SignOut, ...] = ()
+    dead_letter: DeadLetter | None = None
+
+
+def plan(message: Message, table: RouteTable, max_bytes: int = 0) -> Plan:
+    """The plan of a message. Never raises: what can't be planned becomes a dead letter."""
+    candidates = table.for_source(message.source)
+    id_field = next((route.id for route in candidates if route.id), None)
+    try:
+        event = read_event(message, id_field, max_bytes)
+    except Unreadable as fault:
+        letter = DeadLetter(message, message.source, message.fallback_id, fault.reason, fault.detail)
+        return Plan(letter.origin, letter.event_id, dead_letter=letter)
+    routes = [route for route in candidates if route.type is None or route.type == event.type]
+    return _Planner(message, event).follow(routes)
+
+
+class _Planner:
+    """Gathers what each route adds. For one user, and for one feed, the first route in file order speaks."""
+
+    def __init__(self, message: Message, event: Event) -> None:
+        self.message = message
+        self.event = event
+        self.addressed: list[Addressed] = []
+        self.broadcasts: list[Broadcast] = []
+        self.mails: list[MailDraft] = []
+        self.sign_outs: list[SignOut] = []
+        self.faults: list[Unreadable] = []
+        self.users: set[str] = set()
+        self.feeds: set[str] = set()
+
+    def follow(self, routes: list[Route]) -> Plan:
+        for route in routes:
+            try:
+                self._follow(route)
+            except Unreadable as fault:
+                self.faults.append(fault)
+        if not routes:
+            about = f" and type {self.event.type!r}" if self.event.type else ""
+            self.faults.append(Unreadable("no_route", f"No route takes source {self.message.source!r}{about}."))
+        event = self.event
+        letter = None
+        if self.faults:
+            first = self.faults[0]
+            letter = DeadLetter(self.message, event.origin, event.id, first.reason, first.detail)
+        return Plan(
+            event.origin,
+            event.id,
+            tuple(self.addressed),
+            tuple(self.broadcasts),
+            tuple(self.mails),
+            tuple(self.sign_outs),
+            letter,
+        )
+
+    def _follow(self, route: Route) -> None:
+        if route.sign_out:
+            self._sign_out(route.sign_out)
+        if route.users:
+            self._address(route)
+        elif route.feed:
+            self._broadcast(route, route.feed)
+        if route.email:
+            self._mail(route.email)
+
+    def _address(self, route: Route) -> None:
+        users, unusable = recipients(self.event.payload, route.users)
+        if users:
+            fresh = tuple(user for user in users if user not in self.users)
+            if fresh:
+                self.users.update(fresh)
+                self.addressed.append(Addressed(self._content(route), fresh))
+        elif not unusable and route.otherwise == "broadcast" and route.feed:
+            self._broadcast(route, route.feed)
+        elif not unusable and route.otherwise == "dead-letter":
+            # A payload without fields has nobody in it either; that it is no JSON object is the better reason.
+            make_body(self.event, route.envelope if route.envelope != "raw" else "event", ())
+            raise Unreadable("no_recipient", f"Nobody is named by {', '.join(route.users)}.")
+        if unusable:
+            raise Unreadable("bad_recipient", f"A recipient is {unusable}.")
+
+    def _broadcast(self, route: Route, feed: str) -> None:
+        if feed not in self.feeds:
+            self.broadcasts.append(Broadcast(self._content(route), feed))
+            self.feeds.add(feed)
+
+    def _mail(self, email: Email) -> None:
+        addresses = tuple(
+            dict.fromkeys(a for a in _flat(at_path(self.event.payload, email.to)) if type(a) is str and a)
+        )
+        user = as_id(at_path(self.event.payload, email.user)) if email.user else None
+        self.mails.append(
+            MailDraft(self.event, addresses, fill(email.subject, self.event.payload), email.template, user)
+        )
+
+    def _sign_out(self, path: str) -> None:
+        users, _ = recipients(self.event.payload, (path,))
+        if not users:
+            raise Unreadable("no_recipient", f"Nobody to sign out is named by {path}.")
+        self.sign_outs.extend(SignOut(user, self.event.time) for user in users)
+
+    def _content(self, route: Route) -> Content:
+        event = self.event
+        type_ = route.as_type or event.type or event.source
+        title = message = None
+        if route.inbox:
+            title = fill(route.inbox.title, event.payload) or type_.replace("_", " ").replace(".", " ").capitalize()
+            message = fill(route.inbox.message, event.payload) or ""
+            if len(title) > LONGEST_TITLE:
+                raise Unreadable(
+                    "title_too_long", f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept."
+                )
+        return Content(
+            origin=event.origin,
+            event_id=event.id,
+            source=event.source,
+            type=type_,
+            profile=route.profile,
+            envelope=route.envelope,
+            body=make_body(event, route.envelope, route.omit),
+            time=event.time,
+            title=title,
+            message=message,
+        )
+
+
+def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """The users that the paths lead to, each once, in order of appearance; and what is wrong with the first unusable
+    one.
+
+    A path may lead to a string, a number, or a list of them; an empty string and null are nobody.
+    """
+    users: dict[str, None] = {}
+    unusable = None
+    for path in paths:
+        for value in _flat(at_path(payload, path)):
+            user = as_user(value)
+            if user is not None:
+                users[user] = None
+            elif value is not None and value != "":
+                unusable = unusable or fault_in_user(value)
+    return tuple(users), unusable
+
+
+def as_user(value: Any) -> str | None:
+    """A user id as text, or None for what can't be one."""
+    user = as_id(value)
+    return user if user is not None and len(user) <= LONGEST_USER and user.isprintable() else None
+
+
+def fault_in_user(value: Any) -> str:
+    """What keeps a value from being a user id, in words."""
+    if type(value) is not str:
+        return f"neither text nor a whole number but {type(value).__name__}"
+    if len(value) > LONGEST_USER:
+        return f"{len(value)} characters long; at most {LONGEST_USER} are possible"
+    return "written with control characters"
+
+
+def _flat(value: Any) -> list[Any]:
+    return value if type(value) is list else [] if value is None else [value]

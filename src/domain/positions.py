@@ -1,0 +1,102 @@
+"""Positions and cursors: where a session stands in its streams, and whether it can go on from there."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from domain.streams import StreamName, public_name
+
+
+class Head(msgspec.Struct, frozen=True):
+    """How far a stream goes: `last` is its newest position, `pruned` the newest that is kept no more (0, 0 for an
+    empty one).
+
+    For an inbox, `not_before` is its owner's latest sign-out.
+    """
+
+    last: int = 0
+    pruned: int = 0
+    not_before: datetime | None = None
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Says "I have everything up to here": a position for each stream by its public name.
+
+    `epoch` is the store's, `tag` stands for the user without naming them ("" for nobody). As text it is
+    `1.<epoch>.<tag>.<stream>:<position>,…` to this module and opaque to everyone else.
+    """
+
+    epoch: str
+    tag: str
+    positions: Mapping[str, int]
+
+    def __str__(self) -> str:
+        return cursor_text(self.epoch, self.tag, self.positions.items())
+
+
+_CURSOR: Final = re.compile(r"1\.([A-Za-z0-9]+)\.([0-9a-f]*)\.([A-Za-z0-9_:,-]*)\Z")
+
+# 15 digits: a longer position is none, since JavaScript could not hold it.
+_POSITION: Final = re.compile(r"([A-Za-z0-9_-]+):([0-9]{1,15})\Z")
+
+
+def cursor_text(epoch: str, tag: str, positions: Iterable[tuple[str, int]]) -> str:
+    return f"1.{epoch}.{tag}.{','.join(f'{name}:{position}' for name, position in positions)}"
+
+
+def read_cursor(text: str) -> Cursor | None:
+    """The cursor, or None for anything that is none of ours: whoever shows it has lost their place."""
+    match = _CURSOR.match(text) if len(text) <= 8192 else None
+    if match is None:
+        return None
+    positions = {}
+    for pair in match[3].split(",") if match[3] else ():
+        position = _POSITION.match(pair)
+        if position is None:
+            return None
+        positions[position[1]] = int(position[2])
+    return Cursor(match[1], match[2], positions)
+
+
+def tag_of(user: str | None) -> str:
+    """What a cursor carries of its user: enough to see that it is another's, too little to tell whose."""
+    return "" if user is None else hashlib.blake2b(user.encode(), digest_size=6).hexdigest()
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a session begins. `gaps` are the streams, by public name, in which something may be missing that was
+    asked for."""
+
+    positions: dict[StreamName, int]
+    resumed: bool = False
+    gaps: tuple[str, ...] = ()
+
+
+def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mapping[StreamName, Head]) -> Start:
+    """Where a session with these streams begins, given the cursor that it showed (`lost`: it showed one that can't be
+    read).
+
+    A stream that the cursor does not name begins at its head. A position before what is kept is a gap, and the
+    session gets all that is kept. A position that cannot be (beyond the head, of another epoch or another user) is a
+    gap too, but says nothing of what the session has seen, so it begins at the head.
+    """
+    ends = {stream: head.last for stream, head in heads.items()}
+    if lost or (cursor is not None and (cursor.epoch != epoch or cursor.tag != tag)):
+        return Start(ends, gaps=tuple(public_name(stream) for stream in heads))
+    if cursor is None:
+        return Start(ends)
+    positions: dict[StreamName, int] = {}
+    gaps = []
+    for stream, head in heads.items():
+        name = public_name(stream)
+        asked = cursor.positions.get(name, head.last)
+        if head.pruned <= asked <= head.last:
+            positions[stream] = asked
+        else:
+            gaps.append(name)
+            positions[stream] = head.last if asked > head.last else head.pruned
+    return Start(positions, resumed=not gaps, gaps=tuple(gaps))

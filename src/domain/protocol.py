@@ -1,0 +1,209 @@
+"""What clients see: the frames of `herald.v1`, the messages of plain streams, close codes and commands.
+`docs/protocol.md` is the same in words for authors of clients.
+
+An object of `herald.v1` says what it is in `kind`. Objects that belong to a stream carry `stream` and `seq`, and
+`changed` where the position to remember is a later one than the arrival's.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import IntEnum
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from domain.envelopes import data_text, iso, plain_text, quoted
+from domain.errors import InvalidInput
+from domain.positions import Cursor, read_cursor
+from domain.streams import Entry, is_inbox, public_name
+
+SUBPROTOCOL: Final = "herald.v1"
+
+
+class Close(IntEnum):
+    """Why a socket was closed, and so what its client should do.
+
+    Reconnect with backoff and jitter on 1001, 1006, 1011, 1012, 1013 and 4000-4499; stop on 4500-4999.
+    """
+
+    TOO_LARGE = 1009
+    OUR_MISTAKE = 1011
+    RESTARTING = 1012
+    TRY_LATER = 1013
+    TOKEN_EXPIRED = 4401
+    TOO_SLOW = 4408
+    TOO_MANY_FRAMES = 4429
+    NOT_YOURS = 4501
+    SIGNED_OUT = 4502
+    TOO_MANY_SESSIONS = 4503
+    TOKEN_REFUSED = 4504
+    NOT_UNDERSTOOD = 4505
+
+
+class Farewell(msgspec.Struct, frozen=True):
+    """How a session ends. `reconnect_in` is seconds, where the server has an opinion."""
+
+    code: Close
+    reason: str
+    reconnect_in: float | None = None
+
+
+class View(msgspec.Struct, frozen=True):
+    """How a session sees its streams; sessions with equal views at one position share one frame.
+
+    A plain view shows arrivals only, in feeds those of `profile` (None: of any), in an inbox those of `inbox_profile`.
+    `types`, where given, are the only ones shown.
+    """
+
+    transport: Literal["ws", "sse"]
+    protocol: bool = False
+    profile: str | None = None
+    inbox_profile: str | None = None
+    types: frozenset[str] | None = None
+
+    def shows(self, entry: Entry) -> bool:
+        content = entry.content
+        if (entry.muted and entry.kind == "arrival") or (self.types is not None and content.type not in self.types):
+            return False
+        if self.protocol:
+            return True
+        profile = self.inbox_profile if is_inbox(entry.stream) else self.profile
+        return entry.kind == "arrival" and (profile is None or profile == content.profile)
+
+    def text(self, entry: Entry) -> str:
+        return protocol_text(entry) if self.protocol else plain_text(entry)
+
+
+def protocol_text(entry: Entry) -> str:
+    """The `herald.v1` object of an entry, on one line."""
+    content = entry.content
+    stream = public_name(entry.stream)
+    changed = "" if entry.changed == entry.seq else f',"changed":{entry.changed}'
+    place = f'"stream":{quoted(stream)},"seq":{entry.seq}{changed},"id":"{entry.id}"'
+    if entry.kind != "arrival":
+        return f'{{"kind":"{entry.kind}",{place},"unread":{entry.unread}}}'
+    about = f'"event_id":{quoted(content.event_id)},"type":{quoted(content.type)},"time":"{iso(content.time)}"'
+    if not is_inbox(entry.stream):
+        return f'{{"kind":"broadcast",{place},{about},"data":{data_text(content)}}}'
+    words = f'"title":{quoted(content.title or "")},"message":{quoted(content.message or "")}'
+    state = f'"read":{"true" if entry.read else "false"},"unread":{entry.unread}'
+    return f'{{"kind":"notification",{place},{about},{words},{state},"data":{data_text(content)}}}'
+
+
+def hello(
+    session: str,
+    epoch: str,
+    positions: Mapping[str, int],
+    cursor: str,
+    heartbeat: float,
+    resumed: bool,
+    gaps: tuple[str, ...],
+) -> str:
+    """The first object of a session. `gap` names the streams in which something may be missing."""
+    return _json(
+        kind="hello",
+        session=session,
+        epoch=epoch,
+        positions=positions,
+        cursor=cursor,
+        heartbeat=heartbeat,
+        resumed=resumed,
+        gap=gaps,
+    )
+
+
+def gap(stream: str, after: int, upto: int) -> str:
+    """Says in mid-session that what lay between two positions is kept no more."""
+    return _json(kind="gap", stream=stream, after=after, upto=upto)
+
+
+def heartbeat(now: datetime, cursor: str) -> str:
+    return _json(kind="heartbeat", time=iso(now), cursor=cursor)
+
+
+def pong(echo: Any) -> str:
+    return _json(kind="pong") if echo is None or echo is True else _json(kind="pong", ping=echo)
+
+
+def error(code: str, detail: str) -> str:
+    return _json(kind="error", code=code, detail=detail)
+
+
+def authenticated(expires_at: float | None) -> str:
+    """Answers `auth`: the session goes on until `expires_at`, seconds since 1970."""
+    return _json(kind="auth", expires_at=expires_at)
+
+
+def bye(farewell: Farewell) -> str:
+    return _json(
+        kind="bye", code=int(farewell.code), reason=farewell.reason, **_known(reconnect_in=farewell.reconnect_in)
+    )
+
+
+def plain_connection(now: datetime, cursor: str, gaps: tuple[str, ...]) -> str:
+    """The first message of a plain event stream, as the products service sent it; `gap` only where there is one."""
+    return _json(
+        type="connection",
+        message="Connected to notifications stream",
+        timestamp=iso(now),
+        cursor=cursor,
+        **_known(gap=gaps or None),
+    )
+
+
+def plain_heartbeat(now: datetime, cursor: str) -> str:
+    return _json(type="heartbeat", timestamp=iso(now), cursor=cursor)
+
+
+def sse_block(text: str) -> str:
+    """The text as `data:` lines, one for each of its own (HTML, section 9.2.6: CR, LF and CRLF all end a line)."""
+    if "\n" not in text and "\r" not in text:
+        return f"data: {text}\n"
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "".join(f"data: {line}\n" for line in lines)
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Where to go on: a cursor as text, or the epoch and positions that `hello` and the entries gave."""
+
+    cursor: str | None = None
+    epoch: str | None = None
+    positions: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
+
+    def asked(self, epoch: str, tag: str) -> Cursor:
+        """The cursor that is meant. One that can't be read is a place in no history, and so a gap in this one."""
+        if self.cursor is not None:
+            return read_cursor(self.cursor) or Cursor("", "", {})
+        if self.epoch is None and not self.positions:
+            return Cursor(epoch, tag, {})
+        return Cursor(self.epoch or "", tag, self.positions)
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client may say: one of these, or `auth` and `resume` together."""
+
+    resume: Resume | None = None
+    auth: str | None = None
+    ping: Any = msgspec.UNSET
+
+
+_commands = msgspec.json.Decoder(Command).decode
+
+
+def read_command(text: str) -> Command:
+    """Raises InvalidInput."""
+    try:
+        command = _commands(text)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise InvalidInput(f"This is no command: {fault}") from None
+    if command == Command():
+        raise InvalidInput("A command is one of resume, auth and ping.")
+    return command
+
+
+def _json(**fields: Any) -> str:
+    return msgspec.json.encode(fields).decode()
+
+
+def _known(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,183 @@
+"""Routes: which events, for which audience, on which channels, in which envelope.
+
+A routes file is TOML. It is read strictly: a key that is not known here, a wrong type or a pattern that can match
+nothing is refused with the file, the route and the field named.
+"""
+
+import re
+import tomllib
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from domain.patterns import as_regex, fault_in
+from domain.streams import Envelope, fault_in_feed_name
+from domain.templates import fault_in_template
+
+Broker = Literal["kafka", "rabbitmq", "memory"]
+Otherwise = Literal["dead-letter", "broadcast", "drop"]
+
+PUBLIC: Final = "public"
+SIGNED_IN: Final = "signed-in"
+
+
+class RoutesInvalid(Exception):
+    """A routes file that cannot be used. The text names file, route and field."""
+
+
+class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an inbox shows of an event: templates over its payload."""
+
+    title: str
+    message: str = ""
+
+
+class Email(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The mail that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
+    the payload, `template` the name of the mail's own; `user` the path of the user whose preferences bind."""
+
+    to: str
+    subject: str
+    template: str
+    user: str | None = None
+
+
+class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may listen: `public`, `signed-in`, or `scope:<scope>`."""
+
+    access: str = SIGNED_IN
+
+
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One rule.
+
+    `source` is a pattern over topics or routing keys; `type`, if given, must be the event's. `users` are dotted paths
+    to recipients: a string, a number or a list of them each; all are taken together, each once. `feed` makes everyone
+    who listens the audience (with `users` as well, it is where `otherwise = "broadcast"` goes). `otherwise` says what
+    becomes of an event with `users` paths that lead to nobody. `sign_out` is the path of a user whose sessions end.
+    `id` is the path of the event's id in payloads that have no `event_id`. `as_type` is the type that clients see;
+    `omit` names what they don't.
+    """
+
+    source: str
+    type: str | None = None
+    users: tuple[str, ...] = ()
+    feed: str | None = None
+    otherwise: Otherwise = "dead-letter"
+    id: str | None = None
+    as_type: str | None = None
+    envelope: Envelope = "event"
+    omit: tuple[str, ...] = ()
+    inbox: Inbox | None = None
+    email: Email | None = None
+    sign_out: str | None = None
+    profile: str = ""
+
+
+class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event to try a profile with."""
+
+    title: str
+    source: str
+    payload: Any
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One routes file. `broker` is where its events come from."""
+
+    profile: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+    routes: tuple[Route, ...]
+    broker: Broker = "kafka"
+    feeds: dict[str, Feed] = {}
+    samples: tuple[Sample, ...] = ()
+
+
+def read_profile(text: str, file: str) -> Profile:
+    """Reads a routes file; raises RoutesInvalid. `file` is only for naming it."""
+    try:
+        profile = msgspec.convert(tomllib.loads(text), Profile)
+    except tomllib.TOMLDecodeError as error:
+        raise RoutesInvalid(f"{file}: this is not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise RoutesInvalid(f"{file}: {_in_words(str(error))}") from None
+    for name in profile.feeds:
+        if fault := fault_in_feed_name(name) or _fault_in_access(profile.feeds[name].access):
+            raise RoutesInvalid(f"{file}: feeds.{name}: {fault}")
+    if not profile.routes:
+        raise RoutesInvalid(f"{file}: routes: there is none")
+    for number, route in enumerate(profile.routes, 1):
+        if fault := _fault_in_route(route, profile):
+            raise RoutesInvalid(f"{file}: route {number} ({route.source!r}): {fault}")
+    routes = tuple(msgspec.structs.replace(route, profile=profile.profile) for route in profile.routes)
+    return msgspec.structs.replace(profile, routes=routes)
+
+
+def _fault_in_route(route: Route, profile: Profile) -> str | None:
+    if fault := fault_in(route.source):
+        return f"source: {fault}"
+    if not (route.users or route.feed or route.email or route.sign_out):
+        return "it leads nowhere: give it users, feed, email or sign_out"
+    if route.feed is not None and route.feed not in profile.feeds:
+        return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
+    if route.otherwise == "broadcast" and not (route.users and route.feed):
+        return "otherwise: 'broadcast' needs users to miss and a feed to go to"
+    templates = {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message} if route.inbox else {}
+    if route.email:
+        templates["email.subject"] = route.email.subject
+    for field, template in templates.items():
+        if fault := fault_in_template(template):
+            return f"{field}: {fault}"
+    return None
+
+
+def _fault_in_access(access: str) -> str | None:
+    if access in (PUBLIC, SIGNED_IN) or (access.startswith("scope:") and access != "scope:"):
+        return None
+    return f"access: {access!r} is none of 'public', 'signed-in', 'scope:<scope>'"
+
+
+def _in_words(error: str) -> str:
+    """msgspec's `… - at `$.routes[0].envelope`` with routes counted from 1, as people do."""
+    text, _, path = error.partition(" - at `$")
+    path = re.sub(r"\.?(routes|samples)\[(\d+)\]", lambda hit: f"{hit[1][:-1]} {int(hit[2]) + 1}: ", path.rstrip("`"))
+    where = path.replace("[...]", "").strip(".: ").replace(": .", ": ")
+    return f"{where}: {text}" if where else text
+
+
+class RouteTable:
+    """All routes in force, in file order, with what they say of feeds."""
+
+    def __init__(self, profiles: tuple[Profile, ...]) -> None:
+        self.profiles = profiles
+        self.routes = tuple(route for profile in profiles for route in profile.routes)
+        self.feeds = {name: feed for profile in profiles for name, feed in profile.feeds.items()}
+        self._patterns = tuple((re.compile(as_regex(route.source)), route) for route in self.routes)
+        self._by_source: dict[str, tuple[Route, ...]] = {}
+
+    def for_source(self, source: str) -> tuple[Route, ...]:
+        """The routes whose pattern matches, whatever the type."""
+        routes = self._by_source.get(source)
+        if routes is None:
+            routes = tuple(route for pattern, route in self._patterns if pattern.match(source))
+            # Sources are topics, of which a broker has few; a stranger who invents them must not fill the memory.
+            if routes:
+                self._by_source[source] = routes
+        return routes
+
+    def feeds_of(self, profile: str | None) -> tuple[str, ...]:
+        """The feeds that a profile's routes go to; all feeds for None."""
+        return tuple(name for one in self.profiles if profile in (None, one.profile) for name in one.feeds)
+
+    def has_profile(self, name: str) -> bool:
+        return any(profile.profile == name for profile in self.profiles)
+
+    def sources(self, broker: Broker, override: Broker | None = None) -> tuple[str, ...]:
+        """The patterns of the sources on one broker; `override` puts every route there instead of where its profile
+        says."""
+        patterns = [
+            route.source
+            for profile in self.profiles
+            if (override or profile.broker) == broker
+            for route in profile.routes
+        ]
+        return tuple(dict.fromkeys(patterns))

@@ -1,0 +1,99 @@
+"""Streams: an inbox or a feed as a sequence of entries, each with its position.
+
+Inside Herald a stream has one name, `inbox:<user>` or `feed:<name>`. Clients know their own inbox as `inbox` and
+a feed by its bare name, so no feed may be called `inbox`.
+"""
+
+import re
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+INBOX: Final = "inbox"
+
+StreamName: TypeAlias = str
+Envelope: TypeAlias = Literal["raw", "typed", "event", "flat"]
+
+
+def inbox_of(user: str) -> StreamName:
+    return f"inbox:{user}"
+
+
+def feed(name: str) -> StreamName:
+    return f"feed:{name}"
+
+
+def is_inbox(stream: StreamName) -> bool:
+    return stream.startswith("inbox:")
+
+
+def owner_of(stream: StreamName) -> str:
+    """The user whose inbox it is."""
+    return stream.removeprefix("inbox:")
+
+
+def public_name(stream: StreamName) -> str:
+    """What clients call it."""
+    return INBOX if stream.startswith("inbox:") else stream[5:]
+
+
+def fault_in_feed_name(name: str) -> str | None:
+    if name == INBOX:
+        return f"is {INBOX!r}, which is what every client calls its own inbox"
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        return "has other characters than letters, digits, '_' and '-', or more than 64 of them"
+    return None
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What one route made of one event, shared by all who get it.
+
+    `type` is what clients see. `body` is JSON text fit to be put in `envelope`; with `raw` it is the event's own
+    text, JSON or not. `title` and `message` are what an inbox shows, None where the route has no words for it.
+    """
+
+    origin: str
+    event_id: str
+    source: str
+    type: str
+    profile: str
+    envelope: Envelope
+    body: str
+    time: datetime
+    title: str | None = None
+    message: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One thing that happened to a stream, at a position.
+
+    `seq` is the position of the arrival, which orders the stream and never changes; `changed` the position of what
+    this entry tells, the same for an arrival. `kind` is `arrival`, or for an inbox what was done to the notification
+    since. A catch-up tells each notification once, as it stands: an `arrival` with `read` set, or `archived` once it
+    is gone. `unread` is the inbox's unread total at `changed`. A `muted` entry is kept but pushed to nobody.
+    """
+
+    stream: StreamName
+    seq: int
+    changed: int
+    id: UUID
+    content: Content
+    stored_at: datetime
+    kind: Literal["arrival", "read", "unread", "archived"] = "arrival"
+    read: bool = False
+    muted: bool = False
+    unread: int = 0
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it occupies in memory: its text, and what Python needs for an entry of this shape."""
+        return len(self.content.body) + 600
+
+
+class SignOut(msgspec.Struct, frozen=True):
+    """All that was issued to this user up to `not_before` is over."""
+
+    user: str
+    not_before: datetime
