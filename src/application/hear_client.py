@@ -9,7 +9,7 @@ from application.ports.store import Store, StoreUnavailable
 from domain import protocol
 from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired
 from domain.identity import admit
-from domain.positions import Cursor, tag_of
+from domain.positions import tag_of
 from domain.protocol import Close, Command, Farewell, Resume
 
 # Frames a client may send in a burst, and a second in the long run. A client has little to say; a loop that went wild
@@ -74,10 +74,8 @@ class HearClient:
         try:
             identity = await self._identify(token, session.user)
             if session.user is None and identity.user is not None:
-                tag = tag_of(identity.user)
-                here = Cursor(session.epoch, tag, session.positions)
-                asked = resume.asked(session.epoch, tag) if resume is not None else here
-                session.hand_over(Successor(identity, str(asked)))
+                asked = resume.asked(session.epoch, tag_of(identity.user)) if resume is not None else None
+                session.hand_over(Successor(identity, str(asked) if asked else None))
                 return
             if identity.user is not None and not self._identify.open:
                 admit(identity, await self._store.not_before(identity.user))

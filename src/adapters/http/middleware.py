@@ -1,7 +1,9 @@
 """What happens around every request: its id, and its line in the log."""
 
+import asyncio
 import re
 import time
+from contextlib import suppress
 from typing import Final, cast
 
 import structlog
@@ -14,6 +16,10 @@ log = structlog.get_logger(__name__)
 
 # What a caller may name its request: enough for every tracing scheme, too little to forge a log line.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
+
+# How much of a body that is too large is read before it is refused.
+DROP_BYTES: Final = 64 * 1024 * 1024
+DROP_SECONDS: Final = 5.0
 
 _KEY: Final = "herald_request_id"
 
@@ -41,6 +47,8 @@ class RequestLog(ASGIMiddleware):
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if message["status"] == 413:
+                    await _drop_body(receive)
                 headers = [*message["headers"], (b"x-request-id", request_id.encode())]
                 message["headers"] = headers
                 if scope["path"] not in _QUIET:
@@ -55,3 +63,16 @@ class RequestLog(ASGIMiddleware):
             await send(message)
 
         await next_app(scope, receive, answer)
+
+
+async def _drop_body(receive: Receive) -> None:
+    """Reads the rest of a body that is refused, within reason: a connection that is closed with bytes unread is reset, and the client
+    would never see why."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DROP_SECONDS):
+            while size < DROP_BYTES:
+                event = await receive()
+                if event["type"] != "http.request" or not event["more_body"]:
+                    return
+                size += len(event["body"])

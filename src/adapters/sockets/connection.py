@@ -11,7 +11,7 @@ from litestar.exceptions import WebSocketDisconnect
 
 from application.counters import Counters
 from application.hub.session import Session
-from domain.protocol import SUBPROTOCOL, Farewell
+from domain.protocol import SUBPROTOCOL, Close, Farewell
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +19,11 @@ Socket = WebSocket[Any, Any, Any]
 
 # Seconds for a close to be sent: to a peer that takes nothing it never is.
 CLOSE_PATIENCE: Final = 1.0
+
+# Seconds without a frame after which a client that sent too much is taken to have stopped.
+QUIET: Final = 0.1
+
+_SENT_TOO_MUCH: Final = frozenset({Close.TOO_MANY_FRAMES, Close.NOT_UNDERSTOOD, Close.TOO_LARGE})
 
 # RFC 6455, section 5.5: a control frame holds 125 bytes, two of which are the code.
 LONGEST_REASON: Final = 123
@@ -57,9 +62,20 @@ class Connection:
         self._end(farewell)
         reason = farewell.reason.encode()[:LONGEST_REASON].decode(errors="ignore")
         with suppress(TimeoutError, WebSocketDisconnect):
+            if farewell.code in _SENT_TOO_MUCH:
+                await self._hear_out()
             async with asyncio.timeout(CLOSE_PATIENCE):
                 await self.accept()
                 await self.socket.close(code=int(farewell.code), reason=reason)
+
+    async def _hear_out(self) -> None:
+        """Reads and drops what the client is still sending. A connection that is closed with bytes unread is reset by the
+        kernel, and its client never sees the code."""
+        async with asyncio.timeout(CLOSE_PATIENCE):
+            with suppress(TimeoutError):
+                while True:
+                    async with asyncio.timeout(QUIET):
+                        await self.receive()
 
     def left(self) -> None:
         """The client has gone by itself."""

@@ -84,8 +84,10 @@ class SocketGate:
             wish = await self._wish_after_first_frame(connection, endpoint, claimed)
             session = await self._open_session(wish)
         while (successor := await self._run(connection, session)) is not None:
-            wish = msgspec.structs.replace(wish, identity=successor.identity, cursor=successor.cursor)
-            session = await self._open_session(wish)
+            cursor = successor.cursor or session.cursor_for(successor.identity.user)
+            session = await self._open_session(
+                msgspec.structs.replace(wish, identity=successor.identity, cursor=cursor)
+            )
 
     async def _wish_after_first_frame(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> Wish:
         """For a client of herald.v1 to whom nothing is open without a token: its first frame may show one."""
@@ -108,32 +110,43 @@ class SocketGate:
     async def _run(self, connection: Connection, session: Session) -> Successor | None:
         """Serves one session until it ends; returns what is to follow it at the same socket."""
         connection.session = session
-        writer = reader = None
         try:
             # Only now, with all positions set: what is published from here on reaches the client.
             await connection.accept()
-            hear = HearClient(session, self._identify, self._store, self._clock) if session.view.protocol else None
-            writer = asyncio.create_task(_write(connection, session))
-            reader = asyncio.create_task(_read(connection, session, hear))
-            session.abort = writer.cancel
+            written = await self._exchange(connection, session)
+            if session.farewell is None:
+                connection.left()
+            elif session.successor is None:
+                await connection.close(session.farewell)
+            elif written:
+                return session.successor
+            else:
+                # What it was about to be sent may have arrived or not: only the client knows where to go on.
+                await connection.close(Farewell(Close.TOO_SLOW, "nothing was taken for too long"))
+            return None
+        finally:
+            # Last of all: a node that leaves waits for its sessions, and so for their close frames.
+            self._hub.close(session)
+
+    async def _exchange(self, connection: Connection, session: Session) -> bool:
+        """Reads and writes until the client leaves or the session ends; returns whether all was written that there was to say."""
+        hear = HearClient(session, self._identify, self._store, self._clock) if session.view.protocol else None
+        writer = asyncio.create_task(_write(connection, session))
+        reader = asyncio.create_task(_read(connection, session, hear))
+        session.abort = writer.cancel
+        try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
             if session.farewell is not None:
                 await asyncio.wait({writer}, timeout=LAST_WORDS)
         finally:
-            self._hub.close(session)
             # A pending receive must end before a close is sent: Granian lets neither pass the other.
-            tasks = [task for task in (writer, reader) if task is not None]
-            for task in tasks:
-                task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            writer.cancel()
+            reader.cancel()
+            ends = await asyncio.gather(writer, reader, return_exceptions=True)
         for end in ends:
             if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
                 raise end
-        if session.successor is None and session.farewell is not None:
-            await connection.close(session.farewell)
-        elif session.successor is None:
-            connection.left()
-        return session.successor
+        return ends[0] is None
 
 
 async def _write(connection: Connection, session: Session) -> None:

@@ -40,10 +40,11 @@ class Gap(Exception):
 
 
 class Successor(msgspec.Struct, frozen=True):
-    """Who the client of a session turned out to be, where it was nobody, and from where it goes on."""
+    """Who the client of a session turned out to be, where it was nobody, and from where it wants to go on; None is
+    from here."""
 
     identity: Identity
-    cursor: str
+    cursor: str | None = None
 
 
 class Opening:
@@ -187,7 +188,11 @@ class Session:
 
     @property
     def cursor(self) -> str:
-        return cursor_text(self._opening.epoch, self.tag, self.positions.items())
+        return self.cursor_for(self.user)
+
+    def cursor_for(self, user: str | None) -> str:
+        """This session's positions as a cursor of that user's."""
+        return cursor_text(self.epoch, tag_of(user), self.positions.items())
 
     # --- what its client receives --------------------------------------------------------------------------------
 

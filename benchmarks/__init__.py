@@ -1,0 +1,10 @@
+"""Herald measured against the loop that it replaces: `python -m benchmarks`, or `task bench`.
+
+seed_loop.py     the reference: FastAPI, uvicorn, and one `await send_text` after another
+bare_kafka.py    the references with Kafka: a getone-and-send loop, and a getmany-and-decode loop
+clients.py       the load: WebSockets and event streams by the thousand, with little Python a frame
+servers.py       server processes: started, pinned to one core, looked at, stopped
+broker.py        a real Kafka, and events in it
+fan_out.py, kafka.py, memory.py    the benchmarks
+report.py        the table
+"""

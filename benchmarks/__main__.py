@@ -1,0 +1,53 @@
+"""The command line of the benchmarks."""
+
+import argparse
+import gc
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import uvloop
+
+from benchmarks import broker, fan_out, kafka, memory
+from benchmarks.report import Row, machine, note, print_table
+from benchmarks.servers import settle_here
+
+Benchmark = Callable[[int], Awaitable[list[Row]]]
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "burst": fan_out.burst,
+    "paced": fan_out.paced,
+    "burst-protocol": fan_out.burst_protocol,
+    "kafka-to-socket": kafka.to_socket,
+    "memory": memory.session,
+    "never-read": memory.never_read,
+    "ingest": kafka.ingest,
+}
+NEED_KAFKA: Final = {"kafka-to-socket", "ingest"}
+
+
+async def run(names: list[str], rounds: int) -> None:
+    rows: list[Row] = []
+    for name in names:
+        if name in NEED_KAFKA and (reason := broker.missing()):
+            note(f"{name}: not measured, {reason}")
+            continue
+        note(name)
+        rows += await BENCHMARKS[name](rounds)
+    print_table(rows)
+    print(f"\n{machine()}; medians of {rounds} rounds in turn, the server on one core, clients and Kafka on another.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Herald, on loopback.")
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="name", help=", ".join(BENCHMARKS))
+    parser.add_argument("--rounds", type=int, default=3, help="of each benchmark (default: 3)")
+    chosen = parser.parse_args()
+    settle_here()
+    # The client keeps a lot and loses nothing: looking for garbage would only show in the latencies.
+    gc.disable()
+    uvloop.run(run(chosen.names or list(BENCHMARKS), chosen.rounds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""A real Kafka for the benchmarks, on the clients' core, and events in it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts.kafka import missing
+from tests.support.kafka import RealKafka
+
+__all__ = ["kafka", "missing"]
+
+
+@contextmanager
+def kafka() -> Iterator[RealKafka]:
+    with tempfile.TemporaryDirectory() as directory:
+        broker = RealKafka(Path(directory))
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.stop()

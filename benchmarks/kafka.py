@@ -1,0 +1,119 @@
+"""From Kafka: to a socket, and into the store."""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from typing import Final
+
+from confluent_kafka import Producer
+
+from benchmarks.broker import kafka
+from benchmarks.clients import PlainSocket, crowd, socket_request, stamped
+from benchmarks.report import Row, in_turn
+from benchmarks.servers import Serving, bare_loop, herald, start_pinned
+
+CLIENTS: Final = 10
+RATE: Final = 200
+SECONDS: Final = 10
+SIZE: Final = 200
+WARM_UP: Final = 200
+
+EVENTS: Final = 150_000
+USERS: Final = 1_000
+PATIENCE: Final = 120.0
+
+# How often Herald is asked how much it has stored: the question costs it about a millisecond.
+GLANCE: Final = 0.1
+
+
+async def to_socket(rounds: int) -> list[Row]:
+    with kafka() as broker:
+        broker.create_topic("trading_signals")
+        environment = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": broker.servers}
+        reference, ours = await in_turn(
+            rounds,
+            lambda: _latency(broker.servers, bare_loop(broker.servers, "trading_signals")),
+            lambda: _latency(broker.servers, herald(**environment, HERALD_KAFKA_GROUP=uuid.uuid4().hex)),
+        )
+    rows = []
+    for index, name in enumerate(("p50", "p99")):
+        theirs, mine = [run[index] for run in reference], [run[index] for run in ours]
+        rows.append(
+            Row(f"Kafka to socket, {RATE} events/s to {CLIENTS} WebSockets: {name}", "ms", mine, theirs, "≤", 1.5)
+        )
+    return rows
+
+
+async def ingest(rounds: int) -> list[Row]:
+    with kafka() as broker:
+        broker.create_topic("risk-events")
+        bodies = [json.dumps(_alert(number)).encode() for number in range(EVENTS)]
+        for first in range(0, EVENTS, 10_000):
+            broker.produce("risk-events", bodies[first : first + 10_000])
+        reference, ours = await in_turn(rounds, lambda: _decoded(broker.servers), lambda: _stored(broker.servers))
+    return [Row("ingest from Kafka into the memory store, one recipient an event", "/s", ours, reference, "≥", 0.5)]
+
+
+def _alert(number: int) -> dict[str, str]:
+    return {
+        "event_id": f"e-{number}",
+        "user_id": f"u-{number % USERS}",
+        "severity": "high",
+        "message": "Position limit is near",
+        "timestamp": "2025-01-29T10:00:00Z",
+    }
+
+
+async def _latency(servers: str, serving: Serving) -> tuple[float, float]:
+    """p50 and p99 in milliseconds, from before the event is handed to the producer to after it was read."""
+    producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 0})
+    async with serving as server, crowd(server.port, PlainSocket, socket_request(server.path), CLIENTS) as clients:
+        for count in (WARM_UP, RATE * SECONDS):
+            latencies = clients.tally.latencies = []
+            clients.expect(count)
+            due = time.perf_counter()
+            for _ in range(count):
+                producer.produce("trading_signals", stamped(SIZE).encode())
+                producer.poll(0)
+                due += 1 / RATE
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await clients.all_received(PATIENCE)
+        cuts = statistics.quantiles(latencies, n=100)
+        return cuts[49] * 1e3, cuts[98] * 1e3
+
+
+async def _decoded(servers: str) -> float:
+    """Events a second that a bare loop takes and decodes."""
+    command = [sys.executable, "-m", "benchmarks.bare_kafka", "decode", servers, "risk-events", str(EVENTS)]
+    process = start_pinned(command, {}, stdout=subprocess.PIPE)
+    printed, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+    return float(printed)
+
+
+async def _stored(servers: str) -> float:
+    """Events a second that Herald stores, from its first to its last, in a group of its own."""
+    serving = herald(
+        HERALD_PROFILE="trading",
+        HERALD_BROKER="kafka",
+        KAFKA_BROKERS=servers,
+        HERALD_KAFKA_GROUP=uuid.uuid4().hex,
+        HERALD_KAFKA_START="earliest",
+        ready="/health/live",
+    )
+    async with serving as server:
+        seen: list[tuple[float, int]] = []
+        deadline = time.perf_counter() + PATIENCE
+        while not seen or seen[-1][1] < EVENTS:
+            if time.perf_counter() > deadline:
+                raise RuntimeError(f"Herald has stored {seen[-1][1] if seen else 0} of {EVENTS} events")
+            _, answer = await server.request("GET", "/metrics")
+            stored = json.loads(answer)["events"]["stored"]
+            if stored:
+                seen.append((time.perf_counter(), stored))
+            await asyncio.sleep(GLANCE)
+        (began, first), (ended, last) = seen[0], seen[-1]
+        return (last - first) / (ended - began)

@@ -1,0 +1,98 @@
+"""Rounds, and the table of what they gave."""
+
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+Result = TypeVar("Result")
+
+HEADINGS: Final = ("what", "reference", "Herald", "ratio", "target", "met")
+PACKAGES: Final = ("granian", "litestar", "uvloop", "msgspec", "aiokafka", "fastapi", "uvicorn", "websockets")
+
+
+@dataclass
+class Row:
+    """One line of the table: what both gave in each round, and what the ratio is to be (`of` the value itself where
+    there is nothing to compare with)."""
+
+    what: str
+    unit: str
+    herald: Sequence[float]
+    reference: Sequence[float] | None
+    bound: Literal["≥", "≤"]
+    target: float
+    of: Literal["ratio", "value"] = "ratio"
+
+    @property
+    def ratios(self) -> list[float]:
+        """Herald's figure by the reference's, round by round."""
+        return [ours / theirs for ours, theirs in zip(self.herald, self.reference or (), strict=False)]
+
+    @property
+    def met(self) -> bool:
+        reached = statistics.median(self.ratios if self.of == "ratio" else self.herald)
+        return reached >= self.target if self.bound == "≥" else reached <= self.target
+
+    def cells(self) -> tuple[str, ...]:
+        unit = f" {self.unit}" if self.of == "value" else " ×"
+        return (
+            self.what,
+            self._shown(self.reference) if self.reference else "",
+            self._shown(self.herald),
+            _spread(self.ratios) if self.of == "ratio" else "",
+            f"{self.bound} {self.target:g}{unit}",
+            "yes" if self.met else "NO",
+        )
+
+    def _shown(self, values: Sequence[float]) -> str:
+        return f"{_figure(statistics.median(values))} {self.unit}"
+
+
+async def in_turn(rounds: int, *runs: Callable[[], Awaitable[Result]]) -> list[list[Result]]:
+    """A B A B …, so that whatever else the machine does meets all of them alike; the results of each run by itself."""
+    results: list[list[Result]] = [[] for _ in runs]
+    for number in range(rounds):
+        for run, gathered in zip(runs, results, strict=True):
+            gathered.append(await run())
+        note(f"  round {number + 1}: " + "   ".join(str(gathered[-1]) for gathered in results))
+    return results
+
+
+def note(text: str) -> None:
+    """What is going on, beside the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """In Markdown, so that it can be pasted into the documentation."""
+    lines = [HEADINGS, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    rule = tuple("-" * width for width in widths)
+    for line in [lines[0], rule, *lines[1:]]:
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |")
+
+
+def machine() -> str:
+    """What the figures were taken on."""
+    model = "unknown processor"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = models[0] if models else model
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"{model}, {os.cpu_count()} cores; Python {platform.python_version()}; {packages}"
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    median = _figure(statistics.median(ratios))
+    return f"{median} ({_figure(min(ratios))} to {_figure(max(ratios))})" if len(ratios) > 1 else median
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

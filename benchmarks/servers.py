@@ -1,0 +1,177 @@
+"""Server processes: started, pinned to one core, looked at, stopped."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+# The server has one core to itself; clients, and Kafka where there is one, share the other.
+SERVER_CORE: Final = 0
+CLIENT_CORE: Final = 1
+
+START_PATIENCE: Final = 30.0
+STOP_PATIENCE: Final = 15.0
+
+Serving = AbstractAsyncContextManager["Server"]
+
+# As many events as Herald takes in one request.
+MOST_EVENTS: Final = 500
+
+
+def settle_here() -> None:
+    """Pins this process, and what it starts, to the clients' core, and lets it hold some thousand connections."""
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class Server:
+    """A server on loopback, and how to have it send messages to its clients."""
+
+    path = "/ws/notifications"
+    publish_at = ""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.port = port
+        self._process = process
+        self._seen = psutil.Process(process.pid)
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time so far, all threads together."""
+        used = self._seen.cpu_times()
+        return used.user + used.system
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        return self._seen.memory_info().rss
+
+    def bodies(self, texts: Sequence[str]) -> list[bytes]:
+        """The requests by which these messages go to all clients."""
+        raise NotImplementedError
+
+    async def broadcast(self, bodies: Sequence[bytes]) -> None:
+        """Returns when the server has answered, which may be before or after the clients have everything."""
+        for body in bodies:
+            status, _ = await self.request("POST", self.publish_at, body)
+            if not 200 <= status < 300:
+                raise RuntimeError(f"POST {self.publish_at} was answered {status}")
+
+    async def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}"
+            writer.write(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body)
+            answer = await reader.read()
+        finally:
+            writer.close()
+        return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class SeedLoop(Server):
+    publish_at = "/broadcast"
+
+    def bodies(self, texts: Sequence[str]) -> list[bytes]:
+        return [json.dumps(list(texts)).encode()]
+
+
+class Herald(Server):
+    publish_at = "/api/v1/events"
+
+    def bodies(self, texts: Sequence[str]) -> list[bytes]:
+        events = [f'{{"source":"trading_signals","payload":{text}}}' for text in texts]
+        lists = [events[first : first + MOST_EVENTS] for first in range(0, len(events), MOST_EVENTS)]
+        return [f"[{','.join(some)}]".encode() for some in lists]
+
+
+def herald(*, ready: str = "/health/ready", **environment: str) -> Serving:
+    settings = {
+        "HERALD_AUTH": "open",
+        "HERALD_PROFILE": "signals",
+        "HERALD_BROKER": "memory",
+        "HERALD_HOST": "127.0.0.1",
+        "HERALD_DRAIN_SECONDS": "1",
+        "LOG_LEVEL": "WARNING",
+    }
+    port = _free_port()
+    command = [str(Path(sys.executable).parent / "herald"), "serve"]
+    return _serving(Herald, port, command, settings | environment | {"HERALD_PORT": str(port)}, ready)
+
+
+def seed_loop() -> Serving:
+    port = _free_port()
+    return _serving(SeedLoop, port, [sys.executable, "-m", "benchmarks.seed_loop", str(port)], {}, "/docs")
+
+
+def bare_loop(servers: str, topic: str) -> Serving:
+    port = _free_port()
+    command = [sys.executable, "-m", "benchmarks.bare_kafka", "send", servers, topic, str(port)]
+    return _serving(Server, port, command, {}, "/")
+
+
+@asynccontextmanager
+async def _serving(
+    kind: type[Server], port: int, command: Sequence[str], settings: Mapping[str, str], ready: str
+) -> AsyncIterator[Server]:
+    process = start_pinned(command, settings)
+    server = kind(process, port)
+    try:
+        await _until_ready(server, process, ready)
+        yield server
+    finally:
+        server.stop()
+
+
+def start_pinned(command: Sequence[str], settings: Mapping[str, str], **options: Any) -> subprocess.Popen[bytes]:
+    """Starts a process on the servers' core; of Herald's settings it sees those given only."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
+    environment |= {
+        "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT / "src")]).strip(os.pathsep)
+    }
+    process = subprocess.Popen(list(command), env=environment | settings, cwd=ROOT, **options)
+    # It has no threads yet; those to come will be pinned with it.
+    os.sched_setaffinity(process.pid, {SERVER_CORE})
+    return process
+
+
+async def _until_ready(server: Server, process: subprocess.Popen[bytes], path: str) -> None:
+    deadline = time.monotonic() + START_PATIENCE
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended at its start, with {process.returncode}")
+        try:
+            status, _ = await server.request("GET", path)
+        except (OSError, ValueError):
+            status = 0
+        if status == 200:
+            return
+        await asyncio.sleep(0.1)
+    raise RuntimeError(f"the server was not ready within {START_PATIENCE:g} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,60 @@
+"""Between the one who polls Kafka and the one who takes."""
+
+import asyncio
+
+from application.ports.event_source import Batch
+
+
+class Handover:
+    """Room for one batch ahead of the one in work, so that fetching and storing overlap and memory stays bounded.
+
+    A batch is in work from `take` until `done`, or until the next `take`.
+    """
+
+    def __init__(self) -> None:
+        self._ready: Batch | None = None
+        self._full = asyncio.Event()
+        self._free = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._free.set()
+        self._idle.set()
+
+    def put(self, batch: Batch) -> None:
+        """Only where there is room; elsewhere a batch would be lost."""
+        if self._ready is not None:
+            raise RuntimeError("a batch is still waiting to be taken")
+        self._ready = batch
+        self._free.clear()
+        self._full.set()
+
+    def drop(self) -> None:
+        """Takes back what nobody took: it is for someone else, or will come again."""
+        self._ready = None
+        self._full.clear()
+        self._free.set()
+
+    async def take(self) -> Batch:
+        self._idle.set()
+        while (batch := self._ready) is None:
+            await self._full.wait()
+        self.drop()
+        self._idle.clear()
+        return batch
+
+    def done(self) -> None:
+        """The batch in work is acknowledged, or given up."""
+        self._idle.set()
+
+    async def free_within(self, seconds: float) -> bool:
+        return await _set_within(self._free, seconds)
+
+    async def idle_within(self, seconds: float) -> bool:
+        return await _set_within(self._idle, seconds)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -1,0 +1,165 @@
+"""One consumer's life in the group."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError
+
+from adapters.kafka.clients import administration, discard, new_consumer
+from adapters.kafka.handover import Handover
+from adapters.kafka.positions import committed
+from adapters.kafka.records import message_of
+from adapters.kafka.timing import Timing
+from adapters.kafka.topics import Topics
+from adapters.kafka.watch import Watch
+from application.ports.event_source import Batch, NotAcknowledged
+
+log = structlog.get_logger(__name__)
+
+# The store's transaction: larger ones hold locks for longer, smaller ones cost more round trips an event.
+BATCH: Final = 500
+
+
+class Membership:
+    """Joins, polls, hands over and commits with one consumer, until something goes wrong; then it is thrown away.
+
+    Partitions that are assigned stay paused until their positions are found and committed, those without a position
+    at their beginning. So every partition has a committed position before its first event is handed over, and the
+    next node, whenever it comes, does not take the group for one that was never seen.
+    """
+
+    def __init__(self, options: dict[str, Any], group: str, topics: Topics, handover: Handover, timing: Timing) -> None:
+        self.polled: datetime | None = None
+        self._options = options
+        self._group = group
+        self._consumer = new_consumer(options, group, timing)
+        self.watch = Watch(self._consumer, timing)
+        self._topics = topics
+        self._handover = handover
+        self._timing = timing
+        # Whether partitions are assigned, perhaps none, and their positions set.
+        self.settled = False
+        # Where reading began on each partition that can be committed; in a rebalance that outlives `settled` a little.
+        self._begun: dict[TopicPartition, int] = {}
+        self._settling: asyncio.Task[None] | None = None
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def assigned(self) -> list[TopicPartition]:
+        return sorted(self._begun)
+
+    def missing(self) -> list[str]:
+        """The topics that are named but do not exist."""
+        return self._topics.missing(self._consumer.subscription())
+
+    async def run(self) -> None:
+        """Never returns: raises what went wrong, and leaves the group."""
+        tasks: set[asyncio.Future[None]] = set()
+        try:
+            async with asyncio.timeout(self._timing.connect):
+                await self._consumer.start()
+            self._consumer.subscribe(pattern=self._topics.expression.pattern, listener=self)
+            tasks = {asyncio.ensure_future(self._poll()), asyncio.ensure_future(self.watch.run()), self._failed}
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended.pop().result()
+        finally:
+            self.settled = False
+            self._begun = {}
+            self._handover.drop()
+            # A rebalance that waits for one of these would hold up the leaving.
+            self._handover.done()
+            tasks |= {self._settling} if self._settling else set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await discard(self._consumer, self._timing.leave)
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commits on the partitions that are still held. Raises NotAcknowledged when the broker took not all of it."""
+        begun = self._begun
+        # What does not lie ahead of where reading began was committed before the partition came back here.
+        ahead = {held: offset for held, offset in offsets.items() if offset > begun.get(held, offset)}
+        try:
+            async with asyncio.timeout(self._timing.commit):
+                if ahead:
+                    await self._consumer.commit(ahead)
+        except (KafkaError, TimeoutError) as refused:
+            raise NotAcknowledged(f"Kafka did not take the commit: {type(refused).__name__}") from refused
+        if lost := offsets.keys() - begun.keys():
+            raise NotAcknowledged(f"these partitions are no longer held: {names(lost)}")
+
+    async def _poll(self) -> None:
+        while True:
+            free = await self._handover.free_within(self._timing.patience)
+            self._flow(free and self.settled)
+            # A poll of paused partitions brings nothing; it shows that this member is alive.
+            wait = int(self._timing.poll * 1000) if free else 0
+            records = await self._consumer.getmany(timeout_ms=wait, max_records=BATCH)
+            self.polled = datetime.now(UTC)
+            if free and not records:
+                self.watch.starved()
+            if records:
+                # Even after a poll without room: a rebalance since has dropped what took it.
+                messages = tuple(message_of(record) for several in records.values() for record in several)
+                self._handover.put(Batch(messages, {held: several[-1].offset + 1 for held, several in records.items()}))
+
+    def _flow(self, flowing: bool) -> None:
+        if flowing:
+            self._consumer.resume(*self._consumer.paused())
+        else:
+            self._consumer.pause(*self._consumer.assignment())
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Called by aiokafka: the group waits meanwhile, heartbeats go on, and commits are still taken."""
+        self.settled = False
+        self.watch.unassigned()
+        self._handover.drop()
+        if not await self._handover.idle_within(self._timing.grace):
+            log.warning("partitions leave while a batch is in work: it will come again", partitions=names(revoked))
+        self._begun = {}
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Called by aiokafka, which would swallow an exception. No other rebalance begins meanwhile."""
+        # Before the first await, so before anything can be fetched.
+        self._flow(False)
+        self._settling = asyncio.ensure_future(self._settle(assigned))
+        await asyncio.wait({self._settling}, timeout=self._timing.settle)
+        if not self._settling.done():
+            self._fail(TimeoutError("Kafka did not tell or take the positions in time"))
+        elif not self._settling.cancelled() and (fault := self._settling.exception()):
+            self._fail(fault)
+
+    async def _settle(self, assigned: Collection[TopicPartition]) -> None:
+        async with administration(self._options) as admin:
+            known = await committed(admin, self._group, assigned)
+        new = [partition for partition in assigned if partition not in known]
+        positions = known | await self._consumer.beginning_offsets(new)
+        for partition, offset in positions.items():
+            self._consumer.seek(partition, offset)
+        if positions:
+            try:
+                await self._consumer.commit(positions)
+            except CommitFailedError:
+                # The group moved on meanwhile; aiokafka joins it again, and this happens anew.
+                return
+        self._begun = positions
+        self.settled = True
+        self._flow(True)
+        self.watch.assigned()
+        log.info("partitions assigned", partitions=names(assigned))
+
+    def _fail(self, fault: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(fault)
+
+
+# By registration, since aiokafka has no types and a subclass of an untyped class would have none either.
+ConsumerRebalanceListener.register(Membership)
+
+
+def names(partitions: Collection[TopicPartition]) -> list[str]:
+    """As status and logs show partitions."""
+    return [f"{partition.topic}/{partition.partition}" for partition in sorted(partitions)]

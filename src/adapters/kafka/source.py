@@ -1,0 +1,130 @@
+"""The event source that reads Kafka."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from adapters.kafka.handover import Handover
+from adapters.kafka.membership import Membership, names
+from adapters.kafka.positions import begin_at_end
+from adapters.kafka.settings import KafkaSettings, client_options
+from adapters.kafka.timing import Timing
+from adapters.kafka.topics import Topics
+from adapters.kafka.watch import Stalled
+from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
+
+log = structlog.get_logger(__name__)
+
+# Between attempts to connect, in seconds: drawn at random between the shortest and a ceiling that doubles each time
+# (full jitter), so that many nodes do not come back at once.
+SHORTEST: Final = 0.2
+LONGEST: Final = 15.0
+# A consumer that lived this long was sound: its end begins a new series.
+SOUND: Final = 60.0
+
+# What is expected of a network; anything else is logged with its trace.
+OUTAGES: Final = (KafkaError, TimeoutError, OSError, Stalled)
+
+
+class KafkaSource:
+    """Implements EventSource as a member of a consumer group; several nodes with one group share the partitions.
+
+    A supervisor joins with a fresh consumer after any fault, a silent stall included (see Watch); a consumer is never
+    repaired. Batches carry the offsets that their acknowledgement commits, and no more, so a batch of a consumer
+    that is gone can still be acknowledged if its partitions came back here.
+
+    Ready while partitions are assigned (none is enough, where nodes outnumber partitions), their positions are set, and
+    the broker answers. Topics that do not exist yet do not count against it: their first event will be taken, within
+    15 s of the topic's coming; `reason` names them.
+    """
+
+    name = "kafka"
+
+    def __init__(self, settings: KafkaSettings, patterns: Sequence[str], timing: Timing | None = None) -> None:
+        """`patterns` are those of the routes (domain.patterns). Raises OSError when the CA file cannot be read."""
+        self._settings = settings
+        self._options = client_options(settings)
+        self._topics = Topics(patterns)
+        self._timing = timing or Timing()
+        self._handover = Handover()
+        self._membership: Membership | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._seen = settings.start == "earliest"
+        self._trouble = "not open"
+
+    async def open(self) -> None:
+        self._trouble = f"connecting to {self._settings.servers}"
+        self._supervisor = asyncio.create_task(self._supervise())
+
+    async def take(self) -> Batch:
+        return await self._handover.take()
+
+    async def acknowledge(self, batch: Batch) -> None:
+        try:
+            if self._membership is None:
+                raise NotAcknowledged(self._trouble)
+            await self._membership.commit(batch.receipt)
+        finally:
+            self._handover.done()
+
+    def status(self) -> SourceStatus:
+        member = self._membership
+        if member is None:
+            return SourceStatus(self.name, ready=False, reason=self._trouble)
+        ready = member.settled and member.watch.answering
+        return SourceStatus(
+            self.name,
+            ready,
+            self._reason(member),
+            tuple(names(member.assigned())),
+            member.polled,
+            member.watch.lag,
+        )
+
+    async def close(self) -> None:
+        if self._supervisor:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+            self._supervisor = None
+        self._trouble = "closed"
+
+    def _reason(self, member: Membership) -> str:
+        if not member.settled:
+            return f"joining the group {self._settings.group}"
+        if not member.watch.answering:
+            return f"Kafka at {self._settings.servers} does not answer"
+        if missing := member.missing():
+            return f"waiting for topics: {', '.join(missing)}"
+        return ""
+
+    async def _supervise(self) -> None:
+        ceiling = SHORTEST
+        while True:
+            born = time.monotonic()
+            try:
+                await self._live()
+            except OUTAGES as fault:
+                self._trouble = str(fault) or type(fault).__name__
+                log.warning("Kafka is out of reach", servers=self._settings.servers, reason=self._trouble)
+            except Exception as fault:
+                self._trouble = f"{type(fault).__name__}: {fault}"
+                log.exception("the Kafka consumer failed", servers=self._settings.servers)
+            ceiling = min(LONGEST, ceiling * 2) if time.monotonic() - born < SOUND else SHORTEST
+            await asyncio.sleep(secrets.SystemRandom().uniform(SHORTEST, ceiling))
+
+    async def _live(self) -> None:
+        """Until something goes wrong."""
+        if not self._seen:
+            await begin_at_end(self._options, self._settings.group, self._topics, self._timing)
+            # Once is enough: a group that this process has seen is not new to it, even if it could commit nothing.
+            self._seen = True
+        self._membership = Membership(self._options, self._settings.group, self._topics, self._handover, self._timing)
+        try:
+            await self._membership.run()
+        finally:
+            self._membership = None

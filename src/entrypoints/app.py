@@ -1,0 +1,61 @@
+"""The application: what Granian serves, and what tests call."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from dishka import Provider
+from dishka.integrations.litestar import setup_dishka
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.openapi import OpenAPIConfig
+
+from adapters.http.middleware import RequestLog
+from adapters.http.problems import EXCEPTION_HANDLERS
+from adapters.http.routes import HTTP_ROUTES
+from adapters.sockets.routes import SOCKET_ROUTES
+from application.node import Node
+from domain.origins import LOOPBACK, LOOPBACK_ORIGIN
+from entrypoints.settings import Settings
+from entrypoints.wiring import make_container
+
+# How far a request's body may be larger than the largest event: a list of many smaller ones.
+BODY_PER_EVENT = 8
+
+
+def create_app(settings: Settings, *overrides: Provider) -> Litestar:
+    """The whole service, not yet started. Its container is `app.state.dishka_container`."""
+    container = make_container(settings, *overrides)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        node = await container.get(Node)
+        await node.start()
+        try:
+            yield
+        finally:
+            await node.stop()
+            await container.close()
+
+    app = Litestar(
+        route_handlers=[*HTTP_ROUTES, *SOCKET_ROUTES],
+        exception_handlers=EXCEPTION_HANDLERS,
+        middleware=[RequestLog()],
+        cors_config=_cors(settings.origins),
+        openapi_config=OpenAPIConfig(title="Herald", version="1", path="/schema"),
+        request_max_body_size=settings.max_event_bytes * BODY_PER_EVENT,
+        lifespan=[lifespan],
+        logging_config=None,
+    )
+    setup_dishka(container, app)
+    return app
+
+
+def _cors(origins: tuple[str, ...] | None) -> CORSConfig:
+    """A list of origins may send cookies; everyone may not."""
+    if origins is None:
+        return CORSConfig()
+    return CORSConfig(
+        allow_origins=[origin for origin in origins if origin != LOOPBACK],
+        allow_origin_regex=LOOPBACK_ORIGIN if LOOPBACK in origins else None,
+        allow_credentials=True,
+    )

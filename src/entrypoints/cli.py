@@ -1,0 +1,210 @@
+"""The command line."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, BinaryIO, Final, TypeVar, cast
+
+import click
+
+from domain.routes import RoutesInvalid, RouteTable
+from entrypoints.explain import explain
+from entrypoints.parsers import items
+from entrypoints.profiles import EVERY, load_table, read_file, shipped
+from entrypoints.publish import PublishFailed, as_event, in_lists, publish
+from entrypoints.settings import SETTINGS, Mode, SettingsInvalid, check, load, read, table
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+SECTIONS: Final = {
+    "Run": ("dev", "serve"),
+    "Use": ("publish",),
+    "Look": ("config", "routes", "version"),
+}
+
+
+class Misconfigured(click.ClickException):
+    exit_code = 2
+
+
+class _Herald(click.Group):
+    """Shows the commands by use, and answers what is wrong with the configuration by one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingsInvalid, RoutesInvalid) as fault:
+            raise Misconfigured(str(fault)) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(80)) for name in names])
+
+
+@click.group(cls=_Herald, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Herald takes events from a broker and puts each in front of the people it is for: at once, in order, on every
+    open tab.
+
+    Settings come from the environment (`herald config` shows them all); options go before them.
+
+    \b
+    Examples:
+      herald dev                                       try it: no broker, no key, loopback only
+      echo '{"price": 1}' | herald publish trading_signals -
+      herald routes check routes.toml
+      herald routes explain event.json --source risk-events
+      HERALD_JWT_JWKS_URL=https://id.example/jwks.json HERALD_BROKER=kafka herald serve
+    """
+
+
+def _server_options(command: _Command) -> _Command:
+    for field, metavar in (("routes", "FILE"), ("profile", "NAME,…"), ("host", "ADDRESS"), ("port", "NUMBER")):
+        setting = SETTINGS[field]
+        command = click.option(f"--{field}", metavar=metavar, help=f"{setting.help} [{setting.names.split()[0]}]")(
+            command
+        )
+    return command
+
+
+@main.command(short_help="Try Herald on this machine: no broker, no tokens.")
+@_server_options
+def dev(**options: str | None) -> None:
+    """Try Herald on this machine: in-process broker, no tokens, loopback only."""
+    _run("dev", options)
+
+
+@main.command(short_help="Run Herald in production.")
+@_server_options
+def serve(**options: str | None) -> None:
+    """Run Herald in production: tokens are checked, events come from the profiles' brokers."""
+    _run("serve", options)
+
+
+def _run(mode: Mode, options: dict[str, str | None]) -> None:
+    settings = load(os.environ, mode, _given(options))
+    # What is wrong with the routes is said now, in one line, before anything runs.
+    load_table(settings)
+    # Here, since the other commands need no server, and loading one takes a while.
+    from entrypoints.server import run
+
+    sys.exit(run(settings))
+
+
+@main.command("publish", short_help="Publish an event through a running Herald.")
+@click.argument("source")
+@click.argument("file")
+@click.option("--id", help="The event's id: one that was published before is not delivered again.")
+@click.option("--type", help="The event's type.")
+@click.option("--key", help="The record's key: events of one key keep their order.")
+@click.option("--lines", is_flag=True, help="Each line of the file is an event.")
+@click.option("--url", help=f"{SETTINGS['url'].help} [HERALD_URL]")
+@click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")
+def publish_(
+    source: str,
+    file: str,
+    id: str | None,
+    type: str | None,
+    key: str | None,
+    lines: bool,
+    url: str | None,
+    token: str | None,
+) -> None:
+    """Publish FILE (`-` is standard input) as an event of SOURCE, through a running Herald.
+
+    JSON is sent as it stands, anything else as text. Returns once the event is stored.
+    """
+    if lines and id is not None:
+        raise click.UsageError("--id names one event, and --lines makes several.")
+    settings = read(os.environ, "dev", _given({"url": url, "token": token}))
+    accepted = 0
+    try:
+        with _opened(file) as content:
+            if lines:
+                events = (
+                    as_event(line.rstrip(b"\r\n"), source, type=type, key=key) for line in content if line.strip()
+                )
+                bodies = in_lists(events)
+            else:
+                bodies = iter([as_event(content.read(), source, id=id, type=type, key=key)])
+            for ids in publish(bodies, settings.url, settings.token):
+                accepted += len(ids)
+                if not lines:
+                    click.echo(f"Accepted: {', '.join(ids)}")
+    except PublishFailed as fault:
+        before = f" {accepted} events were accepted before." if accepted else ""
+        raise click.ClickException(f"{fault}{before}") from None
+    if lines:
+        click.echo(f"Accepted: {accepted} events")
+
+
+@main.group()
+def routes() -> None:
+    """Check a routes file, or see what it makes of an event."""
+
+
+@routes.command("check")
+@click.argument("file")
+def check_routes(file: str) -> None:
+    """Say whether FILE can be used, and what is in it."""
+    try:
+        profile = read_file(file)
+    except RoutesInvalid as fault:
+        raise click.ClickException(str(fault)) from None
+    click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {len(profile.routes)} routes, sound.")
+    for number, route in enumerate(profile.routes, 1):
+        leads = {"users": ", ".join(route.users), "feed": route.feed, "e-mail": route.email and route.email.to}
+        leads["sign-out"] = route.sign_out
+        words = "; ".join(f"{name} {value}" for name, value in leads.items() if value)
+        click.echo(f"  {number}. {route.source}{f' of type {route.type}' if route.type else ''}: {words}")
+
+
+@routes.command("explain")
+@click.argument("files", nargs=-1, required=True, metavar="[FILE] EVENT.json")
+@click.option("--source", required=True, help="The topic or routing key of the event.")
+@click.option("--profile", metavar="NAME,…", help="The shipped profiles to ask, where there is no FILE.")
+def explain_routes(files: tuple[str, ...], source: str, profile: str | None) -> None:
+    """Print what becomes of an event (`-` is standard input) by the routes of FILE, or of the shipped profiles.
+
+    Nothing is sent. Seqs, ids and times of storing are made up.
+    """
+    if len(files) > 2 or (len(files) == 2 and profile):
+        raise click.UsageError("Give one event, and before it a routes file or with it --profile.")
+    chosen = (read_file(files[0]),) if len(files) == 2 else shipped(items(profile or EVERY))
+    with _opened(files[-1]) as event:
+        click.echo(explain(source, event.read(), RouteTable(chosen), datetime.now(UTC)))
+
+
+@main.command(short_help="Show the settings in force, and their origin.")
+@click.option("--mode", type=click.Choice(["serve", "dev"]), default="dev", help="Whose settings: dev's, or serve's.")
+def config(mode: Mode) -> None:
+    """Show the settings in force, where each came from, and what is wrong with them."""
+    settings = read(os.environ, mode, {})
+    for line in table(settings):
+        click.echo(line)
+    check(settings)
+    load_table(settings)
+
+
+@main.command("version")
+def show_version() -> None:
+    """Say which version this is."""
+    try:
+        click.echo(f"herald {version('herald')}")
+    except PackageNotFoundError:
+        click.echo("herald, not installed")
+
+
+def _opened(file: str) -> BinaryIO:
+    """A file to read, or standard input for `-`."""
+    try:
+        return cast(BinaryIO, click.open_file(file, "rb"))
+    except OSError as error:
+        raise click.FileError(file, error.strerror) from None
+
+
+def _given(options: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,75 @@
+"""What `herald routes explain` prints: the plan of an event, and what each kind of client would receive of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from domain.envelopes import iso, plain_text
+from domain.events import Unreadable, read_event
+from domain.messages import Message
+from domain.planning import Plan, plan
+from domain.protocol import protocol_text, sse_block
+from domain.routes import Profile, Route, RouteTable
+from domain.streams import Content, Entry, feed, inbox_of
+
+# Stands for the place at the broker, which names an event that does not name itself.
+NO_ID: Final = "herald-explain"
+
+
+def explain(source: str, body: bytes, table: RouteTable, now: datetime) -> str:
+    message = Message(source, body, now, NO_ID)
+    return "\n".join(_lines(message, table, plan(message, table), now))
+
+
+def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:
+    own = made.event_id != NO_ID
+    yield f"event        {made.event_id if own else 'named by its place at the broker: it has no id of its own'}"
+    for profile, number, route in _matches(message, table):
+        yield f"route        {profile.profile}, route {number} ({route.source})"
+    for addressed in made.addressed:
+        yield f"recipients   {', '.join(addressed.users)}"
+        yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
+        yield from _frames(addressed.content, inbox_of(addressed.users[0]), now)
+    for broadcast in made.broadcasts:
+        yield f"recipients   who listens to {broadcast.feed} ({table.feeds[broadcast.feed].access})"
+        yield f"stream       {feed(broadcast.feed)}"
+        yield from _frames(broadcast.content, feed(broadcast.feed), now)
+    for mail in made.mails:
+        to = ", ".join(mail.addresses) or "nobody: the event has no address"
+        yield f"mail         to {to}, subject {mail.subject!r}, template {mail.template} (not sent by this version)"
+    for sign_out in made.sign_outs:
+        yield f"sign-out     {sign_out.user}, of everything issued up to {iso(sign_out.not_before)}"
+    if made.dead_letter:
+        yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
+    elif not (made.addressed or made.broadcasts or made.mails or made.sign_outs):
+        yield 'dropped      it names nobody, and the route says otherwise = "drop"'
+
+
+def _matches(message: Message, table: RouteTable) -> Iterator[tuple[Profile, int, Route]]:
+    """The routes that the event takes, numbered in their file from 1."""
+    candidates = table.for_source(message.source)
+    try:
+        type_ = read_event(message).type
+    except Unreadable:
+        return
+    for profile in table.profiles:
+        for number, route in enumerate(profile.routes, 1):
+            if route in candidates and route.type in (None, type_):
+                yield profile, number, route
+
+
+def _frames(content: Content, stream: str, now: datetime) -> Iterator[str]:
+    entry = Entry(stream, 1, 1, UUID(int=0), content, now, unread=1)
+    plain = plain_text(entry)
+    if content.title is not None:
+        yield f"title        {content.title}"
+    if content.message:
+        yield f"message      {content.message}"
+    yield _indented(f"  WebSocket  {plain}")
+    yield f"  herald.v1  {protocol_text(entry)}"
+    yield _indented(f"  SSE        {sse_block(plain)}".removesuffix("\n"))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", f"\n{'':13}")

@@ -1,0 +1,131 @@
+"""From the text of a setting to its value. Each parser raises ValueError with a reason that reads well behind the name
+of the variable; one that might be handed a secret by mistake doesn't repeat what it got."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from domain.origins import LOOPBACK
+from domain.patterns import fault_in
+
+Parser = Callable[[str], object]
+
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
+_BROKER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
+
+
+def verbatim(value: str) -> str:
+    """For secrets, in which every character counts."""
+    return value
+
+
+def text(value: str) -> str:
+    return value.strip()
+
+
+def items(value: str) -> tuple[str, ...]:
+    """Comma separated, blanks around each dropped, each once."""
+    return tuple(dict.fromkeys(item for part in value.split(",") if (item := part.strip())))
+
+
+def choice(*words: str) -> Parser:
+    def parse(value: str) -> str:
+        for word in words:
+            if value.strip().casefold() == word.casefold():
+                return word
+        raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
+
+    return parse
+
+
+def whole(most: int | None = None) -> Parser:
+    """A whole number from 1 on."""
+
+    def parse(value: str) -> int:
+        number = int(value) if re.fullmatch(r"\s*[0-9]{1,15}\s*", value) else 0
+        if number < 1 or (most is not None and number > most):
+            limits = f"from 1 to {most}" if most else "of at least 1"
+            raise ValueError(f"must be a whole number {limits}, not {value!r}")
+        return number
+
+    return parse
+
+
+port: Final = whole(65_535)
+
+
+def seconds(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (0 < number < math.inf):
+        raise ValueError(f"must be a number of seconds above 0, not {value!r}")
+    return number
+
+
+def brokers(value: str) -> str:
+    """Comma separated `host:port`, as every Kafka client takes it."""
+    for broker in items(value):
+        if not _BROKER.fullmatch(broker):
+            raise ValueError(f"must be host:port, or several with commas between, and {broker!r} is none")
+    return ",".join(items(value))
+
+
+def topics(value: str) -> tuple[str, ...]:
+    """Sources of routes."""
+    for topic in items(value):
+        if fault := fault_in(topic):
+            raise ValueError(f"has the topic {topic!r}, which {fault}")
+    return items(value)
+
+
+def origins(value: str) -> tuple[str, ...] | None:
+    """None for `*`, everyone. Browsers send scheme and host in lower case and no slash behind."""
+    allowed = items(value)
+    if allowed == ("*",):
+        return None
+    for origin in allowed:
+        if origin != LOOPBACK and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"must be '*', or origins such as https://shop.example:8443, and {origin!r} is none")
+    return tuple(origin.lower() for origin in allowed)
+
+
+def http_url(value: str) -> str:
+    url = value.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return url
+
+
+def pem(value: str) -> str:
+    """PEM text as it stands, or that of the file which the value names."""
+    if value.lstrip().startswith("-----"):
+        return value
+    try:
+        return _content(value).decode()
+    except UnicodeDecodeError:
+        raise ValueError("names a file that is no text in UTF-8") from None
+
+
+def file(value: str) -> str:
+    """The path of a file that can be read."""
+    _content(value)
+    return value.strip()
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path.strip()).read_bytes()
+    except OSError as error:
+        raise ValueError(f"names a file that can't be read: {error.strerror}") from None
+    except ValueError:  # a NUL in the path
+        raise ValueError("names no file") from None

@@ -1,0 +1,97 @@
+"""The server process: Granian on our own loop, and an orderly end.
+
+Granian is embedded, one process and one loop: a signal is ours first, so that clients can be told before their
+sockets go (docs/decisions).
+"""
+
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from typing import Final
+
+import structlog
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+
+from adapters.telemetry.logs import set_up_logs
+from application.node import Node
+from domain.routes import RoutesInvalid
+from entrypoints.app import create_app
+from entrypoints.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+# Connections that wait to be accepted, and those that Granian serves at once: event streams and idle keep-alive
+# connections count among these.
+BACKLOG: Final = 16_384
+
+# Seconds for Granian and the lifespan to end after the drain.
+STOP_PATIENCE: Final = 4.0
+
+
+def run(settings: Settings) -> int:
+    """Serves until a signal; returns the exit code. Says why, in one line, where it can't start."""
+    set_up_logs(settings.log_format, settings.log_level, settings.service_name)
+    try:
+        _check_port(settings)
+        app = create_app(settings)
+    except (OSError, RoutesInvalid, ValueError) as fault:
+        print(f"herald: {fault}", file=sys.stderr)
+        return 2
+    return uvloop.run(_serve(app, settings))
+
+
+async def _serve(app: Litestar, settings: Settings) -> int:
+    server = Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        backlog=BACKLOG,
+        backpressure=BACKLOG,
+        log_enabled=False,
+    )
+    leave = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave.set)
+    serving = asyncio.create_task(server.serve())
+    leaving = asyncio.create_task(leave.wait())
+    await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        leaving.cancel()
+        log.error("the server ended by itself")
+        return 1
+
+    # A second signal is impatience: no more waiting for clients.
+    leave.clear()
+    hurry = asyncio.create_task(leave.wait())
+    node = await app.state.dishka_container.get(Node)
+    drain = asyncio.create_task(node.drain(settings.drain_seconds))
+    await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (drain, hurry):
+        task.cancel()
+    server.stop()
+    done, _ = await asyncio.wait({serving}, timeout=STOP_PATIENCE)
+    if not done:
+        log.warning("connections left open", seconds=STOP_PATIENCE)
+        await node.stop()
+    return 0
+
+
+def _check_port(settings: Settings) -> None:
+    """Granian shares a port with whoever else shares it; two Heralds on one port would each get half of the clients."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as fault:
+            where = f"{settings.host}:{settings.port}"
+            if fault.errno == errno.EADDRINUSE:
+                raise OSError(f"{where} is taken: stop what listens there, or set HERALD_PORT") from None
+            raise OSError(f"can't listen on {where}: {fault.strerror}") from None

@@ -1,0 +1,52 @@
+"""What is declared of a setting."""
+
+import re
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from entrypoints.parsers import Parser
+
+Mode: TypeAlias = Literal["dev", "serve"]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """How one field of Settings is set.
+
+    `names` are environment variables, separated by blanks: the first that is set counts. `default` is text for the
+    parser, as if it had been set (`{field}` is filled with what was read further up), `in_dev` the one of `herald dev`
+    where that differs; None leaves the field None, of which `unset` says what it means. A `secret` is shown to nobody.
+    What is not `used` is read for later versions.
+    """
+
+    names: str
+    parse: Parser
+    help: str
+    default: str | None = None
+    in_dev: str | None = None
+    unset: str = "not set"
+    secret: bool = False
+    used: bool = True
+
+    def default_for(self, mode: Mode) -> str | None:
+        return self.in_dev if mode == "dev" and self.in_dev is not None else self.default
+
+    def shown(self, value: object) -> str:
+        """The value as people may see it, on one line."""
+        if value is None or value == ():
+            return self.unset
+        if self.secret:
+            return "***"
+        if isinstance(value, tuple):
+            return ", ".join(value)
+        if isinstance(value, float):
+            return f"{value:g}"
+        first, *more = masked(str(value)).splitlines()
+        return f"{first} …" if more else first
+
+
+def masked(value: str) -> str:
+    """Without the passwords of a URL: the one before the host (up to the last `@`, since people forget to quote
+    theirs) and those in the query."""
+    value = re.sub(r"(://[^/?#:@]*:).*@", r"\1***@", value)
+    return re.sub(r"([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&#]*", r"\1***", value, flags=re.IGNORECASE)

@@ -1,0 +1,33 @@
+"""Servers for end-to-end tests: each is stopped with its test, and its log shown if the test fails."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pytest
+
+from tests.support.server import Server
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def start_server() -> Iterator[StartServer]:
+    """Starts servers: `start_server(env, command)`."""
+    servers: list[Server] = []
+
+    def start(env: Mapping[str, str] | None = None, command: Sequence[str] = ("dev",), *, ready: bool = True) -> Server:
+        server = Server(env, command)
+        servers.append(server)
+        return server.start(ready)
+
+    yield start
+    for server in servers:
+        server.kill()
+        print(server.log[-20_000:])
+
+
+@pytest.fixture(scope="module")
+def dev_server() -> Iterator[Server]:
+    """One `herald dev` for all tests of a module that leave nothing behind that another could stumble over."""
+    server = Server().start(ready=True)
+    yield server
+    server.stop()

@@ -1,0 +1,197 @@
+"""Clients that do what no client should. Each gets its answer; nobody else notices."""
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.clients import closed, connect, every, frame, objects, publish, stream, until_http
+from tests.support.server import Server
+
+
+@asynccontextmanager
+async def bystander(server: Server) -> AsyncIterator[ClientConnection]:
+    """A well-behaved client that must get its message at the end, whatever happened."""
+    async with connect(server.ws_url + "/ws/notifications") as socket:
+        yield socket
+        await publish(server, "trading_signals", "still here")
+        async with asyncio.timeout(5):
+            while await socket.recv() != "still here":
+                pass
+
+
+async def v1(server: Server, path: str = "/ws?user_id=u") -> ClientConnection:
+    socket = await connect(server.ws_url + path, subprotocols=["herald.v1"])
+    await socket.send('{"resume": {}}')
+    assert (await frame(socket))["kind"] == "hello"
+    return socket
+
+
+async def test_binary(dev_server: Server) -> None:
+    async with bystander(dev_server):
+        socket = await v1(dev_server)
+        await socket.send(b"\x00\xff")
+        assert (await frame(socket))["code"] == "invalid_input"
+        for _ in range(10):
+            await socket.send(b"\x00")
+        assert await closed(socket) == 4505
+        plain = await connect(dev_server.ws_url + "/ws/notifications")
+        await plain.send(b"\x00\xff")
+        await publish(dev_server, "trading_signals", "after binary")
+        assert await plain.recv() == "after binary"
+        await plain.close()
+
+
+async def test_17_mebibytes(dev_server: Server) -> None:
+    async with bystander(dev_server):
+        socket = await connect(dev_server.ws_url + "/ws/notifications")
+        with suppress(ConnectionClosed):
+            await socket.send("x" * (17 * 1024 * 1024))
+        async with asyncio.timeout(10):
+            await socket.wait_closed()
+
+
+async def test_a_frame_of_a_mebibyte_is_too_large(dev_server: Server) -> None:
+    async with bystander(dev_server):
+        socket = await connect(dev_server.ws_url + "/ws/notifications")
+        await socket.send("x" * 1024 * 1024)
+        assert await closed(socket) == 1009
+
+
+async def test_ten_thousand_pings(dev_server: Server) -> None:
+    async with bystander(dev_server):
+        socket = await v1(dev_server)
+        with suppress(ConnectionClosed):
+            for _ in range(10_000):
+                await socket.send('{"ping": true}')
+        assert await closed(socket) == 4429
+
+
+async def test_a_thousand_pings_of_the_protocol_are_answered(dev_server: Server) -> None:
+    async with connect(dev_server.ws_url + "/ws/notifications", ping_interval=None) as socket:
+        pongs = [await socket.ping(str(number)) for number in range(1000)]
+        await asyncio.wait_for(asyncio.gather(*pongs), 10)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "{", "[]", "{}", '{"nope": 1}', '{"resume": 5}', '{"resume": {"positions": {"inbox": -1}}}', "[" * 10_000],
+)
+async def test_commands_that_can_not_be_understood(dev_server: Server, command: str) -> None:
+    async with bystander(dev_server):
+        socket = await v1(dev_server)
+        await socket.send(command)
+        answer = await frame(socket)
+        assert (answer["kind"], answer["code"]) == ("error", "invalid_input")
+        for _ in range(4):
+            await socket.send(command)
+        assert await closed(socket) == 4505
+
+
+async def test_half_a_frame_then_silence(dev_server: Server) -> None:
+    async with bystander(dev_server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", dev_server.port)
+        key = base64.b64encode(os.urandom(16)).decode()
+        writer.write(
+            f"GET /ws/notifications HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        assert b"101" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\xfe\x01\x00abcd")  # text, masked, 256 bytes announced, none sent
+        await publish(dev_server, "trading_signals", "to half a frame")
+        async with asyncio.timeout(5):
+            assert b"to half a frame" in await reader.readuntil(b"to half a frame")
+        writer.close()
+
+
+async def test_an_event_stream_that_is_left_without_a_word(dev_server: Server) -> None:
+    async with httpx.AsyncClient(base_url=dev_server.url) as client:
+
+        async def open_streams() -> int:
+            return int((await client.get("/metrics")).json()["sse"]["activeConnections"])
+
+        before = await open_streams()
+        writers = []
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", dev_server.port)
+            writer.write(b"GET /events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"connection")
+            writers.append(writer)
+        assert await open_streams() == before + 20
+        for writer in writers:
+            writer.transport.abort()
+        await until_http(dev_server, "/metrics", lambda body: body["sse"]["activeConnections"] <= before, 10)
+
+
+async def test_clients_that_never_read_are_let_go_and_their_memory_comes_back(start_server) -> None:
+    server = start_server({"HERALD_PROFILE": "signals"})
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    big = "x" * 100_000
+    async with connect(server.ws_url + "/ws/notifications", max_queue=None) as reader:
+        lazy = []
+        for _ in range(50):
+            client, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+            writer.write(
+                b"GET /ws/notifications HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            await client.readuntil(b"\r\n\r\n")
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            lazy.append(writer)
+        before = process.memory_info().rss
+        for number in range(300):
+            await publish(server, "trading_signals", f"{number} {big}")
+        for number in range(300):
+            text = await asyncio.wait_for(reader.recv(), 5)
+            assert text.startswith(f"{number} ")
+        # 300 messages of 100 KB to 50 clients are 1.5 GB, were they kept for each.
+        assert process.memory_info().rss - before < 300 * 1024 * 1024
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            await until_http(server, "/health", lambda body: body["connections"] == 1, 45)
+            assert (await http.get("/metrics")).json()["sessions"]["closed"]["4408"] == 50
+    for writer in lazy:
+        writer.close()
+
+
+async def test_a_slow_event_stream_is_let_go(start_server) -> None:
+    server = start_server({"HERALD_PROFILE": "products"})
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(b"GET /events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"connection")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    async with stream(server) as other:
+        await other.next()
+        for number in range(200):
+            await publish(server, "product-events", {"id": str(number), "text": "x" * 100_000})
+        for number in range(200):
+            assert (await other.next())[1]["id"] == str(number)
+        await until_http(server, "/metrics", lambda body: body["sse"]["activeConnections"] == 1, 45)
+    writer.close()
+
+
+async def test_unknown_query_parameters_and_odd_paths(dev_server: Server) -> None:
+    async with bystander(dev_server):
+        async with connect(dev_server.ws_url + "/ws/notifications?v=2&cachebust=%00") as socket:
+            assert await every(socket, 0.2) == []
+        async with httpx.AsyncClient(base_url=dev_server.url) as client:
+            for path in ("/ws", "/ws/notifications", "/nope", "/ws/v2/notification-service"):
+                answer = await client.get(path)
+                assert answer.status_code in (404, 405), path
+                assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_herald_v1_shares_frames_in_a_burst(dev_server: Server) -> None:
+    socket = await v1(dev_server)
+    await publish(dev_server, "trading_signals", *[f"burst {number}" for number in range(500)])
+    received = await objects(socket, 500)
+    assert [entry["data"] for entry in received] == [f"burst {number}" for number in range(500)]
+    assert [entry["seq"] for entry in received] == list(range(received[0]["seq"], received[0]["seq"] + 500))
+    await socket.close()

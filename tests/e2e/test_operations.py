@@ -1,0 +1,123 @@
+"""What Herald says of itself, and how it answers over HTTP."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.clients import connect, frame, publish, stream
+from tests.support.server import Server
+
+
+@pytest.fixture
+async def client(dev_server: Server) -> Any:
+    async with httpx.AsyncClient(base_url=dev_server.url, timeout=20) as client:
+        yield client
+
+
+async def test_health_has_the_shapes_of_the_replaced_services(dev_server: Server, client: httpx.AsyncClient) -> None:
+    async with connect(dev_server.ws_url + "/ws/notifications"), stream(dev_server) as events:
+        await events.next()
+        health = (await client.get("/health")).json()
+        assert health["status"] == "healthy"
+        assert health["service"] == "herald"
+        assert health["connections"] == 2
+        assert health["consumer_running"] is True
+        assert health["sse"]["activeConnections"] == 1
+        assert health["services"]["memory"] == {"status": "healthy"}
+        assert isinstance(health["metrics"]["processedMessagesCount"], int)
+
+
+async def test_metrics_by_accept(dev_server: Server, client: httpx.AsyncClient) -> None:
+    await publish(dev_server, "trading_signals", "counted", id="metrics-1")
+    await publish(dev_server, "trading_signals", "counted", id="metrics-1")
+    body = (await client.get("/metrics")).json()
+    assert body["consumer"]["processedMessagesCount"] >= 2
+    assert body["events"]["duplicates"] >= 1
+    assert set(body["sse"]) == {"activeConnections", "timestamp"}
+    for accept in ("text/plain", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"):
+        answer = await client.get("/metrics", headers={"accept": accept})
+        assert answer.headers["content-type"].startswith(accept.split(";")[0])
+    text = (await client.get("/metrics", headers={"accept": "text/plain"})).text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert families["herald_duplicates"].samples[0].value >= 1
+    assert families["herald_store_to_socket_seconds"].type == "histogram"
+
+
+async def test_the_front_by_accept(client: httpx.AsyncClient) -> None:
+    page = await client.get("/", headers={"accept": "text/html,application/xhtml+xml"})
+    assert page.headers["content-type"].startswith("text/html")
+    about = (await client.get("/")).json()
+    assert about["name"] == "herald"
+    assert {profile["name"] for profile in about["profiles"]} == {"signals", "trading", "groups", "orders", "products"}
+    assert about["endpoints"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"{", 422),
+        (b"[]", 422),
+        (b'{"source": "trading_signals"}', 422),
+        (b'{"source": "trading_signals", "payload": 1, "nope": 1}', 422),
+        (b'{"source": "no.such.topic", "payload": {}}', 422),
+        (b'{"source": "risk-events", "payload": {"nobody": 1}}', 422),
+        (b'{"source": "risk-events", "payload": 5}', 422),
+        (b'{"source": "risk-events", "payload": "text"}', 422),
+        (b'{"source": "risk-events", "payload": {"user_id": "' + b"u" * 10_000 + b'"}}', 422),
+        (b'{"source": "trading_signals", "payload": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", 400),
+        (b'{"source": "trading_signals", "payload": "' + b"x" * 2_000_000 + b'"}', 422),
+        (b'{"source": "trading_signals", "payload": "' + b"x" * 9_000_000 + b'"}', 413),
+        (b"\xff\xfe", 422),
+        (json.dumps([{"source": "trading_signals", "payload": 1}] * 501).encode(), 422),
+    ],
+)
+async def test_publishing_rubbish(client: httpx.AsyncClient, body: bytes, status: int) -> None:
+    answer = await client.post("/api/v1/events", content=body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["code"]
+    assert "Traceback" not in answer.text
+
+
+async def test_one_bad_event_of_a_list_takes_none(dev_server: Server, client: httpx.AsyncClient) -> None:
+    async with connect(dev_server.ws_url + "/ws/notifications") as socket:
+        events = [
+            {"source": "trading_signals", "payload": "first"},
+            {"source": "nowhere", "payload": "second"},
+        ]
+        answer = await client.post("/api/v1/events", json=events)
+        assert (answer.status_code, answer.json()["field"]) == (422, "[1]")
+        await publish(dev_server, "trading_signals", "third")
+        assert await socket.recv() == "third"
+
+
+async def test_the_same_id_is_delivered_once(dev_server: Server) -> None:
+    async with connect(dev_server.ws_url + "/ws?user_id=once") as socket:
+        await publish(dev_server, "risk-events", {"user_id": "once", "n": 1}, {"user_id": "once", "n": 1}, id="same")
+        await publish(dev_server, "risk-events", {"user_id": "once", "n": 1}, id="same")
+        await publish(dev_server, "risk-events", {"user_id": "once", "n": 2, "event_id": "other"})
+        assert (await frame(socket))["data"]["n"] == 1
+        assert (await frame(socket))["data"]["n"] == 2
+
+
+async def test_many_publishers_at_once(dev_server: Server) -> None:
+    async with connect(dev_server.ws_url + "/ws/notifications", max_queue=None) as socket:
+        await asyncio.gather(
+            *(publish(dev_server, "trading_signals", *[f"{one}-{n}" for n in range(20)]) for one in range(20))
+        )
+        received = [str(await asyncio.wait_for(socket.recv(), 5)) for _ in range(400)]
+        for one in range(20):
+            assert [text for text in received if text.startswith(f"{one}-")] == [f"{one}-{n}" for n in range(20)]
+
+
+async def test_request_ids(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/", headers={"x-request-id": "abc-1"})).headers["x-request-id"] == "abc-1"
+    forged = await client.get("/", headers={"x-request-id": "a b\tc"})
+    assert " " not in forged.headers["x-request-id"]

@@ -1,0 +1,284 @@
+"""The Kafka adapter on a real broker, and what goes wrong there."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.kafka.settings import KafkaSettings
+from adapters.kafka.source import KafkaSource
+from adapters.kafka.timing import Timing
+from application.ports.event_source import NotAcknowledged
+from tests.support.kafka import RealKafka
+from tests.support.reading import reading, ready, until
+
+# What the issue allows for a topic or partition that appears.
+APPEARS = 15.0
+
+
+@pytest.fixture
+async def kafka(real_kafka: RealKafka) -> AsyncIterator[RealKafka]:
+    """The shared broker, running again when the test is over."""
+    yield real_kafka
+    if not real_kafka.running:
+        await asyncio.to_thread(real_kafka.start)
+
+
+@pytest.fixture
+def topic() -> str:
+    """A name that no other test uses; it is the group's too. The topic is not made."""
+    return f"topic-{uuid.uuid4().hex}"
+
+
+def source(kafka: RealKafka, group: str, *patterns: str, start: str = "latest", timing: Timing | None = None):
+    return KafkaSource(KafkaSettings(kafka.servers, group=group, start=start), patterns or [group], timing)
+
+
+def numbered(count: int, start: int = 0) -> list[bytes]:
+    return [b"%d" % number for number in range(start, start + count)]
+
+
+async def test_a_source_opened_with_the_broker_down_connects_when_it_comes(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    kafka.kill9()
+    node = source(kafka, topic)
+    async with asyncio.timeout(1):
+        await node.open()
+    await until(lambda: "Unable to bootstrap" in node.status().reason, what=node.status)
+    assert not node.status().ready
+
+    async with reading(node) as reader:
+        await asyncio.to_thread(kafka.start)
+        await ready(node, 20)
+        kafka.produce(topic, [b"after"])
+        await reader.has(b"after")
+
+
+async def test_a_killed_broker_turns_ready_red_and_nothing_is_lost(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic, 2)
+    async with reading(source(kafka, topic)) as reader:
+        await ready(reader.source)
+        kafka.produce(topic, numbered(100))
+        await reader.has(*numbered(100))
+        kafka.produce(topic, numbered(100, 100), partition=1)
+        kafka.kill9()
+        await until(lambda: not reader.source.status().ready, 10, reader.source.status)
+        assert "does not answer" in reader.source.status().reason
+
+        await asyncio.to_thread(kafka.start)
+        kafka.produce(topic, numbered(100, 200))
+        await reader.has(*numbered(300), seconds=30)
+        await ready(reader.source)
+        of_first_partition = [body for body in reader.once if not 100 <= int(body or b"") < 200]
+        assert of_first_partition == numbered(100) + numbered(100, 200)
+
+
+async def test_a_frozen_broker_is_noticed_left_and_found_again(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    timing = Timing(probe=1.0, silence=3.0, leave=0.5)
+    async with reading(source(kafka, topic, timing=timing)) as reader:
+        await ready(reader.source)
+        kafka.produce(topic, [b"before"])
+        await reader.has(b"before")
+        with kafka.frozen():
+            await until(lambda: not reader.source.status().ready, 5, reader.source.status)
+            await until(lambda: "has not answered" in reader.source.status().reason, 10, reader.source.status)
+        kafka.produce(topic, [b"after"])
+        await reader.has(b"after", seconds=30)
+        await ready(reader.source)
+        assert reader.once == [b"before", b"after"]
+
+
+async def test_a_source_closes_in_seconds_while_the_broker_is_frozen(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    node = source(kafka, topic)
+    await node.open()
+    await ready(node)
+    with kafka.frozen():
+        async with asyncio.timeout(5):
+            await node.close()
+
+
+async def test_a_topic_that_appears_later_is_read_from_its_first_event(kafka: RealKafka, topic: str) -> None:
+    late = f"{topic}-late"
+    kafka.create_topic(topic)
+    async with reading(source(kafka, topic, topic, late)) as reader:
+        await ready(reader.source)
+        assert reader.source.status().reason == f"waiting for topics: {late}"
+        kafka.create_topic(late)
+        kafka.produce(late, [b"first", b"second"])
+        await reader.has(b"first", b"second", seconds=APPEARS)
+        await ready(reader.source)
+        assert not reader.source.status().reason
+
+
+async def test_the_very_first_topic_of_a_group_is_read_from_its_first_event(kafka: RealKafka, topic: str) -> None:
+    node = source(kafka, topic)
+    await node.open()
+    await ready(node)
+    kafka.create_topic(topic)
+    kafka.produce(topic, [b"first"])
+    # Whoever comes now, and takes over before anything was acknowledged, does not see a new group.
+    await until(lambda: bool(node.status().assigned), APPEARS, node.status)
+    await node.close()
+    async with reading(source(kafka, topic)) as reader:
+        await reader.has(b"first")
+
+
+async def test_a_node_that_starts_beside_a_reading_one_does_not_skip_to_the_end(kafka: RealKafka, topic: str) -> None:
+    # The first node is a member that hears of the topic only once the second makes the group rebalance.
+    first = source(kafka, topic, timing=Timing(metadata_age=300))
+    await first.open()
+    await ready(first)
+    kafka.create_topic(topic)
+    kafka.produce(topic, [b"first"])
+    async with reading(source(kafka, topic)) as second:
+        await ready(second.source)
+        await first.close()
+        await second.has(b"first", seconds=APPEARS)
+
+
+async def test_a_partition_that_appears_later_is_read_from_its_first_event(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    async with reading(source(kafka, topic)) as reader:
+        await ready(reader.source)
+        kafka.add_partitions(topic, 2)
+        kafka.produce(topic, [b"first"], partition=1)
+        await reader.has(b"first", seconds=APPEARS)
+
+
+async def test_a_new_group_begins_at_the_end_and_keeps_that_at_once(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic, 2)
+    kafka.produce(topic, [b"old"] * 5)
+    node = source(kafka, topic)
+    await node.open()
+    await ready(node)
+    assert kafka.committed(topic) == {(topic, 0): 5, (topic, 1): 0}
+    await node.close()
+    kafka.produce(topic, [b"while away"])
+    kafka.produce(topic, [b"elsewhere"], partition=1)
+    async with reading(source(kafka, topic)) as reader:
+        await reader.has(b"while away", b"elsewhere")
+        assert b"old" not in reader.bodies
+
+
+async def test_a_new_group_begins_at_the_beginning_where_that_is_set(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    kafka.produce(topic, [b"old"])
+    async with reading(source(kafka, topic, start="earliest")) as reader:
+        await reader.has(b"old")
+
+
+async def test_a_wildcard_takes_what_it_matches_and_nothing_else(kafka: RealKafka, topic: str) -> None:
+    for name in ("one", "one.two"):
+        kafka.create_topic(f"{topic}.{name}")
+    async with reading(source(kafka, topic, f"{topic}.*")) as reader:
+        await ready(reader.source)
+        kafka.create_topic(f"{topic}.three")
+        kafka.produce(f"{topic}.one.two", [b"too deep"])
+        kafka.produce(f"{topic}.one", [b"matches"])
+        kafka.produce(f"{topic}.three", [b"appeared"])
+        await reader.has(b"matches", b"appeared", seconds=APPEARS)
+        assert {message.source for message in reader.messages} == {f"{topic}.one", f"{topic}.three"}
+
+
+async def test_nodes_share_the_partitions_and_take_over_from_one_that_leaves(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic, 2)
+    async with reading(source(kafka, topic)) as first:
+        await ready(first.source)
+        async with reading(source(kafka, topic)) as second, reading(source(kafka, topic)) as idle:
+            nodes = [first, second, idle]
+
+            def held() -> list[int]:
+                return sorted(len(node.source.status().assigned) for node in nodes)
+
+            await until(lambda: held() == [0, 1, 1], what=held)
+            # One that has no partitions has nothing to do, and is ready for it.
+            await until(lambda: all(node.source.status().ready for node in nodes))
+            for partition in (0, 1):
+                kafka.produce(topic, numbered(50, 50 * partition), partition=partition)
+            await until(lambda: {b for node in nodes for b in node.bodies} == set(numbered(100)))
+        await until(lambda: len(first.source.status().assigned) == 2, what=first.source.status)
+        for partition in (0, 1):
+            kafka.produce(topic, [b"taken over %d" % partition], partition=partition)
+        await first.has(b"taken over 0", b"taken over 1")
+        # Everything was acknowledged before the partitions moved, so nothing came twice.
+        assert len([b for node in nodes for b in node.bodies]) == 102
+
+
+async def test_a_batch_in_work_is_committed_before_its_partitions_leave(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic, 2)
+    node = source(kafka, topic)
+    await node.open()
+    await ready(node)
+    kafka.produce(topic, [b"in work"])
+    batch = await node.take()
+    async with reading(source(kafka, topic)) as second:
+        await until(lambda: "joining" in node.status().reason, what=node.status)
+        await node.acknowledge(batch)
+        await ready(second.source)
+        await ready(node)
+        kafka.produce(topic, [b"next"])
+        kafka.produce(topic, [b"next"], partition=1)
+        await second.has(b"next")
+        assert b"in work" not in second.bodies
+        await node.close()
+
+
+async def test_what_is_acknowledged_too_late_is_refused_for_the_partitions_that_left(
+    kafka: RealKafka, topic: str
+) -> None:
+    kafka.create_topic(topic, 2)
+    for partition in (0, 1):
+        kafka.produce(topic, numbered(5, partition * 5), partition=partition)
+    node = source(kafka, topic, start="earliest", timing=Timing(grace=0.2))
+    await node.open()
+    await until(lambda: node.status().lag == 0, what=node.status)
+    batch = await node.take()
+    assert {message.body for message in batch.messages} == set(numbered(10))
+    other = source(kafka, topic)
+    await other.open()
+    await until(lambda: len(node.status().assigned) == len(other.status().assigned) == 1, what=node.status)
+    with pytest.raises(NotAcknowledged, match="no longer held"):
+        await node.acknowledge(batch)
+    (kept,) = node.status().assigned
+    assert kafka.committed(topic) == {(topic, n): 5 if kept == f"{topic}/{n}" else 0 for n in (0, 1)}
+    redelivered = await asyncio.wait_for(other.take(), 10)
+    assert len(redelivered.messages) == 5
+    await node.close()
+    await other.close()
+
+
+async def test_a_slow_taker_stays_a_member(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    node = source(kafka, topic, timing=Timing(max_poll_interval=1.5, patience=0.5))
+    await node.open()
+    await ready(node)
+    kafka.produce(topic, numbered(1_200))
+    batch = await node.take()
+    taken = list(batch.messages)
+    # Two batches wait behind this one; the taker is slower than the interval at which a member must poll.
+    await asyncio.sleep(3)
+    assert node.status().ready
+    await node.acknowledge(batch)
+    while len(taken) < 1_200:
+        batch = await asyncio.wait_for(node.take(), 10)
+        taken.extend(batch.messages)
+        await node.acknowledge(batch)
+    assert [message.body for message in taken] == numbered(1_200)
+    await node.close()
+
+
+async def test_a_record_becomes_a_message(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    async with reading(source(kafka, topic)) as reader:
+        await ready(reader.source)
+        headers = {"Ce-Id": "grün".encode(), "broken": b"\xff"}
+        kafka.produce(topic, [None], key=b"order-7", headers=headers, timestamp=1_700_000_000_123)
+        await until(lambda: bool(reader.messages))
+        (message,) = reader.messages
+        assert (message.source, message.body, message.key) == (topic, None, "order-7")
+        assert message.headers == {"ce-id": "grün", "broken": "\ufffd"}
+        assert message.time.isoformat() == "2023-11-14T22:13:20.123000+00:00"
+        assert message.fallback_id == f"{topic}/0/0/1700000000123"

@@ -1,0 +1,24 @@
+"""The Kafkas that tests share: one of each kind a session, started by the first test that asks."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts import kafka as installed
+from tests.support.kafka import MockKafka, RealKafka, real_is_required
+
+
+@pytest.fixture(scope="session")
+def mock_kafka() -> MockKafka:
+    return MockKafka()
+
+
+@pytest.fixture(scope="session")
+def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
+    """Skips what asks for it where no real Kafka can run; fails it where HERALD_REQUIRE_REAL=1 says that one must."""
+    if reason := installed.missing():
+        (pytest.fail if real_is_required() else pytest.skip)(f"needs a real Kafka: {reason}")
+    kafka = RealKafka(tmp_path_factory.mktemp("kafka"))
+    kafka.start()
+    yield kafka
+    kafka.stop()

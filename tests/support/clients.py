@@ -1,0 +1,132 @@
+"""Clients as the tests use them: small, and with deadlines everywhere."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import jwt
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.server import SECRET, Server
+
+PATIENCE = 10.0
+
+__all__ = [
+    "Stream",
+    "closed",
+    "connect",
+    "every",
+    "frame",
+    "objects",
+    "publish",
+    "silent",
+    "stream",
+    "token",
+    "until_http",
+]
+
+
+def token(user: str, *, key: str = SECRET, **claims: Any) -> str:
+    now = int(time.time())
+    return jwt.encode({"sub": user, "iat": now, "exp": now + 600, **claims}, key, "HS256")
+
+
+async def publish(server: Server, source: str, *payloads: Any, **fields: Any) -> list[str]:
+    """Publishes to the server itself; returns the events' ids."""
+    headers = {"authorization": f"Bearer {fields.pop('token')}"} if "token" in fields else {}
+    events = [{"source": source, "payload": payload, **fields} for payload in payloads]
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        answer = await client.post("/api/v1/events", json=events, headers=headers)
+    assert answer.status_code == 202, answer.text
+    ids: list[str] = answer.json()["ids"]
+    return ids
+
+
+async def frame(socket: ClientConnection, seconds: float = PATIENCE) -> Any:
+    """The next frame, decoded."""
+    async with asyncio.timeout(seconds):
+        return json.loads(await socket.recv())
+
+
+async def objects(socket: ClientConnection, count: int, seconds: float = PATIENCE) -> list[Any]:
+    """The next `count` objects of a herald.v1 socket, several of which may come in one frame."""
+    found: list[Any] = []
+    async with asyncio.timeout(seconds):
+        while len(found) < count:
+            found.extend(json.loads(line) for line in str(await socket.recv()).split("\n"))
+    return found
+
+
+async def every(socket: ClientConnection, seconds: float) -> list[str]:
+    """All frames that come within some time, or until the socket is closed."""
+    found: list[str] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                found.append(str(await socket.recv()))
+    except (TimeoutError, ConnectionClosed):
+        return found
+
+
+async def silent(socket: ClientConnection, seconds: float = 0.4) -> None:
+    """Asserts that nothing comes for a while."""
+    assert await every(socket, seconds) == []
+
+
+async def closed(socket: ClientConnection, seconds: float = PATIENCE) -> int:
+    """Reads until the server closes; returns the code."""
+    async with asyncio.timeout(seconds):
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.recv()
+    assert socket.close_code not in (None, 1006), "the connection broke without a close frame"
+    return int(socket.close_code)
+
+
+async def until_http(server: Server, path: str, condition: Callable[[Any], bool], seconds: float) -> Any:
+    """Asks until the JSON answer is as it should be; returns it."""
+    deadline = time.monotonic() + seconds
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        while not condition(body := (await client.get(path)).json()):
+            assert time.monotonic() < deadline, f"{path} still answers {body}"
+            await asyncio.sleep(0.1)
+    return body
+
+
+class Stream:
+    """The events of an event stream, as (id, decoded data)."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._lines = response.aiter_lines()
+        self.retry: int | None = None
+
+    async def next(self, seconds: float = PATIENCE) -> tuple[str, Any]:
+        """The next event; raises StopAsyncIteration when the server ends the stream."""
+        last_id, data = "", []
+        async with asyncio.timeout(seconds):
+            async for line in self._lines:
+                name, _, value = line.partition(": ")
+                if line == "" and data:
+                    return last_id, json.loads("\n".join(data))
+                if name == "id":
+                    last_id = value
+                elif name == "data":
+                    data.append(value)
+                elif name == "retry":
+                    self.retry = int(value)
+        raise StopAsyncIteration
+
+
+@asynccontextmanager
+async def stream(server: Server, query: str = "", **headers: str) -> AsyncIterator[Stream]:
+    async with (
+        httpx.AsyncClient(base_url=server.url, timeout=httpx.Timeout(60)) as client,
+        client.stream("GET", f"/events/stream{query}", headers=headers) as response,
+    ):
+        yield Stream(response)

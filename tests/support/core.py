@@ -1,0 +1,294 @@
+"""What the tests of the core share: routes, messages, a clock to turn by hand, a node in memory, and clients of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters.clock import Uuid7Factory
+from adapters.memory.backplane import Bus, MemoryBackplane
+from adapters.memory.store import Limits, MemoryStore
+from application.counters import Counters
+from application.endpoints import Endpoint
+from application.hub.hub import Hub
+from application.hub.session import Session
+from application.identify import IdentifyCaller
+from application.open_session import OpenSession, Wish
+from application.ports.backplane import Backplane
+from application.ports.store import Recorded, Store, StoreUnavailable
+from domain.identity import NOBODY, Identity
+from domain.messages import NO_HEADERS, Message
+from domain.planning import Plan, plan
+from domain.positions import Head
+from domain.routes import RouteTable, read_profile
+from domain.streams import Content, Entry, SignOut, StreamName
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+ROUTES = """
+profile = "trading"
+[feeds.news]
+access = "public"
+[feeds.staff]
+access = "signed-in"
+[feeds.secret]
+access = "scope:secrets"
+[[routes]]
+source = "news"
+feed = "news"
+envelope = "typed"
+[[routes]]
+source = "staff"
+feed = "staff"
+envelope = "typed"
+[[routes]]
+source = "secret"
+feed = "secret"
+envelope = "typed"
+[[routes]]
+source = "direct"
+users = ["to"]
+envelope = "typed"
+[[routes]]
+source = "bye"
+sign_out = "user_id"
+"""
+
+PLAIN = Endpoint("trading", "ws", "trading", inbox="profile")
+STREAM = Endpoint("products", "sse", "trading", inbox="all")
+
+
+def table(text: str = ROUTES) -> RouteTable:
+    return RouteTable((read_profile(text, "routes.toml"),))
+
+
+def message(
+    source: str,
+    payload: Any,
+    id: str = "m-1",
+    *,
+    time: datetime = NOW,
+    headers: dict[str, str] | None = None,
+) -> Message:
+    """A broker's record; text and bytes stand for themselves."""
+    body = payload.encode() if isinstance(payload, str) else payload
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    return Message(source, body, time, id, headers or NO_HEADERS)
+
+
+class HandClock:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+        self.passed = 0.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    def turn(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.passed += seconds
+
+
+class FaultyStore(MemoryStore):
+    """A memory store that is away as often as it is told to be."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(Uuid7Factory(), limits)
+        self.away = 0
+        self.calls: list[str] = []
+
+    def _pass(self, call: str) -> None:
+        self.calls.append(call)
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable("it is away")
+
+    async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
+        self._pass("record")
+        return await super().record(plans, now)
+
+    async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
+        self._pass("heads")
+        return await super().heads(streams)
+
+    async def arrivals(self, stream: StreamName, after: int, limit: int) -> Any:
+        self._pass("arrivals")
+        return await super().arrivals(stream, after, limit)
+
+    async def changes(self, stream: StreamName, after: int, limit: int) -> Any:
+        self._pass("changes")
+        return await MemoryStore.arrivals(self, stream, after, limit)
+
+    async def not_before(self, user: str) -> datetime | None:
+        self._pass("not_before")
+        return await super().not_before(user)
+
+
+class Node:
+    """One node without sockets: store, backplane and hub, and what an adapter would do with a session."""
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        backplane: Backplane | None = None,
+        *,
+        routes: str = ROUTES,
+        sessions_per_user: int = 100,
+    ) -> None:
+        self.table = table(routes)
+        self.clock = HandClock()
+        self.counters = Counters()
+        self.store: Any = store or FaultyStore()
+        self.backplane: Any = backplane or MemoryBackplane(Bus())
+        self.hub = Hub(
+            self.store, self.backplane, self.clock, self.counters, sessions_per_user=sessions_per_user
+        )
+        self.open_session = OpenSession(
+            self.table, self.hub, self.store, self.clock, Uuid7Factory(), self.counters
+        )
+        self.identify = IdentifyCaller(None, self.store, self.clock)
+        self._made = 0
+
+    async def start(self) -> "Node":
+        await self.backplane.open(self.hub)
+        return self
+
+    def me(self, user: str | None, age: float = 10.0, **more: Any) -> Identity:
+        """Someone whose token is `age` seconds old."""
+        return NOBODY if user is None else Identity(user, issued_at=self.clock.now().timestamp() - age, **more)
+
+    async def open(
+        self,
+        user: str | None = None,
+        *,
+        endpoint: Endpoint = PLAIN,
+        protocol: bool = False,
+        cursor: str | None = None,
+        feeds: tuple[str, ...] | None = None,
+        types: frozenset[str] | None = None,
+        identity: Identity | None = None,
+    ) -> Session:
+        wish = Wish(endpoint, identity or self.me(user), protocol, feeds, types, cursor)
+        return await self.open_session(wish)
+
+    async def record(self, *messages: Message) -> Recorded:
+        """Stores what the messages lead to, and tells nobody."""
+        return await self.store.record([plan(one, self.table) for one in messages], self.clock.now())
+
+    async def send(self, *messages: Message) -> Recorded:
+        """Stores and publishes."""
+        recorded = await self.record(*messages)
+        await self.backplane.publish(recorded.entries, recorded.sign_outs)
+        return recorded
+
+    def news(self, text: Any, source: str = "news") -> Message:
+        self._made += 1
+        return message(source, {"type": "news", "text": text}, f"n-{self._made}")
+
+    def direct(self, to: Any, text: Any) -> Message:
+        self._made += 1
+        return message("direct", {"type": "direct", "to": to, "text": text}, f"d-{self._made}")
+
+    async def sweep(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.clock.turn(1)
+            await self.hub.sweep()
+
+
+async def settle(rounds: int = 20) -> None:
+    """Lets everything that can go on go on."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+class Reader:
+    """A client that reads all it is given, as long as it is not paused. Keeps the adapter's part of the bargain."""
+
+    def __init__(self, node: Node, session: Session) -> None:
+        self.node = node
+        self.session = session
+        self.frames: list[str] = []
+        self.going = asyncio.Event()
+        self.going.set()
+        self.task = asyncio.create_task(self._read())
+        session.abort = self.task.cancel
+
+    async def _read(self) -> None:
+        frames: AsyncGenerator[str, None] = self.session.frames()
+        try:
+            async for frame in frames:
+                self.session.untaken = 0
+                await self.going.wait()
+                self.session.untaken = None
+                self.frames.append(frame)
+        finally:
+            await frames.aclose()
+            self.node.hub.close(self.session)
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """What it has received, decoded; of an event stream the data."""
+        if self.session.view.transport == "sse":
+            return [json.loads(event["data"]) for event in events_in("".join(self.frames)) if "data" in event]
+        return [json.loads(line) for frame in self.frames for line in frame.split("\n")]
+
+    @property
+    def texts(self) -> list[Any]:
+        """The `text` field of every entry received, in order."""
+        return [one["data"]["text"] for one in self.objects if isinstance(one.get("data"), dict)]
+
+    @property
+    def ended(self) -> bool:
+        return self.task.done()
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+def events_in(text: str) -> list[dict[str, str]]:
+    """The events of an event stream, by the rules of HTML, section 9.2.6, as far as an EventSource shows them."""
+    events: list[dict[str, str]] = []
+    data: list[str] = []
+    event: dict[str, str] = {}
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]:
+        if not line:
+            if data:
+                events.append({**event, "data": "\n".join(data)})
+            data = []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name == "id" and "\0" not in value:
+            event["id"] = value
+        elif name == "retry" and value.isdigit():
+            event["retry"] = value
+    return events
+
+
+def entry(
+    body: str = '{"a":1}',
+    *,
+    stream: str = "feed:news",
+    seq: int = 1,
+    changed: int | None = None,
+    envelope: Any = "typed",
+    type: str = "news",
+    **more: Any,
+) -> Entry:
+    fields = {name: more.pop(name) for name in ("title", "message") if name in more}
+    content = Content("news", f"e-{seq}", "news", type, "trading", envelope, body, NOW, **fields)
+    return Entry(stream, seq, seq if changed is None else changed, Uuid7Factory().new_id(), content, NOW, **more)
+
+
+def sign_out(user: str, at: datetime) -> SignOut:
+    return SignOut(user, at)

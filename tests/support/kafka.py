@@ -1,0 +1,166 @@
+"""Kafka for tests: a real broker in a process of its own, and librdkafka's mock cluster within this one.
+
+The mock speaks the protocol and needs nothing but the wheel; it cannot die, freeze or lose its data. Every fault is
+therefore tried on the real broker.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+
+from scripts.kafka import Node
+
+# A start takes 3 to 5 s on two idle cores; the rest is for a machine that is busy with something else.
+PATIENCE: Final = 60.0
+
+
+class Cluster:
+    """What tests do to any Kafka: make topics and produce. Each call returns once the broker has answered."""
+
+    def __init__(self, servers: str) -> None:
+        self.servers = servers
+        self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 0})
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+
+    def create_topic(self, topic: str, partitions: int = 1) -> None:
+        self._admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(PATIENCE)
+        self._until_known(topic, partitions)
+
+    def add_partitions(self, topic: str, total: int) -> None:
+        self._admin.create_partitions([NewPartitions(topic, total)])[topic].result(PATIENCE)
+        self._until_known(topic, total)
+
+    def produce(
+        self,
+        topic: str,
+        bodies: Sequence[bytes | None],
+        *,
+        partition: int = 0,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        timestamp: int = 0,
+    ) -> None:
+        """`timestamp` in milliseconds since 1970; 0 is now."""
+        refused: list[str] = []
+        for body in bodies:
+            self._producer.produce(
+                topic,
+                body,
+                key=key,
+                partition=partition,
+                headers=dict(headers or {}),
+                timestamp=timestamp,
+                on_delivery=lambda error, _: refused.append(str(error)) if error else None,
+            )
+        left = self._producer.flush(PATIENCE)
+        assert not left, f"{left} records were not taken within {PATIENCE} s"
+        assert not refused, refused
+
+    def committed(self, group: str) -> dict[tuple[str, int], int]:
+        """Where the group has got to, by topic and partition."""
+        answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
+        return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
+
+    def _until_known(self, topic: str, partitions: int) -> None:
+        # The controller answers before the broker has heard of it.
+        deadline = time.monotonic() + PATIENCE
+        while len(self._admin.list_topics(topic, PATIENCE).topics[topic].partitions) != partitions:
+            assert time.monotonic() < deadline, f"{topic} did not get {partitions} partitions"
+
+
+class MockKafka(Cluster):
+    """librdkafka's mock cluster. Topics come into being as they are produced to, with 4 partitions."""
+
+    def __init__(self) -> None:
+        # It lives in the client that asked for it, as long as that client does.
+        self._host = Producer({"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1, "log_level": 0})
+        broker = next(iter(self._host.list_topics(timeout=PATIENCE).brokers.values()))
+        super().__init__(f"{broker.host}:{broker.port}")
+
+    def create_topic(self, topic: str, partitions: int = 4) -> None:
+        """The mock knows no request for it, but makes what it is asked about."""
+        assert partitions == 4, "the mock makes every topic with 4 partitions"
+        self._producer.list_topics(topic, PATIENCE)
+
+
+class RealKafka(Cluster):
+    """One KRaft node on free loopback ports; its data outlives the process, so it can die and come back."""
+
+    def __init__(self, directory: Path) -> None:
+        port, controller_port = _free_ports(2)
+        self._node = Node(directory, port, controller_port, create_topics=False)
+        self._log = directory / "log.txt"
+        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(self._node.servers)
+
+    def start(self) -> None:
+        """Returns once the broker answers. After `stop` or `kill9`: on the same port, with the same data."""
+        self.launch()
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._admin.list_topics(timeout=1)
+                return
+            except KafkaException:
+                assert time.monotonic() < deadline, self._last_words()
+                assert self._process is not None
+                assert self._process.poll() is None, self._last_words()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def launch(self) -> None:
+        """Returns at once."""
+        self._node.format()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._node.command(), stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """As an operator would."""
+        self._end(signal.SIGTERM)
+
+    def kill9(self) -> None:
+        self._end(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Connections stay open meanwhile, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _last_words(self) -> str:
+        return f"Kafka did not start:\n{self._log.read_text()[-4000:]}"
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+
+def _free_ports(count: int) -> list[int]:
+    """Held together until all are known, so that they differ."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def real_is_required() -> bool:
+    """Whether a test of the real broker that cannot run is a failure: so on the machine that checks every change."""
+    return os.environ.get("HERALD_REQUIRE_REAL") == "1"

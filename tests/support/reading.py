@@ -1,0 +1,64 @@
+"""Following an event source in a test."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from application.ports.event_source import EventSource, NotAcknowledged
+from domain.messages import Message
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0, what: Callable[[], object] = str) -> None:
+    """Waits for a condition, and fails with what `what` tells of the state when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
+        await asyncio.sleep(0.02)
+
+
+async def ready(source: EventSource, seconds: float = 20.0) -> None:
+    await until(lambda: source.status().ready, seconds, source.status)
+
+
+class Reader:
+    """Takes and acknowledges everything, as ingest does."""
+
+    def __init__(self, source: EventSource) -> None:
+        self.source = source
+        self.messages: list[Message] = []
+
+    @property
+    def bodies(self) -> list[bytes | None]:
+        return [message.body for message in self.messages]
+
+    @property
+    def once(self) -> list[bytes | None]:
+        """The bodies without repeats, as they came first."""
+        return list(dict.fromkeys(self.bodies))
+
+    async def has(self, *bodies: bytes, seconds: float = 20.0) -> None:
+        await until(lambda: set(bodies) <= set(self.bodies), seconds, lambda: (self.bodies[-10:], self.source.status()))
+
+    async def read(self) -> None:
+        while True:
+            batch = await self.source.take()
+            self.messages.extend(batch.messages)
+            try:
+                await self.source.acknowledge(batch)
+            except NotAcknowledged:
+                continue
+
+
+@asynccontextmanager
+async def reading(source: EventSource) -> AsyncIterator[Reader]:
+    """Opens the source and reads it until the end of the block; then closes it."""
+    reader = Reader(source)
+    await source.open()
+    task = asyncio.create_task(reader.read())
+    try:
+        yield reader
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await source.close()

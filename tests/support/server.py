@@ -1,0 +1,85 @@
+"""The real Herald in a process of its own, as a user would start it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+# A start takes under 2 s on two idle cores.
+PATIENCE: Final = 30.0
+
+SECRET: Final = "a secret for tests, as long as RFC 7518 wants"
+
+
+class Server:
+    """One `herald dev` or `herald serve` on a free port of this machine. Its output is in `log`."""
+
+    def __init__(
+        self, env: Mapping[str, str] | None = None, command: Sequence[str] = ("dev",), port: int | None = None
+    ):
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+        self._command = [str(Path(sys.executable).with_name("herald")), *command]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
+        self._env = {**inherited, "HERALD_PORT": str(self.port), "HERALD_HOST": "127.0.0.1", **(env or {})}
+        self._output = Path(tempfile.mkstemp(prefix="herald-", suffix=".log")[1])
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, ready: bool = False) -> "Server":
+        """Returns once it answers; with `ready`, once it calls itself ready."""
+        self.launch()
+        self.wait_for("/health/ready" if ready else "/health/live")
+        return self
+
+    def launch(self) -> None:
+        """Returns at once. The process leads a group of its own, as it does in a terminal."""
+        with self._output.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command, env=self._env, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def wait_for(self, path: str, status: int = 200) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                answer: Any = httpx.get(self.url + path, timeout=5)
+                if answer.status_code == status:
+                    return
+            except httpx.HTTPError as fault:
+                answer = fault
+            assert self.process is not None
+            assert self.process.poll() is None, f"Herald ended by itself:\n{self.log}"
+            assert time.monotonic() < deadline, f"{path} answers {answer}:\n{self.log}"
+            time.sleep(0.05)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, group: bool = False) -> int:
+        """Sends the signal (to the whole process group, as Ctrl-C in a terminal does) and returns the exit code."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        if process.poll() is None:
+            os.killpg(process.pid, how) if group else process.send_signal(how)
+        return process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    @property
+    def log(self) -> str:
+        return self._output.read_text()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,357 @@
+"""The command line."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from entrypoints import publish
+from entrypoints.cli import main
+from entrypoints.settings import NAMES, Settings
+
+ADD_USERS = "user_service.group.add_users"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES & os.environ.keys():
+        monkeypatch.delenv(name)
+
+
+def herald(*arguments: str, input: str | bytes | None = None, **environ: str) -> Result:
+    result = CliRunner().invoke(main, arguments, input=input, env=environ)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+class Events(ThreadingHTTPServer):
+    """A service that keeps what it is sent, and answers as told."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
+        self.refuse_after = sys.maxsize
+        self.refusal = (403, b'{"title": "Not yours.", "detail": "Ask for events:publish."}')
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Events
+
+    def do_POST(self) -> None:
+        assert self.path == "/api/v1/events"
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if len(self.server.bodies) >= self.server.refuse_after:
+            status, answer = self.server.refusal
+        else:
+            self.server.bodies.append(body)
+            self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+            sent = json.loads(body)
+            events = sent if isinstance(sent, list) else [sent]
+            status, answer = 202, json.dumps({"ids": [e.get("id", f"e-{n}") for n, e in enumerate(events)]}).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        """Keeps the output of the tests clean."""
+
+
+@pytest.fixture
+def service() -> Iterator[Events]:
+    with Events() as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings that the server was started with; it ends at once, with exit code 3."""
+    runs: list[Settings] = []
+
+    def run(settings: Settings) -> int:
+        runs.append(settings)
+        return 3
+
+    monkeypatch.setitem(sys.modules, "entrypoints.server", SimpleNamespace(run=run))
+    return runs
+
+
+class TestHelp:
+    def test_it_says_what_herald_is_and_groups_the_commands(self) -> None:
+        output = herald("--help").output
+        for words in ("puts each in front of the people", "Run:", "Use:", "Look:", "herald routes explain event.json"):
+            assert words in output
+        assert all(f"\n  {name} " in output for name in main.commands)
+
+    def test_no_other_command_loads_the_server(self) -> None:
+        code = "import sys, entrypoints.cli; sys.exit(any(name in sys.modules for name in ('granian', 'litestar')))"
+        assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, check=False).returncode == 0
+
+    def test_version(self) -> None:
+        assert herald("version").output.startswith("herald")
+
+
+class TestRun:
+    def test_options_go_before_the_environment(self, started: list[Settings]) -> None:
+        result = herald("dev", "--port", "9001", "--profile", "groups,signals", HERALD_PORT="9000")
+        assert result.exit_code == 3
+        (settings,) = started
+        assert (settings.mode, settings.port, settings.profile) == ("dev", 9001, ("groups", "signals"))
+        assert settings.came_from["port"] == "--port"
+
+    def test_serve(self, started: list[Settings]) -> None:
+        assert herald("serve", HERALD_AUTH="open", HERALD_BROKER="kafka").exit_code == 3
+        assert (started[0].mode, started[0].broker) == ("serve", "kafka")
+
+    @pytest.mark.parametrize(
+        ("arguments", "environ", "words"),
+        [
+            (["serve"], {}, "HERALD_JWT_SECRET"),
+            (["serve"], {"HERALD_AUTH": "open"}, "HERALD_BROKER"),
+            (["dev"], {"HERALD_PROT": "1"}, "HERALD_PORT"),
+            (["dev", "--port", "x"], {}, "--port must be"),
+            (["dev", "--profile", "group"], {}, "did you mean groups"),
+            (["dev", "--routes", "/no/such/file"], {}, "/no/such/file"),
+        ],
+    )
+    def test_what_is_wrong_is_one_line_and_2(
+        self, started: list[Settings], arguments: list[str], environ: dict[str, str], words: str
+    ) -> None:
+        result = herald(*arguments, **environ)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert words in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert not started
+
+
+class TestPublish:
+    def test_json_goes_as_it_stands(self, service: Events, tmp_path: Path) -> None:
+        payload = b'{"price": 1.10, "big": 12345678901234567890.0001,\n "a": [1e300]}'
+        (file := tmp_path / "event.json").write_bytes(b"\n" + payload + b"\n")
+        result = herald("publish", "trading_signals", str(file), "--url", service.url, "--id", "7", "--type", "t")
+        assert result.output == "Accepted: 7\n"
+        (body,) = service.bodies
+        assert payload in body
+        sent = json.loads(body)
+        assert (sent["source"], sent["id"], sent["type"]) == ("trading_signals", "7", "t")
+        assert "key" not in sent
+
+    @pytest.mark.parametrize("text", ["BUY ACME\n", "{half", "€ 5", "[" * 10_000 + "]" * 10_000])
+    def test_other_text_goes_as_a_string(self, service: Events, text: str) -> None:
+        result = herald("publish", "trading_signals", "-", input=text, HERALD_URL=service.url)
+        assert result.exit_code == 0
+        assert json.loads(service.bodies[0])["payload"] == text
+
+    def test_the_token_goes_in_the_header_only(self, service: Events) -> None:
+        result = herald("publish", "s", "-", input="1", HERALD_URL=service.url, HERALD_TOKEN="abc.def")
+        assert service.headers[0]["authorization"] == "Bearer abc.def"
+        assert "abc.def" not in result.output
+
+    def test_lines_go_in_lists(self, service: Events) -> None:
+        text = "".join(f'{{"n": {n}}}\r\n' for n in range(1001)) + "\n  \nno json"
+        result = herald("publish", "s", "-", "--lines", "--key", "k", "--url", service.url, input=text)
+        assert result.output == "Accepted: 1002 events\n"
+        sent = [json.loads(body) for body in service.bodies]
+        assert [len(events) for events in sent] == [500, 500, 2]
+        assert [event["payload"] for events in sent for event in events] == [{"n": n} for n in range(1001)] + [
+            "no json"
+        ]
+        assert {event["key"] for events in sent for event in events} == {"k"}
+
+    def test_lists_are_bounded_in_bytes(self) -> None:
+        events = [b"x" * 400_000] * 5
+        assert [body.count(b",") + 1 for body in publish.in_lists(events)] == [2, 2, 1]
+
+    def test_an_empty_file_of_lines_publishes_nothing(self, service: Events) -> None:
+        assert herald("publish", "s", "-", "--lines", "--url", service.url).output == "Accepted: 0 events\n"
+        assert not service.bodies
+
+    def test_a_refusal_is_told_in_the_services_words(self, service: Events) -> None:
+        service.refuse_after = 0
+        result = herald("publish", "s", "-", "--url", service.url, input="1")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == "Error: Refused with 403: Not yours: Ask for events:publish.\n"
+
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [(b'{"title": "No."}', "No"), (b'{"detail": "No."}', "No."), (b"{}", "Bad Gateway"), (b"5", "Bad Gateway")],
+    )
+    def test_a_refusal_with_fewer_words(self, service: Events, answer: bytes, words: str) -> None:
+        service.refuse_after, service.refusal = 0, (502, answer)
+        assert (
+            herald("publish", "s", "-", "--url", service.url, input="1").stderr == f"Error: Refused with 502: {words}\n"
+        )
+
+    @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b'{"title": 5}'])
+    def test_a_refusal_without_words(self, service: Events, answer: bytes) -> None:
+        service.refuse_after, service.refusal = 0, (502, answer)
+        result = herald("publish", "s", "-", "--url", service.url, input="1")
+        assert (result.exit_code, result.stderr) == (1, "Error: Refused with 502: Bad Gateway\n")
+
+    def test_what_went_before_a_refusal_is_told(self, service: Events) -> None:
+        service.refuse_after = 1
+        result = herald("publish", "s", "-", "--lines", "--url", service.url, input="1\n" * 600)
+        assert result.exit_code == 1
+        assert "500 events were accepted before" in result.stderr
+
+    def test_someone_elses_202(self, service: Events) -> None:
+        service.refuse_after, service.refusal = 0, (202, b"ok")
+        assert "not as Herald does" in herald("publish", "s", "-", "--url", service.url, input="1").stderr
+
+    def test_nobody_there(self) -> None:
+        with Events() as server:
+            url = server.url
+        result = herald("publish", "s", "-", "--url", url, input="1")
+        assert (result.exit_code, result.stderr) == (1, f"Error: Nothing answers at {url}: is Herald running there?\n")
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (["s", "/no/such/file"], 1, "No such file"),
+            (["s", "-", "--url", "ftp://x"], 2, "--url must be a URL"),
+            (["s", "-", "--lines", "--id", "1"], 2, "--id names one event"),
+        ],
+    )
+    def test_what_cannot_be(self, arguments: list[str], code: int, words: str) -> None:
+        result = herald("publish", *arguments, input="1")
+        assert result.exit_code == code
+        assert words in result.stderr
+
+    def test_not_utf8(self, service: Events) -> None:
+        result = herald("publish", "s", "-", "--url", service.url, input=b"caf\xe9")
+        assert (result.exit_code, result.stderr) == (1, "Error: The event is not UTF-8 from byte 3 on.\n")
+        assert not service.bodies
+
+    def test_it_needs_no_key(self, service: Events) -> None:
+        assert herald("publish", "s", "-", input="1", HERALD_AUTH="jwt", HERALD_URL=service.url).exit_code == 0
+
+
+class TestRoutes:
+    ROUTES = 'profile = "mine"\n[[routes]]\nsource = "a.#"\ntype = "t"\nusers = ["to", "cc"]\n'
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> str:
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES)
+        return str(file)
+
+    def test_check_says_what_it_found(self, file: str) -> None:
+        result = herald("routes", "check", file)
+        assert result.exit_code == 0
+        assert "profile mine, events from kafka, 1 route" in result.output
+        assert "1. a.# of type t: users to, cc" in result.output
+
+    def test_check_says_what_is_wrong(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'feed = "x"\n')
+        result = herald("routes", "check", str(file))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "route 1 ('a.#'): feed: 'x' is not declared" in result.stderr
+        assert herald("routes", "check", "/no/such/file").exit_code == 1
+
+    def test_explain_by_the_shipped_profiles(self, tmp_path: Path) -> None:
+        event = {"event_id": "e-1", "receivers": ["u-1", 2], "data": {"group_name": "Family", "user_to_add_id": "u-1"}}
+        (file := tmp_path / "event.json").write_text(json.dumps(event))
+        output = herald("routes", "explain", str(file), "--source", ADD_USERS).output
+        for line in (
+            "event        e-1",
+            f"route        groups, route 1 ({ADD_USERS})",
+            "recipients   u-1, 2",
+            "streams      inbox:u-1, inbox:2",
+            "title        Added to Family",
+            '  WebSocket  {"event_type":"group_user_added","data":{"group_name":"Family","user_to_add_id":"u-1"}}',
+            '  SSE        data: {"event_type":"group_user_added",',
+            '  herald.v1  {"kind":"notification","stream":"inbox","seq":1,',
+        ):
+            assert line in output
+
+    def test_explain_by_a_file(self, file: str) -> None:
+        output = herald("routes", "explain", file, "-", "--source", "a.b", input='{"type": "t", "cc": ["x"]}').output
+        assert "route        mine, route 1 (a.#)" in output
+        assert "recipients   x" in output
+
+    def test_explain_a_feed_and_a_mail(self) -> None:
+        event = '{"order_id": 7, "customer_email": "kim@example.com"}'
+        output = herald("routes", "explain", "-", "--source", "order.created", input=event).output
+        for line in (
+            "recipients   who listens to orders (signed-in)",
+            "stream       feed:orders",
+            "mail         to kim@example.com, subject 'Order 7 received'",
+        ):
+            assert line in output
+
+    def test_explain_a_sign_out(self) -> None:
+        source = "user_service.user.logout_account"
+        assert (
+            "sign-out     u-1" in herald("routes", "explain", "-", "--source", source, input='{"user_id":"u-1"}').output
+        )
+
+    def test_explain_text_of_several_lines(self) -> None:
+        output = herald("routes", "explain", "-", "--source", "trading_signals", input="BUY\nACME").output
+        assert "  SSE        data: BUY\n             data: ACME\n" in output
+
+    @pytest.mark.parametrize(
+        ("source", "body", "reason"),
+        [
+            ("risk-events", b"{}", "no_recipient"),
+            ("risk-events", b"{", "not_json"),
+            ("risk-events", b"\xff", "not_utf8"),
+            ("nowhere", b"{}", "no_route"),
+        ],
+    )
+    def test_explain_a_dead_letter(self, source: str, body: bytes, reason: str) -> None:
+        assert f"dead letter  {reason}: " in herald("routes", "explain", "-", "--source", source, input=body).output
+
+    def test_explain_a_drop(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'otherwise = "drop"\n')
+        output = herald("routes", "explain", str(file), "-", "--source", "a", input='{"type": "t"}').output
+        assert "dropped" in output
+
+    def test_explain_by_chosen_profiles(self) -> None:
+        arguments = ("routes", "explain", "-", "--source", "trading_signals", "--profile")
+        assert "no_route" in herald(*arguments, "groups,orders", input="x").output
+        assert herald(*arguments, "group", input="x").exit_code == 2
+
+    @pytest.mark.parametrize("arguments", [["a", "b", "c"], ["a", "b", "--profile", "groups"], []])
+    def test_explain_takes_one_event(self, arguments: list[str]) -> None:
+        assert herald("routes", "explain", "--source", "s", *arguments).exit_code == 2
+
+    def test_explain_an_event_that_is_not_there(self) -> None:
+        result = herald("routes", "explain", "/no/such/file", "--source", "s")
+        assert (result.exit_code, "No such file" in result.stderr) == (1, True)
+
+
+class TestConfig:
+    def test_dev_is_fine_with_nothing_set(self) -> None:
+        result = herald("config", SERVICE_NAME="notification")
+        assert result.exit_code == 0
+        assert ["SERVICE_NAME", "notification", "SERVICE_NAME"] in [line.split() for line in result.output.splitlines()]
+
+    def test_what_serve_lacks_is_told_beneath_what_it_has(self) -> None:
+        result = herald("config", "--mode", "serve")
+        assert result.exit_code == 2
+        assert "HERALD_HOST" in result.stdout
+        assert "there is no key" in result.stderr
+
+    def test_no_secret_is_shown(self) -> None:
+        secret = "0123456789abcdef0123456789abcdef"
+        names = ("HERALD_JWT_SECRET", "HERALD_KAFKA_SASL_PASSWORD", "HERALD_TOKEN", "RABBITMQ_PASS")
+        urls = dict.fromkeys(("DATABASE_URL", "REDIS_URL"), f"x://u:{secret}@h/")
+        result = herald("config", **dict.fromkeys(names, secret), **urls)
+        assert result.exit_code == 0
+        assert secret not in result.output

@@ -1,0 +1,191 @@
+"""What the Kafka adapter decides by itself; what it does with a broker is in tests/contract and tests/integration."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from adapters.kafka.positions import committed
+from adapters.kafka.records import message_of
+from adapters.kafka.settings import KafkaSettings, client_options
+from adapters.kafka.timing import Timing
+from adapters.kafka.topics import Topics
+from adapters.kafka.watch import Stalled, Watch
+
+PARTITION = TopicPartition("orders", 0)
+
+
+def record(timestamp: int) -> ConsumerRecord:
+    return ConsumerRecord("orders", 3, 42, timestamp, 0, b"\xff", b"{}", None, 1, 2, (("A", None), ("a", b"last")))
+
+
+def test_a_record_keeps_its_place_and_loses_only_what_is_not_text() -> None:
+    message = message_of(record(1_700_000_000_000))
+    assert message.fallback_id == "orders/3/42/1700000000000"
+    assert message.time == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert message.key == "\ufffd"
+    assert message.headers == {"a": "last"}
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        pytest.param(-1, id="none"),
+        pytest.param(1_700_000_000_000_000, id="microseconds"),
+        pytest.param(2**63 - 1, id="largest"),
+        pytest.param(int(datetime(2300, 1, 1, tzinfo=UTC).timestamp()) * 1000, id="a far future"),
+    ],
+)
+def test_a_time_stamp_that_cannot_be_is_replaced_by_the_present(timestamp: int) -> None:
+    message = message_of(record(timestamp))
+    assert abs(datetime.now(UTC) - message.time) < timedelta(seconds=10)
+    assert message.fallback_id.endswith(f"/{timestamp}")
+
+
+def test_topics_are_those_that_any_pattern_matches_whole() -> None:
+    topics = Topics(["order.created", "user.*", "audit.#"])
+    names = ["order.created", "order.created.x", "xorder.created", "orderXcreated", "user.a", "user.a.b", "audit.a.b"]
+    assert [name for name in names if topics.expression.match(name)] == ["order.created", "user.a", "audit.a.b"]
+    assert topics.missing({"user.a"}) == ["order.created"]
+
+
+def test_a_source_without_topics_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        Topics([])
+
+
+def test_sasl_needs_a_name_and_a_password() -> None:
+    with pytest.raises(ValueError, match="sasl_username"):
+        KafkaSettings("kafka:9093", security_protocol="SASL_SSL", sasl_username="herald")
+    with pytest.raises(ValueError, match="security_protocol"):
+        KafkaSettings("kafka:9093", sasl_mechanism="PLAIN", sasl_username="herald", sasl_password="x")
+
+
+def test_settings_become_options_of_the_client() -> None:
+    assert "ssl_context" not in client_options(KafkaSettings("kafka:9092"))
+    options = client_options(
+        KafkaSettings(
+            "a:9093,b:9093",
+            security_protocol="SASL_SSL",
+            sasl_mechanism="SCRAM-SHA-512",
+            sasl_username="herald",
+            sasl_password="x",
+        )
+    )
+    assert options["ssl_context"].check_hostname
+    assert (options["sasl_mechanism"], options["sasl_plain_username"]) == ("SCRAM-SHA-512", "herald")
+
+
+def test_a_ca_file_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        client_options(KafkaSettings("a:9093", security_protocol="SSL", ssl_cafile=str(tmp_path / "ca.pem")))
+
+
+class Coordinator:
+    """Answers as aiokafka's administration does, which overlooks an error that stands for the whole answer."""
+
+    def __init__(self, answer: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        self._answer = answer
+
+    async def list_consumer_group_offsets(
+        self, group: str, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        return self._answer
+
+
+async def test_a_coordinator_that_does_not_know_is_not_taken_for_a_new_group() -> None:
+    assert await committed(Coordinator({PARTITION: OffsetAndMetadata(-1, "")}), "herald", [PARTITION]) == {}
+    assert await committed(Coordinator({PARTITION: OffsetAndMetadata(7, "")}), "herald", [PARTITION]) == {PARTITION: 7}
+    with pytest.raises(KafkaError, match="did not tell"):
+        await committed(Coordinator({}), "herald", [PARTITION])
+
+
+class Consumer:
+    """Stands where the test puts it: what a stalled consumer of aiokafka looks like from outside."""
+
+    def __init__(self) -> None:
+        self.at = 5
+        self.end = 5
+        self.pausing: set[TopicPartition] = set()
+        self.answers = True
+
+    def assignment(self) -> set[TopicPartition]:
+        return {PARTITION}
+
+    def paused(self) -> set[TopicPartition]:
+        return self.pausing
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.at
+
+    async def committed(self, partition: TopicPartition) -> int:
+        return self.at
+
+    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        if not self.answers:
+            raise KafkaError("no connection")
+        return {PARTITION: self.end}
+
+    async def topics(self) -> set[str]:
+        return {"orders"}
+
+
+@pytest.fixture
+def consumer() -> Consumer:
+    return Consumer()
+
+
+@pytest.fixture
+def watch(consumer: Consumer) -> Watch:
+    return Watch(consumer, Timing(probe=0.01, stall=0.1, silence=0.1, unassigned=0.1))
+
+
+async def watched(watch: Watch, seconds: float) -> None:
+    """Polls bring nothing meanwhile."""
+    async with asyncio.timeout(seconds):
+        watching = asyncio.create_task(watch.run())
+        try:
+            while not watching.done():
+                watch.starved()
+                await asyncio.sleep(0.01)
+            watching.result()
+        finally:
+            watching.cancel()
+
+
+async def test_a_partition_that_has_more_but_brings_nothing_is_a_stall(consumer: Consumer, watch: Watch) -> None:
+    watch.assigned()
+    consumer.end = 6
+    with pytest.raises(Stalled, match="nothing has come from orders/0 at 5"):
+        await watched(watch, 5)
+    assert watch.lag == 1
+
+
+@pytest.mark.parametrize("state", ["nothing more", "paused"])
+async def test_a_partition_that_rests_is_no_stall(consumer: Consumer, watch: Watch, state: str) -> None:
+    watch.assigned()
+    if state == "paused":
+        consumer.end = 6
+        consumer.pausing = {PARTITION}
+    with pytest.raises(TimeoutError):
+        await watched(watch, 0.3)
+    assert watch.answering
+
+
+async def test_a_rejoin_that_never_ends_is_a_stall(watch: Watch) -> None:
+    watch.unassigned()
+    with pytest.raises(Stalled, match="no partitions were assigned"):
+        await watched(watch, 5)
+
+
+async def test_a_silent_broker_is_noticed_at_once_and_left_later(consumer: Consumer, watch: Watch) -> None:
+    watch.assigned()
+    consumer.answers = False
+    with pytest.raises(Stalled, match="has not answered"):
+        await watched(watch, 5)
+    assert not watch.answering

@@ -1,0 +1,65 @@
+"""Patterns over sources, held against the plainest reading of their grammar."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from domain.patterns import as_regex, fault_in, is_wildcard
+
+WORD = st.text("ab", min_size=1, max_size=2)
+SOURCE = st.lists(WORD, min_size=1, max_size=5).map(".".join)
+PATTERN = st.lists(WORD | st.sampled_from(["*", "#"]), min_size=1, max_size=5).map(".".join)
+
+
+def matches(pattern: list[str], source: list[str]) -> bool:
+    """The grammar of AMQP 0-9-1, section 3.1.3.3, word by word."""
+    if not pattern:
+        return not source
+    if pattern[0] == "#":
+        return matches(pattern[1:], source) or (bool(source) and matches(pattern, source[1:]))
+    return bool(source) and pattern[0] in ("*", source[0]) and matches(pattern[1:], source[1:])
+
+
+@given(PATTERN, SOURCE)
+@example("#", "a")
+@example("a.#", "a")
+@example("#.a", "a")
+@example("a.#.b", "a.b")
+@example("#.#", "a")
+@example("*.#.*", "a")
+def test_the_expression_matches_what_the_grammar_matches(pattern: str, source: str) -> None:
+    assert bool(re.match(as_regex(pattern), source)) == matches(pattern.split("."), source.split("."))
+
+
+@given(PATTERN, SOURCE)
+def test_a_pattern_without_wildcards_matches_itself_only(pattern: str, source: str) -> None:
+    if not is_wildcard(pattern):
+        assert bool(re.match(as_regex(pattern), source)) == (pattern == source)
+
+
+@pytest.mark.parametrize("source", ["ab", "a.b.", ".a.b", "a..b", "a.b\n", "a.b.c", "a-b", "A.b"])
+def test_whole_sources_are_matched_and_nothing_near(source: str) -> None:
+    assert not re.match(as_regex("a.b"), source)
+
+
+@pytest.mark.parametrize("source", ["a.", ".a", "a..b", "a\n"])
+def test_no_wildcard_stands_for_an_empty_word(source: str) -> None:
+    assert not re.match(as_regex("a.*"), source)
+    assert not re.match(as_regex("a.#"), source)
+
+
+def test_letters_of_a_pattern_are_no_expression() -> None:
+    assert re.match(as_regex("a-b_c"), "a-b_c")
+    assert not re.match(as_regex("a.b"), "axb")
+
+
+@pytest.mark.parametrize("pattern", ["", ".", "a.", ".a", "a..b", "a*", "*b", "##", "a.b#", "a b", "a.[b]", "ä", "a\n"])
+def test_a_pattern_that_is_none_is_refused_in_words(pattern: str) -> None:
+    assert fault_in(pattern)
+
+
+@given(PATTERN)
+def test_every_sound_pattern_is_accepted(pattern: str) -> None:
+    assert fault_in(pattern) is None

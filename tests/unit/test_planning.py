@@ -1,0 +1,275 @@
+"""Plans: what one event leads to by the routes, those of the tests and those that Herald ships."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.envelopes import plain_text
+from domain.events import read_event
+from domain.messages import Message
+from domain.planning import LONGEST_TITLE, LONGEST_USER, Plan, plan, recipients
+from domain.protocol import protocol_text
+from domain.routes import RouteTable
+from domain.streams import Entry
+from entrypoints.profiles import shipped
+from tests.support.core import NOW, entry, message, table
+from tests.unit.test_events import JSON
+
+SHIPPED = RouteTable(shipped(["all"]))
+SOURCES = SHIPPED.sources("kafka", "kafka")
+
+FIELDS = st.sampled_from(
+    ["event_type", "type", "receivers", "group_members_ids", "user_to_add_id", "user_to_remove_id", "user_id", "data"]
+    + ["id", "event_id", "timestamp", "customer_email", "order_id", "specversion", "source", "group_name", "message"]
+)
+NAMED = st.dictionaries(FIELDS, JSON | st.dictionaries(FIELDS, JSON, max_size=5), max_size=8)
+
+
+def routes(*texts: str, feeds: str = "") -> RouteTable:
+    declared = "".join(f'[feeds.{name}]\naccess = "public"\n' for name in feeds.split())
+    return table('profile = "mine"\n' + declared + "".join(f"[[routes]]\n{text}\n" for text in texts))
+
+
+def entries_of(made: Plan) -> list[Entry]:
+    contents = [addressed.content for addressed in made.addressed] + [one.content for one in made.broadcasts]
+    return [
+        entry(
+            content.body,
+            stream=stream,
+            envelope=content.envelope,
+            type=content.type,
+            title=content.title,
+            message=content.message,
+        )
+        for content in contents
+        for stream in ("inbox:u", "feed:news")
+    ]
+
+
+def users_of(made: Plan) -> list[str]:
+    return [user for addressed in made.addressed for user in addressed.users]
+
+
+# --- recipients -----------------------------------------------------------------------------------------------
+
+PEOPLE = st.lists(st.sampled_from(["ada", "bob", 7, "7", 12, "", None]), max_size=5)
+
+
+@given(PEOPLE, PEOPLE, st.sampled_from(["ada", 7, "zoe", None, ""]))
+def test_flat_and_wrapped_payloads_go_to_the_same_people(some: list[Any], others: list[Any], added: Any) -> None:
+    fields = {"group_members_ids": others, "user_to_add_id": added, "group_name": "g"}
+    flat = {"event_type": "group_user_added", "receivers": some, **fields}
+    wrapped = {"event_type": "group_user_added", "receivers": some, "data": fields}
+    inside = {"event_type": "group_user_added", "data": {"receivers": some, **fields}}
+    plans = [plan(message("user_service.group.add_users", one), SHIPPED) for one in (flat, wrapped, inside)]
+    expected = list(dict.fromkeys(str(who) for who in [*some, *others, added] if who not in (None, "")))
+    for made in plans:
+        assert users_of(made) == expected
+        assert (made.dead_letter is None) == bool(expected)
+    texts = [[json.loads(plain_text(one)) for one in entries_of(made)] for made in plans]
+    assert texts[0] == texts[1] == texts[2]
+
+
+@given(JSON, st.lists(st.sampled_from(["a", "a.b", "data", "b"]), max_size=4))
+def test_recipients_are_text_each_once(payload: Any, paths: list[str]) -> None:
+    users, _ = recipients(payload, tuple(paths))
+    assert len(set(users)) == len(users)
+    assert all(type(user) is str and 0 < len(user) <= LONGEST_USER for user in users)
+
+
+@pytest.mark.parametrize("bad", [1.5, True, {}, ["x"], "a\nb", "x" * (LONGEST_USER + 1), "\0", 10**300])
+def test_an_unusable_recipient_is_a_dead_letter_beside_the_notifications_of_the_others(bad: Any) -> None:
+    made = plan(message("t", {"to": ["ada", bad, "bob"]}), routes('source = "t"\nusers = ["to"]'))
+    assert users_of(made) == ["ada", "bob"]
+    assert made.dead_letter is not None
+    assert made.dead_letter.reason == "bad_recipient"
+
+
+# --- routes together ------------------------------------------------------------------------------------------
+
+
+def test_for_one_user_and_one_feed_the_first_route_speaks() -> None:
+    made = plan(
+        message("t", {"a": ["ada"], "b": ["bob", "ada"]}),
+        routes(
+            'source = "t"\nusers = ["a"]\nas_type = "one"',
+            'source = "#"\nusers = ["b"]\nas_type = "two"',
+            'source = "t"\nfeed = "news"\nas_type = "three"',
+            'source = "*"\nfeed = "news"\nas_type = "four"',
+            feeds="news",
+        ),
+    )
+    assert [(one.content.type, one.users) for one in made.addressed] == [("one", ("ada",)), ("two", ("bob",))]
+    assert [(one.content.type, one.feed) for one in made.broadcasts] == [("three", "news")]
+    assert made.dead_letter is None
+
+
+def test_a_route_of_another_type_is_passed_over() -> None:
+    both = routes(
+        'source = "t"\nusers = ["to"]\ntype = "x"\nas_type = "X"',
+        'source = "t"\nusers = ["to"]\ntype = "y"\nas_type = "Y"',
+    )
+    assert [one.content.type for one in plan(message("t", {"type": "y", "to": 1}), both).addressed] == ["Y"]
+    letter = plan(message("t", {"type": "z", "to": 1}), both).dead_letter
+    assert letter is not None
+    assert letter.reason == "no_route"
+    assert "'z'" in letter.detail
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "broadcasts", "reason"), [("dead-letter", 0, "no_recipient"), ("broadcast", 1, None), ("drop", 0, None)]
+)
+@pytest.mark.parametrize("payload", [{"to": []}, {"to": None}, {"to": ""}, {}])
+def test_otherwise_says_what_becomes_of_an_event_for_nobody(
+    otherwise: str, broadcasts: int, reason: str | None, payload: dict[str, Any]
+) -> None:
+    made = plan(
+        message("t", payload),
+        routes(f'source = "t"\nusers = ["to"]\nfeed = "news"\notherwise = "{otherwise}"', feeds="news"),
+    )
+    assert (made.addressed, len(made.broadcasts)) == ((), broadcasts)
+    assert (made.dead_letter.reason if made.dead_letter else None) == reason
+
+
+def test_a_dead_letter_stands_beside_what_another_route_delivered() -> None:
+    made = plan(
+        message("t", {"b": "bob"}, "m-9"),
+        routes('source = "t"\nusers = ["a"]', 'source = "t"\nusers = ["b"]', 'source = "t"\nfeed = "news"', feeds="news"),
+    )
+    assert users_of(made) == ["bob"]
+    assert len(made.broadcasts) == 1
+    assert made.dead_letter is not None
+    assert (made.dead_letter.reason, made.dead_letter.event_id) == ("no_recipient", "m-9")
+
+
+def test_a_mail_does_not_depend_on_the_notification_beside_it() -> None:
+    made = plan(
+        message("t", {"mail": "a@b.c"}),
+        routes('source = "t"\nusers = ["to"]\nemail = { to = "mail", subject = "s", template = "t" }'),
+    )
+    assert [mail.addresses for mail in made.mails] == [("a@b.c",)]
+    assert made.dead_letter is not None
+
+
+def test_a_route_that_could_not_speak_leaves_its_users_to_the_next() -> None:
+    made = plan(
+        message("t", {"to": "ada", "name": "x" * (LONGEST_TITLE + 1)}),
+        routes('source = "t"\nusers = ["to"]\ninbox = { title = "{name}" }', 'source = "t"\nusers = ["to"]'),
+    )
+    assert made.dead_letter is not None
+    assert made.dead_letter.reason == "title_too_long"
+    assert users_of(made) == ["ada"]
+
+
+def test_a_sign_out_is_as_old_as_its_event() -> None:
+    made = plan(
+        message("user_service.user.logout_account", {"user_id": 7, "timestamp": "2026-03-01T11:00:00Z"}), SHIPPED
+    )
+    assert [(one.user, one.not_before.isoformat()) for one in made.sign_outs] == [("7", "2026-03-01T11:00:00+00:00")]
+    assert made.dead_letter is None
+    letter = plan(message("user_service.user.logout_account", {"x": 1}), SHIPPED).dead_letter
+    assert letter is not None
+    assert letter.reason == "no_recipient"
+
+
+def test_inbox_words() -> None:
+    one = routes('source = "t"\nusers = ["to"]\nas_type = "order_sent"\ninbox = { title = "{a}", message = "{b}" }')
+    full, empty = (plan(message("t", {"to": 1, **more}), one).addressed[0].content for more in ({"a": 1, "b": 2}, {}))
+    assert (full.title, full.message) == ("1", "2")
+    assert (empty.title, empty.message) == ("Order sent", "")
+    longest = plan(message("t", {"to": 1, "a": "x" * LONGEST_TITLE}), one)
+    assert longest.dead_letter is None
+    letter = plan(message("t", {"to": 1, "a": "x" * (LONGEST_TITLE + 1)}), one).dead_letter
+    assert letter is not None
+    assert letter.reason == "title_too_long"
+
+
+# --- rubbish --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (None, "tombstone"),
+        (b"\xff", "not_utf8"),
+        (b"x" * 11, "too_large"),
+        (b"no json", "not_json"),
+        (b"[1]", "not_an_object"),
+        (b"5", "not_an_object"),
+        (b'{"a":NaN}', "not_json"),
+        (b'{"a":1e400', "not_json"),
+    ],
+)
+@pytest.mark.parametrize("source", ["risk-events", "regime-events", "product-events", "user_service.group.add_users"])
+def test_rubbish_is_a_dead_letter_with_the_reason_and_the_message_as_it_came(
+    source: str, body: bytes | None, reason: str
+) -> None:
+    sent = message(source, body, "place")
+    made = plan(sent, SHIPPED, max_bytes=10)
+    assert made.dead_letter is not None
+    assert (made.dead_letter.reason, made.dead_letter.event_id) == (reason, "place")
+    assert made.dead_letter.message is sent
+    assert not (made.addressed or made.broadcasts or made.mails or made.sign_outs)
+
+
+def test_signals_pass_any_text() -> None:
+    for text in ("BUY", "{", "", "1e400", "[" * 10_000):
+        made = plan(message("trading_signals", text), SHIPPED)
+        assert [one.content.body for one in made.broadcasts] == [text]
+        assert made.dead_letter is None
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_no_depth_of_nesting_makes_planning_raise(source: str, wrapped: bool) -> None:
+    # The depth at which Python gives up depends on the stack it is called from, so any two readings of one text may
+    # disagree about it.
+    for depth in (10, 500, *range(900, 1010), 10_000):
+        body = '{"user_id":"u","receivers":"u","d":' + "[" * depth + "]" * depth + "}"
+        plan(message(source, '{"data":' + body + "}" if wrapped else body), SHIPPED)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_was_planned_can_be_rendered_from_any_depth_of_stack(source: str) -> None:
+    def from_below(frames: int, one: Entry) -> None:
+        if frames:
+            return from_below(frames - 1, one)
+        plain_text(one)
+        protocol_text(one)
+        return None
+
+    for depth in range(880, 1000, 4):
+        body = '{"user_id":"u","receivers":"u","d":' + "[" * depth + "]" * depth + "}"
+        try:
+            made = plan(message(source, body), SHIPPED)
+        except RecursionError:
+            continue
+        for one in entries_of(made):
+            from_below(60, one)
+
+
+@given(st.sampled_from([*SOURCES, "nobody.knows"]), st.binary(max_size=60) | st.none())
+def test_planning_never_raises_for_bytes(source: str, body: bytes | None) -> None:
+    made = plan(Message(source, body, NOW, "place"), SHIPPED, max_bytes=50)
+    assert made.addressed or made.broadcasts or made.sign_outs or made.dead_letter
+
+
+@given(st.sampled_from([*SOURCES, "nobody.knows"]), NAMED | JSON)
+def test_planning_any_json_raises_nothing_drops_nothing_and_can_be_shown(source: str, payload: Any) -> None:
+    sent = message(source, json.dumps(payload), "place")
+    made = plan(sent, SHIPPED)
+    # The shipped profiles never drop silently.
+    assert made.addressed or made.broadcasts or made.sign_outs or made.dead_letter
+    assert made == plan(sent, SHIPPED)
+    if made.dead_letter is None:
+        event = read_event(sent, "id" if source == "product-events" else None)
+        assert (made.origin, made.event_id) == (event.origin, event.id)
+    users = users_of(made)
+    assert len(set(users)) == len(users)
+    for one in entries_of(made):
+        json.loads(protocol_text(one))
+        if one.content.envelope != "raw":
+            json.loads(plain_text(one))

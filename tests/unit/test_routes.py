@@ -1,0 +1,117 @@
+"""Routes files: what is refused, in which words, and which route takes what."""
+
+import pytest
+
+from domain.routes import RoutesInvalid, RouteTable, read_profile
+
+HEAD = 'profile = "mine"\n[feeds.news]\naccess = "public"\n[[routes]]\nsource = "first"\nfeed = "news"\n[[routes]]\n'
+
+# What is written as the second route, and what the refusal must name beside the file and the route.
+REFUSED = {
+    'source = "a.b"\nfeeds = "news"': "feeds",
+    'source = "a.b"\nfeed = 5': "feed",
+    'source = "a.b"\nfeed = "else"': "feed",
+    'source = "a.b"\nfeed = ""': "feed",
+    'source = 5\nfeed = "news"': "source",
+    'feed = "news"': "source",
+    'source = ""\nfeed = "news"': "source",
+    'source = "a..b"\nfeed = "news"': "source",
+    'source = "a*"\nfeed = "news"': "source",
+    'source = "a.b"\nusers = "to"': "users",
+    'source = "a.b"\nusers = [5]': "users",
+    'source = "a.b"\nfeed = "news"\nenvelope = "fancy"': "envelope",
+    'source = "a.b"\nusers = ["to"]\notherwise = "ignore"': "otherwise",
+    'source = "a.b"\nusers = ["to"]\notherwise = "broadcast"': "otherwise",
+    'source = "a.b"\nfeed = "news"\notherwise = "broadcast"': "otherwise",
+    'source = "a.b"\nfeed = "news"\ntype = 5': "type",
+    'source = "a.b"\nfeed = "news"\nas_type = []': "as_type",
+    'source = "a.b"\nfeed = "news"\nomit = "a"': "omit",
+    'source = "a.b"\nfeed = "news"\nid = 1': "id",
+    'source = "a.b"\nfeed = "news"\nprofile = "other"': "profile",
+    'source = "a.b"\nsign_out = ["user_id"]': "sign_out",
+    'source = "a.b"\nsign_out = ""': "sign_out",
+    'source = "a.b"\nusers = ["to"]\ninbox = { title = "{" }': "inbox.title",
+    'source = "a.b"\nusers = ["to"]\ninbox = { title = "x", message = "{a b}" }': "inbox.message",
+    'source = "a.b"\nusers = ["to"]\ninbox = { message = "x" }': "title",
+    'source = "a.b"\nusers = ["to"]\ninbox = { title = "x", body = "y" }': "body",
+    'source = "a.b"\nemail = { to = "a", subject = "{}", template = "t" }': "email.subject",
+    'source = "a.b"\nemail = { to = "a", subject = "x" }': "template",
+    'source = "a.b"\nemail = { to = 5, subject = "x", template = "t" }': "to",
+}
+
+
+@pytest.mark.parametrize("route", REFUSED)
+def test_a_wrong_route_is_refused_by_file_route_and_field(route: str) -> None:
+    with pytest.raises(RoutesInvalid) as caught:
+        read_profile(HEAD + route, "mine.toml")
+    text = str(caught.value)
+    assert text.startswith("mine.toml: ")
+    assert "route 2" in text
+    assert REFUSED[route] in text.partition("route 2")[2]
+
+
+def test_a_route_that_leads_nowhere_is_refused() -> None:
+    with pytest.raises(RoutesInvalid, match=r"mine\.toml: route 2 \('a'\): it leads nowhere"):
+        read_profile(HEAD + 'source = "a"', "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "profile"),
+        ("profile = 5\nroutes = []", "profile"),
+        ('profile = "Mine"\nroutes = []', "profile"),
+        ('profile = ""\nroutes = []', "profile"),
+        ('profile = "mine\\n"\nroutes = []', "profile"),
+        ('profile = "mine"', "routes"),
+        ('profile = "mine"\nroutes = []', "routes"),
+        ('profile = "mine"\nroutes = {}', "routes"),
+        ('profile = "mine"\nbroker = "zeromq"\nroutes = []', "broker"),
+        ('profile = "mine"\nroute = []\nroutes = []', "route"),
+        ('profile = "mine"\nroutes = []\nfeeds = { inbox = {} }', "inbox"),
+        ('profile = "mine"\nroutes = []\nfeeds = { "a b" = {} }', "a b"),
+        ('profile = "mine"\nroutes = []\nfeeds = { a = { access = "all" } }', "a: access"),
+        ('profile = "mine"\nroutes = []\nfeeds = { a = { access = "scope:" } }', "a: access"),
+        ('profile = "mine"\nroutes = []\nfeeds = { a = { acess = "public" } }', "acess"),
+        ('profile = "mine"\nroutes = []\n[[samples]]\ntitle = "x"', "samples"),
+        ("profile =", "TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name_and_field(text: str, named: str) -> None:
+    with pytest.raises(RoutesInvalid) as caught:
+        read_profile(text, "mine.toml")
+    assert str(caught.value).startswith("mine.toml: ")
+    assert named.rstrip("s") in str(caught.value).removeprefix("mine.toml: ")
+
+
+def test_routes_know_their_profile_and_keep_the_files_order() -> None:
+    one = read_profile(HEAD + 'source = "#"\nusers = ["to"]', "mine.toml")
+    two = read_profile('profile = "other"\n[[routes]]\nsource = "first"\nusers = ["to"]', "other.toml")
+    table = RouteTable((one, two))
+    assert [(route.profile, route.source) for route in table.for_source("first")] == [
+        ("mine", "first"),
+        ("mine", "#"),
+        ("other", "first"),
+    ]
+    assert [route.source for route in table.for_source("else")] == ["#"]
+    assert table.for_source("first") == table.for_source("first")
+    assert (table.feeds_of(None), table.feeds_of("mine"), table.feeds_of("other")) == (("news",), ("news",), ())
+    assert table.has_profile("other")
+    assert not table.has_profile("third")
+
+
+def test_a_setting_puts_all_routes_on_another_broker() -> None:
+    one = read_profile(HEAD + 'source = "a"\nusers = ["to"]', "mine.toml")
+    two = read_profile('profile = "o"\nbroker = "rabbitmq"\n[[routes]]\nsource = "a"\nusers = ["to"]', "o.toml")
+    table = RouteTable((one, two))
+    assert table.sources("kafka") == ("first", "a")
+    assert table.sources("rabbitmq") == ("a",)
+    assert table.sources("kafka", "kafka") == ("first", "a")
+    assert table.sources("rabbitmq", "kafka") == ()
+
+
+def test_strangers_sources_are_not_remembered() -> None:
+    table = RouteTable((read_profile(HEAD + 'source = "a"\nusers = ["to"]', "mine.toml"),))
+    for number in range(1000):
+        assert table.for_source(f"stranger-{number}") == ()
+    assert len(table._by_source) == 0

@@ -1,0 +1,339 @@
+"""Settings: what the environment and the command line make of them."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.origins import Origins
+from entrypoints.setting import masked
+from entrypoints.settings import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table
+
+SECRET = "a secret of more than thirty-two bytes"
+PEM = (
+    generate_private_key(SECP256R1())
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+
+
+def dev(**environ: str) -> Settings:
+    return load(environ, "dev", {})
+
+
+def serve(**environ: str) -> Settings:
+    return load({"HERALD_AUTH": "open", **environ}, "serve", {})
+
+
+def refusal(mode: Mode = "dev", /, **environ: str) -> str:
+    with pytest.raises(SettingsInvalid) as caught:
+        load(environ, mode, {})
+    return str(caught.value)
+
+
+def attempt(**environ: str) -> Settings | str:
+    """The settings, or why they are refused."""
+    try:
+        return dev(**environ)
+    except SettingsInvalid as refused:
+        return str(refused)
+
+
+class TestDefaults:
+    def test_dev_needs_nothing_and_stays_on_loopback(self) -> None:
+        settings = dev()
+        assert (settings.host, settings.port, settings.auth, settings.broker) == ("127.0.0.1", 8000, "open", "memory")
+        assert settings.log_format == "console"
+        assert settings.profile == ("all",)
+        assert settings.url == "http://127.0.0.1:8000"
+
+    def test_serve_listens_to_everyone_and_takes_each_profiles_broker(self) -> None:
+        settings = serve()
+        assert (settings.host, settings.broker, settings.log_format) == ("0.0.0.0", None, "json")
+        assert settings.origins is None
+
+    def test_in_dev_only_pages_of_this_machine_may_connect(self) -> None:
+        origins = Origins(dev().origins)
+        for own in ("http://localhost:3000", "https://127.0.0.1", "http://[::1]:8000"):
+            assert origins.allow(own)
+        assert not origins.allow("https://localhost.example")
+
+    def test_every_value_has_the_type_of_its_field(self) -> None:
+        for settings in (dev(), serve()):
+            plain = {field: getattr(settings, field) for field in Settings.__struct_fields__}
+            msgspec.convert(plain, Settings, strict=True)
+
+    def test_numbers(self) -> None:
+        settings = dev()
+        assert (settings.drain_seconds, settings.heartbeat_seconds) == (10, 30)
+        assert (settings.max_event_bytes, settings.max_sessions_per_user) == (1_048_576, 100)
+
+    def test_the_url_follows_the_port(self) -> None:
+        assert dev(HERALD_PORT="9000").url == "http://127.0.0.1:9000"
+        assert dev(HERALD_PORT="9000", HERALD_URL="https://herald.example/").url == "https://herald.example"
+
+
+class TestWhereFrom:
+    def test_option_before_environment_before_default(self) -> None:
+        settings = load({"HERALD_PORT": "9000", "WS_HOST": "127.0.0.2"}, "dev", {"port": "9001"})
+        assert (settings.port, settings.came_from["port"]) == (9001, "--port")
+        assert (settings.host, settings.came_from["host"]) == ("127.0.0.2", "WS_HOST")
+        assert settings.came_from["auth"] == "default"
+
+    @pytest.mark.parametrize(
+        ("environ", "port", "origin"),
+        [
+            ({"HERALD_PORT": "1", "PORT": "2", "WS_PORT": "3"}, 1, "HERALD_PORT"),
+            ({"PORT": "2", "WS_PORT": "3"}, 2, "PORT"),
+            ({"WS_PORT": "3"}, 3, "WS_PORT"),
+            ({"HERALD_PORT": " ", "PORT": "2"}, 2, "PORT"),
+        ],
+    )
+    def test_the_first_name_that_is_set_counts(self, environ: dict[str, str], port: int, origin: str) -> None:
+        settings = dev(**environ)
+        assert (settings.port, settings.came_from["port"]) == (port, origin)
+
+    @given(st.sampled_from(sorted(NAMES)), st.sampled_from(["", " ", "\n", ",", " , "]))
+    def test_set_to_nothing_is_not_set(self, name: str, nothing: str) -> None:
+        assert read({name: nothing}, "dev", {}) == read({}, "dev", {})
+
+    def test_every_field_knows_where_it_came_from(self) -> None:
+        assert set(dev().came_from) == set(SETTINGS)
+        assert set(Settings.__struct_fields__) == {"mode", "came_from", *SETTINGS}
+
+
+class TestNames:
+    def test_a_misspelt_name_is_refused_with_the_nearest(self) -> None:
+        assert refusal(HERALD_PROFLIE="all") == "HERALD_PROFLIE is no setting of Herald: did you mean HERALD_PROFILE?"
+        assert "did you mean HERALD_JWT_PUBLIC_KEY?" in refusal(HERALD_JWT_PUBKEY="x")
+
+    @given(st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=30))
+    def test_any_other_name_of_ours_is_refused_and_named(self, rest: str) -> None:
+        name = f"HERALD_{rest}"
+        known = name in NAMES or name in ("HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME")
+        if not known and not name.startswith(("HERALD_SERVICE_", "HERALD_PORT_")):
+            assert refusal(**{name: "x"}).startswith(f"{name} is no setting")
+
+    def test_a_misspelt_secrets_value_is_not_repeated(self) -> None:
+        assert "hunter2" not in refusal(HERALD_JWT_SECRETT="hunter2")
+
+    def test_what_kubernetes_injects_is_ignored(self) -> None:
+        settings = dev(
+            HERALD_SERVICE_HOST="10.0.0.1",
+            HERALD_SERVICE_PORT_HTTP="80",
+            HERALD_PORT="tcp://10.0.0.1:80",
+            HERALD_PORT_80_TCP_ADDR="10.0.0.1",
+            SMTP_PORT="tcp://10.0.0.2:25",
+        )
+        assert (settings.port, settings.came_from["port"]) == (8000, "default")
+        assert settings.smtp_port is None
+
+    def test_names_of_the_tests_and_of_others_are_ignored(self) -> None:
+        dev(HERALD_REQUIRE_REAL="1", HERALD_KAFKA_HOME="/x", HERALDRY="x", KAFKA_HOME="/x")
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("name", "value", "reason"),
+        [
+            ("HERALD_PORT", "0", "must be a whole number from 1 to 65535, not '0'"),
+            ("HERALD_PORT", "65536", "from 1 to 65535"),
+            ("PORT", "http", "PORT must be"),
+            ("HERALD_AUTH", "none", "must be jwt or open, not 'none'"),
+            ("HERALD_BROKER", "nats", "must be kafka, rabbitmq or memory, not 'nats'"),
+            ("HERALD_KAFKA_START", "now", "latest or earliest"),
+            ("HERALD_KAFKA_SECURITY_PROTOCOL", "TLS", "PLAINTEXT, SSL"),
+            ("HERALD_DRAIN_SECONDS", "0", "seconds above 0"),
+            ("HERALD_DRAIN_SECONDS", "inf", "seconds above 0"),
+            ("HERALD_HEARTBEAT_SECONDS", "nan", "seconds above 0"),
+            ("HERALD_HEARTBEAT_SECONDS", "soon", "not 'soon'"),
+            ("HERALD_MAX_EVENT_BYTES", "-1", "of at least 1"),
+            ("HERALD_MAX_SESSIONS_PER_USER", "1e3", "of at least 1"),
+            ("HERALD_LOG_FORMAT", "xml", "console or json"),
+            ("LOG_LEVEL", "loud", "DEBUG, INFO"),
+            ("HERALD_URL", "localhost:8000", "must be a URL"),
+            ("HERALD_URL", "http://[", "must be a URL"),
+            ("HERALD_JWT_JWKS_URL", "file:///keys", "must be a URL"),
+            ("HERALD_ORIGINS", "shop.example", "'shop.example' is none"),
+            ("HERALD_ORIGINS", "*, https://shop.example", "'*' is none"),
+            ("HERALD_ORIGINS", "https://shop.example/", "is none"),
+            ("KAFKA_BROKERS", "kafka:9092, PLAINTEXT://kafka:9092", "must be host:port"),
+            ("HERALD_PRODUCTS_TOPICS", "a,b c", "has the topic 'b c'"),
+            ("HERALD_KAFKA_SSL_CAFILE", "/no/such/file", "can't be read: No such file"),
+            ("HERALD_JWT_PUBLIC_KEY", "/no/such/file", "can't be read: No such file"),
+            ("HERALD_JWT_PUBLIC_KEY", "a\0b", "names no file"),
+        ],
+    )
+    def test_refusals_name_the_variable_and_the_reason(self, name: str, value: str, reason: str) -> None:
+        words = refusal(**{name: value})
+        assert words.startswith(f"{name} ")
+        assert reason in words
+
+    def test_an_option_is_named_as_an_option(self) -> None:
+        with pytest.raises(SettingsInvalid, match=r"^--port must be"):
+            load({}, "dev", {"port": "x"})
+
+    @given(st.integers(1, 65_535))
+    def test_every_port_is_taken(self, port: int) -> None:
+        assert dev(HERALD_PORT=f" {port}\n").port == port
+
+    @given(st.text())
+    def test_any_text_is_a_port_or_is_refused(self, value: str) -> None:
+        outcome = attempt(PORT=value)
+        assert outcome.startswith("PORT must be") if isinstance(outcome, str) else 1 <= outcome.port <= 65_535
+
+    @given(st.sampled_from(sorted(NAMES)), st.text(max_size=50))
+    def test_no_text_does_worse_than_be_refused(self, name: str, value: str) -> None:
+        outcome = attempt(**{name: value})
+        assert name in outcome if isinstance(outcome, str) else table(outcome)
+
+    def test_words_in_any_case(self) -> None:
+        assert dev(LOG_LEVEL="debug").log_level == "DEBUG"
+        assert dev(HERALD_KAFKA_SECURITY_PROTOCOL="ssl").kafka_security_protocol == "SSL"
+
+    def test_lists(self) -> None:
+        settings = dev(HERALD_PROFILE="groups, orders,,groups", HERALD_PRODUCTS_TOPICS="shop.new,shop.sold")
+        assert settings.profile == ("groups", "orders")
+        assert settings.products_topics == ("shop.new", "shop.sold")
+
+    def test_origins(self) -> None:
+        assert serve(HERALD_ORIGINS="*").origins is None
+        assert serve(HERALD_ORIGINS="https://Shop.example:8443, loopback").origins == (
+            "https://shop.example:8443",
+            "loopback",
+        )
+
+
+class TestKafka:
+    def test_brokers_by_either_name(self) -> None:
+        assert dev().kafka_brokers == "localhost:9092"
+        assert dev(REDPANDA_BROKERS="redpanda:9092").kafka_brokers == "redpanda:9092"
+        assert dev(KAFKA_BROKERS="a:1, [::1]:2,c").kafka_brokers == "a:1,[::1]:2,c"
+
+    def test_both_names_must_agree(self) -> None:
+        assert dev(KAFKA_BROKERS="a:1", REDPANDA_BROKERS="a:1").kafka_brokers == "a:1"
+        assert "KAFKA_BROKERS and REDPANDA_BROKERS" in refusal(KAFKA_BROKERS="a:1", REDPANDA_BROKERS="b:1")
+
+    def test_sasl_needs_a_user(self) -> None:
+        words = refusal(HERALD_KAFKA_SECURITY_PROTOCOL="SASL_SSL", HERALD_KAFKA_SASL_PASSWORD="hunter2")
+        assert "HERALD_KAFKA_SASL_USERNAME" in words
+        assert "hunter2" not in words
+
+    def test_a_mechanism_needs_sasl(self) -> None:
+        assert "HERALD_KAFKA_SECURITY_PROTOCOL" in refusal(HERALD_KAFKA_SASL_MECHANISM="PLAIN")
+
+    def test_rabbitmq_is_refused_in_both_modes(self) -> None:
+        assert "HERALD_BROKER" in refusal("dev", HERALD_BROKER="rabbitmq")
+        assert "HERALD_BROKER" in refusal("serve", HERALD_BROKER="rabbitmq", HERALD_AUTH="open")
+
+
+class TestTokens:
+    def test_serve_without_a_key_says_what_to_set(self) -> None:
+        words = refusal("serve")
+        for name in ("HERALD_JWT_SECRET", "HERALD_JWT_PUBLIC_KEY", "HERALD_JWT_JWKS_URL", "HERALD_AUTH=open"):
+            assert name in words
+
+    def test_dev_with_jwt_needs_a_key_too(self) -> None:
+        assert "no key" in refusal(HERALD_AUTH="jwt")
+
+    @pytest.mark.parametrize("mode", ["dev", "serve"])
+    def test_one_key_is_enough(self, mode: Mode, tmp_path: Path) -> None:
+        (file := tmp_path / "key.pem").write_text(PEM)
+        for environ in (
+            {"HERALD_JWT_SECRET": SECRET},
+            {"HERALD_JWT_PUBLIC_KEY": PEM},
+            {"HERALD_JWT_PUBLIC_KEY": str(file)},
+            {"HERALD_JWT_JWKS_URL": "https://id.example/jwks.json"},
+        ):
+            load({"HERALD_AUTH": "jwt", **environ}, mode, {})
+
+    def test_the_text_of_a_key_file_is_taken(self, tmp_path: Path) -> None:
+        (file := tmp_path / "key.pem").write_text(PEM)
+        settings = load({"HERALD_JWT_PUBLIC_KEY": str(file)}, "serve", {})
+        assert settings.jwt_public_key == PEM
+        assert settings.jwt.public_key == PEM
+
+    def test_a_key_file_must_be_text(self, tmp_path: Path) -> None:
+        (file := tmp_path / "key.der").write_bytes(b"\x30\x82\xff")
+        assert "UTF-8" in refusal(HERALD_JWT_PUBLIC_KEY=str(file))
+
+    def test_two_kinds_of_key_are_refused(self) -> None:
+        words = refusal(HERALD_JWT_SECRET=SECRET, HERALD_JWT_PUBLIC_KEY=PEM)
+        assert words.startswith("HERALD_JWT_SECRET and HERALD_JWT_PUBLIC_KEY")
+        assert SECRET not in words
+
+    def test_keys_and_algorithms_that_cannot_work_are_refused(self) -> None:
+        assert refusal("serve", HERALD_JWT_SECRET="hunter2").startswith("HERALD_JWT_SECRET has 7 bytes")
+        assert "HERALD_JWT_ALGORITHMS" in refusal("serve", HERALD_JWT_SECRET=SECRET, HERALD_JWT_ALGORITHMS="RS256")
+        assert "HERALD_JWT_ALGORITHMS" in refusal(
+            "serve", HERALD_JWT_JWKS_URL="https://id.example/jwks.json", HERALD_JWT_ALGORITHMS="HS256"
+        )
+
+    def test_a_secret_is_taken_with_its_blanks(self) -> None:
+        assert dev(HERALD_JWT_SECRET=f" {SECRET} ").jwt_secret == f" {SECRET} "
+
+    def test_serve_may_be_open(self) -> None:
+        assert serve().auth == "open"
+
+
+class TestShown:
+    SECRETS = ("HERALD_JWT_SECRET", "HERALD_KAFKA_SASL_PASSWORD", "HERALD_TOKEN", "RABBITMQ_PASS")
+
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_secrets_are_shown_nowhere(self, name: str) -> None:
+        settings = dev(**{name: f"{SECRET}!"})
+        shown: list[Any] = [repr(settings), *table(settings), *settings.__rich_repr__(), repr(settings.jwt)]
+        assert not any(SECRET in str(line) for line in shown)
+        assert any(line.split()[:2] == [name, "***"] for line in table(settings))
+
+    def test_those_are_all_secrets(self) -> None:
+        assert {setting.names for setting in SETTINGS.values() if setting.secret} == set(self.SECRETS)
+
+    @pytest.mark.parametrize(
+        ("url", "shown"),
+        [
+            ("postgresql+asyncpg://me:pw@db:5432/x", "postgresql+asyncpg://me:***@db:5432/x"),
+            ("postgres://me:p@ss/w:rd@db/x", "postgres://me:***@db/x"),
+            ("redis://:pw@cache:6379/0", "redis://:***@cache:6379/0"),
+            (
+                "postgres://db/x?user=me&password=pw&sslmode=require",
+                "postgres://db/x?user=me&password=***&sslmode=require",
+            ),
+            ("redis://cache:6379/0", "redis://cache:6379/0"),
+        ],
+    )
+    def test_passwords_in_urls_are_masked(self, url: str, shown: str) -> None:
+        assert masked(url) == shown
+        assert dev(DATABASE_URL=url).shown("database_url") == shown
+        assert "pw" not in repr(dev(REDIS_URL=url))
+
+    @given(st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="*"), min_size=1))
+    def test_no_part_of_a_password_survives(self, password: str) -> None:
+        assert masked(f"redis://user:{password}@cache/0") == "redis://user:***@cache/0"
+
+    def test_what_is_not_used_says_so(self) -> None:
+        lines = {line.split()[0]: line for line in table(dev())}
+        assert lines["DATABASE_URL"].endswith("not used by this version")
+        assert lines["SMTP_PORT"].endswith("not used by this version")
+        assert "not used" not in lines["KAFKA_BROKERS"]
+
+    def test_where_each_came_from(self) -> None:
+        lines = {line.split()[0]: line.split()[1:] for line in table(load({"PORT": "9000"}, "dev", {"host": "::1"}))}
+        assert lines["HERALD_PORT"] == ["9000", "PORT"]
+        assert lines["HERALD_HOST"] == ["::1", "--host"]
+        assert lines["HERALD_AUTH"] == ["open", "default"]
+
+    def test_one_line_each(self) -> None:
+        assert not any("\n" in line for line in table(dev(HERALD_JWT_PUBLIC_KEY=PEM)))
+
+
+def test_every_declaration_has_help_and_a_name_of_its_own() -> None:
+    names = [name for setting in SETTINGS.values() for name in setting.names.split()]
+    assert len(names) == len(set(names))
+    assert all(setting.help.endswith(".") for setting in SETTINGS.values())
