@@ -9,6 +9,7 @@ import errno
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -22,6 +23,7 @@ from application.node import Node
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.settings import Settings
+from entrypoints.welcome import welcome
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,8 @@ def run(settings: Settings) -> int:
     except (OSError, RoutesInvalid, ValueError) as fault:
         print(f"herald: {fault}", file=sys.stderr)
         return 2
-    return uvloop.run(_serve(app, settings))
+    code: int = uvloop.run(_serve(app, settings))
+    return code
 
 
 async def _serve(app: Litestar, settings: Settings) -> int:
@@ -61,7 +64,9 @@ async def _serve(app: Litestar, settings: Settings) -> int:
         loop.add_signal_handler(number, leave.set)
     serving = asyncio.create_task(server.serve())
     leaving = asyncio.create_task(leave.wait())
+    announcing = asyncio.create_task(_announce(settings))
     await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    announcing.cancel()
     if serving.done():
         leaving.cancel()
         log.error("the server ended by itself")
@@ -81,6 +86,22 @@ async def _serve(app: Litestar, settings: Settings) -> int:
         log.warning("connections left open", seconds=STOP_PATIENCE)
         await node.stop()
     return 0
+
+
+async def _announce(settings: Settings) -> None:
+    """Says that the server is up once it is: when it can be connected to."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    while True:
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(host, settings.port)
+            writer.close()
+            break
+        await asyncio.sleep(0.05)
+    if settings.auth == "open":
+        log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
+    if settings.mode == "dev":
+        print(welcome(settings), flush=True)
+    log.info("listening", host=settings.host, port=settings.port, auth=settings.auth)
 
 
 def _check_port(settings: Settings) -> None:

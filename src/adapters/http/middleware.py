@@ -66,8 +66,8 @@ class RequestLog(ASGIMiddleware):
 
 
 async def _drop_body(receive: Receive) -> None:
-    """Reads the rest of a body that is refused, within reason: a connection that is closed with bytes unread is reset, and the client
-    would never see why."""
+    """Reads the rest of a body that is refused, within reason: a connection that is closed with bytes unread is
+    reset, and the client would never see why."""
     size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(DROP_SECONDS):

@@ -69,8 +69,8 @@ class Connection:
                 await self.socket.close(code=int(farewell.code), reason=reason)
 
     async def _hear_out(self) -> None:
-        """Reads and drops what the client is still sending. A connection that is closed with bytes unread is reset by the
-        kernel, and its client never sees the code."""
+        """Reads and drops what the client is still sending. A connection that is closed with bytes unread is reset by
+        the kernel, and its client never sees the code."""
         async with asyncio.timeout(CLOSE_PATIENCE):
             with suppress(TimeoutError):
                 while True:

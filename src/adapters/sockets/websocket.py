@@ -129,7 +129,8 @@ class SocketGate:
             self._hub.close(session)
 
     async def _exchange(self, connection: Connection, session: Session) -> bool:
-        """Reads and writes until the client leaves or the session ends; returns whether all was written that there was to say."""
+        """Reads and writes until the client leaves or the session ends; returns whether all was written that there
+        was to say."""
         hear = HearClient(session, self._identify, self._store, self._clock) if session.view.protocol else None
         writer = asyncio.create_task(_write(connection, session))
         reader = asyncio.create_task(_read(connection, session, hear))
