@@ -243,7 +243,8 @@ async def test_what_is_acknowledged_too_late_is_refused_for_the_partitions_that_
     with pytest.raises(NotAcknowledged, match="no longer held"):
         await node.acknowledge(batch)
     (kept,) = node.status().assigned
-    assert kafka.committed(topic) == {(topic, n): 5 if kept == f"{topic}/{n}" else 0 for n in (0, 1)}
+    expected = {(topic, n): 5 if kept == f"{topic}/{n}" else 0 for n in (0, 1)}
+    await until(lambda: kafka.committed(topic) == expected, what=lambda: kafka.committed(topic))
     redelivered = await asyncio.wait_for(other.take(), 10)
     assert len(redelivered.messages) == 5
     await node.close()

@@ -1,22 +1,23 @@
 """One consumer's life in the group."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import CommitFailedError
 
 from adapters.kafka.clients import administration, discard, new_consumer
+from adapters.kafka.commits import Commits, names
 from adapters.kafka.handover import Handover
 from adapters.kafka.positions import committed
 from adapters.kafka.records import message_of
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 from adapters.kafka.watch import Watch
-from application.ports.event_source import Batch, NotAcknowledged
+from application.ports.event_source import Batch
 
 log = structlog.get_logger(__name__)
 
@@ -38,18 +39,14 @@ class Membership:
         self._group = group
         self._consumer = new_consumer(options, group, timing)
         self.watch = Watch(self._consumer, timing)
+        self.commits = Commits(self._consumer, timing)
         self._topics = topics
         self._handover = handover
         self._timing = timing
         # Whether partitions are assigned, perhaps none, and their positions set.
         self.settled = False
-        # Where reading began on each partition that can be committed; in a rebalance that outlives `settled` a little.
-        self._begun: dict[TopicPartition, int] = {}
         self._settling: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def assigned(self) -> list[TopicPartition]:
-        return sorted(self._begun)
 
     def missing(self) -> list[str]:
         """The topics that are named but do not exist."""
@@ -58,6 +55,7 @@ class Membership:
     async def run(self) -> None:
         """Never returns: raises what went wrong, and leaves the group."""
         tasks: set[asyncio.Future[None]] = set()
+        committing = asyncio.ensure_future(self.commits.run())
         try:
             async with asyncio.timeout(self._timing.connect):
                 await self._consumer.start()
@@ -67,29 +65,15 @@ class Membership:
             ended.pop().result()
         finally:
             self.settled = False
-            self._begun = {}
             self._handover.drop()
             # A rebalance that waits for one of these would hold up the leaving.
             self._handover.done()
             tasks |= {self._settling} if self._settling else set()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancelled(tasks)
+            if self.watch.answering:
+                await self.commits.flush(self._timing.leave)
+            await _cancelled({committing})
             await discard(self._consumer, self._timing.leave)
-
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commits on the partitions that are still held. Raises NotAcknowledged when the broker took not all of it."""
-        begun = self._begun
-        # What does not lie ahead of where reading began was committed before the partition came back here.
-        ahead = {held: offset for held, offset in offsets.items() if offset > begun.get(held, offset)}
-        try:
-            async with asyncio.timeout(self._timing.commit):
-                if ahead:
-                    await self._consumer.commit(ahead)
-        except (KafkaError, TimeoutError) as refused:
-            raise NotAcknowledged(f"Kafka did not take the commit: {type(refused).__name__}") from refused
-        if lost := offsets.keys() - begun.keys():
-            raise NotAcknowledged(f"these partitions are no longer held: {names(lost)}")
 
     async def _poll(self) -> None:
         while True:
@@ -103,7 +87,7 @@ class Membership:
                 self.watch.starved()
             if records:
                 # Even after a poll without room: a rebalance since has dropped what took it.
-                messages = tuple(message_of(record) for several in records.values() for record in several)
+                messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
                 self._handover.put(Batch(messages, {held: several[-1].offset + 1 for held, several in records.items()}))
 
     def _flow(self, flowing: bool) -> None:
@@ -117,9 +101,10 @@ class Membership:
         self.settled = False
         self.watch.unassigned()
         self._handover.drop()
-        if not await self._handover.idle_within(self._timing.grace):
+        idle = await self._handover.idle_within(self._timing.grace)
+        if not (idle and await self.commits.flush(self._timing.grace)):
             log.warning("partitions leave while a batch is in work: it will come again", partitions=names(revoked))
-        self._begun = {}
+        self.commits.release()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Called by aiokafka, which would swallow an exception. No other rebalance begins meanwhile."""
@@ -145,7 +130,7 @@ class Membership:
             except CommitFailedError:
                 # The group moved on meanwhile; aiokafka joins it again, and this happens anew.
                 return
-        self._begun = positions
+        self.commits.begin(positions)
         self.settled = True
         self._flow(True)
         self.watch.assigned()
@@ -156,10 +141,11 @@ class Membership:
             self._failed.set_exception(fault)
 
 
+async def _cancelled(tasks: Collection[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 # By registration, since aiokafka has no types and a subclass of an untyped class would have none either.
 ConsumerRebalanceListener.register(Membership)
-
-
-def names(partitions: Collection[TopicPartition]) -> list[str]:
-    """As status and logs show partitions."""
-    return [f"{partition.topic}/{partition.partition}" for partition in sorted(partitions)]

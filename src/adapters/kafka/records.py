@@ -11,22 +11,21 @@ from domain.messages import NO_HEADERS, Message
 AHEAD: Final = timedelta(hours=1)
 
 
-def message_of(record: ConsumerRecord) -> Message:
+def message_of(record: ConsumerRecord, now: datetime) -> Message:
     """Never fails: bytes that are not UTF-8 in key or headers are replaced. Of headers of one name the last counts."""
     headers = {name.lower(): (value or b"").decode(errors="replace") for name, value in record.headers}
     return Message(
         source=record.topic,
         body=record.value,
-        time=_time_of(record.timestamp),
+        time=_time_of(record.timestamp, now),
         fallback_id=f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}",
         headers=headers or NO_HEADERS,
         key=None if record.key is None else record.key.decode(errors="replace"),
     )
 
 
-def _time_of(timestamp: int) -> datetime:
+def _time_of(timestamp: int, now: datetime) -> datetime:
     """The record's time stamp, in milliseconds; the present where it is none, or cannot be one (-1, microseconds)."""
-    now = datetime.now(UTC)
     try:
         time = datetime.fromtimestamp(timestamp / 1000, UTC)
     except (ValueError, OverflowError, OSError):

@@ -9,8 +9,9 @@ from typing import Final
 import structlog
 from aiokafka.errors import KafkaError
 
+from adapters.kafka.commits import names
 from adapters.kafka.handover import Handover
-from adapters.kafka.membership import Membership, names
+from adapters.kafka.membership import Membership
 from adapters.kafka.positions import begin_at_end
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
@@ -68,7 +69,7 @@ class KafkaSource:
         try:
             if self._membership is None:
                 raise NotAcknowledged(self._trouble)
-            await self._membership.commit(batch.receipt)
+            self._membership.commits.store(batch.receipt)
         finally:
             self._handover.done()
 
@@ -81,7 +82,7 @@ class KafkaSource:
             self.name,
             ready,
             self._reason(member),
-            tuple(names(member.assigned())),
+            tuple(names(member.commits.held())),
             member.polled,
             member.watch.lag,
         )

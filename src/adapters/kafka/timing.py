@@ -20,11 +20,11 @@ class Timing(msgspec.Struct, frozen=True):
     # A taker that is slower than this makes the partitions pause, and polls go on that bring nothing. Not at once: a
     # pause throws away what was fetched ahead.
     patience: float = 5.0
-    # For the batch in work when partitions are revoked, to be stored and committed.
+    # For the batch in work when partitions are revoked, to be stored; and as long again to be committed.
     grace: float = 4.0
     # For finding and committing the positions of new partitions. No heartbeat is sent meanwhile: well under `session`.
     settle: float = 5.0
-    # For one commit, retries included; the taker waits for it.
+    # For one commit, aiokafka's repeats included.
     commit: float = 10.0
     # Between two questions to the broker, and for its answer: a broker that dies is noticed within their sum.
     probe: float = 3.0
@@ -36,5 +36,5 @@ class Timing(msgspec.Struct, frozen=True):
     stall: float = 30.0
     # For connecting and reading the cluster's metadata.
     connect: float = 15.0
-    # For leaving the group; then the connections are cut.
+    # For the last commit, and as long again for leaving the group; then the connections are cut.
     leave: float = 2.0

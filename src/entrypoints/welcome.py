@@ -1,0 +1,23 @@
+"""What `herald dev` says when it is up: what to open, and what to type."""
+
+from importlib.metadata import version
+
+from entrypoints.settings import Settings
+
+LINES = """
+Herald {version} is up, for trying it out: {trust}, and what it keeps is gone when it ends.
+
+  Open      {url}/
+  Listen    curl -N {url}/events/stream
+  Publish   echo '{{"type": "ProductCreated"}}' | {herald} publish {option}product-events -
+  Stop      Ctrl-C
+"""
+
+
+def welcome(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    # Where another `herald publish` would go by itself, it need not be told.
+    option = "" if url == "http://127.0.0.1:8000" else f"--url {url} "
+    trust = "every user_id is believed" if settings.auth == "open" else "tokens are checked"
+    return LINES.format(version=version("herald"), trust=trust, url=url, option=option, herald=".venv/bin/herald")

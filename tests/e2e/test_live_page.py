@@ -1,0 +1,306 @@
+"""The page at `/`, and a browser's plain EventSource, in a real Chromium against a real server."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+from tests.e2e.conftest import StartServer
+from tests.support.clients import publish, token
+from tests.support.server import SECRET, Server, free_port
+
+# Milliseconds: an arrival after a click, and a reconnect with its backoff.
+SOON = 2_000
+LATER = 20_000
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+SIGN_OUT = "A user logs out everywhere"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = os.environ.get("HERALD_CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        required = os.environ.get("HERALD_REQUIRE_REAL") == "1"
+        (pytest.fail if required else pytest.skip)("needs Chromium: install it, or say where in HERALD_CHROMIUM")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser) -> Page:
+    return await browser.new_page()
+
+
+class Watch:
+    """What a page asked for, and what it complained about."""
+
+    def __init__(self, page: Page) -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+
+class Proxy:
+    """A way to the server that can be cut, and stays cut until it is mended."""
+
+    def __init__(self, target: int) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._target = target
+        self._whole = True
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        self._server.close()
+
+    def cut(self) -> None:
+        self._whole = False
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        self._whole = True
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._whole:
+            writer.transport.abort()
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        both = {writer, far_writer}
+        self._writers |= both
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        self._writers -= both
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def open_page(page: Page, url: str) -> None:
+    await page.goto(url)
+    await state(page, "live")
+
+
+async def state(page: Page, word: str, within: int = LATER) -> None:
+    """Waits until both clients of the page are in this state."""
+    for client in ("WebSocket", "SSE"):
+        await expect(column(page, client).locator(".state b")).to_have_text(word, timeout=within)
+
+
+def column(page: Page, client: str) -> Any:
+    return page.get_by_role("region", name=client, exact=True)
+
+
+async def both_show(page: Page, texts: list[str], within: int = SOON) -> None:
+    """The newest entries of both clients, newest first, and no others."""
+    for client in ("WebSocket", "SSE"):
+        await expect(column(page, client).get_by_role("listitem")).to_contain_text(texts, timeout=within)
+        await expect(column(page, client).get_by_role("listitem")).to_have_count(len(texts), timeout=within)
+
+
+def send(page: Page, title: str) -> Any:
+    return page.get_by_role("button", name=title, exact=True)
+
+
+async def samples(server: Server) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient() as client:
+        about = (await client.get(server.url, headers={"accept": "application/json"})).json()
+    return [sample for profile in about["profiles"] for sample in profile["samples"]]
+
+
+async def test_every_sample_arrives_twice_and_signing_out_ends_both(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    watch = Watch(page)
+    await open_page(page, server.url)
+
+    arrived: list[str] = []
+    types = {
+        "user_service.group.add_users": "group_user_added",
+        "order.created": "order.created",
+        "order.status.updated": "order.status.updated",
+        "A product is created": "ProductCreated",
+        "A product is low in stock": "LowStockWarning",
+        "trading_signals": "trading_signals",
+        "regime-events": "regime_change",
+        "risk-events": "risk_alert",
+        "execution-events": "order_executed",
+    }
+    for sample in await samples(server):
+        if sample["title"] == SIGN_OUT:
+            continue
+        await send(page, sample["title"]).click()
+        arrived.insert(0, types.get(sample["source"]) or types[sample["title"]])
+        await both_show(page, arrived)
+        await expect(page.get_by_role("status")).to_contain_text("Stored", timeout=SOON)
+        await expect(page.locator("#command")).to_contain_text(sample["source"])
+    assert len(arrived) == len(types)
+    for client in ("WebSocket", "SSE"):
+        await expect(column(page, client).locator(".unread")).to_have_text("3")
+
+    await send(page, SIGN_OUT).click()
+    await state(page, "stopped", SOON)
+    for client in ("WebSocket", "SSE"):
+        await expect(column(page, client)).to_contain_text("signed out (4502)")
+    await publish(server, "risk-events", {"user_id": "alice", "message": "while away"})
+    await asyncio.sleep(1.1)  # whoever comes back within the sign-out's own second is refused
+    for client in ("WebSocket", "SSE"):
+        await column(page, client).get_by_role("button", name="Connect again").click()
+    await state(page, "live", SOON)
+    await both_show(page, ["while away", *arrived])
+
+    assert watch.complaints == []
+    origins = (server.url, server.ws_url, "data:")
+    assert [url for url in watch.requests if not url.startswith(origins)] == []
+
+
+async def test_a_user_sees_the_feeds_they_picked_and_their_own_inbox(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    await open_page(page, server.url)
+    for feed in ("orders", "products", "signals"):
+        await page.get_by_label(feed).uncheck()
+    await page.get_by_label("You are the user").fill("bøb & co")
+    await page.keyboard.press("Enter")
+    await state(page, "live")
+    await publish(server, "trading_signals", "not picked")
+    await publish(server, "risk-events", {"user_id": "alice", "message": "not theirs"})
+    await publish(server, "regime-events", {"note": "picked"})
+    await publish(server, "risk-events", {"user_id": "bøb & co", "message": "theirs"})
+    await both_show(page, ["theirs", "picked"])
+
+    await page.get_by_label("market").uncheck()
+    await state(page, "live")
+    await publish(server, "regime-events", {"note": "no longer picked"})
+    await send(page, "A risk alert for one user").click()
+    await both_show(page, ["Position limit is near", "theirs", "picked"])
+
+
+async def test_markup_in_a_notification_is_text(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    watch = Watch(page)
+    await open_page(page, server.url)
+    markup = "<img src=/x onerror='window.caught=1'><script>window.caught=1</script>"
+    event = {"receivers": ["alice"], "group_name": markup, "requester_username": markup, "event_type": markup}
+    await publish(server, "user_service.group.add_users", event)
+    await publish(server, "trading_signals", markup)
+    await both_show(page, [markup, f"Added to {markup}"])
+    assert await page.evaluate("[window.caught, document.querySelectorAll('img').length]") == [None, 0]
+    assert watch.complaints == []
+
+
+async def test_a_restarted_server_is_found_again_and_the_gap_is_said(start_server: StartServer, page: Page) -> None:
+    server = start_server({"HERALD_DRAIN_SECONDS": "1"})
+    await open_page(page, server.url)
+    await send(page, "A trading signal").click()
+    await both_show(page, ["trading_signals"])
+
+    assert server.stop() == 0
+    await state(page, "reconnecting")
+    server.start(ready=True)
+    await state(page, "live")
+    gap = "Gap: something may be missing before this"
+    await both_show(page, [gap, "trading_signals"])
+    await send(page, "A risk alert for one user").click()
+    await both_show(page, ["risk_alert", gap, "trading_signals"])
+
+
+async def test_a_broken_line_is_resumed_with_all_that_was_missed(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    async with Proxy(server.port) as proxy:
+        await open_page(page, proxy.url)
+        await publish(server, "risk-events", {"user_id": "alice", "message": "before"})
+        await both_show(page, ["before"])
+        proxy.cut()
+        await state(page, "reconnecting")
+        await publish(server, "risk-events", {"user_id": "alice", "message": "missed"})
+        await publish(server, "trading_signals", "missed too")
+        proxy.mend()
+        await state(page, "live")
+        for client in ("WebSocket", "SSE"):
+            entries = column(page, client).get_by_role("listitem")
+            await expect(entries).to_have_count(3, timeout=SOON)
+            await expect(entries.filter(has_text="missed")).to_have_count(2)
+            await expect(column(page, client)).to_contain_text("nothing missed")
+
+
+async def test_with_tokens_a_browser_is_who_its_token_says(start_server: StartServer, page: Page) -> None:
+    server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
+    await open_page(page, server.url)
+    await page.get_by_label("with the token").fill(token("alice", scope="events:publish"))
+    await page.get_by_role("button", name="Connect", exact=True).click()
+    await state(page, "live")
+    await send(page, "A risk alert for one user").click()
+    await both_show(page, ["risk_alert"])
+    assert token("alice").split(".")[0] not in await page.locator("main").inner_text()
+
+    await page.get_by_label("You are the user").fill("bob")
+    await page.keyboard.press("Enter")
+    await state(page, "stopped")
+    await expect(column(page, "WebSocket")).to_contain_text("belongs to someone else")
+    await expect(column(page, "SSE")).to_contain_text("belongs to someone else")
+
+
+COLLECT = """path => {
+    window.seen = [];
+    window.source = new EventSource(path);
+    source.onmessage = ({data}) => {
+        const {type, gap, data: content} = JSON.parse(data);
+        if (type === "connection") seen.push(gap ? "gap" : "connected");
+        else if (type !== "heartbeat") seen.push(content.number);
+    };
+}"""
+
+
+async def test_a_plain_event_source_gets_exactly_what_it_missed(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+
+    async def number(first: int, last: int) -> None:
+        for n in range(first, last + 1):
+            await publish(server, "risk-events", {"user_id": "alice", "number": n})
+
+    async with Proxy(server.port) as proxy:
+        await page.goto(f"{proxy.url}/health/live")
+        await page.evaluate(COLLECT, "/events/stream?user_id=alice")
+        await page.wait_for_function("seen.length === 1")
+        expected: list[Any] = ["connected"]
+        for first in (1, 101, 201):
+            await number(first, first + 2)
+            await page.wait_for_function("n => seen.includes(n)", arg=first + 2)
+            proxy.cut()
+            await number(first + 3, first + 9)
+            proxy.mend()
+            await page.wait_for_function("n => seen.includes(n)", arg=first + 9, timeout=LATER)
+            expected += [first, first + 1, first + 2, "connected", *range(first + 3, first + 10)]
+        assert await page.evaluate("seen") == expected

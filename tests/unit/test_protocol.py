@@ -1,0 +1,175 @@
+"""What clients see: frames of herald.v1, event streams, commands."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import protocol
+from domain.errors import InvalidInput
+from domain.positions import Cursor
+from domain.protocol import Close, Farewell, Resume, View, protocol_text, read_command, sse_block
+from tests.support.core import NOW, entry, events_in
+from tests.unit.test_events import JSON
+
+TEXT = st.text() | st.text("a\n\r\u2028\u2029\"\\\0: ")
+
+
+# --- frames ---------------------------------------------------------------------------------------------------
+
+
+@given(TEXT, TEXT, TEXT, TEXT, st.sampled_from(["inbox:u", "feed:news"]))
+def test_every_entry_is_one_line_of_json(body: str, type: str, title: str, words: str, stream: str) -> None:
+    one = entry(body, envelope="raw", stream=stream, type=type, title=title, message=words, seq=5, unread=3)
+    text = protocol_text(one)
+    assert "\n" not in text
+    assert "\r" not in text
+    object = json.loads(text)
+    assert (object["seq"], object["id"], object["type"], object["event_id"]) == (5, str(one.id), type, "e-5")
+    assert "changed" not in object
+    if stream == "feed:news":
+        assert (object["kind"], object["stream"]) == ("broadcast", "news")
+    else:
+        assert (object["kind"], object["stream"]) == ("notification", "inbox")
+        assert (object["title"], object["message"], object["read"], object["unread"]) == (title, words, False, 3)
+
+
+@pytest.mark.parametrize("kind", ["read", "unread", "archived"])
+def test_a_change_tells_its_own_position_and_the_unread_total(kind: Any) -> None:
+    one = entry(stream="inbox:u", seq=5, changed=9, kind=kind, unread=2)
+    assert json.loads(protocol_text(one)) == {
+        "kind": kind,
+        "stream": "inbox",
+        "seq": 5,
+        "changed": 9,
+        "id": str(one.id),
+        "unread": 2,
+    }
+
+
+@given(TEXT, st.dictionaries(TEXT, st.integers(0)), st.lists(TEXT).map(tuple))
+def test_all_other_objects_are_one_line_of_json(text: str, positions: dict[str, int], gaps: tuple[str, ...]) -> None:
+    for frame, kind in [
+        (protocol.hello(text, text, positions, text, 30.0, True, gaps), "hello"),
+        (protocol.gap(text, 1, 2), "gap"),
+        (protocol.heartbeat(NOW, text), "heartbeat"),
+        (protocol.pong(text), "pong"),
+        (protocol.error(text, text), "error"),
+        (protocol.authenticated(5.5), "auth"),
+        (protocol.bye(Farewell(Close.RESTARTING, text, 0.5)), "bye"),
+        (protocol.plain_connection(NOW, text, gaps), None),
+        (protocol.plain_heartbeat(NOW, text), None),
+    ]:
+        assert "\n" not in frame
+        assert json.loads(frame).get("kind") == kind
+
+
+def test_plain_stream_messages_are_the_seeds_with_a_cursor() -> None:
+    assert json.loads(protocol.plain_connection(NOW, "c", ())) == {
+        "type": "connection",
+        "message": "Connected to notifications stream",
+        "timestamp": "2026-03-01T12:00:00.000Z",
+        "cursor": "c",
+    }
+    assert json.loads(protocol.plain_connection(NOW, "c", ("news",)))["gap"] == ["news"]
+    assert json.loads(protocol.plain_heartbeat(NOW, "c")) == {
+        "type": "heartbeat",
+        "timestamp": "2026-03-01T12:00:00.000Z",
+        "cursor": "c",
+    }
+
+
+def test_bye_says_when_to_come_back_only_where_the_server_has_an_opinion() -> None:
+    assert json.loads(protocol.bye(Farewell(Close.RESTARTING, "r", 1.5))) == {
+        "kind": "bye",
+        "code": 1012,
+        "reason": "r",
+        "reconnect_in": 1.5,
+    }
+    assert "reconnect_in" not in json.loads(protocol.bye(Farewell(Close.SIGNED_OUT, "r")))
+
+
+# --- event streams --------------------------------------------------------------------------------------------
+
+
+@given(st.lists(TEXT, max_size=5))
+def test_text_survives_an_event_stream_line_by_line(texts: list[str]) -> None:
+    stream = "".join(f"id: c{number}\n{sse_block(text)}\n" for number, text in enumerate(texts))
+    lines = [text.replace("\r\n", "\n").replace("\r", "\n") for text in texts]
+    expected = [{"id": f"c{number}", "data": text} for number, text in enumerate(lines)]
+    assert events_in(stream) == expected
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a\n", "\na", " a", "a\r\nb", "a\rb", "id: 5", "data: x\n\ndata: y"])
+def test_no_text_ends_an_event_or_becomes_a_field(text: str) -> None:
+    assert len(events_in(f"{sse_block(text)}\n")) == 1
+
+
+# --- views ----------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_view_shows_arrivals_of_its_profile_and_types_only() -> None:
+    plain = View("ws", profile="trading", inbox_profile="groups", types=None)
+    assert plain.shows(entry())
+    assert not plain.shows(entry(stream="inbox:u"))
+    assert not plain.shows(entry(kind="read"))
+    assert not plain.shows(entry(muted=True))
+    assert not View("ws", types=frozenset({"else"})).shows(entry())
+    assert View("ws", types=frozenset({"news"})).shows(entry())
+    assert not View("ws", profile="other").shows(entry())
+
+
+def test_herald_v1_shows_every_profile_and_every_change_but_what_is_muted() -> None:
+    view = View("ws", protocol=True, profile="other", inbox_profile="other")
+    assert view.shows(entry())
+    assert view.shows(entry(kind="read", stream="inbox:u"))
+    assert not view.shows(entry(muted=True))
+    assert view.shows(entry(kind="archived", stream="inbox:u", muted=True))
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "{}", "[]", "5", "null", '{"resume":5}', '{"resume":{"positions":{"a":-1}}}', '{"auth":5}', '{"nope":1}']
+    + ['{"resume":{"positions":{"a":1.5}}}', '{"resume":null}', '{"ping":1e999}', "[" * 10_000, '{"ping":' * 10_000],
+)
+def test_what_is_no_command_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_command(text)
+
+
+def test_a_refused_command_does_not_repeat_a_token() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_command('{"auth":["very-secret"]}')
+    assert "very-secret" not in caught.value.detail
+
+
+@given(TEXT | JSON.map(json.dumps) | JSON.map(lambda value: json.dumps({"ping": value})))
+def test_whatever_a_client_says_can_be_answered(text: str) -> None:
+    try:
+        command = read_command(text)
+    except InvalidInput:
+        return
+    object = json.loads(protocol.pong(command.ping))
+    assert object["kind"] == "pong"
+    echo = json.loads(text)["ping"]
+    if echo is not None and echo is not True:
+        assert object["ping"] == echo
+
+
+def test_a_resume_is_a_cursor_or_an_epoch_with_positions() -> None:
+    assert Resume(cursor="1.e..news:5").asked("x", "t") == Cursor("e", "", {"news": 5})
+    assert Resume(epoch="e", positions={"inbox": 5}).asked("x", "t") == Cursor("e", "t", {"inbox": 5})
+    assert Resume().asked("x", "t") == Cursor("x", "t", {})
+    for lost in (Resume(cursor="rubbish"), Resume(positions={"inbox": 5})):
+        assert lost.asked("x", "t").epoch != "x"
+
+
+def test_close_codes_say_reconnect_or_stop() -> None:
+    stop = {code for code in Close if 4500 <= code <= 4999}
+    assert stop == {4501, 4502, 4503, 4504, 4505}
+    assert all(code in (1009, 1011, 1012, 1013) or 4000 <= code <= 4499 for code in set(Close) - stop)
