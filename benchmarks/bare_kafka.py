@@ -1,13 +1,22 @@
 """The references with Kafka: the least that a program can do with aiokafka.
 
-python -m benchmarks.bare_kafka send SERVERS TOPIC PORT    getone, then a send to each WebSocket; under Granian, with
-                                                           the options that Herald gives it, and without a framework
-python -m benchmarks.bare_kafka decode SERVERS TOPIC N     getmany and decode until N records; prints records a second
+    python -m benchmarks.bare_kafka send SERVERS TOPIC PORT
+
+getone, then a send to each WebSocket in turn: an ASGI application without a framework, under Granian with the options
+that Herald gives it.
+
+    python -m benchmarks.bare_kafka decode SERVERS TOPIC COUNT
+    python -m benchmarks.bare_kafka commit SERVERS TOPIC COUNT
+
+getmany and decode, until so many records; prints records a second. `commit` is in a group and commits after each batch,
+as whoever may lose nothing has to.
 """
 
 import asyncio
 import sys
 import time
+import uuid
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -72,8 +81,14 @@ async def send_loop(servers: str, topic: str, port: int) -> None:
         await consumer.stop()
 
 
-async def decode_loop(servers: str, topic: str, count: int) -> None:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, group_id=None, auto_offset_reset="earliest")
+async def decode_loop(servers: str, topic: str, count: int, commits: bool = False) -> None:
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=servers,
+        group_id=uuid.uuid4().hex if commits else None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
     decode = msgspec.json.Decoder().decode
     await consumer.start()
     try:
@@ -86,11 +101,15 @@ async def decode_loop(servers: str, topic: str, count: int) -> None:
                 for record in records:
                     decode(record.value)
                 decoded += len(records)
+            if commits:
+                await consumer.commit()
         print(decoded / (time.perf_counter() - began))
     finally:
         await consumer.stop()
 
 
+LOOPS = {"send": send_loop, "decode": decode_loop, "commit": partial(decode_loop, commits=True)}
+
 if __name__ == "__main__":
     kind, servers, topic, number = sys.argv[1:]
-    uvloop.run({"send": send_loop, "decode": decode_loop}[kind](servers, topic, int(number)))
+    uvloop.run(LOOPS[kind](servers, topic, int(number)))

@@ -60,7 +60,7 @@ class HearClient:
             if session.farewell is not None:
                 return
         if command.resume is not None:
-            if not session.settle(command.resume.asked(session.epoch, session.tag)):
+            if not session.settle(command.resume.asked(session.tag)):
                 session.answer(protocol.error("too_late", "Resume belongs in the first frame, or in ?cursor=."))
         else:
             session.settle(None)
@@ -74,10 +74,10 @@ class HearClient:
         try:
             identity = await self._identify(token, session.user)
             if session.user is None and identity.user is not None:
-                asked = resume.asked(session.epoch, tag_of(identity.user)) if resume is not None else None
+                asked = resume.asked(tag_of(identity.user)) if resume is not None else None
                 session.hand_over(Successor(identity, str(asked) if asked else None))
                 return
-            if identity.user is not None and not self._identify.open:
+            if identity.user is not None:
                 admit(identity, await self._store.not_before(identity.user))
         except TokenExpired as fault:
             session.dismiss(Farewell(Close.TOKEN_EXPIRED, fault.detail))
@@ -90,8 +90,8 @@ class HearClient:
         except (HeraldError, StoreUnavailable):
             session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
         else:
-            session.identity = identity
-            session.answer(protocol.authenticated(identity.expires_at))
+            if session.renew(identity):
+                session.answer(protocol.authenticated(identity.expires_at))
 
     def _spend(self) -> bool:
         now = self._clock.monotonic()

@@ -67,14 +67,16 @@ class IngestEvents:
             )
         try:
             await self._backplane.publish(recorded.entries, recorded.sign_outs)
-        except BackplaneUnavailable as fault:
+        except Exception as fault:
             counters.publish_failures += 1
-            log.warning("not published, the hubs will notice by themselves", fault=str(fault))
+            trace = None if isinstance(fault, BackplaneUnavailable) else fault
+            log.warning("not published, the hubs will notice by themselves", fault=str(fault), exc_info=trace)
         try:
             await source.acknowledge(batch)
-        except NotAcknowledged as fault:
+        except Exception as fault:
             counters.acknowledge_failures += 1
-            log.warning("not acknowledged, these events will come again", source=source.name, fault=str(fault))
+            trace = None if isinstance(fault, NotAcknowledged) else fault
+            log.warning("not acknowledged, these events will come again", fault=str(fault), exc_info=trace)
 
 
 class ConsumeEvents:
@@ -114,6 +116,11 @@ class ConsumeEvents:
             self._taking = True
             try:
                 batch = await self.source.take()
+            except Exception:
+                self.fault = "no events can be taken: see the log"
+                log.exception("nothing taken, trying again", source=self.source.name)
+                await asyncio.sleep(FIRST_RETRY)
+                continue
             finally:
                 self._taking = False
             await self._store(batch)

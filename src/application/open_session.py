@@ -62,6 +62,7 @@ class OpenSession:
             inbox_profile=home if endpoint.inbox == "profile" else None,
             types=wish.types,
         )
+        streams = self._streams(wish, home)
         opening = Opening(
             id=self._ids.new_id().hex,
             endpoint=endpoint.name,
@@ -74,8 +75,9 @@ class OpenSession:
             now=self._clock.now,
             fetch=self._hub.fetch,
             resume=self._hub.resume,
+            admits=lambda identity: self._streams(msgspec.structs.replace(wish, identity=identity), home) == streams,
         )
-        session = await self._hub.open(opening, self._streams(wish, home), wish.cursor)
+        session = await self._hub.open(opening, streams, wish.cursor)
         if wish.protocol and endpoint.transport == "ws" and wish.cursor is None:
             session.await_first_command()
         self._counters.sessions[endpoint.name] += 1
@@ -95,7 +97,7 @@ class OpenSession:
         streams = [feed(name) for name in names if self.may_listen(identity, name)]
         if identity.user is not None and (wish.protocol or endpoint.inbox != "none"):
             streams.append(inbox_of(identity.user))
-        if not streams and there:
+        if not streams:
             raise TokenMissing if identity.user is None else NotYours
         return streams
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.events import Event, Undecoded, Unreadable
+from domain.nesting import too_deep
 from domain.streams import Content, Entry, Envelope
 
 TYPE_FIELDS: Final = ("event_type", "type", "eventType")
@@ -57,8 +58,8 @@ def data_text(content: Content) -> str:
     match content.envelope:
         case "raw":
             try:
-                return _compact(content.body.encode())
-            except (msgspec.DecodeError, RecursionError):
+                return quoted(content.body) if too_deep(content.body) else _compact(content.body)
+            except msgspec.DecodeError:
                 return quoted(content.body)
         case "flat":
             return _data(content.body, msgspec.json.decode(content.body), ())

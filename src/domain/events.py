@@ -5,6 +5,7 @@ that the route names, and where none of these is there, the message's own place 
 where a route names it: in most payloads it is the id of the thing the event is about, which many events share.
 """
 
+import base64
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.messages import Message
+from domain.nesting import DEEPEST, too_deep
 
 # A producer whose clock is this far ahead is taken at its word; beyond it the broker's time is the truer one. A
 # sign-out in the far future would otherwise lock its user out until then.
@@ -55,6 +57,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder().decode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0) -> Event:
@@ -72,14 +75,14 @@ def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0
         text = body.decode()
     except UnicodeDecodeError as error:
         raise Unreadable("not_utf8", f"The event is not UTF-8 from byte {error.start} on.") from None
-    payload = decode_json(body)
+    payload = decode_json(text)
 
     attributes: Mapping[str, Any] = {}
     if message.headers and "ce_specversion" in message.headers:
         attributes = _binary_attributes(message.headers)
     elif type(payload) is dict and "specversion" in payload and "id" in payload and "source" in payload:
         attributes = payload
-        payload, text = _structured_data(payload)
+        payload, text = _structured_data(payload, text)
     fields = payload if type(payload) is dict else {}
     time = attributes.get("time")
     return Event(
@@ -96,14 +99,14 @@ def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0
     )
 
 
-def decode_json(body: bytes | str) -> Any:
+def decode_json(text: str) -> Any:
     """The decoded JSON, or Undecoded; never raises, however deep or broken the text is."""
+    if too_deep(text):
+        return Undecoded(f"JSON is nested more than {DEEPEST} deep")
     try:
-        return _decode(body)
+        return _decode(text)
     except msgspec.DecodeError as error:
         return Undecoded(str(error))
-    except RecursionError:
-        return Undecoded("JSON is nested too deeply")
 
 
 def at_path(payload: Any, path: str) -> Any:
@@ -117,10 +120,8 @@ def at_path(payload: Any, path: str) -> Any:
 
 def as_id(value: Any) -> str | None:
     """An id as text: a non-empty string, or a whole number made one. Anything else is none."""
-    kind = type(value)
-    if kind is str:
-        return value if 0 < len(value) <= LONGEST_ID else None
-    return str(value) if kind is int else None
+    text = value if type(value) is str else str(value) if type(value) is int else ""
+    return text if 0 < len(text) <= LONGEST_ID else None
 
 
 def own_id(payload: Mapping[str, Any]) -> str | None:
@@ -181,9 +182,15 @@ def _binary_attributes(headers: Mapping[str, str]) -> dict[str, Any]:
     return {name.removeprefix("ce_"): value for name, value in headers.items() if name.startswith("ce_")}
 
 
-def _structured_data(envelope: dict[str, Any]) -> tuple[Any, str]:
-    """The data of a CloudEvent in structured mode (JSON format 1.0.2, section 3), decoded and as text."""
+def _structured_data(envelope: dict[str, Any], text: str) -> tuple[Any, str]:
+    """The data of a CloudEvent in structured mode (JSON format 1.0.2, section 3.1), decoded and as it was sent."""
     data = envelope.get("data")
     if type(data) is str:
         return decode_json(data), data
-    return data, msgspec.json.encode(data).decode()
+    if type(encoded := envelope.get("data_base64")) is str:
+        try:
+            decoded = base64.b64decode(encoded, validate=True).decode()
+        except ValueError:
+            raise Unreadable("not_utf8", "The event's data_base64 holds no UTF-8 text.") from None
+        return decode_json(decoded), decoded
+    return data, bytes(_fields(text).get("data", b"null")).decode()

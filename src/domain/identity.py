@@ -12,13 +12,15 @@ class Identity(msgspec.Struct, frozen=True):
     """A caller. `user` is None for nobody in particular, who may have what is public.
 
     `issued_at` and `expires_at` are seconds since 1970 (a token's `iat` and `exp`). Without `issued_at` the identity
-    counts as older than any sign-out; without `expires_at` it does not end by itself.
+    counts as older than any sign-out; without `expires_at` it does not end by itself. Who is only
+    `claimed`, without a token, loses its sessions by a sign-out, and may come back at once.
     """
 
     user: str | None = None
     scopes: frozenset[str] = frozenset()
     issued_at: float | None = None
     expires_at: float | None = None
+    claimed: bool = False
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes
@@ -46,10 +48,22 @@ def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
     return issued_at is None or int(issued_at) <= int(not_before.timestamp())
 
 
+def ended_by(identity: Identity, not_before: datetime, before: datetime | None) -> bool:
+    """Whether a sign-out ends a session of this identity that knew of the sign-out `before` when it was opened.
+
+    A session that is only claimed has no token to tell its age by: any later sign-out ends it, whatever clocks say.
+    """
+    if identity.claimed:
+        return before is None or not_before > before
+    return signed_out(identity.issued_at, not_before)
+
+
 def admit(identity: Identity, not_before: datetime | None) -> None:
     """Refuses an identity that a sign-out ended: SignedOut; or TokenExpired for one of the sign-out's very second,
     since its owner may have signed in again within it and only a fresh token can tell."""
-    if not_before is None or identity.user is None or not signed_out(identity.issued_at, not_before):
+    if identity.user is None or identity.claimed or not_before is None:
+        return
+    if not signed_out(identity.issued_at, not_before):
         return
     if identity.issued_at is not None and int(identity.issued_at) == int(not_before.timestamp()):
         raise TokenExpired("This token is as old as a sign-out: get a fresh one and come back.")

@@ -28,6 +28,6 @@ def fault_in(pattern: str) -> str | None:
 def as_regex(pattern: str) -> str:
     """The pattern as an anchored regular expression over whole sources."""
     # Each word takes the dot behind it along, if there is one, so that `#` can stand for no words and leave no dot.
-    end = r"(?:\.|$)"
+    end = r"(?:\.|\Z)"
     words = {"*": rf"[^.]+{end}", "#": rf"(?:[^.]+{end})*"}
-    return "^" + "".join(words.get(word, re.escape(word) + end) for word in pattern.split(".")) + r"(?<!\.)$"
+    return "^" + "".join(words.get(word, re.escape(word) + end) for word in pattern.split(".")) + r"(?<!\.)\Z"

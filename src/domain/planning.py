@@ -7,7 +7,7 @@ import msgspec
 from domain.envelopes import make_body
 from domain.events import Event, Unreadable, as_id, at_path, read_event
 from domain.messages import Message
-from domain.routes import Email, Route, RouteTable
+from domain.routes import Route, RouteTable
 from domain.streams import Content, SignOut
 from domain.templates import fill
 
@@ -97,10 +97,11 @@ class _Planner:
 
     def follow(self, routes: list[Route]) -> Plan:
         for route in routes:
-            try:
-                self._follow(route)
-            except Unreadable as fault:
-                self.faults.append(fault)
+            for part in (self._sign_out, self._audience, self._mail):
+                try:
+                    part(route)
+                except Unreadable as fault:
+                    self.faults.append(fault)
         if not routes:
             about = f" and type {self.event.type!r}" if self.event.type else ""
             self.faults.append(Unreadable("no_route", f"No route takes source {self.message.source!r}{about}."))
@@ -119,23 +120,27 @@ class _Planner:
             letter,
         )
 
-    def _follow(self, route: Route) -> None:
-        if route.sign_out:
-            self._sign_out(route.sign_out)
+    def _sign_out(self, route: Route) -> None:
+        if route.sign_out is None:
+            return
+        users, _ = recipients(self.event.payload, (route.sign_out,))
+        if not users:
+            raise Unreadable("no_recipient", f"Nobody to sign out is named by {route.sign_out}.")
+        self.sign_outs.extend(SignOut(user, self.event.time) for user in users)
+
+    def _audience(self, route: Route) -> None:
         if route.users:
             self._address(route)
         elif route.feed:
             self._broadcast(route, route.feed)
-        if route.email:
-            self._mail(route.email)
 
     def _address(self, route: Route) -> None:
         users, unusable = recipients(self.event.payload, route.users)
         if users:
             fresh = tuple(user for user in users if user not in self.users)
             if fresh:
-                self.users.update(fresh)
                 self.addressed.append(Addressed(self._content(route), fresh))
+                self.users.update(fresh)
         elif not unusable and route.otherwise == "broadcast" and route.feed:
             self._broadcast(route, route.feed)
         elif not unusable and route.otherwise == "dead-letter":
@@ -150,20 +155,14 @@ class _Planner:
             self.broadcasts.append(Broadcast(self._content(route), feed))
             self.feeds.add(feed)
 
-    def _mail(self, email: Email) -> None:
-        addresses = tuple(
-            dict.fromkeys(a for a in _flat(at_path(self.event.payload, email.to)) if type(a) is str and a)
-        )
-        user = as_id(at_path(self.event.payload, email.user)) if email.user else None
-        self.mails.append(
-            MailDraft(self.event, addresses, fill(email.subject, self.event.payload), email.template, user)
-        )
-
-    def _sign_out(self, path: str) -> None:
-        users, _ = recipients(self.event.payload, (path,))
-        if not users:
-            raise Unreadable("no_recipient", f"Nobody to sign out is named by {path}.")
-        self.sign_outs.extend(SignOut(user, self.event.time) for user in users)
+    def _mail(self, route: Route) -> None:
+        email, payload = route.email, self.event.payload
+        if email is None:
+            return
+        found = _flat(at_path(payload, email.to))
+        addresses = tuple(dict.fromkeys(address for address in found if type(address) is str and address))
+        user = as_id(at_path(payload, email.user)) if email.user else None
+        self.mails.append(MailDraft(self.event, addresses, fill(email.subject, payload), email.template, user))
 
     def _content(self, route: Route) -> Content:
         event = self.event

@@ -38,6 +38,9 @@ class Cursor(msgspec.Struct, frozen=True):
         return cursor_text(self.epoch, self.tag, self.positions.items())
 
 
+# A hundred feeds with the longest names there are fit in.
+LONGEST_CURSOR: Final = 16 * 1024
+
 _CURSOR: Final = re.compile(r"1\.([A-Za-z0-9]+)\.([0-9a-f]*)\.([A-Za-z0-9_:,-]*)\Z")
 
 # 15 digits: a longer position is none, since JavaScript could not hold it.
@@ -50,7 +53,7 @@ def cursor_text(epoch: str, tag: str, positions: Iterable[tuple[str, int]]) -> s
 
 def read_cursor(text: str) -> Cursor | None:
     """The cursor, or None for anything that is none of ours: whoever shows it has lost their place."""
-    match = _CURSOR.match(text) if len(text) <= 8192 else None
+    match = _CURSOR.match(text) if len(text) <= LONGEST_CURSOR else None
     if match is None:
         return None
     positions = {}

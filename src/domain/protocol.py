@@ -14,6 +14,7 @@ import msgspec
 
 from domain.envelopes import data_text, iso, plain_text, quoted
 from domain.errors import InvalidInput
+from domain.nesting import too_deep
 from domain.positions import Cursor, read_cursor
 from domain.streams import Entry, is_inbox, public_name
 
@@ -170,12 +171,13 @@ class Resume(msgspec.Struct, frozen=True):
     epoch: str | None = None
     positions: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
 
-    def asked(self, epoch: str, tag: str) -> Cursor:
-        """The cursor that is meant. One that can't be read is a place in no history, and so a gap in this one."""
+    def asked(self, tag: str) -> Cursor | None:
+        """The cursor that is meant; None for none, which is from now on. One that can't be read is a place in no
+        history, and so a gap in this one."""
         if self.cursor is not None:
             return read_cursor(self.cursor) or Cursor("", "", {})
         if self.epoch is None and not self.positions:
-            return Cursor(epoch, tag, {})
+            return None
         return Cursor(self.epoch or "", tag, self.positions)
 
 
@@ -192,9 +194,11 @@ _commands = msgspec.json.Decoder(Command).decode
 
 def read_command(text: str) -> Command:
     """Raises InvalidInput."""
+    if too_deep(text):
+        raise InvalidInput("This is no command: it is nested too deeply.")
     try:
         command = _commands(text)
-    except (msgspec.DecodeError, RecursionError) as fault:
+    except msgspec.DecodeError as fault:
         raise InvalidInput(f"This is no command: {fault}") from None
     if command == Command():
         raise InvalidInput("A command is one of resume, auth and ping.")

@@ -115,6 +115,8 @@ def read_profile(text: str, file: str) -> Profile:
 def _fault_in_route(route: Route, profile: Profile) -> str | None:
     if fault := fault_in(route.source):
         return f"source: {fault}"
+    if route.profile:
+        return "profile: it is named once, at the top of the file"
     if not (route.users or route.feed or route.email or route.sign_out):
         return "it leads nowhere: give it users, feed, email or sign_out"
     if route.feed is not None and route.feed not in profile.feeds:
@@ -145,12 +147,19 @@ def _in_words(error: str) -> str:
 
 
 class RouteTable:
-    """All routes in force, in file order, with what they say of feeds."""
+    """All routes in force, in file order, with what they say of feeds. Raises RoutesInvalid for profiles that
+    contradict one another."""
 
     def __init__(self, profiles: tuple[Profile, ...]) -> None:
         self.profiles = profiles
         self.routes = tuple(route for profile in profiles for route in profile.routes)
-        self.feeds = {name: feed for profile in profiles for name, feed in profile.feeds.items()}
+        self.feeds: dict[str, Feed] = {}
+        for profile in profiles:
+            for name, feed in profile.feeds.items():
+                if self.feeds.setdefault(name, feed) != feed:
+                    raise RoutesInvalid(
+                        f"profile {profile.profile}: feeds.{name}: another profile says otherwise who may listen"
+                    )
         self._patterns = tuple((re.compile(as_regex(route.source)), route) for route in self.routes)
         self._by_source: dict[str, tuple[Route, ...]] = {}
 
@@ -166,7 +175,8 @@ class RouteTable:
 
     def feeds_of(self, profile: str | None) -> tuple[str, ...]:
         """The feeds that a profile's routes go to; all feeds for None."""
-        return tuple(name for one in self.profiles if profile in (None, one.profile) for name in one.feeds)
+        names = [name for one in self.profiles if profile in (None, one.profile) for name in one.feeds]
+        return tuple(dict.fromkeys(names))
 
     def has_profile(self, name: str) -> bool:
         return any(profile.profile == name for profile in self.profiles)

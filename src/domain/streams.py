@@ -5,6 +5,7 @@ a feed by its bare name, so no feed may be called `inbox`.
 """
 
 import re
+import sys
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
@@ -89,7 +90,8 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def weight(self) -> int:
         """About how many bytes it occupies in memory: its text, and what Python needs for an entry of this shape."""
-        return len(self.content.body) + 600
+        content = self.content
+        return sys.getsizeof(content.body) + sys.getsizeof(content.message or "") + 600
 
 
 class SignOut(msgspec.Struct, frozen=True):

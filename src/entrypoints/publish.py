@@ -28,7 +28,7 @@ def as_event(body: bytes, source: str, **more: str | None) -> bytes:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise PublishFailed(f"The event is not UTF-8 from byte {error.start} on.") from None
-    payload: Any = text if isinstance(decode_json(body), Undecoded) else msgspec.Raw(body.strip())
+    payload: Any = text if isinstance(decode_json(text), Undecoded) else msgspec.Raw(body.strip())
     named = {name: value for name, value in more.items() if value is not None}
     return msgspec.json.encode({"source": source, "payload": payload, **named})
 

@@ -13,7 +13,7 @@ __all__ = ["SETTINGS", "Mode", "Settings", "SettingsInvalid", "check", "load", "
 NAMES: Final = frozenset(name for setting in SETTINGS.values() for name in setting.names.split())
 
 # What only Herald's own tests read.
-TEST_NAMES: Final = frozenset({"HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME"})
+TEST_NAMES: Final = frozenset({"HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME", "HERALD_CHROMIUM"})
 
 # Kubernetes tells every pod about a Service called `herald` by HERALD_SERVICE_HOST, HERALD_PORT_8000_TCP and so on, and
 # sets HERALD_PORT itself to tcp://…; one called `ws` or `smtp` likewise.

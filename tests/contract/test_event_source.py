@@ -17,9 +17,11 @@ from domain.messages import Message
 from tests.support.kafka import Cluster
 from tests.support.reading import reading, ready, until
 
-# The mock cluster makes whoever comes back wait for a session less 1 s; a real one takes no session below 6 s.
 # Lag is measured with each probe.
-SHORT = Timing(session=6.0, probe=0.5)
+REAL = Timing(probe=0.5)
+
+# The mock cluster makes the first member wait for 3 s, and one that comes back after it for a session less 1 s.
+MOCK = Timing(probe=0.5, session=4.5)
 
 
 class Rig(Protocol):
@@ -54,8 +56,9 @@ class MemoryRig:
 class KafkaRig:
     name = "kafka"
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, timing: Timing) -> None:
         self._cluster = cluster
+        self._timing = timing
         self._topic = f"contract.{uuid.uuid4().hex}"
         cluster.create_topic(self._topic, partitions=4)
 
@@ -64,14 +67,16 @@ class KafkaRig:
 
     def node(self) -> EventSource:
         settings = KafkaSettings(self._cluster.servers, group=self._topic, start="earliest")
-        return KafkaSource(settings, [self._topic], SHORT)
+        return KafkaSource(settings, [self._topic], self._timing)
 
 
 @pytest.fixture(params=["memory", "kafka-mock", "kafka"])
 async def rig(request: pytest.FixtureRequest) -> Rig:
     if request.param == "memory":
         return MemoryRig()
-    return KafkaRig(request.getfixturevalue("real_kafka" if request.param == "kafka" else "mock_kafka"))
+    if request.param == "kafka":
+        return KafkaRig(request.getfixturevalue("real_kafka"), REAL)
+    return KafkaRig(request.getfixturevalue("mock_kafka"), MOCK)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The page at `/`, and a browser's plain EventSource, in a real Chromium against a real server."""
 
 import asyncio
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, WebSocketRoute, async_playwright, expect
 
 from tests.e2e.conftest import StartServer
 from tests.support.clients import publish, token
@@ -175,7 +176,6 @@ async def test_every_sample_arrives_twice_and_signing_out_ends_both(start_server
     for client in ("WebSocket", "SSE"):
         await expect(column(page, client)).to_contain_text("signed out (4502)")
     await publish(server, "risk-events", {"user_id": "alice", "message": "while away"})
-    await asyncio.sleep(1.1)  # whoever comes back within the sign-out's own second is refused
     for client in ("WebSocket", "SSE"):
         await column(page, client).get_by_role("button", name="Connect again").click()
     await state(page, "live", SOON)
@@ -255,9 +255,18 @@ async def test_a_broken_line_is_resumed_with_all_that_was_missed(start_server: S
             await expect(column(page, client)).to_contain_text("nothing missed")
 
 
-async def test_with_tokens_a_browser_is_who_its_token_says(start_server: StartServer, page: Page) -> None:
+async def test_with_tokens_a_browser_is_nobody_or_who_its_token_says(start_server: StartServer, page: Page) -> None:
     server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
     await open_page(page, server.url)
+    # Nobody in particular: what is public, whatever else is ticked.
+    await page.get_by_label("products").uncheck()
+    await state(page, "live")
+    await publish(server, "order.created", {"order_id": "o-1"}, token=token("shop", scope="events:publish"))
+    await publish(server, "trading_signals", "for everyone", token=token("shop", scope="events:publish"))
+    await both_show(page, ["for everyone"])
+    await send(page, "A trading signal").click()
+    await expect(page.get_by_role("status")).to_contain_text("A token is needed here. (401)")
+
     await page.get_by_label("with the token").fill(token("alice", scope="events:publish"))
     await page.get_by_role("button", name="Connect", exact=True).click()
     await state(page, "live")
@@ -270,6 +279,60 @@ async def test_with_tokens_a_browser_is_who_its_token_says(start_server: StartSe
     await state(page, "stopped")
     await expect(column(page, "WebSocket")).to_contain_text("belongs to someone else")
     await expect(column(page, "SSE")).to_contain_text("belongs to someone else")
+
+
+async def test_what_became_of_a_notification_is_shown_on_its_entry(start_server: StartServer, page: Page) -> None:
+    """Against frames made up here, for what a server says rarely: read state, a close in mid-session, a last word."""
+    server = start_server()
+    sockets: list[WebSocketRoute] = []
+    heard: list[Any] = []
+
+    def say(*objects: dict[str, Any]) -> None:
+        sockets[-1].send("\n".join(json.dumps(each) for each in objects))
+
+    def answer(text: str | bytes) -> None:
+        heard.append(json.loads(text))
+        positions = heard[-1]["resume"].get("positions", {"inbox": 4})
+        say({"kind": "hello", "epoch": "e1", "positions": positions, "heartbeat": 30, "resumed": True, "gap": []})
+
+    def accept(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.on_message(answer)
+
+    def notification(seq: int) -> dict[str, Any]:
+        place = {"stream": "inbox", "seq": seq, "id": f"id-{seq}", "unread": seq - 4}
+        about = {"type": f"type-{seq}", "time": "2025-01-29T10:00:00.000Z", "title": "", "message": "", "data": {}}
+        return {"kind": "notification", "read": False, **place, **about}
+
+    await page.route_web_socket(lambda url: "/ws?" in url, accept)
+    await open_page(page, server.url)
+    shown = column(page, "WebSocket")
+    entries = shown.get_by_role("listitem")
+    say(notification(5), notification(6))
+    await expect(entries).to_have_count(2)
+    await expect(shown.locator(".unread")).to_have_text("2")
+
+    say({"kind": "read", "stream": "inbox", "seq": 5, "changed": 7, "id": "id-5", "unread": 1})
+    await expect(entries.last).to_contain_text("read · notification · inbox 5")
+    await expect(shown.locator(".unread")).to_have_text("1")
+    say({"kind": "archived", "stream": "inbox", "seq": 6, "changed": 8, "id": "id-6", "unread": 0})
+    await expect(entries.first).to_contain_text("archived · notification · inbox 6")
+    say({"kind": "unread", "stream": "inbox", "seq": 5, "changed": 9, "id": "id-5", "unread": 1})
+    await expect(entries.last).not_to_contain_text("read ·")
+    say(notification(2) | {"changed": 10})  # long gone from this list, and no news
+    say({"kind": "gap", "stream": "inbox", "after": 10, "upto": 12})
+    await expect(entries.first).to_contain_text("Gap")
+    await expect(entries).to_have_count(3)
+
+    say({"kind": "bye", "code": 1012, "reason": "restarting", "reconnect_in": 0.2})
+    await sockets[-1].close(code=1012)
+    await expect(shown.locator(".state b")).to_have_text("live", timeout=SOON)
+    assert heard == [{"resume": {}}, {"resume": {"epoch": "e1", "positions": {"inbox": 12}}}]
+    await sockets[-1].close(code=4408)
+    await expect(shown.locator(".state b")).to_have_text("reconnecting")
+    await expect(shown.locator(".state b")).to_have_text("live")
+    await sockets[-1].close(code=4503, reason="too many")
+    await expect(shown.locator(".state")).to_contain_text("stopped too many (4503)")
 
 
 COLLECT = """path => {

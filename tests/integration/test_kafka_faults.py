@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import pytest
 
@@ -10,7 +11,7 @@ from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.source import KafkaSource
 from adapters.kafka.timing import Timing
 from application.ports.event_source import NotAcknowledged
-from tests.support.kafka import RealKafka
+from tests.support.kafka import Cluster, RealKafka
 from tests.support.reading import reading, ready, until
 
 # What the issue allows for a topic or partition that appears.
@@ -31,7 +32,14 @@ def topic() -> str:
     return f"topic-{uuid.uuid4().hex}"
 
 
-def source(kafka: RealKafka, group: str, *patterns: str, start: str = "latest", timing: Timing | None = None):
+def source(
+    kafka: RealKafka,
+    group: str,
+    *patterns: str,
+    start: Literal["latest", "earliest"] = "latest",
+    timing: Timing | None = None,
+) -> KafkaSource:
+    """A node that is still to be opened. Without patterns it reads the topic that is named as its group."""
     return KafkaSource(KafkaSettings(kafka.servers, group=group, start=start), patterns or [group], timing)
 
 
@@ -283,3 +291,23 @@ async def test_a_record_becomes_a_message(kafka: RealKafka, topic: str) -> None:
         assert message.headers == {"ce-id": "grün", "broken": "\ufffd"}
         assert message.time.isoformat() == "2023-11-14T22:13:20.123000+00:00"
         assert message.fallback_id == f"{topic}/0/0/1700000000123"
+
+
+async def test_what_a_producer_took_back_is_not_handed_over_nor_waited_for(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+    async with reading(source(kafka, topic, timing=Timing(probe=0.2))) as reader:
+        await ready(reader.source)
+        kafka.produce_in_transaction(topic, [b"taken back"], abort=True)
+        kafka.produce_in_transaction(topic, [b"meant"], abort=False)
+        await reader.has(b"meant")
+        await until(lambda: reader.source.status().lag == 0, what=reader.source.status)
+        assert reader.bodies == [b"meant"]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_compression_is_understood(kafka: RealKafka, topic: str, codec: str) -> None:
+    kafka.create_topic(topic)
+    async with reading(source(kafka, topic, start="earliest")) as reader:
+        Cluster(kafka.servers, codec).produce(topic, [b"x" * 1_000] * 20)
+        await until(lambda: len(reader.bodies) == 20, what=reader.source.status)
+        assert set(reader.bodies) == {b"x" * 1_000}

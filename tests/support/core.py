@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import settings
+
 from adapters.clock import Uuid7Factory
 from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.store import Limits, MemoryStore
@@ -23,6 +25,10 @@ from domain.planning import Plan, plan
 from domain.positions import Head
 from domain.routes import RouteTable, read_profile
 from domain.streams import Content, Entry, SignOut, StreamName
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("herald", deadline=None)
+settings.load_profile("herald")
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -147,12 +153,8 @@ class Node:
         self.counters = Counters()
         self.store: Any = store or FaultyStore()
         self.backplane: Any = backplane or MemoryBackplane(Bus())
-        self.hub = Hub(
-            self.store, self.backplane, self.clock, self.counters, sessions_per_user=sessions_per_user
-        )
-        self.open_session = OpenSession(
-            self.table, self.hub, self.store, self.clock, Uuid7Factory(), self.counters
-        )
+        self.hub = Hub(self.store, self.backplane, self.clock, self.counters, sessions_per_user=sessions_per_user)
+        self.open_session = OpenSession(self.table, self.hub, self.store, self.clock, Uuid7Factory(), self.counters)
         self.identify = IdentifyCaller(None, self.store, self.clock)
         self._made = 0
 
@@ -251,6 +253,8 @@ class Reader:
     async def leave(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+        # A task that was cancelled before its first step has not come by its `finally`.
+        self.node.hub.close(self.session)
 
 
 def events_in(text: str) -> list[dict[str, str]]:

@@ -26,9 +26,10 @@ PATIENCE: Final = 60.0
 class Cluster:
     """What tests do to any Kafka: make topics and produce. Each call returns once the broker has answered."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, codec: str = "none") -> None:
         self.servers = servers
-        self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 0})
+        options = {"bootstrap.servers": servers, "linger.ms": 0, "compression.type": codec, "log_level": 0}
+        self._producer = Producer(options)
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
@@ -65,15 +66,24 @@ class Cluster:
         assert not left, f"{left} records were not taken within {PATIENCE} s"
         assert not refused, refused
 
+    def produce_in_transaction(self, topic: str, bodies: Sequence[bytes], *, abort: bool) -> None:
+        producer = Producer({"bootstrap.servers": self.servers, "transactional.id": topic, "log_level": 0})
+        producer.init_transactions(PATIENCE)
+        producer.begin_transaction()
+        for body in bodies:
+            producer.produce(topic, body, partition=0)
+        producer.flush(PATIENCE)
+        (producer.abort_transaction if abort else producer.commit_transaction)(PATIENCE)
+
     def committed(self, group: str) -> dict[tuple[str, int], int]:
         """Where the group has got to, by topic and partition."""
         answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
         return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
 
     def _until_known(self, topic: str, partitions: int) -> None:
-        # The controller answers before the broker has heard of it.
+        # The controller answers before the broker has heard of it; and the producer is to hear of it too.
         deadline = time.monotonic() + PATIENCE
-        while len(self._admin.list_topics(topic, PATIENCE).topics[topic].partitions) != partitions:
+        while len(self._producer.list_topics(topic, PATIENCE).topics[topic].partitions) != partitions:
             assert time.monotonic() < deadline, f"{topic} did not get {partitions} partitions"
 
 

@@ -98,7 +98,7 @@ def test_a_payload_without_fields_fits_no_envelope_but_raw(envelope: Envelope, t
     assert caught.value.reason == reason
 
 
-@given(st.text("ab\"\\\n\u2028é😀", min_size=1))
+@given(st.text('ab"\\\n\u2028é😀', min_size=1))
 def test_a_type_is_quoted(type: str) -> None:
     one = entry("{}", envelope="typed", type=type)
     assert json.loads(plain_text(one)) == {"type": type, "data": {}}

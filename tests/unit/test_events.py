@@ -1,7 +1,7 @@
 """What a message says once it is read: its identity, type and time, and what becomes of rubbish."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -177,7 +177,10 @@ def test_reading_a_time_never_raises_and_gives_aware_utc(value: Any) -> None:
     assert time is None or time.utcoffset() == timedelta(0)
 
 
-@given(st.datetimes(timezones=st.timezones() | st.none()))
+OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(timezones=OFFSETS | st.none()))
 def test_any_iso_time_is_read_exactly_or_not_at_all(time: datetime) -> None:
     read = as_time(time.isoformat(), NOW)
     if read is not None:
@@ -206,7 +209,12 @@ def test_a_path_through_anything_never_raises(payload: Any, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "limit", "reason"),
-    [(None, 0, "tombstone"), (b"12345", 4, "too_large"), (b"\xff\xfe", 0, "not_utf8"), (b'{"a":"\xc3"}', 0, "not_utf8")],
+    [
+        (None, 0, "tombstone"),
+        (b"12345", 4, "too_large"),
+        (b"\xff\xfe", 0, "not_utf8"),
+        (b'{"a":"\xc3"}', 0, "not_utf8"),
+    ],
 )
 def test_what_cannot_be_read_says_why(body: bytes | None, limit: int, reason: str) -> None:
     with pytest.raises(Unreadable) as caught:
@@ -241,7 +249,9 @@ def test_reading_raises_nothing_but_unreadable(body: bytes) -> None:
     assert event.time.utcoffset() == timedelta(0)
 
 
-@given(JSON, st.dictionaries(st.sampled_from(["ce_specversion", "ce_id", "ce_source", "ce_time", "ce_type"]), st.text()))
+@given(
+    JSON, st.dictionaries(st.sampled_from(["ce_specversion", "ce_id", "ce_source", "ce_time", "ce_type"]), st.text())
+)
 def test_no_header_and_no_envelope_makes_reading_raise(data: Any, headers: dict[str, str]) -> None:
     read_event(message("topic", json.dumps(data), headers=headers))
     read_event(message("topic", {"specversion": data, "id": data, "source": data, "time": data, "data": data}))

@@ -169,10 +169,10 @@ async def test_without_the_store_nothing_is_published_or_acknowledged(rig: Rig) 
 
 
 async def test_a_poison_event_takes_nothing_with_it(rig: Rig) -> None:
-    depth = 993  # see test_planning: deep enough that some readings of it work and others do not
-    deep = '{"to":"ada","d":' + "[" * depth + "]" * depth + "}"
-    poison = [b"\xff", b"no json", None, b"x" * 501, b"5", b'{"to":[{}]}', deep]
-    events = [message("direct", body, f"p{n}") for n, body in enumerate(poison)] + [message("nowhere", {}, "p9")]
+    # Somewhere here, by the depth of the stack, some readings of a text work and others do not.
+    deep = ['{"to":"ada","d":' + "[" * depth + "]" * depth + "}" for depth in range(920, 1000)]
+    poison: list[Any] = [b"\xff", b"no json", None, b"x" * 4_001, b"5", b'{"to":[{}]}', *deep]
+    events = [message("direct", body, f"p{n}") for n, body in enumerate(poison)] + [message("nowhere", {}, "lost")]
     rig.ingest = IngestEvents(table(), rig.store, rig.backplane, HandClock(), rig.counters, max_event_bytes=4_000)
     await once(rig, direct("a"), *events, direct("b"))
     assert [id for id in await rig.inbox() if id in ("a", "b")] == ["a", "b"]
@@ -231,12 +231,14 @@ async def test_an_unexpected_fault_of_publishing_or_acknowledging_loses_and_doub
     rig.backplane.fault = RuntimeError("publish")
     rig.source.fault = RuntimeError("acknowledge")
     await rig.consumer.start()
-    await rig.source.publish([direct("a"), direct("b")])
+    publishing = asyncio.create_task(rig.source.publish([direct("a"), direct("b")]))
+    await until(lambda: rig.counters.acknowledge_failures == 1)
     assert await rig.inbox() == ["a", "b"]
-    assert rig.source.acknowledged == ["a", "b"]
     assert rig.consumer.fault is None
-    # The same events, however often they had to be tried, came in once.
+    assert rig.counters.publish_failures == 1
+    # The same events came in once, whatever failed after they were stored.
     assert rig.counters.events_in == {"memory": 2}
+    publishing.cancel()
     await rig.consumer.stop(1)
 
 

@@ -85,7 +85,7 @@ async def test_dead_letters_do_not_push_out_what_was_there_before_them() -> None
 @pytest.mark.parametrize("text", ["😀", "é"])
 async def test_an_entry_weighs_what_it_occupies(text: str) -> None:
     store = bounded()
-    await store.record([plan(message("direct", {"to": "ada", "text": text * 10_000}), ROUTES)], NOW)
+    await store.record([plan(message("direct", f'{{"to":"ada","text":"{text * 10_000}"}}'), ROUTES)], NOW)
     entry = (await store.arrivals("inbox:ada", 0, 1)).entries[0]
     assert entry.weight >= entry.content.body.__sizeof__()
 

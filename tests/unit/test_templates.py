@@ -15,7 +15,9 @@ def test_sound_templates(template: str) -> None:
     assert fault_in_template(template) is None
 
 
-@pytest.mark.parametrize("template", ["{", "}", "{}", "{a b}", "{a.}", "{.a}", "{a", "a}", "{{a}}", "{a!r}", "{a:>10}", "{a\n}"])
+@pytest.mark.parametrize(
+    "template", ["{", "}", "{}", "{a b}", "{a.}", "{.a}", "{a", "a}", "{{a}}", "{a!r}", "{a:>10}", "{a\n}"]
+)
 def test_unsound_templates_are_refused(template: str) -> None:
     assert fault_in_template(template)
 

@@ -6,25 +6,27 @@ from typing import Final, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from adapters.kafka.timing import Timing
 from application.ports.event_source import NotAcknowledged
 
 log = structlog.get_logger(__name__)
 
-# Between attempts that Kafka refuses, in seconds; what cures them is mostly a rebalance, which ends them.
+# Between attempts at a commit, in seconds; aiokafka has then repeated what could be repeated.
 RETRY: Final = 0.5
+
+# The partitions went, or are about to: no attempt will succeed, and what it was for comes again, here or elsewhere.
+GONE: Final = (CommitFailedError, IllegalStateError)
 
 
 class Commits:
     """What is stored of the partitions held, and its way to Kafka.
 
     One commit at a time; what is acknowledged meanwhile gathers for the next, and of each partition the newest offset
-    stands for all before it. So nobody waits for a commit, which takes a Kafka 4 no less than 5 ms (it writes
-    several together: group.coordinator.append.linger.ms), half the time that a batch takes. A crash within these
-    milliseconds hands the same events over again, as one before the acknowledgement would. Nothing else is lost:
-    `flush` is waited for before partitions are let go and before a node leaves.
+    stands for all before it. So nobody waits for a commit, to which Kafka 4 gives at least 5 ms (it writes several
+    together: group.coordinator.append.linger.ms). A crash within these milliseconds hands the same events over
+    again, as a crash before the acknowledgement would. A node that leaves, or lets go of partitions, waits for `flush`.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
@@ -42,6 +44,7 @@ class Commits:
     def begin(self, positions: Mapping[TopicPartition, int]) -> None:
         """These partitions are held from now on, and committed up to these positions."""
         self._begun = positions
+        self._refusal = ""
 
     def release(self) -> None:
         """No partition is held any more. Not even an attempt under way may be repeated: others may have moved on."""
@@ -56,11 +59,9 @@ class Commits:
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Notes the offset after the last stored event of each partition, to be committed at once.
 
-        Raises NotAcknowledged for partitions no longer held, and while Kafka refuses; the others are noted nevertheless.
+        Raises NotAcknowledged for partitions no longer held, and while Kafka refuses; the rest is noted nevertheless.
         """
-        # What does not lie ahead of where reading began was committed before the partition came back here.
-        ahead = {held: offset for held, offset in offsets.items() if offset > self._begun.get(held, offset)}
-        if ahead:
+        if ahead := self._ahead(offsets):
             self._stored |= ahead
             self._done.clear()
             self._wanted.set()
@@ -82,33 +83,36 @@ class Commits:
             await self._wanted.wait()
             self._wanted.clear()
             offsets, self._stored = self._stored, {}
-            if offsets and (refusal := await self._commit(offsets)):
-                log.warning("Kafka did not take a commit", reason=refusal, partitions=names(offsets))
-                self._refusal = refusal
-                await asyncio.sleep(RETRY)
-                self._stored = {held: at for held, at in offsets.items() if held in self._begun} | self._stored
-                self._wanted.set()
+            try:
+                await self._commit(offsets)
+            except (KafkaError, TimeoutError) as refused:
+                self._refusal = type(refused).__name__
+                log.warning("Kafka did not take a commit", reason=self._refusal, partitions=names(offsets))
+                if not isinstance(refused, GONE):
+                    await asyncio.sleep(RETRY)
+                    self._stored = self._ahead(offsets) | self._stored
+                    self._wanted.set()
+                    continue
             else:
                 self._refusal = ""
-                if not self._stored:
-                    self._done.set()
+            if not self._stored:
+                self._done.set()
 
-    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> str:
-        """Why Kafka did not take them; nothing when it did. aiokafka repeats what may succeed, without an end."""
+    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        if not offsets:
+            return
         self._attempt = asyncio.ensure_future(self._consumer.commit(offsets))
         try:
             async with asyncio.timeout(self._timing.commit):
                 await asyncio.wait({self._attempt})
-            self._attempt.result()
-        except (KafkaError, TimeoutError) as refused:
-            return str(refused) or type(refused).__name__
-        except asyncio.CancelledError:
             if not self._attempt.cancelled():
-                raise
-            return "the partitions left"
+                self._attempt.result()
         finally:
             self._attempt.cancel()
-        return ""
+
+    def _ahead(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """What does not lie ahead of where reading began was committed before the partition came (back) here."""
+        return {held: offset for held, offset in offsets.items() if offset > self._begun.get(held, offset)}
 
 
 def names(partitions: Collection[TopicPartition]) -> list[str]:

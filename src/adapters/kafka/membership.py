@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError
 
 from adapters.kafka.clients import administration, discard, new_consumer
-from adapters.kafka.commits import Commits, names
+from adapters.kafka.commits import GONE, Commits, names
 from adapters.kafka.handover import Handover
 from adapters.kafka.positions import committed
 from adapters.kafka.records import message_of
@@ -54,22 +53,21 @@ class Membership:
 
     async def run(self) -> None:
         """Never returns: raises what went wrong, and leaves the group."""
-        tasks: set[asyncio.Future[None]] = set()
         committing = asyncio.ensure_future(self.commits.run())
+        tasks: set[asyncio.Future[Any]] = {self._failed}
         try:
             async with asyncio.timeout(self._timing.connect):
                 await self._consumer.start()
             self._consumer.subscribe(pattern=self._topics.expression.pattern, listener=self)
-            tasks = {asyncio.ensure_future(self._poll()), asyncio.ensure_future(self.watch.run()), self._failed}
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            tasks |= {asyncio.ensure_future(self._poll()), asyncio.ensure_future(self.watch.run())}
+            ended, _ = await asyncio.wait({committing, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()
         finally:
             self.settled = False
             self._handover.drop()
             # A rebalance that waits for one of these would hold up the leaving.
             self._handover.done()
-            tasks |= {self._settling} if self._settling else set()
-            await _cancelled(tasks)
+            await _cancelled({*tasks, self._settling} if self._settling else tasks)
             if self.watch.answering:
                 await self.commits.flush(self._timing.leave)
             await _cancelled({committing})
@@ -111,11 +109,18 @@ class Membership:
         # Before the first await, so before anything can be fetched.
         self._flow(False)
         self._settling = asyncio.ensure_future(self._settle(assigned))
-        await asyncio.wait({self._settling}, timeout=self._timing.settle)
-        if not self._settling.done():
-            self._fail(TimeoutError("Kafka did not tell or take the positions in time"))
-        elif not self._settling.cancelled() and (fault := self._settling.exception()):
-            self._fail(fault)
+        try:
+            async with asyncio.timeout(self._timing.settle):
+                await asyncio.wait({self._settling})
+            if not self._settling.cancelled():
+                self._settling.result()
+        except GONE:
+            log.info("the group rebalances once more", group=self._group)
+        except Exception as fault:
+            if not self._failed.done():
+                self._failed.set_exception(fault)
+        finally:
+            self._settling.cancel()
 
     async def _settle(self, assigned: Collection[TopicPartition]) -> None:
         async with administration(self._options) as admin:
@@ -125,20 +130,12 @@ class Membership:
         for partition, offset in positions.items():
             self._consumer.seek(partition, offset)
         if positions:
-            try:
-                await self._consumer.commit(positions)
-            except CommitFailedError:
-                # The group moved on meanwhile; aiokafka joins it again, and this happens anew.
-                return
+            await self._consumer.commit(positions)
         self.commits.begin(positions)
         self.settled = True
         self._flow(True)
         self.watch.assigned()
         log.info("partitions assigned", partitions=names(assigned))
-
-    def _fail(self, fault: BaseException) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(fault)
 
 
 async def _cancelled(tasks: Collection[asyncio.Future[Any]]) -> None:

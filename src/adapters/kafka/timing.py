@@ -11,7 +11,7 @@ class Timing(msgspec.Struct, frozen=True):
     metadata_age: float = 5.0
     # A member that is not heard of for so long loses its partitions to the others.
     session: float = 10.0
-    # The broker waits so long for all members to rejoin; what `grace` and `settle` take must fit in.
+    # The broker waits so long for all members to rejoin, and drops the others: more than twice `grace`.
     rejoin_by: float = 10.0
     # A member that polls less often leaves the group by itself.
     max_poll_interval: float = 300.0

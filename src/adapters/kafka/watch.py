@@ -18,8 +18,8 @@ class Watch:
     """Asks the broker every few seconds what the source needs it for, and compares with what the consumer has done.
 
     aiokafka can lose its place without an error: a rejoin that never ends (its issues #1154 and #847), a fetch that
-    never returns, a broker that takes connections and says nothing. From outside they look alike: the broker has
-    something, or nothing to say, and the consumer stands still. So only that is asked, in public calls.
+    never returns, a broker that takes connections and says nothing. From outside they look alike: there is more at the
+    broker, or no answer, and the consumer stands still. Only that is asked, so no private state is read.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:

@@ -39,8 +39,9 @@ class MemoryBackplane:
         return
 
     async def close(self) -> None:
-        self._bus.backplanes.remove(self)
-        self._listener = None
+        if self._listener is not None:
+            self._bus.backplanes.remove(self)
+            self._listener = None
 
     def _bring(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
         if self._listener is None:

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
@@ -19,11 +18,12 @@ _EMPTY: Final = Head()
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much is kept. Beyond a limit the oldest go first: of the stream, of everything, of the dead letters."""
+    """How much is kept. Beyond a limit the oldest go first: of the stream, of all entries, of the dead letters."""
 
     entries_per_stream: int = 10_000
     bytes: int = 256 * 1024 * 1024
     dead_letters: int = 10_000
+    dead_letter_bytes: int = 64 * 1024 * 1024
 
 
 class _Stream:
@@ -50,6 +50,7 @@ class MemoryStore:
         self._oldest: deque[StreamName] = deque()  # the stream of every entry kept, in the order of storing
         self._bytes = 0
         self._sign_outs: dict[str, datetime] = {}
+        self._letter_bytes = 0
         self._letters: deque[KeptDeadLetter] = deque()
         self._lettered: set[tuple[str, str]] = set()
 
@@ -87,7 +88,7 @@ class MemoryStore:
     async def arrivals(self, stream: StreamName, after: int, limit: int) -> Page:
         kept = self._streams.get(stream)
         if kept is None:
-            return Page((), 0, _EMPTY)
+            return Page((), after, _EMPTY)
         first = max(after, kept.pruned) + 1
         upto = max(min(first + limit - 1, kept.last), after)
         return Page(tuple(kept.entries[seq] for seq in range(first, upto + 1)), upto, self._head(stream))
@@ -152,20 +153,14 @@ class MemoryStore:
         if event in self._lettered:
             return False
         self._lettered.add(event)
-        self._letters.append(KeptDeadLetter(self._letter_id(), now, letter))
-        self._bytes += _letter_weight(letter)
-        while len(self._letters) > self._limits.dead_letters or self._letters_too_heavy():
+        self._letters.append(KeptDeadLetter(self._ids.new_id(), now, letter))
+        self._letter_bytes += _letter_weight(letter)
+        limits = self._limits
+        while len(self._letters) > limits.dead_letters or self._letter_bytes > limits.dead_letter_bytes:
             oldest = self._letters.popleft().letter
             self._lettered.discard((oldest.origin, oldest.event_id))
-            self._bytes -= _letter_weight(oldest)
+            self._letter_bytes -= _letter_weight(oldest)
         return True
-
-    def _letters_too_heavy(self) -> bool:
-        # Dead letters alone may not push everything else out: when nothing else is left to prune, they go too.
-        return self._bytes > self._limits.bytes and not self._oldest and len(self._letters) > 1
-
-    def _letter_id(self) -> UUID:
-        return self._ids.new_id()
 
 
 def _letter_weight(letter: DeadLetter) -> int:

@@ -102,10 +102,8 @@ class SocketGate:
             raise TokenMissing
         identity = await self._identify(command.auth, claimed)
         wish = wish_of(connection.socket, endpoint, identity)
-        if command.resume is None:
-            return wish
-        cursor = command.resume.asked(await self._store.epoch(), tag_of(identity.user))
-        return msgspec.structs.replace(wish, cursor=str(cursor))
+        asked = command.resume.asked(tag_of(identity.user)) if command.resume is not None else None
+        return msgspec.structs.replace(wish, cursor=str(asked)) if asked is not None else wish
 
     async def _run(self, connection: Connection, session: Session) -> Successor | None:
         """Serves one session until it ends; returns what is to follow it at the same socket."""

@@ -43,17 +43,32 @@ def render(view: View, entries: Sequence[Entry], upto: int) -> Frames:
     marks: tuple[int, ...] = ()
     if view.transport == "sse":
         texts = tuple(sse_block(text) for text in texts)
-        marks = tuple(entry.changed for entry in shown)
+        marks = tuple(_mark(view, shown, index) for index in range(len(shown)))
     elif view.protocol:
         texts = ("\n".join(texts),)
     return Frames(texts, marks, upto, len(shown), shown[-1].stored_at.timestamp())
 
 
 def step(entries: Sequence[Entry], first: int) -> Sequence[Entry]:
-    """As many of the entries from index `first` on as one step may take; at least one."""
-    size = 0
-    for index in range(first, min(first + MOST_ENTRIES, len(entries))):
-        size += len(entries[index].content.body)
-        if size > MOST_BYTES and index > first:
-            return entries[first:index]
-    return entries[first : first + MOST_ENTRIES]
+    """As many of the entries from index `first` on as one step may take; at least one, and all of the last one's
+    position, since a session can't stand inside a position."""
+    size = len(entries[first].content.body)
+    end = first + 1
+    while end < len(entries):
+        entry = entries[end]
+        size += len(entry.content.body)
+        full = size > MOST_BYTES or end - first >= MOST_ENTRIES
+        if full and entry.changed != entries[end - 1].changed:
+            break
+        end += 1
+    return entries[first:end]
+
+
+def _mark(view: View, shown: Sequence[Entry], index: int) -> int:
+    """The position behind an entry: where its arrival puts a plain session, and one that sees changes too once all of
+    the entry's position has been shown."""
+    entry = shown[index]
+    if not view.protocol:
+        return entry.seq
+    last = index + 1 == len(shown) or shown[index + 1].changed != entry.changed
+    return entry.changed if last else entry.changed - 1

@@ -13,11 +13,11 @@ from application.counters import Counters
 from application.hub.frames import MOST_ENTRIES, Frames, render, step
 from application.hub.session import Gap, Opening, Session
 from application.hub.tail import Tail
-from application.ports.backplane import Backplane
+from application.ports.backplane import Backplane, BackplaneUnavailable
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable
 from domain.errors import Draining, TooManySessions
-from domain.identity import admit, signed_out
+from domain.identity import admit, ended_by
 from domain.positions import Cursor, Start, read_cursor, start
 from domain.protocol import Close, Farewell, View
 from domain.streams import Entry, SignOut, StreamName, inbox_of, public_name
@@ -99,9 +99,11 @@ class Hub:
         try:
             shown = read_cursor(cursor) if cursor else None
             start, not_before = await self._locate(session, shown, lost=bool(cursor) and shown is None)
-            if session.user is not None:
-                admit(session.identity, not_before)
+            admit(session.identity, not_before)
+            session.not_before = not_before
             session.begin(start)
+            if self.draining:
+                raise Draining
         except BaseException:
             self.close(session)
             raise
@@ -178,11 +180,17 @@ class Hub:
 
     def arrived(self, entries: Sequence[Entry]) -> None:
         moved: dict[StreamName, Tail] = {}
-        for entry in entries:
+        for index, entry in enumerate(entries):
             tail = self._tails.get(entry.stream)
-            if tail is not None:
+            if tail is None:
+                continue
+            following = entries[index + 1] if index + 1 < len(entries) else None
+            if following is not None and following.stream == entry.stream and following.changed == entry.changed:
+                # A mass act: a position of many entries is not kept in memory, but read from the store.
+                self._weight -= tail.begin(entry.changed) if entry.changed > tail.head else 0
+            else:
                 self._weight += tail.append(entry)
-                moved[entry.stream] = tail
+            moved[entry.stream] = tail
         for tail in moved.values():
             if self._weight > MOST_BYTES:
                 self._weight -= tail.begin(tail.head)
@@ -191,7 +199,7 @@ class Hub:
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
         for sign_out in sign_outs:
             for session in list(self._users.get(sign_out.user, ())):
-                if signed_out(session.identity.issued_at, sign_out.not_before):
+                if ended_by(session.identity, sign_out.not_before, session.not_before):
                     session.dismiss(Farewell(Close.SIGNED_OUT, "the user has signed out"))
 
     # --- what is not in a tail -----------------------------------------------------------------------------------
@@ -214,9 +222,12 @@ class Hub:
         page = await read(tail.name, after, MOST_ENTRIES)
         if after < page.head.pruned:
             raise Gap(public_name(tail.name), after, page.head.pruned)
-        taken = step(page.entries, 0)
+        taken = step(page.entries, 0) if page.entries else ()
         whole = len(taken) == len(page.entries)
         upto = page.upto if whole else (taken[-1].changed if view.protocol else taken[-1].seq)
+        if upto <= after:
+            # A head that the store does not have (any more): it may come, and asking at once again would not hasten it.
+            raise StoreUnavailable(f"{tail.name} has nothing after {after} yet")
         return tail.keep((view, after), render(view, taken, upto))
 
     # --- what happens by itself ----------------------------------------------------------------------------------
@@ -235,8 +246,8 @@ class Hub:
     async def sweep(self) -> None:
         """One second's share of the regular work: sessions that are due, streams nobody follows, heads to compare."""
         self._look_after_sessions()
-        await self._forget_unfollowed()
         await self._compare_heads()
+        await self._forget_unfollowed()
 
     def _look_after_sessions(self) -> None:
         now = self._clock.now().timestamp()
@@ -252,8 +263,7 @@ class Hub:
             if session.identity.expires_at is not None and session.identity.expires_at <= now:
                 session.dismiss(Farewell(Close.TOKEN_EXPIRED, "the token has expired"))
             if session.abort is None and session.sweeps > NEVER_BEGUN_AFTER:
-                self.close(session)
-            if session.abort is None and session.sweeps > NEVER_BEGUN_AFTER:
+                session.dismiss(Farewell(Close.TOO_SLOW, "nothing was ever taken"))
                 self.close(session)
             if session.farewell is not None:
                 session.leaving += 1
@@ -265,22 +275,26 @@ class Hub:
             tail.idle = 0 if tail.followers else tail.idle + 1
         async with self._membership:
             for tail in [tail for tail in self._tails.values() if tail.idle > FORGOTTEN_AFTER]:
-                if not tail.followers:
-                    self._weight -= tail.begin(tail.head)
-                    del self._tails[tail.name]
+                if tail.followers:
+                    continue
+                self._weight -= tail.begin(tail.head)
+                del self._tails[tail.name]
+                try:
                     await self._backplane.unsubscribe(tail.name)
+                except BackplaneUnavailable as fault:
+                    log.warning("not unsubscribed", stream=tail.name, fault=str(fault))
 
     async def _compare_heads(self) -> None:
         """Compares a slice of the streams with the store. A tail that was behind the last time as well has missed
         something; one that is behind just now may have it on its way."""
         self._slice = (self._slice + 1) % SLICES
         suspects = [tail for tail in self._tails.values() if tail.head < tail.suspect]
-        turn = [tail for index, tail in enumerate(self._tails.values()) if index % SLICES == self._slice]
+        turn = [tail for tail in self._tails.values() if hash(tail.name) % SLICES == self._slice]
         for tail in suspects:
             self._counters.healed += 1
             self._weight -= tail.begin(tail.suspect)
             tail.wake()
-        users = [user for index, user in enumerate(self._users) if index % SLICES == self._slice]
+        users = [user for user in self._users if hash(user) % SLICES == self._slice]
         names = dict.fromkeys([tail.name for tail in turn] + [inbox_of(user) for user in users])
         if not names:
             return

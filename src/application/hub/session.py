@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
+from operator import ge
 from typing import Any, Final
 
 import msgspec
@@ -47,49 +48,22 @@ class Successor(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
-class Opening:
-    """All that makes a session what it is."""
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """All that makes a session what it is. `heartbeat` in seconds; `retry`, in milliseconds, is told to event
+    streams; `admits` says whether the session's very streams are what is open to an identity."""
 
-    __slots__ = (
-        "counters",
-        "endpoint",
-        "epoch",
-        "fetch",
-        "heartbeat",
-        "id",
-        "identity",
-        "now",
-        "resume",
-        "retry",
-        "view",
-    )
-
-    def __init__(
-        self,
-        *,
-        id: str,
-        endpoint: str,
-        identity: Identity,
-        view: View,
-        epoch: str,
-        heartbeat: float,
-        retry: int,
-        counters: Counters,
-        now: Callable[[], datetime],
-        fetch: Callable[[Tail, View, int], Awaitable[Frames]],
-        resume: Callable[["Session", Cursor], Awaitable[Start]],
-    ) -> None:
-        self.id = id
-        self.endpoint = endpoint
-        self.identity = identity
-        self.view = view
-        self.epoch = epoch
-        self.heartbeat = heartbeat  # seconds
-        self.retry = retry  # milliseconds, told to event streams
-        self.counters = counters
-        self.now = now
-        self.fetch = fetch
-        self.resume = resume
+    id: str
+    endpoint: str
+    identity: Identity
+    view: View
+    epoch: str
+    heartbeat: float
+    retry: int
+    counters: Counters
+    now: Callable[[], datetime]
+    fetch: Callable[[Tail, View, int], Awaitable[Frames]]
+    resume: Callable[["Session", Cursor], Awaitable[Start]]
+    admits: Callable[[Identity], bool]
 
 
 class Session:
@@ -111,6 +85,8 @@ class Session:
         self.start = Start({})
         self.farewell: Farewell | None = None
         self.successor: Successor | None = None
+        self._last: list[int] = []  # the heads at its dismissal
+        self.not_before: datetime | None = None  # the sign-out that was known when it was opened
         self.abort: Callable[[], Any] | None = None  # set by the adapter: ends a write that does not end by itself
         self.delivered = 0
         # Kept by whoever writes to the client: 0 when a frame is handed out, None once it is taken; the hub's sweep
@@ -138,11 +114,23 @@ class Session:
         """Ends the session; the first reason is the one that counts."""
         if self.farewell is None:
             self.farewell = farewell
+            self._last = [tail.head for tail in self.tails]
             self.settle(None)
             self.wake()
 
+    def renew(self, identity: Identity) -> bool:
+        """The same user, by a fresh token. Where other streams are open to it than before, another session takes this
+        one's place; returns whether this one goes on."""
+        if not self._opening.admits(identity):
+            self.hand_over(Successor(identity))
+            return False
+        self.identity = identity
+        return True
+
     def hand_over(self, successor: Successor) -> None:
         """Ends the session without a word, since another takes its place at the same client."""
+        if self.farewell is not None:
+            return
         self.successor = successor
         self.dismiss(Farewell(Close.RESTARTING, "replaced"))
 
@@ -225,12 +213,18 @@ class Session:
             if self._heartbeat_due:
                 self._heartbeat_due = False
                 yield self._message(self._heartbeat())
-            if self.farewell is not None and not (moved and self.farewell.code == Close.RESTARTING):
+            if self._is_over():
                 break
             if not moved:
                 await self._sleep()
-        if self.view.protocol and self.successor is None:
+        if self.farewell is not None and self.view.protocol and self.successor is None:
             yield self._message(protocol.bye(self.farewell))
+
+    def _is_over(self) -> bool:
+        """Dismissed, and where that is no fault of the client's, not before it has got all that was there by then."""
+        if self.farewell is None:
+            return False
+        return self.farewell.code != Close.RESTARTING or all(map(ge, self.places, self._last))
 
     async def _resume_as_asked(self, first: asyncio.Future[Cursor | None]) -> None:
         try:
@@ -238,7 +232,7 @@ class Session:
                 cursor = await asyncio.shield(first)
         except TimeoutError:
             self.settle(None)
-            return
+            cursor = first.result()
         if cursor is not None and self.farewell is None:
             self.begin(await self._opening.resume(self, cursor))
 
@@ -248,7 +242,7 @@ class Session:
             frames = await self._opening.fetch(tail, self.view, after)
         except Gap as gap:
             if self.view.protocol:
-                self.answer(protocol.gap(gap.stream, gap.after, gap.upto))
+                self._answers.append(protocol.gap(gap.stream, gap.after, gap.upto))
                 self.places[self.tails.index(tail)] = gap.upto
             else:
                 self.dismiss(Farewell(Close.TOO_SLOW, "what was missed is kept no more"))

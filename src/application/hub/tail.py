@@ -63,6 +63,7 @@ class Tail:
         Returns the bytes freed."""
         freed = self.weight
         self.entries = []
+        self.frames.clear()
         self.weight = 0
         self.base = self.head = position
         return freed

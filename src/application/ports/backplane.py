@@ -14,7 +14,7 @@ class Listener(Protocol):
     """What a backplane brings its messages to: a node's hub."""
 
     def arrived(self, entries: Sequence[Entry]) -> None:
-        """Entries of streams that were subscribed to."""
+        """Entries of streams that were subscribed to. Those of one position come together, or not at all."""
 
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
         """Sign-outs, of any user."""
@@ -38,7 +38,8 @@ class Backplane(Protocol):
     async def subscribe(self, stream: StreamName) -> None:
         """Whatever is published to the stream after this returns will be brought, as far as that is promised."""
 
-    async def unsubscribe(self, stream: StreamName) -> None: ...
+    async def unsubscribe(self, stream: StreamName) -> None:
+        """Raises BackplaneUnavailable; the stream may then go on being brought, which does no harm."""
 
     async def ping(self) -> None:
         """Returns if messages are carried now, else raises BackplaneUnavailable."""

@@ -1,0 +1,318 @@
+"""Hearing a client of herald.v1: resume, auth and ping, and everything else that comes down a socket."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from application import hear_client as hearing
+from application.hear_client import HearClient
+from application.hub import session as sessions
+from application.hub.session import Session
+from application.identify import IdentifyCaller
+from domain.errors import TokenExpired, TokenInvalid, Unavailable
+from domain.identity import Identity
+from domain.protocol import Close
+from tests.support.core import NOW, Node, Reader, message, settle
+from tests.unit.test_identify import Tokens
+
+SOON = NOW.timestamp() + 100
+
+
+class Rig:
+    """A node that knows some tokens, one session on it with a reader, and what its client says."""
+
+    def __init__(self, node: Node, session: Session) -> None:
+        self.node = node
+        self.session = session
+        self.tokens = Tokens(
+            ada=Identity("ada", issued_at=NOW.timestamp() - 10, expires_at=SOON),
+            ada2=Identity("ada", issued_at=NOW.timestamp() + 10, expires_at=SOON + 900),
+            bob=Identity("bob", issued_at=NOW.timestamp()),
+            old=TokenExpired(),
+            bad=TokenInvalid(),
+            away=Unavailable(),
+        )
+        identify = IdentifyCaller(self.tokens, node.store, node.clock)
+        self.hear = HearClient(session, identify, node.store, node.clock)
+        self.reader = Reader(node, session)
+
+    async def say(self, *commands: Any) -> list[dict[str, Any]]:
+        """Says these; returns what was answered."""
+        before = len(self.reader.objects)
+        for command in commands:
+            text = command if command is None or isinstance(command, str) else json.dumps(command)
+            await self.hear(text)
+        await asyncio.sleep(0.001)
+        await settle()
+        return self.reader.objects[before:]
+
+    @property
+    def code(self) -> int | None:
+        return int(self.session.farewell.code) if self.session.farewell else None
+
+
+async def rig(user: str | None = "ada", node: Node | None = None, **more: Any) -> Rig:
+    node = node or await Node().start()
+    identity = Identity(user, issued_at=NOW.timestamp() - 10, expires_at=SOON) if user else None
+    return Rig(node, await node.open(user, protocol=True, identity=identity, **more))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE", 30.0)
+
+
+# --- resume ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["cursor", "positions"])
+async def test_the_first_frame_may_say_where_to_resume(by: str) -> None:
+    node = await Node().start()
+    before = await node.open("ada")
+    await node.send(node.direct("ada", "a1"), node.news("n1"), node.direct("ada", "a2"))
+    one = await rig(node=node)
+    resume = {"cursor": before.cursor} if by == "cursor" else {"epoch": before.epoch, "positions": before.positions}
+    said = await one.say({"resume": resume})
+    assert (said[0]["kind"], said[0]["resumed"], said[0]["gap"]) == ("hello", True, [])
+    assert said[0]["positions"] == {"inbox": 0, "news": 0, "staff": 0}
+    assert sorted(one.reader.texts) == ["a1", "a2", "n1"]
+
+
+async def test_events_while_the_first_frame_is_waited_for_come_once() -> None:
+    one = await rig()
+    cursor = one.session.cursor
+    await one.node.send(one.node.direct("ada", "a1"))
+    await settle()
+    assert one.reader.frames == []
+    await one.say({"resume": {"cursor": cursor}})
+    await one.node.send(one.node.direct("ada", "a2"))
+    await settle()
+    assert one.reader.texts == ["a1", "a2"]
+
+
+async def test_without_a_first_frame_the_session_begins_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE", 0.01)
+    one = await rig()
+    await one.node.send(one.node.direct("ada", "a1"))
+    await asyncio.sleep(0.05)
+    assert (one.reader.objects[0]["kind"], one.reader.objects[0]["resumed"]) == ("hello", False)
+    assert one.reader.texts == ["a1"]
+
+
+@pytest.mark.parametrize("resume", [{"cursor": "rubbish"}, {"epoch": "x", "positions": {"inbox": 0}}])
+async def test_a_resume_from_another_history_is_a_gap(resume: Any) -> None:
+    one = await rig()
+    said = await one.say({"resume": resume})
+    assert (said[0]["resumed"], sorted(said[0]["gap"])) == (False, ["inbox", "news", "staff"])
+
+
+async def test_another_users_cursor_is_a_gap_and_shows_nothing() -> None:
+    node = await Node().start()
+    stolen = (await node.open("bob")).cursor
+    await node.send(node.direct("ada", "a1"), node.direct("bob", "b1"))
+    one = await rig(node=node)
+    said = await one.say({"resume": {"cursor": stolen}})
+    assert "inbox" in said[0]["gap"]
+    assert one.reader.texts == []
+
+
+async def test_a_late_resume_is_an_error_and_the_session_goes_on() -> None:
+    one = await rig()
+    await one.say({"ping": 1})
+    said = await one.say({"resume": {"epoch": one.session.epoch, "positions": {"inbox": 0}}})
+    assert [(o["kind"], o["code"]) for o in said] == [("error", "too_late")]
+    with_cursor = await rig(node=one.node, cursor=one.session.cursor)
+    said = await with_cursor.say({"resume": {"cursor": one.session.cursor}})
+    assert "too_late" in [o.get("code") for o in said]
+    assert one.code is with_cursor.code is None
+
+
+async def test_a_resume_in_the_store_s_absence_is_not_forgotten() -> None:
+    node = await Node().start()
+    cursor = (await node.open("ada")).cursor
+    await node.send(node.direct("ada", "a1"))
+    one = await rig(node=node)
+    node.store.away = 1
+    await one.say({"resume": {"cursor": cursor}})
+    # It may be told to come back, or be served in a moment; it may not be served from somewhere else.
+    ended = one.reader.ended
+    assert ended or one.reader.texts == ["a1"]
+    if ended:
+        await asyncio.gather(one.reader.task, return_exceptions=True)
+
+
+# --- ping, and what is none -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ping", "pong"),
+    [
+        (None, {"kind": "pong"}),
+        (True, {"kind": "pong"}),
+        (7, {"kind": "pong", "ping": 7}),
+        ("x\ny", {"kind": "pong", "ping": "x\ny"}),
+        ({"a": [1.5]}, {"kind": "pong", "ping": {"a": [1.5]}}),
+        (10**30, {"kind": "pong", "ping": 10**30}),
+    ],
+)
+async def test_a_ping_is_answered_with_what_it_held(ping: Any, pong: Any) -> None:
+    one = await rig()
+    assert (await one.say({"ping": ping}))[1:] == [pong]
+
+
+async def test_no_depth_of_a_ping_is_our_mistake() -> None:
+    for depth in (100, *range(900, 1000), 20_000):
+        one = await rig()
+        await one.hear('{"ping":' + "[" * depth + "]" * depth + "}")
+        await one.reader.leave()
+
+
+MISTAKES = [None, "", "rubbish", "[]", "{}", '{"nope":1}', '{"auth":5}', "[" * 50_000, '{"resume":{"cursor":5}}', "\0"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | None) -> None:
+    one = await rig()
+    said = await one.say(mistake)
+    assert [o["kind"] for o in said] == ["hello", "error"]
+    assert said[1]["code"] == "invalid_input"
+    assert one.code is None
+    await one.say(*[mistake] * (hearing.MOST_MISTAKES - 1))
+    assert one.code == Close.NOT_UNDERSTOOD
+    assert one.reader.objects[-1]["kind"] == "bye"
+
+
+async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
+    one = await rig()
+    one.reader.going.clear()
+    await settle()
+    for _ in range(10_000):
+        await one.hear('{"ping":1}')
+        if one.session.farewell is not None:
+            break
+    assert one.code == Close.TOO_MANY_FRAMES
+    assert len(one.session._answers) <= sessions.MOST_ANSWERS
+
+
+async def test_a_client_that_pings_at_its_pace_goes_on() -> None:
+    one = await rig()
+    for _ in range(300):
+        one.node.clock.turn(1 / hearing.RATE)
+        await one.hear('{"ping":1}')
+        await settle(3)
+    assert one.code is None
+
+
+# --- auth -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_fresh_token_prolongs_the_session() -> None:
+    one = await rig()
+    said = await one.say({"auth": "ada2"})
+    assert said[-1] == {"kind": "auth", "expires_at": SOON + 900}
+    one.node.clock.turn(500)
+    await one.node.hub.sweep()
+    assert one.code is None
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [("bob", Close.NOT_YOURS), ("old", Close.TOKEN_EXPIRED), ("bad", Close.TOKEN_REFUSED), ("", Close.TOKEN_REFUSED)],
+)
+async def test_a_token_that_does_not_hold_ends_the_session(token: str, code: Close) -> None:
+    one = await rig()
+    await one.say({"auth": token})
+    assert one.code == code
+    assert one.session.identity.user == "ada"
+    assert one.reader.objects[-1]["code"] == code
+
+
+async def test_a_token_that_cannot_be_checked_now_is_an_error() -> None:
+    one = await rig()
+    said = await one.say({"auth": "away"})
+    assert (said[-1]["kind"], said[-1]["code"]) == ("error", "unavailable")
+    one.node.store.away = 1
+    said = await one.say({"auth": "ada2"})
+    assert (said[-1]["kind"], said[-1]["code"]) == ("error", "unavailable")
+    assert one.code is None
+    assert one.session.identity.expires_at == SOON
+
+
+async def test_a_token_from_before_a_sign_out_ends_the_session_even_if_the_news_was_lost() -> None:
+    one = await rig()
+    await one.node.record(message("bye", {"user_id": "ada"}))
+    await one.say({"auth": "ada"})
+    assert one.code == Close.SIGNED_OUT
+
+
+async def test_a_token_with_fewer_scopes_closes_what_they_had_opened() -> None:
+    node = await Node().start()
+    identity = Identity("ada", frozenset({"secrets"}), issued_at=NOW.timestamp() - 10)
+    one = Rig(node, await node.open(identity=identity, protocol=True))
+    await one.say({"auth": "ada2"})
+    await node.send(node.news("secret", "secret"))
+    await settle()
+    assert one.reader.texts == []
+
+
+async def test_auth_and_resume_come_together_in_one_frame() -> None:
+    node = await Node().start()
+    cursor = (await node.open("ada")).cursor
+    await node.send(node.direct("ada", "a1"))
+    one = await rig(node=node)
+    said = await one.say({"auth": "ada2", "resume": {"cursor": cursor}})
+    assert one.reader.texts == ["a1"]
+    assert {o["kind"] for o in said} == {"hello", "auth", "notification"}
+
+
+# --- from nobody to a user ------------------------------------------------------------------------------------
+
+
+async def successor_of(one: Rig) -> Rig:
+    """What the socket's adapter does with a session that hands over."""
+    successor = one.session.successor
+    assert successor is not None
+    await asyncio.wait_for(one.reader.task, 1)
+    cursor = successor.cursor or one.session.cursor_for(successor.identity.user)
+    return Rig(one.node, await one.node.open(protocol=True, identity=successor.identity, cursor=cursor))
+
+
+async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition() -> None:
+    one = await rig(None)
+    node = one.node
+    await one.say({"ping": 1})
+    await node.send(node.news("n1"))
+    await settle()
+    await node.send(node.news("n2"))
+    await one.hear('{"auth":"ada"}')
+    await node.send(node.news("n3"), node.direct("ada", "before"))
+    two = await successor_of(one)
+    await node.send(node.news("n4"), node.direct("ada", "after"))
+    await settle()
+    assert one.session.user is None
+    assert two.session.user == "ada"
+    assert [o for o in one.reader.objects if o["kind"] == "bye"] == []
+    assert [t for t in one.reader.texts + two.reader.texts if t[0] == "n"] == ["n1", "n2", "n3", "n4"]
+    assert [t for t in two.reader.texts if t[0] != "n"] == ["after"]
+    assert two.reader.objects[0]["kind"] == "hello"
+    assert two.reader.objects[0]["gap"] == []
+
+
+async def test_a_user_who_shows_token_and_place_in_the_first_frame_resumes_there() -> None:
+    node = await Node().start()
+    cursor = (await node.open("ada")).cursor
+    await node.send(node.direct("ada", "a1"), node.news("n1"))
+    one = await rig(None, node)
+    await one.hear(json.dumps({"auth": "ada", "resume": {"cursor": cursor}}))
+    two = await successor_of(one)
+    await settle()
+    assert two.reader.objects[0]["resumed"] is True
+    assert sorted(one.reader.texts + two.reader.texts) == ["a1", "n1"]
+
+
+async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
+    one = await rig(None)
+    await one.say({"auth": "bad"})
+    assert (one.session.successor, one.code) == (None, Close.TOKEN_REFUSED)

@@ -1,0 +1,193 @@
+"""Opening a session: what a caller may follow, and how each endpoint shows it."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from application.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint, at_ws
+from application.hub import session as sessions
+from application.identify import IdentifyCaller
+from domain.errors import NotYours, SignedOut, TokenMissing
+from domain.identity import NOBODY, Identity
+from domain.routes import RouteTable
+from entrypoints.profiles import shipped
+from tests.support.core import PLAIN, STREAM, Node, Reader, message, settle
+
+EVERYONE = {"news"}
+SIGNED = {"news", "staff"}
+
+
+@pytest.fixture
+async def node() -> Node:
+    return await Node().start()
+
+
+def names(session: sessions.Session) -> set[str]:
+    return set(session.positions)
+
+
+# --- what is followed -----------------------------------------------------------------------------------------
+
+
+async def test_nobody_follows_what_is_public(node: Node) -> None:
+    for protocol in (False, True):
+        assert names(await node.open(protocol=protocol)) == EVERYONE
+
+
+async def test_a_user_follows_their_own_inbox_and_what_is_open_to_them(node: Node) -> None:
+    assert names(await node.open("ada")) == {*SIGNED, "inbox"}
+    assert names(await node.open("ada", protocol=True)) == {*SIGNED, "inbox"}
+    session = await node.open(identity=node.me("ada", scopes=frozenset({"secrets"})))
+    assert names(session) == {*SIGNED, "secret", "inbox"}
+    assert {tail.name for tail in session.tails if "inbox" in tail.name} == {"inbox:ada"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        (Endpoint("x", "ws", "trading"), SIGNED),
+        (Endpoint("x", "ws", "trading", feeds=False, inbox="profile"), {"inbox"}),
+        (Endpoint("x", "ws", "absent", inbox="all"), {*SIGNED, "inbox"}),
+    ],
+)
+async def test_an_endpoint_says_what_a_plain_client_sees(node: Node, endpoint: Endpoint, expected: set[str]) -> None:
+    assert names(await node.open("ada", endpoint=endpoint)) == expected
+    assert names(await node.open("ada", endpoint=endpoint, protocol=True)) == {*SIGNED, "inbox"}
+
+
+async def test_feeds_narrow(node: Node) -> None:
+    assert names(await node.open("ada", feeds=("news",))) == {"news", "inbox"}
+    assert names(await node.open("ada", feeds=("news", "news"))) == {"news", "inbox"}
+    assert names(await node.open(None, feeds=("news",))) == {"news"}
+
+
+@pytest.mark.parametrize(
+    ("user", "feeds", "refusal"),
+    [
+        (None, ("staff",), TokenMissing),
+        (None, ("news", "secret"), TokenMissing),
+        ("ada", ("secret",), NotYours),
+        ("ada", ("nowhere",), NotYours),
+        (None, ("nowhere",), NotYours),
+        ("ada", ("inbox",), NotYours),
+        ("ada", ("inbox:bob",), NotYours),
+    ],
+)
+async def test_a_feed_by_name_that_is_closed_or_not_there_is_refused(
+    node: Node, user: str | None, feeds: tuple[str, ...], refusal: type[Exception]
+) -> None:
+    for protocol in (False, True):
+        with pytest.raises(refusal):
+            await node.open(user, feeds=feeds, protocol=protocol)
+    assert not node.hub.sessions
+    assert node.counters.sessions == {}
+
+
+async def test_where_nothing_is_open_to_nobody_a_token_is_missing() -> None:
+    node = await Node(
+        routes='profile = "p"\n[feeds.staff]\naccess = "signed-in"\n[[routes]]\nsource = "s"\nfeed = "staff"'
+    ).start()
+    endpoint = Endpoint("x", "ws", "p")
+    for protocol in (False, True):
+        with pytest.raises(TokenMissing):
+            await node.open(None, endpoint=endpoint, protocol=protocol)
+
+
+async def test_sessions_are_counted_by_endpoint(node: Node) -> None:
+    await node.open()
+    await node.open(endpoint=STREAM)
+    await node.open("ada", endpoint=STREAM)
+    assert node.counters.sessions == {"trading": 1, "products": 2}
+
+
+# --- endpoints ------------------------------------------------------------------------------------------------
+
+
+def test_two_services_share_one_path() -> None:
+    every = RouteTable(shipped(["all"]))
+    assert at_ws(every, "ada") is TRADING
+    assert at_ws(every, None) is ORDERS
+    assert at_ws(RouteTable(shipped(["orders"])), "ada") is ORDERS
+    assert at_ws(RouteTable(shipped(["trading"])), "ada") is TRADING
+    assert at_ws(RouteTable(shipped(["products"])), "ada") is TRADING
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "user", "expected"),
+    [
+        (SIGNALS, None, {"signals"}),
+        (SIGNALS, "ada", {"signals"}),
+        (TRADING, "ada", {"market", "inbox"}),
+        (GROUPS, "ada", {"inbox"}),
+        (ORDERS, "ada", {"orders"}),
+        (PRODUCTS, None, {"products"}),
+        (PRODUCTS, "ada", {"products", "inbox"}),
+    ],
+)
+async def test_the_seeds_clients_see_their_own_services_only(
+    endpoint: Endpoint, user: str | None, expected: set[str]
+) -> None:
+    node = await Node().start()
+    node.open_session._table = RouteTable(shipped(["all"]))
+    assert names(await node.open(user, endpoint=endpoint)) == expected
+
+
+async def test_a_plain_inbox_shows_what_its_profile_made(node: Node) -> None:
+    other = Endpoint("groups", "ws", "trading", feeds=False, inbox="profile")
+    reader = Reader(node, await node.open("ada", endpoint=other))
+    sent = node.direct("ada", "x")
+    await node.send(sent)
+    await settle()
+    assert reader.texts == ["x"]
+    assert reader.session.view.inbox_profile == "trading"
+
+
+# --- the first frame ------------------------------------------------------------------------------------------
+
+
+async def test_only_a_socket_of_herald_v1_without_a_cursor_is_waited_for(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE", 60.0)
+    cursor = (await node.open()).cursor
+    for protocol, endpoint, shown, waits in [
+        (True, PLAIN, None, True),
+        (True, PLAIN, cursor, False),
+        (True, STREAM, None, False),
+        (False, PLAIN, None, False),
+        (False, STREAM, None, False),
+    ]:
+        reader = Reader(node, await node.open(protocol=protocol, endpoint=endpoint, cursor=shown))
+        await settle()
+        greets = protocol or endpoint is STREAM
+        assert bool(reader.frames) == (greets and not waits)
+        await reader.leave()
+
+
+# --- open mode ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [0, 120])
+async def test_in_open_mode_a_sign_out_only_ends_sessions(node: Node, ahead: int) -> None:
+    """Whoever connects after it is let in, in the very second too, and whatever the producer's clock says."""
+    identify = IdentifyCaller(None, node.store, node.clock)
+    before = await node.open(identity=await identify(None, "ada"))
+    time = (node.clock.now() + timedelta(seconds=ahead)).isoformat()
+    await node.send(message("bye", {"user_id": "ada", "timestamp": time}))
+    assert before.farewell is not None
+    try:
+        session = await node.open(identity=await identify(None, "ada"))
+    except Exception as refusal:
+        pytest.fail(f"refused: {refusal!r}")
+    await node.sweep(6)
+    assert session.farewell is None
+
+
+async def test_with_tokens_a_sign_out_shuts_out_older_ones(node: Node) -> None:
+    await node.send(message("bye", {"user_id": "ada"}))
+    with pytest.raises(SignedOut):
+        await node.open("ada")
+    assert names(await node.open(identity=NOBODY)) == EVERYONE
+    assert names(await node.open(identity=Identity("bob", issued_at=1.0))) == {*SIGNED, "inbox"}
+    await asyncio.sleep(0)
