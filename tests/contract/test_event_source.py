@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,15 +14,16 @@ from adapters.kafka.source import KafkaSource
 from adapters.kafka.timing import Timing
 from adapters.memory.broker import MemoryBroker
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
+from domain.errors import Unavailable
 from domain.messages import Message
 from tests.support.kafka import Cluster
 from tests.support.reading import reading, ready, until
 
 # Lag is measured with each probe.
-REAL = Timing(probe=0.5)
+REAL = Timing(probe=1.0)
 
 # The mock cluster makes the first member wait for 3 s, and one that comes back after it for a session less 1 s.
-MOCK = Timing(probe=0.5, session=4.5)
+MOCK = Timing(probe=1.0, session=4.5)
 
 
 class Rig(Protocol):
@@ -45,9 +47,15 @@ class MemoryRig:
         self._published: list[asyncio.Task[None]] = []
 
     async def produce(self, bodies: Sequence[bytes]) -> None:
+        # It takes events while it is open only, and tells whoever still waits for their storing when it closes.
+        await self._broker.open()
         messages = [Message("source", body, datetime.now(UTC), uuid.uuid4().hex) for body in bodies]
-        self._published.append(asyncio.create_task(self._broker.publish(messages)))
+        self._published.append(asyncio.create_task(self._publish(messages)))
         await asyncio.sleep(0)
+
+    async def _publish(self, messages: Sequence[Message]) -> None:
+        with suppress(Unavailable):
+            await self._broker.publish(messages)
 
     def node(self) -> EventSource:
         return self._broker

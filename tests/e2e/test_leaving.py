@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from tests.support.clients import closed, connect, frame, publish, stream, token
+from tests.support.clients import closed, connect, frame, never_reading, publish, stream, token
 from tests.support.server import SECRET, Server, free_port
 
 
@@ -55,18 +57,7 @@ async def test_readiness_turns_red_before_anyone_is_sent_away(start_server: Any)
 
 async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "2", "HERALD_PROFILE": "signals,products"})
-    writers = []
-    for path in ("/ws/notifications", "/events/stream"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
-        writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-            if path.startswith("/ws")
-            else f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-        )
-        await reader.readuntil(b"\r\n\r\n")
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
-        writers.append(writer)
+    writers = [await never_reading(server, path) for path in ("/ws/notifications", "/events/stream")]
     for number in range(100):
         await publish(server, "trading_signals", f"{number} " + "x" * 100_000)
         await publish(server, "product-events", {"id": str(number), "text": "x" * 100_000})
@@ -80,9 +71,12 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(start_server
 async def test_what_is_stored_during_the_end_is_still_delivered(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "3"})
     async with connect(server.ws_url + "/ws/notifications") as client:
+        received: list[str] = []
 
-        async def read() -> list[str]:
-            return [str(text) async for text in client]
+        async def read() -> None:
+            with suppress(ConnectionClosed):
+                while True:
+                    received.append(str(await client.recv()))
 
         reading = asyncio.create_task(read())
         accepted: list[str] = []
@@ -100,7 +94,7 @@ async def test_what_is_stored_during_the_end_is_still_delivered(start_server: An
         assert await asyncio.to_thread(server.stop) == 0
         await asyncio.wait({reading, writing}, timeout=10)
         assert accepted
-        assert (await reading)[: len(accepted)] == accepted
+        assert received[: len(accepted)] == accepted
 
 
 def herald(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:

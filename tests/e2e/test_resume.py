@@ -17,7 +17,7 @@ async def hello(socket: Any, resume: Any = None) -> Any:
 
 
 async def test_an_event_sent_the_moment_after_the_handshake_arrives(dev_server: Server) -> None:
-    for number in range(30):
+    for number in range(8):
         user = f"moment-{number}"
         async with (
             connect(f"{dev_server.ws_url}/ws?user_id={user}") as plain,

@@ -295,7 +295,7 @@ async def test_a_record_becomes_a_message(kafka: RealKafka, topic: str) -> None:
 
 async def test_what_a_producer_took_back_is_not_handed_over_nor_waited_for(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
-    async with reading(source(kafka, topic, timing=Timing(probe=0.2))) as reader:
+    async with reading(source(kafka, topic, timing=Timing(probe=1.0))) as reader:
         await ready(reader.source)
         kafka.produce_in_transaction(topic, [b"taken back"], abort=True)
         kafka.produce_in_transaction(topic, [b"meant"], abort=False)

@@ -88,6 +88,20 @@ async def closed(socket: ClientConnection, seconds: float = PATIENCE) -> int:
     return int(socket.close_code)
 
 
+async def never_reading(server: Server, path: str) -> asyncio.StreamWriter:
+    """A client that takes the head of the answer and nothing more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        if path.startswith("/ws")
+        else f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    return writer
+
+
 async def until_http(server: Server, path: str, condition: Callable[[Any], bool], seconds: float) -> Any:
     """Asks until the JSON answer is as it should be; returns it."""
     deadline = time.monotonic() + seconds

@@ -202,6 +202,7 @@ class Node:
         for _ in range(times):
             self.clock.turn(1)
             await self.hub.sweep()
+            await settle()
 
 
 async def settle(rounds: int = 20) -> None:

@@ -29,7 +29,8 @@ class Cluster:
     def __init__(self, servers: str, codec: str = "none") -> None:
         self.servers = servers
         options = {"bootstrap.servers": servers, "linger.ms": 0, "compression.type": codec, "log_level": 0}
-        self._producer = Producer(options)
+        # Without idempotence a repeated request can come behind the next one, and the order would be lost here already.
+        self._producer = Producer(options | {"enable.idempotence": True})
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:

@@ -68,8 +68,7 @@ class Membership:
             # A rebalance that waits for one of these would hold up the leaving.
             self._handover.done()
             await _cancelled({*tasks, self._settling} if self._settling else tasks)
-            if self.watch.answering:
-                await self.commits.flush(self._timing.leave)
+            await self.commits.flush(self._timing.leave)
             await _cancelled({committing})
             await discard(self._consumer, self._timing.leave)
 

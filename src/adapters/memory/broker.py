@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
+from domain.errors import Unavailable
 from domain.messages import Message
 
 # As many as a Kafka batch: larger ones hold up the loop, smaller ones cost more transactions.
@@ -37,6 +38,8 @@ class MemoryBroker:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Returns once all of them are acknowledged. A caller that gives up waiting does not take them back."""
+        if not self._open:
+            raise Unavailable
         published = _Published(len(messages))
         self._waiting.extend((message, published) for message in messages)
         self._arrival.set()
@@ -73,3 +76,8 @@ class MemoryBroker:
         self._open = False
         self._waiting.extendleft(reversed(self._taken))
         self._taken.clear()
+        for _, published in self._waiting:
+            if not published.stored.done():
+                published.stored.set_exception(
+                    Unavailable("This node is about to leave: publish again, with the same ids.")
+                )

@@ -10,4 +10,5 @@ class EventPublisher(Protocol):
     """For handing events to ingest."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Returns once all of them are stored, or kept as dead letters. The same messages may be published again."""
+        """Returns once all of them are stored, or kept as dead letters. Raises Unavailable when this node takes no
+        more events: some may have been stored nevertheless, and all may be published again."""
