@@ -218,6 +218,8 @@ class Reader:
         self.node = node
         self.session = session
         self.frames: list[str] = []
+        self._waits_for: int | None = None
+        session.waits_for = lambda: self._waits_for
         self.going = asyncio.Event()
         self.going.set()
         self.task = asyncio.create_task(self._read())
@@ -227,9 +229,9 @@ class Reader:
         frames: AsyncGenerator[str, None] = self.session.frames()
         try:
             async for frame in frames:
-                self.session.untaken = 0
+                self._waits_for = len(self.frames)
                 await self.going.wait()
-                self.session.untaken = None
+                self._waits_for = None
                 self.frames.append(frame)
         finally:
             await frames.aclose()

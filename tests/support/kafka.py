@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
 from scripts.kafka import Node
 
@@ -28,9 +28,9 @@ class Cluster:
 
     def __init__(self, servers: str, codec: str = "none") -> None:
         self.servers = servers
-        options = {"bootstrap.servers": servers, "linger.ms": 0, "compression.type": codec, "log_level": 0}
-        # Without idempotence a repeated request can come behind the next one, and the order would be lost here already.
-        self._producer = Producer(options | {"enable.idempotence": True})
+        self._producer = Producer(
+            {"bootstrap.servers": servers, "linger.ms": 0, "compression.type": codec, "log_level": 0}
+        )
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
@@ -52,6 +52,7 @@ class Cluster:
         timestamp: int = 0,
     ) -> None:
         """`timestamp` in milliseconds since 1970; 0 is now."""
+        self._until_open(topic, partition)
         refused: list[str] = []
         for body in bodies:
             self._producer.produce(
@@ -69,6 +70,7 @@ class Cluster:
 
     def produce_in_transaction(self, topic: str, bodies: Sequence[bytes], *, abort: bool) -> None:
         producer = Producer({"bootstrap.servers": self.servers, "transactional.id": topic, "log_level": 0})
+        self._until_open(topic, 0)
         producer.init_transactions(PATIENCE)
         producer.begin_transaction()
         for body in bodies:
@@ -80,6 +82,21 @@ class Cluster:
         """Where the group has got to, by topic and partition."""
         answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
         return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
+
+    def _until_open(self, topic: str, partition: int) -> None:
+        """A partition that was just made, or whose broker just started, may refuse one request and take the next.
+
+        A producer repeats the refused one, behind the other: the order would be lost here already. With idempotence it
+        would even be reported as delivered (librdkafka 2.16).
+        """
+        deadline = time.monotonic() + PATIENCE
+        place = TopicPartition(topic, partition)
+        while True:
+            try:
+                self._admin.list_offsets({place: OffsetSpec.latest()})[place].result(PATIENCE)
+                return
+            except KafkaException:
+                assert time.monotonic() < deadline, f"{place} takes nothing"
 
     def _until_known(self, topic: str, partitions: int) -> None:
         # The controller answers before the broker has heard of it; and the producer is to hear of it too.

@@ -584,7 +584,7 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dism
     assert len(tail.entries) <= MOST_ENTRIES
     assert not stuck.session._answers
     assert stuck.session.places == [0]
-    await node.sweep()
+    await node.sweep(2)
     assert stuck.session.farewell is not None
     assert stuck.session.farewell.code == Close.TOO_SLOW
     assert reader.session.farewell is None

@@ -34,11 +34,12 @@ class MemoryBroker:
         self._taken: deque[tuple[Message, _Published]] = deque()
         self._arrival = asyncio.Event()
         self._open = False
+        self._closed = False
         self._last_poll: datetime | None = None
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Returns once all of them are acknowledged. A caller that gives up waiting does not take them back."""
-        if not self._open:
+        if self._closed:
             raise Unavailable
         published = _Published(len(messages))
         self._waiting.extend((message, published) for message in messages)
@@ -47,7 +48,7 @@ class MemoryBroker:
             await published.stored
 
     async def open(self) -> None:
-        self._open = True
+        self._open, self._closed = True, False
 
     async def take(self) -> Batch:
         while not self._waiting:
@@ -73,7 +74,7 @@ class MemoryBroker:
         return SourceStatus(self.name, self._open, "" if self._open else "not open", last_poll=self._last_poll, lag=lag)
 
     async def close(self) -> None:
-        self._open = False
+        self._open, self._closed = False, True
         self._waiting.extendleft(reversed(self._taken))
         self._taken.clear()
         for _, published in self._waiting:

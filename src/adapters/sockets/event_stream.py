@@ -52,12 +52,16 @@ class StreamGate:
     async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
         task = asyncio.current_task()
         session.abort = task.cancel if task is not None else None
+        number = 0
+        going: int | None = None
+        session.waits_for = lambda: going
         try:
             async with aclosing(session.frames()) as frames:
                 async for frame in frames:
-                    session.untaken = 0
+                    number += 1
+                    going = number
                     yield frame.encode()
-                    session.untaken = None
+                    going = None
         finally:
             self._hub.close(session)
             record_end(self._counters, session.endpoint, session, session.farewell)

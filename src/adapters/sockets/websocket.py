@@ -10,6 +10,7 @@ from litestar.exceptions import WebSocketDisconnect
 
 from adapters.sockets.connection import Connection, Socket, refuse_handshake
 from adapters.sockets.handshake import REFUSALS, farewell_for, offered, shown_token, wish_of
+from adapters.sockets.outlet import Outlet
 from application.counters import Counters
 from application.endpoints import Endpoint
 from application.hear_client import HearClient
@@ -149,13 +150,17 @@ class SocketGate:
 
 
 async def _write(connection: Connection, session: Session) -> None:
-    """The one writer of a socket."""
-    send = connection.socket.send
-    async with aclosing(session.frames()) as frames:
-        async for frame in frames:
-            session.untaken = 0
-            await send({"type": "websocket.send", "text": frame, "bytes": None})
-            session.untaken = None
+    """The one writer of a socket. While it sleeps, the session may send past it what has just arrived."""
+    outlet = Outlet(connection.socket)
+    session.waits_for = lambda: outlet.waits_for
+    session.send_now = outlet.send_now
+    try:
+        async with aclosing(session.frames()) as frames:
+            async for frame in frames:
+                await outlet.send(frame)
+        await outlet.flush()
+    finally:
+        session.send_now = None
 
 
 async def _read(connection: Connection, session: Session, hear: HearClient | None) -> None:

@@ -256,10 +256,11 @@ class Hub:
             session.sweeps += 1
             if session.beats and session.sweeps % beat == 0:
                 session.heartbeat()
-            if session.untaken is not None:
-                session.untaken += 1
-                if session.untaken >= SLOW_AFTER:
-                    session.dismiss(Farewell(Close.TOO_SLOW, "nothing was taken for too long"))
+            waits_for = session.waits_for()
+            session.untaken = session.untaken + 1 if waits_for is not None and waits_for == session.waited_for else 0
+            session.waited_for = waits_for
+            if session.untaken >= SLOW_AFTER:
+                session.dismiss(Farewell(Close.TOO_SLOW, "nothing was taken for too long"))
             if session.identity.expires_at is not None and session.identity.expires_at <= now:
                 session.dismiss(Farewell(Close.TOKEN_EXPIRED, "the token has expired"))
             if session.abort is None and session.sweeps > NEVER_BEGUN_AFTER:
