@@ -40,9 +40,11 @@ async def run(names: list[str], rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Herald, on loopback.")
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="name", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="name", help=f"one or several of {', '.join(BENCHMARKS)}")
     parser.add_argument("--rounds", type=int, default=3, help="of each benchmark (default: 3)")
     chosen = parser.parse_args()
+    if unknown := set(chosen.names) - BENCHMARKS.keys():
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     settle_here()
     # The client keeps a lot and loses nothing: looking for garbage would only show in the latencies.
     gc.disable()

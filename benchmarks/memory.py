@@ -44,14 +44,14 @@ async def never_read(rounds: int) -> list[Row]:
     latency = [[run[1] for run in runs] for runs in (alone, beside_idle)]
     return [
         Row(
-            "1,000 that never read beside 1,000 that do, against 2,000 that do: memory",
+            "1,000 readers and 1,000 that never read, against 2,000 readers: memory",
             "MB",
             memory[1],
             memory[0],
             "≤",
             1.1,
         ),
-        Row("the same against the 1,000 alone: p99 to a socket", "ms", latency[1], latency[0], "≤", 1.2),
+        Row("the same, against the 1,000 readers alone: p99 to a socket", "ms", latency[1], latency[0], "≤", 1.2),
     ]
 
 

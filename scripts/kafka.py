@@ -19,7 +19,7 @@ VERSION: Final = "4.1.0"
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 POM: Final = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>herald</groupId>
   <artifactId>kafka</artifactId>

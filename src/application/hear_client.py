@@ -2,7 +2,8 @@
 
 import msgspec
 
-from application.hub.session import Session, Successor
+from application.hub.opening import Successor
+from application.hub.session import Session
 from application.identify import IdentifyCaller
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable

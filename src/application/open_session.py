@@ -9,7 +9,8 @@ import msgspec
 from application.counters import Counters
 from application.endpoints import Endpoint
 from application.hub.hub import Hub
-from application.hub.session import Opening, Session
+from application.hub.opening import Opening
+from application.hub.session import Session
 from application.ports.clock import Clock, IdFactory
 from application.ports.store import Store
 from domain.errors import NotYours, TokenMissing
@@ -73,7 +74,7 @@ class OpenSession:
             retry=random.randint(*RETRY),
             counters=self._counters,
             now=self._clock.now,
-            fetch=self._hub.fetch,
+            fetch=self._hub.streams.fetch,
             resume=self._hub.resume,
             admits=lambda identity: self._streams(msgspec.structs.replace(wish, identity=identity), home) == streams,
         )

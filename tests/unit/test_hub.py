@@ -15,6 +15,7 @@ from application.endpoints import Endpoint
 from application.hub import frames as framing
 from application.hub import hub as hubs
 from application.hub import session as sessions
+from application.hub import streams as hub_streams
 from application.hub.tail import MOST_ENTRIES, Tail
 from application.ports.backplane import BackplaneUnavailable, Listener
 from application.ports.store import Page
@@ -189,7 +190,7 @@ class Client:
 async def test_rough_weather(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients of all kinds come, read, pause, leave and resume, on a backplane that does everything wrong."""
     monkeypatch.setattr("application.hub.tail.MOST_ENTRIES", 8)
-    monkeypatch.setattr(hubs, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(hub_streams, "MOST_ENTRIES", 5)
     monkeypatch.setattr(framing, "MOST_ENTRIES", 3)
     monkeypatch.setattr(hubs, "SLOW_AFTER", 8)
     chance = random.Random(seed)
@@ -334,7 +335,7 @@ async def test_what_is_stored_right_after_opening_arrives_with_the_backplane_slo
         assert reader.texts.count(number) == 2
         await reader.leave()
         # Forgotten and followed again at the same moment.
-        for _ in range(hubs.FORGOTTEN_AFTER):
+        for _ in range(hub_streams.FORGOTTEN_AFTER):
             await node.sweep()
         sweeping = asyncio.create_task(node.sweep())
         for _ in range(number):
@@ -408,7 +409,7 @@ async def test_every_stream_is_compared_in_time_whatever_others_come_and_go() ->
         node.hub.close(session)
     # Four of the streams before theirs are forgotten with each sweep.
     for number in range(len(early)):
-        node.hub._tails[f"inbox:early-{number}"].idle = hubs.FORGOTTEN_AFTER - number // per_sweep
+        node.hub.streams._tails[f"inbox:early-{number}"].idle = hub_streams.FORGOTTEN_AFTER - number // per_sweep
     node.backplane.muted = True
     await node.send(*(node.direct(f"u{number}", "x") for number in range(hubs.SLICES)))
     await node.sweep(2 * hubs.SLICES)
@@ -421,7 +422,7 @@ async def test_a_backplane_that_cannot_unsubscribe_does_not_stop_the_comparing()
     for number in range(40):
         node.hub.close(await node.open(f"gone-{number}", endpoint=PLAIN_ALL))
     reader = Reader(node, await node.open("ada", protocol=True))
-    await node.sweep(hubs.FORGOTTEN_AFTER)
+    await node.sweep(hub_streams.FORGOTTEN_AFTER)
     await node.record(node.direct("ada", "a"))
     for _ in range(2 * hubs.SLICES):
         with suppress(BackplaneUnavailable):
@@ -432,7 +433,7 @@ async def test_a_backplane_that_cannot_unsubscribe_does_not_stop_the_comparing()
 
 async def test_a_store_that_is_away_delays_and_loses_nothing(node: Node) -> None:
     reader = Reader(node, await node.open("ada", cursor=(await node.open("ada")).cursor))
-    tail = node.hub._tails["inbox:ada"]
+    tail = node.hub.streams._tails["inbox:ada"]
     await node.record(node.direct("ada", 1), node.direct("ada", 2))
     recorded = await node.record(node.direct("ada", 3))
     node.store.away = 3
@@ -496,7 +497,7 @@ async def test_entries_that_share_a_position_are_left_to_the_store() -> None:
     await node.open("ada", protocol=True, feeds=())
     node.hub.arrived([entry(stream="inbox:ada", seq=seq) for seq in (1, 2, 3)])
     node.hub.arrived([entry(stream="inbox:ada", seq=seq, changed=4, kind="read") for seq in (3, 2, 1)])
-    tail = node.hub._tails["inbox:ada"]
+    tail = node.hub.streams._tails["inbox:ada"]
     assert tail.head == 4
     assert tail.ready(View("ws", protocol=True), 3) is None
     node.hub.arrived([entry(stream="inbox:ada", seq=5)])
@@ -580,7 +581,7 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dism
         await node.send(*(node.news(n) for n in range(start, start + 100)))
         await settle()
     assert len(reader.texts) >= MOST_ENTRIES * 3
-    tail = node.hub._tails["feed:news"]
+    tail = node.hub.streams._tails["feed:news"]
     assert len(tail.entries) <= MOST_ENTRIES
     assert not stuck.session._answers
     assert stuck.session.places == [0]
@@ -628,14 +629,14 @@ async def test_a_client_that_did_not_begin_to_read_in_time_is_let_go_for_good(no
 
 
 async def test_all_tails_together_are_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hubs, "MOST_BYTES", 50_000)
+    monkeypatch.setattr(hub_streams, "MOST_BYTES", 50_000)
     readers = [Reader(node, await node.open(f"u{number}")) for number in range(20)]
     for readers_turn in range(10):
         await node.send(*(node.direct(f"u{number}", "x" * 1000 + str(readers_turn)) for number in range(20)))
         await settle()
-    weights = [tail.weight for tail in node.hub._tails.values()]
-    assert sum(weights) == node.hub._weight <= 50_000
-    assert all(tail.weight == sum(one.weight for one in tail.entries) for tail in node.hub._tails.values())
+    weights = [tail.weight for tail in node.hub.streams._tails.values()]
+    assert sum(weights) == node.hub.streams._weight <= 50_000
+    assert all(tail.weight == sum(one.weight for one in tail.entries) for tail in node.hub.streams._tails.values())
     assert all(len(reader.texts) == 10 for reader in readers)
 
 
@@ -645,9 +646,15 @@ async def test_memory_comes_back_when_all_have_left(node: Node) -> None:
     await settle()
     for reader in readers:
         await reader.leave()
-    await node.sweep(hubs.FORGOTTEN_AFTER + 1)
+    await node.sweep(hub_streams.FORGOTTEN_AFTER + 1)
     hub = node.hub
-    assert (hub.sessions, hub._users, hub._tails, hub._weight, hub._fetches) == (set(), {}, {}, 0, {})
+    assert (hub.sessions, hub._users, hub.streams._tails, hub.streams._weight, hub.streams._fetches) == (
+        set(),
+        {},
+        {},
+        0,
+        {},
+    )
     assert node.backplane._streams == set()
 
 
@@ -736,7 +743,7 @@ async def test_a_refused_session_leaves_nothing_behind(node: Node) -> None:
             await node.open("ada")
     assert not node.hub.sessions
     assert not node.hub._users
-    assert not any(tail.followers for tail in node.hub._tails.values())
+    assert not any(tail.followers for tail in node.hub.streams._tails.values())
 
 
 # --- leaving --------------------------------------------------------------------------------------------------
@@ -845,4 +852,4 @@ async def test_the_hub_hears_of_streams_nobody_follows_without_harm(node: Node) 
     listener: Listener = node.hub
     listener.arrived([entry(stream="inbox:stranger")])
     listener.signed_out([sign_out("stranger", NOW)])
-    assert node.hub._tails == {}
+    assert node.hub.streams._tails == {}

@@ -15,7 +15,8 @@ from application.counters import Counters
 from application.endpoints import Endpoint
 from application.hear_client import HearClient
 from application.hub.hub import Hub
-from application.hub.session import Session, Successor
+from application.hub.opening import Successor
+from application.hub.session import Session
 from application.identify import IdentifyCaller
 from application.open_session import OpenSession, Wish
 from application.ports.clock import Clock

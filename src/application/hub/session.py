@@ -2,21 +2,20 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from operator import ge
 from typing import Any, Final
 
-import msgspec
-
-from application.counters import Counters
+from application.hub import phrasing
 from application.hub.frames import Frames
+from application.hub.opening import Gap, Opening, Successor
 from application.hub.tail import Tail
 from application.ports.store import StoreUnavailable
 from domain import protocol
 from domain.identity import Identity
 from domain.positions import Cursor, Start, cursor_text, tag_of
-from domain.protocol import Close, Farewell, View
+from domain.protocol import Close, Farewell
 from domain.streams import public_name
 
 # A client of herald.v1 may say where to resume in its first frame; this long it is waited for (seconds).
@@ -30,42 +29,6 @@ MOST_ANSWERS: Final = 32
 STORE_RETRY: Final = 1.0
 
 
-class Gap(Exception):
-    """What lies between two positions is kept no more."""
-
-    def __init__(self, stream: str, after: int, upto: int) -> None:
-        super().__init__(f"{stream}: {after} to {upto}")
-        self.stream = stream
-        self.after = after
-        self.upto = upto
-
-
-class Successor(msgspec.Struct, frozen=True):
-    """Who the client of a session turned out to be, where it was nobody, and from where it wants to go on; None is
-    from here."""
-
-    identity: Identity
-    cursor: str | None = None
-
-
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """All that makes a session what it is. `heartbeat` in seconds; `retry`, in milliseconds, is told to event
-    streams; `admits` says whether the session's very streams are what is open to an identity."""
-
-    id: str
-    endpoint: str
-    identity: Identity
-    view: View
-    epoch: str
-    heartbeat: float
-    retry: int
-    counters: Counters
-    now: Callable[[], datetime]
-    fetch: Callable[[Tail, View, int], Awaitable[Frames]]
-    resume: Callable[["Session", Cursor], Awaitable[Start]]
-    admits: Callable[[Identity], bool]
-
-
 class Session:
     """A client's streams, its position in each, and what to send it next.
 
@@ -74,7 +37,7 @@ class Session:
     """
 
     def __init__(self, opening: Opening, tails: tuple[Tail, ...]) -> None:
-        self._opening = opening
+        self.opening = opening
         self.id = opening.id
         self.endpoint = opening.endpoint
         self.identity = opening.identity
@@ -125,7 +88,7 @@ class Session:
     def renew(self, identity: Identity) -> bool:
         """The same user, by a fresh token. Where other streams are open to it than before, another session takes this
         one's place; returns whether this one goes on."""
-        if not self._opening.admits(identity):
+        if not self.opening.admits(identity):
             self.hand_over(Successor(identity))
             return False
         self.identity = identity
@@ -163,7 +126,7 @@ class Session:
 
     @property
     def epoch(self) -> str:
-        return self._opening.epoch
+        return self.opening.epoch
 
     @property
     def beats(self) -> bool:
@@ -193,7 +156,7 @@ class Session:
         not taken."""
         if self._first is not None:
             await self._resume_as_asked(self._first)
-        if greeting := self._greeting():
+        if greeting := phrasing.greeting(self):
             yield greeting
         while True:
             moved = False
@@ -206,23 +169,23 @@ class Session:
                     continue
                 moved = True
                 if frames.objects and self.view.transport == "sse":
-                    yield self._event_stream_text(index, frames)
+                    yield phrasing.event_stream_text(self, index, frames)
                 else:
                     for text in frames.texts:
                         yield text
                 self.places[index] = frames.upto
                 self._count(frames)
             while self._answers:
-                yield self._message(self._answers.popleft())
+                yield phrasing.message(self, self._answers.popleft())
             if self._heartbeat_due:
                 self._heartbeat_due = False
-                yield self._message(self._heartbeat())
+                yield phrasing.heartbeat(self)
             if self._is_over():
                 break
             if not moved:
                 await self._sleep()
         if self.farewell is not None and self.view.protocol and self.successor is None:
-            yield self._message(protocol.bye(self.farewell))
+            yield phrasing.message(self, protocol.bye(self.farewell))
 
     def _is_over(self) -> bool:
         """Dismissed, and where that is no fault of the client's, not before it has got all that was there by then."""
@@ -257,12 +220,12 @@ class Session:
             self.settle(None)
             cursor = first.result()
         if cursor is not None and self.farewell is None:
-            self.begin(await self._opening.resume(self, cursor))
+            self.begin(await self.opening.resume(self, cursor))
 
     async def _fetch(self, tail: Tail, after: int) -> Frames | None:
         """Frames from the store; None if there are none to be had now."""
         try:
-            frames = await self._opening.fetch(tail, self.view, after)
+            frames = await self.opening.fetch(tail, self.view, after)
         except Gap as gap:
             if self.view.protocol:
                 self._answers.append(protocol.gap(gap.stream, gap.after, gap.upto))
@@ -290,53 +253,10 @@ class Session:
         finally:
             self._waiter = None
 
-    # --- how it looks --------------------------------------------------------------------------------------------
-
-    def _greeting(self) -> str | None:
-        opening = self._opening
-        if self.view.protocol:
-            start = self.start
-            text = protocol.hello(
-                self.id, opening.epoch, self.positions, self.cursor, opening.heartbeat, start.resumed, start.gaps
-            )
-        elif self.view.transport == "sse":
-            text = protocol.plain_connection(opening.now(), self.cursor, self.start.gaps)
-        else:
-            return None
-        retry = f"retry: {opening.retry}\n" if self.view.transport == "sse" else ""
-        return retry + self._message(text)
-
-    def _heartbeat(self) -> str:
-        make = protocol.heartbeat if self.view.protocol else protocol.plain_heartbeat
-        return make(self._opening.now(), self.cursor)
-
-    def _message(self, text: str) -> str:
-        """A frame that is no entry: on an event stream it carries the cursor as its id, like all others."""
-        if self.view.transport == "ws":
-            return text
-        return f"id: {self.cursor}\n{protocol.sse_block(text)}\n"
-
-    def _event_stream_text(self, index: int, frames: Frames) -> str:
-        """The frames with their cursors. Sessions of one and the same stream share the text."""
-        alone = len(self.tails) == 1 and self.user is None
-        if alone and frames.shared is not None:
-            return frames.shared
-        names = [public_name(tail.name) for tail in self.tails]
-        places = list(self.places)
-        events = []
-        for mark, block in zip(frames.marks, frames.texts, strict=True):
-            places[index] = mark
-            cursor = cursor_text(self._opening.epoch, self.tag, zip(names, places, strict=True))
-            events.append(f"id: {cursor}\n{block}\n")
-        text = "".join(events)
-        if alone:
-            frames.shared = text
-        return text
-
     def _count(self, frames: Frames) -> None:
         if frames.stored_at is None:
             return
         self.delivered += frames.objects
-        counters = self._opening.counters
+        counters = self.opening.counters
         counters.deliveries[self.view.transport] += frames.objects
-        counters.store_to_socket.observe(self._opening.now().timestamp() - frames.stored_at)
+        counters.store_to_socket.observe(self.opening.now().timestamp() - frames.stored_at)

@@ -1,0 +1,57 @@
+"""How a session speaks to its client: its own messages, and the cursors of an event stream."""
+
+from typing import TYPE_CHECKING
+
+from application.hub.frames import Frames
+from domain import protocol
+from domain.positions import cursor_text
+from domain.streams import public_name
+
+if TYPE_CHECKING:
+    from application.hub.session import Session
+
+
+def greeting(session: "Session") -> str | None:
+    """The first frame; a plain socket has none."""
+    opening = session.opening
+    if session.view.protocol:
+        start = session.start
+        text = protocol.hello(
+            session.id, session.epoch, session.positions, session.cursor, opening.heartbeat, start.resumed, start.gaps
+        )
+    elif session.view.transport == "sse":
+        text = protocol.plain_connection(opening.now(), session.cursor, session.start.gaps)
+    else:
+        return None
+    retry = f"retry: {opening.retry}\n" if session.view.transport == "sse" else ""
+    return retry + message(session, text)
+
+
+def heartbeat(session: "Session") -> str:
+    make = protocol.heartbeat if session.view.protocol else protocol.plain_heartbeat
+    return message(session, make(session.opening.now(), session.cursor))
+
+
+def message(session: "Session", text: str) -> str:
+    """A frame that is no entry: on an event stream it carries the cursor as its id, like all others."""
+    if session.view.transport == "ws":
+        return text
+    return f"id: {session.cursor}\n{protocol.sse_block(text)}\n"
+
+
+def event_stream_text(session: "Session", index: int, frames: Frames) -> str:
+    """The frames of the stream at `index` with their cursors. Sessions of one and the same stream share the text."""
+    alone = len(session.tails) == 1 and session.user is None
+    if alone and frames.shared is not None:
+        return frames.shared
+    names = [public_name(tail.name) for tail in session.tails]
+    places = list(session.places)
+    events = []
+    for mark, block in zip(frames.marks, frames.texts, strict=True):
+        places[index] = mark
+        cursor = cursor_text(session.epoch, session.tag, zip(names, places, strict=True))
+        events.append(f"id: {cursor}\n{block}\n")
+    text = "".join(events)
+    if alone:
+        frames.shared = text
+    return text
