@@ -10,11 +10,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
 from scripts.kafka import Node
@@ -34,7 +34,11 @@ class Cluster:
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
-        self._admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(PATIENCE)
+        # A broker that was frozen is fenced off until the controller has heard of it again.
+        _retried(
+            lambda: self._admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(PATIENCE),
+            unless=lambda error: error.code() != KafkaError.INVALID_REPLICATION_FACTOR,
+        )
         self._until_known(topic, partitions)
 
     def add_partitions(self, topic: str, total: int) -> None:
@@ -89,14 +93,11 @@ class Cluster:
         A producer repeats the refused one, behind the other: the order would be lost here already. With idempotence it
         would even be reported as delivered (librdkafka 2.16).
         """
-        deadline = time.monotonic() + PATIENCE
         place = TopicPartition(topic, partition)
-        while True:
-            try:
-                self._admin.list_offsets({place: OffsetSpec.latest()})[place].result(PATIENCE)
-                return
-            except KafkaException:
-                assert time.monotonic() < deadline, f"{place} takes nothing"
+        # A question that is put while the broker comes back may stay unanswered.
+        _retried(
+            lambda: self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=1)[place].result(PATIENCE)
+        )
 
     def _until_known(self, topic: str, partitions: int) -> None:
         # The controller answers before the broker has heard of it; and the producer is to hear of it too.
@@ -178,6 +179,19 @@ class RealKafka(Cluster):
             self._process.send_signal(how)
             self._process.wait(PATIENCE)
             self._process = None
+
+
+def _retried(call: Callable[[], object], unless: Callable[[KafkaError], bool] = lambda _: False) -> None:
+    """Until Kafka does it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            call()
+            return
+        except KafkaException as refused:
+            if unless(refused.args[0]) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -49,16 +49,20 @@ class Outlet:
             if self._going:
                 return False
         try:
-            self._hand_over(text)
+            self.hand_over(text)
         except (WebSocketDisconnect, RuntimeError):
             return False
         return True
 
-    async def send(self, text: str) -> None:
-        """Waits while too much is on its way. Raises WebSocketDisconnect."""
-        while self._going and (len(self._going) >= MOST_FRAMES or self._size > MOST_BYTES):
+    @property
+    def full(self) -> bool:
+        """Whether too much is on its way for another frame."""
+        return len(self._going) >= MOST_FRAMES or self._size > MOST_BYTES
+
+    async def room(self) -> None:
+        """Waits until there is room. Raises WebSocketDisconnect."""
+        while self._going and self.full:
             await self._oldest()
-        self._hand_over(text)
 
     async def flush(self) -> None:
         while self._going:
@@ -70,7 +74,8 @@ class Outlet:
         self._forget_taken()
         return self._taken if self._going else None
 
-    def _hand_over(self, text: str) -> None:
+    def hand_over(self, text: str) -> None:
+        """Sends the frame behind those on their way. Raises WebSocketDisconnect."""
         going: Any = self._send({"type": "websocket.send", "text": text, "bytes": None})
         if asyncio.iscoroutine(going):
             going = asyncio.ensure_future(going)

@@ -158,7 +158,9 @@ async def _write(connection: Connection, session: Session) -> None:
     try:
         async with aclosing(session.frames()) as frames:
             async for frame in frames:
-                await outlet.send(frame)
+                if outlet.full:
+                    await outlet.room()
+                outlet.hand_over(frame)
         await outlet.flush()
     finally:
         session.send_now = None
