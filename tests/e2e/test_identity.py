@@ -188,9 +188,9 @@ async def test_sign_out_by_the_rules(server: Server) -> None:
 async def test_origins(server: Server) -> None:
     address = f"{server.ws_url}/ws/notifications"
     with pytest.raises(InvalidStatus) as refused:
-        await connect(address, origin="https://evil.example")  # type: ignore[arg-type]
+        await connect(address, origin="https://evil.example")
     assert refused.value.response.status_code == 403
-    async with connect(address, origin="https://app.example") as socket:  # type: ignore[arg-type]
+    async with connect(address, origin="https://app.example") as socket:
         await silent(socket, 0.1)
     async with httpx.AsyncClient(base_url=server.url) as client:
         ours = await client.get("/health/live", headers={"origin": "https://app.example"})
