@@ -94,10 +94,13 @@ class Cluster:
         would even be reported as delivered (librdkafka 2.16).
         """
         place = TopicPartition(topic, partition)
-        # A question that is put while the broker comes back may stay unanswered.
-        _retried(
-            lambda: self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=1)[place].result(PATIENCE)
-        )
+
+        def ask() -> None:
+            # The client asks whom it last knew to lead the partition; listing the topic tells it anew.
+            self._admin.list_topics(topic, PATIENCE)
+            self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=1)[place].result(PATIENCE)
+
+        _retried(ask)
 
     def _until_known(self, topic: str, partitions: int) -> None:
         # The controller answers before the broker has heard of it; and the producer is to hear of it too.
