@@ -8,7 +8,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import broker, fan_out, kafka, memory
+from benchmarks import broker, fan_out, inbox, kafka, memory, resume, store
 from benchmarks.report import Row, machine, note, print_table
 from benchmarks.servers import settle_here
 
@@ -22,8 +22,13 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "memory": memory.session,
     "never-read": memory.never_read,
     "ingest": kafka.ingest,
+    "store-ingest": store.ingest,
+    "inbox-depth": inbox.depth,
+    "mark-all": inbox.mark_all,
+    "store-latency": store.to_socket,
+    "resume": resume.resume,
 }
-NEED_KAFKA: Final = {"kafka-to-socket", "ingest"}
+NEED_KAFKA: Final = {"kafka-to-socket", "ingest", "store-ingest", "mark-all", "store-latency"}
 
 
 async def run(names: list[str], rounds: int) -> None:

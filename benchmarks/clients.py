@@ -204,7 +204,7 @@ async def crowd(
     try:
         for first in range(0, size, ABREAST):
             some = [kind(tally, request, reads) for _ in range(min(ABREAST, size - first))]
-            clients += await asyncio.gather(*(_connect(port, client, reads, ethernet) for client in some))
+            clients += await asyncio.gather(*(connect(port, client, reads, ethernet) for client in some))
         yield Crowd(clients, tally)
     finally:
         for client in clients:
@@ -212,7 +212,8 @@ async def crowd(
         await asyncio.sleep(0.1)
 
 
-async def _connect(port: int, client: Client, reads: bool, ethernet: bool) -> Client:
+async def connect(port: int, client: Client, reads: bool = True, ethernet: bool = False) -> Client:
+    """Returns once the client's request has been answered."""
     sock = socket.socket()
     sock.setblocking(False)
     if ethernet:
@@ -220,7 +221,7 @@ async def _connect(port: int, client: Client, reads: bool, ethernet: bool) -> Cl
     if not reads:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(sock, ("127.0.0.1", port))
+    await loop.sockconnect(sock, ("127.0.0.1", port))
     await loop.create_connection(lambda: client, sock=sock)
     await client.opened
     return client

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from benchmarks.broker import kafka
 from benchmarks.clients import PlainSocket, crowd, socket_request, stamped
 from benchmarks.report import Row, in_turn
-from benchmarks.servers import Serving, bare_loop, herald, start_pinned
+from benchmarks.servers import Server, Serving, bare_loop, herald, start_pinned
 
 CLIENTS: Final = 10
 RATE: Final = 200
@@ -36,8 +36,8 @@ async def to_socket(rounds: int) -> list[Row]:
         environment = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": broker.servers}
         reference, ours = await in_turn(
             rounds,
-            lambda: _latency(broker.servers, bare_loop(broker.servers, "trading_signals")),
-            lambda: _latency(broker.servers, herald(**environment, HERALD_KAFKA_GROUP=uuid.uuid4().hex)),
+            lambda: latency(broker.servers, bare_loop(broker.servers, "trading_signals")),
+            lambda: latency(broker.servers, herald(**environment, HERALD_KAFKA_GROUP=uuid.uuid4().hex)),
         )
     rows = []
     for index, name in enumerate(("p50", "p99")):
@@ -58,7 +58,7 @@ async def ingest(rounds: int) -> list[Row]:
             rounds,
             lambda: _decoded(broker.servers, "decode"),
             lambda: _decoded(broker.servers, "commit"),
-            lambda: _stored(broker.servers),
+            lambda: ingested(ingesting(broker.servers), EVENTS),
         )
     what = "ingest from Kafka, one recipient an event, against"
     return [
@@ -77,7 +77,7 @@ def _alert(number: int) -> dict[str, str]:
     }
 
 
-async def _latency(servers: str, serving: Serving) -> tuple[float, float]:
+async def latency(servers: str, serving: Serving) -> tuple[float, float]:
     """p50 and p99 in milliseconds, from before the event is handed to the producer to after it was read."""
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 0})
     async with serving as server, crowd(server.port, PlainSocket, socket_request(server.path), CLIENTS) as clients:
@@ -103,26 +103,36 @@ async def _decoded(servers: str, loop: str) -> float:
     return float(printed)
 
 
-async def _stored(servers: str) -> float:
-    """Events a second that Herald stores, from its first to its last, in a group of its own."""
-    serving = herald(
+def ingesting(servers: str, **environment: str) -> Serving:
+    """A server that stores the addressed events of the profile `trading` from the first one on, in a group of its
+    own."""
+    return herald(
         HERALD_PROFILE="trading",
         HERALD_BROKER="kafka",
         KAFKA_BROKERS=servers,
         HERALD_KAFKA_GROUP=uuid.uuid4().hex,
         HERALD_KAFKA_START="earliest",
         ready="/health/live",
+        **environment,
     )
+
+
+async def ingested(serving: Serving, entries: int) -> float:
+    """Entries a second that a server stores, from its first to its last."""
     async with serving as server:
         seen: list[tuple[float, int]] = []
         deadline = time.perf_counter() + PATIENCE
-        while not seen or seen[-1][1] < EVENTS:
+        while not seen or seen[-1][1] < entries:
             if time.perf_counter() > deadline:
-                raise RuntimeError(f"Herald has stored {seen[-1][1] if seen else 0} of {EVENTS} events")
-            _, answer = await server.request("GET", "/metrics")
-            stored = json.loads(answer)["events"]["stored"]
-            if stored:
+                raise RuntimeError(f"Herald has stored {seen[-1][1] if seen else 0} of {entries} entries")
+            if stored := await stored_by(server):
                 seen.append((time.perf_counter(), stored))
             await asyncio.sleep(GLANCE)
         (began, first), (ended, last) = seen[0], seen[-1]
         return (last - first) / (ended - began)
+
+
+async def stored_by(server: Server) -> int:
+    """How many entries the server has stored since its start."""
+    _, answer = await server.request("GET", "/metrics")
+    return int(json.loads(answer)["events"]["stored"])

@@ -107,8 +107,12 @@ class Herald(Server):
 
 
 def herald(*, ready: str = "/health/ready", **environment: str) -> Serving:
+    """Without a database, unless DATABASE_URL is given, and without limits on how often one caller may ask."""
     settings = {
         "HERALD_AUTH": "open",
+        "DATABASE_URL": "memory:",
+        "HERALD_REST_RATE": "0",
+        "HERALD_CONNECT_RATE": "0",
         "HERALD_PROFILE": "signals",
         "HERALD_BROKER": "memory",
         "HERALD_HOST": "127.0.0.1",

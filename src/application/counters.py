@@ -35,5 +35,6 @@ class Counters:
         self.deliveries: Counter[str] = Counter()  # objects sent, by transport
         self.sessions: Counter[str] = Counter()  # sessions opened, by endpoint
         self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` where the peer left
+        self.pruned: Counter[str] = Counter()  # rows let go, by kind: notification, broadcast, dead_letter
         self.healed = 0  # streams that the backplane had left behind the store
         self.store_to_socket = Histogram()

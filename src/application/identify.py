@@ -35,10 +35,10 @@ class IdentifyCaller:
             raise NotYours
         return identity
 
-    async def current(self, token: str | None) -> Identity:
+    async def current(self, token: str | None, claimed: str | None = None) -> Identity:
         """The same for a single request, which no session's sign-out will reach: checked against the latest one right
         away."""
-        identity = await self(token, None)
+        identity = await self(token, claimed)
         if identity.user is not None:
             admit(identity, await self._store.not_before(identity.user))
         return identity

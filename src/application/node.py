@@ -8,27 +8,34 @@ import structlog
 from application.hub.hub import Hub
 from application.ingest import ConsumeEvents
 from application.ports.backplane import Backplane
+from application.prune_store import PruneStore
 
 log = structlog.get_logger(__name__)
 
 
 class Node:
-    """Consumers, hub and backplane of this process.
+    """Consumers, hub, backplane and pruning of this process.
 
     Leaving, readiness turns red first; then the consumers store and acknowledge what they hold and take no more; then
     the clients go, spread over the time there is. So nothing is acknowledged and not stored, and what is stored last
     is still delivered here.
     """
 
-    def __init__(self, hub: Hub, backplane: Backplane, consumers: Sequence[ConsumeEvents]) -> None:
+    def __init__(
+        self, hub: Hub, backplane: Backplane, consumers: Sequence[ConsumeEvents], prune_store: PruneStore
+    ) -> None:
         self._hub = hub
         self._backplane = backplane
         self._consumers = consumers
-        self._sweeping: asyncio.Task[None] | None = None
+        self._prune_store = prune_store
+        self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         await self._backplane.open(self._hub)
-        self._sweeping = asyncio.create_task(self._hub.run(), name="hub")
+        self._running = [
+            asyncio.create_task(self._hub.run(), name="hub"),
+            asyncio.create_task(self._prune_store.run(), name="prune"),
+        ]
         for consumer in self._consumers:
             await consumer.start()
 
@@ -45,7 +52,7 @@ class Node:
     async def stop(self) -> None:
         """Ends everything; after a drain, or without one."""
         await asyncio.gather(*(consumer.stop(0.5) for consumer in self._consumers))
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self._backplane.close()

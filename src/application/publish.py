@@ -13,6 +13,9 @@ from domain.messages import Message
 from domain.planning import plan
 from domain.routes import RouteTable
 
+# Events of one request: as many as ingest stores in one transaction.
+MOST_EVENTS: Final = 500
+
 # Seconds a publisher waits for its events to be stored.
 PATIENCE: Final = 20.0
 

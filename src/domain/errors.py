@@ -8,6 +8,8 @@
     │   ├── SignedOut           issued before the user signed out
     │   ├── NotYours            a good identity asking for another's
     │   └── ScopeMissing        a good identity without the scope for this
+    ├── TooManyRequests         too often; `retry_after` says for how long to wait
+    ├── NotFound                it is not there, or not the caller's
     ├── TooManySessions         this user has as many connections as one may have
     ├── Draining                this node is about to leave
     ├── Unavailable             something Herald depends on is away; nothing was done, or it is safe to repeat
@@ -67,6 +69,22 @@ class ScopeMissing(AccessRefused):
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"This needs the scope {scope}.")
+
+
+class TooManyRequests(HeraldError):
+    """`retry_after` is in seconds."""
+
+    code = "too_many_requests"
+    text = "This is more than may be asked at once: wait a little."
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class NotFound(HeraldError):
+    code = "not_found"
+    text = "There is no such thing here."
 
 
 class TooManySessions(HeraldError):

@@ -13,7 +13,8 @@ class Identity(msgspec.Struct, frozen=True):
 
     `issued_at` and `expires_at` are seconds since 1970 (a token's `iat` and `exp`). Without `issued_at` the identity
     counts as older than any sign-out; without `expires_at` it does not end by itself. Who is only
-    `claimed`, without a token, loses its sessions by a sign-out, and may come back at once.
+    `claimed`, without a token, loses its sessions by a sign-out, and may come back at once. `token_id` names the token,
+    without telling it.
     """
 
     user: str | None = None
@@ -21,6 +22,7 @@ class Identity(msgspec.Struct, frozen=True):
     issued_at: float | None = None
     expires_at: float | None = None
     claimed: bool = False
+    token_id: str | None = None
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes

@@ -8,6 +8,7 @@ from domain.envelopes import make_body
 from domain.events import Event, Unreadable, as_id, at_path, read_event
 from domain.messages import Message
 from domain.routes import Route, RouteTable
+from domain.storable import fault_in_text
 from domain.streams import Content, SignOut
 from domain.templates import fill
 
@@ -56,7 +57,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What one event leads to.
 
     A dead letter stands alone where nothing could be made of the event; it stands beside the rest where one route found
-    its audience and another did not, so that nothing is lost with what was delivered.
+    its audience and another did not, so that nothing is lost with what was delivered. `message` is what the plan was
+    made from.
     """
 
     origin: str
@@ -66,6 +68,15 @@ class Plan(msgspec.Struct, frozen=True):
     mails: tuple[MailDraft, ...] = ()
     sign_outs: tuple[SignOut, ...] = ()
     dead_letter: DeadLetter | None = None
+    message: Message | None = None
+
+
+def refused(plan: Plan, detail: str) -> Plan:
+    """The plan of an event that can't be kept as it was planned: all of it becomes a dead letter."""
+    if plan.message is None:
+        raise ValueError("a plan without its message can't become a dead letter")
+    letter = DeadLetter(plan.message, plan.origin, plan.event_id, "refused_by_store", detail)
+    return Plan(plan.origin, plan.event_id, dead_letter=letter, message=plan.message)
 
 
 def plan(message: Message, table: RouteTable, max_bytes: int = 0) -> Plan:
@@ -76,7 +87,7 @@ def plan(message: Message, table: RouteTable, max_bytes: int = 0) -> Plan:
         event = read_event(message, id_field, max_bytes)
     except Unreadable as fault:
         letter = DeadLetter(message, message.source, message.fallback_id, fault.reason, fault.detail)
-        return Plan(letter.origin, letter.event_id, dead_letter=letter)
+        return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message)
     routes = [route for route in candidates if route.type is None or route.type == event.type]
     return _Planner(message, event).follow(routes)
 
@@ -118,6 +129,7 @@ class _Planner:
             tuple(self.mails),
             tuple(self.sign_outs),
             letter,
+            self.message,
         )
 
     def _sign_out(self, route: Route) -> None:
@@ -139,7 +151,7 @@ class _Planner:
         if users:
             fresh = tuple(user for user in users if user not in self.users)
             if fresh:
-                self.addressed.append(Addressed(self._content(route), fresh))
+                self.addressed.append(Addressed(self._content(route, worded=True), fresh))
                 self.users.update(fresh)
         elif not unusable and route.otherwise == "broadcast" and route.feed:
             self._broadcast(route, route.feed)
@@ -152,7 +164,7 @@ class _Planner:
 
     def _broadcast(self, route: Route, feed: str) -> None:
         if feed not in self.feeds:
-            self.broadcasts.append(Broadcast(self._content(route), feed))
+            self.broadcasts.append(Broadcast(self._content(route, worded=False), feed))
             self.feeds.add(feed)
 
     def _mail(self, route: Route) -> None:
@@ -164,18 +176,11 @@ class _Planner:
         user = as_id(at_path(payload, email.user)) if email.user else None
         self.mails.append(MailDraft(self.event, addresses, fill(email.subject, payload), email.template, user))
 
-    def _content(self, route: Route) -> Content:
+    def _content(self, route: Route, *, worded: bool) -> Content:
         event = self.event
         type_ = route.as_type or event.type or event.source
-        title = message = None
-        if route.inbox:
-            title = fill(route.inbox.title, event.payload) or type_.replace("_", " ").replace(".", " ").capitalize()
-            message = fill(route.inbox.message, event.payload) or ""
-            if len(title) > LONGEST_TITLE:
-                raise Unreadable(
-                    "title_too_long", f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept."
-                )
-        return Content(
+        title, message = self._words(route, type_) if worded else (None, None)
+        content = Content(
             origin=event.origin,
             event_id=event.id,
             source=event.source,
@@ -184,9 +189,24 @@ class _Planner:
             envelope=route.envelope,
             body=make_body(event, route.envelope, route.omit),
             time=event.time,
+            event_type=event.type,
             title=title,
             message=message,
         )
+        if fault := fault_in_text(content):
+            raise Unreadable("unstorable_text", f"{fault}.")
+        return content
+
+    def _words(self, route: Route, type_: str) -> tuple[str, str]:
+        """What an inbox shows of it. Without words of the route's, or where they have a hole, the type has to do."""
+        title = fill(route.inbox.title, self.event.payload) if route.inbox else None
+        message = fill(route.inbox.message, self.event.payload) if route.inbox else None
+        title = title or type_.replace("_", " ").replace(".", " ").capitalize()
+        if len(title) > LONGEST_TITLE:
+            raise Unreadable(
+                "title_too_long", f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept."
+            )
+        return title, message or ""
 
 
 def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:

@@ -8,19 +8,21 @@ from typing import Final
 
 import msgspec
 
-from domain.streams import StreamName, public_name
+from domain.streams import StreamName, is_inbox, public_name
 
 
 class Head(msgspec.Struct, frozen=True):
     """How far a stream goes: `last` is its newest position, `pruned` the newest that is kept no more (0, 0 for an
     empty one).
 
-    For an inbox, `not_before` is its owner's latest sign-out.
+    For an inbox, `not_before` is its owner's latest sign-out, and `unread` how many of its notifications are neither
+    read nor archived.
     """
 
     last: int = 0
     pruned: int = 0
     not_before: datetime | None = None
+    unread: int = 0
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -72,11 +74,12 @@ def tag_of(user: str | None) -> str:
 
 class Start(msgspec.Struct, frozen=True):
     """Where a session begins. `gaps` are the streams, by public name, in which something may be missing that was
-    asked for."""
+    asked for. `unread` is the inbox's total there, None for a session without an inbox."""
 
     positions: dict[StreamName, int]
     resumed: bool = False
     gaps: tuple[str, ...] = ()
+    unread: int | None = None
 
 
 def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mapping[StreamName, Head]) -> Start:
@@ -88,10 +91,11 @@ def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mappin
     gap too, but says nothing of what the session has seen, so it begins at the head.
     """
     ends = {stream: head.last for stream, head in heads.items()}
+    unread = next((head.unread for stream, head in heads.items() if is_inbox(stream)), None)
     if lost or (cursor is not None and (cursor.epoch != epoch or cursor.tag != tag)):
-        return Start(ends, gaps=tuple(public_name(stream) for stream in heads))
+        return Start(ends, gaps=tuple(public_name(stream) for stream in heads), unread=unread)
     if cursor is None:
-        return Start(ends)
+        return Start(ends, unread=unread)
     positions: dict[StreamName, int] = {}
     gaps = []
     for stream, head in heads.items():
@@ -102,4 +106,4 @@ def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mappin
         else:
             gaps.append(name)
             positions[stream] = head.last if asked > head.last else head.pruned
-    return Start(positions, resumed=not gaps, gaps=tuple(gaps))
+    return Start(positions, resumed=not gaps, gaps=tuple(gaps), unread=unread)

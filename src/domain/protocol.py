@@ -64,7 +64,10 @@ class View(msgspec.Struct, frozen=True):
 
     def shows(self, entry: Entry) -> bool:
         content = entry.content
-        if (entry.muted and entry.kind == "arrival") or (self.types is not None and content.type not in self.types):
+        if self.types is not None and content.type not in self.types:
+            return False
+        # A muted one is told only once something was done to it: whoever has it in a list must see that.
+        if entry.muted and entry.kind == "arrival" and not (self.protocol and entry.changed != entry.seq):
             return False
         if self.protocol:
             return True
@@ -99,8 +102,10 @@ def hello(
     heartbeat: float,
     resumed: bool,
     gaps: tuple[str, ...],
+    unread: int | None,
 ) -> str:
-    """The first object of a session. `gap` names the streams in which something may be missing."""
+    """The first object of a session. `gap` names the streams in which something may be missing; `unread` is the
+    inbox's total, None for a session without one."""
     return _json(
         kind="hello",
         session=session,
@@ -110,6 +115,7 @@ def hello(
         heartbeat=heartbeat,
         resumed=resumed,
         gap=gaps,
+        **_known(unread=unread),
     )
 
 

@@ -51,8 +51,9 @@ def fault_in_feed_name(name: str) -> str | None:
 class Content(msgspec.Struct, frozen=True):
     """What one route made of one event, shared by all who get it.
 
-    `type` is what clients see. `body` is JSON text fit to be put in `envelope`; with `raw` it is the event's own
-    text, JSON or not. `title` and `message` are what an inbox shows, None where the route has no words for it.
+    `type` is what clients see, `event_type` the event's own, if it has one. `body` is JSON text fit to be put in
+    `envelope`; with `raw` it is the event's own text, JSON or not. `title` and `message` are what an inbox shows;
+    a broadcast has none.
     """
 
     origin: str
@@ -63,6 +64,7 @@ class Content(msgspec.Struct, frozen=True):
     envelope: Envelope
     body: str
     time: datetime
+    event_type: str | None = None
     title: str | None = None
     message: str | None = None
 
@@ -73,7 +75,8 @@ class Entry(msgspec.Struct, frozen=True):
     `seq` is the position of the arrival, which orders the stream and never changes; `changed` the position of what
     this entry tells, the same for an arrival. `kind` is `arrival`, or for an inbox what was done to the notification
     since. A catch-up tells each notification once, as it stands: an `arrival` with `read` set, or `archived` once it
-    is gone. `unread` is the inbox's unread total at `changed`. A `muted` entry is kept but pushed to nobody.
+    is gone. `unread` is the inbox's unread total at `changed`, or when a catch-up read it. A `muted` entry is kept
+    but pushed to nobody.
     """
 
     stream: StreamName

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from dishka import Provider
 from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.openapi import OpenAPIConfig
 
 from adapters.http.middleware import RequestLog
 from adapters.http.problems import EXCEPTION_HANDLERS
+from adapters.http.requests import check_request
 from adapters.http.routes import HTTP_ROUTES
+from adapters.http.schema import openapi_config
 from adapters.sockets.routes import SOCKET_ROUTES
 from application.node import Node
 from domain.origins import LOOPBACK, LOOPBACK_ORIGIN
@@ -41,7 +43,8 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
         exception_handlers=EXCEPTION_HANDLERS,
         middleware=[RequestLog()],
         cors_config=_cors(settings.origins),
-        openapi_config=OpenAPIConfig(title="Herald", version="1", path="/schema"),
+        guards=[check_request],
+        openapi_config=openapi_config(version("herald")),
         request_max_body_size=settings.max_event_bytes * BODY_PER_EVENT,
         lifespan=[lifespan],
         logging_config=None,

@@ -10,17 +10,20 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 import click
 
 from domain.routes import RoutesInvalid, RouteTable
+from entrypoints.client import AskFailed
+from entrypoints.db import db
+from entrypoints.dead_letters import dead_letters
 from entrypoints.explain import explain
 from entrypoints.parsers import items
 from entrypoints.profiles import EVERY, load_table, read_file, shipped
-from entrypoints.publish import PublishFailed, as_event, in_lists, publish
+from entrypoints.publish import as_event, in_lists, publish
 from entrypoints.settings import SETTINGS, Mode, SettingsInvalid, check, load, read, table
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 SECTIONS: Final = {
-    "Run": ("dev", "serve"),
-    "Use": ("publish",),
+    "Run": ("dev", "serve", "db"),
+    "Use": ("publish", "dead-letters"),
     "Look": ("config", "routes", "version"),
 }
 
@@ -79,19 +82,24 @@ def dev(**options: str | None) -> None:
 
 @main.command(short_help="Run Herald in production.")
 @_server_options
-def serve(**options: str | None) -> None:
+@click.option("--migrate", is_flag=True, help="Upgrade the database first, as `herald db upgrade` does.")
+def serve(migrate: bool, **options: str | None) -> None:
     """Run Herald in production: tokens are checked, events come from the profiles' brokers."""
-    _run("serve", options)
+    _run("serve", options, migrate=migrate)
 
 
-def _run(mode: Mode, options: dict[str, str | None]) -> None:
+def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -> None:
     settings = load(os.environ, mode, _given(options))
     # What is wrong with the routes is said now, in one line, before anything runs.
     load_table(settings)
     # Here, since the other commands need no server, and loading one takes a while.
     from entrypoints.server import run
 
-    sys.exit(run(settings))
+    sys.exit(run(settings, migrate=migrate))
+
+
+main.add_command(db)
+main.add_command(dead_letters)
 
 
 @main.command("publish", short_help="Publish an event through a running Herald.")
@@ -134,7 +142,7 @@ def publish_(
                 accepted += len(ids)
                 if not lines:
                     click.echo(f"Accepted: {', '.join(ids)}")
-    except PublishFailed as fault:
+    except AskFailed as fault:
         before = f" {accepted} events were accepted before." if accepted else ""
         raise click.ClickException(f"{fault}{before}") from None
     if lines:

@@ -8,7 +8,7 @@ import msgspec
 from adapters.jwt.settings import JwtSettings
 from domain.routes import Broker
 from entrypoints import parsers
-from entrypoints.parsers import Parser, choice, items, seconds, text, verbatim, whole
+from entrypoints.parsers import Parser, choice, days, items, seconds, text, verbatim, whole
 from entrypoints.setting import Mode, Setting
 
 
@@ -152,6 +152,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
 
+    database_url: Annotated[
+        str,
+        Setting(
+            "DATABASE_URL",
+            parsers.database_url,
+            "The database that keeps everything: `postgresql+asyncpg://…`, `sqlite+aiosqlite:///FILE`, or `memory:` for"
+            " none.",
+            "sqlite+aiosqlite:///var/herald.db",
+        ),
+    ]
+    database_connections: Annotated[
+        int,
+        Setting(
+            "HERALD_DATABASE_CONNECTIONS", whole(1000), "How many connections this process has to PostgreSQL.", "10"
+        ),
+    ]
+    keep_inbox_days: Annotated[
+        int, Setting("HERALD_KEEP_INBOX_DAYS", days, "How long an inbox keeps a notification.", "365")
+    ]
+    keep_inbox_entries: Annotated[
+        int, Setting("HERALD_KEEP_INBOX_ENTRIES", whole(), "How many notifications each inbox keeps.", "100000")
+    ]
+    keep_feed_days: Annotated[int, Setting("HERALD_KEEP_FEED_DAYS", days, "How long a feed keeps a broadcast.", "30")]
+    keep_feed_entries: Annotated[
+        int, Setting("HERALD_KEEP_FEED_ENTRIES", whole(), "How many broadcasts each feed keeps.", "100000")
+    ]
+    keep_dead_letter_days: Annotated[
+        int, Setting("HERALD_KEEP_DEAD_LETTER_DAYS", days, "How long a dead letter is kept.", "90")
+    ]
+    keep_dead_letters: Annotated[
+        int, Setting("HERALD_KEEP_DEAD_LETTERS", whole(), "How many dead letters are kept.", "100000")
+    ]
+
     drain_seconds: Annotated[
         float, Setting("HERALD_DRAIN_SECONDS", seconds, "How long clients are told to leave before we do.", "10")
     ]
@@ -163,6 +196,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     max_sessions_per_user: Annotated[
         int, Setting("HERALD_MAX_SESSIONS_PER_USER", whole(), "How many connections one user may have.", "100")
+    ]
+    rest_rate: Annotated[
+        float,
+        Setting(
+            "HERALD_REST_RATE",
+            parsers.per_second,
+            "How many requests a second one user, or one token, may make in the long run; `0` is no limit.",
+            "50",
+        ),
+    ]
+    publish_rate: Annotated[
+        float,
+        Setting(
+            "HERALD_PUBLISH_RATE",
+            parsers.per_second,
+            "How many events a second one user, or one token, may publish over HTTP; `0` is no limit.",
+            "5000",
+        ),
+    ]
+    connect_rate: Annotated[
+        float,
+        Setting(
+            "HERALD_CONNECT_RATE",
+            parsers.per_second,
+            "How many connections a second one user, or one token, may open in the long run; `0` is no limit.",
+            "50",
+        ),
     ]
 
     log_format: Annotated[
@@ -185,14 +245,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[
         str,
         Setting(
-            "HERALD_URL", parsers.http_url, "The service that `herald publish` talks to.", "http://127.0.0.1:{port}"
+            "HERALD_URL",
+            parsers.http_url,
+            "The service that `herald publish` and `herald dead-letters` talk to.",
+            "http://127.0.0.1:{port}",
         ),
     ]
-    token: Annotated[
-        str | None, Setting("HERALD_TOKEN", text, "The token that `herald publish` shows it.", secret=True)
-    ]
+    token: Annotated[str | None, Setting("HERALD_TOKEN", text, "The token that they show it.", secret=True)]
 
-    database_url: Annotated[str | None, _unused("DATABASE_URL", "The database that keeps notifications.")]
     redis_url: Annotated[str | None, _unused("REDIS_URL", "The Redis that connects the nodes.")]
     rabbitmq_host: Annotated[str | None, _unused("RABBITMQ_HOST", "RabbitMQ's address.")]
     rabbitmq_user: Annotated[str | None, _unused("RABBITMQ_USER", "Who we are to RabbitMQ.")]

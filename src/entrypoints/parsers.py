@@ -11,9 +11,15 @@ from urllib.parse import urlsplit
 from domain.origins import LOOPBACK
 from domain.patterns import fault_in
 
+# The DATABASE_URL of who wants nothing to outlive the process.
+MEMORY: Final = "memory:"
+SQLITE: Final = "sqlite+aiosqlite:///"
+
 Parser = Callable[[str], object]
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_POSTGRESQL_OPTIONS: Final = frozenset({"host", "password", "port", "ssl", "target_session_attrs", "user"})
 _BROKER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
 
 
@@ -55,6 +61,7 @@ def whole(most: int | None = None) -> Parser:
 
 
 port: Final = whole(65_535)
+days: Final = whole(36_500)
 
 
 def seconds(value: str) -> float:
@@ -64,6 +71,17 @@ def seconds(value: str) -> float:
         number = math.nan
     if not (0 < number < math.inf):
         raise ValueError(f"must be a number of seconds above 0, not {value!r}")
+    return number
+
+
+def per_second(value: str) -> float:
+    """How often; 0 is without limit."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (0 <= number < math.inf):
+        raise ValueError(f"must be a number of at least 0, not {value!r}")
     return number
 
 
@@ -104,6 +122,51 @@ def http_url(value: str) -> str:
     if not sound:
         raise ValueError("must be a URL that begins with http:// or https://")
     return url
+
+
+def database_url(value: str) -> str:
+    """As SQLAlchemy takes it; `memory:` stays as it is. What is said here of a URL has none of it: it may hold a
+    password."""
+    url = value.strip()
+    scheme, colon, rest = url.partition(":")
+    if (scheme, rest) == (MEMORY[:-1], ""):
+        return MEMORY
+    if colon and scheme in ("postgresql+asyncpg", "postgresql", "postgres"):
+        return _postgresql_url(rest)
+    if colon and scheme in ("sqlite+aiosqlite", "sqlite"):
+        return _sqlite_url(rest)
+    raise ValueError(f"must begin with postgresql+asyncpg:// or {SQLITE}, or be {MEMORY}")
+
+
+def _postgresql_url(rest: str) -> str:
+    # Here, since loading it takes a while and the default needs none of it.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(f"postgresql+asyncpg:{rest}")
+    except (ArgumentError, ValueError):
+        raise ValueError("must be postgresql+asyncpg://user:password@host:port/database") from None
+    if not url.database:
+        raise ValueError("names no database: it is what follows the host and a slash")
+    if set(url.database) & set("/@:#"):
+        raise ValueError("can't be told apart: write @ as %40, / as %2F, : as %3A and # as %23 in its password")
+    if "sslmode" in url.query:
+        url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
+    if "ssl" in url.query and url.query["ssl"] not in _SSL_MODES:
+        raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
+    if unknown := sorted(url.query.keys() - _POSTGRESQL_OPTIONS):
+        raise ValueError(f"has the option {unknown[0]!r}; known are sslmode, {', '.join(sorted(_POSTGRESQL_OPTIONS))}")
+    return url.render_as_string(hide_password=False)
+
+
+def _sqlite_url(rest: str) -> str:
+    file = rest.removeprefix("///")
+    if file == rest or not file or file.startswith(":"):
+        raise ValueError(f"names no file: write {SQLITE}FILE, or {MEMORY} to keep nothing")
+    if "?" in file or "\0" in file:
+        raise ValueError(f"has something other than a file's path behind {SQLITE}")
+    return f"{SQLITE}{file}"
 
 
 def pem(value: str) -> str:

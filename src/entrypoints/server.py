@@ -24,8 +24,9 @@ from adapters.telemetry.logs import set_up_logs
 from application.node import Node
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
+from entrypoints.prepare import StartRefused, prepare
 from entrypoints.settings import Settings
-from entrypoints.welcome import welcome
+from entrypoints.welcome import kept_in, welcome
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +38,9 @@ BACKLOG: Final = 16_384
 STOP_PATIENCE: Final = 4.0
 
 
-def run(settings: Settings) -> int:
-    """Serves until a signal; returns the exit code. Says why, in one line, where it can't start."""
+def run(settings: Settings, *, migrate: bool = False) -> int:
+    """Serves until a signal; returns the exit code. Says why, in one line, where it can't start. With `migrate`, the
+    database is upgraded first."""
     set_up_logs(settings.log_format, settings.log_level, settings.service_name)
     try:
         _check_port(settings)
@@ -47,11 +49,27 @@ def run(settings: Settings) -> int:
         print(f"herald: {fault}", file=sys.stderr)
         return 2
     _calm_garbage_collection()
-    code: int = uvloop.run(_serve(app, settings))
+    try:
+        code: int = uvloop.run(_serve(app, settings, migrate))
+    except StartRefused as fault:
+        print(f"herald: {fault}", file=sys.stderr)
+        return fault.code
     return code
 
 
-async def _serve(app: Litestar, settings: Settings) -> int:
+async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
+    leave = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave.set)
+    leaving = asyncio.create_task(leave.wait())
+    preparing = asyncio.create_task(prepare(settings, migrate=migrate))
+    await asyncio.wait({preparing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    if not preparing.done():
+        preparing.cancel()
+        return 0
+    await preparing
+
     server = Server(
         with_direct_send(app),
         address=settings.host,
@@ -63,12 +81,7 @@ async def _serve(app: Litestar, settings: Settings) -> int:
         runtime_threads=1,
         log_enabled=False,
     )
-    leave = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leave.set)
     serving = asyncio.create_task(server.serve())
-    leaving = asyncio.create_task(leave.wait())
     announcing = asyncio.create_task(_announce(settings))
     await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
     announcing.cancel()
@@ -104,6 +117,8 @@ async def _announce(settings: Settings) -> None:
         await asyncio.sleep(0.05)
     if settings.auth == "open":
         log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
+    if settings.mode == "serve" and settings.came_from["database_url"] == "default":
+        log.warning("DATABASE_URL is not set: everything is kept in a file", file=kept_in(settings))
     if settings.mode == "dev":
         print(welcome(settings), flush=True)
     log.info("listening", host=settings.host, port=settings.port, auth=settings.auth)

@@ -41,7 +41,7 @@ class Setting(msgspec.Struct, frozen=True):
             return ", ".join(value)
         if isinstance(value, float):
             return f"{value:g}"
-        first, *more = masked(str(value)).splitlines()
+        first, *more = masked(str(value)).splitlines() or [""]
         return f"{first} …" if more else first
 
 

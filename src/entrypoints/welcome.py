@@ -2,10 +2,11 @@
 
 from importlib.metadata import version
 
+from entrypoints.parsers import MEMORY, SQLITE
 from entrypoints.settings import Settings
 
 LINES = """
-Herald {version} is up, for trying it out: {trust}, and what it keeps is gone when it ends.
+Herald {version} is up, for trying it out: {trust}, and {kept}.
 
   Open      {url}/
   Listen    curl -N {url}/events/stream
@@ -20,4 +21,14 @@ def welcome(settings: Settings) -> str:
     # Where another `herald publish` would go by itself, it need not be told.
     option = "" if url == "http://127.0.0.1:8000" else f"--url {url} "
     trust = "every user_id is believed" if settings.auth == "open" else "tokens are checked"
-    return LINES.format(version=version("herald"), trust=trust, url=url, option=option, herald=".venv/bin/herald")
+    where = kept_in(settings)
+    kept = f"what it keeps is in {where}" if where else "what it keeps is gone when it ends"
+    herald = ".venv/bin/herald"
+    return LINES.format(version=version("herald"), trust=trust, kept=kept, url=url, option=option, herald=herald)
+
+
+def kept_in(settings: Settings) -> str | None:
+    """The file or the database, as people may see it; None for none."""
+    if settings.database_url == MEMORY:
+        return None
+    return settings.shown("database_url").removeprefix(SQLITE)

@@ -1,26 +1,33 @@
 """The wiring: which implementation stands behind which port, and who is given what. It reads as a table."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from importlib.metadata import version
 
 from dishka import STRICT_VALIDATION, AsyncContainer, Provider, Scope, from_context, make_async_container, provide
 
 from adapters.clock import SystemClock, Uuid7Factory
+from adapters.http.callers import Caller
 from adapters.http.operations import About
 from adapters.jwt.verifier import JwtVerifier
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.source import KafkaSource
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
-from adapters.memory.store import MemoryStore
+from adapters.memory.throttle import MemoryThrottle
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.websocket import SocketGate
 from adapters.telemetry.prometheus import PrometheusExposition
+from application.browse_inbox import BrowseInbox
 from application.counters import Counters
+from application.follow_changes import FollowChanges
+from application.handle_dead_letters import HandleDeadLetters
 from application.health import ReportHealth
 from application.hub.hub import Hub
 from application.identify import IdentifyCaller
 from application.ingest import ConsumeEvents, IngestEvents
+from application.limit_rate import LimitRate, Rates
+from application.mark_notifications import MarkNotifications
 from application.node import Node
 from application.open_session import OpenSession
 from application.ports.backplane import Backplane
@@ -28,12 +35,21 @@ from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from application.ports.event_source import EventSource
 from application.ports.exposition import Exposition
+from application.ports.retention import Keep, Keeping
 from application.ports.store import Store
-from application.publish import PublishEvents
+from application.ports.throttle import Rate, Throttle
+from application.prune_store import PruneStore
+from application.publish import MOST_EVENTS, PublishEvents
+from application.set_preferences import SetPreferences
 from domain.origins import Origins
 from domain.routes import RouteTable
 from entrypoints.profiles import load_table
 from entrypoints.settings import Settings
+from entrypoints.storage import storage
+
+# Seconds that callers may be ahead of their rate: a page that loads, or a device that comes back, asks for many things
+# at once and for little afterwards. Publishers are paced by the second, but no list that is allowed may be refused.
+BURST_SECONDS = 10
 
 
 class Configuration(Provider):
@@ -55,6 +71,22 @@ class Configuration(Provider):
         return About(version=version("herald"), service=settings.service_name, auth=settings.auth)
 
     @provide
+    def rates(self, settings: Settings) -> Rates:
+        return Rates(
+            rest=_rate(settings.rest_rate, settings.rest_rate * BURST_SECONDS),
+            publish=_rate(settings.publish_rate, max(settings.publish_rate, MOST_EVENTS)),
+            connect=_rate(settings.connect_rate, settings.connect_rate * BURST_SECONDS),
+        )
+
+    @provide
+    def keeping(self, settings: Settings) -> Keeping:
+        return Keeping(
+            inbox=Keep(timedelta(days=settings.keep_inbox_days), settings.keep_inbox_entries),
+            feed=Keep(timedelta(days=settings.keep_feed_days), settings.keep_feed_entries),
+            dead_letters=Keep(timedelta(days=settings.keep_dead_letter_days), settings.keep_dead_letters),
+        )
+
+    @provide
     def kafka(self, settings: Settings) -> KafkaSettings:
         return KafkaSettings(
             servers=settings.kafka_brokers,
@@ -69,6 +101,10 @@ class Configuration(Provider):
         )
 
 
+def _rate(per_second: float, burst: float) -> Rate | None:
+    return Rate(per_second, max(1, int(burst))) if per_second else None
+
+
 class Adapters(Provider):
     """The ports, and what stands behind them."""
 
@@ -81,8 +117,8 @@ class Adapters(Provider):
     exposition = provide(PrometheusExposition, provides=Exposition)
 
     @provide
-    def store(self, ids: IdFactory) -> Store:
-        return MemoryStore(ids)
+    def throttle(self, clock: Clock) -> Throttle:
+        return MemoryThrottle(clock)
 
     @provide
     def backplane(self) -> Backplane:
@@ -109,7 +145,15 @@ class UseCases(Provider):
     scope = Scope.APP
 
     open_session = provide(OpenSession)
+    limit_rate = provide(LimitRate)
+    handle_dead_letters = provide(HandleDeadLetters)
+    browse_inbox = provide(BrowseInbox)
+    mark_notifications = provide(MarkNotifications)
+    follow_changes = provide(FollowChanges)
+    set_preferences = provide(SetPreferences)
+    caller = provide(Caller)
     report_health = provide(ReportHealth)
+    prune_store = provide(PruneStore)
     node = provide(Node)
     socket_gate = provide(SocketGate)
     stream_gate = provide(StreamGate)
@@ -162,6 +206,7 @@ def make_container(settings: Settings, *overrides: Provider) -> AsyncContainer:
     return make_async_container(
         Configuration(),
         Adapters(),
+        storage(settings),
         UseCases(),
         *overrides,
         context={Settings: settings},

@@ -1,80 +1,17 @@
-"""The Store port, on every adapter. A store joins by one line in `STORES`: how to open an empty one."""
+"""The Store port, on every adapter."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from adapters.clock import Uuid7Factory
-from adapters.memory.store import MemoryStore
 from application.ports.store import Recorded, Store
-from domain.planning import plan
 from domain.positions import Head
-from domain.streams import Entry
-from tests.support.core import NOW, message, table
-
-ROUTES = table(
-    """
-profile = "trading"
-[feeds.news]
-access = "public"
-[feeds.rest]
-access = "public"
-[[routes]]
-source = "direct"
-users = ["to"]
-otherwise = "drop"
-[[routes]]
-source = "both.#"
-users = ["to"]
-otherwise = "drop"
-[[routes]]
-source = "both.#"
-feed = "news"
-[[routes]]
-source = "rest"
-feed = "rest"
-[[routes]]
-source = "bye"
-sign_out = "user_id"
-"""
-)
-
-
-@asynccontextmanager
-async def memory() -> AsyncIterator[Store]:
-    yield MemoryStore(Uuid7Factory())
-
-
-STORES: dict[str, Callable[[], AbstractAsyncContextManager[Store]]] = {"memory": memory}
-
-
-@pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with STORES[request.param]() as opened:
-        yield opened
-
-
-async def record(store: Store, *events: tuple[str, Any, str]) -> Recorded:
-    return await store.record([plan(message(*event), ROUTES) for event in events], NOW)
-
-
-def direct(id: str, *to: str) -> tuple[str, Any, str]:
-    return "direct", {"to": list(to), "text": id}, id
-
-
-def names(entries: Sequence[Entry]) -> list[tuple[str, int, str]]:
-    return [(entry.stream, entry.seq, entry.content.event_id) for entry in entries]
-
-
-async def whole(store: Store, stream: str) -> list[tuple[int, str]]:
-    page = await store.arrivals(stream, 0, 1_000_000)
-    return [(entry.seq, entry.content.event_id) for entry in page.entries]
-
+from tests.support.core import NOW
+from tests.support.stores import Stores, direct, fill, later, names, record, whole
 
 # --- numbering ------------------------------------------------------------------------------------------------
 
@@ -105,7 +42,7 @@ async def test_an_entry_is_read_back_as_it_was_recorded(store: Store) -> None:
     recorded = await record(store, direct("a", "ada"), ("both.x", {"to": "ada", "n": 1.5, "t": "é😀\n"}, "b"))
     for entry in recorded.entries:
         page = await store.arrivals(entry.stream, entry.seq - 1, 1)
-        assert page.entries == (entry,)
+        assert page.entries == (msgspec.structs.replace(entry, unread=page.head.unread),)
         assert (entry.changed, entry.kind, entry.read, entry.muted) == (entry.seq, "arrival", False, False)
         assert entry.stored_at == NOW
     assert len({entry.id for entry in recorded.entries}) == len(recorded.entries)
@@ -126,7 +63,7 @@ async def test_many_writers_and_readers_at_once_see_no_gap_and_no_repeat(store: 
     writing = True
 
     async def write(writer: int) -> None:
-        for number in range(20):
+        for number in range(8):
             await asyncio.sleep(0)
             ids = [f"{writer}-{number}-{part}" for part in range(3)]
             events = [direct(id, *chance.sample(users, 3)) for id in ids]
@@ -146,14 +83,15 @@ async def test_many_writers_and_readers_at_once_see_no_gap_and_no_repeat(store: 
             seen = page.upto
 
     readers = [asyncio.create_task(read(stream)) for stream in [*(f"inbox:{user}" for user in users), "feed:news"]]
-    await asyncio.gather(*(write(writer) for writer in range(8)))
+    await asyncio.gather(*(write(writer) for writer in range(5)))
     writing = False
     await asyncio.gather(*readers)
     for stream in [*(f"inbox:{user}" for user in users), "feed:news"]:
         kept = await whole(store, stream)
         assert [seq for seq, _ in kept] == list(range(1, len(kept) + 1))
         assert len({id for _, id in kept}) == len(kept)
-        assert (await store.heads([stream]))[stream] == Head(len(kept), 0)
+        unread = 0 if stream == "feed:news" else len(kept)
+        assert (await store.heads([stream]))[stream] == Head(len(kept), 0, unread=unread)
 
 
 # --- once -----------------------------------------------------------------------------------------------------
@@ -194,38 +132,19 @@ async def test_concurrent_repeats_are_stored_once(store: Store) -> None:
     assert sum(one.duplicates for one in made) == 18
 
 
-# --- dead letters ---------------------------------------------------------------------------------------------
+# --- faults ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_bad_event_becomes_a_dead_letter_and_the_others_are_stored(store: Store) -> None:
+async def test_a_bad_event_becomes_a_dead_letter_and_the_others_are_stored(stores: Stores) -> None:
     events: list[tuple[str, Any, str]] = [direct(f"e{n}", "ada") for n in range(20)]
     events[7] = ("direct", b"\xff", "bad")
     events[9] = ("nowhere", {}, "lost")
-    recorded = await record(store, *events)
+    recorded = await record(stores.store, *events)
     assert [letter.event_id for letter in recorded.dead_letters] == ["bad", "lost"]
-    assert [id for _, id in await whole(store, "inbox:ada")] == [f"e{n}" for n in range(20) if n not in (7, 9)]
-    kept = await store.dead_letters(10)
-    assert [(one.letter.event_id, one.letter.reason, one.kept_at) for one in kept] == [
-        ("lost", "no_route", NOW),
-        ("bad", "not_utf8", NOW),
-    ]
-    assert kept[1].letter == recorded.dead_letters[0]
-    assert kept[1].letter.message.body == b"\xff"
-
-
-async def test_there_is_one_dead_letter_of_an_event(store: Store) -> None:
-    first = await record(store, ("nowhere", {}, "x"), ("nowhere", {}, "x"), ("elsewhere", {}, "x"))
-    again = await record(store, ("nowhere", {}, "x"))
-    assert (len(first.dead_letters), first.duplicates) == (2, 1)
-    assert (len(again.dead_letters), again.duplicates) == (0, 1)
-    assert len(await store.dead_letters(10)) == 2
-
-
-async def test_dead_letters_are_listed_newest_first_up_to_a_limit(store: Store) -> None:
-    assert await store.dead_letters(10) == ()
-    await record(store, *(("nowhere", {}, f"x{n}") for n in range(5)))
-    assert [one.letter.event_id for one in await store.dead_letters(3)] == ["x4", "x3", "x2"]
-    assert len({one.id for one in await store.dead_letters(9)}) == 5
+    assert [id for _, id in await whole(stores.store, "inbox:ada")] == [f"e{n}" for n in range(20) if n not in (7, 9)]
+    assert await stores.inboxes.unread("ada") == 18
+    kept = await stores.dead_letters.newest(10)
+    assert [one.letter for one in kept] == list(recorded.dead_letters[::-1])
 
 
 # --- sign-outs ------------------------------------------------------------------------------------------------
@@ -252,7 +171,7 @@ async def test_a_sign_out_takes_no_position_and_shows_in_the_head(store: Store) 
     heads = await store.heads(["inbox:ada", "inbox:bob", "inbox:eve", "feed:ada"])
     assert heads == {
         "inbox:ada": Head(0, 0, NOW - timedelta(minutes=10)),
-        "inbox:bob": Head(1, 0, NOW - timedelta(minutes=3)),
+        "inbox:bob": Head(1, 0, NOW - timedelta(minutes=3), 1),
         "inbox:eve": Head(0, 0),
         "feed:ada": Head(0, 0),
     }
@@ -277,7 +196,7 @@ async def test_pages_follow_one_another_to_the_head(store: Store, way: str, limi
     after, seen = 0, []
     for _ in range(20):
         page = await read("inbox:ada", after, limit)
-        assert page.head == Head(10, 0)
+        assert page.head == Head(10, 0, unread=10)
         assert all(after < entry.changed <= page.upto for entry in page.entries)
         seen += [entry.content.event_id for entry in page.entries]
         if page.upto == page.head.last:
@@ -292,9 +211,84 @@ async def test_a_page_from_the_head_or_beyond_is_empty(store: Store, way: str) -
     await record(store, *(direct(f"e{n}", "ada") for n in range(3)))
     read = getattr(store, way)
     page = await read("inbox:ada", 3, 10)
-    assert (page.entries, page.upto, page.head) == ((), 3, Head(3, 0))
+    assert (page.entries, page.upto, page.head) == ((), 3, Head(3, 0, unread=3))
     page = await read("inbox:ada", 99, 10)
-    assert (page.entries, page.head) == ((), Head(3, 0))
+    assert (page.entries, page.upto, page.head) == ((), 99, Head(3, 0, unread=3))
+
+
+# --- reading what was marked ----------------------------------------------------------------------------------
+
+
+async def test_changes_tell_each_notification_once_as_it_stands(stores: Stores) -> None:
+    first, second, third, fourth = await fill(stores.store, 4)
+    await stores.inboxes.mark("ada", third.id, "read", later(10))  # 5
+    await stores.inboxes.mark("ada", first.id, "archived", later(11))  # 6
+    await stores.inboxes.mark("ada", third.id, "unread", later(12))  # 7
+    await stores.inboxes.mark("ada", second.id, "read", later(13))  # 8
+    page = await stores.store.changes("inbox:ada", 0, 10)
+    assert (page.upto, page.head) == (8, Head(8, 0, unread=2))
+    assert [(one.changed, one.seq, one.id, one.kind, one.read) for one in page.entries] == [
+        (4, 4, fourth.id, "arrival", False),
+        (6, 1, first.id, "archived", False),
+        (7, 3, third.id, "arrival", False),
+        (8, 2, second.id, "arrival", True),
+    ]
+    assert {one.unread for one in page.entries} == {2}
+    assert [one.content for one in page.entries] == [one.content for one in (fourth, first, third, second)]
+    assert [one.changed for one in (await stores.store.changes("inbox:ada", 6, 10)).entries] == [7, 8]
+
+
+async def test_arrivals_stay_in_their_places_whatever_is_marked(stores: Stores) -> None:
+    first, second, _ = await fill(stores.store, 3)
+    await stores.inboxes.mark("ada", second.id, "read", later(10))
+    await record(stores.store, direct("late", "ada"), at=later(11))
+    await stores.inboxes.mark("ada", first.id, "archived", later(12))
+    page = await stores.store.arrivals("inbox:ada", 0, 10)
+    assert [(one.seq, one.changed, one.read, one.kind) for one in page.entries] == [
+        (1, 6, False, "arrival"),
+        (2, 4, True, "arrival"),
+        (3, 3, False, "arrival"),
+        (5, 5, False, "arrival"),
+    ]
+    assert (page.upto, page.head) == (6, Head(6, 0, unread=2))
+    assert [one.seq for one in (await stores.store.arrivals("inbox:ada", 3, 10)).entries] == [5]
+    beyond = await stores.store.arrivals("inbox:ada", 5, 10)
+    assert (beyond.entries, beyond.upto) == ((), 6)
+
+
+@pytest.mark.parametrize("way", ["arrivals", "changes"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
+async def test_pages_over_marks_reach_the_head_and_lose_nothing(stores: Stores, way: str, limit: int) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
+    await stores.inboxes.mark_all("ada", "read", 6, 3, later(1))  # 4, 5 and 6 at 8
+    await record(stores.store, direct("e9", "ada"), at=later(2))
+    await stores.inboxes.mark_all("ada", "archived", 2, 10, later(3))  # 1 and 2 at 10
+    read = getattr(stores.store, way)
+    after, pages = 0, []
+    for _ in range(20):
+        page = await read("inbox:ada", after, limit)
+        pages.append([(one.changed, one.seq) for one in page.entries])
+        if page.upto == page.head.last:
+            break
+        assert page.upto > after
+        after = page.upto
+    seen = [pair for page in pages for pair in page]
+    if way == "arrivals":
+        assert [seq for _, seq in seen] == [1, 2, 3, 4, 5, 6, 7, 9]
+        return
+    assert seen == [(3, 3), (7, 7), (8, 4), (8, 5), (8, 6), (9, 9), (10, 1), (10, 2)]
+
+
+async def test_a_page_of_changes_may_be_larger_than_its_limit_but_not_by_much(stores: Stores) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 31)))
+    await stores.inboxes.mark_all("ada", "read", 30, 10, later(1))
+    page = await stores.store.changes("inbox:ada", 0, 5)
+    assert 1 <= len(page.entries) <= 15
+    page = await stores.store.changes("inbox:ada", 30, 1)
+    assert ([one.seq for one in page.entries], page.upto) == (list(range(21, 31)), 31)
+
+
+# --- the rest -------------------------------------------------------------------------------------------------
 
 
 async def test_the_epoch_stays(store: Store) -> None:
@@ -316,7 +310,7 @@ async def test_a_store_that_works_answers_a_ping(store: Store) -> None:
 async def test_any_possible_user_has_an_inbox_of_their_own(store: Store, user: str) -> None:
     await record(store, direct("a", user), direct("b", "ada"), bye(1, "c", user))
     assert await whole(store, f"inbox:{user}") == [(1, "a")]
-    assert (await store.heads([f"inbox:{user}"]))[f"inbox:{user}"] == Head(1, 0, NOW - timedelta(minutes=1))
+    assert (await store.heads([f"inbox:{user}"]))[f"inbox:{user}"] == Head(1, 0, NOW - timedelta(minutes=1), 1)
 
 
 @pytest.mark.parametrize("id", ["a'b", "😀", "x" * 512, "a\0b", " ", "%s"])
@@ -325,3 +319,24 @@ async def test_any_possible_id_names_an_event(store: Store, id: str) -> None:
     # What a database cannot hold becomes a dead letter; nothing is lost, and nothing comes twice.
     assert len(first.entries) + len(first.dead_letters) == 1
     assert (again.entries, again.dead_letters, again.duplicates) == ((), (), 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"to":"ada","z":1,"a":2}',
+        '{"to":"ada","n":[1.0,1e5,-0.0,12345678901234567890123,0.1000]}',
+        '{"to":"ada","a":1,"a":2}',
+        '{"to":"ada","text":"\\u00e9 é \\\\u0000 \\ud83d\\ude00 \\/ \u2028"}',
+        '{"to":"ada","deep":' + "[" * 40 + "]" * 40 + "}",
+        '{"to":"ada","long":"' + "x" * 300_000 + '"}',
+        '{"to":"ada","type":"%s \'; DROP TABLE x; --","event_type":"x"}',
+    ],
+)
+async def test_a_body_is_read_back_to_the_letter(stores: Stores, text: str) -> None:
+    (stored,) = (await record(stores.store, ("direct", text, "a"))).entries
+    for read in (stores.store.arrivals, stores.store.changes):
+        assert (await read("inbox:ada", 0, 1)).entries == (stored,)
+    notification = await stores.inboxes.get("ada", stored.id)
+    assert notification is not None
+    assert notification.content == stored.content

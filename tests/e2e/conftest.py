@@ -1,9 +1,11 @@
-"""Servers for end-to-end tests: each is stopped with its test, and its log shown if the test fails."""
+"""Servers for end-to-end tests: each is stopped with its test, and its log shown if the test fails. And a browser."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 import pytest
+from playwright.async_api import Browser, Page
 
+from tests.support.pages import chromium
 from tests.support.server import Server
 
 StartServer = Callable[..., Server]
@@ -31,3 +33,14 @@ def dev_server() -> Iterator[Server]:
     server = Server().start(ready=True)
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def page(browser: Browser) -> Page:
+    return await browser.new_page()

@@ -1,139 +1,18 @@
 """The page at `/`, and a browser's plain EventSource, in a real Chromium against a real server."""
 
-import asyncio
 import json
-import os
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import httpx
-import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, WebSocketRoute, async_playwright, expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.e2e.conftest import StartServer
 from tests.support.clients import publish, token
-from tests.support.server import SECRET, Server, free_port
-
-# Milliseconds: an arrival after a click, and a reconnect with its backoff.
-SOON = 2_000
-LATER = 20_000
-
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.support.pages import LATER, SOON, Watch, both_show, column, open_page, send, state
+from tests.support.proxy import Proxy
+from tests.support.server import SECRET, Server
 
 SIGN_OUT = "A user logs out everywhere"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    path = os.environ.get("HERALD_CHROMIUM") or shutil.which("chromium")
-    if path is None:
-        required = os.environ.get("HERALD_REQUIRE_REAL") == "1"
-        (pytest.fail if required else pytest.skip)("needs Chromium: install it, or say where in HERALD_CHROMIUM")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def page(browser: Browser) -> Page:
-    return await browser.new_page()
-
-
-class Watch:
-    """What a page asked for, and what it complained about."""
-
-    def __init__(self, page: Page) -> None:
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("websocket", lambda socket: self.requests.append(socket.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", self._hear)
-
-    def _hear(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-
-class Proxy:
-    """A way to the server that can be cut, and stays cut until it is mended."""
-
-    def __init__(self, target: int) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._target = target
-        self._whole = True
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.cut()
-        self._server.close()
-
-    def cut(self) -> None:
-        self._whole = False
-        for writer in self._writers:
-            writer.transport.abort()
-
-    def mend(self) -> None:
-        self._whole = True
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self._whole:
-            writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        both = {writer, far_writer}
-        self._writers |= both
-        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-        self._writers -= both
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-async def open_page(page: Page, url: str) -> None:
-    await page.goto(url)
-    await state(page, "live")
-
-
-async def state(page: Page, word: str, within: int = LATER) -> None:
-    """Waits until both clients of the page are in this state."""
-    for client in ("WebSocket", "SSE"):
-        await expect(column(page, client).locator(".state b")).to_have_text(word, timeout=within)
-
-
-def column(page: Page, client: str) -> Any:
-    return page.get_by_role("region", name=client, exact=True)
-
-
-async def both_show(page: Page, texts: list[str], within: int = SOON) -> None:
-    """The newest entries of both clients, newest first, and no others."""
-    for client in ("WebSocket", "SSE"):
-        await expect(column(page, client).get_by_role("listitem")).to_contain_text(texts, timeout=within)
-        await expect(column(page, client).get_by_role("listitem")).to_have_count(len(texts), timeout=within)
-
-
-def send(page: Page, title: str) -> Any:
-    return page.get_by_role("button", name=title, exact=True)
 
 
 async def samples(server: Server) -> list[dict[str, Any]]:
@@ -221,7 +100,7 @@ async def test_markup_in_a_notification_is_text(start_server: StartServer, page:
 
 
 async def test_a_restarted_server_is_found_again_and_the_gap_is_said(start_server: StartServer, page: Page) -> None:
-    server = start_server({"HERALD_DRAIN_SECONDS": "1"})
+    server = start_server({"DATABASE_URL": "memory:", "HERALD_DRAIN_SECONDS": "1"})
     await open_page(page, server.url)
     await send(page, "A trading signal").click()
     await both_show(page, ["trading_signals"])

@@ -163,12 +163,23 @@ def test_settings_never_show_the_secret() -> None:
 
 
 async def test_a_token_says_who_and_what_and_how_long() -> None:
-    identity = await with_secret().verify(token(scope="events:publish  admin"))
-    assert identity == Identity("ada", frozenset({"events:publish", "admin"}), NOW - 60, NOW + 600)
+    identity = await with_secret().verify(token(scope="events:publish  admin", jti="t-1"))
+    assert identity == Identity("ada", frozenset({"events:publish", "admin"}), NOW - 60, NOW + 600, token_id="t-1")
 
 
 async def test_only_the_subject_is_required() -> None:
-    assert await with_secret().verify(token(iat=None, exp=None)) == Identity("ada")
+    identity = await with_secret().verify(token(iat=None, exp=None))
+    assert identity == Identity("ada", token_id=identity.token_id)
+
+
+@pytest.mark.parametrize("jti", [None, "", 7, "x" * 129])
+async def test_a_token_without_a_usable_id_is_known_by_a_hash(jti: Any) -> None:
+    one, other = token(jti=jti), token(jti=jti, scope="more")
+    first, again, second = [(await with_secret().verify(shown)).token_id for shown in (one, one, other)]
+    assert first == again != second
+    assert first
+    assert len(first) == 32
+    assert first not in one
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])

@@ -10,7 +10,8 @@ from hypothesis import settings
 
 from adapters.clock import Uuid7Factory
 from adapters.memory.backplane import Bus, MemoryBackplane
-from adapters.memory.store import Limits, MemoryStore
+from adapters.memory.records import Limits, MemoryRecords
+from adapters.memory.store import MemoryStore
 from application.counters import Counters
 from application.endpoints import Endpoint
 from application.hub.hub import Hub
@@ -106,7 +107,8 @@ class FaultyStore(MemoryStore):
     """A memory store that is away as often as it is told to be."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        super().__init__(Uuid7Factory(), limits)
+        self.records = MemoryRecords(Uuid7Factory(), limits)
+        super().__init__(self.records)
         self.away = 0
         self.calls: list[str] = []
 
@@ -130,7 +132,7 @@ class FaultyStore(MemoryStore):
 
     async def changes(self, stream: StreamName, after: int, limit: int) -> Any:
         self._pass("changes")
-        return await MemoryStore.arrivals(self, stream, after, limit)
+        return await super().changes(stream, after, limit)
 
     async def not_before(self, user: str) -> datetime | None:
         self._pass("not_before")

@@ -20,7 +20,8 @@ SECRET: Final = "a secret for tests, as long as RFC 7518 wants"
 
 
 class Server:
-    """One `herald dev` or `herald serve` on a free port of this machine. Its output is in `log`."""
+    """One `herald dev` or `herald serve` on a free port of this machine, with a database file of its own unless `env`
+    says another DATABASE_URL. Its output is in `log`."""
 
     def __init__(
         self, env: Mapping[str, str] | None = None, command: Sequence[str] = ("dev",), port: int | None = None
@@ -30,8 +31,15 @@ class Server:
         self.ws_url = f"ws://127.0.0.1:{self.port}"
         self._command = [str(Path(sys.executable).with_name("herald")), *command]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
-        self._env = {**inherited, "HERALD_PORT": str(self.port), "HERALD_HOST": "127.0.0.1", **(env or {})}
-        self._output = Path(tempfile.mkstemp(prefix="herald-", suffix=".log")[1])
+        own = Path(tempfile.mkdtemp(prefix="herald-"))
+        self._env = {
+            **inherited,
+            "HERALD_PORT": str(self.port),
+            "HERALD_HOST": "127.0.0.1",
+            "DATABASE_URL": f"sqlite+aiosqlite:///{own}/herald.db",
+            **(env or {}),
+        }
+        self._output = own / "log.txt"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: bool = False) -> "Server":

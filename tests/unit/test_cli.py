@@ -81,12 +81,12 @@ def service() -> Iterator[Events]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """The settings that the server was started with; it ends at once, with exit code 3."""
+    """The settings that the server was started with; it ends at once, with exit code 3, or 4 if told to migrate."""
     runs: list[Settings] = []
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, *, migrate: bool) -> int:
         runs.append(settings)
-        return 3
+        return 4 if migrate else 3
 
     monkeypatch.setitem(sys.modules, "entrypoints.server", SimpleNamespace(run=run))
     return runs
@@ -100,7 +100,7 @@ class TestHelp:
         assert all(f"\n  {name} " in output for name in main.commands)
 
     def test_no_other_command_loads_the_server(self) -> None:
-        code = "import sys, entrypoints.cli; sys.exit(any(name in sys.modules for name in ('granian', 'litestar')))"
+        code = "import sys, entrypoints.cli; sys.exit(any(name in sys.modules for name in ('granian', 'litestar', 'sqlalchemy')))"
         assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, check=False).returncode == 0
 
     def test_version(self) -> None:
@@ -118,6 +118,7 @@ class TestRun:
     def test_serve(self, started: list[Settings]) -> None:
         assert herald("serve", HERALD_AUTH="open", HERALD_BROKER="kafka").exit_code == 3
         assert (started[0].mode, started[0].broker) == ("serve", "kafka")
+        assert herald("serve", "--migrate", HERALD_AUTH="open", HERALD_BROKER="kafka").exit_code == 4
 
     @pytest.mark.parametrize(
         ("arguments", "environ", "words"),
@@ -351,7 +352,7 @@ class TestConfig:
     def test_no_secret_is_shown(self) -> None:
         secret = "0123456789abcdef0123456789abcdef"
         names = ("HERALD_JWT_SECRET", "HERALD_KAFKA_SASL_PASSWORD", "HERALD_TOKEN", "RABBITMQ_PASS")
-        urls = dict.fromkeys(("DATABASE_URL", "REDIS_URL"), f"x://u:{secret}@h/")
+        urls = dict.fromkeys(("DATABASE_URL", "REDIS_URL"), f"postgresql://u:{secret}@h/x")
         result = herald("config", **dict.fromkeys(names, secret), **urls)
         assert result.exit_code == 0
         assert secret not in result.output

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.memory.backplane import Bus, MemoryBackplane
-from adapters.memory.store import Limits
+from adapters.memory.records import Limits
 from application.endpoints import Endpoint
 from application.hub import frames as framing
 from application.hub import hub as hubs
@@ -492,16 +492,20 @@ async def test_a_catch_up_does_not_end_inside_a_position() -> None:
     assert [one["seq"] for one in reader.objects if one["kind"] == "notification"] == list(range(1, 301))
 
 
-async def test_entries_that_share_a_position_are_left_to_the_store() -> None:
+async def test_entries_that_share_a_position_are_told_together() -> None:
     node = await Node().start()
     await node.open("ada", protocol=True, feeds=())
+    view = View("ws", protocol=True)
     node.hub.arrived([entry(stream="inbox:ada", seq=seq) for seq in (1, 2, 3)])
     node.hub.arrived([entry(stream="inbox:ada", seq=seq, changed=4, kind="read") for seq in (3, 2, 1)])
-    tail = node.hub.streams._tails["inbox:ada"]
-    assert tail.head == 4
-    assert tail.ready(View("ws", protocol=True), 3) is None
+    node.hub.arrived([entry(stream="inbox:ada", seq=seq, changed=4, kind="read") for seq in (3, 2, 1)])
     node.hub.arrived([entry(stream="inbox:ada", seq=5)])
-    assert [one.changed for one in tail.entries] == [5]
+    tail = node.hub.streams._tails["inbox:ada"]
+    assert [(one.seq, one.changed) for one in tail.entries] == [(1, 1), (2, 2), (3, 3), (3, 4), (2, 4), (1, 4), (5, 5)]
+    for after, told in ((2, 5), (3, 4), (4, 1)):
+        frames = tail.ready(view, after)
+        assert frames is not None
+        assert (frames.objects, frames.upto) == (told, 5)
 
 
 # --- gaps -----------------------------------------------------------------------------------------------------
@@ -826,18 +830,22 @@ async def test_heartbeats_carry_the_cursor_and_plain_sockets_know_none(node: Nod
 @pytest.mark.parametrize("seed", range(5))
 def test_a_tail_takes_what_comes_next_and_holds_without_holes(seed: int) -> None:
     chance = random.Random(seed)
-    tail = Tail("feed:news")
+    tail = Tail("inbox:ada")
     weight = 0
     for _ in range(400):
         position = max(1, tail.head + chance.choice([-2, -1, 0, 1, 1, 1, 1, 1, 1, 3]))
         before = tail.head
-        weight += tail.append(entry("x" * chance.choice([1, 10, 20_000, 400_000]), seq=position, envelope="raw"))
+        body = "x" * chance.choice([1, 10, 20_000, 400_000])
+        acts = range(chance.choice([1, 1, 1, 7]))
+        weight += tail.append([entry(body, seq=1, changed=position, envelope="raw") for _ in acts])
         assert tail.head == max(before, position)
-        assert [one.changed for one in tail.entries] == list(range(tail.base + 1, tail.head + 1))
+        assert sorted({one.changed for one in tail.entries}) == list(range(tail.base + 1, tail.head + 1))
         assert weight == tail.weight == sum(one.weight for one in tail.entries)
         after = chance.randrange(tail.head + 1)
-        ready = tail.ready(View("ws"), after) if after < tail.head else None
-        assert ready is None or after < ready.upto <= tail.head
+        ready = tail.ready(View("ws", protocol=True), after) if after < tail.head else None
+        assert ready is not None or not tail.base <= after < tail.head
+        if ready is not None and after >= tail.base:
+            assert ready.objects == sum(1 for one in tail.entries if after < one.changed <= ready.upto)
 
 
 def test_an_step_takes_at_least_one_and_no_more_than_its_share() -> None:

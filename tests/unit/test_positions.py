@@ -13,7 +13,7 @@ STREAM = st.text("abcxyzABC019_-", min_size=1, max_size=64)
 POSITION = st.integers(0, 10**15 - 1)
 USER = st.none() | st.text(min_size=1)
 
-HEADS = {"inbox:u": Head(10, 3), "feed:news": Head(20, 0), "feed:new": Head()}
+HEADS = {"inbox:u": Head(10, 3, unread=4), "feed:news": Head(20, 0), "feed:new": Head()}
 
 
 @given(EPOCH, USER, st.dictionaries(STREAM, POSITION, max_size=20))
@@ -75,12 +75,12 @@ def test_garbage_of_any_length_is_told_quickly(piece: str) -> None:
 
 def test_without_a_cursor_one_begins_at_the_heads() -> None:
     ends = {"inbox:u": 10, "feed:news": 20, "feed:new": 0}
-    assert start(None, False, "e", "t", HEADS) == Start(ends)
+    assert start(None, False, "e", "t", HEADS) == Start(ends, unread=4)
 
 
 def test_one_that_fits_goes_on_and_streams_it_does_not_name_begin_at_their_heads() -> None:
     made = start(Cursor("e", "t", {"inbox": 3, "news": 20, "gone": 5}), False, "e", "t", HEADS)
-    assert made == Start({"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True)
+    assert made == Start({"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True, unread=4)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +94,19 @@ def test_one_that_fits_goes_on_and_streams_it_does_not_name_begin_at_their_heads
 )
 def test_another_epoch_another_user_or_none_to_be_read_is_a_gap_everywhere(cursor: Cursor | None, lost: bool) -> None:
     made = start(cursor, lost, "e", "t", HEADS)
-    assert made == Start({"inbox:u": 10, "feed:news": 20, "feed:new": 0}, resumed=False, gaps=("inbox", "news", "new"))
+    assert made == Start(
+        {"inbox:u": 10, "feed:news": 20, "feed:new": 0}, resumed=False, gaps=("inbox", "news", "new"), unread=4
+    )
 
 
 def test_before_what_is_kept_is_a_gap_and_all_that_is_kept_follows() -> None:
     made = start(Cursor("e", "t", {"inbox": 2, "news": 7}), False, "e", "t", HEADS)
-    assert made == Start({"inbox:u": 3, "feed:news": 7, "feed:new": 0}, resumed=False, gaps=("inbox",))
+    assert made == Start({"inbox:u": 3, "feed:news": 7, "feed:new": 0}, resumed=False, gaps=("inbox",), unread=4)
 
 
 def test_beyond_the_head_is_a_gap_and_begins_at_the_head() -> None:
     made = start(Cursor("e", "t", {"inbox": 11, "news": 7, "new": 1}), False, "e", "t", HEADS)
-    assert made == Start({"inbox:u": 10, "feed:news": 7, "feed:new": 0}, resumed=False, gaps=("inbox", "new"))
+    assert made == Start({"inbox:u": 10, "feed:news": 7, "feed:new": 0}, resumed=False, gaps=("inbox", "new"), unread=4)
 
 
 @given(

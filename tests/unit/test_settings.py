@@ -233,6 +233,69 @@ class TestKafka:
         assert "HERALD_BROKER" in refusal("serve", HERALD_BROKER="rabbitmq", HERALD_AUTH="open")
 
 
+class TestDatabase:
+    @pytest.mark.parametrize("settings", [dev(), serve()])
+    def test_a_file_by_default(self, settings: Settings) -> None:
+        assert settings.database_url == "sqlite+aiosqlite:///var/herald.db"
+        assert (settings.came_from["database_url"], settings.database_connections) == ("default", 10)
+
+    @pytest.mark.parametrize(
+        ("given", "taken"),
+        [
+            ("postgresql+asyncpg://me:pw@db:5432/x", "postgresql+asyncpg://me:pw@db:5432/x"),
+            ("postgresql://me:pw@db/x", "postgresql+asyncpg://me:pw@db/x"),
+            (" postgres://db/x\n", "postgresql+asyncpg://db/x"),
+            ("postgres://me:p%40ss%2Fw@[::1]:5/x", "postgresql+asyncpg://me:p%40ss%2Fw@[::1]:5/x"),
+            ("postgres://me@db/x?sslmode=verify-full", "postgresql+asyncpg://me@db/x?ssl=verify-full"),
+            ("postgres://me@db/x?ssl=require", "postgresql+asyncpg://me@db/x?ssl=require"),
+            ("postgres://me@/x?host=/run/postgresql", "postgresql+asyncpg://me@/x?host=%2Frun%2Fpostgresql"),
+            ("sqlite:///var/x.db", "sqlite+aiosqlite:///var/x.db"),
+            ("sqlite+aiosqlite:////abs/x.db", "sqlite+aiosqlite:////abs/x.db"),
+            ("memory:", "memory:"),
+        ],
+    )
+    def test_urls(self, given: str, taken: str) -> None:
+        assert dev(DATABASE_URL=given).database_url == taken
+
+    @pytest.mark.parametrize(
+        ("given", "reason"),
+        [
+            ("mysql://me:hunter2@db/x", "must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///"),
+            ("hunter2", "must begin with"),
+            ("memory:x", "must begin with"),
+            ("postgresql:", "must be postgresql+asyncpg://"),
+            ("postgres://me:hunter2@db:port/x", "must be postgresql+asyncpg://"),
+            ("postgres://me:hunter2@db", "names no database"),
+            ("postgres://me:hunter2@db/", "names no database"),
+            ("postgres://me:hun@ter/2@db/x", "write @ as %40"),
+            ("postgres://me:hunter2@db/x?sslmode=hunter2", "has an sslmode that is none of disable"),
+            ("postgres://me:hunter2@db/x?channel_binding=require", "has the option 'channel_binding'"),
+            ("sqlite://", "names no file"),
+            ("sqlite:///", "names no file"),
+            ("sqlite:///:memory:", "names no file"),
+            ("sqlite:///x.db?mode=ro", "something other than a file's path"),
+        ],
+    )
+    def test_refusals(self, given: str, reason: str) -> None:
+        words = refusal(DATABASE_URL=given)
+        assert words.startswith("DATABASE_URL ")
+        assert reason in words
+        assert "hunter2" not in words
+
+    def test_the_password_is_shown_nowhere(self) -> None:
+        settings = dev(DATABASE_URL="postgres://me:hunter2@db/x")
+        assert settings.shown("database_url") == "postgresql+asyncpg://me:***@db/x"
+        assert not any("hunter2" in line for line in [repr(settings), *table(settings)])
+
+    def test_how_much_is_kept(self) -> None:
+        settings = dev(HERALD_KEEP_FEED_DAYS="7", HERALD_KEEP_DEAD_LETTERS="5")
+        assert (settings.keep_inbox_days, settings.keep_inbox_entries) == (365, 100_000)
+        assert (settings.keep_feed_days, settings.keep_feed_entries) == (7, 100_000)
+        assert (settings.keep_dead_letter_days, settings.keep_dead_letters) == (90, 5)
+        # A date so long ago that there is none would stop the pruning.
+        assert "from 1 to 36500" in refusal(HERALD_KEEP_INBOX_DAYS="36501")
+
+
 class TestTokens:
     def test_serve_without_a_key_says_what_to_set(self) -> None:
         words = refusal("serve")
@@ -310,7 +373,7 @@ class TestShown:
     )
     def test_passwords_in_urls_are_masked(self, url: str, shown: str) -> None:
         assert masked(url) == shown
-        assert dev(DATABASE_URL=url).shown("database_url") == shown
+        assert dev(REDIS_URL=url).shown("redis_url") == shown
         assert "pw" not in repr(dev(REDIS_URL=url))
 
     @given(st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="*"), min_size=1))
@@ -319,7 +382,7 @@ class TestShown:
 
     def test_what_is_not_used_says_so(self) -> None:
         lines = {line.split()[0]: line for line in table(dev())}
-        assert lines["DATABASE_URL"].endswith("not used by this version")
+        assert lines["REDIS_URL"].endswith("not used by this version")
         assert lines["SMTP_PORT"].endswith("not used by this version")
         assert "not used" not in lines["KAFKA_BROKERS"]
 

@@ -1,13 +1,19 @@
-"""`/`: what this service is and where, as a page for people and as JSON for everyone else."""
+"""`/`: what this service is and where, as a page for people and as JSON for everyone else.
+
+The page is what stands in the folder `page`: `live.html` at `/`, its style and scripts under `/page/`.
+"""
 
 from functools import cache
 from importlib import resources
-from typing import Any
+from pathlib import PurePath
+from typing import Any, Final
 
 import msgspec
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
 
+from adapters.http.documents import also_answers, problems
 from adapters.http.operations import About
 from domain.routes import RouteTable
 
@@ -18,21 +24,33 @@ ENDPOINTS = (
     {"kind": "WS", "path": "/ws", "for": "orders"},
     {"kind": "SSE", "path": "/events/stream", "for": "products"},
     {"kind": "POST", "path": "/api/v1/events", "for": "publishing"},
+    {"kind": "GET", "path": "/api/v1/dead-letters", "for": "operations"},
+    {"kind": "GET", "path": "/schema", "for": "documents"},
+    {"kind": "GET", "path": "/problems", "for": "documents"},
     {"kind": "GET", "path": "/health", "for": "operations"},
     {"kind": "GET", "path": "/health/live", "for": "operations"},
     {"kind": "GET", "path": "/health/ready", "for": "operations"},
     {"kind": "GET", "path": "/metrics", "for": "operations"},
 )
 
+_PARTS: Final = {".css": "text/css", ".js": "text/javascript"}
 
-@get("/")
+
+@get(
+    "/",
+    tags=["operations"],
+    summary="What and where is it?",
+    operation_class=also_answers("text/html"),
+    responses=problems(),
+)
 @inject
 async def front(
     request: Request[Any, Any, Any], table: FromDishka[RouteTable], about: FromDishka[About]
 ) -> Response[Any]:
     """A browser gets a page on which to watch notifications arrive, and to send some."""
     if "text/html" in request.headers.get("accept", ""):
-        return Response(_page(), media_type="text/html", headers={"vary": "accept", "cache-control": "no-cache"})
+        headers = {"vary": "accept", "cache-control": "no-cache"}
+        return Response(_page()["live.html"], media_type="text/html", headers=headers)
     body = {
         "name": "herald",
         "version": about.version,
@@ -52,6 +70,15 @@ async def front(
     return Response(msgspec.json.encode(body), media_type="application/json", headers={"vary": "accept"})
 
 
+@get("/page/{name:str}", include_in_schema=False)
+async def page_part(name: str) -> Response[bytes]:
+    """A style or a script of the page."""
+    media_type = _PARTS.get(PurePath(name).suffix)
+    if media_type is None or name not in _page():
+        raise NotFoundException
+    return Response(_page()[name], media_type=media_type, headers={"cache-control": "no-cache"})
+
+
 @cache
-def _page() -> bytes:
-    return resources.files("adapters.http").joinpath("live.html").read_bytes()
+def _page() -> dict[str, bytes]:
+    return {part.name: part.read_bytes() for part in resources.files("adapters.http").joinpath("page").iterdir()}

@@ -1,17 +1,23 @@
 """For those who run Herald: health and metrics, in the shapes that the services it replaces had, and more."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, get
+from litestar.openapi.datastructures import ResponseSpec
 
+from adapters.http.documents import also_answers, problems
 from application.counters import Counters
 from application.health import Health, ReportHealth
 from application.hub.hub import Hub
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
 from domain.envelopes import iso
+
+NOT_READY: Final = {
+    503: ResponseSpec(dict[str, Any], generate_examples=False, description="The same, when it is not ready.")
+}
 
 
 class About(msgspec.Struct, frozen=True):
@@ -22,13 +28,13 @@ class About(msgspec.Struct, frozen=True):
     auth: str
 
 
-@get("/health/live")
+@get("/health/live", tags=["operations"], summary="Is it alive?", responses=problems())
 async def live() -> dict[str, str]:
     """Answers as long as the process does. What Herald depends on has no say in it: a restart would not mend that."""
     return {"status": "alive"}
 
 
-@get("/health/ready")
+@get("/health/ready", tags=["operations"], summary="Is it ready?", responses=problems() | NOT_READY)
 @inject
 async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
     """503 unless new clients are welcome here, and events published now will reach them."""
@@ -37,7 +43,7 @@ async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
     return Response(body, status_code=200 if health.ready else 503)
 
 
-@get("/health")
+@get("/health", tags=["operations"], summary="How is it?", responses=problems() | NOT_READY)
 @inject
 async def health(
     report: FromDishka[ReportHealth],
@@ -65,7 +71,13 @@ async def health(
     return Response(body, status_code=200 if state.ready else 503)
 
 
-@get("/metrics")
+@get(
+    "/metrics",
+    tags=["operations"],
+    summary="Count everything",
+    operation_class=also_answers("text/plain", "application/openmetrics-text"),
+    responses=problems(),
+)
 @inject
 async def metrics(
     request: Request[Any, Any, Any],

@@ -1,34 +1,25 @@
 """Errors over HTTP: RFC 9457 problem+json, each with a stable `code`; never a stack or an exception's own text."""
 
+import math
 from typing import Any, Final
 
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from adapters.http.catalogue import KINDS, address_of
+from adapters.http.documents import MEDIA_TYPE, FieldProblem, Problem
 from adapters.http.middleware import request_id_of
+from adapters.http.requests import UnknownParameter
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.store import StoreUnavailable
 from domain import errors
 
 log = structlog.get_logger(__name__)
 
-_STATUS: Final[dict[type[errors.HeraldError], int]] = {
-    errors.TokenMissing: 401,
-    errors.TokenInvalid: 401,
-    errors.TokenExpired: 401,
-    errors.SignedOut: 401,
-    errors.NotYours: 403,
-    errors.ScopeMissing: 403,
-    errors.TooManySessions: 429,
-    errors.Draining: 503,
-    errors.Unavailable: 503,
-    errors.InvalidInput: 422,
-}
-
-# Stable codes for what Litestar refuses before any of our code is asked.
+# What Litestar refuses before any of our code is asked, by its status.
 _CODES: Final = {
     400: "invalid_request",
     401: "token_missing",
@@ -38,52 +29,75 @@ _CODES: Final = {
     413: "too_large",
     415: "unsupported_media_type",
     429: "too_many_requests",
+    503: "unavailable",
 }
 
-# Seconds, where trying again later can help.
-_RETRY_AFTER: Final = {429: "5", 503: "2"}
+AnyRequest = Request[Any, Any, Any]
 
 
-def problem(status: int, code: str, title: str, **more: Any) -> Response[bytes]:
-    """A problem+json answer."""
+def problem(code: str, detail: str = "", *, retry_after: float | None = None, **more: Any) -> Response[bytes]:
+    """A problem+json answer. `retry_after` is in seconds, and stands before what the catalogue says."""
+    kind = KINDS[code]
     headers = {}
-    if status == 401:
+    if kind.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if status in _RETRY_AFTER:
-        headers["retry-after"] = _RETRY_AFTER[status]
-    body = {"type": "about:blank", "title": title, "status": status, "code": code}
-    body |= {name: value for name, value in more.items() if value is not None}
-    return Response(
-        msgspec.json.encode(body), status_code=status, media_type="application/problem+json", headers=headers
-    )
+    seconds = kind.retry_after if retry_after is None else max(1, math.ceil(retry_after))
+    if seconds is not None:
+        headers["retry-after"] = str(seconds)
+    body = Problem(address_of(code), kind.title, kind.status, code, detail, **more)
+    return Response(msgspec.json.encode(body), status_code=kind.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _herald_error(_: Request[Any, Any, Any], error: errors.HeraldError) -> Response[bytes]:
+def _herald_error(request: AnyRequest, error: errors.HeraldError) -> Response[bytes]:
+    if error.code not in KINDS:
+        return _unexpected(request, error)
     field = error.field if isinstance(error, errors.InvalidInput) else None
-    return problem(_STATUS[type(error)], error.code, error.detail, field=field)
+    wait = error.retry_after if isinstance(error, errors.TooManyRequests) else None
+    return problem(error.code, error.detail, retry_after=wait, field=field)
 
 
-def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _unavailable(_: AnyRequest, error: Exception) -> Response[bytes]:
     log.warning("unavailable", fault=str(error))
-    return problem(503, errors.Unavailable.code, errors.Unavailable.text)
+    return problem("unavailable", errors.Unavailable.text)
 
 
-def _validation(_: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
-    return problem(400, "invalid_request", error.detail, errors=error.extra or None)
+def _validation(_: AnyRequest, error: ValidationException) -> Response[bytes]:
+    faults = error.extra if isinstance(error.extra, list) else []
+    found = [FieldProblem(_field_of(fault), str(fault.get("message", ""))) for fault in faults]
+    return problem("invalid_request", "Some of what was sent can't be.", errors=found)
 
 
-def _http(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _field_of(fault: dict[str, Any]) -> str:
+    """The name of the parameter, or the field's place in the body; `data` is what handlers call the whole body."""
+    key = str(fault.get("key", ""))
+    return "body" if key == "data" else key
+
+
+def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> Response[bytes]:
+    unknown = [FieldProblem(name, "This operation has no such parameter.") for name in error.names]
+    return problem("unknown_parameter", "The query can't be understood.", errors=unknown)
+
+
+def _http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """What Litestar says of an error may quote the request, tokens included, so its words are not passed on."""
     status = error.status_code
-    return problem(status, _CODES.get(status, "http_error"), error.detail)
+    if status not in _CODES and status >= 500:
+        return _unexpected(request, error)
+    not_json = isinstance(error.__cause__, SerializationException)
+    answer = problem(_CODES.get(status, "invalid_request"), "The body is not JSON." if not_json else "")
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
 
 
-def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[bytes]:
-    return problem(400, "invalid_request", "The body is nested too deeply.")
+def _too_deep(_: AnyRequest, __: RecursionError) -> Response[bytes]:
+    return problem("invalid_request", "The body is nested too deeply.")
 
 
-def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    log.error("request failed", path=request.scope["path"], exc_info=error)
-    return problem(500, "internal", errors.HeraldError.text, request_id=request_id_of(request.scope))
+def _unexpected(request: AnyRequest, error: Exception) -> Response[bytes]:
+    trace_id = request_id_of(request.scope)
+    log.error("request failed", path=request.scope["path"], request_id=trace_id, exc_info=error)
+    return problem("internal", errors.HeraldError.text, trace_id=trace_id)
 
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
@@ -91,6 +105,7 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     StoreUnavailable: _unavailable,
     BackplaneUnavailable: _unavailable,
     ValidationException: _validation,
+    UnknownParameter: _unknown_parameter,
     HTTPException: _http,
     RecursionError: _too_deep,
     Exception: _unexpected,

@@ -6,15 +6,19 @@ import msgspec
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, post
 
+from adapters.http.callers import Token
+from adapters.http.documents import problems, takes
+from adapters.http.requests import ALSO_READS, READS_BODY
 from application.identify import IdentifyCaller
-from application.publish import NewEvent, PublishEvents
+from application.limit_rate import LimitRate
+from application.publish import MOST_EVENTS, NewEvent, PublishEvents
 from domain.errors import InvalidInput, ScopeMissing, TokenMissing
 from domain.identity import find_token
 
 SCOPE = "events:publish"
 
-# Events of one request: as many as ingest stores in one transaction.
-MOST_EVENTS = 500
+# What `curl -d` says of any body.
+FORM = "application/x-www-form-urlencoded"
 
 _decode = msgspec.json.Decoder(NewEvent | list[NewEvent]).decode
 
@@ -25,14 +29,32 @@ class Accepted(msgspec.Struct, frozen=True):
     ids: list[str]
 
 
-@post("/api/v1/events", status_code=202)
+@post(
+    "/api/v1/events",
+    status_code=202,
+    tags=["events"],
+    summary="Publish events",
+    opt={READS_BODY: True, ALSO_READS: FORM},
+    operation_class=takes(NewEvent | list[NewEvent], "application/json"),
+    responses=problems(401, 403, 413, 415, 422, 429, 503),
+)
 @inject
 async def publish_events(
-    request: Request[Any, Any, Any], identify: FromDishka[IdentifyCaller], publish: FromDishka[PublishEvents]
+    request: Request[Any, Any, Any],
+    identify: FromDishka[IdentifyCaller],
+    limit_rate: FromDishka[LimitRate],
+    publish: FromDishka[PublishEvents],
+    jwt: Token = None,
+    token: Token = None,
 ) -> Accepted:
-    """Publishes one event, or a list of them. Answered only once all are stored."""
+    """Publishes one event, or a list of up to 500. Answered only once all are stored; all are taken, or none.
+
+    Needs the scope `events:publish`. Each event counts towards the rate by itself. The body is JSON, even where it is
+    sent as `application/x-www-form-urlencoded`, which is what `curl -d` calls every body.
+    """
     # No cookies: a page of another site could make a browser send them.
-    identity = await identify.current(find_token(request.headers, [], {}, request.query_params))
+    query = {"jwt": jwt or "", "token": token or ""}
+    identity = await identify.current(find_token(request.headers, [], {}, query))
     if not identity.may(SCOPE):
         raise TokenMissing if identity.user is None else ScopeMissing(SCOPE)
     try:
@@ -45,4 +67,5 @@ async def publish_events(
     events = events if isinstance(events, list) else [events]
     if not 0 < len(events) <= MOST_EVENTS:
         raise InvalidInput(f"Send between 1 and {MOST_EVENTS} events at once.")
+    await limit_rate("publish", identity, len(events))
     return Accepted(await publish(events))

@@ -1,5 +1,6 @@
 """From the claims of a token whose signature, audience and issuer are good, to an identity."""
 
+from hashlib import sha256
 from typing import Any, Final
 
 from domain.errors import TokenExpired, TokenInvalid
@@ -8,6 +9,10 @@ from domain.planning import as_user
 
 # The last second of the year 9999, where datetime ends. A time beyond it is in milliseconds, or rubbish.
 _END_OF_TIME: Final = 253_402_300_799
+
+# A UUID or a hash fits; it becomes part of a key that is kept for as long as the token is in use.
+_LONGEST_ID: Final = 128
+_HASH_DIGITS: Final = 32
 
 
 def identity_of(claims: dict[str, Any], now: float, leeway: float) -> Identity:
@@ -28,6 +33,14 @@ def identity_of(claims: dict[str, Any], now: float, leeway: float) -> Identity:
     if expires_at is not None and expires_at <= now - leeway:
         raise TokenExpired
     return Identity(user=user, scopes=scopes, issued_at=issued_at, expires_at=expires_at)
+
+
+def token_id_of(claims: dict[str, Any], token: str) -> str:
+    """The token's `jti`, where it has one that is short text; else a hash that does not tell the token."""
+    jti = claims.get("jti")
+    if isinstance(jti, str) and 0 < len(jti) <= _LONGEST_ID:
+        return jti
+    return sha256(token.encode(errors="replace")).hexdigest()[:_HASH_DIGITS]
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import jwt
+import msgspec
 import structlog
 from jwt.types import Options
 
-from adapters.jwt.claims import identity_of
+from adapters.jwt.claims import identity_of, token_id_of
 from adapters.jwt.key_server import PACE, KeyServer, Pace
 from adapters.jwt.keys import Key, configured_key
 from adapters.jwt.settings import JwtSettings
@@ -56,7 +57,9 @@ class JwtVerifier:
             raise TokenInvalid
         keys = self._keys
         key = keys if isinstance(keys, Key) else await keys.find(*_key_wanted(token))
-        return identity_of(self._claims(token, key), self._clock(), self._settings.leeway)
+        claims = self._claims(token, key)
+        identity = identity_of(claims, self._clock(), self._settings.leeway)
+        return msgspec.structs.replace(identity, token_id=token_id_of(claims, token))
 
     async def close(self) -> None:
         """Ends what runs in the background. Safe to call more than once."""

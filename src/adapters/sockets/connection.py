@@ -47,6 +47,10 @@ class Connection:
             wanted = SUBPROTOCOL in (name.strip() for name in offered.split(","))
             await self.socket.accept(subprotocols=SUBPROTOCOL if wanted else None)
 
+    @property
+    def accepted(self) -> bool:
+        return self._accepted
+
     async def receive(self) -> str | None:
         """The next frame; None for a binary one. Raises WebSocketDisconnect."""
         event: Any = await self.socket.receive()
@@ -103,16 +107,17 @@ def record_end(counters: Counters, endpoint: str, session: Session | None, farew
     )
 
 
-async def refuse_handshake(socket: Socket, status: int, code: str, detail: str) -> None:
-    """Answers a handshake with an HTTP status and problem+json, by the ASGI extension `websocket.http.response`."""
+async def refuse_handshake(
+    socket: Socket, status: int, code: str, title: str, detail: str, retry_after: int | None = None
+) -> None:
+    """Answers a handshake with an HTTP status and problem+json, by the ASGI extension `websocket.http.response`.
+    `retry_after` is in seconds."""
     await socket.receive()
-    body = msgspec.json.encode({"type": "about:blank", "title": detail, "status": status, "code": code})
+    problem = {"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": detail}
+    body = msgspec.json.encode(problem)
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode()))
     send: Any = socket.send
-    await send(
-        {
-            "type": "websocket.http.response.start",
-            "status": status,
-            "headers": [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())],
-        }
-    )
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})

@@ -15,6 +15,7 @@ from application.endpoints import PRODUCTS
 from application.hub.hub import Hub
 from application.hub.session import Session
 from application.identify import IdentifyCaller
+from application.limit_rate import LimitRate
 from application.open_session import OpenSession
 from domain.errors import SignedOut
 from domain.origins import Origins
@@ -31,12 +32,14 @@ class StreamGate:
         self,
         identify: IdentifyCaller,
         open_session: OpenSession,
+        limit_rate: LimitRate,
         hub: Hub,
         counters: Counters,
         origins: Origins,
     ) -> None:
         self._identify = identify
         self._open_session = open_session
+        self._limit_rate = limit_rate
         self._hub = hub
         self._counters = counters
         self._origins = origins
@@ -44,7 +47,9 @@ class StreamGate:
     async def serve(self, request: Request[Any, Any, Any], claimed: str | None) -> Response[Any]:
         token = shown_token(request, [], cookies=self._origins.allowed is not None)
         try:
-            session = await self._open_session(wish_of(request, PRODUCTS, await self._identify(token, claimed)))
+            identity = await self._identify(token, claimed)
+            await self._limit_rate("connect", identity)
+            session = await self._open_session(wish_of(request, PRODUCTS, identity))
         except SignedOut:
             return Response(None, status_code=204)
         return Stream(self._frames(session), media_type="text/event-stream", headers=HEADERS)

@@ -21,6 +21,7 @@ _CODES: Final[dict[type[Exception], Close]] = {
     errors.TokenExpired: Close.TOKEN_EXPIRED,
     errors.SignedOut: Close.SIGNED_OUT,
     errors.NotYours: Close.NOT_YOURS,
+    errors.TooManyRequests: Close.TRY_LATER,
     errors.TooManySessions: Close.TOO_MANY_SESSIONS,
     errors.Draining: Close.RESTARTING,
     errors.InvalidInput: Close.NOT_UNDERSTOOD,

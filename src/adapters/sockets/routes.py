@@ -1,9 +1,10 @@
 """Where sockets and event streams connect."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from dishka.integrations.litestar import FromDishka, inject, inject_websocket
 from litestar import Request, Response, WebSocket, get, websocket
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from adapters.sockets.event_stream import StreamGate
@@ -12,6 +13,20 @@ from application.endpoints import GROUPS, SIGNALS, at_ws
 from domain.routes import RouteTable
 
 Socket = WebSocket[Any, Any, Any]
+
+_REFUSALS: Final = {
+    400: "A parameter has a value that it can't have.",
+    401: "A token is needed, or the one shown is not valid.",
+    403: "This belongs to someone else.",
+    422: "The request can't be understood.",
+    429: "Too many connections of this user, or too often.",
+    500: "Something went wrong on our side.",
+    503: "This node is about to leave, or something that Herald depends on is away.",
+}
+ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: stop.")} | {
+    status: ResponseSpec(dict[str, Any], False, description, "application/problem+json")
+    for status, description in _REFUSALS.items()
+}
 
 
 @websocket("/ws/notifications")
@@ -36,14 +51,21 @@ async def groups_socket(socket: Socket, user_id: str, gate: FromDishka[SocketGat
     await gate.serve(socket, GROUPS, user_id)
 
 
-@get("/events/stream", media_type="text/event-stream")
+@get(
+    "/events/stream",
+    media_type="text/event-stream",
+    tags=["events"],
+    summary="Listen to events",
+    responses=ANSWERS,
+)
 @inject
 async def event_stream(
     request: Request[Any, Any, Any],
     gate: FromDishka[StreamGate],
-    user_id: Annotated[str | None, Parameter(query="user_id")] = None,
+    user_id: Annotated[str | None, Parameter(description="Whose inbox is listened to as well.")] = None,
 ) -> Response[Any]:
-    """Events as server-sent events: the products feed, and with an identity that user's inbox."""
+    """Events as server-sent events: the products feed, and with an identity that user's inbox. Never ends by itself;
+    `/schema/asyncapi.json` says what comes."""
     return await gate.serve(request, user_id)
 
 

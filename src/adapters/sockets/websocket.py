@@ -1,6 +1,7 @@
 """WebSockets: handshake, a reader and a writer for each, and exactly one close."""
 
 import asyncio
+import math
 from contextlib import aclosing
 from typing import Final
 
@@ -18,10 +19,11 @@ from application.hub.hub import Hub
 from application.hub.opening import Successor
 from application.hub.session import Session
 from application.identify import IdentifyCaller
+from application.limit_rate import LimitRate
 from application.open_session import OpenSession, Wish
 from application.ports.clock import Clock
 from application.ports.store import Store
-from domain.errors import TokenMissing
+from domain.errors import Draining, TokenMissing, TooManyRequests
 from domain.origins import Origins
 from domain.positions import tag_of
 from domain.protocol import SUBPROTOCOL, Close, Farewell, read_command
@@ -35,6 +37,9 @@ LONGEST_FRAME: Final = 64 * 1024
 TOKEN_PATIENCE: Final = 5.0
 LAST_WORDS: Final = 1.0
 
+# Seconds after which another node, or the next process, will answer.
+RETRY_DRAINING: Final = 2
+
 
 class SocketGate:
     """Serves sockets, from handshake to close."""
@@ -43,6 +48,7 @@ class SocketGate:
         self,
         identify: IdentifyCaller,
         open_session: OpenSession,
+        limit_rate: LimitRate,
         hub: Hub,
         store: Store,
         clock: Clock,
@@ -51,6 +57,7 @@ class SocketGate:
     ) -> None:
         self._identify = identify
         self._open_session = open_session
+        self._limit_rate = limit_rate
         self._hub = hub
         self._store = store
         self._clock = clock
@@ -60,12 +67,16 @@ class SocketGate:
     async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
         """All of a socket's life. Whatever goes wrong, the client sees a close code that tells it what to do."""
         if not self._origins.allow(socket.headers.get("origin")):
-            return await refuse_handshake(socket, 403, "origin_refused", "Pages of this origin may not connect.")
+            return await refuse_handshake(
+                socket, 403, "origin_refused", "Origin refused", "Pages of this origin may not connect."
+            )
         if self._hub.draining:
-            return await refuse_handshake(socket, 503, "draining", "This node is about to leave: connect again.")
+            return await refuse_handshake(socket, 503, "draining", "Draining", Draining.text, RETRY_DRAINING)
         connection = Connection(socket, endpoint.name, self._counters)
         try:
             await self._converse(connection, endpoint, claimed)
+        except TooManyRequests as refusal:
+            await self._slow_down(connection, refusal)
         except REFUSALS as refusal:
             await connection.close(farewell_for(refusal))
         except WebSocketDisconnect:
@@ -74,11 +85,21 @@ class SocketGate:
             log.exception("socket failed", endpoint=endpoint.name)
             await connection.close(Farewell(Close.OUR_MISTAKE, "something went wrong on our side"))
 
+    async def _slow_down(self, connection: Connection, refusal: TooManyRequests) -> None:
+        """As HTTP, while that can still be said: the cheapest answer for us, and one that says how long to wait."""
+        if connection.accepted:
+            await connection.close(farewell_for(refusal))
+        else:
+            wait = max(1, math.ceil(refusal.retry_after))
+            await refuse_handshake(connection.socket, 429, refusal.code, "Too many requests", refusal.detail, wait)
+
     async def _converse(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
         socket = connection.socket
         token = shown_token(socket, offered(socket), cookies=self._origins.allowed is not None)
         try:
-            wish = wish_of(socket, endpoint, await self._identify(token, claimed))
+            identity = await self._identify(token, claimed)
+            await self._limit_rate("connect", identity)
+            wish = wish_of(socket, endpoint, identity)
             session = await self._open_session(wish)
         except TokenMissing:
             if SUBPROTOCOL not in offered(socket):
@@ -103,6 +124,7 @@ class SocketGate:
         if command.auth is None:
             raise TokenMissing
         identity = await self._identify(command.auth, claimed)
+        await self._limit_rate("connect", identity)
         wish = wish_of(connection.socket, endpoint, identity)
         asked = command.resume.asked(tag_of(identity.user)) if command.resume is not None else None
         return msgspec.structs.replace(wish, cursor=str(asked)) if asked is not None else wish

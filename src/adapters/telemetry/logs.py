@@ -39,9 +39,9 @@ def set_up_logs(style: str, level: str, service: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # These say at every reconnection what Herald's own source says once, and httpx writes out addresses with their
-    # queries.
-    for noisy in ("aiokafka", "httpx", "httpcore", "_granian"):
+    # These say at every reconnection what Herald's own source says once, or at every start what Herald's own schema
+    # says, and httpx writes out addresses with their queries.
+    for noisy in ("aiokafka", "alembic", "httpx", "httpcore", "_granian"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 

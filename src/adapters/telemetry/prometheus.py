@@ -41,6 +41,7 @@ class _HeraldCollector(Collector):
         yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
         yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)
         yield _counter("acknowledge_failures", "Batches not acknowledged.", None, counters.acknowledge_failures)
+        yield _counter("pruned", "Rows let go as too old or too many, by kind.", "kind", counters.pruned)
         yield _counter("streams_healed", "Streams found behind the store.", None, counters.healed)
         yield _counter("deliveries", "Objects sent to clients, by transport.", "transport", counters.deliveries)
         yield _counter("sessions_opened", "Sessions opened, by endpoint.", "endpoint", counters.sessions)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -167,24 +167,21 @@ class Hub:
     # --- what happens by itself ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Sweeps, every second, for as long as the process lives."""
-        while True:
-            await asyncio.sleep(SWEEP)
-            try:
-                await self.sweep()
-            except StoreUnavailable as fault:
-                log.warning("heads not compared, the store is away", fault=str(fault))
-            except Exception:
-                log.exception("sweep failed")
+        """Sweeps, every second, for as long as the process lives. A store that does not answer holds up what needs it,
+        and no heartbeat."""
+        await asyncio.gather(_every_second(self._look_after_sessions), _every_second(self._reconcile))
 
     async def sweep(self) -> None:
         """One second's share of the regular work: sessions that are due, streams nobody follows, heads to compare."""
-        self._look_after_sessions()
+        await self._look_after_sessions()
+        await self._reconcile()
+
+    async def _reconcile(self) -> None:
         self.streams.heal()
         await self._compare()
         await self.streams.forget()
 
-    def _look_after_sessions(self) -> None:
+    async def _look_after_sessions(self) -> None:
         now = self._clock.now().timestamp()
         beat = max(1, round(self.heartbeat / SWEEP))
         for session in list(self.sessions):
@@ -220,3 +217,14 @@ class Hub:
 
     def _is_due(self, name: str) -> bool:
         return hash(name) % SLICES == self._slice
+
+
+async def _every_second(work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(SWEEP)
+        try:
+            await work()
+        except StoreUnavailable as fault:
+            log.warning("heads not compared, the store is away", fault=str(fault))
+        except Exception:
+            log.exception("sweep failed")

@@ -17,7 +17,14 @@ def greeting(session: "Session") -> str | None:
     if session.view.protocol:
         start = session.start
         text = protocol.hello(
-            session.id, session.epoch, session.positions, session.cursor, opening.heartbeat, start.resumed, start.gaps
+            session.id,
+            session.epoch,
+            session.positions,
+            session.cursor,
+            opening.heartbeat,
+            start.resumed,
+            start.gaps,
+            start.unread,
         )
     elif session.view.transport == "sse":
         text = protocol.plain_connection(opening.now(), session.cursor, session.start.gaps)

@@ -65,17 +65,18 @@ class Streams:
     def arrived(self, entries: Sequence[Entry]) -> None:
         """Takes what the backplane has brought, and wakes who follows."""
         moved: dict[StreamName, Tail] = {}
-        for index, entry in enumerate(entries):
+        first = 0
+        while first < len(entries):
+            entry = entries[first]
+            end = first + 1
+            # A mass act is one position of many entries.
+            while end < len(entries) and entries[end].changed == entry.changed and entries[end].stream == entry.stream:
+                end += 1
             tail = self._tails.get(entry.stream)
-            if tail is None:
-                continue
-            following = entries[index + 1] if index + 1 < len(entries) else None
-            if following is not None and following.stream == entry.stream and following.changed == entry.changed:
-                # A mass act: a position of many entries is not kept in memory, but read from the store.
-                self._weight -= tail.begin(entry.changed) if entry.changed > tail.head else 0
-            else:
-                self._weight += tail.append(entry)
-            moved[entry.stream] = tail
+            if tail is not None:
+                self._weight += tail.append(entries[first:end])
+                moved[entry.stream] = tail
+            first = end
         for tail in moved.values():
             if self._weight > MOST_BYTES:
                 self._weight -= tail.begin(tail.head)

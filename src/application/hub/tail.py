@@ -1,5 +1,7 @@
 """Tails: a stream as this node knows it."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from application.hub.frames import Frames, render, step
@@ -24,9 +26,9 @@ class Follower(Protocol):
 class Tail:
     """The newest entries of a stream, at the positions `base` + 1 to `head`, and the sessions that follow it.
 
-    Entries enter at head + 1 only. What comes again is passed over; what comes too early makes the tail begin anew
-    behind the hole, and whoever stands before it reads from the store. So a session finds every position either here
-    or there.
+    A position has one entry, or those of a mass act. Entries enter at head + 1 only. What comes again is passed over;
+    what comes too early makes the tail begin anew behind the hole, and whoever stands before it reads from the store.
+    So a session finds every position either here or there.
     """
 
     __slots__ = ("base", "entries", "followers", "frames", "head", "idle", "name", "suspect", "weight")
@@ -42,18 +44,20 @@ class Tail:
         self.suspect = 0  # a head that the store had and this tail did not, when they were last compared
         self.idle = 0  # how many sweeps found no follower
 
-    def append(self, entry: Entry) -> int:
-        """Takes the entry if it is news; returns by how many bytes the tail has grown (or, below 0, shrunk)."""
-        position = entry.changed
+    def append(self, entries: Sequence[Entry]) -> int:
+        """Takes all that happened at one position if it is news; returns by how many bytes the tail has grown (or,
+        below 0, shrunk)."""
+        position = entries[0].changed
         if position <= self.head:
             return 0
         grown = 0
         if position != self.head + 1:
             grown -= self.begin(position - 1)
-        self.entries.append(entry)
+        weight = sum(entry.weight for entry in entries)
+        self.entries.extend(entries)
         self.head = position
-        self.weight += entry.weight
-        grown += entry.weight
+        self.weight += weight
+        grown += weight
         if len(self.entries) > MOST_ENTRIES or self.weight > MOST_BYTES:
             grown -= self.trim()
         return grown
@@ -69,12 +73,13 @@ class Tail:
         return freed
 
     def trim(self) -> int:
-        """Forgets the older half; returns the bytes freed."""
-        half = (len(self.entries) + 1) // 2
-        freed = sum(entry.weight for entry in self.entries[:half])
+        """Forgets the older half, whole positions only; returns the bytes freed."""
+        half = self._index(self.entries[(len(self.entries) - 1) // 2].changed)
+        gone = self.entries[:half]
+        freed = sum(entry.weight for entry in gone)
         del self.entries[:half]
         self.weight -= freed
-        self.base += half
+        self.base = gone[-1].changed
         return freed
 
     def ready(self, view: View, after: int) -> Frames | None:
@@ -82,9 +87,15 @@ class Tail:
         key = (view, after)
         frames = self.frames.get(key)
         if frames is None and after >= self.base:
-            taken = step(self.entries, after - self.base)
+            taken = step(self.entries, self._index(after))
             frames = self.keep(key, render(view, taken, taken[-1].changed))
         return frames
+
+    def _index(self, after: int) -> int:
+        """Where the entries behind a position begin."""
+        if len(self.entries) == self.head - self.base:
+            return after - self.base
+        return bisect_right(self.entries, after, key=lambda entry: entry.changed)
 
     def keep(self, key: tuple[View, int], frames: Frames) -> Frames:
         if len(self.frames) >= MOST_FRAMES:

@@ -1,9 +1,12 @@
-"""The port for what Herald must not lose: inboxes, feeds, sign-outs and dead letters, and the positions in them."""
+"""The port for what Herald must not lose: inboxes, feeds, sign-outs and dead letters, and the positions in them.
+
+This is what ingest and the hub need of it. Owners of inboxes have a port of their own (`inboxes`), and so have
+preferences, dead letters and retention: they are kept in the same place and bound by the same positions.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 import msgspec
 
@@ -34,20 +37,13 @@ class Page(msgspec.Struct, frozen=True):
     """A stretch of a stream: everything after where it was asked from, up to position `upto`.
 
     `head` is the stream's as of the same moment. A page that is not cut short by its limit goes up to `head.last`,
-    whatever its last row is; one that begins at or beyond the head is empty, and goes up to where it began.
+    whatever its last row is; one that begins at or beyond the head is empty, and goes up to where it began. Entries of
+    an inbox carry its unread total as of the head.
     """
 
     entries: tuple[Entry, ...]
     upto: int
     head: Head
-
-
-class KeptDeadLetter(msgspec.Struct, frozen=True):
-    """A dead letter as the store keeps it."""
-
-    id: UUID
-    kept_at: datetime
-    letter: DeadLetter
 
 
 class Store(Protocol):
@@ -56,7 +52,9 @@ class Store(Protocol):
     Positions: everything that happens to a stream takes its next position, 1, 2, 3 …, without gaps, given in the
     transaction that stores it; so a reader that has seen position n will never be surprised by a smaller one. A
     stream that was never written has Head(0, 0). Once: a stream holds an event, named by (origin, event id), at most
-    once, and there is one dead letter of it at most. Every method raises StoreUnavailable, having changed nothing,
+    once, and there is one dead letter of it at most. Preferences bind: a notification of a type that its user has muted
+    is stored as `muted`. What can't be kept although it could be planned (a value that a database refuses) becomes a
+    dead letter, and the rest of its batch is kept. Every method raises StoreUnavailable, having changed nothing,
     when the store can't be reached or can't be written.
     """
 
@@ -80,9 +78,6 @@ class Store(Protocol):
 
     async def not_before(self, user: str) -> datetime | None:
         """The user's latest sign-out."""
-
-    async def dead_letters(self, limit: int) -> tuple[KeptDeadLetter, ...]:
-        """The newest dead letters, newest first."""
 
     async def ping(self) -> None:
         """Returns if the store could take a write now."""

@@ -1,0 +1,114 @@
+"""The references with Kafka and PostgreSQL: the least that a program can do with aiokafka and asyncpg.
+
+    python -m benchmarks.bare_store batches SERVERS TOPIC COUNT DATABASE_URL
+    python -m benchmarks.bare_store singles SERVERS TOPIC COUNT DATABASE_URL
+
+getmany, a row for each recipient, commit to Kafka; until so many records; prints rows a second. `batches` writes all of
+a batch by one executemany in one transaction. `singles` is the seed's way: one INSERT a recipient, each awaited. The
+rows are those that Herald stores, in the same table; nothing is looked up, and who has read how much is not counted.
+"""
+
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import uvloop
+from aiokafka import AIOKafkaConsumer
+
+from adapters.clock import Uuid7Factory
+from benchmarks.bare_kafka import BATCH
+from benchmarks.postgres import connected
+
+COLUMNS: Final = (
+    "id, user_id, seq, changed, created_at, updated_at, origin, event_id, source, notification_type, profile, envelope,"
+    " body, event_time, title, message, data"
+)
+INSERT: Final = (
+    f"INSERT INTO notifications ({COLUMNS})"
+    " VALUES ($1, $2, $3, $3, $4, $4, $5, $6, $5, 'risk_alert', 'trading', 'typed', $7, $8, $9, $10, $11)"
+)
+
+new_id = Uuid7Factory().new_id
+decode = msgspec.json.Decoder().decode
+
+
+class Rows:
+    """Makes rows of records, numbered by user."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._counts: Counter[str] = Counter()
+
+    def of(self, records: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        now = datetime.now(UTC)
+        for record in records:
+            event = decode(record.value)
+            text = record.value.decode()
+            time_ = datetime.fromisoformat(event["timestamp"])
+            for user in event["user_id"]:
+                self._counts[user] += 1
+                yield (
+                    new_id(),
+                    user,
+                    self._counts[user],
+                    now,
+                    self._topic,
+                    event["event_id"],
+                    text,
+                    time_,
+                    "Risk alert",
+                    event["message"],
+                    text,
+                )
+
+
+async def write_batch(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    async with connection.transaction():
+        await connection.executemany(INSERT, rows)
+
+
+async def write_singles(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    for row in rows:
+        await connection.execute(INSERT, *row)
+
+
+WRITERS: Final = {"batches": write_batch, "singles": write_singles}
+
+
+async def main(kind: str, servers: str, topic: str, count: int, url: str) -> None:
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=servers,
+        group_id=uuid.uuid4().hex,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    rows = Rows(topic)
+    write = WRITERS[kind]
+    await consumer.start()
+    try:
+        async with connected(url) as connection:
+            taken = written = 0
+            began = 0.0
+            while taken < count:
+                batch = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+                began = began or time.perf_counter()
+                for records in batch.values():
+                    some = list(rows.of(records))
+                    await write(connection, some)
+                    taken += len(records)
+                    written += len(some)
+                await consumer.commit()
+            print(written / (time.perf_counter() - began))
+    finally:
+        await consumer.stop()
+
+
+if __name__ == "__main__":
+    kind, servers, topic, number, url = sys.argv[1:]
+    uvloop.run(main(kind, servers, topic, int(number), url))

@@ -1,0 +1,83 @@
+"""What every operation under `/api/` asks of a request before it looks inside: a query that it knows, and a body of a
+media type that it reads."""
+
+from functools import lru_cache
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.constants import RESERVED_KWARGS
+from litestar.enums import ParamType
+from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+from litestar.params import ParameterKwarg
+from litestar.typing import FieldDefinition
+
+ROOT: Final = "/api/"
+
+# A handler's `opt` under these names: that it reads a body (True), and which media type besides JSON it takes it as.
+READS_BODY: Final = "reads_body"
+ALSO_READS: Final = "also_reads"
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+class UnknownParameter(HTTPException):
+    """The query has parameters that the operation does not declare."""
+
+    status_code = 400
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+
+
+class UnsupportedMediaType(HTTPException):
+    """The body is of a media type that the operation does not read."""
+
+    status_code = 415
+
+
+def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
+    """A guard for all handlers. Raises UnknownParameter and UnsupportedMediaType."""
+    if not connection.scope["path"].startswith(ROOT):
+        return
+    unknown = set(connection.query_params) - query_of(handler)
+    if unknown:
+        raise UnknownParameter(sorted(unknown))
+    if _reads_body(handler) and not _readable(connection.headers.get("content-type"), handler.opt.get(ALSO_READS)):
+        raise UnsupportedMediaType
+
+
+@lru_cache(256)
+def query_of(handler: BaseRouteHandler) -> frozenset[str]:
+    """The names of the query parameters that a handler, and what it depends on, declares."""
+    dependencies = handler.resolve_dependencies()
+    names: set[str] = set()
+    asked = dict(handler.parsed_fn_signature.parameters)
+    while asked:
+        name, field = asked.popitem()
+        if name in dependencies:
+            asked.update(dependencies[name].parsed_fn_signature.parameters)
+        elif name not in RESERVED_KWARGS:
+            names.update(_query_name(name, field))
+    return frozenset(names)
+
+
+def _query_name(name: str, field: FieldDefinition) -> tuple[str, ...]:
+    declared = field.kwarg_definition
+    if not isinstance(declared, ParameterKwarg):
+        return (name,)
+    return (declared.name or name,) if declared.param_type is ParamType.QUERY else ()
+
+
+def _reads_body(handler: BaseRouteHandler) -> bool:
+    return bool(handler.opt.get(READS_BODY)) or not {"data", "body"}.isdisjoint(handler.parsed_fn_signature.parameters)
+
+
+def _readable(content_type: str | None, also: str | None) -> bool:
+    """A body that says nothing of its type is taken for JSON, as there is nothing else that it could be."""
+    if not content_type:
+        return True
+    media_type = content_type.partition(";")[0].strip().lower()
+    json = media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
+    return json or media_type == also

@@ -1,0 +1,95 @@
+"""`/schema`: what can be asked of Herald, as a page to read and try (`/schema`), as OpenAPI (`/schema/openapi.json`)
+and, for sockets and event streams, as AsyncAPI (`/schema/asyncapi.json`). No outside address is needed for any."""
+
+from functools import cache
+from pathlib import PurePath
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+from swagger_ui_bundle import swagger_ui_path
+
+from adapters.http.asyncapi import asyncapi_document
+
+PATH: Final = "/schema"
+
+_DESCRIPTION: Final = """\
+Real-time notifications: events from a broker, to every open tab and into every inbox, exactly once and in order.
+
+Problems are RFC 9457 `application/problem+json`; [/problems](/problems) explains each. Sockets and event streams are
+in the [AsyncAPI document](/schema/asyncapi.json).
+"""
+
+_TAGS: Final = (
+    Tag("notifications", "A user's own inbox: listed, counted, marked, followed."),
+    Tag("preferences", "What a user wants to be told."),
+    Tag("events", "Publishing events, and listening to them."),
+    Tag("dead letters", "Events that could not be processed. Needs the scope `admin`."),
+    Tag("operations", "How Herald is."),
+    Tag("problems", "What answers with an error mean."),
+)
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Herald's interface</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/schema/swagger-ui.css">
+<div id="page"></div>
+<script src="/schema/swagger-ui-bundle.js"></script>
+<script>
+  SwaggerUIBundle({url: "/schema/openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null})
+</script>
+</html>
+"""
+
+_PARTS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+
+
+class SchemaPage(OpenAPIRenderPlugin):
+    """Swagger UI, from this server."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return _PAGE.encode()
+
+
+def openapi_config(version: str) -> OpenAPIConfig:
+    """What the document says of the whole service."""
+    bearer = SecurityScheme(
+        type="http", scheme="bearer", bearer_format="JWT", description="Needed where `HERALD_AUTH` is `jwt`."
+    )
+    return OpenAPIConfig(
+        title="Herald",
+        version=version,
+        description=_DESCRIPTION,
+        path=PATH,
+        tags=list(_TAGS),
+        components=Components(security_schemes={"bearer": bearer}),
+        # Either: in open mode, and for what is public, nothing is shown.
+        security=[{"bearer": []}, {}],
+        use_handler_docstrings=True,
+        operation_id_creator=lambda handler, method, path: handler.handler_name,
+        render_plugins=[SchemaPage(path="/"), JsonRenderPlugin()],
+    )
+
+
+@get("/schema/asyncapi.json", include_in_schema=False)
+async def asyncapi() -> Response[bytes]:
+    return Response(msgspec.json.encode(asyncapi_document()), media_type="application/json")
+
+
+@get([f"/schema/{name}" for name in _PARTS], include_in_schema=False)
+async def schema_part(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """A style or a script of the page."""
+    name = PurePath(request.scope["path"]).name
+    return Response(_part(name), media_type=_PARTS[name], headers={"cache-control": "public, max-age=86400"})
+
+
+@cache
+def _part(name: str) -> bytes:
+    content: bytes = (swagger_ui_path / name).read_bytes()
+    return content

@@ -1,0 +1,140 @@
+"""What the memory adapters share: the data, bounded, and gone with the process."""
+
+from collections import OrderedDict
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from adapters.memory.streams import Feed, Inbox
+from application.ports.clock import IdFactory
+from application.ports.dead_letters import KeptDeadLetter
+from domain.notifications import Notification
+from domain.planning import DeadLetter
+from domain.positions import Head
+from domain.preferences import DEFAULT, Preferences
+from domain.streams import Content, Entry, SignOut, StreamName, feed, inbox_of, is_inbox, owner_of
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much is kept. Beyond a limit the oldest go first: of the stream, of all entries, of the dead letters."""
+
+    entries_per_stream: int = 10_000
+    bytes: int = 256 * 1024 * 1024
+    dead_letters: int = 10_000
+    dead_letter_bytes: int = 64 * 1024 * 1024
+
+
+class MemoryRecords:
+    """All that is kept. Nothing here waits, so whatever an adapter does between two awaits is one transaction."""
+
+    def __init__(self, ids: IdFactory, limits: Limits | None = None) -> None:
+        self.epoch = ids.new_id().hex[-12:]
+        self.feeds: dict[StreamName, Feed] = {}
+        self.inboxes: dict[StreamName, Inbox] = {}
+        self.preferences: dict[str, Preferences] = {}
+        self.sign_outs: dict[str, datetime] = {}
+        self.letters: OrderedDict[UUID, KeptDeadLetter] = OrderedDict()  # oldest first
+        self._ids = ids
+        self._limits = limits or Limits()
+        self._oldest: OrderedDict[UUID, Feed | Inbox] = OrderedDict()  # every entry kept, in the order of storing
+        self._bytes = 0
+        self._letter_bytes = 0
+        self._lettered: dict[tuple[str, str], UUID] = {}
+
+    def stream(self, name: StreamName) -> Feed | Inbox | None:
+        """None where nothing was ever written."""
+        return self.inboxes.get(name) if is_inbox(name) else self.feeds.get(name)
+
+    def head(self, name: StreamName) -> Head:
+        kept = self.stream(name)
+        not_before = self.sign_outs.get(owner_of(name)) if is_inbox(name) else None
+        return Head(not_before=not_before) if kept is None else Head(kept.last, kept.pruned, not_before, kept.unread)
+
+    def notify(self, user: str, content: Content, now: datetime) -> Entry | None:
+        """Adds a notification; None if the inbox holds the event already."""
+        name = inbox_of(user)
+        inbox = self.inboxes.get(name)
+        if inbox is None:
+            inbox = self.inboxes[name] = Inbox()
+        if not self._makes_room(inbox, content):
+            return None
+        muted = self.preferences.get(user, DEFAULT).mutes(content.type)
+        seq = inbox.last + 1
+        arrival = Notification(self._ids.new_id(), user, seq, seq, content, now, now, muted=muted)
+        inbox.append(arrival)
+        return self._kept(inbox, arrival.entry(inbox.unread))
+
+    def broadcast(self, to: str, content: Content, now: datetime) -> Entry | None:
+        """Adds a broadcast; None if the feed holds the event already."""
+        name = feed(to)
+        kept = self.feeds.get(name)
+        if kept is None:
+            kept = self.feeds[name] = Feed()
+        if not self._makes_room(kept, content):
+            return None
+        seq = kept.last + 1
+        broadcast = Entry(name, seq, seq, self._ids.new_id(), content, now)
+        kept.append(broadcast)
+        return self._kept(kept, broadcast)
+
+    def shrink(self) -> None:
+        """Lets the oldest entries go until the rest is within the bytes allowed."""
+        while self._bytes > self._limits.bytes and self._oldest:
+            self.prune(next(iter(self._oldest.values())))
+
+    def prune(self, kept: Feed | Inbox) -> None:
+        """Lets the oldest entry of a stream go. Its event may come again then, and is a new one."""
+        gone = kept.prune()
+        kept.events.discard((gone.content.origin, gone.content.event_id))
+        del self._oldest[gone.id]
+        self._bytes -= gone.weight
+
+    def sign_out(self, sign_out: SignOut) -> bool:
+        """Whether it is later than what was known."""
+        known = self.sign_outs.get(sign_out.user)
+        if known is not None and known >= sign_out.not_before:
+            return False
+        self.sign_outs[sign_out.user] = sign_out.not_before
+        return True
+
+    def keep_letter(self, letter: DeadLetter, now: datetime) -> bool:
+        """Whether it is new. One whose event is known counts there, with what is said of it now."""
+        event = (letter.origin, letter.event_id)
+        if (id := self._lettered.get(event)) is not None:
+            known = self.letters[id]
+            latest = msgspec.structs.replace(known.letter, reason=letter.reason, detail=letter.detail)
+            self.letters[id] = msgspec.structs.replace(known, letter=latest, times=known.times + 1)
+            return False
+        kept = KeptDeadLetter(self._ids.new_id(), now, letter)
+        self._lettered[event] = kept.id
+        self.letters[kept.id] = kept
+        self._letter_bytes += _letter_weight(letter)
+        limits = self._limits
+        while len(self.letters) > limits.dead_letters or self._letter_bytes > limits.dead_letter_bytes:
+            self.drop_letter(next(iter(self.letters)))
+        return True
+
+    def drop_letter(self, id: UUID) -> None:
+        letter = self.letters.pop(id).letter
+        del self._lettered[letter.origin, letter.event_id]
+        self._letter_bytes -= _letter_weight(letter)
+
+    def _makes_room(self, kept: Feed | Inbox, content: Content) -> bool:
+        """Makes room for an entry, unless its event is there already."""
+        event = (content.origin, content.event_id)
+        if event in kept.events:
+            return False
+        kept.events.add(event)
+        if len(kept.seqs) >= self._limits.entries_per_stream:
+            self.prune(kept)
+        return True
+
+    def _kept(self, kept: Feed | Inbox, entry: Entry) -> Entry:
+        self._oldest[entry.id] = kept
+        self._bytes += entry.weight
+        return entry
+
+
+def _letter_weight(letter: DeadLetter) -> int:
+    return len(letter.message.body or b"") + 1_000

@@ -1,0 +1,44 @@
+"""The throttle in memory: what callers of this node do."""
+
+from collections import OrderedDict
+from typing import Final
+
+from application.ports.clock import Clock
+from application.ports.throttle import Rate
+
+MOST_KEYS: Final = 100_000
+
+# Of a token: what rounding may take away from a caller who has waited exactly as long as they were told.
+_TOLERANCE: Final = 1e-6
+
+
+class MemoryThrottle:
+    """Implements Throttle by a token bucket for each key, at most `most_keys` of them.
+
+    A bucket that is full is like none, so full ones are forgotten when room is needed, and if that is not enough, the
+    half that was used the longest ago. What costs more than a bucket holds takes a full one, and the rest of the cost
+    is waited for by whoever comes next.
+    """
+
+    def __init__(self, clock: Clock, most_keys: int = MOST_KEYS) -> None:
+        self._clock = clock
+        self._most_keys = most_keys
+        self._full_at: OrderedDict[str, float] = OrderedDict()  # in monotonic seconds; least recently used first
+
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
+        now = self._clock.monotonic()
+        full_at = max(self._full_at.get(key, now), now)
+        tokens = rate.burst - (full_at - now) * rate.per_second
+        missing = min(cost, rate.burst) - tokens
+        if missing > _TOLERANCE:
+            return missing / rate.per_second
+        self._full_at[key] = full_at + cost / rate.per_second
+        self._full_at.move_to_end(key)
+        if len(self._full_at) > self._most_keys:
+            self._forget(now)
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        self._full_at = OrderedDict((key, full_at) for key, full_at in self._full_at.items() if full_at > now)
+        while len(self._full_at) > self._most_keys // 2:
+            self._full_at.popitem(last=False)

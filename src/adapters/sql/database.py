@@ -1,0 +1,154 @@
+"""The database: connections, and transactions that are tried again where another one was in the way."""
+
+import asyncio
+import random
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Final, TypeVar
+
+from advanced_alchemy.config import EngineConfig, SQLAlchemyAsyncConfig
+from sqlalchemy import event, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.sql.faults import ConnectionLost, InTheWay, translated
+from application.ports.store import StoreUnavailable
+
+T = TypeVar("T")
+
+# Seconds. A node that is frozen in mid-transaction holds its locks until the database ends its session
+# (`idle_in_transaction_session_timeout`); who waits for one gives up a little later, and tries again.
+IDLE_IN_TRANSACTION: Final = 4
+LOCK: Final = 6
+STATEMENT: Final = 30
+CONNECT: Final = 5
+POOL: Final = 5
+
+# Seconds without a sign of life after which a connection's peer is asked for one, between questions, and how many may
+# go unanswered: a database whose machine is gone is noticed after 15.
+KEEPALIVE: Final = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
+
+# How often something is tried that another transaction was in the way of.
+TRIES: Final = 5
+
+
+class Database:
+    """One database, PostgreSQL by asyncpg or an SQLite file, and this process's connections to it.
+
+    Times are UTC. On SQLite one writer at a time gets its turn here, so that none waits by polling.
+    """
+
+    def __init__(self, url: str, connections: int = 10) -> None:
+        self.is_postgresql = make_url(url).get_backend_name() == "postgresql"
+        self.config = SQLAlchemyAsyncConfig(
+            connection_string=url,
+            engine_config=EngineConfig(
+                pool_size=connections, max_overflow=0, pool_timeout=POOL, **self._connect_arguments()
+            ),
+        )
+        self.engine: AsyncEngine = self.config.get_engine()
+        # Single statements need no transaction of ours: one round trip instead of three.
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self.is_postgresql else asyncio.Lock()
+        event.listen(self.engine.sync_engine, "connect", _keep_alive if self.is_postgresql else _prepare_sqlite)
+        if not self.is_postgresql:
+            event.listen(self.engine.sync_engine, "begin", _begin_immediate)
+
+    def insert(self, table: Any) -> Any:
+        """An INSERT that knows ON CONFLICT: both databases have it, SQLAlchemy once for each."""
+        return (postgresql_insert if self.is_postgresql else sqlite_insert)(table)
+
+    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Does what takes one statement, outside any transaction. Raises StoreUnavailable."""
+        try:
+            return await self._read(work)
+        except ConnectionLost:
+            # It may have been lost long ago, in the pool: a new one tells.
+            return await self._read(work)
+
+    async def _read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        with translated():
+            async with self._reading.connect() as connection:
+                return await work(connection)
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, undo: bool = False) -> T:
+        """Does the work in one transaction, again and wholly anew where another one was in the way; with `undo` only
+        to see what comes of it. Raises StoreUnavailable and Refused, having changed nothing."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with self._turn:
+                    with translated():
+                        async with self.engine.begin() as connection:
+                            done = await work(connection)
+                            if undo:
+                                await connection.rollback()
+                            return done
+            except InTheWay:
+                if attempt == TRIES:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
+        raise AssertionError
+
+    async def ping(self) -> None:
+        """Returns if a write is possible now. Raises StoreUnavailable."""
+
+        async def ask(connection: AsyncConnection) -> None:
+            if self.is_postgresql and await connection.scalar(text("SELECT pg_is_in_recovery()")):
+                raise StoreUnavailable("this server is a standby: it takes no writes")
+
+        await self.write(ask)
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        if not self.is_postgresql:
+            return {"connect_args": {"timeout": LOCK}}
+        settings = {
+            "application_name": "herald",
+            "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION}s",
+            "lock_timeout": f"{LOCK}s",
+            "statement_timeout": f"{STATEMENT}s",
+            "tcp_keepalives_idle": "5",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "2",
+            # Small statements, planned in microseconds: compiling them never pays.
+            "jit": "off",
+        }
+        return {
+            "connect_args": {"timeout": CONNECT, "command_timeout": STATEMENT + 1, "server_settings": settings},
+            "pool_use_lifo": True,
+        }
+
+
+def _keep_alive(connection: Any, _: Any) -> None:
+    peer = connection.driver_connection._transport.get_extra_info("socket")
+    if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE:
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # Transactions are begun by SQLAlchemy (see below), not by the driver when it thinks that one is due.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        # Readers and the writer do not wait for one another; what is committed is on the disk.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+            cursor.execute(f"PRAGMA {pragma}")
+    except Exception:
+        # The pool has not taken it yet, so nobody else would; its thread would stay.
+        connection.close()
+        raise
+    finally:
+        cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    # A transaction that reads first and writes later may find the file changed in between, and fail.
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,79 @@
+"""What a database's errors mean to Herald: try again, wait for it, or give up this one value.
+
+Told by SQLSTATE (PostgreSQL's manual, appendix A), and where SQLite has none by its class.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from asyncpg import InterfaceError as AsyncpgInterfaceError
+from asyncpg import PostgresError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ResourceClosedError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from application.ports.store import StoreUnavailable
+
+# Serialization failure, deadlock, lock not available: another transaction was in the way. And a terminated session.
+_IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "25P03"})
+
+# Data exceptions, NULL and CHECK violations, program limits (an index row that is too large): the value's own fault. A
+# violated UNIQUE is not: under the locks that are held it can't be, so it is a mistake of ours.
+_REFUSED: Final = ("22", "23502", "23514", "54")
+
+# SQLite's only way to say so.
+_SQLITE_BUSY: Final = ("database is locked", "database table is locked")
+
+
+class Refused(Exception):
+    """The database can't keep a value, however often it is tried."""
+
+
+class InTheWay(StoreUnavailable):
+    """Another transaction was in the way: the same is worth trying again at once."""
+
+
+class ConnectionLost(StoreUnavailable):
+    """The connection is gone, or was already when it came from the pool; all others of its age are given up too."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns what the database raises into Refused or a kind of StoreUnavailable. A mistake in our own SQL, and
+    whatever is no fault of the database, passes as it is."""
+    try:
+        yield
+    except DBAPIError as fault:
+        raise _meaning(fault) from fault
+    except StatementError as fault:
+        # A parameter that can't even be sent, as text with half a surrogate pair.
+        if isinstance(fault.orig, ValueError | OverflowError | TypeError):
+            raise Refused(str(fault.orig)) from fault
+        raise
+    # What asyncpg raises while it connects, SQLAlchemy leaves as it is: a server that starts or stops, or is full.
+    except (PoolExhausted, ResourceClosedError, OSError, TimeoutError, PostgresError, AsyncpgInterfaceError) as fault:
+        raise StoreUnavailable(f"the database does not answer: {_words(fault)}") from fault
+
+
+def _meaning(fault: DBAPIError) -> Exception:
+    state = getattr(fault.orig, "sqlstate", None) or ""
+    words = _words(fault.orig or fault)
+    if fault.connection_invalidated:
+        return ConnectionLost(f"the connection was lost: {words}")
+    if state in _IN_THE_WAY or any(busy in words for busy in _SQLITE_BUSY):
+        return InTheWay(words)
+    if state.startswith(_REFUSED) or isinstance(fault, DataError):
+        return Refused(words)
+    if state.startswith("42") or isinstance(fault, IntegrityError):
+        return fault
+    if not state and isinstance(fault.orig, ValueError | OverflowError):
+        return Refused(words)
+    if not state and isinstance(fault, InterfaceError) and "invalid input for query argument" in words:
+        return Refused(words)
+    return StoreUnavailable(f"the database can't do it: {words}")
+
+
+def _words(fault: BaseException) -> str:
+    """Its first line, without the name of its class: what follows may hold values."""
+    first = (str(fault).splitlines() or [type(fault).__name__])[0]
+    return first.partition("'>: ")[2][:200] or first[:200]

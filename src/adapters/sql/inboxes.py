@@ -1,0 +1,217 @@
+"""Inboxes as their owners handle them."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.sql import rows
+from adapters.sql.database import Database
+from adapters.sql.queries import inboxes, notifications
+from application.ports.inboxes import Leaf, Marked
+from domain.notifications import Choice, Mark, Notification
+from domain.positions import Head
+from domain.streams import Content, Entry, inbox_of
+
+_MINE: Final = notifications.c.user_id == bindparam("user")
+_KEPT: Final = (~notifications.c.is_archived,)
+_UNREAD: Final = (~notifications.c.is_read, *_KEPT)
+# What sessions are told of a notification that was marked together with many others: not its text again.
+_LIGHT: Final = tuple(
+    notifications.c[name]
+    for name in (
+        "user_id",
+        "id",
+        "seq",
+        "is_read",
+        "is_muted",
+        "origin",
+        "event_id",
+        "source",
+        "notification_type",
+        "profile",
+        "envelope",
+        "event_time",
+        "created_at",
+    )
+)
+_COUNTERS: Final = select(
+    inboxes.c.last_seq.label("head_last_seq"),
+    inboxes.c.pruned_seq.label("head_pruned_seq"),
+    inboxes.c.not_before.label("head_not_before"),
+    inboxes.c.unread_count.label("head_unread_count"),
+).where(inboxes.c.user_id == bindparam("user"))
+_LOCK: Final = _COUNTERS.with_for_update()
+_GET: Final = select(notifications).where(_MINE, notifications.c.id == bindparam("id"))
+_UNREAD_TOTAL: Final = select(inboxes.c.unread_count).where(inboxes.c.user_id == bindparam("user"))
+_UNREAD_BY_TYPE: Final = (
+    select(notifications.c.notification_type, func.count())
+    .where(_MINE, *_UNREAD)
+    .group_by(notifications.c.notification_type)
+)
+
+
+class SqlInboxes:
+    """Implements Inboxes. Every mark locks the inbox's counters first, as every recording does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, user: str, id: UUID) -> Notification | None:
+        async def ask(connection: AsyncConnection) -> Notification | None:
+            return await _get(connection, user, id)
+
+        return await self._database.read(ask)
+
+    async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
+        statement = select(notifications).where(notifications.c.user_id == user, notifications.c.id.in_(ids))
+
+        async def ask(connection: AsyncConnection) -> dict[UUID, Notification]:
+            return {row.id: rows.notification(row) for row in await connection.execute(statement)}
+
+        return await self._database.read(ask) if ids else {}
+
+    async def leaf(self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0) -> Leaf:
+        # One more than asked for tells whether older ones follow; beside the counters, so that both are of one moment.
+        chosen = _chosen(select(notifications), user, choice).order_by(notifications.c.seq.desc()).limit(limit + 1)
+        if before is not None:
+            chosen = chosen.where(notifications.c.seq < before)
+        kept = (chosen.offset(skip) if skip else chosen).subquery()
+        counters = _COUNTERS.subquery()
+        statement = select(counters, kept).select_from(counters.outerjoin(kept, true())).order_by(kept.c.seq.desc())
+
+        async def ask(connection: AsyncConnection) -> Leaf:
+            found = (await connection.execute(statement, {"user": user})).all()
+            head = rows.head(found[0]) if found else Head()
+            notes = tuple(rows.notification(row) for row in found if row.id is not None)
+            return Leaf(notes[:limit], head, more=len(notes) > limit)
+
+        return await self._database.read(ask)
+
+    async def count(self, user: str, choice: Choice) -> int:
+        statement = _chosen(select(func.count()).select_from(notifications), user, choice)
+        return await self._number(statement, user)
+
+    async def unread(self, user: str) -> int:
+        return await self._number(_UNREAD_TOTAL, user)
+
+    async def unread_by_type(self, user: str) -> dict[str, int]:
+        async def ask(connection: AsyncConnection) -> dict[str, int]:
+            found = await connection.execute(_UNREAD_BY_TYPE, {"user": user})
+            return dict(found.tuples().all())
+
+        return await self._database.read(ask)
+
+    async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
+        async def store(connection: AsyncConnection) -> Marked | None:
+            head = await _lock(connection, user)
+            note = await _get(connection, user, id) if head else None
+            if head is None or note is None:
+                return None
+            if note.archived or (mark != "archived" and note.read == (mark == "read")):
+                return Marked((), head.unread, note)
+            unread = head.unread + {"read": -1, "unread": 1, "archived": 0 if note.read else -1}[mark]
+            position = head.last + 1
+            await _move(connection, user, position, unread)
+            statement = update(notifications).where(_MINE, notifications.c.id == bindparam("one"))
+            await connection.execute(statement.values(**_marked(mark, position, now)), {"user": user, "one": id})
+            note = await _get(connection, user, id)
+            return Marked((note.entry(unread, mark),), unread, note) if note else None
+
+        return await self._database.write(store)
+
+    async def mark_all(
+        self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
+    ) -> Marked:
+        unmarked = _UNREAD if mark == "read" else _KEPT
+        chosen = (
+            select(notifications.c.seq)
+            .where(_MINE, *unmarked, notifications.c.seq <= upto)
+            .order_by(notifications.c.seq.desc())
+            .limit(limit)
+        )
+
+        async def store(connection: AsyncConnection) -> Marked:
+            head = await _lock(connection, user)
+            if head is None:
+                return Marked((), 0)
+            position = head.last + 1
+            statement = (
+                update(notifications)
+                .where(_MINE, notifications.c.seq.in_(chosen))
+                .values(**_marked(mark, position, now))
+                .returning(*_LIGHT)
+            )
+            found = (await connection.execute(statement, {"user": user})).all()
+            if not found:
+                return Marked((), head.unread)
+            unread = head.unread - sum(1 for row in found if mark == "read" or not row.is_read)
+            await _move(connection, user, position, unread)
+            entries = (_light_entry(row, mark, position, unread) for row in found)
+            return Marked(tuple(sorted(entries, key=lambda entry: -entry.seq)), unread)
+
+        return await self._database.write(store)
+
+    async def _number(self, statement: Select[Any], user: str) -> int:
+        return await self._database.read(lambda connection: connection.scalar(statement, {"user": user})) or 0
+
+
+def _chosen(statement: Select[Any], user: str, choice: Choice) -> Select[Any]:
+    column = notifications.c
+    conditions: list[ColumnElement[bool]] = [column.user_id == user]
+    if choice.type is not None:
+        conditions.append(column.notification_type == choice.type)
+    if choice.read is not None:
+        conditions.append(column.is_read if choice.read else ~column.is_read)
+    if choice.archived is not None:
+        conditions.append(column.is_archived if choice.archived else ~column.is_archived)
+    if choice.start is not None:
+        conditions.append(column.created_at >= choice.start)
+    if choice.end is not None:
+        conditions.append(column.created_at <= choice.end)
+    return statement.where(*conditions)
+
+
+async def _lock(connection: AsyncConnection, user: str) -> Head | None:
+    row = (await connection.execute(_LOCK, {"user": user})).one_or_none()
+    return rows.head(row) if row is not None else None
+
+
+async def _get(connection: AsyncConnection, user: str, id: UUID) -> Notification | None:
+    row = (await connection.execute(_GET, {"user": user, "id": id})).one_or_none()
+    return rows.notification(row) if row is not None else None
+
+
+async def _move(connection: AsyncConnection, user: str, position: int, unread: int) -> None:
+    statement = update(inboxes).where(inboxes.c.user_id == user).values(last_seq=position, unread_count=unread)
+    await connection.execute(statement)
+
+
+def _marked(mark: Mark, position: int, now: datetime) -> dict[str, Any]:
+    what: dict[Mark, dict[str, Any]] = {
+        "read": {"is_read": True, "read_at": now},
+        "unread": {"is_read": False, "read_at": None},
+        "archived": {"is_archived": True},
+    }
+    return {**what[mark], "changed": position, "updated_at": now}
+
+
+def _light_entry(row: Row[Any], mark: Mark, position: int, unread: int) -> Entry:
+    content = Content(
+        row.origin, row.event_id, row.source, row.notification_type, row.profile, row.envelope, "", row.event_time
+    )
+    return Entry(
+        inbox_of(row.user_id),
+        row.seq,
+        position,
+        row.id,
+        content,
+        row.created_at,
+        mark,
+        row.is_read,
+        row.is_muted,
+        unread,
+    )

@@ -1,0 +1,155 @@
+"""Recording: one batch in one transaction.
+
+lock the inboxes, in the order of their names    whoever else wants them waits, and nobody waits in a circle
+number and add the notifications                 from the locked counters on, so without gaps
+keep the dead letters                            in the order of their identities
+lock the feeds, number and add the broadcasts    last, since every node wants these rows
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.sql.batch import Arrivals, Batch, Counter, Part
+from adapters.sql.queries import Queries
+from adapters.sql.writing import Writing
+from application.ports.clock import IdFactory
+from application.ports.store import Recorded
+from domain.planning import DeadLetter
+from domain.preferences import DEFAULT, Preferences
+from domain.streams import Entry, SignOut, StreamName, feed, inbox_of
+
+
+class KnownAlready(Exception):
+    """Some of the batch is stored already: it has to be looked up before it is numbered."""
+
+
+class NotOpened(Exception):
+    """Some streams have no counters yet. They are made in a transaction of their own, so that locks are only ever
+    taken in the order of names."""
+
+    def __init__(self, users: Sequence[str] = (), feeds: Sequence[str] = ()) -> None:
+        self.users = users
+        self.feeds = feeds
+
+
+class Recording:
+    """One attempt. It takes for granted that nothing of the batch is stored already, unless it is `careful`: a
+    repeated batch is rare, and looking up each row costs as much as storing it."""
+
+    def __init__(
+        self, queries: Queries, writing: Writing, ids: IdFactory, batch: Batch, now: datetime, careful: bool
+    ) -> None:
+        self._queries = queries
+        self._writing = writing
+        self._ids = ids
+        self._batch = batch
+        self._now = now
+        self._careful = careful
+        self._entries: list[Entry] = []
+        self._new: set[int] = set()  # the plans that led to something new
+
+    async def __call__(self, connection: AsyncConnection) -> Recorded:
+        sign_outs: tuple[SignOut, ...] = ()
+        if users := self._batch.users:
+            counters = await self._lock_inboxes(connection, users)
+            sign_outs = self._sign_out(counters)
+            await self._add_notifications(connection, counters)
+        letters = await self._keep_letters(connection)
+        if self._batch.feeds.rows:
+            await self._add_broadcasts(connection)
+        duplicates = len(self._batch.intended - self._new)
+        return Recorded(tuple(self._entries), sign_outs, letters, duplicates)
+
+    async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
+        found = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
+        counters = {
+            row.user_id: Counter(
+                row.user_id,
+                row.last_seq,
+                row.unread_count,
+                not_before=row.not_before,
+                preferences=DEFAULT
+                if row.muted_types is None
+                else Preferences(
+                    websocket_notifications=row.websocket_notifications, muted_types=tuple(row.muted_types)
+                ),
+            )
+            for row in found
+        }
+        if len(counters) < len(users):
+            raise NotOpened(users=[user for user in users if user not in counters])
+        return counters
+
+    def _sign_out(self, counters: dict[str, Counter]) -> tuple[SignOut, ...]:
+        moved = []
+        for user, (sign_out, plan) in self._batch.sign_outs.items():
+            known = counters[user].not_before
+            if known is None or known < sign_out.not_before:
+                counters[user].not_before = sign_out.not_before
+                moved.append(sign_out)
+                self._new.add(plan)
+        return tuple(moved)
+
+    async def _add_notifications(self, connection: AsyncConnection, counters: dict[str, Counter]) -> None:
+        known = await self._known(connection, "user", self._batch.inboxes)
+        arrivals = self._number(self._batch.inboxes, counters, known, inbox_of)
+        added = await self._writing.add_notifications(connection, arrivals, list(counters.values()), self._now)
+        if added < len(arrivals.ids):
+            raise KnownAlready
+
+    async def _add_broadcasts(self, connection: AsyncConnection) -> None:
+        feeds = self._batch.feeds.names
+        found = await connection.execute(self._queries.lock_feeds, {"names": self._queries.many(feeds)})
+        counters = {row.name: Counter(row.name, row.last_seq) for row in found}
+        if len(counters) < len(feeds):
+            raise NotOpened(feeds=[name for name in feeds if name not in counters])
+        known = await self._known(connection, "feed", self._batch.feeds)
+        arrivals = self._number(self._batch.feeds, counters, known, feed)
+        added = await self._writing.add_broadcasts(connection, arrivals, list(counters.values()), self._now)
+        if added < len(arrivals.ids):
+            raise KnownAlready
+
+    async def _known(
+        self, connection: AsyncConnection, kind: Literal["user", "feed"], part: Part
+    ) -> set[tuple[str, str, str]]:
+        if not self._careful or not part.rows:
+            return set()
+        return await self._writing.known(connection, kind, part.keys)
+
+    def _number(
+        self,
+        part: Part,
+        counters: dict[str, Counter],
+        known: set[tuple[str, str, str]],
+        stream_of: Callable[[str], StreamName],
+    ) -> Arrivals:
+        contents = part.contents
+        arrivals = Arrivals(contents)
+        for name, index, plan in part.rows:
+            content = contents[index]
+            if known and (name, content.origin, content.event_id) in known:
+                continue
+            counter = counters[name]
+            counter.last += 1
+            counter.unread += 1
+            counter.added += 1
+            seq = counter.last
+            muted = counter.preferences is not DEFAULT and counter.preferences.mutes(content.type)
+            id_ = self._ids.new_id()
+            arrivals.add(index + 1, id_, name, seq, muted)
+            unread = counter.unread if stream_of is inbox_of else 0
+            entry = Entry(stream_of(name), seq, seq, id_, content, self._now, muted=muted, unread=unread)
+            self._entries.append(entry)
+            self._new.add(plan)
+        return arrivals
+
+    async def _keep_letters(self, connection: AsyncConnection) -> tuple[DeadLetter, ...]:
+        if not self._batch.letters:
+            return ()
+        new = await self._writing.keep_letters(connection, self._batch.letters, self._ids, self._now)
+        fresh = [letter for key, letter in self._batch.letters.items() if key in new]
+        self._new.update(one.plan for one in fresh)
+        return tuple(one.letter for one in fresh)

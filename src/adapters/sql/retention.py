@@ -1,0 +1,105 @@
+"""Retention: the oldest go, a few at a time."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Table, and_, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.sql.database import Database
+from adapters.sql.queries import broadcasts, feeds, inboxes, letters, notifications
+from application.ports.retention import Keep, Keeping, Pruned
+
+# Streams looked at in one step, so that a step stays short whatever is due.
+STREAMS: Final = 50
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """Inboxes or feeds: the table of their counters, that of their entries, and what names a stream in each."""
+
+    counters: Table
+    name: str
+    entries: Table
+    owner: str
+
+
+_INBOXES: Final = _Kind(inboxes, "user_id", notifications, "user_id")
+_FEEDS: Final = _Kind(feeds, "name", broadcasts, "feed")
+
+
+class SqlRetention:
+    """Implements Retention. Each stream is pruned in a transaction of its own, under the lock of its counters."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:
+        return Pruned(
+            await self._prune(_INBOXES, keeping.inbox, now, limit),
+            await self._prune(_FEEDS, keeping.feed, now, limit),
+            await self._prune_letters(keeping.dead_letters, now, limit),
+        )
+
+    async def _prune(self, kind: _Kind, keep: Keep, now: datetime, limit: int) -> int:
+        counters = kind.counters.c
+        due = or_(counters.entry_count > keep.count, counters.oldest_at < now - keep.age)
+        statement = select(counters[kind.name]).where(due).limit(STREAMS)
+
+        async def ask(connection: AsyncConnection) -> list[str]:
+            return list(await connection.scalars(statement))
+
+        pruned = 0
+        for name in await self._database.read(ask):
+            if pruned < limit:
+                pruned += await self._prune_stream(kind, name, keep, now, limit - pruned)
+        return pruned
+
+    async def _prune_stream(self, kind: _Kind, name: str, keep: Keep, now: datetime, limit: int) -> int:
+        counters, entries = kind.counters.c, kind.entries.c
+        stream, owner = counters[kind.name] == name, entries[kind.owner] == name
+        oldest = select(entries.seq, entries.created_at).where(owner).order_by(entries.seq)
+
+        async def store(connection: AsyncConnection) -> int:
+            lock = select(counters.entry_count, counters.pruned_seq).where(stream).with_for_update()
+            count, pruned = (await connection.execute(lock)).one()
+            first = (await connection.execute(oldest.limit(limit))).all()
+            # From the oldest on, as long as each is too old or one too many.
+            gone = 0
+            while gone < len(first) and (count - gone > keep.count or first[gone].created_at < now - keep.age):
+                gone += 1
+            upto = first[gone - 1].seq if gone else pruned
+            unread = await self._delete(connection, kind, and_(owner, entries.seq <= upto)) if gone else 0
+            next_oldest = await connection.scalar(oldest.limit(1).with_only_columns(entries.created_at))
+            values: dict[str, Any] = {
+                "pruned_seq": upto,
+                "entry_count": count - gone,
+                "oldest_at": next_oldest,
+            }
+            if kind is _INBOXES:
+                values["unread_count"] = inboxes.c.unread_count - unread
+            await connection.execute(update(kind.counters).where(stream).values(**values))
+            return gone
+
+        return await self._database.write(store)
+
+    async def _delete(self, connection: AsyncConnection, kind: _Kind, which: Any) -> int:
+        """Returns how many of those that went were unread."""
+        unread = 0
+        if kind is _INBOXES:
+            still = and_(which, ~notifications.c.is_read, ~notifications.c.is_archived)
+            unread = await connection.scalar(select(func.count()).select_from(notifications).where(still)) or 0
+        await connection.execute(delete(kind.entries).where(which))
+        return unread
+
+    async def _prune_letters(self, keep: Keep, now: datetime, limit: int) -> int:
+        column = letters.c
+        # Ids are UUIDv7: their order is that of keeping.
+        newest_too_many = select(column.id).order_by(column.id.desc()).offset(keep.count).limit(1).scalar_subquery()
+        due = or_(column.kept_at < now - keep.age, column.id <= newest_too_many)
+        chosen = select(column.id).where(due).order_by(column.id).limit(limit)
+
+        async def store(connection: AsyncConnection) -> int:
+            return (await connection.execute(delete(letters).where(column.id.in_(chosen)))).rowcount
+
+        return await self._database.write(store)

@@ -1,0 +1,200 @@
+"""The schema: which revision the database is at, and how it gets to another.
+
+What is kept outlives the code, so every change of the tables is a revision (see `migrations`), run here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from advanced_alchemy.types import GUID
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, NullPool, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.types import TypeEngine
+
+from adapters.sql.database import CONNECT, LOCK, Database
+from adapters.sql.faults import translated
+from adapters.sql.tables import Base
+from application.ports.store import StoreUnavailable
+
+# PostgreSQL's advisory locks are numbers: this one is ours.
+LOCK_KEY: Final = 4_843_764_111
+
+# Seconds between two tries for it.
+PAUSE: Final = 0.2
+
+# No such user or not their password, no such database, not allowed; SQLite's words for the like. Waiting doesn't help.
+_HOPELESS_STATES: Final = ("28", "3D", "42501")
+_HOPELESS_WORDS: Final = ("unable to open database file", "file is not a database", "readonly database")
+
+
+class SchemaOutdated(Exception):
+    """The schema is older than this version of Herald needs. The text says what to do."""
+
+
+class MigrationRefused(Exception):
+    """There is no such revision, or no way to it."""
+
+
+class DatabaseUnusable(Exception):
+    """The database refuses us, and will go on doing so."""
+
+
+class Schema:
+    """The schema of one database.
+
+    Every method raises StoreUnavailable where the database can't be reached, and DatabaseUnusable where it can and
+    doesn't let us in.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._config = Config()
+        self._config.set_main_option("script_location", "adapters.sql:migrations")
+        self._revisions = ScriptDirectory.from_config(self._config)
+
+    def head(self) -> str:
+        """The revision that this version of Herald is made for."""
+        (head,) = self._revisions.get_heads()
+        return head
+
+    async def current(self) -> str | None:
+        """The revision that the database is at; None where there are no tables yet."""
+        async with self._connected() as connection:
+            return await connection.run_sync(_current)
+
+    async def upgrade(self, revision: str = "head") -> bool:
+        """Brings the database up to this revision; returns whether that took anything. Several nodes may do it at once:
+        one does, the others wait for it. A database that is there already, or newer than this version of Herald, is
+        left alone. Raises MigrationRefused."""
+        async with self._connected() as connection, self._locked(connection):
+            before = await connection.run_sync(_current)
+            if self._is_newer(before):
+                return False
+            await connection.run_sync(self._run, command.upgrade, revision)
+            return await connection.run_sync(_current) != before
+
+    async def downgrade(self, revision: str) -> None:
+        """Undoes revisions, newest first, until the database is at this one (`base`: no tables), or as many as -1, -2
+        … say. What they had added is lost. Raises MigrationRefused."""
+        async with self._connected() as connection, self._locked(connection):
+            await connection.run_sync(self._run, command.downgrade, revision)
+
+    async def verify(self) -> None:
+        """Raises SchemaOutdated unless this version of Herald can run on the schema. It can on a newer one, as it does
+        while the nodes of a deploy are replaced one by one."""
+        current = await self.current()
+        if not self._is_newer(current) and current != self.head():
+            have = f"at revision {current}" if current else "empty"
+            raise SchemaOutdated(
+                f"the database is {have}, and this version needs revision {self.head()}:"
+                " run `herald db upgrade`, or start with `herald serve --migrate`"
+            )
+
+    async def check(self) -> list[str]:
+        """How the database differs from the tables that the code knows, a line for each difference."""
+        async with self._connected() as connection:
+            return await connection.run_sync(_differences)
+
+    def _is_newer(self, revision: str | None) -> bool:
+        """Whether it was made after this version of Herald: it is known to nobody here."""
+        return revision is not None and revision not in {one.revision for one in self._revisions.walk_revisions()}
+
+    def _run(self, connection: Connection, act: Callable[[Config, str], None], revision: str) -> None:
+        self._config.attributes["connection"] = connection
+        try:
+            act(self._config, revision)
+        except CommandError as fault:
+            raise MigrationRefused(str(fault)) from None
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that is in no transaction."""
+        engine = self._database.engine
+        if self._database.is_postgresql:
+            # One of its own: making an index takes the time it takes, and the others' time-outs would end it. Whoever
+            # waits for a lock makes all others wait behind, so that one stays.
+            settings = {"application_name": "herald db", "lock_timeout": f"{LOCK}s"}
+            arguments = {"timeout": CONNECT, "server_settings": settings}
+            engine = create_async_engine(engine.url, poolclass=NullPool, connect_args=arguments)
+        try:
+            with translated():
+                async with engine.connect() as connection:
+                    yield connection
+        except StoreUnavailable as fault:
+            if _is_hopeless(fault.__cause__):
+                raise DatabaseUnusable(str(fault)) from fault
+            raise
+        except DBAPIError as fault:
+            if _is_hopeless(fault):
+                raise DatabaseUnusable(str(fault.orig)) from fault
+            raise
+        finally:
+            if engine is not self._database.engine:
+                await engine.dispose()
+
+    @asynccontextmanager
+    async def _locked(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        if not self._database.is_postgresql:
+            yield
+            return
+        # Asked for again and again: a statement that waits has a snapshot, and CREATE INDEX CONCURRENTLY would wait
+        # for that one, for ever.
+        while True:
+            if await _scalar(connection, "SELECT pg_try_advisory_lock(:key)"):
+                break
+            await asyncio.sleep(PAUSE)
+        try:
+            yield
+        finally:
+            # If this can't be done the connection is gone, and the lock with it.
+            await connection.rollback()
+            await _scalar(connection, "SELECT pg_advisory_unlock(:key)")
+
+
+async def _scalar(connection: AsyncConnection, statement: str) -> object:
+    answer: object = await connection.scalar(text(statement), {"key": LOCK_KEY})
+    await connection.commit()
+    return answer
+
+
+def _current(connection: Connection) -> str | None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    # Alembic begins a transaction of its own, and only where there is none.
+    connection.rollback()
+    return revision
+
+
+def _differences(connection: Connection) -> list[str]:
+    options = {"compare_type": _types_differ, "compare_server_default": True}
+    context = MigrationContext.configure(connection, opts=options)
+    return [_in_words(difference) for difference in compare_metadata(context, Base.metadata)]
+
+
+def _types_differ(
+    context: MigrationContext, _: object, __: object, kept: TypeEngine[Any], known: TypeEngine[Any]
+) -> bool | None:
+    """None leaves it to Alembic, which takes SQLite's BINARY(16) for a number."""
+    return False if context.dialect.name == "sqlite" and isinstance(known, GUID) else None
+
+
+def _in_words(difference: Any) -> str:
+    if isinstance(difference, list):
+        return "; ".join(_in_words(one) for one in difference)
+    act, *about = difference
+    named = (thing if isinstance(thing, str) else getattr(thing, "name", None) for thing in about)
+    return f"{act.replace('_', ' ')} {' '.join(name for name in named if name)}"
+
+
+def _is_hopeless(fault: BaseException | None) -> bool:
+    cause = fault.orig if isinstance(fault, DBAPIError) else fault
+    state = getattr(cause, "sqlstate", None) or ""
+    return state.startswith(_HOPELESS_STATES) or any(words in str(cause) for words in _HOPELESS_WORDS)

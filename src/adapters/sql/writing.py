@@ -1,0 +1,39 @@
+"""What the two databases write differently: PostgreSQL whole columns at once, SQLite row by row."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.sql.batch import Arrivals, Counter, Letter
+from application.ports.clock import IdFactory
+
+
+class Writing(Protocol):
+    """The statements of a recording. `careful`: looking rows up first costs next to nothing here."""
+
+    careful: bool
+
+    async def open_streams(self, connection: AsyncConnection, users: Sequence[str], feeds: Sequence[str]) -> None:
+        """Makes counters for those that have none. Names come sorted."""
+
+    async def known(
+        self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
+    ) -> set[tuple[str, str, str]]:
+        """Which of these (user or feed, origin, event id) are stored."""
+
+    async def add_notifications(
+        self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
+    ) -> int:
+        """Adds the rows and sets the counters. Returns how many were added: what is stored already is not."""
+
+    async def add_broadcasts(
+        self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
+    ) -> int:
+        """The same for feeds."""
+
+    async def keep_letters(
+        self, connection: AsyncConnection, letters: dict[bytes, Letter], ids: IdFactory, now: datetime
+    ) -> set[bytes]:
+        """Keeps each letter under its identity, or notes that it came again. Returns the identities that are new."""

@@ -1,0 +1,83 @@
+"""Following an inbox by asking: the pull twin of a session's resume."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from application.ports.inboxes import Inboxes
+from application.ports.store import Store
+from domain.notifications import Notification
+from domain.positions import Cursor, read_cursor, start, tag_of
+from domain.streams import INBOX, Entry, inbox_of
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What has changed in an inbox, each notification once and as it stands, in the order of `changed`.
+
+    `cursor` is behind all of these. `more` says whether more is known already. With `gap`, something is missing that
+    can't be had any more, or the cursor was of no use: fetch the list, then go on from `cursor`.
+    """
+
+    notifications: Sequence[Notification]
+    cursor: str
+    more: bool
+    gap: bool
+    unread: int
+
+
+class FollowChanges:
+    """Tells a user what has changed in the own inbox since a cursor of any kind: this one's, a list's, a session's.
+
+    Without a cursor nothing has: the answer is the cursor to begin with. One that can't be read, of another epoch, of
+    another user, or from before what is kept is a gap, and the new cursor goes on where a session would begin. What
+    it says of other streams is handed on as it is. Muted notifications are among the changes: they are kept, and only
+    pushed to nobody. Raises StoreUnavailable.
+    """
+
+    def __init__(self, inboxes: Inboxes, store: Store) -> None:
+        self._inboxes = inboxes
+        self._store = store
+
+    async def __call__(self, user: str, since: str | None, limit: int) -> Changes:
+        """About `limit` changes: an answer never ends inside a position, and a mass act takes one for up to 500."""
+        stream, tag = inbox_of(user), tag_of(user)
+        epoch = await self._store.epoch()
+        cursor = None if since is None else read_cursor(since)
+        lost = since is not None and cursor is None
+        begin = start(cursor, lost, epoch, tag, await self._store.heads([stream]))
+        page = await self._store.changes(stream, begin.positions[stream], limit)
+        notifications = await self._as_they_stand(user, page.entries)
+        others = cursor.positions if cursor is not None and (cursor.epoch, cursor.tag) == (epoch, tag) else {}
+        return Changes(
+            notifications=notifications,
+            cursor=str(Cursor(epoch, tag, {**others, INBOX: page.upto})),
+            more=page.upto < page.head.last,
+            # Pruning may have gone on between the two reads.
+            gap=bool(begin.gaps) or page.head.pruned > begin.positions[stream],
+            unread=page.head.unread,
+        )
+
+    async def _as_they_stand(self, user: str, entries: Sequence[Entry]) -> list[Notification]:
+        """The whole notifications. An entry doesn't say when it was read, so those that were marked since they arrived
+        are looked up: they may be newer than their entries then, which will come again, or be pruned."""
+        marked = {entry.id for entry in entries if entry.changed != entry.seq and entry.kind == "arrival"}
+        found = await self._inboxes.some(user, marked)
+        return [
+            found[entry.id] if entry.id in found else _as_it_arrived(user, entry)
+            for entry in entries
+            if entry.id in found or entry.id not in marked
+        ]
+
+
+def _as_it_arrived(user: str, entry: Entry) -> Notification:
+    return Notification(
+        id=entry.id,
+        user=user,
+        seq=entry.seq,
+        changed=entry.changed,
+        content=entry.content,
+        stored_at=entry.stored_at,
+        updated_at=entry.stored_at,
+        archived=entry.kind == "archived",
+        muted=entry.muted,
+    )

@@ -1,0 +1,49 @@
+"""Limiting how often one caller may ask."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from application.ports.throttle import Rate, Throttle
+from domain.errors import TooManyRequests
+from domain.identity import Identity
+
+# What is limited, each by itself: requests, events published, connections opened.
+Act: TypeAlias = Literal["rest", "publish", "connect"]
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """How often each may be done; None is without limit."""
+
+    rest: Rate | None = None
+    publish: Rate | None = None
+    connect: Rate | None = None
+
+
+class LimitRate:
+    """Charges an act to whoever does it: to the user, and to the token that was shown.
+
+    Raises TooManyRequests, which says how long to wait. Nobody in particular is not limited: anonymous callers can
+    only be told apart by their addresses, which the proxy in front sees and Herald may not.
+    """
+
+    def __init__(self, throttle: Throttle, rates: Rates) -> None:
+        self._throttle = throttle
+        self._rates = rates
+
+    async def __call__(self, act: Act, identity: Identity, cost: int = 1) -> None:
+        rate: Rate | None = getattr(self._rates, act)
+        if rate is None:
+            return
+        for key in _keys(act, identity):
+            wait = await self._throttle.take(key, rate, cost)
+            if wait > 0:
+                raise TooManyRequests(wait)
+
+
+def _keys(act: Act, identity: Identity) -> list[str]:
+    """The token first: one that is refused costs its user's other tokens nothing."""
+    if identity.user is None:
+        return []
+    by_token = [f"{act}:token:{identity.user}:{identity.token_id}"] if identity.token_id is not None else []
+    return [*by_token, f"{act}:user:{identity.user}"]

@@ -1,0 +1,52 @@
+"""The port for events that could not be processed, until someone replays or drops them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+import msgspec
+
+from domain.planning import DeadLetter
+
+
+class KeptDeadLetter(msgspec.Struct, frozen=True):
+    """A dead letter as it is kept. `times` counts how often its event came: more than once after a replay that
+    failed again, or a redelivery; reason and detail are the latest."""
+
+    id: UUID
+    kept_at: datetime
+    letter: DeadLetter
+    times: int = 1
+
+
+class LetterChoice(msgspec.Struct, frozen=True):
+    """Which dead letters are meant; None is any. `start` and `end` bound the time of keeping, both included."""
+
+    source: str | None = None
+    reason: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+ANY: Final = LetterChoice()
+
+
+class DeadLetters(Protocol):
+    """For looking through dead letters and taking them away. Store.record puts them there.
+
+    Every method raises StoreUnavailable, having changed nothing.
+    """
+
+    async def newest(
+        self, limit: int, choice: LetterChoice = ANY, before: UUID | None = None
+    ) -> tuple[KeptDeadLetter, ...]:
+        """Newest first; with `before`, those that were kept before that one."""
+
+    async def count(self, choice: LetterChoice) -> int: ...
+
+    async def get(self, id: UUID) -> KeptDeadLetter | None: ...
+
+    async def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
+        """Drops those that are still as given: one whose event has come again meanwhile (`times` differs) stays.
+        Returns how many were dropped."""

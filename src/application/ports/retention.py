@@ -1,0 +1,47 @@
+"""The port for letting go of what is old."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """How long something is kept, and how many of it: an inbox's notifications, a feed's broadcasts, all dead
+    letters."""
+
+    age: timedelta
+    count: int
+
+
+class Keeping(msgspec.Struct, frozen=True):
+    """What is kept of each."""
+
+    inbox: Keep
+    feed: Keep
+    dead_letters: Keep
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """How much one step has let go."""
+
+    notifications: int = 0
+    broadcasts: int = 0
+    dead_letters: int = 0
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.notifications or self.broadcasts or self.dead_letters)
+
+
+class Retention(Protocol):
+    """For pruning, a little at a time.
+
+    A stream is pruned from its oldest arrival on: its head's `pruned` rises to the newest that went, and its unread
+    total falls by those of them that were unread, in the same transaction. Whoever stands before `pruned` is told of
+    a gap.
+    """
+
+    async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:
+        """One step: at most `limit` rows of each kind, in short transactions. Nothing pruned means nothing is due.
+        Raises StoreUnavailable."""

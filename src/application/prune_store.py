@@ -1,0 +1,51 @@
+"""Pruning: letting go of what is old, without getting in the way of what is new."""
+
+import asyncio
+import random
+from typing import Final
+
+import structlog
+
+from application.counters import Counters
+from application.ports.clock import Clock
+from application.ports.retention import Keeping, Retention
+from application.ports.store import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two rounds, give or take a quarter, so that nodes do not prune in step.
+PERIOD: Final = 60.0
+
+# Seconds between two steps of a round: ingest has the store to itself meanwhile.
+PAUSE: Final = 0.05
+
+
+class PruneStore:
+    """Prunes step by step until nothing is due, and looks again a minute later; for as long as it is left running."""
+
+    def __init__(self, retention: Retention, keeping: Keeping, clock: Clock, counters: Counters) -> None:
+        self._retention = retention
+        self._keeping = keeping
+        self._clock = clock
+        self._counters = counters
+
+    async def run(self) -> None:
+        """Never ends by itself. What fails is logged, and tried again in the next round."""
+        while True:
+            try:
+                await self._round()
+            except StoreUnavailable as fault:
+                log.warning("nothing pruned, the store is away", fault=str(fault))
+            except Exception:
+                log.exception("nothing pruned, trying again later")
+            await asyncio.sleep(PERIOD * random.uniform(0.75, 1.25))
+
+    async def _round(self) -> None:
+        while True:
+            pruned = await self._retention.prune(self._keeping, self._clock.now())
+            if pruned.nothing:
+                return
+            self._counters.pruned["notification"] += pruned.notifications
+            self._counters.pruned["broadcast"] += pruned.broadcasts
+            self._counters.pruned["dead_letter"] += pruned.dead_letters
+            await asyncio.sleep(PAUSE)

@@ -1,0 +1,33 @@
+"""Preferences: what a user wants to be told, and how."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+
+MOST_MUTED: Final = 100
+LONGEST_TYPE: Final = 255
+
+
+class Preferences(msgspec.Struct, frozen=True):
+    """A user's wishes. They bind what is stored after they were; what is unwanted is kept in the inbox all the same.
+
+    `push_notifications` is kept for whoever sends pushes to phones; Herald itself sends none. `updated_at` is None
+    where nothing was ever set.
+    """
+
+    email_notifications: bool = True
+    push_notifications: bool = True
+    websocket_notifications: bool = True
+    muted_types: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TYPE)], ...],
+        msgspec.Meta(max_length=MOST_MUTED),
+    ] = ()
+    updated_at: datetime | None = None
+
+    def mutes(self, type_: str) -> bool:
+        """Whether a notification of this type is kept without being pushed."""
+        return not self.websocket_notifications or type_ in self.muted_types
+
+
+DEFAULT: Final = Preferences()

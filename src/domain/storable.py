@@ -1,0 +1,31 @@
+"""What text can be kept: databases hold neither U+0000 nor half a surrogate pair."""
+
+import re
+from typing import Final
+
+from domain.streams import Content
+
+# U+0000 as JSON writes it: PostgreSQL's jsonb refuses it (its manual, section 8.14). Behind an odd number of
+# backslashes it is no escape.
+_ESCAPED_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def fault_in_text(content: Content) -> str | None:
+    """What keeps a content from being stored, in words; None if nothing does. The body of a broadcast is kept as
+    text, where an escape is no harm."""
+    named = (
+        ("id", content.event_id),
+        ("source", content.source),
+        ("type", content.type),
+        ("title", content.title or ""),
+        ("message", content.message or ""),
+        ("payload", content.body),
+    )
+    for name, text in named:
+        if "\0" in text:
+            return f"The {name} holds U+0000, which can't be stored"
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            return f"The {name} holds half a surrogate pair, which can't be stored"
+    if content.title is not None and "\\u0000" in content.body and _ESCAPED_NUL.search(content.body):
+        return "The payload holds U+0000, which can't be stored"
+    return None

@@ -1,0 +1,65 @@
+"""Where everything is kept: in a database, or in memory. One of the two stands behind all the ports of storage."""
+
+from collections.abc import AsyncIterator
+
+from dishka import Provider, Scope, provide
+
+from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.memory.inboxes import MemoryInboxes
+from adapters.memory.preferences import MemoryPreferences
+from adapters.memory.records import MemoryRecords
+from adapters.memory.retention import MemoryRetention
+from adapters.memory.store import MemoryStore
+from adapters.sql.database import Database
+from adapters.sql.dead_letters import SqlDeadLetters
+from adapters.sql.inboxes import SqlInboxes
+from adapters.sql.preferences import SqlPreferences
+from adapters.sql.retention import SqlRetention
+from adapters.sql.store import SqlStore
+from application.ports.clock import IdFactory
+from application.ports.dead_letters import DeadLetters
+from application.ports.inboxes import Inboxes
+from application.ports.preferences import PreferencesStore
+from application.ports.retention import Retention
+from application.ports.store import Store
+from entrypoints.parsers import MEMORY
+from entrypoints.settings import Settings
+
+
+class SqlStorage(Provider):
+    """Outlives the process; the database is ready for use (see `prepare`)."""
+
+    scope = Scope.APP
+
+    store = provide(SqlStore, provides=Store)
+    inboxes = provide(SqlInboxes, provides=Inboxes)
+    preferences = provide(SqlPreferences, provides=PreferencesStore)
+    dead_letters = provide(SqlDeadLetters, provides=DeadLetters)
+    retention = provide(SqlRetention, provides=Retention)
+
+    @provide
+    async def database(self, settings: Settings) -> AsyncIterator[Database]:
+        database = Database(settings.database_url, settings.database_connections)
+        yield database
+        await database.close()
+
+
+class MemoryStorage(Provider):
+    """Gone with the process."""
+
+    scope = Scope.APP
+
+    store = provide(MemoryStore, provides=Store)
+    inboxes = provide(MemoryInboxes, provides=Inboxes)
+    preferences = provide(MemoryPreferences, provides=PreferencesStore)
+    dead_letters = provide(MemoryDeadLetters, provides=DeadLetters)
+    retention = provide(MemoryRetention, provides=Retention)
+
+    @provide
+    def records(self, ids: IdFactory) -> MemoryRecords:
+        return MemoryRecords(ids)
+
+
+def storage(settings: Settings) -> Provider:
+    """What DATABASE_URL asks for."""
+    return MemoryStorage() if settings.database_url == MEMORY else SqlStorage()

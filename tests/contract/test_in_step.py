@@ -1,0 +1,150 @@
+"""The promise of positions, on every store: whoever follows an inbox by its positions ends where the inbox is, however
+many write, mark and read at once."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+import pytest
+
+from domain.notifications import Choice, Mark
+from domain.positions import Head
+from domain.streams import Entry
+from tests.support.stores import Sent, Stores, check_counters, direct, kept, later, record
+
+USERS = ("ada", "bob", "eve")
+MARKS: tuple[Mark, ...] = ("read", "unread", "archived")
+MASS_ACTS: tuple[Literal["read", "archived"], ...] = ("read", "archived")
+
+
+class Crowd:
+    """Writers, markers and followers, and what each of them was told."""
+
+    def __init__(self, stores: Stores, seed: int) -> None:
+        self.stores = stores
+        self.chance = random.Random(seed)
+        self.told: list[tuple[Entry, ...]] = []
+        self.totals: list[tuple[str, int, int]] = []
+        self.working = True
+
+    async def write(self, writer: int, rounds: int) -> None:
+        for number in range(rounds):
+            events: list[Sent] = [
+                direct(f"{writer}-{number}-{part}", *self.chance.sample(USERS, 2)) for part in range(3)
+            ]
+            # Others store the same one at the same moment, and not in the same order.
+            events.insert(self.chance.randrange(4), direct(f"shared-{number}", *USERS))
+            recorded = await record(self.stores.store, *events, at=later(number))
+            self.told += [(entry,) for entry in recorded.entries]
+            await asyncio.sleep(0)
+
+    async def mark(self, rounds: int) -> None:
+        inboxes, chance = self.stores.inboxes, self.chance
+        for number in range(rounds):
+            user = chance.choice(USERS)
+            leaf = await inboxes.leaf(user, Choice(archived=None), 6)
+            if chance.random() < 0.3:
+                upto = chance.randint(0, leaf.head.last)
+                marked = await inboxes.mark_all(
+                    user, chance.choice(MASS_ACTS), upto, chance.randint(1, 5), later(number)
+                )
+                self.told.append(marked.entries)
+            elif leaf.notifications:
+                one = await inboxes.mark(
+                    user, chance.choice(leaf.notifications).id, chance.choice(MARKS), later(number)
+                )
+                assert one is not None
+                self.told.append(one.entries)
+            await asyncio.sleep(0)
+
+    async def follow_changes(self, user: str) -> dict[UUID, Any]:
+        """A client: it knows what it was told, and nothing else."""
+        after, known = 0, {}
+        while True:
+            done = not self.working
+            page = await self.stores.store.changes(f"inbox:{user}", after, self.chance.choice([1, 2, 5, 100]))
+            places = [(entry.changed, entry.seq) for entry in page.entries]
+            assert places == sorted(set(places))
+            assert all(after < entry.changed <= page.upto for entry in page.entries)
+            assert {entry.unread for entry in page.entries} <= {page.head.unread}
+            for entry in page.entries:
+                assert entry.id not in known or known[entry.id][1] < entry.changed
+                known[entry.id] = (entry.seq, entry.changed, entry.read, entry.kind == "archived")
+            after = page.upto
+            if after == page.head.last and done:
+                return known
+            await asyncio.sleep(0)
+
+    async def follow_arrivals(self, user: str) -> list[tuple[int, UUID]]:
+        after, seen = 0, []
+        while True:
+            done = not self.working
+            page = await self.stores.store.arrivals(f"inbox:{user}", after, self.chance.choice([1, 2, 5, 100]))
+            assert all(after < entry.seq <= page.upto for entry in page.entries)
+            seen += [(entry.seq, entry.id) for entry in page.entries]
+            after = page.upto
+            if after == page.head.last and done:
+                return seen
+            await asyncio.sleep(0)
+
+    async def count(self, user: str) -> None:
+        """The number that is kept is true at every moment, not just in the end."""
+        while self.working:
+            leaf = await self.stores.inboxes.leaf(user, Choice(read=False), 1_000)
+            assert len(leaf.notifications) == leaf.head.unread
+            await asyncio.sleep(0)
+
+
+def positions_of(user: str, told: Sequence[tuple[Entry, ...]]) -> list[tuple[Entry, ...]]:
+    """What happened to an inbox, in order: the entries of each position."""
+    acts = [act for act in told if act and act[0].stream == f"inbox:{user}"]
+    return sorted(acts, key=lambda act: act[0].changed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_many_who_write_mark_and_read_at_once_end_in_step(stores: Stores, seed: int) -> None:
+    crowd = Crowd(stores, seed)
+    followers = [asyncio.create_task(crowd.follow_changes(user)) for user in USERS]
+    readers = [asyncio.create_task(crowd.follow_arrivals(user)) for user in USERS]
+    counters = [asyncio.create_task(crowd.count(user)) for user in USERS]
+    await asyncio.gather(*(crowd.write(writer, 6) for writer in range(4)), *(crowd.mark(20) for _ in range(4)))
+    crowd.working = False
+    states, arrivals = await asyncio.gather(*followers), await asyncio.gather(*readers)
+    await asyncio.gather(*counters)
+    for user, state, seen in zip(USERS, states, arrivals, strict=True):
+        rows = await kept(stores, user)
+        assert state == {one.id: (one.seq, one.changed, one.read, one.archived) for one in rows}
+        assert seen == [(one.seq, one.id) for one in rows]
+        assert len({one.content.event_id for one in rows}) == len(rows)
+        await check_counters(stores, user)
+
+        acts = positions_of(user, crowd.told)
+        head = (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
+        # Each position was taken once, by one act; and the totals told with them were those of that moment.
+        assert [act[0].changed for act in acts] == list(range(1, head.last + 1))
+        assert all(len({entry.changed for entry in act}) == 1 for act in acts)
+        unread: set[UUID] = set()
+        for act in acts:
+            for entry in act:
+                (unread.add if entry.kind in ("arrival", "unread") else unread.discard)(entry.id)
+            assert {entry.unread for entry in act} == {len(unread)}
+        assert head == Head(len(acts), 0, unread=len(unread))
+        assert {one.id for one in rows if not one.read and not one.archived} == unread
+
+
+async def test_two_devices_that_mark_agree_with_one_that_comes_late(stores: Stores) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(12)))
+    crowd = Crowd(stores, 7)
+    early = asyncio.create_task(crowd.follow_changes("ada"))
+
+    async def device(mark: Mark) -> None:
+        for one in (await stores.inboxes.leaf("ada", Choice(), 12)).notifications:
+            await stores.inboxes.mark("ada", one.id, mark, later(1))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(device("read"), device("unread"), device("read"))
+    await stores.inboxes.mark_all("ada", "archived", 4, 3, later(2))
+    crowd.working = False
+    assert await early == await crowd.follow_changes("ada")

@@ -1,0 +1,406 @@
+"""The Inboxes port, on every adapter."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import pytest
+
+from application.ports.inboxes import Leaf, Marked
+from domain.notifications import Choice, Mark
+from domain.positions import Head
+from tests.support.core import NOW
+from tests.support.stores import Stores, check_counters, direct, fill, kept, later, record, whole
+
+MARKS: tuple[Mark, ...] = ("read", "unread", "archived")
+
+
+def seqs(leaf: Leaf) -> list[int]:
+    return [one.seq for one in leaf.notifications]
+
+
+async def head(stores: Stores, user: str = "ada") -> Head:
+    return (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
+
+
+async def mark(stores: Stores, id: UUID, mark: Mark, seconds: float = 100, user: str = "ada") -> Marked:
+    marked = await stores.inboxes.mark(user, id, mark, later(seconds))
+    assert marked is not None
+    return marked
+
+
+# --- looking --------------------------------------------------------------------------------------------------
+
+
+async def test_a_notification_is_what_was_recorded(stores: Stores) -> None:
+    at = NOW + timedelta(microseconds=123_456)
+    (entry,) = (await record(stores.store, direct("a", "ada", type="hello"), at=at)).entries
+    found = await stores.inboxes.get("ada", entry.id)
+    assert found is not None
+    assert (found.id, found.user, found.seq, found.changed) == (entry.id, "ada", 1, 1)
+    assert (found.content, found.stored_at, found.updated_at) == (entry.content, at, at)
+    assert (found.read_at, found.archived, found.muted) == (None, False, False)
+    assert found.entry(1) == entry
+
+
+async def test_some_are_looked_up_at_once(stores: Stores) -> None:
+    ids = [entry.id for entry in await fill(stores.store, 4)]
+    (of_bob,) = [entry.id for entry in await fill(stores.store, 1, "bob", prefix="b")]
+    await mark(stores, ids[1], "archived")
+    found = await stores.inboxes.some("ada", {*ids[:3], of_bob, uuid4()})
+    assert found == {id: await stores.inboxes.get("ada", id) for id in ids[:3]}
+
+
+async def test_another_users_notification_is_not_there(stores: Stores) -> None:
+    entries = (await record(stores.store, direct("a", "ada", "bob"))).entries
+    (of_ada,) = [entry.id for entry in entries if entry.stream == "inbox:ada"]
+    assert await stores.inboxes.get("bob", of_ada) is None
+    assert await stores.inboxes.get("eve", of_ada) is None
+    assert await stores.inboxes.get("ada", uuid4()) is None
+    assert await stores.inboxes.some("ada", []) == {}
+    for name in MARKS:
+        assert await stores.inboxes.mark("bob", of_ada, name, later(1)) is None
+        assert await stores.inboxes.mark("eve", of_ada, name, later(1)) is None
+        assert await stores.inboxes.mark("ada", uuid4(), name, later(1)) is None
+    assert [await head(stores, user) for user in ("ada", "bob", "eve")] == [
+        Head(1, 0, unread=1),
+        Head(1, 0, unread=1),
+        Head(),
+    ]
+
+
+async def test_an_inbox_that_was_never_written_is_empty(stores: Stores) -> None:
+    inboxes = stores.inboxes
+    assert await inboxes.leaf("ada", Choice(), 10) == Leaf((), Head(), False)
+    assert (await inboxes.count("ada", Choice()), await inboxes.unread("ada")) == (0, 0)
+    assert await inboxes.unread_by_type("ada") == {}
+    assert await inboxes.mark_all("ada", "read", 100, 10, NOW) == Marked((), 0)
+    assert await stores.store.heads(["inbox:ada"]) == {"inbox:ada": Head()}
+
+
+async def test_leaves_are_newest_first_and_follow_one_another(stores: Stores) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada", "bob") for n in range(1, 12)))
+    first = await stores.inboxes.leaf("ada", Choice(), 4)
+    assert (seqs(first), first.more, first.head) == ([11, 10, 9, 8], True, Head(11, 0, unread=11))
+    second = await stores.inboxes.leaf("ada", Choice(), 4, before=8)
+    assert (seqs(second), second.more) == ([7, 6, 5, 4], True)
+    third = await stores.inboxes.leaf("ada", Choice(), 4, before=4)
+    assert (seqs(third), third.more) == ([3, 2, 1], False)
+    assert not (await stores.inboxes.leaf("ada", Choice(), 3, before=4)).more
+    last = await stores.inboxes.leaf("ada", Choice(), 4, before=1)
+    assert (last.notifications, last.more, last.head) == ((), False, first.head)
+
+
+@pytest.mark.parametrize(("skip", "before", "seen", "more"), [
+    (0, None, [7, 6, 5], True),
+    (3, None, [4, 3, 2], True),
+    (4, None, [3, 2, 1], False),
+    (6, None, [1], False),
+    (7, None, [], False),
+    (1_000_000, None, [], False),
+    (1, 5, [3, 2, 1], False),
+    (0, 1_000_000, [7, 6, 5], True),
+])  # fmt: skip
+async def test_a_leaf_may_skip_some(stores: Stores, skip: int, before: int | None, seen: list[int], more: bool) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
+    leaf = await stores.inboxes.leaf("ada", Choice(), 3, before=before, skip=skip)
+    assert (seqs(leaf), leaf.more) == (seen, more)
+
+
+async def test_what_arrives_meanwhile_moves_no_leaf_that_is_asked_for_by_before(stores: Stores) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 7)))
+    first = await stores.inboxes.leaf("ada", Choice(), 3)
+    await record(stores.store, *(direct(f"f{n}", "ada") for n in range(4)))
+    await mark(stores, first.notifications[0].id, "archived")
+    second = await stores.inboxes.leaf("ada", Choice(), 3, before=seqs(first)[-1])
+    assert seqs(first) + seqs(second) == [6, 5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(("choice", "seen"), [
+    (Choice(), [8, 7, 6, 5, 4, 3, 2]),
+    (Choice(archived=None), [8, 7, 6, 5, 4, 3, 2, 1]),
+    (Choice(archived=True), [1]),
+    (Choice(read=True), [4, 3]),
+    (Choice(read=False), [8, 7, 6, 5, 2]),
+    (Choice(read=False, archived=None), [8, 7, 6, 5, 2, 1]),
+    (Choice(type="b"), [8, 7, 6, 5]),
+    (Choice(type="a", read=True), [4, 3]),
+    (Choice(type="a", archived=True), [1]),
+    (Choice(type="A"), []),
+    (Choice(type="%"), []),
+    (Choice(type=""), []),
+    (Choice(start=later(3)), [8, 7, 4, 3]),
+    (Choice(end=later(3)), [7, 6, 5, 3, 2]),
+    (Choice(start=later(2), end=later(3), type="b"), [7, 6]),
+    (Choice(start=later(2), end=later(2)), [6, 2]),
+    (Choice(start=later(2.000001), end=later(2.999999)), []),
+    (Choice(start=later(4), end=later(1)), []),
+])  # fmt: skip
+async def test_an_inbox_is_looked_through_by_choice(stores: Stores, choice: Choice, seen: list[int]) -> None:
+    of_a = await fill(stores.store, 4, type="a", prefix="a")  # 1 … 4
+    await fill(stores.store, 4, type="b", prefix="b")  # 5 … 8, at the same times
+    await fill(stores.store, 2, "bob", type="a", prefix="c")
+    await mark(stores, of_a[0].id, "archived")
+    await mark(stores, of_a[2].id, "read")
+    await mark(stores, of_a[3].id, "read")
+    leaf = await stores.inboxes.leaf("ada", choice, 100)
+    assert (seqs(leaf), leaf.more) == (seen, False)
+    assert await stores.inboxes.count("ada", choice) == len(seen)
+    if len(seen) > 1:
+        part = await stores.inboxes.leaf("ada", choice, 1, before=seen[0], skip=len(seen) - 2)
+        assert (seqs(part), part.more) == (seen[-1:], False)
+
+
+async def test_unread_ones_are_counted_by_type(stores: Stores) -> None:
+    of_a = await fill(stores.store, 3, type="a", prefix="a")
+    of_b = await fill(stores.store, 2, type="b", prefix="b")
+    of_c = await fill(stores.store, 1, type="ç' %", prefix="c")
+    assert await stores.inboxes.unread_by_type("ada") == {"a": 3, "b": 2, "ç' %": 1}
+    await mark(stores, of_a[0].id, "read")
+    await mark(stores, of_a[1].id, "archived")
+    for entry in of_b:
+        await mark(stores, entry.id, "read")
+    assert await stores.inboxes.unread_by_type("ada") == {"a": 1, "ç' %": 1}
+    assert await stores.inboxes.unread("ada") == 2
+    await mark(stores, of_b[0].id, "unread")
+    await mark(stores, of_c[0].id, "archived")
+    assert await stores.inboxes.unread_by_type("ada") == {"a": 1, "b": 1}
+    await check_counters(stores)
+
+
+# --- marking one ----------------------------------------------------------------------------------------------
+
+
+async def test_a_mark_takes_the_next_position_and_is_told(stores: Stores) -> None:
+    first, second = await fill(stores.store, 2)
+    at = later(50) + timedelta(microseconds=7)
+    marked = await stores.inboxes.mark("ada", first.id, "read", at)
+    assert marked is not None
+    (entry,) = marked.entries
+    assert (entry.id, entry.seq, entry.changed, entry.kind, entry.read, entry.unread) == (
+        first.id,
+        1,
+        3,
+        "read",
+        True,
+        1,
+    )
+    assert (entry.stream, entry.content, entry.stored_at) == ("inbox:ada", first.content, first.stored_at)
+    now = marked.notification
+    assert now is not None
+    assert (now.read_at, now.updated_at, now.stored_at, now.changed) == (at, at, later(1), 3)
+    assert now == await stores.inboxes.get("ada", first.id)
+    assert marked.unread == 1
+    assert await head(stores) == Head(3, 0, unread=1)
+    untouched = await stores.inboxes.get("ada", second.id)
+    assert untouched is not None
+    assert (untouched.changed, untouched.updated_at, untouched.read_at) == (2, later(2), None)
+
+
+async def test_what_was_read_can_be_unread_and_read_again(stores: Stores) -> None:
+    (one,) = await fill(stores.store, 1)
+    await mark(stores, one.id, "read", 10)
+    marked = await mark(stores, one.id, "unread", 11)
+    assert [(entry.kind, entry.changed, entry.read, entry.unread) for entry in marked.entries] == [
+        ("unread", 3, False, 1)
+    ]
+    assert marked.notification is not None
+    assert (marked.notification.read_at, marked.notification.updated_at) == (None, later(11))
+    marked = await mark(stores, one.id, "read", 12)
+    assert marked.notification is not None
+    assert (marked.notification.read_at, marked.notification.changed, marked.unread) == (later(12), 4, 0)
+    await check_counters(stores)
+
+
+@pytest.mark.parametrize("read", [False, True])
+async def test_what_is_archived_has_left_the_inbox_and_stays_as_it_is(stores: Stores, read: bool) -> None:
+    one, _ = await fill(stores.store, 2)
+    if read:
+        await mark(stores, one.id, "read", 10)
+    marked = await mark(stores, one.id, "archived", 11)
+    last = 4 if read else 3
+    assert [(entry.kind, entry.changed, entry.read, entry.unread) for entry in marked.entries] == [
+        ("archived", last, read, 1)
+    ]
+    for name in MARKS:
+        again = await mark(stores, one.id, name, 12)
+        assert again == Marked((), 1, marked.notification)
+    found = await stores.inboxes.get("ada", one.id)
+    assert found == marked.notification
+    assert found is not None
+    assert (found.archived, found.read, found.updated_at) == (True, read, later(11))
+    assert await head(stores) == Head(last, 0, unread=1)
+    assert seqs(await stores.inboxes.leaf("ada", Choice(), 10)) == [2]
+    await check_counters(stores)
+
+
+@pytest.mark.parametrize("name", MARKS)
+async def test_what_changes_nothing_takes_no_position(stores: Stores, name: Mark) -> None:
+    (one,) = await fill(stores.store, 1)
+    await mark(stores, one.id, name, 10)
+    before = await head(stores)
+    known = await stores.inboxes.get("ada", one.id)
+    for seconds in (11, 12):
+        assert await mark(stores, one.id, name, seconds) == Marked((), before.unread, known)
+    assert await head(stores) == before
+    assert await stores.inboxes.get("ada", one.id) == known
+    assert (await stores.store.changes("inbox:ada", before.last, 10)).entries == ()
+
+
+async def test_an_archived_event_that_comes_again_is_known(stores: Stores) -> None:
+    (one,) = await fill(stores.store, 1)
+    await mark(stores, one.id, "archived")
+    again = await record(stores.store, direct("e1", "ada"), at=later(20))
+    assert (again.entries, again.duplicates) == ((), 1)
+    assert await head(stores) == Head(2, 0)
+
+
+async def test_arrivals_are_numbered_behind_marks(stores: Stores) -> None:
+    (one,) = await fill(stores.store, 1)
+    await mark(stores, one.id, "read")
+    (new,) = (await record(stores.store, direct("new", "ada"))).entries
+    assert (new.seq, new.changed, new.unread) == (3, 3, 1)
+    assert await whole(stores.store, "inbox:ada") == [(1, "e1"), (3, "new")]
+
+
+@pytest.mark.parametrize("user", ["a:b", "inbox:x", "ü😀", "a'b", "%", "\\", "x" * 255])
+async def test_any_possible_user_can_handle_their_inbox(stores: Stores, user: str) -> None:
+    (one,) = await fill(stores.store, 1, user)
+    assert (await mark(stores, one.id, "read", user=user)).entries[0].stream == f"inbox:{user}"
+    await record(stores.store, direct("more", user))
+    assert len((await stores.inboxes.mark_all(user, "archived", 10, 10, later(1))).entries) == 2
+    await check_counters(stores, user)
+
+
+# --- marking all ----------------------------------------------------------------------------------------------
+
+
+async def test_a_mass_act_takes_one_position(stores: Stores) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada", "bob") for n in range(1, 6)))
+    marked = await stores.inboxes.mark_all("ada", "read", 5, 100, later(10))
+    assert sorted((entry.seq, entry.changed, entry.kind, entry.read, entry.unread) for entry in marked.entries) == [
+        (seq, 6, "read", True, 0) for seq in range(1, 6)
+    ]
+    assert (marked.unread, marked.notification) == (0, None)
+    assert await head(stores) == Head(6, 0)
+    assert {(one.read_at, one.updated_at, one.changed) for one in await kept(stores)} == {(later(10), later(10), 6)}
+    assert await head(stores, "bob") == Head(5, 0, unread=5)
+    assert await stores.inboxes.mark_all("ada", "read", 5, 100, later(11)) == Marked((), 0)
+    assert await head(stores) == Head(6, 0)
+
+
+async def test_a_mass_act_goes_in_chunks_from_the_newest_on(stores: Stores) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
+    chunks, places, totals = [], [], []
+    while True:
+        marked = await stores.inboxes.mark_all("ada", "read", 7, 3, later(10))
+        chunks.append([entry.seq for entry in marked.entries])
+        places.append({entry.changed for entry in marked.entries})
+        totals.append(marked.unread)
+        assert {entry.unread for entry in marked.entries} == {marked.unread}
+        if len(marked.entries) < 3:
+            break
+    assert (chunks, places, totals) == ([[7, 6, 5], [4, 3, 2], [1]], [{8}, {9}, {10}], [4, 1, 0])
+    await check_counters(stores)
+
+
+async def test_a_mass_act_passes_over_what_is_so_marked(stores: Stores) -> None:
+    entries = await fill(stores.store, 6)
+    await mark(stores, entries[0].id, "archived")
+    await mark(stores, entries[1].id, "read", 50)
+    await mark(stores, entries[5].id, "read", 50)
+    marked = await stores.inboxes.mark_all("ada", "read", 6, 2, later(60))
+    assert (sorted(entry.seq for entry in marked.entries), marked.unread) == ([4, 5], 1)
+    cleared = await stores.inboxes.mark_all("ada", "archived", 6, 100, later(70))
+    assert sorted((entry.seq, entry.read, entry.kind) for entry in cleared.entries) == [
+        (2, True, "archived"),
+        (3, False, "archived"),
+        (4, True, "archived"),
+        (5, True, "archived"),
+        (6, True, "archived"),
+    ]
+    assert cleared.unread == 0
+    read_at = {one.seq: one.read_at for one in await kept(stores)}
+    assert read_at == {1: None, 2: later(50), 3: None, 4: later(60), 5: later(60), 6: later(50)}
+    for name in ("read", "archived"):
+        assert (await stores.inboxes.mark_all("ada", name, 100, 100, later(80))).entries == ()
+    assert await head(stores) == Head(11, 0)
+    await check_counters(stores)
+
+
+@pytest.mark.parametrize("name", ["read", "archived"])
+async def test_a_mass_act_goes_as_far_as_it_is_told(stores: Stores, name: Literal["read", "archived"]) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 6)))
+    assert (await stores.inboxes.mark_all("ada", name, 0, 10, later(1))).entries == ()
+    marked = await stores.inboxes.mark_all("ada", name, 3, 10, later(1))
+    assert sorted(entry.seq for entry in marked.entries) == [1, 2, 3]
+    assert marked.unread == 2
+    # By seq, not by what has changed since.
+    await mark(stores, (await kept(stores))[4].id, "read")
+    assert (await stores.inboxes.mark_all("ada", name, 3, 10, later(2))).entries == ()
+    await check_counters(stores)
+
+
+@pytest.mark.parametrize("name", ["read", "archived"])
+async def test_what_arrives_during_a_mass_act_is_not_swallowed(
+    stores: Stores, name: Literal["read", "archived"]
+) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(30)))
+
+    async def write() -> None:
+        for number in range(10):
+            await record(stores.store, direct(f"new{number}", "ada"), at=later(1))
+            await asyncio.sleep(0)
+
+    async def clear() -> None:
+        while len((await stores.inboxes.mark_all("ada", name, 30, 4, later(2))).entries) == 4:
+            await asyncio.sleep(0)
+
+    await asyncio.gather(write(), clear(), write())
+    rows = await kept(stores)
+    assert {one.content.event_id for one in rows if not one.read and not one.archived} == {f"new{n}" for n in range(10)}
+    assert await stores.inboxes.unread("ada") == 10
+    await check_counters(stores)
+
+
+# --- at once --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["read", "archived"])
+async def test_of_the_same_marks_at_once_one_counts(stores: Stores, name: Mark) -> None:
+    one, _ = await fill(stores.store, 2)
+    made = await asyncio.gather(*(mark(stores, one.id, name, 10 + n) for n in range(8)))
+    assert sorted(len(marked.entries) for marked in made) == [0] * 7 + [1]
+    assert {marked.unread for marked in made} == {1}
+    assert {marked.notification for marked in made} == {await stores.inboxes.get("ada", one.id)}
+    assert await head(stores) == Head(3, 0, unread=1)
+
+
+async def test_different_marks_at_once_take_their_turns(stores: Stores) -> None:
+    entries = await fill(stores.store, 3)
+    names: list[Mark] = ["read", "unread", "archived", "read", "unread", "archived"]
+    made = await asyncio.gather(*(mark(stores, entry.id, name) for name in names for entry in entries))
+    told = sorted((one.changed, one.kind, one.unread) for marked in made for one in marked.entries)
+    assert [changed for changed, _, _ in told] == list(range(4, 4 + len(told)))
+    assert [kind for _, kind, _ in told].count("archived") == 3
+    assert all(one.archived for one in await kept(stores))
+    assert await head(stores) == Head(3 + len(told), 0)
+
+
+@pytest.mark.parametrize("name", ["read", "archived"])
+async def test_mass_acts_at_once_mark_each_notification_once(stores: Stores, name: Literal["read", "archived"]) -> None:
+    await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 21)))
+
+    async def clear() -> list[Any]:
+        told: list[Any] = []
+        while marked := (await stores.inboxes.mark_all("ada", name, 20, 3, later(1))).entries:
+            told.append(sorted((entry.changed, entry.seq) for entry in marked))
+            await asyncio.sleep(0)
+        return told
+
+    acts = [act for told in await asyncio.gather(*(clear() for _ in range(4))) for act in told]
+    assert sorted(seq for act in acts for _, seq in act) == list(range(1, 21))
+    assert all(len({changed for changed, _ in act}) == 1 for act in acts)
+    assert sorted(act[0][0] for act in acts) == list(range(21, 21 + len(acts)))
+    assert await head(stores) == Head(20 + len(acts), 0)

@@ -1,0 +1,267 @@
+"""The inbox on the page at `/`: in a real Chromium, against a real server, often on two tabs."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.e2e.conftest import StartServer
+from tests.support.clients import publish, token
+from tests.support.pages import LATER, SOON, Watch, both_show, column, open_page, state
+from tests.support.proxy import Proxy
+from tests.support.server import SECRET, Server
+
+RISKS = "risk-events"
+ORDERS = "execution-events"
+
+
+def items(page: Page) -> Locator:
+    return page.get_by_role("list", name="Notifications").get_by_role("listitem")
+
+
+def item(page: Page, text: str) -> Locator:
+    return items(page).filter(has_text=text)
+
+
+def press(page: Page, name: str) -> Locator:
+    return page.get_by_role("region", name="Inbox", exact=True).get_by_role("button", name=name, exact=True)
+
+
+async def inbox(page: Page, texts: list[str], unread: int, within: int = SOON) -> None:
+    """Waits until the list shows exactly these, and the badge this total."""
+    await expect(items(page)).to_contain_text(texts, timeout=within)
+    await expect(items(page)).to_have_count(len(texts), timeout=within)
+    await expect(page.locator("#unread")).to_have_text(f"{unread} unread", timeout=within)
+
+
+async def alert(server: Server, *messages: str, user: str = "alice") -> None:
+    await publish(server, RISKS, *({"user_id": user, "message": message} for message in messages))
+
+
+@pytest.fixture
+async def other(browser: Browser) -> Page:
+    return await browser.new_page()
+
+
+async def test_what_one_tab_does_the_other_shows_at_once(start_server: StartServer, page: Page, other: Page) -> None:
+    server = start_server()
+    tabs = (page, other)
+    watches = [Watch(tab) for tab in tabs]
+    for tab in tabs:
+        await open_page(tab, server.url)
+        await inbox(tab, [], 0)
+        await tab.evaluate("window.untouched = true")
+
+    async def both(texts: list[str], unread: int) -> None:
+        for tab in tabs:
+            await inbox(tab, texts, unread)
+
+    await alert(server, "one", "two", "three")
+    await both(["three", "two", "one"], 3)
+
+    await item(page, "two").get_by_role("button", name="Mark read").click()
+    await both(["three", "two", "one"], 2)
+    for tab in tabs:
+        await expect(item(tab, "two").get_by_role("button", name="Mark unread")).to_be_visible()
+        await expect(item(tab, "three").get_by_role("button", name="Mark read")).to_be_visible()
+        await expect(tab).to_have_title("(2) Herald, live")
+    await item(other, "two").get_by_role("button", name="Mark unread").click()
+    await both(["three", "two", "one"], 3)
+
+    await item(other, "two").get_by_role("button", name="Archive").press("Enter")
+    await both(["three", "one"], 2)
+    await expect(item(other, "one").get_by_role("button", name="Archive")).to_be_focused()
+
+    await press(page, "Mark all read").click()
+    await both(["three", "one"], 0)
+    for tab in tabs:
+        await expect(items(tab).get_by_role("button", name="Mark unread")).to_have_count(2)
+
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    await press(page, "Clear all").click()
+    await alert(server, "four")
+    await both(["four", "three", "one"], 1)
+    page.once("dialog", lambda dialog: dialog.accept())
+    await press(page, "Clear all").click()
+    await both([], 0)
+    await alert(server, "five")
+    await both(["five"], 1)
+
+    for tab, watch in zip(tabs, watches, strict=True):
+        assert await tab.evaluate("window.untouched")
+        assert watch.complaints == []
+
+
+async def test_a_tab_that_was_cut_off_catches_up(start_server: StartServer, page: Page, other: Page) -> None:
+    server = start_server()
+    watch = Watch(page)
+    async with Proxy(server.port) as proxy:
+        await open_page(page, proxy.url)
+        await open_page(other, server.url)
+        await alert(server, "one", "two", "three")
+        for tab in (page, other):
+            await inbox(tab, ["three", "two", "one"], 3)
+        watch.requests.clear()
+
+        proxy.cut()
+        await state(page, "reconnecting")
+        await item(other, "one").get_by_role("button", name="Archive").click()
+        await item(other, "two").get_by_role("button", name="Mark read").click()
+        await alert(server, "four")
+        await inbox(other, ["four", "three", "two"], 2)
+        proxy.mend()
+        await state(page, "live")
+        await inbox(page, ["four", "three", "two"], 2)
+        await expect(item(page, "two").get_by_role("button", name="Mark unread")).to_be_visible()
+        assert not [url for url in watch.requests if "/api/" in url], "resuming needs no list"
+
+
+async def test_older_ones_are_paged_to_and_read_ones_filtered_out(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    names = [f"<{n:02}>" for n in range(25, 0, -1)]
+    await alert(server, *reversed(names))
+    await open_page(page, server.url)
+    await inbox(page, names[:10], 25)
+
+    await press(page, "Older").click()
+    await inbox(page, names[:20], 25)
+    await alert(server, "newest")
+    await inbox(page, ["newest", *names[:20]], 26)
+    await press(page, "Older").click()
+    await inbox(page, ["newest", *names], 26)
+    await expect(press(page, "Older")).to_be_hidden()
+
+    await item(page, "<24>").get_by_role("button", name="Mark read").click()
+    await page.get_by_label("Unread only").check()
+    unread = ["newest", *(name for name in names if name != "<24>")]
+    await inbox(page, unread, 25)
+    await item(page, "<23>").get_by_role("button", name="Mark read").click()
+    unread.remove("<23>")
+    await inbox(page, unread, 24)
+    await page.get_by_label("Unread only").uncheck()
+    await expect(item(page, "<23>")).to_be_visible()
+    await press(page, "Older").click()
+    await inbox(page, ["newest", *names], 24)
+
+
+async def test_marking_all_leaves_alone_what_was_not_shown_yet(
+    start_server: StartServer, page: Page, other: Page
+) -> None:
+    """A muted type is not pushed, so the tab can't know of it: it is listed when the list is next read."""
+    server = start_server()
+    for tab in (page, other):
+        await open_page(tab, server.url)
+    await alert(server, "before")
+    await inbox(page, ["before"], 1)
+
+    await item(page, "before").get_by_role("button", name="Mute").click()
+    await expect(item(page, "before").get_by_role("button", name="Unmute")).to_be_visible()
+    await alert(server, "hushed")
+    await press(page, "Mark all read").click()
+    await inbox(page, ["hushed", "before"], 1)
+    await expect(item(page, "hushed")).to_contain_text("risk_alert · muted")
+    await inbox(other, ["before"], 1)
+    await both_show(page, ["before"])
+
+    # What is marked elsewhere and was not shown here has to be there.
+    await item(page, "hushed").get_by_role("button", name="Mark read").click()
+    await inbox(other, ["hushed", "before"], 0)
+
+    await publish(server, ORDERS, {"user_id": "alice", "side": "buy"})
+    await inbox(page, ["order_executed", "hushed", "before"], 1)
+    await page.get_by_text("Preferences", exact=True).click()
+    await page.get_by_role("list", name="Muted types").get_by_role("button", name="Unmute").click()
+    await expect(page.get_by_role("list", name="Muted types").get_by_role("listitem")).to_have_count(0)
+    await alert(server, "heard")
+    await inbox(page, ["heard", "order_executed", "hushed", "before"], 2)
+    async with page.expect_response(lambda response: response.request.method == "PATCH"):
+        await page.get_by_label("Show new ones at once").uncheck()
+    await page.reload()
+    await page.get_by_text("Preferences", exact=True).click()
+    await expect(page.get_by_label("Show new ones at once")).not_to_be_checked()
+
+
+async def test_after_a_restart_yesterdays_inbox_is_there(
+    start_server: StartServer, page: Page, other: Page, tmp_path: Path
+) -> None:
+    database = tmp_path / "herald.db"
+    server = start_server({"DATABASE_URL": f"sqlite+aiosqlite:///{database}", "HERALD_DRAIN_SECONDS": "1"})
+    names = [f"<{n:02}>" for n in range(12, 0, -1)]
+    await alert(server, *reversed(names))
+    await open_page(page, server.url)
+    await inbox(page, names[:10], 12)
+    await item(page, "<12>").get_by_role("button", name="Mark read").click()
+    await inbox(page, names[:10], 11)
+
+    assert server.stop() == 0
+    await state(page, "reconnecting")
+    await press(page, "Refresh").click()
+    await expect(page.locator("#inbox-note")).to_have_text("Herald does not answer.")
+    server.start(ready=True)
+    await state(page, "live")
+    await open_page(other, server.url)
+    for tab in (page, other):
+        await inbox(tab, names[:10], 11)
+        await expect(item(tab, "<12>").get_by_role("button", name="Mark unread")).to_be_visible()
+        await expect(tab.locator("#inbox-note")).to_be_empty()
+    await alert(server, "today")
+    for tab in (page, other):
+        await inbox(tab, ["today", *names[:10]], 12)
+    await expect(column(page, "WebSocket")).not_to_contain_text("Gap")
+
+
+async def test_another_history_replaces_the_list(start_server: StartServer, page: Page) -> None:
+    server = start_server({"DATABASE_URL": "memory:", "HERALD_DRAIN_SECONDS": "1"})
+    await open_page(page, server.url)
+    await alert(server, "one", "two")
+    await inbox(page, ["two", "one"], 2)
+    assert server.stop() == 0
+    server.start(ready=True)
+    await inbox(page, [], 0, LATER)
+    await alert(server, "another one")
+    await inbox(page, ["another one"], 1)
+
+
+async def test_with_tokens_an_inbox_is_its_owners(start_server: StartServer, page: Page) -> None:
+    server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
+    watch = Watch(page)
+    for user in ("alice", "bob"):
+        event = {"user_id": user, "message": f"for {user}"}
+        await publish(server, RISKS, event, token=token("shop", scope="events:publish"))
+    await open_page(page, server.url)
+    note = page.locator("#inbox-note")
+    await expect(note).to_have_text("An inbox belongs to someone: connect with a token.")
+    await expect(press(page, "Refresh")).to_be_hidden()
+
+    shown = token("alice")
+    await page.get_by_label("with the token").fill(shown)
+    await page.get_by_role("button", name="Connect", exact=True).click()
+    await inbox(page, ["for alice"], 1)
+    await expect(note).to_be_empty()
+    await item(page, "for alice").get_by_role("button", name="Mark read").click()
+    await inbox(page, ["for alice"], 0)
+    asked = [url for url in watch.requests if "/api/" in url]
+    assert asked
+    assert not [url for url in asked if shown in url]
+
+    await page.get_by_label("You are the user").fill("bob")
+    await page.keyboard.press("Enter")
+    await state(page, "stopped")
+    await press(page, "Refresh").click()
+    await expect(note).to_contain_text("belongs to someone else")
+    await expect(note).to_contain_text("(403)")
+    await expect(items(page)).to_have_count(0)
+
+
+async def test_on_a_phone_nothing_sticks_out(start_server: StartServer, browser: Browser) -> None:
+    server = start_server()
+    page = await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    await alert(server, "x" * 300, "short")
+    await open_page(page, server.url)
+    await inbox(page, ["short", "x" * 300], 2)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    short = item(page, "short")
+    for name in ("Mark read", "Archive", "Mute"):
+        box = await short.get_by_role("button", name=name).bounding_box()
+        assert box is not None
+        assert box["height"] >= 40, f"{name} is too low for a thumb"

@@ -1,0 +1,70 @@
+"""Rate limits over real connections."""
+
+import asyncio
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.e2e.conftest import StartServer
+from tests.support.clients import connect, frame, token
+from tests.support.server import SECRET
+
+ENV = {
+    "DATABASE_URL": "memory:",
+    "HERALD_AUTH": "jwt",
+    "HERALD_BROKER": "memory",
+    "HERALD_JWT_SECRET": SECRET,
+    "HERALD_CONNECT_RATE": "0.2",
+    "HERALD_PUBLISH_RATE": "1",
+}
+
+
+async def test_connects_too_often_are_answered_429_before_the_socket_opens(start_server: StartServer) -> None:
+    server = start_server(ENV, ("serve",))
+    ada, bob = ({"authorization": f"Bearer {token(user)}"} for user in ("ada", "bob"))
+    address = server.ws_url + "/ws/notifications"
+    # The burst is ten times the rate: two.
+    async with connect(address, additional_headers=ada), httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        async with client.stream("GET", "/events/stream", headers=ada) as response:
+            assert response.status_code == 200
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(address, additional_headers=ada):
+                pass
+        answer = refused.value.response
+        assert answer.status_code == 429
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert b'"code":"too_many_requests"' in (answer.body or b"")
+        assert 1 <= int(answer.headers["retry-after"]) <= 5
+        stream = await client.get("/events/stream", headers=ada)
+        assert (stream.status_code, stream.json()["code"]) == (429, "too_many_requests")
+        assert stream.headers["retry-after"]
+
+        # Neither another user nor nobody pays for that.
+        async with connect(address, additional_headers=bob):
+            pass
+        for _ in range(5):
+            async with connect(address):
+                pass
+
+        # A token in the first frame is too late for HTTP.
+        async with connect(server.ws_url + "/ws?user_id=ada", subprotocols=["herald.v1"]) as socket:
+            await socket.send(f'{{"auth": "{token("ada")}"}}')
+            await asyncio.wait_for(socket.wait_closed(), 10)
+            assert socket.close_code == 1013
+
+        await asyncio.sleep(int(answer.headers["retry-after"]))
+        async with connect(address, additional_headers=ada, subprotocols=["herald.v1"]) as socket:
+            assert (await frame(socket))["kind"] == "hello"
+
+
+async def test_events_are_counted_one_by_one(start_server: StartServer) -> None:
+    server = start_server(ENV, ("serve",))
+    publisher = {"authorization": f"Bearer {token('shop', scope='events:publish')}"}
+    event = {"source": "trading_signals", "payload": 1}
+    async with httpx.AsyncClient(base_url=server.url, timeout=30, headers=publisher) as client:
+        # However low the rate, one list of the most that is allowed passes.
+        assert (await client.post("/api/v1/events", json=[event] * 500)).status_code == 202
+        refused = await client.post("/api/v1/events", json=[event] * 5)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+        assert 4 <= int(refused.headers["retry-after"]) <= 5

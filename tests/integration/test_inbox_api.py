@@ -1,0 +1,588 @@
+"""REST v2 on the whole application, in this process and in memory: the inbox and the preferences of a user."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+from litestar.testing import AsyncTestClient
+
+from entrypoints.app import create_app
+from entrypoints.settings import load
+from tests.support.clients import token
+from tests.support.server import SECRET
+
+INBOX = "/api/v2/notifications"
+PREFERENCES = "/api/v2/preferences"
+IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_REST_RATE": "0", "HERALD_BROKER": "memory"}
+
+# Every operation on a notification or on the inbox as a whole, as (method, path); {id} is a notification's.
+OPERATIONS = [
+    ("GET", INBOX),
+    ("GET", f"{INBOX}/{{id}}"),
+    ("PUT", f"{INBOX}/{{id}}/read"),
+    ("PUT", f"{INBOX}/{{id}}/unread"),
+    ("PUT", f"{INBOX}/mark-all-read"),
+    ("DELETE", f"{INBOX}/{{id}}"),
+    ("DELETE", f"{INBOX}/clear-all"),
+    ("GET", f"{INBOX}/unread-count"),
+    ("GET", f"{INBOX}/changes"),
+    ("GET", PREFERENCES),
+    ("PUT", PREFERENCES),
+    ("PATCH", PREFERENCES),
+]
+
+
+@asynccontextmanager
+async def app_in(mode: Any, **environ: str) -> AsyncIterator[AsyncTestClient[Any]]:
+    async with AsyncTestClient(create_app(load({**IN_MEMORY, **environ}, mode, {}))) as client:
+        yield client
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncTestClient[Any]]:
+    """Open mode: `user_id` is believed."""
+    async with app_in("dev") as client:
+        yield client
+
+
+@pytest.fixture
+async def strict() -> AsyncIterator[AsyncTestClient[Any]]:
+    """Tokens only."""
+    async with app_in("serve", HERALD_JWT_SECRET=SECRET, HERALD_ORIGINS="https://herald.example") as client:
+        yield client
+
+
+class User:
+    """One user of the application in open mode."""
+
+    def __init__(self, client: AsyncTestClient[Any], name: str = "ada") -> None:
+        self.client = client
+        self.name = name
+
+    async def sent(self, count: int = 1, source: str = "risk-events", **payload: Any) -> None:
+        """Notifies the user, oldest first."""
+        events = [{"source": source, "payload": {"user_id": self.name, "n": n, **payload}} for n in range(count)]
+        answer = await self.client.post("/api/v1/events", json=events)
+        assert answer.status_code == 202, answer.text
+
+    async def ask(self, method: str, path: str, status: int = 200, **more: Any) -> Any:
+        query = {"user_id": self.name, **more.pop("query", {})}
+        answer = await self.client.request(method, path, params=query, **more)
+        assert answer.status_code == status, answer.text
+        if status >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == status
+        return answer.json()
+
+    async def listing(self, **query: Any) -> Any:
+        return await self.ask("GET", INBOX, query=query)
+
+    async def items(self, **query: Any) -> Any:
+        return (await self.listing(**query))["data"]
+
+    async def seqs(self, **query: Any) -> list[int]:
+        return [item["seq"] for item in await self.items(**query)]
+
+    async def unread(self) -> int:
+        return int((await self.ask("GET", f"{INBOX}/unread-count"))["unread_count"])
+
+
+@pytest.fixture
+def ada(client: AsyncTestClient[Any]) -> User:
+    return User(client)
+
+
+@pytest.fixture
+def bob(client: AsyncTestClient[Any]) -> User:
+    return User(client, "bob")
+
+
+# --- one -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_item_has_all_of_the_notification(ada: User) -> None:
+    body = (
+        b'{"source": "user_service.group.add_users", "id": "e-1", "payload": {"event_type": "group_user_added",'
+        b' "receivers": ["ada"], "data": {"group_name": "Family", "requester_username": "kim",'
+        b' "user_to_add_identifier": "ada@x", "share": 1.00, "big": 12345678901234567890}}}'
+    )
+    before = datetime.now(UTC)
+    await ada.client.post("/api/v1/events", content=body)
+    answer = await ada.client.get(f"{INBOX}?user_id=ada")
+    (item,) = answer.json()["data"]
+    times = {name: item.pop(name) for name in ("created_at", "updated_at")}
+    assert item == {
+        "id": item["id"],
+        "seq": 1,
+        "changed": 1,
+        "event_id": "e-1",
+        "user_id": "ada",
+        "title": "Added to Family",
+        "message": "kim added ada@x to Family",
+        "notification_type": "group_user_added",
+        "event_type": "group_user_added",
+        "source": "user_service.group.add_users",
+        "data": item["data"],
+        "is_read": False,
+        "is_archived": False,
+        "is_muted": False,
+        "read_at": None,
+    }
+    assert '"share":1.00,"big":12345678901234567890' in answer.text  # verbatim
+    assert times["created_at"] == times["updated_at"]
+    assert times["created_at"].endswith("Z")
+    assert before <= datetime.fromisoformat(times["created_at"]) <= datetime.now(UTC)
+    assert await ada.ask("GET", f"{INBOX}/{item['id']}") == {**item, **times}
+
+
+async def test_read_and_unread_are_idempotent(ada: User) -> None:
+    await ada.sent(2)
+    id = (await ada.items())[0]["id"]
+    read = await ada.ask("PUT", f"{INBOX}/{id}/read")
+    assert (read["is_read"], read["seq"], read["changed"]) == (True, 2, 3)
+    assert read["read_at"] == read["updated_at"] > read["created_at"]
+    assert await ada.ask("PUT", f"{INBOX}/{id}/read") == read
+    assert await ada.unread() == 1
+    unread = await ada.ask("PUT", f"{INBOX}/{id}/unread")
+    assert (unread["is_read"], unread["read_at"], unread["changed"]) == (False, None, 4)
+    assert await ada.ask("PUT", f"{INBOX}/{id}/unread") == unread
+    assert await ada.unread() == 2
+
+
+async def test_what_is_archived_leaves_the_list_and_can_be_looked_up(ada: User) -> None:
+    await ada.sent(2)
+    id = (await ada.items())[0]["id"]
+    gone = await ada.ask("DELETE", f"{INBOX}/{id}")
+    assert gone["unread_count"] == 1
+    assert await ada.ask("DELETE", f"{INBOX}/{id}") == gone
+    assert await ada.seqs() == [1]
+    assert await ada.seqs(archived="true") == [2]
+    found = await ada.ask("GET", f"{INBOX}/{id}")
+    assert (found["is_archived"], found["changed"]) == (True, 3)
+    for mark in ("read", "unread"):
+        assert (await ada.ask("PUT", f"{INBOX}/{id}/{mark}", 404))["code"] == "not_found"
+
+
+# --- the list ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_empty_inbox(ada: User) -> None:
+    listing = await ada.listing()
+    assert listing["data"] == []
+    assert listing["meta"] == {"unread_count": 0, "next_cursor": None, "cursor": listing["meta"]["cursor"]}
+    assert await ada.ask("GET", f"{INBOX}/unread-count") == {"unread_count": 0}
+
+
+async def test_twenty_unless_told_otherwise(ada: User) -> None:
+    await ada.sent(25)
+    assert await ada.seqs() == list(range(25, 5, -1))
+    assert await ada.seqs(page=2) == [5, 4, 3, 2, 1]
+    assert len(await ada.seqs(limit=100)) == 25
+
+
+async def test_by_page_as_the_replaced_service_had_it(ada: User) -> None:
+    await ada.sent(5)
+    listing = await ada.listing(page=2, size=2)
+    assert [item["seq"] for item in listing["data"]] == [3, 2]
+    meta = listing["meta"]
+    assert (meta["page"], meta["size"], meta["total"], meta["unread_count"]) == (2, 2, 5, 5)
+    assert (await ada.listing(size=3))["meta"]["page"] == 1
+    assert await ada.seqs(page=9, size=2) == []
+    assert not {"page", "size", "total"} & (await ada.listing())["meta"].keys()
+
+
+@pytest.mark.parametrize("query", ["limit=2", "page=1&size=2", "limit=2&type=risk_alert&is_read=false"])
+async def test_links_lead_through_all_of_it_and_carry_no_token(
+    ada: User, strict: AsyncTestClient[Any], query: str
+) -> None:
+    shown = token("ada", scope="events:publish")
+    events = [{"source": "risk-events", "payload": {"user_id": "ada", "n": n}} for n in range(5)]
+    published = await strict.post("/api/v1/events", json=events, headers={"authorization": f"Bearer {shown}"})
+    assert published.status_code == 202
+    found = []
+    address: Any = httpx.URL(f"http://testserver.local{INBOX}?user_id=ada&{query}")
+    while True:
+        answer = await strict.get(str(address.copy_merge_params({"jwt": shown})))
+        found += [item["seq"] for item in answer.json()["data"]]
+        assert shown not in answer.headers["link"]
+        links = httpx.Response(200, headers={"link": answer.headers["link"]}).links
+        first = await strict.get(str(address.join(links["first"]["url"])), headers={"authorization": f"Bearer {shown}"})
+        assert first.json()["data"][0]["seq"] == 5
+        if "page" in query:
+            assert ("prev" in links) == (len(found) > 2)
+        if "next" not in links:
+            break
+        address = address.join(links["next"]["url"])
+    assert found == [5, 4, 3, 2, 1]
+
+
+async def test_a_cursor_holds_while_things_arrive_and_go(ada: User) -> None:
+    await ada.sent(6)
+    first = await ada.listing(limit=2)
+    await ada.sent(3)
+    await ada.ask("DELETE", f"{INBOX}/{first['data'][0]['id']}")
+    assert await ada.seqs(limit=10, cursor=first["meta"]["next_cursor"]) == [4, 3, 2, 1]
+
+
+async def test_filters(ada: User) -> None:
+    await ada.sent(2)
+    await ada.sent(1, "execution-events")
+    await ada.ask("PUT", f"{INBOX}/{(await ada.items())[-1]['id']}/read")
+    types = {item["notification_type"] for item in await ada.items()}
+    assert len(types) == 2
+    assert await ada.seqs(type="risk_alert") == [2, 1]
+    assert await ada.seqs(type="no_such_type") == []
+    assert await ada.seqs(is_read="true") == [1]
+    assert await ada.seqs(is_read="false", type="risk_alert") == [2]
+    assert await ada.seqs(archived="true") == []
+    listing = await ada.listing(type="risk_alert", page=1, size=1)
+    assert (listing["meta"]["total"], listing["meta"]["unread_count"]) == (2, 2)
+    by_type = await ada.ask("GET", f"{INBOX}/unread-count", query={"by_type": "true"})
+    assert by_type["unread_count"] == 2
+    assert sorted(by_type["by_type"].values()) == [1, 1]
+
+
+async def test_dates(ada: User) -> None:
+    await ada.sent(1)
+    (item,) = await ada.items()
+    stored = datetime.fromisoformat(item["created_at"])
+    exactly = item["created_at"]
+    today, other_zone = f"{stored:%Y-%m-%d}", stored.astimezone(datetime.fromisoformat("2026-01-01T00:00+05:30").tzinfo)
+    naive = stored.replace(tzinfo=None).isoformat()
+    for when in (exactly, today, naive, other_zone.isoformat()):
+        assert await ada.seqs(start_date=when, end_date=when) == [1]
+    later, earlier = (stored + timedelta(microseconds=step) for step in (1, -1))
+    assert await ada.seqs(start_date=later.isoformat()) == []
+    assert await ada.seqs(end_date=earlier.isoformat()) == []
+    assert await ada.seqs(end_date=f"{stored - timedelta(days=1):%Y-%m-%d}") == []
+    assert await ada.seqs(start_date=f"{stored + timedelta(days=1):%Y-%m-%d}") == []
+    # As browsers send it that forgot to escape the plus.
+    raw = await ada.client.get(f"{INBOX}?user_id=ada&start_date={later.isoformat()}")
+    assert (raw.status_code, raw.json()["data"]) == (200, [])
+
+
+# --- mass acts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{}", b"null", b'{"up_to": null}'])
+async def test_mark_all_read(ada: User, bob: User, body: bytes | None) -> None:
+    await ada.sent(3)
+    await bob.sent(1)
+    await ada.ask("PUT", f"{INBOX}/{(await ada.items())[0]['id']}/read")
+    done = await ada.ask("PUT", f"{INBOX}/mark-all-read", content=body)
+    assert (done["marked"], done["unread_count"]) == (2, 0)
+    assert done["message"]
+    assert (await ada.ask("PUT", f"{INBOX}/mark-all-read", content=body))["marked"] == 0
+    assert await bob.unread() == 1
+
+
+async def test_up_to_what_was_seen(ada: User, bob: User) -> None:
+    await ada.sent(6)
+    await bob.sent(1)
+    ids = {item["seq"]: item["id"] for item in await ada.items()}
+    done = await ada.ask("PUT", f"{INBOX}/mark-all-read", json={"up_to": 2})
+    assert (done["marked"], done["unread_count"]) == (2, 4)
+    done = await ada.ask("PUT", f"{INBOX}/mark-all-read", json={"up_to": ids[3]})
+    assert (done["marked"], done["unread_count"]) == (1, 3)
+    done = await ada.ask("DELETE", f"{INBOX}/clear-all", query={"up_to": 1})
+    assert (done["archived"], done["unread_count"]) == (1, 3)
+    done = await ada.ask("DELETE", f"{INBOX}/clear-all", query={"up_to": ids[4]})
+    assert (done["archived"], done["unread_count"]) == (3, 2)
+    assert await ada.seqs() == [6, 5]
+    for id in ((await bob.items())[0]["id"], str(uuid4())):
+        await ada.ask("PUT", f"{INBOX}/mark-all-read", 404, json={"up_to": id})
+        await ada.ask("DELETE", f"{INBOX}/clear-all", 404, query={"up_to": id})
+    assert await ada.unread() == 2
+
+
+async def test_clear_all(ada: User) -> None:
+    await ada.sent(3)
+    done = await ada.ask("DELETE", f"{INBOX}/clear-all")
+    assert (done["archived"], done["unread_count"]) == (3, 0)
+    assert (await ada.ask("DELETE", f"{INBOX}/clear-all"))["archived"] == 0
+    assert await ada.seqs() == []
+
+
+# --- changes -----------------------------------------------------------------------------------------------------
+
+
+async def test_changes_end_where_the_list_is(ada: User) -> None:
+    begin = (await ada.ask("GET", f"{INBOX}/changes"))["meta"]
+    assert (begin["more"], begin["gap"]) == (False, False)
+    mine: dict[str, Any] = {}
+
+    async def follow(cursor: str, limit: int) -> str:
+        while True:
+            answer = await ada.ask("GET", f"{INBOX}/changes", query={"since": cursor, "limit": limit})
+            for item in answer["data"]:
+                if item["is_archived"]:
+                    assert item.keys() == {"id", "seq", "changed", "event_id", "is_archived"}
+                    mine.pop(item["id"], None)
+                else:
+                    mine[item["id"]] = item
+            cursor = answer["meta"]["cursor"]
+            if not answer["meta"]["more"]:
+                return cursor
+
+    await ada.sent(12)
+    cursor = await follow(begin["cursor"], 5)
+    ids = [item["id"] for item in await ada.items()]
+    assert list(mine) == ids[::-1]
+    for id in ids[:4]:
+        await ada.ask("PUT", f"{INBOX}/{id}/read")
+    await ada.ask("PUT", f"{INBOX}/{ids[1]}/unread")
+    await ada.ask("DELETE", f"{INBOX}/{ids[2]}")
+    cursor = await follow(cursor, 1)
+    await ada.ask("PUT", f"{INBOX}/mark-all-read", json={"up_to": 6})
+    await ada.sent(2)
+    await ada.ask("DELETE", f"{INBOX}/clear-all", query={"up_to": 3})
+    cursor = await follow(cursor, 3)
+    listing = await ada.listing()
+    assert sorted(mine.values(), key=lambda item: -item["seq"]) == listing["data"]
+    assert cursor == listing["meta"]["cursor"]
+    assert {item["is_read"] for item in mine.values()} == {True, False}
+
+
+async def test_a_list_s_cursor_begins_its_changes(ada: User) -> None:
+    await ada.sent(2)
+    cursor = (await ada.listing(limit=1))["meta"]["cursor"]
+    assert (await ada.ask("GET", f"{INBOX}/changes", query={"since": cursor}))["data"] == []
+    await ada.sent(1)
+    answer = await ada.ask("GET", f"{INBOX}/changes", query={"since": cursor})
+    assert [item["seq"] for item in answer["data"]] == [3]
+    assert answer["meta"]["unread_count"] == 3
+
+
+async def test_changes_hand_other_streams_on_and_say_when_something_is_missing(ada: User, bob: User) -> None:
+    await ada.sent(1)
+    bobs = (await bob.listing())["meta"]["cursor"]
+    cursor = (await ada.listing())["meta"]["cursor"]
+    answer = await ada.ask("GET", f"{INBOX}/changes", query={"since": f"{cursor},market:7"})
+    assert answer["meta"]["cursor"] == f"{cursor},market:7"
+    for since in ("rubbish", "", bobs, cursor.replace("inbox:1", "inbox:99")):
+        meta = (await ada.ask("GET", f"{INBOX}/changes", query={"since": since}))["meta"]
+        assert (meta["gap"], meta["cursor"]) == (True, cursor)
+
+
+# --- preferences -------------------------------------------------------------------------------------------------
+
+EVERYTHING = {
+    "user_id": "ada",
+    "email_notifications": True,
+    "push_notifications": True,
+    "websocket_notifications": True,
+    "muted_types": [],
+    "updated_at": None,
+}
+
+
+async def test_preferences_are_put_and_patched(ada: User, bob: User) -> None:
+    assert await ada.ask("GET", PREFERENCES) == EVERYTHING
+    put = await ada.ask("PUT", PREFERENCES, json={"email_notifications": False, "muted_types": ["a", "b", "a"]})
+    assert put == {
+        **EVERYTHING,
+        "email_notifications": False,
+        "muted_types": ["a", "b"],
+        "updated_at": put["updated_at"],
+    }
+    assert put["updated_at"].endswith("Z")
+    patched = await ada.ask("PATCH", PREFERENCES, json={"push_notifications": False})
+    assert patched == {**put, "push_notifications": False, "updated_at": patched["updated_at"]}
+    assert await ada.ask("PATCH", PREFERENCES, json={}) == patched
+    assert await ada.ask("GET", PREFERENCES) == patched
+    put = await ada.ask("PUT", PREFERENCES, json={})
+    assert put == {**EVERYTHING, "updated_at": put["updated_at"]}
+    assert (await bob.ask("GET", PREFERENCES))["updated_at"] is None
+
+
+async def test_what_is_muted_is_listed_and_counted(ada: User) -> None:
+    await ada.ask("PATCH", PREFERENCES, json={"muted_types": ["risk_alert"]})
+    await ada.sent(1)
+    await ada.sent(1, "execution-events")
+    assert [item["is_muted"] for item in await ada.items()] == [False, True]
+    assert await ada.unread() == 2
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b'{"nope": 1}', 400),
+        (b'{"email_notifications": "maybe"}', 400),
+        (b'{"email_notifications": null}', 400),
+        (b'{"muted_types": [""]}', 400),
+        (b'{"muted_types": ["' + b"x" * 256 + b'"]}', 400),
+        (b'{"muted_types": [' + b",".join(b'"%d"' % n for n in range(101)) + b"]}", 400),
+        (b'{"muted_types": ["a\\u0000b"]}', 400),
+        (b'{"muted_types": ["\\ud800"]}', 400),
+        (b"[" * 10_000, 400),
+    ],
+)
+async def test_preferences_that_can_t_be(ada: User, method: str, body: bytes, status: int) -> None:
+    await ada.ask(method, PREFERENCES, status, content=body)
+    assert await ada.ask("GET", PREFERENCES) == EVERYTHING
+
+
+# --- who may -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+async def test_nobody_is_told_how_to_be_someone(
+    client: AsyncTestClient[Any], strict: AsyncTestClient[Any], method: str, path: str
+) -> None:
+    path = path.format(id=uuid4())
+    body = b"{}" if method in ("PUT", "PATCH") else None
+    for one, user_id in ((client, ""), (strict, ""), (strict, "?user_id=ada")):
+        answer = await one.request(method, path + user_id, content=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_missing")
+        assert ("user_id" in answer.json()["detail"]) == (one is client)
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+async def test_a_token_speaks_for_its_own_user_only(strict: AsyncTestClient[Any], method: str, path: str) -> None:
+    path = path.format(id=uuid4())
+    body = b"{}" if method in ("PUT", "PATCH") else None
+    bearer = {"authorization": f"Bearer {token('ada')}"}
+    theirs = await strict.request(method, f"{path}?user_id=bob", headers=bearer, content=body)
+    assert (theirs.status_code, theirs.json()["code"]) == (403, "not_yours")
+    own = 404 if re.search(r"/[0-9a-f-]{36}", path) else 200
+    for query, headers in (
+        (("?user_id=ada"), bearer),
+        ("", bearer),
+        (f"?jwt={token('ada')}", {}),
+        (f"?token={token('ada')}", {}),
+    ):
+        answer = await strict.request(method, path + query, headers=headers, content=body)
+        assert answer.status_code == own, answer.text
+    for shown, code in (("rubbish", "token_invalid"), (token("ada", exp=1), "token_expired")):
+        answer = await strict.request(method, f"{path}?jwt={shown}", content=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, code)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+async def test_the_cookie_is_for_reading_only(strict: AsyncTestClient[Any], method: str, path: str) -> None:
+    """A page of another site can make a browser send it."""
+    headers = {"cookie": f"herald_token={token('ada')}"}
+    body = b"{}" if method in ("PUT", "PATCH") else None
+    answer = await strict.request(method, path.format(id=uuid4()), headers=headers, content=body)
+    if method == "GET":
+        assert answer.status_code in (200, 404), answer.text
+    else:
+        assert answer.status_code == 401, answer.text
+
+
+async def test_tokens_of_before_a_sign_out_are_over(strict: AsyncTestClient[Any]) -> None:
+    publisher = {"authorization": f"Bearer {token('service', scope='events:publish')}"}
+    old = {"authorization": f"Bearer {token('ada', iat=1_700_000_000)}"}
+    assert (await strict.get(INBOX, headers=old)).status_code == 200
+    event = {"source": "user_service.user.logout_account", "payload": {"user_id": "ada"}}
+    assert (await strict.post("/api/v1/events", json=event, headers=publisher)).status_code == 202
+    answer = await strict.get(INBOX, headers=old)
+    assert (answer.status_code, answer.json()["code"]) == (401, "signed_out")
+
+
+@pytest.mark.parametrize(("method", "path"), [pair for pair in OPERATIONS if "{id}" in pair[1]])
+async def test_another_s_id_is_not_there(ada: User, bob: User, method: str, path: str) -> None:
+    await bob.sent(1)
+    (before,) = await bob.items()
+    for id in (before["id"], str(uuid4()), "not-a-uuid", "1"):
+        assert (await ada.ask(method, path.format(id=id), 404))["code"] == "not_found"
+    assert await bob.items() == [before]
+
+
+async def test_what_others_have_is_in_no_answer(ada: User, bob: User) -> None:
+    await bob.sent(3)
+    assert await ada.items() == []
+    assert await ada.unread() == 0
+    assert (await ada.ask("PUT", f"{INBOX}/mark-all-read"))["marked"] == 0
+    assert (await ada.ask("DELETE", f"{INBOX}/clear-all"))["archived"] == 0
+    assert await bob.unread() == 3
+
+
+# --- what can't be -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "field"),
+    [
+        ("page=0", 400, "page"),
+        ("page=x", 400, "page"),
+        ("page=1000001", 400, "page"),
+        ("size=0", 400, "size"),
+        ("size=101", 400, "size"),
+        ("limit=0", 400, "limit"),
+        ("limit=101", 400, "limit"),
+        ("type=", 400, "type"),
+        ("is_read=maybe", 400, "is_read"),
+        ("archived=", 400, "archived"),
+        ("type=a%00", 400, "type"),
+        ("page=1&cursor=p1.a.1", 422, "cursor"),
+        ("size=1&cursor=p1.a.1", 422, "cursor"),
+        ("page=1&limit=1", 422, "limit"),
+        ("cursor=rubbish", 422, "cursor"),
+        ("start_date=yesterday", 422, "start_date"),
+        ("start_date=", 422, "start_date"),
+        ("end_date=2026-02-30", 422, "end_date"),
+        ("end_date=2026-01-01T25:00:00Z", 422, "end_date"),
+        (f"end_date={quote('9999-12-31T23:59:59-14:00')}", 422, "end_date"),
+        (f"start_date={quote('0001-01-01T00:00:00+14:00')}", 422, "start_date"),
+    ],
+)
+async def test_lists_that_can_t_be(ada: User, query: str, status: int, field: str) -> None:
+    answer = await ada.client.get(f"{INBOX}?user_id=ada&{query}")
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert (problem.get("field") or problem["errors"][0]["field"]) == field
+
+
+async def test_another_s_page_leads_nowhere(ada: User, bob: User) -> None:
+    await bob.sent(3)
+    cursor = (await bob.listing(limit=1))["meta"]["next_cursor"]
+    assert (await ada.ask("GET", INBOX, 422, query={"cursor": cursor}))["field"] == "cursor"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"nope": 1}', b'{"up_to": "x"}', b'{"up_to": 1.5}', b"7"])
+async def test_marking_up_to_rubbish(ada: User, body: bytes) -> None:
+    await ada.sent(1)
+    await ada.ask("PUT", f"{INBOX}/mark-all-read", 400, content=body)
+    assert await ada.unread() == 1
+
+
+async def test_clearing_up_to_rubbish(ada: User) -> None:
+    await ada.sent(1)
+    await ada.ask("DELETE", f"{INBOX}/clear-all", 400, query={"up_to": "x"})
+    assert (await ada.ask("DELETE", f"{INBOX}/clear-all", query={"up_to": -1}))["archived"] == 0
+    assert (await ada.ask("DELETE", f"{INBOX}/clear-all", query={"up_to": 10**30}))["archived"] == 1
+
+
+async def test_changes_limits(ada: User) -> None:
+    for limit in (0, 101, "x"):
+        await ada.ask("GET", f"{INBOX}/changes", 400, query={"limit": limit})
+
+
+async def test_fixed_paths_win_over_ids(ada: User) -> None:
+    for method, path in (("GET", "mark-all-read"), ("PUT", "unread-count"), ("GET", "clear-all"), ("POST", "changes")):
+        assert (await ada.ask(method, f"{INBOX}/{path}", 405))["code"] == "method_not_allowed"
+
+
+async def test_the_document_has_every_operation_and_its_parameters(client: AsyncTestClient[Any]) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    for method, path in OPERATIONS:
+        operation = document["paths"][path][method.lower()]
+        named = {parameter["name"] for parameter in operation["parameters"]}
+        assert {"user_id", "jwt", "token"} <= named
+        assert all(parameter["description"] for parameter in operation["parameters"])
+        expected = {"200", "400", "401", "403", "429", "500", "503"} | ({"404"} if "{id}" in path else set())
+        assert expected <= operation["responses"].keys()
+        assert operation["summary"]
+        assert operation["description"]

@@ -1,0 +1,282 @@
+"""The schema: every revision on both databases, what holds tables and revisions together, and what is said of it."""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from adapters.clock import Uuid7Factory
+from adapters.sql.database import Database
+from adapters.sql.epoch import new_epoch
+from adapters.sql.schema import LOCK_KEY, DatabaseUnusable, MigrationRefused, Schema, SchemaOutdated
+from adapters.sql.store import SqlStore
+from adapters.sql.tables import Base
+from application.ports.store import StoreUnavailable
+from domain.planning import plan
+from tests.support.core import NOW, message, table
+from tests.support.postgres import Postgres
+from tests.support.server import free_port
+
+HEADER = 'import sqlalchemy as sa\nfrom alembic import op\n\nrevision = "next"\ndown_revision = "{head}"\n'
+
+# As versions/README.md wants them.
+ADDS_A_COLUMN = 'op.add_column("notifications", sa.Column("colour", sa.Text()))'
+ADDS_AN_INDEX = """with op.get_context().autocommit_block():
+        op.create_index("ix_next", "notifications", ["source"], postgresql_concurrently=True, if_not_exists=True)"""
+FAILS = 'op.create_table("half", sa.Column("id", sa.Text()))\n    op.execute("SELECT no_such_thing")'
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/herald.db"
+    found: str = request.getfixturevalue("empty_postgres_url")
+    return found
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[[str], Database]]:
+    opened: list[Database] = []
+
+    def open(url: str) -> Database:
+        opened.append(Database(url, 2))
+        return opened[-1]
+
+    yield open
+    for database in opened:
+        await database.close()
+
+
+@pytest.fixture
+def database(url: str, connect: Callable[[str], Database]) -> Database:
+    return connect(url)
+
+
+@pytest.fixture
+def schema(database: Database) -> Schema:
+    return Schema(database)
+
+
+class Next(Schema):
+    """The schema as the version after this one knows it: by one more revision."""
+
+    def __init__(self, database: Database, folder: Path, upgrade: str) -> None:
+        super().__init__(database)
+        head = self.head()
+        (folder / "next.py").write_text(
+            f"{HEADER.format(head=head)}\n\ndef upgrade():\n    {upgrade}\n\n\ndef downgrade():\n    pass\n"
+        )
+        own = Path(self._revisions.dir) / "versions"
+        self._config.set_main_option("path_separator", "newline")
+        self._config.set_main_option("version_locations", f"{own}\n{folder}")
+        self._revisions = self._revisions.from_config(self._config)
+
+
+def dump(url: str, request: pytest.FixtureRequest) -> str:
+    """All that defines the database, but for the table in which Alembic keeps its revision."""
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///")) as file:
+            rows = file.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name")
+            return "\n".join(sql for (sql,) in rows if sql)
+    server: Postgres = request.getfixturevalue("postgres")
+    # Without psql's own commands, which have a random word in them.
+    return re.sub(r"^\\.*$", "", server.dump_schema(url), flags=re.MULTILINE)
+
+
+async def test_every_revision_up_down_and_up(schema: Schema, url: str, request: pytest.FixtureRequest) -> None:
+    revisions = [one.revision for one in schema._revisions.walk_revisions()][::-1]
+    assert revisions[-1] == schema.head()
+    for before, revision in zip([None, *revisions], revisions, strict=False):
+        assert await schema.current() == before
+        old = dump(url, request) if before else ""
+        await schema.upgrade(revision)
+        new = dump(url, request)
+        assert new != old
+        await schema.downgrade("-1")
+        assert await schema.current() == before
+        if before:
+            assert dump(url, request) == old
+        await schema.upgrade(revision)
+        assert dump(url, request) == new
+    await schema.downgrade("base")
+    assert await schema.current() is None
+    assert "CREATE TABLE" not in dump(url, request)
+
+
+async def test_revisions_make_the_tables_that_the_code_knows(
+    schema: Schema, url: str, request: pytest.FixtureRequest, connect: Any, tmp_path: Path
+) -> None:
+    await schema.upgrade()
+    assert await schema.check() == []
+    # What Alembic doesn't compare: the conditions of indexes, the order of columns.
+    if url.startswith("sqlite"):
+        other = f"sqlite+aiosqlite:///{tmp_path}/other.db"
+    else:
+        other = request.getfixturevalue("postgres").create(empty=True)
+    async with connect(other).engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    migrated = dump(url, request).replace("\nWITH (fillfactor='50')", "")
+    assert migrated == dump(other, request)
+
+
+async def test_drift_is_told(schema: Schema, database: Database) -> None:
+    await schema.upgrade()
+    async with database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE dead_letters DROP COLUMN detail"))
+        await connection.execute(text("DROP INDEX ix_notifications_unread"))
+        await connection.execute(text("CREATE TABLE stray (id INTEGER)"))
+    assert sorted(await schema.check()) == [
+        "add column dead_letters detail",
+        "add index ix_notifications_unread",
+        "remove table stray",
+    ]
+
+
+async def test_an_older_schema_is_refused_with_the_command(schema: Schema) -> None:
+    with pytest.raises(SchemaOutdated, match=r"is empty, .*`herald db upgrade`, .* `herald serve --migrate`"):
+        await schema.verify()
+    await schema.upgrade()
+    await schema.verify()
+
+
+async def test_a_newer_schema_is_accepted_and_left_alone(schema: Schema, database: Database, tmp_path: Path) -> None:
+    """While the nodes of a deploy are replaced, the old code runs on the new schema."""
+    assert await Next(database, tmp_path, ADDS_A_COLUMN).upgrade()
+    assert await schema.current() == "next"
+    await schema.verify()
+    assert not await schema.upgrade()
+    assert await schema.current() == "next"
+    recorded = await SqlStore(database, Uuid7Factory()).record([plan(message("direct", {"to": "u"}), table())], NOW)
+    assert len(recorded.entries) == 1
+    with pytest.raises(MigrationRefused, match="next"):
+        await schema.downgrade("base")
+
+
+async def test_a_schema_between_is_refused_with_its_revision(
+    schema: Schema, database: Database, tmp_path: Path
+) -> None:
+    await schema.upgrade()
+    with pytest.raises(SchemaOutdated, match=f"is at revision {schema.head()}, and this version needs revision next"):
+        await Next(database, tmp_path, ADDS_A_COLUMN).verify()
+
+
+async def test_an_index_beside_the_table(schema: Schema, database: Database, tmp_path: Path) -> None:
+    """Outside of any transaction, as PostgreSQL wants it, on either database."""
+    newer = Next(database, tmp_path, ADDS_AN_INDEX)
+    await newer.upgrade()
+    assert await newer.current() == "next"
+    assert await newer.check() == ["remove index ix_next"]
+
+
+async def test_no_such_revision(schema: Schema) -> None:
+    with pytest.raises(MigrationRefused, match="nowhere"):
+        await schema.upgrade("nowhere")
+    with pytest.raises(MigrationRefused):
+        await schema.downgrade("-1")
+
+
+async def test_a_revision_that_fails_leaves_nothing_behind(
+    schema: Schema, database: Database, url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    await schema.upgrade()
+    before = dump(url, request)
+    with pytest.raises(Exception, match="no_such_thing"):
+        await Next(database, tmp_path, FAILS).upgrade()
+    assert dump(url, request) == before
+    assert await schema.current() == schema.head()
+    await Next(database, tmp_path, ADDS_A_COLUMN).upgrade()
+    assert await schema.current() == "next"
+
+
+async def test_a_new_epoch(schema: Schema, database: Database) -> None:
+    await schema.upgrade()
+    first = await SqlStore(database, Uuid7Factory()).epoch()
+    second = await new_epoch(database)
+    assert first != second == await SqlStore(database, Uuid7Factory()).epoch()
+
+
+class TestSeveralAtOnce:
+    @pytest.fixture
+    def url(self, empty_postgres_url: str) -> str:
+        return empty_postgres_url
+
+    async def test_one_upgrades_and_the_others_wait(self, url: str, connect: Any, postgres: Postgres) -> None:
+        await asyncio.gather(*(Schema(connect(url)).upgrade() for _ in range(8)))
+        assert postgres.psql("SELECT count(*) FROM alembic_version", url) == "1\n"
+        assert postgres.psql("SELECT count(*) FROM store_state", url) == "1\n"
+
+    async def test_an_index_beside_the_table_is_not_held_up_by_those_who_wait(
+        self, schema: Schema, url: str, connect: Any, postgres: Postgres, tmp_path: Path
+    ) -> None:
+        """CREATE INDEX CONCURRENTLY waits for every statement that began before it."""
+        await schema.upgrade()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(Next(connect(url), tmp_path, ADDS_AN_INDEX).upgrade() for _ in range(4)))
+        assert postgres.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_next'::regclass", url) == "t\n"
+
+    async def test_the_lock_is_waited_for_and_given_back(self, schema: Schema, url: str, connect: Any) -> None:
+        async with connect(url).engine.connect() as other:
+            await other.execute(text(f"SELECT pg_advisory_lock({LOCK_KEY})"))
+            await other.commit()
+            upgrade = asyncio.create_task(schema.upgrade())
+            await asyncio.sleep(0.5)
+            assert not upgrade.done()
+            await other.execute(text(f"SELECT pg_advisory_unlock({LOCK_KEY})"))
+            await asyncio.wait_for(upgrade, 5)
+            assert await other.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})"))
+
+    async def test_one_that_died_leaves_no_lock(self, schema: Schema, url: str, connect: Any) -> None:
+        upgrade = asyncio.create_task(Schema(connect(url)).upgrade())
+        await asyncio.sleep(0.05)
+        upgrade.cancel()
+        await asyncio.gather(upgrade, return_exceptions=True)
+        await asyncio.wait_for(schema.upgrade(), 10)
+        assert await schema.current() == schema.head()
+
+
+class TestNotLetIn:
+    """What waiting won't mend is told apart from what it may."""
+
+    async def test_postgresql(self, postgres: Postgres, connect: Any) -> None:
+        with pytest.raises(DatabaseUnusable, match='database "nowhere" does not exist'):
+            await Schema(connect(postgres.url("nowhere"))).current()
+        stranger = postgres.url("postgres").replace("postgres@", "stranger@")
+        with pytest.raises(DatabaseUnusable, match='role "stranger" does not exist'):
+            await Schema(connect(stranger)).current()
+        with pytest.raises(StoreUnavailable):
+            await Schema(connect(f"postgresql+asyncpg://postgres@127.0.0.1:{free_port()}/x")).current()
+
+    async def test_a_user_who_may_not_make_tables(
+        self, postgres: Postgres, empty_postgres_url: str, connect: Any
+    ) -> None:
+        postgres.psql("CREATE ROLE guest LOGIN")
+        with pytest.raises(DatabaseUnusable, match="permission denied for schema public"):
+            await Schema(connect(empty_postgres_url.replace("postgres@", "guest@"))).upgrade()
+
+    async def test_sqlite(self, tmp_path: Path, connect: Any) -> None:
+        (tmp_path / "letter.txt").write_text("Dear database, " * 100)
+        for file in ("letter.txt", "", "no/such/folder/herald.db"):
+            with pytest.raises(DatabaseUnusable):
+                await Schema(connect(f"sqlite+aiosqlite:///{tmp_path}/{file}")).current()
+
+    async def test_a_file_in_use(self, tmp_path: Path, connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("adapters.sql.database.LOCK", 0.1)
+        schema = Schema(connect(f"sqlite+aiosqlite:///{tmp_path}/herald.db"))
+        await schema.upgrade()
+        with written_by_another(tmp_path / "herald.db"), pytest.raises(StoreUnavailable):
+            await schema.downgrade("base")
+
+
+@contextmanager
+def written_by_another(file: Path) -> Iterator[None]:
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield
+    other.close()

@@ -1,0 +1,158 @@
+"""Errors over HTTP: each has a stable code, an address that explains it, and nothing that is not the caller's."""
+
+import math
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from dishka import Provider, Scope
+from litestar.testing import AsyncTestClient
+from structlog.testing import capture_logs
+
+from adapters.http.catalogue import KINDS, address_of
+from adapters.http.problems import problem
+from application.browse_inbox import BrowseInbox
+from domain.errors import HeraldError, TooManyRequests
+from entrypoints.app import create_app
+from entrypoints.settings import load
+
+IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncTestClient[Any]]:
+    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {}))) as client:
+        yield client
+
+
+def _all(error: type[HeraldError]) -> Iterator[type[HeraldError]]:
+    yield error
+    for kind in error.__subclasses__():
+        yield from _all(kind)
+
+
+def test_every_refusal_of_the_domain_has_its_place_in_the_catalogue() -> None:
+    assert {error.code for error in _all(HeraldError)} <= KINDS.keys()
+
+
+@pytest.mark.parametrize("code", KINDS)
+async def test_every_type_is_an_address_that_explains(client: AsyncTestClient[Any], code: str) -> None:
+    described = (await client.get(address_of(code))).json()
+    assert (described["code"], described["type"]) == (code, address_of(code))
+    page = await client.get(address_of(code), headers={"accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert KINDS[code].title in page.text
+    assert page.headers["vary"] == "accept"
+
+
+async def test_all_of_them_are_listed(client: AsyncTestClient[Any]) -> None:
+    assert [one["code"] for one in (await client.get("/problems")).json()] == list(KINDS)
+    page = (await client.get("/problems", headers={"accept": "text/html"})).text
+    assert all(f'href="{address_of(code)}"' in page for code in KINDS)
+    assert (await client.get("/problems/none-such")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status", "code", "field"),
+    [
+        ("GET", "/nowhere", {}, 404, "not_found", None),
+        ("DELETE", "/api/v1/events", {}, 405, "method_not_allowed", None),
+        ("GET", "/api/v2/notifications", {}, 401, "token_missing", None),
+        ("GET", "/api/v2/notifications?user_id=ada&limit=x", {}, 400, "invalid_request", "limit"),
+        ("GET", "/api/v2/notifications?user_id=ada&is_raed=true", {}, 400, "unknown_parameter", "is_raed"),
+        ("POST", "/api/v1/events?user_id=ada", {"json": {}}, 400, "unknown_parameter", "user_id"),
+        ("PUT", "/api/v2/preferences?user_id=ada", {"content": "{"}, 400, "invalid_request", None),
+        ("PUT", "/api/v2/preferences?user_id=ada", {"json": {"x": 1}}, 400, "invalid_request", "body"),
+        ("PUT", "/api/v2/preferences?user_id=ada", {"data": {"x": 1}}, 415, "unsupported_media_type", None),
+        ("POST", "/api/v1/events", {"json": {"source": 5}}, 422, "invalid_input", "source"),
+    ],
+)
+async def test_refusals(
+    client: AsyncTestClient[Any], method: str, path: str, more: Any, status: int, code: str, field: str | None
+) -> None:
+    answer = await client.request(method, path, **more)
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, body["status"], body["code"]) == (status, status, code)
+    assert body["type"] == f"/problems/{code}"
+    assert body["title"] == KINDS[code].title
+    named = body.get("field") or next((one["field"] for one in body.get("errors", [])), None)
+    assert named == field
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+async def test_a_refusal_does_not_repeat_a_token(client: AsyncTestClient[Any]) -> None:
+    answer = await client.get("/api/v2/notifications?user_id=ada&limit=x&jwt=my-secret-token")
+    assert answer.status_code == 400
+    assert "my-secret-token" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json", 202),
+        ("application/json; charset=utf-8", 202),
+        ("application/cloudevents+json", 202),
+        ("application/x-www-form-urlencoded", 202),
+        (None, 202),
+        ("text/plain", 415),
+        ("application/xml", 415),
+        ("multipart/form-data; boundary=x", 415),
+        ("json", 415),
+    ],
+)
+async def test_media_types_of_events(client: AsyncTestClient[Any], content_type: str | None, status: int) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    event = b'{"source": "trading_signals", "payload": 1}'
+    answer = await client.post("/api/v1/events", content=event, headers=headers)
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_body_over_the_limit() -> None:
+    settings = load({**IN_MEMORY, "HERALD_MAX_EVENT_BYTES": "100"}, "dev", {})
+    async with AsyncTestClient(create_app(settings)) as client:
+        for method, path in (("POST", "/api/v1/events"), ("PUT", "/api/v2/preferences?user_id=ada")):
+            answer = await client.request(method, path, json={"x": "y" * 1000})
+            assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+async def test_a_failure_tells_its_trace_and_nothing_else() -> None:
+    class Broken(BrowseInbox):
+        def __init__(self) -> None:
+            pass
+
+        async def unread(self, user: str) -> int:
+            raise RuntimeError("the password is hunter2")
+
+    override = Provider(scope=Scope.APP)
+    override.provide(Broken, provides=BrowseInbox, override=True)
+    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {}), override)) as client:
+        with capture_logs() as lines:
+            answer = await client.get(
+                "/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "trace-7"}
+            )
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["trace_id"]) == (500, "internal", "trace-7")
+    assert answer.headers["x-request-id"] == "trace-7"
+    assert "hunter2" not in answer.text
+    assert [line["request_id"] for line in lines if line["event"] == "request failed"] == ["trace-7"]
+
+
+@pytest.mark.parametrize(("wait", "said"), [(0.001, "1"), (0.5, "1"), (1.2, "2"), (59.0, "59")])
+def test_retry_after_is_whole_seconds_and_never_too_few(wait: float, said: str) -> None:
+    assert math.ceil(wait) <= int(said)
+    assert problem("too_many_requests", retry_after=wait).headers["retry-after"] == said
+
+
+async def test_too_many_requests(client: AsyncTestClient[Any]) -> None:
+    settings = load({**IN_MEMORY, "HERALD_REST_RATE": "0.2"}, "dev", {})
+    async with AsyncTestClient(create_app(settings)) as limited:
+        path = "/api/v2/notifications/unread-count"
+        for _ in range(2):
+            assert (await limited.get(path, params={"user_id": "ada"})).status_code == 200
+        answer = await limited.get(path, params={"user_id": "ada"})
+        assert (answer.status_code, answer.json()["code"]) == (429, TooManyRequests.code)
+        assert 1 <= int(answer.headers["retry-after"]) <= 5
+        assert (await limited.get(path, params={"user_id": "bob"})).status_code == 200
+    assert (await client.get(path, params={"user_id": "ada"})).status_code == 200

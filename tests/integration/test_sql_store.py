@@ -1,0 +1,329 @@
+"""The SQL store where the contract does not reach: values that PostgreSQL refuses, crashes between any two statements,
+nodes that freeze in mid-transaction, and whether every question has its index."""
+
+import asyncio
+import random
+import string
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from adapters.clock import Uuid7Factory
+from adapters.sql.database import IDLE_IN_TRANSACTION, Database
+from adapters.sql.inboxes import SqlInboxes
+from adapters.sql.preferences import SqlPreferences
+from adapters.sql.schema import Schema
+from adapters.sql.store import SqlStore
+from application.ports.store import StoreUnavailable
+from domain.notifications import Choice
+from domain.planning import plan
+from tests.support.core import NOW, message
+from tests.support.postgres import Postgres
+from tests.support.stores import ROUTES, Sent, Stores, check_counters, direct, later, record, sql, whole
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    database = Database(postgres_url, 5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> SqlStore:
+    return SqlStore(database, Uuid7Factory())
+
+
+# --- values that can't be kept ----------------------------------------------------------------------------------
+
+
+def long_id(id: str) -> Sent:
+    """A row of a B-tree holds 2,704 bytes at most, and chance does not compress."""
+    return "direct", {"to": ["ada"]}, noise(id)
+
+
+def long_source(id: str) -> Sent:
+    return f"both.{noise(id)}", {"to": ["ada"]}, id
+
+
+def noise(seed: str) -> str:
+    return "".join(random.Random(seed).choices(string.ascii_letters, k=9_000))
+
+
+@pytest.mark.parametrize("poison", [long_id, long_source])
+async def test_a_value_that_the_database_refuses_costs_its_own_event_only(
+    store: SqlStore, poison: Callable[[str], Sent]
+) -> None:
+    events = [direct(f"e{number}", "ada", "bob") for number in range(500)]
+    events[137] = poison("bad")
+    recorded = await record(store, *events)
+    assert [letter.reason for letter in recorded.dead_letters] == ["refused_by_store"]
+    letter = recorded.dead_letters[0]
+    assert (letter.event_id, letter.message) == (plan(message(*events[137]), ROUTES).event_id, message(*events[137]))
+    assert len(recorded.entries) == 2 * 499
+    expected = [(seq, f"e{n}") for seq, n in enumerate((n for n in range(500) if n != 137), 1)]
+    assert await whole(store, "inbox:ada") == await whole(store, "inbox:bob") == expected
+    again = await record(store, *events)
+    assert (again.entries, again.dead_letters, again.duplicates) == ((), (), 500)
+
+
+async def test_every_refused_event_of_a_batch_becomes_a_dead_letter(store: SqlStore) -> None:
+    events = [long_id(f"e{n}") if n % 7 == 0 else direct(f"e{n}", "ada") for n in range(50)]
+    recorded = await record(store, *events)
+    assert len(recorded.dead_letters) == 8
+    assert [id for _, id in await whole(store, "inbox:ada")] == [f"e{n}" for n in range(50) if n % 7]
+
+
+# --- faults -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def cut_before(database: Database, statement: int) -> Iterator[list[str]]:
+    """Cuts the connection right before the nth statement that is a writer's, the commit counted too. Yields what was
+    run."""
+    run: list[str] = []
+
+    def reached(connection: Any, what: str) -> None:
+        run.append(what)
+        if len(run) == statement:
+            connection.connection.driver_connection.terminate()
+
+    def before_statement(connection: Any, _: Any, what: str, *__: Any) -> None:
+        reached(connection, what)
+
+    def before_commit(connection: Any) -> None:
+        reached(connection, "COMMIT")
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", before_statement)
+    event.listen(engine, "commit", before_commit)
+    try:
+        yield run
+    finally:
+        event.remove(engine, "before_cursor_execute", before_statement)
+        event.remove(engine, "commit", before_commit)
+
+
+def batch(turn: int) -> list[Sent]:
+    """Something of every kind, for two users of whom nobody has heard before."""
+    ada, bob = f"ada-{turn}", f"bob-{turn}"
+    return [
+        direct(f"a{turn}", ada, bob),
+        ("both.x", {"to": ada}, f"b{turn}"),
+        ("nowhere", {}, f"c{turn}"),
+        ("bye", {"user_id": bob, "timestamp": NOW.isoformat()}, f"d{turn}"),
+    ]
+
+
+async def test_a_crash_between_any_two_statements_leaves_all_or_nothing(database: Database, store: SqlStore) -> None:
+    await record(store, *batch(-1))
+    with cut_before(database, 0) as run:
+        await record(store, *batch(0))
+    assert run.count("COMMIT") == 2  # one for the new inboxes' counters
+    async with sql(database.engine.url.render_as_string(hide_password=False)) as stores:
+        for turn in range(1, len(run) + 1):
+            streams = [f"inbox:ada-{turn}", f"inbox:bob-{turn}", "feed:news"]
+            before = await store.heads(streams)
+            with cut_before(database, turn), pytest.raises(StoreUnavailable):
+                await record(store, *batch(turn))
+            assert await store.heads(streams) == before
+            recorded = await record(store, *batch(turn))
+            assert (len(recorded.entries), len(recorded.dead_letters), len(recorded.sign_outs)) == (4, 1, 1)
+            assert recorded.duplicates == 0
+            assert await whole(store, streams[0]) == [(1, f"a{turn}"), (2, f"b{turn}")]
+            assert await whole(store, streams[1]) == [(1, f"a{turn}")]
+            await check_counters(stores, f"ada-{turn}")
+            await check_counters(stores, f"bob-{turn}")
+    assert [seq for seq, _ in await whole(store, "feed:news")] == list(range(1, len(run) + 3))
+
+
+async def test_many_at_once_with_connections_cut_at_random(postgres_url: str) -> None:
+    """Writers, markers and readers on two nodes, whose connections are cut all the time: in the end nothing is missing,
+    nothing is there twice, and every counter is what counting gives."""
+    chance = random.Random(7)
+    users = [f"u{number}" for number in range(4)]
+    async with sql(postgres_url, 6) as one, sql(postgres_url, 6) as other:
+        working = True
+
+        async def insist(act: Callable[[], Any]) -> Any:
+            while True:
+                try:
+                    return await act()
+                except StoreUnavailable:
+                    await asyncio.sleep(0.01)
+
+        async def write(stores: Stores, writer: int) -> None:
+            for number in range(12):
+                events = [direct(f"{writer}-{number}-{part}", *chance.sample(users, 2)) for part in range(3)]
+                events.append(("both.x", {"to": users}, f"shared-{number}"))
+                await insist(lambda events=events: record(stores.store, *events))
+
+        async def mark(stores: Stores) -> None:
+            while working:
+                user = chance.choice(users)
+                leaf = await insist(lambda user=user: stores.inboxes.leaf(user, Choice(archived=None), 20))
+                for one in chance.sample(leaf.notifications, min(3, len(leaf.notifications))):
+                    how: Any = chance.choice(["read", "unread", "archived"])
+                    await insist(lambda one=one, how=how: stores.inboxes.mark(one.user, one.id, how, later(1)))
+                await insist(lambda user=user: stores.inboxes.mark_all(user, "read", 20, 5, later(2)))
+
+        async def cut() -> None:
+            admin = Database(postgres_url, 1)
+            while working:
+                await asyncio.sleep(0.05)
+                kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                async with admin.engine.connect() as connection:
+                    await connection.execute(text(f"{kill} AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1"))
+            await admin.close()
+
+        others = [asyncio.create_task(task) for task in (mark(one), mark(other), cut())]
+        await asyncio.gather(*(write(stores, n) for n, stores in enumerate([one, other, one, other])))
+        working = False
+        await asyncio.gather(*others)
+        heads = await one.store.heads([f"inbox:{user}" for user in users])
+        for user in users:
+            await check_counters(one, user)
+            ids = [id for _, id in await whole(one.store, f"inbox:{user}")]
+            assert len(set(ids)) == len(ids)
+            assert {f"shared-{number}" for number in range(12)} <= set(ids)
+            page = await one.store.changes(f"inbox:{user}", 0, 1_000_000)
+            assert page.upto == heads[f"inbox:{user}"].last
+            assert len(page.entries) == len(ids)
+        news = await whole(one.store, "feed:news")
+        assert [seq for seq, _ in news] == list(range(1, 13))
+
+
+async def test_a_node_that_froze_in_mid_transaction_stops_no_other(database: Database, store: SqlStore) -> None:
+    await record(store, direct("a", "ada"))
+    frozen = await database.engine.connect()
+    await frozen.execute(text("SELECT * FROM inboxes WHERE user_id = 'ada' FOR UPDATE"))
+    began = time.monotonic()
+    recorded = await record(store, direct("b", "ada"))
+    assert [entry.seq for entry in recorded.entries] == [2]
+    assert time.monotonic() - began < IDLE_IN_TRANSACTION + 3
+    # What it does after the thaw comes to nothing.
+    with pytest.raises(Exception, match=r"idle-in-transaction|closed"):
+        await frozen.execute(text("UPDATE inboxes SET last_seq = 99"))
+    await frozen.close()
+    assert (await store.heads(["inbox:ada"]))["inbox:ada"].last == 2
+
+
+async def test_when_the_server_is_back_so_is_the_store(postgres: Postgres, postgres_url: str) -> None:
+    async with sql(postgres_url, 3) as stores:
+        await record(stores.store, direct("a", "ada"))
+        postgres.kill9()
+        try:
+            for call in (
+                stores.store.ping,
+                lambda: record(stores.store, direct("b", "ada")),
+                lambda: stores.store.heads(["inbox:ada"]),
+                lambda: stores.store.changes("inbox:ada", 0, 10),
+                lambda: stores.inboxes.leaf("ada", Choice(), 10),
+                lambda: stores.preferences.get("ada"),
+                lambda: stores.dead_letters.newest(10),
+            ):
+                with pytest.raises(StoreUnavailable):
+                    await call()
+        finally:
+            postgres.start()
+        await stores.store.ping()
+        await record(stores.store, direct("b", "ada"))
+        assert await whole(stores.store, "inbox:ada") == [(1, "a"), (2, "b")]
+
+
+async def test_a_pool_that_is_used_up_is_a_store_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    monkeypatch.setattr("adapters.sql.database.POOL", 0.2)
+    database = Database(postgres_url, 1)
+    store = SqlStore(database, Uuid7Factory())
+    async with database.engine.connect():
+        with pytest.raises(StoreUnavailable):
+            await record(store, direct("a", "ada"))
+    await record(store, direct("a", "ada"))
+    await database.close()
+
+
+async def test_a_full_disk_is_a_store_that_is_away(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/herald.db", 1)
+    await Schema(database).upgrade()
+    store = SqlStore(database, Uuid7Factory())
+    await record(store, direct("a", "ada"))
+
+    def limit(pages: int) -> Callable[[Any], Any]:
+        return lambda connection: connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+
+    await database.read(limit(10))
+    with pytest.raises(StoreUnavailable, match="full"):
+        await record(store, *(direct(f"b{number}", "ada") for number in range(500)))
+    assert await whole(store, "inbox:ada") == [(1, "a")]
+    await database.read(limit(1_000_000))
+    await record(store, *(direct(f"b{number}", "ada") for number in range(500)))
+    assert len(await whole(store, "inbox:ada")) == 501
+    await database.close()
+
+
+# --- indexes ----------------------------------------------------------------------------------------------------
+
+
+CROWD = """
+INSERT INTO inboxes (user_id, last_seq, unread_count, entry_count)
+SELECT 'user-' || u, 500, 250, 500 FROM generate_series(1, 5000) u;
+INSERT INTO notifications (
+    id, user_id, seq, changed, title, message, notification_type, data, is_read, created_at, updated_at, origin,
+    event_id, source, profile, envelope, body, event_time
+)
+SELECT gen_random_uuid(), 'user-' || u, s, s, 'Title', 'Message', CASE WHEN s % 100 = 0 THEN 'rare' ELSE 'common' END,
+    '{}', s % 2 = 0, now() - make_interval(secs => 1000 - s), now(), 'direct', 'e' || s, 'direct', 'trading', 'typed',
+    '{}', now()
+FROM generate_series(1, 200) u, generate_series(1, 500) s;
+ANALYZE;
+"""
+
+
+async def test_every_question_about_notifications_has_its_index(database: Database, postgres: Postgres) -> None:
+    postgres.psql(CROWD, database.engine.url.render_as_string(hide_password=False))
+    store, inboxes = SqlStore(database, Uuid7Factory()), SqlInboxes(database)
+    some = (await inboxes.leaf("user-7", Choice(), 1)).notifications[0].id
+    questions: list[Callable[[], Any]] = [
+        lambda: store.heads(["inbox:user-7", "feed:news"]),
+        lambda: store.arrivals("inbox:user-7", 50, 20),
+        lambda: store.changes("inbox:user-7", 50, 20),
+        lambda: inboxes.get("user-7", some),
+        lambda: inboxes.leaf("user-7", Choice(), 20),
+        lambda: inboxes.leaf("user-7", Choice(), 20, before=50),
+        lambda: inboxes.leaf("user-7", Choice(), 20, skip=100),
+        lambda: inboxes.leaf("user-7", Choice(type="rare"), 20),
+        lambda: inboxes.leaf("user-7", Choice(read=False), 20),
+        lambda: inboxes.leaf("user-7", Choice(start=later(5), end=later(9)), 20),
+        lambda: inboxes.count("user-7", Choice(read=False)),
+        lambda: inboxes.unread("user-7"),
+        lambda: inboxes.unread_by_type("user-7"),
+        lambda: inboxes.mark("user-7", some, "read", NOW),
+        lambda: inboxes.mark_all("user-7", "read", 90, 10, NOW),
+        lambda: inboxes.mark_all("user-7", "archived", 90, 10, NOW),
+        lambda: record(store, direct("new", "user-7")),
+        lambda: record(store, direct("new", "user-7"), direct("newer", "user-7")),
+        lambda: SqlPreferences(database, Uuid7Factory()).get("user-7"),
+    ]
+    asked: dict[str, Any] = {}
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked[statement] = parameters
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    for ask in questions:
+        await ask()
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert len(asked) >= len(questions) - 2  # the last two marks and recordings share theirs
+    async with database.engine.connect() as connection:
+        for statement, parameters in asked.items():
+            explained = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            steps = "\n".join(explained.scalars())
+            assert "Seq Scan on notifications" not in steps, f"{statement}\n{steps}"
+            assert "Seq Scan on inboxes" not in steps, f"{statement}\n{steps}"

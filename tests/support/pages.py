@@ -1,0 +1,76 @@
+"""Herald's page as the tests use it, in a real Chromium."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+
+# Milliseconds: an arrival after a click, and a reconnect with its backoff.
+SOON = 2_000
+LATER = 20_000
+
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    path = os.environ.get("HERALD_CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        required = os.environ.get("HERALD_REQUIRE_REAL") == "1"
+        (pytest.fail if required else pytest.skip)("needs Chromium: install it, or say where in HERALD_CHROMIUM")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=_QUIET)
+        yield browser
+        await browser.close()
+
+
+class Watch:
+    """What a page asked for, and what it complained about."""
+
+    def __init__(self, page: Page) -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+
+async def open_page(page: Page, url: str) -> None:
+    await page.goto(url)
+    await state(page, "live")
+
+
+async def state(page: Page, word: str, within: int = LATER) -> None:
+    """Waits until both clients of the page are in this state."""
+    for client in ("WebSocket", "SSE"):
+        await expect(column(page, client).locator(".state b")).to_have_text(word, timeout=within)
+
+
+def column(page: Page, client: str) -> Locator:
+    return page.get_by_role("region", name=client, exact=True)
+
+
+def send(page: Page, title: str) -> Locator:
+    return page.get_by_role("button", name=title, exact=True)
+
+
+async def both_show(page: Page, texts: list[str], within: int = SOON) -> None:
+    """The newest entries of both clients, newest first, and no others."""
+    for client in ("WebSocket", "SSE"):
+        await expect(column(page, client).get_by_role("listitem")).to_contain_text(texts, timeout=within)
+        await expect(column(page, client).get_by_role("listitem")).to_have_count(len(texts), timeout=within)

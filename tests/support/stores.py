@@ -1,0 +1,181 @@
+"""The ports that share one store, opened together, and what the contract suites put in them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from adapters.clock import Uuid7Factory
+from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.memory.inboxes import MemoryInboxes
+from adapters.memory.preferences import MemoryPreferences
+from adapters.memory.records import MemoryRecords
+from adapters.memory.retention import MemoryRetention
+from adapters.memory.store import MemoryStore
+from adapters.sql.database import Database
+from adapters.sql.dead_letters import SqlDeadLetters
+from adapters.sql.inboxes import SqlInboxes
+from adapters.sql.preferences import SqlPreferences
+from adapters.sql.retention import SqlRetention
+from adapters.sql.schema import Schema
+from adapters.sql.store import SqlStore
+from application.ports.dead_letters import DeadLetters
+from application.ports.inboxes import Inboxes
+from application.ports.preferences import PreferencesStore
+from application.ports.retention import Retention
+from application.ports.store import Recorded, Store
+from domain.notifications import Choice, Notification
+from domain.planning import plan
+from domain.streams import Entry
+from tests.support.core import NOW, message, table
+from tests.support.postgres import Postgres
+
+
+@dataclass(frozen=True)
+class Stores:
+    """All on the same data."""
+
+    store: Store
+    inboxes: Inboxes
+    preferences: PreferencesStore
+    dead_letters: DeadLetters
+    retention: Retention
+
+
+# A folder for files, and how to get a PostgreSQL.
+Place = tuple[Path, Callable[[], Postgres]]
+
+
+@asynccontextmanager
+async def memory(_: Place) -> AsyncIterator[Stores]:
+    records = MemoryRecords(Uuid7Factory())
+    yield Stores(
+        MemoryStore(records),
+        MemoryInboxes(records),
+        MemoryPreferences(records),
+        MemoryDeadLetters(records),
+        MemoryRetention(records),
+    )
+
+
+@asynccontextmanager
+async def sql(url: str, connections: int = 10) -> AsyncIterator[Stores]:
+    """On a database that has its tables."""
+    database, ids = Database(url, connections), Uuid7Factory()
+    try:
+        yield Stores(
+            SqlStore(database, ids),
+            SqlInboxes(database),
+            SqlPreferences(database, ids),
+            SqlDeadLetters(database),
+            SqlRetention(database),
+        )
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def sqlite(place: Place) -> AsyncIterator[Stores]:
+    url = f"sqlite+aiosqlite:///{place[0]}/herald.db"
+    database = Database(url, 1)
+    await Schema(database).upgrade()
+    await database.close()
+    async with sql(url) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def postgres(place: Place) -> AsyncIterator[Stores]:
+    server = place[1]()
+    url = server.create()
+    try:
+        async with sql(url) as opened:
+            yield opened
+    finally:
+        server.drop(url)
+
+
+# How to open an empty one.
+STORES: dict[str, Callable[[Place], AbstractAsyncContextManager[Stores]]] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "postgres": postgres,
+}
+
+
+ROUTES = table(
+    """
+profile = "trading"
+[feeds.news]
+access = "public"
+[feeds.rest]
+access = "public"
+[[routes]]
+source = "direct"
+users = ["to"]
+otherwise = "drop"
+[[routes]]
+source = "both.#"
+users = ["to"]
+otherwise = "drop"
+[[routes]]
+source = "both.#"
+feed = "news"
+[[routes]]
+source = "rest"
+feed = "rest"
+[[routes]]
+source = "bye"
+sign_out = "user_id"
+"""
+)
+
+# Source, payload, id.
+Sent = tuple[str, Any, str]
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def direct(id: str, *to: str, type: str = "direct") -> Sent:
+    return "direct", {"to": list(to), "text": id, "type": type}, id
+
+
+async def record(store: Store, *events: Sent, at: datetime = NOW) -> Recorded:
+    return await store.record([plan(message(*event), ROUTES) for event in events], at)
+
+
+async def fill(store: Store, count: int, user: str = "ada", *, type: str = "direct", prefix: str = "e") -> list[Entry]:
+    """That many notifications for a user, one a second: e1 at NOW + 1 s, e2 …"""
+    entries: list[Entry] = []
+    for number in range(1, count + 1):
+        entries += (await record(store, direct(f"{prefix}{number}", user, type=type), at=later(number))).entries
+    return entries
+
+
+def names(entries: Sequence[Entry]) -> list[tuple[str, int, str]]:
+    return [(entry.stream, entry.seq, entry.content.event_id) for entry in entries]
+
+
+async def whole(store: Store, stream: str) -> list[tuple[int, str]]:
+    page = await store.arrivals(stream, 0, 1_000_000)
+    return [(entry.seq, entry.content.event_id) for entry in page.entries]
+
+
+async def kept(stores: Stores, user: str = "ada") -> list[Notification]:
+    """All of an inbox, archived ones too, oldest first."""
+    leaf = await stores.inboxes.leaf(user, Choice(archived=None), 1_000_000)
+    return list(leaf.notifications[::-1])
+
+
+async def check_counters(stores: Stores, user: str = "ada") -> None:
+    """What is kept as a number is what counting gives."""
+    rows = await kept(stores, user)
+    unread = [one for one in rows if not one.read and not one.archived]
+    head = (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
+    assert head.unread == len(unread) == await stores.inboxes.unread(user)
+    assert sum((await stores.inboxes.unread_by_type(user)).values()) == len(unread)
+    assert all(head.pruned < one.seq <= one.changed <= head.last for one in rows)

@@ -1,0 +1,117 @@
+"""The AsyncAPI document: of the right structure, and true of what is sent."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+
+from adapters.http.asyncapi import CHANNELS, SENT, asyncapi_document
+from adapters.sockets.routes import SOCKET_ROUTES
+from domain import protocol
+from domain.protocol import Close, Farewell
+from tests.support.core import NOW, entry
+
+DOCUMENT = asyncapi_document()
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _at(reference: str) -> Any:
+    found: Any = DOCUMENT
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def _validator(message: str) -> Any:
+    payload = DOCUMENT["components"]["messages"][message]["payload"]
+    return jsonschema_rs.validator_for({**payload, "components": DOCUMENT["components"]})
+
+
+def test_it_has_the_structure_of_asyncapi_3() -> None:
+    assert DOCUMENT["asyncapi"] == "3.0.0"
+    assert {"title", "version"} <= DOCUMENT["info"].keys()
+    assert DOCUMENT.keys() <= {"asyncapi", "info", "defaultContentType", "channels", "operations", "components"}
+    for channel in DOCUMENT["channels"].values():
+        assert channel.keys() <= {"address", "description", "messages", "parameters", "bindings"}
+        in_path = {part.strip("{}") for part in channel["address"].split("/") if part.startswith("{")}
+        assert channel.get("parameters", {}).keys() == in_path
+    for operation in DOCUMENT["operations"].values():
+        assert operation["action"] in ("send", "receive")
+        # An operation's messages must be among those of its channel.
+        place = operation["channel"]["$ref"]
+        assert all(one["$ref"].startswith(f"{place}/messages/") for one in operation["messages"])
+    assert msgspec.json.decode(msgspec.json.encode(DOCUMENT)) == DOCUMENT
+
+
+def test_every_reference_leads_somewhere() -> None:
+    references = set(_references(DOCUMENT))
+    assert references
+    for reference in references:
+        assert _at(reference)
+
+
+def test_every_endpoint_is_a_channel_at_its_address() -> None:
+    served = {path.replace(":str", "") for route in SOCKET_ROUTES for path in route.paths}
+    assert {channel["address"] for channel in DOCUMENT["channels"].values()} == served
+    assert DOCUMENT["channels"].keys() == {endpoint.name for endpoint, *_ in CHANNELS}
+
+
+FRAMES = {
+    "hello": [
+        protocol.hello("s", "e", {"inbox": 3}, "c", 30.0, True, ("news",), 2),
+        protocol.hello("s", "e", {}, "c", 30.0, False, (), None),
+    ],
+    "notification": [
+        protocol.protocol_text(entry(stream="inbox:ada", title="t", message="m", unread=1)),
+        protocol.protocol_text(entry(stream="inbox:ada", title="t", message="", unread=1, changed=9, read=True)),
+    ],
+    "broadcast": [protocol.protocol_text(entry()), protocol.protocol_text(entry("text", envelope="raw"))],
+    **{
+        kind: [protocol.protocol_text(entry(stream="inbox:ada", changed=9, kind=kind))]
+        for kind in ("read", "unread", "archived")
+    },
+    "gap": [protocol.gap("news", 1, 5)],
+    "heartbeat": [protocol.heartbeat(NOW, "c")],
+    "pong": [protocol.pong(None), protocol.pong({"n": 1})],
+    "auth": [protocol.authenticated(None), protocol.authenticated(1.5)],
+    "error": [protocol.error("invalid_input", "what?")],
+    "bye": [protocol.bye(Farewell(code, "go")) for code in Close]
+    + [protocol.bye(Farewell(Close.RESTARTING, "x", 2.5))],
+}
+
+
+@pytest.mark.parametrize("kind", SENT)
+def test_what_is_sent_is_as_described(kind: str) -> None:
+    validator = _validator(kind)
+    for text in FRAMES[kind]:
+        validator.validate(msgspec.json.decode(text))
+        for name in DOCUMENT["components"]["messages"][kind]["payload"]["required"]:
+            without = {key: value for key, value in msgspec.json.decode(text).items() if key != name}
+            assert not validator.is_valid(without)
+
+
+@pytest.mark.parametrize(
+    ("command", "sound"),
+    [
+        ({"resume": {"cursor": "c"}}, True),
+        ({"resume": {"epoch": "e", "positions": {"inbox": 57}}, "auth": "t"}, True),
+        ({"ping": 1}, True),
+        ({"resume": {"positions": {"inbox": -1}}}, False),
+        ({"auth": 5}, False),
+        ({"nope": 1}, False),
+    ],
+)
+def test_what_may_be_said_is_as_described(command: Any, sound: bool) -> None:
+    assert _validator("command").is_valid(command) is sound

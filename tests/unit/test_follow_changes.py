@@ -1,0 +1,210 @@
+"""Following changes by asking: from any cursor to the present state, or told plainly that something is missing."""
+
+import random
+from typing import Any
+
+import pytest
+
+from adapters.memory.inboxes import MemoryInboxes
+from adapters.memory.preferences import MemoryPreferences
+from adapters.memory.records import Limits
+from application.browse_inbox import BrowseInbox
+from application.follow_changes import Changes, FollowChanges
+from domain.notifications import Choice, Notification
+from domain.positions import Cursor, read_cursor, tag_of
+from domain.preferences import Preferences
+from tests.support.core import NOW, FaultyStore, Node, message
+
+EVERY = Choice(archived=None)
+
+
+class Rig:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.node = Node(FaultyStore(limits))
+        self.inboxes = MemoryInboxes(self.node.store.records)
+        self.browse = BrowseInbox(self.inboxes, self.node.store)
+        self.follow = FollowChanges(self.inboxes, self.node.store)
+        self.sent = 0
+
+    async def send(self, count: int = 1, to: str = "ada") -> None:
+        for _ in range(count):
+            self.sent += 1
+            self.node.clock.turn(1)
+            await self.node.record(message("direct", {"to": to}, f"d-{self.sent}"))
+
+    async def mark(self, seq: int, mark: Any) -> None:
+        leaf = await self.inboxes.leaf("ada", EVERY, 1, before=seq + 1)
+        await self.inboxes.mark("ada", leaf.notifications[0].id, mark, self.node.clock.now())
+
+    async def cursor(self, *, user: str = "ada", epoch: str | None = None, **positions: int) -> str:
+        return str(Cursor(epoch or await self.node.store.epoch(), tag_of(user), positions))
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def seqs(changes: Changes) -> list[tuple[int, int]]:
+    return [(one.seq, one.changed) for one in changes.notifications]
+
+
+def positions(changes: Changes) -> dict[str, int]:
+    cursor = read_cursor(changes.cursor)
+    assert cursor is not None
+    return dict(cursor.positions)
+
+
+async def test_without_a_cursor_it_begins_now(rig: Rig) -> None:
+    await rig.send(3)
+    first = await rig.follow("ada", None, 100)
+    assert (first.notifications, first.more, first.gap, first.unread) == ([], False, False, 3)
+    assert positions(first) == {"inbox": 3}
+    await rig.send()
+    await rig.send(to="bob")
+    then = await rig.follow("ada", first.cursor, 100)
+    assert (seqs(then), then.more, then.gap, then.unread) == ([(4, 4)], False, False, 4)
+    assert (await rig.follow("ada", then.cursor, 100)).notifications == []
+
+
+async def test_each_comes_once_and_as_it_stands(rig: Rig) -> None:
+    await rig.send(3)
+    await rig.mark(1, "read")
+    await rig.mark(3, "archived")
+    await rig.mark(1, "unread")
+    await rig.mark(2, "read")
+    changes = await rig.follow("ada", await rig.cursor(inbox=0), 100)
+    assert seqs(changes) == [(3, 5), (1, 6), (2, 7)]
+    three, one, two = changes.notifications
+    assert three.archived
+    assert (one.read, two.read, two.read_at) == (False, True, rig.node.clock.now())
+    stored = [await rig.browse.one("ada", found.id) for found in (one, two)]
+    assert [one, two] == stored
+
+
+async def test_an_untouched_arrival_is_whole(rig: Rig) -> None:
+    await rig.send()
+    (found,) = (await rig.follow("ada", await rig.cursor(inbox=0), 100)).notifications
+    assert found == await rig.browse.one("ada", found.id)
+
+
+async def test_an_answer_never_ends_inside_a_mass_act(rig: Rig) -> None:
+    await rig.send(5)
+    await rig.inboxes.mark_all("ada", "read", 5, 500, NOW)
+    await rig.send()
+    first = await rig.follow("ada", await rig.cursor(inbox=0), 2)
+    assert seqs(first) == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6)]
+    assert first.more
+    last = await rig.follow("ada", first.cursor, 2)
+    assert (seqs(last), last.more) == ([(7, 7)], False)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+async def test_followed_to_the_end_it_is_the_list(rig: Rig, limit: int) -> None:
+    """Whatever happens meanwhile, in whatever order."""
+    dice = random.Random(limit)
+    mine: dict[Any, Notification] = {}
+    cursor = await rig.cursor(inbox=0)
+    for round in range(60):
+        for _ in range(dice.randint(0, 3)):
+            if rig.sent == 0 or dice.random() < 0.4:
+                await rig.send()
+            else:
+                await rig.mark(dice.randint(1, 200), dice.choice(["read", "unread", "archived", "read"]))
+        if round % 20 == 19:
+            await rig.inboxes.mark_all("ada", dice.choice(["read", "archived"]), 40, 7, NOW)
+        changes = await rig.follow("ada", cursor, limit)
+        while True:
+            assert not changes.gap
+            for one in changes.notifications:
+                if one.archived:
+                    mine.pop(one.id, None)
+                else:
+                    mine[one.id] = one
+            cursor = changes.cursor
+            if not changes.more:
+                break
+            changes = await rig.follow("ada", cursor, limit)
+        listing = await rig.browse.by_cursor("ada", Choice(), 1000)
+        assert sorted(mine.values(), key=lambda one: -one.seq) == list(listing.notifications)
+        assert changes.unread == listing.unread
+        assert changes.cursor == listing.cursor
+    assert len(mine) > 1
+
+
+async def test_what_the_cursor_says_of_other_streams_is_handed_on(rig: Rig) -> None:
+    await rig.send(2)
+    changes = await rig.follow("ada", await rig.cursor(news=41, inbox=1, staff=7), 100)
+    assert positions(changes) == {"news": 41, "inbox": 2, "staff": 7}
+    assert seqs(changes) == [(2, 2)]
+    only_feeds = await rig.follow("ada", await rig.cursor(news=41), 100)
+    assert (seqs(only_feeds), only_feeds.gap) == ([], False)
+    assert positions(only_feeds) == {"news": 41, "inbox": 2}
+
+
+@pytest.mark.parametrize("what", ["unreadable", "empty", "epoch", "user", "beyond", "nobody"])
+async def test_a_cursor_that_is_of_no_use_is_a_gap(rig: Rig, what: str) -> None:
+    await rig.send(2)
+    since = {
+        "unreadable": "rubbish",
+        "empty": "",
+        "epoch": await rig.cursor(epoch="000000000000", inbox=1, news=4),
+        "user": await rig.cursor(user="bob", inbox=1, news=4),
+        "beyond": await rig.cursor(inbox=3),
+        "nobody": f"1.{await rig.node.store.epoch()}..news:4",
+    }[what]
+    changes = await rig.follow("ada", since, 100)
+    assert (changes.gap, changes.notifications, changes.more, changes.unread) == (True, [], False, 2)
+    assert positions(changes) == {"inbox": 2}
+    after = await rig.follow("ada", changes.cursor, 100)
+    assert not after.gap
+
+
+async def test_what_was_pruned_is_a_gap_and_all_that_is_kept_follows() -> None:
+    rig = Rig(Limits(entries_per_stream=3))
+    await rig.send(5)
+    lost = await rig.follow("ada", await rig.cursor(inbox=1), 2)
+    assert (lost.gap, seqs(lost), lost.more) == (True, [(3, 3), (4, 4)], True)
+    rest = await rig.follow("ada", lost.cursor, 2)
+    assert (rest.gap, seqs(rest), rest.more) == (False, [(5, 5)], False)
+    assert not (await rig.follow("ada", await rig.cursor(inbox=2), 2)).gap
+
+
+async def test_what_is_pruned_between_its_two_reads_is_a_gap() -> None:
+    rig = Rig(Limits(entries_per_stream=2))
+    await rig.send(2)
+    since = await rig.cursor(inbox=0)
+    changes = rig.node.store.changes
+
+    async def late(*asked: Any) -> Any:
+        await rig.send(1)
+        return await changes(*asked)
+
+    rig.node.store.changes = late
+    found = await rig.follow("ada", since, 100)
+    assert (found.gap, seqs(found)) == (True, [(2, 2), (3, 3)])
+
+
+async def test_one_that_changes_again_while_it_is_looked_up_comes_again(rig: Rig) -> None:
+    await rig.send(2)
+    await rig.mark(1, "read")
+    since = await rig.cursor(inbox=0)
+    get = rig.inboxes.get
+
+    async def late(user: str, id: Any) -> Notification | None:
+        await rig.mark(1, "archived")
+        return await get(user, id)
+
+    rig.inboxes.get = late
+    first = await rig.follow("ada", since, 100)
+    assert positions(first) == {"inbox": 3}
+    assert [(one.seq, one.archived) for one in first.notifications] == [(2, False), (1, True)]
+    then = await rig.follow("ada", first.cursor, 100)
+    assert [(one.seq, one.changed, one.archived) for one in then.notifications] == [(1, 4, True)]
+
+
+async def test_muted_ones_are_among_the_changes(rig: Rig) -> None:
+    await MemoryPreferences(rig.node.store.records).put("ada", Preferences(websocket_notifications=False), NOW)
+    await rig.send()
+    (found,) = (await rig.follow("ada", await rig.cursor(inbox=0), 100)).notifications
+    assert found.muted

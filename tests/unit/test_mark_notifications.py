@@ -1,0 +1,234 @@
+"""Marking notifications: what changes, what is told to whom, and what may be repeated."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from adapters.memory.backplane import MemoryBackplane
+from adapters.memory.inboxes import MemoryInboxes
+from application import mark_notifications
+from application.mark_notifications import MarkedAll, MarkNotifications
+from application.ports.backplane import BackplaneUnavailable
+from application.ports.inboxes import Marked
+from application.ports.store import StoreUnavailable
+from domain.errors import NotFound
+from domain.notifications import Choice, Notification
+from domain.streams import Entry, SignOut
+from tests.support.core import STREAM, Node, Reader, message, settle
+
+INBOX = Choice()
+
+
+class LoggedBackplane(MemoryBackplane):
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[Sequence[Entry]] = []
+        self.fault: Exception | None = None
+
+    async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.published.append(entries)
+        await super().publish(entries, sign_outs)
+
+
+class BusyInboxes(MemoryInboxes):
+    """Inboxes in which something happens between any two chunks of a mass act."""
+
+    async def meanwhile(self) -> None:
+        """Nothing, unless a test says otherwise."""
+
+    async def mark_all(self, user: str, mark: Any, upto: int, limit: int, now: datetime) -> Marked:
+        marked = await super().mark_all(user, mark, upto, limit, now)
+        await self.meanwhile()
+        return marked
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.backplane = LoggedBackplane()
+        self.node = Node(backplane=self.backplane)
+        self.inboxes = BusyInboxes(self.node.store.records)
+        self.counters = self.node.counters
+        self.mark = MarkNotifications(
+            self.inboxes, self.node.store, self.backplane, self.node.clock, self.node.counters
+        )
+        self.sent = 0
+
+    async def send(self, count: int = 1, to: str = "ada") -> None:
+        for _ in range(count):
+            self.sent += 1
+            await self.node.record(message("direct", {"to": to}, f"d-{self.sent}"))
+
+    async def listed(self, choice: Choice = INBOX) -> tuple[Notification, ...]:
+        return (await self.inboxes.leaf("ada", choice, 10_000)).notifications
+
+    async def seqs(self, choice: Choice) -> list[int]:
+        return [one.seq for one in await self.listed(choice)]
+
+    async def last(self) -> int:
+        return (await self.inboxes.leaf("ada", Choice(), 1)).head.last
+
+    async def id(self, seq: int) -> UUID:
+        leaf = await self.inboxes.leaf("ada", Choice(archived=None), 1, before=seq + 1)
+        return leaf.notifications[0].id
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mark_notifications, "CHUNK", 3)
+
+
+async def test_one_read_and_unread_again(rig: Rig) -> None:
+    await rig.send(2)
+    id = await rig.id(1)
+    rig.node.clock.turn(5)
+    read, unread = await rig.mark.one("ada", id, "read")
+    assert (read.id, read.seq, read.changed, read.read_at, unread) == (id, 1, 3, rig.node.clock.now(), 1)
+    back, unread = await rig.mark.one("ada", id, "unread")
+    assert (back.changed, back.read_at, unread) == (4, None, 2)
+    told = [(entry.kind, entry.seq, entry.changed, entry.unread) for (entry,) in rig.backplane.published]
+    assert told == [("read", 1, 3, 1), ("unread", 1, 4, 2)]
+
+
+@pytest.mark.parametrize("mark", ["read", "archived"])
+async def test_what_is_marked_so_already_takes_no_position_and_is_told_to_nobody(rig: Rig, mark: Any) -> None:
+    await rig.send()
+    first = await rig.mark.one("ada", await rig.id(1), mark)
+    assert await rig.mark.one("ada", await rig.id(1), mark) == first
+    assert await rig.last() == 2
+    assert len(rig.backplane.published) == 1
+
+
+async def test_marking_an_unread_one_unread_is_no_news(rig: Rig) -> None:
+    await rig.send()
+    notification, unread = await rig.mark.one("ada", await rig.id(1), "unread")
+    assert (notification.changed, unread, rig.backplane.published) == (1, 1, [])
+
+
+@pytest.mark.parametrize("mark", ["read", "unread"])
+async def test_what_is_archived_has_left_the_inbox(rig: Rig, mark: Any) -> None:
+    await rig.send()
+    await rig.mark.one("ada", await rig.id(1), "archived")
+    with pytest.raises(NotFound):
+        await rig.mark.one("ada", await rig.id(1), mark)
+    assert await rig.last() == 2
+
+
+@pytest.mark.parametrize("mark", ["read", "unread", "archived"])
+async def test_anothers_is_not_there(rig: Rig, mark: Any) -> None:
+    await rig.send()
+    for user, id in (("bob", await rig.id(1)), ("ada", uuid4())):
+        with pytest.raises(NotFound):
+            await rig.mark.one(user, id, mark)
+    assert rig.backplane.published == []
+    assert await rig.last() == 1
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7])
+async def test_a_mass_act_runs_in_chunks_newest_first(rig: Rig, count: int) -> None:
+    await rig.send(count)
+    assert await rig.mark.all("ada", "read") == MarkedAll(count, 0)
+    told = [[entry.seq for entry in entries] for entries in rig.backplane.published]
+    assert [sorted(chunk) for chunk in told] == [list(range(max(1, end - 2), end + 1)) for end in range(count, 0, -3)]
+    for number, entries in enumerate(rig.backplane.published, 1):
+        assert {entry.changed for entry in entries} == {count + number}
+    assert await rig.mark.all("ada", "read") == MarkedAll(0, 0)
+    assert await rig.last() == count + len(told)
+
+
+async def test_all_archived(rig: Rig) -> None:
+    await rig.send(3)
+    await rig.mark.one("ada", await rig.id(2), "read")
+    assert await rig.mark.all("ada", "archived") == MarkedAll(3, 0)
+    assert await rig.listed() == ()
+    assert await rig.mark.all("ada", "archived") == MarkedAll(0, 0)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("mark", ["read", "archived"])
+@pytest.mark.parametrize("up_to", [None, 1_000_000])
+async def test_what_arrives_meanwhile_is_not_swallowed(rig: Rig, mark: Any, up_to: int | None) -> None:
+    await rig.send(7)
+    rig.inboxes.meanwhile = rig.send
+    marked = await rig.mark.all("ada", mark, up_to)
+    assert (marked.count, marked.unread) == (7, 2)
+    assert len(await rig.listed(Choice(read=False))) == 3  # the last of them came after the count
+
+
+@pytest.mark.parametrize("mark", ["read", "archived"])
+async def test_up_to_a_position_or_a_notification(rig: Rig, mark: Any) -> None:
+    await rig.send(5)
+    assert await rig.mark.all("ada", mark, 2) == MarkedAll(2, 3)
+    assert await rig.mark.all("ada", mark, await rig.id(4)) == MarkedAll(2, 1)
+    assert await rig.seqs(Choice(read=False)) == [5]
+    for nothing in (0, -1):
+        assert (await rig.mark.all("ada", mark, nothing)).count == 0
+
+
+async def test_up_to_one_that_is_archived_by_now(rig: Rig) -> None:
+    await rig.send(3)
+    await rig.mark.one("ada", await rig.id(2), "archived")
+    assert await rig.mark.all("ada", "read", await rig.id(2)) == MarkedAll(1, 1)
+
+
+async def test_up_to_one_that_is_not_there_marks_nothing(rig: Rig) -> None:
+    await rig.send()
+    await rig.send(to="bob")
+    bobs = (await rig.inboxes.leaf("bob", Choice(), 1)).notifications[0].id
+    for id in (bobs, uuid4()):
+        with pytest.raises(NotFound):
+            await rig.mark.all("ada", "read", id)
+    assert await rig.inboxes.unread("ada") == 1
+
+
+@pytest.mark.parametrize("fault", [BackplaneUnavailable("away"), RuntimeError("our mistake")])
+async def test_a_failed_publish_undoes_nothing(rig: Rig, fault: Exception) -> None:
+    await rig.send(2)
+    rig.backplane.fault = fault
+    assert (await rig.mark.one("ada", await rig.id(1), "read"))[1] == 1
+    assert await rig.mark.all("ada", "read") == MarkedAll(1, 0)
+    assert rig.counters.publish_failures == 2
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_a_mass_act_that_broke_off_is_finished_by_repeating_it(rig: Rig) -> None:
+    await rig.send(7)
+
+    async def break_off() -> None:
+        raise StoreUnavailable("away")
+
+    rig.inboxes.meanwhile = break_off
+    with pytest.raises(StoreUnavailable):
+        await rig.mark.all("ada", "read")
+    del rig.inboxes.meanwhile
+    assert await rig.mark.all("ada", "read") == MarkedAll(4, 0)
+
+
+async def test_sessions_of_the_protocol_are_told_and_plain_ones_are_not(rig: Rig) -> None:
+    await rig.node.start()
+    await rig.send(2)
+    protocol = Reader(rig.node, await rig.node.open("ada", endpoint=STREAM, protocol=True))
+    plain = Reader(rig.node, await rig.node.open("ada"))
+    stranger = Reader(rig.node, await rig.node.open("bob", endpoint=STREAM, protocol=True))
+    await settle()
+    await rig.mark.one("ada", await rig.id(1), "read")
+    await settle()
+    await rig.mark.all("ada", "archived")
+    await settle()
+    told = [(one["kind"], one["seq"], one["changed"], one["unread"]) for one in protocol.objects[1:]]
+    assert told[0] == ("read", 1, 3, 1)
+    assert sorted(told[1:]) == [("archived", 1, 4, 0), ("archived", 2, 4, 0)]
+    assert plain.frames == []
+    assert [one["kind"] for one in stranger.objects] == ["hello"]
+    for reader in (protocol, plain, stranger):
+        await reader.leave()

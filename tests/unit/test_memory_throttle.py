@@ -1,0 +1,42 @@
+"""The memory throttle's own promise: it is bounded, and forgets first what makes no difference."""
+
+from adapters.memory.throttle import MemoryThrottle
+from application.ports.throttle import Rate
+from tests.support.core import HandClock
+
+RATE = Rate(per_second=1, burst=2)
+
+
+async def test_full_buckets_are_forgotten_first() -> None:
+    clock = HandClock()
+    throttle = MemoryThrottle(clock, most_keys=100)
+    slow = Rate(per_second=0.001, burst=2)
+    await throttle.take("oldest", slow, 2)
+    for key in range(90):
+        await throttle.take(f"old{key}", RATE)
+    clock.turn(5)
+    for key in range(30):
+        await throttle.take(f"new{key}", RATE, 2)
+    assert len(throttle._full_at) <= 100
+    assert await throttle.take("oldest", slow) > 0
+    assert await throttle.take("new0", RATE) > 0
+
+
+async def test_it_is_bounded_whoever_comes() -> None:
+    clock = HandClock()
+    throttle = MemoryThrottle(clock, most_keys=100)
+    for key in range(1_000):
+        await throttle.take(f"k{key}", RATE, 2)
+        assert len(throttle._full_at) <= 100
+    # Whoever was there last is still known; whoever was forgotten passes.
+    assert await throttle.take("k999", RATE) > 0
+    assert await throttle.take("k0", RATE) == 0.0
+
+
+async def test_one_that_is_in_use_outlives_those_that_are_not() -> None:
+    throttle = MemoryThrottle(HandClock(), most_keys=100)
+    slow = Rate(per_second=0.001, burst=1_000)
+    for key in range(500):
+        await throttle.take("busy", slow)
+        await throttle.take(f"k{key}", slow)
+    assert await throttle.take("busy", slow, 501) > 0

@@ -1,0 +1,100 @@
+"""Preferences: set by their owner, and binding what is stored afterwards."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from adapters.memory.inboxes import MemoryInboxes
+from adapters.memory.preferences import MemoryPreferences
+from application.set_preferences import SetPreferences
+from domain.errors import InvalidInput
+from domain.notifications import Choice
+from domain.preferences import DEFAULT, Preferences
+from tests.support.core import STREAM, Node, Reader, message, settle
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.node = Node()
+        self.clock = self.node.clock
+        self.preferences = SetPreferences(MemoryPreferences(self.node.store.records), self.clock)
+        self.inboxes = MemoryInboxes(self.node.store.records)
+
+    async def muted(self) -> list[bool]:
+        """Oldest first."""
+        leaf = await self.inboxes.leaf("ada", Choice(), 100)
+        return [one.muted for one in reversed(leaf.notifications)]
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def note(id: str, type: str = "chat") -> Any:
+    return message("direct", {"type": type, "to": "ada", "text": id}, id)
+
+
+async def test_who_has_set_none_is_told_everything(rig: Rig) -> None:
+    assert await rig.preferences.get("ada") == DEFAULT
+    assert not DEFAULT.mutes("anything")
+    assert DEFAULT.updated_at is None
+
+
+async def test_replace_sets_all_of_them(rig: Rig) -> None:
+    await rig.preferences.replace("ada", Preferences(email_notifications=False, muted_types=("chat",)))
+    rig.clock.turn(60)
+    now = rig.clock.now()
+    set_again = await rig.preferences.replace("ada", Preferences(push_notifications=False))
+    assert set_again == Preferences(push_notifications=False, updated_at=now)
+    assert await rig.preferences.get("ada") == set_again
+    assert await rig.preferences.get("bob") == DEFAULT
+
+
+async def test_patch_leaves_the_others_as_they_are(rig: Rig) -> None:
+    await rig.preferences.patch("ada", muted_types=("chat", "news", "chat"))
+    rig.clock.turn(60)
+    patched = await rig.preferences.patch("ada", websocket_notifications=False)
+    assert patched.muted_types == ("chat", "news")
+    assert (patched.websocket_notifications, patched.updated_at) == (False, rig.clock.now())
+    rig.clock.turn(60)
+    assert await rig.preferences.patch("ada") == patched
+
+
+async def test_a_type_that_no_store_could_hold(rig: Rig) -> None:
+    for setting in (
+        rig.preferences.patch("ada", muted_types=("a\0",)),
+        rig.preferences.replace("ada", Preferences(muted_types=("a\0",))),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            await setting
+        assert caught.value.field == "muted_types"
+    assert await rig.preferences.get("ada") == DEFAULT
+
+
+async def test_they_bind_what_is_stored_afterwards(rig: Rig) -> None:
+    await rig.node.record(note("before"))
+    await rig.preferences.patch("ada", muted_types=("chat",))
+    await rig.node.record(note("muted"), note("other", "news"))
+    await rig.preferences.patch("ada", muted_types=(), websocket_notifications=False)
+    await rig.node.record(note("off", "news"))
+    await rig.preferences.patch("ada", websocket_notifications=True)
+    await rig.node.record(note("on"))
+    assert await rig.muted() == [False, True, False, True, False]
+
+
+async def test_what_is_muted_is_kept_and_counted_but_pushed_to_nobody(rig: Rig) -> None:
+    await rig.node.start()
+    readers = [
+        Reader(rig.node, await rig.node.open("ada", endpoint=STREAM, protocol=True)),
+        Reader(rig.node, await rig.node.open("ada")),
+    ]
+    await settle()
+    await rig.preferences.patch("ada", muted_types=("chat",))
+    await rig.node.send(note("quiet"), note("loud", "news"))
+    await settle()
+    await asyncio.gather(*(reader.leave() for reader in readers))
+    assert [reader.texts for reader in readers] == [["loud"], ["loud"]]
+    assert readers[0].objects[-1]["unread"] == 2
+    assert await rig.muted() == [True, False]
