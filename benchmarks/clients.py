@@ -221,7 +221,7 @@ async def connect(port: int, client: Client, reads: bool = True, ethernet: bool 
     if not reads:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     loop = asyncio.get_running_loop()
-    await loop.sockconnect(sock, ("127.0.0.1", port))
+    await loop.sock_connect(sock, ("127.0.0.1", port))
     await loop.create_connection(lambda: client, sock=sock)
     await client.opened
     return client

@@ -497,8 +497,9 @@ async def test_entries_that_share_a_position_are_told_together() -> None:
     await node.open("ada", protocol=True, feeds=())
     view = View("ws", protocol=True)
     node.hub.arrived([entry(stream="inbox:ada", seq=seq) for seq in (1, 2, 3)])
-    node.hub.arrived([entry(stream="inbox:ada", seq=seq, changed=4, kind="read") for seq in (3, 2, 1)])
-    node.hub.arrived([entry(stream="inbox:ada", seq=seq, changed=4, kind="read") for seq in (3, 2, 1)])
+    read = [entry(stream="inbox:ada", seq=seq, changed=4, kind="read") for seq in (3, 2, 1)]
+    node.hub.arrived([*read, *read])
+    node.hub.arrived(read)
     node.hub.arrived([entry(stream="inbox:ada", seq=5)])
     tail = node.hub.streams._tails["inbox:ada"]
     assert [(one.seq, one.changed) for one in tail.entries] == [(1, 1), (2, 2), (3, 3), (3, 4), (2, 4), (1, 4), (5, 5)]

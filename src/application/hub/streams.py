@@ -69,8 +69,8 @@ class Streams:
         while first < len(entries):
             entry = entries[first]
             end = first + 1
-            # A mass act is one position of many entries.
-            while end < len(entries) and entries[end].changed == entry.changed and entries[end].stream == entry.stream:
+            # A mass act is one position of many entries; one that comes twice is not twice as large.
+            while end < len(entries) and _belongs(entries[end], entry):
                 end += 1
             tail = self._tails.get(entry.stream)
             if tail is not None:
@@ -141,3 +141,8 @@ class Streams:
             # A head that the store does not have (any more): it may come, and asking at once again would not hasten it.
             raise StoreUnavailable(f"{tail.name} has nothing after {after} yet")
         return tail.keep((view, after), render(view, taken, upto))
+
+
+def _belongs(entry: Entry, first: Entry) -> bool:
+    """Whether it is another entry of the first one's position."""
+    return entry.changed == first.changed and entry.stream == first.stream and entry.id != first.id
