@@ -31,8 +31,9 @@ include-path = ["/api/v2/preferences", "/api/v2/notifications/mark-all-read"]
 checks.negative_data_rejection.enabled = false
 """
 
-MEMORY: Final = {"DATABASE_URL": "memory:", "HERALD_REST_RATE": "0", "HERALD_PUBLISH_RATE": "0"}
-JWT: Final = {**MEMORY, "HERALD_AUTH": "jwt", "HERALD_BROKER": "memory", "HERALD_JWT_SECRET": SECRET}
+UNLIMITED: Final = {"HERALD_REST_RATE": "0", "HERALD_PUBLISH_RATE": "0"}
+MEMORY: Final = {**UNLIMITED, "DATABASE_URL": "memory:"}
+JWT: Final = {**UNLIMITED, "HERALD_AUTH": "jwt", "HERALD_BROKER": "memory", "HERALD_JWT_SECRET": SECRET}
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,14 @@ JWT: Final = {**MEMORY, "HERALD_AUTH": "jwt", "HERALD_BROKER": "memory", "HERALD
     ids=["open", "nobody", "an admin"],
 )
 def test_every_operation_answers_as_documented(
-    start_server: StartServer, tmp_path: Path, command: str, env: dict[str, str], who: dict[str, str] | None
+    start_server: StartServer,
+    tmp_path: Path,
+    postgres_url: str,
+    command: str,
+    env: dict[str, str],
+    who: dict[str, str] | None,
 ) -> None:
-    server = start_server(env, (command,))
+    server = start_server({"DATABASE_URL": postgres_url, **env}, (command,))
     (config := tmp_path / "schemathesis.toml").write_text(CONFIG)
     shown = [] if who is None else ["--header", f"Authorization: Bearer {token('ada', **who)}"]
     run = subprocess.run(

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.group import LeaveGroupRequest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
@@ -40,6 +42,11 @@ class Cluster:
             unless=lambda error: error.code() != KafkaError.INVALID_REPLICATION_FACTOR,
         )
         self._until_known(topic, partitions)
+
+    def ensure_topic(self, topic: str, partitions: int = 1) -> None:
+        """Makes it unless another test already has."""
+        if topic not in self._admin.list_topics(timeout=PATIENCE).topics:
+            self.create_topic(topic, partitions)
 
     def add_partitions(self, topic: str, total: int) -> None:
         self._admin.create_partitions([NewPartitions(topic, total)])[topic].result(PATIENCE)
@@ -86,6 +93,19 @@ class Cluster:
         """Where the group has got to, by topic and partition."""
         answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
         return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
+
+    async def expel(self, group: str) -> None:
+        """Removes all members of a group, as an operator would whose node is dead: Kafka waits for it no longer."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            coordinator = await admin.find_coordinator(group)
+            (answer,) = await admin.describe_consumer_groups([group], coordinator)
+            for _, _, _, _, members, *_ in answer.groups:
+                for id, *_ in members:
+                    await admin._client.send(coordinator, LeaveGroupRequest(group, id))
+        finally:
+            await admin.close()
 
     def _until_open(self, topic: str, partition: int) -> None:
         """A partition that was just made, or whose broker just started, may refuse one request and take the next.

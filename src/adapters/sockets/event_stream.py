@@ -56,7 +56,11 @@ class StreamGate:
 
     async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
         task = asyncio.current_task()
-        session.abort = task.cancel if task is not None else None
+        if task is not None:
+            session.abort = task.cancel
+            # Where the task is cancelled while it sends, nobody closes this generator before the garbage collector
+            # does.
+            task.add_done_callback(lambda _: self._end(session))
         number = 0
         going: int | None = None
         session.waits_for = lambda: going
@@ -68,5 +72,10 @@ class StreamGate:
                     yield frame.encode()
                     going = None
         finally:
+            self._end(session)
+
+    def _end(self, session: Session) -> None:
+        """May be called more than once."""
+        if session in self._hub.sessions:
             self._hub.close(session)
             record_end(self._counters, session.endpoint, session, session.farewell)
