@@ -132,7 +132,7 @@ async def test_an_event_stream_that_is_left_without_a_word(dev_server: Server) -
 
 async def test_clients_that_never_read_are_let_go_and_their_memory_comes_back(start_server) -> None:
     """Sockets and event streams on one server, since both take the 30 s after which a client is let go."""
-    server = start_server({"HERALD_PROFILE": "signals,products"})
+    server = start_server({"HERALD_PROFILE": "signals,products", "DATABASE_URL": "memory:"})
     assert server.process is not None
     process = psutil.Process(server.process.pid)
     text = "x" * 100_000
