@@ -24,7 +24,7 @@ from domain.notifications import Choice
 from domain.planning import plan
 from tests.support.core import NOW, message
 from tests.support.postgres import Postgres
-from tests.support.stores import ROUTES, Sent, Stores, check_counters, direct, later, record, sql, whole
+from tests.support.stores import ROUTES, STORES, Sent, Stores, check_counters, direct, later, record, sql, whole
 
 
 @pytest.fixture
@@ -247,6 +247,30 @@ async def test_a_pool_that_is_used_up_is_a_store_that_is_away(
             await record(store, direct("a", "ada"))
     await record(store, direct("a", "ada"))
     await database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_whoever_is_cancelled_costs_no_connection(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """A client that leaves cancels its request, at whatever await that is waiting."""
+    chance = random.Random(3)
+    async with STORES[kind]((tmp_path, lambda: request.getfixturevalue("postgres"))) as stores:
+        engine = stores.store._database.engine
+        made: list[Any] = []
+        event.listen(engine.sync_engine, "connect", lambda connection, _: made.append(connection))
+        for turn in range(60):
+            tasks = [asyncio.create_task(stores.store.heads(["inbox:ada"])) for _ in range(4)]
+            tasks.append(asyncio.create_task(record(stores.store, direct(f"e{turn}", "ada"))))
+            await asyncio.sleep(chance.uniform(0, 0.006))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for turn in range(60):
+            await record(stores.store, direct(f"e{turn}", "ada"))
+        assert sorted(id for _, id in await whole(stores.store, "inbox:ada")) == sorted(f"e{n}" for n in range(60))
+        assert len(made) <= engine.pool.size()
+        assert engine.pool.checkedout() == 0
 
 
 async def test_a_full_disk_is_a_store_that_is_away(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
@@ -52,6 +52,7 @@ class Database:
         self.engine: AsyncEngine = self.config.get_engine()
         # Single statements need no transaction of ours: one round trip instead of three.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._working: set[asyncio.Task[Any]] = set()
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self.is_postgresql else asyncio.Lock()
         event.listen(self.engine.sync_engine, "connect", _keep_alive if self.is_postgresql else _prepare_sqlite)
         if not self.is_postgresql:
@@ -63,6 +64,27 @@ class Database:
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Does what takes one statement, outside any transaction. Raises StoreUnavailable."""
+        return await self._to_its_end(self._read_patiently(work))
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, undo: bool = False) -> T:
+        """Does the work in one transaction, again and wholly anew where another one was in the way; with `undo` only
+        to see what comes of it. Raises StoreUnavailable and Refused, having changed nothing."""
+        return await self._to_its_end(self._write_patiently(work, undo))
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """A client that leaves, or a handler that fails, cancels whoever asked. The work goes on: a connection that is
+        taken from the pool at that moment would be lost to it."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            task.exception()  # who asked has seen it, or has gone
+
+    async def _read_patiently(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         try:
             return await self._read(work)
         except ConnectionLost:
@@ -74,23 +96,22 @@ class Database:
             async with self._reading.connect() as connection:
                 return await work(connection)
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, undo: bool = False) -> T:
-        """Does the work in one transaction, again and wholly anew where another one was in the way; with `undo` only
-        to see what comes of it. Raises StoreUnavailable and Refused, having changed nothing."""
-        for attempt in range(1, TRIES + 1):
+    async def _write_patiently(self, work: Callable[[AsyncConnection], Awaitable[T]], undo: bool) -> T:
+        for attempt in range(1, TRIES):
             try:
-                async with self._turn:
-                    with translated():
-                        async with self.engine.begin() as connection:
-                            done = await work(connection)
-                            if undo:
-                                await connection.rollback()
-                            return done
+                return await self._write(work, undo)
             except InTheWay:
-                if attempt == TRIES:
-                    raise
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
-        raise AssertionError
+        return await self._write(work, undo)
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]], undo: bool) -> T:
+        async with self._turn:
+            with translated():
+                async with self.engine.begin() as connection:
+                    done = await work(connection)
+                    if undo:
+                        await connection.rollback()
+                    return done
 
     async def ping(self) -> None:
         """Returns if a write is possible now. Raises StoreUnavailable."""
@@ -102,6 +123,8 @@ class Database:
         await self.write(ask)
 
     async def close(self) -> None:
+        if self._working:
+            await asyncio.wait(self._working, timeout=LOCK)
         await self.engine.dispose()
 
     def _connect_arguments(self) -> dict[str, Any]:
