@@ -4,7 +4,6 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from itertools import pairwise
 from typing import Final
 from urllib.parse import quote
 
@@ -14,7 +13,7 @@ from benchmarks.postgres import Postgres, connected, filled, postgres
 from benchmarks.report import Row, in_turn
 from benchmarks.requests import Asker, asker
 from benchmarks.servers import Server, herald
-from benchmarks.store import USERS, produce_alerts
+from benchmarks.store import RECIPIENTS, USERS, produce_alerts
 from domain.notifications import page_cursor
 
 OWNER: Final = "owner"
@@ -32,10 +31,10 @@ REQUESTS: Final = 150
 
 MARKED: Final = 100_000
 
-# Events that wait in Kafka, so that ingest never runs dry, and the seconds before and after the mass act in which its
-# rate is taken.
+# Events that wait in Kafka: more than ingest takes within the seconds that it is watched for.
 BACKLOG: Final = 60_000
-ASIDE: Final = 4.0
+WARM_UP: Final = 1.0
+WINDOW: Final = 8.0
 
 
 async def depth(rounds: int) -> list[Row]:
@@ -58,21 +57,24 @@ async def mark_all(rounds: int) -> list[Row]:
     with kafka() as broker, postgres() as database:
         produce_alerts(broker, BACKLOG, OWNER)
 
-        async def beside_ingest() -> tuple[float, float]:
+        async def stored(act: Callable[[Server], Awaitable[None]]) -> float:
             url = await _unread(database)
             serving = ingesting(broker.servers, DATABASE_URL=url, HERALD_KEEP_INBOX_ENTRIES=KEEP_ALL)
             async with serving as server:
-                rates = await _rates(server, lambda: _mark_all(server))
+                rate = await _rate(server, act)
             database.drop(url)
-            return rates
+            return rate
 
-        updates, marks, rates = await in_turn(
-            rounds, lambda: _updated(database), lambda: _marked(database), beside_ingest
+        updates, marks, apart, meanwhile = await in_turn(
+            rounds,
+            lambda: _updated(database),
+            lambda: _marked(database),
+            lambda: stored(_nothing),
+            lambda: stored(_mark_all),
         )
-    apart, meanwhile = ([run[kind] for run in rates] for kind in range(2))
     return [
         Row(f"mark-all-read of {MARKED:,}, against one UPDATE of the same rows", "s", marks, updates, "≤", 3),
-        Row("rows that ingest stores meanwhile, against before and after", "/s", meanwhile, apart, "≥", 0.8),
+        Row("rows that ingest stores meanwhile, against without", "/s", meanwhile, apart, "≥", 0.8),
     ]
 
 
@@ -85,8 +87,9 @@ async def _looked_through(url: str) -> tuple[float, ...]:
         for number in range(REQUESTS):
             above = top - number * PAGE
             paths = (_page(above), _page(above - DEPTH), _unread_count(NOVICE), _unread_count(OWNER))
-            for path, times in zip(paths, taken, strict=True):
-                times.append(await _timed(ask, path))
+            # Back and forth, since a request is quicker behind a small one than behind a large one.
+            for kind in range(4) if number % 2 else reversed(range(4)):
+                taken[kind].append(await _timed(ask, paths[kind]))
         # The first ones of each kind bring connections and plans with them.
         return tuple(statistics.median(times[10:]) * 1e3 for times in taken)
 
@@ -154,19 +157,25 @@ async def _mark_all(server: Server) -> None:
         raise RuntimeError(f"mark-all-read was answered {status}: {body!r}")
 
 
-async def _rates(server: Server, act: Callable[[], Awaitable[None]]) -> tuple[float, float]:
-    """Rows a second that a server stores, apart from an act and during it."""
+async def _nothing(_: Server) -> None:
+    await asyncio.sleep(WINDOW)
+
+
+async def _rate(server: Server, act: Callable[[Server], Awaitable[None]]) -> float:
+    """Rows a second that a server stores during an act, or the first seconds of it."""
     async with asyncio.timeout(PATIENCE):
         await _first_stored(server)
-        moments = [await _moment(server)]
-        await asyncio.sleep(ASIDE)
-        moments.append(await _moment(server))
-        await act()
-        moments.append(await _moment(server))
-        await asyncio.sleep(ASIDE)
-        moments.append(await _moment(server))
-    before, meanwhile, after = ((rows - fewer) / (at - earlier) for (earlier, fewer), (at, rows) in pairwise(moments))
-    return (before + after) / 2, meanwhile
+        await asyncio.sleep(WARM_UP)
+        began, fewer = await _moment(server)
+        acting = asyncio.create_task(act(server))
+        await asyncio.wait({acting}, timeout=WINDOW)
+        ended, rows = await _moment(server)
+    if acting.done():
+        await acting
+    acting.cancel()
+    if rows >= BACKLOG * RECIPIENTS:
+        raise RuntimeError("ingest has run dry")
+    return (rows - fewer) / (ended - began)
 
 
 async def _first_stored(server: Server) -> None:

@@ -32,7 +32,7 @@ GROUPS_PATH = "/ws/v2/notification-service/notifications/users"
 @pytest.fixture(scope="module")
 def kafka(real_kafka: RealKafka) -> RealKafka:
     for topic in TOPICS:
-        real_kafka.create_topic(topic)
+        real_kafka.ensure_topic(topic)
     return real_kafka
 
 

@@ -101,9 +101,10 @@ class Cluster:
         try:
             coordinator = await admin.find_coordinator(group)
             (answer,) = await admin.describe_consumer_groups([group], coordinator)
-            for _, _, _, _, members, *_ in answer.groups:
-                for id, *_ in members:
-                    await admin._client.send(coordinator, LeaveGroupRequest(group, id))
+            for found in answer.groups:
+                for member in found[-1]:
+                    left = await admin._client.send(coordinator, LeaveGroupRequest(group, member[0]))
+                    assert left.error_code == 0, left
         finally:
             await admin.close()
 

@@ -37,11 +37,13 @@ class UnsupportedMediaType(HTTPException):
     status_code = 415
 
 
-def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
+async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
     """A guard for all handlers. Raises UnknownParameter and UnsupportedMediaType."""
+    # Not async for its own sake: others are run in a thread, each time.
     if not connection.scope["path"].startswith(ROOT):
         return
-    unknown = set(connection.query_params) - query_of(handler)
+    # A guard is given a copy of the handler; the scope has the one that is the same each time.
+    unknown = set(connection.query_params) - query_of(connection.scope["route_handler"])
     if unknown:
         raise UnknownParameter(sorted(unknown))
     if _reads_body(handler) and not _readable(connection.headers.get("content-type"), handler.opt.get(ALSO_READS)):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql import rows
 from adapters.sql.database import Database
-from adapters.sql.queries import inboxes, notifications
+from adapters.sql.queries import Queries, inboxes, notifications
 from application.ports.inboxes import Leaf, Marked
 from domain.notifications import Choice, Mark, Notification
 from domain.positions import Head
@@ -38,14 +38,6 @@ _LIGHT: Final = tuple(
         "created_at",
     )
 )
-_COUNTERS: Final = select(
-    inboxes.c.last_seq.label("head_last_seq"),
-    inboxes.c.pruned_seq.label("head_pruned_seq"),
-    inboxes.c.not_before.label("head_not_before"),
-    inboxes.c.unread_count.label("head_unread_count"),
-).where(inboxes.c.user_id == bindparam("user"))
-_LOCK: Final = _COUNTERS.with_for_update()
-_GET: Final = select(notifications).where(_MINE, notifications.c.id == bindparam("id"))
 _UNREAD_TOTAL: Final = select(inboxes.c.unread_count).where(inboxes.c.user_id == bindparam("user"))
 _UNREAD_BY_TYPE: Final = (
     select(notifications.c.notification_type, func.count())
@@ -59,34 +51,41 @@ class SqlInboxes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        queries = Queries(database.is_postgresql)
+        self._columns = queries.notification
+        self._counters = select(*queries.inbox).where(inboxes.c.user_id == bindparam("user"))
+        self._lock = self._counters.with_for_update()
+        self._get = select(*queries.notification).where(_MINE, notifications.c.id == bindparam("id"))
 
     async def get(self, user: str, id: UUID) -> Notification | None:
         async def ask(connection: AsyncConnection) -> Notification | None:
-            return await _get(connection, user, id)
+            return await self._one(connection, user, id)
 
         return await self._database.read(ask)
 
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
-        statement = select(notifications).where(notifications.c.user_id == user, notifications.c.id.in_(ids))
+        statement = select(*self._columns).where(notifications.c.user_id == user, notifications.c.id.in_(ids))
 
         async def ask(connection: AsyncConnection) -> dict[UUID, Notification]:
-            return {row.id: rows.notification(row) for row in await connection.execute(statement)}
+            return {row[0]: rows.notification(row) for row in await connection.execute(statement)}
 
         return await self._database.read(ask) if ids else {}
 
     async def leaf(self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0) -> Leaf:
         # One more than asked for tells whether older ones follow; beside the counters, so that both are of one moment.
-        chosen = _chosen(select(notifications), user, choice).order_by(notifications.c.seq.desc()).limit(limit + 1)
+        chosen = _chosen(select(*self._columns), user, choice).order_by(notifications.c.seq.desc()).limit(limit + 1)
         if before is not None:
             chosen = chosen.where(notifications.c.seq < before)
         kept = (chosen.offset(skip) if skip else chosen).subquery()
-        counters = _COUNTERS.subquery()
-        statement = select(counters, kept).select_from(counters.outerjoin(kept, true())).order_by(kept.c.seq.desc())
+        counters = self._counters.subquery()
+        statement = (
+            select(*counters.c, *kept.c).select_from(counters.outerjoin(kept, true())).order_by(kept.c.seq.desc())
+        )
 
         async def ask(connection: AsyncConnection) -> Leaf:
             found = (await connection.execute(statement, {"user": user})).all()
-            head = rows.head(found[0]) if found else Head()
-            notes = tuple(rows.notification(row) for row in found if row.id is not None)
+            head = rows.head(found[0][:4]) if found else Head()
+            notes = tuple(rows.notification(row[4:]) for row in found if row[4] is not None)
             return Leaf(notes[:limit], head, more=len(notes) > limit)
 
         return await self._database.read(ask)
@@ -107,8 +106,8 @@ class SqlInboxes:
 
     async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
         async def store(connection: AsyncConnection) -> Marked | None:
-            head = await _lock(connection, user)
-            note = await _get(connection, user, id) if head else None
+            head = await self._locked(connection, user)
+            note = await self._one(connection, user, id) if head else None
             if head is None or note is None:
                 return None
             if note.archived or (mark != "archived" and note.read == (mark == "read")):
@@ -118,7 +117,7 @@ class SqlInboxes:
             await _move(connection, user, position, unread)
             statement = update(notifications).where(_MINE, notifications.c.id == bindparam("one"))
             await connection.execute(statement.values(**_marked(mark, position, now)), {"user": user, "one": id})
-            note = await _get(connection, user, id)
+            note = await self._one(connection, user, id)
             return Marked((note.entry(unread, mark),), unread, note) if note else None
 
         return await self._database.write(store)
@@ -135,7 +134,7 @@ class SqlInboxes:
         )
 
         async def store(connection: AsyncConnection) -> Marked:
-            head = await _lock(connection, user)
+            head = await self._locked(connection, user)
             if head is None:
                 return Marked((), 0)
             position = head.last + 1
@@ -154,6 +153,14 @@ class SqlInboxes:
             return Marked(tuple(sorted(entries, key=lambda entry: -entry.seq)), unread)
 
         return await self._database.write(store)
+
+    async def _locked(self, connection: AsyncConnection, user: str) -> Head | None:
+        row = (await connection.execute(self._lock, {"user": user})).one_or_none()
+        return rows.head(row) if row is not None else None
+
+    async def _one(self, connection: AsyncConnection, user: str, id: UUID) -> Notification | None:
+        row = (await connection.execute(self._get, {"user": user, "id": id})).one_or_none()
+        return rows.notification(row) if row is not None else None
 
     async def _number(self, statement: Select[Any], user: str) -> int:
         return await self._database.read(lambda connection: connection.scalar(statement, {"user": user})) or 0
@@ -175,16 +182,6 @@ def _chosen(statement: Select[Any], user: str, choice: Choice) -> Select[Any]:
     return statement.where(*conditions)
 
 
-async def _lock(connection: AsyncConnection, user: str) -> Head | None:
-    row = (await connection.execute(_LOCK, {"user": user})).one_or_none()
-    return rows.head(row) if row is not None else None
-
-
-async def _get(connection: AsyncConnection, user: str, id: UUID) -> Notification | None:
-    row = (await connection.execute(_GET, {"user": user, "id": id})).one_or_none()
-    return rows.notification(row) if row is not None else None
-
-
 async def _move(connection: AsyncConnection, user: str, position: int, unread: int) -> None:
     statement = update(inboxes).where(inboxes.c.user_id == user).values(last_seq=position, unread_count=unread)
     await connection.execute(statement)
@@ -200,18 +197,6 @@ def _marked(mark: Mark, position: int, now: datetime) -> dict[str, Any]:
 
 
 def _light_entry(row: Row[Any], mark: Mark, position: int, unread: int) -> Entry:
-    content = Content(
-        row.origin, row.event_id, row.source, row.notification_type, row.profile, row.envelope, "", row.event_time
-    )
-    return Entry(
-        inbox_of(row.user_id),
-        row.seq,
-        position,
-        row.id,
-        content,
-        row.created_at,
-        mark,
-        row.is_read,
-        row.is_muted,
-        unread,
-    )
+    user, id_, seq, read, muted, origin, event_id, source, type_, profile, envelope, time, stored_at = row
+    content = Content(origin, event_id, source, type_, profile, envelope, "", time)
+    return Entry(inbox_of(user), seq, position, id_, content, stored_at, mark, read, muted, unread)

@@ -3,13 +3,18 @@
 from typing import Any, Final, cast
 
 import msgspec
+from advanced_alchemy.types import GUID
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
-    FromClause,
+    DateTime,
     Select,
+    Subquery,
     Table,
     Text,
+    TypeDecorator,
+    Uuid,
     any_,
     bindparam,
     func,
@@ -17,10 +22,12 @@ from sqlalchemy import (
     null,
     select,
     true,
+    type_coerce,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import CompoundSelect
+from sqlalchemy.types import TypeEngine
 
 from adapters.sql.tables import BroadcastRow, DeadLetterRow, FeedRow, InboxRow, NotificationRow, PreferencesRow
 
@@ -31,7 +38,16 @@ broadcasts = cast(Table, BroadcastRow.__table__)
 preferences = cast(Table, PreferencesRow.__table__)
 letters = cast(Table, DeadLetterRow.__table__)
 
-COUNTERS: Final = ("last_seq", "pruned_seq", "not_before", "unread_count")
+# In the order in which `rows` takes them. `data` is for people: what is pushed is `body`.
+_NOTIFICATION: Final = (
+    *("id", "user_id", "seq", "changed", "created_at", "updated_at", "read_at", "is_archived", "is_muted"),
+    *("origin", "event_id", "source", "notification_type", "profile", "envelope", "body", "event_time", "event_type"),
+    *("title", "message"),
+)
+_BROADCAST: Final = (
+    *("id", "feed", "seq", "created_at"),
+    *("origin", "event_id", "source", "type", "profile", "envelope", "body", "event_time", "event_type"),
+)
 
 _OWNER: Final = bindparam("owner", type_=Text)
 _AFTER: Final = bindparam("after", type_=BigInteger)
@@ -47,10 +63,15 @@ class Queries:
         self.heads_of_inboxes = _heads_of_inboxes().where(self.among(inboxes.c.user_id, "users"))
         self.heads_of_feeds = _heads_of_feeds().where(self.among(feeds.c.name, "names"))
         self.heads: CompoundSelect[Any] = union_all(self.heads_of_inboxes, self.heads_of_feeds)
-        arrivals = _arrivals(notifications, notifications.c.user_id)
-        self.arrivals = _page(inboxes, inboxes.c.user_id, arrivals, ("seq",))
-        self.changes = _page(inboxes, inboxes.c.user_id, _changes(), ("changed", "seq"))
-        self.broadcasts = _page(feeds, feeds.c.name, _arrivals(broadcasts, broadcasts.c.feed), ("seq",))
+        # Whole notifications, and the counters of an inbox or a feed.
+        self.notification = [self._plain(notifications.c[name]) for name in _NOTIFICATION]
+        self.inbox = [self._plain(inboxes.c[name]) for name in ("last_seq", "pruned_seq", "not_before", "unread_count")]
+        arrivals = _arrivals(self.notification, notifications.c.user_id, notifications.c.seq)
+        self.arrivals = _page(self.inbox, inboxes.c.user_id, arrivals, ("seq",))
+        self.changes = _page(self.inbox, inboxes.c.user_id, _changes(self.notification), ("changed", "seq"))
+        broadcast = [self._plain(broadcasts.c[name]) for name in _BROADCAST]
+        arrivals = _arrivals(broadcast, broadcasts.c.feed, broadcasts.c.seq)
+        self.broadcasts = _page([feeds.c.last_seq, feeds.c.pruned_seq], feeds.c.name, arrivals, ("seq",))
         self.lock_inboxes = (
             select(
                 inboxes.c.user_id,
@@ -78,6 +99,13 @@ class Queries:
             return column == any_(bindparam(name, type_=ARRAY(Text)))
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
 
+    def _plain(self, column: Column[Any]) -> ColumnElement[Any]:
+        """The column as asyncpg gives it, which is what is wanted; SQLite's values need to be made into it."""
+        if not self._is_postgresql or not isinstance(column.type, TypeDecorator):
+            return column
+        plain: TypeEngine[Any] = Uuid() if isinstance(column.type, GUID) else DateTime(timezone=True)
+        return type_coerce(column, plain).label(column.name)
+
     def many(self, values: list[str]) -> list[str] | str:
         """The values as one parameter: statements stay the same for any number of them."""
         return values if self._is_postgresql else msgspec.json.encode(values).decode()
@@ -103,25 +131,26 @@ def _heads_of_feeds() -> Select[Any]:
     )
 
 
-def _page(heads: Table, owner: ColumnElement[str], rows: FromClause, order: tuple[str, ...]) -> Select[Any]:
+def _page(
+    counters: list[ColumnElement[Any]], owner: ColumnElement[str], rows: Subquery, order: tuple[str, ...]
+) -> Select[Any]:
     """The counters of one stream, and beside them, where there are any, some of its rows."""
-    counters = [column for column in heads.columns if column.name in COUNTERS]
     return (
-        select(*(column.label(f"head_{column.name}") for column in counters), rows)
-        .select_from(heads.outerjoin(rows, true()))
+        select(*counters, *rows.c)
+        .select_from(owner.table.outerjoin(rows, true()))
         .where(owner == _OWNER)
         .order_by(*(rows.c[name] for name in order))
     )
 
 
-def _arrivals(rows: Table, owner: ColumnElement[str]) -> FromClause:
-    return select(rows).where(owner == _OWNER, rows.c.seq > _AFTER).order_by(rows.c.seq).limit(_LIMIT).subquery()
+def _arrivals(columns: list[ColumnElement[Any]], owner: ColumnElement[str], seq: ColumnElement[int]) -> Subquery:
+    return select(*columns).where(owner == _OWNER, seq > _AFTER).order_by(seq).limit(_LIMIT).subquery()
 
 
-def _changes() -> FromClause:
+def _changes(columns: list[ColumnElement[Any]]) -> Subquery:
     """Whole positions only: up to that of the last row that the limit leaves."""
     mine = notifications.c.user_id == _OWNER
     changed = notifications.c.changed
     within = select(changed).where(mine, changed > _AFTER).order_by(changed).limit(_LIMIT).subquery()
     last = select(func.max(within.c.changed)).scalar_subquery()
-    return select(notifications).where(mine, changed > _AFTER, changed <= last).subquery()
+    return select(*columns).where(mine, changed > _AFTER, changed <= last).subquery()

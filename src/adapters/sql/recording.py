@@ -65,20 +65,12 @@ class Recording:
 
     async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
         found = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
-        counters = {
-            row.user_id: Counter(
-                row.user_id,
-                row.last_seq,
-                row.unread_count,
-                not_before=row.not_before,
-                preferences=DEFAULT
-                if row.muted_types is None
-                else Preferences(
-                    websocket_notifications=row.websocket_notifications, muted_types=tuple(row.muted_types)
-                ),
-            )
-            for row in found
-        }
+        counters = {}
+        for user, last, unread, not_before, websocket, muted in found:
+            preferences = DEFAULT
+            if muted is not None:
+                preferences = Preferences(websocket_notifications=websocket, muted_types=tuple(muted))
+            counters[user] = Counter(user, last, unread, not_before=not_before, preferences=preferences)
         if len(counters) < len(users):
             raise NotOpened(users=[user for user in users if user not in counters])
         return counters

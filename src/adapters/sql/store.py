@@ -1,5 +1,6 @@
 """The store: what ingest writes and hubs read."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
@@ -22,7 +23,7 @@ from application.ports.clock import IdFactory
 from application.ports.store import Page, Recorded, StoreUnavailable
 from domain.planning import Plan, refused
 from domain.positions import Head
-from domain.streams import Entry, StreamName, is_inbox, owner_of
+from domain.streams import StreamName, is_inbox, owner_of
 
 _EMPTY: Final = Head()
 _READ_EPOCH: Final = select(StateRow.value).where(StateRow.name == "epoch")
@@ -38,15 +39,14 @@ class SqlStore:
         self._queries = Queries(database.is_postgresql)
         self._writing: Writing = PostgresqlWriting() if database.is_postgresql else SqliteWriting()
         self._epoch: str | None = None
+        self._asking = asyncio.Lock()
 
     async def epoch(self) -> str:
-        # Asked by every session that opens. It changes only while no node runs: see `herald db new-epoch`.
-        if self._epoch is None:
-            found = await self._database.read(lambda connection: connection.scalar(_READ_EPOCH))
-            if found is None:
-                raise StoreUnavailable("the database has no epoch: has it been upgraded?")
-            self._epoch = found
-        return self._epoch
+        # Asked by every session that opens, and read once: it changes only while no node runs (`herald db new-epoch`).
+        async with self._asking:
+            if self._epoch is None:
+                self._epoch = await self._database.read(_read_epoch)
+            return self._epoch
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
         if not plans:
@@ -83,9 +83,8 @@ class SqlStore:
         found = await self._page(self._queries.arrivals, owner_of(stream), after, limit)
         if not found:
             return Page((), after, _EMPTY)
-        head = rows.head(found[0])
-        kept = [rows.notification(row) for row in found if row.id is not None]
-        entries = tuple(one.entry(head.unread, "arrival") for one in kept)
+        head = rows.head(found[0][:4])
+        entries = tuple(rows.notification(row[4:]).entry(head.unread, "arrival") for row in found if row[4] is not None)
         upto = entries[-1].seq if len(entries) >= limit else max(after, head.last)
         return Page(entries, upto, head)
 
@@ -95,8 +94,8 @@ class SqlStore:
         found = await self._page(self._queries.changes, owner_of(stream), after, limit)
         if not found:
             return Page((), after, _EMPTY)
-        head = rows.head(found[0])
-        entries = tuple(rows.notification(row).entry(head.unread) for row in found if row.id is not None)
+        head = rows.head(found[0][:4])
+        entries = tuple(rows.notification(row[4:]).entry(head.unread) for row in found if row[4] is not None)
         upto = entries[-1].changed if len(entries) >= limit else max(after, head.last)
         return Page(entries, upto, head)
 
@@ -113,8 +112,8 @@ class SqlStore:
         found = await self._page(self._queries.broadcasts, stream.removeprefix("feed:"), after, limit)
         if not found:
             return Page((), after, _EMPTY)
-        head = rows.head(found[0])
-        entries: tuple[Entry, ...] = tuple(rows.broadcast(row) for row in found if row.id is not None)
+        head = rows.head(found[0][:2])
+        entries = tuple(rows.broadcast(row[2:]) for row in found if row[2] is not None)
         upto = entries[-1].seq if len(entries) >= limit else max(after, head.last)
         return Page(entries, upto, head)
 
@@ -154,3 +153,10 @@ class SqlStore:
         for number, words in (await self._faults(plans[middle:], now)).items():
             faults[middle + number] = words
         return faults
+
+
+async def _read_epoch(connection: AsyncConnection) -> str:
+    found: str | None = await connection.scalar(_READ_EPOCH)
+    if found is None:
+        raise StoreUnavailable("the database has no epoch: has it been upgraded?")
+    return found

@@ -1,0 +1,208 @@
+"""Under a steady load from Kafka the database goes away, Herald is killed, a node freezes. Nothing is lost, nothing
+comes twice, and health is honest throughout."""
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from adapters.sql.database import IDLE_IN_TRANSACTION, STATEMENT
+from tests.support.accounting import everyone_saw, everything_kept
+from tests.support.brake import BROADCASTS, COMMIT, INBOXES, NOTIFICATIONS, Brake
+from tests.support.clients import until_http
+from tests.support.kafka import RealKafka
+from tests.support.load import FEED, Load
+from tests.support.postgres import Postgres
+from tests.support.server import Server
+from tests.support.watchers import Follower, Plain, Watcher, alongside, connected
+
+# Seconds. A whole minute was tried by hand: it only takes longer.
+OUTAGE: Final = 8.0
+
+# Seconds from the database's return until Herald is ready and has stored what waited: its longest pause is 10.
+RECOVERY: Final = 20.0
+
+# Events a second.
+RATE: Final = 100
+
+
+def settings(kafka: RealKafka, url: str, load: Load, directory: Path) -> dict[str, str]:
+    return {
+        "KAFKA_BROKERS": kafka.servers,
+        "DATABASE_URL": url,
+        "HERALD_AUTH": "open",
+        "HERALD_ROUTES": load.routes(directory),
+        "HERALD_KAFKA_GROUP": load.topic,
+        "HERALD_KAFKA_START": "earliest",
+        "HERALD_REST_RATE": "0",
+        "HERALD_DRAIN_SECONDS": "1",
+    }
+
+
+@pytest.fixture
+def load(real_kafka: RealKafka) -> Load:
+    return Load(real_kafka, f"load-{uuid.uuid4().hex}")
+
+
+class Probe:
+    """Asks for the health of a server all the time, as an orchestrator does."""
+
+    def __init__(self, server: Server) -> None:
+        self.answers: list[tuple[float, float, int, int, bool]] = []  # asked, answered, live, ready, the store's check
+        self._server = server
+
+    async def run(self) -> None:
+        async with httpx.AsyncClient(base_url=self._server.url, timeout=10) as client:
+            while True:
+                asked = time.monotonic()
+                live, ready = await asyncio.gather(client.get("/health/live"), client.get("/health/ready"))
+                store = ready.json()["checks"]["store"]
+                assert store["ok"] or store["detail"]
+                self.answers.append((asked, time.monotonic(), live.status_code, ready.status_code, store["ok"]))
+                await asyncio.sleep(0.1)
+
+    def check(self, down: float, up: float) -> None:
+        """That it was honest of a database that was gone from `down` to `up` (monotonic times)."""
+        assert {live for _, _, live, _, _ in self.answers} == {200}
+        meanwhile = [answer for answer in self.answers if down <= answer[0] and answer[1] < up]
+        assert len(meanwhile) > 1
+        assert {(ready, store) for *_, ready, store in meanwhile} == {(503, False)}
+        readies = [ready for _, _, _, ready, _ in self.answers]
+        turns = [status for status, before in zip(readies, [0, *readies], strict=False) if status != before]
+        assert turns == [200, 503, 200]
+        back = next(answered for _, answered, _, ready, _ in self.answers if ready == 200 and answered > up)
+        assert back - up < RECOVERY
+
+
+async def away(how: str, postgres: Postgres) -> tuple[float, float]:
+    """Takes the database away for a while, and returns from when to when."""
+    down = time.monotonic()
+    if how == "frozen":
+        with postgres.frozen():
+            # Longer than anything waits for an answer.
+            await asyncio.sleep(STATEMENT + 3)
+            return down, time.monotonic()
+    await asyncio.to_thread(postgres.stop if how == "stopped" else postgres.kill9)
+    down = time.monotonic()
+    try:
+        await asyncio.sleep(OUTAGE if how == "stopped" else OUTAGE / 4)
+    finally:
+        up = time.monotonic()
+        await asyncio.to_thread(postgres.start)
+    return down, up
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed", "frozen"])
+async def test_the_database_goes_away_under_load(
+    how: str,
+    real_kafka: RealKafka,
+    postgres: Postgres,
+    postgres_url: str,
+    load: Load,
+    start_server: Any,
+    tmp_path: Path,
+) -> None:
+    server: Server = start_server(settings(real_kafka, postgres_url, load, tmp_path), ("serve",))
+    clients: list[Watcher] = [kind(server, user) for user in load.users[:3] for kind in (Plain, Follower)]
+    async with connected(*clients):
+        probe = Probe(server)
+        async with alongside(probe.run()), load.steady(RATE):
+            await asyncio.sleep(1)
+            down, up = await away(how, postgres)
+            await until_http(server, "/health/ready", lambda body: body["status"] == "ready", RECOVERY)
+            await asyncio.sleep(0.5)
+        probe.check(down, up)
+        await everything_kept(server, load, postgres, postgres_url, RECOVERY)
+        await everyone_saw(load, *clients)
+    # Not even those were sent away who could have come back.
+    assert [client.connections for client in clients if isinstance(client, Follower)] == [1, 1, 1]
+
+
+async def test_herald_is_killed_in_the_middle_of_a_batch(
+    real_kafka: RealKafka, postgres: Postgres, postgres_url: str, load: Load, start_server: Any, tmp_path: Path
+) -> None:
+    """Ten times: twice in front of each of the locks, and twice at about the time when it has pushed, and not
+    acknowledged yet."""
+    server: Server = start_server(settings(real_kafka, postgres_url, load, tmp_path), ("serve",))
+    brake = Brake(postgres_url)
+    await brake.fit()
+    followers = [Follower(server, user) for user in load.users[6:9]]
+    async with connected(*followers):
+        async with load.steady(RATE):
+            await until_seen(followers[0], 1)
+            for lock in [INBOXES, NOTIFICATIONS, BROADCASTS, COMMIT, None] * 2:
+                for follower in followers:
+                    follower.connected.clear()
+                await kill(server, brake, lock, followers[0])
+                # Kafka would wait for the dead one, 6 s each time.
+                await real_kafka.expel(load.topic)
+                await asyncio.to_thread(server.start, True)
+                async with asyncio.timeout(20):
+                    await asyncio.gather(*(follower.connected.wait() for follower in followers))
+        await everything_kept(server, load, postgres, postgres_url)
+        await everyone_saw(load, *followers)
+    assert [follower.connections for follower in followers] == [11, 11, 11]
+
+
+async def kill(server: Server, brake: Brake, lock: str | None, follower: Follower) -> None:
+    if lock is None:
+        await until_seen(follower, len(follower.seen[FEED]) + 1)
+        server.kill()
+        return
+    async with brake.holding(lock):
+        server.kill()
+
+
+async def until_seen(client: Watcher, count: int, seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while len(client.seen[FEED]) < count:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_frozen_node_stops_no_other_and_doubles_nothing(
+    real_kafka: RealKafka, postgres: Postgres, postgres_url: str, start_server: Any, tmp_path: Path
+) -> None:
+    """Frozen while it waits for what the other has locked, so that it holds the lock next; and for so long that Kafka
+    gives its share to the other."""
+    load = Load(real_kafka, f"load-{uuid.uuid4().hex}", partitions=4)
+    env = settings(real_kafka, postgres_url, load, tmp_path)
+    frozen, other = start_server(env, ("serve",)), start_server(env, ("serve",))
+    for server in (frozen, other):
+        await until_http(server, "/health/ready", has_partitions(2), 30)
+    # Users of each partition at each node.
+    clients = [kind(node, user) for node in (frozen, other) for user in load.users[:4] for kind in (Plain, Follower)]
+    there = [client for client in clients[8:] if isinstance(client, Follower)]
+    async with connected(*clients):
+        async with load.steady(RATE):
+            await until_seen(there[0], 50)
+            async with Brake(postgres_url).holding(BROADCASTS, 2):
+                signal_to(frozen, signal.SIGSTOP)
+            try:
+                # Those of its own share, once the database has ended the transaction of the frozen one.
+                await until_seen(there[0], len(there[0].seen[FEED]) + RATE, IDLE_IN_TRANSACTION + 6)
+                # Those of all, once Kafka has.
+                everything = load.published
+                for client in there:
+                    await until_seen(client, everything, 30)
+            finally:
+                signal_to(frozen, signal.SIGCONT)
+            for server in (frozen, other):
+                await until_http(server, "/health/ready", has_partitions(2), 30)
+        for server in (frozen, other):
+            await everything_kept(server, load, postgres, postgres_url)
+        await everyone_saw(load, *clients)
+
+
+def signal_to(server: Server, how: signal.Signals) -> None:
+    assert server.process is not None
+    server.process.send_signal(how)
+
+
+def has_partitions(count: int) -> Callable[[Any], bool]:
+    return lambda body: any(len(source["assigned"]) == count for source in body["sources"])

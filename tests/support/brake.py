@@ -1,0 +1,55 @@
+"""Stopping what Herald does in PostgreSQL at a chosen place, so that a test may befall it just there."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import asyncpg
+
+_GATE: Final = 4711
+
+# Locks that stop a batch, by what they stop it before. Who dies in mid-commit has stored it, and does not know.
+INBOXES: Final = "SELECT 1 FROM inboxes WHERE user_id LIKE '%-7' FOR UPDATE"
+NOTIFICATIONS: Final = "LOCK TABLE notifications IN SHARE MODE"
+BROADCASTS: Final = "SELECT 1 FROM feeds FOR UPDATE"
+COMMIT: Final = f"SELECT pg_advisory_xact_lock({_GATE})"
+
+_WAITING: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    " AND application_name = 'herald'"
+)
+
+
+class Brake:
+    """Stops transactions of Herald at a chosen place, by locks of another session on the same database."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.replace("+asyncpg", "")
+
+    async def fit(self) -> None:
+        """Lets commits be stopped too: what is deferred to them asks for a lock."""
+        connection = await asyncpg.connect(self._url)
+        await connection.execute(
+            f"""
+            CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_advisory_xact_lock_shared({_GATE}); RETURN NULL; END';
+            CREATE CONSTRAINT TRIGGER gate AFTER INSERT ON broadcasts DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION pass();
+            """
+        )
+        await connection.close()
+
+    @contextlib.asynccontextmanager
+    async def holding(self, lock: str, transactions: int = 1) -> AsyncIterator[None]:
+        """Until the end of the block; which begins once so many transactions have run into the lock."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            async with connection.transaction():
+                await connection.execute(lock)
+                async with asyncio.timeout(20):
+                    while await connection.fetchval(_WAITING) < transactions:
+                        await asyncio.sleep(0.01)
+                yield
+        finally:
+            await connection.close()

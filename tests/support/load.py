@@ -1,0 +1,104 @@
+"""A load: events in Kafka whose recipients are known."""
+
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tests.support.kafka import Cluster
+
+FEED: Final = "load"
+
+_ROUTES: Final = """
+profile = "load"
+broker = "kafka"
+
+[feeds.load]
+access = "public"
+
+[[routes]]
+source = "{topic}"
+users = ["to"]
+as_type = "load"
+envelope = "typed"
+omit = ["to"]
+inbox = {{ title = "Number {{n}}", message = "One of many" }}
+
+[[routes]]
+source = "{topic}"
+feed = "load"
+as_type = "load"
+envelope = "flat"
+omit = ["to"]
+"""
+
+# Seconds between two handfuls of a steady load.
+_BEAT: Final = 0.1
+
+
+class Load:
+    """Events numbered 0, 1, 2 … in a topic of their own, each for two of the users, and for everyone's feed. Every
+    other one has an id of its own; Kafka's place tells the rest, as those of the producers in the field.
+
+    What goes to a user is in one partition, so that its order is a promise.
+    """
+
+    def __init__(self, kafka: Cluster, topic: str, *, users: int = 20, partitions: int = 1) -> None:
+        kafka.create_topic(topic, partitions)
+        self.topic = topic
+        self.users = [f"{topic}-user-{number}" for number in range(users)]
+        self.expected: dict[str, list[int]] = {user: [] for user in self.users}
+        self.published = 0
+        self._kafka = kafka
+        self._partitions = partitions
+        self.is_ordered = partitions == 1
+
+    def routes(self, directory: Path) -> str:
+        """A file for HERALD_ROUTES."""
+        file = directory / "load.toml"
+        file.write_text(_ROUTES.format(topic=self.topic))
+        return str(file)
+
+    async def publish(self, count: int) -> None:
+        bodies = defaultdict(list)
+        for n in range(self.published, self.published + count):
+            partition = n % self._partitions
+            circle = self.users[partition :: self._partitions]
+            place = n // self._partitions
+            users = [circle[place % len(circle)], circle[(place + 1) % len(circle)]]
+            event = {"n": n, "to": users} | ({"event_id": f"{self.topic}-{n}"} if n % 2 else {})
+            bodies[partition].append(json.dumps(event).encode())
+            for user in users:
+                self.expected[user].append(n)
+        self.published += count
+        for partition, several in bodies.items():
+            await asyncio.to_thread(self._kafka.produce, self.topic, several, partition=partition)
+
+    @asynccontextmanager
+    async def steady(self, rate: int) -> AsyncIterator[None]:
+        """Publishes `rate` events a second, whatever happens to those who take them, until the end of the block."""
+        over = asyncio.Event()
+
+        async def run() -> None:
+            begun, before = time.monotonic(), self.published
+            while not over.is_set():
+                due = int((time.monotonic() - begun) * rate) - (self.published - before)
+                await self.publish(due)
+                await asyncio.sleep(_BEAT)
+
+        running = asyncio.create_task(run())
+        try:
+            yield
+        finally:
+            over.set()
+            await running
+
+
+def same(found: Sequence[Any], expected: Sequence[Any], whose: str) -> None:
+    """Asserts that they are equal, and says what is lost and what there is too much of: the lists are long."""
+    lost, extra = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
+    assert found == expected, f"{whose}: lost {sorted(lost)}, too many {sorted(extra)}, else in another order"
