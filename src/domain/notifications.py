@@ -15,7 +15,7 @@ from domain.streams import Content, Entry, inbox_of
 Mark: TypeAlias = Literal["read", "unread", "archived"]
 
 
-class Notification(msgspec.Struct, frozen=True):
+class Notification(msgspec.Struct, frozen=True, gc=False):
     """One event addressed to one user, as it stands in that user's inbox.
 
     `seq` is the position of its arrival, `changed` that of what last happened to it. `updated_at` is when that was.

@@ -48,7 +48,9 @@ def fault_in_feed_name(name: str) -> str | None:
     return None
 
 
-class Content(msgspec.Struct, frozen=True):
+# What is made by the thousand is kept out of the garbage collector's sight (`gc=False`): frozen, and holding only what
+# was there before, it can't be part of a cycle.
+class Content(msgspec.Struct, frozen=True, gc=False):
     """What one route made of one event, shared by all who get it.
 
     `type` is what clients see, `event_type` the event's own, if it has one. `body` is JSON text fit to be put in
@@ -69,7 +71,7 @@ class Content(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One thing that happened to a stream, at a position.
 
     `seq` is the position of the arrival, which orders the stream and never changes; `changed` the position of what

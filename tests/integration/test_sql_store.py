@@ -19,9 +19,11 @@ from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
-from application.ports.store import StoreUnavailable
+from application.ports.dead_letters import LetterChoice
+from application.ports.store import StoreUnavailable, Unstorable
 from domain.notifications import Choice
 from domain.planning import plan
+from domain.preferences import Preferences
 from tests.support.core import NOW, message
 from tests.support.postgres import Postgres
 from tests.support.stores import ROUTES, STORES, Sent, Stores, check_counters, direct, later, record, sql, whole
@@ -77,6 +79,19 @@ async def test_every_refused_event_of_a_batch_becomes_a_dead_letter(store: SqlSt
     recorded = await record(store, *events)
     assert len(recorded.dead_letters) == 8
     assert [id for _, id in await whole(store, "inbox:ada")] == [f"e{n}" for n in range(50) if n % 7]
+
+
+async def test_what_can_not_be_kept_can_not_be_asked_for_either(postgres_url: str) -> None:
+    async with sql(postgres_url) as stores:
+        asks: list[Callable[[], Any]] = [
+            lambda: stores.preferences.put("ada", Preferences(muted_types=("a\0b",)), NOW),
+            lambda: stores.dead_letters.newest(10, LetterChoice(source="a\0b")),
+            lambda: stores.dead_letters.count(LetterChoice(reason="\0")),
+            lambda: stores.inboxes.leaf("ada", Choice(type="\0"), 10),
+        ]
+        for ask in asks:
+            with pytest.raises(Unstorable):
+                await ask()
 
 
 # --- faults -----------------------------------------------------------------------------------------------------

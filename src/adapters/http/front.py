@@ -12,6 +12,7 @@ import msgspec
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from adapters.http.documents import also_answers, problems
 from adapters.http.operations import About
@@ -71,7 +72,7 @@ async def front(
 
 
 @get("/page/{name:str}", include_in_schema=False)
-async def page_part(name: str) -> Response[bytes]:
+async def page_part(name: FromPath[str]) -> Response[bytes]:
     """A style or a script of the page."""
     media_type = _PARTS.get(PurePath(name).suffix)
     if media_type is None or name not in _page():

@@ -14,7 +14,7 @@ from adapters.http.documents import MEDIA_TYPE, FieldProblem, Problem
 from adapters.http.middleware import request_id_of
 from adapters.http.requests import UnknownParameter
 from application.ports.backplane import BackplaneUnavailable
-from application.ports.store import StoreUnavailable
+from application.ports.store import StoreUnavailable, Unstorable
 from domain import errors
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,10 @@ def _unavailable(_: AnyRequest, error: Exception) -> Response[bytes]:
     return problem("unavailable", errors.Unavailable.text)
 
 
+def _unstorable(_: AnyRequest, __: Unstorable) -> Response[bytes]:
+    return problem("invalid_input", "Something in the request is no text that can be kept, such as U+0000.")
+
+
 def _validation(_: AnyRequest, error: ValidationException) -> Response[bytes]:
     faults = error.extra if isinstance(error.extra, list) else []
     found = [FieldProblem(_field_of(fault), str(fault.get("message", ""))) for fault in faults]
@@ -103,6 +107,7 @@ def _unexpected(request: AnyRequest, error: Exception) -> Response[bytes]:
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     errors.HeraldError: _herald_error,
     StoreUnavailable: _unavailable,
+    Unstorable: _unstorable,
     BackplaneUnavailable: _unavailable,
     ValidationException: _validation,
     UnknownParameter: _unknown_parameter,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from dishka.integrations.litestar import FromDishka, inject, inject_websocket
 from litestar import Request, Response, WebSocket, get, websocket
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, Parameter
 
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.websocket import SocketGate
@@ -46,7 +46,7 @@ async def user_or_orders_socket(socket: Socket, gate: FromDishka[SocketGate], ta
 
 @websocket("/ws/v2/notification-service/notifications/users/{user_id:str}")
 @inject_websocket
-async def groups_socket(socket: Socket, user_id: str, gate: FromDishka[SocketGate]) -> None:
+async def groups_socket(socket: Socket, user_id: FromPath[str], gate: FromDishka[SocketGate]) -> None:
     """One user's own."""
     await gate.serve(socket, GROUPS, user_id)
 

@@ -12,7 +12,7 @@ from asyncpg import PostgresError
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ResourceClosedError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from application.ports.store import StoreUnavailable
+from application.ports.store import StoreUnavailable, Unstorable
 
 # Serialization failure, deadlock, lock not available: another transaction was in the way. And a terminated session.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "25P03"})
@@ -25,7 +25,7 @@ _REFUSED: Final = ("22", "23502", "23514", "54")
 _SQLITE_BUSY: Final = ("database is locked", "database table is locked")
 
 
-class Refused(Exception):
+class Refused(Unstorable):
     """The database can't keep a value, however often it is tried."""
 
 

@@ -35,7 +35,7 @@ ANY: Final = LetterChoice()
 class DeadLetters(Protocol):
     """For looking through dead letters and taking them away. Store.record puts them there.
 
-    Every method raises StoreUnavailable, having changed nothing.
+    Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
     async def newest(

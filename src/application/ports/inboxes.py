@@ -37,7 +37,7 @@ class Inboxes(Protocol):
 
     Marks are events of the stream: each takes the inbox's next position in the transaction that makes it, and what
     changes nothing takes none. All methods see and change the one user's inbox only: another's notification is not
-    there. Every method raises StoreUnavailable, having changed nothing.
+    there. Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
     async def get(self, user: str, id: UUID) -> Notification | None:

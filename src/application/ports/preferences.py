@@ -10,7 +10,7 @@ class PreferencesStore(Protocol):
     """For keeping preferences.
 
     The store consults them in the transaction that stores a notification: what is recorded after `put` returned is
-    bound by them. Every method raises StoreUnavailable, having changed nothing.
+    bound by them. Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
     async def get(self, user: str) -> Preferences:

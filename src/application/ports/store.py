@@ -19,6 +19,11 @@ class StoreUnavailable(Exception):
     """The store can't answer now: nothing was changed, and the same call may succeed later."""
 
 
+class Unstorable(Exception):
+    """A value that can never be kept, nor asked for, however often it is tried: nothing was changed. Only what users
+    and operators choose can be one: what events hold becomes a dead letter."""
+
+
 class Recorded(msgspec.Struct, frozen=True):
     """What a batch of plans changed.
 
