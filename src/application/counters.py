@@ -37,4 +37,9 @@ class Counters:
         self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` where the peer left
         self.pruned: Counter[str] = Counter()  # rows let go, by kind: notification, broadcast, dead_letter
         self.healed = 0  # streams that the backplane had left behind the store
+        self.marked: Counter[str] = Counter()  # notifications marked, by mark
+        self.answers: Counter[str] = Counter()  # requests answered, by status
+        self.request = Histogram()  # until a request's answer begins
+        self.store_read = Histogram()
+        self.store_write = Histogram()
         self.store_to_socket = Histogram()

@@ -53,6 +53,7 @@ class MarkNotifications:
             raise NotFound("There is no such notification.")
         if notification.archived and mark != "archived":
             raise NotFound("This notification is archived.")
+        self._counters.marked[mark] += len(marked.entries)
         await self._publish(marked.entries)
         return notification, marked.unread
 
@@ -63,6 +64,7 @@ class MarkNotifications:
         count = 0
         while True:
             marked: Marked = await self._inboxes.mark_all(user, mark, upto, CHUNK, self._clock.now())
+            self._counters.marked[mark] += len(marked.entries)
             await self._publish(marked.entries)
             count += len(marked.entries)
             if len(marked.entries) < CHUNK:

@@ -16,6 +16,7 @@ from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
 from adapters.sql.store import SqlStore
+from application.counters import Counters
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import DeadLetters
 from application.ports.inboxes import Inboxes
@@ -38,8 +39,8 @@ class SqlStorage(Provider):
     retention = provide(SqlRetention, provides=Retention)
 
     @provide
-    async def database(self, settings: Settings) -> AsyncIterator[Database]:
-        database = Database(settings.database_url, settings.database_connections)
+    async def database(self, settings: Settings, counters: Counters) -> AsyncIterator[Database]:
+        database = Database(settings.database_url, settings.database_connections, counters)
         yield database
         await database.close()
 

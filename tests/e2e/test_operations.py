@@ -45,6 +45,10 @@ async def test_metrics_by_accept(dev_server: Server, client: httpx.AsyncClient) 
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert families["herald_duplicates"].samples[0].value >= 1
     assert families["herald_store_to_socket_seconds"].type == "histogram"
+    assert "202" in {sample.labels["status"] for sample in families["herald_requests"].samples}
+    for name in ("request", "store_write"):
+        (count,) = [one.value for one in families[f"herald_{name}_seconds"].samples if one.name.endswith("_count")]
+        assert count >= 1
 
 
 async def test_the_front_by_accept(client: httpx.AsyncClient) -> None:

@@ -12,6 +12,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from application.counters import Counters
+
 log = structlog.get_logger(__name__)
 
 # What a caller may name its request: enough for every tracing scheme, too little to forge a log line.
@@ -32,9 +34,9 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestLog(ASGIMiddleware):
-    """Gives each request an id (its `X-Request-ID`, or a new one), sends it back, and logs method, path, status and
-    time. The query is never logged: a token may stand in it. An event stream is logged when it ends, by its
-    session."""
+    """Gives each request an id (its `X-Request-ID`, or a new one), sends it back, counts it, and logs method, path,
+    status and time. The query is never logged: a token may stand in it. An event stream is logged when it ends, by
+    its session."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -52,12 +54,16 @@ class RequestLog(ASGIMiddleware):
                 headers = [*message["headers"], (b"x-request-id", request_id.encode())]
                 message["headers"] = headers
                 if scope["path"] not in _QUIET:
+                    seconds = time.perf_counter() - began
+                    counters = await scope["litestar_app"].state.dishka_container.get(Counters)
+                    counters.answers[str(message["status"])] += 1
+                    counters.request.observe(seconds)
                     log.info(
                         "request",
                         method=method,
                         path=scope["path"],
                         status=message["status"],
-                        milliseconds=round((time.perf_counter() - began) * 1000, 1),
+                        milliseconds=round(seconds * 1000, 1),
                         request_id=request_id,
                     )
             await send(message)

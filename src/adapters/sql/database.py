@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar
@@ -15,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.sql.faults import ConnectionLost, InTheWay, translated
+from application.counters import Counters, Histogram
 from application.ports.store import StoreUnavailable
 
 T = TypeVar("T")
@@ -38,10 +40,12 @@ TRIES: Final = 5
 class Database:
     """One database, PostgreSQL by asyncpg or an SQLite file, and this process's connections to it.
 
-    Times are UTC. On SQLite one writer at a time gets its turn here, so that none waits by polling.
+    What is asked and written is timed in `counters`. On SQLite one writer at a time gets its turn here, so that none
+    waits by polling.
     """
 
-    def __init__(self, url: str, connections: int = 10) -> None:
+    def __init__(self, url: str, connections: int = 10, counters: Counters | None = None) -> None:
+        self._counters = counters or Counters()
         self.is_postgresql = make_url(url).get_backend_name() == "postgresql"
         self.config = SQLAlchemyAsyncConfig(
             connection_string=url,
@@ -64,20 +68,24 @@ class Database:
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Does what takes one statement, outside any transaction. Raises StoreUnavailable."""
-        return await self._to_its_end(self._read_patiently(work))
+        return await self._to_its_end(self._read_patiently(work), self._counters.store_read)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, undo: bool = False) -> T:
         """Does the work in one transaction, again and wholly anew where another one was in the way; with `undo` only
         to see what comes of it. Raises StoreUnavailable and Refused, having changed nothing."""
-        return await self._to_its_end(self._write_patiently(work, undo))
+        return await self._to_its_end(self._write_patiently(work, undo), self._counters.store_write)
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _to_its_end(self, work: Coroutine[Any, Any, T], timing: Histogram) -> T:
         """A client that leaves, or a handler that fails, cancels whoever asked. The work goes on: a connection that is
         taken from the pool at that moment would be lost to it."""
         task = asyncio.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        began = time.perf_counter()
+        try:
+            return await asyncio.shield(task)
+        finally:
+            timing.observe(time.perf_counter() - began)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)
