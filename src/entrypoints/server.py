@@ -67,8 +67,11 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
     await asyncio.wait({preparing, leaving}, return_when=asyncio.FIRST_COMPLETED)
     if not preparing.done():
         preparing.cancel()
+        await asyncio.wait({preparing})
+    if preparing.cancelled():
         return 0
-    await preparing
+    preparing.result()
+    _warn(settings)
 
     server = Server(
         with_direct_send(app),
@@ -106,6 +109,14 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
     return 0
 
 
+def _warn(settings: Settings) -> None:
+    """Says what is fine for trying Herald out and seldom meant elsewhere."""
+    if settings.auth == "open":
+        log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
+    if settings.mode == "serve" and settings.came_from["database_url"] == "default":
+        log.warning("DATABASE_URL is not set: everything is kept in a file", file=kept_in(settings))
+
+
 async def _announce(settings: Settings) -> None:
     """Says that the server is up once it is: when it can be connected to."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
@@ -115,10 +126,6 @@ async def _announce(settings: Settings) -> None:
             writer.close()
             break
         await asyncio.sleep(0.05)
-    if settings.auth == "open":
-        log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
-    if settings.mode == "serve" and settings.came_from["database_url"] == "default":
-        log.warning("DATABASE_URL is not set: everything is kept in a file", file=kept_in(settings))
     if settings.mode == "dev":
         print(welcome(settings), flush=True)
     log.info("listening", host=settings.host, port=settings.port, auth=settings.auth)
