@@ -10,6 +10,7 @@ import pytest
 
 from application.ports.store import Recorded, Store
 from domain.positions import Head
+from domain.streams import inbox_of
 from tests.support.core import NOW
 from tests.support.stores import Stores, direct, fill, later, names, record, whole
 
@@ -214,6 +215,31 @@ async def test_a_page_from_the_head_or_beyond_is_empty(store: Store, way: str) -
     assert (page.entries, page.upto, page.head) == ((), 3, Head(3, 0, unread=3))
     page = await read("inbox:ada", 99, 10)
     assert (page.entries, page.upto, page.head) == ((), 99, Head(3, 0, unread=3))
+
+
+async def test_pages_read_at_once_are_each_its_own(stores: Stores) -> None:
+    users = ("ada", "bob", "cyd")
+    await record(stores.store, *(direct(f"e{n}", *users[n % 3 :]) for n in range(30)))
+    await record(stores.store, *(("both.x", {"to": "bob"}, f"n{n}") for n in range(7)))
+    await stores.inboxes.mark_all("ada", "read", 6, 3, later(1))
+    questions = [
+        (way, stream, after, limit)
+        for way in ("arrivals", "changes")
+        for stream in (*map(inbox_of, users), "inbox:nobody", "feed:news", "feed:none")
+        for after in (0, 3, 9, 99)
+        for limit in (1, 4, 50)
+    ]
+    expected = [await getattr(stores.store, way)(*rest) for way, *rest in questions]
+    together = await asyncio.gather(*(getattr(stores.store, way)(*rest) for way, *rest in questions))
+    assert together == expected
+
+
+async def test_heads_read_at_once_are_each_its_own(stores: Stores) -> None:
+    await record(stores.store, direct("a", "ada", "bob"), direct("b", "bob"), ("rest", {}, "n"))
+    wanted = [["inbox:ada"], ["feed:rest", "inbox:bob"], ["feed:rest"], ["inbox:nobody", "inbox:ada"], []]
+    heads = {"inbox:ada": Head(1, 0, unread=1), "inbox:bob": Head(2, 0, unread=2), "feed:rest": Head(1, 0)}
+    together = await asyncio.gather(*map(stores.store.heads, wanted))
+    assert together == [{name: heads.get(name, Head()) for name in names} for names in wanted]
 
 
 # --- reading what was marked ----------------------------------------------------------------------------------

@@ -94,6 +94,33 @@ async def test_what_can_not_be_kept_can_not_be_asked_for_either(postgres_url: st
                 await ask()
 
 
+async def test_a_name_that_can_not_be_asked_for_spoils_no_other_s_answer(store: SqlStore) -> None:
+    await record(store, direct("e", "ada"))
+    for ask in (lambda name: store.heads([name]), lambda name: store.changes(name, 0, 10)):
+        names = ["inbox:ada", "inbox:a\0b", "inbox:bob", "inbox:\ud800"]
+        answers = await asyncio.gather(*map(ask, names), return_exceptions=True)
+        assert [isinstance(answer, Unstorable) for answer in answers] == [False, True, False, True]
+        assert answers[::2] == [await ask(name) for name in names[::2]]
+
+
+async def test_a_crowd_takes_few_statements(database: Database, store: SqlStore) -> None:
+    users = [f"user-{n}" for n in range(1_000)]
+    await record(store, direct("e", *users))
+    asked = 0
+
+    def count(*_: Any) -> None:
+        nonlocal asked
+        asked += 1
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+    heads = await asyncio.gather(*(store.heads([f"inbox:{user}"]) for user in users))
+    pages = await asyncio.gather(*(store.changes(f"inbox:{user}", 0, 50) for user in users))
+    event.remove(database.engine.sync_engine, "before_cursor_execute", count)
+    assert [[*head] for head in heads] == [[f"inbox:{user}"] for user in users]
+    assert [page.entries[0].stream for page in pages] == [f"inbox:{user}" for user in users]
+    assert asked <= 80
+
+
 # --- faults -----------------------------------------------------------------------------------------------------
 
 

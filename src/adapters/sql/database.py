@@ -4,12 +4,12 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 from advanced_alchemy.config import EngineConfig, SQLAlchemyAsyncConfig
-from sqlalchemy import event, text
+from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
@@ -69,6 +69,14 @@ class Database:
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Does what takes one statement, outside any transaction. Raises StoreUnavailable."""
         return await self._to_its_end(self._read_patiently(work), self._counters.store_read)
+
+    async def fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """All rows of a statement that only reads. Raises StoreUnavailable."""
+
+        async def ask(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            return (await connection.execute(statement, parameters)).all()
+
+        return await self.read(ask)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, undo: bool = False) -> T:
         """Does the work in one transaction, again and wholly anew where another one was in the way; with `undo` only

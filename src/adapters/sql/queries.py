@@ -1,6 +1,7 @@
 """What is asked of the tables, each question one statement, so that its answer is of one moment."""
 
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from advanced_alchemy.types import GUID
@@ -9,14 +10,16 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
+    FromClause,
     Select,
-    Subquery,
     Table,
+    TableValuedAlias,
     Text,
     TypeDecorator,
     Uuid,
     any_,
     bindparam,
+    column,
     func,
     literal,
     null,
@@ -49,14 +52,31 @@ _BROADCAST: Final = (
     *("origin", "event_id", "source", "type", "profile", "envelope", "body", "event_time", "event_type"),
 )
 
-_OWNER: Final = bindparam("owner", type_=Text)
-_AFTER: Final = bindparam("after", type_=BigInteger)
-_LIMIT: Final = bindparam("limit", type_=BigInteger)
+# Beyond any position: the largest bigint.
+_BEYOND: Final = 2**63 - 1
+
+
+class Stretch(NamedTuple):
+    """A part of an inbox or a feed: what follows a position, so much of it."""
+
+    owner: str
+    after: int
+    limit: int
+
+
+class _Asked(NamedTuple):
+    """The stretches that a statement is asked for: as columns of `table`, or where there is but one, as parameters."""
+
+    number: ColumnElement[int]
+    owner: ColumnElement[str]
+    after: ColumnElement[int]
+    limit: ColumnElement[int]
+    table: TableValuedAlias | None
 
 
 class Queries:
     """The statements that are asked often, built once for one kind of database. Parameters: `users` and `names` as
-    `many` makes them, `owner`, `after`, `limit`."""
+    `many` makes them; pages take those of `stretches`."""
 
     def __init__(self, is_postgresql: bool) -> None:
         self._is_postgresql = is_postgresql
@@ -66,12 +86,14 @@ class Queries:
         # Whole notifications, and the counters of an inbox or a feed.
         self.notification = [self._plain(notifications.c[name]) for name in _NOTIFICATION]
         self.inbox = [self._plain(inboxes.c[name]) for name in ("last_seq", "pruned_seq", "not_before", "unread_count")]
-        arrivals = _arrivals(self.notification, notifications.c.user_id, notifications.c.seq)
-        self.arrivals = _page(self.inbox, inboxes.c.user_id, arrivals, ("seq",))
-        self.changes = _page(self.inbox, inboxes.c.user_id, _changes(self.notification), ("changed", "seq"))
+        asked = _many_asked() if is_postgresql else _one_asked()
+        arrivals = _arrivals(asked, self.notification, notifications.c.user_id, notifications.c.seq)
+        changes = _changes(asked, self.notification)
+        self.arrivals = _pages(asked, inboxes.c.user_id, self.inbox, arrivals, ("seq",))
+        self.changes = _pages(asked, inboxes.c.user_id, self.inbox, changes, ("changed", "seq"))
         broadcast = [self._plain(broadcasts.c[name]) for name in _BROADCAST]
-        arrivals = _arrivals(broadcast, broadcasts.c.feed, broadcasts.c.seq)
-        self.broadcasts = _page([feeds.c.last_seq, feeds.c.pruned_seq], feeds.c.name, arrivals, ("seq",))
+        arrivals = _arrivals(asked, broadcast, broadcasts.c.feed, broadcasts.c.seq)
+        self.broadcasts = _pages(asked, feeds.c.name, [feeds.c.last_seq, feeds.c.pruned_seq], arrivals, ("seq",))
         self.lock_inboxes = (
             select(
                 inboxes.c.user_id,
@@ -98,6 +120,19 @@ class Queries:
         if self._is_postgresql:
             return column == any_(bindparam(name, type_=ARRAY(Text)))
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
+    @property
+    def takes_many_stretches(self) -> bool:
+        """Whether a statement reads several pages; else `stretches` takes one. SQLite knows no LATERAL."""
+        return self._is_postgresql
+
+    def stretches(self, some: Sequence[Stretch]) -> dict[str, Any]:
+        """The parameters of a statement that reads these; their numbers are 1, 2, 3 …"""
+        if not self._is_postgresql:
+            (one,) = some
+            return one._asdict()
+        owners, afters, limits = zip(*some, strict=True)
+        return {"owners": owners, "afters": afters, "limits": limits}
 
     def _plain(self, column: Column[Any]) -> ColumnElement[Any]:
         """The column as asyncpg gives it, which is what is wanted; SQLite's values need to be made into it."""
@@ -131,26 +166,59 @@ def _heads_of_feeds() -> Select[Any]:
     )
 
 
-def _page(
-    counters: list[ColumnElement[Any]], owner: ColumnElement[str], rows: Subquery, order: tuple[str, ...]
-) -> Select[Any]:
-    """The counters of one stream, and beside them, where there are any, some of its rows."""
-    return (
-        select(*counters, *rows.c)
-        .select_from(owner.table.outerjoin(rows, true()))
-        .where(owner == _OWNER)
-        .order_by(*(rows.c[name] for name in order))
+def _one_asked() -> _Asked:
+    return _Asked(
+        literal(1),
+        bindparam("owner", type_=Text),
+        bindparam("after", type_=BigInteger),
+        bindparam("limit", type_=BigInteger),
+        None,
     )
 
 
-def _arrivals(columns: list[ColumnElement[Any]], owner: ColumnElement[str], seq: ColumnElement[int]) -> Subquery:
-    return select(*columns).where(owner == _OWNER, seq > _AFTER).order_by(seq).limit(_LIMIT).subquery()
+def _many_asked() -> _Asked:
+    asked = func.unnest(
+        bindparam("owners", type_=ARRAY(Text)),
+        bindparam("afters", type_=ARRAY(BigInteger)),
+        bindparam("limits", type_=ARRAY(BigInteger)),
+    ).table_valued(
+        column("owner", Text), column("after", BigInteger), column("limit", BigInteger), with_ordinality="number"
+    )
+    asked = asked.render_derived(name="asked")
+    return _Asked(asked.c.number, asked.c.owner, asked.c.after, asked.c.limit, asked)
 
 
-def _changes(columns: list[ColumnElement[Any]]) -> Subquery:
+def _pages(
+    asked: _Asked,
+    owner: Column[str],
+    counters: Sequence[ColumnElement[Any]],
+    rows: Select[Any],
+    order: tuple[str, ...],
+) -> Select[Any]:
+    """For each stretch the counters of its stream, whose owner is the first of them, and beside them, where there are
+    any, some of its rows."""
+    part: FromClause
+    if asked.table is None:
+        part = rows.subquery()
+        pages = select(*part.c).select_from(owner.table.outerjoin(part, true())).where(owner == asked.owner)
+    else:
+        part = rows.lateral()
+        pages = select(*part.c).select_from(asked.table.join(owner.table, owner == asked.owner).outerjoin(part, true()))
+    pages = pages.with_only_columns(asked.number, *counters, *part.c)
+    return pages.order_by(asked.number, *(part.c[name] for name in order))
+
+
+def _arrivals(
+    asked: _Asked, columns: list[ColumnElement[Any]], owner: ColumnElement[str], seq: ColumnElement[int]
+) -> Select[Any]:
+    mine = select(*columns).where(owner == asked.owner, seq > asked.after)
+    return mine.order_by(seq).limit(asked.limit)
+
+
+def _changes(asked: _Asked, columns: list[ColumnElement[Any]]) -> Select[Any]:
     """Whole positions only: up to that of the last row that the limit leaves."""
-    mine = notifications.c.user_id == _OWNER
     changed = notifications.c.changed
-    within = select(changed).where(mine, changed > _AFTER).order_by(changed).limit(_LIMIT).subquery()
-    last = select(func.max(within.c.changed)).scalar_subquery()
-    return select(*columns).where(mine, changed > _AFTER, changed <= last).subquery()
+    mine = (notifications.c.user_id == asked.owner, changed > asked.after)
+    last = select(changed).where(*mine).order_by(changed).limit(1).offset(asked.limit - 1)
+    last = last.correlate(asked.table)
+    return select(*columns).where(*mine, changed <= func.coalesce(last.scalar_subquery(), _BEYOND))

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql import rows
 from adapters.sql.batch import Batch
 from adapters.sql.database import Database
 from adapters.sql.faults import Refused
+from adapters.sql.gather import Gather
+from adapters.sql.pages import Pages
 from adapters.sql.postgresql import PostgresqlWriting
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import KnownAlready, NotOpened, Recording
@@ -23,21 +26,31 @@ from application.ports.clock import IdFactory
 from application.ports.store import Page, Recorded, StoreUnavailable
 from domain.planning import Plan, refused
 from domain.positions import Head
-from domain.streams import StreamName, is_inbox, owner_of
+from domain.streams import Entry, StreamName, is_inbox, owner_of
 
 _EMPTY: Final = Head()
+
+# Sessions that are opened at once, whose streams' heads one statement reads.
+MOST_HEADS: Final = 100
+
 _READ_EPOCH: Final = select(StateRow.value).where(StateRow.name == "epoch")
 _NOT_BEFORE: Final = select(inboxes.c.not_before).where(inboxes.c.user_id == bindparam("user"))
 
 
 class SqlStore:
-    """Implements Store. A batch is one transaction (see Recording), and a page one statement."""
+    """Implements Store. A batch is one transaction (see Recording); what is read at once is read together
+    (see Gather)."""
 
     def __init__(self, database: Database, ids: IdFactory) -> None:
         self._database = database
         self._ids = ids
         self._queries = Queries(database.is_postgresql)
         self._writing: Writing = PostgresqlWriting() if database.is_postgresql else SqliteWriting()
+        queries, inbox = self._queries, len(self._queries.inbox)
+        self._arrivals = Pages(database, queries, queries.arrivals, inbox, _arrival, lambda entry: entry.seq)
+        self._changes = Pages(database, queries, queries.changes, inbox, _as_it_stands, lambda entry: entry.changed)
+        self._broadcasts = Pages(database, queries, queries.broadcasts, 2, _broadcast, lambda entry: entry.seq)
+        self._heads = Gather(self._ask_heads, most=MOST_HEADS, at_once=1)
         self._epoch: str | None = None
         self._asking = asyncio.Lock()
 
@@ -59,7 +72,28 @@ class SqlStore:
         return await self._record(plans, now)
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
-        heads = dict.fromkeys(streams, _EMPTY)
+        names = tuple(streams)
+        return await self._heads(names) if names else {}
+
+    async def arrivals(self, stream: StreamName, after: int, limit: int) -> Page:
+        pages = self._arrivals if is_inbox(stream) else self._broadcasts
+        return await pages(_owner(stream), after, limit)
+
+    async def changes(self, stream: StreamName, after: int, limit: int) -> Page:
+        pages = self._changes if is_inbox(stream) else self._broadcasts
+        return await pages(_owner(stream), after, limit)
+
+    async def not_before(self, user: str) -> datetime | None:
+        found: datetime | None = await self._database.read(
+            lambda connection: connection.scalar(_NOT_BEFORE, {"user": user})
+        )
+        return found
+
+    async def ping(self) -> None:
+        await self._database.ping()
+
+    async def _ask_heads(self, wanted: Sequence[Sequence[StreamName]]) -> Sequence[dict[StreamName, Head]]:
+        heads = dict.fromkeys(chain.from_iterable(wanted), _EMPTY)
         users = [owner_of(name) for name in heads if is_inbox(name)]
         feeds = [name.removeprefix("feed:") for name in heads if not is_inbox(name)]
         queries = self._queries
@@ -71,60 +105,9 @@ class SqlStore:
         elif not users:
             statement = queries.heads_of_feeds
             del parameters["users"]
-        if heads:
-            found = await self._read(statement, parameters)
-            for stream, last, pruned, not_before, unread in found:
-                heads[stream] = Head(last, pruned, not_before, unread)
-        return heads
-
-    async def arrivals(self, stream: StreamName, after: int, limit: int) -> Page:
-        if not is_inbox(stream):
-            return await self._broadcasts(stream, after, limit)
-        found = await self._page(self._queries.arrivals, owner_of(stream), after, limit)
-        if not found:
-            return Page((), after, _EMPTY)
-        head = rows.head(found[0][:4])
-        entries = tuple(rows.notification(row[4:]).entry(head.unread, "arrival") for row in found if row[4] is not None)
-        upto = entries[-1].seq if len(entries) >= limit else max(after, head.last)
-        return Page(entries, upto, head)
-
-    async def changes(self, stream: StreamName, after: int, limit: int) -> Page:
-        if not is_inbox(stream):
-            return await self._broadcasts(stream, after, limit)
-        found = await self._page(self._queries.changes, owner_of(stream), after, limit)
-        if not found:
-            return Page((), after, _EMPTY)
-        head = rows.head(found[0][:4])
-        entries = tuple(rows.notification(row[4:]).entry(head.unread) for row in found if row[4] is not None)
-        upto = entries[-1].changed if len(entries) >= limit else max(after, head.last)
-        return Page(entries, upto, head)
-
-    async def not_before(self, user: str) -> datetime | None:
-        found: datetime | None = await self._database.read(
-            lambda connection: connection.scalar(_NOT_BEFORE, {"user": user})
-        )
-        return found
-
-    async def ping(self) -> None:
-        await self._database.ping()
-
-    async def _broadcasts(self, stream: StreamName, after: int, limit: int) -> Page:
-        found = await self._page(self._queries.broadcasts, stream.removeprefix("feed:"), after, limit)
-        if not found:
-            return Page((), after, _EMPTY)
-        head = rows.head(found[0][:2])
-        entries = tuple(rows.broadcast(row[2:]) for row in found if row[2] is not None)
-        upto = entries[-1].seq if len(entries) >= limit else max(after, head.last)
-        return Page(entries, upto, head)
-
-    async def _page(self, statement: Select[Any], owner: str, after: int, limit: int) -> Sequence[Row[Any]]:
-        return await self._read(statement, {"owner": owner, "after": after, "limit": limit})
-
-    async def _read(self, statement: Any, parameters: dict[str, Any]) -> Sequence[Row[Any]]:
-        async def ask(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            return (await connection.execute(statement, parameters)).all()
-
-        return await self._database.read(ask)
+        for stream, last, pruned, not_before, unread in await self._database.fetch(statement, parameters):
+            heads[stream] = Head(last, pruned, not_before, unread)
+        return [{name: heads[name] for name in names} for names in wanted]
 
     async def _record(self, plans: Sequence[Plan], now: datetime, *, rehearsal: bool = False) -> Recorded:
         batch = Batch(plans)
@@ -153,6 +136,22 @@ class SqlStore:
         for number, words in (await self._faults(plans[middle:], now)).items():
             faults[middle + number] = words
         return faults
+
+
+def _owner(stream: StreamName) -> str:
+    return owner_of(stream) if is_inbox(stream) else stream.removeprefix("feed:")
+
+
+def _arrival(row: Sequence[Any], head: Head) -> Entry:
+    return rows.notification(row).entry(head.unread, "arrival")
+
+
+def _as_it_stands(row: Sequence[Any], head: Head) -> Entry:
+    return rows.notification(row).entry(head.unread)
+
+
+def _broadcast(row: Sequence[Any], _: Head) -> Entry:
+    return rows.broadcast(row)
 
 
 async def _read_epoch(connection: AsyncConnection) -> str:
