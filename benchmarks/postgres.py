@@ -1,5 +1,6 @@
 """A real PostgreSQL for the benchmarks, on the clients' core, and notifications in it."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -42,6 +43,8 @@ COUNT: Final = """
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
+    # What others have written shall not reach the disk in the middle of a round.
+    os.sync()
     with tempfile.TemporaryDirectory() as directory:
         # It runs as a user of its own, who is to reach its data.
         Path(directory).chmod(0o755)
