@@ -13,13 +13,13 @@ from application.ports.store import StoreUnavailable
 class Source:
     """Answers n with 10 * n, once it is let; refuses to hear of 13."""
 
-    def __init__(self, most: int = 4, at_once: int = 2) -> None:
+    def __init__(self, most: int = 4, at_once: int = 2, patience: float = 5) -> None:
         self.asked: list[list[int]] = []
         self.running = self.most_running = 0
         self.let = asyncio.Event()
         self.let.set()
         self.away = False
-        self.gather = Gather(self._ask, most=most, at_once=at_once)
+        self.gather = Gather(self._ask, most=most, at_once=at_once, patience=patience)
 
     async def _ask(self, questions: Sequence[int]) -> Sequence[int]:
         self.asked.append(list(questions))
@@ -78,6 +78,16 @@ async def test_all_learn_that_the_source_is_away_and_the_next_is_asked_anew() ->
     assert all(isinstance(answer, StoreUnavailable) for answer in answers)
     source.away = False
     assert await source.gather(7) == 70
+
+
+async def test_nobody_waits_for_ever_and_a_source_that_moves_again_is_asked_again() -> None:
+    source = Source(most=1, at_once=1, patience=0.05)
+    source.let.clear()
+    answers = await asyncio.gather(*map(source.gather, (1, 2, 3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 3
+    source.let.set()
+    assert await source.gather(4) == 40
+    assert source.asked == [[1], [4]]
 
 
 async def test_who_leaves_costs_the_others_nothing_and_is_not_asked_for() -> None:

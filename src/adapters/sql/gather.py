@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from adapters.sql.faults import Refused
+from application.ports.store import StoreUnavailable
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+
+
+# Seconds: a client is better told to come back than kept waiting behind a database that does not move.
+PATIENCE: Final = 10.0
 
 
 class Gather(Generic[Question, Answer]):
@@ -15,15 +20,22 @@ class Gather(Generic[Question, Answer]):
 
     A question that nobody is in front of is asked at once; those that come meanwhile are asked together. So a thousand
     clients that return in the same moment take a few statements, and leave connections for others. No answer is older
-    than its question. One that the database refuses spoils none of those that were asked with it.
+    than its question. One that the database refuses spoils none of those that were asked with it; one that is not
+    answered within `patience` seconds ends in StoreUnavailable.
     """
 
     def __init__(
-        self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]], *, most: int, at_once: int
+        self,
+        ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
+        *,
+        most: int,
+        at_once: int,
+        patience: float = PATIENCE,
     ) -> None:
         self._ask = ask
         self._most = most
         self._at_once = at_once
+        self._patience = patience
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._busy = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -36,7 +48,11 @@ class Gather(Generic[Question, Answer]):
             task = asyncio.create_task(self._answer_all())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return await future
+        try:
+            async with asyncio.timeout(self._patience):
+                return await future
+        except TimeoutError:
+            raise StoreUnavailable(f"the database has not answered within {self._patience:g} s") from None
 
     async def _answer_all(self) -> None:
         try:
