@@ -74,7 +74,7 @@ def quoted(text: str) -> str:
 
 def iso(time: datetime) -> str:
     """RFC 3339 with milliseconds, as JavaScript's `toISOString` writes it. `time` must be in UTC."""
-    # Every notification on its way has one, and this takes a fifth of what `isoformat` does.
+    # Every notification on its way has one, and this takes a third of what `isoformat` does.
     text = _encode(time)
     return text[1:24].decode() + "Z" if len(text) == 29 else text[1:20].decode() + ".000Z"
 

@@ -67,8 +67,7 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
     await asyncio.wait({preparing, leaving}, return_when=asyncio.FIRST_COMPLETED)
     if not preparing.done():
         preparing.cancel()
-        await asyncio.wait({preparing})
-    if preparing.cancelled():
+        await asyncio.wait({preparing}, timeout=STOP_PATIENCE)
         return 0
     preparing.result()
     _warn(settings)
@@ -90,7 +89,7 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
     announcing.cancel()
     if serving.done():
         leaving.cancel()
-        log.error("the server ended by itself")
+        log.error("the server ended by itself", exc_info=serving.exception())
         return 1
 
     # A second signal is impatience: no more waiting for clients.

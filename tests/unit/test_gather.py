@@ -19,9 +19,10 @@ class Source:
         self.let = asyncio.Event()
         self.let.set()
         self.away = False
-        self.gather = Gather(self._ask, most=most, at_once=at_once, patience=patience)
+        self.turns = asyncio.Semaphore(at_once)
+        self.gather = Gather(self.ask, self.turns, most=most, patience=patience)
 
-    async def _ask(self, questions: Sequence[int]) -> Sequence[int]:
+    async def ask(self, questions: Sequence[int]) -> Sequence[int]:
         self.asked.append(list(questions))
         self.running += 1
         self.most_running = max(self.most_running, self.running)
@@ -68,7 +69,7 @@ async def test_a_refused_question_spoils_no_other() -> None:
     answers = await asyncio.gather(*map(source.gather, (12, 13, 14)), return_exceptions=True)
     assert answers[::2] == [120, 140]
     assert isinstance(answers[1], Refused)
-    assert source.asked == [[12, 13, 14], [12], [13], [14]]
+    assert source.asked == [[12, 13, 14], [12], [13, 14], [13], [14]]
 
 
 async def test_all_learn_that_the_source_is_away_and_the_next_is_asked_anew() -> None:
@@ -80,14 +81,33 @@ async def test_all_learn_that_the_source_is_away_and_the_next_is_asked_anew() ->
     assert await source.gather(7) == 70
 
 
-async def test_nobody_waits_for_ever_and_a_source_that_moves_again_is_asked_again() -> None:
+async def test_nobody_waits_for_ever_and_what_is_stuck_keeps_no_turn() -> None:
     source = Source(most=1, at_once=1, patience=0.05)
     source.let.clear()
     answers = await asyncio.gather(*map(source.gather, (1, 2, 3)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 3
+    source.let = asyncio.Event()
     source.let.set()
     assert await source.gather(4) == 40
     assert source.asked == [[1], [4]]
+
+
+async def test_several_share_their_turns() -> None:
+    source = Source(at_once=2)
+    other = Gather(source.ask, source.turns, most=3)
+    questions = range(100, 130)
+    await asyncio.gather(*map(source.gather, questions), *map(other, questions))
+    assert source.most_running == 2
+    assert len(source.asked) == 8 + 10
+
+
+async def test_nobody_gets_an_answer_where_one_is_missing() -> None:
+    async def ask(questions: Sequence[int]) -> Sequence[int]:
+        return list(questions)[1:]
+
+    gather = Gather(ask, asyncio.Semaphore(1), most=4)
+    answers = await asyncio.gather(*map(gather, range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ValueError] * 3
 
 
 async def test_who_leaves_costs_the_others_nothing_and_is_not_asked_for() -> None:

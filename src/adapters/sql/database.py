@@ -46,6 +46,7 @@ class Database:
 
     def __init__(self, url: str, connections: int = 10, counters: Counters | None = None) -> None:
         self._counters = counters or Counters()
+        self.connections = connections
         self.is_postgresql = make_url(url).get_backend_name() == "postgresql"
         self.config = SQLAlchemyAsyncConfig(
             connection_string=url,
@@ -67,11 +68,11 @@ class Database:
         return (postgresql_insert if self.is_postgresql else sqlite_insert)(table)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Does what takes one statement, outside any transaction. Raises StoreUnavailable."""
+        """Does what takes one statement, outside any transaction. Raises StoreUnavailable and Refused."""
         return await self._to_its_end(self._read_patiently(work), self._counters.store_read)
 
     async def fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """All rows of a statement that only reads. Raises StoreUnavailable."""
+        """All rows of a statement that only reads. Raises StoreUnavailable and Refused."""
 
         async def ask(connection: AsyncConnection) -> Sequence[Row[Any]]:
             return (await connection.execute(statement, parameters)).all()

@@ -1,5 +1,6 @@
 """Pages of streams. Those that are wanted at once are read by one statement: after a restart everybody wants one."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -13,10 +14,8 @@ from application.ports.store import Page
 from domain.positions import Head
 from domain.streams import Entry
 
-# Pages that one statement reads, and statements under way: each holds up the loop while its rows are decoded, and
-# takes a connection that others may be waiting for.
+# Pages that one statement reads: while it decodes their rows, the loop does nothing else.
 MOST: Final = 16
-AT_ONCE: Final = 4
 
 _EMPTY: Final = Head()
 
@@ -28,6 +27,7 @@ class Pages:
     def __init__(
         self,
         database: Database,
+        turns: asyncio.Semaphore,
         queries: Queries,
         statement: Select[Any],
         counters: int,
@@ -40,7 +40,7 @@ class Pages:
         self._first = 1 + counters
         self._entry = entry
         self._place = place
-        self._gather = Gather(self._ask, most=MOST if queries.takes_many_stretches else 1, at_once=AT_ONCE)
+        self._gather = Gather(self._ask, turns, most=MOST if queries.takes_many_stretches else 1)
 
     async def __call__(self, owner: str, after: int, limit: int) -> Page:
         return await self._gather(Stretch(owner, after, limit))

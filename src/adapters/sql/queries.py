@@ -220,5 +220,5 @@ def _changes(asked: _Asked, columns: list[ColumnElement[Any]]) -> Select[Any]:
     changed = notifications.c.changed
     mine = (notifications.c.user_id == asked.owner, changed > asked.after)
     last = select(changed).where(*mine).order_by(changed).limit(1).offset(asked.limit - 1)
-    last = last.correlate(asked.table)
+    last = last.correlate(asked.table)  # with nothing, where there is no such table
     return select(*columns).where(*mine, changed <= func.coalesce(last.scalar_subquery(), _BEYOND))

@@ -30,8 +30,8 @@ from domain.streams import Entry, StreamName, is_inbox, owner_of
 
 _EMPTY: Final = Head()
 
-# Sessions that are opened at once, whose streams' heads one statement reads.
-MOST_HEADS: Final = 100
+# Sessions opened at once, the heads of whose streams one statement reads.
+MOST_TOGETHER: Final = 100
 
 _READ_EPOCH: Final = select(StateRow.value).where(StateRow.name == "epoch")
 _NOT_BEFORE: Final = select(inboxes.c.not_before).where(inboxes.c.user_id == bindparam("user"))
@@ -46,20 +46,22 @@ class SqlStore:
         self._ids = ids
         self._queries = Queries(database.is_postgresql)
         self._writing: Writing = PostgresqlWriting() if database.is_postgresql else SqliteWriting()
-        queries, inbox = self._queries, len(self._queries.inbox)
-        self._arrivals = Pages(database, queries, queries.arrivals, inbox, _arrival, lambda entry: entry.seq)
-        self._changes = Pages(database, queries, queries.changes, inbox, _as_it_stands, lambda entry: entry.changed)
-        self._broadcasts = Pages(database, queries, queries.broadcasts, 2, _broadcast, lambda entry: entry.seq)
-        self._heads = Gather(self._ask_heads, most=MOST_HEADS, at_once=1)
+        # What a crowd of clients asks takes half of the connections at most: ingest goes on.
+        turns = asyncio.Semaphore(max(1, database.connections // 2))
+        pages = partial(Pages, database, turns, self._queries)
+        inbox = len(self._queries.inbox)
+        self._arrivals = pages(self._queries.arrivals, inbox, _arrival, lambda entry: entry.seq)
+        self._changes = pages(self._queries.changes, inbox, _as_it_stands, lambda entry: entry.changed)
+        self._broadcasts = pages(self._queries.broadcasts, 2, _broadcast, lambda entry: entry.seq)
+        self._heads = Gather(self._ask_heads, turns, most=MOST_TOGETHER)
+        self._epochs = Gather(self._ask_epoch, turns, most=MOST_TOGETHER)
         self._epoch: str | None = None
-        self._asking = asyncio.Lock()
 
     async def epoch(self) -> str:
         # Asked by every session that opens, and read once: it changes only while no node runs (`herald db new-epoch`).
-        async with self._asking:
-            if self._epoch is None:
-                self._epoch = await self._database.read(_read_epoch)
-            return self._epoch
+        if self._epoch is None:
+            self._epoch = await self._epochs(None)
+        return self._epoch
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
         if not plans:
@@ -91,6 +93,9 @@ class SqlStore:
 
     async def ping(self) -> None:
         await self._database.ping()
+
+    async def _ask_epoch(self, wanted: Sequence[None]) -> Sequence[str]:
+        return [await self._database.read(_read_epoch)] * len(wanted)
 
     async def _ask_heads(self, wanted: Sequence[Sequence[StreamName]]) -> Sequence[dict[StreamName, Head]]:
         heads = dict.fromkeys(chain.from_iterable(wanted), _EMPTY)

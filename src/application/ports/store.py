@@ -41,7 +41,7 @@ class Recorded(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """A stretch of a stream: everything after where it was asked from, up to position `upto`.
 
-    `head` is the stream's as of the same moment. A page that is not cut short by its limit goes up to `head.last`,
+    `head` is the stream's as of the same moment. A page with fewer entries than its limit goes up to `head.last`,
     whatever its last row is; one that begins at or beyond the head is empty, and goes up to where it began. Entries of
     an inbox carry its unread total as of the head.
     """
