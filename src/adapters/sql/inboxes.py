@@ -58,18 +58,13 @@ class SqlInboxes:
         self._get = select(*queries.notification).where(_MINE, notifications.c.id == bindparam("id"))
 
     async def get(self, user: str, id: UUID) -> Notification | None:
-        async def ask(connection: AsyncConnection) -> Notification | None:
-            return await self._one(connection, user, id)
-
-        return await self._database.read(ask)
+        return await self._database.read(lambda connection: self._one(connection, user, id))
 
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
-        statement = select(*self._columns).where(notifications.c.user_id == user, notifications.c.id.in_(ids))
-
-        async def ask(connection: AsyncConnection) -> dict[UUID, Notification]:
-            return {row[0]: rows.notification(row) for row in await connection.execute(statement)}
-
-        return await self._database.read(ask) if ids else {}
+        if not ids:
+            return {}
+        statement = select(*self._columns).where(_MINE, notifications.c.id.in_(ids))
+        return {row[0]: rows.notification(row) for row in await self._database.fetch(statement, {"user": user})}
 
     async def leaf(self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0) -> Leaf:
         # One more than asked for tells whether older ones follow; beside the counters, so that both are of one moment.
@@ -81,14 +76,10 @@ class SqlInboxes:
         statement = (
             select(*counters.c, *kept.c).select_from(counters.outerjoin(kept, true())).order_by(kept.c.seq.desc())
         )
-
-        async def ask(connection: AsyncConnection) -> Leaf:
-            found = (await connection.execute(statement, {"user": user})).all()
-            head = rows.head(found[0][:4]) if found else Head()
-            notes = tuple(rows.notification(row[4:]) for row in found if row[4] is not None)
-            return Leaf(notes[:limit], head, more=len(notes) > limit)
-
-        return await self._database.read(ask)
+        found = await self._database.fetch(statement, {"user": user})
+        head = rows.head(found[0][:4]) if found else Head()
+        notes = tuple(rows.notification(row[4:]) for row in found if row[4] is not None)
+        return Leaf(notes[:limit], head, more=len(notes) > limit)
 
     async def count(self, user: str, choice: Choice) -> int:
         statement = _chosen(select(func.count()).select_from(notifications), user, choice)
@@ -98,11 +89,7 @@ class SqlInboxes:
         return await self._number(_UNREAD_TOTAL, user)
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        async def ask(connection: AsyncConnection) -> dict[str, int]:
-            found = await connection.execute(_UNREAD_BY_TYPE, {"user": user})
-            return dict(found.tuples().all())
-
-        return await self._database.read(ask)
+        return {row[0]: row[1] for row in await self._database.fetch(_UNREAD_BY_TYPE, {"user": user})}
 
     async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
         async def store(connection: AsyncConnection) -> Marked | None:

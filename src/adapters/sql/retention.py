@@ -44,13 +44,8 @@ class SqlRetention:
     async def _prune(self, kind: _Kind, keep: Keep, now: datetime, limit: int) -> int:
         counters = kind.counters.c
         due = or_(counters.entry_count > keep.count, counters.oldest_at < now - keep.age)
-        statement = select(counters[kind.name]).where(due).limit(STREAMS)
-
-        async def ask(connection: AsyncConnection) -> list[str]:
-            return list(await connection.scalars(statement))
-
         pruned = 0
-        for name in await self._database.read(ask):
+        for (name,) in await self._database.fetch(select(counters[kind.name]).where(due).limit(STREAMS), {}):
             if pruned < limit:
                 pruned += await self._prune_stream(kind, name, keep, now, limit - pruned)
         return pruned
