@@ -6,8 +6,9 @@ from typing import Final
 
 import structlog
 
+from application.announce import announce
 from application.counters import Counters
-from application.ports.backplane import Backplane, BackplaneUnavailable
+from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.store import Store, StoreUnavailable
@@ -65,12 +66,7 @@ class IngestEvents:
                 reason=letter.reason,
                 detail=letter.detail,
             )
-        try:
-            await self._backplane.publish(recorded.entries, recorded.sign_outs)
-        except Exception as fault:
-            counters.publish_failures += 1
-            trace = None if isinstance(fault, BackplaneUnavailable) else fault
-            log.warning("not published, the hubs will notice by themselves", fault=str(fault), exc_info=trace)
+        await announce(self._backplane, counters, recorded.entries, recorded.sign_outs)
         try:
             await source.acknowledge(batch)
         except Exception as fault:

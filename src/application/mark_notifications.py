@@ -5,18 +5,16 @@ from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
-import structlog
 
+from application.announce import announce
 from application.counters import Counters
-from application.ports.backplane import Backplane, BackplaneUnavailable
+from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.inboxes import Inboxes, Marked
 from application.ports.store import Store
 from domain.errors import NotFound
 from domain.notifications import Mark, Notification
 from domain.streams import Entry, inbox_of
-
-log = structlog.get_logger(__name__)
 
 # Notifications that a mass act marks in one transaction, at one position: few enough that what arrives for the same
 # inbox waits for milliseconds only, and that a catch-up page, which never ends inside a position, stays a page.
@@ -53,8 +51,7 @@ class MarkNotifications:
             raise NotFound("There is no such notification.")
         if notification.archived and mark != "archived":
             raise NotFound("This notification is archived.")
-        self._counters.marked[mark] += len(marked.entries)
-        await self._publish(marked.entries)
+        await self._announce(mark, marked.entries)
         return notification, marked.unread
 
     async def all(self, user: str, mark: Literal["read", "archived"], up_to: int | UUID | None = None) -> MarkedAll:
@@ -64,8 +61,7 @@ class MarkNotifications:
         count = 0
         while True:
             marked: Marked = await self._inboxes.mark_all(user, mark, upto, CHUNK, self._clock.now())
-            self._counters.marked[mark] += len(marked.entries)
-            await self._publish(marked.entries)
+            await self._announce(mark, marked.entries)
             count += len(marked.entries)
             if len(marked.entries) < CHUNK:
                 return MarkedAll(count, marked.unread)
@@ -82,12 +78,7 @@ class MarkNotifications:
         last = (await self._store.heads([stream]))[stream].last
         return last if up_to is None else min(up_to, last)
 
-    async def _publish(self, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
-        try:
-            await self._backplane.publish(entries, ())
-        except Exception as fault:
-            self._counters.publish_failures += 1
-            trace = None if isinstance(fault, BackplaneUnavailable) else fault
-            log.warning("not published, the hubs will notice by themselves", fault=str(fault), exc_info=trace)
+    async def _announce(self, mark: Mark, entries: Sequence[Entry]) -> None:
+        self._counters.marked[mark] += len(entries)
+        if entries:
+            await announce(self._backplane, self._counters, entries)

@@ -1,0 +1,23 @@
+"""Announcing: telling the hubs of all nodes what has just been stored."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from application.counters import Counters
+from application.ports.backplane import Backplane, BackplaneUnavailable
+from domain.streams import Entry, SignOut
+
+log = structlog.get_logger(__name__)
+
+
+async def announce(
+    backplane: Backplane, counters: Counters, entries: Sequence[Entry], sign_outs: Sequence[SignOut] = ()
+) -> None:
+    """Never raises: it is stored already, and what was not published the hubs find by themselves."""
+    try:
+        await backplane.publish(entries, sign_outs)
+    except Exception as fault:
+        counters.publish_failures += 1
+        trace = None if isinstance(fault, BackplaneUnavailable) else fault
+        log.warning("not published, the hubs will notice by themselves", fault=str(fault), exc_info=trace)
