@@ -89,7 +89,7 @@ class HandleDeadLetters:
 
     async def replay_chosen(self, choice: LetterChoice = ANY, before: UUID | None = None) -> Replay:
         """The newest ones of those that are chosen, MOST at most. Each is tried once: what fails again is passed
-        over."""
+        over. BATCH of them at a time come in the order in which they were kept."""
         replayed: list[UUID] = []
         failed: list[FailedAgain] = []
         for _ in range(MOST // BATCH):
@@ -105,7 +105,7 @@ class HandleDeadLetters:
     async def _replay(self, batch: Sequence[KeptDeadLetter]) -> Replay:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._publisher.publish([kept.letter.message for kept in batch])
+                await self._publisher.publish([kept.letter.message for kept in reversed(batch)])
         except TimeoutError:
             raise Unavailable("The events are not stored yet. No letter is lost: replay again.") from None
         failed: list[FailedAgain] = []

@@ -167,6 +167,14 @@ async def test_a_sign_out_only_grows(store: Store) -> None:
     assert await store.not_before("bob") is None
 
 
+async def test_each_sign_out_of_a_batch_that_moves_the_latest_counts(store: Store) -> None:
+    recorded = await record(store, bye(20, "a"), bye(30, "b"), bye(10, "c"), bye(10, "d"), bye(7, "e", "bob"))
+    told = [(one.user, one.not_before) for one in recorded.sign_outs]
+    assert told == [(user, NOW - timedelta(minutes=ago)) for user, ago in (("ada", 20), ("ada", 10), ("bob", 7))]
+    assert recorded.duplicates == 2
+    assert await store.not_before("ada") == NOW - timedelta(minutes=10)
+
+
 async def test_a_sign_out_takes_no_position_and_shows_in_the_head(store: Store) -> None:
     await record(store, bye(10, "a"), direct("d", "bob"), bye(3, "b", "bob"))
     heads = await store.heads(["inbox:ada", "inbox:bob", "inbox:eve", "feed:ada"])

@@ -15,7 +15,9 @@ from sqlalchemy import event, text
 
 from adapters.clock import Uuid7Factory
 from adapters.sql.database import IDLE_IN_TRANSACTION, Database
+from adapters.sql.faults import InTheWay
 from adapters.sql.inboxes import SqlInboxes
+from adapters.sql.postgresql import PostgresqlWriting
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
@@ -119,6 +121,28 @@ async def test_a_crowd_takes_few_statements(database: Database, store: SqlStore)
     assert [[*head] for head in heads] == [[f"inbox:{user}"] for user in users]
     assert [page.entries[0].stream for page in pages] == [f"inbox:{user}" for user in users]
     assert asked <= 80
+
+
+async def test_what_an_attempt_that_was_in_the_way_led_to_is_forgotten(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feed's row is wanted last, when the inboxes are written already."""
+    add_broadcasts = PostgresqlWriting.add_broadcasts
+    attempts = []
+
+    async def add_late(*args: Any) -> int:
+        attempts.append(args)
+        if len(attempts) == 1:
+            raise InTheWay("lock timeout")
+        return await add_broadcasts(*args)
+
+    monkeypatch.setattr(PostgresqlWriting, "add_broadcasts", add_late)
+    recorded = await record(store, ("both.x", {"to": ["ada"]}, "e"), ("bye", {"user_id": "bob"}, "b"))
+    assert len(attempts) == 2
+    stored = [(await store.arrivals(stream, 0, 10)).entries for stream in ("inbox:ada", "feed:news")]
+    assert recorded.entries == (*stored[0], *stored[1])
+    assert [len(entries) for entries in stored] == [1, 1]
+    assert ([one.user for one in recorded.sign_outs], recorded.duplicates) == (["bob"], 0)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------

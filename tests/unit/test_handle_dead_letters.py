@@ -113,6 +113,13 @@ async def test_replay_by_filter_goes_on_past_what_fails(rig: Rig, monkeypatch: p
     assert (await rig.handle.get(other.id)).times == 1
 
 
+async def test_what_is_replayed_together_comes_in_the_order_in_which_it_failed(rig: Rig) -> None:
+    await rig.lose(*(lost(number) for number in range(5)))
+    await rig.run(table(MENDED))
+    await rig.handle.replay_chosen()
+    assert await rig.inbox("ada") == [f"l-{number}" for number in range(5)]
+
+
 async def test_one_call_handles_a_bounded_number(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handling, "BATCH", 2)
     monkeypatch.setattr(handling, "MOST", 4)

@@ -99,21 +99,22 @@ class MemoryRecords:
         return True
 
     def keep_letter(self, letter: DeadLetter, now: datetime) -> bool:
-        """Whether it is new. One whose event is known counts there, with what is said of it now."""
+        """Whether it is new. One whose event is known counts there, and takes its place."""
         event = (letter.origin, letter.event_id)
-        if (id := self._lettered.get(event)) is not None:
+        id = self._lettered.get(event)
+        if id is not None:
             known = self.letters[id]
-            latest = msgspec.structs.replace(known.letter, reason=letter.reason, detail=letter.detail)
-            self.letters[id] = msgspec.structs.replace(known, letter=latest, times=known.times + 1)
-            return False
-        kept = KeptDeadLetter(self._ids.new_id(), now, letter)
-        self._lettered[event] = kept.id
+            self._letter_bytes -= _letter_weight(known.letter)
+            kept = msgspec.structs.replace(known, letter=letter, times=known.times + 1)
+        else:
+            kept = KeptDeadLetter(self._ids.new_id(), now, letter)
+            self._lettered[event] = kept.id
         self.letters[kept.id] = kept
         self._letter_bytes += _letter_weight(letter)
         limits = self._limits
         while len(self.letters) > limits.dead_letters or self._letter_bytes > limits.dead_letter_bytes:
             self.drop_letter(next(iter(self.letters)))
-        return True
+        return id is None
 
     def drop_letter(self, id: UUID) -> None:
         letter = self.letters.pop(id).letter

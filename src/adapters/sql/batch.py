@@ -82,14 +82,14 @@ class Letter(msgspec.Struct):
 class Batch:
     """What some plans lead to, in their order.
 
-    `sign_outs` are the latest of each user with the index of its plan, `letters` one of each event by its identity.
+    `sign_outs` stand with the index of their plan, `letters` are one of each event, by its identity.
     `intended` are the plans that lead to anything at all.
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self.inboxes = Part()
         self.feeds = Part()
-        self.sign_outs: dict[str, tuple[SignOut, int]] = {}
+        self.sign_outs: list[tuple[SignOut, int]] = []
         self.letters: dict[bytes, Letter] = {}
         self.intended: set[int] = set()
         for number, plan in enumerate(plans):
@@ -101,9 +101,7 @@ class Batch:
                 self.feeds.add((broadcast.feed,), broadcast.content, number)
             for sign_out in plan.sign_outs:
                 self.intended.add(number)
-                known = self.sign_outs.get(sign_out.user)
-                if known is None or known[0].not_before < sign_out.not_before:
-                    self.sign_outs[sign_out.user] = (sign_out, number)
+                self.sign_outs.append((sign_out, number))
             if (letter := plan.dead_letter) is not None:
                 self.intended.add(number)
                 known_letter = self.letters.setdefault(identity(letter), Letter(letter, number, 0))
@@ -113,7 +111,7 @@ class Batch:
     @property
     def users(self) -> list[str]:
         """Whose inboxes are concerned."""
-        return list(dict.fromkeys([*self.inboxes.names, *self.sign_outs]))
+        return list(dict.fromkeys([*self.inboxes.names, *(sign_out.user for sign_out, _ in self.sign_outs)]))
 
 
 def identity(letter: DeadLetter) -> bytes:

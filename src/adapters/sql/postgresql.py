@@ -138,8 +138,8 @@ _KEEP_LETTERS: Final = _statement(
     SELECT l.*, :now
     FROM unnest(:ids, :identities, :times_, :source_, :event_id_, :reason_, :detail_, :letter_) AS l
     ON CONFLICT (identity) DO UPDATE
-    SET times = dead_letters.times + excluded.times, reason = excluded.reason, detail = excluded.detail,
-        letter = excluded.letter
+    SET times = dead_letters.times + excluded.times, source = excluded.source, reason = excluded.reason,
+        detail = excluded.detail, letter = excluded.letter
     RETURNING identity, xmax = 0 AS is_new
     """,
     ids=_IDS,

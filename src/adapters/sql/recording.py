@@ -36,7 +36,8 @@ class NotOpened(Exception):
 
 
 class Recording:
-    """One attempt. It takes for granted that nothing of the batch is stored already, unless it is `careful`: a
+    """One attempt, to be called once. It takes for granted that nothing of the batch is stored already, unless it is
+    `careful`: a
     repeated batch is rare, and looking up each row costs as much as storing it."""
 
     def __init__(
@@ -77,10 +78,10 @@ class Recording:
 
     def _sign_out(self, counters: dict[str, Counter]) -> tuple[SignOut, ...]:
         moved = []
-        for user, (sign_out, plan) in self._batch.sign_outs.items():
-            known = counters[user].not_before
-            if known is None or known < sign_out.not_before:
-                counters[user].not_before = sign_out.not_before
+        for sign_out, plan in self._batch.sign_outs:
+            counter = counters[sign_out.user]
+            if counter.not_before is None or counter.not_before < sign_out.not_before:
+                counter.not_before = sign_out.not_before
                 moved.append(sign_out)
                 self._new.add(plan)
         return tuple(moved)

@@ -51,7 +51,7 @@ _KEEP_LETTER_AGAIN: Final = _KEEP_LETTER.on_conflict_do_update(
     index_elements=["identity"],
     set_={
         "times": letters_table.c.times + _KEEP_LETTER.excluded.times,
-        **{name: _KEEP_LETTER.excluded[name] for name in ("reason", "detail", "letter")},
+        **{name: _KEEP_LETTER.excluded[name] for name in ("source", "reason", "detail", "letter")},
     },
 )
 

@@ -117,10 +117,13 @@ class SqlStore:
     async def _record(self, plans: Sequence[Plan], now: datetime, *, rehearsal: bool = False) -> Recorded:
         batch = Batch(plans)
         careful = self._writing.careful
+
+        async def attempt(connection: AsyncConnection) -> Recorded:
+            return await Recording(self._queries, self._writing, self._ids, batch, now, careful)(connection)
+
         while True:
-            recording = Recording(self._queries, self._writing, self._ids, batch, now, careful)
             try:
-                return await self._database.write(recording, undo=rehearsal)
+                return await self._database.write(attempt, undo=rehearsal)
             except KnownAlready:
                 careful = True
             except NotOpened as missing:

@@ -12,7 +12,7 @@ from domain.planning import DeadLetter
 
 class KeptDeadLetter(msgspec.Struct, frozen=True):
     """A dead letter as it is kept. `times` counts how often its event came: more than once after a replay that
-    failed again, or a redelivery; reason and detail are the latest."""
+    failed again, or a redelivery; `letter` is the latest, `kept_at` the time of the first."""
 
     id: UUID
     kept_at: datetime
