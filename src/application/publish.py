@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -89,5 +89,7 @@ def _text_or_json(payload: msgspec.Raw) -> bytes:
     raw = bytes(payload)
     if not raw.startswith(b'"'):
         return raw
-    text: Any = msgspec.json.decode(raw)
-    return str(text).encode()
+    try:
+        return msgspec.json.decode(raw, type=str).encode()
+    except UnicodeDecodeError:
+        raise InvalidInput("The payload is not UTF-8.") from None

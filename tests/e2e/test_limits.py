@@ -47,11 +47,12 @@ async def test_connects_too_often_are_answered_429_before_the_socket_opens(start
             async with connect(address):
                 pass
 
-        # A token in the first frame is too late for HTTP.
-        async with connect(server.ws_url + "/ws?user_id=ada", subprotocols=["herald.v1"]) as socket:
-            await socket.send(f'{{"auth": "{token("ada")}"}}')
-            await asyncio.wait_for(socket.wait_closed(), 10)
-            assert socket.close_code == 1013
+        # A token in the first frame is too late for HTTP, whether anything was open without it or not.
+        for late in (server.ws_url + "/ws?user_id=ada", address):
+            async with connect(late, subprotocols=["herald.v1"]) as socket:
+                await socket.send(f'{{"auth": "{token("ada")}"}}')
+                await asyncio.wait_for(socket.wait_closed(), 10)
+                assert socket.close_code == 1013
 
         await asyncio.sleep(int(answer.headers["retry-after"]))
         async with connect(address, additional_headers=ada, subprotocols=["herald.v1"]) as socket:

@@ -89,6 +89,53 @@ async def test_a_refusal_does_not_repeat_a_token(client: AsyncTestClient[Any]) -
 
 
 @pytest.mark.parametrize(
+    ("method", "address", "body", "status"),
+    [
+        ("POST", "/api/v1/events", b'{"source": "a\xff", "payload": 1}', 422),
+        ("POST", "/api/v1/events", b'{"source": "s", "payload": "\xff"}', 422),
+        ("POST", "/api/v1/events", b'{"source": "s", "payload": {"a": "\xff"}}', 422),
+        ("POST", "/api/v1/events", b'{"source": "s", "payload": "\\ud800"}', 422),
+        ("POST", "/api/v1/events", b"\xff", 422),
+        ("POST", "/api/v1/dead-letters/replay", b'{"source": "a\xff"}', 400),
+        ("PUT", "/api/v2/preferences?user_id=ada", b'{"muted_types": ["\xff"]}', 400),
+        ("PUT", "/api/v2/preferences?user_id=ada", b'{"muted_types": ["\\ud800"]}', 400),
+        ("PATCH", "/api/v2/preferences?user_id=ada", b'{"muted_types": ["\xff"]}', 400),
+        ("PUT", "/api/v2/notifications/mark-all-read?user_id=ada", b'{"up_to": "\xff"}', 400),
+    ],
+)
+async def test_a_body_that_is_no_text(
+    client: AsyncTestClient[Any], method: str, address: str, body: bytes, status: int
+) -> None:
+    with capture_logs() as logs:
+        answer = await client.request(method, address, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    assert not [line for line in logs if line["log_level"] == "error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("DELETE", "/api/v2/notifications/clear-all?user_id=ada&up_to=null"),
+        ("GET", "/api/v2/notifications?user_id=ada&limit=null"),
+        ("GET", "/api/v2/notifications?user_id=ada&is_read=NULL"),
+        ("GET", "/api/v1/dead-letters?cursor=null"),
+        ("DELETE", "/api/v1/dead-letters?cursor=null"),
+    ],
+)
+async def test_null_in_a_query_is_no_value_and_not_none_either(
+    client: AsyncTestClient[Any], method: str, address: str
+) -> None:
+    answer = await client.request(method, address)
+    name = address.rpartition("=")[0].rpartition("?")[2].rpartition("&")[2]
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert [fault["field"] for fault in answer.json()["errors"]] == [name]
+
+
+async def test_a_type_may_be_called_null(client: AsyncTestClient[Any]) -> None:
+    assert (await client.get("/api/v2/notifications?user_id=ada&type=null")).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("content_type", "status"),
     [
         ("application/json", 202),

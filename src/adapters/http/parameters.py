@@ -79,7 +79,7 @@ def moment(text: str | None, field: str, last: bool = False) -> datetime | None:
     if text is None:
         return None
     # A '+' that was not escaped arrives as a blank.
-    text = re.sub(r" (\d\d:?\d\d)\Z", r"+\1", text)
+    text = re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)\Z", r"\1+\2", text)
     try:
         if "T" not in text and " " not in text:
             return datetime.combine(date.fromisoformat(text), time.max if last else time.min, UTC)

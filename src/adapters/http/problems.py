@@ -94,6 +94,11 @@ def _http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     return answer
 
 
+def _not_utf8(_: AnyRequest, __: UnicodeDecodeError) -> Response[bytes]:
+    """Raised while a body is decoded; msgspec does not count it as a fault of the JSON."""
+    return problem("invalid_request", "The body is not UTF-8.")
+
+
 def _too_deep(_: AnyRequest, __: RecursionError) -> Response[bytes]:
     return problem("invalid_request", "The body is nested too deeply.")
 
@@ -113,5 +118,6 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     UnknownParameter: _unknown_parameter,
     HTTPException: _http,
     RecursionError: _too_deep,
+    UnicodeDecodeError: _not_utf8,
     Exception: _unexpected,
 }

@@ -64,6 +64,8 @@ async def publish_events(
         raise InvalidInput(text, path.rstrip("`").lstrip(".") or None) from None
     except msgspec.DecodeError as fault:
         raise InvalidInput(f"The body is not JSON: {fault}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput("The body is not UTF-8.") from None
     events = events if isinstance(events, list) else [events]
     if not 0 < len(events) <= MOST_EVENTS:
         raise InvalidInput(f"Send between 1 and {MOST_EVENTS} events at once.")

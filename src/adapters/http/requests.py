@@ -2,12 +2,12 @@
 media type that it reads."""
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from litestar.connection import ASGIConnection
 from litestar.constants import RESERVED_KWARGS
 from litestar.enums import ParamType
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
@@ -38,38 +38,43 @@ class UnsupportedMediaType(HTTPException):
 
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
-    """A guard for all handlers. Raises UnknownParameter and UnsupportedMediaType."""
+    """A guard for all handlers. Raises UnknownParameter, ValidationException and UnsupportedMediaType."""
     # Not async for its own sake: others are run in a thread, each time.
     if not connection.scope["path"].startswith(ROOT):
         return
     # A guard is given a copy of the handler; the scope has the one that is the same each time.
-    unknown = set(connection.query_params) - query_of(connection.scope["route_handler"])
+    known = query_of(connection.scope["route_handler"])
+    unknown = set(connection.query_params) - known.keys()
     if unknown:
         raise UnknownParameter(sorted(unknown))
+    # It would count as not given, and so a slip of a client's could choose everything where it meant one thing.
+    nulls = [name for name, value in connection.query_params.items() if value.lower() == "null" and not known[name]]
+    if nulls:
+        raise ValidationException(extra=[{"key": name, "message": "`null` is no value here."} for name in nulls])
     if _reads_body(handler) and not _readable(connection.headers.get("content-type"), handler.opt.get(ALSO_READS)):
         raise UnsupportedMediaType
 
 
 @lru_cache(256)
-def query_of(handler: BaseRouteHandler) -> frozenset[str]:
-    """The names of the query parameters that a handler, and what it depends on, declares."""
+def query_of(handler: BaseRouteHandler) -> dict[str, bool]:
+    """The names of the query parameters that a handler, and what it depends on, declares; and whether each is text."""
     dependencies = handler.resolve_dependencies()
-    names: set[str] = set()
+    names: dict[str, bool] = {}
     asked = dict(handler.parsed_fn_signature.parameters)
     while asked:
         name, field = asked.popitem()
         if name in dependencies:
             asked.update(dependencies[name].parsed_fn_signature.parameters)
-        elif name not in RESERVED_KWARGS:
-            names.update(_query_name(name, field))
-    return frozenset(names)
+        elif name not in RESERVED_KWARGS and (called := _query_name(name, field)) is not None:
+            names[called] = str in (field.annotation, *get_args(field.annotation))
+    return names
 
 
-def _query_name(name: str, field: FieldDefinition) -> tuple[str, ...]:
+def _query_name(name: str, field: FieldDefinition) -> str | None:
     declared = field.kwarg_definition
     if not isinstance(declared, ParameterKwarg):
-        return (name,)
-    return (declared.name or name,) if declared.param_type is ParamType.QUERY else ()
+        return name
+    return (declared.name or name) if declared.param_type is ParamType.QUERY else None
 
 
 def _reads_body(handler: BaseRouteHandler) -> bool:

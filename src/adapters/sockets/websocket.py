@@ -107,6 +107,9 @@ class SocketGate:
             wish = await self._wish_after_first_frame(connection, endpoint, claimed)
             session = await self._open_session(wish)
         while (successor := await self._run(connection, session)) is not None:
+            if session.user is None:
+                # Nobody has become somebody; the rate is that somebody's.
+                await self._limit_rate("connect", successor.identity)
             cursor = successor.cursor or session.cursor_for(successor.identity.user)
             session = await self._open_session(
                 msgspec.structs.replace(wish, identity=successor.identity, cursor=cursor)

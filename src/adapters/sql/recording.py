@@ -37,8 +37,7 @@ class NotOpened(Exception):
 
 class Recording:
     """One attempt, to be called once. It takes for granted that nothing of the batch is stored already, unless it is
-    `careful`: a
-    repeated batch is rare, and looking up each row costs as much as storing it."""
+    `careful`: a repeated batch is rare, and looking up each row costs as much as storing it."""
 
     def __init__(
         self, queries: Queries, writing: Writing, ids: IdFactory, batch: Batch, now: datetime, careful: bool
