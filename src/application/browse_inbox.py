@@ -7,9 +7,10 @@ import msgspec
 
 from application.ports.inboxes import Inboxes
 from application.ports.store import Store
-from domain.errors import InvalidInput, NotFound
+from domain.errors import NotFound
 from domain.notifications import Choice, Notification, page_cursor, read_page_cursor
 from domain.positions import Cursor, tag_of
+from domain.storable import storable
 from domain.streams import INBOX
 
 
@@ -65,8 +66,7 @@ class BrowseInbox:
     async def _listing(
         self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0
     ) -> Listing:
-        if choice.type is not None and "\0" in choice.type:
-            raise InvalidInput("No type holds U+0000.", "type")
+        storable(choice.type or "", "type")
         epoch = await self._store.epoch()
         leaf = await self._inboxes.leaf(user, choice, limit, before=before, skip=skip)
         found = leaf.notifications

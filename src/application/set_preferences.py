@@ -6,8 +6,8 @@ import msgspec
 
 from application.ports.clock import Clock
 from application.ports.preferences import PreferencesStore
-from domain.errors import InvalidInput
 from domain.preferences import Preferences
+from domain.storable import storable
 
 
 class SetPreferences:
@@ -27,9 +27,7 @@ class SetPreferences:
 
     async def replace(self, user: str, preferences: Preferences) -> Preferences:
         """Sets all of them."""
-        if any("\0" in muted for muted in preferences.muted_types):
-            raise InvalidInput("No type holds U+0000.", "muted_types")
-        once = tuple(dict.fromkeys(preferences.muted_types))
+        once = tuple(dict.fromkeys(storable(muted, "muted_types") for muted in preferences.muted_types))
         preferences = msgspec.structs.replace(preferences, muted_types=once)
         return await self._preferences.put(user, preferences, self._clock.now())
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from domain.errors import NotYours, SignedOut, TokenExpired, TokenMissing
+from domain.errors import NotYours, ScopeMissing, SignedOut, TokenExpired, TokenMissing
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -37,6 +37,13 @@ def own(identity: Identity, user: str) -> Identity:
         raise TokenMissing
     if identity.user != user:
         raise NotYours
+    return identity
+
+
+def scoped(identity: Identity, scope: str) -> Identity:
+    """The identity, if it has the scope; else TokenMissing or ScopeMissing."""
+    if not identity.may(scope):
+        raise TokenMissing if identity.user is None else ScopeMissing(scope)
     return identity
 
 

@@ -37,6 +37,20 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
     def read(self) -> bool:
         return self.read_at is not None
 
+    @property
+    def unread(self) -> bool:
+        """Whether it counts as unread: what is archived does not."""
+        return not self.read and not self.archived
+
+    def marked(self, mark: Mark, position: int, now: datetime) -> "Notification | None":
+        """What a mark makes of it, at a position; None where that is no news. What is archived can't be marked any
+        more."""
+        if self.archived or (mark != "archived" and self.read == (mark == "read")):
+            return None
+        read_at = {"read": now, "unread": None, "archived": self.read_at}[mark]
+        archived = mark == "archived"
+        return msgspec.structs.replace(self, changed=position, updated_at=now, read_at=read_at, archived=archived)
+
     def entry(self, unread: int, kind: Mark | Literal["arrival"] | None = None) -> Entry:
         """What a stream tells of it: as it stands, or that it was just marked. `unread` is the inbox's total."""
         return Entry(

@@ -3,11 +3,19 @@
 import re
 from typing import Final
 
+from domain.errors import InvalidInput
 from domain.streams import Content
 
 # U+0000 as JSON writes it: PostgreSQL's jsonb refuses it (its manual, section 8.14). Behind an odd number of
 # backslashes it is no escape.
 _ESCAPED_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def storable(text: str, field: str) -> str:
+    """The text, if it can be kept and so asked for. Raises InvalidInput, which names the field."""
+    if "\0" in text:
+        raise InvalidInput("U+0000 can't be stored, nor asked for.", field)
+    return text
 
 
 def fault_in_text(content: Content) -> str | None:

@@ -257,6 +257,7 @@ async def test_dates(ada: User) -> None:
     naive = stored.replace(tzinfo=None).isoformat()
     for when in (exactly, today, naive, other_zone.isoformat()):
         assert await ada.seqs(start_date=when, end_date=when) == [1]
+    assert await ada.seqs(start_date=f"{stored:%Y-%m-%d %H:%M}") == [1]
     later, earlier = (stored + timedelta(microseconds=step) for step in (1, -1))
     assert await ada.seqs(start_date=later.isoformat()) == []
     assert await ada.seqs(end_date=earlier.isoformat()) == []
@@ -422,7 +423,7 @@ async def test_what_is_muted_is_listed_and_counted(ada: User) -> None:
         (b'{"muted_types": [""]}', 400),
         (b'{"muted_types": ["' + b"x" * 256 + b'"]}', 400),
         (b'{"muted_types": [' + b",".join(b'"%d"' % n for n in range(101)) + b"]}", 400),
-        (b'{"muted_types": ["a\\u0000b"]}', 400),
+        (b'{"muted_types": ["a\\u0000b"]}', 422),
         (b'{"muted_types": ["\\ud800"]}', 400),
         (b"[" * 10_000, 400),
     ],
@@ -525,12 +526,12 @@ async def test_what_others_have_is_in_no_answer(ada: User, bob: User) -> None:
         ("type=", 400, "type"),
         ("is_read=maybe", 400, "is_read"),
         ("archived=", 400, "archived"),
-        ("type=a%00", 400, "type"),
         ("page=1&cursor=p1.a.1", 422, "cursor"),
         ("size=1&cursor=p1.a.1", 422, "cursor"),
         ("page=1&limit=1", 422, "limit"),
         ("cursor=rubbish", 422, "cursor"),
         ("start_date=yesterday", 422, "start_date"),
+        ("type=a%00", 422, "type"),
         ("start_date=", 422, "start_date"),
         ("end_date=2026-02-30", 422, "end_date"),
         ("end_date=2026-01-01T25:00:00Z", 422, "end_date"),

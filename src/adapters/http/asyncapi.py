@@ -135,7 +135,7 @@ def _channel(endpoint: Endpoint, address: str, about: str) -> dict[str, Any]:
 def _query(endpoint: Endpoint) -> dict[str, Any]:
     """The query parameters of a handshake, as a schema."""
     known: dict[str, Any] = {"feeds": _TEXT, "types": _TEXT, "cursor": _TEXT, "jwt": _TEXT, "token": _TEXT}
-    if endpoint in (TRADING, PRODUCTS):
+    if endpoint not in (GROUPS, ORDERS):
         known["user_id"] = _TEXT
     if endpoint.transport == "sse":
         known |= {"protocol": {"enum": ["1"]}, "last_event_id": _TEXT}

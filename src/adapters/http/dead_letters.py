@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, Parameter
 
 from adapters.http.callers import CALLER
-from adapters.http.documents import problems, takes
+from adapters.http.documents import REFUSALS, problems, takes
 from adapters.http.letters import (
     ChosenLetters,
     Dropped,
@@ -21,8 +21,7 @@ from adapters.http.letters import (
 )
 from adapters.http.parameters import DEFAULT_LIST, LONGEST_LIST, EndDate, StartDate
 from application.handle_dead_letters import MOST, HandleDeadLetters
-from domain.errors import ScopeMissing, TokenMissing
-from domain.identity import Identity
+from domain.identity import Identity, scoped
 
 SCOPE: Final = "admin"
 
@@ -34,9 +33,7 @@ Reason = Annotated[str | None, Parameter(description="Only those with this reaso
 
 async def admin_of(identity: NamedDependency[Identity]) -> Identity:
     """The caller, if it may do this. Raises TokenMissing and ScopeMissing."""
-    if not identity.may(SCOPE):
-        raise TokenMissing if identity.user is None else ScopeMissing(SCOPE)
-    return identity
+    return scoped(identity, SCOPE)
 
 
 async def chosen_by_query(
@@ -49,7 +46,7 @@ async def chosen_by_query(
     return ChosenLetters(source, reason, start_date, end_date, cursor)
 
 
-@get(summary="List dead letters", responses=problems(401, 403, 422, 429, 503))
+@get(summary="List dead letters", responses=problems(*REFUSALS, 422))
 @inject
 async def list_dead_letters(
     admin: NamedDependency[Identity],
@@ -64,7 +61,7 @@ async def list_dead_letters(
     return LetterList([Letter.of(kept) for kept in listed], LetterListMeta(more, await handle.count(chosen.choice)))
 
 
-@get("/{id:uuid}", summary="Look at a dead letter", responses=problems(401, 403, 404, 429, 503))
+@get("/{id:uuid}", summary="Look at a dead letter", responses=problems(*REFUSALS, 404))
 @inject
 async def get_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
@@ -77,7 +74,7 @@ async def get_dead_letter(
     "/{id:uuid}/replay",
     status_code=200,
     summary="Replay a dead letter",
-    responses=problems(401, 403, 404, 429, 503),
+    responses=problems(*REFUSALS, 404),
 )
 @inject
 async def replay_dead_letter(
@@ -92,8 +89,8 @@ async def replay_dead_letter(
     status_code=200,
     summary="Replay dead letters",
     description=f"Replays those that the body chooses, or all: the newest {MOST:,}, from `next_cursor` on the next.",
-    operation_class=takes(ChosenLetters | None, "application/json", required=False),
-    responses=problems(401, 403, 413, 415, 422, 429, 503),
+    operation_class=takes(ChosenLetters | None, required=False),
+    responses=problems(*REFUSALS, 413, 415, 422),
 )
 @inject
 async def replay_dead_letters(
@@ -103,7 +100,7 @@ async def replay_dead_letters(
     return Replayed.of(await handle.replay_chosen(chosen.choice, chosen.cursor))
 
 
-@delete("/{id:uuid}", status_code=200, summary="Drop a dead letter", responses=problems(401, 403, 404, 429, 503))
+@delete("/{id:uuid}", status_code=200, summary="Drop a dead letter", responses=problems(*REFUSALS, 404))
 @inject
 async def drop_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
@@ -116,7 +113,7 @@ async def drop_dead_letter(
     status_code=200,
     summary="Drop dead letters",
     description=f"Drops those that the query chooses, or all: the newest {MOST:,}, from `next_cursor` on the next.",
-    responses=problems(401, 403, 422, 429, 503),
+    responses=problems(*REFUSALS, 422),
 )
 @inject
 async def drop_dead_letters(

@@ -11,6 +11,9 @@ from adapters.http.catalogue import KINDS
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+# What every operation that asks who its caller is may refuse.
+REFUSALS: Final = (401, 403, 429, 503)
+
 # Every operation may refuse a query, and every one may fail.
 _ALWAYS: Final = (400, 500)
 
@@ -44,15 +47,15 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     return {status: _response(status) for status in sorted({*statuses, *_ALWAYS})}
 
 
-def takes(body: Any, *media_types: str, required: bool = True) -> type[Operation]:
-    """The `operation_class` of a handler that decodes its body itself, into `body`."""
+def takes(body: Any, *, required: bool = True) -> type[Operation]:
+    """The `operation_class` of a handler whose body is JSON of this type."""
     (schema,), parts = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
     inlined = _inlined(schema, parts)
 
     @dataclass
     class TakingBody(Operation):
         def __post_init__(self) -> None:
-            content = {media_type: OpenAPIMediaType(schema=inlined) for media_type in media_types}
+            content = {"application/json": OpenAPIMediaType(schema=inlined)}
             self.request_body = RequestBody(content=content, required=required)
 
     return TakingBody

@@ -14,16 +14,15 @@ from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
+from adapters.http.asyncapi import CHANNELS
 from adapters.http.documents import also_answers, problems
 from adapters.http.operations import About
 from domain.routes import RouteTable
 
 ENDPOINTS = (
-    {"kind": "WS", "path": "/ws/notifications", "for": "signals"},
-    {"kind": "WS", "path": "/ws?user_id=", "for": "trading"},
-    {"kind": "WS", "path": "/ws/v2/notification-service/notifications/users/{user_id}", "for": "groups"},
-    {"kind": "WS", "path": "/ws", "for": "orders"},
-    {"kind": "SSE", "path": "/events/stream", "for": "products"},
+    *({"kind": endpoint.transport.upper(), "path": address, "for": endpoint.name} for endpoint, address, _ in CHANNELS),
+    {"kind": "GET", "path": "/api/v2/notifications", "for": "inboxes"},
+    {"kind": "GET", "path": "/api/v2/preferences", "for": "inboxes"},
     {"kind": "POST", "path": "/api/v1/events", "for": "publishing"},
     {"kind": "GET", "path": "/api/v1/dead-letters", "for": "operations"},
     {"kind": "GET", "path": "/schema", "for": "documents"},

@@ -12,7 +12,7 @@ from msgspec import Meta
 from adapters.http.parameters import moment
 from application.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import KeptDeadLetter, LetterChoice
-from domain.errors import InvalidInput
+from domain.storable import storable
 
 NextCursor = Annotated[UUID | None, Meta(description="The `cursor` to go on from; null if there are no more.")]
 
@@ -86,8 +86,8 @@ class ChosenLetters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def choice(self) -> LetterChoice:
         return LetterChoice(
-            source=_possible(self.source, "source"),
-            reason=_possible(self.reason, "reason"),
+            source=None if self.source is None else storable(self.source, "source"),
+            reason=None if self.reason is None else storable(self.reason, "reason"),
             start=moment(self.start_date, "start_date"),
             end=moment(self.end_date, "end_date", last=True),
         )
@@ -137,10 +137,3 @@ def _about(kept: KeptDeadLetter) -> dict[str, Any]:
         "detail": letter.detail,
         "size": len(letter.message.body or b""),
     }
-
-
-def _possible(value: str | None, field: str) -> str | None:
-    """Databases keep no text with U+0000, and can't even be asked for it."""
-    if value is not None and "\0" in value:
-        raise InvalidInput("No text here has U+0000.", field)
-    return value

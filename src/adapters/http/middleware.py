@@ -34,9 +34,9 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestLog(ASGIMiddleware):
-    """Gives each request an id (its `X-Request-ID`, or a new one), sends it back, counts it, and logs method, path,
-    status and time. The query is never logged: a token may stand in it. An event stream is logged when it ends, by
-    its session."""
+    """Gives each request that an operation answers an id (its `X-Request-ID`, or a new one) and sends it back; counts
+    it, and logs method, path, status and time, but for those of watchers. The query is never logged: a token may stand
+    in it. An event stream is logged when it ends, by its session."""
 
     scopes = (ScopeType.HTTP,)
 

@@ -14,18 +14,13 @@ from msgspec import UNSET
 
 from adapters.http import schemas
 from adapters.http.callers import CALLER, User
-from adapters.http.documents import problems, takes
+from adapters.http.documents import REFUSALS, problems, takes
 from adapters.http.parameters import DEFAULT_LIST, LONGEST_LIST, Limit, Page, PageCursor, Size, choice_of
 from application.browse_inbox import BrowseInbox
 from application.follow_changes import FollowChanges
 from application.mark_notifications import MarkNotifications
 from domain.errors import InvalidInput
 from domain.notifications import Choice
-
-# What every operation here may refuse.
-REFUSALS: Final = (401, 403, 429, 503)
-
-JSON: Final = "application/json"
 
 LINK: Final = ResponseHeader(
     name="Link",
@@ -154,7 +149,7 @@ async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -
     "/mark-all-read",
     summary="Mark all read",
     responses=problems(*REFUSALS, 404, 413, 415),
-    operation_class=takes(schemas.MarkAllRead, JSON, required=False),
+    operation_class=takes(schemas.MarkAllRead, required=False),
 )
 @inject
 async def mark_all_read(

@@ -42,10 +42,7 @@ Size = Annotated[
         le=LONGEST_LIST,
     ),
 ]
-# No database keeps U+0000 in text.
-STORABLE: Final = "^[^\\u0000]*$"
-
-Type = Annotated[str | None, Parameter(description="Only this `notification_type`.", min_length=1, pattern=STORABLE)]
+Type = Annotated[str | None, Parameter(description="Only this `notification_type`.", min_length=1)]
 IsRead = Annotated[bool | None, Parameter(description="Only what is read, or only what is not.")]
 Archived = Annotated[bool, Parameter(description="List what is archived instead of what is in the inbox.")]
 StartDate = Annotated[

@@ -10,18 +10,14 @@ from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
 from adapters.http.callers import CALLER, User
-from adapters.http.documents import problems, takes
-from adapters.http.parameters import STORABLE
+from adapters.http.documents import REFUSALS, problems, takes
 from application.set_preferences import SetPreferences
 from domain.preferences import LONGEST_TYPE, MOST_MUTED, Preferences
 
-JSON: Final = "application/json"
-
-REFUSALS: Final = (401, 403, 429, 503)
 UNFIT: Final = (413, 415, 422)
 
 MutedTypes = Annotated[
-    list[Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE, pattern=STORABLE)]],
+    list[Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)]],
     Meta(
         max_length=MOST_MUTED,
         description="Notification types that are kept in the inbox, but neither pushed nor mailed.",
@@ -84,7 +80,7 @@ async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -
     "/",
     summary="Replace preferences",
     responses=problems(*REFUSALS, *UNFIT),
-    operation_class=takes(NewPreferences, JSON),
+    operation_class=takes(NewPreferences),
 )
 @inject
 async def replace_preferences(
@@ -100,7 +96,7 @@ async def replace_preferences(
     "/",
     summary="Change preferences",
     responses=problems(*REFUSALS, *UNFIT),
-    operation_class=takes(PreferencesPatch, JSON),
+    operation_class=takes(PreferencesPatch),
 )
 @inject
 async def patch_preferences(

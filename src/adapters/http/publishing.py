@@ -7,13 +7,13 @@ from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, post
 
 from adapters.http.callers import Token
-from adapters.http.documents import problems, takes
+from adapters.http.documents import REFUSALS, problems, takes
 from adapters.http.requests import ALSO_READS, READS_BODY
 from application.identify import IdentifyCaller
 from application.limit_rate import LimitRate
 from application.publish import MOST_EVENTS, NewEvent, PublishEvents
-from domain.errors import InvalidInput, ScopeMissing, TokenMissing
-from domain.identity import find_token
+from domain.errors import InvalidInput
+from domain.identity import find_token, scoped
 
 SCOPE = "events:publish"
 
@@ -35,8 +35,8 @@ class Accepted(msgspec.Struct, frozen=True):
     tags=["events"],
     summary="Publish events",
     opt={READS_BODY: True, ALSO_READS: FORM},
-    operation_class=takes(NewEvent | list[NewEvent], "application/json"),
-    responses=problems(401, 403, 413, 415, 422, 429, 503),
+    operation_class=takes(NewEvent | list[NewEvent]),
+    responses=problems(*REFUSALS, 413, 415, 422),
 )
 @inject
 async def publish_events(
@@ -54,9 +54,7 @@ async def publish_events(
     """
     # No cookies: a page of another site could make a browser send them.
     query = {"jwt": jwt or "", "token": token or ""}
-    identity = await identify.current(find_token(request.headers, [], {}, query))
-    if not identity.may(SCOPE):
-        raise TokenMissing if identity.user is None else ScopeMissing(SCOPE)
+    identity = scoped(await identify.current(find_token(request.headers, [], {}, query)), SCOPE)
     try:
         events = _decode(await request.body())
     except msgspec.ValidationError as fault:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
-
 from domain.notifications import Mark, Notification
 from domain.streams import Entry
 
@@ -69,39 +67,23 @@ class Inbox:
 
     def mark(self, seqs: Sequence[int], mark: Mark, now: datetime) -> tuple[Entry, ...]:
         """Marks those that are not so marked, all at one position; `seqs` ascend. Returns what has changed."""
-        seqs = [seq for seq in seqs if _is_news(self.notifications[seq], mark)]
-        if not seqs:
-            return ()
-        self.last += 1
-        for seq in seqs:
-            before = self.notifications[seq]
-            after = self.notifications[seq] = _marked(before, mark, self.last, now)
-            self.unread += _is_unread(after) - _is_unread(before)
-            del self.changes[bisect_left(self.changes, (before.changed, seq))]
-            self.changes.append((after.changed, seq))
-        return tuple(self.notifications[seq].entry(self.unread, mark) for seq in seqs)
+        before = [self.notifications[seq] for seq in seqs]
+        after = [marked for one in before if (marked := one.marked(mark, self.last + 1, now)) is not None]
+        if after:
+            self.last += 1
+        for one in after:
+            known = self.notifications[one.seq]
+            self.unread += one.unread - known.unread
+            del self.changes[bisect_left(self.changes, (known.changed, one.seq))]
+            self.changes.append((one.changed, one.seq))
+            self.notifications[one.seq] = one
+        return tuple(one.entry(self.unread, mark) for one in after)
 
     def prune(self) -> Entry:
         """Lets the oldest go, and returns it."""
         self.pruned = self.seqs.pop(0)
         gone = self.notifications.pop(self.pruned)
-        self.unread -= _is_unread(gone)
+        self.unread -= gone.unread
         del self.changes[bisect_left(self.changes, (gone.changed, gone.seq))]
         del self.ids[gone.id]
         return gone.entry(self.unread)
-
-
-def _is_unread(notification: Notification) -> bool:
-    return not notification.read and not notification.archived
-
-
-def _is_news(notification: Notification, mark: Mark) -> bool:
-    if notification.archived:
-        return False
-    return mark == "archived" or notification.read != (mark == "read")
-
-
-def _marked(notification: Notification, mark: Mark, position: int, now: datetime) -> Notification:
-    read_at = {"read": now, "unread": None, "archived": notification.read_at}[mark]
-    archived = mark == "archived"
-    return msgspec.structs.replace(notification, changed=position, updated_at=now, read_at=read_at, archived=archived)

@@ -97,15 +97,15 @@ class SqlInboxes:
             note = await self._one(connection, user, id) if head else None
             if head is None or note is None:
                 return None
-            if note.archived or (mark != "archived" and note.read == (mark == "read")):
-                return Marked((), head.unread, note)
-            unread = head.unread + {"read": -1, "unread": 1, "archived": 0 if note.read else -1}[mark]
             position = head.last + 1
+            marked = note.marked(mark, position, now)
+            if marked is None:
+                return Marked((), head.unread, note)
+            unread = head.unread + marked.unread - note.unread
             await _move(connection, user, position, unread)
             statement = update(notifications).where(_MINE, notifications.c.id == bindparam("one"))
             await connection.execute(statement.values(**_marked(mark, position, now)), {"user": user, "one": id})
-            note = await self._one(connection, user, id)
-            return Marked((note.entry(unread, mark),), unread, note) if note else None
+            return Marked((marked.entry(unread, mark),), unread, marked)
 
         return await self._database.write(store)
 

@@ -47,7 +47,12 @@ class _HeraldCollector(Collector):
         yield _counter("sessions_opened", "Sessions opened, by endpoint.", "endpoint", counters.sessions)
         yield _counter("sessions_closed", "Sessions ended, by close code.", "code", counters.closes)
         yield _counter("marked", "Notifications marked, by mark.", "mark", counters.marked)
-        yield _counter("requests", "Requests answered, by status.", "status", counters.answers)
+        yield _counter(
+            "requests",
+            "Requests of clients answered, by status.",
+            "status",
+            counters.answers,
+        )
         yield _histogram("request_seconds", "Until the answer to a request begins.", counters.request)
         yield _histogram("store_read_seconds", "Questions to the database.", counters.store_read)
         yield _histogram("store_write_seconds", "Transactions of the database.", counters.store_write)
