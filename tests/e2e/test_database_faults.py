@@ -137,7 +137,8 @@ async def test_herald_is_killed_in_the_middle_of_a_batch(
     followers = [Follower(server, user) for user in load.users[6:9]]
     async with connected(*followers):
         async with load.steady(RATE):
-            await until_seen(followers[0], 1)
+            # Each of the users has an inbox by then: there is no lock on a row that is not there.
+            await until_seen(followers[0], len(load.users))
             for lock in [INBOXES, NOTIFICATIONS, BROADCASTS, COMMIT, None] * 2:
                 for follower in followers:
                     follower.connected.clear()

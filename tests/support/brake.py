@@ -46,7 +46,7 @@ class Brake:
         connection = await asyncpg.connect(self._url)
         try:
             async with connection.transaction():
-                await connection.execute(lock)
+                assert await connection.execute(lock) != "SELECT 0", "there is nothing yet that it could lock"
                 async with asyncio.timeout(20):
                     while await connection.fetchval(_WAITING) < transactions:
                         await asyncio.sleep(0.01)
