@@ -12,7 +12,7 @@ from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.store import Store, StoreUnavailable
-from domain.planning import plan
+from domain.planning import NO_LIMITS, Limits, plan
 from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)
@@ -40,17 +40,17 @@ class IngestEvents:
         backplane: Backplane,
         clock: Clock,
         counters: Counters,
-        max_event_bytes: int = 0,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._table = table
         self._store = store
         self._backplane = backplane
         self._clock = clock
         self._counters = counters
-        self._max_event_bytes = max_event_bytes
+        self._limits = limits
 
     async def __call__(self, batch: Batch, source: EventSource) -> None:
-        plans = [plan(message, self._table, self._max_event_bytes) for message in batch.messages]
+        plans = [plan(message, self._table, self._limits) for message in batch.messages]
         recorded = await self._store.record(plans, self._clock.now())
         counters = self._counters
         counters.events_in[source.name] += len(plans)

@@ -48,4 +48,5 @@ class PruneStore:
             self._counters.pruned["notification"] += pruned.notifications
             self._counters.pruned["broadcast"] += pruned.broadcasts
             self._counters.pruned["dead_letter"] += pruned.dead_letters
+            self._counters.pruned["delivery"] += pruned.deliveries
             await asyncio.sleep(PAUSE)

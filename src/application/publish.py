@@ -10,7 +10,7 @@ from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from domain.errors import InvalidInput, Unavailable
 from domain.messages import Message
-from domain.planning import plan
+from domain.planning import NO_LIMITS, Limits, plan
 from domain.routes import RouteTable
 
 # Events of one request: as many as ingest stores in one transaction.
@@ -47,19 +47,19 @@ class PublishEvents:
         publisher: EventPublisher,
         clock: Clock,
         ids: IdFactory,
-        max_event_bytes: int = 0,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self._table = table
         self._publisher = publisher
         self._clock = clock
         self._ids = ids
-        self._max_event_bytes = max_event_bytes
+        self._limits = limits
 
     async def __call__(self, events: Sequence[NewEvent]) -> list[str]:
         messages = [self._message(event) for event in events]
         ids = []
         for index, message in enumerate(messages):
-            outcome = plan(message, self._table, self._max_event_bytes)
+            outcome = plan(message, self._table, self._limits)
             if outcome.dead_letter is not None:
                 raise InvalidInput(outcome.dead_letter.detail, f"[{index}]" if len(messages) > 1 else None)
             ids.append(outcome.event_id)

@@ -10,6 +10,7 @@
     │   └── ScopeMissing        a good identity without the scope for this
     ├── TooManyRequests         too often; `retry_after` says for how long to wait
     ├── NotFound                it is not there, or not the caller's
+    ├── NotFailed               a delivery that did not fail is not retried; `status` says what it is
     ├── TooManySessions         this user has as many connections as one may have
     ├── Draining                this node is about to leave
     ├── Unavailable             something Herald depends on is away; nothing was done, or it is safe to repeat
@@ -85,6 +86,16 @@ class TooManyRequests(HeraldError):
 class NotFound(HeraldError):
     code = "not_found"
     text = "There is no such thing here."
+
+
+class NotFailed(HeraldError):
+    """`status` is the delivery's."""
+
+    code = "not_failed"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"Only a failed delivery can be retried, and this one is {status}.")
+        self.status = status
 
 
 class TooManySessions(HeraldError):

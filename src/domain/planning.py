@@ -4,11 +4,13 @@ from typing import Any, Final
 
 import msgspec
 
+from domain.addresses import as_address
+from domain.deliveries import Addressee, Mail, subject_line
 from domain.envelopes import make_body
 from domain.events import Event, Unreadable, as_id, at_path, read_event
 from domain.messages import Message
-from domain.routes import Route, RouteTable
-from domain.storable import fault_in_text
+from domain.routes import Email, Route, RouteTable
+from domain.storable import fault_in_mail, fault_in_text
 from domain.streams import Content, SignOut
 from domain.templates import fill
 
@@ -32,14 +34,14 @@ class Broadcast(msgspec.Struct, frozen=True):
     feed: str
 
 
-class MailDraft(msgspec.Struct, frozen=True):
-    """A mail to each of some addresses. `user` is whose preferences bind."""
+class Limits(msgspec.Struct, frozen=True):
+    """What one event may be and do: the bytes of its body (0 is no limit), and the addresses that it mails to."""
 
-    event: Event
-    addresses: tuple[str, ...]
-    subject: str | None
-    template: str
-    user: str | None
+    event_bytes: int = 0
+    addresses: int = 100
+
+
+NO_LIMITS: Final = Limits()
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ class Plan(msgspec.Struct, frozen=True):
     event_id: str
     addressed: tuple[Addressed, ...] = ()
     broadcasts: tuple[Broadcast, ...] = ()
-    mails: tuple[MailDraft, ...] = ()
+    mails: tuple[Addressee, ...] = ()
     sign_outs: tuple[SignOut, ...] = ()
     dead_letter: DeadLetter | None = None
     message: Message | None = None
@@ -79,32 +81,34 @@ def refused(plan: Plan, detail: str) -> Plan:
     return Plan(plan.origin, plan.event_id, dead_letter=letter, message=plan.message)
 
 
-def plan(message: Message, table: RouteTable, max_bytes: int = 0) -> Plan:
+def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
     """The plan of a message. Never raises: what can't be planned becomes a dead letter."""
     candidates = table.for_source(message.source)
     id_field = next((route.id for route in candidates if route.id), None)
     try:
-        event = read_event(message, id_field, max_bytes)
+        event = read_event(message, id_field, limits.event_bytes)
     except Unreadable as fault:
         letter = DeadLetter(message, message.source, message.fallback_id, fault.reason, fault.detail)
         return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message)
     routes = [route for route in candidates if route.type is None or route.type == event.type]
-    return _Planner(message, event).follow(routes)
+    return _Planner(message, event, limits).follow(routes)
 
 
 class _Planner:
-    """Gathers what each route adds. For one user, and for one feed, the first route in file order speaks."""
+    """Gathers what each route adds. For one user, one feed and one address the first route in file order speaks."""
 
-    def __init__(self, message: Message, event: Event) -> None:
+    def __init__(self, message: Message, event: Event, limits: Limits) -> None:
         self.message = message
         self.event = event
+        self.limits = limits
         self.addressed: list[Addressed] = []
         self.broadcasts: list[Broadcast] = []
-        self.mails: list[MailDraft] = []
+        self.mails: list[Addressee] = []
         self.sign_outs: list[SignOut] = []
         self.faults: list[Unreadable] = []
         self.users: set[str] = set()
         self.feeds: set[str] = set()
+        self.addresses: set[str] = set()
 
     def follow(self, routes: list[Route]) -> Plan:
         for route in routes:
@@ -168,13 +172,40 @@ class _Planner:
             self.feeds.add(feed)
 
     def _mail(self, route: Route) -> None:
-        email, payload = route.email, self.event.payload
+        email = route.email
         if email is None:
             return
-        found = _flat(at_path(payload, email.to))
-        addresses = tuple(dict.fromkeys(address for address in found if type(address) is str and address))
-        user = as_id(at_path(payload, email.user)) if email.user else None
-        self.mails.append(MailDraft(self.event, addresses, fill(email.subject, payload), email.template, user))
+        found = [value for value in _flat(at_path(self.event.payload, email.to)) if value is not None]
+        # Without an address there is a delivery too: one that has failed, and says so.
+        addresses = list(dict.fromkeys(map(as_address, found))) or [""]
+        fresh = [address for address in addresses if address not in self.addresses]
+        if len(self.addresses) + len(fresh) > self.limits.addresses:
+            raise Unreadable(
+                "too_many_addresses", f"It mails to more than {self.limits.addresses} addresses: no mail is sent."
+            )
+        self.addresses.update(fresh)
+        mail = self._letter(email, route)
+        self.mails.extend(Addressee(mail, address) for address in fresh)
+
+    def _letter(self, email: Email, route: Route) -> Mail:
+        event = self.event
+        subject = fill(email.subject, event.payload)
+        mail = Mail(
+            origin=event.origin,
+            event_id=event.id,
+            source=event.source,
+            type=route.as_type or event.type or event.source,
+            profile=route.profile,
+            payload=event.text,
+            time=event.time,
+            subject=None if subject is None else subject_line(subject),
+            template=email.template,
+            user=as_user(at_path(event.payload, email.user)) if email.user else None,
+            order_id=as_id(at_path(event.payload, email.order_id)),
+        )
+        if fault := fault_in_mail(mail):
+            raise Unreadable("unstorable_text", f"{fault}.")
+        return mail
 
     def _content(self, route: Route, *, worded: bool) -> Content:
         event = self.event

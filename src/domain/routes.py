@@ -34,12 +34,14 @@ class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Email(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The mail that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
-    the payload, `template` the name of the mail's own; `user` the path of the user whose preferences bind."""
+    the payload, `template` the file of the mail's own; `user` the path of the user whose preferences bind; `order_id`
+    that of what the delivery log finds it by."""
 
     to: str
     subject: str
     template: str
     user: str | None = None
+    order_id: str = "order_id"
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from domain.deliveries import Mail
 from domain.errors import InvalidInput
 from domain.streams import Content
 
@@ -21,19 +22,40 @@ def storable(text: str, field: str) -> str:
 def fault_in_text(content: Content) -> str | None:
     """What keeps a content from being stored, in words; None if nothing does. The body of a broadcast is kept as
     text, where an escape is no harm."""
-    named = (
-        ("id", content.event_id),
-        ("source", content.source),
-        ("type", content.type),
-        ("title", content.title or ""),
-        ("message", content.message or ""),
-        ("payload", content.body),
+    fault = _fault_in(
+        {
+            "id": content.event_id,
+            "source": content.source,
+            "type": content.type,
+            "title": content.title,
+            "message": content.message,
+            "payload": content.body,
+        }
     )
-    for name, text in named:
+    if fault is None and content.title is not None and "\\u0000" in content.body and _ESCAPED_NUL.search(content.body):
+        return "The payload holds U+0000, which can't be stored"
+    return fault
+
+
+def fault_in_mail(mail: Mail) -> str | None:
+    """The same for a mail. Its payload is kept as text."""
+    return _fault_in(
+        {
+            "id": mail.event_id,
+            "source": mail.source,
+            "type": mail.type,
+            "payload": mail.payload,
+            "order's id": mail.order_id,
+        }
+    )
+
+
+def _fault_in(texts: dict[str, str | None]) -> str | None:
+    for name, text in texts.items():
+        if text is None:
+            continue
         if "\0" in text:
             return f"The {name} holds U+0000, which can't be stored"
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             return f"The {name} holds half a surrogate pair, which can't be stored"
-    if content.title is not None and "\\u0000" in content.body and _ESCAPED_NUL.search(content.body):
-        return "The payload holds U+0000, which can't be stored"
     return None

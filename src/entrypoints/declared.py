@@ -152,6 +152,51 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
 
+    rabbitmq_host: Annotated[str, Setting("RABBITMQ_HOST", text, "RabbitMQ's address.", "localhost")]
+    rabbitmq_port: Annotated[
+        int | None, Setting("HERALD_RABBITMQ_PORT", parsers.port, "Its port.", unset="5672, or 5671 with TLS")
+    ]
+    rabbitmq_user: Annotated[str, Setting("RABBITMQ_USER", text, "Who we are to RabbitMQ.", "guest")]
+    rabbitmq_pass: Annotated[
+        str, Setting("RABBITMQ_PASS", verbatim, "The password of that user.", "guest", secret=True)
+    ]
+    rabbitmq_vhost: Annotated[
+        str, Setting("HERALD_RABBITMQ_VHOST", text, "The virtual host that the exchange and the queue are in.", "/")
+    ]
+    rabbitmq_exchange: Annotated[
+        str, Setting("RABBITMQ_EXCHANGE", text, "The topic exchange that events go through.", "ecommerce_events")
+    ]
+    rabbitmq_queue: Annotated[
+        str,
+        Setting(
+            "RABBITMQ_QUEUE",
+            text,
+            "The queue to take events from. One that exists is used as it is, another is made.",
+            "notification_queue",
+        ),
+    ]
+    rabbitmq_prefetch: Annotated[
+        int,
+        Setting(
+            "HERALD_RABBITMQ_PREFETCH",
+            whole(65_535),
+            "How many events RabbitMQ hands to this process before they are stored.",
+            "1000",
+        ),
+    ]
+    rabbitmq_tls: Annotated[
+        Literal["off", "on"], Setting("HERALD_RABBITMQ_TLS", choice("off", "on"), "Whether to speak TLS to it.", "off")
+    ]
+    rabbitmq_cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_RABBITMQ_CAFILE",
+            parsers.file,
+            "The certificates to trust RabbitMQ by, a PEM file.",
+            unset="the system's",
+        ),
+    ]
+
     database_url: Annotated[
         str,
         Setting(
@@ -183,6 +228,97 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     keep_dead_letters: Annotated[
         int, Setting("HERALD_KEEP_DEAD_LETTERS", whole(), "How many dead letters are kept.", "100000")
+    ]
+    keep_delivery_days: Annotated[
+        int,
+        Setting(
+            "HERALD_KEEP_DELIVERY_DAYS", days, "How long a delivery is kept; a pending one until it is none.", "90"
+        ),
+    ]
+    keep_deliveries: Annotated[
+        int,
+        Setting("HERALD_KEEP_DELIVERIES", whole(), "How many deliveries are kept beside the pending ones.", "1000000"),
+    ]
+
+    smtp_host: Annotated[
+        str | None,
+        Setting("SMTP_HOST", text, "The mail server. Without one, mails are written to HERALD_MAIL_FOLDER."),
+    ]
+    smtp_port: Annotated[
+        int | None,
+        Setting("SMTP_PORT", parsers.port, "Its port.", unset="25; with starttls 587, with tls 465"),
+    ]
+    smtp_from: Annotated[
+        str,
+        Setting(
+            "SMTP_FROM",
+            parsers.mailbox,
+            "Who mails are from: an address, or `Name <address>`.",
+            "Herald <herald@localhost>",
+        ),
+    ]
+    smtp_security: Annotated[
+        Literal["none", "starttls", "tls"],
+        Setting(
+            "HERALD_SMTP_SECURITY",
+            choice("none", "starttls", "tls"),
+            "How the mail server is spoken to: in the clear, with STARTTLS or not at all, or with TLS from the start.",
+            "none",
+        ),
+    ]
+    smtp_cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_SMTP_CAFILE",
+            parsers.file,
+            "The certificates to trust the mail server by, a PEM file.",
+            unset="the system's",
+        ),
+    ]
+    smtp_user: Annotated[str | None, Setting("HERALD_SMTP_USER", text, "Who we are to the mail server.")]
+    smtp_password: Annotated[
+        str | None, Setting("HERALD_SMTP_PASSWORD", verbatim, "The password of that user.", secret=True)
+    ]
+    smtp_connections: Annotated[
+        int,
+        Setting(
+            "HERALD_SMTP_CONNECTIONS", whole(200), "How many mails this process sends at once, one a connection.", "10"
+        ),
+    ]
+    mail_templates: Annotated[
+        str | None,
+        Setting(
+            "HERALD_MAIL_TEMPLATES",
+            parsers.folder,
+            "A folder of mail templates that go before the shipped ones of the same names.",
+        ),
+    ]
+    mail_folder: Annotated[
+        str, Setting("HERALD_MAIL_FOLDER", text, "Where mails are written without a mail server.", "var/mail")
+    ]
+    mail_addresses: Annotated[
+        int,
+        Setting(
+            "HERALD_MAIL_ADDRESSES",
+            whole(10_000),
+            "How many addresses one event may mail to; with more it becomes a dead letter.",
+            "100",
+        ),
+    ]
+    mail_tries: Annotated[
+        int, Setting("HERALD_MAIL_TRIES", whole(1_000), "How often a mail is tried before it has failed.", "16")
+    ]
+    mail_retry_seconds: Annotated[
+        float,
+        Setting(
+            "HERALD_MAIL_RETRY_SECONDS",
+            seconds,
+            "How long until a mail is tried again; twice as long after each further try, up to an hour.",
+            "10",
+        ),
+    ]
+    mail_attempt_seconds: Annotated[
+        float, Setting("HERALD_MAIL_ATTEMPT_SECONDS", seconds, "How long one try may take.", "30")
     ]
 
     drain_seconds: Annotated[
@@ -247,21 +383,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Setting(
             "HERALD_URL",
             parsers.http_url,
-            "The service that `herald publish` and `herald dead-letters` talk to.",
+            "The service that `herald publish`, `herald dead-letters` and `herald deliveries` talk to.",
             "http://127.0.0.1:{port}",
         ),
     ]
     token: Annotated[str | None, Setting("HERALD_TOKEN", text, "The token that they show it.", secret=True)]
 
     redis_url: Annotated[str | None, _unused("REDIS_URL", "The Redis that connects the nodes.")]
-    rabbitmq_host: Annotated[str | None, _unused("RABBITMQ_HOST", "RabbitMQ's address.")]
-    rabbitmq_user: Annotated[str | None, _unused("RABBITMQ_USER", "Who we are to RabbitMQ.")]
-    rabbitmq_pass: Annotated[str | None, _unused("RABBITMQ_PASS", "The password of that user.", verbatim, secret=True)]
-    rabbitmq_exchange: Annotated[str | None, _unused("RABBITMQ_EXCHANGE", "The exchange that events go through.")]
-    rabbitmq_queue: Annotated[str | None, _unused("RABBITMQ_QUEUE", "The queue to take events from.")]
-    smtp_host: Annotated[str | None, _unused("SMTP_HOST", "The mail server.")]
-    smtp_port: Annotated[int | None, _unused("SMTP_PORT", "Its port.", parsers.port)]
-    smtp_from: Annotated[str | None, _unused("SMTP_FROM", "Who mails are from.")]
 
     @property
     def jwt(self) -> JwtSettings:

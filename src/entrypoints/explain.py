@@ -35,9 +35,11 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield f"recipients   who listens to {broadcast.feed} ({table.feeds[broadcast.feed].access})"
         yield f"stream       {feed(broadcast.feed)}"
         yield from _frames(broadcast.content, feed(broadcast.feed), now)
-    for mail in made.mails:
-        to = ", ".join(mail.addresses) or "nobody: the event has no address"
-        yield f"mail         to {to}, subject {mail.subject!r}, template {mail.template} (not sent by this version)"
+    for addressee in made.mails:
+        mail = addressee.mail
+        yield f"mail         to {addressee.address or 'nobody'}, subject {mail.subject!r}, template {mail.template}"
+        if addressee.fault:
+            yield f"             fails: {addressee.fault}"
     for sign_out in made.sign_outs:
         yield f"sign-out     {sign_out.user}, of everything issued up to {iso(sign_out.not_before)}"
     if made.dead_letter:

@@ -4,10 +4,12 @@ of the variable; one that might be handed a secret by mistake doesn't repeat wha
 import math
 import re
 from collections.abc import Callable
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from domain.addresses import as_address, fault_in_address
 from domain.origins import LOOPBACK
 from domain.patterns import fault_in
 
@@ -192,3 +194,21 @@ def _content(path: str) -> bytes:
         raise ValueError(f"names a file that can't be read: {error.strerror}") from None
     except ValueError:  # a NUL in the path
         raise ValueError("names no file") from None
+
+
+def folder(value: str) -> str:
+    """The path of a folder that can be read."""
+    path = Path(value.strip())
+    if not path.is_dir():
+        raise ValueError(f"names no folder: {path}")
+    return str(path)
+
+
+def mailbox(value: str) -> str:
+    """An address, with or without a name before it."""
+    text = value.strip()
+    address = parseaddr(text)[1]
+    fault = None if text.isprintable() else "it has a line break or its like in it"
+    if fault := fault or fault_in_address(as_address(address)):
+        raise ValueError(f"must be an address, or Name <address>, and {text!r} is none: {fault}")
+    return text

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dishka import Provider, Scope, provide
 
 from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
 from adapters.memory.records import MemoryRecords
@@ -12,6 +13,7 @@ from adapters.memory.retention import MemoryRetention
 from adapters.memory.store import MemoryStore
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
+from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
@@ -19,6 +21,7 @@ from adapters.sql.store import SqlStore
 from application.counters import Counters
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import DeadLetters
+from application.ports.deliveries import Deliveries
 from application.ports.inboxes import Inboxes
 from application.ports.preferences import PreferencesStore
 from application.ports.retention import Retention
@@ -36,6 +39,7 @@ class SqlStorage(Provider):
     inboxes = provide(SqlInboxes, provides=Inboxes)
     preferences = provide(SqlPreferences, provides=PreferencesStore)
     dead_letters = provide(SqlDeadLetters, provides=DeadLetters)
+    deliveries = provide(SqlDeliveries, provides=Deliveries)
     retention = provide(SqlRetention, provides=Retention)
 
     @provide
@@ -54,6 +58,7 @@ class MemoryStorage(Provider):
     inboxes = provide(MemoryInboxes, provides=Inboxes)
     preferences = provide(MemoryPreferences, provides=PreferencesStore)
     dead_letters = provide(MemoryDeadLetters, provides=DeadLetters)
+    deliveries = provide(MemoryDeliveries, provides=Deliveries)
     retention = provide(MemoryRetention, provides=Retention)
 
     @provide

@@ -16,8 +16,8 @@ from tests.support.stores import Sent, Stores, check_counters, direct, fill, kep
 ALL = Keep(timedelta(days=365), 1_000_000)
 
 
-def keeping(*, inbox: Keep = ALL, feed: Keep = ALL, dead_letters: Keep = ALL) -> Keeping:
-    return Keeping(inbox, feed, dead_letters)
+def keeping(*, inbox: Keep = ALL, feed: Keep = ALL, dead_letters: Keep = ALL, deliveries: Keep = ALL) -> Keeping:
+    return Keeping(inbox, feed, dead_letters, deliveries)
 
 
 def newer_than(seconds: float) -> Keep:

@@ -9,6 +9,7 @@ from typing import Any
 
 from adapters.clock import Uuid7Factory
 from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
 from adapters.memory.records import MemoryRecords
@@ -16,12 +17,14 @@ from adapters.memory.retention import MemoryRetention
 from adapters.memory.store import MemoryStore
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
+from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
 from application.ports.dead_letters import DeadLetters
+from application.ports.deliveries import Deliveries
 from application.ports.inboxes import Inboxes
 from application.ports.preferences import PreferencesStore
 from application.ports.retention import Retention
@@ -41,6 +44,7 @@ class Stores:
     inboxes: Inboxes
     preferences: PreferencesStore
     dead_letters: DeadLetters
+    deliveries: Deliveries
     retention: Retention
 
 
@@ -56,6 +60,7 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
         MemoryInboxes(records),
         MemoryPreferences(records),
         MemoryDeadLetters(records),
+        MemoryDeliveries(records),
         MemoryRetention(records),
     )
 
@@ -70,6 +75,7 @@ async def sql(url: str, connections: int = 10) -> AsyncIterator[Stores]:
             SqlInboxes(database),
             SqlPreferences(database, ids),
             SqlDeadLetters(database),
+            SqlDeliveries(database),
             SqlRetention(database),
         )
     finally:
@@ -129,6 +135,10 @@ feed = "rest"
 [[routes]]
 source = "bye"
 sign_out = "user_id"
+[[routes]]
+source = "order"
+feed = "rest"
+email = { to = "mail", subject = "Order {order_id}", template = "order_created.html", user = "user" }
 """
 )
 
@@ -142,6 +152,10 @@ def later(seconds: float) -> datetime:
 
 def direct(id: str, *to: str, type: str = "direct") -> Sent:
     return "direct", {"to": list(to), "text": id, "type": type}, id
+
+
+def order(id: str, *to: str, user: str | None = None, order_id: str = "o-1", type: str = "order") -> Sent:
+    return "order", {"mail": list(to), "user": user, "order_id": order_id, "type": type}, id
 
 
 async def record(store: Store, *events: Sent, at: datetime = NOW) -> Recorded:

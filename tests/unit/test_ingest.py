@@ -15,7 +15,7 @@ from application.ports.backplane import BackplaneUnavailable
 from application.ports.event_source import Batch, NotAcknowledged
 from application.ports.store import Recorded
 from domain.messages import Message
-from domain.planning import Plan
+from domain.planning import Limits, Plan
 from domain.streams import Entry, SignOut
 from tests.support.core import FaultyStore, HandClock, message, settle, table
 
@@ -29,7 +29,9 @@ class Rig:
         self.backplane = LoggedBackplane(self.did)
         self.source = LoggedBroker(self.did)
         self.counters = Counters()
-        self.ingest = IngestEvents(table(), self.store, self.backplane, HandClock(), self.counters, max_event_bytes=500)
+        self.ingest = IngestEvents(
+            table(), self.store, self.backplane, HandClock(), self.counters, limits=Limits(event_bytes=500)
+        )
         self.consumer = ConsumeEvents(self.ingest, self.source)
 
     async def inbox(self, user: str = "ada") -> list[str]:
@@ -173,7 +175,9 @@ async def test_a_poison_event_takes_nothing_with_it(rig: Rig) -> None:
     deep = ['{"to":"ada","d":' + "[" * depth + "]" * depth + "}" for depth in range(920, 1000)]
     poison: list[Any] = [b"\xff", b"no json", None, b"x" * 4_001, b"5", b'{"to":[{}]}', *deep]
     events = [message("direct", body, f"p{n}") for n, body in enumerate(poison)] + [message("nowhere", {}, "lost")]
-    rig.ingest = IngestEvents(table(), rig.store, rig.backplane, HandClock(), rig.counters, max_event_bytes=4_000)
+    rig.ingest = IngestEvents(
+        table(), rig.store, rig.backplane, HandClock(), rig.counters, limits=Limits(event_bytes=4_000)
+    )
     await once(rig, direct("a"), *events, direct("b"))
     assert [id for id in await rig.inbox() if id in ("a", "b")] == ["a", "b"]
     assert len(rig.source.acknowledged) == len(events) + 2

@@ -104,7 +104,7 @@ async def test_what_retention_let_go_makes_room_for_others() -> None:
     records = bounded(bytes=30_000)
     await record(records, *(("ada", f"a{n}", 4000) for n in range(3)), ("bob", "b", 4000))
     keep = Keep(timedelta(days=1), 1)
-    assert (await MemoryRetention(records).prune(Keeping(keep, keep, keep), NOW)).notifications == 2
+    assert (await MemoryRetention(records).prune(Keeping(keep, keep, keep, keep), NOW)).notifications == 2
     await record(records, *(("news", f"n{n}", 4000) for n in range(3)))
     assert [len((await kept(records, name))[1]) for name in ("inbox:ada", "inbox:bob", "feed:news")] == [1, 1, 3]
     await record(records, ("news", "n3", 4000), ("news", "n4", 4000))
@@ -133,7 +133,7 @@ async def test_whatever_comes_the_store_stays_within_its_limits_and_tells_the_tr
         for act, upto, count in acts:
             if act == "pruned":
                 keep = Keep(timedelta(days=1), count)
-                await MemoryRetention(records).prune(Keeping(keep, keep, keep), NOW, limit=2)
+                await MemoryRetention(records).prune(Keeping(keep, keep, keep, keep), NOW, limit=2)
             else:
                 await inboxes.mark_all("ada", act, upto, count, NOW)
         weight = 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.envelopes import plain_text
 from domain.events import read_event
 from domain.messages import Message
-from domain.planning import LONGEST_TITLE, LONGEST_USER, Plan, plan, recipients
+from domain.planning import LONGEST_TITLE, LONGEST_USER, Limits, Plan, plan, recipients
 from domain.protocol import protocol_text
 from domain.routes import RouteTable
 from domain.streams import Entry
@@ -170,7 +170,7 @@ def test_a_mail_does_not_depend_on_the_notification_beside_it() -> None:
         message("t", {"mail": "a@b.c"}),
         routes('source = "t"\nusers = ["to"]\nemail = { to = "mail", subject = "s", template = "t" }'),
     )
-    assert [mail.addresses for mail in made.mails] == [("a@b.c",)]
+    assert [mail.address for mail in made.mails] == ["a@b.c"]
     assert made.dead_letter is not None
 
 
@@ -228,7 +228,7 @@ def test_rubbish_is_a_dead_letter_with_the_reason_and_the_message_as_it_came(
     source: str, body: bytes | None, reason: str
 ) -> None:
     sent = message(source, body, "place")
-    made = plan(sent, SHIPPED, max_bytes=10)
+    made = plan(sent, SHIPPED, Limits(event_bytes=10))
     assert made.dead_letter is not None
     assert (made.dead_letter.reason, made.dead_letter.event_id) == (reason, "place")
     assert made.dead_letter.message is sent
@@ -273,7 +273,7 @@ def test_what_was_planned_can_be_rendered_from_any_depth_of_stack(source: str) -
 
 @given(st.sampled_from([*SOURCES, "nobody.knows"]), st.binary(max_size=60) | st.none())
 def test_planning_never_raises_for_bytes(source: str, body: bytes | None) -> None:
-    made = plan(Message(source, body, NOW, "place"), SHIPPED, max_bytes=50)
+    made = plan(Message(source, body, NOW, "place"), SHIPPED, Limits(event_bytes=50))
     assert made.addressed or made.broadcasts or made.sign_outs or made.dead_letter
 
 

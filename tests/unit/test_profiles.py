@@ -293,7 +293,7 @@ class TestWhatTheReplacedServicesPromise:
             ("order.status.updated", "Order 7: shipped"),
         ):
             made = planned(source, order)
-            assert (made.mails[0].addresses, made.mails[0].subject) == (("kim@example.com",), subject)
+            assert (made.mails[0].address, made.mails[0].mail.subject) == ("kim@example.com", subject)
             assert json.loads(frame(made.broadcasts[0].content)) == {"type": source, "data": order}
 
     @pytest.mark.parametrize("type_", ["ProductCreated", "ProductUpdated", "ProductDeleted", "LowStockWarning"])

@@ -17,7 +17,10 @@ from domain.planning import plan
 from tests.support.core import FaultyStore, HandClock, message, table
 
 KEEPING = Keeping(
-    inbox=Keep(timedelta(days=2), 3), feed=Keep(timedelta(days=1), 1000), dead_letters=Keep(timedelta(days=4), 1000)
+    inbox=Keep(timedelta(days=2), 3),
+    feed=Keep(timedelta(days=1), 1000),
+    dead_letters=Keep(timedelta(days=4), 1000),
+    deliveries=Keep(timedelta(days=5), 1000),
 )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from adapters.memory.streams import Feed, Inbox
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import KeptDeadLetter
+from domain.deliveries import Addressee, Attempt, Delivery, first_status
 from domain.notifications import Notification
 from domain.planning import DeadLetter
 from domain.positions import Head
@@ -17,12 +18,23 @@ from domain.streams import Content, Entry, SignOut, StreamName, feed, inbox_of, 
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much is kept. Beyond a limit the oldest go first: of the stream, of all entries, of the dead letters."""
+    """How much is kept. Beyond a limit the oldest go first: of the stream, of all entries, of the dead letters, of the
+    deliveries that are not pending."""
 
     entries_per_stream: int = 10_000
     bytes: int = 256 * 1024 * 1024
     dead_letters: int = 10_000
     dead_letter_bytes: int = 64 * 1024 * 1024
+    deliveries: int = 10_000
+
+
+class KeptDelivery(msgspec.Struct):
+    """A delivery with its attempts, and the lease of who is trying it."""
+
+    delivery: Delivery
+    attempts: list[Attempt] = []
+    lease: UUID | None = None
+    awaits_server: bool = False
 
 
 class MemoryRecords:
@@ -35,12 +47,14 @@ class MemoryRecords:
         self.preferences: dict[str, Preferences] = {}
         self.sign_outs: dict[str, datetime] = {}
         self.letters: OrderedDict[UUID, KeptDeadLetter] = OrderedDict()  # oldest first
+        self.deliveries: OrderedDict[UUID, KeptDelivery] = OrderedDict()  # oldest first
         self._ids = ids
         self._limits = limits or Limits()
         self._oldest: OrderedDict[UUID, Feed | Inbox] = OrderedDict()  # every entry kept, in the order of storing
         self._bytes = 0
         self._letter_bytes = 0
         self._lettered: dict[tuple[str, str], UUID] = {}
+        self._addressed: set[tuple[str, str, str]] = set()
 
     def stream(self, name: StreamName) -> Feed | Inbox | None:
         """None where nothing was ever written."""
@@ -115,6 +129,26 @@ class MemoryRecords:
         while len(self.letters) > limits.dead_letters or self._letter_bytes > limits.dead_letter_bytes:
             self.drop_letter(next(iter(self.letters)))
         return id is None
+
+    def deliver(self, addressee: Addressee, now: datetime) -> Delivery | None:
+        """Adds a delivery; None if there is one of this event to this address."""
+        key = (addressee.mail.origin, addressee.mail.event_id, addressee.address)
+        if key in self._addressed:
+            return None
+        self._addressed.add(key)
+        mail = addressee.mail
+        status, error = first_status(addressee, self.preferences.get(mail.user or "", DEFAULT))
+        made = Delivery(self._ids.new_id(), mail, addressee.address, status, error, now, now, now)
+        self.deliveries[made.id] = KeptDelivery(made)
+        if len(self.deliveries) > self._limits.deliveries:
+            ended = (id for id, kept in self.deliveries.items() if kept.delivery.status != "pending")
+            if (oldest := next(ended, None)) is not None:
+                self.drop_delivery(oldest)
+        return made
+
+    def drop_delivery(self, id: UUID) -> None:
+        gone = self.deliveries.pop(id).delivery
+        self._addressed.remove((gone.mail.origin, gone.mail.event_id, gone.address))
 
     def drop_letter(self, id: UUID) -> None:
         letter = self.letters.pop(id).letter

@@ -19,6 +19,7 @@ class MemoryRetention:
             notifications=self._prune(self._records.inboxes.values(), keeping.inbox, now, limit),
             broadcasts=self._prune(self._records.feeds.values(), keeping.feed, now, limit),
             dead_letters=self._drop(keeping.dead_letters, now, limit),
+            deliveries=self._drop_deliveries(keeping.deliveries, now, limit),
         )
 
     def _prune(self, streams: Iterable[Feed | Inbox], keep: Keep, now: datetime, limit: int) -> int:
@@ -42,3 +43,12 @@ class MemoryRetention:
             self._records.drop_letter(oldest.id)
             dropped += 1
         return dropped
+
+    def _drop_deliveries(self, keep: Keep, now: datetime, limit: int) -> int:
+        kept = (one.delivery for one in self._records.deliveries.values())
+        ended = [one for one in kept if one.status != "pending"]
+        too_many = len(ended) - keep.count
+        due = [one.id for rank, one in enumerate(ended) if rank < too_many or now - one.created_at > keep.age]
+        for id in due[:limit]:
+            self._records.drop_delivery(id)
+        return len(due[:limit])

@@ -7,6 +7,7 @@ from datetime import datetime
 from adapters.memory.records import MemoryRecords
 from adapters.memory.streams import Inbox
 from application.ports.store import Page, Recorded
+from domain.deliveries import Delivery
 from domain.planning import DeadLetter, Plan
 from domain.positions import Head
 from domain.streams import Entry, SignOut, StreamName
@@ -25,10 +26,11 @@ class MemoryStore:
         entries: list[Entry] = []
         sign_outs: list[SignOut] = []
         letters: list[DeadLetter] = []
+        deliveries: list[Delivery] = []
         duplicates = 0
         for plan in plans:
-            before = len(entries) + len(sign_outs) + len(letters)
-            intended = len(plan.broadcasts) + len(plan.sign_outs)
+            before = len(entries) + len(sign_outs) + len(letters) + len(deliveries)
+            intended = len(plan.broadcasts) + len(plan.sign_outs) + len(plan.mails)
             for addressed in plan.addressed:
                 intended += len(addressed.users)
                 told = (self._records.notify(user, addressed.content, now) for user in addressed.users)
@@ -38,14 +40,16 @@ class MemoryStore:
                 if entry is not None:
                     entries.append(entry)
             sign_outs.extend(sign_out for sign_out in plan.sign_outs if self._records.sign_out(sign_out))
+            made = (self._records.deliver(addressee, now) for addressee in plan.mails)
+            deliveries.extend(delivery for delivery in made if delivery is not None)
             if plan.dead_letter is not None:
                 intended += 1
                 if self._records.keep_letter(plan.dead_letter, now):
                     letters.append(plan.dead_letter)
-            if intended and before == len(entries) + len(sign_outs) + len(letters):
+            if intended and before == len(entries) + len(sign_outs) + len(letters) + len(deliveries):
                 duplicates += 1
         self._records.shrink()
-        return Recorded(tuple(entries), tuple(sign_outs), tuple(letters), duplicates)
+        return Recorded(tuple(entries), tuple(sign_outs), tuple(letters), duplicates, tuple(deliveries))
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         return {name: self._records.head(name) for name in streams}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.deliveries import Addressee, Delivery
 from domain.planning import DeadLetter, Plan
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Content, SignOut
@@ -82,7 +83,8 @@ class Letter(msgspec.Struct):
 class Batch:
     """What some plans lead to, in their order.
 
-    `sign_outs` stand with the index of their plan, `letters` are one of each event, by its identity.
+    `sign_outs` and `mails` stand with the index of their plan; mails are one to each address of an event, `letters` one
+    of each event, by its identity.
     `intended` are the plans that lead to anything at all.
     """
 
@@ -90,6 +92,7 @@ class Batch:
         self.inboxes = Part()
         self.feeds = Part()
         self.sign_outs: list[tuple[SignOut, int]] = []
+        self.mails: dict[tuple[str, str, str], tuple[Addressee, int]] = {}
         self.letters: dict[bytes, Letter] = {}
         self.intended: set[int] = set()
         for number, plan in enumerate(plans):
@@ -102,6 +105,9 @@ class Batch:
             for sign_out in plan.sign_outs:
                 self.intended.add(number)
                 self.sign_outs.append((sign_out, number))
+            for addressee in plan.mails:
+                self.intended.add(number)
+                self.mails.setdefault(mail_key(addressee), (addressee, number))
             if (letter := plan.dead_letter) is not None:
                 self.intended.add(number)
                 known_letter = self.letters.setdefault(identity(letter), Letter(letter, number, 0))
@@ -112,6 +118,11 @@ class Batch:
     def users(self) -> list[str]:
         """Whose inboxes are concerned."""
         return list(dict.fromkeys([*self.inboxes.names, *(sign_out.user for sign_out, _ in self.sign_outs)]))
+
+
+def mail_key(mail: Addressee | Delivery) -> tuple[str, str, str]:
+    """What a delivery is told by: origin, event id, address."""
+    return mail.mail.origin, mail.mail.event_id, mail.address
 
 
 def identity(letter: DeadLetter) -> bytes:

@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import BigInteger, Boolean, DateTime, LargeBinary, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy import BigInteger, Boolean, DateTime, LargeBinary, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from adapters.sql.batch import Arrivals, Counter, Letter, letter_columns
+from adapters.sql.statements import statement
 from application.ports.clock import IdFactory
 from domain.envelopes import data_text
-
-
-def _statement(sql: str, **types: TypeEngine[Any]) -> TextClause:
-    return text(sql).bindparams(*(bindparam(name, type_=type_) for name, type_ in types.items()))
-
 
 _TEXTS: Final = ARRAY(Text)
 _NUMBERS: Final = ARRAY(BigInteger)
@@ -29,13 +25,13 @@ _TIME: Final = DateTime(timezone=True)
 _TIMES: Final = ARRAY(_TIME)
 _BYTES: Final = ARRAY(LargeBinary)
 
-_OPEN_INBOXES: Final = _statement(
+_OPEN_INBOXES: Final = statement(
     "INSERT INTO inboxes (user_id) SELECT unnest(:names) ON CONFLICT DO NOTHING", names=_TEXTS
 )
-_OPEN_FEEDS: Final = _statement("INSERT INTO feeds (name) SELECT unnest(:names) ON CONFLICT DO NOTHING", names=_TEXTS)
+_OPEN_FEEDS: Final = statement("INSERT INTO feeds (name) SELECT unnest(:names) ON CONFLICT DO NOTHING", names=_TEXTS)
 
 _KNOWN: Final = {
-    kind: _statement(
+    kind: statement(
         f"SELECT t.{column}, t.origin, t.event_id"  # noqa: S608 - our own names
         f" FROM unnest(:names, :origins, :event_ids) AS k(name, origin, event_id) JOIN {table} t"
         f" ON t.{column} = k.name AND t.origin = k.origin AND t.event_id = k.event_id",
@@ -60,7 +56,7 @@ _CONTENT_TYPES: Final[dict[str, TypeEngine[Any]]] = {
 _ROW_TYPES: Final[dict[str, TypeEngine[Any]]] = {"ids": _IDS, "names": _TEXTS, "seqs": _NUMBERS, "numbers": _NUMBERS}
 _COUNTER_TYPES: Final[dict[str, TypeEngine[Any]]] = {"counted": _TEXTS, "lasts": _NUMBERS, "added": _NUMBERS}
 
-_ADD_NOTIFICATIONS: Final = _statement(
+_ADD_NOTIFICATIONS: Final = statement(
     """
     WITH added AS (
         INSERT INTO notifications (
@@ -101,7 +97,7 @@ _ADD_NOTIFICATIONS: Final = _statement(
     now=_TIME,
 )
 
-_ADD_BROADCASTS: Final = _statement(
+_ADD_BROADCASTS: Final = statement(
     """
     WITH added AS (
         INSERT INTO broadcasts (
@@ -132,7 +128,7 @@ _ADD_BROADCASTS: Final = _statement(
 )
 
 # xmax is 0 in a row that this statement has inserted, and the updater's otherwise.
-_KEEP_LETTERS: Final = _statement(
+_KEEP_LETTERS: Final = statement(
     """
     INSERT INTO dead_letters (id, identity, times, source, event_id, reason, detail, letter, kept_at)
     SELECT l.*, :now

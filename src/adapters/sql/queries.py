@@ -32,7 +32,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import CompoundSelect
 from sqlalchemy.types import TypeEngine
 
-from adapters.sql.tables import BroadcastRow, DeadLetterRow, FeedRow, InboxRow, NotificationRow, PreferencesRow
+from adapters.sql.tables import (
+    AttemptRow,
+    BroadcastRow,
+    DeadLetterRow,
+    DeliveryRow,
+    FeedRow,
+    InboxRow,
+    NotificationRow,
+    PreferencesRow,
+)
 
 inboxes = cast(Table, InboxRow.__table__)
 feeds = cast(Table, FeedRow.__table__)
@@ -40,6 +49,8 @@ notifications = cast(Table, NotificationRow.__table__)
 broadcasts = cast(Table, BroadcastRow.__table__)
 preferences = cast(Table, PreferencesRow.__table__)
 letters = cast(Table, DeadLetterRow.__table__)
+deliveries = cast(Table, DeliveryRow.__table__)
+attempts = cast(Table, AttemptRow.__table__)
 
 # In the order in which `rows` takes them. `data` is for people: what is pushed is `body`.
 _NOTIFICATION: Final = (
@@ -108,6 +119,9 @@ class Queries:
             .order_by(inboxes.c.user_id)
             .with_for_update(of=inboxes)
         )
+        self.mail_preferences = select(
+            preferences.c.user_id, preferences.c.email_notifications, preferences.c.muted_types
+        ).where(self.among(preferences.c.user_id, "users"))
         self.lock_feeds = (
             select(feeds.c.name, feeds.c.last_seq)
             .where(self.among(feeds.c.name, "names"))

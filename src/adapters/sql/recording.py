@@ -2,21 +2,24 @@
 
 lock the inboxes, in the order of their names    whoever else wants them waits, and nobody waits in a circle
 number and add the notifications                 from the locked counters on, so without gaps
-keep the dead letters                            in the order of their identities
+keep the dead letters, add the deliveries        in the order of their identities
 lock the feeds, number and add the broadcasts    last, since every node wants these rows
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Arrivals, Batch, Counter, Part
+from adapters.sql.batch import Arrivals, Batch, Counter, Part, mail_key
+from adapters.sql.delivery_writing import DeliveryWriting
 from adapters.sql.queries import Queries
 from adapters.sql.writing import Writing
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded
+from domain.deliveries import Delivery, first_status
 from domain.planning import DeadLetter
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Entry, SignOut, StreamName, feed, inbox_of
@@ -40,10 +43,18 @@ class Recording:
     `careful`: a repeated batch is rare, and looking up each row costs as much as storing it."""
 
     def __init__(
-        self, queries: Queries, writing: Writing, ids: IdFactory, batch: Batch, now: datetime, careful: bool
+        self,
+        queries: Queries,
+        writing: Writing,
+        delivery_writing: DeliveryWriting,
+        ids: IdFactory,
+        batch: Batch,
+        now: datetime,
+        careful: bool,
     ) -> None:
         self._queries = queries
         self._writing = writing
+        self._delivery_writing = delivery_writing
         self._ids = ids
         self._batch = batch
         self._now = now
@@ -58,10 +69,11 @@ class Recording:
             sign_outs = self._sign_out(counters)
             await self._add_notifications(connection, counters)
         letters = await self._keep_letters(connection)
+        deliveries = await self._add_deliveries(connection)
         if self._batch.feeds.rows:
             await self._add_broadcasts(connection)
         duplicates = len(self._batch.intended - self._new)
-        return Recorded(tuple(self._entries), sign_outs, letters, duplicates)
+        return Recorded(tuple(self._entries), sign_outs, letters, duplicates, deliveries)
 
     async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
         found = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
@@ -145,3 +157,27 @@ class Recording:
         fresh = [letter for key, letter in self._batch.letters.items() if key in new]
         self._new.update(one.plan for one in fresh)
         return tuple(one.letter for one in fresh)
+
+    async def _add_deliveries(self, connection: AsyncConnection) -> tuple[Delivery, ...]:
+        """In one order on every node, so that none waits for another in a circle; the ids keep the order of coming."""
+        mails = self._batch.mails
+        if not mails:
+            return ()
+        preferences = await self._mail_preferences(connection)
+        made: dict[UUID, tuple[Delivery, int]] = {}
+        for addressee, plan in mails.values():
+            mail, id_ = addressee.mail, self._ids.new_id()
+            status, error = first_status(addressee, preferences.get(mail.user or "", DEFAULT))
+            now = self._now
+            made[id_] = Delivery(id_, mail, addressee.address, status, error, now, now, now), plan
+        in_order = sorted((one for one, _ in made.values()), key=mail_key)
+        new = await self._delivery_writing.add(connection, in_order)
+        self._new.update(plan for id_, (_, plan) in made.items() if id_ in new)
+        return tuple(one for id_, (one, _) in made.items() if id_ in new)
+
+    async def _mail_preferences(self, connection: AsyncConnection) -> dict[str, Preferences]:
+        users = sorted({one.mail.user for one, _ in self._batch.mails.values() if one.mail.user is not None})
+        if not users:
+            return {}
+        found = await connection.execute(self._queries.mail_preferences, {"users": self._queries.many(users)})
+        return {user: Preferences(email_notifications=email, muted_types=tuple(muted)) for user, email, muted in found}

@@ -8,7 +8,7 @@ from sqlalchemy import Table, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
-from adapters.sql.queries import broadcasts, feeds, inboxes, letters, notifications
+from adapters.sql.queries import attempts, broadcasts, deliveries, feeds, inboxes, letters, notifications
 from application.ports.retention import Keep, Keeping, Pruned
 
 # Streams looked at in one step, so that a step stays short whatever is due.
@@ -39,6 +39,7 @@ class SqlRetention:
             await self._prune(_INBOXES, keeping.inbox, now, limit),
             await self._prune(_FEEDS, keeping.feed, now, limit),
             await self._prune_letters(keeping.dead_letters, now, limit),
+            await self._prune_deliveries(keeping.deliveries, now, limit),
         )
 
     async def _prune(self, kind: _Kind, keep: Keep, now: datetime, limit: int) -> int:
@@ -96,5 +97,24 @@ class SqlRetention:
 
         async def store(connection: AsyncConnection) -> int:
             return (await connection.execute(delete(letters).where(column.id.in_(chosen)))).rowcount
+
+        return await self._database.write(store)
+
+    async def _prune_deliveries(self, keep: Keep, now: datetime, limit: int) -> int:
+        column = deliveries.c
+        ended = select(column.id).where(column.status != "pending")
+        # By index (ix_deliveries_ended) in both cases, whatever is pending.
+        newest_first = ended.order_by(column.created_at.desc(), column.id.desc())
+        oldest_first = ended.order_by(column.created_at, column.id)
+        too_old = oldest_first.where(column.created_at < now - keep.age).limit(limit)
+        too_many = newest_first.offset(keep.count).limit(limit)
+
+        async def store(connection: AsyncConnection) -> int:
+            gone = (await connection.scalars(too_old)).all() or (await connection.scalars(too_many)).all()
+            # One may have been made pending again meanwhile.
+            still = delete(deliveries).where(column.id.in_(gone), column.status != "pending").returning(column.id)
+            gone = (await connection.scalars(still)).all()
+            await connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(gone)))
+            return len(gone)
 
         return await self._database.write(store)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.sql import rows
 from adapters.sql.batch import Batch
 from adapters.sql.database import Database
+from adapters.sql.delivery_writing import delivery_writing
 from adapters.sql.faults import Refused
 from adapters.sql.gather import Gather
 from adapters.sql.pages import Pages
@@ -46,6 +47,7 @@ class SqlStore:
         self._ids = ids
         self._queries = Queries(database.is_postgresql)
         self._writing: Writing = PostgresqlWriting() if database.is_postgresql else SqliteWriting()
+        self._delivery_writing = delivery_writing(database)
         # What a crowd of clients asks takes half of the connections at most: ingest goes on.
         turns = asyncio.Semaphore(max(1, database.connections // 2))
         pages = partial(Pages, database, turns, self._queries)
@@ -119,7 +121,8 @@ class SqlStore:
         careful = self._writing.careful
 
         async def attempt(connection: AsyncConnection) -> Recorded:
-            return await Recording(self._queries, self._writing, self._ids, batch, now, careful)(connection)
+            writing, deliveries = self._writing, self._delivery_writing
+            return await Recording(self._queries, writing, deliveries, self._ids, batch, now, careful)(connection)
 
         while True:
             try:

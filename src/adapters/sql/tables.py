@@ -22,6 +22,8 @@ _NAMES = {
 }
 
 _UNREAD = text("NOT is_read AND NOT is_archived")
+_PENDING = text("status = 'pending'")
+_ENDED = text("status <> 'pending'")
 
 
 class Base(CommonTableAttributes, DeclarativeBase):
@@ -165,6 +167,60 @@ class DeadLetterRow(Base):
     times: Mapped[int] = mapped_column(server_default="1")
     letter: Mapped[bytes]
     kept_at: Mapped[datetime]
+
+
+class DeliveryRow(Base):
+    """One mail to one address. `due_at` is when a pending one is tried next: a claim moves it to the end of its lease,
+    so that whoever dies leaves one that is due again. `payload` is the event to the letter, as text: it need not be
+    JSON that a jsonb column takes."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("origin", "event_id", "recipient"),
+        Index("ix_deliveries_due", "due_at", postgresql_where=_PENDING, sqlite_where=_PENDING),
+        Index("ix_deliveries_ended", "created_at", "id", postgresql_where=_ENDED, sqlite_where=_ENDED),
+        Index(None, "status", "id"),
+        Index(None, "recipient", "id"),
+        Index(None, "order_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    origin: Mapped[str]
+    event_id: Mapped[str]
+    recipient: Mapped[str]
+    status: Mapped[str]
+    error_message: Mapped[str | None]
+    source: Mapped[str]
+    type: Mapped[str]
+    profile: Mapped[str]
+    payload: Mapped[str]
+    event_time: Mapped[datetime]
+    subject: Mapped[str | None]
+    template: Mapped[str]
+    user_id: Mapped[str | None]
+    order_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    strikes: Mapped[int] = mapped_column(server_default="0")
+    awaits_server: Mapped[bool] = mapped_column(server_default=false())
+    lease: Mapped[UUID | None]
+
+
+class AttemptRow(Base):
+    """One try at a delivery; it goes with the delivery."""
+
+    __tablename__ = "delivery_attempts"
+
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    seconds: Mapped[float]
+    result: Mapped[str]
+    code: Mapped[int | None]
+    text: Mapped[str]
 
 
 class StateRow(Base):

@@ -7,8 +7,8 @@ import msgspec
 
 
 class Keep(msgspec.Struct, frozen=True):
-    """How long something is kept, and how many of it: an inbox's notifications, a feed's broadcasts, all dead
-    letters."""
+    """How long something is kept, and how many of it: an inbox's notifications, a feed's broadcasts, all dead letters,
+    all deliveries."""
 
     age: timedelta
     count: int
@@ -20,6 +20,7 @@ class Keeping(msgspec.Struct, frozen=True):
     inbox: Keep
     feed: Keep
     dead_letters: Keep
+    deliveries: Keep
 
 
 class Pruned(msgspec.Struct, frozen=True):
@@ -28,10 +29,11 @@ class Pruned(msgspec.Struct, frozen=True):
     notifications: int = 0
     broadcasts: int = 0
     dead_letters: int = 0
+    deliveries: int = 0
 
     @property
     def nothing(self) -> bool:
-        return not (self.notifications or self.broadcasts or self.dead_letters)
+        return not (self.notifications or self.broadcasts or self.dead_letters or self.deliveries)
 
 
 class Retention(Protocol):
@@ -39,7 +41,7 @@ class Retention(Protocol):
 
     A stream is pruned from its oldest arrival on: its head's `pruned` rises to the newest that went, and its unread
     total falls by those of them that were unread, in the same transaction. Whoever stands before `pruned` is told of
-    a gap.
+    a gap. Pending deliveries stay, and do not count.
     """
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:

@@ -1,7 +1,8 @@
-"""The port for what Herald must not lose: inboxes, feeds, sign-outs and dead letters, and the positions in them.
+"""The port for what Herald must not lose: inboxes, feeds, sign-outs, deliveries and dead letters, and the positions in
+them.
 
 This is what ingest and the hub need of it. Owners of inboxes have a port of their own (`inboxes`), and so have
-preferences, dead letters and retention: they are kept in the same place and bound by the same positions.
+preferences, deliveries, dead letters and retention: they are kept in the same place and bound by the same positions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from domain.deliveries import Delivery
 from domain.planning import DeadLetter, Plan
 from domain.positions import Head
 from domain.streams import Entry, SignOut, StreamName
@@ -28,14 +30,15 @@ class Recorded(msgspec.Struct, frozen=True):
     """What a batch of plans changed.
 
     `entries` are the new arrivals, those of one stream in the order of their seq. `sign_outs` are those that moved a
-    user's `not_before`, `dead_letters` the new ones. `duplicates` counts the plans of which everything was there
-    already.
+    user's `not_before`, `dead_letters` and `deliveries` the new ones. `duplicates` counts the plans of which everything
+    was there already.
     """
 
     entries: tuple[Entry, ...]
     sign_outs: tuple[SignOut, ...]
     dead_letters: tuple[DeadLetter, ...]
     duplicates: int
+    deliveries: tuple[Delivery, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -57,10 +60,11 @@ class Store(Protocol):
     Positions: everything that happens to a stream takes its next position, 1, 2, 3 …, without gaps, given in the
     transaction that stores it; so a reader that has seen position n will never be surprised by a smaller one. A
     stream that was never written has Head(0, 0). Once: a stream holds an event, named by (origin, event id), at most
-    once, and there is one dead letter of it at most. Preferences bind: a notification of a type that its user has muted
-    is stored as `muted`. What can't be kept although it could be planned (a value that a database refuses) becomes a
-    dead letter, and the rest of its batch is kept. Every method raises StoreUnavailable, having changed nothing,
-    when the store can't be reached or can't be written.
+    once, and there is one dead letter of it at most, and one delivery to each address. Preferences bind: a
+    notification of a type that its user has muted is stored as `muted`, a mail that its user does not want as
+    `skipped`. What can't be kept although it could be planned (a value that a database refuses) becomes a dead
+    letter, and the rest of its batch is kept. Every method raises StoreUnavailable, having changed nothing, when the
+    store can't be reached or can't be written.
     """
 
     async def epoch(self) -> str:

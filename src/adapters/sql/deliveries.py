@@ -1,0 +1,127 @@
+"""Deliveries: worked off, and looked through. Recordings put them there."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, Row, Select, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.sql.database import Database
+from adapters.sql.delivery_writing import delivery_writing
+from adapters.sql.queries import attempts, deliveries
+from application.ports.deliveries import ANY, Claim, DeliveryChoice, Outcome
+from domain.deliveries import Attempt, Delivery, Mail, Status
+
+_MAIL: Final = (
+    *("origin", "event_id", "source", "type", "profile", "payload", "event_time", "subject", "template", "user_id"),
+    "order_id",
+)
+_DELIVERY: Final = (
+    *("id", "recipient", "status", "error_message", "created_at", "updated_at", "due_at", "sent_at", "attempts"),
+    "strikes",
+)
+_COLUMNS: Final = [deliveries.c[name] for name in (*_MAIL, *_DELIVERY)]
+_ALL: Final = select(*_COLUMNS)
+_PENDING: Final = deliveries.c.status == "pending"
+
+
+class SqlDeliveries:
+    """Implements Deliveries. Ids are UUIDv7, so their order is that of making. A lease is a `due_at` put off."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writing = delivery_writing(database)
+
+    async def claim(self, limit: int, seconds: float) -> tuple[Claim, ...]:
+        table, lease, now = deliveries.c, uuid4(), self._now()
+        due = select(table.id).where(_PENDING, table.due_at <= now).order_by(table.due_at).limit(limit)
+        # What another node is claiming is passed over; on SQLite only one writes at a time, and FOR UPDATE is nothing.
+        chosen = due.with_for_update(skip_locked=True).cte("due")
+        statement = (
+            update(deliveries)
+            .where(table.id.in_(select(chosen.c.id)))
+            .values(lease=lease, due_at=now + timedelta(seconds=seconds), awaits_server=False)
+            .returning(*_COLUMNS)
+        )
+
+        async def store(connection: AsyncConnection) -> tuple[Claim, ...]:
+            rows = (await connection.execute(statement)).all()
+            return tuple(Claim(one, lease) for one in sorted(map(_delivery, rows), key=lambda one: one.id))
+
+        return await self._database.write(store)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        if not claims:
+            return
+        table = deliveries.c
+        # They may be of several claims, whose leases are the claims' own.
+        mine = table.id.in_([one.delivery.id for one in claims]) & table.lease.in_({one.lease for one in claims})
+        await self._change(mine, lease=None, due_at=self._now())
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> int:
+        if not outcomes:
+            return 0
+        return await self._database.write(lambda connection: self._writing.settle(connection, outcomes))
+
+    async def hasten(self) -> int:
+        return await self._change(_PENDING & deliveries.c.awaits_server, awaits_server=False, due_at=self._now())
+
+    async def newest(
+        self, limit: int, choice: DeliveryChoice = ANY, before: UUID | None = None, offset: int = 0
+    ) -> tuple[Delivery, ...]:
+        statement = _chosen(_ALL, choice).order_by(deliveries.c.id.desc()).limit(limit).offset(offset)
+        if before is not None:
+            statement = statement.where(deliveries.c.id < before)
+        return tuple(map(_delivery, await self._database.fetch(statement, {})))
+
+    async def count(self, choice: DeliveryChoice) -> int:
+        statement = _chosen(select(func.count()).select_from(deliveries), choice)
+        ((count,),) = await self._database.fetch(statement, {})
+        return int(count)
+
+    async def get(self, id: UUID) -> Delivery | None:
+        rows = await self._database.fetch(_ALL.where(deliveries.c.id == id), {})
+        return _delivery(rows[0]) if rows else None
+
+    async def attempts(self, id: UUID) -> tuple[Attempt, ...]:
+        columns = [attempts.c[name] for name in ("at", "seconds", "result", "code", "text")]
+        statement = select(*columns).where(attempts.c.delivery_id == id).order_by(attempts.c.number)
+        return tuple(Attempt(*row) for row in await self._database.fetch(statement, {}))
+
+    async def retry(self, id: UUID) -> Status | None:
+        table, now = deliveries.c, self._now()
+        lock = select(table.status).where(table.id == id).with_for_update()
+        again = update(deliveries).where(table.id == id)
+        again = again.values(status="pending", due_at=now, updated_at=now, strikes=0)
+
+        async def store(connection: AsyncConnection) -> Status | None:
+            status: Status | None = await connection.scalar(lock)
+            if status == "failed":
+                await connection.execute(again)
+            return status
+
+        return await self._database.write(store)
+
+    async def _change(self, which: ColumnElement[bool], **values: Any) -> int:
+        statement = update(deliveries).where(which).values(**values)
+
+        async def store(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self._database.write(store)
+
+    def _now(self) -> Any:
+        """By the database's clock, so that leases last as long on every node; a file's is this machine's."""
+        return func.now() if self._database.is_postgresql else datetime.now(UTC)
+
+
+def _chosen(statement: Select[Any], choice: DeliveryChoice) -> Select[Any]:
+    wanted = {"recipient": choice.recipient, "status": choice.status, "order_id": choice.order_id}
+    return statement.where(*(deliveries.c[name] == value for name, value in wanted.items() if value is not None))
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    id_, *rest = row[len(_MAIL) :]
+    return Delivery(id_, Mail(*row[: len(_MAIL)]), *rest)

@@ -1,0 +1,117 @@
+"""Deliveries: one mail for one event to one address, and what became of it."""
+
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from domain.addresses import fault_in_address
+from domain.preferences import Preferences
+
+# `skipped`: its user wants no such mail.
+Status = Literal["pending", "sent", "failed", "skipped"]
+
+# How an attempt ended: the server has the mail; the mail may be taken later; it never will be; the server was away,
+# or refused us before any mail was spoken of.
+Result = Literal["sent", "deferred", "refused", "server"]
+
+# Seconds between two attempts at one mail, at most.
+LONGEST_DELAY: Final = 3_600.0
+
+# Longer subjects are cut: mail clients show less.
+LONGEST_SUBJECT: Final = 255
+
+
+class Mail(msgspec.Struct, frozen=True):
+    """What a mail is made from: an event and the words of its route.
+
+    `payload` is the event's JSON as it came, from which the template is filled. `subject` is None where the event
+    lacks what the route's subject needs. `user` is whose preferences bind, `order_id` what the delivery log finds it
+    by.
+    """
+
+    origin: str
+    event_id: str
+    source: str
+    type: str
+    profile: str
+    payload: str
+    time: datetime
+    subject: str | None
+    template: str
+    user: str | None = None
+    order_id: str | None = None
+
+
+class Addressee(msgspec.Struct, frozen=True):
+    """A mail to one address."""
+
+    mail: Mail
+    address: str
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with it before anything is sent, in words."""
+        if fault := fault_in_address(self.address):
+            return f"no mail can be sent to {self.address!r}: {fault}" if self.address else fault
+        if self.mail.subject is None:
+            return "the event lacks what the subject is made of"
+        return None
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A mail to one address, on record.
+
+    `attempts` counts all attempts, `strikes` those that count against it since it last became pending: being turned
+    away by a server that takes no mail at all does not. `error` says why it failed or was skipped, or what the last
+    attempt ran into. `due_at` is when it is tried next, if it is pending.
+    """
+
+    id: UUID
+    mail: Mail
+    address: str
+    status: Status
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+    due_at: datetime
+    sent_at: datetime | None = None
+    attempts: int = 0
+    strikes: int = 0
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try at sending. `code` and `text` are the server's last words, or `text` alone says what happened; `seconds`
+    is how long it took."""
+
+    at: datetime
+    seconds: float
+    result: Result
+    code: int | None
+    text: str
+
+
+def first_status(addressee: Addressee, preferences: Preferences) -> tuple[Status, str | None]:
+    """What a new delivery is, and why, if it is not to be sent."""
+    user, type_ = addressee.mail.user, addressee.mail.type
+    if user is not None and not preferences.email_notifications:
+        return "skipped", f"{user} wants no e-mail"
+    if user is not None and type_ in preferences.muted_types:
+        return "skipped", f"{user} has muted {type_}"
+    if fault := addressee.fault:
+        return "failed", fault
+    return "pending", None
+
+
+def subject_line(text: str) -> str:
+    """A subject in one line, and no longer than it may be: line breaks and their kind would begin another header."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= LONGEST_SUBJECT else f"{line[: LONGEST_SUBJECT - 1]}…"
+
+
+def delay_after(strikes: int, first: float, chance: float) -> float:
+    """Seconds until the next attempt: doubling with each strike, from `first` on, up to LONGEST_DELAY. `chance`, from 0
+    to 1, spreads them over the upper half, so that mails deferred together are not tried together."""
+    full: float = min(first * 2.0 ** min(strikes - 1, 32), LONGEST_DELAY)
+    return full * (0.5 + chance / 2)

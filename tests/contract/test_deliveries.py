@@ -1,0 +1,329 @@
+"""The Deliveries port, on every adapter, and how deliveries get there."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from msgspec.structs import replace
+
+from application.ports.deliveries import Claim, DeliveryChoice, Outcome
+from application.ports.retention import Keep, Keeping
+from domain.deliveries import Attempt, Delivery, Result, Status
+from domain.preferences import Preferences
+from tests.support.core import NOW
+from tests.support.stores import Stores, later, order, record
+
+KIM, LEE = "kim@example.com", "lee@example.com"
+
+# Seconds. Long enough for what a test does under it, and for a machine that is busy.
+LEASE = 60.0
+
+
+def attempt(result: Result = "sent", text: str = "2.0.0 Ok: queued", code: int | None = 250) -> Attempt:
+    return Attempt(NOW, 0.25, result, code, text)
+
+
+def sent(claim: Claim) -> Outcome:
+    return Outcome(claim, attempt(), "sent")
+
+
+def failed(claim: Claim, text: str = "no such user") -> Outcome:
+    return Outcome(claim, attempt("refused", text, 550), "failed", text)
+
+
+def deferred(claim: Claim, seconds: float = 0, *, counts: bool = True, awaits_server: bool = False) -> Outcome:
+    result: Result = "server" if awaits_server else "deferred"
+    return Outcome(claim, attempt(result, "later", 450), "pending", "later", seconds, counts, awaits_server)
+
+
+async def claim(stores: Stores, limit: int = 10) -> tuple[Claim, ...]:
+    return await stores.deliveries.claim(limit, LEASE)
+
+
+async def series(stores: Stores, count: int) -> None:
+    """e1 to a1@example.com at NOW + 1 s, e2 …"""
+    for number in range(1, count + 1):
+        event = order(f"e{number}", f"a{number}@example.com", order_id=f"o-{number}")
+        await record(stores.store, event, at=later(number))
+
+
+def addresses(some: Sequence[Claim] | Sequence[Delivery]) -> list[str]:
+    return [(one.delivery if isinstance(one, Claim) else one).address for one in some]
+
+
+async def all_of(stores: Stores) -> tuple[Delivery, ...]:
+    return await stores.deliveries.newest(1_000)
+
+
+# --- from the event to the delivery ---------------------------------------------------------------------------
+
+
+async def test_a_mail_becomes_one_delivery_to_each_address(stores: Stores) -> None:
+    recorded = await record(stores.store, order("e", KIM, LEE, KIM))
+    assert addresses(recorded.deliveries) == [KIM, LEE]
+    assert {one.status for one in recorded.deliveries} == {"pending"}
+    kept = await all_of(stores)
+    assert kept == recorded.deliveries[::-1]
+    mail = kept[0].mail
+    assert (mail.origin, mail.event_id, mail.source, mail.type) == ("order", "e", "order", "order")
+    assert (mail.subject, mail.template, mail.order_id) == ("Order o-1", "order_created.html", "o-1")
+    assert '"order_id":"o-1"' in mail.payload.replace(" ", "")
+    assert mail.time == NOW
+    one = await stores.deliveries.get(kept[0].id)
+    assert one == kept[0]
+    assert (one.attempts, one.strikes, one.sent_at, one.created_at) == (0, 0, None, NOW)
+
+
+async def test_an_event_that_comes_again_mails_nobody_twice(stores: Stores) -> None:
+    await record(stores.store, order("e", KIM))
+    again = await record(stores.store, order("e", KIM), order("e", KIM, LEE), order("e", KIM))
+    assert addresses(again.deliveries) == [LEE]
+    assert addresses(await all_of(stores)) == [LEE, KIM]
+    assert (await record(stores.store, order("e", KIM))).duplicates == 1
+
+
+async def test_two_nodes_that_store_the_same_event_make_one_delivery(stores: Stores) -> None:
+    events = [order(f"e{number}", KIM, LEE) for number in range(10)]
+    both = await asyncio.gather(
+        *(record(stores.store, *events) for _ in range(4)), *(record(stores.store, *events[::-1]) for _ in range(4))
+    )
+    assert sum(len(one.deliveries) for one in both) == 20 == len(await all_of(stores))
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("", "names no address"), ("a@b\r\nBcc: c@d.e", "before the @"), ("nobody", "no name before an @")],
+)
+async def test_what_can_not_be_sent_has_failed_and_says_why(stores: Stores, address: str, why: str) -> None:
+    recorded = await record(stores.store, order("e", address))
+    (one,) = recorded.deliveries
+    assert one.status == "failed"
+    assert why in (one.error or "")
+    assert recorded.entries  # and the broadcast beside it is there
+    assert await claim(stores) == ()
+
+
+async def test_a_user_who_wants_no_mail_gets_none(stores: Stores) -> None:
+    for user, wish in (
+        ("no", Preferences(email_notifications=False)),
+        ("muted", Preferences(muted_types=("news", "order"))),
+        ("other", Preferences(websocket_notifications=False, muted_types=("news",))),
+    ):
+        await stores.preferences.put(user, wish, NOW)
+    events = [order(user, KIM, user=user) for user in ("no", "muted", "other", "new")]
+    recorded = await record(stores.store, *events, order("nobody", KIM))
+    assert [(one.mail.event_id, one.status) for one in recorded.deliveries] == [
+        ("no", "skipped"),
+        ("muted", "skipped"),
+        ("other", "pending"),
+        ("new", "pending"),
+        ("nobody", "pending"),
+    ]
+    reasons = [one.error for one in recorded.deliveries]
+    assert reasons == ["no wants no e-mail", "muted has muted order", None, None, None]
+    assert [one.delivery.mail.event_id for one in await claim(stores)] == ["other", "new", "nobody"]
+
+
+# --- working off ----------------------------------------------------------------------------------------------
+
+
+async def test_what_is_due_is_claimed_once_and_the_longest_due_first(stores: Stores) -> None:
+    await series(stores, 5)
+    assert addresses(await claim(stores, 2)) == ["a1@example.com", "a2@example.com"]
+    assert addresses(await claim(stores)) == ["a3@example.com", "a4@example.com", "a5@example.com"]
+    assert await claim(stores) == ()
+    assert {one.status for one in await all_of(stores)} == {"pending"}
+
+
+async def test_many_who_claim_at_once_share_the_work(stores: Stores) -> None:
+    await record(stores.store, *(order(f"e{number}", KIM) for number in range(60)))
+    claimed: list[UUID] = []
+
+    async def work() -> None:
+        while some := await claim(stores, 4):
+            claimed.extend(one.delivery.id for one in some)
+            assert await stores.deliveries.settle([sent(one) for one in some]) == len(some)
+
+    await asyncio.gather(*(work() for _ in range(8)))
+    assert len(claimed) == len(set(claimed)) == 60
+    assert await stores.deliveries.count(DeliveryChoice(status="sent")) == 60
+
+
+async def test_a_lease_runs_out_and_what_comes_of_it_then_counts_for_nothing(stores: Stores) -> None:
+    await record(stores.store, order("e", KIM))
+    (old,) = await stores.deliveries.claim(1, 0.05)
+    await asyncio.sleep(0.1)
+    (new,) = await claim(stores)
+    assert await stores.deliveries.settle([failed(old)]) == 0
+    assert await stores.deliveries.attempts(old.delivery.id) == ()
+    assert await stores.deliveries.settle([sent(new)]) == 1
+    assert await stores.deliveries.settle([sent(new)]) == 0
+    (one,) = await all_of(stores)
+    assert (one.status, one.attempts) == ("sent", 1)
+
+
+async def test_a_lease_that_ran_out_still_counts_while_nobody_else_has_it(stores: Stores) -> None:
+    await record(stores.store, order("e", KIM))
+    (late,) = await stores.deliveries.claim(1, 0.01)
+    await asyncio.sleep(0.05)
+    assert await stores.deliveries.settle([sent(late)]) == 1
+    assert await claim(stores) == ()
+
+
+async def test_every_attempt_is_kept(stores: Stores) -> None:
+    await record(stores.store, order("e", KIM))
+    tried = [
+        Attempt(later(1), 30.0, "deferred", None, "no answer within 30 s"),
+        Attempt(later(2), 0.5, "server", 554, "5.7.1 ünwelcome"),
+        Attempt(later(3), 0.001, "sent", 250, ""),
+    ]
+    statuses: list[Status] = ["pending", "pending", "sent"]
+    for one, status in zip(tried, statuses, strict=True):
+        (mine,) = await claim(stores)
+        outcome = Outcome(mine, one, status, one.text or None, counts=one.result != "server")
+        assert await stores.deliveries.settle([outcome]) == 1
+    (kept,) = await all_of(stores)
+    assert await stores.deliveries.attempts(kept.id) == tuple(tried)
+    assert (kept.status, kept.attempts, kept.strikes, kept.error) == ("sent", 3, 2, None)
+    assert kept.sent_at is not None
+    assert abs(kept.sent_at - datetime.now(UTC)) < timedelta(seconds=30)
+    assert kept.updated_at == kept.sent_at
+
+
+async def test_several_are_settled_together(stores: Stores) -> None:
+    await series(stores, 4)
+    one, two, three, four = await claim(stores)
+    lost = replace(four, lease=uuid4())
+    outcomes = [sent(one), failed(two), deferred(three, 3_600), sent(lost)]
+    assert await stores.deliveries.settle(outcomes) == 3
+    found = {delivery.address: delivery for delivery in await all_of(stores)}
+    assert [found[f"a{number}@example.com"].status for number in range(1, 5)] == [
+        "sent",
+        "failed",
+        "pending",
+        "pending",
+    ]
+    assert found["a2@example.com"].error == "no such user"
+    assert found["a4@example.com"].attempts == 0
+    assert await stores.deliveries.settle([]) == 0
+
+
+async def test_a_deferred_one_is_due_again_when_its_time_has_come(stores: Stores) -> None:
+    await record(stores.store, order("soon", KIM), order("late", KIM))
+    soon, late = await claim(stores)
+    await stores.deliveries.settle([deferred(soon, 0.05), deferred(late, 3_600)])
+    (kept, _) = await all_of(stores)
+    assert timedelta(minutes=59) < kept.due_at - datetime.now(UTC) < timedelta(minutes=61)
+    await asyncio.sleep(0.1)
+    (again,) = await claim(stores)
+    assert again.delivery.mail.event_id == "soon"
+    assert (again.delivery.attempts, again.delivery.strikes, again.delivery.error) == (1, 1, "later")
+
+
+async def test_what_is_given_back_is_due_at_once(stores: Stores) -> None:
+    await series(stores, 3)
+    claims = (*await claim(stores, 1), *await claim(stores, 2))
+    await stores.deliveries.settle([sent(claims[0])])
+    await stores.deliveries.release(claims)
+    await stores.deliveries.release([])
+    again = await claim(stores)
+    assert sorted(addresses(again)) == ["a2@example.com", "a3@example.com"]
+    assert all(one.delivery.attempts == 0 for one in again)
+    assert await stores.deliveries.settle([sent(claims[1])]) == 0
+
+
+async def test_when_the_server_is_back_those_that_await_it_are_due(stores: Stores) -> None:
+    await series(stores, 3)
+    one, two, three = await claim(stores)
+    outcomes = [deferred(one, 3_600, awaits_server=True, counts=False), deferred(two, 3_600), sent(three)]
+    await stores.deliveries.settle(outcomes)
+    assert await claim(stores) == ()
+    assert await stores.deliveries.hasten() == 1
+    (again,) = await claim(stores)
+    assert (again.delivery.address, again.delivery.strikes) == ("a1@example.com", 0)
+    assert await stores.deliveries.hasten() == 0
+
+
+# --- trying again ---------------------------------------------------------------------------------------------
+
+
+async def test_a_failed_one_is_retried_by_exactly_one_of_many(stores: Stores) -> None:
+    await record(stores.store, order("e", KIM))
+    (mine,) = await claim(stores)
+    await stores.deliveries.settle([failed(mine)])
+    told = await asyncio.gather(*(stores.deliveries.retry(mine.delivery.id) for _ in range(8)))
+    assert sorted(map(str, told)) == ["failed", *["pending"] * 7]
+    (again,) = await claim(stores)
+    assert (again.delivery.attempts, again.delivery.strikes) == (1, 0)
+    await stores.deliveries.settle([sent(again)])
+    assert await stores.deliveries.retry(mine.delivery.id) == "sent"
+    assert [one.result for one in await stores.deliveries.attempts(mine.delivery.id)] == ["refused", "sent"]
+
+
+async def test_what_is_not_there_can_not_be_retried(stores: Stores) -> None:
+    assert await stores.deliveries.retry(uuid4()) is None
+    assert await stores.deliveries.get(uuid4()) is None
+    assert await stores.deliveries.attempts(uuid4()) == ()
+
+
+# --- looking through ------------------------------------------------------------------------------------------
+
+
+async def test_the_newest_come_first_page_by_page(stores: Stores) -> None:
+    await series(stores, 5)
+    deliveries = stores.deliveries
+    first = await deliveries.newest(2)
+    assert addresses(first) == ["a5@example.com", "a4@example.com"]
+    assert addresses(await deliveries.newest(2, before=first[-1].id)) == ["a3@example.com", "a2@example.com"]
+    assert addresses(await deliveries.newest(10, offset=3)) == ["a2@example.com", "a1@example.com"]
+    assert await deliveries.newest(10, offset=5) == ()
+    assert await deliveries.count(DeliveryChoice()) == 5
+
+
+async def test_they_are_found_by_recipient_status_and_order(stores: Stores) -> None:
+    await series(stores, 3)
+    (first, *_) = await claim(stores, 1)
+    await stores.deliveries.settle([sent(first)])
+    for choice, found in (
+        (DeliveryChoice(recipient="a2@example.com"), ["a2@example.com"]),
+        (DeliveryChoice(status="sent"), ["a1@example.com"]),
+        (DeliveryChoice(status="pending"), ["a3@example.com", "a2@example.com"]),
+        (DeliveryChoice(order_id="o-3"), ["a3@example.com"]),
+        (DeliveryChoice(status="sent", order_id="o-3"), []),
+        (DeliveryChoice(recipient="a@example.com"), []),
+    ):
+        assert addresses(await stores.deliveries.newest(10, choice)) == found
+        assert await stores.deliveries.count(choice) == len(found)
+
+
+# --- letting go -----------------------------------------------------------------------------------------------
+
+
+def keeping(age: float = 1e6, count: int = 1_000) -> Keeping:
+    rest = Keep(timedelta(days=365), 1_000)
+    return Keeping(rest, rest, rest, Keep(timedelta(seconds=age), count))
+
+
+async def test_the_oldest_go_first_and_pending_ones_never(stores: Stores) -> None:
+    await series(stores, 6)
+    one, two, _, four, five, _ = await claim(stores)
+    await stores.deliveries.settle([sent(one), failed(two), sent(four), sent(five)])
+    pruned = await stores.retention.prune(keeping(count=2), later(10))
+    assert pruned.deliveries == 2
+    left = ["a6@example.com", "a5@example.com", "a4@example.com", "a3@example.com"]
+    assert addresses(await all_of(stores)) == left
+    assert await stores.deliveries.attempts(one.delivery.id) == ()
+    assert (await stores.retention.prune(keeping(count=2), later(10))).nothing
+    assert (await stores.retention.prune(keeping(age=3), later(100))).deliveries == 2
+    assert addresses(await all_of(stores)) == ["a6@example.com", "a3@example.com"]
+    # Their events may come again then.
+    assert addresses((await record(stores.store, order("e4", "a4@example.com"))).deliveries) == ["a4@example.com"]
+
+
+async def test_a_step_lets_go_no_more_than_it_may(stores: Stores) -> None:
+    await series(stores, 5)
+    await stores.deliveries.settle([sent(one) for one in await claim(stores)])
+    steps = [(await stores.retention.prune(keeping(count=0), NOW, limit=2)).deliveries for _ in range(4)]
+    assert steps == [2, 2, 1, 0]
