@@ -8,7 +8,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import broker, fan_out, inbox, kafka, memory, resume, store
+from benchmarks import broker, fan_out, inbox, kafka, mail, memory, rabbitmq, resume, store
 from benchmarks.report import Row, machine, note, print_table
 from benchmarks.servers import settle_here
 
@@ -27,14 +27,20 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "mark-all": inbox.mark_all,
     "store-latency": store.to_socket,
     "resume": resume.resume,
+    "rabbitmq-ingest": rabbitmq.ingest,
+    "mail": mail.throughput,
+    "mail-away": mail.away,
 }
-NEED_KAFKA: Final = {"kafka-to-socket", "ingest", "store-ingest", "mark-all", "store-latency"}
+NEED_KAFKA: Final = {"kafka-to-socket", "ingest", "store-ingest", "mark-all", "store-latency", "mail-away"}
+NEED_RABBITMQ: Final = {"rabbitmq-ingest"}
 
 
 async def run(names: list[str], rounds: int) -> None:
     rows: list[Row] = []
     for name in names:
-        if name in NEED_KAFKA and (reason := broker.missing()):
+        if (name in NEED_KAFKA and (reason := broker.missing())) or (
+            name in NEED_RABBITMQ and (reason := rabbitmq.missing())
+        ):
             note(f"{name}: not measured, {reason}")
             continue
         note(name)

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 from benchmarks.broker import kafka
@@ -72,8 +73,11 @@ def produce_alerts(broker: RealKafka, events: int, extra: str | None = None) -> 
     """Addressed events, whose recipients take turns; every tenth one is for `extra` too."""
     broker.create_topic(TOPIC)
     for first in range(0, events, 10_000):
-        some = range(first, min(events, first + 10_000))
-        broker.produce(TOPIC, [json.dumps(_alert(number, extra)).encode() for number in some])
+        broker.produce(TOPIC, alerts(range(first, min(events, first + 10_000)), extra))
+
+
+def alerts(numbers: Iterable[int], extra: str | None = None) -> list[bytes]:
+    return [json.dumps(_alert(number, extra)).encode() for number in numbers]
 
 
 def _alert(number: int, extra: str | None) -> dict[str, object]:

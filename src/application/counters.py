@@ -32,10 +32,12 @@ class Counters:
         self.duplicates = 0
         self.publish_failures = 0
         self.acknowledge_failures = 0
-        self.deliveries: Counter[str] = Counter()  # objects sent, by transport
+        self.pushed: Counter[str] = Counter()  # objects sent to clients, by transport
+        self.deliveries: Counter[str] = Counter()  # deliveries made, by what they were at first
         self.sessions: Counter[str] = Counter()  # sessions opened, by endpoint
         self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` where the peer left
-        self.pruned: Counter[str] = Counter()  # rows let go, by kind: notification, broadcast, dead_letter
+        self.mails: Counter[str] = Counter()  # attempts at mails, by result
+        self.pruned: Counter[str] = Counter()  # rows let go, by kind: notification, broadcast, dead_letter, delivery
         self.healed = 0  # streams that the backplane had left behind the store
         self.marked: Counter[str] = Counter()  # notifications marked, by mark
         self.answers: Counter[str] = Counter()  # requests answered, by status

@@ -12,6 +12,7 @@ from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.event_source import SourceStatus
 from application.ports.store import Store
+from application.send_mails import SendMails
 
 # Seconds a dependency has for answering. A probe of Kubernetes waits a second or more; nobody waits for longer than
 # this.
@@ -22,16 +23,20 @@ STALE_POLL: Final = 60.0
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `detail` says what is wrong, or what is worth knowing."""
+    """One thing that was looked at. `detail` says what is wrong, or what is worth knowing. What is not `vital` may be
+    wrong for a while without anything being lost, or kept from the clients who are here."""
 
     ok: bool
     detail: str = ""
+    vital: bool = True
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`ready`: new clients are welcome, and events published now will reach them."""
+    """`ready`: new clients are welcome, and events published now will reach them. `degraded`: that holds, and something
+    else is wrong."""
 
     ready: bool
+    degraded: bool
     checks: dict[str, Check]
     sources: tuple[SourceStatus, ...]
 
@@ -45,12 +50,14 @@ class ReportHealth:
         store: Store,
         backplane: Backplane,
         hub: Hub,
+        send_mails: SendMails,
         clock: Clock,
     ) -> None:
         self._consumers = consumers
         self._store = store
         self._backplane = backplane
         self._hub = hub
+        self._send_mails = send_mails
         self._clock = clock
 
     async def __call__(self) -> Health:
@@ -60,7 +67,13 @@ class ReportHealth:
         for consumer, status in zip(self._consumers, statuses, strict=True):
             checks[status.name] = self._source(consumer, status)
         checks["draining"] = Check(not self._hub.draining, "this node is about to leave" if self._hub.draining else "")
-        return Health(all(check.ok for check in checks.values()), checks, statuses)
+        checks["mail"] = self._mail()
+        ready = all(check.ok for check in checks.values() if check.vital)
+        return Health(ready, ready and not all(check.ok for check in checks.values()), checks, statuses)
+
+    def _mail(self) -> Check:
+        fault = self._send_mails.fault
+        return Check(fault is None, fault or self._send_mails.server, vital=False)
 
     def _source(self, consumer: ConsumeEvents, status: SourceStatus) -> Check:
         if consumer.fault is not None:

@@ -57,6 +57,8 @@ class IngestEvents:
         counters.planned += sum(1 for one in plans if one.dead_letter is None)
         counters.stored += len(recorded.entries)
         counters.duplicates += recorded.duplicates
+        for delivery in recorded.deliveries:
+            counters.deliveries[delivery.status] += 1
         for letter in recorded.dead_letters:
             counters.dead_letters[letter.reason] += 1
             log.warning(

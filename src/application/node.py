@@ -9,24 +9,31 @@ from application.hub.hub import Hub
 from application.ingest import ConsumeEvents
 from application.ports.backplane import Backplane
 from application.prune_store import PruneStore
+from application.send_mails import SendMails
 
 log = structlog.get_logger(__name__)
 
 
 class Node:
-    """Consumers, hub, backplane and pruning of this process.
+    """Consumers, hub, backplane, mails and pruning of this process.
 
-    Leaving, readiness turns red first; then the consumers store and acknowledge what they hold and take no more; then
-    the clients go, spread over the time there is. So nothing is acknowledged and not stored, and what is stored last
-    is still delivered here.
+    Leaving, readiness turns red first; then the consumers store and acknowledge what they hold and take no more, and
+    mails that were begun are sent; then the clients go, spread over the time there is. So nothing is acknowledged and
+    not stored, and what is stored last is still delivered here.
     """
 
     def __init__(
-        self, hub: Hub, backplane: Backplane, consumers: Sequence[ConsumeEvents], prune_store: PruneStore
+        self,
+        hub: Hub,
+        backplane: Backplane,
+        consumers: Sequence[ConsumeEvents],
+        send_mails: SendMails,
+        prune_store: PruneStore,
     ) -> None:
         self._hub = hub
         self._backplane = backplane
         self._consumers = consumers
+        self._send_mails = send_mails
         self._prune_store = prune_store
         self._running: list[asyncio.Task[None]] = []
 
@@ -36,6 +43,7 @@ class Node:
             asyncio.create_task(self._hub.run(), name="hub"),
             asyncio.create_task(self._prune_store.run(), name="prune"),
         ]
+        self._send_mails.start()
         for consumer in self._consumers:
             await consumer.start()
 
@@ -46,12 +54,14 @@ class Node:
         deadline = asyncio.get_running_loop().time() + seconds
         # Half the time for the stores that are slow; what is not stored by then was not acknowledged, and comes again
         # elsewhere.
-        await asyncio.gather(*(consumer.stop(seconds / 2) for consumer in self._consumers))
+        await asyncio.gather(
+            self._send_mails.stop(seconds / 2), *(consumer.stop(seconds / 2) for consumer in self._consumers)
+        )
         await self._hub.drain(max(deadline - asyncio.get_running_loop().time(), 0.5))
 
     async def stop(self) -> None:
         """Ends everything; after a drain, or without one."""
-        await asyncio.gather(*(consumer.stop(0.5) for consumer in self._consumers))
+        await asyncio.gather(self._send_mails.stop(0.5), *(consumer.stop(0.5) for consumer in self._consumers))
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -13,7 +13,9 @@ from domain.routes import RoutesInvalid, RouteTable
 from entrypoints.client import AskFailed
 from entrypoints.db import db
 from entrypoints.dead_letters import dead_letters
+from entrypoints.deliveries import deliveries
 from entrypoints.explain import explain
+from entrypoints.mail import mail
 from entrypoints.parsers import items
 from entrypoints.profiles import EVERY, load_table, read_file, shipped
 from entrypoints.publish import as_event, in_lists, publish
@@ -23,8 +25,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 SECTIONS: Final = {
     "Run": ("dev", "serve", "db"),
-    "Use": ("publish", "dead-letters"),
-    "Look": ("config", "routes", "version"),
+    "Use": ("publish", "dead-letters", "deliveries"),
+    "Look": ("config", "routes", "mail", "version"),
 }
 
 
@@ -91,15 +93,20 @@ def serve(migrate: bool, **options: str | None) -> None:
 def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -> None:
     settings = load(os.environ, mode, _given(options))
     # What is wrong with the routes is said now, in one line, before anything runs.
-    load_table(settings)
+    table = load_table(settings)
     # Here, since the other commands need no server, and loading one takes a while.
+    from entrypoints.mailing import check_templates
     from entrypoints.server import run
+
+    check_templates(table, settings)
 
     sys.exit(run(settings, migrate=migrate))
 
 
 main.add_command(db)
 main.add_command(dead_letters)
+main.add_command(mail)
+main.add_command(deliveries)
 
 
 @main.command("publish", short_help="Publish an event through a running Herald.")

@@ -1,20 +1,18 @@
 """`herald dead-letters`: events that could not be processed, looked at and handled through a running Herald."""
 
 import base64
-import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
-from entrypoints.client import AskFailed, Client, asking
-from entrypoints.settings import SETTINGS, read
+from entrypoints.client import Client, asks, by_settings, segment
 
 PATH: Final = "/api/v1/dead-letters"
+KIND: Final = "dead letter"
 
 # As many as the service lists at once.
 PAGE: Final = 100
@@ -25,12 +23,6 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 @click.group("dead-letters")
 def dead_letters() -> None:
     """Look at events that could not be processed, replay or drop them, through a running Herald."""
-
-
-def _asks(command: _Command) -> _Command:
-    """Whom a command asks."""
-    command = click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")(command)
-    return click.option("--url", help=f"{SETTINGS['url'].help} [HERALD_URL]")(command)
 
 
 def _chooses(command: _Command) -> _Command:
@@ -48,7 +40,7 @@ def _chooses(command: _Command) -> _Command:
 @dead_letters.command("list")
 @_chooses
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
-@_asks
+@asks
 def list_(
     source: str | None,
     reason: str | None,
@@ -59,7 +51,7 @@ def list_(
     token: str | None,
 ) -> None:
     """List dead letters, newest first: id, time, source, reason and detail."""
-    with _client(url, token) as client:
+    with by_settings(url, token) as client:
         chosen = _filter(source, reason, since, until)
         shown, total = 0, 0
         while shown < limit:
@@ -78,11 +70,11 @@ def list_(
 @dead_letters.command()
 @click.argument("id")
 @click.option("--body", is_flag=True, help="Print nothing but the bytes of the event.")
-@_asks
+@asks
 def show(id: str, body: bool, url: str | None, token: str | None) -> None:
     """Show one dead letter: why it is one, and the event as it came."""
-    with _client(url, token) as client:
-        letter = client.ask("GET", f"{PATH}/{_segment(id)}", dict[str, Any])
+    with by_settings(url, token) as client:
+        letter = client.ask("GET", f"{PATH}/{segment(id, KIND)}", dict[str, Any])
     content, text = letter.pop("body_base64", None), letter.pop("body_text", None)
     if body:
         sys.stdout.buffer.write(base64.b64decode(content or ""))
@@ -97,7 +89,7 @@ def show(id: str, body: bool, url: str | None, token: str | None) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @_chooses
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
-@_asks
+@asks
 def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
     """Put the events of some dead letters through the routes again: by id, by filter, or all.
 
@@ -105,7 +97,7 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
     """
     filters = _meant(ids, chosen, everything)
     replayed = failed = 0
-    with _client(url, token) as client:
+    with by_settings(url, token) as client:
         for answer in _each(client, "POST", "/replay", ids, filters, _Replayed):
             replayed += len(answer.replayed)
             failed += len(answer.failed)
@@ -119,11 +111,11 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @_chooses
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
-@_asks
+@asks
 def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
     """Give up the events of some dead letters: by id, by filter, or all."""
     filters = _meant(ids, chosen, everything)
-    with _client(url, token) as client:
+    with by_settings(url, token) as client:
         dropped = sum(answer.dropped for answer in _each(client, "DELETE", "", ids, filters, _Dropped))
     click.echo(f"Dropped: {dropped}")
 
@@ -136,7 +128,7 @@ def _each(
 ) -> Iterator[_Answer]:
     """One request for each id, or as many as it takes for all that are chosen."""
     for id in ids:
-        yield client.ask(method, f"{PATH}/{_segment(id)}{verb}", answer)
+        yield client.ask(method, f"{PATH}/{segment(id, KIND)}{verb}", answer)
     while not ids:
         query: dict[str, Any] = {"json": chosen} if method == "POST" else {"params": chosen}
         got = client.ask(method, PATH + verb, answer, **query)
@@ -156,25 +148,6 @@ def _meant(ids: tuple[str, ...], chosen: dict[str, str | None], everything: bool
 def _filter(source: str | None, reason: str | None, since: str | None, until: str | None) -> dict[str, str]:
     given = {"source": source, "reason": reason, "start_date": since, "end_date": until}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _segment(id: str) -> str:
-    """An id as it may stand in a path."""
-    if not id or not all(character.isalnum() or character == "-" for character in id):
-        raise click.ClickException(f"{id!r} is no id of a dead letter.")
-    return id
-
-
-@contextmanager
-def _client(url: str | None, token: str | None) -> Iterator[Client]:
-    """A client by the settings. What fails is said in one line."""
-    given = {name: value for name, value in (("url", url), ("token", token)) if value is not None}
-    settings = read(os.environ, "dev", given)
-    try:
-        with asking(settings.url, settings.token) as client:
-            yield client
-    except AskFailed as fault:
-        raise click.ClickException(str(fault)) from None
 
 
 class _Letter(msgspec.Struct):

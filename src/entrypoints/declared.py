@@ -164,13 +164,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Setting("HERALD_RABBITMQ_VHOST", text, "The virtual host that the exchange and the queue are in.", "/")
     ]
     rabbitmq_exchange: Annotated[
-        str, Setting("RABBITMQ_EXCHANGE", text, "The topic exchange that events go through.", "ecommerce_events")
+        str,
+        Setting(
+            "RABBITMQ_EXCHANGE", parsers.amqp_name, "The topic exchange that events go through.", "ecommerce_events"
+        ),
     ]
     rabbitmq_queue: Annotated[
         str,
         Setting(
             "RABBITMQ_QUEUE",
-            text,
+            parsers.amqp_name,
             "The queue to take events from. One that exists is used as it is, another is made.",
             "notification_queue",
         ),

@@ -17,6 +17,9 @@ from domain.patterns import fault_in
 MEMORY: Final = "memory:"
 SQLITE: Final = "sqlite+aiosqlite:///"
 
+# What the client takes, too.
+_AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,127}")
+
 Parser = Callable[[str], object]
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
@@ -212,3 +215,11 @@ def mailbox(value: str) -> str:
     if fault := fault or fault_in_address(as_address(address)):
         raise ValueError(f"must be an address, or Name <address>, and {text!r} is none: {fault}")
     return text
+
+
+def amqp_name(value: str) -> str:
+    """The name of an exchange or a queue, as AMQP 0-9-1 has it (its domains exchange-name and queue-name)."""
+    name = value.strip()
+    if not _AMQP_NAME.fullmatch(name):
+        raise ValueError(f"must be letters, digits and - _ . : only, 127 at most, and {name!r} is not")
+    return name

@@ -22,14 +22,8 @@ SHIPPED: Final = tuple(sorted(file.name.removesuffix(".toml") for file in _FOLDE
 
 def load_table(settings: Settings) -> RouteTable:
     """The routes in force; raises RoutesInvalid for a file that is wrong, SettingsInvalid for a profile that there is
-    not, or whose broker there is not."""
+    not."""
     profiles = (read_file(settings.routes),) if settings.routes else shipped(settings.profile)
-    for profile in profiles:
-        if (settings.broker or profile.broker) == "rabbitmq":
-            raise SettingsInvalid(
-                f"The profile {profile.profile} takes its events from RabbitMQ, which this version has no adapter for:"
-                " set HERALD_BROKER=kafka, or leave the profile out of HERALD_PROFILE."
-            )
     return RouteTable(tuple(_on_topics(profile, settings.products_topics) for profile in profiles))
 
 

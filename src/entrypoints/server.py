@@ -114,6 +114,10 @@ def _warn(settings: Settings) -> None:
         log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
     if settings.mode == "serve" and settings.came_from["database_url"] == "default":
         log.warning("DATABASE_URL is not set: everything is kept in a file", file=kept_in(settings))
+    if settings.mode == "serve" and settings.smtp_host is None:
+        log.warning("SMTP_HOST is not set: mails are written to a folder", folder=settings.mail_folder)
+    if settings.smtp_user is not None and settings.smtp_security == "none":
+        log.warning("HERALD_SMTP_SECURITY is none: the password for the mail server travels in the clear")
 
 
 async def _announce(settings: Settings) -> None:

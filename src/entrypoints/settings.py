@@ -69,8 +69,8 @@ def check(settings: Settings) -> None:
             JwtVerifier(settings.jwt)
         except ValueError as fault:
             raise SettingsInvalid(str(fault)) from None
-    if settings.broker == "rabbitmq":
-        raise SettingsInvalid("HERALD_BROKER is rabbitmq, which this version has no adapter for: set kafka or memory.")
+    if (settings.smtp_user is None) != (settings.smtp_password is None):
+        raise SettingsInvalid("HERALD_SMTP_USER and HERALD_SMTP_PASSWORD go together, and only one of them is set.")
     protocol = settings.kafka_security_protocol
     if protocol.startswith("SASL"):
         if not (settings.kafka_sasl_username and settings.kafka_sasl_password):

@@ -15,6 +15,8 @@ from adapters.kafka.source import KafkaSource
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
 from adapters.memory.throttle import MemoryThrottle
+from adapters.rabbitmq.settings import RabbitSettings
+from adapters.rabbitmq.source import RabbitSource
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.websocket import SocketGate
 from adapters.telemetry.prometheus import PrometheusExposition
@@ -22,6 +24,7 @@ from application.browse_inbox import BrowseInbox
 from application.counters import Counters
 from application.follow_changes import FollowChanges
 from application.handle_dead_letters import HandleDeadLetters
+from application.handle_deliveries import HandleDeliveries
 from application.health import ReportHealth
 from application.hub.hub import Hub
 from application.identify import IdentifyCaller
@@ -42,7 +45,9 @@ from application.prune_store import PruneStore
 from application.publish import MOST_EVENTS, PublishEvents
 from application.set_preferences import SetPreferences
 from domain.origins import Origins
+from domain.planning import Limits
 from domain.routes import RouteTable
+from entrypoints.mailing import Mailing
 from entrypoints.profiles import load_table
 from entrypoints.settings import Settings
 from entrypoints.storage import storage
@@ -71,6 +76,10 @@ class Configuration(Provider):
         return About(version=version("herald"), service=settings.service_name, auth=settings.auth)
 
     @provide
+    def limits(self, settings: Settings) -> Limits:
+        return Limits(settings.max_event_bytes, settings.mail_addresses)
+
+    @provide
     def rates(self, settings: Settings) -> Rates:
         return Rates(
             rest=_rate(settings.rest_rate, settings.rest_rate * BURST_SECONDS),
@@ -84,6 +93,7 @@ class Configuration(Provider):
             inbox=Keep(timedelta(days=settings.keep_inbox_days), settings.keep_inbox_entries),
             feed=Keep(timedelta(days=settings.keep_feed_days), settings.keep_feed_entries),
             dead_letters=Keep(timedelta(days=settings.keep_dead_letter_days), settings.keep_dead_letters),
+            deliveries=Keep(timedelta(days=settings.keep_delivery_days), settings.keep_deliveries),
         )
 
     @provide
@@ -98,6 +108,21 @@ class Configuration(Provider):
             sasl_username=settings.kafka_sasl_username,
             sasl_password=settings.kafka_sasl_password,
             ssl_cafile=settings.kafka_ssl_cafile,
+        )
+
+    @provide
+    def rabbitmq(self, settings: Settings) -> RabbitSettings:
+        return RabbitSettings(
+            host=settings.rabbitmq_host,
+            port=settings.rabbitmq_port,
+            user=settings.rabbitmq_user,
+            password=settings.rabbitmq_pass,
+            vhost=settings.rabbitmq_vhost,
+            exchange=settings.rabbitmq_exchange,
+            queue=settings.rabbitmq_queue,
+            prefetch=settings.rabbitmq_prefetch,
+            tls=settings.rabbitmq_tls == "on",
+            cafile=settings.rabbitmq_cafile,
         )
 
 
@@ -130,12 +155,19 @@ class Adapters(Provider):
 
     @provide
     def sources(
-        self, broker: MemoryBroker, kafka: KafkaSettings, table: RouteTable, settings: Settings
+        self,
+        broker: MemoryBroker,
+        kafka: KafkaSettings,
+        rabbitmq: RabbitSettings,
+        table: RouteTable,
+        settings: Settings,
     ) -> Sequence[EventSource]:
         """The brokers that the routes need, and the one within the process, for events that come by HTTP."""
         sources: list[EventSource] = [broker]
         if patterns := table.sources("kafka", settings.broker):
             sources.append(KafkaSource(kafka, patterns))
+        if patterns := table.sources("rabbitmq", settings.broker):
+            sources.append(RabbitSource(rabbitmq, patterns))
         return sources
 
 
@@ -147,6 +179,7 @@ class UseCases(Provider):
     open_session = provide(OpenSession)
     limit_rate = provide(LimitRate)
     handle_dead_letters = provide(HandleDeadLetters)
+    handle_deliveries = provide(HandleDeliveries)
     browse_inbox = provide(BrowseInbox)
     mark_notifications = provide(MarkNotifications)
     follow_changes = provide(FollowChanges)
@@ -177,9 +210,9 @@ class UseCases(Provider):
         backplane: Backplane,
         clock: Clock,
         counters: Counters,
-        settings: Settings,
+        limits: Limits,
     ) -> IngestEvents:
-        return IngestEvents(table, store, backplane, clock, counters, settings.max_event_bytes)
+        return IngestEvents(table, store, backplane, clock, counters, limits)
 
     @provide
     def consumers(self, ingest: IngestEvents, sources: Sequence[EventSource]) -> Sequence[ConsumeEvents]:
@@ -187,9 +220,9 @@ class UseCases(Provider):
 
     @provide
     def publish(
-        self, table: RouteTable, publisher: EventPublisher, clock: Clock, ids: IdFactory, settings: Settings
+        self, table: RouteTable, publisher: EventPublisher, clock: Clock, ids: IdFactory, limits: Limits
     ) -> PublishEvents:
-        return PublishEvents(table, publisher, clock, ids, settings.max_event_bytes)
+        return PublishEvents(table, publisher, clock, ids, limits)
 
     @provide
     async def identify(self, settings: Settings, store: Store, clock: Clock) -> AsyncIterator[IdentifyCaller]:
@@ -207,6 +240,7 @@ def make_container(settings: Settings, *overrides: Provider) -> AsyncContainer:
         Configuration(),
         Adapters(),
         storage(settings),
+        Mailing(),
         UseCases(),
         *overrides,
         context={Settings: settings},

@@ -13,10 +13,13 @@ from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.source import KafkaSource
 from adapters.kafka.timing import Timing
 from adapters.memory.broker import MemoryBroker
+from adapters.rabbitmq.source import RabbitSource
+from adapters.rabbitmq.timing import Timing as RabbitTiming
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from domain.errors import Unavailable
 from domain.messages import Message
 from tests.support.kafka import Cluster
+from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import reading, ready, until
 
 # Lag is measured with each probe.
@@ -78,12 +81,32 @@ class KafkaRig:
         return KafkaSource(settings, [self._topic], self._timing)
 
 
-@pytest.fixture(params=["memory", "kafka-mock", "kafka"])
+class RabbitRig:
+    name = "rabbitmq"
+
+    def __init__(self, rabbit: RealRabbit) -> None:
+        self._rabbit = rabbit
+        self._queue = f"contract.{uuid.uuid4().hex}"
+        # The suite takes up to 5,000 messages without acknowledging one, which is just what the prefetch is against.
+        self._settings = rabbit.settings(self._queue, prefetch=10_000)
+
+    async def produce(self, bodies: Sequence[bytes]) -> None:
+        # Where no node was yet, there is no queue to publish to.
+        await self._rabbit.ensure(self._settings, ["#"])
+        await self._rabbit.publish(self._queue, "contract", bodies)
+
+    def node(self) -> EventSource:
+        return RabbitSource(self._settings, ["#"], RabbitTiming(probe=1.0))
+
+
+@pytest.fixture(params=["memory", "kafka-mock", "kafka", "rabbitmq"])
 async def rig(request: pytest.FixtureRequest) -> Rig:
     if request.param == "memory":
         return MemoryRig()
     if request.param == "kafka":
         return KafkaRig(request.getfixturevalue("real_kafka"), REAL)
+    if request.param == "rabbitmq":
+        return RabbitRig(request.getfixturevalue("real_rabbit"))
     return KafkaRig(request.getfixturevalue("mock_kafka"), MOCK)
 
 

@@ -20,7 +20,7 @@ ENV: Final = {
 SOURCE: Final = "user_service.group.add_users"
 
 # What these ids name belongs to no user: the scope is what is missing.
-FOR_ADMINS: Final = "/api/v1/dead-letters"
+FOR_ADMINS: Final = ("/api/v1/dead-letters", "/api/v1/mails", "/api/v1/notifications")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import string
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,25 @@ from sqlalchemy import event, text
 
 from adapters.clock import Uuid7Factory
 from adapters.sql.database import IDLE_IN_TRANSACTION, Database
+from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.faults import InTheWay
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.postgresql import PostgresqlWriting
 from adapters.sql.preferences import SqlPreferences
+from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
 from application.ports.dead_letters import LetterChoice
+from application.ports.deliveries import DeliveryChoice, Outcome
+from application.ports.retention import Keep, Keeping
 from application.ports.store import StoreUnavailable, Unstorable
+from domain.deliveries import Attempt
 from domain.notifications import Choice
 from domain.planning import plan
 from domain.preferences import Preferences
 from tests.support.core import NOW, message
 from tests.support.postgres import Postgres
-from tests.support.stores import ROUTES, STORES, Sent, Stores, check_counters, direct, later, record, sql, whole
+from tests.support.stores import ROUTES, STORES, Sent, Stores, check_counters, direct, later, order, record, sql, whole
 
 
 @pytest.fixture
@@ -183,6 +189,7 @@ def batch(turn: int) -> list[Sent]:
         ("both.x", {"to": ada}, f"b{turn}"),
         ("nowhere", {}, f"c{turn}"),
         ("bye", {"user_id": bob, "timestamp": NOW.isoformat()}, f"d{turn}"),
+        order(f"o{turn}", "kim@example.com", user=ada),
     ]
 
 
@@ -199,12 +206,14 @@ async def test_a_crash_between_any_two_statements_leaves_all_or_nothing(database
                 await record(store, *batch(turn))
             assert await store.heads(streams) == before
             recorded = await record(store, *batch(turn))
-            assert (len(recorded.entries), len(recorded.dead_letters), len(recorded.sign_outs)) == (4, 1, 1)
+            assert (len(recorded.entries), len(recorded.dead_letters), len(recorded.sign_outs)) == (5, 1, 1)
+            assert len(recorded.deliveries) == 1
             assert recorded.duplicates == 0
             assert await whole(store, streams[0]) == [(1, f"a{turn}"), (2, f"b{turn}")]
             assert await whole(store, streams[1]) == [(1, f"a{turn}")]
             await check_counters(stores, f"ada-{turn}")
             await check_counters(stores, f"bob-{turn}")
+        assert await stores.deliveries.count(DeliveryChoice()) == len(run) + 2
     assert [seq for seq, _ in await whole(store, "feed:news")] == list(range(1, len(run) + 3))
 
 
@@ -401,6 +410,61 @@ async def test_every_question_about_notifications_has_its_index(database: Databa
         lambda: record(store, direct("new", "user-7"), direct("newer", "user-7")),
         lambda: SqlPreferences(database, Uuid7Factory()).get("user-7"),
     ]
+    asked = await asked_by(database, questions)
+    assert len(asked) >= len(questions) - 2  # the last two marks and recordings share theirs
+    await check_indexes(database, asked, "notifications", "inboxes")
+
+
+ORDERS = """
+INSERT INTO deliveries (
+    id, origin, event_id, recipient, status, source, type, profile, payload, event_time, template, order_id, created_at,
+    updated_at, attempts, due_at
+)
+SELECT gen_random_uuid(), 'order', 'e' || n, 'a' || n % 5000 || '@example.com',
+    CASE WHEN n % 1000 = 0 THEN 'failed' WHEN n % 10 = 0 THEN 'pending' ELSE 'sent' END, 'order', 'order', 'orders',
+    '{}', now(), 't.html', 'o-' || n % 20000, now() - make_interval(secs => 100000 - n), now(), 1,
+    now() + make_interval(secs => n - 500)
+FROM generate_series(1, 100000) n;
+INSERT INTO delivery_attempts (delivery_id, number, at, seconds, result, text)
+SELECT id, 1, now(), 1, 'sent', '' FROM deliveries;
+ANALYZE;
+"""
+
+
+async def test_every_question_about_deliveries_has_its_index(database: Database, postgres: Postgres) -> None:
+    postgres.psql(ORDERS, database.engine.url.render_as_string(hide_password=False))
+    store, deliveries = SqlStore(database, Uuid7Factory()), SqlDeliveries(database)
+    some = (await deliveries.newest(2))[1]
+    attempt = Attempt(NOW, 1.0, "sent", 250, "")
+    rest = Keep(timedelta(days=36_500), 1_000_000)
+    keeping = Keeping(rest, rest, rest, Keep(timedelta(seconds=99_990), 80_000))
+    claims = await deliveries.claim(20, 60)
+    assert len(claims) == 20
+    questions: list[Callable[[], Any]] = [
+        lambda: deliveries.claim(20, 60),
+        lambda: deliveries.settle([Outcome(claim, attempt, "sent") for claim in claims[:10]]),
+        lambda: deliveries.release(claims[10:]),
+        deliveries.hasten,
+        lambda: deliveries.newest(20),
+        lambda: deliveries.newest(20, before=some.id),
+        lambda: deliveries.newest(20, DeliveryChoice(recipient="a7@example.com")),
+        lambda: deliveries.newest(20, DeliveryChoice(status="failed")),
+        lambda: deliveries.newest(20, DeliveryChoice(order_id="o-7")),
+        lambda: deliveries.count(DeliveryChoice(recipient="a7@example.com")),
+        lambda: deliveries.count(DeliveryChoice(order_id="o-7")),
+        lambda: deliveries.get(some.id),
+        lambda: deliveries.attempts(some.id),
+        lambda: deliveries.retry(some.id),
+        lambda: record(store, order("new", "kim@example.com")),
+        lambda: SqlRetention(database).prune(keeping, datetime.now(UTC)),
+    ]
+    asked = await asked_by(database, questions)
+    assert len(asked) >= len(questions)
+    await check_indexes(database, asked, "deliveries", "delivery_attempts")
+
+
+async def asked_by(database: Database, questions: list[Callable[[], Any]]) -> dict[str, Any]:
+    """The statements that it takes, with their parameters."""
     asked: dict[str, Any] = {}
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
@@ -410,10 +474,13 @@ async def test_every_question_about_notifications_has_its_index(database: Databa
     for ask in questions:
         await ask()
     event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-    assert len(asked) >= len(questions) - 2  # the last two marks and recordings share theirs
+    return asked
+
+
+async def check_indexes(database: Database, asked: dict[str, Any], *tables: str) -> None:
     async with database.engine.connect() as connection:
         for statement, parameters in asked.items():
             explained = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
             steps = "\n".join(explained.scalars())
-            assert "Seq Scan on notifications" not in steps, f"{statement}\n{steps}"
-            assert "Seq Scan on inboxes" not in steps, f"{statement}\n{steps}"
+            for table in tables:
+                assert f"Seq Scan on {table}" not in steps, f"{statement}\n{steps}"

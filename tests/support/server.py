@@ -37,6 +37,7 @@ class Server:
             "HERALD_PORT": str(self.port),
             "HERALD_HOST": "127.0.0.1",
             "DATABASE_URL": f"sqlite+aiosqlite:///{own}/herald.db",
+            "HERALD_MAIL_FOLDER": f"{own}/mail",
             **(env or {}),
         }
         self._output = own / "log.txt"

@@ -125,7 +125,6 @@ class TestRun:
         ("arguments", "environ", "words"),
         [
             (["serve"], {}, "HERALD_JWT_SECRET"),
-            (["serve"], {"HERALD_AUTH": "open"}, "HERALD_BROKER"),
             (["dev"], {"HERALD_PROT": "1"}, "HERALD_PORT"),
             (["dev", "--port", "x"], {}, "--port must be"),
             (["dev", "--profile", "group"], {}, "did you mean groups"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.envelopes import plain_text
 from domain.events import read_event
 from domain.messages import Message
-from domain.planning import LONGEST_TITLE, LONGEST_USER, Limits, Plan, plan, recipients
+from domain.planning import LONGEST_TITLE, LONGEST_USER, NO_LIMITS, Limits, Plan, plan, recipients
 from domain.protocol import protocol_text
 from domain.routes import RouteTable
 from domain.streams import Entry
@@ -172,6 +172,65 @@ def test_a_mail_does_not_depend_on_the_notification_beside_it() -> None:
     )
     assert [mail.address for mail in made.mails] == ["a@b.c"]
     assert made.dead_letter is not None
+
+
+MAIL = 'source = "t"\nfeed = "f"\nemail = { to = "mail", subject = "For {name}", template = "t.html", user = "user" }'
+
+
+def mails_of(payload: dict[str, Any], *more: str, limits: Limits = NO_LIMITS) -> Plan:
+    return plan(message("t", payload), routes(MAIL, *more, feeds="f"), limits)
+
+
+def test_a_mail_is_made_of_the_event_and_the_words_of_the_route() -> None:
+    made = mails_of({"mail": "a@b.c", "name": "Ada", "user": 7, "order_id": 42, "type": "hello"})
+    (one,) = made.mails
+    assert one.address == "a@b.c"
+    mail = one.mail
+    assert (mail.origin, mail.event_id, mail.source, mail.type, mail.time) == ("t", "m-1", "t", "hello", NOW)
+    assert (mail.subject, mail.template, mail.user, mail.order_id) == ("For Ada", "t.html", "7", "42")
+    assert json.loads(mail.payload)["name"] == "Ada"
+
+
+def test_a_mail_goes_once_to_each_address_and_the_first_route_speaks() -> None:
+    other = 'source = "t"\nemail = { to = "copies", subject = "Copy", template = "copy.html" }'
+    payload = {"mail": ["a@b.c", "A@B.C", "d@e.f", "a@B.c", None], "copies": ["d@e.f", "g@h.i"], "name": "x"}
+    made = mails_of(payload, other)
+    assert [(one.address, one.mail.subject) for one in made.mails] == [
+        ("a@b.c", "For x"),
+        ("A@b.c", "For x"),
+        ("d@e.f", "For x"),
+        ("g@h.i", "Copy"),
+    ]
+
+
+@pytest.mark.parametrize("mail", [None, [], {}, "", 5])
+def test_a_mail_to_nobody_is_on_record_all_the_same(mail: Any) -> None:
+    made = mails_of({"mail": mail, "name": "x"})
+    (one,) = made.mails
+    assert one.fault
+    assert len(made.broadcasts) == 1
+    assert made.dead_letter is None
+
+
+def test_a_subject_with_a_hole_is_the_mails_fault() -> None:
+    (one,) = mails_of({"mail": "a@b.c"}).mails
+    assert (one.mail.subject, one.fault) == (None, "the event lacks what the subject is made of")
+
+
+def test_an_event_may_mail_to_so_many_and_no_more() -> None:
+    addresses = [f"a{number}@b.c" for number in range(4)]
+    assert len(mails_of({"mail": addresses, "name": "x"}, limits=Limits(addresses=4)).mails) == 4
+    made = mails_of({"mail": addresses, "name": "x"}, limits=Limits(addresses=3))
+    assert (made.mails, len(made.broadcasts)) == ((), 1)
+    assert made.dead_letter is not None
+    assert made.dead_letter.reason == "too_many_addresses"
+
+
+def test_a_mail_that_could_not_be_kept_is_a_dead_letter() -> None:
+    made = mails_of({"mail": "a@b.c", "name": "x", "order_id": "a\0b"})
+    assert made.mails == ()
+    assert made.dead_letter is not None
+    assert made.dead_letter.reason == "unstorable_text"
 
 
 def test_a_route_that_could_not_speak_leaves_its_users_to_the_next() -> None:

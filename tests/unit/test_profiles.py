@@ -77,22 +77,17 @@ class TestShipped:
 
 
 class TestBrokers:
-    def test_serve_refuses_rabbitmq_and_names_the_way_out(self) -> None:
-        for profile in ("all", "orders", "signals,orders"):
-            with pytest.raises(SettingsInvalid, match=r"orders .* RabbitMQ.*HERALD_BROKER=kafka"):
-                load_table(settings("serve", HERALD_PROFILE=profile))
-
-    def test_another_broker_or_other_profiles_are_taken(self) -> None:
-        load_table(settings("serve", HERALD_BROKER="kafka"))
-        load_table(settings("serve", HERALD_PROFILE="signals,trading,groups,products"))
+    def test_each_profile_has_its_own(self) -> None:
+        table = load_table(settings("serve"))
+        assert table.sources("rabbitmq") == ("order.created", "order.status.updated")
+        assert "trading_signals" in table.sources("kafka")
 
     def test_dev_takes_all(self) -> None:
         assert load_table(settings()).has_profile("orders")
 
-    def test_an_operators_file_on_rabbitmq_is_refused_too(self, tmp_path: Path) -> None:
+    def test_an_operators_file_may_be_on_rabbitmq(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(ROUTES.replace('"memory"', '"rabbitmq"'))
-        with pytest.raises(SettingsInvalid, match="HERALD_BROKER"):
-            load_table(settings("serve", HERALD_ROUTES=str(file)))
+        assert load_table(settings("serve", HERALD_ROUTES=str(file))).sources("rabbitmq")
 
 
 class TestProductsTopics:

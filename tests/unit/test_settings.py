@@ -228,9 +228,9 @@ class TestKafka:
     def test_a_mechanism_needs_sasl(self) -> None:
         assert "HERALD_KAFKA_SECURITY_PROTOCOL" in refusal(HERALD_KAFKA_SASL_MECHANISM="PLAIN")
 
-    def test_rabbitmq_is_refused_in_both_modes(self) -> None:
-        assert "HERALD_BROKER" in refusal("dev", HERALD_BROKER="rabbitmq")
-        assert "HERALD_BROKER" in refusal("serve", HERALD_BROKER="rabbitmq", HERALD_AUTH="open")
+    def test_rabbitmq_is_taken_in_both_modes(self) -> None:
+        assert dev(HERALD_BROKER="rabbitmq").broker == "rabbitmq"
+        assert serve(HERALD_BROKER="rabbitmq").broker == "rabbitmq"
 
 
 class TestDatabase:
@@ -326,6 +326,25 @@ class TestTokens:
         (file := tmp_path / "key.der").write_bytes(b"\x30\x82\xff")
         assert "UTF-8" in refusal(HERALD_JWT_PUBLIC_KEY=str(file))
 
+    @pytest.mark.parametrize("name", ["HERALD_SMTP_USER", "HERALD_SMTP_PASSWORD"])
+    def test_a_login_takes_a_user_and_a_password(self, name: str) -> None:
+        with pytest.raises(SettingsInvalid, match="HERALD_SMTP_USER and HERALD_SMTP_PASSWORD go together"):
+            dev(**{name: "x"})
+
+    @pytest.mark.parametrize("value", ["kim@example.com", "Shop <shop@example.com>", "Bücher <a@bücher.example>"])
+    def test_who_mails_are_from(self, value: str) -> None:
+        assert dev(SMTP_FROM=f" {value} ").smtp_from == value
+
+    @pytest.mark.parametrize("value", ["kim", "Shop", "a@b\nBcc: c@d", "Shop <a b@c.d>", "<>"])
+    def test_nobody_else_is_it(self, value: str) -> None:
+        with pytest.raises(SettingsInvalid, match="SMTP_FROM must be an address"):
+            dev(SMTP_FROM=value)
+
+    def test_templates_are_in_a_folder(self, tmp_path: Path) -> None:
+        assert dev(HERALD_MAIL_TEMPLATES=str(tmp_path)).mail_templates == str(tmp_path)
+        with pytest.raises(SettingsInvalid, match="HERALD_MAIL_TEMPLATES names no folder"):
+            dev(HERALD_MAIL_TEMPLATES=str(tmp_path / "none"))
+
     def test_two_kinds_of_key_are_refused(self) -> None:
         words = refusal(HERALD_JWT_SECRET=SECRET, HERALD_JWT_PUBLIC_KEY=PEM)
         assert words.startswith("HERALD_JWT_SECRET and HERALD_JWT_PUBLIC_KEY")
@@ -346,11 +365,18 @@ class TestTokens:
 
 
 class TestShown:
-    SECRETS = ("HERALD_JWT_SECRET", "HERALD_KAFKA_SASL_PASSWORD", "HERALD_TOKEN", "RABBITMQ_PASS")
+    SECRETS = (
+        "HERALD_JWT_SECRET",
+        "HERALD_KAFKA_SASL_PASSWORD",
+        "HERALD_TOKEN",
+        "RABBITMQ_PASS",
+        "HERALD_SMTP_PASSWORD",
+    )
 
     @pytest.mark.parametrize("name", SECRETS)
     def test_secrets_are_shown_nowhere(self, name: str) -> None:
-        settings = dev(**{name: f"{SECRET}!"})
+        # The password of nobody is refused.
+        settings = dev(**{name: f"{SECRET}!", **({"HERALD_SMTP_USER": "me"} if "SMTP" in name else {})})
         shown: list[Any] = [repr(settings), *table(settings), *settings.__rich_repr__(), repr(settings.jwt)]
         assert not any(SECRET in str(line) for line in shown)
         assert any(line.split()[:2] == [name, "***"] for line in table(settings))
@@ -383,7 +409,6 @@ class TestShown:
     def test_what_is_not_used_says_so(self) -> None:
         lines = {line.split()[0]: line for line in table(dev())}
         assert lines["REDIS_URL"].endswith("not used by this version")
-        assert lines["SMTP_PORT"].endswith("not used by this version")
         assert "not used" not in lines["KAFKA_BROKERS"]
 
     def test_where_each_came_from(self) -> None:

@@ -99,6 +99,13 @@ _KINDS: Final = (
         "The address exists, but not with this method.",
         "Use one of the methods that the `Allow` header names.",
     ),
+    Kind(
+        "not_failed",
+        409,
+        "Not failed",
+        "Only a delivery that has failed can be retried. `delivery_status` says what this one is.",
+        "Leave it: what is pending will be tried, and what was sent or skipped is done with.",
+    ),
     Kind("too_large", 413, "Too large", "The body is larger than the server takes.", "Send less at once."),
     Kind(
         "unsupported_media_type",

@@ -8,6 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, RequestBody, Schema
 
 from adapters.http.catalogue import KINDS
+from domain.deliveries import Status
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -28,8 +29,8 @@ class FieldProblem(msgspec.Struct, frozen=True):
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """RFC 9457. `code` is stable and for programs, `type` is the address of a page about it, `detail` is for people.
 
-    `field`, or for several at once `errors`, says what was wrong with the request; `trace_id` is the request's id,
-    which the server's log has too.
+    `field`, or for several at once `errors`, says what was wrong with the request; `delivery_status` is that of a
+    delivery that can't be retried; `trace_id` is the request's id, which the server's log has too.
     """
 
     type: str
@@ -39,6 +40,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     field: str | None = None
     errors: list[FieldProblem] = []
+    delivery_status: Status | None = None
     trace_id: str | None = None
 
 

@@ -24,6 +24,8 @@ ENDPOINTS = (
     {"kind": "GET", "path": "/api/v2/notifications", "for": "inboxes"},
     {"kind": "GET", "path": "/api/v2/preferences", "for": "inboxes"},
     {"kind": "POST", "path": "/api/v1/events", "for": "publishing"},
+    {"kind": "GET", "path": "/api/v1/notifications", "for": "deliveries"},
+    {"kind": "GET", "path": "/api/v1/mails", "for": "deliveries"},
     {"kind": "GET", "path": "/api/v1/dead-letters", "for": "operations"},
     {"kind": "GET", "path": "/schema", "for": "documents"},
     {"kind": "GET", "path": "/problems", "for": "documents"},

@@ -56,7 +56,7 @@ async def health(
     state = await report()
     now = iso(clock.now())
     body = {
-        "status": "healthy" if state.ready else "unhealthy",
+        "status": "degraded" if state.degraded else "healthy" if state.ready else "unhealthy",
         "service": about.service,
         "version": about.version,
         "timestamp": now,
@@ -102,7 +102,9 @@ async def metrics(
             "duplicates": counters.duplicates,
             "deadLettered": counters.dead_letters,
         },
+        "pushed": counters.pushed,
         "deliveries": counters.deliveries,
+        "mailAttempts": counters.mails,
         "sessions": {"open": len(hub.sessions), "opened": counters.sessions, "closed": counters.closes},
     }
     return Response(body)

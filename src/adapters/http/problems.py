@@ -53,7 +53,8 @@ def _herald_error(request: AnyRequest, error: errors.HeraldError) -> Response[by
         return _unexpected(request, error)
     field = error.field if isinstance(error, errors.InvalidInput) else None
     wait = error.retry_after if isinstance(error, errors.TooManyRequests) else None
-    return problem(error.code, error.detail, retry_after=wait, field=field)
+    status = error.status if isinstance(error, errors.NotFailed) else None
+    return problem(error.code, error.detail, retry_after=wait, field=field, delivery_status=status)
 
 
 def _unavailable(_: AnyRequest, error: Exception) -> Response[bytes]:

@@ -1,7 +1,9 @@
 """Where HTTP requests go."""
 
 from adapters.http.dead_letters import DEAD_LETTERS
+from adapters.http.deliveries import DELIVERIES
 from adapters.http.front import front, page_part
+from adapters.http.mails import MAILS
 from adapters.http.notifications import notifications
 from adapters.http.operations import health, live, metrics, ready
 from adapters.http.preferences import preferences
@@ -24,4 +26,6 @@ HTTP_ROUTES = (
     notifications,
     preferences,
     DEAD_LETTERS,
+    DELIVERIES,
+    MAILS,
 )

@@ -27,6 +27,8 @@ _TAGS: Final = (
     Tag("notifications", "A user's own inbox: listed, counted, marked, followed."),
     Tag("preferences", "What a user wants to be told."),
     Tag("events", "Publishing events, and listening to them."),
+    Tag("deliveries", "What became of each mail. Needs the scope `deliveries:read`, which sees addresses masked."),
+    Tag("mails", "Mails that were written to a folder instead of being sent. Needs the scope `admin`."),
     Tag("dead letters", "Events that could not be processed. Needs the scope `admin`."),
     Tag("operations", "How Herald is."),
     Tag("problems", "What answers with an error mean."),

@@ -51,7 +51,12 @@ class Database:
         self.config = SQLAlchemyAsyncConfig(
             connection_string=url,
             engine_config=EngineConfig(
-                pool_size=connections, max_overflow=0, pool_timeout=POOL, **self._connect_arguments()
+                pool_size=connections,
+                max_overflow=0,
+                pool_timeout=POOL,
+                # What an error says is logged, and values are people's addresses and what was written to them.
+                hide_parameters=True,
+                **self._connect_arguments(),
             ),
         )
         self.engine: AsyncEngine = self.config.get_engine()

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Interval, Row, Select, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from adapters.sql.database import Database
 from adapters.sql.delivery_writing import delivery_writing
@@ -33,21 +34,16 @@ class SqlDeliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._writing = delivery_writing(database)
+        self._claim = _claim(database.is_postgresql)
 
     async def claim(self, limit: int, seconds: float) -> tuple[Claim, ...]:
-        table, lease, now = deliveries.c, uuid4(), self._now()
-        due = select(table.id).where(_PENDING, table.due_at <= now).order_by(table.due_at).limit(limit)
-        # What another node is claiming is passed over; on SQLite only one writes at a time, and FOR UPDATE is nothing.
-        chosen = due.with_for_update(skip_locked=True).cte("due")
-        statement = (
-            update(deliveries)
-            .where(table.id.in_(select(chosen.c.id)))
-            .values(lease=lease, due_at=now + timedelta(seconds=seconds), awaits_server=False)
-            .returning(*_COLUMNS)
-        )
+        lease = uuid4()
+        span, now = timedelta(seconds=seconds), datetime.now(UTC)
+        times = {"span": span} if self._database.is_postgresql else {"now": now, "until": now + span}
+        parameters = {"limit": limit, "lease": lease, **times}
 
         async def store(connection: AsyncConnection) -> tuple[Claim, ...]:
-            rows = (await connection.execute(statement)).all()
+            rows = (await connection.execute(self._claim, parameters)).all()
             return tuple(Claim(one, lease) for one in sorted(map(_delivery, rows), key=lambda one: one.id))
 
         return await self._database.write(store)
@@ -115,6 +111,22 @@ class SqlDeliveries:
     def _now(self) -> Any:
         """By the database's clock, so that leases last as long on every node; a file's is this machine's."""
         return func.now() if self._database.is_postgresql else datetime.now(UTC)
+
+
+def _claim(is_postgresql: bool) -> ReturningUpdate[Any]:
+    table = deliveries.c
+    moment = table.due_at.type
+    if is_postgresql:
+        now: Any = func.now()
+        until: Any = now + bindparam("span", type_=Interval)
+    else:
+        now, until = bindparam("now", type_=moment), bindparam("until", type_=moment)
+    due = select(table.id).where(_PENDING, table.due_at <= now).order_by(table.due_at)
+    # What another node is claiming is passed over; on SQLite only one writes at a time, and FOR UPDATE is nothing.
+    due = due.limit(bindparam("limit", type_=BigInteger)).with_for_update(skip_locked=True)
+    chosen = select(due.cte("due").c.id)
+    values = {"lease": bindparam("lease", type_=table.lease.type), "due_at": until, "awaits_server": False}
+    return update(deliveries).where(table.id.in_(chosen)).values(values).returning(*_COLUMNS)
 
 
 def _chosen(statement: Select[Any], choice: DeliveryChoice) -> Select[Any]:

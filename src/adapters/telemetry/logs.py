@@ -24,7 +24,8 @@ def set_up_logs(style: str, level: str, service: str) -> None:
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # What is not logged costs next to nothing.
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -43,6 +44,8 @@ def set_up_logs(style: str, level: str, service: str) -> None:
     # says, and httpx writes out addresses with their queries.
     for noisy in ("aiokafka", "alembic", "httpx", "httpcore", "_granian"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # This one calls each failed attempt to connect an error; Herald's source says it too.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 def _named(service: str) -> structlog.typing.Processor:

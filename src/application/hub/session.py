@@ -258,5 +258,5 @@ class Session:
             return
         self.delivered += frames.objects
         counters = self.opening.counters
-        counters.deliveries[self.view.transport] += frames.objects
+        counters.pushed[self.view.transport] += frames.objects
         counters.store_to_socket.observe(self.opening.now().timestamp() - frames.stored_at)

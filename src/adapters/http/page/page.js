@@ -2,14 +2,17 @@ import { Arrivals } from "./arrivals.js";
 import { SocketClient, StreamClient } from "./clients.js";
 import { byId, make } from "./dom.js";
 import { Inbox } from "./inbox.js";
+import { Mails } from "./mails.js";
 import { ask } from "./rest.js";
 
 const about = await (await fetch(".", { headers: { accept: "application/json" }, cache: "no-store" })).json();
 const needsToken = about.auth === "jwt";
 const inbox = new Inbox();
+const mails = new Mails();
+const both = { take: (object) => [inbox, mails].forEach((each) => each.take(object)) };
 const clients = [
-  new SocketClient(new Arrivals("WebSocket"), inbox),
-  new StreamClient(new Arrivals("SSE"), inbox),
+  new SocketClient(new Arrivals("WebSocket"), both),
+  new StreamClient(new Arrivals("SSE"), both),
 ];
 const token = () => byId("token").value.trim(); // kept nowhere else
 
@@ -20,6 +23,7 @@ function connect() {
   const named = boxes.filter((box) => box.checked && (user !== null || box.name === "public"));
   const feeds = boxes.every((box) => box.checked) ? null : named.map((box) => box.value);
   [inbox, ...clients].forEach((each) => each.listen({ user, feeds, token }));
+  mails.listen(user === null ? null : { token });
   showCommand();
 }
 
@@ -43,6 +47,7 @@ async function send(sample) {
   try {
     const { ids } = await ask("POST", "api/v1/events", { token: token(), body: filledIn(sample) });
     answer(`Stored: ${ids.join()}`);
+    mails.expect();
   } catch (fault) {
     answer(fault.message, true);
   }

@@ -1,5 +1,6 @@
-/** Asks Herald; returns its answer, decoded. What it refuses, and that it can't be reached, is an Error in words. */
-export async function ask(method, path, { token, query = {}, body } = {}) {
+/** Asks Herald; returns its answer, decoded from JSON, or as text. What it refuses, and that it can't be reached, is an
+ * Error in words, with the `status` of a refusal. */
+export async function ask(method, path, { token, query = {}, body, as = "json" } = {}) {
   const url = new URL(path, location);
   for (const [name, value] of Object.entries(query)) if (value != null) url.searchParams.set(name, value);
   const headers = { ...(body && { "content-type": "application/json" }) };
@@ -10,9 +11,10 @@ export async function ask(method, path, { token, query = {}, body } = {}) {
   } catch {
     throw new Error("Herald does not answer.");
   }
+  if (response.ok && as === "text") return response.text();
   const answer = await response.json().catch(() => ({ title: "This is not Herald's answer." }));
   if (response.ok) return answer;
   const words = [answer.title, answer.detail].filter(Boolean).join(": ");
   const later = response.status === 429 ? ` Try again in ${response.headers.get("retry-after")} s.` : "";
-  throw new Error(`${words} (${response.status})${later}`);
+  throw Object.assign(new Error(`${words} (${response.status})${later}`), { status: response.status });
 }

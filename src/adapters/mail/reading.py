@@ -1,0 +1,89 @@
+"""Reading what the mailer for folders has written."""
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from email.message import EmailMessage
+from email.parser import BytesHeaderParser, BytesParser
+from email.policy import SMTPUTF8
+from itertools import islice
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from application.ports.mail_folder import WholeMail, WrittenMail
+from application.ports.mailer import Letter
+from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+_NAME: Final = re.compile(r"([0-9a-f]{32})\.eml\Z")
+
+# Bytes of a file in which a list looks for its headers. The longest of ours, a subject in encoded words, has 2 KB.
+_HEAD: Final = 16_384
+
+
+class EmlFolder:
+    """Implements MailFolder for what FolderMailer writes. Nothing but a delivery's id ever names a file."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    async def newest(self, limit: int) -> Sequence[WrittenMail]:
+        return await asyncio.to_thread(self._newest, limit)
+
+    async def read(self, id: UUID) -> WholeMail | None:
+        return await asyncio.to_thread(self._read, id)
+
+    def _newest(self, limit: int) -> list[WrittenMail]:
+        # By their names: they are UUIDs of version 7, which begin with the time.
+        listed = (self._headed(id) for id in sorted(self._ids(), reverse=True))
+        return list(islice((mail for mail in listed if mail), limit))
+
+    def _ids(self) -> list[str]:
+        try:
+            return [found[1] for name in os.listdir(self._folder) if (found := _NAME.match(name))]
+        except FileNotFoundError:
+            return []
+        except OSError as fault:
+            log.warning("the mails can't be listed", folder=str(self._folder), fault=str(fault))
+            raise Unavailable("The folder of the mails can't be read.") from fault
+
+    def _headed(self, id: str) -> WrittenMail | None:
+        try:
+            with self._file(id).open("rb") as file:
+                headers = BytesHeaderParser(policy=SMTPUTF8).parsebytes(file.read(_HEAD))
+            to, subject, date = (headers[name] for name in ("To", "Subject", "Date"))
+            if to is None or subject is None or date is None or date.datetime is None:
+                return None
+            return WrittenMail(UUID(id), str(to), str(subject), date.datetime)
+        except Exception as fault:
+            self._pass_over(id, fault)
+            return None
+
+    def _read(self, id: UUID) -> WholeMail | None:
+        try:
+            source = self._file(id.hex).read_bytes()
+            message = BytesParser(policy=SMTPUTF8).parsebytes(source)
+            return WholeMail(Letter(_content(message, "html"), _content(message, "plain")), source)
+        except Exception as fault:
+            self._pass_over(id.hex, fault)
+            return None
+
+    def _pass_over(self, id: str, fault: Exception) -> None:
+        """On what is no mail, the email package raises whatever it runs into."""
+        log.debug("no mail", file=str(self._file(id)), fault=repr(fault))
+
+    def _file(self, id: str) -> Path:
+        return self._folder / f"{id}.eml"
+
+
+def _content(message: EmailMessage, subtype: str) -> str:
+    part = message.get_body((subtype,))
+    if part is None:
+        raise ValueError(f"it has no text/{subtype}")
+    text: str = part.get_content()
+    return text

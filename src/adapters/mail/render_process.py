@@ -1,0 +1,106 @@
+"""The process that fills templates: `python -m adapters.mail.render_process SECONDS [FOLDER]`.
+
+A template is a program, and its author may err: an endless loop must cost one mail, not the server. Requests come on
+standard input and answers leave on standard output, several together, in the same order, as MessagePack behind its
+length in 4 bytes; first an empty list of answers says that the process is ready. It ends when standard input does,
+which is when the server that started it has ended.
+"""
+
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import BinaryIO, Final
+
+import msgspec
+
+from adapters.mail.rendering import Request, Templates
+from application.ports.mailer import Unrenderable
+
+# Bytes of address space. Python and Jinja take a tenth of it.
+MEMORY: Final = 512 * 1024 * 1024
+
+# How many times the limit the server waits for an answer. The limit is of computing time, and the machine may be busy.
+PATIENCE: Final = 5
+
+# How many times the limit until the process ends, though it may be deaf to all else, in a search through gigabytes:
+# longer than the server waits, for the case that there is no server any more.
+LIFETIME: Final = PATIENCE + 1
+
+# Seconds between further calls to stop, should the first be lost: errors can't leave a finalizer.
+AGAIN: Final = 0.1
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """A filled mail, or the words for what is wrong."""
+
+    html: str = ""
+    text: str = ""
+    fault: str | None = None
+
+
+class _TooLong(BaseException):
+    """The limit is over. No Exception, so that nothing on the way takes it for a template's own."""
+
+
+def frame(messages: Sequence[Request] | Sequence[Answer]) -> bytes:
+    encoded = msgspec.msgpack.encode(messages)
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+def answer(templates: Templates, request: Request, limit: float) -> Answer:
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, limit * LIFETIME)
+            signal.setitimer(signal.ITIMER_PROF, limit, AGAIN)
+            letter = templates.render(request)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except Unrenderable as fault:
+        return Answer(fault=str(fault))
+    except _TooLong:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return Answer(fault=f"{request.template}: still not done after {limit:g} s")
+    return Answer(letter.html, letter.text)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float) -> None:
+    decode = msgspec.msgpack.Decoder(list[Request]).decode
+    answers.write(frame([]))
+    answers.flush()
+    while length := requests.read(4):
+        several = decode(requests.read(int.from_bytes(length, "big")))
+        answers.write(frame([answer(templates, request, limit) for request in several]))
+        answers.flush()
+
+
+def _stop(_: int, __: FrameType | None) -> None:
+    raise _TooLong
+
+
+def _prepare() -> None:
+    # Ctrl-C and `systemctl stop` reach this process as well, and the server has mails to fill before it leaves.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # An answer that nobody reads any more ends the process too, without a word.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, _stop)
+    # Left to itself, it ends the process. A thread of the server's may have had either blocked.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    # An unfilled mail is no reason to fill a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    _prepare()
+    limit, *folder = sys.argv[1:]
+    serve(sys.stdin.buffer, sys.stdout.buffer, Templates(folder[0] if folder else None), float(limit))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Filling templates: in a sandbox, and with what goes wrong put in one line of words.
+
+What takes too long or too much memory is not stopped here but by the process that this runs in: see render_process.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from jinja2 import StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, nodes, pass_context
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing, object_type_repr
+
+from adapters.mail.filters import FILTERS
+from adapters.mail.template_files import TemplateFiles
+from application.ports.mailer import Letter, Unrenderable
+from domain.events import decode_json
+
+HTML: Final = ".html"
+TEXT: Final = ".txt"
+
+# Bytes of the HTML, and of the text. Mail clients cut what is longer than a tenth of it.
+LARGEST: Final = 1_000_000
+
+# Characters of a fault, so that it fits in a list of deliveries.
+LONGEST_FAULT: Final = 500
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """One mail to fill: its template, and the event as JSON, with what is known of the event beside it."""
+
+    template: str
+    payload: str
+    id: str
+    type: str
+    source: str
+    time: datetime
+
+
+class _Missing(StrictUndefined):
+    """What a template asks for and the event does not have."""
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return self._undefined_hint
+        if self._undefined_obj is missing:
+            return f"the event has no {self._undefined_name!r}"
+        if isinstance(self._undefined_obj, dict):
+            return f"an object in the event has no {self._undefined_name!r}"
+        return f"{object_type_repr(self._undefined_obj)} has no {self._undefined_name!r}"
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """In an object of the event, a field called `items` or `values` comes before the method of that name."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+@pass_context
+def _finalize(_: Context, value: Any) -> Any:
+    # Given the context, Jinja computes no constant while it compiles, which the server does at its start, without the
+    # limits of the process for rendering: {{ "a" * 10**10 }} must wait for those.
+    return "" if value is None else value
+
+
+class Templates:
+    """The templates of a folder, with the shipped ones behind them. Each is read again when it has changed."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._files = TemplateFiles(folder)
+        self._environment = _Sandbox(
+            loader=self._files,
+            autoescape=lambda name: name is None or not name.endswith(TEXT),
+            undefined=_Missing,
+            finalize=_finalize,
+            optimized=False,  # see _finalize
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(FILTERS)
+        # Filler text is of no use in mails, and its function is the usual first step out of a sandbox.
+        del self._environment.globals["lipsum"]
+
+    def render(self, request: Request) -> Letter:
+        """Raises Unrenderable."""
+        context = _context(request)
+        return Letter(self._fill(request.template, context), self._fill(twin(request.template), context))
+
+    def fault_in(self, name: str) -> str | None:
+        """What keeps a template from being used, in words: it is not there, or it, or one that it names, is wrong."""
+        seen: set[str] = set()
+        for own in (name, twin(name)):
+            if self._files.find(own) is None:
+                return f"{own} is neither shipped nor in HERALD_MAIL_TEMPLATES"
+            try:
+                self._compile(own, seen)
+            except Exception as error:
+                return self._in_words(error, own)
+        return None
+
+    def _compile(self, name: str, seen: set[str]) -> None:
+        if name in seen:
+            return
+        seen.add(name)
+        source, path, _ = self._files.get_source(self._environment, name)
+        tree = self._environment.parse(source, name, path)
+        self._environment.compile(source, name, path)
+        for node in tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include)):
+            named = getattr(node, "template")  # noqa: B009 - find_all knows the types, mypy does not
+            if isinstance(named, nodes.Const) and not getattr(node, "ignore_missing", False):
+                self._compile(named.value, seen)
+
+    def _fill(self, name: str, context: dict[str, Any]) -> str:
+        try:
+            return _within_bounds(self._environment.get_template(name), context)
+        except Unrenderable as fault:
+            raise Unrenderable(f"{name}: {fault}") from None
+        except Exception as error:
+            raise Unrenderable(self._in_words(error, name)) from None
+
+    def _in_words(self, error: Exception, name: str) -> str:
+        match error:
+            case TemplateSyntaxError():
+                words = f"{error.name or name}, line {error.lineno}: {error.message}"
+            case TemplateNotFound():
+                words = f"{name}: there is no template {error.name}"
+            case SecurityError():
+                words = f"{self._place(error, name)}: this is not allowed: {error}"
+            case UndefinedError():
+                words = f"{name}: {error}"
+            case RecursionError():
+                words = f"{self._place(error, name)}: it calls itself without end, or is nested too deep"
+            case MemoryError():
+                words = f"{self._place(error, name)}: it needs more memory than a mail may"
+            case _:
+                words = f"{self._place(error, name)}: {type(error).__name__}: {error}"
+        line = " ".join(words.split())
+        return line if len(line) <= LONGEST_FAULT else f"{line[: LONGEST_FAULT - 1]}…"
+
+    def _place(self, error: Exception, name: str) -> str:
+        """The innermost template that an error passed through, and its line."""
+        place = name
+        trace = error.__traceback__
+        while trace is not None:
+            if own := self._files.name_of(trace.tb_frame.f_code.co_filename):
+                place = f"{own}, line {trace.tb_lineno}"
+            trace = trace.tb_next
+        return place
+
+
+def twin(name: str) -> str:
+    """The plain text that goes with an HTML template."""
+    return name.removesuffix(HTML) + TEXT
+
+
+def fault_in_templates(folder: str | None, name: str) -> str | None:
+    """What keeps the template of a route from being used, in words; None if nothing does. Compiles it, its twin and
+    those that they name, and fills none of them."""
+    if not name.endswith(HTML):
+        return f"{name} is not the name of an {HTML} file: the plain text beside it has the same name with {TEXT}"
+    return Templates(folder).fault_in(name)
+
+
+def _context(request: Request) -> dict[str, Any]:
+    """The fields of the event, those of a wrapped payload's `data` behind those outside of it, as dotted paths find
+    them; and `event`. A null is no field: nobody wants to read None."""
+    payload = _without_nulls(decode_json(request.payload))
+    fields = payload if type(payload) is dict else {}
+    inner = fields.get("data")
+    about = {"id": request.id, "type": request.type, "source": request.source, "time": request.time}
+    return {**(inner if type(inner) is dict else {}), **fields, "event": about}
+
+
+def _without_nulls(value: Any) -> Any:
+    if type(value) is dict:
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if type(value) is list:
+        return [_without_nulls(inner) for inner in value if inner is not None]
+    return value
+
+
+def _within_bounds(template: Template, context: dict[str, Any]) -> str:
+    pieces = []
+    size = 0
+    for piece in template.generate(context):
+        size += len(piece.encode())
+        if size > LARGEST:
+            raise Unrenderable(f"it is filled to more than {LARGEST} bytes")
+        pieces.append(piece)
+    text = "".join(pieces).strip()
+    if not text:
+        raise Unrenderable("it is filled to nothing")
+    return text

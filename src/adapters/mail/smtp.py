@@ -1,0 +1,140 @@
+"""The mailer that speaks SMTP."""
+
+import asyncio
+import time
+from typing import Final
+
+from aiosmtplib import SMTPResponse
+
+from adapters.mail.connections import Connections, Line
+from adapters.mail.faults import SHUTTING_DOWN, HungUp, objection, one_line
+from adapters.mail.mime import Composed, compose, sender_of
+from adapters.mail.settings import SmtpSettings
+from application.ports.mailer import MailDeferred, MailRefused, NotSent, OutgoingMail, Receipt, ServerAway
+
+_WAITING: Final = "waiting for a connection"
+_CONNECTING: Final = "connecting"
+
+
+class SmtpMailer:
+    """Implements Mailer for one server, on connections that are kept from mail to mail.
+
+    One that the server has given up meanwhile is replaced within the attempt, as long as it has not answered to MAIL;
+    that is the only thing that is tried twice. What takes no end is cut, connections included: there is no state of
+    the server in which a mail outlives its deadline, or spoils the connection for the next. Belongs to the event loop
+    that first sends.
+    """
+
+    def __init__(self, settings: SmtpSettings) -> None:
+        """Raises OSError when the CA file cannot be read, ValueError when nobody can be that sender."""
+        self.name: Final = f"{settings.host}:{settings.its_port}"
+        self._sender = sender_of(settings.sender)
+        self._connections = Connections(settings)
+        self._running: set[asyncio.Timeout] = set()
+        self._closed = False
+
+    async def send(self, mail: OutgoingMail, deadline: float) -> Receipt:
+        attempt = _Attempt(compose(mail, self._sender), deadline)
+        attempt.check_time()
+        if self._closed:
+            raise MailDeferred("not sent: we are leaving")
+        limit = asyncio.timeout(deadline - time.monotonic())
+        self._running.add(limit)
+        try:
+            async with limit, self._connections.line() as line:
+                return await attempt.make(line)
+        except TimeoutError:
+            raise self._out_of_time(attempt) from None
+        finally:
+            self._running.discard(limit)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        now = asyncio.get_running_loop().time()
+        for limit in self._running:
+            if not limit.expired():
+                limit.reschedule(now)
+        await self._connections.close()
+
+    def _out_of_time(self, attempt: "_Attempt") -> NotSent:
+        if self._closed:
+            return MailDeferred(f"given up while {attempt.step}: we are leaving")
+        if attempt.step == _CONNECTING:
+            return ServerAway(f"{self.name} did not answer in time while {attempt.step}")
+        return MailDeferred(f"out of time while {attempt.step}")
+
+
+class _Attempt:
+    """One try at one mail. `step` is what it is at, in words."""
+
+    def __init__(self, mail: Composed, deadline: float) -> None:
+        self._mail = mail
+        self._deadline = deadline
+        self.step = _WAITING
+
+    async def make(self, line: Line) -> Receipt:
+        self.step = _CONNECTING
+        kept = await line.resume()
+        if not kept:
+            await line.open()
+        try:
+            await self._begin(line)
+        except HungUp:
+            if not kept:
+                raise
+            self.step = _CONNECTING
+            await line.open()
+            await self._begin(line)
+        await self._say(line, b"RCPT", b"TO:" + _path(self._mail.recipient))
+        self.check_time()
+        await self._say(line, b"DATA", hoped_for=3)
+        return await self._hand_over(line)
+
+    def check_time(self) -> None:
+        """Raises MailDeferred once the deadline has passed: after a freeze, that may be seen here before the timer
+        has it."""
+        if time.monotonic() >= self._deadline:
+            raise MailDeferred(f"out of time while {self.step}")
+
+    async def _begin(self, line: Line) -> None:
+        options = []
+        if self._mail.utf8:
+            if not line.offers("smtputf8"):
+                raise MailRefused(f"the server takes no address with letters beyond ASCII: {self._mail.recipient}")
+            options += [b"SMTPUTF8", b"BODY=8BITMIME"]
+        if line.offers("size"):
+            # What is too large for it is refused before it is sent.
+            options.append(b"SIZE=%d" % len(self._mail.content))
+        line.begin()
+        await self._say(line, b"MAIL", b"FROM:" + _path(self._mail.sender), *options)
+
+    async def _say(self, line: Line, *words: bytes, hoped_for: int = 2) -> None:
+        self.step = f"waiting for the answer to {words[0].decode()}"
+        _judge(line, words[0].decode(), await line.say(*words), hoped_for)
+
+    async def _hand_over(self, line: Line) -> Receipt:
+        try:
+            self.check_time()
+        except MailDeferred:
+            # Whatever came next would be part of the mail.
+            line.drop()
+            raise
+        self.step = "waiting for the server to take the mail, which it may have done"
+        answer = await line.hand_over(self._mail.content)
+        _judge(line, "the mail", answer, 2)
+        return Receipt(answer.code, one_line(answer.message))
+
+
+def _judge(line: Line, step: str, answer: SMTPResponse, hoped_for: int) -> None:
+    """By the first digit: what the others say is the server's business (RFC 5321, section 4.3.2)."""
+    if answer.code // 100 == hoped_for:
+        return
+    if answer.code == SHUTTING_DOWN or not 400 <= answer.code <= 599:
+        line.drop()
+    raise objection(step, answer)
+
+
+def _path(address: str) -> bytes:
+    return f"<{address}>".encode()

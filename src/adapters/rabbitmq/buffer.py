@@ -1,0 +1,37 @@
+"""Between the one who is handed messages and the one who takes them."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from domain.messages import Message
+
+# The store's transaction: larger ones hold locks for longer, smaller ones cost more round trips an event.
+BATCH: Final = 500
+
+
+class Buffer:
+    """Messages in the queue's order, each with its delivery tag. RabbitMQ's prefetch bounds how many there are."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, Message]] = deque()
+        self._arrival = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, tag: int, message: Message) -> None:
+        self._waiting.append((tag, message))
+        self._arrival.set()
+
+    def drop(self) -> None:
+        """What nobody took will come again, under other tags."""
+        self._waiting.clear()
+
+    async def take(self) -> tuple[int, tuple[Message, ...]]:
+        """All there is, up to a batch, and the last tag of it. Nothing is lost with a taker who is cancelled."""
+        while not self._waiting:
+            self._arrival.clear()
+            await self._arrival.wait()
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+        return taken[-1][0], tuple(message for _, message in taken)

@@ -1,0 +1,141 @@
+"""The event source that reads RabbitMQ."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import structlog
+from aiormq.exceptions import AMQPError
+from pamqp.exceptions import PAMQPException
+
+from adapters.rabbitmq.buffer import Buffer
+from adapters.rabbitmq.link import Link
+from adapters.rabbitmq.settings import RabbitSettings, tls_context
+from adapters.rabbitmq.timing import Timing
+from adapters.rabbitmq.watch import Silent
+from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
+
+log = structlog.get_logger(__name__)
+
+# Between attempts to connect, in seconds: drawn at random between the shortest and a ceiling that doubles each time
+# (full jitter), so that many nodes do not come back at once.
+SHORTEST: Final = 0.2
+LONGEST: Final = 15.0
+# A connection that lived this long was sound: its end begins a new series.
+SOUND: Final = 60.0
+
+# What is expected of a network, and of a broker; anything else is logged with its trace.
+OUTAGES: Final = (AMQPError, PAMQPException, TimeoutError, OSError, Silent)
+
+
+class Receipt(NamedTuple):
+    """A delivery tag means something on the connection that it came by, and nowhere else."""
+
+    link: Link | None
+    tag: int
+
+
+class RabbitSource:
+    """Implements EventSource as a consumer of one queue, bound to the routes' patterns.
+
+    A supervisor makes a fresh connection after any fault; a connection is never repaired. What it had handed over
+    without an acknowledgement, RabbitMQ hands over again, so messages of a connection that is gone can't be
+    acknowledged.
+
+    Order: that of the queue as long as one consumer has it, which a queue that Herald declares sees to. A queue that
+    was there already may share its messages out to several nodes.
+
+    Ready while RabbitMQ has this node as a consumer, reads from its connection, and answers. With several nodes on a
+    queue of Herald's all are ready, and one is handed messages.
+    """
+
+    name = "rabbitmq"
+
+    def __init__(self, settings: RabbitSettings, patterns: Sequence[str], timing: Timing | None = None) -> None:
+        """`patterns` are those of the routes (domain.patterns). Raises OSError when the CA file cannot be read."""
+        if not patterns:
+            raise ValueError("a RabbitMQ source needs at least one pattern")
+        self._settings = settings
+        self._patterns = patterns
+        self._context = tls_context(settings)
+        self._timing = timing or Timing()
+        self._buffer = Buffer()
+        self._link: Link | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._trouble = "not open"
+
+    async def open(self) -> None:
+        if self._supervisor is None:
+            self._trouble = f"connecting to {self._settings.host}"
+            self._supervisor = asyncio.create_task(self._supervise())
+
+    async def take(self) -> Batch:
+        tag, messages = await self._buffer.take()
+        # No await since: the buffer is dropped with its link.
+        return Batch(messages, Receipt(self._link, tag))
+
+    async def acknowledge(self, batch: Batch) -> None:
+        receipt: Receipt = batch.receipt
+        if self._link is None or receipt.link is not self._link:
+            raise NotAcknowledged("the connection that these messages came by is gone")
+        await self._link.acknowledge(receipt.tag)
+
+    def status(self) -> SourceStatus:
+        link = self._link
+        if link is None or not link.consuming:
+            return SourceStatus(self.name, ready=False, reason=self._trouble)
+        waiting = link.watch.ready
+        reason = self._reason(link)
+        return SourceStatus(
+            self.name,
+            not reason,
+            reason,
+            (self._settings.queue,),
+            link.watch.heard,
+            None if waiting is None else waiting + len(self._buffer),
+        )
+
+    async def close(self) -> None:
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor:
+            supervisor.cancel()
+            # Its link has its own limits for leaving.
+            await asyncio.wait({supervisor})
+        self._trouble = "closed"
+
+    def _reason(self, link: Link) -> str:
+        if link.wire.blocked:
+            return f"RabbitMQ reads nothing from this connection: {link.wire.blocked}"
+        if not link.watch.answering:
+            return f"RabbitMQ at {self._settings.host} does not answer"
+        return ""
+
+    async def _supervise(self) -> None:
+        ceiling = SHORTEST
+        this = asyncio.current_task()
+        while True:
+            born = time.monotonic()
+            self._link = link = Link(self._settings, self._patterns, self._context, self._buffer, self._timing)
+            try:
+                await link.run()
+            except OUTAGES as fault:
+                self._trouble = link.wire.farewell or _words(fault)
+                log.warning("RabbitMQ is out of reach", host=self._settings.host, reason=self._trouble)
+            except Exception as fault:
+                self._trouble = f"{type(fault).__name__}: {fault}"
+                log.exception("the RabbitMQ consumer failed", host=self._settings.host)
+            finally:
+                self._link = None
+            # A cancellation is not enough to go by: it may have met aiormq while the link was leaving.
+            if self._supervisor is not this:
+                return
+            ceiling = min(LONGEST, ceiling * 2) if time.monotonic() - born < SOUND else SHORTEST
+            await asyncio.sleep(secrets.SystemRandom().uniform(SHORTEST, ceiling))
+
+
+def _words(fault: BaseException) -> str:
+    """What the broker or the system said: the last of a fault's arguments, behind its number."""
+    said = [word for word in fault.args if isinstance(word, str) and word]
+    return said[-1] if said else type(fault).__name__

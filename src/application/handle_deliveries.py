@@ -1,0 +1,98 @@
+"""Handling deliveries: looked through, and tried again where they failed."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from application.ports.deliveries import Deliveries, DeliveryChoice
+from domain.addresses import masked
+from domain.deliveries import Attempt, Delivery
+from domain.errors import NotFailed, NotFound
+from domain.identity import Identity
+
+# What can be an address within a text. Servers write them in ways of their own: in other letters, or with the domain
+# as DNS has it.
+_ADDRESS: Final = re.compile(r"""(?<![^\s<>()\[\]:;\\,"'@])[^\s<>()\[\]:;\\,"'@]+@[\w.-]+""")
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """Some deliveries, newest first. `rest` is where to go on (`before`), None if no more are chosen; `total` counts
+    all that are, where it was asked for."""
+
+    deliveries: Sequence[Delivery]
+    rest: UUID | None
+    total: int | None = None
+
+
+class HandleDeliveries:
+    """Looks through the delivery log, and has failed deliveries tried again.
+
+    An admin sees addresses whole. Everyone else who may look sees them masked, also where a subject, a user's name or a
+    server's words repeat them. A retry makes a failed delivery pending, due at once; of several at a time one does,
+    and the others raise NotFailed, so that one mail is sent. Raises NotFound for a delivery that is not there, and
+    StoreUnavailable.
+    """
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self._deliveries = deliveries
+
+    async def by_page(self, reader: Identity, choice: DeliveryChoice, page: int, size: int) -> Listing:
+        """The `page`-th `size` of them, from 1, counted."""
+        listing = await self._listing(reader, choice, size, offset=(page - 1) * size)
+        return replace(listing, total=await self._deliveries.count(choice))
+
+    async def by_cursor(self, reader: Identity, choice: DeliveryChoice, limit: int, before: UUID | None) -> Listing:
+        return await self._listing(reader, choice, limit, before=before)
+
+    async def one(self, reader: Identity, id: UUID) -> tuple[Delivery, Sequence[Attempt]]:
+        """A delivery, with the attempts at it."""
+        delivery = await self._get(id)
+        attempts = await self._deliveries.attempts(id)
+        if reader.may("admin"):
+            return delivery, attempts
+        seen = [replace(attempt, text=_without(delivery.address, attempt.text)) for attempt in attempts]
+        return _masked(delivery), seen
+
+    async def retry(self, id: UUID) -> Delivery:
+        """The delivery as it is afterwards, which may be sent already."""
+        status = await self._deliveries.retry(id)
+        if status is not None and status != "failed":
+            raise NotFailed(status)
+        return await self._get(id)
+
+    async def _get(self, id: UUID) -> Delivery:
+        delivery = await self._deliveries.get(id)
+        if delivery is None:
+            raise NotFound("There is no such delivery.")
+        return delivery
+
+    async def _listing(
+        self, reader: Identity, choice: DeliveryChoice, limit: int, *, before: UUID | None = None, offset: int = 0
+    ) -> Listing:
+        found = await self._deliveries.newest(limit + 1, choice, before, offset)
+        listed = found[:limit]
+        rest = listed[-1].id if len(found) > limit else None
+        return Listing(listed if reader.may("admin") else [_masked(one) for one in listed], rest)
+
+
+def _masked(delivery: Delivery) -> Delivery:
+    """As those see it who need not know whose it is."""
+    address, mail = delivery.address, delivery.mail
+    user, subject = (None if text is None else _without(address, text) for text in (mail.user, mail.subject))
+    return replace(
+        delivery,
+        address=masked(address),
+        mail=replace(mail, user=user, subject=subject),
+        error=None if delivery.error is None else _without(address, delivery.error),
+    )
+
+
+def _without(address: str, text: str) -> str:
+    """The text with this address masked, as it is and as `repr` quotes it, and with it all that looks like one."""
+    for form in {address, repr(address)[1:-1]} - {""}:
+        text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _: masked(address), text, flags=re.IGNORECASE)
+    return _ADDRESS.sub(lambda found: masked(found[0]), text)

@@ -1,0 +1,34 @@
+"""Reading mails where none are sent."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from application.ports.mail_folder import MailFolder, WholeMail, WrittenMail
+from domain.errors import NotFound
+
+
+class ReadMails:
+    """Shows the mails that were written to a folder, to those who try Herald out without a mail server.
+
+    With a mail server there is nothing to show: what was sent is its receiver's. Raises NotFound for that, and for a
+    mail that is not there; and Unavailable.
+    """
+
+    def __init__(self, folder: MailFolder | None) -> None:
+        """Without a folder, mails are sent."""
+        self._folder = folder
+
+    async def newest(self, limit: int) -> Sequence[WrittenMail]:
+        return await self._written.newest(limit)
+
+    async def one(self, id: UUID) -> WholeMail:
+        mail = await self._written.read(id)
+        if mail is None:
+            raise NotFound("There is no such mail.")
+        return mail
+
+    @property
+    def _written(self) -> MailFolder:
+        if self._folder is None:
+            raise NotFound("Mails are sent here, by SMTP_HOST. Only without it are they kept in a folder to be read.")
+        return self._folder

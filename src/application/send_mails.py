@@ -1,0 +1,204 @@
+"""Sending mails: working off what is due, together with every other node."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from application.attempt_mail import AttemptMail, MailPolicy
+from application.counters import Counters
+from application.ports.deliveries import Claim, Deliveries, Outcome
+from application.ports.mailer import Mailer, MailRenderer
+from application.ports.store import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two looks at what is due, where nothing was.
+IDLE: Final = 0.5
+
+# Seconds before a store that is away is asked, or told, again.
+RETRY: Final = 1.0
+
+# Seconds for which outcomes wait for others to be recorded with: a third of the transactions, when there is much to do.
+GATHERING: Final = 0.005
+
+# Seconds for which the queue pauses at most while the mail server is away.
+LONGEST_PAUSE: Final = 30.0
+
+
+class SendMails:
+    """Claims deliveries that are due, attempts each, and records what came of it; for as long as it is left running.
+
+    A mail is sent once, as far as that can be known: one process at a time has its lease, begins only while the lease
+    has room for a whole attempt, and gives up before it ends. What remains is a crash between the server's `250` and
+    the record of it. Then the mail is sent again, with the same Message-ID. So that these are few, the mails that are
+    being sent, or were and are not on record yet, are never more than twice as many as are sent at once.
+
+    While the server is away, or takes nothing from us, the queue pauses, and one mail at a time finds out whether it is
+    back. Ingest does not wait for any of this, nor this for ingest.
+    """
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        renderer: MailRenderer,
+        mailer: Mailer,
+        attempt: AttemptMail,
+        counters: Counters,
+        policy: MailPolicy,
+    ) -> None:
+        self._deliveries = deliveries
+        self._renderer = renderer
+        self._mailer = mailer
+        self._attempt = attempt
+        self._counters = counters
+        self._policy = policy
+        self._slots = asyncio.Semaphore(policy.at_once)
+        self._open = asyncio.Semaphore(2 * policy.at_once)
+        self._working: set[asyncio.Task[None]] = set()
+        self._claiming: asyncio.Task[None] | None = None
+        self._freed = asyncio.Event()
+        self._paused_until = 0.0
+        self._pause = 0.0  # the latest one, in seconds; 0 while the server takes mails
+        self._is_back = False
+        self._unrecorded: list[Outcome] = []
+        self._recording = asyncio.Lock()
+        self._stopping = False
+        self.fault: str | None = None
+
+    @property
+    def server(self) -> str:
+        """Who takes the mails."""
+        return self._mailer.name
+
+    def start(self) -> None:
+        self._claiming = asyncio.create_task(self._claim_what_is_due(), name="mails")
+
+    async def stop(self, patience: float) -> None:
+        """Begins nothing more, and gives what is being sent so many seconds. May be called again."""
+        if self._claiming is None:
+            return
+        claiming, self._claiming = self._claiming, None
+        self._stopping = True
+        self._freed.set()
+        deadline = time.monotonic() + patience
+        # A claim under way comes to its end: what it has leased would else wait until the lease has run out.
+        await asyncio.wait({claiming}, timeout=patience)
+        if self._working:
+            await asyncio.wait(self._working, timeout=max(0.0, deadline - time.monotonic()))
+        rest = {claiming, *self._working}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        await self._mailer.close()
+        await self._renderer.close()
+
+    async def _claim_what_is_due(self) -> None:
+        while not self._stopping:
+            try:
+                claimed = await self._claim()
+            except StoreUnavailable as fault:
+                log.warning("no mails claimed, the store is away", fault=str(fault))
+                await asyncio.sleep(RETRY)
+            except Exception:
+                log.exception("no mails claimed, trying again")
+                await asyncio.sleep(RETRY)
+            else:
+                if not claimed:
+                    await self._something_to_do()
+
+    async def _claim(self) -> bool:
+        """Whether something was due, and there was room for it: many at a time, and so many that nobody waits for the
+        next."""
+        if self._is_back:
+            await self._deliveries.hasten()
+            self._is_back = False
+        most, least = (4 * self._policy.at_once, 2 * self._policy.at_once) if not self._pause else (1, 1)
+        room = most - len(self._working)
+        if room < least or time.monotonic() < self._paused_until:
+            return False
+        claimed_at = time.monotonic()
+        claims = await self._deliveries.claim(room, self._policy.lease_seconds)
+        for claim in claims:
+            task = asyncio.create_task(self._send(claim, claimed_at))
+            self._working.add(task)
+            task.add_done_callback(self._done)
+        return bool(claims)
+
+    async def _something_to_do(self) -> None:
+        """Waits until a mail is done with, or something may be due by now."""
+        if self._stopping:
+            return
+        self._freed.clear()
+        wait = max(self._paused_until - time.monotonic(), IDLE * random.uniform(0.75, 1.25))
+        try:
+            async with asyncio.timeout(wait):
+                await self._freed.wait()
+        except TimeoutError:
+            pass
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        self._freed.set()
+
+    async def _send(self, claim: Claim, claimed_at: float) -> None:
+        prepared = await self._attempt.prepare(claim.delivery)
+        async with self._open:
+            async with self._slots:
+                now, span = time.monotonic(), self._policy.attempt_seconds
+                if self._stopping or now < self._paused_until or now > claimed_at + span:
+                    await self._give_back(claim)
+                    return
+                outcome = await self._attempt(claim, prepared, now + span)
+                self._learn(outcome)
+            await self._record(outcome)
+
+    async def _give_back(self, claim: Claim) -> None:
+        try:
+            await self._deliveries.release([claim])
+        except StoreUnavailable:
+            log.warning("a mail is due again only when its lease has run out: the store is away")
+
+    def _learn(self, outcome: Outcome) -> None:
+        """Whether the server is there."""
+        result = outcome.attempt.result
+        self._counters.mails[result] += 1
+        if result != "server":
+            if self._pause:
+                log.info("the mail server is back", server=self.server)
+                self._pause, self._paused_until, self.fault, self._is_back = 0.0, 0.0, None, True
+            return
+        self.fault = f"{self.server}: {outcome.attempt.text}"
+        if time.monotonic() >= self._paused_until:
+            self._pause = min(max(2 * self._pause, self._policy.pause_seconds), LONGEST_PAUSE)
+            self._paused_until = time.monotonic() + self._pause * random.uniform(0.5, 1)
+            log.warning(
+                "the mail server is away, mails wait", server=self.server, why=outcome.attempt.text, seconds=self._pause
+            )
+
+    async def _record(self, outcome: Outcome) -> None:
+        """Returns once it is on record. Those that are done meanwhile are recorded together, in one transaction."""
+        self._unrecorded.append(outcome)
+        async with self._recording:
+            if self._unrecorded:
+                await asyncio.sleep(GATHERING)
+                outcomes, self._unrecorded = self._unrecorded, []
+                await self._record_all(outcomes)
+
+    async def _record_all(self, outcomes: Sequence[Outcome]) -> None:
+        while True:
+            try:
+                counted = await self._deliveries.settle(outcomes)
+            except StoreUnavailable as fault:
+                # Claims go on to be ours for as long as nobody else is told of them, and nobody is: the store is away.
+                log.warning("mails sent and not recorded yet, the store is away", count=len(outcomes), fault=str(fault))
+            except Exception:
+                log.exception("mails sent and not recorded yet, trying again", count=len(outcomes))
+            else:
+                if counted < len(outcomes):
+                    log.warning("a lease had run out: its mail may be sent twice", count=len(outcomes) - counted)
+                return
+            await asyncio.sleep(RETRY)

@@ -1,0 +1,300 @@
+"""Mails from end to end: events from a real broker, a real database, and a real mail server that goes and comes."""
+
+import asyncio
+import json
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from tests.support.clients import connect, frame, publish
+from tests.support.kafka import RealKafka
+from tests.support.rabbitmq import RealRabbit
+from tests.support.server import Server
+from tests.support.smtp import Mailbox, Taken
+
+KIM: Final = "kim@example.com"
+
+# How often Herald is killed while it sends. Ten times were tried by hand: it only takes longer.
+KILLS: Final = 4
+
+CONNECTIONS: Final = 5
+
+STATUSES: Final = ("confirmed", "processing", "shipped", "delivered", "cancelled")
+
+
+def settings(mailbox: Mailbox, **more: str) -> dict[str, str]:
+    return {
+        "HERALD_AUTH": "open",
+        "HERALD_PROFILE": "orders",
+        "HERALD_BROKER": "memory",
+        "HERALD_REST_RATE": "0",
+        "SMTP_HOST": mailbox.host,
+        "SMTP_PORT": str(mailbox.port),
+        "SMTP_FROM": "Shop <noreply@shop.example>",
+        "HERALD_SMTP_CONNECTIONS": str(CONNECTIONS),
+        # An outage costs no more than some of these; and a lease, twice an attempt and five seconds.
+        "HERALD_MAIL_RETRY_SECONDS": "0.5",
+        "HERALD_MAIL_ATTEMPT_SECONDS": "1",
+        **more,
+    }
+
+
+def order(number: int, **more: Any) -> dict[str, Any]:
+    return {"order_id": f"o-{number}", "customer_email": KIM, "customer_name": "Kim", **more}
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with Mailbox() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def server(start_server: Any, mailbox: Mailbox) -> Server:
+    started: Server = start_server(settings(mailbox), ("serve",))
+    return started
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+async def log(client: httpx.AsyncClient, **query: str) -> list[dict[str, Any]]:
+    """Of the deliveries, newest first."""
+    answer = await client.get("/api/v1/notifications", params={"page_size": "100", **query})
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+async def total(client: httpx.AsyncClient, status: str) -> int:
+    counted: int = (await client.get("/api/v1/notifications", params={"status": status})).json()["total"]
+    return counted
+
+
+async def until_total(client: httpx.AsyncClient, status: str, count: int, seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while await total(client, status) != count:
+            await asyncio.sleep(0.05)
+
+
+async def mails(mailbox: Mailbox, count: int, seconds: float = 20) -> list[Taken]:
+    return await asyncio.to_thread(mailbox.wait_for, count, seconds)
+
+
+def subjects(taken: list[Taken]) -> list[str]:
+    return [str(mail.message["subject"]) for mail in taken]
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "kafka"])
+async def test_the_life_of_an_order(
+    broker: str, request: pytest.FixtureRequest, postgres_url: str, mailbox: Mailbox, start_server: Any
+) -> None:
+    """It is seen in the mailbox, in the log and on `/ws`, whichever broker it comes from."""
+    name = f"orders-{uuid.uuid4().hex}"
+    env = settings(mailbox, HERALD_BROKER=broker, DATABASE_URL=postgres_url)
+    if broker == "rabbitmq":
+        rabbit: RealRabbit = request.getfixturevalue("real_rabbit")
+        env |= {"RABBITMQ_HOST": "127.0.0.1", "HERALD_RABBITMQ_PORT": str(rabbit.port)}
+        env |= {"RABBITMQ_EXCHANGE": name, "RABBITMQ_QUEUE": name}
+    else:
+        kafka: RealKafka = request.getfixturevalue("real_kafka")
+        for topic in ("order.created", "order.status.updated"):
+            kafka.ensure_topic(topic)
+        env |= {"KAFKA_BROKERS": kafka.servers, "HERALD_KAFKA_GROUP": name}
+    server: Server = start_server(env, ("serve",))
+
+    async def send(source: str, payload: dict[str, Any]) -> None:
+        body = json.dumps(payload).encode()
+        if broker == "rabbitmq":
+            await rabbit.publish(name, source, [body])
+        else:
+            await asyncio.to_thread(kafka.produce, source, [body])
+
+    seen = []
+    async with connect(f"{server.ws_url}/ws") as socket, httpx.AsyncClient(base_url=server.url) as client:
+        await send("order.created", order(1, total=42.5))
+        seen.append(await frame(socket, 20))
+        for number, status in enumerate(STATUSES, 2):
+            await send("order.status.updated", order(1, status=status))
+            seen.append(await frame(socket, 20))
+            await mails(mailbox, number)
+        await until_total(client, "sent", 6)
+        logged = (await log(client, order_id="o-1", recipient=KIM))[::-1]
+        one = (await client.get(f"/api/v1/notifications/{logged[0]['id']}")).json()
+    expected = ["Order o-1 received", *(f"Order o-1: {status}" for status in STATUSES)]
+    assert subjects(mailbox.mails) == [item["subject"] for item in logged] == expected
+    assert [item["type"] for item in logged] == ["order.created", *["order.status.updated"] * 5]
+    assert [shown["type"] for shown in seen] == ["order.created", *["order.status.updated"] * 5]
+    assert [shown["data"].get("status") for shown in seen] == [None, *STATUSES]
+    assert all(mail.recipients == (KIM,) and mail.sender == "noreply@shop.example" for mail in mailbox.mails)
+    assert len({mail.message["message-id"] for mail in mailbox.mails}) == 6
+    assert "Kim" in mailbox.mails[0].body("html")
+    assert "42.5" in mailbox.mails[0].body("plain")
+    assert [(attempt["result"], attempt["code"]) for attempt in one["attempt_log"]] == [("sent", 250)]
+
+
+async def test_a_mail_server_that_is_away_delays_and_loses_nothing(
+    server: Server, client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    await publish(server, "order.created", order(0))
+    await mails(mailbox, 1)
+    mailbox.stop()
+    async with connect(f"{server.ws_url}/ws") as socket:
+        await publish(server, "order.created", *(order(number) for number in range(1, 11)))
+        # Those who watch see them at once.
+        assert [(await frame(socket))["data"]["order_id"] for _ in range(10)] == [f"o-{n}" for n in range(1, 11)]
+    async with asyncio.timeout(10):
+        while (health := (await client.get("/health")).json())["status"] != "degraded":
+            await asyncio.sleep(0.05)
+    assert f"{mailbox.host}:{mailbox.port}" in health["checks"]["mail"]["detail"]
+    assert (await client.get("/health/ready")).status_code == 200
+    assert (await total(client, "pending"), await total(client, "sent")) == (10, 1)
+    mailbox.start()
+    await mails(mailbox, 11)
+    await until_total(client, "sent", 11)
+    await asyncio.sleep(1)
+    assert sorted(subjects(mailbox.mails)) == sorted(f"Order o-{number} received" for number in range(11))
+    assert (await client.get("/health")).json()["status"] == "healthy"
+
+
+async def test_herald_is_killed_while_it_sends(start_server: Any, postgres_url: str, mailbox: Mailbox) -> None:
+    """Every mail is there, and no more are there twice than were on their way; those are told by their Message-ID."""
+    count = 80 * KILLS
+    mailbox.latency = 0.01
+    server: Server = start_server(settings(mailbox, DATABASE_URL=postgres_url), ("serve",))
+    await publish(server, "order.created", *(order(number) for number in range(count)))
+    for _ in range(KILLS):
+        await mails(mailbox, len(mailbox.mails) + 40)
+        server.kill()
+        await asyncio.to_thread(server.start, True)
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        await until_total(client, "sent", count, 60)
+    times = Counter(subjects(mailbox.mails))
+    assert times.keys() == {f"Order o-{number} received" for number in range(count)}
+    assert len(mailbox.mails) - count <= KILLS * 2 * CONNECTIONS
+    ids = {(str(mail.message["subject"]), mail.message["message-id"]) for mail in mailbox.mails}
+    assert len(ids) == count
+
+
+async def test_nodes_share_the_work(start_server: Any, postgres_url: str, mailbox: Mailbox) -> None:
+    mailbox.latency = 0.01
+    servers: list[Server] = [start_server(settings(mailbox, DATABASE_URL=postgres_url), ("serve",)) for _ in range(2)]
+    await publish(servers[0], "order.created", *(order(number) for number in range(100)))
+    await mails(mailbox, 100)
+    await asyncio.sleep(1)
+    assert sorted(Counter(subjects(mailbox.mails)).values()) == [1] * 100
+    async with httpx.AsyncClient() as client:
+        counts = [(await client.get(f"{server.url}/metrics")).json() for server in servers]
+    shares = [count["mailAttempts"].get("sent", 0) for count in counts]
+    assert sum(shares) == 100
+    assert min(shares) > 0
+
+
+async def test_leaving_finishes_what_it_was_sending(start_server: Any, postgres_url: str, mailbox: Mailbox) -> None:
+    mailbox.latency = 0.05
+    env = settings(mailbox, DATABASE_URL=postgres_url, HERALD_DRAIN_SECONDS="4")
+    server: Server = start_server(env, ("serve",))
+    await publish(server, "order.created", *(order(number) for number in range(30)))
+    await mails(mailbox, 5)
+    assert server.stop() == 0
+    server.start(True)
+    # At once, since nothing was left to a lease.
+    await mails(mailbox, 30, 6)
+    await asyncio.sleep(1)
+    assert sorted(Counter(subjects(mailbox.mails)).values()) == [1] * 30
+
+
+async def test_events_that_are_no_good_fail_by_themselves(
+    server: Server, client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    async with connect(f"{server.ws_url}/ws") as socket:
+        nobody = order(1)
+        del nobody["customer_email"]
+        await publish(server, "order.created", nobody)
+        assert (await frame(socket))["data"]["order_id"] == "o-1"
+        await publish(server, "order.created", order(2) | {"customer_email": "a@b\r\nBcc: victim@example.com"})
+        await publish(server, "order.created", order(3) | {"customer_name": "<script>alert(1)</script>"})
+        await publish(server, "order.status.updated", order(4, status="teleported\r\nBcc: victim@example.com"))
+        everyone = [f"a{number}@example.com" for number in range(100)]
+        await publish(server, "order.created", order(5) | {"customer_email": everyone})
+        await publish(server, "order.status.updated", order(6))
+        await publish(server, "order.created", order(7) | {"customer_email": "jörg@bücher.example"})
+    too_many = {"source": "order.created", "payload": order(8) | {"customer_email": [*everyone, KIM]}}
+    refused = await client.post("/api/v1/events", json=too_many)
+    assert (refused.status_code, "more than 100 addresses" in refused.text) == (422, True)
+    huge = {"source": "order.created", "payload": order(9) | {"note": "x" * 5_000_000}}
+    assert (await client.post("/api/v1/events", json=huge)).status_code == 422
+
+    taken = await mails(mailbox, 103)
+    await until_total(client, "sent", 103)
+    by_order = {str(mail.message["subject"]): mail for mail in taken if mail.recipients[0] != "a0@example.com"}
+    html = by_order["Order o-3 received"].body("html")
+    assert "&lt;script&gt;" in html
+    assert "<script>" not in html
+    strange = by_order["Order o-4: teleported Bcc: victim@example.com"]
+    assert (strange.recipients, strange.message["bcc"]) == ((KIM,), None)
+    assert "Teleported" in strange.body("plain")
+    assert by_order["Order o-7 received"].recipients == ("jörg@xn--bcher-kva.example",)
+    assert sorted(mail.recipients[0] for mail in taken if "o-5" in str(mail.message["subject"])) == sorted(everyone)
+    assert not [mail for mail in taken if any("victim" in one for one in mail.recipients)]
+    failed = {item["order_id"]: item for item in await log(client, status="failed")}
+    assert {number: item["error_message"] for number, item in failed.items()} == {
+        "o-1": "the event names no address",
+        "o-2": failed["o-2"]["error_message"],
+        "o-6": "the event lacks what the subject is made of",
+    }
+    assert "before the @" in failed["o-2"]["error_message"]
+
+
+async def test_a_failed_mail_is_retried_once_however_many_ask(
+    server: Server, client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    mailbox.answer = lambda command, rest: "550 5.1.1 no such user" if command == "RCPT" else None
+    await publish(server, "order.created", order(1))
+    await until_total(client, "failed", 1)
+    (item,) = await log(client)
+    assert item["error_message"] == "5.1.1 no such user"
+    mailbox.answer = lambda command, rest: None
+    answers = await asyncio.gather(*(client.post(f"/api/v1/notifications/retry/{item['id']}") for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    await until_total(client, "sent", 1)
+    await asyncio.sleep(1)
+    assert len(mailbox.mails) == 1
+    assert (await client.post(f"/api/v1/notifications/retry/{item['id']}")).status_code == 409
+
+
+async def test_logs_show_nobodys_address(server: Server, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
+    def answer(command: str, rest: str) -> str | None:
+        return f"550 5.1.1 <{KIM}> is unknown" if command == "RCPT" else None
+
+    mailbox.answer = answer
+    await publish(server, "order.created", order(1))
+    await until_total(client, "failed", 1)
+    assert "k***@example.com" in server.log
+    assert KIM not in server.log
+
+
+async def test_templates_of_the_site_go_before_the_shipped_ones(
+    start_server: Any, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    (tmp_path / "order_created.html").write_text("<p>Moin {{ customer_name }}, {{ order_id }} is here</p>")
+    server: Server = start_server(settings(mailbox, HERALD_MAIL_TEMPLATES=str(tmp_path)), ("serve",))
+    await publish(server, "order.created", order(1))
+    (mail,) = await mails(mailbox, 1)
+    assert mail.body("html").strip() == "<p>Moin Kim, o-1 is here</p>"
+    (tmp_path / "order_created.html").write_text(
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    )
+    await publish(server, "order.created", order(2))
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        await until_total(client, "failed", 1)
+        (item,) = await log(client, status="failed")
+    assert "order_created.html" in item["error_message"]
+    assert "still not done" in item["error_message"]

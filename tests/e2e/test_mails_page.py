@@ -1,0 +1,192 @@
+"""The mails on the page at `/`: in a real Chromium, against a real server that writes them to a folder."""
+
+import time
+from pathlib import Path
+
+import uuid_utils.compat
+from playwright.async_api import Browser, Locator, Page, expect
+
+from adapters.mail.folder import FolderMailer
+from application.ports.mailer import Letter, OutgoingMail
+from tests.e2e.conftest import StartServer
+from tests.support.clients import publish, token
+from tests.support.core import NOW
+from tests.support.pages import SOON, Watch, both_show, open_page, send
+from tests.support.server import SECRET
+
+CREATED = "order.created"
+
+
+def section(page: Page) -> Locator:
+    return page.get_by_role("region", name="Mails", exact=True)
+
+
+def mails(page: Page) -> Locator:
+    return page.get_by_role("list", name="Mails", exact=True).get_by_role("listitem")
+
+
+def order(id: str, customer: str = "Kim Lee") -> dict[str, str]:
+    return {"order_id": id, "customer_name": customer, "customer_email": "kim@example.com"}
+
+
+async def shown(page: Page, subjects: list[str], within: int = SOON) -> None:
+    """Waits until the list is of exactly these, newest first."""
+    await expect(mails(page).locator("b")).to_have_text(subjects, timeout=within)
+
+
+async def connect(page: Page, user: str, token: str) -> None:
+    await page.get_by_label("You are the user").fill(user)
+    await page.get_by_label("with the token").fill(token)
+    await page.get_by_role("button", name="Connect", exact=True).click()
+
+
+async def test_after_a_click_on_a_sample_its_mail_is_there_to_read(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    watch = Watch(page)
+    await open_page(page, server.url)
+    await shown(page, [])
+    await send(page, "An order comes in").click()
+    await shown(page, ["Order o-1 received"])
+    await send(page, "An order is shipped").click()
+    await shown(page, ["Order o-1: shipped", "Order o-1 received"])
+    await expect(mails(page).last).to_contain_text("kim@example.com")
+
+    first = mails(page).last
+    await first.get_by_text("Order o-1 received").click()
+    letter = first.frame_locator("iframe")
+    await expect(letter.get_by_role("heading")).to_have_text("We have your order")
+    await expect(letter.get_by_text("42.50 EUR")).to_be_visible()
+    await mails(page).first.get_by_text("Order o-1: shipped").click()
+    await expect(mails(page).first.frame_locator("iframe").get_by_text("JD0003456789")).to_be_visible()
+    await expect(first.locator("iframe")).to_have_count(0)
+
+    assert watch.complaints == []
+    own = (server.url, server.ws_url, "data:", "about:srcdoc")
+    assert [url for url in watch.requests if not url.startswith(own)] == []
+
+
+async def test_a_mail_that_is_being_read_stays_as_it_is_when_others_come(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    await open_page(page, server.url)
+    await publish(server, CREATED, order("1"))
+    await shown(page, ["Order 1 received"])
+    await mails(page).first.locator("summary").click()
+    await expect(mails(page).first.frame_locator("iframe").get_by_role("heading")).to_be_visible()
+    loaded: list[str] = []
+    page.on("framenavigated", lambda frame: loaded.append(frame.url))
+    await page.evaluate("window.before = document.querySelector('#written li')")
+
+    await publish(server, CREATED, *(order(str(n)) for n in range(2, 23)))
+    await expect(mails(page)).to_have_count(21, timeout=10_000)
+    await expect(mails(page).last.locator("b")).to_have_text("Order 1 received")
+    assert await page.evaluate("window.before === document.querySelector('#written li:last-child')")
+    await expect(mails(page).last.frame_locator("iframe").get_by_role("heading")).to_be_visible()
+    assert loaded == []
+
+
+async def test_a_mail_runs_nothing_and_loads_nothing_and_its_links_open_beside_it(
+    start_server: StartServer, page: Page, tmp_path: Path
+) -> None:
+    server = start_server({"HERALD_MAIL_FOLDER": str(tmp_path)})
+    html = f"""<!doctype html><html><head><base href="http://outside.invalid/" target="_self">
+        <meta http-equiv="refresh" content="0; url=http://outside.invalid/refresh">
+        <link rel="stylesheet" href="http://outside.invalid/style.css"></head>
+        <body onload="parent.caught = 1"><script>parent.caught = 1; top.location = "/caught"</script>
+        <img src="http://outside.invalid/image.png" onerror="parent.caught = 1">
+        <p style="color: rgb(1, 2, 3); background: url(http://outside.invalid/p.png)">The text</p>
+        <iframe src="http://outside.invalid/frame"></iframe>
+        <a href="{server.url}/health/live">Track it</a></body></html>"""
+    markup = "<img src=/x onerror='window.caught=1'>"
+    mail = OutgoingMail(uuid_utils.compat.uuid7().hex, "kim@example.com", markup, NOW, Letter(html, "text"))
+    await FolderMailer(str(tmp_path), "herald@localhost").send(mail, time.monotonic() + 20)
+    watch = Watch(page)
+    await open_page(page, server.url)
+    await shown(page, [markup])
+    await mails(page).locator("summary").click()
+    letter = mails(page).frame_locator("iframe")
+    await expect(letter.get_by_text("The text")).to_have_css("color", "rgb(1, 2, 3)")
+
+    async with page.expect_popup() as opening:
+        await letter.get_by_role("link").click()
+    beside = await opening.value
+    await expect(beside.locator("body")).to_contain_text("alive")
+    assert await beside.evaluate("[window.opener, document.referrer]") == [None, ""]
+    await expect(letter.get_by_text("The text")).to_be_visible()
+    assert await page.evaluate("[window.caught, location.pathname]") == [None, "/"]
+    own = (server.url, server.ws_url, "data:", "about:srcdoc")
+    assert [url for url in watch.requests if not url.startswith(own)] == []
+
+
+async def test_mails_of_what_is_not_heard_here_are_looked_for(start_server: StartServer, page: Page) -> None:
+    server = start_server()
+    await open_page(page, server.url)
+    await page.get_by_label("orders").uncheck()
+    await publish(server, CREATED, order("1"))
+    while "mail sent" not in server.log:
+        await page.wait_for_timeout(50)
+    await section(page).get_by_role("button", name="Refresh").click()
+    await shown(page, ["Order 1 received"])
+
+    await publish(server, CREATED, order("2"))
+    while server.log.count("mail sent") < 2:
+        await page.wait_for_timeout(50)
+    await shown(page, ["Order 1 received"])
+    await page.evaluate("dispatchEvent(new Event('focus'))")
+    await shown(page, ["Order 2 received", "Order 1 received"])
+
+
+async def test_without_a_folder_there_is_no_such_section(start_server: StartServer, page: Page) -> None:
+    server = start_server({"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "1"})
+    watch = Watch(page)
+    async with page.expect_response(lambda response: "/api/v1/mails" in response.url) as asked:
+        await open_page(page, server.url)
+    assert (await asked.value).status == 404
+    await expect(section(page)).to_be_hidden()
+    watch.requests.clear()
+    await send(page, "An order comes in").click()
+    await both_show(page, [CREATED])
+    await page.wait_for_timeout(1_000)
+    assert not [url for url in watch.requests if "/api/v1/mails" in url]
+    await expect(section(page)).to_be_hidden()
+
+
+async def test_with_tokens_mails_are_for_admins(start_server: StartServer, page: Page) -> None:
+    server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
+    watch = Watch(page)
+    await publish(server, CREATED, order("1"), token=token("shop", scope="events:publish"))
+    await open_page(page, server.url)
+    await expect(section(page)).to_be_hidden()
+    assert not [url for url in watch.requests if "/api/v1/mails" in url]
+
+    async with page.expect_response(lambda response: "/api/v1/mails" in response.url) as asked:
+        await connect(page, "bob", token("bob"))
+    assert (await asked.value).status == 403
+    await expect(section(page)).to_be_hidden()
+
+    admin = token("alice", scope="admin")
+    await connect(page, "alice", admin)
+    await shown(page, ["Order 1 received"])
+    await mails(page).locator("summary").click()
+    letter = mails(page).frame_locator("iframe")
+    await expect(letter.get_by_role("heading")).to_have_text("We have your order")
+    asked_for = [url for url in watch.requests if "/api/v1/mails" in url]
+    assert len(asked_for) >= 3
+    assert not [url for url in asked_for if "?" in url]
+
+    await connect(page, "bob", token("bob"))
+    await expect(section(page)).to_be_hidden()
+    await expect(mails(page)).to_have_count(0)
+
+
+async def test_on_a_phone_nothing_sticks_out(start_server: StartServer, browser: Browser) -> None:
+    server = start_server()
+    page = await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    await open_page(page, server.url)
+    await publish(server, CREATED, order("x" * 200), order("2"))
+    await expect(mails(page)).to_have_count(2, timeout=SOON)
+    await mails(page).last.locator("summary").click()
+    await expect(mails(page).last.frame_locator("iframe").get_by_role("heading")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    box = await mails(page).first.locator("summary").bounding_box()
+    assert box is not None
+    assert box["height"] >= 40, "too low for a thumb"

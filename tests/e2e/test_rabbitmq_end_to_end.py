@@ -1,0 +1,198 @@
+"""From a real RabbitMQ to clients, through everything that can happen on the way."""
+
+import asyncio
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.clients import connect, frame, until_http
+from tests.support.kafka import RealKafka
+from tests.support.rabbitmq import RealRabbit
+from tests.support.server import Server
+
+# RabbitMQ 3.10 writes down within a second that there is a quorum queue, and loses one if it is killed before.
+WRITTEN_DOWN = 2.0
+
+
+@pytest.fixture
+def own_rabbit(real_rabbit: RealRabbit, tmp_path: Path) -> Iterator[RealRabbit]:
+    """A broker that the test may kill."""
+    rabbit = RealRabbit(tmp_path)
+    yield rabbit
+    rabbit.discard()
+
+
+@pytest.fixture
+def queue() -> str:
+    """A name that no other test uses; it is the exchange's too."""
+    return f"orders-{uuid.uuid4().hex}"
+
+
+def env(rabbit: RealRabbit, queue: str, **more: str) -> dict[str, str]:
+    return {
+        "RABBITMQ_HOST": "127.0.0.1",
+        "HERALD_RABBITMQ_PORT": str(rabbit.port),
+        "RABBITMQ_EXCHANGE": queue,
+        "RABBITMQ_QUEUE": queue,
+        "HERALD_AUTH": "open",
+        "HERALD_PROFILE": "orders",
+    } | more
+
+
+def order(number: int) -> dict[str, Any]:
+    return {"order_id": f"o-{number}", "customer_email": "kim@example.com", "total": number}
+
+
+def orders(count: int, start: int = 0) -> list[bytes]:
+    return [json.dumps(order(number)).encode() for number in range(start, start + count)]
+
+
+async def received(socket: Any, count: int, seconds: float = 40) -> list[dict[str, Any]]:
+    async with asyncio.timeout(seconds):
+        return [json.loads(await socket.recv()) for _ in range(count)]
+
+
+def numbers(frames: Sequence[dict[str, Any]]) -> list[int]:
+    return [one["data"]["total"] for one in frames]
+
+
+async def sources_of(server: Server) -> dict[str, dict[str, Any]]:
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        return {one["name"]: one for one in (await client.get("/health/ready")).json()["sources"]}
+
+
+async def silent(socket: Any) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(socket.recv(), 0.5)
+
+
+async def test_orders_arrive_once_and_in_order(real_rabbit: RealRabbit, queue: str, start_server: Any) -> None:
+    server: Server = start_server(env(real_rabbit, queue), ("serve",))
+    async with connect(f"{server.ws_url}/ws") as socket:
+        await real_rabbit.publish(queue, "order.created", orders(100))
+        frames = await received(socket, 100)
+        assert numbers(frames) == list(range(100))
+        assert {one["type"] for one in frames} == {"order.created"}
+        await real_rabbit.publish(queue, "order.elsewhere", orders(1))
+        await real_rabbit.publish(queue, "order.status.updated", [b'{"order_id": "o-1", "status": "shipped"}'])
+        (update,) = await received(socket, 1)
+        assert (update["type"], update["data"]["status"]) == ("order.status.updated", "shipped")
+        await silent(socket)
+    # All is acknowledged: the next process finds nothing.
+    assert await asyncio.to_thread(server.stop) == 0
+    assert await real_rabbit.depth(queue) == (0, 0)
+
+
+async def test_the_command_line_tool_publishes(real_rabbit: RealRabbit, queue: str, start_server: Any) -> None:
+    server: Server = start_server(env(real_rabbit, queue), ("serve",))
+    address = f"--url=amqp://guest:guest@127.0.0.1:{real_rabbit.port}"
+    command = ["amqp-publish", address, f"--exchange={queue}", "--routing-key=order.created"]
+    async with connect(f"{server.ws_url}/ws") as socket:
+        for number in (1, 2, 2):
+            body = json.dumps(order(number))
+            await asyncio.to_thread(subprocess.run, [*command, f"--body={body}"], check=True, timeout=20)
+        # It gives its messages neither id nor time: what says the same is the same.
+        assert numbers(await received(socket, 2)) == [1, 2]
+        await silent(socket)
+
+
+async def test_the_same_profile_on_kafka_has_the_same_outcome(
+    real_rabbit: RealRabbit, real_kafka: RealKafka, queue: str, start_server: Any
+) -> None:
+    for topic in ("order.created", "order.status.updated"):
+        await asyncio.to_thread(real_kafka.ensure_topic, topic)
+    on_kafka = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": real_kafka.servers, "HERALD_KAFKA_GROUP": queue}
+    outcomes = []
+    for settings in (env(real_rabbit, queue), env(real_rabbit, queue, **on_kafka)):
+        server: Server = start_server(settings, ("serve",))
+        async with connect(f"{server.ws_url}/ws") as socket:
+            if "HERALD_BROKER" in settings:
+                await asyncio.to_thread(real_kafka.produce, "order.created", orders(20))
+            else:
+                await real_rabbit.publish(queue, "order.created", orders(20))
+            outcomes.append([(one["type"], one["data"]) for one in await received(socket, 20)])
+        assert set(await sources_of(server)) == {"memory", "kafka" if "HERALD_BROKER" in settings else "rabbitmq"}
+    assert outcomes[0] == outcomes[1]
+
+
+async def test_rabbitmq_comes_late_is_killed_under_load_and_comes_back(
+    own_rabbit: RealRabbit, queue: str, start_server: Any
+) -> None:
+    server: Server = start_server(env(own_rabbit, queue), ("serve",), ready=False)
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        red = await client.get("/health/ready")
+        assert red.status_code == 503
+        assert red.json()["checks"]["rabbitmq"]["ok"] is False
+        await asyncio.to_thread(own_rabbit.start)
+        await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 40)
+        await asyncio.sleep(WRITTEN_DOWN)
+
+        total, seen = 4_000, []
+
+        async def read() -> None:
+            async with connect(f"{server.ws_url}/ws?feeds=orders", subprotocols=["herald.v1"]) as socket:
+                await socket.send('{"resume": {}}')
+                assert (await frame(socket))["kind"] == "hello"
+                async for text in socket:
+                    entries = [json.loads(line) for line in str(text).split("\n")]
+                    seen.extend(entry["data"]["total"] for entry in entries if entry["kind"] == "broadcast")
+
+        reading = asyncio.create_task(read())
+        await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 10)
+        publishing = asyncio.create_task(published_somehow(own_rabbit, queue, total))
+        while len(seen) < total / 10:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(own_rabbit.kill9)
+        await until_http(server, "/health/ready", lambda body: body["status"] == "not ready", 30)
+        assert (await client.get("/health/live")).status_code == 200
+        await asyncio.to_thread(own_rabbit.start)
+        await asyncio.wait_for(publishing, 60)
+        async with asyncio.timeout(40):
+            while len(set(seen)) < total:
+                await asyncio.sleep(0.05)
+        await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 40)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert sorted(seen) == list(range(total))
+        metrics = (await client.get("/metrics")).json()
+        assert metrics["events"]["stored"] == total
+    assert await asyncio.to_thread(server.stop) == 0
+
+
+async def published_somehow(rabbit: RealRabbit, queue: str, total: int) -> None:
+    """As a producer does who repeats, under the same id, what was not confirmed."""
+    bodies = [json.dumps(order(n) | {"event_id": f"e-{n}"}).encode() for n in range(total)]
+    step = 250
+    for start in range(0, total, step):
+        while True:
+            try:
+                async with asyncio.timeout(10):
+                    await rabbit.publish(queue, "order.created", bodies[start : start + step])
+                break
+            except Exception:
+                await asyncio.sleep(0.2)
+
+
+async def test_kafka_and_rabbitmq_in_one_process(
+    real_rabbit: RealRabbit, real_kafka: RealKafka, queue: str, start_server: Any
+) -> None:
+    await asyncio.to_thread(real_kafka.ensure_topic, "trading_signals")
+    both = {"HERALD_PROFILE": "orders,signals", "KAFKA_BROKERS": real_kafka.servers, "HERALD_KAFKA_GROUP": queue}
+    server: Server = start_server(env(real_rabbit, queue, **both), ("serve",))
+    async with connect(f"{server.ws_url}/ws") as watcher, connect(f"{server.ws_url}/ws/notifications") as trader:
+        await real_rabbit.publish(queue, "order.created", orders(10))
+        await asyncio.to_thread(real_kafka.produce, "trading_signals", [b"%d" % n for n in range(10)])
+        assert numbers(await received(watcher, 10)) == list(range(10))
+        assert await received(trader, 10) == list(range(10))
+        await silent(watcher)
+        await silent(trader)
+    sources = await sources_of(server)
+    assert set(sources) == {"memory", "kafka", "rabbitmq"}
+    assert sources["rabbitmq"]["assigned"] == [queue]

@@ -1,0 +1,590 @@
+"""The RabbitMQ adapter on a real broker, and what goes wrong there."""
+
+import asyncio
+import itertools
+import re
+import struct
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from adapters.rabbitmq.settings import RabbitSettings
+from adapters.rabbitmq.source import RabbitSource, Receipt
+from adapters.rabbitmq.timing import Timing
+from application.ports.event_source import NotAcknowledged
+from domain.patterns import as_regex
+from tests.support.rabbitmq import RealRabbit
+from tests.support.reading import reading, ready, until
+
+# RabbitMQ 3.10 writes down within a second that there is a quorum queue. Killed before that, it has lost the queue,
+# which is listed, but led by nobody.
+WRITTEN_DOWN = 2.0
+
+# Faults are noticed as fast as a probe can.
+QUICK = Timing(probe=0.5, silence=3.0)
+
+
+@pytest.fixture
+async def rabbit(real_rabbit: RealRabbit) -> AsyncIterator[RealRabbit]:
+    """The shared broker, running again when the test is over."""
+    yield real_rabbit
+    if not real_rabbit.running:
+        await asyncio.to_thread(real_rabbit.start)
+
+
+@pytest.fixture
+def queue() -> str:
+    """A name that no other test uses; it is the exchange's too. Neither is made."""
+    return f"queue-{uuid.uuid4().hex}"
+
+
+def source(rabbit: RealRabbit, queue: str, *patterns: str, timing: Timing = QUICK, **more: Any) -> RabbitSource:
+    """A node that is still to be opened. Without patterns it reads everything."""
+    return RabbitSource(rabbit.settings(queue, **more), patterns or ["#"], timing)
+
+
+def numbered(count: int, start: int = 0) -> list[bytes]:
+    return [b"%d" % number for number in range(start, start + count)]
+
+
+def short(text: bytes) -> bytes:
+    """A short string of AMQP's."""
+    return len(text).to_bytes() + text
+
+
+def table(name: bytes, value: bytes) -> bytes:
+    """A table of AMQP's, of one field, whose value has its type in front."""
+    field = short(name) + value
+    return len(field).to_bytes(4) + field
+
+
+def nested(depth: int) -> bytes:
+    """A table in a table in a table."""
+    made = table(b"", b"V")
+    for _ in range(depth):
+        made = table(b"", b"F" + made)
+    return made
+
+
+class TestBrokerAway:
+    async def test_a_source_opened_with_the_broker_down_connects_when_it_comes(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
+        await asyncio.to_thread(rabbit.kill9)
+        node = source(rabbit, queue)
+        async with asyncio.timeout(1):
+            await node.open()
+        await until(lambda: "Connect call failed" in node.status().reason, what=node.status)
+        assert not node.status().ready
+
+        async with reading(node) as reader:
+            await asyncio.to_thread(rabbit.start)
+            await ready(node, 30)
+            await rabbit.publish(queue, "x", [b"after"])
+            await reader.has(b"after")
+
+    async def test_a_broker_killed_under_load_turns_ready_red_and_nothing_is_lost_or_repeated(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", numbered(500))
+            await reader.has(b"499")
+            # So that what is acknowledged is on the broker's disk.
+            await until(lambda: reader.source.status().lag == 0, what=reader.source.status)
+            await asyncio.sleep(WRITTEN_DOWN)
+            publishing = asyncio.create_task(rabbit.publish(queue, "x", numbered(3_000, 500)))
+            await reader.has(b"1000")
+            await asyncio.to_thread(rabbit.kill9)
+            confirmed = await asyncio.gather(publishing, return_exceptions=True)
+            await until(lambda: not reader.source.status().ready, 10, reader.source.status)
+            assert reader.source.status().reason
+
+            await asyncio.to_thread(rabbit.start)
+            await rabbit.publish(queue, "x", [b"last"])
+            await reader.has(b"last", seconds=40)
+            await ready(reader.source)
+        assert isinstance(confirmed[0], BaseException), "all was published before the broker was killed"
+        # What was sent before the end and not confirmed may have been kept, or not: no gap is before what was.
+        sent = reader.once[:-1]
+        assert sent == numbered(len(sent))
+        assert len(sent) > 1_000
+        assert reader.bodies[:500] == numbered(500)
+        assert len(reader.bodies) - len(reader.once) <= 1_000
+
+    async def test_a_clean_restart_of_the_node_is_survived(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", numbered(100))
+            await reader.has(b"99")
+            await asyncio.to_thread(rabbit.stop)
+            await until(lambda: not reader.source.status().ready, 5, reader.source.status)
+            await asyncio.to_thread(rabbit.start)
+            await rabbit.publish(queue, "x", numbered(100, 100))
+            await reader.has(b"199", seconds=40)
+            await ready(reader.source)
+            assert reader.bodies == numbered(200)
+
+    async def test_a_frozen_broker_is_noticed_left_and_found_again(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", [b"before"])
+            await reader.has(b"before")
+            with rabbit.frozen():
+                await until(lambda: "does not answer" in reader.source.status().reason, 5, reader.source.status)
+                assert not reader.source.status().ready
+                await until(lambda: "has not answered for" in reader.source.status().reason, 10, reader.source.status)
+            await rabbit.publish(queue, "x", [b"after"])
+            await reader.has(b"after", seconds=30)
+            await ready(reader.source)
+            assert reader.once == [b"before", b"after"]
+
+    async def test_a_source_closes_in_seconds_while_the_broker_is_frozen(self, rabbit: RealRabbit, queue: str) -> None:
+        node = source(rabbit, queue)
+        await node.open()
+        await ready(node)
+        with rabbit.frozen():
+            async with asyncio.timeout(4):
+                await node.close()
+
+    async def test_a_source_closes_at_whatever_moment_its_connection_ends(self, rabbit: RealRabbit, queue: str) -> None:
+        for step in range(60):
+            node = source(rabbit, queue)
+            await node.open()
+            await asyncio.sleep(step / 2_000)
+            if step % 2 and node._link:
+                node._link.wire.cut()
+            await asyncio.sleep(0)
+            async with asyncio.timeout(4):
+                await node.close()
+            assert node.status().reason == "closed"
+
+    async def test_what_is_acknowledged_after_the_broker_died_is_refused(self, rabbit: RealRabbit, queue: str) -> None:
+        node = source(rabbit, queue)
+        await node.open()
+        await ready(node)
+        await rabbit.publish(queue, "x", [b"taken"])
+        batch = await node.take()
+        await asyncio.sleep(WRITTEN_DOWN)
+        await asyncio.to_thread(rabbit.kill9)
+        await until(lambda: not node.status().ready, 5, node.status)
+        with pytest.raises(NotAcknowledged, match="gone"):
+            await node.acknowledge(batch)
+        await asyncio.to_thread(rabbit.start)
+        again = await asyncio.wait_for(node.take(), 30)
+        assert again.messages[0].fallback_id == batch.messages[0].fallback_id
+        # The old receipt is no good on the new connection either, where its tag would mean another message.
+        with pytest.raises(NotAcknowledged, match="gone"):
+            await node.acknowledge(batch)
+        await node.acknowledge(again)
+        await node.close()
+
+
+class TestConsumerLost:
+    async def test_a_channel_closed_by_a_precondition_failure_is_made_anew(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
+        node = source(rabbit, queue)
+        await node.open()
+        await ready(node)
+        await rabbit.publish(queue, "x", numbered(3))
+        batch = await asyncio.wait_for(node.take(), 10)
+        # A tag that RabbitMQ never gave.
+        await node.acknowledge(replace(batch, receipt=Receipt(batch.receipt.link, 10_000)))
+        await until(lambda: "PRECONDITION_FAILED" in node.status().reason, 5, node.status)
+        assert not node.status().ready
+        async with reading(node) as reader:
+            await reader.has(*numbered(3))
+            await ready(node)
+
+    async def test_a_consumer_that_held_messages_for_too_long_gets_them_again(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
+        await asyncio.to_thread(
+            rabbit.ctl,
+            "eval",
+            "application:set_env(rabbit, consumer_timeout, 1000),"
+            " application:set_env(rabbit, channel_tick_interval, 500).",
+        )
+        try:
+            node = source(rabbit, queue)
+            await node.open()
+            await ready(node)
+            await rabbit.publish(queue, "x", [b"held"])
+            batch = await node.take()
+            again = await asyncio.wait_for(node.take(), 20)
+            assert again.messages[0].body == b"held"
+            with pytest.raises(NotAcknowledged):
+                await node.acknowledge(batch)
+            await node.acknowledge(again)
+            await node.close()
+        finally:
+            await asyncio.to_thread(
+                rabbit.ctl,
+                "eval",
+                "application:set_env(rabbit, consumer_timeout, 1800000),"
+                " application:set_env(rabbit, channel_tick_interval, 60000).",
+            )
+        assert await rabbit.depth(queue) == (0, 0)
+
+    async def test_a_queue_deleted_under_it_is_noticed_and_made_anew(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            async with rabbit.channel() as channel:
+                await channel.queue_delete(queue)
+            await until(lambda: not reader.source.status().ready, 5, reader.source.status)
+            assert queue in reader.source.status().reason
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", [b"after"])
+            await reader.has(b"after")
+
+    async def test_an_operator_who_closes_the_connection_is_told_apart(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            await asyncio.to_thread(rabbit.ctl, "close_all_connections", "maintenance tonight")
+            await until(lambda: "maintenance tonight" in reader.source.status().reason, 5, reader.source.status)
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", [b"after"])
+            await reader.has(b"after")
+
+
+class TestAlarm:
+    """RabbitMQ blocks who publishes. A connection that only consumes goes on, and may be made, under an alarm."""
+
+    @pytest.fixture
+    async def alarm(self, rabbit: RealRabbit) -> AsyncIterator[Any]:
+        async def raise_alarm() -> None:
+            await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "0.000001")
+
+        async def clear() -> None:
+            await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "0.4")
+
+        yield raise_alarm, clear
+        await clear()
+
+    async def test_a_node_goes_on_under_an_alarm_and_hears_what_waited_for_its_end(
+        self, rabbit: RealRabbit, queue: str, alarm: Any
+    ) -> None:
+        raise_alarm, clear = alarm
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            taken = await prefilled(rabbit, queue, reader.source)
+            await raise_alarm()
+            waiting = asyncio.create_task(rabbit.publish(queue, "x", [b"blocked"]))
+            second = source(rabbit, queue)
+            await second.open()
+            await ready(second)
+            assert reader.source.status().ready
+            assert b"blocked" not in reader.bodies
+            await clear()
+            await waiting
+            await reader.has(b"blocked")
+            await second.close()
+            assert reader.once == [*taken, b"blocked"]
+
+    async def test_a_connection_that_is_blocked_all_the_same_says_so_and_another_takes_its_place(
+        self, rabbit: RealRabbit, queue: str, alarm: Any
+    ) -> None:
+        raise_alarm, clear = alarm
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            link = reader.source._link
+            await raise_alarm()
+            # Herald publishes nothing, so the test does, on Herald's own connection: RabbitMQ then stops reading there.
+            await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
+            await until(lambda: "reads nothing from this connection" in reader.source.status().reason, 5)
+            assert not reader.source.status().ready
+            await until(lambda: reader.source._link not in (link, None), 15)
+            await ready(reader.source)
+            await clear()
+            await rabbit.publish(queue, "x", [b"after"])
+            await reader.has(b"after")
+
+    async def test_the_end_of_an_alarm_ends_the_blocking(self, rabbit: RealRabbit, queue: str, alarm: Any) -> None:
+        raise_alarm, clear = alarm
+        async with reading(source(rabbit, queue, timing=Timing(probe=0.5))) as reader:
+            await ready(reader.source)
+            link = reader.source._link
+            await raise_alarm()
+            await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
+            await until(lambda: "low on memory" in reader.source.status().reason, 5, reader.source.status)
+            await clear()
+            await ready(reader.source)
+            assert reader.source._link is link
+
+
+class TestQueues:
+    async def test_what_is_missing_is_declared_to_last(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            listed = await asyncio.to_thread(
+                rabbit.ctl, "list_queues", "--silent", "name", "durable", "type", "arguments"
+            )
+            (found,) = [line for line in listed.splitlines() if line.startswith(queue)]
+            _, durable, kind, arguments = found.split("\t")
+            assert (durable, kind) == ("true", "quorum")
+            assert '{"x-single-active-consumer",true}' in arguments
+            assert '{"x-delivery-limit",1000000}' in arguments
+            exchanges = await asyncio.to_thread(rabbit.ctl, "list_exchanges", "--silent", "name", "type", "durable")
+            assert f"{queue}\ttopic\ttrue" in exchanges.splitlines()
+
+    async def test_nodes_that_start_together_all_succeed(self, rabbit: RealRabbit, queue: str) -> None:
+        nodes = [source(rabbit, queue) for _ in range(5)]
+        await asyncio.gather(*(node.open() for node in nodes))
+        troubles: set[str] = set()
+        for node in nodes:
+            await until(lambda node=node: troubles.add(node.status().reason) or node.status().ready)
+        assert all(not reason or reason.startswith("connecting") for reason in troubles), troubles
+        await asyncio.gather(*(node.close() for node in nodes))
+
+    async def test_an_existing_queue_of_another_kind_is_used_as_it_is(self, rabbit: RealRabbit, queue: str) -> None:
+        async with rabbit.channel() as channel:
+            await channel.exchange_declare(queue, exchange_type="topic", durable=False)
+            await channel.queue_declare(queue, durable=False, arguments={"x-max-length": 1_000})
+            await channel.basic_publish(b"was there", routing_key=queue)
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", [b"bound"])
+            await reader.has(b"was there", b"bound")
+
+    async def test_patterns_mean_to_rabbitmq_what_they_mean_to_the_routes(self, rabbit: RealRabbit, queue: str) -> None:
+        patterns = ["a", "a.b", "a.*", "*.b", "a.#", "#.b", "a.#.b", "*.#", "a.*.b", "#.*.b.#", "a-b_C.9"]
+        keys = [".".join(words) for n in range(1, 5) for words in itertools.product("abc", repeat=n)] + ["a-b_C.9", "A"]
+        name_of = {pattern: f"{queue}-{number}" for number, pattern in enumerate(patterns)}
+        async with rabbit.channel() as channel:
+            await channel.exchange_declare(queue, exchange_type="topic", durable=True)
+            for pattern in patterns:
+                await channel.queue_declare(name_of[pattern], durable=True)
+        for pattern in patterns:
+            async with reading(RabbitSource(rabbit.settings(name_of[pattern], exchange=queue), [pattern])) as reader:
+                await ready(reader.source)
+        async with rabbit.channel() as channel:
+            for key in keys:
+                await channel.basic_publish(b"", exchange=queue, routing_key=key)
+            for pattern in patterns:
+                matching = [key for key in keys if re.match(as_regex(pattern), key)]
+                found = await channel.queue_declare(name_of[pattern], passive=True)
+                assert found.message_count == len(matching), pattern
+                for key in matching:
+                    got = await channel.basic_get(name_of[pattern], no_ack=True)
+                    assert got.routing_key == key, pattern
+
+    async def test_one_message_that_several_patterns_match_comes_once(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue, "a.b", "a.*", "#")) as reader:
+            await ready(reader.source)
+            await rabbit.publish(queue, "a.b", [b"once"])
+            await rabbit.publish(queue, "z", [b"last"])
+            await reader.has(b"last")
+            assert reader.bodies == [b"once", b"last"]
+            assert [message.source for message in reader.messages] == ["a.b", "z"]
+
+
+class TestTwoNodes:
+    async def test_one_is_handed_everything_and_the_other_takes_over_where_it_closed(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
+        first, second = source(rabbit, queue, prefetch=100), source(rabbit, queue)
+        await first.open()
+        await ready(first)
+        async with reading(second) as heir:
+            await ready(second)
+            await rabbit.publish(queue, "x", numbered(1_000))
+            taken: list[bytes | None] = []
+            while len(taken) < 400:
+                batch = await asyncio.wait_for(first.take(), 10)
+                taken += [message.body for message in batch.messages]
+                await first.acknowledge(batch)
+            unacknowledged = await asyncio.wait_for(first.take(), 10)
+            assert not heir.bodies
+            await first.close()
+            await heir.has(b"999")
+            assert heir.bodies[0] == unacknowledged.messages[0].body
+            assert taken + heir.bodies == numbered(1_000)
+
+    async def test_the_other_takes_over_in_order_from_one_that_dies_without_a_word(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
+        first, second = source(rabbit, queue), source(rabbit, queue)
+        await first.open()
+        await ready(first)
+        async with reading(second) as heir:
+            await ready(second)
+            await rabbit.publish(queue, "x", numbered(700))
+            batch = await asyncio.wait_for(first.take(), 10)
+            done = [message.body for message in batch.messages]
+            await first.acknowledge(batch)
+            await asyncio.wait_for(first.take(), 10)
+            first._link.wire.cut()
+            await heir.has(b"699")
+            assert done + heir.bodies == numbered(700)
+        await first.close()
+
+
+class TestAccess:
+    async def test_a_wrong_password_is_told_and_not_repeated(self, rabbit: RealRabbit, queue: str) -> None:
+        node = source(rabbit, queue, password="hunter2 p@ss/:#%")
+        await node.open()
+        await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
+        assert not node.status().ready
+        assert "hunter2" not in node.status().reason
+        await node.close()
+
+    async def test_a_password_of_any_characters_is_taken(self, rabbit: RealRabbit, queue: str) -> None:
+        password = "p@ss/:#% ü+&?"
+        await asyncio.to_thread(rabbit.ctl, "add_user", queue, password)
+        await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, ".*", ".*", ".*")
+        async with reading(source(rabbit, queue, user=queue, password=password)) as reader:
+            await ready(reader.source)
+
+    async def test_one_who_may_not_is_told_so(self, rabbit: RealRabbit, queue: str) -> None:
+        await asyncio.to_thread(rabbit.ctl, "add_user", queue, "secret")
+        node = source(rabbit, queue, user=queue, password="secret")
+        await node.open()
+        await until(lambda: "NOT_ALLOWED" in node.status().reason, what=node.status)
+        await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, "^$", ".*", ".*")
+        await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
+        # Where it is all there already, nothing has to be made.
+        await rabbit.ensure(rabbit.settings(queue), ["#"])
+        await ready(node)
+        await node.close()
+
+    async def test_another_vhost_is_waited_for_and_used(self, rabbit: RealRabbit, queue: str) -> None:
+        vhost = f"/{queue}/a b%2F"
+        node = source(rabbit, queue, vhost=vhost)
+        await node.open()
+        await until(lambda: f"vhost {vhost} not found" in node.status().reason, what=node.status)
+        await asyncio.to_thread(rabbit.ctl, "add_vhost", vhost)
+        await asyncio.to_thread(rabbit.ctl, "set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+        async with reading(node) as reader:
+            await ready(node)
+            await rabbit.publish(queue, "x", [b"there"], vhost=vhost)
+            await reader.has(b"there")
+
+    async def test_tls_with_a_known_authority(self, rabbit: RealRabbit, queue: str) -> None:
+        secure = {"tls": True, "port": rabbit.tls_port, "cafile": rabbit.cafile}
+        async with reading(source(rabbit, queue, **secure)) as reader:
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", numbered(100))
+            await reader.has(b"99")
+        async with asyncio.timeout(4):
+            node = source(rabbit, queue, **secure)
+            await node.open()
+            await ready(node)
+            await node.close()
+
+    async def test_tls_with_an_unknown_authority_is_refused(self, rabbit: RealRabbit, queue: str) -> None:
+        node = source(rabbit, queue, tls=True, port=rabbit.tls_port)
+        await node.open()
+        await until(lambda: "certificate verify failed" in node.status().reason, what=node.status)
+        await node.close()
+
+    async def test_a_port_that_speaks_something_else_is_left_in_time(self, queue: str) -> None:
+        async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(30)
+            writer.close()
+
+        server = await asyncio.start_server(mute, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        node = RabbitSource(RabbitSettings(host="127.0.0.1", port=port), ["#"], Timing(connect=0.5))
+        await node.open()
+        await until(lambda: "within 0.5 s about the connection" in node.status().reason, 5, node.status)
+        async with asyncio.timeout(1):
+            await node.close()
+        server.close()
+
+
+class TestMessages:
+    async def test_a_huge_message_arrives_whole(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            huge = uuid.uuid4().bytes * 1_000_000
+            await rabbit.publish(queue, "x", [huge, b"", b"next"])
+            await reader.has(b"next", seconds=30)
+            assert reader.bodies == [huge, b"", b"next"]
+            assert reader.source.status().ready
+
+    async def test_never_more_than_the_prefetch_is_handed_over(self, rabbit: RealRabbit, queue: str) -> None:
+        node = source(rabbit, queue, prefetch=50)
+        await node.open()
+        await ready(node)
+        await rabbit.publish(queue, "x", numbered(10_000))
+        taken: list[bytes | None] = []
+        most = 0
+        while len(taken) < 10_000:
+            batch = await asyncio.wait_for(node.take(), 10)
+            taken += [message.body for message in batch.messages]
+            most = max(most, len(batch.messages) + len(node._buffer))
+            await node.acknowledge(batch)
+        assert taken == numbered(10_000)
+        assert 1 < most <= 50
+        await until(lambda: node.status().lag == 0, what=node.status)
+        await node.close()
+
+    async def test_a_delivery_becomes_a_message(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            headers = {
+                "cloudEvents:SpecVersion": "1.0",
+                "cloudEvents_time": datetime(2026, 1, 1, tzinfo=UTC),
+                "ce-id": "grün",
+                "nested": {"a": [1, None, bytearray(b"\xff"), {"b": True}]},
+                "broken": bytearray(b"\xff"),
+                "nothing": None,
+                "yes": True,
+                "number": 7,
+            }
+            await rabbit.publish(
+                queue, "order.created", [b"{}"], headers=headers, timestamp=datetime(2023, 1, 1, tzinfo=UTC)
+            )
+            await until(lambda: bool(reader.messages))
+            (message,) = reader.messages
+            assert (message.source, message.body, message.key) == ("order.created", b"{}", None)
+            assert message.time == datetime(2023, 1, 1, tzinfo=UTC)
+            assert re.fullmatch("message-id/[0-9a-f]{32}", message.fallback_id)
+            assert message.headers == {
+                "ce_specversion": "1.0",
+                "ce_time": "2026-01-01T00:00:00+00:00",
+                "ce_id": "grün",
+                "nested": '{"a":[1,null,"/w==",{"b":true}]}',
+                "broken": "\ufffd",
+                "nothing": "",
+                "yes": "true",
+                "number": "7",
+            }
+
+    @pytest.mark.parametrize(
+        ("routing_key", "properties", "message_id"),
+        [
+            pytest.param(b"x", b"\x00\x40" + struct.pack(">Q", 1_700_000_000_000_000), "sha256/.*", id="microseconds"),
+            pytest.param(b"x", b"\x00\x80" + short(b"gr\xfcn"), "message-id/grün", id="an id in Latin-1"),
+            pytest.param(b"gr\xfcn", b"\x00\x00", "sha256/.*", id="a routing key in Latin-1"),
+            pytest.param(
+                b"x", b"\x20\x80" + table(b"\xfc", b"t\1") + short(b"1"), "message-id/1", id="a header's name"
+            ),
+            pytest.param(b"x", b"\x20\x80" + nested(5_000) + short(b"2"), "message-id/2", id="deep"),
+        ],
+    )
+    async def test_what_the_client_cannot_decode_blocks_nothing(
+        self, rabbit: RealRabbit, queue: str, routing_key: bytes, properties: bytes, message_id: str
+    ) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            await rabbit.publish_raw(queue, routing_key, properties, b"poison")
+            await rabbit.publish(queue, "x", [b"behind"])
+            await reader.has(b"poison", b"behind")
+            (poison,) = [message for message in reader.messages if message.body == b"poison"]
+            assert poison.source == routing_key.decode("latin-1")
+            assert re.fullmatch(message_id, poison.fallback_id)
+            assert abs((poison.time - datetime.now(UTC)).total_seconds()) < 60
+            assert not poison.headers
+            await until(lambda: reader.source.status().lag == 0, what=reader.source.status)
+
+
+async def prefilled(rabbit: RealRabbit, queue: str, node: RabbitSource) -> list[bytes]:
+    await rabbit.publish(queue, "x", numbered(100))
+    await until(lambda: node.status().lag == 0, what=node.status)
+    return numbered(100)

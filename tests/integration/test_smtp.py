@@ -1,0 +1,588 @@
+"""The SMTP mailer against servers that do their work, and servers that don't."""
+
+import asyncio
+import base64
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import uuid_utils.compat
+
+from adapters.mail import connections
+from adapters.mail.folder import FolderMailer
+from adapters.mail.settings import SmtpSettings
+from adapters.mail.smtp import SmtpMailer
+from application.ports.mailer import Letter, MailDeferred, MailRefused, NotSent, OutgoingMail, ServerAway
+from tests.support.certificates import Authority
+from tests.support.reading import until
+from tests.support.server import free_port
+from tests.support.smtp import DROP, ENDLESS, STALL, BadServer, Listener, Mailbox
+
+# What an attempt has where it is to run out of it.
+SHORT = 0.5
+PASSWORD = "correct horse, battery"
+
+
+def mail(to: str = "ann@example.com", text: str = "Hello") -> OutgoingMail:
+    return OutgoingMail(uuid_utils.compat.uuid7().hex, to, "Order 7", datetime.now(UTC), Letter(f"<p>{text}</p>", text))
+
+
+@asynccontextmanager
+async def mailer(server: Listener, **settings: Any) -> AsyncIterator[SmtpMailer]:
+    mailer = SmtpMailer(SmtpSettings(server.host, server.port, **settings))
+    try:
+        yield mailer
+    finally:
+        async with asyncio.timeout(3):
+            await mailer.close()
+
+
+async def outcome(sending: Awaitable[Any]) -> tuple[type[NotSent], int | None]:
+    with pytest.raises(NotSent) as caught:
+        await sending
+    assert str(caught.value).isprintable()
+    assert 0 < len(str(caught.value)) <= 600
+    if isinstance(caught.value, ServerAway) and caught.value.refused_us:
+        return RefusedUs, caught.value.code
+    kind = next(kind for kind in (ServerAway, MailRefused, MailDeferred) if isinstance(caught.value, kind))
+    return kind, caught.value.code
+
+
+class RefusedUs(ServerAway):
+    """ServerAway with `refused_us`, for the table."""
+
+
+def open_to(port: int) -> list[Any]:
+    """Our connections to a server of this process."""
+    return [each for each in psutil.Process().net_connections() if each.raddr and each.raddr.port == port]
+
+
+def after(seconds: float) -> float:
+    return time.monotonic() + seconds
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ({"GREETING": STALL}, (ServerAway, None)),
+        ({"GREETING": DROP}, (ServerAway, None)),
+        ({"GREETING": "421 too many of you"}, (ServerAway, 421)),
+        ({"GREETING": "554 not you"}, (RefusedUs, 554)),
+        ({"GREETING": "SSH-2.0-OpenSSH_9.2"}, (ServerAway, None)),
+        ({"GREETING": ENDLESS}, (ServerAway, None)),
+        ({"EHLO": "550 not you", "HELO": "550 not you"}, (RefusedUs, 550)),
+        ({"EHLO": "550 not you", "HELO": DROP}, (RefusedUs, 550)),
+        ({"EHLO": "451 not now", "HELO": "451 not now"}, (ServerAway, 451)),
+        ({"EHLO": "421 not now"}, (ServerAway, 421)),
+        ({"EHLO": STALL}, (ServerAway, None)),
+        ({"EHLO": ENDLESS, "HELO": DROP}, (ServerAway, None)),
+        ({"MAIL": "451 not now"}, (MailDeferred, 451)),
+        ({"MAIL": "421 not now"}, (MailDeferred, 421)),
+        ({"MAIL": "550 not from there"}, (MailRefused, 550)),
+        ({"MAIL": "552 too large"}, (MailRefused, 552)),
+        ({"MAIL": "530 log in first"}, (RefusedUs, 530)),
+        ({"MAIL": "538 not in the clear"}, (RefusedUs, 538)),
+        ({"MAIL": DROP}, (MailDeferred, None)),
+        ({"MAIL": STALL}, (MailDeferred, None)),
+        ({"MAIL": "what?"}, (MailDeferred, None)),
+        ({"MAIL": "354 go on"}, (MailDeferred, None)),
+        ({"MAIL": ENDLESS}, (MailDeferred, None)),
+        ({"RCPT": "450 busy"}, (MailDeferred, 450)),
+        ({"RCPT": "452 full"}, (MailDeferred, 452)),
+        ({"RCPT": "550 nobody"}, (MailRefused, 550)),
+        ({"RCPT": "552 full"}, (MailRefused, 552)),
+        ({"RCPT": "421 bye"}, (MailDeferred, 421)),
+        ({"RCPT": DROP}, (MailDeferred, None)),
+        ({"DATA": "451 not now"}, (MailDeferred, 451)),
+        ({"DATA": "554 never"}, (MailRefused, 554)),
+        ({"DATA": "250 taken, of course"}, (MailDeferred, None)),
+        ({"DATA": STALL}, (MailDeferred, None)),
+        ({"DATA": DROP}, (MailDeferred, None)),
+        ({"BODY": DROP}, (MailDeferred, None)),
+        ({".": STALL}, (MailDeferred, None)),
+        ({".": DROP}, (MailDeferred, None)),
+        ({".": "421 bye"}, (MailDeferred, 421)),
+        ({".": "451 not now"}, (MailDeferred, 451)),
+        ({".": "552 too large"}, (MailRefused, 552)),
+        ({".": "554 spam"}, (MailRefused, 554)),
+        ({".": "ok!"}, (MailDeferred, None)),
+        ({".": "\0\x1b[2J 250"}, (MailDeferred, None)),
+        ({".": "550 " + "x" * 5_000}, (MailRefused, 550)),
+        ({".": "550-first\r\n550 second\x07"}, (MailRefused, 550)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kept", [False, True], ids=["fresh", "kept"])
+async def test_each_fault_has_its_outcome_and_the_next_mail_goes_through(
+    script: dict[str, str], expected: tuple[type[NotSent], int | None], kept: bool
+) -> None:
+    with BadServer() as server:
+        async with mailer(server, connections=1) as sender:
+            before = 0
+            if kept:
+                await sender.send(mail(), after(10))
+                before = len(server.taken)
+            if kept and not {"GREETING", "EHLO"}.isdisjoint(script):
+                # What befalls new connections only.
+                server.cut()
+            server.script = script
+            start = time.monotonic()
+            assert await outcome(sender.send(mail(), after(SHORT))) == expected
+            assert time.monotonic() - start < SHORT + 1
+            server.mend()
+            last = mail(text="the last")
+            assert (await sender.send(last, after(10))).code == 250
+            assert last.id.encode() in server.taken[-1]
+            assert len(server.taken) - before <= 2
+
+
+async def test_any_2xx_takes_a_mail() -> None:
+    with BadServer({".": "251 taken elsewhere", "RCPT": "251 will forward"}) as server:
+        async with mailer(server) as sender:
+            assert (await sender.send(mail(), after(10))).code == 251
+
+
+async def test_servers_words_are_told_in_one_short_line() -> None:
+    with BadServer({"RCPT": "550-No such user,\r\n550 \tsee \x07http://x"}) as server:
+        async with mailer(server) as sender:
+            with pytest.raises(MailRefused, match=r"^No such user, see http://x$"):
+                await sender.send(mail(), after(10))
+
+
+async def test_a_server_that_is_not_there() -> None:
+    for host in ("127.0.0.1", "no-such-host.invalid", f"{'x' * 64}.example"):
+        sender = SmtpMailer(SmtpSettings(host, free_port()))
+        kind, code = await outcome(sender.send(mail(), after(10)))
+        assert issubclass(kind, ServerAway)
+        assert code is None
+        # A name that can't be asked for is a slip in the settings.
+        assert (kind is RefusedUs) == host.startswith("xx")
+        await sender.close()
+
+
+async def test_a_server_that_accepts_nobody_costs_an_attempt_its_time_and_no_more() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        # Two fill the queue; who comes then hears nothing.
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        sender = SmtpMailer(SmtpSettings("127.0.0.1", port))
+        start = time.monotonic()
+        assert await outcome(sender.send(mail(), after(SHORT))) == (ServerAway, None)
+        assert time.monotonic() - start < SHORT + 1
+        await sender.close()
+        for filler in fillers:
+            filler.close()
+
+
+async def test_a_server_older_than_ehlo_is_greeted_as_it_knows_it() -> None:
+    with BadServer({"EHLO": "502 what?"}) as server:
+        async with mailer(server) as sender:
+            assert (await sender.send(mail(), after(10))).code == 250
+
+
+# Connections.
+
+
+async def test_connections_are_kept_and_no_more_are_open_than_may_be() -> None:
+    with Mailbox(latency=0.002) as server:
+        async with mailer(server, connections=3) as sender:
+            await asyncio.gather(*(sender.send(mail(), after(30)) for _ in range(150)))
+            assert len(server.mails) == 150
+            assert (server.connections, server.most) == (3, 3)
+        await until(lambda: server.open == 0)
+
+
+async def test_one_mail_after_the_other_takes_one_connection() -> None:
+    with Mailbox() as server:
+        async with mailer(server, connections=3) as sender:
+            for _ in range(20):
+                await sender.send(mail(), after(10))
+            assert server.connections == 1
+
+
+async def test_a_connection_has_its_share_of_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MAILS", 5)
+    with Mailbox() as server:
+        async with mailer(server, connections=2) as sender:
+            await asyncio.gather(*(sender.send(mail(), after(30)) for _ in range(40)))
+            assert server.connections == 8
+            assert server.most <= 3  # the server learns of an end a moment after us
+        assert len(server.mails) == 40
+
+
+async def test_an_idle_connection_takes_its_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "IDLE", 0.1)
+    with BadServer() as server:
+        async with mailer(server) as sender:
+            await sender.send(mail(), after(10))
+            assert server.open == 1
+            await until(lambda: server.open == 0)
+            assert server.heard[-1] == "QUIT"
+            await sender.send(mail(), after(10))
+            assert server.connections == 2
+
+
+@pytest.mark.parametrize("how", ["cut", "restarted", "421", "dropped at MAIL"])
+async def test_a_kept_connection_that_is_dead_is_replaced_unseen(how: str) -> None:
+    with BadServer() as server:
+        async with mailer(server, connections=1) as sender:
+            await sender.send(mail(), after(10))
+            if how == "cut":
+                server.cut()
+            elif how == "restarted":
+                server.stop()
+                server.start()
+            else:
+                script = {"MAIL": "421 you were idle" if how == "421" else DROP}
+                # On the kept connection only: the next one finds it mended.
+                server.script = _Once(script)
+            assert (await sender.send(mail(), after(10))).code == 250
+            assert server.connections == 2
+            assert len(server.taken) == 2
+
+
+class _Once(dict[str, str]):
+    """A script whose lines are used up."""
+
+    def get(self, step: str, usual: Any = None) -> Any:
+        return self.pop(step, usual)
+
+
+async def test_what_a_refused_mail_began_is_taken_back_before_the_next() -> None:
+    with Mailbox() as server:
+        async with mailer(server, connections=1) as sender:
+            assert await outcome(sender.send(mail("550-no@example.com"), after(10))) == (MailRefused, 550)
+            assert await outcome(sender.send(mail("450-later@example.com"), after(10))) == (MailDeferred, 450)
+            await sender.send(mail(), after(10))
+            assert server.connections == 1
+            assert [taken.recipients for taken in server.mails] == [("ann@example.com",)]
+
+
+async def test_a_server_that_stalls_at_rset_does_not_hide_a_refusal() -> None:
+    with BadServer({"RCPT": "550 nobody", "RSET": STALL}) as server:
+        async with mailer(server, connections=1) as sender:
+            start = time.monotonic()
+            assert await outcome(sender.send(mail(), after(10))) == (MailRefused, 550)
+            assert time.monotonic() - start < 2
+
+
+async def test_a_sending_that_is_cancelled_leaves_no_answer_for_the_next() -> None:
+    with BadServer() as server:
+        async with mailer(server, connections=1) as sender:
+            await sender.send(mail(), after(10))
+            for step in ("MAIL", "RCPT", "DATA", "."):
+                server.script = {step: STALL}
+                sending = asyncio.create_task(sender.send(mail(), after(10)))
+                await asyncio.sleep(0.1)
+                sending.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await sending
+                server.mend()
+                last = mail()
+                assert (await sender.send(last, after(10))).code == 250
+                assert last.id.encode() in server.taken[-1]
+
+
+async def test_mails_cancelled_while_they_wait_take_no_connection_with_them() -> None:
+    with Mailbox(latency=0.02) as server:
+        async with mailer(server, connections=2) as sender:
+            sendings = [asyncio.create_task(sender.send(mail(), after(10))) for _ in range(30)]
+            await asyncio.sleep(0.05)
+            for sending in sendings[::2]:
+                sending.cancel()
+            await asyncio.gather(*sendings, return_exceptions=True)
+            await asyncio.gather(*(sender.send(mail(), after(10)) for _ in range(10)))
+
+
+async def test_who_gets_no_connection_in_time_is_deferred() -> None:
+    with BadServer({"MAIL": STALL}) as server:
+        async with mailer(server, connections=1) as sender:
+            first = asyncio.create_task(sender.send(mail(), after(3 * SHORT)))
+            await asyncio.sleep(0.1)
+            assert await outcome(sender.send(mail(), after(SHORT))) == (MailDeferred, None)
+            assert server.connections == 1
+            await outcome(first)
+
+
+@pytest.mark.parametrize("step", ["GREETING", "EHLO", "MAIL", "."])
+async def test_closing_gives_up_what_is_being_sent(step: str) -> None:
+    with BadServer({step: STALL}) as server:
+        sender = SmtpMailer(SmtpSettings(server.host, server.port, connections=1))
+        sendings = [asyncio.create_task(sender.send(mail(), after(60))) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        start = time.monotonic()
+        await sender.close()
+        assert time.monotonic() - start < 1
+        for sending in sendings:
+            with pytest.raises(MailDeferred, match="we are leaving"):
+                await sending
+        await until(lambda: server.open == 0)
+
+
+async def test_closing_waits_for_no_server_that_stalls() -> None:
+    with BadServer({"QUIT": STALL}) as server:
+        sender = SmtpMailer(SmtpSettings(server.host, server.port))
+        await asyncio.gather(*(sender.send(mail(), after(10)) for _ in range(5)))
+        start = time.monotonic()
+        await sender.close()
+        assert time.monotonic() - start < connections.LEAVE + 1
+        await until(lambda: server.open == 0)
+
+
+async def test_a_server_that_reads_nothing_is_left_at_the_deadline() -> None:
+    with BadServer({"BODY": STALL}) as server:
+        async with mailer(server, connections=1) as sender:
+            # More than the buffers of both ends hold.
+            large = mail(text="x" * 15_000_000)
+            deadline = after(2)
+            assert await outcome(sender.send(large, deadline)) == (MailDeferred, None)
+            assert 0 <= time.monotonic() - deadline < 1
+            await until(lambda: not open_to(server.port))
+
+
+# Deadlines.
+
+
+@pytest.mark.parametrize("step", ["RCPT", "DATA"])
+async def test_after_a_freeze_nothing_is_handed_over(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with BadServer() as server:
+        async with mailer(server, connections=1) as sender:
+            await sender.send(mail(), after(10))
+            hear = connections.Line.say
+
+            async def then_freeze(line: connections.Line, *words: bytes) -> Any:
+                answer = await hear(line, *words)
+                if words[0] == step.encode():
+                    # The process stands still: no timer fires.
+                    time.sleep(SHORT + 0.1)  # noqa: ASYNC251
+                return answer
+
+            monkeypatch.setattr(connections.Line, "say", then_freeze)
+            assert await outcome(sender.send(mail(), after(SHORT))) == (MailDeferred, None)
+            monkeypatch.undo()
+            assert len(server.taken) == 1
+            await sender.send(mail(), after(10))
+            assert len(server.taken) == 2
+            # Once DATA is said, what comes next would be part of the mail: there is no way back on that connection.
+            assert server.connections == (1 if step == "RCPT" else 2)
+
+
+# TLS and logins.
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+@pytest.mark.parametrize("starttls", [True, False])
+async def test_tls_and_a_login(authority: Authority, starttls: bool) -> None:
+    with Mailbox(tls=authority.server(), starttls=starttls, login=("herald", PASSWORD)) as server:
+        secure = {"security": "starttls" if starttls else "tls", "cafile": authority.cafile}
+        async with mailer(server, **secure, user="herald", password=PASSWORD, connections=2) as sender:
+            await asyncio.gather(*(sender.send(mail(), after(10)) for _ in range(10)))
+            assert len(server.mails) == 10
+            assert server.connections == 2
+        async with mailer(server, **secure, user="herald", password="another") as sender:
+            assert await outcome(sender.send(mail(), after(10))) == (RefusedUs, 535)
+        async with mailer(server, **secure) as sender:
+            assert await outcome(sender.send(mail(), after(10))) == (RefusedUs, 530)
+        assert len(server.mails) == 10
+
+
+@pytest.mark.parametrize("starttls", [True, False])
+@pytest.mark.parametrize("fault", ["another host's", "unknown authority's"])
+async def test_a_certificate_that_is_wrong(authority: Authority, tmp_path: Path, starttls: bool, fault: str) -> None:
+    context = authority.server("mail.elsewhere.example") if fault == "another host's" else authority.server()
+    cafile = authority.cafile if fault == "another host's" else None
+    with Mailbox(tls=context, starttls=starttls) as server:
+        async with mailer(server, security="starttls" if starttls else "tls", cafile=cafile) as sender:
+            with pytest.raises(ServerAway, match="certificate verify failed") as caught:
+                await sender.send(mail(), after(10))
+            assert caught.value.refused_us
+        assert server.mails == []
+        await until(lambda: server.open == 0)
+
+
+async def test_starttls_that_is_not_to_be_had(authority: Authority) -> None:
+    offer = {"EHLO": "250-bad.test\r\n250 STARTTLS"}
+    for script, expected in (
+        ({}, (RefusedUs, None)),
+        ({**offer, "STARTTLS": "554 no"}, (RefusedUs, 554)),
+        ({**offer, "STARTTLS": "454 not now"}, (ServerAway, 454)),
+        ({**offer, "STARTTLS": DROP}, (ServerAway, None)),
+        ({**offer, "STARTTLS": STALL}, (ServerAway, None)),
+        # It says yes, and speaks no TLS then.
+        ({**offer, "STARTTLS": "220 go on"}, (RefusedUs, None)),
+    ):
+        with BadServer(script) as server:
+            async with mailer(server, security="starttls", cafile=authority.cafile) as sender:
+                assert await outcome(sender.send(mail(), after(SHORT))) == expected, script
+            assert server.taken == []
+            assert not any("MAIL" in heard for heard in server.heard)
+
+
+async def test_tls_with_a_server_that_speaks_none(authority: Authority) -> None:
+    with Mailbox() as server:
+        async with mailer(server, security="tls", cafile=authority.cafile) as sender:
+            assert await outcome(sender.send(mail(), after(10))) == (RefusedUs, None)
+
+
+async def test_a_server_that_hangs_up_after_a_wrong_password_has_still_said_so() -> None:
+    script = {"EHLO": "250-bad.test\r\n250 AUTH PLAIN LOGIN", "AUTH": "535 no"}
+    with BadServer(script) as server:
+        server.script = _Then(script, "AUTH", DROP)
+        async with mailer(server, user="herald", password=PASSWORD) as sender:
+            assert await outcome(sender.send(mail(), after(10))) == (RefusedUs, 535)
+
+
+class _Then(dict[str, str]):
+    """A script of which one line changes once it is used."""
+
+    def __init__(self, script: dict[str, str], step: str, then: str) -> None:
+        super().__init__(script)
+        self._step, self._next = step, then
+
+    def get(self, step: str, usual: Any = None) -> Any:
+        answer = super().get(step, usual)
+        if step == self._step:
+            self[step] = self._next
+        return answer
+
+
+async def test_a_server_without_a_login_that_we_know() -> None:
+    for offer in ("250 ok", "250-bad.test\r\n250 AUTH GSSAPI"):
+        with BadServer({"EHLO": offer}) as server:
+            async with mailer(server, user="herald", password=PASSWORD) as sender:
+                assert await outcome(sender.send(mail(), after(10))) == (RefusedUs, None)
+
+
+@pytest.mark.parametrize("form", ["plain", "password", "text"])
+async def test_a_server_that_repeats_the_password_is_not_quoted(form: str) -> None:
+    plain = base64.b64encode(f"\0herald\0{PASSWORD}".encode()).decode()
+    repeated = {"plain": plain, "password": base64.b64encode(PASSWORD.encode()).decode(), "text": PASSWORD}[form]
+    with BadServer({"EHLO": "250-bad.test\r\n250 AUTH PLAIN", "AUTH": f"535 what is {repeated}?"}) as server:
+        async with mailer(server, user="herald", password=PASSWORD) as sender:
+            with pytest.raises(ServerAway, match=r"^what is \*\*\*\?$"):
+                await sender.send(mail(), after(10))
+
+
+# Addresses, sizes.
+
+
+async def test_letters_beyond_ascii_need_a_server_that_takes_them() -> None:
+    with Mailbox(utf8=False) as server:
+        async with mailer(server) as sender:
+            with pytest.raises(MailRefused, match="beyond ASCII"):
+                await sender.send(mail("jürgen@example.com"), after(10))
+            await sender.send(mail("ann@bücher.example"), after(10))
+            assert [taken.recipients for taken in server.mails] == [("ann@xn--bcher-kva.example",)]
+    with Mailbox() as server:
+        async with mailer(server) as sender:
+            await sender.send(mail("jürgen@bücher.example"), after(10))
+            assert [taken.recipients for taken in server.mails] == [("jürgen@xn--bcher-kva.example",)]
+
+
+async def test_a_mail_that_is_too_large_is_refused_before_it_is_sent() -> None:
+    with Mailbox(size=10_000) as server:
+        async with mailer(server) as sender:
+            assert await outcome(sender.send(mail(text="x" * 20_000), after(10))) == (MailRefused, 552)
+            assert not any(command == "DATA" for command in server.commands)
+            await sender.send(mail(), after(10))
+
+
+async def test_who_we_are_is_a_full_name_or_where_we_are() -> None:
+    for name, said in (("node-7.example.com", "EHLO node-7.example.com"), ("9f86d081884c", "EHLO [127.0.0.1]")):
+        with BadServer() as server, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket, "getfqdn", lambda name=name: name)
+            async with mailer(server) as sender:
+                await sender.send(mail(), after(10))
+            assert server.heard[0] == said
+
+
+# The folder.
+
+
+async def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    folder = tmp_path / "mail"
+    folder.write_text("in the way")
+    with pytest.raises(ServerAway, match=str(folder)) as caught:
+        await FolderMailer(str(folder), "herald@example.com").send(mail(), after(10))
+    assert not caught.value.refused_us
+
+
+async def test_what_is_in_the_folder_is_whole_at_all_times(tmp_path: Path) -> None:
+    sender, sent = FolderMailer(str(tmp_path), "herald@example.com"), mail(text="x" * 500_000)
+    await sender.send(sent, after(10))
+    file = tmp_path / f"{sent.id}.eml"
+    whole, seen, done = file.stat().st_size, set[int](), threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            seen.add(len(file.read_bytes()))
+
+    watching = asyncio.create_task(asyncio.to_thread(watch))
+    for _ in range(40):
+        await sender.send(sent, after(10))
+    done.set()
+    await watching
+    assert seen == {whole}
+
+
+def test_what_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    """In a process of its own, whose files may have 10 kB: the kernel stops a write in the middle then."""
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.stdout.splitlines() == [f"ServerAway False {tmp_path}: File too large", "Receipt"]
+    assert [file.suffix for file in tmp_path.iterdir()] == [".eml"]
+
+
+FULL_DISK = """
+import asyncio, resource, signal, sys
+from adapters.mail.folder import FolderMailer
+from tests.integration.test_smtp import after, mail
+
+async def send(text):
+    try:
+        print(type(await FolderMailer(sys.argv[1], "herald@example.com").send(mail(text=text), after(10))).__name__)
+    except Exception as fault:
+        print(type(fault).__name__, fault.refused_us, fault)
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+asyncio.run(send("x" * 20_000))
+asyncio.run(send("short"))
+"""
+
+
+# Reading the CA file.
+
+
+def test_a_ca_file_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        SmtpMailer(SmtpSettings("127.0.0.1", security="tls", cafile=str(tmp_path / "none.pem")))
+
+
+def test_half_a_login_is_none() -> None:
+    with pytest.raises(ValueError, match="go together"):
+        SmtpSettings("127.0.0.1", user="herald")

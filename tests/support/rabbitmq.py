@@ -1,0 +1,231 @@
+"""RabbitMQ for tests: Debian's, as a process of its own that can die, freeze and come back with its data."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import aiormq
+from aiormq.abc import AbstractChannel, ChannelFrame
+from pamqp.commands import Basic
+from yarl import URL
+
+from adapters.rabbitmq.settings import RabbitSettings
+from adapters.rabbitmq.topology import prepare
+from tests.support.certificates import Authority
+from tests.support.server import free_port
+
+# A start takes 4 to 7 s on two idle cores; the rest is for a machine that is busy with something else.
+PATIENCE: Final = 90.0
+
+# Debian's wrappers on the PATH change to a user of its own, and to its folders.
+SCRIPTS: Final = Path("/usr/lib/rabbitmq/bin")
+
+# So many confirms are awaited together.
+AT_ONCE: Final = 500
+
+
+def missing() -> str | None:
+    """What a real RabbitMQ lacks on this machine, in words; None when it can run."""
+    for needed in (str(SCRIPTS / "rabbitmq-server"), "erl", "epmd"):
+        if not shutil.which(needed):
+            return f"no {needed}: install Debian's rabbitmq-server"
+    return None
+
+
+class RealRabbit:
+    """One node on free loopback ports, with a port mapper and a cookie of its own, so that no other node is touched."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port, self.tls_port, self._mapper_port, distribution_port = (free_port() for _ in range(4))
+        authority = Authority(directory)
+        self.cafile = authority.cafile
+        authority.server()  # leaves local.pem
+        self._log = directory / "log.txt"
+        self._mapper: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        (directory / "plugins").write_text("[].")
+        (directory / "rabbitmq.conf").write_text(
+            f"listeners.ssl.default = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.certfile = {directory}/local.pem\n"
+            f"ssl_options.keyfile = {directory}/local.pem\n"
+        )
+        self._env = {
+            **os.environ,
+            "HOME": str(directory),  # where the cookie is
+            "ERL_EPMD_PORT": str(self._mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"herald-{uuid.uuid4().hex[:8]}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
+            "RABBITMQ_LOG_BASE": str(directory / "logs"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            # The script becomes the node, instead of watching over it: what is started is what gets the signals.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    def start(self) -> None:
+        """Returns once the broker answers. After `stop` or `kill9`: on the same port, with the same data."""
+        self.launch()
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            assert self._process is not None
+            assert self._process.poll() is None, self._last_words()
+            assert time.monotonic() < deadline, self._last_words()
+            time.sleep(0.1)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def launch(self) -> None:
+        """Returns at once."""
+        if self._mapper is None:
+            # Started here, since a node that finds none starts one that outlives it.
+            self._mapper = subprocess.Popen(["epmd", "-port", str(self._mapper_port)], env=self._env)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([SCRIPTS / "rabbitmq-server"], env=self._env, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """As an operator would."""
+        self._end(signal.SIGTERM)
+
+    def kill9(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def discard(self) -> None:
+        """For good, its port mapper too."""
+        self.stop()
+        if self._mapper is not None:
+            self._mapper.terminate()
+            self._mapper.wait(PATIENCE)
+            self._mapper = None
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Connections stay open meanwhile, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def ctl(self, *arguments: str) -> str:
+        """What rabbitmqctl answers; a call takes 1 to 2 s."""
+        done = subprocess.run(
+            [SCRIPTS / "rabbitmqctl", *arguments],
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def settings(self, queue: str, **more: Any) -> RabbitSettings:
+        """A queue, and an exchange of the same name, on this node."""
+        return RabbitSettings(**({"host": "127.0.0.1", "port": self.port, "exchange": queue, "queue": queue} | more))
+
+    @contextlib.asynccontextmanager
+    async def channel(self, vhost: str = "/") -> AsyncIterator[AbstractChannel]:
+        """With confirms: what is published returns once the broker has it."""
+        url = URL.build(scheme="amqp", host="127.0.0.1", port=self.port, user="guest", password="guest")
+        connection = aiormq.Connection(url)
+        connection.vhost = vhost
+        await connection.connect()
+        try:
+            yield await connection.channel()
+        finally:
+            await connection.close()
+
+    async def ensure(self, settings: RabbitSettings, patterns: Sequence[str]) -> None:
+        """Exchange, queue and bindings as the first node leaves them."""
+        async with self.channel(settings.vhost) as channel:
+            await prepare(channel.connection, settings, patterns)
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        bodies: Sequence[bytes],
+        *,
+        timestamp: datetime | None = None,
+        headers: Mapping[str, Any] | None = None,
+        vhost: str = "/",
+    ) -> None:
+        """In order, persistent, each with a message id; returns once all are confirmed. The time is now by default."""
+        async with asyncio.timeout(PATIENCE), self.channel(vhost) as channel:
+            for start in range(0, len(bodies), AT_ONCE):
+                publishing = [
+                    channel.basic_publish(
+                        body,
+                        exchange=exchange,
+                        routing_key=routing_key,
+                        properties=Basic.Properties(
+                            delivery_mode=2,
+                            message_id=uuid.uuid4().hex,
+                            timestamp=timestamp or datetime.now(UTC),
+                            headers=dict(headers) if headers else None,
+                        ),
+                    )
+                    for body in bodies[start : start + AT_ONCE]
+                ]
+                await asyncio.gather(*publishing)
+
+    async def publish_raw(self, exchange: str, routing_key: bytes, properties: bytes, body: bytes) -> None:
+        """As a producer that is less strict than this client. `properties` are flags and values as they go out."""
+        method = struct.pack(">HHH", 60, 40, 0) + _short(exchange.encode()) + _short(routing_key) + b"\0"
+        header = struct.pack(">HHQ", 60, 0, len(body)) + properties
+        async with self.channel() as channel:
+            payload = b"".join(
+                struct.pack(">BHI", kind, channel.number, len(part)) + part + b"\xce"
+                for kind, part in ((1, method), (2, header), (3, body))
+            )
+            await channel.write_queue.put(ChannelFrame(payload, should_close=False))
+            # RabbitMQ reads a channel in order: once it answers, it has the message.
+            await channel.exchange_declare(exchange, passive=True)
+
+    async def depth(self, queue: str) -> tuple[int, int]:
+        """How many messages are ready, and how many consumers there are."""
+        async with self.channel() as channel:
+            found = await channel.queue_declare(queue, passive=True)
+            return found.message_count or 0, found.consumer_count or 0
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(probe.recv(1))
+        except OSError:
+            return False
+
+    def _last_words(self) -> str:
+        return f"RabbitMQ did not start:\n{self._log.read_text()[-4000:]}"
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+
+def _short(text: bytes) -> bytes:
+    """A short string of AMQP's."""
+    return len(text).to_bytes() + text

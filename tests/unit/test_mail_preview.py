@@ -1,0 +1,163 @@
+"""`herald mail preview`."""
+
+import email
+import email.policy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from entrypoints.cli import main
+from entrypoints.profiles import shipped
+from entrypoints.settings import NAMES
+
+ORDER = {"order_id": 7, "customer_email": "kim@example.com", "customer_name": "Kim <b>", "status": "shipped"}
+
+ROUTES = """
+profile = "mine"
+[[routes]]
+source = "a.b"
+type = "t"
+email = { to = "to", subject = "Hello", template = "own.html" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in NAMES & os.environ.keys():
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def preview(event: Any, *arguments: str, **environ: str) -> Result:
+    body = event if isinstance(event, bytes) else json.dumps(event).encode()
+    result = CliRunner().invoke(main, ["mail", "preview", "-", *arguments], input=body, env=environ)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> tuple[str, str]:
+    """A routes file of a site's own, and the folder of its template."""
+    (folder := tmp_path / "templates").mkdir()
+    (folder / "own.html").write_text("<p>{{ word }}</p>")
+    (folder / "own.txt").write_text("{{ word }}")
+    (file := tmp_path / "routes.toml").write_text(ROUTES)
+    return str(file), str(folder)
+
+
+def test_a_mail_is_written_in_both_forms_and_said_to_be(tmp_path: Path) -> None:
+    result = preview(ORDER, "--source", "order.status.updated", SMTP_FROM="Shop <shop@example.com>")
+    assert (result.exit_code, result.stderr) == (0, "")
+    eml, html = Path("var/mail-preview/1.eml"), Path("var/mail-preview/1.html")
+    assert result.stdout.splitlines() == [
+        "to       kim@example.com",
+        "subject  Order 7: shipped",
+        f"written  {eml}",
+        f"written  {html}",
+    ]
+    message = email.message_from_bytes((tmp_path / eml).read_bytes(), policy=email.policy.default)
+    assert (message["From"], message["To"]) == ("Shop <shop@example.com>", "kim@example.com")
+    assert message["Subject"] == "Order 7: shipped"
+    plain, rich = (part.get_content().replace("\r\n", "\n") for part in message.iter_parts())
+    assert "Kim <b>" in plain
+    assert "Kim &lt;b&gt;" in rich
+    assert rich.strip() == (tmp_path / html).read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.parametrize("sample", shipped(["orders"])[0].samples, ids=lambda sample: sample.title)
+def test_each_sample_of_the_shipped_profiles_that_mails_can_be_seen(sample: Any) -> None:
+    assert preview(sample.payload, "--source", sample.source).exit_code == 0
+
+
+def test_the_type_does_for_the_source_where_a_route_has_it() -> None:
+    assert preview({**ORDER, "type": "order.created"}).exit_code == 0
+    assert Path("var/mail-preview/1.eml").exists()
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (ORDER, "The event names no type: say by --source"),
+        ({**ORDER, "type": "order.eaten"}, "The event's type is 'order.eaten', which is no route's source"),
+        (b"\xff", "The event names no type"),
+        (b"text", "The event names no type"),
+    ],
+)
+def test_without_either_it_asks_for_the_source(event: Any, words: str) -> None:
+    result = preview(event)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_file_a_routes_file_and_a_folder(own: tuple[str, str], tmp_path: Path) -> None:
+    routes, templates = own
+    (tmp_path / "event.json").write_text('{"type": "t", "to": ["a@example.com", "b@example.com"], "word": "<hi>"}')
+    arguments = ["mail", "preview", "event.json", "--source", "a.b", "--routes", routes, "--out", "out"]
+    result = CliRunner().invoke(main, arguments, env={"HERALD_MAIL_TEMPLATES": templates})
+    assert result.exit_code == 0
+    assert "b@example.com" in result.output
+    assert sorted(os.listdir("out")) == ["1.eml", "1.html", "2.eml", "2.html"]
+    assert Path("out/2.html").read_text() == "<p>&lt;hi&gt;</p>"
+
+
+def test_the_settings_name_the_routes_and_a_profile_asked_for_comes_first(own: tuple[str, str]) -> None:
+    environ = {"HERALD_ROUTES": own[0], "HERALD_MAIL_TEMPLATES": own[1]}
+    event = {"type": "t", "to": "a@example.com", "word": "x"}
+    assert preview(event, "--source", "a.b", **environ).exit_code == 0
+    assert "no_route" in preview(event, "--source", "a.b", "--profile", "orders", **environ).stderr
+    assert preview(ORDER, "--source", "order.created", "--profile", "orders", **environ).exit_code == 0
+
+
+class TestWhatWouldFail:
+    def test_a_missing_field(self, own: tuple[str, str]) -> None:
+        event = {"type": "t", "to": "a@example.com"}
+        result = preview(event, "--source", "a.b", "--routes", own[0], HERALD_MAIL_TEMPLATES=own[1])
+        assert (result.exit_code, result.stderr) == (1, "fails    own.html: the event has no 'word'\n")
+        assert not Path("var").exists()
+
+    def test_an_address_that_is_none_beside_one_that_is(self) -> None:
+        result = preview({**ORDER, "customer_email": ["kim", "kim@example.com"]}, "--source", "order.created")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("fails    no mail can be sent to 'kim'")
+        assert sorted(os.listdir("var/mail-preview")) == ["2.eml", "2.html"]
+
+    def test_no_address_and_no_subject(self) -> None:
+        result = preview({"order_id": 7}, "--source", "order.status.updated")
+        assert "to       nobody\nsubject  none\n" in result.stdout
+        assert result.stderr == "fails    the event names no address\n"
+
+    def test_an_event_that_mails_nobody(self) -> None:
+        result = preview(b"BUY", "--source", "trading_signals")
+        assert (result.exit_code, result.stderr) == (1, "No route mails this event to anyone.\n")
+
+    @pytest.mark.parametrize(("body", "reason"), [(b"\xff", "not_utf8"), (b'{"a":"\\u0000"}', "no_route")])
+    def test_a_dead_letter(self, body: bytes, reason: str) -> None:
+        result = preview(body, "--source", "nowhere")
+        assert (result.exit_code, result.stderr.startswith(f"A dead letter: {reason}: ")) == (1, True)
+
+    def test_a_folder_that_is_a_file(self) -> None:
+        Path("taken").write_text("")
+        result = preview(ORDER, "--source", "order.created", "--out", "taken")
+        assert (result.exit_code, result.stderr) == (1, "Error: taken can't be written to: File exists\n")
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--routes", "a.toml", "--profile", "orders"], "--routes or --profile"),
+            (["--profile", "oders"], "did you mean orders?"),
+            (["--routes", "nowhere.toml"], "can't be read"),
+        ],
+    )
+    def test_what_cannot_be_asked(self, arguments: list[str], words: str) -> None:
+        result = preview(ORDER, "--source", "order.created", *arguments)
+        assert result.exit_code == 2
+        assert words in result.stderr
+
+    def test_an_event_that_is_not_there(self) -> None:
+        result = CliRunner().invoke(main, ["mail", "preview", "nowhere.json"])
+        assert result.exit_code == 2
+        assert "No such file" in result.stderr

@@ -1,0 +1,511 @@
+"""The mail templates that come with Herald, and a site's own."""
+
+import json
+import os
+import re
+import tracemalloc
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.mail.filters import FILTERS
+from adapters.mail.rendering import LARGEST, Request, Templates, fault_in_templates
+from adapters.mail.template_files import SHIPPED
+from application.ports.mailer import Letter, Unrenderable
+from entrypoints.profiles import shipped
+
+CREATED, UPDATED = "order_created.html", "order_status_updated.html"
+ROUTED = [route.email.template for route in shipped(["all"])[1].routes if route.email]
+STATUSES = ["pending", "confirmed", "paid", "processing", "shipped", "out_for_delivery", "delivered"]
+STATUSES += ["cancelled", "canceled", "returned", "refunded", "failed"]
+OTHER_STATUS = "There is news of your order"
+
+ORDER = {
+    "order_id": "o-1042",
+    "customer_email": "kim@example.com",
+    "customer_name": "Kim Lee",
+    "items": [{"name": "Teapot", "quantity": 2, "price": 21.25}, {"product_name": "Cup", "unit_price": "9.00"}],
+    "total": 1142.5,
+    "currency": "EUR",
+    "status": "shipped",
+    "tracking_number": "JD0003456789",
+    "tracking_url": "https://carrier.example/JD0003456789?a=1&b=2",
+}
+FIELDS = sorted({*ORDER, "new_status", "total_amount", "data", "event", "range", "loop", "self"})
+
+SCRIPT = "<script>alert('1')</script>\"><img src=x onerror=alert(1)>"
+HOSTILE = [
+    SCRIPT,
+    "{{ 7 * 7 }}{% include 'base.html' %}",
+    "مرحبا بالعالم \u202e reversed",
+    "😀 Łukasz Ωμέγα",
+    "x" * 5_000,
+    "line\r\nbreak\u2028and\x1b[31mmore",
+    "",
+    0,
+    -1,
+    1e308,
+    2**63,
+    True,
+    None,
+    [],
+    [None],
+    {},
+    {"a": {"b": "c"}},
+    [["x"], {"name": ["y"]}, "a string", 7, {"name": None, "price": {}, "quantity": []}],
+]
+NO_LINKS = [
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    " javascript:alert(1)",
+    "java\nscript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "//carrier.example/1",
+    "http://",
+    "http://[",
+    "https://carrier.example/a b",
+    "/relative",
+]
+
+SHIPPED_TEMPLATES = Templates(None)
+
+# What JSON can hold where a field is expected.
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "price", "x"]), inner),
+    max_leaves=8,
+)
+
+
+def request(template: str, payload: Any) -> Request:
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    return Request(template, text, "e-1", "order.created", "order.created", datetime(2026, 3, 7, 10, tzinfo=UTC))
+
+
+def render(template: str, payload: Any, templates: Templates = SHIPPED_TEMPLATES) -> Letter:
+    return templates.render(request(template, payload))
+
+
+def refusal(template: str, payload: Any, templates: Templates = SHIPPED_TEMPLATES) -> str:
+    with pytest.raises(Unrenderable) as caught:
+        render(template, payload, templates)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+class Page(HTMLParser):
+    """An HTML mail taken apart; balanced, or it is none."""
+
+    VOID = frozenset({"meta", "br", "img", "hr", "link", "input"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.links: list[str | None] = []
+        self.attributes: set[str] = set()
+        self.words = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        self.links += [value for name, value in attrs if name in ("href", "src", "action", "background")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def sound(letter: Letter, headline: str | None = None) -> Page:
+    """What holds for each mail, whatever the event."""
+    page = Page(letter.html)
+    assert page.tags.isdisjoint({"script", "img", "iframe", "link", "object", "form"})
+    assert not any(name.startswith("on") for name in page.attributes)
+    assert all(link and link.startswith(("http://", "https://")) for link in page.links)
+    for text in (page.words, letter.text):
+        assert "None" not in text
+        assert "Undefined" not in text
+    assert (headline or letter.text.splitlines()[0]) in page.words
+    return page
+
+
+def test_each_route_that_mails_has_its_template() -> None:
+    assert ROUTED == [CREATED, UPDATED]
+    assert [fault_in_templates(None, name) for name in ROUTED] == [None, None]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+class TestOrders:
+    def payload(self, wrapped: bool, **fields: Any) -> Any:
+        order = {**ORDER, **fields}
+        return {"event_type": "order", "data": order} if wrapped else order
+
+    def test_a_new_one_is_told_with_what_was_ordered(self, wrapped: bool) -> None:
+        letter = render(CREATED, self.payload(wrapped))
+        page = sound(letter)
+        for text in (page.words, letter.text):
+            for words in ("o-1042", "Kim Lee", "2 × Teapot", "21.25 EUR each", "Cup", "9.00 EUR", "1,142.50 EUR"):
+                assert words in text
+            assert "7 March 2026" in text
+        assert len(letter.html) < 8_000
+
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_each_status_has_words_of_its_own(self, wrapped: bool, status: str) -> None:
+        letter = render(UPDATED, self.payload(wrapped, status=status))
+        page = sound(letter)
+        shown = status.replace("_", " ").capitalize()
+        for text in (page.words, letter.text):
+            assert "o-1042" in text
+            assert shown in text
+            assert "JD0003456789" in text
+            assert OTHER_STATUS not in text
+        assert page.links == [ORDER["tracking_url"]]
+        assert f"Track your parcel: {ORDER['tracking_url']}" in letter.text
+        assert len(letter.html) < 8_000
+
+    def test_an_unknown_status_is_shown_and_promises_nothing(self, wrapped: bool) -> None:
+        letter = render(UPDATED, self.payload(wrapped, status="eaten_by_bears"))
+        for text in (sound(letter).words, letter.text):
+            assert OTHER_STATUS in text
+            assert "Eaten by bears" in text
+
+    @pytest.mark.parametrize("template", ROUTED)
+    def test_only_the_orders_id_is_needed(self, wrapped: bool, template: str) -> None:
+        bare = {"order_id": 7}
+        letter = render(template, {"data": bare} if wrapped else bare)
+        assert "Hello," in letter.text
+        sound(letter)
+        words = refusal(template, {"data": {"status": "paid"}} if wrapped else {"status": "paid"})
+        assert words == f"{template}: the event has no 'order_id'"
+
+    @pytest.mark.parametrize("template", ROUTED)
+    def test_a_null_is_as_good_as_missing(self, wrapped: bool, template: str) -> None:
+        assert "no 'order_id'" in refusal(template, self.payload(wrapped, order_id=None))
+        sound(render(template, self.payload(wrapped, **{n: None for n in ORDER if n != "order_id"})))
+
+
+def test_statuses_differ() -> None:
+    headlines = {status: render(UPDATED, {**ORDER, "status": status}).text.splitlines()[0] for status in STATUSES}
+    assert headlines["cancelled"] == headlines["canceled"]
+    assert len(set(headlines.values())) == len(STATUSES) - 1
+
+
+@pytest.mark.parametrize("status", ["SHIPPED", " shipped ", "Out For Delivery", "out-for-delivery"])
+def test_a_status_is_known_however_it_is_spelt(status: str) -> None:
+    assert OTHER_STATUS not in render(UPDATED, {**ORDER, "status": status}).text
+
+
+def test_a_new_status_will_do() -> None:
+    assert "on its way" in render(UPDATED, {"order_id": 1, "old_status": "paid", "new_status": "shipped"}).text
+
+
+def test_what_stands_outside_of_data_comes_first() -> None:
+    text = render(UPDATED, {"order_id": "outer", "data": {"order_id": "inner", "status": "paid"}}).text
+    assert "outer" in text
+    assert "inner" not in text
+    assert "payment" in text
+
+
+@pytest.mark.parametrize("template", ROUTED)
+@pytest.mark.parametrize("payload", ["no json", "[]", "7", '"text"', "", "[" * 5_000])
+def test_a_payload_without_fields_fails_by_the_first_that_is_needed(template: str, payload: str) -> None:
+    assert refusal(template, payload) == f"{template}: the event has no 'order_id'"
+
+
+class TestHostileValues:
+    @pytest.mark.parametrize("template", ROUTED)
+    @pytest.mark.parametrize("value", HOSTILE, ids=repr)
+    def test_no_field_can_break_a_mail(self, template: str, value: Any) -> None:
+        for field in FIELDS:
+            if field == "order_id" and value is None:
+                continue
+            letter = render(template, {**ORDER, field: value})
+            sound(letter)
+            assert max(map(len, letter.text.splitlines())) < 1_000
+
+    @given(st.dictionaries(st.sampled_from([field for field in FIELDS if field != "order_id"]), values, max_size=5))
+    def test_nor_can_several(self, fields: dict[str, Any]) -> None:
+        for template in ROUTED:
+            letter = render(template, {"order_id": 1, **fields})
+            page = Page(letter.html)
+            assert all(link and link.startswith(("http://", "https://")) for link in page.links)
+
+    def test_html_is_shown_and_does_nothing(self) -> None:
+        payload = {**dict.fromkeys(ORDER, SCRIPT), "items": [{"name": SCRIPT}]}
+        for template in ROUTED:
+            letter = render(template, payload)
+            assert SCRIPT in sound(letter).words
+            assert SCRIPT in letter.text
+
+    @pytest.mark.parametrize("url", NO_LINKS)
+    def test_what_is_no_web_address_becomes_no_link(self, url: str) -> None:
+        letter = render(UPDATED, {**ORDER, "tracking_url": url})
+        assert sound(letter).links == []
+        assert "Track your parcel" not in letter.text
+
+    def test_a_long_list_is_cut_and_says_so(self) -> None:
+        letter = render(CREATED, {**ORDER, "items": [{"name": "Cup"}] * 1_000})
+        assert "and 950 more" in letter.text
+        assert "and 950 more" in sound(letter).words
+
+
+class Site:
+    """A site's folder of templates."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.templates = Templates(str(folder))
+
+    def put(self, name: str, html: str, text: str = "words") -> str:
+        (self.folder / f"{name}.html").write_text(html)
+        (self.folder / f"{name}.txt").write_text(text)
+        return f"{name}.html"
+
+    def refusal(self, html: str, payload: Any = ORDER) -> str:
+        return refusal(self.put("own", html), payload, self.templates)
+
+    def html(self, html: str, payload: Any = ORDER) -> str:
+        return render(self.put("own", html), payload, self.templates).html
+
+    def fault(self, name: str) -> str | None:
+        return fault_in_templates(str(self.folder), name)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+class TestSite:
+    def test_its_base_alone_reframes_the_shipped_mails(self, site: Site) -> None:
+        (site.folder / "base.html").write_text(
+            "<p>ACME {% block headline %}{% endblock %}</p>{% block content %}{% endblock %}"
+        )
+        letter = render(CREATED, ORDER, site.templates)
+        assert letter.html.startswith("<p>ACME We have your order</p>")
+        assert letter.text == render(CREATED, ORDER).text
+
+    def test_its_base_can_extend_the_shipped_one(self, site: Site) -> None:
+        (site.folder / "base.html").write_text(
+            '{% extends "shipped/base.html" %}{% block brand %}<b>ACME</b>{% endblock %}'
+        )
+        (site.folder / "base.txt").write_text('{% extends "shipped/base.txt" %}{% block brand %}ACME{% endblock %}')
+        for name in ROUTED:
+            letter = render(name, ORDER, site.templates)
+            assert sound(letter).words.count("ACME") == 1
+            assert letter.text.startswith(
+                "ACME\n\nWe have your order\n\n" if name == CREATED else "ACME\n\nYour order is"
+            )
+            assert site.fault(name) is None
+
+    def test_one_block_of_a_shipped_mail_can_be_its_own(self, site: Site) -> None:
+        own = '{% extends "shipped/order_created.html" %}{% block headline %}Thanks{% endblock %}'
+        (site.folder / CREATED).write_text(own)
+        page = sound(render(CREATED, ORDER, site.templates), headline="Thanks")
+        assert "Teapot" in page.words
+
+    def test_the_words_of_the_statuses_can_be_its_own(self, site: Site) -> None:
+        (site.folder / "order_statuses.txt").write_text(
+            '{% set STATUSES = {"shipped": ("Unterwegs", "Da kommt was.")} %}{% set OTHER = ("Neues", "") %}'
+        )
+        letter = render(UPDATED, ORDER, site.templates)
+        assert "Unterwegs" in letter.html
+        assert letter.text.startswith("Unterwegs")
+
+    def test_an_edit_counts_without_a_restart(self, site: Site) -> None:
+        shipped_html = render(CREATED, ORDER, site.templates).html
+        (own := site.folder / CREATED).write_text("first")
+        assert render(CREATED, ORDER, site.templates).html == "first"
+        own.write_text("second")
+        assert render(CREATED, ORDER, site.templates).html == "second"
+        own.unlink()
+        assert render(CREATED, ORDER, site.templates).html == shipped_html
+
+    def test_it_sees_the_event(self, site: Site) -> None:
+        html = site.html(
+            "{{ event.id }} {{ event.type }} {{ event.source }} {{ event.time.year }} {{ event.time|day }}"
+        )
+        assert html == "e-1 order.created order.created 2026 7 March 2026"
+
+    def test_a_field_named_like_a_method_is_found(self, site: Site) -> None:
+        payload = {"basket": {"items": [1, 2], "values": "v"}}
+        assert site.html("{{ basket.items|length }}{{ basket.values }}", payload) == "2v"
+        assert site.html("{% for k, v in basket.items() %}{{ k }}{% endfor %}", {"basket": {"a": 1}}) == "a"
+
+    def test_html_escapes_and_text_does_not(self, site: Site) -> None:
+        name = site.put("own", "{{ x }}", "{{ x }}")
+        letter = render(name, {"x": "<&>"}, site.templates)
+        assert (letter.html, letter.text) == ("&lt;&amp;&gt;", "<&>")
+
+    def test_a_missing_field_is_named(self, site: Site) -> None:
+        assert site.refusal("{{ totl }}") == "own.html: the event has no 'totl'"
+        assert site.refusal("{% if totl %}{% endif %}") == "own.html: the event has no 'totl'"
+        assert site.refusal("{{ items[0].cost }}") == "own.html: an object in the event has no 'cost'"
+        for name in ("line", "money", "link", "entries"):
+            assert site.refusal(f"{{{{ totl|{name} }}}}") == "own.html: the event has no 'totl'"
+
+    def test_a_missing_field_in_the_text_fails_the_mail_too(self, site: Site) -> None:
+        name = site.put("own", "words", "{{ totl }}")
+        assert refusal(name, ORDER, site.templates) == "own.txt: the event has no 'totl'"
+
+    @pytest.mark.parametrize("html", ["", " \n", "{% if false %}x{% endif %}", "{# nothing #}"])
+    def test_an_empty_mail_is_none(self, site: Site, html: str) -> None:
+        assert site.refusal(html) == "own.html: it is filled to nothing"
+
+    @pytest.mark.parametrize(
+        ("html", "words"),
+        [
+            ("{% if %}", "own.html, line 1: "),
+            ("\n\n{{ x|nosuchfilter }}", "own.html, line 3: No filter named 'nosuchfilter'"),
+            ("{% block a %}{% endblock %}\n{% block a %}{% endblock %}", "own.html, line 2: block 'a' defined twice"),
+            ('{% extends "nosuch.html" %}', "own.html: there is no template nosuch.html"),
+            ('{% include "nosuch.html" %}', "own.html: there is no template nosuch.html"),
+            ("\n{{ 1 / 0 }}", "own.html, line 2: ZeroDivisionError: division by zero"),
+            ("{{ 1 + 'a' }}", "own.html, line 1: TypeError: "),
+            ("{{ '\\ud800' }}", "own.html: UnicodeEncodeError: "),
+            ("{% macro m() %}\n{{ m() }}{% endmacro %}{{ m() }}", "own.html, line 2: it calls itself without end"),
+            ('{% include "own.html" %}', "own.html, line 1: it calls itself without end"),
+            ("{{ " + "(" * 2_000 + "1" + ")" * 2_000 + " }}", "own.html: it calls itself without end, or is nested"),
+            (
+                "{% for _ in range(99999) %}{{ order_id * 9 }}{% endfor %}",
+                f"own.html: it is filled to more than {LARGEST}",
+            ),
+        ],
+    )
+    def test_what_is_wrong_is_said_with_its_place(self, site: Site, html: str, words: str) -> None:
+        assert site.refusal(html).startswith(words)
+
+    @pytest.mark.parametrize(
+        "html",
+        [
+            "{{ ''.__class__.__mro__ }}",
+            "{{ ''['__class__'] }}",
+            "{{ ''|attr('__class__') }}",
+            "{{ '{0.__class__}'.format('') }}",
+            "{{ event.time.__class__ }}",
+            "{{ self.__init__.__globals__ }}",
+            "{{ cycler.__init__.__globals__ }}",
+            "{% set _ = items.append(1) %}",
+            "{{ event.update({'id': 1}) }}",
+        ],
+    )
+    def test_the_sandbox_holds(self, site: Site, html: str) -> None:
+        assert "own.html, line 1: this is not allowed: " in site.refusal(html + "x")
+
+    def test_filler_text_is_not_there(self, site: Site) -> None:
+        assert site.refusal("{{ lipsum() }}") == "own.html: the event has no 'lipsum'"
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/etc/passwd", "../secret.txt", "shipped/../secret.txt", "a/../../secret.txt", "..\\\\secret.txt", "a\\0b"],
+    )
+    def test_no_file_outside_is_read(self, tmp_path: Path, path: str) -> None:
+        (tmp_path / "secret.txt").write_text("secret")
+        (tmp_path / "site" / "a").mkdir(parents=True)
+        site = Site(tmp_path / "site")
+        for tag in ("include", "extends", "import"):
+            as_ = " as x" if tag == "import" else ""
+            assert "there is no template" in site.refusal(f'{{% {tag} "{path}"{as_} %}}words')
+
+    def test_a_link_may_lead_elsewhere_as_kubernetes_mounts_files(self, tmp_path: Path) -> None:
+        (tmp_path / "site").mkdir()
+        (tmp_path / "real.html").write_text("linked")
+        (tmp_path / "site" / CREATED).symlink_to(tmp_path / "real.html")
+        assert render(CREATED, ORDER, Templates(str(tmp_path / "site"))).html == "linked"
+
+    def test_a_pipe_is_no_template(self, site: Site) -> None:
+        os.mkfifo(site.folder / CREATED)
+        assert "We have your order" in render(CREATED, ORDER, site.templates).html
+
+
+class TestFaults:
+    """What a start is refused for."""
+
+    def test_a_sound_one_has_none(self, site: Site) -> None:
+        assert site.fault(site.put("own", '{% extends "base.html" %}{% include "maybe.html" ignore missing %}')) is None
+
+    def test_one_that_is_not_there(self, site: Site) -> None:
+        assert site.fault("no.html") == "no.html is neither shipped nor in HERALD_MAIL_TEMPLATES"
+        (site.folder / "no.html").write_text("x")
+        assert site.fault("no.html") == "no.txt is neither shipped nor in HERALD_MAIL_TEMPLATES"
+        assert fault_in_templates(None, "../rendering.html") is not None
+
+    @pytest.mark.parametrize("name", ["order_created", "order_created.txt", ""])
+    def test_one_that_is_no_html(self, name: str) -> None:
+        assert "is not the name of an .html file" in str(fault_in_templates(None, name))
+
+    @pytest.mark.parametrize(
+        ("html", "words"),
+        [
+            ("{% if %}", "own.html, line 1: "),
+            ("\n{{ x|nosuchfilter }}", "own.html, line 2: No filter named 'nosuchfilter'"),
+            ('{% extends "gone.html" %}', "own.html: there is no template gone.html"),
+            ('{% block a %}{% include "part.html" %}{% endblock %}', "part.html, line 2: "),
+        ],
+    )
+    def test_one_that_is_wrong_or_leads_to_one_that_is(self, site: Site, html: str, words: str) -> None:
+        (site.folder / "part.html").write_text("\n{% for %}")
+        assert str(site.fault(site.put("own", html))).startswith(words)
+
+    def test_the_text_is_looked_at_too(self, site: Site) -> None:
+        assert str(site.fault(site.put("own", "x", "{% if %}"))).startswith("own.txt, line 1: ")
+
+    def test_one_that_is_not_utf8(self, site: Site) -> None:
+        site.put("own", "")
+        (site.folder / "own.html").write_bytes(b"caf\xe9")
+        assert str(site.fault("own.html")).startswith("own.html: UnicodeDecodeError: ")
+
+    @pytest.mark.parametrize(
+        "html",
+        [
+            "{{ 'a' * 10**7 }}",
+            "{% set x = 'a' * 10**7 %}",
+            "{{ 'a'|center(10**7) }}",
+            "{% if 'a' * 10**7 %}{% endif %}",
+        ],
+    )
+    def test_looking_at_one_computes_nothing(self, site: Site, html: str) -> None:
+        """The server does this at its start, without the limits that filling has."""
+        name = site.put("own", html)
+        tracemalloc.start()
+        try:
+            assert site.fault(name) is None
+            assert tracemalloc.get_traced_memory()[1] < 10**7
+        finally:
+            tracemalloc.stop()
+
+
+class TestDocument:
+    DOCUMENT = (Path(__file__).parents[2] / "docs" / "mail.md").read_text(encoding="utf-8")
+
+    def test_its_example_is_one(self, site: Site) -> None:
+        examples = re.findall(r"```jinja\n(.*?)```", self.DOCUMENT, re.DOTALL)
+        for name, content in zip(
+            ("base.html", "base.txt", "invoice_due.html", "invoice_due.txt"), examples, strict=True
+        ):
+            (site.folder / name).write_text(content)
+        assert site.fault("invoice_due.html") is None
+        invoice = {"number": "I-7", "total": 10, "due": "1 May", "invoice_url": "https://shop.example/i-7"}
+        letter = render("invoice_due.html", invoice, site.templates)
+        page = sound(letter, headline="Invoice I-7 is due")
+        assert page.links == ["https://shop.example/i-7"]
+        for text in (page.words, letter.text):
+            assert text.strip().startswith(("Invoice I-7 is due", "Teapots & Co"))
+            assert "Please pay 10.00 EUR until 1 May." in text
+
+    def test_it_names_each_shipped_file_and_filter(self) -> None:
+        for name in (*os.listdir(SHIPPED), *FILTERS):
+            assert f"`{name}" in self.DOCUMENT

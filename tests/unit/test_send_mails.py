@@ -1,0 +1,394 @@
+"""Sending mails: what becomes of deliveries, whatever the server and the store do meanwhile."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from adapters.clock import SystemClock, Uuid7Factory
+from adapters.memory.deliveries import MemoryDeliveries
+from adapters.memory.records import MemoryRecords
+from adapters.memory.store import MemoryStore
+from application.attempt_mail import AttemptMail, MailPolicy
+from application.counters import Counters
+from application.ports.deliveries import Claim, DeliveryChoice, Outcome
+from application.ports.mailer import (
+    Letter,
+    MailDeferred,
+    MailRefused,
+    OutgoingMail,
+    Receipt,
+    ServerAway,
+    Unrenderable,
+)
+from application.ports.store import StoreUnavailable
+from application.send_mails import SendMails
+from domain.deliveries import Delivery, Status
+from tests.support.core import NOW
+from tests.support.reading import until
+from tests.support.stores import order, record
+
+POLICY = MailPolicy(at_once=3, attempt_seconds=5, tries=3, retry_seconds=0.02, pause_seconds=0.05)
+
+Answer = Callable[[OutgoingMail], Any]
+
+
+class PostOffice:
+    """Takes mails as it is told to: `answer` raises, or returns what to wait for. Keeps what it has taken, and how many
+    it was handed at once."""
+
+    name = "post:25"
+
+    def __init__(self) -> None:
+        self.taken: list[OutgoingMail] = []
+        self.tries: list[OutgoingMail] = []
+        self.answer: Answer = lambda mail: None
+        self.most_at_once = 0
+        self._at_once = 0
+
+    async def send(self, mail: OutgoingMail, deadline: float) -> Receipt:
+        self.tries.append(mail)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                wait = self.answer(mail)
+                if wait is not None:
+                    await wait
+        except TimeoutError:
+            raise MailDeferred("no answer") from None
+        finally:
+            self._at_once -= 1
+        self.taken.append(mail)
+        return Receipt(250, "2.0.0 Ok")
+
+    async def close(self) -> None:
+        return None
+
+
+class PlainRenderer:
+    async def render(self, delivery: Delivery) -> Letter:
+        if delivery.mail.template != "order_created.html":
+            raise Unrenderable(f"{delivery.mail.template}: there is no such template")
+        return Letter(f"<p>{delivery.mail.event_id}</p>", delivery.mail.event_id)
+
+    async def close(self) -> None:
+        return None
+
+
+class WatchedDeliveries(MemoryDeliveries):
+    """Can be away, for claims or for outcomes; knows how many were claimed and not settled or given back at most."""
+
+    def __init__(self, records: MemoryRecords) -> None:
+        super().__init__(records)
+        self.is_away = False
+        self.settled: list[int] = []
+        self.most_in_hand = 0
+        self._in_hand = 0
+
+    async def claim(self, limit: int, seconds: float) -> tuple[Claim, ...]:
+        self._check()
+        claims = await super().claim(limit, seconds)
+        self._in_hand += len(claims)
+        self.most_in_hand = max(self.most_in_hand, self._in_hand)
+        return claims
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> int:
+        self._check()
+        self._in_hand -= len(outcomes)
+        self.settled.append(len(outcomes))
+        return await super().settle(outcomes)
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        self._check()
+        self._in_hand -= len(claims)
+        await super().release(claims)
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise StoreUnavailable("gone fishing")
+
+
+class Rig:
+    def __init__(self, policy: MailPolicy = POLICY) -> None:
+        records = MemoryRecords(Uuid7Factory())
+        self.store = MemoryStore(records)
+        self.deliveries = WatchedDeliveries(records)
+        self.office = PostOffice()
+        self.counters = Counters()
+        self.policy = policy
+        self.worker = self.new_worker()
+
+    def new_worker(self) -> SendMails:
+        renderer = PlainRenderer()
+        attempt = AttemptMail(renderer, self.office, SystemClock(), self.policy)
+        return SendMails(self.deliveries, renderer, self.office, attempt, self.counters, self.policy)
+
+    async def mail(self, count: int = 1, address: str = "kim@example.com") -> None:
+        await record(self.store, *(order(f"e{number}", address) for number in range(count)))
+
+    async def count(self, status: Status) -> int:
+        return await self.deliveries.count(DeliveryChoice(status=status))
+
+    async def until(self, status: Status, count: int) -> None:
+        async with asyncio.timeout(10):
+            while await self.count(status) != count:
+                await asyncio.sleep(0.005)
+
+    async def one(self) -> Delivery:
+        (one,) = await self.deliveries.newest(10)
+        return one
+
+    async def results(self) -> list[str]:
+        return [attempt.result for attempt in await self.deliveries.attempts((await self.one()).id)]
+
+
+@asynccontextmanager
+async def at_work(rig: Rig) -> AsyncIterator[None]:
+    rig.worker.start()
+    try:
+        yield
+    finally:
+        await rig.worker.stop(5)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def times(count: int, fault: Exception) -> Answer:
+    """The first so many fail."""
+    left = [fault] * count
+
+    def answer(mail: OutgoingMail) -> None:
+        if left:
+            raise left.pop()
+
+    return answer
+
+
+def always(fault: Exception) -> Answer:
+    return times(1_000, fault)
+
+
+async def test_what_is_due_is_sent_and_recorded(rig: Rig) -> None:
+    await rig.mail(20)
+    async with at_work(rig):
+        await rig.until("sent", 20)
+    assert sorted(mail.id for mail in rig.office.taken) == sorted(
+        one.id.hex for one in await rig.deliveries.newest(100)
+    )
+    sent = rig.office.taken[0]
+    assert (sent.to, sent.subject, sent.date) == ("kim@example.com", "Order o-1", NOW)
+    assert sent.letter.html == f"<p>{sent.letter.text}</p>"
+    assert rig.counters.mails == {"sent": 20}
+
+
+async def test_so_many_are_sent_at_once_and_little_more_is_claimed(rig: Rig) -> None:
+    rig.office.answer = lambda mail: asyncio.sleep(0.005)
+    await rig.mail(40)
+    async with at_work(rig):
+        await rig.until("sent", 40)
+    assert rig.office.most_at_once == 3
+    assert rig.deliveries.most_in_hand <= 12
+
+
+async def test_few_are_sent_and_not_on_record(rig: Rig) -> None:
+    """So that a crash leaves no more of them to be sent twice: twice as many as are sent at once."""
+
+    def take(mail: OutgoingMail) -> None:
+        rig.deliveries.is_away = True
+
+    rig.office.answer = take
+    await rig.mail(20)
+    async with at_work(rig):
+        await until(lambda: len(rig.office.taken) == 6)
+        await asyncio.sleep(0.1)
+        assert len(rig.office.taken) == 6
+        rig.deliveries.is_away = False
+        rig.office.answer = lambda mail: None
+        await rig.until("sent", 20)
+    assert len(rig.office.taken) == 20
+
+
+async def test_outcomes_of_one_moment_are_recorded_together(rig: Rig) -> None:
+    gate = asyncio.Event()
+    rig.office.answer = lambda mail: gate.wait()
+    await rig.mail(3)
+    async with at_work(rig):
+        await until(lambda: len(rig.office.tries) == 3)
+        gate.set()
+        await rig.until("sent", 3)
+    assert rig.deliveries.settled == [3]
+
+
+async def test_what_is_refused_for_good_fails_at_once(rig: Rig) -> None:
+    rig.office.answer = always(MailRefused("5.1.1 no such user", 550))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    one = await rig.one()
+    assert (one.error, one.attempts) == ("5.1.1 no such user", 1)
+    (attempt,) = await rig.deliveries.attempts(one.id)
+    assert (attempt.code, attempt.text, attempt.result) == (550, "5.1.1 no such user", "refused")
+    assert attempt.seconds >= 0
+
+
+async def test_what_is_deferred_is_tried_again_and_sent(rig: Rig) -> None:
+    rig.office.answer = times(2, MailDeferred("4.2.1 later", 450))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("sent", 1)
+    assert await rig.results() == ["deferred", "deferred", "sent"]
+    one = await rig.one()
+    assert (one.error, one.attempts, one.strikes) == (None, 3, 3)
+
+
+async def test_after_so_many_tries_it_has_failed(rig: Rig) -> None:
+    rig.office.answer = always(MailDeferred("4.2.1 later", 450))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    assert await rig.results() == ["deferred"] * 3
+    assert (await rig.one()).error == "given up after 3 attempts: 4.2.1 later"
+
+
+async def test_a_failed_one_that_is_retried_has_all_its_tries_again(rig: Rig) -> None:
+    rig.office.answer = times(4, MailDeferred("4.2.1 later", 450))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("failed", 1)
+        assert await rig.deliveries.retry((await rig.one()).id) == "failed"
+        await rig.until("sent", 1)
+    assert await rig.results() == ["deferred"] * 4 + ["sent"]
+
+
+async def test_a_template_that_can_not_be_filled_fails_the_mail(rig: Rig) -> None:
+    await rig.mail()
+    (kept,) = rig.deliveries._records.deliveries.values()
+    kept.delivery = replace(kept.delivery, mail=replace(kept.delivery.mail, template="nix.html"))
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    assert (await rig.one()).error == "nix.html: there is no such template"
+    assert rig.office.tries == []
+
+
+async def test_what_could_never_be_sent_is_not_sent_when_it_is_retried(rig: Rig) -> None:
+    await rig.mail(address="a@b\r\nBcc: c@d.e")
+    one = await rig.one()
+    async with at_work(rig):
+        assert await rig.deliveries.retry(one.id) == "failed"
+        await rig.until("failed", 1)
+    assert (await rig.one()).error == one.error
+    assert rig.office.tries == []
+
+
+async def test_a_mistake_of_ours_is_no_reason_to_lose_a_mail(rig: Rig) -> None:
+    rig.office.answer = times(1, ZeroDivisionError())
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("sent", 1)
+    assert await rig.results() == ["deferred", "sent"]
+
+
+async def test_while_the_server_is_away_one_mail_at_a_time_asks_and_then_all_are_sent() -> None:
+    rig = Rig(MailPolicy(at_once=3, attempt_seconds=5, tries=50, retry_seconds=60, pause_seconds=0.02))
+    rig.office.answer = always(ServerAway("connection refused"))
+    await rig.mail(30)
+    async with at_work(rig):
+        await until(lambda: len(rig.office.tries) >= 5)
+        assert rig.worker.fault == "post:25: connection refused"
+        # Three were on their way when it went; since then each try has followed a pause.
+        await asyncio.sleep(0.1)
+        assert len(rig.office.tries) < 12
+        rig.office.answer = lambda mail: None
+        await rig.until("sent", 30)
+        assert rig.worker.fault is None
+    # Those that had found it away did not wait for their own time, a minute later.
+    assert len(rig.office.taken) == 30
+
+
+async def test_a_server_that_turns_us_away_costs_no_mail_a_try(rig: Rig) -> None:
+    rig.office.answer = times(7, ServerAway("5.7.1 go away", 554, refused_us=True))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("sent", 1)
+    one = await rig.one()
+    assert (one.attempts, one.strikes) == (8, 1)
+    assert await rig.results() == ["server"] * 7 + ["sent"]
+
+
+async def test_a_server_that_stays_away_fails_a_mail_in_the_end(rig: Rig) -> None:
+    rig.office.answer = always(ServerAway("no such host"))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    assert (await rig.one()).error == "given up after 3 attempts: no such host"
+
+
+async def test_a_mail_that_was_sent_while_the_store_was_away_is_not_sent_again(rig: Rig) -> None:
+    def take(mail: OutgoingMail) -> None:
+        rig.deliveries.is_away = True
+
+    rig.office.answer = take
+    await rig.mail()
+    async with at_work(rig):
+        await until(lambda: rig.deliveries.is_away)
+        await asyncio.sleep(0.05)
+        assert await rig.count("pending") == 1
+        rig.deliveries.is_away = False
+        await rig.until("sent", 1)
+    assert len(rig.office.taken) == 1
+
+
+async def test_an_attempt_ends_at_its_deadline_and_the_mail_is_tried_again() -> None:
+    rig = Rig(MailPolicy(at_once=1, attempt_seconds=0.05, tries=3, retry_seconds=0.01))
+    stuck = [asyncio.Event()]
+    rig.office.answer = lambda mail: stuck.pop().wait() if stuck else None
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("sent", 1)
+    assert await rig.results() == ["deferred", "sent"]
+
+
+async def test_leaving_what_was_begun_is_sent_and_the_rest_is_given_back(rig: Rig) -> None:
+    gate = asyncio.Event()
+    rig.office.answer = lambda mail: gate.wait()
+    await rig.mail(10)
+    rig.worker.start()
+    await until(lambda: len(rig.office.tries) == 3)
+    stopping = asyncio.create_task(rig.worker.stop(5))
+    await asyncio.sleep(0.02)
+    gate.set()
+    await stopping
+    await rig.worker.stop(5)
+    assert (await rig.count("sent"), await rig.count("pending")) == (3, 7)
+    # Nobody has to wait for a lease.
+    assert len(await rig.deliveries.claim(10, 60)) == 7
+
+
+async def test_leaving_takes_no_longer_than_it_may(rig: Rig) -> None:
+    rig.office.answer = lambda mail: asyncio.sleep(60)
+    await rig.mail()
+    rig.worker.start()
+    await until(lambda: len(rig.office.tries) == 1)
+    began = time.monotonic()
+    await rig.worker.stop(0.1)
+    assert time.monotonic() - began < 1
+    assert await rig.count("pending") == 1
+
+
+async def test_several_nodes_share_the_work(rig: Rig) -> None:
+    workers = [rig.new_worker() for _ in range(4)]
+    await rig.mail(100)
+    for worker in workers:
+        worker.start()
+    await rig.until("sent", 100)
+    for worker in workers:
+        await worker.stop(5)
+    assert len({mail.id for mail in rig.office.taken}) == len(rig.office.taken) == 100
