@@ -46,7 +46,7 @@ async def run(names: list[str], rounds: int) -> None:
         note(name)
         rows += await BENCHMARKS[name](rounds)
     print_table(rows)
-    print(f"\n{machine()}; medians of {rounds} rounds in turn, the server on one core, clients and Kafka on another.")
+    print(f"\n{machine()}; medians of {rounds} rounds in turn, the server on one core, all else on another.")
 
 
 def main() -> None:

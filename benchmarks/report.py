@@ -13,7 +13,10 @@ from typing import Final, Literal, TypeVar
 Result = TypeVar("Result")
 
 HEADINGS: Final = ("what", "reference", "Herald", "ratio", "target", "met")
-PACKAGES: Final = ("granian", "litestar", "uvloop", "msgspec", "aiokafka", "fastapi", "uvicorn", "websockets")
+PACKAGES: Final = (
+    *("granian", "litestar", "uvloop", "msgspec", "aiokafka", "aiormq", "aiosmtplib", "fastapi", "uvicorn"),
+    *("websockets", "aio-pika", "aiosmtpd"),
+)
 
 
 @dataclass

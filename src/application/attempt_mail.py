@@ -9,8 +9,8 @@ import structlog
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Outcome
 from application.ports.mailer import Mailer, MailRefused, MailRenderer, NotSent, OutgoingMail, ServerAway, Unrenderable
-from domain.addresses import masked
-from domain.deliveries import Addressee, Attempt, Delivery, Result, delay_after
+from domain.addresses import masked, masked_in
+from domain.deliveries import LONGEST_WORDS, Addressee, Attempt, Delivery, Result, delay_after, one_line
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ class MailPolicy(msgspec.Struct, frozen=True):
 
     at_once: int = 10
     attempt_seconds: float = 30.0
-    tries: int = 16
+    tries: int = 60
     retry_seconds: float = 10.0
     pause_seconds: float = 1.0
 
@@ -72,7 +72,7 @@ class AttemptMail:
         """Gives up at the deadline (of `time.monotonic`). Never raises."""
         at, began = self._clock.now(), time.monotonic()
         result, code, text, counts = await self._try(claim.delivery, prepared, deadline)
-        attempt = Attempt(at, time.monotonic() - began, result, code, text)
+        attempt = Attempt(at, time.monotonic() - began, result, code, one_line(text, LONGEST_WORDS))
         outcome = self._outcome(claim, attempt, counts)
         _tell(claim.delivery, outcome)
         return outcome
@@ -81,7 +81,7 @@ class AttemptMail:
         self, delivery: Delivery, prepared: OutgoingMail | Refusal, deadline: float
     ) -> tuple[Result, int | None, str, bool]:
         if isinstance(prepared, Refusal):
-            return "refused" if prepared.for_good else "deferred", None, prepared.text, True
+            return "refused" if prepared.for_good else "deferred", None, prepared.text, prepared.for_good
         try:
             receipt = await self._mailer.send(prepared, deadline)
         except MailRefused as fault:
@@ -111,15 +111,11 @@ class AttemptMail:
 
 def _tell(delivery: Delivery, outcome: Outcome) -> None:
     """Nobody's address in a log."""
-    to = masked(delivery.address)
-    about = {"delivery": str(delivery.id), "to": to, "type": delivery.mail.type}
+    about = {"delivery": str(delivery.id), "to": masked(delivery.address), "type": delivery.mail.type}
     if outcome.status == "sent":
         log.info("mail sent", **about)
         return
-    words = outcome.attempt.text
-    if delivery.address:
-        words = words.replace(delivery.address, to)
-    why = {"code": outcome.attempt.code, "why": words}
+    why = {"code": outcome.attempt.code, "why": masked_in(outcome.attempt.text, delivery.address)}
     if outcome.status == "failed":
         log.warning("mail failed", **about, **why)
     else:

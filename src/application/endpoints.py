@@ -28,7 +28,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 SIGNALS: Final = Endpoint("signals", "ws", "signals")
 TRADING: Final = Endpoint("trading", "ws", "trading", inbox="profile")
 GROUPS: Final = Endpoint("groups", "ws", "groups", feeds=False, inbox="profile")
-ORDERS: Final = Endpoint("orders", "ws", "orders")
+ORDERS: Final = Endpoint("orders", "ws", "orders", inbox="profile")
 PRODUCTS: Final = Endpoint("products", "sse", "products", inbox="all")
 
 

@@ -1,22 +1,16 @@
 """Handling deliveries: looked through, and tried again where they failed."""
 
-import re
 from collections.abc import Sequence
-from typing import Final
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
 from application.ports.deliveries import Deliveries, DeliveryChoice
-from domain.addresses import masked
+from domain.addresses import masked, masked_in
 from domain.deliveries import Attempt, Delivery
 from domain.errors import NotFailed, NotFound
 from domain.identity import Identity
-
-# What can be an address within a text. Servers write them in ways of their own: in other letters, or with the domain
-# as DNS has it.
-_ADDRESS: Final = re.compile(r"""(?<![^\s<>()\[\]:;\\,"'@])[^\s<>()\[\]:;\\,"'@]+@[\w.-]+""")
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -54,7 +48,7 @@ class HandleDeliveries:
         attempts = await self._deliveries.attempts(id)
         if reader.may("admin"):
             return delivery, attempts
-        seen = [replace(attempt, text=_without(delivery.address, attempt.text)) for attempt in attempts]
+        seen = [replace(attempt, text=masked_in(attempt.text, delivery.address)) for attempt in attempts]
         return _masked(delivery), seen
 
     async def retry(self, id: UUID) -> Delivery:
@@ -82,17 +76,10 @@ class HandleDeliveries:
 def _masked(delivery: Delivery) -> Delivery:
     """As those see it who need not know whose it is."""
     address, mail = delivery.address, delivery.mail
-    user, subject = (None if text is None else _without(address, text) for text in (mail.user, mail.subject))
+    user, subject = (None if text is None else masked_in(text, address) for text in (mail.user, mail.subject))
     return replace(
         delivery,
         address=masked(address),
         mail=replace(mail, user=user, subject=subject),
-        error=None if delivery.error is None else _without(address, delivery.error),
+        error=None if delivery.error is None else masked_in(delivery.error, address),
     )
-
-
-def _without(address: str, text: str) -> str:
-    """The text with this address masked, as it is and as `repr` quotes it, and with it all that looks like one."""
-    for form in {address, repr(address)[1:-1]} - {""}:
-        text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _: masked(address), text, flags=re.IGNORECASE)
-    return _ADDRESS.sub(lambda found: masked(found[0]), text)

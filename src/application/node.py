@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 class Node:
     """Consumers, hub, backplane, mails and pruning of this process.
 
-    Leaving, readiness turns red first; then the consumers store and acknowledge what they hold and take no more, and
-    mails that were begun are sent; then the clients go, spread over the time there is. So nothing is acknowledged and
-    not stored, and what is stored last is still delivered here.
+    Leaving, readiness turns red first; then the consumers store and acknowledge what they hold and take no more; then
+    the clients go, spread over the time there is. So nothing is acknowledged and not stored, and what is stored last
+    is still delivered here. Mails that were begun have all of that time to be sent, and no others are begun.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Node:
         deadline = asyncio.get_running_loop().time() + seconds
         # Half the time for the stores that are slow; what is not stored by then was not acknowledged, and comes again
         # elsewhere.
-        await asyncio.gather(
-            self._send_mails.stop(seconds / 2), *(consumer.stop(seconds / 2) for consumer in self._consumers)
-        )
+        mails = asyncio.create_task(self._send_mails.stop(seconds))
+        await asyncio.gather(*(consumer.stop(seconds / 2) for consumer in self._consumers))
         await self._hub.drain(max(deadline - asyncio.get_running_loop().time(), 0.5))
+        await mails
 
     async def stop(self) -> None:
         """Ends everything; after a drain, or without one."""

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
-from application.attempt_mail import AttemptMail, MailPolicy
+from application.attempt_mail import AttemptMail, MailPolicy, Refusal
 from application.counters import Counters
 from application.ports.deliveries import Claim, Deliveries, Outcome
-from application.ports.mailer import Mailer, MailRenderer
-from application.ports.store import StoreUnavailable
+from application.ports.mailer import Mailer, MailRenderer, ServerAway
+from application.ports.store import StoreUnavailable, Unstorable
+from domain.addresses import masked_in
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,9 @@ RETRY: Final = 1.0
 
 # Seconds for which outcomes wait for others to be recorded with: a third of the transactions, when there is much to do.
 GATHERING: Final = 0.005
+
+# Stands for what the store refuses to keep.
+UNSPEAKABLE: Final = "what happened can't be kept: see the log"
 
 # Seconds for which the queue pauses at most while the mail server is away.
 LONGEST_PAUSE: Final = 30.0
@@ -37,8 +42,9 @@ class SendMails:
     the record of it. Then the mail is sent again, with the same Message-ID. So that these are few, the mails that are
     being sent, or were and are not on record yet, are never more than twice as many as are sent at once.
 
-    While the server is away, or takes nothing from us, the queue pauses, and one mail at a time finds out whether it is
-    back. Ingest does not wait for any of this, nor this for ingest.
+    While the server is away, or takes nothing from us, the queue pauses. One mail at a time finds out whether it is
+    back, or where none is due a question without a mail; then all that await it are due. Ingest does not wait for any
+    of this, nor this for ingest.
     """
 
     def __init__(
@@ -63,7 +69,8 @@ class SendMails:
         self._freed = asyncio.Event()
         self._paused_until = 0.0
         self._pause = 0.0  # the latest one, in seconds; 0 while the server takes mails
-        self._is_back = False
+        self._answered: float | None = None  # when the server last did; None since it went away, and at first
+        self._hastened = True
         self._unrecorded: list[Outcome] = []
         self._recording = asyncio.Lock()
         self._stopping = False
@@ -113,15 +120,17 @@ class SendMails:
     async def _claim(self) -> bool:
         """Whether something was due, and there was room for it: many at a time, and so many that nobody waits for the
         next."""
-        if self._is_back:
+        if not self._hastened:
             await self._deliveries.hasten()
-            self._is_back = False
+            self._hastened = True
         most, least = (4 * self._policy.at_once, 2 * self._policy.at_once) if not self._pause else (1, 1)
         room = most - len(self._working)
         if room < least or time.monotonic() < self._paused_until:
             return False
         claimed_at = time.monotonic()
         claims = await self._deliveries.claim(room, self._policy.lease_seconds)
+        if self._pause and not claims:
+            await self._ask()
         for claim in claims:
             task = asyncio.create_task(self._send(claim, claimed_at))
             self._working.add(task)
@@ -146,14 +155,17 @@ class SendMails:
 
     async def _send(self, claim: Claim, claimed_at: float) -> None:
         prepared = await self._attempt.prepare(claim.delivery)
+        if isinstance(prepared, Refusal):
+            # It needs no server, and no time.
+            await self._record(await self._attempt(claim, prepared, time.monotonic()))
+            return
         async with self._open:
             async with self._slots:
                 now, span = time.monotonic(), self._policy.attempt_seconds
                 if self._stopping or now < self._paused_until or now > claimed_at + span:
                     await self._give_back(claim)
                     return
-                outcome = await self._attempt(claim, prepared, now + span)
-                self._learn(outcome)
+                outcome = self._learn(await self._attempt(claim, prepared, now + span), now)
             await self._record(outcome)
 
     async def _give_back(self, claim: Claim) -> None:
@@ -162,25 +174,47 @@ class SendMails:
         except StoreUnavailable:
             log.warning("a mail is due again only when its lease has run out: the store is away")
 
-    def _learn(self, outcome: Outcome) -> None:
-        """Whether the server is there."""
-        result = outcome.attempt.result
-        self._counters.mails[result] += 1
-        if result != "server":
-            if self._pause:
-                log.info("the mail server is back", server=self.server)
-                self._pause, self._paused_until, self.fault, self._is_back = 0.0, 0.0, None, True
-            return
-        self.fault = f"{self.server}: {outcome.attempt.text}"
+    def _learn(self, outcome: Outcome, began: float) -> Outcome:
+        """Whether the server is there, from an attempt that began then."""
+        attempt = outcome.attempt
+        if attempt.result == "sent" or (attempt.result != "server" and attempt.code is not None):
+            self._is_there()
+        elif attempt.result == "server":
+            if self._answered is not None and self._answered > began:
+                # It has answered to another mail since: so many at once are too many for it.
+                return replace(outcome, awaits_server=False)
+            self._is_away(attempt.text)
+        return outcome
+
+    def _is_there(self) -> None:
+        if self._answered is None:
+            # Mails may await it since before this process began.
+            self._hastened = False
+        if self._pause:
+            log.info("the mail server is back", server=self.server)
+        self._answered, self._pause, self._paused_until, self.fault = time.monotonic(), 0.0, 0.0, None
+
+    def _is_away(self, why: str) -> None:
+        # Whatever it said is nobody's address.
+        why = masked_in(why, "")
+        self.fault, self._answered = f"{self.server}: {why}", None
         if time.monotonic() >= self._paused_until:
             self._pause = min(max(2 * self._pause, self._policy.pause_seconds), LONGEST_PAUSE)
             self._paused_until = time.monotonic() + self._pause * random.uniform(0.5, 1)
-            log.warning(
-                "the mail server is away, mails wait", server=self.server, why=outcome.attempt.text, seconds=self._pause
-            )
+            log.warning("the mail server is away, mails wait", server=self.server, why=why, seconds=self._pause)
+
+    async def _ask(self) -> None:
+        """Without a mail, where none is due."""
+        try:
+            await self._mailer.ping(time.monotonic() + self._policy.attempt_seconds)
+        except ServerAway as fault:
+            self._is_away(str(fault))
+        else:
+            self._is_there()
 
     async def _record(self, outcome: Outcome) -> None:
         """Returns once it is on record. Those that are done meanwhile are recorded together, in one transaction."""
+        self._counters.mails[outcome.attempt.result] += 1
         self._unrecorded.append(outcome)
         async with self._recording:
             if self._unrecorded:
@@ -192,13 +226,28 @@ class SendMails:
         while True:
             try:
                 counted = await self._deliveries.settle(outcomes)
+            except Unstorable:
+                await self._record_each(outcomes)
+                return
             except StoreUnavailable as fault:
-                # Claims go on to be ours for as long as nobody else is told of them, and nobody is: the store is away.
+                # The leases stay ours until others claim the mails; who can't reach the store either can't do that.
                 log.warning("mails sent and not recorded yet, the store is away", count=len(outcomes), fault=str(fault))
             except Exception:
                 log.exception("mails sent and not recorded yet, trying again", count=len(outcomes))
             else:
                 if counted < len(outcomes):
-                    log.warning("a lease had run out: its mail may be sent twice", count=len(outcomes) - counted)
+                    log.warning("recorded already, or a lease had run out", count=len(outcomes) - counted)
                 return
             await asyncio.sleep(RETRY)
+
+    async def _record_each(self, outcomes: Sequence[Outcome]) -> None:
+        """One of them can't be kept as it is: it must not hold up the others, nor come again for ever."""
+        if len(outcomes) > 1:
+            for outcome in outcomes:
+                await self._record_all([outcome])
+            return
+        (outcome,) = outcomes
+        log.error("an attempt can't be recorded in its own words", delivery=str(outcome.claim.delivery.id))
+        attempt, error = replace(outcome.attempt, text=UNSPEAKABLE), outcome.error and UNSPEAKABLE
+        if outcome.attempt.text != UNSPEAKABLE:
+            await self._record_all([replace(outcome, attempt=attempt, error=error)])

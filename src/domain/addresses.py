@@ -12,6 +12,14 @@ _REPLACED: Final = "\ufffd"
 
 # Specials of RFC 5322, section 3.2.3, which only quoted local parts may hold. Nobody has those.
 _SPECIALS: Final = frozenset('()<>[]:;@\\,"' + _REPLACED)
+# What can be an address within a text. Servers write them in ways of their own: in other letters, or with the domain
+# as DNS has it.
+_WITHIN: Final = re.compile(r"""(?<![^\s<>()\[\]:;\\,"'@])[^\s<>()\[\]:;\\,"'@]+@[\w.-]+""")
+
+# They mean one domain to the IDNA of 2003, which is what Python knows, and another to that of 2008 (RFC 5894, section
+# 7.2): a mail could go to a stranger.
+_AMBIGUOUS: Final = frozenset("ßς\u200c\u200d")
+
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 
 
@@ -47,7 +55,9 @@ def fault_in_address(address: str) -> str | None:
 
 
 def ascii_domain(domain: str) -> str:
-    """A domain as DNS and SMTP have it (IDNA, RFC 3490). Raises ValueError."""
+    """A domain as DNS and SMTP have it (IDNA, RFC 3490). Raises ValueError, also where it depends on who asks."""
+    if _AMBIGUOUS.intersection(domain):
+        raise ValueError("the domain means another one to some")
     try:
         return domain.encode("idna").decode("ascii")
     except UnicodeError as fault:
@@ -55,6 +65,15 @@ def ascii_domain(domain: str) -> str:
 
 
 def masked(address: str) -> str:
-    """As those may see it who need not know whose it is: `k***@example.com`."""
-    local, at, domain = address.rpartition("@")
-    return f"{local[:1]}***@{domain}" if at else "***" if address else ""
+    """As those may see it who need not know whose it is: `k***@example.com`, and nothing of what is no address."""
+    if not address:
+        return ""
+    local, _, domain = address.rpartition("@")
+    return "***" if fault_in_address(address) else f"{local[:1]}***@{domain}"
+
+
+def masked_in(text: str, address: str) -> str:
+    """The text with this address masked, as it is and as `repr` quotes it, and with it all that looks like one."""
+    for form in {address, repr(address)[1:-1]} - {""}:
+        text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _: masked(address), text, flags=re.IGNORECASE)
+    return _WITHIN.sub(lambda found: masked(core := found[0].rstrip(".-")) + found[0][len(core) :], text)

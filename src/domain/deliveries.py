@@ -22,6 +22,12 @@ LONGEST_DELAY: Final = 3_600.0
 # Longer subjects are cut: mail clients show less.
 LONGEST_SUBJECT: Final = 255
 
+# Of what happened at an attempt. Servers may be talkative.
+LONGEST_WORDS: Final = 500
+
+# ZERO WIDTH NON-JOINER and JOINER, which Persian and some emoji are written with.
+_JOINERS: Final = frozenset("\u200c\u200d")
+
 
 class Mail(msgspec.Struct, frozen=True):
     """What a mail is made from: an event and the words of its route.
@@ -106,8 +112,14 @@ def first_status(addressee: Addressee, preferences: Preferences) -> tuple[Status
 
 def subject_line(text: str) -> str:
     """A subject in one line, and no longer than it may be: line breaks and their kind would begin another header."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return line if len(line) <= LONGEST_SUBJECT else f"{line[: LONGEST_SUBJECT - 1]}…"
+    return one_line(text, LONGEST_SUBJECT)
+
+
+def one_line(text: str, longest: int) -> str:
+    """The text fit to be kept, shown and sent as one line: without what can't be seen (except what joins letters),
+    cut where it is too long."""
+    line = " ".join("".join(one if one.isprintable() or one in _JOINERS else " " for one in text).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def delay_after(strikes: int, first: float, chance: float) -> float:

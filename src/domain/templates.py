@@ -1,4 +1,5 @@
-"""Words with holes, as `{requester_username} added you to {group_name}`: filled from a payload by dotted paths."""
+"""Words with holes, as `{requester_username} added you to {group_name}`: filled from a payload by dotted paths. A hole
+with several, as `{status|new_status}`, takes the first that leads to something."""
 
 import re
 from collections.abc import Callable
@@ -12,9 +13,9 @@ _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 def fault_in_template(template: str) -> str | None:
     """What is wrong with a template, in words; None when it is sound."""
-    for path in _HOLE.findall(template):
-        if not _PATH.match(path):
-            return f"has the hole {{{path}}}, which is not a dotted path"
+    for hole in _HOLE.findall(template):
+        if not all(map(_PATH.match, hole.split("|"))):
+            return f"has the hole {{{hole}}}, which is not a dotted path, nor several with | between"
     if "{" in (rest := _HOLE.sub("", template)) or "}" in rest:
         return "has a brace without its partner"
     return None
@@ -27,11 +28,12 @@ def fill(template: str, payload: Any, write: Callable[[Any], str] = str) -> str 
 
     def value(hole: re.Match[str]) -> str:
         nonlocal missing
-        found = at_path(payload, hole[1])
-        if found is None or type(found) in (dict, list):
-            missing = True
-            return ""
-        return write(found)
+        for path in hole[1].split("|"):
+            found = at_path(payload, path)
+            if found is not None and type(found) not in (dict, list):
+                return write(found)
+        missing = True
+        return ""
 
     filled = _HOLE.sub(value, template)
     return None if missing else filled

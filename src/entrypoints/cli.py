@@ -19,7 +19,7 @@ from entrypoints.mail import mail
 from entrypoints.parsers import items
 from entrypoints.profiles import EVERY, load_table, read_file, shipped
 from entrypoints.publish import as_event, in_lists, publish
-from entrypoints.settings import SETTINGS, Mode, SettingsInvalid, check, load, read, table
+from entrypoints.settings import SETTINGS, Mode, Settings, SettingsInvalid, check, load, read, table
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -52,7 +52,7 @@ class _Herald(click.Group):
 @click.group(cls=_Herald, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
     """Herald takes events from a broker and puts each in front of the people it is for: at once, in order, on every
-    open tab.
+    open tab; later in their inbox; and by e-mail.
 
     Settings come from the environment (`herald config` shows them all); options go before them.
 
@@ -94,11 +94,10 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
     settings = load(os.environ, mode, _given(options))
     # What is wrong with the routes is said now, in one line, before anything runs.
     table = load_table(settings)
+    _check_mails(table, settings)
     # Here, since the other commands need no server, and loading one takes a while.
-    from entrypoints.mailing import check_templates
     from entrypoints.server import run
 
-    check_templates(table, settings)
 
     sys.exit(run(settings, migrate=migrate))
 
@@ -167,7 +166,8 @@ def check_routes(file: str) -> None:
     """Say whether FILE can be used, and what is in it."""
     try:
         profile = read_file(file)
-    except RoutesInvalid as fault:
+        _check_mails(RouteTable((profile,)), read(os.environ, "dev", {}))
+    except (RoutesInvalid, SettingsInvalid) as fault:
         raise click.ClickException(str(fault)) from None
     click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {len(profile.routes)} routes, sound.")
     for number, route in enumerate(profile.routes, 1):
@@ -201,7 +201,7 @@ def config(mode: Mode) -> None:
     for line in table(settings):
         click.echo(line)
     check(settings)
-    load_table(settings)
+    _check_mails(load_table(settings), settings)
 
 
 @main.command("version")
@@ -211,6 +211,14 @@ def show_version() -> None:
         click.echo(f"herald {version('herald')}")
     except PackageNotFoundError:
         click.echo("herald, not installed")
+
+
+def _check_mails(table: RouteTable, settings: Settings) -> None:
+    """What is wrong with the templates of the routes' mails: SettingsInvalid."""
+    # Here, since the other commands fill no templates.
+    from entrypoints.mailing import check_templates
+
+    check_templates(table, settings)
 
 
 def _opened(file: str) -> BinaryIO:

@@ -20,7 +20,7 @@ PAGE: Final = 100
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-@click.group("dead-letters")
+@click.group("dead-letters", short_help="Look at events that could not be processed, and replay.")
 def dead_letters() -> None:
     """Look at events that could not be processed, replay or drop them, through a running Herald."""
 

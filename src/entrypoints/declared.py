@@ -152,7 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
 
-    rabbitmq_host: Annotated[str, Setting("RABBITMQ_HOST", text, "RabbitMQ's address.", "localhost")]
+    rabbitmq_host: Annotated[str, Setting("RABBITMQ_HOST", parsers.host, "RabbitMQ's address.", "localhost")]
     rabbitmq_port: Annotated[
         int | None, Setting("HERALD_RABBITMQ_PORT", parsers.port, "Its port.", unset="5672, or 5671 with TLS")
     ]
@@ -245,7 +245,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     smtp_host: Annotated[
         str | None,
-        Setting("SMTP_HOST", text, "The mail server. Without one, mails are written to HERALD_MAIL_FOLDER."),
+        Setting("SMTP_HOST", parsers.host, "The mail server. Without one, mails are written to HERALD_MAIL_FOLDER."),
     ]
     smtp_port: Annotated[
         int | None,
@@ -309,7 +309,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     mail_tries: Annotated[
-        int, Setting("HERALD_MAIL_TRIES", whole(1_000), "How often a mail is tried before it has failed.", "16")
+        int, Setting("HERALD_MAIL_TRIES", whole(1_000), "How often a mail is tried before it has failed.", "60")
     ]
     mail_retry_seconds: Annotated[
         float,

@@ -17,7 +17,7 @@ KIND: Final = "delivery"
 PAGE: Final = 100
 
 
-@click.group()
+@click.group(short_help="Look at what became of each mail, and retry.")
 def deliveries() -> None:
     """Look at what became of each mail, and have failed ones tried again, through a running Herald."""
 

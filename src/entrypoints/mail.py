@@ -114,6 +114,8 @@ async def _write_one(
         letter = await renderer.render(delivery)
     except Unrenderable as fault:
         return str(fault)
+    except OSError as fault:
+        raise click.ClickException(str(fault)) from None
     outgoing = OutgoingMail(str(delivery.id), addressee.address, about.subject or "", now, letter)
     composed = compose(outgoing, sender)
     files = {stem.with_suffix(".eml"): composed.content, stem.with_suffix(".html"): letter.html.encode()}

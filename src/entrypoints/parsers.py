@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from email.utils import parseaddr
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,13 +19,15 @@ MEMORY: Final = "memory:"
 SQLITE: Final = "sqlite+aiosqlite:///"
 
 # What the client takes, too.
-_AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,127}")
+_AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:@#,/ -]{1,127}")
 
 Parser = Callable[[str], object]
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _POSTGRESQL_OPTIONS: Final = frozenset({"host", "password", "port", "ssl", "target_session_attrs", "user"})
+# Letters of any script; `_`, since container networks have names with it.
+_HOST: Final = re.compile(r"[\w.-]+")
 _BROKER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
 
 
@@ -96,6 +99,20 @@ def brokers(value: str) -> str:
         if not _BROKER.fullmatch(broker):
             raise ValueError(f"must be host:port, or several with commas between, and {broker!r} is none")
     return ",".join(items(value))
+
+
+def host(value: str) -> str:
+    """A name, or an address without brackets. It isn't repeated: a URL has a password in it."""
+    name = value.strip()
+    try:
+        if _HOST.fullmatch(name):
+            # As every client does, to look it up.
+            name.encode("idna")
+        else:
+            ip_address(name)
+    except ValueError:
+        raise ValueError("must be the name or address of a host alone: its port is set by itself") from None
+    return name
 
 
 def topics(value: str) -> tuple[str, ...]:
@@ -221,5 +238,5 @@ def amqp_name(value: str) -> str:
     """The name of an exchange or a queue, as AMQP 0-9-1 has it (its domains exchange-name and queue-name)."""
     name = value.strip()
     if not _AMQP_NAME.fullmatch(name):
-        raise ValueError(f"must be letters, digits and - _ . : only, 127 at most, and {name!r} is not")
+        raise ValueError(f"must be letters, digits and - _ . : @ # , / or blanks, 127 at most, and {name!r} is not")
     return name

@@ -11,6 +11,7 @@ Herald {version} is up, for trying it out: {trust}, and {kept}.
   Open      {url}/
   Listen    curl -N {url}/events/stream
   Publish   echo '{{"type": "ProductCreated"}}' | {herald} publish {option}product-events -
+  Mails     {mails}
   Stop      Ctrl-C
 """
 
@@ -23,8 +24,9 @@ def welcome(settings: Settings) -> str:
     trust = "every user_id is believed" if settings.auth == "open" else "tokens are checked"
     where = kept_in(settings)
     kept = f"what it keeps is in {where}" if where else "what it keeps is gone when it ends"
-    herald = ".venv/bin/herald"
-    return LINES.format(version=version("herald"), trust=trust, kept=kept, url=url, option=option, herald=herald)
+    mails = f"to {settings.smtp_host}" if settings.smtp_host else f"in {settings.mail_folder}, and on the page"
+    about = {"trust": trust, "kept": kept, "url": url, "option": option, "herald": ".venv/bin/herald", "mails": mails}
+    return LINES.format(version=version("herald"), **about)
 
 
 def kept_in(settings: Settings) -> str | None:

@@ -11,10 +11,10 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.support.clients import connect, frame, publish
+from tests.support.clients import connect, frame, publish, silent, token
 from tests.support.kafka import RealKafka
 from tests.support.rabbitmq import RealRabbit
-from tests.support.server import Server
+from tests.support.server import SECRET, Server
 from tests.support.smtp import Mailbox, Taken
 
 KIM: Final = "kim@example.com"
@@ -24,7 +24,10 @@ KILLS: Final = 4
 
 CONNECTIONS: Final = 5
 
-STATUSES: Final = ("confirmed", "processing", "shipped", "delivered", "cancelled")
+STATUSES: Final = (
+    *("pending", "confirmed", "paid", "processing", "shipped", "out_for_delivery", "delivered", "cancelled"),
+    *("returned", "refunded", "failed"),
+)
 
 
 def settings(mailbox: Mailbox, **more: str) -> dict[str, str]:
@@ -112,10 +115,13 @@ async def test_the_life_of_an_order(
 
     async def send(source: str, payload: dict[str, Any]) -> None:
         body = json.dumps(payload).encode()
-        if broker == "rabbitmq":
-            await rabbit.publish(name, source, [body])
-        else:
+        if broker == "kafka":
             await asyncio.to_thread(kafka.produce, source, [body])
+            return
+        address = ["--server", "127.0.0.1", "--port", str(rabbit.port)]
+        command = ["amqp-publish", *address, "-e", name, "-r", source, "-p", "-b", body.decode()]
+        publishing = await asyncio.create_subprocess_exec(*command)
+        assert await publishing.wait() == 0
 
     seen = []
     async with connect(f"{server.ws_url}/ws") as socket, httpx.AsyncClient(base_url=server.url) as client:
@@ -125,16 +131,18 @@ async def test_the_life_of_an_order(
             await send("order.status.updated", order(1, status=status))
             seen.append(await frame(socket, 20))
             await mails(mailbox, number)
-        await until_total(client, "sent", 6)
+        await until_total(client, "sent", 1 + len(STATUSES))
         logged = (await log(client, order_id="o-1", recipient=KIM))[::-1]
         one = (await client.get(f"/api/v1/notifications/{logged[0]['id']}")).json()
     expected = ["Order o-1 received", *(f"Order o-1: {status}" for status in STATUSES)]
     assert subjects(mailbox.mails) == [item["subject"] for item in logged] == expected
-    assert [item["type"] for item in logged] == ["order.created", *["order.status.updated"] * 5]
-    assert [shown["type"] for shown in seen] == ["order.created", *["order.status.updated"] * 5]
+    assert [item["type"] for item in logged] == ["order.created", *["order.status.updated"] * len(STATUSES)]
+    assert [shown["type"] for shown in seen] == ["order.created", *["order.status.updated"] * len(STATUSES)]
     assert [shown["data"].get("status") for shown in seen] == [None, *STATUSES]
     assert all(mail.recipients == (KIM,) and mail.sender == "noreply@shop.example" for mail in mailbox.mails)
-    assert len({mail.message["message-id"] for mail in mailbox.mails}) == 6
+    assert len({mail.message["message-id"] for mail in mailbox.mails}) == 1 + len(STATUSES)
+    # Each in words of its own.
+    assert len({mail.body("plain").splitlines()[0] for mail in mailbox.mails}) == 1 + len(STATUSES)
     assert "Kim" in mailbox.mails[0].body("html")
     assert "42.5" in mailbox.mails[0].body("plain")
     assert [(attempt["result"], attempt["code"]) for attempt in one["attempt_log"]] == [("sent", 250)]
@@ -298,3 +306,23 @@ async def test_templates_of_the_site_go_before_the_shipped_ones(
         (item,) = await log(client, status="failed")
     assert "order_created.html" in item["error_message"]
     assert "still not done" in item["error_message"]
+
+
+async def test_by_other_routes_each_customer_sees_their_own_orders_alone(start_server: Any, mailbox: Mailbox) -> None:
+    example = Path(__file__).parents[2] / "docs/examples/orders-private.toml"
+    env = settings(mailbox, HERALD_AUTH="jwt", HERALD_JWT_SECRET=SECRET, HERALD_ROUTES=str(example))
+    server: Server = start_server(env, ("serve",))
+    publisher = token("shop", scope="events:publish")
+
+    def ws(user: str, **claims: Any) -> str:
+        return f"{server.ws_url}/ws?token={token(user, **claims)}"
+
+    async with connect(ws("kim")) as kim, connect(ws("lee")) as lee, connect(ws("staff", scope="orders:read")) as staff:
+        for number, customer in enumerate(["kim", "lee", "kim"]):
+            await publish(server, "order.created", order(number, customer_id=customer), token=publisher)
+        assert [(await frame(kim))["data"]["order_id"] for _ in range(2)] == ["o-0", "o-2"]
+        assert (await frame(lee))["data"]["order_id"] == "o-1"
+        assert [(await frame(staff))["data"]["order_id"] for _ in range(3)] == ["o-0", "o-1", "o-2"]
+        await silent(kim)
+        await silent(lee)
+    assert sorted(subjects(await mails(mailbox, 3))) == [f"Order o-{number} received" for number in range(3)]

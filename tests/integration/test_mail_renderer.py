@@ -19,7 +19,7 @@ import pytest
 import uvloop
 
 from adapters.mail.render_process import LIFETIME, PATIENCE
-from adapters.mail.renderer import ProcessRenderer
+from adapters.mail.renderer import TOGETHER, ProcessRenderer
 from application.ports.mailer import Letter, Unrenderable
 from domain.deliveries import Delivery, Mail
 
@@ -131,6 +131,10 @@ class TestFilling:
             await site.works()
             child().kill()
             await site.works()
+            child().kill()
+            # Long enough for the loop to notice: its pipes are closed then.
+            await asyncio.sleep(0.2)
+            await site.works()
             await site.renderer.close()
 
         uvloop.run(main())
@@ -180,6 +184,85 @@ class TestHostileTemplates:
         assert "on its way" in letter.text
         assert time.monotonic() - began < 2 * LIMIT * PATIENCE + SLACK
         assert child().pid != before
+
+
+class TestTogether:
+    """Those who ask while others are answered go to the process together."""
+
+    async def asked(self, site: Site, *templates: str) -> list[asyncio.Task[Letter]]:
+        """All behind one that is being filled, and so in one batch."""
+        site.put("slow", "{% for a in range(99999) %}{% endfor %}slow {{ order_id }}")
+        await site.works()
+        tasks = [asyncio.create_task(site.render(f"{name}.html")) for name in ("slow", *templates)]
+        await asyncio.sleep(0)
+        return tasks[1:]
+
+    async def test_one_that_ends_the_process_spoils_no_other(self, site: Site) -> None:
+        site.put("deaf", DEAF)
+        site.put("own", "number {{ order_id }}")
+        before, deaf, behind = await self.asked(site, "own", "deaf", "own")
+        began = time.monotonic()
+        assert (await before).html == "number 7"
+        # It had its letter before the other began.
+        assert time.monotonic() - began < LIMIT * PATIENCE
+        assert (await behind).html == "number 7"
+        with pytest.raises(Unrenderable, match="dies of it, or hangs"):
+            await deaf
+
+    async def test_each_has_its_answer_as_soon_as_it_is_there(self, site: Site) -> None:
+        site.put("endless", ENDLESS)
+        tasks = await self.asked(site, *["endless"] * 6)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert len(done) < 6
+        for task in tasks:
+            with pytest.raises(Unrenderable, match="still not done"):
+                await task
+
+    async def test_a_process_that_is_killed_in_the_middle_costs_nobody_a_mail(self, site: Site) -> None:
+        site.put("own", "number {{ order_id }}")
+        tasks = await self.asked(site, *["own"] * 10)
+        await until(lambda: bool(children()))
+        child().kill()
+        assert [letter.html for letter in await asyncio.gather(*tasks)] == ["number 7"] * 10
+
+    async def test_those_who_leave_take_nothing_with_them(self, site: Site) -> None:
+        site.put("own", "number {{ order_id }}")
+        tasks = await self.asked(site, *["own"] * 10)
+        for task in tasks[::2]:
+            task.cancel()
+        assert [letter.html for letter in await asyncio.gather(*tasks[1::2])] == ["number 7"] * 5
+        assert await asyncio.gather(*tasks[::2], return_exceptions=True) != ["number 7"] * 5
+        await site.works()
+
+    async def test_more_than_go_together_keep_their_order(self, site: Site) -> None:
+        site.put("own", "{{ n }}{{ x|length }}")
+        large = "x" * 600_000
+        asked = [{"n": n, "x": large if n in (3, 4, 5) else ""} for n in range(3 * TOGETHER)]
+        done: list[int] = []
+
+        async def ask(n: int) -> None:
+            assert (await site.render("own.html", asked[n])).html == f"{n}{len(asked[n]['x'])}"
+            done.append(n)
+
+        await asyncio.gather(*map(ask, range(len(asked))))
+        assert done == sorted(done)
+
+    async def test_closing_while_many_wait_is_quick(self, site: Site) -> None:
+        site.put("endless", ENDLESS)
+        tasks = await self.asked(site, *["endless"] * 10)
+        await until(busy)
+        began = time.monotonic()
+        await site.renderer.close()
+        assert time.monotonic() - began < 2
+        assert all(isinstance(end, RuntimeError) for end in await asyncio.gather(*tasks, return_exceptions=True))
+
+    async def test_closing_while_the_process_starts_starts_none(self, site: Site) -> None:
+        asked = asyncio.create_task(site.render())
+        await asyncio.sleep(0.01)
+        await site.renderer.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await asked
+        assert not children()
 
 
 class TestTheProcess:
@@ -267,7 +350,7 @@ class TestClosing:
 # A server that is killed: it fills a template of the folder, after one that tells that the process is there.
 SERVER = """
 import asyncio, sys
-from adapters.mail.renderer import ProcessRenderer
+from adapters.mail.renderer import TOGETHER, ProcessRenderer
 from tests.integration.test_mail_renderer import delivery
 
 async def main(folder, limit, *templates):

@@ -2,20 +2,23 @@
 
 import asyncio
 import itertools
+import logging
 import re
 import struct
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource, Receipt
 from adapters.rabbitmq.timing import Timing
-from application.ports.event_source import NotAcknowledged
+from application.ports.event_source import Batch, NotAcknowledged
 from domain.patterns import as_regex
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import reading, ready, until
@@ -24,8 +27,8 @@ from tests.support.reading import reading, ready, until
 # which is listed, but led by nobody.
 WRITTEN_DOWN = 2.0
 
-# Faults are noticed as fast as a probe can.
-QUICK = Timing(probe=0.5, silence=3.0)
+# Faults are noticed as fast as a probe can, and a broker that is back is found within a second.
+QUICK = Timing(probe=0.5, silence=3.0, retry=1.0)
 
 
 @pytest.fixture
@@ -45,6 +48,20 @@ def queue() -> str:
 def source(rabbit: RealRabbit, queue: str, *patterns: str, timing: Timing = QUICK, **more: Any) -> RabbitSource:
     """A node that is still to be opened. Without patterns it reads everything."""
     return RabbitSource(rabbit.settings(queue, **more), patterns or ["#"], timing)
+
+
+@asynccontextmanager
+async def opened(node: RabbitSource) -> AsyncIterator[RabbitSource]:
+    """For tests that take and acknowledge themselves."""
+    await node.open()
+    try:
+        yield node
+    finally:
+        await node.close()
+
+
+async def taken(node: RabbitSource) -> Batch:
+    return await asyncio.wait_for(node.take(), 20)
 
 
 def numbered(count: int, start: int = 0) -> list[bytes]:
@@ -71,22 +88,6 @@ def nested(depth: int) -> bytes:
 
 
 class TestBrokerAway:
-    async def test_a_source_opened_with_the_broker_down_connects_when_it_comes(
-        self, rabbit: RealRabbit, queue: str
-    ) -> None:
-        await asyncio.to_thread(rabbit.kill9)
-        node = source(rabbit, queue)
-        async with asyncio.timeout(1):
-            await node.open()
-        await until(lambda: "Connect call failed" in node.status().reason, what=node.status)
-        assert not node.status().ready
-
-        async with reading(node) as reader:
-            await asyncio.to_thread(rabbit.start)
-            await ready(node, 30)
-            await rabbit.publish(queue, "x", [b"after"])
-            await reader.has(b"after")
-
     async def test_a_broker_killed_under_load_turns_ready_red_and_nothing_is_lost_or_repeated(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
@@ -114,42 +115,71 @@ class TestBrokerAway:
         assert sent == numbered(len(sent))
         assert len(sent) > 1_000
         assert reader.bodies[:500] == numbered(500)
-        assert len(reader.bodies) - len(reader.once) <= 1_000
+        # As many as may be in hand (the prefetch), and as many again whose acknowledgement died with the broker.
+        assert len(reader.bodies) - len(reader.once) <= 2_000
 
-    async def test_a_clean_restart_of_the_node_is_survived(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_clean_restart_is_survived_and_who_was_opened_meanwhile_connects_after_it(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             await rabbit.publish(queue, "x", numbered(100))
             await reader.has(b"99")
             await asyncio.to_thread(rabbit.stop)
             await until(lambda: not reader.source.status().ready, 5, reader.source.status)
-            await asyncio.to_thread(rabbit.start)
-            await rabbit.publish(queue, "x", numbered(100, 100))
-            await reader.has(b"199", seconds=40)
-            await ready(reader.source)
-            assert reader.bodies == numbered(200)
+            late = source(rabbit, f"{queue}-late")
+            async with asyncio.timeout(1):
+                await late.open()
+            async with reading(late) as other:
+                await until(lambda: "Connect call failed" in late.status().reason, what=late.status)
+                assert not late.status().ready
+                await asyncio.to_thread(rabbit.start)
+                await rabbit.publish(queue, "x", numbered(100, 100))
+                await reader.has(b"199", seconds=30)
+                await ready(reader.source)
+                assert reader.once == numbered(200)
+                await ready(late)
+                await rabbit.publish(f"{queue}-late", "x", [b"after"])
+                await other.has(b"after")
 
     async def test_a_frozen_broker_is_noticed_left_and_found_again(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             await rabbit.publish(queue, "x", [b"before"])
             await reader.has(b"before")
+            reasons: set[str] = set()
+
+            def told(words: str) -> bool:
+                reasons.add(reason := reader.source.status().reason)
+                return words in reason
+
             with rabbit.frozen():
-                await until(lambda: "does not answer" in reader.source.status().reason, 5, reader.source.status)
+                await until(lambda: told("does not answer"), 5, reader.source.status)
                 assert not reader.source.status().ready
-                await until(lambda: "has not answered for" in reader.source.status().reason, 10, reader.source.status)
+                await until(lambda: told("has not answered for"), 10, reader.source.status)
+            # Said at once, and not only when it has left.
+            assert not [reason for reason in reasons if "connecting" in reason], reasons
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after", seconds=30)
             await ready(reader.source)
             assert reader.once == [b"before", b"after"]
 
+    async def test_a_connection_that_the_client_gives_up_is_replaced(self, rabbit: RealRabbit, queue: str) -> None:
+        async with reading(source(rabbit, queue)) as reader:
+            await ready(reader.source)
+            # As aiormq does by itself, when no heartbeat has come for too long.
+            reader.source._link._connection._reader_task.cancel()
+            await until(lambda: reader.source.status().reason == "the connection is gone", 5, reader.source.status)
+            await ready(reader.source)
+            await rabbit.publish(queue, "x", [b"after"])
+            await reader.has(b"after")
+
     async def test_a_source_closes_in_seconds_while_the_broker_is_frozen(self, rabbit: RealRabbit, queue: str) -> None:
-        node = source(rabbit, queue)
-        await node.open()
-        await ready(node)
-        with rabbit.frozen():
-            async with asyncio.timeout(4):
-                await node.close()
+        async with opened(source(rabbit, queue)) as node:
+            await ready(node)
+            with rabbit.frozen():
+                async with asyncio.timeout(4):
+                    await node.close()
 
     async def test_a_source_closes_at_whatever_moment_its_connection_ends(self, rabbit: RealRabbit, queue: str) -> None:
         for step in range(60):
@@ -163,43 +193,40 @@ class TestBrokerAway:
                 await node.close()
             assert node.status().reason == "closed"
 
-    async def test_what_is_acknowledged_after_the_broker_died_is_refused(self, rabbit: RealRabbit, queue: str) -> None:
-        node = source(rabbit, queue)
-        await node.open()
-        await ready(node)
-        await rabbit.publish(queue, "x", [b"taken"])
-        batch = await node.take()
-        await asyncio.sleep(WRITTEN_DOWN)
-        await asyncio.to_thread(rabbit.kill9)
-        await until(lambda: not node.status().ready, 5, node.status)
-        with pytest.raises(NotAcknowledged, match="gone"):
-            await node.acknowledge(batch)
-        await asyncio.to_thread(rabbit.start)
-        again = await asyncio.wait_for(node.take(), 30)
-        assert again.messages[0].fallback_id == batch.messages[0].fallback_id
-        # The old receipt is no good on the new connection either, where its tag would mean another message.
-        with pytest.raises(NotAcknowledged, match="gone"):
-            await node.acknowledge(batch)
-        await node.acknowledge(again)
-        await node.close()
+    async def test_what_is_acknowledged_after_its_connection_broke_is_refused(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
+        async with opened(source(rabbit, queue)) as node:
+            await ready(node)
+            await rabbit.publish(queue, "x", [b"taken"])
+            batch = await taken(node)
+            batch.receipt.link.wire.cut()
+            await until(lambda: not node.status().ready, 5, node.status)
+            with pytest.raises(NotAcknowledged, match="gone"):
+                await node.acknowledge(batch)
+            again = await taken(node)
+            assert again.messages[0].fallback_id == batch.messages[0].fallback_id
+            # The old receipt is no good on the new connection either, where its tag would mean another message.
+            with pytest.raises(NotAcknowledged, match="gone"):
+                await node.acknowledge(batch)
+            await node.acknowledge(again)
 
 
 class TestConsumerLost:
     async def test_a_channel_closed_by_a_precondition_failure_is_made_anew(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
-        node = source(rabbit, queue)
-        await node.open()
-        await ready(node)
-        await rabbit.publish(queue, "x", numbered(3))
-        batch = await asyncio.wait_for(node.take(), 10)
-        # A tag that RabbitMQ never gave.
-        await node.acknowledge(replace(batch, receipt=Receipt(batch.receipt.link, 10_000)))
-        await until(lambda: "PRECONDITION_FAILED" in node.status().reason, 5, node.status)
-        assert not node.status().ready
-        async with reading(node) as reader:
-            await reader.has(*numbered(3))
+        async with opened(source(rabbit, queue)) as node:
             await ready(node)
+            await rabbit.publish(queue, "x", numbered(3))
+            batch = await taken(node)
+            # A tag that RabbitMQ never gave.
+            await node.acknowledge(replace(batch, receipt=Receipt(batch.receipt.link, 10_000)))
+            await until(lambda: "PRECONDITION_FAILED" in node.status().reason, 5, node.status)
+            assert not node.status().ready
+            async with reading(node) as reader:
+                await reader.has(*numbered(3))
+                await ready(node)
 
     async def test_a_consumer_that_held_messages_for_too_long_gets_them_again(
         self, rabbit: RealRabbit, queue: str
@@ -211,17 +238,15 @@ class TestConsumerLost:
             " application:set_env(rabbit, channel_tick_interval, 500).",
         )
         try:
-            node = source(rabbit, queue)
-            await node.open()
-            await ready(node)
-            await rabbit.publish(queue, "x", [b"held"])
-            batch = await node.take()
-            again = await asyncio.wait_for(node.take(), 20)
-            assert again.messages[0].body == b"held"
-            with pytest.raises(NotAcknowledged):
-                await node.acknowledge(batch)
-            await node.acknowledge(again)
-            await node.close()
+            async with opened(source(rabbit, queue)) as node:
+                await ready(node)
+                await rabbit.publish(queue, "x", [b"held"])
+                batch = await taken(node)
+                again = await taken(node)
+                assert again.messages[0].body == b"held"
+                with pytest.raises(NotAcknowledged):
+                    await node.acknowledge(batch)
+                await node.acknowledge(again)
         finally:
             await asyncio.to_thread(
                 rabbit.ctl,
@@ -236,8 +261,8 @@ class TestConsumerLost:
             await ready(reader.source)
             async with rabbit.channel() as channel:
                 await channel.queue_delete(queue)
-            await until(lambda: not reader.source.status().ready, 5, reader.source.status)
-            assert queue in reader.source.status().reason
+            await until(lambda: queue in reader.source.status().reason, 5, reader.source.status)
+            assert not reader.source.status().ready
             await ready(reader.source)
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after")
@@ -245,8 +270,10 @@ class TestConsumerLost:
     async def test_an_operator_who_closes_the_connection_is_told_apart(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
-            await asyncio.to_thread(rabbit.ctl, "close_all_connections", "maintenance tonight")
-            await until(lambda: "maintenance tonight" in reader.source.status().reason, 5, reader.source.status)
+            # Meanwhile, since the command returns later than the source is back.
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.to_thread(rabbit.ctl, "close_all_connections", "maintenance tonight"))
+                await until(lambda: "maintenance tonight" in reader.source.status().reason, 20, reader.source.status)
             await ready(reader.source)
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after")
@@ -257,14 +284,21 @@ class TestAlarm:
 
     @pytest.fixture
     async def alarm(self, rabbit: RealRabbit) -> AsyncIterator[Any]:
+        raised = False
+
         async def raise_alarm() -> None:
+            nonlocal raised
+            raised = True
             await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "0.000001")
 
         async def clear() -> None:
+            nonlocal raised
             await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "0.4")
+            raised = False
 
         yield raise_alarm, clear
-        await clear()
+        if raised:
+            await clear()
 
     async def test_a_node_goes_on_under_an_alarm_and_hears_what_waited_for_its_end(
         self, rabbit: RealRabbit, queue: str, alarm: Any
@@ -272,19 +306,18 @@ class TestAlarm:
         raise_alarm, clear = alarm
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
-            taken = await prefilled(rabbit, queue, reader.source)
+            await rabbit.publish(queue, "x", numbered(100))
+            await reader.has(b"99")
             await raise_alarm()
             waiting = asyncio.create_task(rabbit.publish(queue, "x", [b"blocked"]))
-            second = source(rabbit, queue)
-            await second.open()
-            await ready(second)
-            assert reader.source.status().ready
-            assert b"blocked" not in reader.bodies
-            await clear()
-            await waiting
-            await reader.has(b"blocked")
-            await second.close()
-            assert reader.once == [*taken, b"blocked"]
+            async with opened(source(rabbit, queue)) as second:
+                await ready(second)
+                assert reader.source.status().ready
+                assert b"blocked" not in reader.bodies
+                await clear()
+                await waiting
+                await reader.has(b"blocked")
+            assert reader.once == [*numbered(100), b"blocked"]
 
     async def test_a_connection_that_is_blocked_all_the_same_says_so_and_another_takes_its_place(
         self, rabbit: RealRabbit, queue: str, alarm: Any
@@ -333,13 +366,12 @@ class TestQueues:
             assert f"{queue}\ttopic\ttrue" in exchanges.splitlines()
 
     async def test_nodes_that_start_together_all_succeed(self, rabbit: RealRabbit, queue: str) -> None:
-        nodes = [source(rabbit, queue) for _ in range(5)]
-        await asyncio.gather(*(node.open() for node in nodes))
         troubles: set[str] = set()
-        for node in nodes:
-            await until(lambda node=node: troubles.add(node.status().reason) or node.status().ready)
+        async with AsyncExitStack() as stack:
+            nodes = [await stack.enter_async_context(opened(source(rabbit, queue))) for _ in range(5)]
+            for node in nodes:
+                await until(lambda node=node: troubles.add(node.status().reason) or node.status().ready)
         assert all(not reason or reason.startswith("connecting") for reason in troubles), troubles
-        await asyncio.gather(*(node.close() for node in nodes))
 
     async def test_an_existing_queue_of_another_kind_is_used_as_it_is(self, rabbit: RealRabbit, queue: str) -> None:
         async with rabbit.channel() as channel:
@@ -359,9 +391,12 @@ class TestQueues:
             await channel.exchange_declare(queue, exchange_type="topic", durable=True)
             for pattern in patterns:
                 await channel.queue_declare(name_of[pattern], durable=True)
-        for pattern in patterns:
-            async with reading(RabbitSource(rabbit.settings(name_of[pattern], exchange=queue), [pattern])) as reader:
-                await ready(reader.source)
+        async with AsyncExitStack() as stack:
+            nodes = [source(rabbit, name_of[pattern], pattern, exchange=queue) for pattern in patterns]
+            for node in nodes:
+                await stack.enter_async_context(opened(node))
+            for node in nodes:
+                await ready(node)
         async with rabbit.channel() as channel:
             for key in keys:
                 await channel.basic_publish(b"", exchange=queue, routing_key=key)
@@ -387,51 +422,57 @@ class TestTwoNodes:
     async def test_one_is_handed_everything_and_the_other_takes_over_where_it_closed(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
-        first, second = source(rabbit, queue, prefetch=100), source(rabbit, queue)
-        await first.open()
-        await ready(first)
-        async with reading(second) as heir:
-            await ready(second)
-            await rabbit.publish(queue, "x", numbered(1_000))
-            taken: list[bytes | None] = []
-            while len(taken) < 400:
-                batch = await asyncio.wait_for(first.take(), 10)
-                taken += [message.body for message in batch.messages]
-                await first.acknowledge(batch)
-            unacknowledged = await asyncio.wait_for(first.take(), 10)
-            assert not heir.bodies
-            await first.close()
-            await heir.has(b"999")
-            assert heir.bodies[0] == unacknowledged.messages[0].body
-            assert taken + heir.bodies == numbered(1_000)
+        # What it has acknowledged is with RabbitMQ before it leaves, however busy this machine is.
+        first = source(rabbit, queue, prefetch=100, timing=replace(QUICK, leave=10.0))
+        second = source(rabbit, queue)
+        async with opened(first):
+            await ready(first)
+            async with reading(second) as heir:
+                await ready(second)
+                await rabbit.publish(queue, "x", numbered(1_000))
+                done: list[bytes | None] = []
+                while len(done) < 400:
+                    batch = await taken(first)
+                    done += [message.body for message in batch.messages]
+                    await first.acknowledge(batch)
+                unacknowledged = await taken(first)
+                assert not heir.bodies
+                await first.close()
+                await heir.has(b"999")
+                assert heir.bodies[0] == unacknowledged.messages[0].body
+                assert done + heir.bodies == numbered(1_000)
 
     async def test_the_other_takes_over_in_order_from_one_that_dies_without_a_word(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
-        first, second = source(rabbit, queue), source(rabbit, queue)
-        await first.open()
-        await ready(first)
-        async with reading(second) as heir:
-            await ready(second)
-            await rabbit.publish(queue, "x", numbered(700))
-            batch = await asyncio.wait_for(first.take(), 10)
-            done = [message.body for message in batch.messages]
-            await first.acknowledge(batch)
-            await asyncio.wait_for(first.take(), 10)
-            first._link.wire.cut()
-            await heir.has(b"699")
-            assert done + heir.bodies == numbered(700)
-        await first.close()
+        async with opened(source(rabbit, queue)) as first:
+            await ready(first)
+            async with reading(source(rabbit, queue)) as heir:
+                await ready(heir.source)
+                await rabbit.publish(queue, "x", numbered(700))
+                batch = await taken(first)
+                done = [message.body for message in batch.messages]
+                await first.acknowledge(batch)
+                await taken(first)
+                first._link.wire.cut()
+                await heir.has(b"699")
+                assert done + heir.bodies == numbered(700)
 
 
 class TestAccess:
-    async def test_a_wrong_password_is_told_and_not_repeated(self, rabbit: RealRabbit, queue: str) -> None:
-        node = source(rabbit, queue, password="hunter2 p@ss/:#%")
-        await node.open()
-        await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
-        assert not node.status().ready
-        assert "hunter2" not in node.status().reason
-        await node.close()
+    async def test_a_wrong_password_is_told_and_not_repeated(
+        self, rabbit: RealRabbit, queue: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        with capture_logs() as ours:
+            async with opened(source(rabbit, queue, password="hunter2 p@ss/:#%")) as node:
+                await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
+                assert not node.status().ready
+                assert "hunter2" not in node.status().reason
+        assert "ACCESS_REFUSED" in str(ours)
+        assert "hunter2" not in str(ours)
+        assert "amqp://guest:******@127.0.0.1" in caplog.text
+        assert "hunter2" not in caplog.text
 
     async def test_a_password_of_any_characters_is_taken(self, rabbit: RealRabbit, queue: str) -> None:
         password = "p@ss/:#% ü+&?"
@@ -442,24 +483,21 @@ class TestAccess:
 
     async def test_one_who_may_not_is_told_so(self, rabbit: RealRabbit, queue: str) -> None:
         await asyncio.to_thread(rabbit.ctl, "add_user", queue, "secret")
-        node = source(rabbit, queue, user=queue, password="secret")
-        await node.open()
-        await until(lambda: "NOT_ALLOWED" in node.status().reason, what=node.status)
-        await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, "^$", ".*", ".*")
-        await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
-        # Where it is all there already, nothing has to be made.
-        await rabbit.ensure(rabbit.settings(queue), ["#"])
-        await ready(node)
-        await node.close()
+        async with opened(source(rabbit, queue, user=queue, password="secret")) as node:
+            await until(lambda: "NOT_ALLOWED" in node.status().reason, what=node.status)
+            await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, "^$", ".*", ".*")
+            await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
+            # Where it is all there already, nothing has to be made.
+            await rabbit.ensure(rabbit.settings(queue), ["#"])
+            await ready(node)
 
     async def test_another_vhost_is_waited_for_and_used(self, rabbit: RealRabbit, queue: str) -> None:
         vhost = f"/{queue}/a b%2F"
-        node = source(rabbit, queue, vhost=vhost)
-        await node.open()
-        await until(lambda: f"vhost {vhost} not found" in node.status().reason, what=node.status)
-        await asyncio.to_thread(rabbit.ctl, "add_vhost", vhost)
-        await asyncio.to_thread(rabbit.ctl, "set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-        async with reading(node) as reader:
+        async with reading(source(rabbit, queue, vhost=vhost)) as reader:
+            node = reader.source
+            await until(lambda: f"vhost {vhost} not found" in node.status().reason, what=node.status)
+            await asyncio.to_thread(rabbit.ctl, "add_vhost", vhost)
+            await asyncio.to_thread(rabbit.ctl, "set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
             await ready(node)
             await rabbit.publish(queue, "x", [b"there"], vhost=vhost)
             await reader.has(b"there")
@@ -470,17 +508,12 @@ class TestAccess:
             await ready(reader.source)
             await rabbit.publish(queue, "x", numbered(100))
             await reader.has(b"99")
-        async with asyncio.timeout(4):
-            node = source(rabbit, queue, **secure)
-            await node.open()
+        async with asyncio.timeout(4), opened(source(rabbit, queue, **secure)) as node:
             await ready(node)
-            await node.close()
 
     async def test_tls_with_an_unknown_authority_is_refused(self, rabbit: RealRabbit, queue: str) -> None:
-        node = source(rabbit, queue, tls=True, port=rabbit.tls_port)
-        await node.open()
-        await until(lambda: "certificate verify failed" in node.status().reason, what=node.status)
-        await node.close()
+        async with opened(source(rabbit, queue, tls=True, port=rabbit.tls_port)) as node:
+            await until(lambda: "certificate verify failed" in node.status().reason, what=node.status)
 
     async def test_a_port_that_speaks_something_else_is_left_in_time(self, queue: str) -> None:
         async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -489,11 +522,12 @@ class TestAccess:
 
         server = await asyncio.start_server(mute, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        node = RabbitSource(RabbitSettings(host="127.0.0.1", port=port), ["#"], Timing(connect=0.5))
-        await node.open()
-        await until(lambda: "within 0.5 s about the connection" in node.status().reason, 5, node.status)
-        async with asyncio.timeout(1):
-            await node.close()
+        async with opened(
+            RabbitSource(RabbitSettings(host="127.0.0.1", port=port), ["#"], Timing(connect=0.5))
+        ) as node:
+            await until(lambda: "within 0.5 s about the connection" in node.status().reason, 5, node.status)
+            async with asyncio.timeout(1):
+                await node.close()
         server.close()
 
 
@@ -508,21 +542,19 @@ class TestMessages:
             assert reader.source.status().ready
 
     async def test_never_more_than_the_prefetch_is_handed_over(self, rabbit: RealRabbit, queue: str) -> None:
-        node = source(rabbit, queue, prefetch=50)
-        await node.open()
-        await ready(node)
-        await rabbit.publish(queue, "x", numbered(10_000))
-        taken: list[bytes | None] = []
-        most = 0
-        while len(taken) < 10_000:
-            batch = await asyncio.wait_for(node.take(), 10)
-            taken += [message.body for message in batch.messages]
-            most = max(most, len(batch.messages) + len(node._buffer))
-            await node.acknowledge(batch)
-        assert taken == numbered(10_000)
-        assert 1 < most <= 50
-        await until(lambda: node.status().lag == 0, what=node.status)
-        await node.close()
+        async with opened(source(rabbit, queue, prefetch=50)) as node:
+            await ready(node)
+            await rabbit.publish(queue, "x", numbered(2_000))
+            bodies: list[bytes | None] = []
+            most = 0
+            while len(bodies) < 2_000:
+                batch = await taken(node)
+                bodies += [message.body for message in batch.messages]
+                most = max(most, len(batch.messages) + len(node._buffer))
+                await node.acknowledge(batch)
+            assert bodies == numbered(2_000)
+            assert 1 < most <= 50
+            await until(lambda: node.status().lag == 0, what=node.status)
 
     async def test_a_delivery_becomes_a_message(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
@@ -582,9 +614,3 @@ class TestMessages:
             assert abs((poison.time - datetime.now(UTC)).total_seconds()) < 60
             assert not poison.headers
             await until(lambda: reader.source.status().lag == 0, what=reader.source.status)
-
-
-async def prefilled(rabbit: RealRabbit, queue: str, node: RabbitSource) -> list[bytes]:
-    await rabbit.publish(queue, "x", numbered(100))
-    await until(lambda: node.status().lag == 0, what=node.status)
-    return numbered(100)

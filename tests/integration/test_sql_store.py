@@ -463,6 +463,18 @@ async def test_every_question_about_deliveries_has_its_index(database: Database,
     await check_indexes(database, asked, "deliveries", "delivery_attempts")
 
 
+async def test_a_file_finds_what_is_due_by_an_index_too(tmp_path: Path) -> None:
+    async with STORES["sqlite"]((tmp_path, lambda: None)) as stores:
+        await record(stores.store, order("e", "kim@example.com"))
+        database = Database(f"sqlite+aiosqlite:///{tmp_path}/herald.db")
+        asked = await asked_by(database, [lambda: SqlDeliveries(database).claim(20, 60)])
+        async with database.engine.connect() as connection:
+            ((statement, parameters),) = [one for one in asked.items() if one[0].startswith("WITH due")]
+            steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            assert "ix_deliveries_status_due_at" in str(steps.all())
+        await database.close()
+
+
 async def asked_by(database: Database, questions: list[Callable[[], Any]]) -> dict[str, Any]:
     """The statements that it takes, with their parameters."""
     asked: dict[str, Any] = {}

@@ -28,6 +28,9 @@ from tests.support.server import free_port
 # A start takes 4 to 7 s on two idle cores; the rest is for a machine that is busy with something else.
 PATIENCE: Final = 90.0
 
+# For the broker's answer to a client: it may be killed, or frozen, while a test talks to it.
+ANSWER: Final = 30.0
+
 # Debian's wrappers on the PATH change to a user of its own, and to its folders.
 SCRIPTS: Final = Path("/usr/lib/rabbitmq/bin")
 
@@ -149,11 +152,14 @@ class RealRabbit:
         url = URL.build(scheme="amqp", host="127.0.0.1", port=self.port, user="guest", password="guest")
         connection = aiormq.Connection(url)
         connection.vhost = vhost
-        await connection.connect()
         try:
-            yield await connection.channel()
+            async with asyncio.timeout(ANSWER):
+                await connection.connect()
+                channel = await connection.channel()
+            yield channel
         finally:
-            await connection.close()
+            async with asyncio.timeout(ANSWER):
+                await connection.close()
 
     async def ensure(self, settings: RabbitSettings, patterns: Sequence[str]) -> None:
         """Exchange, queue and bindings as the first node leaves them."""

@@ -54,6 +54,7 @@ def test_wishes_bind_where_the_route_names_whose_they_are() -> None:
         ("a\r\nBcc: victim@example.com", "a Bcc: victim@example.com"),
         ("  a\t\u2028 b\x0b\x85c\0 ", "a b c"),
         ("Grüße 🎁", "Grüße 🎁"),
+        ("می\u200cخواهم 👩\u200d🚀", "می\u200cخواهم 👩\u200d🚀"),
         ("", ""),
     ],
 )
@@ -64,7 +65,7 @@ def test_a_subject_is_one_line(text: str, line: str) -> None:
 @given(st.text(max_size=600))
 def test_whatever_a_subject_is_made_of_it_begins_no_other_header(text: str) -> None:
     line = subject_line(text)
-    assert line.isprintable()
+    assert line.replace("\u200c", "").replace("\u200d", "").isprintable()
     assert len(line) <= LONGEST_SUBJECT
     assert subject_line(line) == line
 

@@ -141,8 +141,8 @@ async def test_servers_write_addresses_in_ways_of_their_own(rig: Rig, address: s
         ("kim", "***", "no mail can be sent to '***': it has no name before an @, or no domain behind it"),
         ("b", "***", "no mail can be sent to '***': it has no name before an @, or no domain behind it"),
         ("e", "***", "no mail can be sent to '***': it has no name before an @, or no domain behind it"),
-        ("kim doe@home@x.example", "k***@x.example", "no mail can be sent to 'k***@x.example': "),
-        ("kim\\'\"doe@x.example", "k***@x.example", "no mail can be sent to 'k***@x.example': "),
+        ("kim doe@home@x.example", "***", "no mail can be sent to '***': "),
+        ("kim\\'\"doe@x.example", "***", "no mail can be sent to '***': "),
         (None, "", "the event names no address"),
     ],
 )

@@ -474,7 +474,7 @@ async def test_a_hub_whose_store_went_back_in_time_does_not_spin() -> None:
 
 
 async def test_a_catch_up_does_not_end_inside_a_position() -> None:
-    """A mass act gives up to 500 notifications one position (design.md, "Positions")."""
+    """A mass act gives up to 500 notifications one position (docs/decisions/0001-positions.md)."""
 
     class Massive(FaultyStore):
         async def changes(self, stream: str, after: int, limit: int) -> Page:

@@ -10,16 +10,19 @@ import pamqp.frame
 import pytest
 from aiormq import Channel
 from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import AMQPConnectionError, ChannelInvalidStateError, ChannelNotFoundEntity
 from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 
-from adapters.rabbitmq.buffer import BATCH, Buffer
+from adapters.rabbitmq.buffer import BATCH, BATCH_BYTES, Buffer
+from adapters.rabbitmq.faults import outage
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.salvage import readable
 from adapters.rabbitmq.settings import RabbitSettings, address, tls_context
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.wire import Wire
 from domain.messages import Message
+from tests.support.reading import until
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -110,6 +113,15 @@ class TestBuffer:
         tag, messages = await buffer.take()
         assert (tag, [message.fallback_id for message in messages]) == (BATCH + 3, ["500", "501", "502"])
 
+    async def test_huge_messages_come_in_batches_that_fit_a_transaction(self) -> None:
+        buffer = Buffer()
+        half = bytes(BATCH_BYTES // 2)
+        sizes = [half, half, b"x", half, None, bytes(BATCH_BYTES + 1), b"y"]
+        for number, body in enumerate(sizes, 1):
+            buffer.put(number, Message("x", body, NOW, str(number)))
+        assert [(await buffer.take())[0] for _ in range(4)] == [2, 5, 6, 7]
+        assert not len(buffer)
+
     async def test_a_taker_who_gives_up_as_a_message_comes_takes_none_along(self) -> None:
         buffer = Buffer()
         taking = asyncio.create_task(buffer.take())
@@ -141,6 +153,29 @@ class TestWire:
 
     def test_a_socket_that_was_never_made_can_be_cut(self) -> None:
         Wire(None).cut()
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            asyncio.CancelledError(),
+            Exception(),
+            RuntimeError('<Connection: "amqp://guest:******@rabbit" at 0x1> closed'),
+            ChannelInvalidStateError("<Channel: 1> closed"),
+        ],
+    )
+    def test_what_aiormq_says_of_a_connection_that_is_gone_is_said_better(self, fault: BaseException) -> None:
+        assert outage(fault) == "the connection is gone"
+
+    def test_what_the_broker_or_the_system_said_is_repeated(self) -> None:
+        assert outage(ChannelNotFoundEntity("NOT_FOUND - no queue")) == "NOT_FOUND - no queue"
+        assert outage(OSError(111, "Connection refused")) == "Connection refused"
+        assert outage(AMQPConnectionError()) == "AMQPConnectionError"
+
+    @pytest.mark.parametrize("fault", [ValueError("x"), RecursionError("x"), KeyError("x")])
+    def test_a_mistake_is_no_outage(self, fault: Exception) -> None:
+        assert outage(fault) is None
 
 
 class TestReadable:
@@ -209,3 +244,13 @@ class TestSettings:
     def test_a_source_without_patterns_is_a_mistake(self) -> None:
         with pytest.raises(ValueError, match="at least one"):
             RabbitSource(RabbitSettings(), [])
+
+    @pytest.mark.parametrize("host", ["localhost:5673", "[::1]", "amqp://rabbit"])
+    async def test_a_host_that_is_none_is_told_and_the_source_can_be_closed(self, host: str) -> None:
+        node = RabbitSource(RabbitSettings(host=host), ["#"])
+        await node.open()
+        try:
+            await until(lambda: "cannot contain" in node.status().reason, 5, node.status)
+        finally:
+            await node.close()
+        assert node.status().reason == "closed"

@@ -25,12 +25,13 @@ from application.ports.mailer import (
     ServerAway,
     Unrenderable,
 )
-from application.ports.store import StoreUnavailable
-from application.send_mails import SendMails
-from domain.deliveries import Delivery, Status
-from tests.support.core import NOW
+from application.ports.store import StoreUnavailable, Unstorable
+from application.send_mails import UNSPEAKABLE, SendMails
+from domain.deliveries import LONGEST_WORDS, Delivery, Status
+from domain.planning import plan
+from tests.support.core import NOW, message
 from tests.support.reading import until
-from tests.support.stores import order, record
+from tests.support.stores import ROUTES, order, record
 
 POLICY = MailPolicy(at_once=3, attempt_seconds=5, tries=3, retry_seconds=0.02, pause_seconds=0.05)
 
@@ -47,6 +48,7 @@ class PostOffice:
         self.taken: list[OutgoingMail] = []
         self.tries: list[OutgoingMail] = []
         self.answer: Answer = lambda mail: None
+        self.is_away = False  # for questions without a mail
         self.most_at_once = 0
         self._at_once = 0
 
@@ -66,12 +68,20 @@ class PostOffice:
         self.taken.append(mail)
         return Receipt(250, "2.0.0 Ok")
 
+    async def ping(self, deadline: float) -> None:
+        if self.is_away:
+            raise ServerAway("connection refused")
+
     async def close(self) -> None:
         return None
 
 
 class PlainRenderer:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
     async def render(self, delivery: Delivery) -> Letter:
+        await asyncio.sleep(self.seconds)
         if delivery.mail.template != "order_created.html":
             raise Unrenderable(f"{delivery.mail.template}: there is no such template")
         return Letter(f"<p>{delivery.mail.event_id}</p>", delivery.mail.event_id)
@@ -86,6 +96,7 @@ class WatchedDeliveries(MemoryDeliveries):
     def __init__(self, records: MemoryRecords) -> None:
         super().__init__(records)
         self.is_away = False
+        self.unstorable = ""
         self.settled: list[int] = []
         self.most_in_hand = 0
         self._in_hand = 0
@@ -99,6 +110,8 @@ class WatchedDeliveries(MemoryDeliveries):
 
     async def settle(self, outcomes: Sequence[Outcome]) -> int:
         self._check()
+        if self.unstorable and any(self.unstorable in one.attempt.text for one in outcomes):
+            raise Unstorable(self.unstorable)
         self._in_hand -= len(outcomes)
         self.settled.append(len(outcomes))
         return await super().settle(outcomes)
@@ -121,12 +134,18 @@ class Rig:
         self.office = PostOffice()
         self.counters = Counters()
         self.policy = policy
+        self.renderer = PlainRenderer()
         self.worker = self.new_worker()
 
     def new_worker(self) -> SendMails:
-        renderer = PlainRenderer()
-        attempt = AttemptMail(renderer, self.office, SystemClock(), self.policy)
-        return SendMails(self.deliveries, renderer, self.office, attempt, self.counters, self.policy)
+        attempt = AttemptMail(self.renderer, self.office, SystemClock(), self.policy)
+        return SendMails(self.deliveries, self.renderer, self.office, attempt, self.counters, self.policy)
+
+    async def unfillable(self, id: str) -> None:
+        """A mail whose template there is not."""
+        made = plan(message(*order(id, "kim@example.com")), ROUTES)
+        mails = tuple(replace(one, mail=replace(one.mail, template="nix.html")) for one in made.mails)
+        await self.store.record([replace(made, mails=mails)], NOW)
 
     async def mail(self, count: int = 1, address: str = "kim@example.com") -> None:
         await record(self.store, *(order(f"e{number}", address) for number in range(count)))
@@ -269,13 +288,21 @@ async def test_a_failed_one_that_is_retried_has_all_its_tries_again(rig: Rig) ->
 
 
 async def test_a_template_that_can_not_be_filled_fails_the_mail(rig: Rig) -> None:
-    await rig.mail()
-    (kept,) = rig.deliveries._records.deliveries.values()
-    kept.delivery = replace(kept.delivery, mail=replace(kept.delivery.mail, template="nix.html"))
+    await rig.unfillable("e")
     async with at_work(rig):
         await rig.until("failed", 1)
     assert (await rig.one()).error == "nix.html: there is no such template"
+    assert await rig.results() == ["refused"]
     assert rig.office.tries == []
+
+
+async def test_a_template_that_fails_late_fails_the_mail_all_the_same() -> None:
+    rig = Rig(MailPolicy(at_once=2, attempt_seconds=0.05, tries=3, retry_seconds=0.02))
+    rig.renderer.seconds = 0.1
+    await rig.unfillable("e")
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    assert await rig.results() == ["refused"]
 
 
 async def test_what_could_never_be_sent_is_not_sent_when_it_is_retried(rig: Rig) -> None:
@@ -311,6 +338,113 @@ async def test_while_the_server_is_away_one_mail_at_a_time_asks_and_then_all_are
         assert rig.worker.fault is None
     # Those that had found it away did not wait for their own time, a minute later.
     assert len(rig.office.taken) == 30
+
+
+async def test_a_mail_that_needs_no_server_does_not_tell_that_it_is_back() -> None:
+    rig = Rig(MailPolicy(at_once=3, attempt_seconds=5, tries=50, retry_seconds=60, pause_seconds=0.02))
+    rig.office.answer, rig.office.is_away = always(ServerAway("connection refused")), True
+    await rig.mail(3)
+    async with at_work(rig):
+        await until(lambda: rig.worker.fault is not None)
+        for number in range(5):
+            await rig.unfillable(f"unfillable-{number}")
+            await rig.until("failed", number + 1)
+            assert rig.worker.fault is not None
+    assert [one.strikes for one in await rig.deliveries.newest(10, DeliveryChoice(status="pending"))] == [1, 1, 1]
+
+
+async def test_where_no_mail_is_due_the_server_is_asked_without_one() -> None:
+    rig = Rig(MailPolicy(at_once=3, attempt_seconds=5, tries=50, retry_seconds=60, pause_seconds=0.02))
+    rig.office.answer, rig.office.is_away = times(1, ServerAway("connection refused")), True
+    await rig.mail()
+    async with at_work(rig):
+        await until(lambda: rig.worker.fault is not None)
+        await asyncio.sleep(0.1)
+        assert (await rig.one()).attempts == 1
+        rig.office.is_away = False
+        await rig.until("sent", 1)
+        assert rig.worker.fault is None
+
+
+async def test_what_found_the_server_away_before_a_restart_is_sent_when_it_is_back() -> None:
+    rig = Rig(MailPolicy(at_once=3, attempt_seconds=5, tries=50, retry_seconds=60, pause_seconds=0.02))
+    rig.office.answer, rig.office.is_away = always(ServerAway("no such host")), True
+    await rig.mail(2)
+    async with at_work(rig):
+        await until(lambda: len(rig.office.tries) == 2)
+    rig.office.answer, rig.office.is_away = (lambda mail: None), False
+    rig.worker = rig.new_worker()
+    await record(rig.store, order("new", "kim@example.com"))
+    async with at_work(rig):
+        await rig.until("sent", 3)
+
+
+async def test_a_server_that_takes_fewer_at_once_is_not_away(rig: Rig) -> None:
+    busy = 0
+
+    async def one_at_a_time() -> None:
+        nonlocal busy
+        busy += 1
+        try:
+            await asyncio.sleep(0.01)
+        finally:
+            busy -= 1
+
+    def answer(mail: OutgoingMail) -> Any:
+        if busy:
+            raise ServerAway("4.7.0 too many connections", 421)
+        return one_at_a_time()
+
+    rig.policy = replace(POLICY, tries=1_000)
+    rig.worker = rig.new_worker()
+    rig.office.answer = answer
+    await rig.mail(20)
+    async with at_work(rig):
+        await rig.until("sent", 20)
+
+
+async def test_words_that_can_not_be_kept_hold_up_nobody(rig: Rig) -> None:
+    rig.deliveries.unstorable = "4.2.1"
+    rig.office.answer = times(1, MailRefused("4.2.1 unspeakable", 550))
+    await rig.mail(10)
+    async with at_work(rig):
+        await rig.until("sent", 9)
+        await rig.until("failed", 1)
+    (one,) = await rig.deliveries.newest(1, DeliveryChoice(status="failed"))
+    assert one.error == UNSPEAKABLE
+
+
+async def test_what_happened_is_one_line(rig: Rig) -> None:
+    rig.office.answer = always(MailRefused("no\r\n such\0 user " + "x" * 1_000, 550))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    error = (await rig.one()).error or ""
+    assert error.startswith("no such user xxx")
+    assert len(error) == LONGEST_WORDS
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("kim@example.com", "<kim@example.com> is unknown"),
+        ("Kim.Lee@example.com", "<kim.lee@EXAMPLE.com>: User unknown"),
+        ("jörg@bücher.example", "jörg@xn--bcher-kva.example is unknown"),
+        ("kim@example.com", "forwarded to lee@elsewhere.example, who is unknown"),
+    ],
+)
+async def test_logs_show_nobodys_address(
+    rig: Rig, address: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig.office.answer = always(MailRefused(words, 550))
+    await rig.mail(address=address)
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    logged = capsys.readouterr().out
+    assert "mail failed" in logged
+    local = {"jörg@bücher.example": "jörg"}.get(address, address.partition("@")[0])
+    assert local.casefold() + "@" not in logged.casefold()
+    assert "lee@" not in logged.casefold()
 
 
 async def test_a_server_that_turns_us_away_costs_no_mail_a_try(rig: Rig) -> None:

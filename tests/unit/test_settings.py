@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from pamqp.commands import Exchange, Queue
 
+from adapters.rabbitmq.settings import RabbitSettings, address
 from domain.origins import Origins
 from entrypoints.setting import masked
 from entrypoints.settings import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table
@@ -164,6 +166,9 @@ class TestValues:
             ("HERALD_ORIGINS", "*, https://shop.example", "'*' is none"),
             ("HERALD_ORIGINS", "https://shop.example/", "is none"),
             ("KAFKA_BROKERS", "kafka:9092, PLAINTEXT://kafka:9092", "must be host:port"),
+            ("RABBITMQ_QUEUE", "grün", "must be letters, digits and - _ . : @ # , / or blanks"),
+            ("RABBITMQ_QUEUE", "a\nb", "127 at most"),
+            ("RABBITMQ_EXCHANGE", "x" * 128, "127 at most"),
             ("HERALD_PRODUCTS_TOPICS", "a,b c", "has the topic 'b c'"),
             ("HERALD_KAFKA_SSL_CAFILE", "/no/such/file", "can't be read: No such file"),
             ("HERALD_JWT_PUBLIC_KEY", "/no/such/file", "can't be read: No such file"),
@@ -231,6 +236,39 @@ class TestKafka:
     def test_rabbitmq_is_taken_in_both_modes(self) -> None:
         assert dev(HERALD_BROKER="rabbitmq").broker == "rabbitmq"
         assert serve(HERALD_BROKER="rabbitmq").broker == "rabbitmq"
+
+
+class TestNamesAndHosts:
+    @pytest.mark.parametrize("name", ["orders", "a-b_C.9:d@e#f,g/h", "two words", "x" * 127])
+    def test_every_name_that_the_client_can_send_is_taken(self, name: str) -> None:
+        settings = dev(RABBITMQ_EXCHANGE=name, RABBITMQ_QUEUE=f" {name} ")
+        assert (settings.rabbitmq_exchange, settings.rabbitmq_queue) == (name, name)
+        Exchange.Declare(exchange=name).validate()
+        Queue.Declare(queue=name).validate()
+
+    @pytest.mark.parametrize("name", ["RABBITMQ_HOST", "SMTP_HOST"])
+    @pytest.mark.parametrize(
+        "host", ["localhost", "rabbit_1", "MAIL.shop.example.", "bücher.example", "127.0.0.1", "::1", "fe80::1%eth0"]
+    )
+    def test_hosts(self, name: str, host: str) -> None:
+        settings = dev(**{name: f" {host}\n"})
+        assert (settings.rabbitmq_host if name == "RABBITMQ_HOST" else settings.smtp_host) == host
+
+    @pytest.mark.parametrize("name", ["RABBITMQ_HOST", "SMTP_HOST"])
+    @pytest.mark.parametrize(
+        "host",
+        ["localhost:5673", "[::1]", "[::1]:1", "amqp://x", "guest:hunter2@x", "a b", "a/b", "1::g", "a..b", "x" * 64],
+    )
+    def test_anything_beside_a_host_is_refused_and_not_repeated(self, name: str, host: str) -> None:
+        words = f"{name} must be the name or address of a host alone: its port is set by itself."
+        assert refusal(**{name: host}) == words
+
+    @given(st.text(max_size=80) | st.from_regex(r"[\w.-]{1,80}", fullmatch=True))
+    def test_every_host_that_is_taken_makes_an_address(self, host: str) -> None:
+        outcome = attempt(RABBITMQ_HOST=host)
+        if isinstance(outcome, Settings):
+            assert address(RabbitSettings(host=outcome.rabbitmq_host), 10).port == 5672
+            outcome.rabbitmq_host.encode("idna")
 
 
 class TestDatabase:

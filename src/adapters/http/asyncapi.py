@@ -67,7 +67,7 @@ CHANNELS: Final[tuple[tuple[Endpoint, str, str], ...]] = (
     (SIGNALS, "/ws/notifications", "The payload's own text, JSON or not."),
     (TRADING, "/ws?user_id=", "`{type, data}`: the feed `market`, and what is the user's own."),
     (GROUPS, "/ws/v2/notification-service/notifications/users/{user_id}", "`{event_type, data}`: the user's own."),
-    (ORDERS, "/ws", "`{type, data}`: every order event."),
+    (ORDERS, "/ws", "`{type, data}`: every order event, or, by other routes, what is the user's own."),
     (
         PRODUCTS,
         "/events/stream",
@@ -135,7 +135,7 @@ def _channel(endpoint: Endpoint, address: str, about: str) -> dict[str, Any]:
 def _query(endpoint: Endpoint) -> dict[str, Any]:
     """The query parameters of a handshake, as a schema."""
     known: dict[str, Any] = {"feeds": _TEXT, "types": _TEXT, "cursor": _TEXT, "jwt": _TEXT, "token": _TEXT}
-    if endpoint not in (GROUPS, ORDERS):
+    if endpoint is not GROUPS:
         known["user_id"] = _TEXT
     if endpoint.transport == "sse":
         known |= {"protocol": {"enum": ["1"]}, "last_event_id": _TEXT}

@@ -17,7 +17,7 @@ from adapters.http.asyncapi import asyncapi_document
 PATH: Final = "/schema"
 
 _DESCRIPTION: Final = """\
-Real-time notifications: events from a broker, to every open tab and into every inbox, exactly once and in order.
+Notifications: events from a broker, to every open tab and into every inbox, exactly once and in order, and by e-mail.
 
 Problems are RFC 9457 `application/problem+json`; [/problems](/problems) explains each. Sockets and event streams are
 in the [AsyncAPI document](/schema/asyncapi.json).

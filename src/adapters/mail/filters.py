@@ -29,7 +29,10 @@ def line(value: Any) -> str:
 def money(value: Any, currency: str = "") -> str:
     """An amount with two decimals and its currency behind it. Text stays as its producer wrote it; nothing for what is
     no amount, or a very long one."""
-    amount = line(f"{value:,.2f}" if _is_number(value) else value)
+    try:
+        amount = line(f"{value:,.2f}" if _is_number(value) else value)
+    except OverflowError:
+        return ""
     text = f"{amount} {currency}" if amount and currency else amount
     return text if len(text) <= LONGEST_AMOUNT else ""
 

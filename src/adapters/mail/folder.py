@@ -10,6 +10,9 @@ from typing import Final
 from adapters.mail.mime import Composed, compose, sender_of
 from application.ports.mailer import MailDeferred, OutgoingMail, Receipt, ServerAway
 
+# Bytes: what a mail takes, so that a disk with room for less counts as full.
+PROBE: Final = 16_384
+
 
 class FolderMailer:
     """Implements Mailer: each mail is a file of its own, `<its id>.eml`, which mail programs open.
@@ -34,6 +37,12 @@ class FolderMailer:
         except TimeoutError:
             raise MailDeferred(f"out of time while writing to {self.name}") from None
 
+    async def ping(self, deadline: float) -> None:
+        try:
+            await asyncio.to_thread(self._try)
+        except OSError as fault:
+            raise ServerAway(f"{self.name}: {fault.strerror or fault}") from fault
+
     async def close(self) -> None:
         self._closed = True
 
@@ -42,6 +51,15 @@ class FolderMailer:
             raise MailDeferred("not written: we are leaving")
         if time.monotonic() >= deadline:
             raise MailDeferred(f"out of time while writing to {self.name}")
+
+    def _try(self) -> None:
+        """Raises OSError where nothing can be written."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._folder / f".{secrets.token_hex(8)}.part"
+        try:
+            part.write_bytes(b"\0" * PROBE)
+        finally:
+            part.unlink(missing_ok=True)
 
     def _write(self, mail: Composed, deadline: float) -> Receipt:
         part = self._folder / f".{mail.id}.{secrets.token_hex(4)}.part"

@@ -1,9 +1,9 @@
 """The process that fills templates: `python -m adapters.mail.render_process SECONDS [FOLDER]`.
 
 A template is a program, and its author may err: an endless loop must cost one mail, not the server. Requests come on
-standard input and answers leave on standard output, several together, in the same order, as MessagePack behind its
-length in 4 bytes; first an empty list of answers says that the process is ready. It ends when standard input does,
-which is when the server that started it has ended.
+standard input, several together, and answers leave on standard output one by one, in the same order, as MessagePack
+behind its length in 4 bytes; the first answer is an empty one, and says that the process is ready. It ends when
+standard input does, which is when the server that started it has ended.
 """
 
 import resource
@@ -44,8 +44,8 @@ class _TooLong(BaseException):
     """The limit is over. No Exception, so that nothing on the way takes it for a template's own."""
 
 
-def frame(messages: Sequence[Request] | Sequence[Answer]) -> bytes:
-    encoded = msgspec.msgpack.encode(messages)
+def frame(message: Sequence[Request] | Answer) -> bytes:
+    encoded = msgspec.msgpack.encode(message)
     return len(encoded).to_bytes(4, "big") + encoded
 
 
@@ -69,12 +69,12 @@ def answer(templates: Templates, request: Request, limit: float) -> Answer:
 
 def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float) -> None:
     decode = msgspec.msgpack.Decoder(list[Request]).decode
-    answers.write(frame([]))
+    answers.write(frame(Answer()))
     answers.flush()
     while length := requests.read(4):
-        several = decode(requests.read(int.from_bytes(length, "big")))
-        answers.write(frame([answer(templates, request, limit) for request in several]))
-        answers.flush()
+        for request in decode(requests.read(int.from_bytes(length, "big"))):
+            answers.write(frame(answer(templates, request, limit)))
+            answers.flush()
 
 
 def _stop(_: int, __: FrameType | None) -> None:

@@ -23,10 +23,10 @@ START: Final = 30.0
 # One process may be killed by chance, for want of memory. Two are a template's fault.
 TRIES: Final = 2
 
-# Mails that are filled together at most, and the bytes of their events. Each way there and back costs as much as
-# filling one of the shipped templates.
+# Mails that are sent to the process together, and the characters of their events, unless one has more. Each way there
+# costs as much as filling one of the shipped templates.
 TOGETHER: Final = 20
-TOGETHER_BYTES: Final = 1_000_000
+TOGETHER_SIZE: Final = 1_000_000
 
 _SOURCES: Final = Path(__file__).parents[2]
 
@@ -45,49 +45,76 @@ class ProcessRenderer:
     def __init__(self, folder: str | None, limit: float = LIMIT) -> None:
         self._arguments = [str(limit), *([folder] if folder else [])]
         self._patience = limit * PATIENCE
-        self._turn = asyncio.Lock()
         self._waiting: list[_Asked] = []
+        self._filling: asyncio.Task[None] | None = None
         self._child: Process | None = None
         self._closed = False
 
     async def render(self, delivery: Delivery) -> Letter:
         mail = delivery.mail
-        asked = _Asked(Request(mail.template, mail.payload, mail.event_id, mail.type, mail.source, mail.time))
+        request = Request(mail.template, mail.payload, mail.event_id, mail.type, mail.source, mail.time)
+        asked = _Asked(request, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.create_task(self._fill_all())
         try:
-            async with self._turn:
-                while asked.answer is None:
-                    await self._answer(self._next())
+            answer = await asked.answer
         finally:
             self._leave(asked)
-        if asked.answer.fault is not None:
-            raise Unrenderable(asked.answer.fault)
-        return Letter(asked.answer.html, asked.answer.text)
+        if answer.fault is not None:
+            raise Unrenderable(answer.fault)
+        return Letter(answer.html, answer.text)
+
+    async def _fill_all(self) -> None:
+        """Until nobody waits."""
+        while self._waiting:
+            try:
+                await self._fill(self._next())
+            except Exception as fault:
+                # There is no child to be had: it is the same for all of them.
+                for asked in self._waiting:
+                    if not asked.answer.done():
+                        asked.answer.set_exception(fault)
+                self._waiting.clear()
 
     def _next(self) -> list["_Asked"]:
         """Those that have waited longest."""
-        some, size = self._waiting[:1], 0
-        for asked in self._waiting[1:TOGETHER]:
+        some: list[_Asked] = []
+        size = 0
+        for asked in self._waiting[:TOGETHER]:
             size += len(asked.request.payload)
-            if size > TOGETHER_BYTES:
+            if some and size > TOGETHER_SIZE:
                 break
             some.append(asked)
         return some
 
-    async def _answer(self, some: list["_Asked"]) -> None:
-        """Who has an answer does not wait any more."""
-        answers = await self._ask(some)
-        if answers is None and len(some) > 1:
-            # By itself each shows whether it was the one.
-            for asked in some:
-                if asked in self._waiting:
-                    await self._answer([asked])
-            return
-        for _ in range(TRIES - 1):
-            answers = answers or await self._ask(some)
-        for asked, answer in zip(some, answers or [_dead(some[0])], strict=True):
-            asked.answer = answer
-            self._leave(asked)
+    async def _fill(self, some: list["_Asked"]) -> None:
+        """Answers them in turn, as far as the child gets. Who is not answered goes on waiting; whoever the child ended
+        at has one try less."""
+        child = await self._ready()
+        at, done = some[0], False
+        try:
+            async with asyncio.timeout(self._patience):
+                await _send(child, frame([asked.request for asked in some]))
+            for at in some:
+                async with asyncio.timeout(self._patience):
+                    self._tell(at, await _read(child))
+            done = True
+        # RuntimeError is uvloop's word for a pipe that is closed already.
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, RuntimeError):
+            at.tries += 1
+            if at.tries >= TRIES:
+                fault = f"{at.request.template}: the process that fills it dies of it, or hangs"
+                self._tell(at, Answer(fault=fault))
+        finally:
+            # What it has yet to say would be taken for answers to others.
+            if not done:
+                await self._end()
+
+    def _tell(self, asked: "_Asked", answer: Answer) -> None:
+        if not asked.answer.done():
+            asked.answer.set_result(answer)
+        self._leave(asked)
 
     def _leave(self, asked: "_Asked") -> None:
         """With an answer, or without waiting for one any longer."""
@@ -99,27 +126,18 @@ class ProcessRenderer:
         self._closed = True
         if self._child is not None and self._child.returncode is None:
             self._child.kill()
-        async with self._turn:
+        if self._filling is not None:
+            await self._filling
+        await self._end()
+
+    async def _ready(self) -> Process:
+        if self._child is not None and self._child.returncode is not None:
             await self._end()
-
-    async def _ask(self, some: list["_Asked"]) -> list[Answer] | None:
-        """The child's answers, or None if it ended without any, or gave none in time."""
-        child = self._child or await self._start()
-        answers = None
-        try:
-            async with asyncio.timeout(self._patience * len(some)):
-                answers = await _exchange(child, frame([asked.request for asked in some]))
-        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            # Also where nobody waits for the answers any more: the next one to ask would get them.
-            if answers is None:
-                await self._end()
-        return answers
-
-    async def _start(self) -> Process:
         if self._closed:
             raise RuntimeError("the renderer is closed")
+        return self._child or await self._start()
+
+    async def _start(self) -> Process:
         self._child = child = await asyncio.create_subprocess_exec(
             # -P: a file in the working directory is not taken for a module.
             *(sys.executable, "-P", "-m", "adapters.mail.render_process", *self._arguments),
@@ -133,10 +151,14 @@ class ProcessRenderer:
             async with asyncio.timeout(START):
                 ready = await _read(child)
         except (TimeoutError, asyncio.IncompleteReadError):
-            raise OSError("the process that fills mail templates does not start") from None
+            pass
         finally:
-            if ready is None:
+            if ready is None or self._closed:
                 await self._end()
+        if self._closed:
+            raise RuntimeError("the renderer is closed")
+        if ready is None:
+            raise OSError("the process that fills mail templates does not start")
         return child
 
     async def _end(self) -> None:
@@ -150,24 +172,20 @@ class ProcessRenderer:
 
 
 class _Asked(msgspec.Struct, eq=False):
-    """One who asks, and the answer once there is one."""
+    """One who asks."""
 
     request: Request
-    answer: Answer | None = None
+    answer: asyncio.Future[Answer]
+    tries: int = 0
 
 
-def _dead(asked: _Asked) -> Answer:
-    return Answer(fault=f"{asked.request.template}: the process that fills it dies of it, or hangs")
-
-
-async def _exchange(child: Process, requests: bytes) -> list[Answer]:
+async def _send(child: Process, requests: bytes) -> None:
     assert child.stdin is not None  # noqa: S101 - PIPE
     child.stdin.write(requests)
     await child.stdin.drain()
-    return await _read(child)
 
 
-async def _read(child: Process) -> list[Answer]:
+async def _read(child: Process) -> Answer:
     assert child.stdout is not None  # noqa: S101 - PIPE
     length = int.from_bytes(await child.stdout.readexactly(4), "big")
-    return msgspec.msgpack.decode(await child.stdout.readexactly(length), type=list[Answer])
+    return msgspec.msgpack.decode(await child.stdout.readexactly(length), type=Answer)

@@ -48,6 +48,18 @@ class SmtpMailer:
         finally:
             self._running.discard(limit)
 
+    async def ping(self, deadline: float) -> None:
+        limit = asyncio.timeout(deadline - time.monotonic())
+        self._running.add(limit)
+        try:
+            async with limit, self._connections.line() as line:
+                if not await line.resume():
+                    await line.open()
+        except TimeoutError:
+            raise ServerAway(f"{self.name} did not answer in time") from None
+        finally:
+            self._running.discard(limit)
+
     async def close(self) -> None:
         if self._closed:
             return

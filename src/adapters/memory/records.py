@@ -141,9 +141,9 @@ class MemoryRecords:
         made = Delivery(self._ids.new_id(), mail, addressee.address, status, error, now, now, now)
         self.deliveries[made.id] = KeptDelivery(made)
         if len(self.deliveries) > self._limits.deliveries:
-            ended = (id for id, kept in self.deliveries.items() if kept.delivery.status != "pending")
-            if (oldest := next(ended, None)) is not None:
-                self.drop_delivery(oldest)
+            ended = [id for id, kept in self.deliveries.items() if kept.delivery.status != "pending"]
+            if len(ended) > self._limits.deliveries:
+                self.drop_delivery(ended[0])
         return made
 
     def drop_delivery(self, id: UUID) -> None:

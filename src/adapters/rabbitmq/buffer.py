@@ -8,6 +8,8 @@ from domain.messages import Message
 
 # The store's transaction: larger ones hold locks for longer, smaller ones cost more round trips an event.
 BATCH: Final = 500
+# And no more than so many bytes of bodies: on their way into the store there are several copies of them.
+BATCH_BYTES: Final = 16_000_000
 
 
 class Buffer:
@@ -29,9 +31,19 @@ class Buffer:
         self._waiting.clear()
 
     async def take(self) -> tuple[int, tuple[Message, ...]]:
-        """All there is, up to a batch, and the last tag of it. Nothing is lost with a taker who is cancelled."""
+        """All there is, up to a batch, and the last tag of it; a message larger than a batch comes alone. Nothing is
+        lost with a taker who is cancelled."""
         while not self._waiting:
             self._arrival.clear()
             await self._arrival.wait()
-        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
-        return taken[-1][0], tuple(message for _, message in taken)
+        messages: list[Message] = []
+        last = size = 0
+        while self._waiting and len(messages) < BATCH:
+            tag, message = self._waiting[0]
+            size += len(message.body or b"")
+            if messages and size > BATCH_BYTES:
+                break
+            self._waiting.popleft()
+            last = tag
+            messages.append(message)
+        return last, tuple(messages)

@@ -3,21 +3,20 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NoReturn, cast
 
 import aiormq
 import structlog
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError
 
 from adapters.rabbitmq.buffer import Buffer
+from adapters.rabbitmq.faults import Silent
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.settings import RabbitSettings, address
 from adapters.rabbitmq.timing import Timing
 from adapters.rabbitmq.topology import prepare
-from adapters.rabbitmq.watch import Silent, Watch, look_at
+from adapters.rabbitmq.watch import Watch, look_at
 from adapters.rabbitmq.wire import Wire
 from application.ports.event_source import NotAcknowledged
 
@@ -56,7 +55,8 @@ class Link:
         self._step = "the connection"
 
     async def run(self) -> NoReturn:
-        """Raises what went wrong, having left the queue.
+        """Raises what went wrong. `leave` is left to the caller, who tells of the fault before. A CancelledError may be
+        aiormq's own (see faults.py).
 
         aiormq may answer a cancellation with a result, or with the fault of a connection that ends meanwhile. So all
         that waits for it has a task of its own, which ends with the socket at the latest.
@@ -80,7 +80,22 @@ class Link:
             for task in tasks:
                 task.add_done_callback(look_at)
                 task.cancel()
-            await self._leave()
+
+    async def leave(self) -> None:
+        """Closes in whatever state the connection is, in at most twice `leave`. Never fails."""
+        try:
+            for one in (self._channel, self._connection):
+                if one is not None and not one.is_closed:
+                    # A task, as in `run`: aiormq may answer a cancellation by waiting for room in its queue.
+                    closing = asyncio.ensure_future(one.close(None))
+                    closing.add_done_callback(look_at)
+                    try:
+                        # RabbitMQ answers the closing of a channel once it has every acknowledgement before it.
+                        await asyncio.wait({closing}, timeout=self._timing.leave)
+                    finally:
+                        closing.cancel()
+        finally:
+            self.wire.cut()
 
     async def acknowledge(self, tag: int) -> None:
         """This message, and all before it. Written without an answer: RabbitMQ gives none.
@@ -121,18 +136,6 @@ class Link:
         """aiormq makes a task of each call, and tasks begin in their order: so no await before the message is put."""
         if not self._over:
             self._buffer.put(delivered.delivery_tag or 0, message_of(delivered, datetime.now(UTC)))
-
-    async def _leave(self) -> None:
-        """Closes in whatever state the connection is, in at most twice `leave`. Never fails."""
-        try:
-            for one in (self._channel, self._connection):
-                if one is not None and not one.is_closed:
-                    # RabbitMQ answers the closing of a channel once it has every acknowledgement before it.
-                    with suppress(AMQPError, OSError, TimeoutError):
-                        async with asyncio.timeout(self._timing.leave):
-                            await one.close(None)
-        finally:
-            self.wire.cut()
 
 
 def _fault_of(ended: set[asyncio.Future[None]]) -> BaseException:

@@ -4,17 +4,15 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import structlog
-from aiormq.exceptions import AMQPError
-from pamqp.exceptions import PAMQPException
 
 from adapters.rabbitmq.buffer import Buffer
+from adapters.rabbitmq.faults import outage
 from adapters.rabbitmq.link import Link
 from adapters.rabbitmq.settings import RabbitSettings, tls_context
 from adapters.rabbitmq.timing import Timing
-from adapters.rabbitmq.watch import Silent
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 
 log = structlog.get_logger(__name__)
@@ -22,12 +20,8 @@ log = structlog.get_logger(__name__)
 # Between attempts to connect, in seconds: drawn at random between the shortest and a ceiling that doubles each time
 # (full jitter), so that many nodes do not come back at once.
 SHORTEST: Final = 0.2
-LONGEST: Final = 15.0
 # A connection that lived this long was sound: its end begins a new series.
 SOUND: Final = 60.0
-
-# What is expected of a network, and of a broker; anything else is logged with its trace.
-OUTAGES: Final = (AMQPError, PAMQPException, TimeoutError, OSError, Silent)
 
 
 class Receipt(NamedTuple):
@@ -45,7 +39,8 @@ class RabbitSource:
     acknowledged.
 
     Order: that of the queue as long as one consumer has it, which a queue that Herald declares sees to. A queue that
-    was there already may share its messages out to several nodes.
+    was there already, without a single active consumer, may share its messages out to several nodes; to a single one
+    too, where its last connection is gone and RabbitMQ does not know it yet.
 
     Ready while RabbitMQ has this node as a consumer, reads from its connection, and answers. With several nodes on a
     queue of Herald's all are ready, and one is handed messages.
@@ -114,28 +109,35 @@ class RabbitSource:
 
     async def _supervise(self) -> None:
         ceiling = SHORTEST
-        this = asyncio.current_task()
+        this = cast(asyncio.Task[None], asyncio.current_task())
         while True:
             born = time.monotonic()
-            self._link = link = Link(self._settings, self._patterns, self._context, self._buffer, self._timing)
             try:
-                await link.run()
-            except OUTAGES as fault:
-                self._trouble = link.wire.farewell or _words(fault)
-                log.warning("RabbitMQ is out of reach", host=self._settings.host, reason=self._trouble)
-            except Exception as fault:
-                self._trouble = f"{type(fault).__name__}: {fault}"
-                log.exception("the RabbitMQ consumer failed", host=self._settings.host)
+                # In here, since not everything that is set as a host makes an address.
+                self._link = Link(self._settings, self._patterns, self._context, self._buffer, self._timing)
+                await self._link.run()
+            except (Exception, asyncio.CancelledError) as fault:
+                # One that nobody asked for is aiormq's own, of a connection that it has given up.
+                if isinstance(fault, asyncio.CancelledError) and (self._supervisor is not this or this.cancelling()):
+                    raise
+                self._tell(fault)
             finally:
+                if self._link is not None:
+                    await self._link.leave()
                 self._link = None
             # A cancellation is not enough to go by: it may have met aiormq while the link was leaving.
             if self._supervisor is not this:
                 return
-            ceiling = min(LONGEST, ceiling * 2) if time.monotonic() - born < SOUND else SHORTEST
+            ceiling = min(self._timing.retry, ceiling * 2) if time.monotonic() - born < SOUND else SHORTEST
             await asyncio.sleep(secrets.SystemRandom().uniform(SHORTEST, ceiling))
 
-
-def _words(fault: BaseException) -> str:
-    """What the broker or the system said: the last of a fault's arguments, behind its number."""
-    said = [word for word in fault.args if isinstance(word, str) and word]
-    return said[-1] if said else type(fault).__name__
+    def _tell(self, fault: BaseException) -> None:
+        """To the status, before the link has left: that takes seconds where the broker is frozen. What is no outage is
+        logged with its trace."""
+        farewell = self._link.wire.farewell if self._link else ""
+        if words := outage(fault):
+            self._trouble = farewell or words
+            log.warning("RabbitMQ is out of reach", host=self._settings.host, reason=self._trouble)
+        else:
+            self._trouble = f"{type(fault).__name__}: {fault}"
+            log.error("the RabbitMQ consumer failed", host=self._settings.host, exc_info=fault)

@@ -8,11 +8,8 @@ from typing import Any, NoReturn
 from aiormq import Channel
 from aiormq.abc import AbstractChannel
 
+from adapters.rabbitmq.faults import Silent
 from adapters.rabbitmq.timing import Timing
-
-
-class Silent(Exception):
-    """RabbitMQ, or the consumer's place at it, is gone without a word."""
 
 
 class Watch:

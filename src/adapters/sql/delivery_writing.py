@@ -33,7 +33,6 @@ _DELIVERY: Final[dict[str, TypeEngine[Any]]] = {
     "source": _TEXTS,
     "type": _TEXTS,
     "profile": _TEXTS,
-    "payload": _TEXTS,
     "event_time": _MOMENTS,
     "subject": _TEXTS,
     "template": _TEXTS,
@@ -69,10 +68,19 @@ def _typed(types: dict[str, TypeEngine[Any]]) -> dict[str, TypeEngine[Any]]:
     return {f"{name}_": type_ for name, type_ in types.items()}
 
 
+# Payloads are sent once, however many addresses they go to, and joined by number.
 _ADD: Final = statement(
-    f"INSERT INTO deliveries ({', '.join(_DELIVERY)}) SELECT * FROM unnest({_parameters(_DELIVERY)})"  # noqa: S608 - our own names
-    " ON CONFLICT (origin, event_id, recipient) DO NOTHING RETURNING id",
+    f"""
+    INSERT INTO deliveries ({", ".join(_DELIVERY)}, payload)
+    SELECT {", ".join(f"d.{name}" for name in _DELIVERY)}, p.payload
+    FROM unnest({_parameters(_DELIVERY)}, :numbers) AS d({", ".join(_DELIVERY)}, number)
+    JOIN unnest(:payloads) WITH ORDINALITY AS p(payload, number) ON p.number = d.number
+    ON CONFLICT (origin, event_id, recipient) DO NOTHING
+    RETURNING id
+    """,  # noqa: S608 - our own names
     **_typed(_DELIVERY),
+    numbers=ARRAY(BigInteger),
+    payloads=_TEXTS,
 )
 
 _SETTLE: Final = statement(
@@ -112,8 +120,12 @@ class PostgresqlDeliveryWriting:
     """Implements DeliveryWriting."""
 
     async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
+        numbers: dict[str, int] = {}
+        for one in made:
+            numbers.setdefault(one.mail.payload, len(numbers) + 1)
         columns = _columns([_row(one) for one in made])
-        return set(await connection.scalars(_ADD, columns))
+        payloads = {"numbers": [numbers[one.mail.payload] for one in made], "payloads": list(numbers)}
+        return set(await connection.scalars(_ADD, columns | payloads))
 
     async def settle(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
         # In one order on every node: two may settle some of the same, where a lease has run out.
@@ -128,7 +140,7 @@ class SqliteDeliveryWriting:
         add = insert_or_not(deliveries_table).on_conflict_do_nothing()
         new = set()
         for one in made:
-            if (await connection.execute(add, _row(one))).rowcount:
+            if (await connection.execute(add, _row(one) | {"payload": one.mail.payload})).rowcount:
                 new.add(one.id)
         return new
 
@@ -177,7 +189,6 @@ def _row(made: Delivery) -> dict[str, Any]:
         "source": mail.source,
         "type": mail.type,
         "profile": mail.profile,
-        "payload": mail.payload,
         "event_time": mail.time,
         "subject": mail.subject,
         "template": mail.template,

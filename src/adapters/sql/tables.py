@@ -22,7 +22,6 @@ _NAMES = {
 }
 
 _UNREAD = text("NOT is_read AND NOT is_archived")
-_PENDING = text("status = 'pending'")
 _ENDED = text("status <> 'pending'")
 
 
@@ -177,7 +176,7 @@ class DeliveryRow(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("origin", "event_id", "recipient"),
-        Index("ix_deliveries_due", "due_at", postgresql_where=_PENDING, sqlite_where=_PENDING),
+        Index(None, "status", "due_at"),
         Index("ix_deliveries_ended", "created_at", "id", postgresql_where=_ENDED, sqlite_where=_ENDED),
         Index(None, "status", "id"),
         Index(None, "recipient", "id"),

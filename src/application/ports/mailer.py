@@ -88,5 +88,8 @@ class Mailer(Protocol):
         process was frozen in between. Several may be sent at once.
         """
 
+    async def ping(self, deadline: float) -> None:
+        """Returns if a mail would be taken now, as far as can be told without one. Raises ServerAway."""
+
     async def close(self) -> None:
         """Takes leave of the server. What is being sent is given up."""

@@ -10,7 +10,6 @@ branch_labels = None
 depends_on = None
 
 MOMENT = DateTimeUTC(timezone=True)
-PENDING = sa.text("status = 'pending'")
 ENDED = sa.text("status <> 'pending'")
 
 
@@ -43,7 +42,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.UniqueConstraint("origin", "event_id", "recipient", name="uq_deliveries_origin_event_id_recipient"),
     )
-    op.create_index("ix_deliveries_due", "deliveries", ["due_at"], postgresql_where=PENDING, sqlite_where=PENDING)
+    op.create_index("ix_deliveries_status_due_at", "deliveries", ["status", "due_at"])
     op.create_index(
         "ix_deliveries_ended", "deliveries", ["created_at", "id"], postgresql_where=ENDED, sqlite_where=ENDED
     )
