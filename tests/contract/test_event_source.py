@@ -96,7 +96,8 @@ class RabbitRig:
         await self._rabbit.publish(self._queue, "contract", bodies)
 
     def node(self) -> EventSource:
-        return RabbitSource(self._settings, ["#"], RabbitTiming(probe=1.0))
+        # Time to leave in, so that every acknowledgement arrives where the machine is busy.
+        return RabbitSource(self._settings, ["#"], RabbitTiming(probe=1.0, leave=10.0))
 
 
 @pytest.fixture(params=["memory", "kafka-mock", "kafka", "rabbitmq"])

@@ -147,8 +147,9 @@ async def test_rabbitmq_comes_late_is_killed_under_load_and_comes_back(
         reading = asyncio.create_task(read())
         await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 10)
         publishing = asyncio.create_task(published_somehow(own_rabbit, queue, total))
-        while len(seen) < total / 10:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(40):
+            while len(seen) < total / 10:
+                await asyncio.sleep(0.01)
         await asyncio.to_thread(own_rabbit.kill9)
         await until_http(server, "/health/ready", lambda body: body["status"] == "not ready", 30)
         assert (await client.get("/health/live")).status_code == 200

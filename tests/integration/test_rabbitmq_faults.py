@@ -183,15 +183,14 @@ class TestBrokerAway:
 
     async def test_a_source_closes_at_whatever_moment_its_connection_ends(self, rabbit: RealRabbit, queue: str) -> None:
         for step in range(60):
-            node = source(rabbit, queue)
-            await node.open()
-            await asyncio.sleep(step / 2_000)
-            if step % 2 and node._link:
-                node._link.wire.cut()
-            await asyncio.sleep(0)
-            async with asyncio.timeout(4):
-                await node.close()
-            assert node.status().reason == "closed"
+            async with opened(source(rabbit, queue)) as node:
+                await asyncio.sleep(step / 2_000)
+                if step % 2 and node._link:
+                    node._link.wire.cut()
+                await asyncio.sleep(0)
+                async with asyncio.timeout(4):
+                    await node.close()
+                assert node.status().reason == "closed"
 
     async def test_what_is_acknowledged_after_its_connection_broke_is_refused(
         self, rabbit: RealRabbit, queue: str

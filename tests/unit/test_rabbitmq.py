@@ -119,7 +119,7 @@ class TestBuffer:
         sizes = [half, half, b"x", half, None, bytes(BATCH_BYTES + 1), b"y"]
         for number, body in enumerate(sizes, 1):
             buffer.put(number, Message("x", body, NOW, str(number)))
-        assert [(await buffer.take())[0] for _ in range(4)] == [2, 5, 6, 7]
+        assert [(await asyncio.wait_for(buffer.take(), 1))[0] for _ in range(4)] == [2, 5, 6, 7]
         assert not len(buffer)
 
     async def test_a_taker_who_gives_up_as_a_message_comes_takes_none_along(self) -> None:

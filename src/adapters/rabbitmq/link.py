@@ -142,4 +142,4 @@ def _fault_of(ended: set[asyncio.Future[None]]) -> BaseException:
     for one in ended:
         if not one.cancelled() and (fault := one.exception()):
             return fault
-    return Silent("the connection was closed")
+    return Silent("the connection is gone")
