@@ -23,7 +23,7 @@ from tests.support.server import Server
 from tests.support.watchers import Follower, Plain, Watcher, alongside, connected
 
 # Seconds. A whole minute was tried by hand: it only takes longer.
-OUTAGE: Final = 8.0
+OUTAGE: Final = 6.0
 
 # Seconds from the database's return until Herald is ready and has stored what waited: its longest pause is 10.
 RECOVERY: Final = 20.0

@@ -109,7 +109,8 @@ def herald(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[st
     ("env", "says"),
     [
         ({}, "HERALD_AUTH"),
-        ({"HERALD_AUTH": "open"}, "HERALD_BROKER"),
+        ({"HERALD_AUTH": "open", "RABBITMQ_HOST": "rabbit:5672"}, "RABBITMQ_HOST"),
+        ({"HERALD_AUTH": "open", "HERALD_SMTP_USER": "me"}, "HERALD_SMTP_PASSWORD"),
         ({"HERALD_AUTH": "opne"}, "HERALD_AUTH"),
         ({"HERALD_JWT_SECRT": SECRET}, "HERALD_JWT_SECRET"),
         ({"HERALD_JWT_SECRET": "short"}, "HERALD_JWT_SECRET"),

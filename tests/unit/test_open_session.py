@@ -121,7 +121,6 @@ def test_two_services_share_one_path() -> None:
         (TRADING, "ada", {"market", "inbox"}),
         (GROUPS, "ada", {"inbox"}),
         (ORDERS, "ada", {"orders", "inbox"}),
-        (ORDERS, None, {"orders"}),
         (PRODUCTS, None, {"products"}),
         (PRODUCTS, "ada", {"products", "inbox"}),
     ],
