@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from application.attempt_mail import AttemptMail, MailPolicy, Refusal
 from application.counters import Counters
+from application.mail_server import ServerWatch
 from application.ports.deliveries import Claim, Deliveries, Outcome
 from application.ports.mailer import Mailer, MailRenderer, ServerAway
 from application.ports.store import StoreUnavailable, Unstorable
-from domain.addresses import masked_in
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +29,6 @@ GATHERING: Final = 0.005
 
 # Stands for what the store refuses to keep.
 UNSPEAKABLE: Final = "what happened can't be kept: see the log"
-
-# Seconds for which the queue pauses at most while the mail server is away.
-LONGEST_PAUSE: Final = 30.0
 
 
 class SendMails:
@@ -67,19 +64,20 @@ class SendMails:
         self._working: set[asyncio.Task[None]] = set()
         self._claiming: asyncio.Task[None] | None = None
         self._freed = asyncio.Event()
-        self._paused_until = 0.0
-        self._pause = 0.0  # the latest one, in seconds; 0 while the server takes mails
-        self._answered: float | None = None  # when the server last did; None since it went away, and at first
-        self._hastened = True
+        self._watch = ServerWatch(mailer.name, policy.pause_seconds)
         self._unrecorded: list[Outcome] = []
         self._recording = asyncio.Lock()
         self._stopping = False
-        self.fault: str | None = None
 
     @property
     def server(self) -> str:
         """Who takes the mails."""
         return self._mailer.name
+
+    @property
+    def fault(self) -> str | None:
+        """Why mails wait, in words; None while they do not."""
+        return self._watch.fault
 
     def start(self) -> None:
         self._claiming = asyncio.create_task(self._claim_what_is_due(), name="mails")
@@ -120,16 +118,16 @@ class SendMails:
     async def _claim(self) -> bool:
         """Whether something was due, and there was room for it: many at a time, and so many that nobody waits for the
         next."""
-        if not self._hastened:
+        if self._watch.is_back:
             await self._deliveries.hasten()
-            self._hastened = True
-        most, least = (4 * self._policy.at_once, 2 * self._policy.at_once) if not self._pause else (1, 1)
+            self._watch.is_back = False
+        most, least = (1, 1) if self._watch.is_away else (4 * self._policy.at_once, 2 * self._policy.at_once)
         room = most - len(self._working)
-        if room < least or time.monotonic() < self._paused_until:
+        if room < least or self._watch.pause_left:
             return False
         claimed_at = time.monotonic()
         claims = await self._deliveries.claim(room, self._policy.lease_seconds)
-        if self._pause and not claims:
+        if self._watch.is_away and not claims:
             await self._ask()
         for claim in claims:
             task = asyncio.create_task(self._send(claim, claimed_at))
@@ -142,7 +140,7 @@ class SendMails:
         if self._stopping:
             return
         self._freed.clear()
-        wait = max(self._paused_until - time.monotonic(), IDLE * random.uniform(0.75, 1.25))
+        wait = max(self._watch.pause_left, IDLE * random.uniform(0.75, 1.25))
         try:
             async with asyncio.timeout(wait):
                 await self._freed.wait()
@@ -162,10 +160,10 @@ class SendMails:
         async with self._open:
             async with self._slots:
                 now, span = time.monotonic(), self._policy.attempt_seconds
-                if self._stopping or now < self._paused_until or now > claimed_at + span:
+                if self._stopping or self._watch.pause_left or now > claimed_at + span:
                     await self._give_back(claim)
                     return
-                outcome = self._learn(await self._attempt(claim, prepared, now + span), now)
+                outcome = self._watch.learn(await self._attempt(claim, prepared, now + span), now)
             await self._record(outcome)
 
     async def _give_back(self, claim: Claim) -> None:
@@ -174,43 +172,14 @@ class SendMails:
         except StoreUnavailable:
             log.warning("a mail is due again only when its lease has run out: the store is away")
 
-    def _learn(self, outcome: Outcome, began: float) -> Outcome:
-        """Whether the server is there, from an attempt that began then."""
-        attempt = outcome.attempt
-        if attempt.result == "sent" or (attempt.result != "server" and attempt.code is not None):
-            self._is_there()
-        elif attempt.result == "server":
-            if self._answered is not None and self._answered > began:
-                # It has answered to another mail since: so many at once are too many for it.
-                return replace(outcome, awaits_server=False)
-            self._is_away(attempt.text)
-        return outcome
-
-    def _is_there(self) -> None:
-        if self._answered is None:
-            # Mails may await it since before this process began.
-            self._hastened = False
-        if self._pause:
-            log.info("the mail server is back", server=self.server)
-        self._answered, self._pause, self._paused_until, self.fault = time.monotonic(), 0.0, 0.0, None
-
-    def _is_away(self, why: str) -> None:
-        # Whatever it said is nobody's address.
-        why = masked_in(why, "")
-        self.fault, self._answered = f"{self.server}: {why}", None
-        if time.monotonic() >= self._paused_until:
-            self._pause = min(max(2 * self._pause, self._policy.pause_seconds), LONGEST_PAUSE)
-            self._paused_until = time.monotonic() + self._pause * random.uniform(0.5, 1)
-            log.warning("the mail server is away, mails wait", server=self.server, why=why, seconds=self._pause)
-
     async def _ask(self) -> None:
         """Without a mail, where none is due."""
         try:
             await self._mailer.ping(time.monotonic() + self._policy.attempt_seconds)
         except ServerAway as fault:
-            self._is_away(str(fault))
+            self._watch.away(str(fault))
         else:
-            self._is_there()
+            self._watch.there()
 
     async def _record(self, outcome: Outcome) -> None:
         """Returns once it is on record. Those that are done meanwhile are recorded together, in one transaction."""

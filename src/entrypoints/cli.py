@@ -98,7 +98,6 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
     # Here, since the other commands need no server, and loading one takes a while.
     from entrypoints.server import run
 
-
     sys.exit(run(settings, migrate=migrate))
 
 

@@ -1,0 +1,70 @@
+"""What is served, where, and to whom."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from entrypoints import parsers
+from entrypoints.parsers import choice, items, text, verbatim
+from entrypoints.setting import Setting
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served, where, and to whom."""
+
+    profile: Annotated[
+        tuple[str, ...], Setting("HERALD_PROFILE", items, "The profiles to load, comma separated.", "all")
+    ]
+    routes: Annotated[
+        str | None, Setting("HERALD_ROUTES", text, "A routes file to load in place of the shipped profiles.")
+    ]
+    host: Annotated[
+        str, Setting("HERALD_HOST WS_HOST", text, "The address to listen on.", "0.0.0.0", in_dev="127.0.0.1")  # noqa: S104 - a server's default
+    ]
+    port: Annotated[int, Setting("HERALD_PORT PORT WS_PORT", parsers.port, "The port to listen on.", "8000")]
+    origins: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "HERALD_ORIGINS",
+            parsers.origins,
+            "Whose pages may connect: origins, comma separated; `loopback` for this machine's own, `*` for everyone's."
+            " The cookie is only taken where this is a list.",
+            "*",
+            in_dev="loopback",
+            unset="everyone",
+        ),
+    ]
+
+    auth: Annotated[
+        Literal["jwt", "open"],
+        Setting(
+            "HERALD_AUTH",
+            choice("jwt", "open"),
+            "`jwt` believes signed tokens, `open` believes every `user_id`.",
+            "jwt",
+            in_dev="open",
+        ),
+    ]
+    jwt_secret: Annotated[
+        str | None,
+        Setting("HERALD_JWT_SECRET", verbatim, "The secret that tokens are signed with (HS256, …).", secret=True),
+    ]
+    jwt_public_key: Annotated[
+        str | None,
+        Setting("HERALD_JWT_PUBLIC_KEY", parsers.pem, "The public key of tokens: PEM text, or the path of its file."),
+    ]
+    jwt_jwks_url: Annotated[
+        str | None, Setting("HERALD_JWT_JWKS_URL", parsers.http_url, "Where the public keys of tokens are published.")
+    ]
+    jwt_algorithms: Annotated[
+        tuple[str, ...],
+        Setting(
+            "HERALD_JWT_ALGORITHMS", items, "The algorithms to accept, comma separated.", "", unset="all of the key's"
+        ),
+    ]
+    jwt_audience: Annotated[
+        str | None, Setting("HERALD_JWT_AUDIENCE", text, "The `aud` that tokens must have.", unset="any")
+    ]
+    jwt_issuer: Annotated[
+        str | None, Setting("HERALD_JWT_ISSUER", text, "The `iss` that tokens must have.", unset="any")
+    ]
