@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -13,7 +14,7 @@ from application.attempt_mail import AttemptMail, MailPolicy, Refusal
 from application.counters import Counters
 from application.mail_server import ServerWatch
 from application.ports.deliveries import Claim, Deliveries, Outcome
-from application.ports.mailer import Mailer, MailRenderer, ServerAway
+from application.ports.mailer import Mailer, MailRenderer, OutgoingMail, ServerAway
 from application.ports.store import StoreUnavailable, Unstorable
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,8 @@ class SendMails:
         self._watch = ServerWatch(mailer.name, policy.pause_seconds)
         self._unrecorded: list[Outcome] = []
         self._recording = asyncio.Lock()
+        self._unrecordable = False  # for the time being: the store is away
+        self._preparing = 0
         self._stopping = False
 
     @property
@@ -107,7 +110,7 @@ class SendMails:
                 claimed = await self._claim()
             except StoreUnavailable as fault:
                 log.warning("no mails claimed, the store is away", fault=str(fault))
-                await asyncio.sleep(RETRY)
+                await self._store_is_back()
             except Exception:
                 log.exception("no mails claimed, trying again")
                 await asyncio.sleep(RETRY)
@@ -123,7 +126,8 @@ class SendMails:
             self._watch.is_back = False
         most, least = (1, 1) if self._watch.is_away else (4 * self._policy.at_once, 2 * self._policy.at_once)
         room = most - len(self._working)
-        if room < least or self._watch.pause_left:
+        # While templates are being filled, others would only wait behind them, and their leases run out.
+        if room < least or self._preparing or self._unrecordable or self._watch.pause_left:
             return False
         claimed_at = time.monotonic()
         claims = await self._deliveries.claim(room, self._policy.lease_seconds)
@@ -135,24 +139,35 @@ class SendMails:
             task.add_done_callback(self._done)
         return bool(claims)
 
+    async def _store_is_back(self) -> None:
+        """Returns a little later: leases may have run out meanwhile, and whoever has sent a mail under one, here or on
+        another node, is to say so before the mail is claimed again."""
+        while not self._stopping:
+            await asyncio.sleep(RETRY)
+            with suppress(StoreUnavailable):
+                await self._deliveries.newest(1)
+                await asyncio.sleep(2 * RETRY)
+                return
+
     async def _something_to_do(self) -> None:
         """Waits until a mail is done with, or something may be due by now."""
         if self._stopping:
             return
         self._freed.clear()
         wait = max(self._watch.pause_left, IDLE * random.uniform(0.75, 1.25))
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._freed.wait()
-        except TimeoutError:
-            pass
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
         self._freed.set()
 
     async def _send(self, claim: Claim, claimed_at: float) -> None:
-        prepared = await self._attempt.prepare(claim.delivery)
+        prepared = await self._prepare(claim, claimed_at + self._policy.attempt_seconds)
+        if prepared is None:
+            await self._give_back(claim)
+            return
         if isinstance(prepared, Refusal):
             # It needs no server, and no time.
             await self._record(await self._attempt(claim, prepared, time.monotonic()))
@@ -165,6 +180,17 @@ class SendMails:
                     return
                 outcome = self._watch.learn(await self._attempt(claim, prepared, now + span), now)
             await self._record(outcome)
+
+    async def _prepare(self, claim: Claim, deadline: float) -> OutgoingMail | Refusal | None:
+        """None if it is not done by the deadline: others are in its way."""
+        self._preparing += 1
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                return await self._attempt.prepare(claim.delivery)
+        except TimeoutError:
+            return None
+        finally:
+            self._preparing -= 1
 
     async def _give_back(self, claim: Claim) -> None:
         try:
@@ -195,28 +221,27 @@ class SendMails:
         while True:
             try:
                 counted = await self._deliveries.settle(outcomes)
-            except Unstorable:
-                await self._record_each(outcomes)
-                return
             except StoreUnavailable as fault:
-                # The leases stay ours until others claim the mails; who can't reach the store either can't do that.
+                self._unrecordable = True
                 log.warning("mails sent and not recorded yet, the store is away", count=len(outcomes), fault=str(fault))
-            except Exception:
-                log.exception("mails sent and not recorded yet, trying again", count=len(outcomes))
+                await asyncio.sleep(RETRY)
+            except Exception as fault:
+                await self._record_each(outcomes, fault)
+                return
             else:
+                self._unrecordable = False
                 if counted < len(outcomes):
                     log.warning("recorded already, or a lease had run out", count=len(outcomes) - counted)
                 return
-            await asyncio.sleep(RETRY)
 
-    async def _record_each(self, outcomes: Sequence[Outcome]) -> None:
-        """One of them can't be kept as it is: it must not hold up the others, nor come again for ever."""
+    async def _record_each(self, outcomes: Sequence[Outcome], fault: Exception) -> None:
+        """One of them can't be recorded as it is: it must not hold up the others, nor come again for ever."""
         if len(outcomes) > 1:
             for outcome in outcomes:
                 await self._record_all([outcome])
             return
         (outcome,) = outcomes
-        log.error("an attempt can't be recorded in its own words", delivery=str(outcome.claim.delivery.id))
-        attempt, error = replace(outcome.attempt, text=UNSPEAKABLE), outcome.error and UNSPEAKABLE
-        if outcome.attempt.text != UNSPEAKABLE:
+        log.error("an attempt can't be recorded", delivery=str(outcome.claim.delivery.id), exc_info=fault)
+        if isinstance(fault, Unstorable) and outcome.attempt.text != UNSPEAKABLE:
+            attempt, error = replace(outcome.attempt, text=UNSPEAKABLE), outcome.error and UNSPEAKABLE
             await self._record_all([replace(outcome, attempt=attempt, error=error)])

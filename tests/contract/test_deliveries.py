@@ -164,6 +164,17 @@ async def test_a_lease_runs_out_and_what_comes_of_it_then_counts_for_nothing(sto
     assert (one.status, one.attempts) == ("sent", 1)
 
 
+async def test_what_comes_of_an_old_lease_and_a_new_one_may_be_told_together(stores: Stores) -> None:
+    await record(stores.store, order("e", KIM))
+    (old,) = await stores.deliveries.claim(1, 0.05)
+    await asyncio.sleep(0.1)
+    (new,) = await claim(stores)
+    assert await stores.deliveries.settle([failed(old), sent(new)]) == 1
+    (one,) = await all_of(stores)
+    assert (one.status, one.attempts) == ("sent", 1)
+    assert [attempt.result for attempt in await stores.deliveries.attempts(one.id)] == ["sent"]
+
+
 async def test_a_lease_that_ran_out_still_counts_while_nobody_else_has_it(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     (late,) = await stores.deliveries.claim(1, 0.01)

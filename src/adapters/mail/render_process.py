@@ -1,4 +1,4 @@
-"""The process that fills templates: `python -m adapters.mail.render_process SECONDS [FOLDER]`.
+"""The process that fills templates: `python -m adapters.mail.render_process LIMIT PATIENCE [FOLDER]`.
 
 A template is a program, and its author may err: an endless loop must cost one mail, not the server. Requests come on
 standard input, several together, and answers leave on standard output one by one, in the same order, as MessagePack
@@ -21,12 +21,9 @@ from application.ports.mailer import Unrenderable
 # Bytes of address space. Python and Jinja take a tenth of it.
 MEMORY: Final = 512 * 1024 * 1024
 
-# How many times the limit the server waits for an answer. The limit is of computing time, and the machine may be busy.
-PATIENCE: Final = 5
-
-# How many times the limit until the process ends, though it may be deaf to all else, in a search through gigabytes:
-# longer than the server waits, for the case that there is no server any more.
-LIFETIME: Final = PATIENCE + 1
+# How much longer than the server waits for an answer the process may live at one mail, though it be deaf to all else,
+# in a search through gigabytes: for the case that there is no server any more.
+LIFETIME: Final = 1.2
 
 # Seconds between further calls to stop, should the first be lost: errors can't leave a finalizer.
 AGAIN: Final = 0.1
@@ -49,10 +46,10 @@ def frame(message: Sequence[Request] | Answer) -> bytes:
     return len(encoded).to_bytes(4, "big") + encoded
 
 
-def answer(templates: Templates, request: Request, limit: float) -> Answer:
+def answer(templates: Templates, request: Request, limit: float, patience: float) -> Answer:
     try:
         try:
-            signal.setitimer(signal.ITIMER_REAL, limit * LIFETIME)
+            signal.setitimer(signal.ITIMER_REAL, patience * LIFETIME)
             signal.setitimer(signal.ITIMER_PROF, limit, AGAIN)
             letter = templates.render(request)
         finally:
@@ -67,13 +64,13 @@ def answer(templates: Templates, request: Request, limit: float) -> Answer:
     return Answer(letter.html, letter.text)
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float, patience: float) -> None:
     decode = msgspec.msgpack.Decoder(list[Request]).decode
     answers.write(frame(Answer()))
     answers.flush()
     while length := requests.read(4):
         for request in decode(requests.read(int.from_bytes(length, "big"))):
-            answers.write(frame(answer(templates, request, limit)))
+            answers.write(frame(answer(templates, request, limit, patience)))
             answers.flush()
 
 
@@ -98,8 +95,9 @@ def _prepare() -> None:
 
 def main() -> None:
     _prepare()
-    limit, *folder = sys.argv[1:]
-    serve(sys.stdin.buffer, sys.stdout.buffer, Templates(folder[0] if folder else None), float(limit))
+    limit, patience, *folder = sys.argv[1:]
+    templates = Templates(folder[0] if folder else None)
+    serve(sys.stdin.buffer, sys.stdout.buffer, templates, float(limit), float(patience))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ from typing import Final
 
 import msgspec
 
-from adapters.mail.render_process import PATIENCE, Answer, frame
+from adapters.mail.render_process import Answer, frame
 from adapters.mail.rendering import Request
 from application.ports.mailer import Letter, Unrenderable
 from domain.deliveries import Delivery
 
 # Seconds of computing that one mail may take. The shipped ones take less than a thousandth of it.
 LIMIT: Final = 2.0
+
+# Seconds that one answer may take. The limit is of computing time, and the machine may be busy.
+PATIENCE: Final = 10.0
 
 # Seconds for the process to start. It needs a quarter of one, on a machine that does little else.
 START: Final = 30.0
@@ -36,15 +39,15 @@ class ProcessRenderer:
 
     The child is started for the first mail, and again after it has ended. It inherits where its modules are and nothing
     else: no secret of the environment is within a template's reach. `limit` is how many seconds of computing one mail
-    may take.
+    may take, `patience` after how many seconds without an answer the child is given up.
 
     Beside Unrenderable, `render` raises OSError where no child can be started, which is no fault of the mail's, and
     RuntimeError once it is closed.
     """
 
-    def __init__(self, folder: str | None, limit: float = LIMIT) -> None:
-        self._arguments = [str(limit), *([folder] if folder else [])]
-        self._patience = limit * PATIENCE
+    def __init__(self, folder: str | None, limit: float = LIMIT, patience: float = PATIENCE) -> None:
+        self._arguments = [str(limit), str(patience), *([folder] if folder else [])]
+        self._patience = patience
         self._waiting: list[_Asked] = []
         self._filling: asyncio.Task[None] | None = None
         self._child: Process | None = None

@@ -94,11 +94,11 @@ _SETTLE: Final = statement(
             strikes = d.strikes + t.counts, awaits_server = t.awaits_server, lease = NULL
         FROM told t
         WHERE d.id = t.delivery_id AND d.lease = t.lease
-        RETURNING d.id, d.attempts
+        RETURNING d.id, t.lease, d.attempts
     ), noted AS (
         INSERT INTO delivery_attempts (delivery_id, number, at, seconds, result, code, text)
         SELECT s.id, s.attempts, t.at, t.seconds, t.result, t.code, t.words
-        FROM settled s JOIN told t ON t.delivery_id = s.id
+        FROM settled s JOIN told t ON t.delivery_id = s.id AND t.lease = s.lease
     )
     SELECT count(*) FROM settled
     """,  # noqa: S608 - our own names
