@@ -164,7 +164,7 @@ class SendMails:
         self._freed.set()
 
     async def _send(self, claim: Claim, claimed_at: float) -> None:
-        prepared = await self._prepare(claim, claimed_at + self._policy.attempt_seconds)
+        prepared = await self._prepare(claim, claimed_at + self._policy.lease_seconds)
         if prepared is None:
             await self._give_back(claim)
             return

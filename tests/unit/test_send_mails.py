@@ -299,6 +299,15 @@ async def test_a_template_that_can_not_be_filled_fails_the_mail(rig: Rig) -> Non
     assert rig.office.tries == []
 
 
+async def test_a_template_that_fails_late_fails_the_mail_all_the_same() -> None:
+    rig = Rig(MailPolicy(at_once=2, attempt_seconds=0.05, tries=3, retry_seconds=0.02))
+    rig.renderer.seconds = 0.1
+    await rig.unfillable("e")
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    assert await rig.results() == ["refused"]
+
+
 async def test_what_could_never_be_sent_is_not_sent_when_it_is_retried(rig: Rig) -> None:
     await rig.mail(address="a@b\r\nBcc: c@d.e")
     one = await rig.one()
