@@ -3,7 +3,6 @@
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from litestar.testing import AsyncTestClient
@@ -18,6 +17,8 @@ from tests.support.core import NOW, message, table
 from tests.support.server import SECRET
 
 PATH = "/api/v1/dead-letters"
+# Of nothing that is there.
+NOBODYS = "5f0e8f6a-2f5c-4a51-9d2e-6d3f0c1b7a90"
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 
 
@@ -156,8 +157,8 @@ async def test_it_takes_the_admins_scope(strict: Rig, method: str, path: str) ->
         ("DELETE", "", {"params": {"end_date": "0001-01-01T00:00:00+05:00"}}, 422, "end_date"),
         ("POST", "/replay", {"json": {"reason": "\0"}}, 422, "reason"),
         ("POST", "/replay", {"json": {"sorce": "a"}}, 400, "body"),
-        ("POST", f"/{uuid4()}/replay", {}, 404, None),
-        ("GET", f"/{uuid4()}", {}, 404, None),
+        ("POST", f"/{NOBODYS}/replay", {}, 404, None),
+        ("GET", f"/{NOBODYS}", {}, 404, None),
         ("GET", "/x", {}, 404, None),
     ],
 )

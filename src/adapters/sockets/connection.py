@@ -20,8 +20,10 @@ Socket = WebSocket[Any, Any, Any]
 # Seconds for a close to be sent: to a peer that takes nothing it never is.
 CLOSE_PATIENCE: Final = 1.0
 
-# Seconds without a frame after which a client that sent too much is taken to have stopped.
+# Seconds without a frame after which a client that sent too much is taken to have stopped, and seconds after which it is
+# closed though it has not.
 QUIET: Final = 0.1
+HEARD_ENOUGH: Final = 3.0
 
 _SENT_TOO_MUCH: Final = frozenset({Close.TOO_MANY_FRAMES, Close.NOT_UNDERSTOOD, Close.TOO_LARGE})
 
@@ -75,8 +77,8 @@ class Connection:
     async def _hear_out(self) -> None:
         """Reads and drops what the client is still sending. A connection that is closed with bytes unread is reset by
         the kernel, and its client never sees the code."""
-        async with asyncio.timeout(CLOSE_PATIENCE):
-            with suppress(TimeoutError):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_ENOUGH):
                 while True:
                     async with asyncio.timeout(QUIET):
                         await self.receive()
