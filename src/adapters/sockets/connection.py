@@ -20,8 +20,8 @@ Socket = WebSocket[Any, Any, Any]
 # Seconds for a close to be sent: to a peer that takes nothing it never is.
 CLOSE_PATIENCE: Final = 1.0
 
-# Seconds without a frame after which a client that sent too much is taken to have stopped, and seconds after which it is
-# closed though it has not.
+# Seconds without a frame after which a client that sent too much is taken to have stopped, and seconds after which it
+# is closed though it has not.
 QUIET: Final = 0.1
 HEARD_ENOUGH: Final = 3.0
 
