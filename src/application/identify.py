@@ -5,7 +5,7 @@ from application.ports.store import Store
 from application.ports.token_verifier import TokenVerifier
 from domain.errors import NotYours, TokenMissing
 from domain.identity import NOBODY, Identity, admit
-from domain.planning import as_user
+from domain.users import as_user
 
 
 class IdentifyCaller:

@@ -118,6 +118,12 @@ def at_path(payload: Any, path: str) -> Any:
     return found
 
 
+def values_at(payload: Any, path: str) -> list[Any]:
+    """The same as a list: what is in one, one value by itself, nothing for None."""
+    value = at_path(payload, path)
+    return value if type(value) is list else [] if value is None else [value]
+
+
 def as_id(value: Any) -> str | None:
     """An id as text: a non-empty string, or a whole number made one. Anything else is none."""
     text = value if type(value) is str else str(value) if type(value) is int else ""

@@ -1,23 +1,22 @@
 """Planning: what one event leads to, by the routes. Pure: the same message and routes give the same plan."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from domain.addresses import as_address
 from domain.deliveries import Addressee, Mail, subject_line
 from domain.envelopes import make_body
-from domain.events import Event, Unreadable, as_id, at_path, read_event
+from domain.events import Event, Unreadable, as_id, at_path, read_event, values_at
 from domain.messages import Message
 from domain.routes import Email, Route, RouteTable
 from domain.storable import fault_in_mail, fault_in_text
 from domain.streams import Content, SignOut
 from domain.templates import fill
+from domain.users import as_user, recipients
 
-# The seed of the groups profile keeps titles in a VARCHAR(255); user ids share the bound, and a database index can
-# hold them.
+# The seed of the groups profile keeps titles in a VARCHAR(255).
 LONGEST_TITLE: Final = 255
-LONGEST_USER: Final = 255
 
 
 class Addressed(msgspec.Struct, frozen=True):
@@ -175,7 +174,7 @@ class _Planner:
         email = route.email
         if email is None:
             return
-        found = [value for value in _flat(at_path(self.event.payload, email.to)) if value is not None]
+        found = [value for value in values_at(self.event.payload, email.to) if value is not None]
         # Without an address there is a delivery too: one that has failed, and says so.
         addresses = list(dict.fromkeys(map(as_address, found))) or [""]
         fresh = [address for address in addresses if address not in self.addresses]
@@ -238,40 +237,3 @@ class _Planner:
                 "title_too_long", f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept."
             )
         return title, message or ""
-
-
-def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """The users that the paths lead to, each once, in order of appearance; and what is wrong with the first unusable
-    one.
-
-    A path may lead to a string, a number, or a list of them; an empty string and null are nobody.
-    """
-    users: dict[str, None] = {}
-    unusable = None
-    for path in paths:
-        for value in _flat(at_path(payload, path)):
-            user = as_user(value)
-            if user is not None:
-                users[user] = None
-            elif value is not None and value != "":
-                unusable = unusable or fault_in_user(value)
-    return tuple(users), unusable
-
-
-def as_user(value: Any) -> str | None:
-    """A user id as text, or None for what can't be one."""
-    user = as_id(value)
-    return user if user is not None and len(user) <= LONGEST_USER and user.isprintable() else None
-
-
-def fault_in_user(value: Any) -> str:
-    """What keeps a value from being a user id, in words."""
-    if type(value) is not str:
-        return f"neither text nor a whole number but {type(value).__name__}"
-    if len(value) > LONGEST_USER:
-        return f"{len(value)} characters long; at most {LONGEST_USER} are possible"
-    return "written with control characters"
-
-
-def _flat(value: Any) -> list[Any]:
-    return value if type(value) is list else [] if value is None else [value]

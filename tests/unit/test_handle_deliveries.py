@@ -13,7 +13,7 @@ from adapters.memory.records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import ANY, DeliveryChoice, Outcome
-from domain.deliveries import Attempt, Delivery, Status
+from domain.deliveries import Attempt, Delivery, Result, Status
 from domain.errors import NotFailed, NotFound
 from domain.identity import Identity
 from domain.planning import plan
@@ -54,8 +54,8 @@ class Rig:
     async def attempt(self, delivery: Delivery, status: Status, text: str) -> None:
         (claim,) = await self.deliveries.claim(1, 60)
         assert claim.delivery.id == delivery.id
-        code, result = (250, "sent") if status == "sent" else (550, "refused")
-        attempt = Attempt(NOW, 0.5, result, code, text)  # type: ignore[arg-type]
+        result: Result = "sent" if status == "sent" else "refused"
+        attempt = Attempt(NOW, 0.5, result, 250 if status == "sent" else 550, text)
         assert await self.deliveries.settle([Outcome(claim, attempt, status, text)]) == 1
 
     async def failed(self, to: str = KIM, text: str = "no such user") -> UUID:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from domain.envelopes import plain_text
 from domain.events import read_event
 from domain.messages import Message
-from domain.planning import LONGEST_TITLE, LONGEST_USER, NO_LIMITS, Limits, Plan, plan, recipients
+from domain.planning import LONGEST_TITLE, NO_LIMITS, Limits, Plan, plan
 from domain.protocol import protocol_text
 from domain.routes import RouteTable
 from domain.streams import Entry
+from domain.users import LONGEST_USER, recipients
 from entrypoints.profiles import shipped
 from tests.support.core import NOW, entry, message, table
 from tests.unit.test_events import JSON

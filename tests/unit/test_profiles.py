@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from domain.envelopes import plain_text
 from domain.messages import Message
-from domain.planning import LONGEST_USER, Plan, plan
+from domain.planning import Plan, plan
 from domain.protocol import sse_block
 from domain.routes import RoutesInvalid, RouteTable
 from domain.streams import Content, Entry
+from domain.users import LONGEST_USER
 from entrypoints.profiles import SHIPPED, load_table, read_file, shipped
 from entrypoints.settings import Settings, SettingsInvalid, load
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from domain.errors import TokenExpired, TokenInvalid
 from domain.identity import Identity
-from domain.planning import as_user
+from domain.users import as_user
 
 # The last second of the year 9999, where datetime ends. A time beyond it is in milliseconds, or rubbish.
 _END_OF_TIME: Final = 253_402_300_799

@@ -1,0 +1,41 @@
+"""Users: what can be a user's id, and whom a payload names."""
+
+from typing import Any, Final
+
+from domain.events import as_id, values_at
+
+# As titles (see planning): a database index can hold it.
+LONGEST_USER: Final = 255
+
+
+def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """The users that the paths lead to, each once, in order of appearance; and what is wrong with the first unusable
+    one.
+
+    A path may lead to a string, a number, or a list of them; an empty string and null are nobody.
+    """
+    users: dict[str, None] = {}
+    unusable = None
+    for path in paths:
+        for value in values_at(payload, path):
+            user = as_user(value)
+            if user is not None:
+                users[user] = None
+            elif value is not None and value != "":
+                unusable = unusable or fault_in_user(value)
+    return tuple(users), unusable
+
+
+def as_user(value: Any) -> str | None:
+    """A user id as text, or None for what can't be one."""
+    user = as_id(value)
+    return user if user is not None and len(user) <= LONGEST_USER and user.isprintable() else None
+
+
+def fault_in_user(value: Any) -> str:
+    """What keeps a value from being a user id, in words."""
+    if type(value) is not str:
+        return f"neither text nor a whole number but {type(value).__name__}"
+    if len(value) > LONGEST_USER:
+        return f"{len(value)} characters long; at most {LONGEST_USER} are possible"
+    return "written with control characters"
