@@ -14,7 +14,7 @@ from benchmarks.kafka import CLIENTS, RATE, latency
 from benchmarks.postgres import Postgres, connected, postgres
 from benchmarks.report import Row, in_turn
 from benchmarks.servers import herald, start_pinned
-from tests.support.server import free_port
+from tests.support.service import free_port
 
 DELIVERIES: Final = 2_000
 WARM_UP: Final = 200

@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+
+from tests.support.service import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -119,18 +120,18 @@ def herald(*, ready: str = "/health/ready", **environment: str) -> Serving:
         "HERALD_DRAIN_SECONDS": "1",
         "LOG_LEVEL": "WARNING",
     }
-    port = _free_port()
+    port = free_port()
     command = [str(Path(sys.executable).parent / "herald"), "serve"]
     return _serving(Herald, port, command, settings | environment | {"HERALD_PORT": str(port)}, ready)
 
 
 def seed_loop() -> Serving:
-    port = _free_port()
+    port = free_port()
     return _serving(SeedLoop, port, [sys.executable, "-m", "benchmarks.seed_loop", str(port)], {}, "/docs")
 
 
 def bare_loop(servers: str, topic: str) -> Serving:
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "benchmarks.bare_kafka", "send", servers, topic, str(port)]
     return _serving(Server, port, command, {}, "/")
 
@@ -173,9 +174,3 @@ async def _until_ready(server: Server, process: subprocess.Popen[bytes], path: s
             return
         await asyncio.sleep(0.1)
     raise RuntimeError(f"the server was not ready within {START_PATIENCE:g} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

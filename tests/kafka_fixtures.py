@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from scripts import kafka as installed
-from tests.support.kafka import MockKafka, RealKafka, real_is_required
+from tests.support.kafka import MockKafka, RealKafka
+from tests.support.service import real_is_required
 
 
 @pytest.fixture(scope="session")

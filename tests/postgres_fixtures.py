@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kafka import real_is_required
 from tests.support.postgres import Postgres
+from tests.support.service import real_is_required
 
 
 @pytest.fixture(scope="session")

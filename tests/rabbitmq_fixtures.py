@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kafka import real_is_required
 from tests.support.rabbitmq import RealRabbit, missing
+from tests.support.service import real_is_required
 
 
 @pytest.fixture(scope="session")

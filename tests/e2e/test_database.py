@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.support.clients import connect, frame, objects, publish
-from tests.support.server import Server, free_port
+from tests.support.server import Server
+from tests.support.service import free_port
 
 SERVE = {"HERALD_AUTH": "open", "HERALD_BROKER": "memory"}
 

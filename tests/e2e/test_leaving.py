@@ -14,7 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.clients import closed, connect, frame, never_reading, publish, stream, token
-from tests.support.server import SECRET, Server, free_port
+from tests.support.server import SECRET, Server
+from tests.support.service import free_port
 
 
 @pytest.mark.parametrize(("how", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])

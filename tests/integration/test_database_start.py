@@ -16,7 +16,7 @@ from entrypoints.cli import main
 from entrypoints.prepare import StartRefused, opened, prepare
 from entrypoints.settings import NAMES, Settings, load
 from tests.support.postgres import Postgres
-from tests.support.server import free_port
+from tests.support.service import free_port
 
 HEAD = Schema(Database("sqlite+aiosqlite:///never-opened.db")).head()
 

@@ -21,7 +21,7 @@ from application.ports.store import StoreUnavailable
 from domain.planning import plan
 from tests.support.core import NOW, message, table
 from tests.support.postgres import Postgres
-from tests.support.server import free_port
+from tests.support.service import free_port
 
 HEADER = 'import sqlalchemy as sa\nfrom alembic import op\n\nrevision = "next"\ndown_revision = "{head}"\n'
 

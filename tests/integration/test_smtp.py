@@ -25,7 +25,7 @@ from adapters.mail.smtp import SmtpMailer
 from application.ports.mailer import Letter, MailDeferred, MailRefused, NotSent, OutgoingMail, ServerAway
 from tests.support.certificates import Authority
 from tests.support.reading import until
-from tests.support.server import free_port
+from tests.support.service import free_port
 from tests.support.smtp import DROP, ENDLESS, STALL, BadServer, Listener, Mailbox
 
 # What an attempt has where it is to run out of it.
@@ -372,7 +372,7 @@ async def test_after_a_freeze_nothing_is_handed_over(step: str, monkeypatch: pyt
                 answer = await hear(line, *words)
                 if words[0] == step.encode():
                     # The process stands still: no timer fires.
-                    time.sleep(SHORT + 0.1)  # noqa: ASYNC251
+                    time.sleep(SHORT + 0.1)  # noqa: ASYNC251 - to hold up the loop is the point
                 return answer
 
             monkeypatch.setattr(connections.Line, "say", then_freeze)

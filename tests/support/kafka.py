@@ -4,13 +4,8 @@ The mock speaks the protocol and needs nothing but the wheel; it cannot die, fre
 therefore tried on the real broker.
 """
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +15,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
 from scripts.kafka import Node
+from tests.support.service import Service, free_ports
 
 # A start takes 3 to 5 s on two idle cores; the rest is for a machine that is busy with something else.
 PATIENCE: Final = 60.0
@@ -145,64 +141,25 @@ class MockKafka(Cluster):
         self._producer.list_topics(topic, PATIENCE)
 
 
-class RealKafka(Cluster):
+class RealKafka(Service, Cluster):
     """One KRaft node on free loopback ports; its data outlives the process, so it can die and come back."""
 
     def __init__(self, directory: Path) -> None:
-        port, controller_port = _free_ports(2)
+        port, controller_port = free_ports(2)
         self._node = Node(directory, port, controller_port, create_topics=False)
-        self._log = directory / "log.txt"
-        self._process: subprocess.Popen[bytes] | None = None
-        super().__init__(self._node.servers)
-
-    def start(self) -> None:
-        """Returns once the broker answers. After `stop` or `kill9`: on the same port, with the same data."""
-        self.launch()
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self._admin.list_topics(timeout=1)
-                return
-            except KafkaException:
-                assert time.monotonic() < deadline, self._last_words()
-                assert self._process is not None
-                assert self._process.poll() is None, self._last_words()
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None
+        Service.__init__(self, directory / "log.txt")
+        Cluster.__init__(self, self._node.servers)
 
     def launch(self) -> None:
-        """Returns at once."""
         self._node.format()
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._node.command(), stdout=log, stderr=log)
+        self._spawn(self._node.command())
 
-    def stop(self) -> None:
-        """As an operator would."""
-        self._end(signal.SIGTERM)
-
-    def kill9(self) -> None:
-        self._end(signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Connections stay open meanwhile, and nothing is answered."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+    def _answers(self) -> bool:
         try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
-
-    def _last_words(self) -> str:
-        return f"Kafka did not start:\n{self._log.read_text()[-4000:]}"
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(PATIENCE)
-            self._process = None
+            self._admin.list_topics(timeout=1)
+        except KafkaException:
+            return False
+        return True
 
 
 def _retried(call: Callable[[], object], unless: Callable[[KafkaError], bool] = lambda _: False) -> None:
@@ -216,17 +173,3 @@ def _retried(call: Callable[[], object], unless: Callable[[KafkaError], bool] = 
             if unless(refused.args[0]) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Held together until all are known, so that they differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-def real_is_required() -> bool:
-    """Whether a test of the real broker that cannot run is a failure: so on the machine that checks every change."""
-    return os.environ.get("HERALD_REQUIRE_REAL") == "1"

@@ -2,24 +2,18 @@
 killed, frozen and started again on the same data."""
 
 import asyncio
-import contextlib
-import os
 import signal
-import socket
 import subprocess
-import time
 import uuid
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from adapters.sql.database import Database
 from adapters.sql.schema import Schema
-
-# A start takes under a second on two idle cores; one after a crash replays its log first.
-PATIENCE: Final = 30.0
+from tests.support.service import PATIENCE, Service, free_port
 
 TEMPLATE: Final = "herald_template"
 
@@ -27,8 +21,11 @@ TEMPLATE: Final = "herald_template"
 QUICK: Final = ("fsync=off", "max_connections=300", "shared_buffers=128MB")
 
 
-class Postgres:
-    """One server on a free loopback port, with the databases that tests ask for."""
+class Postgres(Service):
+    """One server on a free loopback port, with the databases that tests ask for. It is stopped as by an operator who
+    waits for no one (`fast`): sessions are ended, data is flushed. Frozen, the sessions open by then are frozen too."""
+
+    GENTLY = signal.SIGINT
 
     def __init__(self, directory: Path, settings: Sequence[str] = QUICK) -> None:
         with warnings.catch_warnings():  # about a missing XDG_RUNTIME_DIR, at the first import
@@ -39,51 +36,13 @@ class Postgres:
         # Makes a user of its own when it is root who asks: PostgreSQL refuses to run as root.
         self._wheel = get_server(self._data, start=False)
         self._settings = settings
-        self._log = directory / "log.txt"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        super().__init__(directory / "log.txt")
+        self.port = free_port()
         self._wheel.ensure_pgdata_inited()
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None
 
     def url(self, database: str) -> str:
         """As DATABASE_URL has it."""
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{database}"
-
-    def start(self) -> None:
-        """Returns once the server takes connections. After `stop` or `kill9`: on the same port, with the same data."""
-        deadline = time.monotonic() + PATIENCE
-        self._launch()
-        while not self._answers():
-            assert time.monotonic() < deadline, self._last_words()
-            assert self._process is not None
-            if self._process.poll() is not None:
-                # The children of one that was killed hold its shared memory for a moment.
-                self._launch()
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """As an operator would who waits for no one (`fast`): sessions are ended, data is flushed."""
-        self._end(signal.SIGINT)
-
-    def kill9(self) -> None:
-        self._end(signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """The server and the sessions open now do nothing meanwhile; the connections stay open."""
-        assert self._process is not None
-        pids = [self._process.pid, *_children(self._process.pid)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
 
     def create(self, *, empty: bool = False) -> str:
         """The URL of a new database: with all tables, or with none."""
@@ -124,31 +83,22 @@ class Postgres:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _upgraded(self.url(TEMPLATE))).result()
 
-    def _launch(self) -> None:
+    def launch(self) -> None:
         arguments = ["-D", str(self._data), "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
         for setting in self._settings:
             arguments += ["-c", setting]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(self._wheel.bin_path / "postgres"), *arguments],
-                stdout=log,
-                stderr=log,
-                user=self._wheel.system_user,
-                cwd="/",
-            )
+        self._spawn([self._wheel.bin_path / "postgres", *arguments], user=self._wheel.system_user, cwd="/")
+
+    def _ended(self) -> None:
+        # The children of one that was killed hold its shared memory for a moment.
+        self.launch()
+
+    def _pids(self) -> list[int]:
+        return [pid for main in super()._pids() for pid in (main, *_children(main))]
 
     def _answers(self) -> bool:
         command = [str(self._wheel.bin_path / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
-
-    def _last_words(self) -> str:
-        return f"PostgreSQL did not start:\n{self._log.read_text()[-4000:]}"
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(PATIENCE)
-            self._process = None
 
 
 async def _upgraded(url: str) -> None:
@@ -159,10 +109,3 @@ async def _upgraded(url: str) -> None:
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from tests.support.server import free_port
+from tests.support.service import free_port
 
 
 class Proxy:

@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +21,7 @@ from yarl import URL
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.topology import prepare
 from tests.support.certificates import Authority
-from tests.support.server import free_port
-
-# A start takes 4 to 7 s on two idle cores; the rest is for a machine that is busy with something else.
-PATIENCE: Final = 90.0
+from tests.support.service import PATIENCE, Service, free_ports
 
 # For the broker's answer to a client: it may be killed, or frozen, while a test talks to it.
 ANSWER: Final = 30.0
@@ -46,17 +41,16 @@ def missing() -> str | None:
     return None
 
 
-class RealRabbit:
+class RealRabbit(Service):
     """One node on free loopback ports, with a port mapper and a cookie of its own, so that no other node is touched."""
 
     def __init__(self, directory: Path) -> None:
-        self.port, self.tls_port, self._mapper_port, distribution_port = (free_port() for _ in range(4))
+        self.port, self.tls_port, self._mapper_port, distribution_port = free_ports(4)
         authority = Authority(directory)
         self.cafile = authority.cafile
         authority.server()  # leaves local.pem
-        self._log = directory / "log.txt"
+        super().__init__(directory / "log.txt")
         self._mapper: subprocess.Popen[bytes] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         (directory / "plugins").write_text("[].")
         (directory / "rabbitmq.conf").write_text(
             f"listeners.ssl.default = 127.0.0.1:{self.tls_port}\n"
@@ -82,34 +76,11 @@ class RealRabbit:
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
-    def start(self) -> None:
-        """Returns once the broker answers. After `stop` or `kill9`: on the same port, with the same data."""
-        self.launch()
-        deadline = time.monotonic() + PATIENCE
-        while not self._answers():
-            assert self._process is not None
-            assert self._process.poll() is None, self._last_words()
-            assert time.monotonic() < deadline, self._last_words()
-            time.sleep(0.1)
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None
-
     def launch(self) -> None:
-        """Returns at once."""
         if self._mapper is None:
             # Started here, since a node that finds none starts one that outlives it.
             self._mapper = subprocess.Popen(["epmd", "-port", str(self._mapper_port)], env=self._env)
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([SCRIPTS / "rabbitmq-server"], env=self._env, stdout=log, stderr=log)
-
-    def stop(self) -> None:
-        """As an operator would."""
-        self._end(signal.SIGTERM)
-
-    def kill9(self) -> None:
-        self._end(signal.SIGKILL)
+        self._spawn([SCRIPTS / "rabbitmq-server"], env=self._env)
 
     def discard(self) -> None:
         """For good, its port mapper too."""
@@ -118,16 +89,6 @@ class RealRabbit:
             self._mapper.terminate()
             self._mapper.wait(PATIENCE)
             self._mapper = None
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Connections stay open meanwhile, and nothing is answered."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
 
     def ctl(self, *arguments: str) -> str:
         """What rabbitmqctl answers; a call takes 1 to 2 s."""
@@ -221,15 +182,6 @@ class RealRabbit:
                 return bool(probe.recv(1))
         except OSError:
             return False
-
-    def _last_words(self) -> str:
-        return f"RabbitMQ did not start:\n{self._log.read_text()[-4000:]}"
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(PATIENCE)
-            self._process = None
 
 
 def _short(text: bytes) -> bytes:

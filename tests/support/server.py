@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+
+from tests.support.service import free_port
 
 # A start takes under 2 s on two idle cores.
 PATIENCE: Final = 30.0
@@ -85,10 +86,3 @@ class Server:
     @property
     def log(self) -> str:
         return self._output.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.support.server import free_port
+from tests.support.service import free_port
 
 # Of an address, for what the server says to it: `450-later@example.com`.
 _WISH: Final = re.compile(r"TO:<([45]\d\d)-", re.IGNORECASE)
