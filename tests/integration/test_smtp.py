@@ -223,7 +223,8 @@ async def test_a_connection_has_its_share_of_mails(monkeypatch: pytest.MonkeyPat
     with Mailbox() as server:
         async with mailer(server, connections=2) as sender:
             await asyncio.gather(*(sender.send(mail(), after(30)) for _ in range(40)))
-            assert server.connections == 8
+            # Whichever line is free takes the next mail: where they have not shared evenly, both end in mid-share.
+            assert server.connections in {8, 9}
             assert server.most <= 3  # the server learns of an end a moment after us
         assert len(server.mails) == 40
 
