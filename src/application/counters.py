@@ -31,6 +31,7 @@ class Counters:
         self.dead_letters: Counter[str] = Counter()  # by reason
         self.duplicates = 0
         self.publish_failures = 0
+        self.backplane: Counter[str] = Counter()  # messages between nodes, by direction: published, received
         self.acknowledge_failures = 0
         self.pushed: Counter[str] = Counter()  # objects sent to clients, by transport
         self.deliveries: Counter[str] = Counter()  # deliveries made, by what they were at first

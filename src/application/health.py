@@ -61,8 +61,7 @@ class ReportHealth:
         self._clock = clock
 
     async def __call__(self) -> Health:
-        store, backplane = await asyncio.gather(_ping(self._store.ping), _ping(self._backplane.ping))
-        checks = {"store": store, "backplane": backplane}
+        checks = {"store": await _ping(self._store.ping), "backplane": self._carrying()}
         statuses = tuple(consumer.source.status() for consumer in self._consumers)
         for consumer, status in zip(self._consumers, statuses, strict=True):
             checks[status.name] = self._source(consumer, status)
@@ -70,6 +69,11 @@ class ReportHealth:
         checks["mail"] = self._mail()
         ready = all(check.ok for check in checks.values() if check.vital)
         return Health(ready, ready and not all(check.ok for check in checks.values()), checks, statuses)
+
+    def _carrying(self) -> Check:
+        # Without it everything arrives all the same, by the hubs' own comparison with the store.
+        fault = self._backplane.fault
+        return Check(fault is None, f"messages between nodes are seconds late: {fault}" if fault else "", vital=False)
 
     def _mail(self) -> Check:
         fault = self._send_mails.fault

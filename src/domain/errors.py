@@ -12,6 +12,7 @@
     ├── NotFound                it is not there, or not the caller's
     ├── NotFailed               a delivery that did not fail is not retried; `status` says what it is
     ├── TooManySessions         this user has as many connections as one may have
+    ├── TooManySessionsElsewhere  the same, if those on other nodes are still there
     ├── Draining                this node is about to leave
     ├── Unavailable             something Herald depends on is away; nothing was done, or it is safe to repeat
     └── InvalidInput            what was sent can't be understood; `field` says where
@@ -101,6 +102,11 @@ class NotFailed(HeraldError):
 class TooManySessions(HeraldError):
     code = "too_many_sessions"
     text = "This user has too many open connections."
+
+
+class TooManySessionsElsewhere(HeraldError):
+    code = "too_many_sessions_elsewhere"
+    text = "This user has too many open connections on other nodes: try again."
 
 
 class Draining(HeraldError):

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from adapters.clock import Uuid7Factory
 from adapters.memory.backplane import Bus, MemoryBackplane
+from adapters.memory.presence import MemoryPresence, Roll
 from adapters.memory.records import Limits, MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.counters import Counters
@@ -149,13 +150,22 @@ class Node:
         *,
         routes: str = ROUTES,
         sessions_per_user: int = 100,
+        roll: Roll | None = None,
     ) -> None:
         self.table = table(routes)
         self.clock = HandClock()
         self.counters = Counters()
         self.store: Any = store or FaultyStore()
         self.backplane: Any = backplane or MemoryBackplane(Bus())
-        self.hub = Hub(self.store, self.backplane, self.clock, self.counters, sessions_per_user=sessions_per_user)
+        self.presence = MemoryPresence(roll)
+        self.hub = Hub(
+            self.store,
+            self.backplane,
+            self.presence,
+            self.clock,
+            self.counters,
+            sessions_per_user=sessions_per_user,
+        )
         self.open_session = OpenSession(self.table, self.hub, self.store, self.clock, Uuid7Factory(), self.counters)
         self.identify = IdentifyCaller(None, self.store, self.clock)
         self._made = 0

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import random
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
 
 from adapters.memory.backplane import Bus, MemoryBackplane
+from adapters.memory.presence import Roll
 from adapters.memory.records import Limits
 from application.endpoints import Endpoint
 from application.hub import frames as framing
@@ -17,13 +17,13 @@ from application.hub import hub as hubs
 from application.hub import session as sessions
 from application.hub import streams as hub_streams
 from application.hub.tail import MOST_ENTRIES, Tail
-from application.ports.backplane import BackplaneUnavailable, Listener
+from application.ports.backplane import Listener
 from application.ports.store import Page
-from domain.errors import Draining, SignedOut, TokenExpired, TooManySessions
+from domain.errors import Draining, SignedOut, TokenExpired, TooManySessions, TooManySessionsElsewhere
 from domain.identity import Identity
 from domain.positions import Cursor, Head, tag_of
 from domain.protocol import Close, View
-from domain.streams import Entry, SignOut
+from domain.streams import Entry, SignOut, StreamName
 from tests.support.core import (
     NOW,
     PLAIN,
@@ -70,14 +70,9 @@ class RoughBackplane(MemoryBackplane):
         self._chance = chance
         self._held: list[Entry] = []
 
-    async def subscribe(self, stream: str) -> None:
+    async def subscribe(self, streams: Collection[StreamName]) -> None:
         await asyncio.sleep(0)
-        await super().subscribe(stream)
-        await asyncio.sleep(0)
-
-    async def unsubscribe(self, stream: str) -> None:
-        await asyncio.sleep(0)
-        await super().unsubscribe(stream)
+        await super().subscribe(streams)
         await asyncio.sleep(0)
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
@@ -97,34 +92,21 @@ class RoughBackplane(MemoryBackplane):
 
 
 class SlowBackplane(MemoryBackplane):
-    """Takes a few turns of the loop to subscribe and unsubscribe."""
+    """Takes a few turns of the loop to subscribe."""
 
-    async def subscribe(self, stream: str) -> None:
+    async def subscribe(self, streams: Collection[StreamName]) -> None:
         for _ in range(3):
             await asyncio.sleep(0)
-        await super().subscribe(stream)
+        await super().subscribe(streams)
         for _ in range(3):
             await asyncio.sleep(0)
-
-    async def unsubscribe(self, stream: str) -> None:
-        for _ in range(3):
-            await asyncio.sleep(0)
-        await super().unsubscribe(stream)
-        for _ in range(3):
-            await asyncio.sleep(0)
-
-
-class StuckBackplane(MemoryBackplane):
-    """Can't unsubscribe."""
-
-    async def unsubscribe(self, stream: str) -> None:
-        raise BackplaneUnavailable("away")
 
 
 class MutedBackplane(MemoryBackplane):
-    """Publishes nothing while it is muted."""
+    """Publishes nothing while it is muted; `fault` is what it says of that."""
 
     muted = False
+    fault: str | None = None
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
         if not self.muted:
@@ -400,6 +382,35 @@ async def test_what_the_backplane_loses_comes_within_seconds() -> None:
     assert node.counters.healed == 3
 
 
+async def test_while_the_backplane_is_away_every_stream_is_compared_every_second() -> None:
+    node = await Node(backplane=MutedBackplane(Bus())).start()
+    users = [f"u{number}" for number in range(20)]
+    readers = [Reader(node, await node.open(user, protocol=True)) for user in users]
+    signed_out = await node.open("gone", identity=node.me("gone"))
+    node.backplane.muted, node.backplane.fault = True, "away"
+    for number in range(3):
+        await node.send(*(node.direct(user, number) for user in users))
+        await node.sweep()
+        await asyncio.sleep(0.005)
+        assert [reader.texts for reader in readers] == [[*range(number + 1)]] * 20
+    await node.send(message("bye", {"user_id": "gone"}, "s"))
+    await node.sweep()
+    assert signed_out.farewell is not None
+
+
+async def test_once_the_backplane_is_back_all_is_compared_once_more() -> None:
+    node = await Node(backplane=MutedBackplane(Bus())).start()
+    users = [f"u{number}" for number in range(20)]
+    readers = [Reader(node, await node.open(user, protocol=True)) for user in users]
+    node.backplane.muted, node.backplane.fault = True, "away"
+    await node.sweep()
+    await node.send(*(node.direct(user, "x") for user in users))
+    node.backplane.muted, node.backplane.fault = False, None
+    await node.sweep(2)
+    await asyncio.sleep(0.005)
+    assert [reader.texts for reader in readers] == [["x"]] * 20
+
+
 async def test_every_stream_is_compared_in_time_whatever_others_come_and_go() -> None:
     node = await Node(backplane=MutedBackplane(Bus())).start()
     per_sweep = hubs.SLICES - 1
@@ -415,20 +426,6 @@ async def test_every_stream_is_compared_in_time_whatever_others_come_and_go() ->
     await node.sweep(2 * hubs.SLICES)
     await asyncio.sleep(0.005)
     assert [reader.texts for reader in readers] == [["x"]] * hubs.SLICES
-
-
-async def test_a_backplane_that_cannot_unsubscribe_does_not_stop_the_comparing() -> None:
-    node = await Node(backplane=StuckBackplane(Bus())).start()
-    for number in range(40):
-        node.hub.close(await node.open(f"gone-{number}", endpoint=PLAIN_ALL))
-    reader = Reader(node, await node.open("ada", protocol=True))
-    await node.sweep(hub_streams.FORGOTTEN_AFTER)
-    await node.record(node.direct("ada", "a"))
-    for _ in range(2 * hubs.SLICES):
-        with suppress(BackplaneUnavailable):
-            await node.sweep()
-    await asyncio.sleep(0.005)
-    assert reader.texts == ["a"]
 
 
 async def test_a_store_that_is_away_delays_and_loses_nothing(node: Node) -> None:
@@ -653,9 +650,9 @@ async def test_memory_comes_back_when_all_have_left(node: Node) -> None:
         await reader.leave()
     await node.sweep(hub_streams.FORGOTTEN_AFTER + 1)
     hub = node.hub
-    assert (hub.sessions, hub._users, hub.streams._tails, hub.streams._weight, hub.streams._fetches) == (
+    assert (hub.sessions, list(hub._users), hub.streams._tails, hub.streams._weight, hub.streams._fetches) == (
         set(),
-        {},
+        [],
         {},
         0,
         {},
@@ -724,7 +721,7 @@ async def test_a_sign_out_while_a_session_opens_ends_it(published: bool) -> None
     with pytest.raises(SignedOut):
         await node.open(identity=Identity("ada"))
     await node.open(identity=Identity("ada", issued_at=NOW.timestamp() + 1))
-    assert len(node.hub._users["ada"]) == 2
+    assert len(node.hub._users.sessions("ada")) == 2
 
 
 async def test_a_user_has_as_many_sessions_as_are_allowed() -> None:
@@ -741,13 +738,54 @@ async def test_a_user_has_as_many_sessions_as_are_allowed() -> None:
         await node.open("ada")
 
 
+async def test_on_all_nodes_together_a_user_has_as_many_sessions_as_are_allowed() -> None:
+    roll: Roll = []
+    here, there = [await Node(sessions_per_user=3, roll=roll).start() for _ in range(2)]
+    ours = [await here.open("ada") for _ in range(2)]
+    await there.open("ada")
+    for node in (here, there):
+        with pytest.raises(TooManySessionsElsewhere):
+            await node.open("ada")
+        assert len(node.hub.sessions) == (2 if node is here else 1)
+    await there.open("bob")
+    here.hub.close(ours[0])
+    await here.sweep()
+    await there.open("ada")
+    with pytest.raises(TooManySessionsElsewhere):
+        await there.open("ada")
+
+
+async def test_who_leaves_one_node_for_another_is_soon_welcome_there() -> None:
+    roll: Roll = []
+    here, there = [await Node(sessions_per_user=1, roll=roll).start() for _ in range(2)]
+    session = await here.open("ada")
+    here.hub.close(session)
+    with pytest.raises(TooManySessionsElsewhere):
+        await there.open("ada")
+    await asyncio.gather(here.sweep(), there.sweep())
+    await there.open("ada")
+
+
+async def test_a_presence_that_has_forgotten_is_told_again() -> None:
+    roll: Roll = []
+    nodes = [await Node(None, MutedBackplane(Bus()), sessions_per_user=1, roll=roll).start() for _ in range(2)]
+    await nodes[0].open("ada")
+    nodes[0].backplane.fault = "away"
+    await nodes[0].sweep()
+    roll[0].clear()
+    nodes[0].backplane.fault = None
+    await nodes[0].sweep()
+    with pytest.raises(TooManySessionsElsewhere):
+        await nodes[1].open("ada")
+
+
 async def test_a_refused_session_leaves_nothing_behind(node: Node) -> None:
     await node.record(message("bye", {"user_id": "ada"}, "s"))
     for _ in range(3):
         with pytest.raises(SignedOut):
             await node.open("ada")
     assert not node.hub.sessions
-    assert not node.hub._users
+    assert list(node.hub._users) == []
     assert not any(tail.followers for tail in node.hub.streams._tails.values())
 
 

@@ -61,14 +61,14 @@ class LoggedBackplane(MemoryBackplane):
     def __init__(self, did: list[str]) -> None:
         super().__init__()
         self.did = did
-        self.fault: Exception | None = None
+        self.failing: Exception | None = None
         self.published: list[Entry] = []
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
         self.did.append("publish")
-        if self.fault is not None:
-            fault, self.fault = self.fault, None
-            raise fault
+        if self.failing is not None:
+            failing, self.failing = self.failing, None
+            raise failing
         self.published.extend(entries)
 
 
@@ -144,7 +144,7 @@ async def test_a_batch_is_stored_then_published_then_acknowledged(rig: Rig) -> N
 
 
 async def test_a_failed_publish_does_not_prevent_the_acknowledgement(rig: Rig) -> None:
-    rig.backplane.fault = BackplaneUnavailable("gone")
+    rig.backplane.failing = BackplaneUnavailable("gone")
     await once(rig, direct("a"))
     assert rig.source.acknowledged == ["a"]
     assert rig.counters.publish_failures == 1
@@ -232,7 +232,7 @@ async def test_a_batch_is_tried_until_it_is_stored_and_the_fault_shows(rig: Rig,
 
 
 async def test_an_unexpected_fault_of_publishing_or_acknowledging_loses_and_doubles_nothing(rig: Rig) -> None:
-    rig.backplane.fault = RuntimeError("publish")
+    rig.backplane.failing = RuntimeError("publish")
     rig.source.fault = RuntimeError("acknowledge")
     await rig.consumer.start()
     publishing = asyncio.create_task(rig.source.publish([direct("a"), direct("b")]))

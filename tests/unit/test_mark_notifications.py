@@ -26,11 +26,11 @@ class LoggedBackplane(MemoryBackplane):
     def __init__(self) -> None:
         super().__init__()
         self.published: list[Sequence[Entry]] = []
-        self.fault: Exception | None = None
+        self.failing: Exception | None = None
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
-        if self.fault is not None:
-            raise self.fault
+        if self.failing is not None:
+            raise self.failing
         self.published.append(entries)
         await super().publish(entries, sign_outs)
 
@@ -194,7 +194,7 @@ async def test_up_to_one_that_is_not_there_marks_nothing(rig: Rig) -> None:
 @pytest.mark.parametrize("fault", [BackplaneUnavailable("away"), RuntimeError("our mistake")])
 async def test_a_failed_publish_undoes_nothing(rig: Rig, fault: Exception) -> None:
     await rig.send(2)
-    rig.backplane.fault = fault
+    rig.backplane.failing = fault
     assert (await rig.mark.one("ada", await rig.id(1), "read"))[1] == 1
     assert await rig.mark.all("ada", "read") == MarkedAll(1, 0)
     assert rig.counters.publish_failures == 2

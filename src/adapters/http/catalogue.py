@@ -138,6 +138,14 @@ _KINDS: Final = (
         retry_after=5,
     ),
     Kind(
+        "too_many_sessions_elsewhere",
+        503,
+        "Too many sessions on other nodes",
+        "This user has as many connections open as one may have, if those on other nodes are all still there.",
+        "Connect again after the seconds that `Retry-After` gives: a node learns a moment late that one has ended.",
+        retry_after=2,
+    ),
+    Kind(
         "internal",
         500,
         "Internal error",

@@ -21,10 +21,12 @@ NOT_READY: Final = {
 
 
 class About(msgspec.Struct, frozen=True):
-    """What this service says of itself. `service` is the site's own name for it."""
+    """What this service says of itself. `service` is the site's own name for it, `node` that of this one of its
+    nodes."""
 
     version: str
     service: str
+    node: str
     auth: str
 
 
@@ -58,6 +60,7 @@ async def health(
     body = {
         "status": "degraded" if state.degraded else "healthy" if state.ready else "unhealthy",
         "service": about.service,
+        "node": about.node,
         "version": about.version,
         "timestamp": now,
         "connections": len(hub.sessions),
@@ -85,6 +88,7 @@ async def metrics(
     counters: FromDishka[Counters],
     clock: FromDishka[Clock],
     exposition: FromDishka[Exposition],
+    about: FromDishka[About],
 ) -> Response[Any]:
     """JSON as the products service had it; Prometheus or OpenMetrics text for who accepts that."""
     accept = request.headers.get("accept", "")
@@ -93,6 +97,7 @@ async def metrics(
         return Response(content, headers={"content-type": media_type})
     now = iso(clock.now())
     body = {
+        "node": about.node,
         "consumer": _consumer(counters) | {"timestamp": now},
         "sse": {"activeConnections": _event_streams(hub), "timestamp": now},
         "events": {

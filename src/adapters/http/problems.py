@@ -13,7 +13,6 @@ from adapters.http.catalogue import KINDS, address_of
 from adapters.http.documents import MEDIA_TYPE, FieldProblem, Problem
 from adapters.http.middleware import request_id_of
 from adapters.http.requests import UnknownParameter
-from application.ports.backplane import BackplaneUnavailable
 from application.ports.store import StoreUnavailable, Unstorable
 from domain import errors
 
@@ -114,7 +113,6 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     errors.HeraldError: _herald_error,
     StoreUnavailable: _unavailable,
     Unstorable: _unstorable,
-    BackplaneUnavailable: _unavailable,
     ValidationException: _validation,
     UnknownParameter: _unknown_parameter,
     HTTPException: _http,

@@ -1,6 +1,6 @@
 """The backplane within one process. Nodes that share a bus hear one another: one in production, several in tests."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from application.ports.backplane import Listener
 from domain.streams import Entry, SignOut, StreamName
@@ -21,6 +21,10 @@ class MemoryBackplane:
         self._listener: Listener | None = None
         self._streams: set[StreamName] = set()
 
+    @property
+    def fault(self) -> None:
+        return None
+
     async def open(self, listener: Listener) -> None:
         self._listener = listener
         self._bus.backplanes.append(self)
@@ -29,14 +33,11 @@ class MemoryBackplane:
         for backplane in self._bus.backplanes:
             backplane._bring(entries, sign_outs)
 
-    async def subscribe(self, stream: StreamName) -> None:
-        self._streams.add(stream)
+    async def subscribe(self, streams: Collection[StreamName]) -> None:
+        self._streams.update(streams)
 
-    async def unsubscribe(self, stream: StreamName) -> None:
-        self._streams.discard(stream)
-
-    async def ping(self) -> None:
-        return
+    def unsubscribe(self, streams: Collection[StreamName]) -> None:
+        self._streams.difference_update(streams)
 
     async def close(self) -> None:
         if self._listener is not None:

@@ -7,7 +7,6 @@ from litestar.connection import ASGIConnection
 
 from application.endpoints import Endpoint
 from application.open_session import Wish
-from application.ports.backplane import BackplaneUnavailable
 from application.ports.store import StoreUnavailable
 from domain import errors
 from domain.identity import Identity, find_token
@@ -23,11 +22,11 @@ _CODES: Final[dict[type[Exception], Close]] = {
     errors.NotYours: Close.NOT_YOURS,
     errors.TooManyRequests: Close.TRY_LATER,
     errors.TooManySessions: Close.TOO_MANY_SESSIONS,
+    errors.TooManySessionsElsewhere: Close.TRY_LATER,
     errors.Draining: Close.RESTARTING,
     errors.InvalidInput: Close.NOT_UNDERSTOOD,
     errors.Unavailable: Close.TRY_LATER,
     StoreUnavailable: Close.TRY_LATER,
-    BackplaneUnavailable: Close.TRY_LATER,
 }
 
 REFUSALS: Final = tuple(_CODES)

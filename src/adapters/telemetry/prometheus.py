@@ -40,6 +40,7 @@ class _HeraldCollector(Collector):
         )
         yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
         yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)
+        yield _counter("backplane_messages", "Messages between nodes.", "direction", counters.backplane)
         yield _counter("acknowledge_failures", "Batches not acknowledged.", None, counters.acknowledge_failures)
         yield _counter("pruned", "Rows let go as too old or too many, by kind.", "kind", counters.pruned)
         yield _counter("streams_healed", "Streams found behind the store.", None, counters.healed)

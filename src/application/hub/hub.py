@@ -13,10 +13,12 @@ from application.counters import Counters
 from application.hub.opening import Opening
 from application.hub.session import Session
 from application.hub.streams import Streams
+from application.hub.users import Users
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock
+from application.ports.presence import Presence
 from application.ports.store import Store, StoreUnavailable
-from domain.errors import Draining, TooManySessions
+from domain.errors import Draining
 from domain.identity import admit, ended_by
 from domain.positions import Cursor, Start, read_cursor, start
 from domain.protocol import Close, Farewell
@@ -55,6 +57,7 @@ class Hub:
         self,
         store: Store,
         backplane: Backplane,
+        presence: Presence,
         clock: Clock,
         counters: Counters,
         *,
@@ -62,22 +65,24 @@ class Hub:
         sessions_per_user: int = 100,
     ) -> None:
         self._store = store
+        self._backplane = backplane
         self._clock = clock
         self.streams = Streams(store, backplane, counters)
         self.heartbeat = heartbeat
-        self._sessions_per_user = sessions_per_user
         self.sessions: set[Session] = set()
         self.draining = False
-        self._users: dict[str, set[Session]] = {}
+        self._users = Users(presence, sessions_per_user)
         self._closed = asyncio.Event()
         self._slice = 0
+        # Whether the backplane was away at the last comparison, and when the other nodes were last told.
+        self._alone = self._untold = False
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
     async def open(self, opening: Opening, names: Sequence[StreamName], cursor: str | None) -> Session:
         """A session with its positions set: whatever is stored from now on will be among its frames.
 
-        Raises Draining, TooManySessions, SignedOut, TokenExpired, StoreUnavailable, BackplaneUnavailable.
+        Raises Draining, TooManySessions, TooManySessionsElsewhere, SignedOut, TokenExpired, StoreUnavailable.
         """
         if self.draining:
             raise Draining
@@ -85,6 +90,7 @@ class Hub:
         # Registered first, sign-out read second: one that happens meanwhile finds the session, an earlier one is read.
         self._register(session)
         try:
+            await self._users.check_elsewhere(session)
             shown = read_cursor(cursor) if cursor else None
             start, not_before = await self._locate(session, shown, lost=bool(cursor) and shown is None)
             admit(session.identity, not_before)
@@ -108,10 +114,7 @@ class Hub:
             tail.followers.discard(session)
         self.sessions.discard(session)
         self._closed.set()
-        if session.user is not None and (others := self._users.get(session.user)) is not None:
-            others.discard(session)
-            if not others:
-                del self._users[session.user]
+        self._users.leave(session)
 
     async def drain(self, seconds: float) -> None:
         """Opens no more sessions and dismisses those there are, spread over some seconds, so that their clients do
@@ -132,12 +135,7 @@ class Hub:
                     await self._closed.wait()
 
     def _register(self, session: Session) -> None:
-        user = session.user
-        if user is not None:
-            others = self._users.setdefault(user, set())
-            if len(others) >= self._sessions_per_user:
-                raise TooManySessions
-            others.add(session)
+        self._users.enter(session)
         self.sessions.add(session)
         for tail in session.tails:
             tail.followers.add(session)
@@ -160,7 +158,7 @@ class Hub:
 
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
         for sign_out in sign_outs:
-            for session in list(self._users.get(sign_out.user, ())):
+            for session in self._users.sessions(sign_out.user):
                 if ended_by(session.identity, sign_out.not_before, session.not_before):
                     session.dismiss(Farewell(Close.SIGNED_OUT, "the user has signed out"))
 
@@ -169,17 +167,32 @@ class Hub:
     async def run(self) -> None:
         """Sweeps, every second, for as long as the process lives. A store that does not answer holds up what needs it,
         and no heartbeat."""
-        await asyncio.gather(_every_second(self._look_after_sessions), _every_second(self._reconcile))
+        await asyncio.gather(
+            _every_second(self._look_after_sessions), _every_second(self._reconcile), _every_second(self._tell)
+        )
 
     async def sweep(self) -> None:
         """One second's share of the regular work: sessions that are due, streams nobody follows, heads to compare."""
         await self._look_after_sessions()
         await self._reconcile()
+        await self._tell()
+
+    async def _tell(self) -> None:
+        alone = self._backplane.fault is not None
+        # Once more after its return: whoever counts for all nodes may have been away with it.
+        await self._users.tell(everyone=self._untold and not alone)
+        self._untold = alone
 
     async def _reconcile(self) -> None:
         self.streams.heal()
-        await self._compare()
-        await self.streams.forget()
+        alone = self._backplane.fault is not None
+        # Once more after its return: what was published while it was being subscribed to again has reached nobody.
+        await self._compare(everything=alone or self._alone)
+        self._alone = alone
+        if alone:
+            # Nothing is on its way that could be waited for.
+            self.streams.heal()
+        self.streams.forget()
 
     async def _look_after_sessions(self) -> None:
         now = self._clock.now().timestamp()
@@ -203,11 +216,11 @@ class Hub:
                 if session.leaving > CUT_OFF_AFTER and session.abort is not None:
                     session.abort()
 
-    async def _compare(self) -> None:
-        """Compares a slice of the streams, and of the users that are here, with the store."""
+    async def _compare(self, everything: bool) -> None:
+        """Compares a slice of the streams, and of the users that are here, with the store; or all of them."""
         self._slice = (self._slice + 1) % SLICES
-        streams = self.streams.chosen(self._is_due)
-        users = [user for user in self._users if self._is_due(user)]
+        streams = self.streams.chosen(lambda name: everything or self._is_due(name))
+        users = [user for user in self._users if everything or self._is_due(user)]
         if not (streams or users):
             return
         heads = await self._store.heads(dict.fromkeys([*streams, *map(inbox_of, users)]))

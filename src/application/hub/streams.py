@@ -5,19 +5,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-import structlog
-
 from application.counters import Counters
 from application.hub.frames import MOST_ENTRIES, Frames, render, step
 from application.hub.opening import Gap
 from application.hub.tail import Tail
-from application.ports.backplane import Backplane, BackplaneUnavailable
+from application.ports.backplane import Backplane
 from application.ports.store import Store, StoreUnavailable
 from domain.positions import Head
 from domain.protocol import View
 from domain.streams import Entry, StreamName, public_name
-
-log = structlog.get_logger(__name__)
 
 # Sweeps after which a stream that nobody follows is forgotten: a client that reconnects by then finds it still warm.
 FORGOTTEN_AFTER: Final = 5
@@ -40,20 +36,19 @@ class Streams:
         self._tails: dict[StreamName, Tail] = {}
         self._weight = 0
         self._fetches: dict[tuple[StreamName, View, int], asyncio.Task[Frames]] = {}
-        # Subscribing and unsubscribing take turns, or an unsubscription on its way could undo the subscription that
-        # follows it.
-        self._membership = asyncio.Lock()
 
     async def follow(self, names: Sequence[StreamName]) -> tuple[Tail, ...]:
         """The tails of these streams, subscribed to: what is published from now on reaches them. A fresh one has no
-        head until `settle`. Raises BackplaneUnavailable."""
-        if any(name not in self._tails for name in names):
-            async with self._membership:
-                for name in names:
-                    if name not in self._tails:
-                        await self._backplane.subscribe(name)
-                        self._tails[name] = Tail(name)
-        return tuple(self._tails[name] for name in names)
+        head until `settle`. Raises StoreUnavailable."""
+        tails = tuple(self._tails.setdefault(name, Tail(name)) for name in names)
+        for tail in tails:
+            # Or one that nobody has followed for a while could be forgotten during what follows.
+            tail.idle = 0
+        if fresh := [tail.name for tail in tails if not tail.subscribed]:
+            await self._backplane.subscribe(fresh)
+            for tail in tails:
+                tail.subscribed = True
+        return tails
 
     def settle(self, heads: Mapping[StreamName, Head]) -> None:
         """Gives fresh tails their heads, as they were read after the subscription: what that read did not see comes
@@ -114,20 +109,15 @@ class Streams:
                 self._weight -= tail.begin(tail.suspect)
                 tail.wake()
 
-    async def forget(self) -> None:
+    def forget(self) -> None:
         """Drops the streams that nobody has followed for a while."""
         for tail in self._tails.values():
             tail.idle = 0 if tail.followers else tail.idle + 1
-        async with self._membership:
-            for tail in [tail for tail in self._tails.values() if tail.idle > FORGOTTEN_AFTER]:
-                if tail.followers:
-                    continue
-                self._weight -= tail.begin(tail.head)
-                del self._tails[tail.name]
-                try:
-                    await self._backplane.unsubscribe(tail.name)
-                except BackplaneUnavailable as fault:
-                    log.warning("not unsubscribed", stream=tail.name, fault=str(fault))
+        forgotten = [tail for tail in self._tails.values() if tail.idle > FORGOTTEN_AFTER]
+        for tail in forgotten:
+            self._weight -= tail.begin(tail.head)
+            del self._tails[tail.name]
+        self._backplane.unsubscribe([tail.name for tail in forgotten])
 
     async def _read(self, tail: Tail, view: View, after: int) -> Frames:
         read = self._store.changes if view.protocol else self._store.arrivals

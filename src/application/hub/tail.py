@@ -31,7 +31,7 @@ class Tail:
     So a session finds every position either here or there.
     """
 
-    __slots__ = ("base", "entries", "followers", "frames", "head", "idle", "name", "suspect", "weight")
+    __slots__ = ("base", "entries", "followers", "frames", "head", "idle", "name", "subscribed", "suspect", "weight")
 
     def __init__(self, name: StreamName) -> None:
         self.name = name
@@ -41,6 +41,7 @@ class Tail:
         self.weight = 0
         self.followers: set[Follower] = set()
         self.frames: dict[tuple[View, int], Frames] = {}
+        self.subscribed = False
         self.suspect = 0  # a head that the store had and this tail did not, when they were last compared
         self.idle = 0  # how many sweeps found no follower
 

@@ -1,6 +1,6 @@
 """The port between nodes: what carries a stored message to the hubs of all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from domain.streams import Entry, SignOut, StreamName
@@ -24,24 +24,30 @@ class Backplane(Protocol):
     """For telling every node what was stored, soon.
 
     Delivery: none is promised. A message may be lost, come twice or out of order; the store is the truth, and the
-    hubs compare themselves with it. Publishers publish only after the commit. Ordering: usually that of publishing;
-    nothing rests on it. Who hears: each node's listener, the publisher's own included, gets the entries of the
-    streams that its node is subscribed to, and all sign-outs.
+    hubs compare themselves with it, more often while there is a `fault`. Publishers publish only after the commit.
+    Ordering: usually that of publishing; nothing rests on it. Who hears: each node's listener, the publisher's own
+    included, gets the entries of the streams that its node is subscribed to, and all sign-outs. Nodes hear one another
+    only where they keep the same history: another store's messages are never brought.
     """
 
+    @property
+    def fault(self) -> str | None:
+        """Why nothing is carried now; None while messages are. What was lost without one (a moment's interruption) the
+        hubs find at their usual pace."""
+
     async def open(self, listener: Listener) -> None:
-        """Starts bringing messages to this node's one listener."""
+        """Starts bringing messages to this node's one listener. A backplane that is away is waited for in the
+        background."""
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
-        """Raises BackplaneUnavailable; some may have been carried nevertheless."""
+        """Raises BackplaneUnavailable, at once while there is a `fault`; some may have been carried nevertheless."""
 
-    async def subscribe(self, stream: StreamName) -> None:
-        """Whatever is published to the stream after this returns will be brought, as far as that is promised."""
+    async def subscribe(self, streams: Collection[StreamName]) -> None:
+        """Whatever is published to these streams after this returns will be brought, as far as that is promised. While
+        the backplane is away it returns all the same, within a few seconds, and they are subscribed to
+        once it is back. Raises StoreUnavailable."""
 
-    async def unsubscribe(self, stream: StreamName) -> None:
-        """Raises BackplaneUnavailable; the stream may then go on being brought, which does no harm."""
-
-    async def ping(self) -> None:
-        """Returns if messages are carried now, else raises BackplaneUnavailable."""
+    def unsubscribe(self, streams: Collection[StreamName]) -> None:
+        """Takes effect before any later `subscribe`; until it does, the streams may go on being brought."""
 
     async def close(self) -> None: ...

@@ -1,0 +1,26 @@
+"""Who is where, within one process. Nodes that share a roll count together: one in production, several in tests."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+Roll: TypeAlias = list[dict[str, int]]
+
+
+class MemoryPresence:
+    """Implements Presence."""
+
+    def __init__(self, roll: Roll | None = None) -> None:
+        self._roll = [] if roll is None else roll
+        self._here: dict[str, int] = {}
+        self._roll.append(self._here)
+
+    async def enter(self, user: str, count: int) -> int:
+        self._here[user] = count
+        return sum(node.get(user, 0) for node in self._roll if node is not self._here)
+
+    async def update(self, counts: Mapping[str, int]) -> None:
+        for user, count in counts.items():
+            if count:
+                self._here[user] = count
+            else:
+                self._here.pop(user, None)

@@ -1,0 +1,59 @@
+"""The users who are here, and how many sessions each may have."""
+
+from collections.abc import Iterator
+
+from application.hub.session import Session
+from application.ports.presence import Presence
+from domain.errors import TooManySessions, TooManySessionsElsewhere
+
+
+class Users:
+    """A user may have `most` sessions on one node. On all nodes together that limit is soft: nodes learn of each
+    other's sessions a moment late, so who exceeds it only by those is asked to try again, not to stay away."""
+
+    def __init__(self, presence: Presence, most: int) -> None:
+        self._presence = presence
+        self._most = most
+        self._sessions: dict[str, set[Session]] = {}
+        self._fallen: set[str] = set()  # who has fewer sessions than the other nodes know
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sessions)
+
+    def sessions(self, user: str) -> list[Session]:
+        return list(self._sessions.get(user, ()))
+
+    def enter(self, session: Session) -> None:
+        """Raises TooManySessions."""
+        if session.user is None:
+            return
+        others = self._sessions.setdefault(session.user, set())
+        if len(others) >= self._most:
+            raise TooManySessions
+        others.add(session)
+
+    async def check_elsewhere(self, session: Session) -> None:
+        """Tells the other nodes of one who has entered. Raises TooManySessionsElsewhere."""
+        if session.user is None:
+            return
+        here = len(self._sessions[session.user])
+        if here + await self._presence.enter(session.user, here) > self._most:
+            raise TooManySessionsElsewhere
+
+    def leave(self, session: Session) -> None:
+        """May be called more than once."""
+        user = session.user
+        if user is None or session not in (others := self._sessions.get(user, set())):
+            return
+        others.discard(session)
+        self._fallen.add(user)
+        if not others:
+            del self._sessions[user]
+
+    async def tell(self, everyone: bool) -> None:
+        """Tells the other nodes of those who have left since; or once more of everyone, to a presence that may have
+        forgotten."""
+        fallen, self._fallen = self._fallen, set()
+        told = fallen.union(self._sessions) if everyone else fallen
+        if told:
+            await self._presence.update({user: len(self._sessions.get(user, ())) for user in told})
