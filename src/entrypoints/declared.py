@@ -6,12 +6,8 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 from adapters.jwt.settings import JwtSettings
 from entrypoints import parsers
 from entrypoints.declarations.mail import MailSettings
-from entrypoints.parsers import Parser, choice, seconds, text, whole
+from entrypoints.parsers import choice, seconds, text, whole
 from entrypoints.setting import Mode, Setting
-
-
-def _unused(names: str, help: str, parse: Parser = text, *, secret: bool = False) -> Setting:
-    return Setting(names, parse, help, secret=secret, used=False)
 
 
 class Settings(MailSettings, frozen=True, kw_only=True):
@@ -90,8 +86,6 @@ class Settings(MailSettings, frozen=True, kw_only=True):
         ),
     ]
     token: Annotated[str | None, Setting("HERALD_TOKEN", text, "The token that they show it.", secret=True)]
-
-    redis_url: Annotated[str | None, _unused("REDIS_URL", "The Redis that connects the nodes.")]
 
     @property
     def jwt(self) -> JwtSettings:

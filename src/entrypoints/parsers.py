@@ -21,6 +21,8 @@ SQLITE: Final = "sqlite+aiosqlite:///"
 # What the client takes, too.
 _AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:@#,/ -]{1,127}")
 
+_REDIS_PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+
 Parser = Callable[[str], object]
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
@@ -189,6 +191,34 @@ def _sqlite_url(rest: str) -> str:
     if "?" in file or "\0" in file:
         raise ValueError(f"has something other than a file's path behind {SQLITE}")
     return f"{SQLITE}{file}"
+
+
+def redis_url(value: str) -> str:
+    """As redis-py takes it, but of options none: those that it knows change with its releases. It isn't repeated: it
+    may hold a password."""
+    # Here, since loading it takes a while and the default needs none of it.
+    from redis.asyncio.connection import parse_url
+
+    url = value.strip()
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    try:
+        known = parse_url(url)
+    except ValueError:
+        raise ValueError("must be redis://user:password@host:port/database, or unix://path of its socket") from None
+    if "?" in url:
+        raise ValueError("has options behind a question mark; write / as %2F and ? as %3F in its password")
+    if not (known.get("host") or known.get("path")):
+        raise ValueError("names no host")
+    return url
+
+
+def redis_prefix(value: str) -> str:
+    """What the names of keys and channels begin with. No pattern of an access list means anything else by it."""
+    prefix = value.strip()
+    if not _REDIS_PREFIX.fullmatch(prefix):
+        raise ValueError(f"must be letters, digits and - _ . : / alone, 64 at most, and {prefix!r} is not")
+    return prefix
 
 
 def pem(value: str) -> str:

@@ -14,9 +14,9 @@ class Setting(msgspec.Struct, frozen=True):
     """How one field of Settings is set.
 
     `names` are environment variables, separated by blanks: the first that is set counts. `default` is text for the
-    parser, as if it had been set (`{field}` is filled with what was read further up), `in_dev` the one of `herald dev`
-    where that differs; None leaves the field None, of which `unset` says what it means. A `secret` is shown to nobody.
-    What is not `used` is read for later versions.
+    parser, as if it had been set (`{field}` is filled with what was read further up, `{hostname}` with this machine's
+    name), `in_dev` the one of `herald dev` where that differs; None leaves the field None, of which `unset` says what
+    it means. A `secret` is shown to nobody.
     """
 
     names: str
@@ -26,7 +26,6 @@ class Setting(msgspec.Struct, frozen=True):
     in_dev: str | None = None
     unset: str = "not set"
     secret: bool = False
-    used: bool = True
 
     def default_for(self, mode: Mode) -> str | None:
         return self.in_dev if mode == "dev" and self.in_dev is not None else self.default

@@ -1,6 +1,7 @@
 """Settings: read from the environment and the command line, and checked before anything starts."""
 
 import difflib
+import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -41,11 +42,12 @@ def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -
     _refuse_misspelt(environ)
     values: dict[str, Any] = {}
     came_from: dict[str, str] = {}
+    known = {"hostname": socket.gethostname()}
     for field, setting in SETTINGS.items():
         name, text = _given(field, setting, environ, overrides)
         if text is None:
             default = setting.default_for(mode)
-            name, text = "default", default.format_map(values) if default is not None else None
+            name, text = "default", default.format_map(known | values) if default is not None else None
         try:
             values[field] = None if text is None else setting.parse(text)
         except ValueError as reason:
@@ -71,6 +73,10 @@ def check(settings: Settings) -> None:
             raise SettingsInvalid(str(fault)) from None
     if (settings.smtp_user is None) != (settings.smtp_password is None):
         raise SettingsInvalid("HERALD_SMTP_USER and HERALD_SMTP_PASSWORD go together, and only one of them is set.")
+    if settings.redis_cafile and not (settings.redis_url or "").startswith("rediss:"):
+        raise SettingsInvalid(
+            "HERALD_REDIS_CAFILE is set, and REDIS_URL does not begin with rediss://: it would be no use."
+        )
     protocol = settings.kafka_security_protocol
     if protocol.startswith("SASL"):
         if not (settings.kafka_sasl_username and settings.kafka_sasl_password):
@@ -89,8 +95,7 @@ def table(settings: Settings) -> list[str]:
     """The settings as people may see them, a line each: name, value, who set it."""
     rows = []
     for field, setting in SETTINGS.items():
-        note = "" if setting.used else ", not used by this version"
-        rows.append((setting.names.split()[0], settings.shown(field), f"{settings.came_from[field]}{note}"))
+        rows.append((setting.names.split()[0], settings.shown(field), settings.came_from[field]))
     name_width, value_width = (min(max(len(row[column]) for row in rows), 40) for column in (0, 1))
     return [f"{name:{name_width}}  {value:{value_width}}  {origin}" for name, value, origin in rows]
 

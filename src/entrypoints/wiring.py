@@ -12,9 +12,7 @@ from adapters.http.operations import About
 from adapters.jwt.verifier import JwtVerifier
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.source import KafkaSource
-from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
-from adapters.memory.throttle import MemoryThrottle
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.sockets.event_stream import StreamGate
@@ -38,9 +36,10 @@ from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from application.ports.event_source import EventSource
 from application.ports.exposition import Exposition
+from application.ports.presence import Presence
 from application.ports.retention import Keep, Keeping
 from application.ports.store import Store
-from application.ports.throttle import Rate, Throttle
+from application.ports.throttle import Rate
 from application.prune_store import PruneStore
 from application.publish import MOST_EVENTS, PublishEvents
 from application.set_preferences import SetPreferences
@@ -48,6 +47,7 @@ from domain.origins import Origins
 from domain.planning import Limits
 from domain.routes import RouteTable
 from entrypoints.mailing import Mailing
+from entrypoints.nodes import nodes
 from entrypoints.profiles import load_table
 from entrypoints.settings import Settings
 from entrypoints.storage import storage
@@ -73,7 +73,7 @@ class Configuration(Provider):
 
     @provide
     def about(self, settings: Settings) -> About:
-        return About(version=version("herald"), service=settings.service_name, auth=settings.auth)
+        return About(version=version("herald"), service=settings.service_name, node=settings.node, auth=settings.auth)
 
     @provide
     def limits(self, settings: Settings) -> Limits:
@@ -142,14 +142,6 @@ class Adapters(Provider):
     exposition = provide(PrometheusExposition, provides=Exposition)
 
     @provide
-    def throttle(self, clock: Clock) -> Throttle:
-        return MemoryThrottle(clock)
-
-    @provide
-    def backplane(self) -> Backplane:
-        return MemoryBackplane()
-
-    @provide
     def publisher(self, broker: MemoryBroker) -> EventPublisher:
         return broker
 
@@ -192,10 +184,19 @@ class UseCases(Provider):
     stream_gate = provide(StreamGate)
 
     @provide
-    def hub(self, store: Store, backplane: Backplane, clock: Clock, counters: Counters, settings: Settings) -> Hub:
+    def hub(
+        self,
+        store: Store,
+        backplane: Backplane,
+        presence: Presence,
+        clock: Clock,
+        counters: Counters,
+        settings: Settings,
+    ) -> Hub:
         return Hub(
             store,
             backplane,
+            presence,
             clock,
             counters,
             heartbeat=settings.heartbeat_seconds,
@@ -240,6 +241,7 @@ def make_container(settings: Settings, *overrides: Provider) -> AsyncContainer:
         Configuration(),
         Adapters(),
         storage(settings),
+        nodes(settings),
         Mailing(),
         UseCases(),
         *overrides,

@@ -352,7 +352,7 @@ class TestConfig:
     def test_no_secret_is_shown(self) -> None:
         secret = "0123456789abcdef0123456789abcdef"
         names = ("HERALD_JWT_SECRET", "HERALD_KAFKA_SASL_PASSWORD", "HERALD_TOKEN", "RABBITMQ_PASS")
-        urls = dict.fromkeys(("DATABASE_URL", "REDIS_URL"), f"postgresql://u:{secret}@h/x")
+        urls = {"DATABASE_URL": f"postgresql://u:{secret}@h/x", "REDIS_URL": f"redis://u:{secret}@h/1"}
         result = herald("config", **dict.fromkeys(names, secret), **urls)
         assert result.exit_code == 0
         assert secret not in result.output

@@ -3,12 +3,12 @@
 from typing import Annotated, Literal
 
 from entrypoints import parsers
-from entrypoints.declarations.storage import StorageSettings
+from entrypoints.declarations.nodes import NodeSettings
 from entrypoints.parsers import choice, seconds, text, verbatim, whole
 from entrypoints.setting import Setting
 
 
-class MailSettings(StorageSettings, frozen=True, kw_only=True):
+class MailSettings(NodeSettings, frozen=True, kw_only=True):
     """How mails go out."""
 
     smtp_host: Annotated[

@@ -1,0 +1,1 @@
+"""Redis, or Valkey: what joins the nodes, and counts for all of them. Nothing is kept there that matters."""

@@ -1,0 +1,123 @@
+"""The backplane of many nodes: Redis publish/subscribe, a channel for each stream that someone follows."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from adapters.redis.connections import Connections
+from adapters.redis.link import NODE, Link
+from adapters.redis.wire import entry_messages, read_entries, read_sign_outs, sign_out_message
+from application.counters import Counters
+from application.ports.backplane import BackplaneUnavailable, Listener
+from application.ports.store import StoreUnavailable
+from domain.streams import Entry, SignOut, StreamName
+
+log = structlog.get_logger(__name__)
+
+# The channel that every node hears; the others are called as their streams are.
+SIGN_OUTS: Final = "sign-outs"
+
+# Seconds until the store is asked again for the epoch, without which no channel has a name.
+STORE_RETRY: Final = 1.0
+
+
+class RedisBackplane:
+    """Implements Backplane. Redis loses what nobody is subscribed to just then, and knows nothing of positions; nobody
+    relies on it for either.
+
+    Publishing takes one round trip for all that was stored together, and publishers take turns, so that a stream's
+    messages stay in order. While Redis is away nothing is tried, since whoever publishes has people waiting; this
+    node's own sessions are served all the same.
+    """
+
+    def __init__(self, connections: Connections, counters: Counters) -> None:
+        self._connections = connections
+        self._counters = counters
+        self._link = Link(connections, self._heard)
+        self._prefix: str | None = None
+        self._turn = asyncio.Lock()
+        self._listener: Listener | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def fault(self) -> str | None:
+        return self._connections.fault
+
+    async def open(self, listener: Listener) -> None:
+        self._listener = listener
+        self._running = asyncio.create_task(self._run(), name="backplane")
+
+    async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+        if self._connections.fault is not None:
+            self._bring_here(entries, sign_outs)
+            raise BackplaneUnavailable(self._connections.fault)
+        prefix = await self._named()
+        pipeline = self._connections.sender.pipeline(transaction=False)
+        for stream, message in entry_messages(entries):
+            pipeline.publish(prefix + stream, message)
+        if sign_outs:
+            pipeline.publish(prefix + SIGN_OUTS, sign_out_message(sign_outs))
+        self._counters.backplane["published"] += len(pipeline)
+        try:
+            async with self._turn:
+                await pipeline.execute()
+        except (RedisError, OSError) as fault:
+            self._bring_here(entries, sign_outs)
+            raise BackplaneUnavailable(str(fault)) from fault
+
+    async def subscribe(self, streams: Collection[StreamName]) -> None:
+        prefix = await self._named()
+        await self._link.want([prefix + stream for stream in streams])
+
+    def unsubscribe(self, streams: Collection[StreamName]) -> None:
+        if self._prefix is not None:
+            self._link.drop([self._prefix + stream for stream in streams])
+
+    async def close(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._running
+
+    async def _named(self) -> str:
+        if self._prefix is None:
+            self._prefix = await self._connections.name("")
+        return self._prefix
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                prefix = await self._named()
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_RETRY)
+        await self._link.want([prefix + SIGN_OUTS])
+        await self._link.run(prefix + NODE + self._connections.node)
+
+    def _heard(self, channel: str, message: bytes) -> None:
+        self._counters.backplane["received"] += 1
+        try:
+            if channel == f"{self._prefix}{SIGN_OUTS}":
+                self._bring((), read_sign_outs(message))
+            else:
+                self._bring(read_entries(message), ())
+        except msgspec.DecodeError as fault:
+            log.warning("a message of another node can't be read", channel=channel, fault=str(fault))
+
+    def _bring_here(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+        """To this node's own sessions, what the others can't be told."""
+        followed = [entry for entry in entries if self._link.wants(f"{self._prefix}{entry.stream}")]
+        self._bring(followed, sign_outs)
+
+    def _bring(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+        if self._listener is None:
+            return
+        if entries:
+            self._listener.arrived(entries)
+        if sign_outs:
+            self._listener.signed_out(sign_outs)

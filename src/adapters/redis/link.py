@@ -1,0 +1,162 @@
+"""The one connection by which a node hears: kept up, subscribed to what is wanted, and proven by a beat of its own."""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+import structlog
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from adapters.redis.connections import Connections
+
+log = structlog.get_logger(__name__)
+
+# What the names of nodes' own channels begin with.
+NODE: Final = "node:"
+
+# Seconds between two beats, and until one must have been heard: what is heard later than that is heard too late.
+BEAT: Final = 1.0
+BEAT_PATIENCE: Final = 3.0
+
+# Seconds for a subscription to be confirmed.
+CONFIRMATION: Final = 2.0
+
+# Seconds between attempts to connect: the first, and the longest.
+PAUSES: Final = (0.1, 2.0)
+
+# Channels in one command.
+MOST_CHANNELS: Final = 1_000
+
+
+class Link:
+    """Brings what is published to the channels that are wanted.
+
+    What it is subscribed to follows what is wanted, at the start, after each change and on every new connection. It is
+    up once a message that it has sent to itself, on a channel of its own, has come back.
+    """
+
+    def __init__(self, connections: Connections, heard: Callable[[str, bytes], None]) -> None:
+        self._connections = connections
+        self._heard = heard
+        self._beat = ""
+        self._confirmed: dict[str, asyncio.Future[None]] = {}  # what is wanted, and whether that was confirmed
+        self._changes: dict[str, bool] = {}  # what is to be subscribed to (True), or no longer
+        self._changed = asyncio.Event()
+        self._beaten = asyncio.Event()
+
+    async def want(self, channels: Collection[str]) -> None:
+        """Returns once they are subscribed to; without waiting while the link is down."""
+        loop = asyncio.get_running_loop()
+        for channel in channels:
+            if channel not in self._confirmed:
+                self._confirmed[channel] = loop.create_future()
+                self._change(channel, True)
+        waiting = [future for channel in channels if not (future := self._confirmed[channel]).done()]
+        if waiting and self._connections.fault is None:
+            await asyncio.wait(waiting, timeout=CONFIRMATION)
+
+    def drop(self, channels: Collection[str]) -> None:
+        for channel in channels:
+            if (confirmed := self._confirmed.pop(channel, None)) is not None:
+                _set(confirmed)
+                self._change(channel, False)
+
+    def wants(self, channel: str) -> bool:
+        return channel in self._confirmed
+
+    def _change(self, channel: str, wanted: bool) -> None:
+        self._changes[channel] = wanted
+        self._changed.set()
+
+    async def run(self, beat: str) -> None:
+        """Keeps the link up; `beat` is the channel by which it proves itself. Never ends by itself."""
+        self._beat = beat
+        pause = PAUSES[0]
+        while True:
+            try:
+                async with self._connections.receiver.pubsub() as pubsub, asyncio.TaskGroup() as tasks:
+                    self._begin()
+                    tasks.create_task(self._subscribe(pubsub))
+                    tasks.create_task(self._prove())
+            except Exception as fault:
+                if self._connections.fault is None:
+                    pause = PAUSES[0]
+                self._lost(_reason(fault))
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, PAUSES[1])
+
+    def _begin(self) -> None:
+        """On a new connection nothing is subscribed to."""
+        loop = asyncio.get_running_loop()
+        for future in self._confirmed.values():
+            _set(future)  # whoever waited has waited for a connection that is gone
+        self._confirmed = {channel: loop.create_future() for channel in [self._beat, *self._confirmed]}
+        self._changes = dict.fromkeys(self._confirmed, True)
+        self._changed.set()
+        self._beaten.clear()
+
+    async def _subscribe(self, pubsub: PubSub) -> None:
+        # Reading needs a connection, which the first subscription makes.
+        await pubsub.subscribe(self._beat)
+        del self._changes[self._beat]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read(pubsub))
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                changes, self._changes = self._changes, {}
+                for wanted, command in ((False, pubsub.unsubscribe), (True, pubsub.subscribe)):
+                    channels = [channel for channel, so in changes.items() if so is wanted]
+                    for first in range(0, len(channels), MOST_CHANNELS):
+                        await command(*channels[first : first + MOST_CHANNELS])
+
+    async def _read(self, pubsub: PubSub) -> None:
+        while True:
+            message: dict[str, Any] | None = await pubsub.get_message(timeout=None)
+            if message is None:
+                continue
+            channel = message["channel"].decode()
+            if message["type"] == "subscribe":
+                if (confirmed := self._confirmed.get(channel)) is not None:
+                    _set(confirmed)
+            elif message["type"] == "message":
+                if channel == self._beat:
+                    self._beaten.set()
+                else:
+                    self._heard(channel, message["data"])
+
+    async def _prove(self) -> None:
+        # Up means that all is heard which was wanted before: until then the hub compares itself with the store often.
+        await asyncio.gather(*self._confirmed.values())
+        while True:
+            self._beaten.clear()
+            try:
+                async with asyncio.timeout(BEAT_PATIENCE):
+                    await self._connections.sender.publish(self._beat, b"")
+                    await self._beaten.wait()
+            except TimeoutError:
+                raise TimeoutError(f"its own messages have not come back for {BEAT_PATIENCE:.0f} s") from None
+            if self._connections.fault is not None:
+                self._connections.fault = None
+                log.info("backplane connected", channels=len(self._confirmed))
+            await asyncio.sleep(BEAT)
+
+    def _lost(self, reason: str) -> None:
+        if self._connections.fault is None:
+            log.warning("backplane lost", fault=reason)
+        self._connections.fault = reason
+
+
+def _set(confirmed: asyncio.Future[None]) -> None:
+    if not confirmed.done():
+        confirmed.set_result(None)
+
+
+def _reason(fault: BaseException) -> str:
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    if not isinstance(fault, RedisError | OSError | TimeoutError):
+        log.error("backplane failed", exc_info=fault)
+    return str(fault) or type(fault).__name__

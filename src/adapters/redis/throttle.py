@@ -1,0 +1,42 @@
+"""The throttle of many nodes: token buckets in Redis, by its clock."""
+
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from adapters.redis.connections import Connections
+from application.ports.store import StoreUnavailable
+from application.ports.throttle import Rate, Throttle
+
+# A bucket is kept as the moment at which it is full again, in microseconds; a full one is like none, and expires. What
+# costs more than a bucket holds takes a full one, and whoever comes next waits for the rest.
+_TAKE: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local token, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
+local missing = math.min(cost, burst) * token - (burst * token - (full_at - now))
+if missing > 1 then return math.ceil(missing) end
+full_at = full_at + cost * token
+redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1)
+return 0
+"""
+
+
+class RedisThrottle:
+    """Implements Throttle for all nodes together. While Redis can't be asked, `otherwise` counts for this one."""
+
+    def __init__(self, connections: Connections, otherwise: Throttle) -> None:
+        self._connections = connections
+        self._take = connections.sender.register_script(_TAKE)
+        self._otherwise = otherwise
+
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
+        if self._connections.fault is None:
+            try:
+                name = await self._connections.name(f"rate:{key}")
+                wait = await self._take(keys=[name], args=[1_000_000 / rate.per_second, rate.burst, cost])
+                return int(wait) / 1_000_000
+            except (RedisError, OSError, StoreUnavailable):
+                pass
+        return await self._otherwise.take(key, rate, cost)

@@ -1,0 +1,45 @@
+"""What nodes say to one another: entries and sign-outs as MessagePack, with the names of their fields.
+
+Nodes of two versions hear each other during an upgrade. A field that is new must have a default, and one that is gone
+must have had one; what can't be read is passed over, and found in the store.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from domain.streams import Entry, SignOut, StreamName
+
+# About how many bytes of entries one message holds: a subscriber that reads slowly is cut off by Redis at 32 MB
+# (client-output-buffer-limit pubsub), and a message is read in one step.
+MOST_BYTES: Final = 256 * 1024
+
+_encode = msgspec.msgpack.Encoder().encode
+read_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+read_sign_outs = msgspec.msgpack.Decoder(tuple[SignOut, ...]).decode
+
+
+def entry_messages(entries: Iterable[Entry]) -> Iterator[tuple[StreamName, bytes]]:
+    """Messages of one stream each, in the order of the entries. All of one position is in one message."""
+    by_stream: dict[StreamName, list[Entry]] = {}
+    for entry in entries:
+        by_stream.setdefault(entry.stream, []).append(entry)
+    for stream, its in by_stream.items():
+        message: list[Entry] = []
+        weight = 0
+        for _, group in groupby(its, attrgetter("changed")):
+            position = list(group)
+            added = sum(entry.weight for entry in position)
+            if message and weight + added > MOST_BYTES:
+                yield stream, _encode(message)
+                message, weight = [], 0
+            message += position
+            weight += added
+        yield stream, _encode(message)
+
+
+def sign_out_message(sign_outs: Sequence[SignOut]) -> bytes:
+    return _encode(sign_outs)
