@@ -52,7 +52,9 @@ class Alone(Provider):
 
     scope = Scope.APP
 
-    presence = provide(MemoryPresence, provides=Presence)
+    @provide
+    def presence(self) -> Presence:
+        return MemoryPresence()
 
     @provide
     def backplane(self) -> Backplane:

@@ -41,7 +41,7 @@ STOP_PATIENCE: Final = 4.0
 def run(settings: Settings, *, migrate: bool = False) -> int:
     """Serves until a signal; returns the exit code. Says why, in one line, where it can't start. With `migrate`, the
     database is upgraded first."""
-    set_up_logs(settings.log_format, settings.log_level, settings.service_name)
+    set_up_logs(settings.log_format, settings.log_level, settings.service_name, settings.node)
     try:
         _check_port(settings)
         app = create_app(settings)

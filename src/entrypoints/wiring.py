@@ -139,7 +139,11 @@ class Adapters(Provider):
     ids = provide(Uuid7Factory, provides=IdFactory)
     counters = provide(Counters)
     broker = provide(MemoryBroker)
-    exposition = provide(PrometheusExposition, provides=Exposition)
+
+    @provide
+    def exposition(self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: About) -> Exposition:
+        labels = {"node": about.node, "service": about.service, "version": about.version}
+        return PrometheusExposition(counters, hub, consumers, labels)
 
     @provide
     def publisher(self, broker: MemoryBroker) -> EventPublisher:

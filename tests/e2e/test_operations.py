@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from socket import gethostname
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ async def test_health_has_the_shapes_of_the_replaced_services(dev_server: Server
         health = (await client.get("/health")).json()
         assert health["status"] == "healthy"
         assert health["service"] == "herald"
+        assert health["node"] == f"{gethostname()}:{dev_server.port}"
         assert health["connections"] == 2
         assert health["consumer_running"] is True
         assert health["sse"]["activeConnections"] == 1
@@ -44,6 +46,10 @@ async def test_metrics_by_accept(dev_server: Server, client: httpx.AsyncClient) 
     text = (await client.get("/metrics", headers={"accept": "text/plain"})).text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert families["herald_duplicates"].samples[0].value >= 1
+    health = (await client.get("/health")).json()
+    assert families["herald_node_info"].samples[0].labels == {
+        key: health[key] for key in ("node", "service", "version")
+    }
     assert families["herald_store_to_socket_seconds"].type == "histogram"
     assert "202" in {sample.labels["status"] for sample in families["herald_requests"].samples}
     for name in ("request", "store_write"):

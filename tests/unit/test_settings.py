@@ -1,6 +1,7 @@
 """Settings: what the environment and the command line make of them."""
 
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import msgspec
@@ -455,6 +456,58 @@ class TestShown:
 
     def test_one_line_each(self) -> None:
         assert not any("\n" in line for line in table(dev(HERALD_JWT_PUBLIC_KEY=PEM)))
+
+
+class TestNodes:
+    def test_one_node_needs_nothing(self) -> None:
+        settings = serve(HERALD_PORT="8123")
+        assert settings.node == f"{gethostname()}:8123"
+        assert settings.redis_url is None
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://cache",
+            "redis://cache:6379/2",
+            "redis://me:p%2Fw@cache:6379/0",
+            "redis://[::1]:6379",
+            "rediss://me:pw@cache",
+            "unix:///run/redis.sock",
+        ],
+    )
+    def test_where_redis_is(self, url: str) -> None:
+        assert serve(REDIS_URL=f" {url} ").redis_url == url
+
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            ("cache:6379", "must begin with redis://, rediss:// or unix://"),
+            ("http://cache", "must begin with redis://, rediss:// or unix://"),
+            ("redis://", "names no host"),
+            ("unix://", "names no host"),
+            ("redis://cache:many", "must be redis://user:password@host:port/database"),
+            ("redis://cache?decode_responses=yes", "has options behind a question mark"),
+        ],
+    )
+    def test_what_is_no_redis(self, url: str, reason: str) -> None:
+        assert reason in refusal(REDIS_URL=url)
+
+    def test_a_refused_address_is_not_repeated(self) -> None:
+        assert "secret" not in refusal(REDIS_URL="redis://me:secret@cache:many")
+
+    @pytest.mark.parametrize("prefix", ["herald", "shop:herald", "a-b_c.d/e", "x" * 64])
+    def test_prefixes(self, prefix: str) -> None:
+        assert serve(HERALD_REDIS_PREFIX=prefix).redis_prefix == prefix
+
+    @pytest.mark.parametrize("prefix", ["a b", "a*", "[a]", "{a}", "a\nb", "ü", "x" * 65, "a?"])
+    def test_what_is_no_prefix(self, prefix: str) -> None:
+        assert "HERALD_REDIS_PREFIX must be letters, digits" in refusal(HERALD_REDIS_PREFIX=prefix)
+
+    def test_certificates_without_tls_are_a_mistake(self) -> None:
+        file = str(Path(__file__))
+        assert serve(REDIS_URL="rediss://cache", HERALD_REDIS_CAFILE=file).redis_cafile == file
+        for environ in ({"REDIS_URL": "redis://cache"}, {}):
+            assert "REDIS_URL does not begin with rediss://" in refusal(HERALD_REDIS_CAFILE=file, **environ)
 
 
 def test_every_declaration_has_help_and_a_name_of_its_own() -> None:

@@ -6,8 +6,9 @@ import sys
 import structlog
 
 
-def set_up_logs(style: str, level: str, service: str) -> None:
-    """`style` is `console` or `json`, `level` a name of the logging module. What libraries log goes the same way."""
+def set_up_logs(style: str, level: str, service: str, node: str) -> None:
+    """`style` is `console` or `json`, `level` a name of the logging module. What libraries log goes the same way. Each
+    JSON line names the service and the node."""
     # Tracebacks without local variables: tokens are among these.
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -17,7 +18,7 @@ def set_up_logs(style: str, level: str, service: str) -> None:
     ]
     last: list[structlog.typing.Processor]
     if style == "json":
-        shared.append(_named(service))
+        shared.append(_named(service, node))
         traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         last = [structlog.processors.ExceptionRenderer(traces), structlog.processors.JSONRenderer()]
     else:
@@ -48,11 +49,12 @@ def set_up_logs(style: str, level: str, service: str) -> None:
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
-def _named(service: str) -> structlog.typing.Processor:
-    def add_service(
+def _named(service: str, node: str) -> structlog.typing.Processor:
+    def add_names(
         _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
         event["service"] = service
+        event["node"] = node
         return event
 
-    return add_service
+    return add_names

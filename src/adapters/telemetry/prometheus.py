@@ -1,9 +1,15 @@
 """Metrics in the formats of Prometheus, read from the application's own counters when asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -15,9 +21,12 @@ from application.ingest import ConsumeEvents
 class PrometheusExposition:
     """Implements Exposition."""
 
-    def __init__(self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents]) -> None:
+    def __init__(
+        self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: Mapping[str, str]
+    ) -> None:
+        """`about` are the labels of `herald_node_info`: which node of what this is."""
         self._registry = CollectorRegistry()
-        self._registry.register(_HeraldCollector(counters, hub, consumers))
+        self._registry.register(_HeraldCollector(counters, hub, consumers, about))
 
     def render(self, accept: str) -> tuple[bytes, str]:
         encode, media_type = choose_encoder(accept)
@@ -25,13 +34,17 @@ class PrometheusExposition:
 
 
 class _HeraldCollector(Collector):
-    def __init__(self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents]) -> None:
+    def __init__(
+        self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: Mapping[str, str]
+    ) -> None:
         self._counters = counters
         self._hub = hub
         self._consumers = consumers
+        self._about = about
 
     def collect(self) -> Iterable[Metric]:
         counters = self._counters
+        yield InfoMetricFamily("herald_node", "Which node this is.", dict(self._about))
         yield _counter("events_in", "Events taken and stored, by broker.", "broker", counters.events_in)
         yield _counter("events_planned", "Events of which every route found its audience.", None, counters.planned)
         yield _counter("entries_stored", "Notifications and broadcasts stored.", None, counters.stored)
