@@ -1,0 +1,211 @@
+"""Two nodes on one database: joined by Redis, at once; without it, in seconds. Any client at any node."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.clients import closed, connect, frame, objects, publish, stream, until_http
+from tests.support.redis import RealRedis
+from tests.support.server import Server
+
+# Seconds until the other node's clients have it: by Redis, and by comparison with the database, of which each stream's
+# turn comes every 5 s.
+SOON: Final = 2.0
+LATER: Final = 10.0
+
+Start = Callable[..., Server]
+
+
+class Nodes:
+    """`here` is where things are done, `there` where they are looked at. `patience` is for what goes from the one to
+    the other, in seconds."""
+
+    def __init__(self, here: Server, there: Server, patience: float) -> None:
+        self.here, self.there, self.patience = here, there, patience
+
+
+def settings(url: str, redis: RealRedis | None) -> dict[str, str]:
+    env = {"DATABASE_URL": url, "HERALD_AUTH": "open", "HERALD_BROKER": "memory", "HERALD_DRAIN_SECONDS": "1"}
+    return env if redis is None else env | {"REDIS_URL": redis.url, "HERALD_REDIS_PREFIX": uuid.uuid4().hex}
+
+
+@pytest.fixture(params=["redis", "database"])
+def nodes(request: pytest.FixtureRequest, postgres_url: str, start_server: Start) -> Nodes:
+    redis = request.getfixturevalue("real_redis") if request.param == "redis" else None
+    env = settings(postgres_url, redis)
+    here, there = (start_server(env | {"HERALD_NODE": name}, ("serve",)) for name in ("here", "there"))
+    return Nodes(here, there, SOON if redis else LATER)
+
+
+@pytest.fixture
+def joined(postgres_url: str, real_redis: RealRedis, start_server: Start) -> Nodes:
+    env = settings(postgres_url, real_redis)
+    return Nodes(start_server(env, ("serve",)), start_server(env, ("serve",)), SOON)
+
+
+async def told(socket: Any, kind: str, seconds: float) -> Any:
+    """The next object of this kind."""
+    async with asyncio.timeout(seconds):
+        while True:
+            for line in str(await socket.recv()).split("\n"):
+                if (found := json.loads(line))["kind"] == kind:
+                    return found
+
+
+async def test_what_is_done_at_one_node_is_seen_at_the_other(nodes: Nodes) -> None:
+    address = f"{nodes.there.ws_url}/ws?user_id=ada"
+    async with (
+        connect(address, subprotocols=["herald.v1"]) as v1,
+        connect(address) as plain,
+        stream(nodes.there, "?user_id=ada") as events,
+        httpx.AsyncClient(base_url=nodes.here.url, timeout=10, params={"user_id": "ada"}) as client,
+    ):
+        await v1.send('{"resume": {}}')
+        await objects(v1, 1)
+        await events.next()
+        await publish(nodes.here, "risk-events", {"user_id": "ada", "n": 1})
+        seen = await told(v1, "notification", nodes.patience)
+        assert (seen["data"]["n"], seen["seq"], seen["unread"]) == (1, 1, 1)
+        assert (await frame(plain, nodes.patience))["data"]["n"] == 1
+        assert (await events.next(nodes.patience))[1]["data"]["n"] == 1
+
+        await publish(nodes.here, "regime-events", {"regime": "bull"})
+        assert (await told(v1, "broadcast", nodes.patience))["data"] == {"regime": "bull"}
+
+        answer = await client.put(f"/api/v2/notifications/{seen['id']}/read")
+        assert answer.status_code == 200, answer.text
+        assert (await told(v1, "read", nodes.patience))["unread"] == 0
+
+        await publish(nodes.here, "user_service.user.logout_account", {"user_id": "ada"})
+        assert await closed(v1, nodes.patience) == 4502
+        assert await closed(plain, nodes.patience) == 4502
+        with pytest.raises(StopAsyncIteration):
+            await events.next(nodes.patience)
+
+
+async def test_each_names_itself(nodes: Nodes) -> None:
+    async with httpx.AsyncClient() as client:
+        for server, name in ((nodes.here, "here"), (nodes.there, "there")):
+            assert (await client.get(server.url + "/health")).json()["node"] == name
+            assert (await client.get(server.url + "/metrics")).json()["node"] == name
+            assert json.loads(server.log.splitlines()[-1])["node"] == name
+
+
+async def test_a_cursor_of_one_node_is_good_at_the_other_whatever_it_came_by(nodes: Nodes) -> None:
+    await publish(nodes.here, "risk-events", {"user_id": "ada", "n": 0})
+    async with connect(f"{nodes.here.ws_url}/ws?user_id=ada", subprotocols=["herald.v1"]) as v1:
+        await v1.send('{"resume": {}}')
+        cursor = (await frame(v1))["cursor"]
+    await publish(nodes.here, "risk-events", *[{"user_id": "ada", "n": n} for n in range(1, 50)])
+    async with connect(f"{nodes.there.ws_url}/ws?user_id=ada&cursor={cursor}", subprotocols=["herald.v1"]) as v1:
+        first, *entries = await objects(v1, 50)
+        assert (first["resumed"], first["gap"]) == (True, [])
+        assert [entry["data"]["n"] for entry in entries] == list(range(1, 50))
+    async with stream(nodes.there, f"?user_id=ada&cursor={cursor}") as events:
+        assert "gap" not in (await events.next())[1]
+        assert [(await events.next())[1]["data"]["n"] for _ in range(49)] == list(range(1, 50))
+    async with httpx.AsyncClient(base_url=nodes.there.url) as client:
+        answer = await client.get("/api/v2/notifications/changes", params={"user_id": "ada", "since": cursor})
+    assert [item["data"]["n"] for item in answer.json()["data"]] == list(range(1, 50))
+
+
+async def test_the_limits_of_a_user_hold_for_all_nodes_together(
+    postgres_url: str, real_redis: RealRedis, start_server: Start
+) -> None:
+    env = settings(postgres_url, real_redis) | {"HERALD_MAX_SESSIONS_PER_USER": "4", "HERALD_REST_RATE": "1"}
+    here, there = start_server(env, ("serve",)), start_server(env, ("serve",))
+    sockets = [await connect(f"{server.ws_url}/ws?user_id=ada") for server in (here, there, here, there)]
+    for server in (here, there):
+        assert await closed(await connect(f"{server.ws_url}/ws?user_id=ada")) == 1013
+    async with httpx.AsyncClient() as client:
+        refused = await client.get(f"{here.url}/events/stream?user_id=ada")
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_sessions_elsewhere")
+        assert refused.headers["retry-after"]
+        # 10 s worth of requests may come at once.
+        answers = [
+            (await client.get(f"{server.url}/api/v2/notifications?user_id=ada")).status_code
+            for server in (here, there) * 10
+        ]
+        assert 10 <= answers.count(200) < 15
+        assert answers.count(200) + answers.count(429) == 20
+    # Those of a node that died are counted no more.
+    there.kill()
+    async with asyncio.timeout(10):
+        while not await stays(f"{here.ws_url}/ws?user_id=ada"):
+            await asyncio.sleep(0.2)
+    for socket in sockets:
+        await socket.close()
+
+
+async def stays(address: str) -> bool:
+    async with connect(address) as socket:
+        try:
+            await asyncio.wait_for(socket.recv(), 0.3)
+        except TimeoutError:
+            return True
+        except ConnectionClosed:
+            return False
+    return True
+
+
+async def test_without_redis_everything_is_seconds_late_and_nothing_else(joined: Nodes, real_redis: RealRedis) -> None:
+    async with connect(f"{joined.there.ws_url}/ws?user_id=ada") as plain:
+        numbers = iter(range(1_000))
+
+        async def hop(seconds: float) -> float:
+            """An event at the one node, seen at the other: how long it took."""
+            number, began = next(numbers), time.monotonic()
+            await publish(joined.here, "risk-events", {"user_id": "ada", "n": number})
+            assert (await frame(plain, seconds))["data"]["n"] == number
+            return time.monotonic() - began
+
+        await hop(SOON)
+        for away in (killed, frozen):
+            await away(real_redis, lambda: outage(joined, hop))
+            for server in (joined.here, joined.there):
+                await until_http(server, "/health", lambda body: body["status"] == "healthy", 15)
+            await hop(SOON)
+
+
+async def outage(nodes: Nodes, hop: Callable[[float], Awaitable[float]]) -> None:
+    for _ in range(2):
+        await hop(LATER)
+    for server in (nodes.here, nodes.there):
+        health = await until_http(server, "/health", lambda body: body["status"] == "degraded", 10)
+        assert health["checks"]["backplane"]["ok"] is False
+        assert "seconds late" in health["checks"]["backplane"]["detail"]
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(server.url + "/health/ready")).status_code == 200
+    # By now both compare all they have with the database each second or two.
+    assert await hop(LATER) < 4
+
+
+async def killed(redis: RealRedis, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.to_thread(redis.kill9)
+    try:
+        await meanwhile()
+    finally:
+        await asyncio.to_thread(redis.start)
+
+
+async def frozen(redis: RealRedis, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    with redis.frozen():
+        await meanwhile()
+
+
+async def test_a_node_does_nothing_for_streams_that_nobody_follows_there(joined: Nodes) -> None:
+    async with connect(f"{joined.here.ws_url}/ws?user_id=ada") as plain:
+        await publish(joined.here, "risk-events", *[{"user_id": f"other-{n}", "n": n} for n in range(50)])
+        await publish(joined.here, "risk-events", {"user_id": "ada", "n": 50})
+        assert (await frame(plain))["data"]["n"] == 50
+    async with httpx.AsyncClient(headers={"accept": "text/plain"}) as client:
+        text = (await client.get(joined.there.url + "/metrics")).text
+    received = [line for line in text.splitlines() if line.startswith("herald_backplane_messages_total")]
+    assert not [line for line in received if 'direction="received"' in line and not line.endswith(" 0.0")]
