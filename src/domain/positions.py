@@ -74,11 +74,13 @@ def tag_of(user: str | None) -> str:
 
 class Start(msgspec.Struct, frozen=True):
     """Where a session begins. `gaps` are the streams, by public name, in which something may be missing that was
-    asked for. `unread` is the inbox's total there, None for a session without an inbox."""
+    asked for; `behind` are those that have gone on since. `unread` is the inbox's total there, None for a session
+    without an inbox."""
 
     positions: dict[StreamName, int]
     resumed: bool = False
     gaps: tuple[str, ...] = ()
+    behind: frozenset[StreamName] = frozenset()
     unread: int | None = None
 
 
@@ -106,4 +108,5 @@ def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mappin
         else:
             gaps.append(name)
             positions[stream] = head.last if asked > head.last else head.pruned
-    return Start(positions, resumed=not gaps, gaps=tuple(gaps), unread=unread)
+    behind = frozenset(stream for stream, position in positions.items() if position < ends[stream])
+    return Start(positions, resumed=not gaps, gaps=tuple(gaps), behind=behind, unread=unread)

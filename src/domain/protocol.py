@@ -16,7 +16,7 @@ from domain.envelopes import data_text, iso, plain_text, quoted
 from domain.errors import InvalidInput
 from domain.nesting import too_deep
 from domain.positions import Cursor, read_cursor
-from domain.streams import Entry, is_inbox, public_name
+from domain.streams import Entry, StreamName, is_inbox, public_name
 
 SUBPROTOCOL: Final = "herald.v1"
 
@@ -73,6 +73,11 @@ class View(msgspec.Struct, frozen=True):
             return True
         profile = self.inbox_profile if is_inbox(entry.stream) else self.profile
         return entry.kind == "arrival" and (profile is None or profile == content.profile)
+
+    def tells_state(self, stream: StreamName) -> bool:
+        """Whether a session that has missed something of this stream is told how it stands now, and not what happened
+        one by one."""
+        return self.protocol and is_inbox(stream)
 
     def text(self, entry: Entry) -> str:
         return protocol_text(entry) if self.protocol else plain_text(entry)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.memory.backplane import Bus, MemoryBackplane
+from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.presence import Roll
 from adapters.memory.records import Limits
 from application.endpoints import Endpoint
@@ -21,6 +22,7 @@ from application.ports.backplane import Listener
 from application.ports.store import Page
 from domain.errors import Draining, SignedOut, TokenExpired, TooManySessions, TooManySessionsElsewhere
 from domain.identity import Identity
+from domain.notifications import Choice
 from domain.positions import Cursor, Head, tag_of
 from domain.protocol import Close, View
 from domain.streams import Entry, SignOut, StreamName
@@ -371,6 +373,26 @@ async def test_the_id_of_every_event_resumes_exactly_behind_it(node: Node, user:
 # --- the hub heals itself -------------------------------------------------------------------------------------
 
 
+async def test_who_left_while_catching_up_is_told_of_a_change_by_all_of_it(node: Node) -> None:
+    """It has seen 2 only, where 1 had been read by then: that has moved behind 4, to a position of its own."""
+    warm = Reader(node, await node.open("ada", protocol=True, cursor="none"))
+    await node.send(*[node.direct(["ada"], text) for text in ("one", "two", "three", "four")])
+    inboxes = MemoryInboxes(node.store.records)
+    (first,) = (await inboxes.leaf("ada", Choice(), 1, before=2)).notifications
+    marked = await inboxes.mark("ada", first.id, "read", NOW)
+    assert marked is not None
+    await node.backplane.publish(marked.entries, ())
+    await settle()
+    assert [one["kind"] for one in warm.objects][-1] == "read"
+    cursor = str(Cursor(await node.store.epoch(), tag_of("ada"), {"inbox": 2}))
+    back = Reader(node, await node.open("ada", protocol=True, cursor=cursor))
+    await settle()
+    assert [(one["seq"], one["read"]) for one in back.objects[1:]] == [(3, False), (4, False), (1, True)]
+    await node.send(node.direct(["ada"], "five"))
+    await settle()
+    assert back.texts[-1] == "five"
+
+
 async def test_what_the_backplane_loses_comes_within_seconds() -> None:
     node = await Node(backplane=MutedBackplane(Bus())).start()
     readers = [Reader(node, await node.open(user, protocol=True)) for user in ("ada", "bob", None)]
@@ -380,6 +402,18 @@ async def test_what_the_backplane_loses_comes_within_seconds() -> None:
     await asyncio.sleep(0.005)
     assert [sorted(reader.texts) for reader in readers] == [["a", "n"], ["b", "n"], ["n"]]
     assert node.counters.healed == 3
+
+
+async def test_who_opens_a_stream_whose_first_entry_was_lost_leaves_nobody_behind() -> None:
+    backplane = MutedBackplane()
+    node = await Node(backplane=backplane).start()
+    first = Reader(node, await node.open("ada"))
+    await settle()
+    backplane.muted = True
+    await node.send(node.direct(["ada"], "lost"))
+    await node.open("ada")
+    await node.sweep(12)
+    assert first.texts == ["lost"]
 
 
 async def test_while_the_backplane_is_away_every_stream_is_compared_every_second() -> None:

@@ -80,7 +80,9 @@ def test_without_a_cursor_one_begins_at_the_heads() -> None:
 
 def test_one_that_fits_goes_on_and_streams_it_does_not_name_begin_at_their_heads() -> None:
     made = start(Cursor("e", "t", {"inbox": 3, "news": 20, "gone": 5}), False, "e", "t", HEADS)
-    assert made == Start({"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True, unread=4)
+    assert made == Start(
+        {"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True, behind=frozenset({"inbox:u"}), unread=4
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,22 @@ def test_another_epoch_another_user_or_none_to_be_read_is_a_gap_everywhere(curso
 
 def test_before_what_is_kept_is_a_gap_and_all_that_is_kept_follows() -> None:
     made = start(Cursor("e", "t", {"inbox": 2, "news": 7}), False, "e", "t", HEADS)
-    assert made == Start({"inbox:u": 3, "feed:news": 7, "feed:new": 0}, resumed=False, gaps=("inbox",), unread=4)
+    assert made == Start(
+        {"inbox:u": 3, "feed:news": 7, "feed:new": 0},
+        gaps=("inbox",),
+        behind=frozenset({"inbox:u", "feed:news"}),
+        unread=4,
+    )
 
 
 def test_beyond_the_head_is_a_gap_and_begins_at_the_head() -> None:
     made = start(Cursor("e", "t", {"inbox": 11, "news": 7, "new": 1}), False, "e", "t", HEADS)
-    assert made == Start({"inbox:u": 10, "feed:news": 7, "feed:new": 0}, resumed=False, gaps=("inbox", "new"), unread=4)
+    assert made == Start(
+        {"inbox:u": 10, "feed:news": 7, "feed:new": 0},
+        gaps=("inbox", "new"),
+        behind=frozenset({"feed:news"}),
+        unread=4,
+    )
 
 
 @given(

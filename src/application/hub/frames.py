@@ -18,11 +18,12 @@ class Frames:
 
     `texts` are frames to send one by one; with SSE, blocks of `data:` lines, each still without its `id:`, whose
     positions are `marks`. `objects` counts the entries shown. `stored_at` is the newest one's, in seconds since 1970,
-    None where nothing is shown. `shared` is room for the finished text, where the sessions that follow this stream
-    alone have the same cursor.
+    None where nothing is shown. `complete` is False for a part of what the store had, behind which it has to be asked
+    again. `shared` is room for the finished text, where the sessions that follow this stream alone have the same
+    cursor.
     """
 
-    __slots__ = ("marks", "objects", "shared", "stored_at", "texts", "upto")
+    __slots__ = ("complete", "marks", "objects", "shared", "stored_at", "texts", "upto")
 
     def __init__(
         self, texts: tuple[str, ...], marks: tuple[int, ...], upto: int, objects: int, stored_at: float | None
@@ -32,6 +33,7 @@ class Frames:
         self.upto = upto
         self.objects = objects
         self.stored_at = stored_at
+        self.complete = True
         self.shared: str | None = None
 
 

@@ -45,6 +45,7 @@ class Session:
         self.tails = tails
         self.tag = tag_of(opening.identity.user)
         self.places: list[int] = [0] * len(tails)
+        self._behind: set[int] = set()  # the tails that can't serve it yet: see `_ready`
         self.start = Start({})
         self.farewell: Farewell | None = None
         self.successor: Successor | None = None
@@ -71,6 +72,11 @@ class Session:
         """Sets the positions; must have been called before the handshake is answered."""
         self.start = start
         self.places = [start.positions[tail.name] for tail in self.tails]
+        self._behind = {
+            index
+            for index, tail in enumerate(self.tails)
+            if tail.name in start.behind and self.view.tells_state(tail.name)
+        }
 
     def wake(self) -> None:
         waiter = self._waiter
@@ -164,7 +170,7 @@ class Session:
                 after = self.places[index]
                 if tail.head <= after:
                     continue
-                frames = tail.ready(self.view, after) or await self._fetch(tail, after)
+                frames = self._ready(index) or await self._fetch(tail, after)
                 if frames is None:
                     continue
                 moved = True
@@ -173,8 +179,7 @@ class Session:
                 else:
                     for text in frames.texts:
                         yield text
-                self.places[index] = frames.upto
-                self._count(frames)
+                self._advance(index, frames)
             while self._answers:
                 yield phrasing.message(self, self._answers.popleft())
             if self._heartbeat_due:
@@ -203,14 +208,30 @@ class Session:
             after = self.places[index]
             if tail.head <= after:
                 continue
-            frames = tail.ready(self.view, after)
+            frames = self._ready(index)
             if frames is None or frames.upto != tail.head or len(frames.texts) > 1:
                 return False
             if frames.texts and not send(frames.texts[0]):
                 return False
-            self.places[index] = frames.upto
-            self._count(frames)
+            self._advance(index, frames)
         return True
+
+    def _ready(self, index: int) -> Frames | None:
+        """What the tail has for it; None if the store has to be asked.
+
+        A tail tells what became of a notification, to those who know it. Who is catching up may not know it yet: it
+        arrived before the position to which that change has moved it. So the store is asked until it had no more, even
+        where a client resumes that may have left in the midst of this.
+        """
+        return None if index in self._behind else self.tails[index].ready(self.view, self.places[index])
+
+    def _advance(self, index: int, frames: Frames) -> None:
+        self.places[index] = frames.upto
+        if frames.complete:
+            self._behind.discard(index)
+        else:
+            self._behind.add(index)
+        self._count(frames)
 
     async def _resume_as_asked(self, first: asyncio.Future[Cursor | None]) -> None:
         try:

@@ -56,6 +56,8 @@ class Streams:
         for name, head in heads.items():
             if (tail := self._tails.get(name)) is not None and tail.head == 0:
                 tail.begin(head.last)
+                # Or it was empty, and those who follow it have been told nothing of its first entries.
+                tail.wake()
 
     def arrived(self, entries: Sequence[Entry]) -> None:
         """Takes what the backplane has brought, and wakes who follows."""
@@ -130,7 +132,9 @@ class Streams:
         if upto <= after:
             # A head that the store does not have (any more): it may come, and asking at once again would not hasten it.
             raise StoreUnavailable(f"{tail.name} has nothing after {after} yet")
-        return tail.keep((view, after), render(view, taken, upto))
+        frames = render(view, taken, upto)
+        frames.complete = upto == page.head.last or not view.tells_state(tail.name)
+        return tail.keep((view, after), frames) if frames.complete else frames
 
 
 def _belongs(entry: Entry, first: Entry) -> bool:

@@ -38,6 +38,7 @@ class Client {
       this.attempts = 0;
       this.silence = object.heartbeat * 2.5;
       this.positions = object.epoch === this.epoch ? { ...this.positions, ...object.positions } : object.positions;
+      this.since = { ...this.positions };
       this.epoch = object.epoch;
       this.view.show("live", again && object.resumed ? "resumed, nothing missed" : "");
       this.view.count(object.unread);
@@ -48,8 +49,8 @@ class Client {
     } else if (object.kind === "bye") {
       this.bye = object;
     } else if (object.stream) {
-      // An object beyond the position is news; one at or before it tells what became of an older one.
-      const isNew = object.seq > (this.positions[object.stream] ?? 0);
+      // What arrived since hello is news, at whatever position it comes; the rest tells what became of older ones.
+      const isNew = object.seq > (this.since[object.stream] ?? 0);
       this.positions[object.stream] = object.changed ?? object.seq;
       this.view.put(object, isNew);
     }
