@@ -176,7 +176,8 @@ def sse_block(text: str) -> str:
 
 
 class Resume(msgspec.Struct, frozen=True):
-    """Where to go on: a cursor as text, or the epoch and positions that `hello` and the entries gave."""
+    """Where to go on: a cursor as text, with or without the positions that were seen since; or the epoch and positions
+    that `hello` and the entries gave."""
 
     cursor: str | None = None
     epoch: str | None = None
@@ -184,9 +185,17 @@ class Resume(msgspec.Struct, frozen=True):
 
     def asked(self, tag: str) -> Cursor | None:
         """The cursor that is meant; None for none, which is from now on. One that can't be read is a place in no
-        history, and so a gap in this one."""
+        history, and so a gap in this one.
+
+        A cursor says whose positions those beside it are, and of which epoch. They take it forward, never back.
+        """
         if self.cursor is not None:
-            return read_cursor(self.cursor) or Cursor("", "", {})
+            shown = read_cursor(self.cursor) or Cursor("", "", {})
+            if shown.epoch != (self.epoch or shown.epoch):
+                # Positions of another history than the cursor's: to skip by them would be to lose.
+                return shown
+            since = {name: max(at, shown.positions.get(name, 0)) for name, at in self.positions.items()}
+            return Cursor(shown.epoch, shown.tag, {**shown.positions, **since})
         if self.epoch is None and not self.positions:
             return None
         return Cursor(self.epoch or "", tag, self.positions)

@@ -106,6 +106,7 @@ def test_what_is_sent_is_as_described(kind: str) -> None:
     ("command", "sound"),
     [
         ({"resume": {"cursor": "c"}}, True),
+        ({"resume": {"cursor": "c", "positions": {"inbox": 57}}}, True),
         ({"resume": {"epoch": "e", "positions": {"inbox": 57}}, "auth": "t"}, True),
         ({"ping": 1}, True),
         ({"resume": {"positions": {"inbox": -1}}}, False),

@@ -176,6 +176,27 @@ def test_whatever_a_client_says_can_be_answered(text: str) -> None:
         assert object["ping"] == echo
 
 
+POSITIONS = st.dictionaries(st.sampled_from(["inbox", "news", "else"]), st.integers(0, 10**15 - 1))
+
+
+@given(POSITIONS, POSITIONS, st.sampled_from(["", "t"]))
+def test_positions_beside_a_cursor_take_it_forward_and_never_back(
+    before: dict[str, int], since: dict[str, int], tag: str
+) -> None:
+    asked = Resume(cursor=str(Cursor("e", tag, before)), positions=since).asked("another")
+    assert asked is not None
+    assert (asked.epoch, asked.tag) == ("e", tag)
+    assert asked.positions == {name: max(before.get(name, 0), since.get(name, 0)) for name in before | since}
+
+
+def test_positions_beside_a_cursor_that_is_none_or_of_another_epoch_count_for_nothing() -> None:
+    lost = Resume(cursor="rubbish", positions={"inbox": 5}).asked("t")
+    assert lost is not None
+    assert (lost.epoch, lost.tag) == ("", "")
+    assert Resume("1.e.t.inbox:5", "other", {"inbox": 9}).asked("t") == Cursor("e", "t", {"inbox": 5})
+    assert Resume("1.e.t.inbox:5", "e", {"inbox": 9}).asked("t") == Cursor("e", "t", {"inbox": 9})
+
+
 def test_a_resume_is_a_cursor_or_an_epoch_with_positions() -> None:
     assert Resume(cursor="1.e..news:5").asked("t") == Cursor("e", "", {"news": 5})
     assert Resume(epoch="e", positions={"inbox": 5}).asked("t") == Cursor("e", "t", {"inbox": 5})
