@@ -15,6 +15,7 @@ from entrypoints.db import db
 from entrypoints.dead_letters import dead_letters
 from entrypoints.deliveries import deliveries
 from entrypoints.explain import explain
+from entrypoints.listen import listen
 from entrypoints.mail import mail
 from entrypoints.parsers import items
 from entrypoints.profiles import EVERY, load_table, read_file, shipped
@@ -25,7 +26,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 SECTIONS: Final = {
     "Run": ("dev", "serve", "db"),
-    "Use": ("publish", "dead-letters", "deliveries"),
+    "Use": ("publish", "listen", "dead-letters", "deliveries"),
     "Look": ("config", "routes", "mail", "version"),
 }
 
@@ -102,6 +103,7 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
 
 
 main.add_command(db)
+main.add_command(listen)
 main.add_command(dead_letters)
 main.add_command(mail)
 main.add_command(deliveries)

@@ -81,7 +81,7 @@ class Settings(MailSettings, frozen=True, kw_only=True):
         Setting(
             "HERALD_URL",
             parsers.http_url,
-            "The service that `herald publish`, `herald dead-letters` and `herald deliveries` talk to.",
+            "The service that `herald publish`, `listen`, `dead-letters` and `deliveries` talk to.",
             "http://127.0.0.1:{port}",
         ),
     ]

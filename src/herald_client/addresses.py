@@ -1,0 +1,42 @@
+"""From a service's URL to a socket's."""
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+_SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+# Where a URL has no path of its own. A client of herald.v1 sees the same at any endpoint.
+PATH: Final = "/ws"
+
+
+def address(
+    url: str, user: str | None = None, feeds: Sequence[str] | None = None, types: Sequence[str] | None = None
+) -> str:
+    """The address of a socket: of `https://host`, of `wss://host/path` or anything between. What is asked for goes
+    into the query, beside what is there. Raises ValueError for what is no such URL."""
+    parts = urlsplit(url.strip())
+    scheme = _SCHEMES.get(parts.scheme)
+    if scheme is None or not parts.hostname or parts.fragment or parts.port == 0:
+        raise ValueError(f"{url!r} is no URL that begins with http, https, ws or wss and names a host")
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    asked = {"user_id": user, "feeds": _listed(feeds), "types": _listed(types)}
+    query += [(name, value) for name, value in asked.items() if value is not None]
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") or PATH, urlencode(query), ""))
+
+
+def with_cursor(address: str, cursor: str) -> str:
+    """The same, with where to go on said in the handshake."""
+    parts = urlsplit(address)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("cursor", cursor)])
+    return urlunsplit(parts._replace(query=query))
+
+
+def shown(address: str) -> str:
+    """As people may see it: without what is in the query, or before the host."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _listed(names: Sequence[str] | None) -> str | None:
+    return ",".join(names) if names is not None else None
