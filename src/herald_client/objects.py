@@ -175,7 +175,7 @@ def read_object(line: str) -> "Sent | Unknown":
     except msgspec.ValidationError as fault:
         # Only where the usual way has failed, which costs the others nothing.
         return _unknown(line, fault)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, RecursionError) as fault:
         raise NotUnderstood(str(fault)) from None
     return sent
 
@@ -183,7 +183,7 @@ def read_object(line: str) -> "Sent | Unknown":
 def _unknown(line: str, fault: Exception) -> Unknown:
     try:
         fields = _any(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise NotUnderstood(str(fault)) from None
     kind = fields.get("kind")
     if not isinstance(kind, str) or kind in _KINDS:

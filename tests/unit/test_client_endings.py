@@ -1,0 +1,171 @@
+"""The client: what follows an ending, how long it waits, and where it goes."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.protocol import Close
+from herald_client.addresses import address, shown, with_cursor
+from herald_client.attempts import Attempts
+from herald_client.backoff import Backoff
+from herald_client.endings import Ended, Then, closed, refused, retry_after
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+# --- what follows ---------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1000, 4999))
+def test_only_a_stop_code_and_too_large_a_frame_stop(code: int) -> None:
+    then = closed(code, "").then
+    assert (then is Then.STOP) == (code == 1009 or code >= 4500)
+    assert (then is Then.FRESH_TOKEN) == (code == 4401)
+
+
+@pytest.mark.parametrize("code", Close)
+def test_the_codes_of_the_service_are_kept_as_its_table_says(code: Close) -> None:
+    stop = code in (Close.TOO_LARGE, *(one for one in Close if one >= 4500))
+    assert (closed(code, "why").then is Then.STOP) == stop
+    assert closed(code, "why").reason == "why"
+
+
+@pytest.mark.parametrize("code", [1000, 1005, 1006, 1012, 3000])
+def test_an_ending_without_a_reason_is_given_words(code: int) -> None:
+    assert closed(code, "").reason
+
+
+@pytest.mark.parametrize(
+    ("status", "then"),
+    [
+        *((status, Then.RECONNECT) for status in (408, 425, 429, 500, 502, 503, 504, 599)),
+        *((status, Then.STOP) for status in (200, 204, 304, 400, 403, 404, 410, 422, 426)),
+        (401, Then.FRESH_TOKEN),
+    ],
+)
+def test_a_refusal_is_final_unless_it_passes(status: int, then: Then) -> None:
+    end = refused(status, {}, b"", "Phrase")
+    assert (end.then, end.code, end.wait) == (then, status, None)
+    assert end.reason == f"refused with {status} Phrase"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"title": "Origin refused.", "detail": "Not from here."}', "Origin refused: Not from here."),
+        (b'{"title": "Origin refused"}', "Origin refused"),
+        (b'{"detail": "Not from here."}', "Not from here."),
+        (b'{"title": 5}', "refused with 403 No"),
+        (b"<html>", "refused with 403 No"),
+        (b"[]", "refused with 403 No"),
+    ],
+)
+def test_a_refusal_has_the_words_of_its_problem(body: bytes, reason: str) -> None:
+    assert refused(403, {}, body, "No").reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3.0),
+        (" 120 ", 120.0),
+        ("Sun, 01 Mar 2026 12:00:30 GMT", 30.0),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0),
+        ("Sun, 01 Mar 2026 12:00:30 -0000", 30.0),
+        ("-3", None),
+        ("soon", None),
+        ("３", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+    assert retry_after(value, NOW) == seconds
+
+
+# --- how long, and where ---------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 10**9))
+def test_a_wait_is_anywhere_below_a_bound_that_doubles_and_ends(failures: int) -> None:
+    backoff = Backoff(0.2, 15.0)
+    assert backoff.bound(failures) == (min(15.0, 0.2 * 2 ** (failures - 1)) if failures < 10 else 15.0)
+    assert 0 <= backoff.delay(failures) <= backoff.bound(failures)
+
+
+def test_waits_are_spread_over_all_of_their_bound() -> None:
+    waits = [Backoff(8.0, 8.0).delay(1) for _ in range(2_000)]
+    assert min(waits) < 1
+    assert max(waits) > 7
+
+
+async def test_attempts_go_round_and_the_first_are_spread() -> None:
+    names = ["ws://a/ws", "ws://b/ws", "ws://c/ws"]
+    assert {Attempts(names, Backoff()).address for _ in range(200)} == set(names)
+    attempts = Attempts(names, Backoff())
+    first = names.index(attempts.address)
+    for turn in range(1, 7):
+        left = attempts.url
+        away = attempts.failed(Ended("why"))
+        assert (away.url, away.next_url) == (left, attempts.url)
+        assert attempts.address == names[(first + turn) % 3]
+
+
+async def test_what_the_service_asks_for_is_waited_and_no_more_where_it_was_spread() -> None:
+    attempts = Attempts(["ws://a/ws"], Backoff(5.0, 5.0))
+    assert attempts.failed(Ended("bye", wait=1.5, is_spread=True)).retry_in == 1.5
+    assert attempts.failed(Ended("bye", wait=0.0, is_spread=True)).retry_in == 0.0
+    waits = [attempts.failed(Ended("503", wait=2.0)).retry_in for _ in range(200)]
+    assert all(2.0 <= wait <= 7.0 for wait in waits)
+    assert max(waits) > 5
+    assert any(attempts.failed(Ended("bye", is_spread=True)).retry_in > 0 for _ in range(50))
+
+
+async def test_waits_begin_anew_once_something_came() -> None:
+    attempts = Attempts(["ws://a/ws"], Backoff(0.001, 60.0))
+    for _ in range(60):
+        attempts.failed(Ended("why"))
+    attempts.succeeded()
+    assert attempts.failed(Ended("why")).retry_in <= 0.001
+    async with asyncio.timeout(10):
+        await attempts.wait()
+
+
+# --- addresses ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://herald:8000", "ws://herald:8000/ws"),
+        ("https://herald.example/", "wss://herald.example/ws"),
+        ("ws://[::1]:80/ws/notifications", "ws://[::1]:80/ws/notifications"),
+        (" wss://a/b/?x=1&y= ", "wss://a/b?x=1&y="),
+    ],
+)
+def test_an_address_comes_of_a_service_or_a_socket(url: str, expected: str) -> None:
+    assert address(url) == expected
+
+
+def test_what_is_asked_for_is_in_the_query() -> None:
+    assert address("http://h?x=1", "u&v", ["a", "b"], ["t"]) == "ws://h/ws?x=1&user_id=u%26v&feeds=a%2Cb&types=t"
+    assert address("http://h", feeds=[]) == "ws://h/ws?feeds="
+    assert with_cursor("ws://h/ws?x=1", "1.e..a:1") == "ws://h/ws?x=1&cursor=1.e..a%3A1"
+
+
+def test_people_see_neither_query_nor_password() -> None:
+    assert shown("wss://u:p@h:1/ws?token=t") == "wss://h:1/ws"
+
+
+@pytest.mark.parametrize("url", ["", "herald:8000", "ftp://h", "http://", "http://h:0", "http://h:x", "http://h/#a"])
+def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(ValueError, match=r"URL|[Pp]ort"):
+        address(url)
+
+
+def test_there_must_be_an_address() -> None:
+    with pytest.raises(ValueError, match="no URL"):
+        Attempts([], Backoff())
