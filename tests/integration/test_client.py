@@ -1,0 +1,553 @@
+"""The client against servers that misbehave, and such as no Herald is for long enough."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from herald_client import (
+    Away,
+    Backoff,
+    Broadcast,
+    CursorFile,
+    CursorInMemory,
+    Gap,
+    Hello,
+    Listener,
+    Place,
+    Read,
+    Stopped,
+    Token,
+    connection,
+    renewal,
+)
+from tests.support.impostor import Impostor, Visit, broadcast, hello, playing, read, refusal
+
+PATIENCE: Final = 20.0
+QUICK: Final = Backoff(0.01, 0.05)
+
+
+async def come(listener: Listener, count: int) -> list[Any]:
+    """The next items."""
+    async with asyncio.timeout(PATIENCE):
+        return [await anext(listener) for _ in range(count)]
+
+
+def numbers(items: list[Any]) -> list[int]:
+    return [item.data["n"] for item in items if isinstance(item, Broadcast)]
+
+
+async def stay(visit: Visit) -> None:
+    await visit.greet()
+    await visit.until_left()
+
+
+def sends(*frames: Any, **fields: Any) -> Callable[[Visit], Awaitable[None]]:
+    """A scene: hello, these frames (an object, or a list of several), and nothing more."""
+
+    async def scene(visit: Visit) -> None:
+        await visit.greet(**fields)
+        for frame in frames:
+            await visit.say(*(frame if isinstance(frame, list) else [frame]))
+        await visit.until_left()
+
+    return scene
+
+
+def closes(code: int, reason: str = "", *before: Any) -> Callable[[Visit], Awaitable[None]]:
+    async def scene(visit: Visit) -> None:
+        await visit.greet()
+        for one in before:
+            await visit.say(one)
+        await visit.socket.close(code, reason)
+
+    return scene
+
+
+# --- positions ------------------------------------------------------------------------------------------------
+
+
+async def test_it_asks_for_what_it_was_told_in_the_place_of_the_caller() -> None:
+    async with (
+        playing(stay) as there,
+        Listener(
+            f"{there.url}/ws?x=1", user="u", feeds=["a", "b"], types=["t"], token="secret", headers={"X-Trace": "5"}
+        ) as listener,
+    ):
+        (greeting,) = await come(listener, 1)
+        assert isinstance(greeting, Hello)
+        (visit,) = there.visits
+        assert visit.path == "/ws?x=1&user_id=u&feeds=a%2Cb&types=t"
+        assert (visit.headers["Authorization"], visit.headers["X-Trace"]) == ("Bearer secret", "5")
+        assert listener.url == f"{there.url}/ws"
+
+
+async def test_it_goes_on_from_the_last_cursor_and_the_positions_since() -> None:
+    heard: list[Any] = []
+
+    async def first(visit: Visit) -> None:
+        heard.append(await visit.greet(positions={"inbox": 3, "news": 0}))
+        await visit.say(broadcast(1), read(2, 4))
+        await visit.say({"kind": "heartbeat", "time": "2026-03-01T12:00:00Z", "cursor": "c1"})
+        await visit.say(broadcast(2))
+        await visit.socket.close(1011)
+
+    async def second(visit: Visit) -> None:
+        heard.append(await visit.greet(positions={"inbox": 4, "news": 2}, cursor="c2"))
+        # What a server should never send.
+        await visit.say(broadcast(2), read(2, 4), broadcast(3), broadcast(3))
+        await visit.until_left()
+
+    store = CursorInMemory()
+    async with playing(first, second) as there, Listener(there.url, cursor=store, backoff=QUICK) as listener:
+        items = await come(listener, 7)
+        assert [type(item) for item in items] == [Hello, Broadcast, Read, Broadcast, Away, Hello, Broadcast]
+        assert numbers(items) == [1, 2, 3]
+        assert heard == [{}, {"cursor": "c1", "positions": {"inbox": 4, "news": 2}}]
+    assert store.place == Place("c2", {"inbox": 4, "news": 3})
+
+
+async def test_what_is_saved_was_processed_and_ends_at_a_whole_position(tmp_path: Path) -> None:
+    frame = [read(1, 7), read(2, 7), read(3, 8), broadcast(1)]
+    file = CursorFile(tmp_path / "cursor")
+    for count, inbox in ((1, 0), (2, 0), (3, 7), (4, 8)):
+        file.path.unlink(missing_ok=True)
+        async with playing(sends(frame, positions={"inbox": 0, "news": 0})) as there:
+            async with Listener(there.url, cursor=file) as listener:
+                await come(listener, 1 + count)
+                # The last one may fail yet.
+                before = file.load()
+            after = file.load()
+        assert before is not None
+        assert after is not None
+        assert before.positions["inbox"] == 0
+        assert after.positions == {"inbox": [0, 7, 8, 8][count - 1], "news": int(count == 4)}, inbox
+
+
+async def test_what_was_not_processed_comes_again(tmp_path: Path) -> None:
+    file = CursorFile(tmp_path / "cursor")
+    scene = sends([broadcast(1), broadcast(2), broadcast(3)], positions={"news": 0})
+    async with playing(scene) as there:
+        with suppress(ZeroDivisionError):
+            async with Listener(there.url, cursor=file) as listener:
+                await come(listener, 3)
+                raise ZeroDivisionError
+        async with Listener(there.url, cursor=file) as listener:
+            assert numbers(await come(listener, 3)) == [2, 3]
+
+
+async def test_by_frames_it_is_all_of_a_frame_or_nothing(tmp_path: Path) -> None:
+    file = CursorFile(tmp_path / "cursor")
+    scene = sends([broadcast(1), broadcast(2)], broadcast(3), positions={"news": 0})
+    async with playing(scene) as there:
+        with suppress(ZeroDivisionError):
+            async with Listener(there.url, cursor=file) as listener, asyncio.timeout(PATIENCE):
+                async for batch in listener.batches():
+                    assert len(batch.items) == len(batch.lines)
+                    if len(batch.items) == 2:
+                        raise ZeroDivisionError
+        assert file.load() == Place("c0", {"news": 0})
+        async with Listener(there.url, cursor=file) as listener, asyncio.timeout(PATIENCE):
+            seen: list[Any] = []
+            async for batch in listener.batches():
+                seen += batch.items
+                if numbers(seen)[-1:] == [3]:
+                    break
+            assert numbers(seen) == [1, 2, 3]
+        assert file.load() == Place("c0", {"news": 3})
+
+
+async def test_gaps_reach_the_caller_and_are_remembered_only_then() -> None:
+    store = CursorInMemory(Place("old", {"inbox": 50}))
+    gap = {"kind": "gap", "stream": "inbox", "after": 3, "upto": 9}
+    scene = sends(gap, positions={"inbox": 3}, resumed=False, gap=["inbox"])
+    async with playing(scene) as there, Listener(there.url, cursor=store) as listener:
+        (greeting,) = await come(listener, 1)
+        assert greeting.gap == ("inbox",)
+        assert store.place == Place("old", {"inbox": 50})
+        (told,) = await come(listener, 1)
+        assert told == Gap(stream="inbox", after=3, upto=9)
+        assert store.place == Place("c0", {"inbox": 3})
+    assert store.place == Place("c0", {"inbox": 9})
+
+
+async def test_a_server_that_did_not_wait_is_told_in_the_handshake_and_nothing_is_passed_over() -> None:
+    async def hasty(visit: Visit) -> None:
+        await visit.say(hello(positions={"news": 9}))
+        await visit.until_left()
+
+    store = CursorInMemory(Place("c/7", {"news": 5}))
+    patient = sends(broadcast(5), broadcast(6), positions={"news": 4}, resumed=True)
+    async with playing(hasty, patient) as there, Listener(there.url, cursor=store, backoff=QUICK) as listener:
+        away, greeting, one = await come(listener, 3)
+        assert (type(away), type(greeting)) == (Away, Hello)
+        assert numbers([one]) == [6]
+        assert there.visits[1].path == "/ws?cursor=c%2F7"
+
+
+async def test_it_may_be_cancelled_at_any_moment() -> None:
+    async def trickle(visit: Visit) -> None:
+        resume = await visit.greet(positions={"news": 0})
+        for n in range(resume["positions"]["news"] + 1 if resume else 1, 101):
+            await visit.say(broadcast(n))
+            await asyncio.sleep(random.uniform(0, 0.006))
+            if n % 25 == 0:
+                await visit.socket.close(1011)
+
+    seen: list[Any] = []
+    cancelled = 0
+    async with playing(trickle) as there, Listener(there.url, backoff=QUICK) as listener, asyncio.timeout(PATIENCE):
+        while len(numbers(seen)) < 100:
+            try:
+                async with asyncio.timeout(random.choice([0.001, 0.003, 0.5])):
+                    seen.append(await anext(listener))
+            except TimeoutError:
+                cancelled += 1
+    assert numbers(seen) == list(range(1, 101))
+    assert cancelled
+
+
+async def test_behind_the_block_there_is_nothing() -> None:
+    async with playing(stay) as there:
+        async with Listener(there.url) as listener:
+            await come(listener, 1)
+        with pytest.raises(StopAsyncIteration):
+            await anext(listener)
+        socket = there.visits[0].socket
+        async with asyncio.timeout(PATIENCE):
+            await socket.wait_closed()
+        assert socket.close_code == 1000
+
+
+# --- endings --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 3000, 4000, 4408, 4429, 4499])
+async def test_it_comes_back(code: int) -> None:
+    async with playing(closes(code, "why"), stay) as there, Listener(there.url, backoff=QUICK) as listener:
+        _, away, greeting = await come(listener, 3)
+        assert (away.code, away.reason, type(greeting)) == (code, "why", Hello)
+
+
+@pytest.mark.parametrize("code", [1009, 4401, 4500, 4501, 4502, 4503, 4504, 4505, 4999])
+async def test_it_stops(code: int) -> None:
+    async with playing(closes(code, "why")) as there, Listener(there.url, token="t", backoff=QUICK) as listener:
+        await come(listener, 1)
+        for _ in range(2):
+            with pytest.raises(Stopped, match="why") as stopped:
+                await come(listener, 1)
+            assert (stopped.value.code, stopped.value.reason) == (code, "why")
+        assert len(there.visits) == 1
+
+
+async def test_a_connection_that_breaks_is_1006() -> None:
+    async def breaks(visit: Visit) -> None:
+        await visit.greet()
+        visit.socket.transport.abort()
+
+    async with playing(breaks, stay) as there, Listener(there.url, backoff=QUICK) as listener:
+        _, away, _ = await come(listener, 3)
+        assert away.code == 1006
+
+
+async def test_bye_says_when_and_the_next_takes_over() -> None:
+    bye = {"kind": "bye", "code": 1012, "reason": "this node restarts", "reconnect_in": 0.4}
+
+    async def frozen(visit: Visit) -> None:
+        # Behind `bye` a close should follow at once.
+        await visit.greet()
+        await visit.say(bye)
+        visit.socket.transport.pause_reading()
+        await over.wait()
+
+    over = asyncio.Event()
+    for leaving in (closes(1012, "", bye), frozen):
+        async with (
+            playing(leaving) as one,
+            playing(leaving) as other,
+            # With such a backoff it would not come back within the patience of a test.
+            Listener([one.url, other.url], backoff=Backoff(1e6, 1e6)) as listener,
+        ):
+            _, away, greeting = await come(listener, 3)
+            assert (away.code, away.reason, away.retry_in) == (1012, "this node restarts", 0.4)
+            assert away.next_url != away.url
+            assert isinstance(greeting, Hello)
+            (first,), (second,) = sorted((one.came, other.came))
+            assert second - first >= 0.4
+            over.set()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_refusal_that_passes_is_waited_for(status: int) -> None:
+    problem = {"title": "Later", "detail": "Not now."}
+    refused = refusal(status, problem, Retry_After="1")
+    async with playing(refused, stay) as there, Listener(there.url, backoff=QUICK) as listener:
+        away, greeting = await come(listener, 2)
+        assert (away.code, away.reason, type(greeting)) == (status, "Later: Not now.", Hello)
+        assert 1.0 <= away.retry_in <= 1.05
+        assert there.came[1] - there.came[0] >= 1.0
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_a_refusal_that_stays_stops_it(status: int) -> None:
+    problem = {"title": "No", "detail": "Not you."}
+    async with playing(refusal(status, problem)) as there, Listener(there.url, token="t", backoff=QUICK) as listener:
+        with pytest.raises(Stopped, match=r"No: Not you\.") as stopped:
+            await come(listener, 1)
+        assert stopped.value.code == status
+
+
+async def test_who_does_not_speak_herald_v1_stops_it() -> None:
+    async with playing(stay, speaks=False) as there, Listener(there.url, backoff=QUICK) as listener:
+        with pytest.raises(Stopped, match=r"does not speak herald\.v1"):
+            await come(listener, 1)
+
+
+async def test_failures_in_a_row_wait_longer_until_something_comes() -> None:
+    async def useful(visit: Visit) -> None:
+        await visit.greet(positions={"news": 0})
+        await visit.say(broadcast(len(visit.path)))
+        await visit.socket.close(1011)
+
+    async with (
+        playing(*[closes(1011)] * 12, useful, stay) as there,
+        Listener(there.url, backoff=Backoff(0.01, 0.08)) as listener,
+    ):
+        items = await come(listener, 12 * 2 + 4)
+    waits = [item.retry_in for item in items if isinstance(item, Away)]
+    # That eight waits of up to 0.08 s each are below 0.01 s happens once in 16 million times.
+    assert max(waits[:12]) > 0.01
+    assert waits[12] <= 0.01
+
+
+# --- silence and rubbish --------------------------------------------------------------------------------------
+
+
+async def says_nothing(visit: Visit) -> None:
+    await visit.until_left()
+
+
+async def test_a_server_that_says_no_hello_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HELLO", 0.3)
+    async with playing(says_nothing, stay) as there, Listener(there.url, backoff=QUICK) as listener:
+        away, greeting = await come(listener, 2)
+        assert (away.reason, away.code, type(greeting)) == ("nothing came for 0.3 s", None, Hello)
+
+
+async def test_a_server_that_takes_no_handshake_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "OPEN", 0.3)
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with Listener(f"ws://127.0.0.1:{port}", backoff=QUICK) as listener:
+            away, again = await come(listener, 2)
+    assert (type(away), type(again)) == (Away, Away)
+    assert "timed out" in away.reason
+
+
+async def test_a_server_that_falls_silent_is_left() -> None:
+    async with playing(sends(heartbeat=0.2), stay) as there, Listener(there.url, backoff=QUICK) as listener:
+        began = time.monotonic()
+        _, away, greeting = await come(listener, 3)
+        assert time.monotonic() - began >= 0.5
+        assert (away.reason, type(greeting)) == ("nothing came for 0.5 s", Hello)
+
+
+async def test_a_caller_that_takes_its_time_is_not_the_server_s_silence() -> None:
+    async def beats(visit: Visit) -> None:
+        await visit.greet(heartbeat=0.2, positions={"news": 0})
+        for n in range(1, 1000):
+            await visit.say({"kind": "heartbeat", "time": "2026-03-01T12:00:00Z", "cursor": f"c{n}"})
+            await asyncio.sleep(0.05)
+            if n == 40:
+                await visit.say(broadcast(1))
+
+    async with playing(beats) as there, Listener(there.url) as listener:
+        await come(listener, 1)
+        await asyncio.sleep(1.5)
+        (item,) = await come(listener, 1)
+        assert isinstance(item, Broadcast)
+        assert len(there.visits) == 1
+
+
+RUBBISH: dict[str, str | bytes] = {
+    "no JSON": "rubbish",
+    "binary": b'{"kind":"pong"}',
+    "half of it": '{"kind":"broadcast","stream":"news","seq":1}',
+    "behind an entry": "",
+}
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+async def test_rubbish_ends_the_connection_and_loses_nothing(kind: str) -> None:
+    async def garbles(visit: Visit) -> None:
+        await visit.greet(positions={"news": 0})
+        await visit.socket.send(RUBBISH[kind] or f"{json.dumps(broadcast(1))}\nrubbish")
+        await visit.until_left()
+
+    sound = sends(broadcast(1), positions={"news": 0})
+    async with playing(garbles, garbles, sound) as there, Listener(there.url, backoff=QUICK) as listener:
+        items = await come(listener, 6)
+        assert [type(item) for item in items] == [Hello, Away, Hello, Away, Hello, Broadcast]
+        assert "not herald.v1" in items[1].reason
+
+
+async def test_an_entry_before_hello_is_rubbish() -> None:
+    async def rash(visit: Visit) -> None:
+        await visit.say(broadcast(1))
+        await visit.until_left()
+
+    async with playing(rash, stay) as there, Listener(there.url, backoff=QUICK) as listener:
+        away, greeting = await come(listener, 2)
+        assert "broadcast before hello" in away.reason
+        assert isinstance(greeting, Hello)
+
+
+async def test_a_frame_may_be_large() -> None:
+    large = broadcast(1, data="x" * 5_000_000)
+    async with playing(sends(large, positions={"news": 0})) as there, Listener(there.url) as listener:
+        _, item = await come(listener, 2)
+        assert len(item.data) == 5_000_000
+
+
+# --- tokens ---------------------------------------------------------------------------------------------------
+
+
+class Provider:
+    """Gives t1, t2 … each with the end that it was told, or none."""
+
+    def __init__(self, lasts: float | None = None) -> None:
+        self.given = 0
+        self._lasts = lasts
+
+    async def __call__(self) -> str | Token:
+        self.given += 1
+        text = f"t{self.given}"
+        return text if self._lasts is None else Token(text, time.time() + self._lasts)
+
+
+def shown(there: Impostor) -> list[str]:
+    return [visit.headers["Authorization"] for visit in there.visits]
+
+
+async def test_an_expired_token_is_replaced_and_another_kept() -> None:
+    scenes = [closes(4401, "expired"), closes(1011), stay]
+    async with playing(*scenes) as there, Listener(there.url, token=Provider(), backoff=QUICK) as listener:
+        await come(listener, 5)
+        assert shown(there) == ["Bearer t1", "Bearer t2", "Bearer t2"]
+
+
+async def test_a_gateway_that_wants_a_fresh_token_gets_one() -> None:
+    scenes = [refusal(401), stay]
+    async with playing(*scenes) as there, Listener(there.url, token=Provider(), backoff=QUICK) as listener:
+        await come(listener, 2)
+        assert shown(there) == ["Bearer t2"]
+
+
+async def test_a_token_about_to_end_is_not_shown_to_anyone_new() -> None:
+    scenes = [closes(1011), stay]
+    async with playing(*scenes) as there, Listener(there.url, token=Provider(2.0), backoff=QUICK) as listener:
+        await come(listener, 3)
+        assert shown(there) == ["Bearer t1", "Bearer t2"]
+
+
+@pytest.mark.parametrize("who_says", ["the provider", "the server"])
+async def test_a_token_is_renewed_on_the_connection_before_it_ends(
+    who_says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "PAUSE", 0.1)
+    frames: list[Any] = []
+
+    async def renews(visit: Visit) -> None:
+        await visit.greet()
+        while len(frames) < 3:
+            frames.append(await visit.heard())
+            ends = time.time() + (0.6 if len(frames) < 3 else 600)
+            await visit.say({"kind": "auth", "expires_at": ends})
+        await visit.say(broadcast(1))
+        await visit.until_left()
+
+    provider = Provider(0.6 if who_says == "the provider" else None)
+    async with playing(renews) as there, Listener(there.url, token=provider) as listener:
+        _, item = await come(listener, 2)
+        assert isinstance(item, Broadcast)
+        # Nobody having said when it ends, the server is asked by showing the same token once more.
+        first = 2 if who_says == "the provider" else 1
+        assert frames == [{"auth": f"t{number}"} for number in range(first, first + 3)]
+        assert shown(there) == ["Bearer t1"]
+
+
+async def test_a_token_that_could_not_be_checked_is_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewal, "RETRY", 0.1)
+    frames: list[Any] = []
+
+    async def shy(visit: Visit) -> None:
+        await visit.greet()
+        frames.append(await visit.heard())
+        await visit.say({"kind": "error", "code": "unavailable", "detail": "Send it again."})
+        frames.append(await visit.heard())
+        await visit.say({"kind": "auth", "expires_at": None}, broadcast(1))
+        await visit.until_left()
+
+    async with playing(shy) as there, Listener(there.url, token=Provider()) as listener:
+        _, item = await come(listener, 2)
+        assert isinstance(item, Broadcast)
+        assert frames == [{"auth": "t1"}, {"auth": "t2"}]
+
+
+async def test_a_provider_that_fails_on_a_live_connection_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewal, "RETRY", 0.1)
+    asked: list[str] = []
+
+    def provider() -> Token:
+        asked.append("")
+        if len(asked) in (2, 3):
+            raise OSError("the issuer is away")
+        return Token(f"t{len(asked)}", time.time() + 2)
+
+    async def waits(visit: Visit) -> None:
+        await visit.greet()
+        assert await visit.heard() == {"auth": "t4"}
+        await visit.say(broadcast(1))
+        await visit.until_left()
+
+    async with playing(waits) as there, Listener(there.url, token=provider) as listener:
+        _, item = await come(listener, 2)
+        assert isinstance(item, Broadcast)
+
+
+async def test_what_a_provider_raises_before_a_connection_goes_to_the_caller() -> None:
+    def provider() -> str:
+        raise KeyError("no such user")
+
+    async with playing(stay) as there, Listener(there.url, token=provider) as listener:
+        with pytest.raises(KeyError):
+            await come(listener, 1)
+        assert there.came == []
+
+
+# --- many -----------------------------------------------------------------------------------------------------
+
+
+async def test_hundreds_of_them_share_a_process_and_leave_no_task_behind() -> None:
+    before = len(asyncio.all_tasks())
+    counts: list[int] = []
+
+    async def follow(url: str) -> None:
+        async with Listener(url, backoff=QUICK) as listener:
+            items = await come(listener, 4)
+            counts.append(len(asyncio.all_tasks()))
+            assert numbers(items) == [1, 2, 3]
+
+    async with playing(sends(broadcast(1), [broadcast(2), broadcast(3)], positions={"news": 0})) as there:
+        await asyncio.gather(*(follow(there.url) for _ in range(300)))
+    # The caller's own, and those of the server here: its handler, and no more than that.
+    assert max(counts) < before + 300 * 3 + 10
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) <= before + 1
