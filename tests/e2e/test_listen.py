@@ -1,0 +1,398 @@
+"""`herald listen`, and the client behind it, at a real Herald: whatever dies, nothing is lost and nothing doubled."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from herald_client import Away, Backoff, Broadcast, CursorInMemory, Hello, Listener, Notification, Stopped
+from tests.e2e.conftest import StartServer
+from tests.support.clients import publish, token
+from tests.support.listening import HERALD, Listen, in_shell
+from tests.support.server import SECRET, Server
+from tests.support.service import free_port
+
+PATIENCE: Final = 30.0
+QUICK: Final = Backoff(0.05, 0.5)
+PUBLISHER: Final = token("publisher", scope="events:publish")
+
+
+@pytest.fixture(scope="module")
+def jwt_server() -> Iterator[Server]:
+    env = {"HERALD_JWT_SECRET": SECRET, "HERALD_BROKER": "memory", "HERALD_CONNECT_RATE": "1"}
+    server = Server(env, ("serve",)).start(ready=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Any]:
+    """Starts `herald listen`s: `listening(url, *options)`."""
+    started: list[Listen] = []
+
+    def start(url: str, *options: str, **env: str) -> Listen:
+        one = Listen(tmp_path, "--url", url, *options, env=env).start()
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+async def come(listener: Listener, count: int) -> list[Any]:
+    """The next items."""
+    async with asyncio.timeout(PATIENCE):
+        return [await anext(listener) for _ in range(count)]
+
+
+async def until(listener: Listener, kind: type) -> Any:
+    """The next item of this kind."""
+    async with asyncio.timeout(PATIENCE):
+        while not isinstance(item := await anext(listener), kind):
+            pass
+        return item
+
+
+async def numbers(listener: Listener, last: int) -> list[int]:
+    """The numbers of all notifications up to this one."""
+    found: list[int] = []
+    async with asyncio.timeout(PATIENCE):
+        while found[-1:] != [last]:
+            item = await anext(listener)
+            assert not (isinstance(item, Hello) and item.gap), item
+            if isinstance(item, Notification):
+                found.append(item.data["n"])
+    return found
+
+
+def risk(user: str, n: int) -> dict[str, Any]:
+    return {"user_id": user, "n": n}
+
+
+@asynccontextmanager
+async def flowing(server: Server, user: str, sent: list[int]) -> AsyncIterator[None]:
+    """Events come, one or some at a time, until the end of the block."""
+    over = asyncio.Event()
+
+    async def run() -> None:
+        while not over.is_set():
+            some = range(len(sent), len(sent) + random.choice([1, 1, 1, 20]))
+            await publish(server, "risk-events", *(risk(user, n) for n in some))
+            sent.extend(some)
+            await asyncio.sleep(0.01)
+
+    running = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        over.set()
+        await running
+
+
+# --- the node dies --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_node_dies_and_the_other_goes_on(how: signal.Signals, postgres_url: str, start_server: Any) -> None:
+    env = {
+        "DATABASE_URL": postgres_url,
+        "HERALD_AUTH": "open",
+        "HERALD_BROKER": "memory",
+        "HERALD_DRAIN_SECONDS": "2",
+        "HERALD_PUBLISH_RATE": "0",
+    }
+    nodes = {one.ws_url + "/ws": one for one in (start_server(env, ("serve",)) for _ in range(2))}
+    sent = [0]
+    async with Listener(list(nodes), user="u", backoff=QUICK) as listener:
+        await come(listener, 1)
+        victim = nodes.pop(listener.url)
+        (survivor,) = nodes.values()
+        await publish(victim, "risk-events", risk("u", 0))
+        async with flowing(survivor, "u", sent):
+            seen = await come(listener, 1)
+            stopping = asyncio.create_task(asyncio.to_thread(victim.stop, how))
+            items: list[Any] = []
+            async with asyncio.timeout(PATIENCE):
+                while not (items and isinstance(items[-1], Hello)):
+                    items.append(await anext(listener))
+            await stopping
+        (away,) = (item for item in items if isinstance(item, Away))
+        assert away.code == (1006 if how == signal.SIGKILL else 1012)
+        assert listener.url == survivor.ws_url + "/ws"
+        assert items[-1].resumed
+        seen += [item for item in items if isinstance(item, Notification)]
+        found = [item.data["n"] for item in seen]
+        if found[-1] < sent[-1]:
+            found += await numbers(listener, sent[-1])
+        assert found == sent
+
+
+async def test_nothing_listens_yet_and_later_something_does() -> None:
+    port = free_port()
+    async with Listener(f"http://127.0.0.1:{port}", user="u", backoff=QUICK) as listener:
+        away = (await come(listener, 2))[1]
+        assert (away.reason, away.code) == ("nothing answers there", None)
+        server = Server(port=port)
+        try:
+            await asyncio.to_thread(server.start, True)
+            await until(listener, Hello)
+            await publish(server, "risk-events", risk("u", 1))
+            assert await numbers(listener, 1) == [1]
+        finally:
+            server.kill()
+
+
+async def test_a_frozen_server_is_left(start_server: StartServer) -> None:
+    server = start_server({"HERALD_HEARTBEAT_SECONDS": "1"})
+    assert server.process is not None
+    async with Listener(server.url, user="u", backoff=QUICK) as listener:
+        await come(listener, 1)
+        await publish(server, "risk-events", risk("u", 1))
+        assert await numbers(listener, 1) == [1]
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            assert (await until(listener, Away)).reason == "nothing came for 2.5 s"
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        await publish(server, "risk-events", risk("u", 2))
+        assert await numbers(listener, 2) == [2]
+
+
+# --- the listener dies ----------------------------------------------------------------------------------------
+
+
+async def test_a_listener_killed_again_and_again_loses_nothing(
+    dev_server: Server, listening: Any, tmp_path: Path
+) -> None:
+    """Printed again is at most the frame that was not remembered: what is printed never goes back further."""
+    user = uuid.uuid4().hex
+    sent: list[int] = []
+    one = listening(dev_server.url, "--user", user, "--cursor", str(tmp_path / "cursor"))
+    # It has no place before.
+    await one.until_news("connected")
+    async with flowing(dev_server, user, sent):
+        for turn in range(1, 17):
+            await one.until_news("connected", turn)
+            await one.until_printed(len(one.objects) + 1)
+            await asyncio.sleep(random.uniform(0, 0.1))
+            one.stop()
+            one.start()
+    deadline = time.monotonic() + PATIENCE
+    while not one.runs[-1] or one.runs[-1][-1]["data"]["n"] != sent[-1]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    assert one.stop(signal.SIGTERM) == 0
+    assert "something is missing" not in one.news
+    expected = 0
+    for run in ([printed["data"]["n"] for printed in run] for run in one.runs):
+        assert run == list(range(run[0], run[0] + len(run)))
+        # 64 entries are the most that a frame has.
+        assert expected - 64 <= run[0] <= expected
+        expected = run[-1] + 1
+    assert expected == len(sent)
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_a_signal_ends_it_and_the_next_one_goes_on_behind(
+    how: signal.Signals, code: int, dev_server: Server, listening: Any, tmp_path: Path
+) -> None:
+    user = uuid.uuid4().hex
+    one = listening(dev_server.url, "--cursor", str(tmp_path / "cursor"), "--user", user)
+    await one.until_news("connected to ws://127.0.0.1")
+    await publish(dev_server, "risk-events", *(risk(user, n) for n in range(10)))
+    await one.until_printed(10)
+    assert one.stop(how) == code
+    await publish(dev_server, "risk-events", *(risk(user, n) for n in range(10, 20)))
+    one.start()
+    await one.until_printed(20)
+    assert one.stop(how) == code
+    assert [(printed["kind"], printed["data"]["n"]) for printed in one.objects] == [
+        ("notification", n) for n in range(20)
+    ]
+    assert "going on\n" in one.news
+    assert "Traceback" not in one.news
+
+
+async def test_whoever_reads_it_may_have_enough(dev_server: Server, tmp_path: Path) -> None:
+    user = uuid.uuid4().hex
+    (tmp_path / "news").touch()
+    process = in_shell(f"{HERALD} listen --url {dev_server.url} --user {user} 2>{tmp_path}/news | head -1")
+    async with asyncio.timeout(PATIENCE):
+        while "connected" not in (tmp_path / "news").read_text():
+            await asyncio.sleep(0.02)
+        for n in range(1000):
+            await publish(dev_server, "risk-events", risk(user, n))
+            await asyncio.sleep(0.05)
+            if process.poll() is not None:
+                break
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert output.count(b"\n") == 1
+    assert len((tmp_path / "news").read_text().splitlines()) == 1
+
+
+async def test_a_reader_that_takes_nothing_does_not_keep_it_from_ending(dev_server: Server, tmp_path: Path) -> None:
+    user = uuid.uuid4().hex
+    (tmp_path / "news").touch()
+    process = in_shell(f"exec {HERALD} listen --url {dev_server.url} --user {user} 2>{tmp_path}/news")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while "connected" not in (tmp_path / "news").read_text():
+                await asyncio.sleep(0.02)
+        await publish(dev_server, "risk-events", risk(user, 0) | {"text": "x" * 200_000})
+        assert process.stdout is not None
+        # The pipe is full by now, and the rest of the line waits.
+        assert await asyncio.to_thread(os.read, process.stdout.fileno(), 1) == b"{"
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, PATIENCE) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# --- who is it? -----------------------------------------------------------------------------------------------
+
+
+async def test_a_cursor_of_another_user_is_a_gap_and_nobody_s_positions(dev_server: Server) -> None:
+    ada, bob = uuid.uuid4().hex, uuid.uuid4().hex
+    place = CursorInMemory()
+    await publish(dev_server, "risk-events", *(risk(user, n) for user in (ada, bob) for n in range(5)))
+    async with Listener(dev_server.url, user=ada, cursor=place) as listener:
+        await come(listener, 1)
+        await publish(dev_server, "risk-events", risk(ada, 5))
+        assert await numbers(listener, 5) == [5]
+    async with Listener(dev_server.url, user=bob, cursor=place) as listener:
+        (greeting,) = await come(listener, 1)
+        assert "inbox" in greeting.gap
+        assert greeting.positions["inbox"] == 5
+        await publish(dev_server, "risk-events", risk(bob, 6))
+        assert await numbers(listener, 6) == [6]
+    async with Listener(dev_server.url, user=bob, cursor=place) as listener:
+        (greeting,) = await come(listener, 1)
+        assert (greeting.resumed, greeting.gap) == (True, ())
+
+
+async def test_a_gap_at_the_start_is_printed(dev_server: Server, listening: Any, tmp_path: Path) -> None:
+    (tmp_path / "cursor").write_text('{"cursor": "1.000000000000.00.inbox:5", "positions": {"inbox": 7}}')
+    one = listening(dev_server.url, "--user", "u", "--cursor", str(tmp_path / "cursor"))
+    await one.until_printed(1)
+    (printed,) = one.objects
+    assert (printed["kind"], printed["resumed"]) == ("hello", False)
+    assert "inbox" in printed["gap"]
+    await one.until_news("something is missing in")
+
+
+async def test_rubbish_in_the_cursor_file_is_said_and_left(dev_server: Server, listening: Any, tmp_path: Path) -> None:
+    (tmp_path / "cursor").write_text("rubbish")
+    one = listening(dev_server.url, "--user", "u", "--cursor", str(tmp_path / "cursor"))
+    assert one.ended() == 1
+    assert f"{tmp_path}/cursor is no cursor file" in one.news
+    assert (tmp_path / "cursor").read_text() == "rubbish"
+
+
+async def test_a_cursor_that_cannot_be_kept_is_said(dev_server: Server, listening: Any, tmp_path: Path) -> None:
+    one = listening(dev_server.url, "--user", "u", "--cursor", str(tmp_path / "nowhere" / "cursor"))
+    assert one.ended() == 1
+    assert "nowhere/cursor" in one.news
+    assert "Traceback" not in one.news
+
+
+async def test_a_token_that_does_not_hold_stops_it_with_one_line(jwt_server: Server, listening: Any) -> None:
+    one = listening(jwt_server.url, HERALD_TOKEN="rubbish")
+    assert one.ended() == 1
+    assert one.objects == []
+    (line,) = one.news.splitlines()
+    assert line == f"Error: {jwt_server.ws_url}/ws: The token is not valid. (4504)"
+
+
+async def test_what_belongs_to_another_stops_it(jwt_server: Server) -> None:
+    async with Listener(jwt_server.url, user="bob", token=token("not-bob")) as listener:
+        with pytest.raises(Stopped) as stopped:
+            await come(listener, 1)
+        assert stopped.value.code == 4501
+
+
+async def test_a_token_that_ends_takes_the_listener_with_it(jwt_server: Server) -> None:
+    async with Listener(jwt_server.url, token=token("brief", exp=int(time.time()) + 2)) as listener:
+        assert "inbox" in (await come(listener, 1))[0].positions
+        with pytest.raises(Stopped) as stopped:
+            await come(listener, 1)
+        assert stopped.value.code == 4401
+
+
+async def test_with_a_provider_it_goes_on_on_the_same_connection(jwt_server: Server) -> None:
+    given: list[str] = []
+
+    def provider() -> str:
+        given.append(token("renewed", exp=int(time.time()) + 3, jti=str(len(given))))
+        return given[-1]
+
+    async with Listener(jwt_server.url, token=provider, backoff=QUICK) as listener:
+        await come(listener, 1)
+
+        async def later() -> None:
+            while len(given) < 3:
+                await asyncio.sleep(0.05)
+            await publish(jwt_server, "risk-events", risk("renewed", 1), token=PUBLISHER)
+
+        publishing = asyncio.create_task(later())
+        # Neither an Away nor a Hello comes before it.
+        (item,) = await come(listener, 1)
+        assert isinstance(item, Notification)
+        await publishing
+
+
+async def test_with_a_provider_an_expired_token_is_only_the_first(jwt_server: Server) -> None:
+    tokens = iter([token("late", exp=int(time.time()) - 60), token("late")])
+    async with Listener(jwt_server.url, token=lambda: next(tokens), backoff=QUICK) as listener:
+        away, greeting = await come(listener, 2)
+        assert (away.code, type(greeting)) == (4401, Hello)
+
+
+async def test_a_sign_out_stops_it(jwt_server: Server, listening: Any) -> None:
+    one = listening(jwt_server.url, HERALD_TOKEN=token("leaver", iat=int(time.time()) - 30))
+    await one.until_news("connected")
+    await publish(jwt_server, "user_service.user.logout_account", {"user_id": "leaver"}, token=PUBLISHER)
+    assert one.ended() == 1
+    assert "(4502)" in one.news
+
+
+async def test_too_many_connects_are_waited_for(jwt_server: Server) -> None:
+    async def once() -> None:
+        async with Listener(jwt_server.url, token=shown) as listener:
+            await come(listener, 1)
+
+    shown = token("eager")
+    # The burst is ten times the rate of one a second.
+    await asyncio.gather(*(once() for _ in range(10)))
+    async with Listener(jwt_server.url, token=shown, backoff=Backoff(0.01, 0.01)) as listener:
+        away, greeting = await come(listener, 2)
+        assert (away.code, type(greeting)) == (429, Hello)
+        assert away.retry_in >= 1
+
+
+async def test_feeds_and_types_narrow(dev_server: Server, listening: Any) -> None:
+    one = listening(dev_server.url, "--feeds", "market", "--types", "market_alert")
+    await one.until_news("connected")
+    await publish(dev_server, "trading_signals", "no")
+    await publish(dev_server, "regime-events", {"n": 1})
+    await publish(dev_server, "alert-events", {"n": 2})
+    await one.until_printed(1)
+    assert [(printed["stream"], printed["data"]) for printed in one.objects] == [("market", {"n": 2})]
+
+
+async def test_a_feed_is_for_anyone(dev_server: Server) -> None:
+    async with Listener(dev_server.url, feeds=["signals"]) as listener:
+        await come(listener, 1)
+        await publish(dev_server, "trading_signals", "plain text")
+        item = await until(listener, Broadcast)
+        assert (item.stream, item.data) == ("signals", "plain text")
