@@ -4,12 +4,12 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
 
+from herald_client import Away, Backoff, Broadcast, Hello, Item, Listener, Notification
 from tests.support.load import FEED, Load, same
 from tests.support.server import Server
 
@@ -58,41 +58,35 @@ class Plain(Watcher):
 
 
 class Follower(Watcher):
-    """Speaks `herald.v1`: it comes back whenever it is sent away or cut off, and goes on from where it was."""
+    """Listens as a program does: it comes back whenever it is sent away or cut off, and goes on from where it was."""
 
     def __init__(self, server: Server, user: str) -> None:
         super().__init__(server, user)
         self.seqs: dict[str, list[int]] = {INBOX: [], FEED: []}
         self.connections = 0
-        self._resume: dict[str, Any] = {}
+        self._places: dict[str, int] = {}
 
     async def run(self) -> None:
-        while True:
-            with suppress(OSError, WebSocketException, TimeoutError):
-                async with connect(self._address, subprotocols=["herald.v1"], ping_interval=None) as socket:
-                    await socket.send(json.dumps({"resume": self._resume}))
-                    async for text in socket:
-                        for line in str(text).split("\n"):
-                            self._take(json.loads(line))
-            await asyncio.sleep(0.1)
+        async with Listener(self._address, backoff=Backoff(0.1, 0.2)) as listener:
+            async for item in listener:
+                self._take(item)
 
-    def _take(self, entry: Any) -> None:
-        match entry["kind"]:
-            case "hello":
-                assert entry["gap"] == [], entry
-                if self._resume:
-                    assert entry["resumed"] is True, entry
-                    assert entry["positions"] == self._resume["positions"]
-                self._resume = {"epoch": entry["epoch"], "positions": entry["positions"]}
+    def _take(self, item: Item) -> None:
+        match item:
+            case Hello():
+                assert item.gap == (), item
+                if self.connections:
+                    assert item.resumed, item
+                    assert item.positions == self._places
+                self._places = dict(item.positions)
                 self.connections += 1
                 self.connected.set()
-            case "notification" | "broadcast":
-                stream = entry["stream"]
-                self.seen[stream].append(entry["data"]["n"])
-                self.seqs[stream].append(entry["seq"])
-                self._resume["positions"][stream] = entry["seq"]
-            case kind:
-                assert kind in ("heartbeat", "bye"), entry
+            case Notification() | Broadcast():
+                self.seen[item.stream].append(item.data["n"])
+                self.seqs[item.stream].append(item.seq)
+                self._places[item.stream] = item.seq
+            case _:
+                assert isinstance(item, Away), item
 
     def check(self, load: Load) -> None:
         super().check(load)
