@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.kafka_fixtures", "tests.postgres_fixtures", "tests.rabbitmq_fixtures"]
+pytest_plugins = ["tests.kafka_fixtures", "tests.postgres_fixtures", "tests.rabbitmq_fixtures", "tests.redis_fixtures"]

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 import structlog
-from redis.exceptions import RedisError
 
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE, Link
+from adapters.redis.questions import Command, RedisAway
 from adapters.redis.wire import entry_messages, read_entries, read_sign_outs, sign_out_message
 from application.counters import Counters
 from application.ports.backplane import BackplaneUnavailable, Listener
@@ -53,20 +53,10 @@ class RedisBackplane:
         self._running = asyncio.create_task(self._run(), name="backplane")
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
-        if self._connections.fault is not None:
-            self._bring_here(entries, sign_outs)
-            raise BackplaneUnavailable(self._connections.fault)
-        prefix = await self._named()
-        pipeline = self._connections.sender.pipeline(transaction=False)
-        for stream, message in entry_messages(entries):
-            pipeline.publish(prefix + stream, message)
-        if sign_outs:
-            pipeline.publish(prefix + SIGN_OUTS, sign_out_message(sign_outs))
-        self._counters.backplane["published"] += len(pipeline)
         try:
             async with self._turn:
-                await pipeline.execute()
-        except (RedisError, OSError) as fault:
+                await self._publish(entries, sign_outs)
+        except (RedisAway, StoreUnavailable) as fault:
             self._bring_here(entries, sign_outs)
             raise BackplaneUnavailable(str(fault)) from fault
 
@@ -88,6 +78,16 @@ class RedisBackplane:
         if self._prefix is None:
             self._prefix = await self._connections.name("")
         return self._prefix
+
+    async def _publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+        prefix = await self._named()
+        messages: list[Command] = [("PUBLISH", prefix + stream, text) for stream, text in entry_messages(entries)]
+        if sign_outs:
+            messages.append(("PUBLISH", prefix + SIGN_OUTS, sign_out_message(sign_outs)))
+        self._counters.backplane["published"] += len(messages)
+        for answer in await self._connections.send(messages):
+            if isinstance(answer, RedisAway):
+                raise answer
 
     async def _run(self) -> None:
         while True:

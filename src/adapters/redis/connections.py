@@ -1,27 +1,41 @@
-"""This node's connections to Redis, and what things are called there."""
+"""This node's connections to Redis, and what things are called there.
 
+All that is used, with the version of Redis that it needs: AUTH with a user (6.0), else with a password alone (any);
+CLIENT SETNAME, and SELECT where the URL names a database; PUBLISH, SUBSCRIBE, UNSUBSCRIBE; EVAL, and in it GET, SET
+with PX, HSET, HDEL, HGETALL, EXPIRE, TIME before a write (5.0), and PUBSUB NUMSUB (2.8). An access list must allow
+them, on the keys and channels whose names begin with the prefix. Valkey has all of them.
+"""
+
+import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+import structlog
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as Unanswered
 
+from adapters.redis.questions import Command, Questions, RedisAway
 from adapters.redis.settings import RedisSettings
 from application.ports.store import Store
+
+log = structlog.get_logger(__name__)
 
 # Seconds for a connection to be made, and for an answer: whoever waits here is a publisher that has stored already, or
 # a request that is counted.
 PATIENCE: Final = 2.0
 
-# Connections to ask and tell by. One would do; a few more let requests pass a batch that is being published.
-MOST: Final = 8
+# Seconds between two warnings of a Redis that refuses what it is asked: it may refuse each of thousands.
+REFUSALS: Final = 60.0
 
 
 class Connections:
     """Shared by all that needs Redis.
 
-    `fault` says why it can't be had now, None while it can. It is found by the link, which tries all the time, so that
+    `fault` says why it can't be had now, None while it can. The link finds out, which tries all the time, so that
     nobody else has to: while there is one, nothing is asked of Redis.
     """
 
@@ -31,10 +45,14 @@ class Connections:
         self.node = node
         self._prefix = settings.prefix
         self._store = store
-        # A command that was lost with its connection is sent again, once: Redis closes idle ones where it is told to.
-        # One that was not answered is not, or whoever waits would wait twice as long.
-        self.sender = _client(settings, retries=1)
-        self.receiver = _client(settings, retries=0)
+        self._warned: float | None = None
+        self._questions = Questions(self.send)
+        # Three connections: for what is published, for what is asked, and for the beat, which waits for neither. What
+        # was lost with its connection is sent again, once: Redis closes idle ones where it is told to. What was not
+        # answered is not, or whoever waits would wait twice as long.
+        self.sender = _client(settings, Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)))
+        # Once lost it is not mended by the client, which would subscribe to everything in one command.
+        self.receiver = _client(settings, Retry(NoBackoff(), 0, supported_errors=()))
 
     async def name(self, rest: str) -> str:
         """The name of a key or a channel. Raises StoreUnavailable until the store has been asked once.
@@ -44,21 +62,68 @@ class Connections:
         """
         return f"{self._prefix}:{await self._store.epoch()}:{rest}"
 
+    async def ask(self, *command: Any) -> Any:
+        """Raises RedisAway: at once while there is a `fault`, else within seconds."""
+        if self.fault is not None:
+            raise RedisAway(self.fault)
+        return await self._questions.ask(command)
+
+    async def send(self, commands: Sequence[Command]) -> list[Any]:
+        """Their answers, got in one round trip; what was refused has a RedisAway for an answer.
+
+        Raises RedisAway, at once while there is a `fault`. A Redis that does not answer is a fault from then on, so
+        that only the first wait for it.
+        """
+        if self.fault is not None:
+            raise RedisAway(self.fault)
+        pipeline = self.sender.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                # What the client itself would raise of a refusal holds the beginning of the command.
+                answers = await pipeline.execute(raise_on_error=False)
+        except (TimeoutError, Unanswered) as fault:
+            self.lost(f"no answer for {PATIENCE:.0f} s")
+            raise RedisAway(self.fault) from fault
+        except (RedisError, OSError) as fault:
+            raise RedisAway(str(fault)) from fault
+        return [self._refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
+
+    def lost(self, reason: str) -> None:
+        """Until the link has proven itself again."""
+        if self.fault is None:
+            log.warning("backplane lost", fault=reason)
+        self.fault = reason
+
     async def close(self) -> None:
-        await self.sender.aclose()
-        await self.receiver.aclose()
+        """Within seconds, of a frozen Redis too, which says no farewell in TLS."""
+        await self._questions.close()
+        closing = (self.sender.aclose(), self.receiver.aclose())
+        for fault in await asyncio.gather(*closing, return_exceptions=True):
+            if fault is not None:
+                log.debug("a connection to Redis not closed in time", fault=str(fault))
+
+    def _refused(self, answer: RedisError) -> RedisAway:
+        now = asyncio.get_running_loop().time()
+        if self._warned is None or now - self._warned > REFUSALS:
+            self._warned = now
+            log.warning("Redis refuses", fault=str(answer))
+        return RedisAway(str(answer))
 
 
-def _client(settings: RedisSettings, retries: int) -> Redis:
+def _client(settings: RedisSettings, retry: Retry) -> Redis:
     tls: dict[str, Any] = {"ssl_ca_certs": settings.cafile} if settings.cafile else {}
-    pool = BlockingConnectionPool.from_url(
+    return Redis.from_url(
         settings.url,
-        max_connections=MOST,
-        timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
         socket_timeout=PATIENCE,
-        retry=Retry(NoBackoff(), retries, supported_errors=(ConnectionLost,)),
+        retry=retry,
         client_name="herald",
+        # The older protocol is all that this needs. With the newer one the client does not check connections that it
+        # takes from its pool, and writes the text of each message for a log that nobody reads.
+        protocol=2,
+        # Else sent on each new connection, and refused before Redis 7.2.
+        driver_info=None,
         **tls,
     )
-    return Redis.from_pool(pool)

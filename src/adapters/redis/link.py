@@ -2,7 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -20,8 +22,9 @@ NODE: Final = "node:"
 BEAT: Final = 1.0
 BEAT_PATIENCE: Final = 3.0
 
-# Seconds for a subscription to be confirmed.
+# Seconds for a subscription to be confirmed, and for all of them on a new connection: 50,000 take less than one.
 CONFIRMATION: Final = 2.0
+CONFIRMATIONS: Final = 20.0
 
 # Seconds between attempts to connect: the first, and the longest.
 PAUSES: Final = (0.1, 2.0)
@@ -43,8 +46,10 @@ class Link:
         self._beat = ""
         self._confirmed: dict[str, asyncio.Future[None]] = {}  # what is wanted, and whether that was confirmed
         self._changes: dict[str, bool] = {}  # what is to be subscribed to (True), or no longer
+        self._asked: deque[asyncio.Future[None] | None] = deque()  # what Redis has still to answer, in its order
         self._changed = asyncio.Event()
         self._beaten = asyncio.Event()
+        self._pause = PAUSES[0]
 
     async def want(self, channels: Collection[str]) -> None:
         """Returns once they are subscribed to; without waiting while the link is down."""
@@ -73,7 +78,6 @@ class Link:
     async def run(self, beat: str) -> None:
         """Keeps the link up; `beat` is the channel by which it proves itself. Never ends by itself."""
         self._beat = beat
-        pause = PAUSES[0]
         while True:
             try:
                 async with self._connections.receiver.pubsub() as pubsub, asyncio.TaskGroup() as tasks:
@@ -81,11 +85,9 @@ class Link:
                     tasks.create_task(self._subscribe(pubsub))
                     tasks.create_task(self._prove())
             except Exception as fault:
-                if self._connections.fault is None:
-                    pause = PAUSES[0]
-                self._lost(_reason(fault))
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, PAUSES[1])
+                self._connections.lost(_reason(fault))
+            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
+            self._pause = min(self._pause * 2, PAUSES[1])
 
     def _begin(self) -> None:
         """On a new connection nothing is subscribed to."""
@@ -94,12 +96,13 @@ class Link:
             _set(future)  # whoever waited has waited for a connection that is gone
         self._confirmed = {channel: loop.create_future() for channel in [self._beat, *self._confirmed]}
         self._changes = dict.fromkeys(self._confirmed, True)
+        self._asked.clear()
         self._changed.set()
         self._beaten.clear()
 
     async def _subscribe(self, pubsub: PubSub) -> None:
         # Reading needs a connection, which the first subscription makes.
-        await pubsub.subscribe(self._beat)
+        await self._tell(pubsub, {self._beat: True})
         del self._changes[self._beat]
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read(pubsub))
@@ -107,46 +110,54 @@ class Link:
                 await self._changed.wait()
                 self._changed.clear()
                 changes, self._changes = self._changes, {}
-                for wanted, command in ((False, pubsub.unsubscribe), (True, pubsub.subscribe)):
-                    channels = [channel for channel, so in changes.items() if so is wanted]
-                    for first in range(0, len(channels), MOST_CHANNELS):
-                        await command(*channels[first : first + MOST_CHANNELS])
+                await self._tell(pubsub, changes)
+
+    async def _tell(self, pubsub: PubSub, changes: Mapping[str, bool]) -> None:
+        for wanted, command in ((False, pubsub.unsubscribe), (True, pubsub.subscribe)):
+            channels = [channel for channel, so in changes.items() if so is wanted]
+            for first in range(0, len(channels), MOST_CHANNELS):
+                some = channels[first : first + MOST_CHANNELS]
+                # Each is answered, in this order. The answer to an older command for the same channel confirms nothing:
+                # it may have been unsubscribed from since.
+                self._asked.extend(self._confirmed.get(channel) if wanted else None for channel in some)
+                await command(*some)
 
     async def _read(self, pubsub: PubSub) -> None:
         while True:
             message: dict[str, Any] | None = await pubsub.get_message(timeout=None)
             if message is None:
                 continue
-            channel = message["channel"].decode()
-            if message["type"] == "subscribe":
-                if (confirmed := self._confirmed.get(channel)) is not None:
+            if message["type"] in ("subscribe", "unsubscribe"):
+                if (confirmed := self._asked.popleft()) is not None:
                     _set(confirmed)
-            elif message["type"] == "message":
-                if channel == self._beat:
-                    self._beaten.set()
-                else:
-                    self._heard(channel, message["data"])
+            elif (channel := message["channel"].decode()) == self._beat:
+                self._beaten.set()
+            else:
+                self._heard(channel, message["data"])
 
     async def _prove(self) -> None:
         # Up means that all is heard which was wanted before: until then the hub compares itself with the store often.
-        await asyncio.gather(*self._confirmed.values())
+        async with _patience(CONFIRMATIONS, "its subscriptions have not been confirmed"):
+            await asyncio.gather(*self._confirmed.values())
         while True:
             self._beaten.clear()
-            try:
-                async with asyncio.timeout(BEAT_PATIENCE):
-                    await self._connections.sender.publish(self._beat, b"")
-                    await self._beaten.wait()
-            except TimeoutError:
-                raise TimeoutError(f"its own messages have not come back for {BEAT_PATIENCE:.0f} s") from None
+            async with _patience(BEAT_PATIENCE, "its own messages have not come back"):
+                await self._connections.sender.publish(self._beat, b"")
+                await self._beaten.wait()
+            self._pause = PAUSES[0]
             if self._connections.fault is not None:
                 self._connections.fault = None
                 log.info("backplane connected", channels=len(self._confirmed))
             await asyncio.sleep(BEAT)
 
-    def _lost(self, reason: str) -> None:
-        if self._connections.fault is None:
-            log.warning("backplane lost", fault=reason)
-        self._connections.fault = reason
+
+@asynccontextmanager
+async def _patience(seconds: float, otherwise: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise TimeoutError(f"{otherwise} for {seconds:.0f} s") from None
 
 
 def _set(confirmed: asyncio.Future[None]) -> None:

@@ -1,13 +1,15 @@
 """Who is where, in Redis: for each user, how many sessions each node has."""
 
+import asyncio
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE
+from adapters.redis.questions import AT_ONCE, RedisAway
 from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -43,36 +45,17 @@ class RedisPresence:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._enter = connections.sender.register_script(_ENTER)
 
     async def enter(self, user: str, count: int) -> int:
         here = self._connections
-        if here.fault is not None:
-            return 0
         try:
-            key, nodes = await here.name(_key(user)), await here.name(NODE)
-            return int(await self._enter(keys=[key], args=[here.node, count, nodes, FORGOTTEN_AFTER]))
-        except (RedisError, OSError, StoreUnavailable) as fault:
+            key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE)
+            return int(await here.ask("EVAL", _ENTER, 1, key, here.node, count, nodes, FORGOTTEN_AFTER))
+        except (RedisAway, StoreUnavailable) as fault:
             log.debug("sessions elsewhere not counted", fault=str(fault))
             return 0
 
     async def update(self, counts: Mapping[str, int]) -> None:
-        here = self._connections
-        if here.fault is not None:
-            return
-        try:
-            pipeline = here.sender.pipeline(transaction=False)
-            for user, count in counts.items():
-                key = await here.name(_key(user))
-                if count:
-                    pipeline.hset(key, here.node, str(count))
-                    pipeline.expire(key, FORGOTTEN_AFTER)
-                else:
-                    pipeline.hdel(key, here.node)
-            await pipeline.execute()
-        except (RedisError, OSError, StoreUnavailable) as fault:
-            log.debug("sessions not counted", fault=str(fault))
-
-
-def _key(user: str) -> str:
-    return f"sessions:{user}"
+        everyone = iter(counts.items())
+        while some := list(islice(everyone, AT_ONCE)):
+            await asyncio.gather(*(self.enter(user, count) for user, count in some))

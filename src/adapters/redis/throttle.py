@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from adapters.redis.connections import Connections
+from adapters.redis.questions import RedisAway
 from application.ports.store import StoreUnavailable
 from application.ports.throttle import Rate, Throttle
 
@@ -28,15 +27,12 @@ class RedisThrottle:
 
     def __init__(self, connections: Connections, otherwise: Throttle) -> None:
         self._connections = connections
-        self._take = connections.sender.register_script(_TAKE)
         self._otherwise = otherwise
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
-        if self._connections.fault is None:
-            try:
-                name = await self._connections.name(f"rate:{key}")
-                wait = await self._take(keys=[name], args=[1_000_000 / rate.per_second, rate.burst, cost])
-                return int(wait) / 1_000_000
-            except (RedisError, OSError, StoreUnavailable):
-                pass
-        return await self._otherwise.take(key, rate, cost)
+        try:
+            name = await self._connections.name(f"rate:{key}")
+            wait = await self._connections.ask("EVAL", _TAKE, 1, name, 1_000_000 / rate.per_second, rate.burst, cost)
+            return int(wait) / 1_000_000
+        except (RedisAway, StoreUnavailable):
+            return await self._otherwise.take(key, rate, cost)

@@ -1,0 +1,97 @@
+"""Redis for tests: Debian's, as a process of its own that can die, freeze and come back with nothing."""
+
+import contextlib
+import shutil
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from adapters.redis.backplane import RedisBackplane
+from adapters.redis.connections import Connections
+from adapters.redis.settings import RedisSettings
+from application.counters import Counters
+from application.ports.store import Store
+from tests.support.certificates import Authority
+from tests.support.service import Service, free_ports
+
+SERVER: Final = "redis-server"
+
+
+def missing() -> str | None:
+    """What a real Redis lacks on this machine, in words; None when it can run."""
+    return None if shutil.which(SERVER) else f"no {SERVER}: install Debian's redis-server"
+
+
+class RealRedis(Service):
+    """One server on free loopback ports, one of them for TLS, and on a socket in its folder. It writes nothing down, so
+    that it comes back empty, and as it is configured here."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port, self.tls_port = free_ports(2)
+        self.socket = directory / "socket"
+        self._configuration = directory / "redis.conf"
+        authority = Authority(directory)
+        self.cafile = authority.cafile
+        pem = authority.write()
+        super().__init__(directory / "log.txt")
+        self._configuration.write_text(
+            f"bind 127.0.0.1\nport {self.port}\ntls-port {self.tls_port}\nunixsocket {self.socket}\n"
+            f"tls-cert-file {pem}\ntls-key-file {pem}\ntls-ca-cert-file {self.cafile}\ntls-auth-clients no\n"
+            f'dir {directory}\nsave ""\n'
+            "user herald on >s3cret ~* &* +@all\n"
+        )
+
+    def launch(self) -> None:
+        self._spawn([SERVER, self._configuration])
+
+    def settings(self, prefix: str, **more: Any) -> RedisSettings:
+        """By default as the user who needs no password, over TCP."""
+        return RedisSettings(**({"url": f"redis://127.0.0.1:{self.port}", "prefix": prefix} | more))
+
+    async def ask(self, *command: Any) -> Any:
+        """What the server answers to an operator."""
+        async with Redis(port=self.port, protocol=2) as client:
+            return await client.execute_command(*command)
+
+    @contextlib.asynccontextmanager
+    async def configured(self, **config: str) -> AsyncIterator[None]:
+        """By CONFIG SET, for a while; an underscore stands for the hyphen."""
+        wanted = {name.replace("_", "-"): value for name, value in config.items()}
+        before = await self.ask("CONFIG", "GET", *wanted)
+        for name, value in wanted.items():
+            await self.ask("CONFIG", "SET", name, value)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                await self.ask("CONFIG", "SET", name, value)
+
+    async def clients(self, prefix: str, kind: str) -> list[str]:
+        """The ids of the connections of Herald's that are `pubsub` or `normal`."""
+        lines = (await self.ask("CLIENT", "LIST", "TYPE", kind)).decode().splitlines()
+        listed = [dict(field.split("=", 1) for field in line.split(" ")) for line in lines]
+        return [one["id"] for one in listed if one["name"] == prefix]
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.sendall(b"PING\r\n")
+                return probe.recv(5) == b"+PONG"
+        except OSError:
+            return False
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: RedisSettings, store: Store) -> AsyncIterator[tuple[Connections, RedisBackplane]]:
+    """A node's connections, and its backplane that is still to be opened. Both are closed at the end."""
+    connections = Connections(settings, store, uuid.uuid4().hex)
+    backplane = RedisBackplane(connections, Counters())
+    try:
+        yield connections, backplane
+    finally:
+        await backplane.close()
+        await connections.close()
