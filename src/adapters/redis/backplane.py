@@ -73,6 +73,7 @@ class RedisBackplane:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
+        self._connections.fault = "closed"
 
     async def _named(self) -> str:
         if self._prefix is None:

@@ -121,6 +121,7 @@ class Link:
                 # it may have been unsubscribed from since.
                 self._asked.extend(self._confirmed.get(channel) if wanted else None for channel in some)
                 await command(*some)
+                _go_on()
 
     async def _read(self, pubsub: PubSub) -> None:
         while True:
@@ -143,6 +144,7 @@ class Link:
             self._beaten.clear()
             async with _patience(BEAT_PATIENCE, "its own messages have not come back"):
                 await self._connections.sender.publish(self._beat, b"")
+                _go_on()
                 await self._beaten.wait()
             self._pause = PAUSES[0]
             if self._connections.fault is not None:
@@ -158,6 +160,14 @@ async def _patience(seconds: float, otherwise: str) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise TimeoutError(f"{otherwise} for {seconds:.0f} s") from None
+
+
+def _go_on() -> None:
+    """Not for a task that was cancelled. The client writes within asyncio.wait_for, which before Python 3.12 swallows a
+    cancellation that comes as it ends."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _set(confirmed: asyncio.Future[None]) -> None:
