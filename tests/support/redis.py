@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from adapters.redis.connections import Connections
 from adapters.redis.settings import RedisSettings
 from application.counters import Counters
 from application.ports.store import Store
+from domain.streams import Entry, SignOut
 from tests.support.certificates import Authority
 from tests.support.service import Service, free_ports
 
@@ -54,27 +55,36 @@ class RealRedis(Service):
 
     async def ask(self, *command: Any) -> Any:
         """What the server answers to an operator."""
-        async with Redis(port=self.port, protocol=2) as client:
+        async with self._operator() as client:
             return await client.execute_command(*command)
 
     @contextlib.asynccontextmanager
     async def configured(self, **config: str) -> AsyncIterator[None]:
         """By CONFIG SET, for a while; an underscore stands for the hyphen."""
         wanted = {name.replace("_", "-"): value for name, value in config.items()}
-        before = await self.ask("CONFIG", "GET", *wanted)
-        for name, value in wanted.items():
-            await self.ask("CONFIG", "SET", name, value)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                await self.ask("CONFIG", "SET", name, value)
+        # One connection for both: the server may take no more of them meanwhile.
+        async with self._operator() as client:
+            before = {name: (await client.execute_command("CONFIG", "GET", name))[name] for name in wanted}
+            for name, value in wanted.items():
+                await client.execute_command("CONFIG", "SET", name, value)
+            try:
+                yield
+            finally:
+                for name, value in before.items():
+                    await client.execute_command("CONFIG", "SET", name, value)
 
-    async def clients(self, prefix: str, kind: str) -> list[str]:
-        """The ids of the connections of Herald's that are `pubsub` or `normal`."""
+    async def clients(self, kind: str) -> list[str]:
+        """The ids of Herald's connections that are `pubsub`, or `normal`."""
         lines = (await self.ask("CLIENT", "LIST", "TYPE", kind)).decode().splitlines()
         listed = [dict(field.split("=", 1) for field in line.split(" ")) for line in lines]
-        return [one["id"] for one in listed if one["name"] == prefix]
+        return [one["id"] for one in listed if one["name"] == "herald"]
+
+    async def cut(self, kind: str) -> int:
+        """Herald's connections of one kind. Returns how many there were."""
+        return sum([await self.ask("CLIENT", "KILL", "ID", id) for id in await self.clients(kind)])
+
+    def _operator(self) -> Redis:
+        return Redis(port=self.port, decode_responses=False, protocol=2)
 
     def _answers(self) -> bool:
         try:
@@ -83,6 +93,14 @@ class RealRedis(Service):
                 return probe.recv(5) == b"+PONG"
         except OSError:
             return False
+
+
+class Deaf:
+    """A listener for those who need a backplane only to know whether Redis is there."""
+
+    def arrived(self, entries: Sequence[Entry]) -> None: ...
+
+    def signed_out(self, sign_outs: Sequence[SignOut]) -> None: ...
 
 
 @contextlib.asynccontextmanager

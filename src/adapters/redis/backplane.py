@@ -5,13 +5,12 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 import structlog
 
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE, Link
 from adapters.redis.questions import Command, RedisAway
-from adapters.redis.wire import entry_messages, read_entries, read_sign_outs, sign_out_message
+from adapters.redis.wire import UNREADABLE, entry_messages, read_entries, read_sign_outs, sign_out_message
 from application.counters import Counters
 from application.ports.backplane import BackplaneUnavailable, Listener
 from application.ports.store import StoreUnavailable
@@ -107,7 +106,7 @@ class RedisBackplane:
                 self._bring((), read_sign_outs(message))
             else:
                 self._bring(read_entries(message), ())
-        except msgspec.DecodeError as fault:
+        except UNREADABLE as fault:
             log.warning("a message of another node can't be read", channel=channel, fault=str(fault))
 
     def _bring_here(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:

@@ -17,6 +17,9 @@ from domain.streams import Entry, SignOut, StreamName
 # (client-output-buffer-limit pubsub), and a message is read in one step.
 MOST_BYTES: Final = 256 * 1024
 
+# What reading raises; two of them for what no node has said: broken text, and what is nested without end.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _encode = msgspec.msgpack.Encoder().encode
 read_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
 read_sign_outs = msgspec.msgpack.Decoder(tuple[SignOut, ...]).decode

@@ -1,0 +1,126 @@
+"""What nodes say to one another through Redis, as bytes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.redis import wire
+from adapters.redis.wire import entry_messages, read_entries, read_sign_outs, sign_out_message
+from domain.streams import Content, Entry, SignOut
+from tests.support.core import NOW, entry
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+TIMES = st.datetimes(timezones=st.just(UTC))
+POSITIONS = st.integers(0, 2**63 - 1)
+
+CONTENTS = st.builds(
+    Content, TEXT, TEXT, TEXT, TEXT, TEXT, st.sampled_from(["raw", "typed", "event", "flat"]), TEXT, TIMES
+)
+ENTRIES = st.builds(
+    Entry,
+    stream=st.sampled_from(["feed:news", "inbox:ada", "inbox:bob"]),
+    seq=POSITIONS,
+    changed=st.integers(0, 5),
+    id=st.uuids(),
+    content=CONTENTS,
+    stored_at=TIMES,
+    kind=st.sampled_from(["arrival", "read", "unread", "archived"]),
+    read=st.booleans(),
+    muted=st.booleans(),
+    unread=POSITIONS,
+)
+
+
+def heard(entries: Sequence[Entry]) -> dict[str, list[tuple[Entry, ...]]]:
+    """The messages of each stream, as a node reads them."""
+    messages: dict[str, list[tuple[Entry, ...]]] = {}
+    for stream, text in entry_messages(entries):
+        messages.setdefault(stream, []).append(read_entries(text))
+    return messages
+
+
+@given(st.lists(ENTRIES, max_size=12), st.sampled_from([1, 700, 2_000, wire.MOST_BYTES]))
+def test_what_is_said_is_heard_in_its_order_and_each_position_whole(entries: list[Entry], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "MOST_BYTES", most)
+        messages = heard(entries)
+    for stream in {one.stream for one in entries}:
+        its = [one for one in entries if one.stream == stream]
+        assert [one for message in messages[stream] for one in message] == its
+        for before, after in zip(messages[stream], messages[stream][1:], strict=False):
+            assert before
+            assert before[-1].changed != after[0].changed
+    assert messages.keys() == {one.stream for one in entries}
+
+
+@given(st.lists(st.builds(SignOut, TEXT, TIMES), max_size=5))
+def test_sign_outs_are_heard_as_they_were_said(sign_outs: list[SignOut]) -> None:
+    assert list(read_sign_outs(sign_out_message(sign_outs))) == sign_outs
+
+
+def test_a_message_holds_about_as_much_as_it_may_and_many_small_entries_are_one() -> None:
+    small = [entry(seq=seq) for seq in range(1, 101)]
+    assert [len(message) for message in heard(small)["feed:news"]] == [100]
+    large = [entry("x" * 10_000, seq=seq) for seq in range(1, 101)]
+    texts = [text for _, text in entry_messages(large)]
+    assert len(texts) > 3
+    assert all(len(text) <= wire.MOST_BYTES for text in texts)
+    huge = [entry("x" * wire.MOST_BYTES * 2, seq=seq) for seq in range(1, 4)]
+    assert [len(message) for message in heard(huge)["feed:news"]] == [1, 1, 1]
+
+
+def fields(one: Any) -> Any:
+    """As another version of Herald may write it: what it has not been told of has other fields."""
+    return msgspec.to_builtins(one, builtin_types=(datetime, UUID))
+
+
+def test_fields_of_a_later_version_are_passed_over() -> None:
+    one = entry()
+    later = fields(one) | {"new": [1, {"a": None}], "content": fields(one.content) | {"also": "new"}}
+    assert read_entries(msgspec.msgpack.encode([later])) == (one,)
+    gone = SignOut("ada", NOW)
+    assert read_sign_outs(msgspec.msgpack.encode([fields(gone) | {"why": "x"}])) == (gone,)
+
+
+def test_fields_with_a_default_may_be_missing() -> None:
+    one = entry()
+    earlier = {name: value for name, value in fields(one).items() if name not in ("read", "muted", "unread", "kind")}
+    assert read_entries(msgspec.msgpack.encode([earlier])) == (one,)
+
+
+@given(st.binary(max_size=40))
+def test_rubbish_is_refused_in_one_way(rubbish: bytes) -> None:
+    for read in (read_entries, read_sign_outs):
+        try:
+            read(rubbish)
+        except wire.UNREADABLE:
+            continue
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"",
+        b"\xc1",
+        b"hello",
+        b"\x91" * 100_000 + b"\x90",
+        b"\x91\x81\xa3new" + b"\x91" * 100_000 + b"\x90",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x91\x81\xa6stream\xa1\xff",
+        b"\x91\x81\xa1\xff\x01",
+        msgspec.msgpack.encode([fields(entry()) | {"seq": "1"}]),
+        msgspec.msgpack.encode([fields(entry()) | {"kind": "dropped"}]),
+        msgspec.msgpack.encode([{"stream": "feed:news"}]),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_way(rubbish: bytes) -> None:
+    with pytest.raises(wire.UNREADABLE):
+        read_entries(rubbish)
+    with pytest.raises(wire.UNREADABLE):
+        read_sign_outs(rubbish)
