@@ -64,14 +64,14 @@ class RealRedis(Service):
         wanted = {name.replace("_", "-"): value for name, value in config.items()}
         # One connection for both: the server may take no more of them meanwhile.
         async with self._operator() as client:
-            before = {name: (await client.execute_command("CONFIG", "GET", name))[name] for name in wanted}
+            before = {name: (await client.config_get(name))[name] for name in wanted}
             for name, value in wanted.items():
-                await client.execute_command("CONFIG", "SET", name, value)
+                await client.config_set(name, value)
             try:
                 yield
             finally:
                 for name, value in before.items():
-                    await client.execute_command("CONFIG", "SET", name, value)
+                    await client.config_set(name, value)
 
     async def clients(self, kind: str) -> list[str]:
         """The ids of Herald's connections that are `pubsub`, or `normal`."""
@@ -84,7 +84,7 @@ class RealRedis(Service):
         return sum([await self.ask("CLIENT", "KILL", "ID", id) for id in await self.clients(kind)])
 
     def _operator(self) -> Redis:
-        return Redis(port=self.port, decode_responses=False, protocol=2)
+        return Redis(port=self.port, protocol=2)
 
     def _answers(self) -> bool:
         try:
@@ -104,10 +104,12 @@ class Deaf:
 
 
 @contextlib.asynccontextmanager
-async def connected(settings: RedisSettings, store: Store) -> AsyncIterator[tuple[Connections, RedisBackplane]]:
+async def connected(
+    settings: RedisSettings, store: Store, counters: Counters | None = None
+) -> AsyncIterator[tuple[Connections, RedisBackplane]]:
     """A node's connections, and its backplane that is still to be opened. Both are closed at the end."""
     connections = Connections(settings, store, uuid.uuid4().hex)
-    backplane = RedisBackplane(connections, Counters())
+    backplane = RedisBackplane(connections, counters or Counters())
     try:
         yield connections, backplane
     finally:
