@@ -250,7 +250,7 @@ class TestFrozen:
                 )
                 assert time.monotonic() - began < PATIENCE + SLACK
                 assert waits.count(0.0) == 5
-                assert "no answer" in await down(backplane)
+                await down(backplane)
                 began = time.monotonic()
                 for number in range(21, 41):
                     await say(here, here.news(number))
@@ -285,9 +285,11 @@ class TestFrozen:
             await up(here)
             await up(there)
             await here.subscribe(["inbox:ada"])
-            with redis.frozen(), pytest.raises(BackplaneUnavailable):
+            with redis.frozen():
                 # More than fits into the buffers of a socket: the rest is never written.
-                await there.publish(act, ())
+                with pytest.raises(BackplaneUnavailable):
+                    await there.publish(act, ())
+                assert there.fault is not None
             await up(there)
             await up(here)
             await there.publish([entry(stream="inbox:ada", seq=502)], [SignOut("mark", NOW)])
@@ -369,8 +371,8 @@ class TestCut:
             await up(there.backplane)
             reader = Reader(there, await there.open("ada"))
             before = await redis.clients("pubsub")
-            async with redis.configured(client_output_buffer_limit="pubsub 256kb 0 0"):
-                # Published in one step, of which a subscriber can't read anything before the end.
+            async with redis.configured(client_output_buffer_limit="pubsub 100kb 0 0"):
+                # What waits for it is too much as soon as it is one message of those that these become.
                 await say(here, *(here.direct("ada", f"{number}-{'x' * 20_000}") for number in range(300)))
                 await until(lambda: len(reader.texts) >= 300, what=lambda: len(reader.texts))
             assert [text.split("-")[0] for text in reader.texts] == [str(number) for number in range(300)]
@@ -562,35 +564,31 @@ class TestLink:
         running = asyncio.create_task(link.run(f"{redis_prefix}:beat"))
         await until(lambda: connections.fault is None, what=lambda: connections.fault)
         channels = [f"{redis_prefix}:{number}" for number in range(4)]
-        changes = dict.fromkeys(channels, 0)
         wanted: set[str] = set()
+        drops = dict.fromkeys(channels, 0)
+        speaking: set[str] = set()  # what is being published to, and is not dropped until it was
         expected: list[str] = []
 
         async def follow(some: list[str], number: int) -> None:
-            as_of = {channel: changes[channel] for channel in some}
+            before = dict(drops)
             await link.want(some)
             for channel in some:
-                # Unless it was dropped meanwhile: before what is published is sent, which is soon.
-                if changes[channel] == as_of[channel] and channel not in leaving:
-                    leaving.add(channel)
-                    try:
-                        assert await connections.sender.publish(channel, f"{number}") == 1
-                        expected.append(f"{channel} {number}")
-                    finally:
-                        leaving.discard(channel)
+                if drops[channel] == before[channel] and channel not in speaking:
+                    speaking.add(channel)
+                    assert await connections.sender.publish(channel, f"{number}") == 1
+                    expected.append(f"{channel} {number}")
+                    speaking.discard(channel)
 
-        # What is being published to is not dropped until it was.
-        leaving: set[str] = set()
         following = []
         for number in range(300):
-            some = [channel for channel in chance.sample(channels, chance.randrange(1, 4)) if channel not in leaving]
+            some = [channel for channel in chance.sample(channels, chance.randrange(1, 4)) if channel not in speaking]
             if chance.random() < 0.5:
                 wanted.update(some)
                 following.append(asyncio.create_task(follow(some, number)))
             else:
                 wanted.difference_update(some)
                 for channel in some:
-                    changes[channel] += 1
+                    drops[channel] += 1
                 link.drop(some)
             for _ in range(chance.choice((0, 1, 2, 5))):
                 await asyncio.sleep(0)
