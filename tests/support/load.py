@@ -53,6 +53,8 @@ class Load:
         self.users = [f"{topic}-user-{number}" for number in range(users)]
         self.expected: dict[str, list[int]] = {user: [] for user in self.users}
         self.published = 0
+        self.times: dict[int, float] = {}  # when each was published, by time.monotonic
+        self.producing = asyncio.Lock()  # held while something is published
         self._kafka = kafka
         self._partitions = partitions
         self.is_ordered = partitions == 1
@@ -64,7 +66,12 @@ class Load:
         return str(file)
 
     async def publish(self, count: int) -> None:
+        async with self.producing:
+            await self._publish(count)
+
+    async def _publish(self, count: int) -> None:
         bodies = defaultdict(list)
+        self.times.update(dict.fromkeys(range(self.published, self.published + count), time.monotonic()))
         for n in range(self.published, self.published + count):
             partition = n % self._partitions
             circle = self.users[partition :: self._partitions]

@@ -46,12 +46,17 @@ class RealRedis(Service):
             "user herald on >s3cret ~* &* +@all\n"
         )
 
+    @property
+    def url(self) -> str:
+        """As REDIS_URL has it."""
+        return f"redis://127.0.0.1:{self.port}"
+
     def launch(self) -> None:
         self._spawn([SERVER, self._configuration])
 
     def settings(self, prefix: str, **more: Any) -> RedisSettings:
         """By default as the user who needs no password, over TCP."""
-        return RedisSettings(**({"url": f"redis://127.0.0.1:{self.port}", "prefix": prefix} | more))
+        return RedisSettings(**({"url": self.url, "prefix": prefix} | more))
 
     async def ask(self, *command: Any) -> Any:
         """What the server answers to an operator."""
