@@ -1,4 +1,4 @@
-"""Asks the Herald of this container whether it is alive, or another question: `probe.py [/health/ready]`. Ends with 0 if
+"""Asks the Herald of this container whether it is alive, or something else: `probe.py [/health/ready]`. Ends with 0 if
 the answer is 200. For the image's HEALTHCHECK, and for scripts: there is no curl in it."""
 
 import http.client

@@ -1,0 +1,312 @@
+"""Two nodes behind the proxy configuration that is shipped: deploy/nginx.conf, in a real nginx."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from adapters.http.catalogue import KINDS
+from tests.nginx_fixtures import StartNginx
+from tests.support.clients import Stream, connect, frame, objects, publish, stream
+from tests.support.nginx import Nginx
+from tests.support.postgres import Postgres
+from tests.support.server import Server
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.a-token-that-no-log-may-have"
+
+# Seconds for what another node has stored, which comes within 5 where no Redis joins them, on a busy machine.
+PATIENCE = 20.0
+
+
+class Pair:
+    """Two nodes."""
+
+    def __init__(self, url: str, **settings: str) -> None:
+        env = {"DATABASE_URL": url, "HERALD_AUTH": "open", "HERALD_BROKER": "memory", "HERALD_HEARTBEAT_SECONDS": "1"}
+        self.nodes = [Server({**env, "HERALD_NODE": name, **settings}, ("serve",)) for name in ("one", "two")]
+        self.ports = [node.port for node in self.nodes]
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.launch()
+        for node in self.nodes:
+            node.wait_for("/health/ready")
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+            print(node.log[-10_000:])
+
+    async def connections(self) -> list[int]:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            return [(await client.get(node.url + "/health")).json()["connections"] for node in self.nodes]
+
+
+@pytest.fixture(scope="module")
+def pair(postgres: Postgres) -> Iterator[Pair]:
+    """Two on one database, for tests that leave both as they are."""
+    url = postgres.create()
+    pair = Pair(url)
+    try:
+        pair.start()
+        yield pair
+    finally:
+        pair.kill()
+        postgres.drop(url)
+
+
+@pytest.fixture
+def own_pair() -> Iterator[Pair]:
+    """For tests that end one. Nothing that they do needs the nodes to know of one another."""
+    pair = Pair("memory:", HERALD_DRAIN_SECONDS="30")
+    try:
+        pair.start()
+        yield pair
+    finally:
+        pair.kill()
+
+
+def problem(answer: Any) -> tuple[int, str, str | None]:
+    """Status, code and Retry-After of an answer that is a problem as Herald has it."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = json.loads(answer.content if isinstance(answer, httpx.Response) else answer.body)
+    kind = KINDS[body["code"]]
+    assert (body["type"], body["status"]) == (f"/problems/{kind.code}", answer.status_code)
+    assert (body["title"], body["status"]) == (kind.title, kind.status)
+    return answer.status_code, body["code"], answer.headers.get("retry-after")
+
+
+async def test_every_kind_of_client_is_served_and_nobody_is_bound_to_a_node(
+    pair: Pair, start_nginx: StartNginx
+) -> None:
+    proxy = start_nginx(pair.ports)
+    async with AsyncExitStack() as stack:
+        v1 = await stack.enter_async_context(connect(proxy.ws_url + "/ws?user_id=ada", subprotocols=["herald.v1"]))
+        await v1.send('{"resume": {}}')
+        assert (await frame(v1))["kind"] == "hello"
+        plain = await stack.enter_async_context(connect(proxy.ws_url + "/ws/notifications"))
+        groups = "/ws/v2/notification-service/notifications/users/ada"
+        user = await stack.enter_async_context(connect(proxy.ws_url + groups))
+        events = await stack.enter_async_context(stream(proxy))
+        assert (await events.next())[1]["type"] == "connection"
+        assert await pair.connections() == [2, 2]
+
+        await publish(proxy, "trading_signals", {"symbol": "ACME"})
+        await publish(proxy, "product-events", {"id": "p1", "type": "ProductCreated"})
+        await publish(proxy, "user_service.group.add_users", {"event_type": "group_user_added", "receivers": ["ada"]})
+        # Each arrives while its stream goes on, whichever node it was published at.
+        assert (await frame(plain, PATIENCE))["symbol"] == "ACME"
+        assert (await frame(user, PATIENCE))["event_type"] == "group_user_added"
+        assert await event(events, "ProductCreated")
+        seen: set[str] = set()
+        while "notification" not in seen:
+            seen |= {one["kind"] for one in await objects(v1, 1, PATIENCE)}
+
+        async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
+            inbox = await client.get("/api/v2/notifications", params={"user_id": "ada"})
+            assert len(inbox.json()["items"]) == 1
+            page = await client.get("/", headers={"accept": "text/html"})
+            assert page.headers["content-type"].startswith("text/html")
+
+
+async def event(events: Stream, wanted: str) -> Any:
+    async with asyncio.timeout(PATIENCE):
+        while (found := (await events.next(PATIENCE))[1])["type"] != wanted:
+            pass
+    return found
+
+
+async def test_heartbeats_keep_a_quiet_stream_and_a_plain_socket_needs_none(
+    pair: Pair, start_nginx: StartNginx
+) -> None:
+    # Three heartbeats, as it is shipped.
+    proxy = start_nginx(pair.ports, {"90s": "3s"})
+    # A client's own pings would keep its socket, too.
+    async with (
+        connect(proxy.ws_url + "/ws/notifications", ping_interval=None) as plain,
+        stream(proxy) as events,
+    ):
+        for _ in range(5):
+            await event(events, "heartbeat")
+        await publish(proxy, "trading_signals", {"quiet": True})
+        await publish(proxy, "product-events", {"id": "q1", "type": "Quiet"})
+        assert await frame(plain, PATIENCE) == {"quiet": True}
+        assert await event(events, "Quiet")
+
+
+async def test_a_node_that_was_killed_is_passed_over_at_once(own_pair: Pair, start_nginx: StartNginx) -> None:
+    proxy = start_nginx(own_pair.ports)
+    sockets = [await connect(proxy.ws_url + "/ws/notifications") for _ in range(4)]
+    assert await own_pair.connections() == [2, 2]
+    own_pair.nodes[0].kill()
+    ends = [asyncio.create_task(socket.wait_closed()) for socket in sockets]
+    async with asyncio.timeout(PATIENCE):
+        while sum(end.done() for end in ends) < 2:
+            await asyncio.sleep(0.05)
+    for number in range(6):
+        async with connect(f"{proxy.ws_url}/ws/notifications?jwt={TOKEN}"), stream(proxy) as events:
+            await events.next()
+        await publish(proxy, "trading_signals", {"number": number})
+    living = [socket for socket in sockets if socket.close_code is None]
+    assert len(living) == 2
+    for socket in living:
+        assert [(await frame(socket))["number"] for _ in range(6)] == list(range(6))
+
+    own_pair.nodes[1].kill()
+    async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
+        for answer in (
+            await client.get(f"/api/v2/notifications?user_id=ada&jwt={TOKEN}"),
+            await client.post("/api/v1/events", json={}),
+            await client.get("/events/stream"),
+        ):
+            assert problem(answer) == (503, "unavailable", "2")
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"{proxy.ws_url}/ws?jwt={TOKEN}")
+    assert problem(refused.value.response) == (503, "unavailable", "2")
+    # Neither among the requests nor among what nginx has to say of them.
+    assert '"upstream_status":"502' in proxy.log
+    assert TOKEN not in proxy.log + proxy.words
+
+
+async def test_who_comes_while_a_node_leaves_is_taken_by_the_other(own_pair: Pair, start_nginx: StartNginx) -> None:
+    proxy = start_nginx(own_pair.ports)
+    one, two = own_pair.nodes
+    await leaving(one)
+    async with AsyncExitStack() as stack:
+        streams = []
+        for _ in range(3):
+            await stack.enter_async_context(connect(proxy.ws_url + "/ws/notifications"))
+            streams.append(await stack.enter_async_context(stream(proxy)))
+            await streams[-1].next()
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            assert (await client.get(two.url + "/health")).json()["connections"] == 6
+            assert (await client.get(one.url + "/health/ready")).status_code == 503
+
+    # Where no node takes anyone, it is said in Herald's own words.
+    await leaving(two)
+    proxy = start_nginx([two.port, two.port])
+    async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
+        assert problem(await client.get("/events/stream")) == (503, "draining", "2")
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(proxy.ws_url + "/ws/notifications")
+    assert problem(refused.value.response) == (503, "draining", "2")
+
+
+async def leaving(node: Server) -> None:
+    """Returns once it is about to go. With 300 clients, whom it sends away one by one, that takes it 15 s."""
+    await asyncio.gather(*(connect(node.ws_url + "/ws/notifications") for _ in range(300)))
+    node.process.terminate()
+    await asyncio.to_thread(node.wait_for, "/health/ready", 503)
+
+
+async def test_an_address_that_asks_too_often_is_refused_and_no_other(pair: Pair, start_nginx: StartNginx) -> None:
+    proxy = start_nginx(
+        pair.ports, {"rate=200r/s": "rate=1r/m", "burst=2000": "burst=3", "connections 2000": "connections 2"}
+    )
+    async with client_from("127.0.0.1", proxy) as greedy, client_from("127.0.0.2", proxy) as modest:
+        for number in range(4):
+            assert (await greedy.get("/problems")).status_code == 200, number
+        # It is the address that the connection comes from; whatever the client says of itself is nothing to it.
+        for claimed in ("127.0.0.2", "203.0.113.9"):
+            refused = await greedy.get(
+                f"/problems?jwt={TOKEN}", headers={"x-forwarded-for": claimed, "x-real-ip": claimed}
+            )
+            assert problem(refused) == (429, "too_many_requests", "1")
+        with pytest.raises(InvalidStatus) as closed:
+            await connect(proxy.ws_url + "/ws/notifications")
+        assert problem(closed.value.response) == (429, "too_many_requests", "1")
+
+        async with modest.stream("GET", "/events/stream"), modest.stream("GET", "/events/stream"):
+            # And only so many connections at once.
+            assert problem(await modest.get("/problems")) == (429, "too_many_requests", "1")
+        assert (await modest.get("/problems")).status_code in (200, 429)
+    assert TOKEN not in proxy.log + proxy.words
+
+
+def client_from(address: str, proxy: Nginx) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(local_address=address)
+    return httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE, transport=transport)
+
+
+async def test_a_body_that_is_too_large_is_refused_in_heralds_words(pair: Pair, start_nginx: StartNginx) -> None:
+    proxy = start_nginx(pair.ports)
+    limit = 8 * 1024 * 1024
+
+    async def in_chunks() -> AsyncIterator[bytes]:
+        for _ in range(9):
+            yield b" " * (limit // 8)
+
+    async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
+        for body in (b" " * (limit + 1), in_chunks()):
+            refused = await client.post("/api/v1/events", content=body, headers={"content-type": "application/json"})
+            assert problem(refused) == (413, "too_large", None)
+        # What Herald takes, the proxy takes: this one is Herald's answer.
+        event = json.dumps({"source": "trading_signals", "payload": "x"})
+        whole = await client.post("/api/v1/events", content=event + " " * (limit - len(event)))
+        assert whole.status_code == 202, whole.text
+
+
+async def test_what_is_for_operators_stays_inside(pair: Pair, start_nginx: StartNginx) -> None:
+    proxy = start_nginx(pair.ports)
+    async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
+        assert (await client.get("/health/live")).json() == {"status": "alive"}
+        for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/health", "/health/ready"):
+            answer = await raw(proxy, f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            assert answer.startswith("HTTP/1.1 404 "), answer
+            assert '"code":"not_found"' in answer
+
+
+async def raw(proxy: Nginx, request: str) -> str:
+    """The whole answer to a request that no client would send as it stands."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(request.encode())
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    return answer.decode()
+
+
+async def test_what_a_node_is_told_of_a_client(start_nginx: StartNginx) -> None:
+    heads: list[dict[str, str]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        heads.append({name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])})
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as echo:
+        port = echo.sockets[0].getsockname()[1]
+        proxy = start_nginx([port, port])
+        claims = {
+            "x-forwarded-for": "203.0.113.9",
+            "x-forwarded-proto": "https",
+            "upgrade": "h2c",
+            "x-request-id": "kim-7",
+        }
+        async with client_from("127.0.0.3", proxy) as client:
+            await client.get(
+                f"/api/v1/mails?jwt={TOKEN}", headers={**claims, "connection": "Upgrade", "host": "shop.example"}
+            )
+            await client.get("/", headers={"x-request-id": 'two words, "quoted"'})
+            await client.get("/", headers={"x-request-id": "x" * 129, "referer": f"http://h/?token={TOKEN}"})
+    told, *others = heads
+    assert told["x-forwarded-for"] == "127.0.0.3"
+    assert told["x-forwarded-proto"] == "http"
+    assert told["host"] == told["x-forwarded-host"] == "shop.example"
+    assert told["x-request-id"] == "kim-7"
+    # No protocol within which the proxy would see no more requests.
+    assert "upgrade" not in told
+    assert told["connection"] == "close"
+    for other in others:
+        assert re.fullmatch("[0-9a-f]{32}", other["x-request-id"])
+    lines = [json.loads(line) for line in proxy.log.splitlines()]
+    assert [line["request_id"] for line in lines] == [head["x-request-id"] for head in heads]
+    assert (lines[0]["client"], lines[0]["path"]) == ("127.0.0.3", "/api/v1/mails")
+    assert TOKEN not in proxy.log + proxy.words

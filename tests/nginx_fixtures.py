@@ -1,0 +1,33 @@
+"""The proxy of deploy/nginx.conf, for tests that put one in front of nodes of their own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.nginx import Nginx, missing
+from tests.support.service import real_is_required
+
+StartNginx = Callable[..., Nginx]
+
+
+@pytest.fixture
+def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
+    """`start_nginx(ports of the nodes, but)`. Skips where no nginx can run; fails where HERALD_REQUIRE_REAL=1 says that
+    one must."""
+    if reason := missing():
+        (pytest.fail if real_is_required() else pytest.skip)(f"needs a real nginx: {reason}")
+    started: list[Nginx] = []
+
+    def start(nodes: list[int], but: dict[str, str] | None = None) -> Nginx:
+        directory = tmp_path / f"nginx-{len(started)}"
+        directory.mkdir()
+        nginx = Nginx(directory, nodes, but)
+        started.append(nginx)
+        nginx.start()
+        return nginx
+
+    yield start
+    for nginx in started:
+        nginx.stop()
+        print(nginx.words, nginx.log[-20_000:])
