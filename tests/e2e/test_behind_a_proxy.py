@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from tests.support.clients import Stream, connect, frame, objects, publish, stre
 from tests.support.nginx import Nginx
 from tests.support.postgres import Postgres
 from tests.support.server import Server
+from tests.support.service import free_port
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.a-token-that-no-log-may-have"
 
@@ -110,7 +113,7 @@ async def test_every_kind_of_client_is_served_and_nobody_is_bound_to_a_node(
 
         async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
             inbox = await client.get("/api/v2/notifications", params={"user_id": "ada"})
-            assert len(inbox.json()["items"]) == 1
+            assert len(inbox.json()["data"]) == 1
             page = await client.get("/", headers={"accept": "text/html"})
             assert page.headers["content-type"].startswith("text/html")
 
@@ -270,6 +273,20 @@ async def raw(proxy: Nginx, request: str) -> str:
         answer = await reader.read()
     writer.close()
     return answer.decode()
+
+
+async def test_the_image_sees_whether_its_herald_is_alive(pair: Pair) -> None:
+    async def probe(port: int, *path: str) -> int:
+        program = Path(__file__).parents[2] / "deploy" / "probe.py"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, program, *path, env={"PORT": str(port), "http_proxy": "http://127.0.0.1:1"}
+        )
+        return await asyncio.wait_for(process.wait(), PATIENCE)
+
+    assert await probe(pair.ports[0]) == 0
+    assert await probe(pair.ports[0], "/health/ready") == 0
+    assert await probe(pair.ports[0], "/nowhere") == 1
+    assert await probe(free_port()) == 1
 
 
 async def test_what_a_node_is_told_of_a_client(start_nginx: StartNginx) -> None:

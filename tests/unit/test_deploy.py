@@ -1,0 +1,209 @@
+"""The files of deploy/ agree with Herald, and with one another."""
+
+import configparser
+import json
+import re
+import shlex
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapters.http.catalogue import KINDS
+from entrypoints.app import BODY_PER_EVENT
+from entrypoints.server import STOP_PATIENCE
+from entrypoints.settings import NAMES, SETTINGS, load
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+# What the image and the unit may set that is no setting of Herald's.
+OTHERS = {"PATH", "PYTHONUNBUFFERED", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_CACHE_DIR"}
+
+# Seconds that a node takes to end at most: a batch in work is one more than what is set.
+LEAVING = float(SETTINGS["drain_seconds"].default or 0) + 1 + STOP_PATIENCE
+
+
+def compose() -> Any:
+    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def example() -> dict[str, str]:
+    lines = (DEPLOY / ".env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    found = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+    return [(name, rest.strip()) for name, rest in found]
+
+
+def final_stage() -> list[tuple[str, str]]:
+    everything = instructions()
+    last = max(index for index, (name, _) in enumerate(everything) if name == "FROM")
+    return everything[last:]
+
+
+def test_the_image_runs_as_a_number_that_is_not_root() -> None:
+    *_, user = [rest for name, rest in final_stage() if name == "USER"]
+    assert all(int(number) > 0 for number in user.split(":"))
+
+
+def test_signals_reach_herald_itself() -> None:
+    stage = dict(final_stage())
+    entrypoint, command = json.loads(stage["ENTRYPOINT"]), json.loads(stage["CMD"])
+    assert [*entrypoint, *command] == ["herald", "serve"]
+    assert json.loads(stage["HEALTHCHECK"].split("CMD", 1)[1])
+    assert stage["STOPSIGNAL"] == "SIGTERM"
+
+
+def test_base_images_have_a_version() -> None:
+    images = [rest.split()[0] for name, rest in instructions() if name == "FROM"]
+    images += [one["image"] for one in compose()["services"].values() if "build" not in one]
+    assert len(images) > 5
+    for image in images:
+        assert re.search(r":v?\d", image), image
+
+
+def test_what_the_image_is_made_from_is_there_and_in_the_context() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    let_in = [line[1:] for line in ignored if line.startswith("!")]
+    sources = [
+        source.rstrip("/")
+        for name, rest in instructions()
+        if name == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    ]
+    assert sources
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert any(fnmatch(source, one) for one in let_in), source
+
+
+def test_what_is_set_are_settings() -> None:
+    image = {word.split("=")[0] for name, rest in instructions() if name == "ENV" for word in shlex.split(rest)}
+    services = compose()["services"]
+    nodes = {name for node in ("migrate", "herald-1", "herald-2") for name in services[node]["environment"]}
+    unit = {value.split("=")[0] for key, value in unit_lines() if key == "Environment"}
+    assert image >= {"HERALD_HOST"}
+    assert nodes >= {"HERALD_NODE", "DATABASE_URL"}
+    assert (image | nodes | unit) - OTHERS <= NAMES
+
+
+def filled(text: str, environ: dict[str, str]) -> str:
+    """As compose fills `${NAME}`, `${NAME:-default}` and `${NAME:?fault}`."""
+
+    def fill(found: re.Match[str]) -> str:
+        name, what, rest = found.groups()
+        value = environ.get(name, "")
+        assert value or what != ":?", name
+        return value or (rest if what == ":-" else "")
+
+    return re.sub(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}", fill, text)
+
+
+def test_the_nodes_start_with_the_example_once_its_secrets_are_filled_in() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    asked = set(re.findall(r"\$\{(\w+)", text))
+    assert asked == set(example())
+    needed = set(re.findall(r"\$\{(\w+):\?", text))
+    # No password is anyone's but who set it, and none that stands there is.
+    assert {name for name in example() if re.search("SECRET|PASS", name)} - {"HERALD_SMTP_PASSWORD"} == needed
+    assert {example()[name] for name in needed} == {""}
+
+    filled_in = {**example(), **dict.fromkeys(needed, "0123456789abcdef" * 4)}
+    for node in ("herald-1", "herald-2"):
+        environment = compose()["services"][node]["environment"]
+        settings = load({name: filled(value, filled_in) for name, value in environment.items()}, "serve", {})
+        assert settings.node == node
+        assert settings.auth == "jwt"
+        assert (settings.database_url.split(":")[0], settings.origins) == ("postgresql+asyncpg", None)
+        assert "@redis:" in (settings.redis_url or "")
+
+
+def test_the_services_of_compose_fit_together() -> None:
+    everything = compose()
+    services = everything["services"]
+    for name, service in services.items():
+        assert set(service.get("depends_on", [])) <= services.keys(), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (DEPLOY / source).exists() if source.startswith(".") else source in everything["volumes"], volume
+    # Whoever nodes are told to reach is there, under that name.
+    environment = services["herald-1"]["environment"]
+    hosts = {environment["KAFKA_BROKERS"].split(":")[0], environment["RABBITMQ_HOST"]}
+    hosts |= {re.search(r"@(\w+)", environment[url])[1] for url in ("DATABASE_URL", "REDIS_URL")}
+    assert hosts == {"kafka", "rabbitmq", "postgres", "redis"}
+    assert hosts <= set(services["herald-1"]["depends_on"])
+    assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
+    assert services["migrate"]["command"] == ["db", "upgrade"]
+    for node in ("herald-1", "herald-2"):
+        assert services[node]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+        assert float(services[node]["stop_grace_period"].removesuffix("s")) > LEAVING
+
+
+def unit_lines() -> list[tuple[str, str]]:
+    text = (DEPLOY / "herald.service").read_text()
+    return [tuple(line.split("=", 1)) for line in text.splitlines() if re.match(r"\w+=", line)]
+
+
+def test_the_unit_lets_herald_take_its_leave() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(DEPLOY / "herald.service")
+    service = unit["Service"]
+    assert (service["KillMode"], service["KillSignal"]) == ("mixed", "SIGTERM")
+    assert float(service["TimeoutStopSec"]) > LEAVING
+    assert service["ExecStart"].split()[0].startswith("/")
+    assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}"
+    assert int(service["LimitNOFILE"]) > 1024
+
+
+def nginx() -> str:
+    return re.sub(r"^\s*#.*\n", "", (DEPLOY / "nginx.conf").read_text(), flags=re.MULTILINE)
+
+
+def location(which: str) -> str:
+    return nginx().split(f"location {which} {{", 1)[1].split("\n        }", 1)[0]
+
+
+def test_the_proxy_waits_for_longer_than_herald_is_silent() -> None:
+    (stream,) = re.findall(r"proxy_read_timeout (\d+)s;", location("= /events/stream"))
+    # One heartbeat may be late, and one lost.
+    assert int(stream) >= 3 * float(SETTINGS["heartbeat_seconds"].default or 0)
+    # Plain sockets hear nothing.
+    assert "proxy_read_timeout 1d;" in location("~ ^/ws(/|$)")
+
+
+def test_the_proxy_takes_what_herald_takes() -> None:
+    (size,) = re.findall(r"client_max_body_size (\d+)m;", nginx())
+    assert int(size) * 1024 * 1024 == int(SETTINGS["max_event_bytes"].default or 0) * BODY_PER_EVENT
+
+
+def test_the_proxy_knows_the_nodes_of_compose() -> None:
+    nodes = [f"{name}:8000" for name in compose()["services"] if name.startswith("herald-")]
+    assert re.findall(r"server (\S+) ", nginx()) == nodes
+
+
+def test_what_the_proxy_says_itself_is_in_the_catalogue() -> None:
+    said = re.findall(r"(?:Retry-After (\d+) always;\s*)?return (\d+) '(.*)';", nginx())
+    assert {status for _, status, _ in said} == {"404", "413", "429", "503"}
+    for retry_after, status, text in said:
+        body = json.loads(text)
+        kind = KINDS[body["code"]]
+        assert body == {
+            "type": f"/problems/{kind.code}",
+            "title": kind.title,
+            "status": kind.status,
+            "code": kind.code,
+            "detail": body["detail"],
+        }
+        assert kind.status == int(status)
+        assert (int(retry_after) if retry_after else None) == kind.retry_after
+
+
+def test_no_node_is_asked_twice_for_what_may_not_be_done_twice() -> None:
+    assert "non_idempotent" not in nginx()
+    assert "keepalive" not in re.sub("so_keepalive", "", nginx())
