@@ -36,7 +36,6 @@ class Nginx(Service):
             "listen 8080": f"listen 127.0.0.1:{self.port}",
             "/tmp/": f"{directory}/",
             "/dev/stdout": f"{directory}/log.txt",
-            "/dev/stderr": f"{directory}/words.txt",
             "worker_processes auto;": "worker_processes 1;",
             "worker_rlimit_nofile 65536;": "",
             "worker_connections 32768;": "worker_connections 512;",
