@@ -157,7 +157,8 @@ async def test_a_session_s_cursor_is_one_for_changes_and_the_other_way_round(dev
         greeting, entry = await objects(socket, 2)
         assert (greeting["resumed"], greeting["gap"]) == (True, [])
         assert set(greeting["positions"]) > {"inbox"}
-        assert told(entry) == ("read", id, 1, 2, 0)
+        assert (entry["kind"], entry["id"], entry["seq"], entry["changed"]) == ("notification", id, 1, 2)
+        assert (entry["read"], entry["unread"]) == (True, 0)
 
 
 async def test_what_is_muted_is_pushed_to_nobody_and_kept(device: Device) -> None:

@@ -33,8 +33,8 @@ async def everything_kept(server: Server, load: Load, postgres: Postgres, url: s
         for user in load.users:
             numbers = load.expected[user]
             entries = list(enumerate(numbers, 1))
-            same([_place(item) for item in await _listed(client, user)], entries[::-1], f"the list of {user}")
-            same([_place(item) for item in await _changed(client, user)], entries, f"the changes of {user}")
+            same([_place(item) for item in await listed(client, user)], entries[::-1], f"the list of {user}")
+            same([_place(item) for item in await changed(client, user)], entries, f"the changes of {user}")
             paged = (await client.get(_NOTIFICATIONS, params={"user_id": user, "page": 1, "size": 1})).json()["meta"]
             assert (paged["total"], paged["unread_count"]) == (len(numbers), len(numbers)), user
     kept = await asyncio.to_thread(postgres.psql, _RECOUNT, url)
@@ -66,7 +66,8 @@ async def _all_counted(client: httpx.AsyncClient, load: Load, seconds: float) ->
             await asyncio.sleep(0.1)
 
 
-async def _listed(client: httpx.AsyncClient, user: str) -> list[Any]:
+async def listed(client: httpx.AsyncClient, user: str) -> list[Any]:
+    """All that is in an inbox, the newest first."""
     items: list[Any] = []
     place: dict[str, str] = {}
     while True:
@@ -78,7 +79,7 @@ async def _listed(client: httpx.AsyncClient, user: str) -> list[Any]:
         place = {"cursor": cursor}
 
 
-async def _changed(client: httpx.AsyncClient, user: str) -> list[Any]:
+async def changed(client: httpx.AsyncClient, user: str) -> list[Any]:
     """What `changes` tells one who knows of nothing yet."""
     now = (await client.get(_NOTIFICATIONS, params={"user_id": user, "limit": 1})).json()["meta"]["cursor"]
     since = f"{now.rpartition(':')[0]}:0"

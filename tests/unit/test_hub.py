@@ -813,6 +813,17 @@ async def test_a_presence_that_has_forgotten_is_told_again() -> None:
         await nodes[1].open("ada")
 
 
+async def test_those_who_stay_for_long_are_told_of_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "TELL_ALL", 3)
+    roll: Roll = []
+    nodes = [await Node(sessions_per_user=1, roll=roll).start() for _ in range(2)]
+    await nodes[0].open("ada")
+    roll[0].clear()
+    await nodes[0].sweep(3)
+    with pytest.raises(TooManySessionsElsewhere):
+        await nodes[1].open("ada")
+
+
 async def test_a_refused_session_leaves_nothing_behind(node: Node) -> None:
     await node.record(message("bye", {"user_id": "ada"}, "s"))
     for _ in range(3):

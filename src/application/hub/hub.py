@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 SWEEP: Final = 1.0
 SLICES: Final = 5
 
+# Sweeps after which the other nodes are told of every user once more: whoever counts for them forgets after a day.
+TELL_ALL: Final = 6 * 3600
+
 # Sweeps after which a client that has taken nothing of what was handed to it is dismissed, after which a dismissed
 # session that does not end is cut off, and after which one whose client never began to read is closed.
 SLOW_AFTER: Final = 30
@@ -76,6 +79,7 @@ class Hub:
         self._slice = 0
         # Whether the backplane was away at the last comparison, and when the other nodes were last told.
         self._alone = self._untold = False
+        self._tellings = 0
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
@@ -179,8 +183,10 @@ class Hub:
 
     async def _tell(self) -> None:
         alone = self._backplane.fault is not None
+        self._tellings += 1
         # Once more after its return: whoever counts for all nodes may have been away with it.
-        await self._users.tell(everyone=self._untold and not alone)
+        returned = self._untold and not alone
+        await self._users.tell(everyone=returned or self._tellings % TELL_ALL == 0)
         self._untold = alone
 
     async def _reconcile(self) -> None:

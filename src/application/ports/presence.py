@@ -8,7 +8,7 @@ class Presence(Protocol):
     """For counting a user's sessions on all nodes.
 
     The count is soft: what can't be asked for now counts as nothing, and what nodes say of themselves may be a second
-    old. The sessions of a node that died are gone with it. Never raises.
+    old, and is forgotten a day after it was said. The sessions of a node that died are gone with it. Never raises.
     """
 
     async def enter(self, user: str, count: int) -> int:
