@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -39,7 +38,7 @@ class Client(ABC):
         self._nodes = nodes
         self._at = number
         self._published = published
-        self._spans: Spans = defaultdict(lambda: [[]])
+        self._spans: Spans = {INBOX: [[]], FEED: [[]]}
         self._lost_at: float | None = None
 
     @abstractmethod

@@ -88,14 +88,14 @@ async def test_who_has_left_counts_no_more(nodes: list[Presence]) -> None:
 
 
 async def test_nothing_to_say_is_no_fault(nodes: list[Presence]) -> None:
-    await nodes[0].update({})
+    assert await nodes[0].update({}) is True
 
 
 async def test_many_users_at_once(nodes: list[Presence]) -> None:
     one, two, _ = nodes
     users = [f"user-{number}" for number in range(2_000)]
     assert sum(await asyncio.gather(*(one.enter(user, 1) for user in users))) == 0
-    await one.update(dict.fromkeys(users[:1_500], 2))
+    assert await one.update(dict.fromkeys(users[:1_500], 2)) is True
     assert sum(await asyncio.gather(*(two.enter(user, 1) for user in users))) == 3_500
     await one.update(dict.fromkeys(users, 0))
     assert sum(await asyncio.gather(*(two.enter(user, 1) for user in users))) == 0

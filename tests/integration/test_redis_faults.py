@@ -186,7 +186,7 @@ class TestAway:
             # This node counts for itself now.
             assert [await throttle.take("k", RATE) for _ in range(200)].count(0.0) == 5
             assert [await presence.enter("ada", 1) for _ in range(200)] == [0] * 200
-            await presence.update({"ada": 0})
+            assert await presence.update({"ada": 0}) is False
             await backplane.subscribe(["feed:news"])
             assert time.monotonic() - began < SLACK
             await asyncio.to_thread(redis.start)
@@ -336,8 +336,9 @@ class TestCut:
             before = await redis.clients("pubsub")
             assert await redis.cut("pubsub") == 2
             await say(here, here.direct("ada", 1))
-            # It may take seconds until it is found: the moment may have been too short for the hub to notice.
+            # The moment may be too short for the hub to see the fault; that there was one it sees.
             await has(reader, 1)
+            await until(lambda: there.backplane.outages == 2, what=lambda: there.backplane.outages)
             async with asyncio.timeout(20):
                 while len(set(await redis.clients("pubsub")) - set(before)) < 2:
                     await asyncio.sleep(0.02)

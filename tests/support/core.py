@@ -20,6 +20,7 @@ from application.hub.session import Session
 from application.identify import IdentifyCaller
 from application.open_session import OpenSession, Wish
 from application.ports.backplane import Backplane
+from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable
 from domain.identity import NOBODY, Identity
 from domain.messages import NO_HEADERS, Message
@@ -151,13 +152,14 @@ class Node:
         routes: str = ROUTES,
         sessions_per_user: int = 100,
         roll: Roll | None = None,
+        presence: Presence | None = None,
     ) -> None:
         self.table = table(routes)
         self.clock = HandClock()
         self.counters = Counters()
         self.store: Any = store or FaultyStore()
         self.backplane: Any = backplane or MemoryBackplane(Bus())
-        self.presence = MemoryPresence(roll)
+        self.presence = presence or MemoryPresence(roll)
         self.hub = Hub(
             self.store,
             self.backplane,

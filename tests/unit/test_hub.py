@@ -3,14 +3,15 @@
 import asyncio
 import json
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
-from adapters.memory.presence import Roll
+from adapters.memory.presence import MemoryPresence, Roll
 from adapters.memory.records import Limits
 from application.endpoints import Endpoint
 from application.hub import frames as framing
@@ -105,10 +106,18 @@ class SlowBackplane(MemoryBackplane):
 
 
 class MutedBackplane(MemoryBackplane):
-    """Publishes nothing while it is muted; `fault` is what it says of that."""
+    """Publishes nothing while it is muted, and is away from `leave` to `come_back`."""
 
     muted = False
     fault: str | None = None
+    outages = 0
+
+    def leave(self) -> None:
+        self.muted, self.fault = True, "away"
+        self.outages += 1
+
+    def come_back(self) -> None:
+        self.muted, self.fault = False, None
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
         if not self.muted:
@@ -421,7 +430,7 @@ async def test_while_the_backplane_is_away_every_stream_is_compared_every_second
     users = [f"u{number}" for number in range(20)]
     readers = [Reader(node, await node.open(user, protocol=True)) for user in users]
     signed_out = await node.open("gone", identity=node.me("gone"))
-    node.backplane.muted, node.backplane.fault = True, "away"
+    node.backplane.leave()
     for number in range(3):
         await node.send(*(node.direct(user, number) for user in users))
         await node.sweep()
@@ -432,17 +441,27 @@ async def test_while_the_backplane_is_away_every_stream_is_compared_every_second
     assert signed_out.farewell is not None
 
 
-async def test_once_the_backplane_is_back_all_is_compared_once_more() -> None:
+@pytest.mark.parametrize("seconds", [0, 1])
+async def test_once_the_backplane_is_back_all_is_compared_once_more(seconds: int) -> None:
     node = await Node(backplane=MutedBackplane(Bus())).start()
     users = [f"u{number}" for number in range(20)]
     readers = [Reader(node, await node.open(user, protocol=True)) for user in users]
-    node.backplane.muted, node.backplane.fault = True, "away"
-    await node.sweep()
+    node.backplane.leave()
+    await node.sweep(seconds)
     await node.send(*(node.direct(user, "x") for user in users))
-    node.backplane.muted, node.backplane.fault = False, None
+    node.backplane.come_back()
     await node.sweep(2)
     await asyncio.sleep(0.005)
     assert [reader.texts for reader in readers] == [["x"]] * 20
+
+
+async def test_who_opens_a_stream_that_is_empty_wakes_nobody(node: Node) -> None:
+    first = await node.open("ada", protocol=True)
+    woken: list[int] = []
+    first.wake = lambda: woken.append(1)  # type: ignore[method-assign]
+    for _ in range(3):
+        await node.open("bob", protocol=True)
+    assert woken == []
 
 
 async def test_every_stream_is_compared_in_time_whatever_others_come_and_go() -> None:
@@ -758,6 +777,19 @@ async def test_a_sign_out_while_a_session_opens_ends_it(published: bool) -> None
     assert len(node.hub._users.sessions("ada")) == 2
 
 
+async def test_an_old_sign_out_ends_nobody_who_opens_in_open_mode() -> None:
+    """It is found by a comparison before the session has read that it was there."""
+
+    class Between(FaultyStore):
+        async def heads(self, streams: Any) -> dict[str, Head]:
+            node.hub.signed_out([sign_out("ada", NOW - timedelta(hours=1))])
+            return await super().heads(streams)
+
+    node = await Node(Between()).start()
+    session = await node.open(identity=Identity("ada", claimed=True))
+    assert session.farewell is None
+
+
 async def test_a_user_has_as_many_sessions_as_are_allowed() -> None:
     node = await Node(sessions_per_user=3).start()
     three = [await node.open("ada") for _ in range(3)]
@@ -804,13 +836,34 @@ async def test_a_presence_that_has_forgotten_is_told_again() -> None:
     roll: Roll = []
     nodes = [await Node(None, MutedBackplane(Bus()), sessions_per_user=1, roll=roll).start() for _ in range(2)]
     await nodes[0].open("ada")
-    nodes[0].backplane.fault = "away"
-    await nodes[0].sweep()
+    nodes[0].backplane.leave()
     roll[0].clear()
-    nodes[0].backplane.fault = None
+    nodes[0].backplane.come_back()
     await nodes[0].sweep()
     with pytest.raises(TooManySessionsElsewhere):
         await nodes[1].open("ada")
+
+
+async def test_who_left_while_nobody_could_be_told_is_told_of_later() -> None:
+    class AwayPresence(MemoryPresence):
+        away = False
+
+        async def update(self, counts: Mapping[str, int]) -> bool:
+            return False if self.away else await super().update(counts)
+
+    roll: Roll = []
+    presence = AwayPresence(roll)
+    here = await Node(sessions_per_user=1, presence=presence).start()
+    there = await Node(sessions_per_user=1, roll=roll).start()
+    session = await here.open("ada")
+    presence.away = True
+    here.hub.close(session)
+    await here.sweep()
+    with pytest.raises(TooManySessionsElsewhere):
+        await there.open("ada")
+    presence.away = False
+    await here.sweep()
+    await there.open("ada")
 
 
 async def test_those_who_stay_for_long_are_told_of_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,10 @@ class MemoryBackplane:
     def fault(self) -> None:
         return None
 
+    @property
+    def outages(self) -> int:
+        return 0
+
     async def open(self, listener: Listener) -> None:
         self._listener = listener
         self._bus.backplanes.append(self)

@@ -18,9 +18,10 @@ class MemoryPresence:
         self._here[user] = count
         return sum(node.get(user, 0) for node in self._roll if node is not self._here)
 
-    async def update(self, counts: Mapping[str, int]) -> None:
+    async def update(self, counts: Mapping[str, int]) -> bool:
         for user, count in counts.items():
             if count:
                 self._here[user] = count
             else:
                 self._here.pop(user, None)
+        return True

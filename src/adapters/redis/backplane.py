@@ -47,6 +47,10 @@ class RedisBackplane:
     def fault(self) -> str | None:
         return self._connections.fault
 
+    @property
+    def outages(self) -> int:
+        return self._connections.outages
+
     async def open(self, listener: Listener) -> None:
         self._listener = listener
         self._running = asyncio.create_task(self._run(), name="backplane")

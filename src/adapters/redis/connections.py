@@ -35,13 +35,14 @@ REFUSALS: Final = 60.0
 class Connections:
     """Shared by all that needs Redis.
 
-    `fault` says why it can't be had now, None while it can. The link finds out, which tries all the time, so that
-    nobody else has to: while there is one, nothing is asked of Redis.
+    `fault` says why it can't be had now, None while it can; `outages` is how often there was one. The link finds out,
+    which tries all the time, so that nobody else has to: while there is one, nothing is asked of Redis.
     """
 
     def __init__(self, settings: RedisSettings, store: Store, node: str) -> None:
         """`node` is a name that no other process has."""
         self.fault: str | None = "not connected yet"
+        self.outages = 1
         self.node = node
         self._prefix = settings.prefix
         self._store = store
@@ -93,6 +94,7 @@ class Connections:
     def lost(self, reason: str) -> None:
         """Until the link has proven itself again."""
         if self.fault is None:
+            self.outages += 1
             log.warning("backplane lost", fault=reason)
         self.fault = reason
 

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from itertools import islice
 from typing import Final
 
 import structlog
 
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE
-from adapters.redis.questions import AT_ONCE, RedisAway
+from adapters.redis.questions import RedisAway
 from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -47,15 +46,24 @@ class RedisPresence:
         self._connections = connections
 
     async def enter(self, user: str, count: int) -> int:
-        here = self._connections
         try:
-            key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE)
-            return int(await here.ask("EVAL", _ENTER, 1, key, here.node, count, nodes, FORGOTTEN_AFTER))
+            return await self._say(user, count)
         except (RedisAway, StoreUnavailable) as fault:
             log.debug("sessions elsewhere not counted", fault=str(fault))
             return 0
 
-    async def update(self, counts: Mapping[str, int]) -> None:
-        everyone = iter(counts.items())
-        while some := list(islice(everyone, AT_ONCE)):
-            await asyncio.gather(*(self.enter(user, count) for user, count in some))
+    async def update(self, counts: Mapping[str, int]) -> bool:
+        saying = (self._say(user, count) for user, count in counts.items())
+        for said in await asyncio.gather(*saying, return_exceptions=True):
+            if isinstance(said, RedisAway | StoreUnavailable):
+                log.debug("sessions not counted", fault=str(said))
+                return False
+            if isinstance(said, BaseException):
+                raise said
+        return True
+
+    async def _say(self, user: str, count: int) -> int:
+        """Raises RedisAway and StoreUnavailable."""
+        here = self._connections
+        key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE)
+        return int(await here.ask("EVAL", _ENTER, 1, key, here.node, count, nodes, FORGOTTEN_AFTER))

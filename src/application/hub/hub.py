@@ -77,8 +77,8 @@ class Hub:
         self._users = Users(presence, sessions_per_user)
         self._closed = asyncio.Event()
         self._slice = 0
-        # Whether the backplane was away at the last comparison, and when the other nodes were last told.
-        self._alone = self._untold = False
+        # The backplane's outages behind which everything was compared, and behind which the other nodes were told.
+        self._compared_behind = self._told_behind = backplane.outages
         self._tellings = 0
 
     # --- sessions ------------------------------------------------------------------------------------------------
@@ -163,7 +163,9 @@ class Hub:
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
         for sign_out in sign_outs:
             for session in self._users.sessions(sign_out.user):
-                if ended_by(session.identity, sign_out.not_before, session.not_before):
+                # One that has no token, and is still opening, reads for itself which sign-outs came before it.
+                opening = session.identity.claimed and not session.begun
+                if not opening and ended_by(session.identity, sign_out.not_before, session.not_before):
                     session.dismiss(Farewell(Close.SIGNED_OUT, "the user has signed out"))
 
     # --- what happens by itself ----------------------------------------------------------------------------------
@@ -171,33 +173,36 @@ class Hub:
     async def run(self) -> None:
         """Sweeps, every second, for as long as the process lives. A store that does not answer holds up what needs it,
         and no heartbeat."""
-        await asyncio.gather(
-            _every_second(self._look_after_sessions), _every_second(self._reconcile), _every_second(self._tell)
-        )
+        await asyncio.gather(*(_every_second(work) for work in self._regular_work))
 
     async def sweep(self) -> None:
-        """One second's share of the regular work: sessions that are due, streams nobody follows, heads to compare."""
-        await self._look_after_sessions()
-        await self._reconcile()
-        await self._tell()
+        """One second's share of it: sessions that are due, heads to compare, streams nobody follows, nodes to tell."""
+        for work in self._regular_work:
+            await work()
+
+    @property
+    def _regular_work(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        return self._look_after_sessions, self._reconcile, self._tell
 
     async def _tell(self) -> None:
-        alone = self._backplane.fault is not None
         self._tellings += 1
+        if self._backplane.fault is not None:
+            return
         # Once more after its return: whoever counts for all nodes may have been away with it.
-        returned = self._untold and not alone
-        await self._users.tell(everyone=returned or self._tellings % TELL_ALL == 0)
-        self._untold = alone
+        outages = self._backplane.outages
+        await self._users.tell(everyone=outages != self._told_behind or self._tellings % TELL_ALL == 0)
+        self._told_behind = outages
 
     async def _reconcile(self) -> None:
         self.streams.heal()
-        alone = self._backplane.fault is not None
+        alone, outages = self._backplane.fault is not None, self._backplane.outages
         # Once more after its return: what was published while it was being subscribed to again has reached nobody.
-        await self._compare(everything=alone or self._alone)
-        self._alone = alone
+        await self._compare(everything=alone or outages != self._compared_behind)
         if alone:
             # Nothing is on its way that could be waited for.
             self.streams.heal()
+        else:
+            self._compared_behind = outages
         self.streams.forget()
 
     async def _look_after_sessions(self) -> None:

@@ -47,6 +47,7 @@ class Session:
         self.places: list[int] = [0] * len(tails)
         self._behind: set[int] = set()  # the tails that can't serve it yet: see `_ready`
         self.start = Start({})
+        self.begun = False
         self.farewell: Farewell | None = None
         self.successor: Successor | None = None
         self._last: list[int] = []  # the heads at its dismissal
@@ -71,6 +72,7 @@ class Session:
     def begin(self, start: Start) -> None:
         """Sets the positions; must have been called before the handshake is answered."""
         self.start = start
+        self.begun = True
         self.places = [start.positions[tail.name] for tail in self.tails]
         self._behind = {
             index
@@ -162,6 +164,9 @@ class Session:
         not taken."""
         if self._first is not None:
             await self._resume_as_asked(self._first)
+            if self.successor is not None:
+                # Whose greeting is the one that counts: positions of nobody's session would only mislead.
+                return
         if greeting := phrasing.greeting(self):
             yield greeting
         while True:

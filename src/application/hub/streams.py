@@ -54,7 +54,8 @@ class Streams:
         """Gives fresh tails their heads, as they were read after the subscription: what that read did not see comes
         by the backplane."""
         for name, head in heads.items():
-            if (tail := self._tails.get(name)) is not None and tail.head == 0:
+            tail = self._tails.get(name)
+            if tail is not None and tail.subscribed and tail.head == 0 and head.last > 0:
                 tail.begin(head.last)
                 # Or it was empty, and those who follow it have been told nothing of its first entries.
                 tail.wake()
@@ -100,7 +101,7 @@ class Streams:
         """Notes where the store is ahead of a tail: something was missed, or is on its way just now. `heal` tells
         which."""
         for name, head in heads.items():
-            if (tail := self._tails.get(name)) is not None:
+            if (tail := self._tails.get(name)) is not None and tail.subscribed:
                 tail.suspect = head.last
 
     def heal(self) -> None:

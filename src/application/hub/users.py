@@ -1,10 +1,15 @@
 """The users who are here, and how many sessions each may have."""
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
 from application.hub.session import Session
 from application.ports.presence import Presence
 from domain.errors import TooManySessions, TooManySessionsElsewhere
+
+# Users told of together: what is said of the last of them must be true still.
+AT_ONCE: Final = 500
 
 
 class Users:
@@ -15,7 +20,7 @@ class Users:
         self._presence = presence
         self._most = most
         self._sessions: dict[str, set[Session]] = {}
-        self._fallen: set[str] = set()  # who has fewer sessions than the other nodes know
+        self._untold: set[str] = set()  # who has fewer sessions than the other nodes know
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sessions)
@@ -46,14 +51,18 @@ class Users:
         if user is None or session not in (others := self._sessions.get(user, set())):
             return
         others.discard(session)
-        self._fallen.add(user)
+        self._untold.add(user)
         if not others:
             del self._sessions[user]
 
     async def tell(self, everyone: bool) -> None:
         """Tells the other nodes of those who have left since; or once more of everyone, to a presence that may have
-        forgotten."""
-        fallen, self._fallen = self._fallen, set()
-        told = fallen.union(self._sessions) if everyone else fallen
-        if told:
-            await self._presence.update({user: len(self._sessions.get(user, ())) for user in told})
+        forgotten. Who could not be told of now is the next time."""
+        if everyone:
+            self._untold.update(self._sessions)
+        while self._untold:
+            some = list(islice(self._untold, AT_ONCE))
+            self._untold.difference_update(some)
+            if not await self._presence.update({user: len(self._sessions.get(user, ())) for user in some}):
+                self._untold.update(some)
+                return

@@ -32,8 +32,11 @@ class Backplane(Protocol):
 
     @property
     def fault(self) -> str | None:
-        """Why nothing is carried now; None while messages are. What was lost without one (a moment's interruption) the
-        hubs find at their usual pace."""
+        """Why nothing is carried now; None while messages are."""
+
+    @property
+    def outages(self) -> int:
+        """How often it was away so far, for however short a moment; a start without it counts."""
 
     async def open(self, listener: Listener) -> None:
         """Starts bringing messages to this node's one listener. A backplane that is away is waited for in the

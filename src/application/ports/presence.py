@@ -14,5 +14,6 @@ class Presence(Protocol):
     async def enter(self, user: str, count: int) -> int:
         """Says that this node has `count` sessions of the user now; returns how many the other nodes have."""
 
-    async def update(self, counts: Mapping[str, int]) -> None:
-        """Says how many sessions this node has now of each of these users; 0 for one who has left."""
+    async def update(self, counts: Mapping[str, int]) -> bool:
+        """Says how many sessions this node has now of each of these users; 0 for one who has left. Returns whether it
+        could: what is said and asked later comes behind it."""
