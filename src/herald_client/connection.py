@@ -46,6 +46,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._patience = HELLO
         self._waiting_since: float | None = None
+        self._waited = 0.0  # since the last frame, in calls of `receive` that were cancelled
         self._silent = False
         self._timer = self._loop.call_later(self._patience, self._look)
 
@@ -89,13 +90,20 @@ class Connection:
 
     async def receive(self) -> str:
         """The next frame. Raises Ended, or NotUnderstood for a binary one. May be cancelled, and called again."""
-        self._waiting_since = self._loop.time()
+        self._waiting_since = self._loop.time() - self._waited
         try:
             frame = await self._socket.recv()
+        except asyncio.CancelledError:
+            # Whoever polls waits as well, in pieces; and the timer may never find it waiting.
+            self._waited = self._loop.time() - self._waiting_since
+            if self._waited >= self._patience:
+                self._give_up()
+            raise
         except ConnectionClosed:
             raise self._ending() from None
         finally:
             self._waiting_since = None
+        self._waited = 0.0
         if not isinstance(frame, str):
             raise NotUnderstood("a binary frame")
         return frame
@@ -141,7 +149,10 @@ class Connection:
         since = self._waiting_since
         waited = self._loop.time() - since if since is not None else 0.0
         if waited >= self._patience:
-            self._silent = True
-            self._socket.transport.abort()
+            self._give_up()
         else:
             self._timer = self._loop.call_later(self._patience - waited, self._look)
+
+    def _give_up(self) -> None:
+        self._silent = True
+        self.abort()

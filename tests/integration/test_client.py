@@ -359,6 +359,38 @@ async def test_a_server_that_falls_silent_is_left() -> None:
         assert (away.reason, type(greeting)) == ("nothing came for 0.5 s", Hello)
 
 
+async def test_a_server_that_falls_silent_is_left_by_a_caller_that_polls() -> None:
+    async with playing(sends(heartbeat=0.2), stay) as there, Listener(there.url, backoff=QUICK) as listener:
+        await come(listener, 1)
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(TimeoutError):
+                    away = await asyncio.wait_for(anext(listener), 0.1)
+                    break
+        assert away.reason == "nothing came for 0.5 s"
+
+
+async def test_the_time_between_two_polls_is_not_the_server_s_silence() -> None:
+    rested = asyncio.Event()
+
+    async def waits(visit: Visit) -> None:
+        await visit.greet(heartbeat=0.4, positions={"news": 0})
+        await rested.wait()
+        await visit.say(broadcast(1))
+        await visit.until_left()
+
+    async with playing(waits) as there, Listener(there.url) as listener:
+        await come(listener, 1)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(listener), 0.01)
+            await asyncio.sleep(0.5)
+        rested.set()
+        (item,) = await come(listener, 1)
+        assert isinstance(item, Broadcast)
+        assert len(there.visits) == 1
+
+
 async def test_a_caller_that_takes_its_time_is_not_the_server_s_silence() -> None:
     async def beats(visit: Visit) -> None:
         await visit.greet(heartbeat=0.2, positions={"news": 0})
