@@ -1,10 +1,13 @@
 """From a service's URL to a socket's."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+_BEFORE_HOST: Final = re.compile(r"^([^/]*//)[^/]*@")
 
 # Where a URL has no path of its own. A client of herald.v1 sees the same at any endpoint.
 PATH: Final = "/ws"
@@ -33,9 +36,9 @@ def with_cursor(address: str, cursor: str) -> str:
 
 
 def shown(address: str) -> str:
-    """As people may see it: without what is in the query, or before the host."""
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """As people may see it: without what is in the query, or before the host. Of any text, since what is no URL may
+    be one with a slip in it, and its secrets are the same."""
+    return _BEFORE_HOST.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
 
 
 def _listed(names: Sequence[str] | None) -> str | None:

@@ -32,6 +32,13 @@ CLOSE: Final = 1.0
 MOST_MISSED: Final = 2.5
 
 
+class _Opening(connect):
+    """Follows no redirect, as browsers do not: whoever redirects would choose who gets the place and the token."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class Connection:
     """A socket that speaks herald.v1, and is given up when nothing comes for too long.
 
@@ -62,7 +69,7 @@ class Connection:
         shown = {"Authorization": f"Bearer {token}"} if token is not None else {}
         secure: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
         try:
-            socket = await connect(
+            socket = await _Opening(
                 address,
                 subprotocols=[SUBPROTOCOL],
                 additional_headers={**shown, **headers},

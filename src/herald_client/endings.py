@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from herald_client.addresses import shown
+
 # What RFC 6455 (7.1.5) calls a connection that broke without a close frame.
 BROKEN: Final = 1006
 
@@ -68,6 +70,9 @@ def closed(code: int, reason: str, reconnect_in: float | None = None) -> Ended:
 def refused(status: int, headers: Any, body: bytes, phrase: str) -> Ended:
     """What an HTTP status means that answers a handshake."""
     reason = _problem(body) or f"refused with {status} {phrase}".rstrip()
+    if 300 <= status <= 399 and (target := headers.get("Location")) is not None:
+        # A proxy's, mostly with our own query in it.
+        reason = f"redirected to {shown(target)}, which is not followed"
     if status == 401:
         # Not Herald's, which closes with 4401 where the client can see it: a gateway's, that checks tokens as well.
         then = Then.FRESH_TOKEN

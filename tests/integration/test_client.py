@@ -303,6 +303,19 @@ async def test_a_refusal_that_stays_stops_it(status: int) -> None:
         assert stopped.value.code == status
 
 
+@pytest.mark.parametrize("location", ["https://u:SECRET@h/ws?token=SECRET", "/there?token=SECRET", "OTHER/ws?t=SECRET"])
+async def test_a_redirect_is_not_followed_and_said_without_its_secrets(location: str) -> None:
+    async with playing(stay) as other:
+        moved = refusal(301, Location=location.replace("OTHER", other.url))
+        async with playing(moved) as there, Listener(f"{there.url}/ws?token=SECRET", token="SECRET") as listener:
+            with pytest.raises(Stopped) as stopped:
+                await come(listener, 1)
+        assert (len(there.came), other.came) == (1, [])
+        assert stopped.value.code == 301
+        target = {"h": "https://h/ws", "/": "/there", "O": f"{other.url}/ws"}[location[0]]
+        assert stopped.value.reason == f"redirected to {target}, which is not followed"
+
+
 async def test_who_does_not_speak_herald_v1_stops_it() -> None:
     async with playing(stay, speaks=False) as there, Listener(there.url, backoff=QUICK) as listener:
         with pytest.raises(Stopped, match=r"does not speak herald\.v1"):

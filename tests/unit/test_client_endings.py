@@ -156,8 +156,18 @@ def test_what_is_asked_for_is_in_the_query() -> None:
     assert with_cursor("ws://h/ws?x=1", "1.e..a:1") == "ws://h/ws?x=1&cursor=1.e..a%3A1"
 
 
-def test_people_see_neither_query_nor_password() -> None:
-    assert shown("wss://u:p@h:1/ws?token=t") == "wss://h:1/ws"
+@pytest.mark.parametrize(
+    ("address", "seen"),
+    [
+        ("wss://u:p@h:1/ws?token=t", "wss://h:1/ws"),
+        ("https://h/a@b/ws#token=t", "https://h/a@b/ws"),
+        ("//u:p@h/ws", "//h/ws"),
+        ("/ws?next=//u:p@h", "/ws"),
+        ("ws://u:p@[h/ws?token=t", "ws://[h/ws"),
+    ],
+)
+def test_people_see_neither_query_nor_password(address: str, seen: str) -> None:
+    assert shown(address) == seen
 
 
 @pytest.mark.parametrize("url", ["", "herald:8000", "ftp://h", "http://", "http://h:0", "http://h:x", "http://h/#a"])
