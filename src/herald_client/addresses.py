@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
@@ -18,14 +18,15 @@ def address(
 ) -> str:
     """The address of a socket: of `https://host`, of `wss://host/path` or anything between. What is asked for goes
     into the query, beside what is there. Raises ValueError for what is no such URL."""
-    parts = urlsplit(url.strip())
-    scheme = _SCHEMES.get(parts.scheme)
-    if scheme is None or not parts.hostname or parts.fragment or parts.port == 0:
-        raise ValueError(f"{url!r} is no URL that begins with http, https, ws or wss and names a host")
+    parts = _parts(url.strip())
+    if parts is None:
+        # An @ is looked for behind a slash as well: a password may have one, which is why it is no URL.
+        seen = shown(url).rpartition("@")[2]
+        raise ValueError(f"{seen!r} is no URL that begins with http, https, ws or wss and names a host")
     query = parse_qsl(parts.query, keep_blank_values=True)
     asked = {"user_id": user, "feeds": _listed(feeds), "types": _listed(types)}
     query += [(name, value) for name, value in asked.items() if value is not None]
-    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") or PATH, urlencode(query), ""))
+    return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, parts.path.rstrip("/") or PATH, urlencode(query), ""))
 
 
 def with_cursor(address: str, cursor: str) -> str:
@@ -39,6 +40,15 @@ def shown(address: str) -> str:
     """As people may see it: without what is in the query, or before the host. Of any text, since what is no URL may
     be one with a slip in it, and its secrets are the same."""
     return _BEFORE_HOST.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in _SCHEMES and parts.hostname and not parts.fragment and parts.port != 0
+    except ValueError:
+        return None
+    return parts if sound else None
 
 
 def _listed(names: Sequence[str] | None) -> str | None:

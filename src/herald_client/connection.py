@@ -1,6 +1,7 @@
 """One socket, from handshake to close."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from ssl import SSLContext
@@ -9,6 +10,7 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
+    InvalidHeaderValue,
     InvalidProxy,
     InvalidStatus,
     InvalidURI,
@@ -30,6 +32,11 @@ CLOSE: Final = 1.0
 
 # Heartbeats that may be missing: one can be late, and two are no accident.
 MOST_MISSED: Final = 2.5
+
+
+# At DEBUG websockets logs the handshake, with the token: not here, whatever is set for all others.
+_quiet: Final = logging.getLogger("herald_client.websockets")
+_quiet.setLevel(logging.INFO)
 
 
 class _Opening(connect):
@@ -66,30 +73,26 @@ class Connection:
         The token goes into a header, not into the first frame: so the service knows from the start who calls, and may
         answer by HTTP how long to wait.
         """
-        shown = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        secure: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
+        opening = _opening(address, token, headers, ssl)
         try:
-            socket = await _Opening(
-                address,
-                subprotocols=[SUBPROTOCOL],
-                additional_headers={**shown, **headers},
-                # The service does not compress; and what it has stored it may send, however large.
-                compression=None,
-                max_size=None,
-                ping_interval=None,
-                open_timeout=OPEN,
-                close_timeout=CLOSE,
-                **secure,
-            )
+            socket = await opening
         except InvalidStatus as answer:
             got = answer.response
             raise refused(got.status_code, got.headers, bytes(got.body or b""), got.reason_phrase) from None
-        except (InvalidURI, InvalidProxy, SecurityError) as fault:
-            raise Ended(str(fault), then=Then.STOP) from None
+        # In websockets' own words for these there is the token, or the password of a proxy.
+        except InvalidHeaderValue as fault:
+            raise Ended(f"the header {fault.name} has no valid value", then=Then.STOP) from None
+        except InvalidProxy:
+            raise Ended("the proxy that the environment names is none", then=Then.STOP) from None
+        except SecurityError:
+            raise Ended("what answers there does not speak HTTP", then=Then.STOP) from None
         except ConnectionRefusedError:
             raise Ended("nothing answers there") from None
         except (OSError, WebSocketException) as fault:
             raise Ended(str(fault) or type(fault).__name__) from None
+        except ValueError:
+            # Last, since a certificate that is not trusted is one as well as an OSError. It is of a part of a URL.
+            raise Ended("the host, or the proxy that the environment names, is none", then=Then.STOP) from None
         if socket.subprotocol != SUBPROTOCOL:
             socket.transport.abort()
             raise Ended("what answers there does not speak herald.v1", then=Then.STOP)
@@ -163,3 +166,25 @@ class Connection:
     def _give_up(self) -> None:
         self._silent = True
         self.abort()
+
+
+def _opening(address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None) -> _Opening:
+    shown = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    secure: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
+    try:
+        return _Opening(
+            address,
+            subprotocols=[SUBPROTOCOL],
+            additional_headers={**shown, **headers},
+            # The service does not compress; and what it has stored it may send, however large.
+            compression=None,
+            max_size=None,
+            ping_interval=None,
+            open_timeout=OPEN,
+            close_timeout=CLOSE,
+            logger=_quiet,
+            **secure,
+        )
+    except InvalidURI:
+        # Its words hold all of the address.
+        raise Ended("this is no address of a socket", then=Then.STOP) from None

@@ -79,9 +79,10 @@ class Renewal:
         before = self._tokens.shown
         try:
             token = await self._tokens.renew()
-        except Exception:
-            # The connection is there, and stays until the old token ends: the provider has that long to recover.
-            log.warning("No fresh token; trying again in %g s", RETRY, exc_info=True)
+        except Exception as fault:
+            # The connection is there, and stays until the old token ends: the provider has that long to recover. Of
+            # what it raised only the kind: an issuer's URL, or what was sent to it, may be in its words.
+            log.warning("No fresh token (%s); trying again in %g s", type(fault).__name__, RETRY)
             self._in(RETRY)
             return
         if token is None or token == before:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -575,6 +576,60 @@ async def test_what_a_provider_raises_before_a_connection_goes_to_the_caller() -
         with pytest.raises(KeyError):
             await come(listener, 1)
         assert there.came == []
+
+
+# --- secrets --------------------------------------------------------------------------------------------------
+
+
+async def test_a_token_that_no_header_can_hold_is_not_repeated() -> None:
+    async with playing(stay) as there, Listener(there.url, token="SECRET\n") as listener:
+        with pytest.raises(Stopped, match="Authorization") as stopped:
+            await come(listener, 1)
+    assert "SECRET" not in stopped.value.reason
+
+
+@pytest.mark.parametrize("proxy", ["http://user:SECRET@proxy:1/path", "http://user:SECRET", "http://u:SECRET@[h"])
+async def test_a_proxy_that_is_none_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ws_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    async with Listener("ws://herald.example") as listener:
+        with pytest.raises(Stopped, match="proxy") as stopped:
+            await come(listener, 1)
+    assert "SECRET" not in stopped.value.reason
+
+
+async def test_an_address_that_is_none_is_not_repeated() -> None:
+    async with Listener("ws://SECRET@herald.example/ws?token=SECRET") as listener:
+        with pytest.raises(Stopped, match="address") as stopped:
+            await come(listener, 1)
+    assert "SECRET" not in stopped.value.reason
+
+
+async def test_no_secret_is_logged_however_much_is(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "RETRY", 0.05)
+    caplog.set_level(logging.DEBUG)
+    asked: list[str] = []
+
+    def provider() -> Token:
+        asked.append("")
+        if len(asked) == 2:
+            raise OSError("https://issuer/?client_secret=SECRET")
+        return Token(f"SECRET{len(asked)}", time.time() + 2)
+
+    async def renews(visit: Visit) -> None:
+        await visit.greet()
+        await visit.heard()
+        await visit.say(broadcast(1))
+        await visit.until_left()
+
+    async with playing(renews) as there, Listener(f"{there.url}/ws?key=SECRET", token=provider) as listener:
+        await come(listener, 2)
+    # The other end's are the server's of the test.
+    said = [record for record in caplog.records if record.name != "websockets.server"]
+    assert any("No fresh token" in record.message for record in said)
+    assert "SECRET" not in "".join(logging.Formatter().format(record) for record in said)
 
 
 # --- many -----------------------------------------------------------------------------------------------------

@@ -176,6 +176,22 @@ def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
         address(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "herald:8000?token=SECRET",
+        "http://u:SECRET@[h",
+        "http://u:SECRET/4@h",
+        "http://u:SECRET@h#a",
+        "http://h:0/?SECRET",
+    ],
+)
+def test_what_is_no_address_is_said_without_its_secrets(url: str) -> None:
+    with pytest.raises(ValueError, match="is no URL") as refused:
+        address(url)
+    assert "SECRET" not in str(refused.value)
+
+
 def test_there_must_be_an_address() -> None:
     with pytest.raises(ValueError, match="no URL"):
         Attempts([], Backoff())
