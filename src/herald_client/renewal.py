@@ -30,6 +30,7 @@ class Renewal:
         self._send = send
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_unchecked = False  # whether the service could not check the one that was shown last
 
     def begin(self) -> None:
         """At each `hello`. Where nobody has said when the token ends, the service is asked, by showing it again."""
@@ -50,6 +51,7 @@ class Renewal:
     def postponed(self) -> None:
         """The service can't check it now."""
         if self._tokens.are_renewable:
+            self._is_unchecked = True
             self._in(RETRY)
 
     def end(self) -> None:
@@ -85,10 +87,13 @@ class Renewal:
             log.warning("No fresh token (%s); trying again in %g s", type(fault).__name__, RETRY)
             self._in(RETRY)
             return
-        if token is None or token == before:
+        is_known = before is not None and token is not None and token.text == before.text
+        if token is None or (is_known and not self._is_unchecked):
+            # The provider has none that is fresh yet.
             self._in(RETRY)
         else:
             await self._show(token.text)
 
     async def _show(self, token: str) -> None:
+        self._is_unchecked = False
         await self._send(msgspec.json.encode({"auth": token}).decode())

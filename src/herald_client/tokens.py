@@ -47,10 +47,12 @@ class Tokens:
         return self._token.text if self._token is not None else None
 
     async def renew(self) -> Token | None:
-        """Asks the provider, if there is one."""
+        """Asks the provider, if there is one. What is known of a token's end is kept where it gives the same again."""
         if self._provider is not None:
             given = self._provider()
-            self._token = _as_token(await given if inspect.isawaitable(given) else given)
+            token = _as_token(await given if inspect.isawaitable(given) else given)
+            if self._token is None or token.text != self._token.text or token.expires_at is not None:
+                self._token = token
         return self._token
 
     def learn(self, expires_at: float) -> None:

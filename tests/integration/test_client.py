@@ -529,7 +529,10 @@ async def test_a_token_is_renewed_on_the_connection_before_it_ends(
         assert shown(there) == ["Bearer t1"]
 
 
-async def test_a_token_that_could_not_be_checked_is_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_fresh", [True, False])
+async def test_a_token_that_could_not_be_checked_is_shown_again(
+    is_fresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(renewal, "RETRY", 0.1)
     frames: list[Any] = []
 
@@ -541,10 +544,37 @@ async def test_a_token_that_could_not_be_checked_is_shown_again(monkeypatch: pyt
         await visit.say({"kind": "auth", "expires_at": None}, broadcast(1))
         await visit.until_left()
 
-    async with playing(shy) as there, Listener(there.url, token=Provider()) as listener:
+    provider = Provider() if is_fresh else lambda: "t1"
+    async with playing(shy) as there, Listener(there.url, token=provider) as listener:
         _, item = await come(listener, 2)
         assert isinstance(item, Broadcast)
+        assert frames == [{"auth": "t1"}, {"auth": "t2" if is_fresh else "t1"}]
+
+
+async def test_a_token_that_is_not_fresh_yet_is_not_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewal, "PAUSE", 0.05)
+    monkeypatch.setattr(renewal, "RETRY", 0.05)
+    frames: list[Any] = []
+    asked: list[str] = []
+
+    def provider() -> str:
+        asked.append("")
+        return "t1" if len(asked) < 5 else "t2"
+
+    async def renews(visit: Visit) -> None:
+        await visit.greet()
+        while {"auth": "t2"} not in frames:
+            frames.append(await visit.heard())
+            await visit.say({"kind": "auth", "expires_at": time.time() + (0.5 if len(frames) < 2 else 600)})
+        await visit.say(broadcast(1))
+        await visit.until_left()
+
+    async with playing(renews) as there, Listener(there.url, token=provider) as listener:
+        _, item = await come(listener, 2)
+        assert isinstance(item, Broadcast)
+        # The first to ask when it ends; the provider was asked four times from then on.
         assert frames == [{"auth": "t1"}, {"auth": "t2"}]
+        assert len(asked) == 5
 
 
 async def test_a_provider_that_fails_on_a_live_connection_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
