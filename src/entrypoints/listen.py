@@ -42,7 +42,7 @@ def listen(
     """
     settings = read(os.environ, "dev", {"token": token} if token is not None else {})
     # Here, since the other commands hold no sockets, and loading what does takes a while.
-    from entrypoints.listening import Listening
+    from entrypoints.listening import Listening, NotPrinted
     from herald_client import CursorUnreadable, Listener, Stopped
 
     try:
@@ -62,5 +62,7 @@ def listen(
         raise click.ClickException(f"{listener.url}: {end.reason}{code}") from None
     except CursorUnreadable as fault:
         raise click.ClickException(str(fault)) from None
+    except NotPrinted as fault:
+        raise click.ClickException(f"Standard output can't be written to: {fault}") from None
     except OSError as fault:
-        raise click.FileError(str(fault.filename or cursor), fault.strerror) from None
+        raise click.ClickException(f"The place can't be kept in {cursor}: {fault.strerror}") from None

@@ -25,6 +25,10 @@ class _NobodyReads(Exception):
     """Raised into a write that nobody takes, since nothing else gets out of one."""
 
 
+class NotPrinted(Exception):
+    """Standard output takes nothing. The text says why."""
+
+
 class Listening:
     """Prints what a listener hands over: all of a frame, and then the next, so that no line is lost or printed twice
     by a signal."""
@@ -35,7 +39,7 @@ class Listening:
         self._is_printing = False
 
     async def run(self) -> int:
-        """Returns the exit code. Raises what Listener raises."""
+        """Returns the exit code. Raises NotPrinted, and what Listener raises."""
         loop = asyncio.get_running_loop()
         printing = asyncio.create_task(self._run())
 
@@ -51,8 +55,11 @@ class Listening:
         try:
             await printing
         except (BrokenPipeError, _NobodyReads):
-            # Whoever read has had enough. What is left in the buffer must not be tried again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read has had enough.
+            _drop_output()
+        except NotPrinted:
+            _drop_output()
+            raise
         except asyncio.CancelledError:
             if not self._signal:
                 raise
@@ -79,8 +86,18 @@ class Listening:
             try:
                 sys.stdout.buffer.write("".join(lines).encode())
                 sys.stdout.buffer.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as fault:
+                # Not as it is: the cursor file's would look the same.
+                raise NotPrinted(fault.strerror) from None
             finally:
                 self._is_printing = False
+
+
+def _drop_output() -> None:
+    """What is left in the buffer must not be tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(url: str, item: Hello | Away) -> None:

@@ -240,6 +240,29 @@ async def test_whoever_reads_it_may_have_enough(dev_server: Server, tmp_path: Pa
     assert len((tmp_path / "news").read_text().splitlines()) == 1
 
 
+async def test_a_full_disk_is_said_and_what_was_not_printed_comes_again(
+    dev_server: Server, listening: Any, tmp_path: Path
+) -> None:
+    user, news, cursor = uuid.uuid4().hex, tmp_path / "full-news", tmp_path / "cursor"
+    options = f"--url {dev_server.url} --user {user} --cursor {cursor}"
+    news.touch()
+    process = in_shell(f"exec {HERALD} listen {options} >/dev/full 2>{news}")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while "connected" not in news.read_text():
+                await asyncio.sleep(0.02)
+        await publish(dev_server, "risk-events", risk(user, 0))
+        assert await asyncio.to_thread(process.wait, PATIENCE) == 1
+    finally:
+        process.kill()
+        process.communicate()
+    _, line = news.read_text().splitlines()
+    assert line == "Error: Standard output can't be written to: No space left on device"
+    one = listening(dev_server.url, "--user", user, "--cursor", str(cursor))
+    await one.until_printed(1)
+    assert one.objects[0]["data"]["n"] == 0
+
+
 async def test_a_reader_that_takes_nothing_does_not_keep_it_from_ending(dev_server: Server, tmp_path: Path) -> None:
     user = uuid.uuid4().hex
     (tmp_path / "news").touch()
@@ -302,7 +325,8 @@ async def test_rubbish_in_the_cursor_file_is_said_and_left(dev_server: Server, l
 async def test_a_cursor_that_cannot_be_kept_is_said(dev_server: Server, listening: Any, tmp_path: Path) -> None:
     one = listening(dev_server.url, "--user", "u", "--cursor", str(tmp_path / "nowhere" / "cursor"))
     assert one.ended() == 1
-    assert "nowhere/cursor" in one.news
+    line = one.news.splitlines()[-1]
+    assert line == f"Error: The place can't be kept in {tmp_path}/nowhere/cursor: No such file or directory"
     assert "Traceback" not in one.news
 
 
