@@ -149,7 +149,7 @@ class Client:
         assert not session.start.gaps
         # Who left before the first frame has no cursor, and begins anew.
         if self.cursor is None:
-            self.first = session.positions
+            self.first = session.standing.positions
         if self.kind == "plain":
             self.plain_seen.append([])
         self.reader = Reader(self.node, session)
@@ -349,8 +349,8 @@ async def test_a_session_filtered_by_type_gets_no_other_and_its_cursor_moves_on(
         await asyncio.sleep(0.005)
         assert reader.texts == []
         heads = await node.store.heads(["inbox:ada", "feed:news"])
-        assert reader.session.positions["inbox"] == heads["inbox:ada"].last
-        assert reader.session.positions["news"] == heads["feed:news"].last
+        assert reader.session.standing.positions["inbox"] == heads["inbox:ada"].last
+        assert reader.session.standing.positions["news"] == heads["feed:news"].last
         await reader.leave()
 
 
@@ -639,7 +639,7 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dism
     tail = node.hub.streams._tails["feed:news"]
     assert len(tail.entries) <= MOST_ENTRIES
     assert not stuck.session._answers
-    assert stuck.session.places == [0]
+    assert stuck.session.standing.places == [0]
     await node.sweep(2)
     assert stuck.session.farewell is not None
     assert stuck.session.farewell.code == Close.TOO_SLOW

@@ -4,19 +4,18 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
-from operator import ge
 from typing import Any, Final
 
 from application.hub import phrasing
 from application.hub.frames import Frames
 from application.hub.opening import Gap, Opening, Successor
+from application.hub.standing import Standing
 from application.hub.tail import Tail
 from application.ports.store import StoreUnavailable
 from domain import protocol
 from domain.identity import Identity
 from domain.positions import Cursor, Start, cursor_text, tag_of
 from domain.protocol import Close, Farewell
-from domain.streams import public_name
 
 # A client of herald.v1 may say where to resume in its first frame; this long it is waited for (seconds).
 PATIENCE: Final = 1.0
@@ -42,10 +41,8 @@ class Session:
         self.endpoint = opening.endpoint
         self.identity = opening.identity
         self.view = opening.view
-        self.tails = tails
+        self.standing = Standing(tails, opening.view)
         self.tag = tag_of(opening.identity.user)
-        self.places: list[int] = [0] * len(tails)
-        self._behind: set[int] = set()  # the tails that can't serve it yet: see `_ready`
         self.start = Start({})
         self.begun = False
         self.farewell: Farewell | None = None
@@ -73,12 +70,7 @@ class Session:
         """Sets the positions; must have been called before the handshake is answered."""
         self.start = start
         self.begun = True
-        self.places = [start.positions[tail.name] for tail in self.tails]
-        self._behind = {
-            index
-            for index, tail in enumerate(self.tails)
-            if tail.name in start.behind and self.view.tells_state(tail.name)
-        }
+        self.standing.begin(start)
 
     def wake(self) -> None:
         waiter = self._waiter
@@ -89,7 +81,7 @@ class Session:
         """Ends the session; the first reason is the one that counts."""
         if self.farewell is None:
             self.farewell = farewell
-            self._last = [tail.head for tail in self.tails]
+            self._last = [tail.head for tail in self.standing.tails]
             self.settle(None)
             self.wake()
 
@@ -146,16 +138,12 @@ class Session:
         return self.identity.user
 
     @property
-    def positions(self) -> dict[str, int]:
-        return {public_name(tail.name): place for tail, place in zip(self.tails, self.places, strict=True)}
-
-    @property
     def cursor(self) -> str:
         return self.cursor_for(self.user)
 
     def cursor_for(self, user: str | None) -> str:
         """This session's positions as a cursor of that user's."""
-        return cursor_text(self.epoch, tag_of(user), self.positions.items())
+        return cursor_text(self.epoch, tag_of(user), self.standing.positions.items())
 
     # --- what its client receives --------------------------------------------------------------------------------
 
@@ -169,13 +157,13 @@ class Session:
                 return
         if greeting := phrasing.greeting(self):
             yield greeting
+        standing = self.standing
         while True:
             moved = False
-            for index, tail in enumerate(self.tails):
-                after = self.places[index]
-                if tail.head <= after:
+            for index, tail in enumerate(standing.tails):
+                if tail.head <= standing.places[index]:
                     continue
-                frames = self._ready(index) or await self._fetch(tail, after)
+                frames = standing.ready(index) or await self._fetch(index)
                 if frames is None:
                     continue
                 moved = True
@@ -184,7 +172,7 @@ class Session:
                 else:
                     for text in frames.texts:
                         yield text
-                self._advance(index, frames)
+                self._handed_over(index, frames)
             while self._answers:
                 yield phrasing.message(self, self._answers.popleft())
             if self._heartbeat_due:
@@ -201,7 +189,7 @@ class Session:
         """Dismissed, and where that is no fault of the client's, not before it has got all that was there by then."""
         if self.farewell is None:
             return False
-        return self.farewell.code != Close.RESTARTING or all(map(ge, self.places, self._last))
+        return self.farewell.code != Close.RESTARTING or self.standing.has_reached(self._last)
 
     def _all_sent_now(self) -> bool:
         """Sends what has just arrived from within the hub's own step, where nothing else is due and the client has
@@ -209,34 +197,17 @@ class Session:
         send = self.send_now
         if send is None or self._answers or self._heartbeat_due or self.farewell is not None:
             return False
-        for index, tail in enumerate(self.tails):
-            after = self.places[index]
-            if tail.head <= after:
+        standing = self.standing
+        for index, tail in enumerate(standing.tails):
+            if tail.head <= standing.places[index]:
                 continue
-            frames = self._ready(index)
+            frames = standing.ready(index)
             if frames is None or frames.upto != tail.head or len(frames.texts) > 1:
                 return False
             if frames.texts and not send(frames.texts[0]):
                 return False
-            self._advance(index, frames)
+            self._handed_over(index, frames)
         return True
-
-    def _ready(self, index: int) -> Frames | None:
-        """What the tail has for it; None if the store has to be asked.
-
-        A tail tells what became of a notification, to those who know it. Who is catching up may not know it yet: it
-        arrived before the position to which that change has moved it. So the store is asked until it had no more, even
-        where a client resumes that may have left in the midst of this.
-        """
-        return None if index in self._behind else self.tails[index].ready(self.view, self.places[index])
-
-    def _advance(self, index: int, frames: Frames) -> None:
-        self.places[index] = frames.upto
-        if frames.complete:
-            self._behind.discard(index)
-        else:
-            self._behind.add(index)
-        self._count(frames)
 
     async def _resume_as_asked(self, first: asyncio.Future[Cursor | None]) -> None:
         try:
@@ -248,14 +219,15 @@ class Session:
         if cursor is not None and self.farewell is None:
             self.begin(await self.opening.resume(self, cursor))
 
-    async def _fetch(self, tail: Tail, after: int) -> Frames | None:
+    async def _fetch(self, index: int) -> Frames | None:
         """Frames from the store; None if there are none to be had now."""
+        standing = self.standing
         try:
-            frames = await self.opening.fetch(tail, self.view, after)
+            frames = await self.opening.fetch(standing.tails[index], self.view, standing.places[index])
         except Gap as gap:
             if self.view.protocol:
                 self._answers.append(protocol.gap(gap.stream, gap.after, gap.upto))
-                self.places[self.tails.index(tail)] = gap.upto
+                standing.places[index] = gap.upto
             else:
                 self.dismiss(Farewell(Close.TOO_SLOW, "what was missed is kept no more"))
             return None
@@ -266,11 +238,7 @@ class Session:
 
     async def _sleep(self) -> None:
         # Checked and set without an await between: a wake can't fall into the gap.
-        if (
-            self._answers
-            or self._heartbeat_due
-            or any(tail.head > place for tail, place in zip(self.tails, self.places, strict=True))
-        ):
+        if self._answers or self._heartbeat_due or self.standing.has_more:
             await asyncio.sleep(0)
             return
         self._waiter = asyncio.get_running_loop().create_future()
@@ -279,7 +247,8 @@ class Session:
         finally:
             self._waiter = None
 
-    def _count(self, frames: Frames) -> None:
+    def _handed_over(self, index: int, frames: Frames) -> None:
+        self.standing.advance(index, frames)
         if frames.stored_at is None:
             return
         self.delivered += frames.objects

@@ -1,0 +1,60 @@
+"""Where a session stands in each of its streams."""
+
+from collections.abc import Sequence
+from operator import ge
+
+from application.hub.frames import Frames
+from application.hub.tail import Tail
+from domain.positions import Start
+from domain.protocol import View
+from domain.streams import public_name
+
+
+class Standing:
+    """The tails of a session's streams, and its place in each: all up to there was handed to its client."""
+
+    __slots__ = ("_behind", "_view", "places", "tails")
+
+    def __init__(self, tails: tuple[Tail, ...], view: View) -> None:
+        self.tails = tails
+        self.places = [0] * len(tails)
+        self._view = view
+        self._behind: set[int] = set()  # the tails that can't serve it yet: see `ready`
+
+    def begin(self, start: Start) -> None:
+        self.places = [start.positions[tail.name] for tail in self.tails]
+        self._behind = {
+            index
+            for index, tail in enumerate(self.tails)
+            if tail.name in start.behind and self._view.tells_state(tail.name)
+        }
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something that its client was not handed yet."""
+        return any(tail.head > place for tail, place in zip(self.tails, self.places, strict=True))
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """By public name."""
+        return {public_name(tail.name): place for tail, place in zip(self.tails, self.places, strict=True)}
+
+    def ready(self, index: int) -> Frames | None:
+        """What a tail has next; None if the store has to be asked.
+
+        A tail tells what became of a notification, to those who know it. Who is catching up may not know it yet: it
+        arrived before the position to which that change has moved it. So the store is asked until it had no more, even
+        where a client resumes that may have left in the midst of this.
+        """
+        return None if index in self._behind else self.tails[index].ready(self._view, self.places[index])
+
+    def advance(self, index: int, frames: Frames) -> None:
+        """These were handed over."""
+        self.places[index] = frames.upto
+        if frames.complete:
+            self._behind.discard(index)
+        else:
+            self._behind.add(index)
+
+    def has_reached(self, heads: Sequence[int]) -> bool:
+        return all(map(ge, self.places, heads))
