@@ -33,7 +33,7 @@ __all__ = [
 
 def token(user: str, *, key: str = SECRET, **claims: Any) -> str:
     now = int(time.time())
-    return jwt.encode({"sub": user, "iat": now, "exp": now + 600, **claims}, key, "HS256")
+    return jwt.encode({"sub": user, "iat": now, "exp": now + 3600, **claims}, key, "HS256")
 
 
 async def publish(server: Server, source: str, *payloads: Any, **fields: Any) -> list[str]:

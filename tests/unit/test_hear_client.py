@@ -73,7 +73,9 @@ async def test_the_first_frame_may_say_where_to_resume(by: str) -> None:
     before = await node.open("ada")
     await node.send(node.direct("ada", "a1"), node.news("n1"), node.direct("ada", "a2"))
     one = await rig(node=node)
-    resume = {"cursor": before.cursor} if by == "cursor" else {"epoch": before.epoch, "positions": before.positions}
+    resume = (
+        {"cursor": before.cursor} if by == "cursor" else {"epoch": before.epoch, "positions": before.standing.positions}
+    )
     said = await one.say({"resume": resume})
     assert (said[0]["kind"], said[0]["resumed"], said[0]["gap"]) == ("hello", True, [])
     assert said[0]["positions"] == {"inbox": 0, "news": 0, "staff": 0}

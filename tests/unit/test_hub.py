@@ -958,7 +958,7 @@ async def test_heartbeats_carry_the_cursor_and_plain_sockets_know_none(node: Nod
     assert beats
     resumed = await node.open("ada", endpoint=STREAM, cursor=beats[-1]["cursor"])
     assert resumed.start.resumed
-    assert resumed.positions["inbox"] == 1
+    assert resumed.standing.positions["inbox"] == 1
 
 
 # --- tails ----------------------------------------------------------------------------------------------------
