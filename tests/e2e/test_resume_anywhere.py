@@ -15,7 +15,6 @@ from tests.support.accounting import changed, listed
 from tests.support.clients import Stream
 from tests.support.redis import RealRedis
 from tests.support.server import Server
-from tests.support.watchers import alongside
 
 RECONNECTS: Final = 1_000
 
@@ -134,9 +133,9 @@ class Happenings:
         self._http = http
         self._chance = chance
 
-    async def go_on(self) -> None:
-        """Never returns."""
-        while True:
+    async def go_on(self, over: asyncio.Event) -> None:
+        """Until it is over; and not in the midst of something, of which nobody could say what came of it."""
+        while not over.is_set():
             await self._publish()
             await self._mark()
             await asyncio.sleep(self._chance.uniform(0, 2 * BEAT))
@@ -170,8 +169,11 @@ async def test_a_thousand_reconnects_lose_nothing_and_repeat_nothing(nodes: list
         speaking, plain, happenings = Speaking(), Plain(http), Happenings(nodes, http, chance)
         for client in (speaking, plain):
             await client.visit(nodes[0], 1)
-        async with alongside(happenings.go_on()):
+        async with asyncio.TaskGroup() as tasks:
+            over = asyncio.Event()
+            tasks.create_task(happenings.go_on(over))
             await asyncio.gather(*(keep_coming_back(client, nodes, chance) for client in (speaking, plain)))
+            over.set()
         everything = await changed(http, USER)
         items = await listed(http, USER)
         newest = max(item["changed"] for item in everything)
