@@ -4,6 +4,7 @@ killed, frozen and started again on the same data."""
 import asyncio
 import signal
 import subprocess
+import time
 import uuid
 import warnings
 from collections.abc import Sequence
@@ -83,6 +84,15 @@ class Postgres(Service):
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _upgraded(self.url(TEMPLATE))).result()
 
+    def kill9(self) -> None:
+        """Returns once its sessions have ended too: they notice by themselves, and serve until then."""
+        pids = self._pids()
+        super().kill9()
+        deadline = time.monotonic() + PATIENCE
+        while any(map(_is_alive, pids)):
+            assert time.monotonic() < deadline, "sessions of a PostgreSQL that was killed go on"
+            time.sleep(0.01)
+
     def launch(self) -> None:
         arguments = ["-D", str(self._data), "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
         for setting in self._settings:
@@ -105,6 +115,14 @@ async def _upgraded(url: str) -> None:
     database = Database(url, 1)
     await Schema(database).upgrade()
     await database.close()
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process, and not just what is left of it until somebody asks."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _children(pid: int) -> list[int]:
