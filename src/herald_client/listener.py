@@ -75,6 +75,11 @@ class Listener:
         """The address that it is connected to, or tries next, without its query."""
         return self._attempts.url
 
+    @property
+    def repeats(self) -> int:
+        """How many entries came that had come before, and were dropped: of a service that keeps its word, none."""
+        return self._reception.repeats
+
     async def __aenter__(self) -> Self:
         """Raises CursorUnreadable."""
         self._saved = self._store.load()

@@ -51,6 +51,7 @@ class Reception:
         self._resumes = False  # whether this connection was told in its first frame where to go on
         self._too_slow = False  # whether the service has ever not waited for that
         self._stopped: Stopped | None = None
+        self.repeats = 0
 
     async def receive(self) -> list[Told]:
         """What one frame has for the caller, or that the connection has ended; nothing, for a heartbeat. Raises
@@ -121,7 +122,11 @@ class Reception:
         match sent:
             case Entry() | Gap() | Unknown():
                 self._attempts.succeeded()
-                return sent if self._places.is_news(sent) else None
+                if self._places.is_news(sent):
+                    return sent
+                # By a cursor alone, what came since it comes again.
+                if not self._too_slow:
+                    self.repeats += 1
             case Hello():
                 self._greet(connection, sent)
                 return sent

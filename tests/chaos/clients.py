@@ -28,12 +28,12 @@ Spans = dict[str, list[list[int]]]
 class Client(ABC):
     """Follows a user's inbox, and the feed. `away` is the longest time that it had no session, `late` the longest from
     an event's publication until it was shown, both in seconds; `gaps` is how often it was told that something is
-    missing."""
+    missing, `repeats` what came again and was dropped unseen."""
 
     def __init__(self, nodes: Sequence[Server], number: int, user: str, published: dict[int, float]) -> None:
         self.user = user
         self.away = self.late = 0.0
-        self.gaps = 0
+        self.gaps = self.repeats = 0
         self.here = asyncio.Event()
         self._nodes = nodes
         self._at = number
@@ -46,7 +46,8 @@ class Client(ABC):
         """Never returns."""
 
     def account(self, kept: dict[str, list[int]]) -> Account:
-        return judge(self._spans[INBOX], kept.get(self.user, [])) + judge(self._spans[FEED], kept.get(FEED, []))
+        streams = judge(self._spans[INBOX], kept.get(self.user, [])) + judge(self._spans[FEED], kept.get(FEED, []))
+        return streams + Account(twice=self.repeats)
 
     def has_everything(self, kept: dict[str, list[int]]) -> bool:
         """Whether the last of each stream has come; or may have gone by, since it was cut off and nothing came then."""
@@ -141,6 +142,7 @@ class Follower(Client):
         urls = [first.ws_url, *(node.ws_url for node in self._nodes if node is not first)]
         async with Listener(urls, user=self.user) as listener:
             async for item in listener:
+                self.repeats = listener.repeats
                 match item:
                     case Hello():
                         self._arrived()

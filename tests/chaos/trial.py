@@ -18,9 +18,6 @@ from tests.support.watchers import alongside
 # One in so many clients is a plain socket, and one in so many a plain event stream; all others can resume.
 PLAIN: Final = 10
 
-# How many clients connect at once.
-AT_ONCE: Final = 50
-
 # Seconds for what comes twice.
 AFTERWARDS: Final = 1.0
 
@@ -60,8 +57,7 @@ async def run(fault: str, services: Services, size: Size, directory: Path) -> Re
             began = time.monotonic()
             await at.recovered()
             recovery = time.monotonic() - began
-            async with asyncio.timeout(RECOVERY):
-                await asyncio.gather(*(client.here.wait() for client in clients))
+            await _all_here(clients)
             await asyncio.sleep(size.lead)
         found = await _settled(at)
         await _shown(found, clients)
@@ -83,15 +79,14 @@ async def _clients(at: Site, size: Size) -> AsyncIterator[Sequence[Client]]:
     for number in range(size.clients):
         kind = {0: PlainSocket, 1: EventSource}.get(number % PLAIN, Follower)
         clients.append(kind(at.nodes, number + number // PLAIN, at.load.users[number % size.users], at.load.times))
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def enter(client: Client) -> None:
-        async with gate, asyncio.timeout(RECOVERY):
-            await client.here.wait()
-
     async with alongside(*(client.run() for client in clients)):
-        await asyncio.gather(*(enter(client) for client in clients))
+        await _all_here(clients)
         yield clients
+
+
+async def _all_here(clients: Sequence[Client]) -> None:
+    async with asyncio.timeout(RECOVERY):
+        await asyncio.gather(*(client.here.wait() for client in clients))
 
 
 async def _settled(at: Site) -> dict[str, list[int]]:

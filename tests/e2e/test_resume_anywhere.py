@@ -71,6 +71,9 @@ class Speaking:
             socket.transport.abort()
 
     def _take(self, frame: list[Any]) -> None:
+        entries = [(one["stream"], one.get("changed", one["seq"]), one["id"]) for one in frame if "stream" in one]
+        assert len(entries) == len(set(entries))
+        assert all(place > self.place["positions"][stream] for stream, place, _ in entries)
         for one in frame:
             match one["kind"]:
                 case "hello":
@@ -90,9 +93,8 @@ class Speaking:
                 case kind:
                     assert kind == "heartbeat"
             self.unread = one.get("unread", self.unread)
-        for one in frame:
-            if "stream" in one:
-                self.place["positions"][one["stream"]] = one.get("changed", one["seq"])
+        for stream, place, _ in entries:
+            self.place["positions"][stream] = place
 
 
 class Plain:

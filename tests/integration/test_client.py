@@ -110,6 +110,7 @@ async def test_it_goes_on_from_the_last_cursor_and_the_positions_since() -> None
         items = await come(listener, 7)
         assert [type(item) for item in items] == [Hello, Broadcast, Read, Broadcast, Away, Hello, Broadcast]
         assert numbers(items) == [1, 2, 3]
+        assert listener.repeats == 3
         assert heard == [{}, {"cursor": "c1", "positions": {"inbox": 4, "news": 2}}]
     assert store.place == Place("c2", {"inbox": 4, "news": 3})
 

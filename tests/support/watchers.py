@@ -70,6 +70,7 @@ class Follower(Watcher):
         async with Listener(self._address, backoff=Backoff(0.1, 0.2)) as listener:
             async for item in listener:
                 self._take(item)
+                assert listener.repeats == 0, f"{self.user} was sent something again at or before {item}"
 
     def _take(self, item: Item) -> None:
         match item:

@@ -131,6 +131,9 @@ class Speaking(Client):
 
     def _see(self, frame: str) -> None:
         shown = [json.loads(line) for line in frame.split("\n")]
+        entries = [(one["stream"], one.get("changed", one["seq"]), one["id"]) for one in shown if "stream" in one]
+        assert len(entries) == len(set(entries))
+        assert all(place > self._positions[stream] for stream, place, _ in entries)
         for one in shown:
             match one["kind"]:
                 case "hello":
@@ -153,10 +156,8 @@ class Speaking(Client):
                     assert kind == "heartbeat"
             self.unread = one.get("unread", self.unread)
         # A position counts once all of its entries have come: they share a frame.
-        for one in shown:
-            if "stream" in one:
-                place = one.get("changed", one["seq"])
-                self._positions[one["stream"]] = max(self._positions[one["stream"]], place)
+        for stream, place, _ in entries:
+            self._positions[stream] = place
 
 
 class World:
