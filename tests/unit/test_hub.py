@@ -629,7 +629,7 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dism
     stuck = Reader(node, await node.open(protocol=True))
     stuck.going.clear()
     reader = Reader(node, await node.open())
-    await asyncio.sleep(0.005)
+    await until(lambda: stuck.session.waits_for() is not None)
     await node.sweep(hubs.SLOW_AFTER - 1)
     assert stuck.session.farewell is None
     for start in range(0, MOST_ENTRIES * 3, 100):
