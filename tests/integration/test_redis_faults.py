@@ -621,3 +621,32 @@ class TestLink:
                         assert await asking == 1
                 assert backplane.fault == "closed"
         await until(lambda: asyncio.all_tasks() <= before, what=lambda: asyncio.all_tasks() - before)
+
+    @pytest.mark.parametrize("turns", range(10))
+    async def test_a_link_that_is_ended_while_it_fails_does_end(
+        self, redis: RealRedis, redis_prefix: str, turns: int
+    ) -> None:
+        """So many turns of the loop after the fault."""
+        channel = f"{redis_prefix}:fault"
+
+        async def end() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            running.cancel()
+
+        def fail(*_: object) -> None:
+            ending.append(asyncio.create_task(end()))
+            raise OSError("broken")
+
+        ending: list[asyncio.Task[None]] = []
+        connections = Connections(redis.settings(redis_prefix), FaultyStore(), "node")
+        link = Link(connections, fail)
+        running = asyncio.create_task(link.run(f"{redis_prefix}:beat"))
+        await until(lambda: connections.fault is None, what=lambda: connections.fault)
+        await link.want([channel])
+        await redis.ask("PUBLISH", channel, "")
+        await until(lambda: bool(ending))
+        done, _ = await asyncio.wait([running], timeout=SLACK)
+        assert done == {running}
+        assert running.cancelled()
+        await connections.close()

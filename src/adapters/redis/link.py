@@ -85,6 +85,7 @@ class Link:
                     tasks.create_task(self._subscribe(pubsub))
                     tasks.create_task(self._prove())
             except Exception as fault:
+                _go_on()
                 self._connections.lost(_reason(fault))
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
             self._pause = min(self._pause * 2, PAUSES[1])
@@ -163,8 +164,8 @@ async def _patience(seconds: float, otherwise: str) -> AsyncIterator[None]:
 
 
 def _go_on() -> None:
-    """Not for a task that was cancelled. The client writes within asyncio.wait_for, which before Python 3.12 swallows a
-    cancellation that comes as it ends."""
+    """Not for a task that was cancelled. A cancellation is swallowed by asyncio.wait_for, in which the client writes, if
+    it comes as that ends (before Python 3.12), and by a task group that is failing already (before 3.13)."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
