@@ -86,7 +86,7 @@ class Postgres(Service):
 
     def kill9(self) -> None:
         """Returns once its sessions have ended too: they notice by themselves, and serve until then."""
-        pids = self._pids()
+        pids = self.pids
         super().kill9()
         deadline = time.monotonic() + PATIENCE
         while any(map(_is_alive, pids)):
@@ -103,8 +103,9 @@ class Postgres(Service):
         # The children of one that was killed hold its shared memory for a moment.
         self.launch()
 
-    def _pids(self) -> list[int]:
-        return [pid for main in super()._pids() for pid in (main, *_children(main))]
+    @property
+    def pids(self) -> list[int]:
+        return [pid for main in super().pids for pid in (main, *_children(main))]
 
     def _answers(self) -> bool:
         command = [str(self._wheel.bin_path / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]

@@ -60,7 +60,7 @@ class Service(ABC):
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """Connections stay open meanwhile, and nothing is answered."""
-        pids = self._pids()
+        pids = self.pids
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -74,7 +74,8 @@ class Service(ABC):
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **more)
 
-    def _pids(self) -> list[int]:
+    @property
+    def pids(self) -> list[int]:
         """All its processes."""
         assert self._process is not None
         return [self._process.pid]

@@ -107,6 +107,7 @@ async def metrics(
             "duplicates": counters.duplicates,
             "deadLettered": counters.dead_letters,
         },
+        "backplane": counters.backplane,
         "pushed": counters.pushed,
         "deliveries": counters.deliveries,
         "mailAttempts": counters.mails,

@@ -41,6 +41,10 @@ _PAGE: Final = """<!doctype html>
 <title>Herald's interface</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/schema/swagger-ui.css">
+<style>
+  /* The codes of problems are long words, and telephones are narrow. */
+  .swagger-ui .responses-table td { overflow-wrap: anywhere }
+</style>
 <div id="page"></div>
 <script src="/schema/swagger-ui-bundle.js"></script>
 <script>
