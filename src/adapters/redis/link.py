@@ -80,15 +80,20 @@ class Link:
         self._beat = beat
         while True:
             try:
-                async with self._connections.receiver.pubsub() as pubsub, asyncio.TaskGroup() as tasks:
-                    self._begin()
-                    tasks.create_task(self._subscribe(pubsub))
-                    tasks.create_task(self._prove())
+                await asyncio.create_task(self._connect())
             except Exception as fault:
                 _go_on()
                 self._connections.lost(_reason(fault))
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
             self._pause = min(self._pause * 2, PAUSES[1])
+
+    async def _connect(self) -> None:
+        """Ends by a fault only. For a task of its own: before Python 3.13 a task group that is failing passes over a
+        cancellation, and one that has failed leaves its task looking cancelled."""
+        async with self._connections.receiver.pubsub() as pubsub, asyncio.TaskGroup() as tasks:
+            self._begin()
+            tasks.create_task(self._subscribe(pubsub))
+            tasks.create_task(self._prove())
 
     def _begin(self) -> None:
         """On a new connection nothing is subscribed to."""
@@ -164,8 +169,8 @@ async def _patience(seconds: float, otherwise: str) -> AsyncIterator[None]:
 
 
 def _go_on() -> None:
-    """Not for a task that was cancelled. A cancellation is swallowed by asyncio.wait_for, in which the client writes, if
-    it comes as that ends (before Python 3.12), and by a task group that is failing already (before 3.13)."""
+    """Not for a task that was cancelled, though what it has awaited did not say so. The client writes within
+    asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes as it ends."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
