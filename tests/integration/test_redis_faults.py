@@ -472,7 +472,7 @@ class TestRefused:
             assert [log["event"] for log in logs] == ["Redis refuses"]
             assert "no permissions to run the 'eval' command" in logs[0]["fault"]
         async with opened(redis.settings("other", url=url)) as (_, backplane):
-            await says(backplane, "no permissions to access one of the channels")
+            await says(backplane, "no permissions to access one of the channels", "No permissions to access a channel")
         await redis.ask("ACL", "DELUSER", user)
 
     async def test_tls_is_for_those_whose_certificates_are_trusted(self, redis: RealRedis, redis_prefix: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.redis import wire
-from adapters.redis.wire import entry_messages, read_entries, read_sign_outs, sign_out_message
+from adapters.redis.wire import bundles, entry_messages, read_entries, read_sign_outs, sign_out_message
 from domain.streams import Content, Entry, SignOut
 from tests.support.core import NOW, entry
 
@@ -57,6 +58,19 @@ def test_what_is_said_is_heard_in_its_order_and_each_position_whole(entries: lis
             assert before
             assert before[-1].changed != after[0].changed
     assert messages.keys() == {one.stream for one in entries}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "channel"]), st.binary(max_size=40)), max_size=30), st.integers(1, 100))
+def test_messages_are_bundled_in_their_order_and_few_are_one_bundle(
+    messages: list[tuple[str, bytes]], most: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "MOST_BYTES", most)
+        made = list(bundles(messages))
+    weights = [sum(len(channel) + len(message) for channel, message in bundle) for bundle in made]
+    assert [one for bundle in made for one in bundle] == messages
+    assert all(weight <= most or len(bundle) == 1 for weight, bundle in zip(weights, made, strict=True))
+    assert all(one + following > most for one, following in pairwise(weights))
 
 
 @given(st.lists(st.builds(SignOut, TEXT, TIMES), max_size=5))

@@ -1,9 +1,9 @@
 """This node's connections to Redis, and what things are called there.
 
 All that is used, with the version of Redis that it needs: AUTH with a user (6.0), else with a password alone (any);
-CLIENT SETNAME, and SELECT where the URL names a database; PUBLISH, SUBSCRIBE, UNSUBSCRIBE; EVAL, and in it GET, SET
-with PX, HSET, HDEL, HGETALL, EXPIRE, TIME before a write (5.0), and PUBSUB NUMSUB (2.8). An access list must allow
-them, on the keys and channels whose names begin with the prefix. Valkey has all of them.
+CLIENT SETNAME, and SELECT where the URL names a database; PUBLISH, SUBSCRIBE, UNSUBSCRIBE; EVAL, and in it PUBLISH,
+GET, SET with PX, HSET, HDEL, HGETALL, EXPIRE, TIME before a write (5.0), and PUBSUB NUMSUB (2.8). An access list must
+allow them, on the keys and channels whose names begin with the prefix. Valkey has all of them.
 """
 
 import asyncio

@@ -13,8 +13,8 @@ import msgspec
 
 from domain.streams import Entry, SignOut, StreamName
 
-# About how many bytes of entries one message holds: a subscriber that reads slowly is cut off by Redis at 32 MB
-# (client-output-buffer-limit pubsub), and a message is read in one step.
+# About how many bytes of entries one message holds, and of messages one command: a subscriber that reads slowly is cut
+# off by Redis at 32 MB (client-output-buffer-limit pubsub), and either is read in one step.
 MOST_BYTES: Final = 256 * 1024
 
 # What reading raises; two of them for what no node has said: broken text, and what is nested without end.
@@ -42,6 +42,21 @@ def entry_messages(entries: Iterable[Entry]) -> Iterator[tuple[StreamName, bytes
             message += position
             weight += added
         yield stream, _encode(message)
+
+
+def bundles(messages: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    """The same messages in the same order, as many together as one command should have."""
+    bundle: list[tuple[str, bytes]] = []
+    weight = 0
+    for channel, message in messages:
+        added = len(channel) + len(message)
+        if bundle and weight + added > MOST_BYTES:
+            yield bundle
+            bundle, weight = [], 0
+        bundle.append((channel, message))
+        weight += added
+    if bundle:
+        yield bundle
 
 
 def sign_out_message(sign_outs: Sequence[SignOut]) -> bytes:
