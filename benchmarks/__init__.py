@@ -5,6 +5,7 @@ bare_kafka.py    the references with Kafka: a getone-and-send loop, and a getman
 clients.py       the load: WebSockets and event streams by the thousand, with little Python a frame
 servers.py       server processes: started, pinned to one core, looked at, stopped
 broker.py        a real Kafka, and events in it
-fan_out.py, kafka.py, memory.py    the benchmarks
+nodes.py         nodes that share a PostgreSQL and a Redis, and what each has had of the processors
+fan_out.py, kafka.py, memory.py …    the benchmarks
 report.py        the table
 """

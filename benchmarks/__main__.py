@@ -8,7 +8,21 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import broker, fan_out, inbox, kafka, mail, memory, rabbitmq, resume, store
+from benchmarks import (
+    across,
+    broker,
+    costs,
+    fan_out,
+    inbox,
+    kafka,
+    mail,
+    memory,
+    nodes,
+    rabbitmq,
+    resume,
+    store,
+    two_nodes,
+)
 from benchmarks.report import Row, machine, note, print_table
 from benchmarks.servers import settle_here
 
@@ -30,17 +44,47 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "rabbitmq-ingest": rabbitmq.ingest,
     "mail": mail.throughput,
     "mail-away": mail.away,
+    "two-nodes": two_nodes.fan_out,
+    "across-nodes": across.to_socket,
+    "unfollowed": across.unfollowed,
+    "move": resume.move,
+    "cost-idle": costs.idle,
+    "cost-broadcast": costs.broadcast,
+    "cost-notification": costs.notification,
+    "cost-ingest": costs.ingest,
+    "cost-feeds": costs.feeds,
 }
-NEED_KAFKA: Final = {"kafka-to-socket", "ingest", "store-ingest", "mark-all", "store-latency", "mail-away"}
-NEED_RABBITMQ: Final = {"rabbitmq-ingest"}
+# Which of them need what may not be on this machine.
+NEEDS: Final[dict[Callable[[], str | None], set[str]]] = {
+    broker.missing: {
+        *(
+            "kafka-to-socket",
+            "ingest",
+            "store-ingest",
+            "mark-all",
+            "store-latency",
+            "mail-away",
+            "across-nodes",
+            "cost-ingest",
+        )
+    },
+    rabbitmq.missing: {"rabbitmq-ingest"},
+    nodes.missing: {
+        *("two-nodes", "across-nodes", "unfollowed", "move"),
+        *("cost-idle", "cost-broadcast", "cost-notification", "cost-ingest", "cost-feeds"),
+    },
+}
+
+
+def missing(name: str) -> str | None:
+    """What a benchmark lacks on this machine, in words; None when it can run."""
+    return next((reason for look, names in NEEDS.items() if name in names and (reason := look())), None)
 
 
 async def run(names: list[str], rounds: int) -> None:
     rows: list[Row] = []
     for name in names:
-        if (name in NEED_KAFKA and (reason := broker.missing())) or (
-            name in NEED_RABBITMQ and (reason := rabbitmq.missing())
-        ):
+        if reason := missing(name):
             note(f"{name}: not measured, {reason}")
             continue
         note(name)

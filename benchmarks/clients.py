@@ -137,6 +137,13 @@ class ProtocolSocket(PlainSocket):
         self.received += data.count(b'{"kind":"broadcast"', start, end)
 
 
+class InboxSocket(PlainSocket):
+    """A WebSocket that speaks herald.v1, with many notifications a frame."""
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        self.received += data.count(b'{"kind":"notification"', start, end)
+
+
 class EventStream(Client):
     """A stream of server-sent events; the chunks of HTTP lie between them, none within the two line ends."""
 
@@ -164,7 +171,7 @@ def stream_request(path: str) -> bytes:
 
 
 class Crowd:
-    """Clients of one kind that are all sent the same."""
+    """Clients of one kind that are all sent as much."""
 
     def __init__(self, clients: Sequence[Client], tally: Tally) -> None:
         self.clients = clients
@@ -196,14 +203,14 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(
-    port: int, kind: type[Client], request: bytes, size: int, *, reads: bool = True, ethernet: bool = False
+    port: int, kind: type[Client], requests: Sequence[bytes], *, reads: bool = True, ethernet: bool = False
 ) -> AsyncIterator[Crowd]:
-    """So many clients, all of them answered."""
-    tally = Tally(size)
+    """A client for each request, all of them answered."""
+    tally = Tally(len(requests))
     clients: list[Client] = []
     try:
-        for first in range(0, size, ABREAST):
-            some = [kind(tally, request, reads) for _ in range(min(ABREAST, size - first))]
+        for first in range(0, len(requests), ABREAST):
+            some = [kind(tally, request, reads) for request in requests[first : first + ABREAST]]
             clients += await asyncio.gather(*(connect(port, client, reads, ethernet) for client in some))
         yield Crowd(clients, tally)
     finally:

@@ -10,6 +10,7 @@ import time
 from typing import Final
 
 from benchmarks.clients import PlainSocket, ProtocolSocket, crowd, socket_request, stamped
+from benchmarks.pace import steadily
 from benchmarks.report import Row, in_turn
 from benchmarks.servers import Server, Serving, herald, seed_loop
 
@@ -46,7 +47,8 @@ async def paced(rounds: int) -> list[Row]:
 async def _burst(serving: Serving, messages: int, kind: type[PlainSocket] = PlainSocket) -> float:
     """Deliveries a second."""
     protocol = "herald.v1" if kind is ProtocolSocket else None
-    async with serving as server, crowd(server.port, kind, socket_request(server.path, protocol), CLIENTS) as clients:
+    requests = [socket_request(Server.path, protocol)] * CLIENTS
+    async with serving as server, crowd(server.port, kind, requests) as clients:
         for count in (WARM_UP, messages):
             bodies = server.bodies([stamped(SIZE) for _ in range(count)])
             clients.expect(count)
@@ -59,7 +61,8 @@ async def _burst(serving: Serving, messages: int, kind: type[PlainSocket] = Plai
 
 async def _paced(serving: Serving) -> float:
     """Microseconds of processor time a delivery."""
-    async with serving as server, crowd(server.port, PlainSocket, socket_request(server.path), CLIENTS) as clients:
+    requests = [socket_request(Server.path)] * CLIENTS
+    async with serving as server, crowd(server.port, PlainSocket, requests) as clients:
         for count in (WARM_UP, PACED):
             clients.expect(count)
             used = server.cpu
@@ -70,8 +73,5 @@ async def _paced(serving: Serving) -> float:
 
 async def post_paced(server: Server, count: int, size: int, pace: float) -> None:
     """Posts messages one by one, on time if the server lets it."""
-    due = time.perf_counter()
-    for _ in range(count):
+    async for _ in steadily(count, pace):
         await server.broadcast(server.bodies([stamped(size)]))
-        due += pace
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))

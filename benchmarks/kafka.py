@@ -13,8 +13,11 @@ from confluent_kafka import Producer
 
 from benchmarks.broker import kafka
 from benchmarks.clients import PlainSocket, crowd, socket_request, stamped
+from benchmarks.pace import steadily
 from benchmarks.report import Row, in_turn
 from benchmarks.servers import Server, Serving, bare_loop, herald, start_pinned
+
+SIGNALS: Final = "trading_signals"
 
 CLIENTS: Final = 10
 RATE: Final = 200
@@ -32,11 +35,11 @@ GLANCE: Final = 0.1
 
 async def to_socket(rounds: int) -> list[Row]:
     with kafka() as broker:
-        broker.create_topic("trading_signals")
+        broker.create_topic(SIGNALS)
         environment = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": broker.servers}
         reference, ours = await in_turn(
             rounds,
-            lambda: latency(broker.servers, bare_loop(broker.servers, "trading_signals")),
+            lambda: latency(broker.servers, bare_loop(broker.servers, SIGNALS)),
             lambda: latency(broker.servers, herald(**environment, HERALD_KAFKA_GROUP=uuid.uuid4().hex)),
         )
     rows = []
@@ -79,20 +82,31 @@ def _alert(number: int) -> dict[str, str]:
 
 async def latency(servers: str, serving: Serving) -> tuple[float, float]:
     """p50 and p99 in milliseconds, from before the event is handed to the producer to after it was read."""
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 0})
-    async with serving as server, crowd(server.port, PlainSocket, socket_request(server.path), CLIENTS) as clients:
+    producer = prompt_producer(servers)
+    async with serving as server, crowd(server.port, PlainSocket, [socket_request(server.path)] * CLIENTS) as clients:
         for count in (WARM_UP, RATE * SECONDS):
             latencies = clients.tally.latencies = []
             clients.expect(count)
-            due = time.perf_counter()
-            for _ in range(count):
-                producer.produce("trading_signals", stamped(SIZE).encode())
-                producer.poll(0)
-                due += 1 / RATE
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await produce_steadily(producer, count)
             await clients.all_received(PATIENCE)
-        cuts = statistics.quantiles(latencies, n=100)
-        return cuts[49] * 1e3, cuts[98] * 1e3
+        return p50_p99(latencies)
+
+
+def prompt_producer(servers: str) -> Producer:
+    return Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 0})
+
+
+async def produce_steadily(producer: Producer, count: int, partition: int = -1) -> None:
+    """Signals that say when they were handed to the producer."""
+    async for _ in steadily(count, 1 / RATE):
+        producer.produce(SIGNALS, stamped(SIZE).encode(), partition=partition)
+        producer.poll(0)
+
+
+def p50_p99(latencies: list[float]) -> tuple[float, float]:
+    """In milliseconds."""
+    cuts = statistics.quantiles(latencies, n=100)
+    return cuts[49] * 1e3, cuts[98] * 1e3
 
 
 async def _decoded(servers: str, loop: str) -> float:
@@ -106,30 +120,35 @@ async def _decoded(servers: str, loop: str) -> float:
 def ingesting(servers: str, **environment: str) -> Serving:
     """A server that stores the addressed events of the profile `trading` from the first one on, in a group of its
     own."""
-    return herald(
-        HERALD_PROFILE="trading",
-        HERALD_BROKER="kafka",
-        KAFKA_BROKERS=servers,
-        HERALD_KAFKA_GROUP=uuid.uuid4().hex,
-        HERALD_KAFKA_START="earliest",
-        ready="/health/live",
-        **environment,
-    )
+    return herald(**from_the_first(servers), ready="/health/live", **environment)
+
+
+def from_the_first(servers: str) -> dict[str, str]:
+    return {
+        "HERALD_PROFILE": "trading",
+        "HERALD_BROKER": "kafka",
+        "KAFKA_BROKERS": servers,
+        "HERALD_KAFKA_GROUP": uuid.uuid4().hex,
+        "HERALD_KAFKA_START": "earliest",
+    }
 
 
 async def ingested(serving: Serving, entries: int) -> float:
     """Entries a second that a server stores, from its first to its last."""
     async with serving as server:
-        seen: list[tuple[float, int]] = []
-        deadline = time.perf_counter() + PATIENCE
-        while not seen or seen[-1][1] < entries:
-            if time.perf_counter() > deadline:
-                raise RuntimeError(f"Herald has stored {seen[-1][1] if seen else 0} of {entries} entries")
-            if stored := await stored_by(server):
-                seen.append((time.perf_counter(), stored))
-            await asyncio.sleep(GLANCE)
-        (began, first), (ended, last) = seen[0], seen[-1]
+        began, first = await until_stored(server, 1)
+        ended, last = await until_stored(server, entries)
         return (last - first) / (ended - began)
+
+
+async def until_stored(server: Server, entries: int) -> tuple[float, int]:
+    """When at least so many had been seen to be stored, and how many."""
+    deadline = time.perf_counter() + PATIENCE
+    while (stored := await stored_by(server)) < entries:
+        if time.perf_counter() > deadline:
+            raise RuntimeError(f"Herald has stored {stored} of {entries} entries")
+        await asyncio.sleep(GLANCE)
+    return time.perf_counter(), stored
 
 
 async def stored_by(server: Server) -> int:

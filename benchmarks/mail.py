@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from benchmarks.broker import kafka
-from benchmarks.kafka import CLIENTS, RATE, latency
+from benchmarks.kafka import CLIENTS, RATE, SIGNALS, latency
 from benchmarks.postgres import Postgres, connected, postgres
 from benchmarks.report import Row, in_turn
 from benchmarks.servers import herald, start_pinned
@@ -59,7 +59,7 @@ async def throughput(rounds: int) -> list[Row]:
 async def away(rounds: int) -> list[Row]:
     """The mail server is a port where nobody listens."""
     with kafka() as broker, postgres() as database:
-        broker.create_topic("trading_signals")
+        broker.create_topic(SIGNALS)
 
         async def through(pending: int) -> float:
             url = await _filled(database, pending)

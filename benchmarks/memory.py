@@ -5,7 +5,7 @@ import statistics
 from contextlib import AsyncExitStack
 from typing import Final
 
-from benchmarks.clients import Client, EventStream, PlainSocket, crowd, socket_request, stream_request
+from benchmarks.clients import Client, Crowd, EventStream, PlainSocket, crowd, socket_request, stream_request
 from benchmarks.fan_out import post_paced
 from benchmarks.report import Row, in_turn
 from benchmarks.servers import herald
@@ -59,10 +59,10 @@ async def _session(profile: str, kind: type[Client], request: bytes) -> float:
     """Kilobytes that the server grows by for each of its clients."""
     async with herald(HERALD_PROFILE=profile) as server:
         # The first ones bring modules, pools and buffers with them.
-        async with crowd(server.port, kind, request, 20):
+        async with crowd(server.port, kind, [request] * 20):
             await asyncio.sleep(0.5)
         before = server.memory
-        async with crowd(server.port, kind, request, CLIENTS):
+        async with crowd(server.port, kind, [request] * CLIENTS):
             await asyncio.sleep(2)
             return (server.memory - before) / CLIENTS / 1_000
 
@@ -71,10 +71,15 @@ async def _flooded(more_readers: int, idle: int) -> tuple[float, float]:
     """The server's megabytes and the p99 of 1,000 readers in milliseconds, with others beside them."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(herald())
-        request = socket_request(server.path)
-        readers = await stack.enter_async_context(crowd(server.port, PlainSocket, request, CLIENTS, ethernet=True))
-        others = await stack.enter_async_context(crowd(server.port, PlainSocket, request, more_readers, ethernet=True))
-        await stack.enter_async_context(crowd(server.port, PlainSocket, request, idle, reads=False, ethernet=True))
+
+        async def come(size: int, reads: bool = True) -> Crowd:
+            requests = [socket_request(server.path)] * size
+            return await stack.enter_async_context(
+                crowd(server.port, PlainSocket, requests, reads=reads, ethernet=True)
+            )
+
+        readers, others = await come(CLIENTS), await come(more_readers)
+        await come(idle, reads=False)
         for count, size, pace in ((FLOOD, FLOOD_SIZE, FLOOD_PACE), (MESSAGES, FLOOD_SIZE, PACE)):
             latencies = readers.tally.latencies = []
             for some in (readers, others):

@@ -22,14 +22,14 @@ PACKAGES: Final = (
 @dataclass
 class Row:
     """One line of the table: what both gave in each round, and what the ratio is to be (`of` the value itself where
-    there is nothing to compare with)."""
+    there is nothing to compare with). Without a `bound` it is a figure that others are made of."""
 
     what: str
     unit: str
     herald: Sequence[float]
-    reference: Sequence[float] | None
-    bound: Literal["≥", "≤"]
-    target: float
+    reference: Sequence[float] | None = None
+    bound: Literal["≥", "≤"] | None = None
+    target: float = 0.0
     of: Literal["ratio", "value"] = "ratio"
 
     @property
@@ -48,9 +48,9 @@ class Row:
             self.what,
             self._shown(self.reference) if self.reference else "",
             self._shown(self.herald),
-            _spread(self.ratios) if self.of == "ratio" else "",
-            f"{self.bound} {self.target:g}{unit}",
-            "yes" if self.met else "NO",
+            _spread(self.ratios) if self.reference else "",
+            f"{self.bound} {self.target:g}{unit}" if self.bound else "",
+            ("yes" if self.met else "NO") if self.bound else "",
         )
 
     def _shown(self, values: Sequence[float]) -> str:

@@ -39,6 +39,13 @@ def settle_here() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def processor_time(*pids: int) -> float:
+    """Seconds of it that these processes have had so far, all threads together, with those of their own that have
+    ended."""
+    used = [psutil.Process(pid).cpu_times() for pid in pids]
+    return sum(times.user + times.system + times.children_user + times.children_system for times in used)
+
+
 class Server:
     """A server on loopback, and how to have it send messages to its clients."""
 
@@ -48,18 +55,16 @@ class Server:
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.port = port
         self._process = process
-        self._seen = psutil.Process(process.pid)
 
     @property
     def cpu(self) -> float:
         """Seconds of processor time so far, all threads together."""
-        used = self._seen.cpu_times()
-        return used.user + used.system
+        return processor_time(self._process.pid)
 
     @property
     def memory(self) -> int:
         """Resident bytes."""
-        return self._seen.memory_info().rss
+        return psutil.Process(self._process.pid).memory_info().rss
 
     def bodies(self, texts: Sequence[str]) -> list[bytes]:
         """The requests by which these messages go to all clients."""
@@ -68,9 +73,13 @@ class Server:
     async def broadcast(self, bodies: Sequence[bytes]) -> None:
         """Returns when the server has answered, which may be before or after the clients have everything."""
         for body in bodies:
-            status, _ = await self.request("POST", self.publish_at, body)
-            if not 200 <= status < 300:
-                raise RuntimeError(f"POST {self.publish_at} was answered {status}")
+            await self.post(body)
+
+    async def post(self, body: bytes) -> None:
+        """One of these requests."""
+        status, _ = await self.request("POST", self.publish_at, body)
+        if not 200 <= status < 300:
+            raise RuntimeError(f"POST {self.publish_at} was answered {status}")
 
     async def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -82,13 +91,16 @@ class Server:
             writer.close()
         return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
 
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_PATIENCE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
 
 
 class SeedLoop(Server):

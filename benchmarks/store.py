@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from benchmarks.broker import kafka
-from benchmarks.kafka import CLIENTS, PATIENCE, RATE, ingested, ingesting, latency
+from benchmarks.kafka import CLIENTS, PATIENCE, RATE, SIGNALS, ingested, ingesting, latency
 from benchmarks.postgres import postgres
 from benchmarks.report import Row, in_turn
 from benchmarks.servers import herald, start_pinned
@@ -53,7 +53,7 @@ async def ingest(rounds: int) -> list[Row]:
 
 async def to_socket(rounds: int) -> list[Row]:
     with kafka() as broker, postgres() as database:
-        broker.create_topic("trading_signals")
+        broker.create_topic(SIGNALS)
 
         async def through(url: str) -> tuple[float, float]:
             serving = herald(
