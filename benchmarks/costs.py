@@ -3,6 +3,7 @@ million sessions. One node publishes; the clients are at another."""
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -10,8 +11,9 @@ from typing import Final
 from benchmarks.broker import kafka
 from benchmarks.clients import InboxSocket, PlainSocket, ProtocolSocket, crowd, socket_request, stamped
 from benchmarks.kafka import from_the_first, until_stored
-from benchmarks.loads import CLIENTS, FEED, INBOXES, RECIPIENTS, STEADY, Load, spent_on
+from benchmarks.loads import BURST, CLIENTS, FEED, INBOXES, RECIPIENTS, STEADY, Load, Pace, spent_on
 from benchmarks.nodes import Services, Spent, services, site
+from benchmarks.postgres import connected
 from benchmarks.report import Row, in_turn
 from benchmarks.store import RECIPIENTS as TOGETHER
 from benchmarks.store import produce_alerts
@@ -25,6 +27,14 @@ MANY: Final = 8_000
 # compared with the store six times.
 SETTLED: Final = 5.0
 WATCHED: Final = 30.0
+
+# Something has happened to these users before: else there is no row to compare their sessions with.
+OPEN_INBOXES: Final = """
+    INSERT INTO inboxes (user_id, last_seq, unread_count, entry_count, oldest_at)
+    SELECT 'u-' || number, 1, 1, 1, now() FROM generate_series(0, $1::int - 1) AS number
+"""
+
+PACES: Final = ((STEADY, "one every 30 ms"), (BURST, f"{BURST.events:,} at once"))
 
 # Feeds that a session follows, where it is not one.
 FEEDS: Final = 16
@@ -51,38 +61,35 @@ async def idle(rounds: int) -> list[Row]:
             1.2,
         ),
         Row(f"{what} PostgreSQL", "µs", [cost.database for cost in more_of_many]),
-        Row(f"{what} Redis", "µs", [cost.redis for cost in more_of_many]),
     ]
 
 
 async def broadcast(rounds: int) -> list[Row]:
+    rows = []
     with services() as shared:
-        one, all_of_them = await in_turn(
-            rounds, lambda: _published(shared, FEED, 1), lambda: _published(shared, FEED, CLIENTS)
-        )
-    what = "a broadcast, one every 30 ms:"
-    more = _more(one, all_of_them, (CLIENTS - 1) * STEADY.events)
-    few = [cost.each(STEADY.events) for cost in one]
-    return [
-        Row(f"{what} the node that stores it", "µs", [cost.nodes[0] for cost in few]),
-        Row(f"{what} PostgreSQL", "µs", [cost.database for cost in few]),
-        Row(f"{what} Redis, for two nodes", "µs", [cost.redis for cost in few]),
-        Row(f"{what} a node with one session that follows", "µs", [cost.nodes[1] for cost in few]),
-        Row(f"{what} each further one of {CLIENTS:,} there", "µs", [cost.nodes[1] for cost in more]),
-    ]
+        for pace, what in PACES:
+            one, all_of_them = await in_turn(
+                rounds,
+                partial(_published, shared, FEED, pace, 1),
+                partial(_published, shared, FEED, pace, CLIENTS),
+            )
+            few = [cost.each(pace.events) for cost in one]
+            more = _more(one, all_of_them, (CLIENTS - 1) * pace.events)
+            rows += [
+                *_shares(f"a broadcast, {what}:", few, "a node with one session that follows"),
+                Row(f"a broadcast, {what}: each further session there", "µs", [cost.nodes[1] for cost in more]),
+            ]
+    return rows
 
 
 async def notification(rounds: int) -> list[Row]:
+    rows = []
     with services() as shared:
-        (spent,) = await in_turn(rounds, lambda: _published(shared, INBOXES, CLIENTS))
-    each = [cost.each(INBOXES.deliveries(STEADY)) for cost in spent]
-    what = f"a notification, {RECIPIENTS} every 30 ms:"
-    return [
-        Row(f"{what} the node that stores it", "µs", [cost.nodes[0] for cost in each]),
-        Row(f"{what} PostgreSQL", "µs", [cost.database for cost in each]),
-        Row(f"{what} Redis", "µs", [cost.redis for cost in each]),
-        Row(f"{what} the node of its user", "µs", [cost.nodes[1] for cost in each]),
-    ]
+        for pace, what in PACES:
+            (spent,) = await in_turn(rounds, partial(_published, shared, INBOXES, pace, CLIENTS))
+            each = [cost.each(INBOXES.deliveries(pace)) for cost in spent]
+            rows += _shares(f"a notification of an event for {RECIPIENTS} users, {what}:", each, "its user's node")
+    return rows
 
 
 async def ingest(rounds: int) -> list[Row]:
@@ -123,6 +130,16 @@ async def feeds(rounds: int) -> list[Row]:
 _FEED: Final = '[feeds.{0}]\naccess = "public"\n[[routes]]\nsource = "{0}"\nfeed = "{0}"\nenvelope = "raw"\n'
 
 
+def _shares(what: str, each: Sequence[Spent], other: str) -> list[Row]:
+    """What it costs each part."""
+    return [
+        Row(f"{what} the node that stores it", "µs", [cost.nodes[0] for cost in each]),
+        Row(f"{what} PostgreSQL", "µs", [cost.database for cost in each]),
+        Row(f"{what} Redis", "µs", [cost.redis for cost in each]),
+        Row(f"{what} {other}", "µs", [cost.nodes[1] for cost in each]),
+    ]
+
+
 def _more(fewer: Sequence[Spent], more: Sequence[Spent], count: float) -> list[Spent]:
     """What each of so many more has cost, round by round."""
     return [much.since(little).each(count) for little, much in zip(fewer, more, strict=True)]
@@ -131,20 +148,23 @@ def _more(fewer: Sequence[Spent], more: Sequence[Spent], count: float) -> list[S
 async def _watched(shared: Services, clients: int) -> Spent:
     """A second of it."""
     requests = [socket_request(f"/ws?user_id=u-{number}", SUBPROTOCOL) for number in range(clients)]
-    async with site(shared, 1, HERALD_PROFILE="trading") as at, crowd(at.nodes[0].port, InboxSocket, requests):
-        await asyncio.sleep(SETTLED)
-        before = at.spent()
-        await asyncio.sleep(WATCHED)
-        spent = at.spent().since(before)
+    async with site(shared, 1, HERALD_PROFILE="trading") as at:
+        async with connected(at.url) as connection:
+            await connection.execute(OPEN_INBOXES, clients)
+        async with crowd(at.nodes[0].port, InboxSocket, requests):
+            await asyncio.sleep(SETTLED)
+            before = at.spent()
+            await asyncio.sleep(WATCHED)
+            spent = at.spent().since(before)
     return Spent(tuple(node / WATCHED for node in spent.nodes), spent.database / WATCHED, spent.redis / WATCHED)
 
 
-async def _published(shared: Services, load: Load, clients: int) -> Spent:
+async def _published(shared: Services, load: Load, pace: Pace, clients: int) -> Spent:
     requests = [load.request(number) for number in range(clients)]
     async with site(shared, 2, HERALD_PROFILE=load.profile) as at:
         here, there = at.nodes
         async with crowd(there.port, PlainSocket, requests) as everyone:
-            return await spent_on(load, STEADY, at, [here], [everyone])
+            return await spent_on(load, pace, at, [here], [everyone])
 
 
 async def _followed(shared: Services, routes: str, names: Sequence[str]) -> float:
