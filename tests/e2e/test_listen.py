@@ -191,6 +191,7 @@ async def test_a_listener_killed_again_and_again_loses_nothing(
     while one.objects[-1]["data"]["n"] != sent[-1]:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
+    await one.until_news("connected", 17)
     assert one.stop(signal.SIGTERM) == 0
     assert "something is missing" not in one.news
     expected = 0

@@ -16,6 +16,7 @@ from adapters.memory.records import Limits
 from application.endpoints import Endpoint
 from application.hub import frames as framing
 from application.hub import hub as hubs
+from application.hub import rhythm
 from application.hub import session as sessions
 from application.hub import streams as hub_streams
 from application.hub.tail import MOST_ENTRIES, Tail
@@ -411,6 +412,31 @@ async def test_what_the_backplane_loses_comes_within_seconds() -> None:
     await asyncio.sleep(0.005)
     assert [sorted(reader.texts) for reader in readers] == [["a", "n"], ["b", "n"], ["n"]]
     assert node.counters.healed == 3
+
+
+async def test_many_are_looked_after_in_parts_and_nobody_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rhythm, "AT_ONCE", 3)
+    monkeypatch.setattr(rhythm, "SWEEP", 0.02)
+    node = await Node(backplane=MutedBackplane(Bus())).start()
+    users = [f"user-{number}" for number in range(20)]
+    readers = [Reader(node, await node.open(user)) for user in users]
+    node.backplane.muted = True
+    await node.send(*(node.direct(user, user) for user in users))
+    await node.sweep(hubs.SLICES + 1)
+    assert [reader.texts for reader in readers] == [[user] for user in users]
+    assert {reader.session.sweeps for reader in readers} == {hubs.SLICES + 1}
+
+
+async def test_who_leaves_between_two_parts_is_let_be(monkeypatch: pytest.MonkeyPatch, node: Node) -> None:
+    monkeypatch.setattr(rhythm, "AT_ONCE", 1)
+    monkeypatch.setattr(rhythm, "SWEEP", 0.02)
+    sessions = [await node.open(f"user-{number}") for number in range(2)]
+    sweeping = asyncio.create_task(node.hub.sweep())
+    await until(lambda: any(session.sweeps for session in sessions))
+    (waiting,) = [session for session in sessions if not session.sweeps]
+    node.hub.close(waiting)
+    await sweeping
+    assert waiting.sweeps == 0
 
 
 async def test_who_opens_a_stream_whose_first_entry_was_lost_leaves_nobody_behind() -> None:

@@ -1,17 +1,24 @@
 """The backplane of many nodes: Redis publish/subscribe, a channel for each stream that someone follows."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Final
 
 import structlog
 
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE, Link
-from adapters.redis.questions import Command, RedisAway
-from adapters.redis.wire import UNREADABLE, bundles, entry_messages, read_entries, read_sign_outs, sign_out_message
+from adapters.redis.questions import RedisAway
+from adapters.redis.wire import (
+    UNREADABLE,
+    bundles,
+    entry_messages,
+    publication,
+    read_entries,
+    read_sign_outs,
+    sign_out_message,
+)
 from application.counters import Counters
 from application.ports.backplane import BackplaneUnavailable, Listener
 from application.ports.store import StoreUnavailable
@@ -21,10 +28,6 @@ log = structlog.get_logger(__name__)
 
 # The channel that every node hears; the others are called as their streams are.
 SIGN_OUTS: Final = "sign-outs"
-
-# A batch of ingest has thousands of messages, one for each inbox. As commands of their own they cost the client three
-# times as much as in one command (docs/performance.md).
-_PUBLISH: Final = "for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end"
 
 # Seconds until the store is asked again for the epoch, without which no channel has a name.
 STORE_RETRY: Final = 1.0
@@ -94,7 +97,7 @@ class RedisBackplane:
         if sign_outs:
             messages.append((prefix + SIGN_OUTS, sign_out_message(sign_outs)))
         self._counters.backplane["published"] += len(messages)
-        commands = [_in_one(bundle) for bundle in bundles(messages)]
+        commands = [publication(bundle) for bundle in bundles(messages)]
         for answer in await self._connections.send(commands):
             if isinstance(answer, RedisAway):
                 raise answer
@@ -131,8 +134,3 @@ class RedisBackplane:
             self._listener.arrived(entries)
         if sign_outs:
             self._listener.signed_out(sign_outs)
-
-
-def _in_one(messages: Iterable[tuple[str, bytes]]) -> Command:
-    arguments: Iterator[str | bytes] = chain.from_iterable(messages)
-    return ("EVAL", _PUBLISH, 0, *arguments)

@@ -91,6 +91,12 @@ class Connections:
             raise RedisAway(str(fault)) from fault
         return [self._refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
 
+    async def beat(self, command: Command) -> None:
+        """Publishes as all else is published, so that what hinders that is found out; while there is a `fault`, too.
+        Raises what the client raises."""
+        client: Any = self.sender  # whose types know this method for pipelines only
+        await client.execute_command(*command)
+
     def lost(self, reason: str) -> None:
         """Until the link has proven itself again."""
         if self.fault is None:

@@ -12,6 +12,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from adapters.redis.connections import Connections
+from adapters.redis.wire import publication
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ class Link:
         self._beat = beat
         while True:
             try:
-                await asyncio.create_task(self._connect())
+                await asyncio.create_task(self._connect(), name="backplane connection")
             except Exception as fault:
                 _go_on()
                 self._connections.lost(_reason(fault))
@@ -149,7 +150,7 @@ class Link:
         while True:
             self._beaten.clear()
             async with _patience(BEAT_PATIENCE, "its own messages have not come back"):
-                await self._connections.sender.publish(self._beat, b"")
+                await self._connections.beat(publication([(self._beat, b"")]))
                 _go_on()
                 await self._beaten.wait()
             self._pause = PAUSES[0]

@@ -5,12 +5,13 @@ must have had one; what can't be read is passed over, and found in the store.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
+from adapters.redis.questions import Command
 from domain.streams import Entry, SignOut, StreamName
 
 # About how many bytes of entries one message holds, and of messages one command: a subscriber that reads slowly is cut
@@ -19,6 +20,10 @@ MOST_BYTES: Final = 256 * 1024
 
 # What reading raises; two of them for what no node has said: broken text, and what is nested without end.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+# A batch of ingest has thousands of messages, one for each inbox. As commands of their own they cost the client three
+# times as much (docs/performance.md).
+_PUBLISH: Final = "for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end"
 
 _encode = msgspec.msgpack.Encoder().encode
 read_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
@@ -57,6 +62,12 @@ def bundles(messages: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, b
         weight += added
     if bundle:
         yield bundle
+
+
+def publication(messages: Iterable[tuple[str, bytes]]) -> Command:
+    """The one command that publishes these, in their order."""
+    arguments: Iterator[str | bytes] = chain.from_iterable(messages)
+    return ("EVAL", _PUBLISH, 0, *arguments)
 
 
 def sign_out_message(sign_outs: Sequence[SignOut]) -> bytes:

@@ -7,27 +7,23 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from application.counters import Counters
 from application.hub.opening import Opening
+from application.hub.rhythm import SWEEP, every_second, unhurried
 from application.hub.session import Session
 from application.hub.streams import Streams
 from application.hub.users import Users
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.presence import Presence
-from application.ports.store import Store, StoreUnavailable
+from application.ports.store import Store
 from domain.errors import Draining
 from domain.identity import admit, ended_by
 from domain.positions import Cursor, Start, read_cursor, start
 from domain.protocol import Close, Farewell
-from domain.streams import Entry, SignOut, StreamName, inbox_of
+from domain.streams import Entry, SignOut, StreamName, inbox_of, is_inbox, owner_of
 
-log = structlog.get_logger(__name__)
-
-# Seconds between sweeps, and how many sweeps it takes to compare every stream with the store once.
-SWEEP: Final = 1.0
+# Sweeps that it takes to compare every stream with the store once.
 SLICES: Final = 5
 
 # Sweeps after which the other nodes are told of every user once more: whoever counts for them forgets after a day.
@@ -173,7 +169,7 @@ class Hub:
     async def run(self) -> None:
         """Sweeps, every second, for as long as the process lives. A store that does not answer holds up what needs it,
         and no heartbeat."""
-        await asyncio.gather(*(_every_second(work) for work in self._regular_work))
+        await asyncio.gather(*(every_second(work) for work in self._regular_work))
 
     async def sweep(self) -> None:
         """One second's share of it: sessions that are due, heads to compare, streams nobody follows, nodes to tell."""
@@ -207,48 +203,40 @@ class Hub:
 
     async def _look_after_sessions(self) -> None:
         now = self._clock.now().timestamp()
-        beat = max(1, round(self.heartbeat / SWEEP))
-        for session in list(self.sessions):
-            session.sweeps += 1
-            if session.beats and session.sweeps % beat == 0:
-                session.heartbeat()
-            waits_for = session.waits_for()
-            session.untaken = session.untaken + 1 if waits_for is not None and waits_for == session.waited_for else 0
-            session.waited_for = waits_for
-            if session.untaken >= SLOW_AFTER:
-                session.dismiss(Farewell(Close.TOO_SLOW, "nothing was taken for too long"))
-            if session.identity.expires_at is not None and session.identity.expires_at <= now:
-                session.dismiss(Farewell(Close.TOKEN_EXPIRED, "the token has expired"))
-            if session.abort is None and session.sweeps > NEVER_BEGUN_AFTER:
-                session.dismiss(Farewell(Close.TOO_SLOW, "nothing was ever taken"))
-                self.close(session)
-            if session.farewell is not None:
-                session.leaving += 1
-                if session.leaving > CUT_OFF_AFTER and session.abort is not None:
-                    session.abort()
+        async for some in unhurried(list(self.sessions)):
+            for session in some:
+                if session in self.sessions:
+                    self._look_after(session, now)
+
+    def _look_after(self, session: Session, now: float) -> None:
+        session.sweeps += 1
+        if session.beats and session.sweeps % max(1, round(self.heartbeat / SWEEP)) == 0:
+            session.heartbeat()
+        waits_for = session.waits_for()
+        session.untaken = session.untaken + 1 if waits_for is not None and waits_for == session.waited_for else 0
+        session.waited_for = waits_for
+        if session.untaken >= SLOW_AFTER:
+            session.dismiss(Farewell(Close.TOO_SLOW, "nothing was taken for too long"))
+        if session.identity.expires_at is not None and session.identity.expires_at <= now:
+            session.dismiss(Farewell(Close.TOKEN_EXPIRED, "the token has expired"))
+        if session.abort is None and session.sweeps > NEVER_BEGUN_AFTER:
+            session.dismiss(Farewell(Close.TOO_SLOW, "nothing was ever taken"))
+            self.close(session)
+        if session.farewell is not None:
+            session.leaving += 1
+            if session.leaving > CUT_OFF_AFTER and session.abort is not None:
+                session.abort()
 
     async def _compare(self, everything: bool) -> None:
         """Compares a slice of the streams, and of the users that are here, with the store; or all of them."""
         self._slice = (self._slice + 1) % SLICES
         streams = self.streams.chosen(lambda name: everything or self._is_due(name))
-        users = [user for user in self._users if everything or self._is_due(user)]
-        if not (streams or users):
-            return
-        heads = await self._store.heads(dict.fromkeys([*streams, *map(inbox_of, users)]))
-        self.streams.compare({name: heads[name] for name in streams})
-        sign_outs = [(user, heads[inbox_of(user)].not_before) for user in users]
-        self.signed_out([SignOut(user, not_before) for user, not_before in sign_outs if not_before is not None])
+        users = (inbox_of(user) for user in self._users if everything or self._is_due(user))
+        async for names in unhurried(list(dict.fromkeys([*streams, *users]))):
+            heads = await self._store.heads(names)
+            self.streams.compare(heads)
+            sign_outs = ((name, head.not_before) for name, head in heads.items() if is_inbox(name))
+            self.signed_out([SignOut(owner_of(name), at) for name, at in sign_outs if at is not None])
 
     def _is_due(self, name: str) -> bool:
         return hash(name) % SLICES == self._slice
-
-
-async def _every_second(work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(SWEEP)
-        try:
-            await work()
-        except StoreUnavailable as fault:
-            log.warning("heads not compared, the store is away", fault=str(fault))
-        except Exception:
-            log.exception("sweep failed")
