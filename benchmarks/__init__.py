@@ -6,6 +6,7 @@ clients.py       the load: WebSockets and event streams by the thousand, with li
 servers.py       server processes: started, pinned to one core, looked at, stopped
 broker.py        a real Kafka, and events in it
 nodes.py         nodes that share a PostgreSQL and a Redis, and what each has had of the processors
+pace.py, loads.py    what is published, and how fast
 fan_out.py, kafka.py, memory.py …    the benchmarks
 report.py        the table
 """

@@ -13,6 +13,7 @@ from benchmarks import (
     broker,
     costs,
     fan_out,
+    idle,
     inbox,
     kafka,
     mail,
@@ -48,37 +49,30 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "across-nodes": across.to_socket,
     "unfollowed": across.unfollowed,
     "move": resume.move,
-    "cost-idle": costs.idle,
+    "cost-idle": idle.cost,
+    "beside-idle": idle.beside,
     "cost-broadcast": costs.broadcast,
     "cost-notification": costs.notification,
     "cost-ingest": costs.ingest,
     "cost-feeds": costs.feeds,
 }
+
 # Which of them need what may not be on this machine.
-NEEDS: Final[dict[Callable[[], str | None], set[str]]] = {
-    broker.missing: {
-        *(
-            "kafka-to-socket",
-            "ingest",
-            "store-ingest",
-            "mark-all",
-            "store-latency",
-            "mail-away",
-            "across-nodes",
-            "cost-ingest",
-        )
-    },
-    rabbitmq.missing: {"rabbitmq-ingest"},
-    nodes.missing: {
-        *("two-nodes", "across-nodes", "unfollowed", "move"),
-        *("cost-idle", "cost-broadcast", "cost-notification", "cost-ingest", "cost-feeds"),
-    },
-}
+NEED_KAFKA: Final = (
+    *("kafka-to-socket", "ingest", "store-ingest", "mark-all", "store-latency", "mail-away", "across-nodes"),
+    "cost-ingest",
+)
+NEED_RABBITMQ: Final = ("rabbitmq-ingest",)
+NEED_REDIS: Final = (
+    *("two-nodes", "across-nodes", "unfollowed", "move", "cost-idle", "beside-idle"),
+    *("cost-broadcast", "cost-notification", "cost-ingest", "cost-feeds"),
+)
 
 
 def missing(name: str) -> str | None:
     """What a benchmark lacks on this machine, in words; None when it can run."""
-    return next((reason for look, names in NEEDS.items() if name in names and (reason := look())), None)
+    needed = ((NEED_KAFKA, broker.missing), (NEED_RABBITMQ, rabbitmq.missing), (NEED_REDIS, nodes.missing))
+    return next((reason for names, look in needed if name in names and (reason := look())), None)
 
 
 async def run(names: list[str], rounds: int) -> None:

@@ -171,7 +171,7 @@ def stream_request(path: str) -> bytes:
 
 
 class Crowd:
-    """Clients of one kind that are all sent as much."""
+    """Clients of one kind that are all sent as many objects."""
 
     def __init__(self, clients: Sequence[Client], tally: Tally) -> None:
         self.clients = clients

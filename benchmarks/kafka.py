@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from confluent_kafka import Producer
 from benchmarks.broker import kafka
 from benchmarks.clients import PlainSocket, crowd, socket_request, stamped
 from benchmarks.pace import steadily
-from benchmarks.report import Row, in_turn
+from benchmarks.report import Row, in_turn, p50_p99
 from benchmarks.servers import Server, Serving, bare_loop, herald, start_pinned
 
 SIGNALS: Final = "trading_signals"
@@ -101,12 +100,6 @@ async def produce_steadily(producer: Producer, count: int, partition: int = -1) 
     async for _ in steadily(count, 1 / RATE):
         producer.produce(SIGNALS, stamped(SIZE).encode(), partition=partition)
         producer.poll(0)
-
-
-def p50_p99(latencies: list[float]) -> tuple[float, float]:
-    """In milliseconds."""
-    cuts = statistics.quantiles(latencies, n=100)
-    return cuts[49] * 1e3, cuts[98] * 1e3
 
 
 async def _decoded(servers: str, loop: str) -> float:

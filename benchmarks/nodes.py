@@ -4,19 +4,21 @@ All nodes are on one core, since the other is for clients and services. So toget
 what can be seen is what each of them does.
 """
 
+import asyncio
 import json
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.clients import Crowd, PlainSocket, crowd
 from benchmarks.postgres import Postgres, postgres
-from benchmarks.servers import Server, herald, processor_time
+from benchmarks.servers import READY, Server, herald, processor_time
 from tests.support.redis import RealRedis, missing
 
-__all__ = ["Services", "Site", "Spent", "missing", "services", "site"]
+__all__ = ["Services", "Site", "Spent", "crowds", "heard", "missing", "services", "site"]
 
 
 class Services(NamedTuple):
@@ -33,15 +35,16 @@ class Spent(NamedTuple):
     database: float
     redis: float
 
-    def since(self, before: "Spent") -> "Spent":
-        nodes = tuple(now - then for now, then in zip(self.nodes, before.nodes, strict=True))
-        return Spent(nodes, self.database - before.database, self.redis - before.redis)
+    def minus(self, other: "Spent") -> "Spent":
+        nodes = tuple(mine - its for mine, its in zip(self.nodes, other.nodes, strict=True))
+        return Spent(nodes, self.database - other.database, self.redis - other.redis)
+
+    def times(self, factor: float) -> "Spent":
+        return Spent(tuple(node * factor for node in self.nodes), self.database * factor, self.redis * factor)
 
     def each(self, count: float) -> "Spent":
         """Microseconds for each of so many things."""
-        return Spent(
-            tuple(node * 1e6 / count for node in self.nodes), self.database * 1e6 / count, self.redis * 1e6 / count
-        )
+        return self.times(1e6 / count)
 
 
 class Site(NamedTuple):
@@ -54,20 +57,27 @@ class Site(NamedTuple):
         database, redis = (processor_time(*service.pids) for service in self.services)
         return Spent(tuple(node.cpu for node in self.nodes), database, redis)
 
+    async def spent_in(self, seconds: float) -> Spent:
+        before = self.spent()
+        await asyncio.sleep(seconds)
+        return self.spent().minus(before)
+
 
 @contextmanager
 def services() -> Iterator[Services]:
     with postgres() as database, tempfile.TemporaryDirectory() as directory:
         redis = RealRedis(Path(directory))
-        redis.start()
         try:
+            redis.start()
             yield Services(database, redis)
         finally:
             redis.stop()
 
 
 @asynccontextmanager
-async def site(shared: Services, count: int, *, joined: bool = True, **environment: str) -> AsyncIterator[Site]:
+async def site(
+    shared: Services, count: int, *, joined: bool = True, ready: str = READY, **environment: str
+) -> AsyncIterator[Site]:
     """So many nodes on a new database; without Redis unless they are `joined`."""
     url = shared.database.create()
     settings: Mapping[str, str] = {"DATABASE_URL": url, "HERALD_REDIS_PREFIX": uuid.uuid4().hex} | environment
@@ -75,7 +85,7 @@ async def site(shared: Services, count: int, *, joined: bool = True, **environme
         settings |= {"REDIS_URL": shared.redis.url}
     try:
         async with AsyncExitStack() as stack:
-            nodes = [await stack.enter_async_context(herald(**settings)) for _ in range(count)]
+            nodes = [await stack.enter_async_context(herald(ready=ready, **settings)) for _ in range(count)]
             yield Site(tuple(nodes), shared, url)
     finally:
         shared.database.drop(url)
@@ -85,3 +95,14 @@ async def heard(node: Server) -> int:
     """How many messages of the backplane a node has had."""
     _, answer = await node.request("GET", "/metrics")
     return int(json.loads(answer)["backplane"].get("received", 0))
+
+
+@asynccontextmanager
+async def crowds(at: Site, requests: Sequence[bytes]) -> AsyncIterator[list[Crowd]]:
+    """Plain sockets, dealt out to the nodes by turns."""
+    async with AsyncExitStack() as stack:
+        count = len(at.nodes)
+        yield [
+            await stack.enter_async_context(crowd(node.port, PlainSocket, requests[first::count]))
+            for first, node in enumerate(at.nodes)
+        ]

@@ -22,7 +22,7 @@ PACKAGES: Final = (
 @dataclass
 class Row:
     """One line of the table: what both gave in each round, and what the ratio is to be (`of` the value itself where
-    there is nothing to compare with). Without a `bound` it is a figure that others are made of."""
+    there is nothing to compare with). Without a `bound` it only tells."""
 
     what: str
     unit: str
@@ -65,6 +65,12 @@ async def in_turn(rounds: int, *runs: Callable[[], Awaitable[Result]]) -> list[l
             gathered.append(await run())
         note(f"  round {number + 1}: " + "   ".join(str(gathered[-1]) for gathered in results))
     return results
+
+
+def p50_p99(latencies: list[float]) -> tuple[float, float]:
+    """In milliseconds, of latencies in seconds."""
+    cuts = statistics.quantiles(latencies, n=100)
+    return cuts[49] * 1e3, cuts[98] * 1e3
 
 
 def note(text: str) -> None:

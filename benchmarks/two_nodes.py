@@ -1,17 +1,15 @@
 """Two nodes with Redis against one node without: the same clients, and the same events, to each node by turns."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
-from benchmarks.clients import Crowd, PlainSocket, crowd
-from benchmarks.loads import BURST, CLIENTS, FEED, INBOXES, RECIPIENTS, STEADY, Load, Pace, spent_on
-from benchmarks.nodes import Services, Site, services, site
+from benchmarks.loads import CLIENTS, FEED, INBOXES, RECIPIENTS, Load, spent_on
+from benchmarks.nodes import Services, crowds, services, site
+from benchmarks.pace import BURST, STEADY, Pace
 from benchmarks.report import Row, in_turn
 
 
 class Cost(NamedTuple):
-    """Microseconds of processor time a delivery: of all nodes together, and of the one that had most of it."""
+    """Microseconds of processor time by all deliveries: of all nodes together, and of the one that had most of it."""
 
     together: float
     most: float
@@ -21,18 +19,18 @@ async def fan_out(rounds: int) -> list[Row]:
     rows = []
     with services() as shared:
         for load, what in ((FEED, "broadcasts"), (INBOXES, f"events for {RECIPIENTS} users each")):
-            rows += await _compared(rounds, shared, load, STEADY, f"{what}, one every 30 ms")
-            rows += await _compared(rounds, shared, load, BURST, f"{what}, {BURST.events:,} at once")
+            for pace in (STEADY, BURST):
+                rows += await _compared(rounds, shared, load, pace, f"{what}, {pace}")
     return rows
 
 
 async def _compared(rounds: int, shared: Services, load: Load, pace: Pace, what: str) -> list[Row]:
     one, two = await in_turn(rounds, lambda: _cost(shared, load, pace, 1), lambda: _cost(shared, load, pace, 2))
-    what = f"{what}, to {CLIENTS:,} WebSockets at two nodes, against one: CPU a delivery of"
+    what = f"{what}, to {CLIENTS:,} WebSockets at two nodes, against one: CPU by all deliveries, of"
     alone = [cost.together for cost in one]
     return [
-        Row(f"{what} both", "µs", [cost.together for cost in two], alone),
-        Row(f"{what} the busier", "µs", [cost.most for cost in two], alone),
+        Row(f"{what} both nodes", "µs", [cost.together for cost in two], alone),
+        Row(f"{what} the busier one", "µs", [cost.most for cost in two], alone),
     ]
 
 
@@ -44,14 +42,3 @@ async def _cost(shared: Services, load: Load, pace: Pace, nodes: int) -> Cost:
         spent = await spent_on(load, pace, at, at.nodes, everyone)
     each = spent.each(load.deliveries(pace)).nodes
     return Cost(sum(each), max(each))
-
-
-@asynccontextmanager
-async def crowds(at: Site, requests: Sequence[bytes]) -> AsyncIterator[list[Crowd]]:
-    """Plain sockets, dealt out to the nodes by turns."""
-    async with AsyncExitStack() as stack:
-        count = len(at.nodes)
-        yield [
-            await stack.enter_async_context(crowd(node.port, PlainSocket, requests[first::count]))
-            for first, node in enumerate(at.nodes)
-        ]
