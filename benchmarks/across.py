@@ -20,7 +20,8 @@ FEW: Final = 20
 WARM_UP: Final = 200
 MEASURED: Final = 2_000
 
-# What a node is watched beside that has no part in it, for how many seconds before, and after connecting.
+# What happens while a node is watched that has no part in it, and the seconds that it is watched before. By then
+# connecting has left nothing to do.
 LONG: Final = STEADY._replace(events=500)
 WATCHED: Final = LONG.events * LONG.seconds
 SETTLED: Final = 5.0

@@ -15,8 +15,8 @@ __all__ = ["kafka", "missing"]
 def kafka() -> Iterator[RealKafka]:
     with tempfile.TemporaryDirectory() as directory:
         broker = RealKafka(Path(directory))
-        broker.start()
         try:
+            broker.start()
             yield broker
         finally:
             broker.stop()

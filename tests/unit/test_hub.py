@@ -467,6 +467,22 @@ async def test_while_the_backplane_is_away_every_stream_is_compared_every_second
     assert signed_out.farewell is not None
 
 
+async def test_who_is_joined_again_before_the_others_has_what_they_cannot_tell_soon() -> None:
+    """Nothing reaches anybody from a node that is without the backplane still."""
+    node = await Node(backplane=MutedBackplane(Bus())).start()
+    users = [f"u{number}" for number in range(20)]
+    readers = [Reader(node, await node.open(user, protocol=True)) for user in users]
+    node.backplane.leave()
+    await node.sweep()
+    node.backplane.come_back()
+    await node.sweep()
+    node.backplane.muted = True
+    await node.send(*(node.direct(user, "late") for user in users))
+    await node.sweep(2)
+    await asyncio.sleep(0.005)
+    assert [reader.texts for reader in readers] == [["late"]] * 20
+
+
 @pytest.mark.parametrize("seconds", [0, 1])
 async def test_once_the_backplane_is_back_all_is_compared_once_more(seconds: int) -> None:
     node = await Node(backplane=MutedBackplane(Bus())).start()

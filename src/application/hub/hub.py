@@ -26,6 +26,9 @@ from domain.streams import Entry, SignOut, StreamName, inbox_of, is_inbox, owner
 # Sweeps that it takes to compare every stream with the store once.
 SLICES: Final = 5
 
+# Sweeps, from the backplane's return on, in which all of them are: another node may wait 2 s for its next attempt.
+WARY: Final = 5
+
 # Sweeps after which the other nodes are told of every user once more: whoever counts for them forgets after a day.
 TELL_ALL: Final = 6 * 3600
 
@@ -75,6 +78,7 @@ class Hub:
         self._slice = 0
         # The backplane's outages behind which everything was compared, and behind which the other nodes were told.
         self._compared_behind = self._told_behind = backplane.outages
+        self._wary = 0  # sweeps in which everything is still to be compared
         self._tellings = 0
 
     # --- sessions ------------------------------------------------------------------------------------------------
@@ -192,8 +196,12 @@ class Hub:
     async def _reconcile(self) -> None:
         self.streams.heal()
         alone, outages = self._backplane.fault is not None, self._backplane.outages
-        # Once more after its return: what was published while it was being subscribed to again has reached nobody.
-        await self._compare(everything=alone or outages != self._compared_behind)
+        # And after its return: what was published while it was being subscribed to again has reached nobody, and other
+        # nodes may be without it for some seconds more.
+        if alone or outages != self._compared_behind:
+            self._wary = WARY
+        await self._compare(everything=self._wary > 0)
+        self._wary = max(0, self._wary - 1)
         if alone:
             # Nothing is on its way that could be waited for.
             self.streams.heal()
