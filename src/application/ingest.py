@@ -2,59 +2,95 @@
 
 import asyncio
 import random
-from typing import Final
+from collections import deque
 
+import msgspec
 import structlog
 
 from application.announce import announce
 from application.counters import Counters
 from application.ports.backplane import Backplane
-from application.ports.clock import Clock
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
-from application.ports.store import Store, StoreUnavailable
-from domain.planning import NO_LIMITS, Limits, plan
+from application.ports.store import Recorded, StoreUnavailable
+from application.store_plans import Part, StorePlans
+from domain.messages import Message
+from domain.planning import NO_LIMITS, DeadLetter, Limits, Plan, plan
 from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)
 
-# Seconds before a batch that could not be stored is tried again: doubling, with jitter, so that nodes do not try in
-# step.
-FIRST_RETRY: Final = 0.2
-LONGEST_RETRY: Final = 10.0
+
+class RetryPolicy(msgspec.Struct, frozen=True):
+    """Seconds before a batch that could not be stored is tried again: doubling, with jitter, so that nodes do not try
+    in step."""
+
+    first_s: float = 0.2
+    longest_s: float = 10.0
+
+
+class BatchInWork(msgspec.Struct, frozen=True):
+    """A broker's batch, the plans of its events, and the parts of these that are not stored yet."""
+
+    batch: Batch
+    plans: list[Plan]
+    parts: deque[Part]
 
 
 class IngestEvents:
-    """Plans each event of a batch, stores what all of them lead to in one transaction, publishes it to every node,
+    """Plans each event of a batch, stores what all of them lead to, publishes what is stored to every node,
     acknowledges.
 
     An event is acknowledged only once what it led to is stored. One that can't be processed is stored as a dead
     letter, and the rest of its batch with it. Neither a failed publish nor a failed acknowledgement undoes or stops
     anything: the hubs find what was not published by themselves, and an event that comes again is recognised. Raises
-    StoreUnavailable, having acknowledged nothing.
+    StoreUnavailable, having acknowledged nothing: the same batch in work may be tried again, and continues with what
+    is not stored yet.
     """
 
     def __init__(
         self,
         table: RouteTable,
-        store: Store,
+        store_plans: StorePlans,
         backplane: Backplane,
-        clock: Clock,
         counters: Counters,
         limits: Limits = NO_LIMITS,
     ) -> None:
         self._table = table
-        self._store = store
+        self._store_plans = store_plans
         self._backplane = backplane
-        self._clock = clock
         self._counters = counters
         self._limits = limits
 
-    async def __call__(self, batch: Batch, source: EventSource) -> None:
-        plans = [plan(message, self._table, self._limits) for message in batch.messages]
-        recorded = await self._store.record(plans, self._clock.now())
+    def plan(self, batch: Batch) -> BatchInWork:
+        plans = [self._plan(message) for message in batch.messages]
+        return BatchInWork(batch, plans, self._store_plans.parts(plans))
+
+    async def __call__(self, work: BatchInWork, source: EventSource) -> None:
+        async for recorded in self._store_plans(work.parts):
+            self._count(recorded)
+            await announce(self._backplane, self._counters, recorded.entries, recorded.sign_outs)
         counters = self._counters
-        counters.events_in[source.name] += len(plans)
-        counters.planned += sum(1 for one in plans if one.dead_letter is None)
+        counters.events_in[source.name] += len(work.plans)
+        counters.planned += sum(1 for one in work.plans if one.dead_letter is None)
+        try:
+            await source.acknowledge(work.batch)
+        except Exception as fault:
+            counters.acknowledge_failures += 1
+            trace = None if isinstance(fault, NotAcknowledged) else fault
+            log.warning("not acknowledged, these events will come again", fault=str(fault), exc_info=trace)
+
+    def _plan(self, message: Message) -> Plan:
+        try:
+            return plan(message, self._table, self._limits)
+        except Exception:
+            # A mistake in the code, which this event would meet again each time.
+            log.exception("event_not_planned", source=message.source, fallback_id=message.fallback_id)
+            detail = "An internal error occurred while the event was planned: see the log."
+            letter = DeadLetter(message, message.source, message.fallback_id, "internal", detail)
+            return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message)
+
+    def _count(self, recorded: Recorded) -> None:
+        counters = self._counters
         counters.stored += len(recorded.entries)
         counters.duplicates += recorded.duplicates
         for delivery in recorded.deliveries:
@@ -68,13 +104,6 @@ class IngestEvents:
                 reason=letter.reason,
                 detail=letter.detail,
             )
-        await announce(self._backplane, counters, recorded.entries, recorded.sign_outs)
-        try:
-            await source.acknowledge(batch)
-        except Exception as fault:
-            counters.acknowledge_failures += 1
-            trace = None if isinstance(fault, NotAcknowledged) else fault
-            log.warning("not acknowledged, these events will come again", fault=str(fault), exc_info=trace)
 
 
 class ConsumeEvents:
@@ -83,8 +112,9 @@ class ConsumeEvents:
     A batch that can't be stored is tried again until it is, and nothing is taken meanwhile; `fault` says so.
     """
 
-    def __init__(self, ingest: IngestEvents, source: EventSource) -> None:
+    def __init__(self, ingest: IngestEvents, source: EventSource, retry: RetryPolicy) -> None:
         self._ingest = ingest
+        self._retry = retry
         self.source = source
         self.fault: str | None = None
         self._consuming: asyncio.Task[None] | None = None
@@ -117,17 +147,19 @@ class ConsumeEvents:
             except Exception:
                 self.fault = "no events can be taken: see the log"
                 log.exception("nothing taken, trying again", source=self.source.name)
-                await asyncio.sleep(FIRST_RETRY)
+                await asyncio.sleep(self._retry.first_s)
                 continue
             finally:
                 self._taking = False
             await self._store(batch)
 
     async def _store(self, batch: Batch) -> None:
-        delay = FIRST_RETRY
+        work: BatchInWork | None = None
+        delay = self._retry.first_s
         while True:
             try:
-                await self._ingest(batch, self.source)
+                work = work or self._ingest.plan(batch)
+                await self._ingest(work, self.source)
             except StoreUnavailable as fault:
                 self.fault = f"the store is away: {fault}"
                 log.warning("store away, trying again", source=self.source.name, fault=str(fault), seconds=delay)
@@ -140,4 +172,4 @@ class ConsumeEvents:
                 self.fault = None
                 return
             await asyncio.sleep(random.uniform(delay / 2, delay))
-            delay = min(delay * 2, LONGEST_RETRY)
+            delay = min(delay * 2, self._retry.longest_s)

@@ -72,11 +72,11 @@ class Plan(msgspec.Struct, frozen=True):
     message: Message | None = None
 
 
-def refused(plan: Plan, detail: str) -> Plan:
+def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
     """The plan of an event that can't be kept as it was planned: all of it becomes a dead letter."""
     if plan.message is None:
         raise ValueError("a plan without its message can't become a dead letter")
-    letter = DeadLetter(plan.message, plan.origin, plan.event_id, "refused_by_store", detail)
+    letter = DeadLetter(plan.message, plan.origin, plan.event_id, reason, detail)
     return Plan(plan.origin, plan.event_id, dead_letter=letter, message=plan.message)
 
 

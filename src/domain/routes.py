@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from domain.patterns import as_regex, fault_in
+from domain.preferences import LONGEST_TYPE
 from domain.streams import Envelope, fault_in_feed_name
 from domain.templates import fault_in_template
 
@@ -119,6 +120,11 @@ def _fault_in_route(route: Route, profile: Profile) -> str | None:
         return f"source: {fault}"
     if route.profile:
         return "profile: it is named once, at the top of the file"
+    for name, text in _texts(route).items():
+        if "\0" in text:
+            return f"{name}: holds U+0000, which can't be stored"
+    if len(route.as_type or "") > LONGEST_TYPE:
+        return f"as_type: has more than {LONGEST_TYPE} characters"
     if not (route.users or route.feed or route.email or route.sign_out):
         return "it leads nowhere: give it users, feed, email or sign_out"
     if route.feed is not None and route.feed not in profile.feeds:
@@ -132,6 +138,16 @@ def _fault_in_route(route: Route, profile: Profile) -> str | None:
         if fault := fault_in_template(template):
             return f"{field}: {fault}"
     return None
+
+
+def _texts(route: Route) -> dict[str, str]:
+    """The texts of a route that are stored with its events, by key."""
+    texts = {"as_type": route.as_type}
+    if route.inbox:
+        texts |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
+    if route.email:
+        texts |= {"email.subject": route.email.subject, "email.template": route.email.template}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def _fault_in_access(access: str) -> str | None:

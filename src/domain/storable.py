@@ -5,43 +5,60 @@ from typing import Final
 
 from domain.deliveries import Mail
 from domain.errors import InvalidInput
+from domain.preferences import LONGEST_TYPE
 from domain.streams import Content
 
 # U+0000 as JSON writes it: PostgreSQL's jsonb refuses it (its manual, section 8.14). Behind an odd number of
 # backslashes it is no escape.
 _ESCAPED_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
+# An event's origin and id are in one index row with a user id of up to 1,020 bytes; PostgreSQL refuses rows of more
+# than 2,704 bytes (BTMaxItemSize), its own overhead included.
+LONGEST_IDENTITY_BYTES: Final = 1_600
+
 
 def storable(text: str, field: str) -> str:
-    """The text, if it can be kept and so asked for. Raises InvalidInput, which names the field."""
-    if "\0" in text:
-        raise InvalidInput("U+0000 can't be stored, nor asked for.", field)
+    """The text, if it can be stored and so searched for. Raises InvalidInput, which names the field."""
+    if fault := _unstorable_in(text):
+        raise InvalidInput(f"{fault} can't be stored, nor searched for.", field)
     return text
+
+
+def fault_in_identity(origin: str, event_id: str) -> str | None:
+    """What keeps an event of this identity from being stored, in words; None if nothing does."""
+    fault = _fault_in({"origin": origin, "id": event_id})
+    if fault is None and (size := len(origin.encode()) + len(event_id.encode())) > LONGEST_IDENTITY_BYTES:
+        return f"The origin and the id have {size} bytes together; at most {LONGEST_IDENTITY_BYTES} can be stored"
+    return fault
 
 
 def fault_in_text(content: Content) -> str | None:
     """What keeps a content from being stored, in words; None if nothing does. The body of a broadcast is kept as
-    text, where an escape is no harm."""
-    fault = _fault_in(
+    text, where an escape is no harm, and no index holds its type."""
+    is_notification = content.title is not None
+    fault = fault_in_identity(content.origin, content.event_id) or _fault_in(
         {
-            "id": content.event_id,
             "source": content.source,
             "type": content.type,
+            "event type": content.event_type,
             "title": content.title,
             "message": content.message,
             "payload": content.body,
         }
     )
-    if fault is None and content.title is not None and "\\u0000" in content.body and _ESCAPED_NUL.search(content.body):
-        return "The payload holds U+0000, which can't be stored"
+    if fault is None and is_notification:
+        longest = max(len(content.type), len(content.event_type or ""))
+        if longest > LONGEST_TYPE:
+            return f"The type has {longest} characters; at most {LONGEST_TYPE} can be stored"
+        if "\\u0000" in content.body and _ESCAPED_NUL.search(content.body):
+            return "The payload holds U+0000, which can't be stored"
     return fault
 
 
 def fault_in_mail(mail: Mail) -> str | None:
     """The same for a mail. Its payload is kept as text."""
-    return _fault_in(
+    return fault_in_identity(mail.origin, mail.event_id) or _fault_in(
         {
-            "id": mail.event_id,
             "source": mail.source,
             "type": mail.type,
             "payload": mail.payload,
@@ -52,10 +69,18 @@ def fault_in_mail(mail: Mail) -> str | None:
 
 def _fault_in(texts: dict[str, str | None]) -> str | None:
     for name, text in texts.items():
-        if text is None:
-            continue
-        if "\0" in text:
-            return f"The {name} holds U+0000, which can't be stored"
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            return f"The {name} holds half a surrogate pair, which can't be stored"
+        if text is not None and (fault := _unstorable_in(text)):
+            return f"The {name} holds {fault}, which can't be stored"
+    return None
+
+
+def _unstorable_in(text: str) -> str | None:
+    if "\0" in text:
+        return "U+0000"
+    # Only an encoder looks at every character quickly.
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "half a surrogate pair"
     return None

@@ -26,7 +26,7 @@ from application.handle_deliveries import HandleDeliveries
 from application.health import ReportHealth
 from application.hub.hub import Hub
 from application.identify import IdentifyCaller
-from application.ingest import ConsumeEvents, IngestEvents
+from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
 from application.limit_rate import LimitRate, Rates
 from application.mark_notifications import MarkNotifications
 from application.node import Node
@@ -43,6 +43,7 @@ from application.ports.throttle import Rate
 from application.prune_store import PruneStore
 from application.publish import MOST_EVENTS, PublishEvents
 from application.set_preferences import SetPreferences
+from application.store_plans import StoragePolicy, StorePlans
 from domain.origins import Origins
 from domain.planning import Limits
 from domain.routes import RouteTable
@@ -86,6 +87,10 @@ class Configuration(Provider):
             publish=_rate(settings.publish_rate, max(settings.publish_rate, MOST_EVENTS)),
             connect=_rate(settings.connect_rate, settings.connect_rate * BURST_SECONDS),
         )
+
+    @provide
+    def storage_policy(self) -> StoragePolicy:
+        return StoragePolicy()
 
     @provide
     def keeping(self, settings: Settings) -> Keeping:
@@ -172,6 +177,7 @@ class UseCases(Provider):
 
     scope = Scope.APP
 
+    store_plans = provide(StorePlans)
     open_session = provide(OpenSession)
     limit_rate = provide(LimitRate)
     handle_dead_letters = provide(HandleDeadLetters)
@@ -209,19 +215,13 @@ class UseCases(Provider):
 
     @provide
     def ingest(
-        self,
-        table: RouteTable,
-        store: Store,
-        backplane: Backplane,
-        clock: Clock,
-        counters: Counters,
-        limits: Limits,
+        self, table: RouteTable, store_plans: StorePlans, backplane: Backplane, counters: Counters, limits: Limits
     ) -> IngestEvents:
-        return IngestEvents(table, store, backplane, clock, counters, limits)
+        return IngestEvents(table, store_plans, backplane, counters, limits)
 
     @provide
     def consumers(self, ingest: IngestEvents, sources: Sequence[EventSource]) -> Sequence[ConsumeEvents]:
-        return [ConsumeEvents(ingest, source) for source in sources]
+        return [ConsumeEvents(ingest, source, RetryPolicy()) for source in sources]
 
     @provide
     def publish(

@@ -172,7 +172,7 @@ async def test_only_the_subject_is_required() -> None:
     assert identity == Identity("ada", token_id=identity.token_id)
 
 
-@pytest.mark.parametrize("jti", [None, "", 7, "x" * 129])
+@pytest.mark.parametrize("jti", [None, "", 7, "x" * 129, "\0", "\ud800"])
 async def test_a_token_without_a_usable_id_is_known_by_a_hash(jti: Any) -> None:
     one, other = token(jti=jti), token(jti=jti, scope="more")
     first, again, second = [(await with_secret().verify(shown)).token_id for shown in (one, one, other)]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from adapters.clock import Uuid7Factory
+from adapters.clock import SystemClock, Uuid7Factory
 from adapters.sql.database import IDLE_IN_TRANSACTION, Database
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.faults import InTheWay
@@ -27,7 +27,8 @@ from adapters.sql.store import SqlStore
 from application.ports.dead_letters import LetterChoice
 from application.ports.deliveries import DeliveryChoice, Outcome
 from application.ports.retention import Keep, Keeping
-from application.ports.store import StoreUnavailable, Unstorable
+from application.ports.store import Recorded, StoreTimedOut, StoreUnavailable, Unstorable
+from application.store_plans import StoragePolicy, StorePlans
 from domain.deliveries import Attempt
 from domain.notifications import Choice
 from domain.planning import plan
@@ -52,41 +53,97 @@ def store(database: Database) -> SqlStore:
 # --- values that can't be kept ----------------------------------------------------------------------------------
 
 
-def long_id(id: str) -> Sent:
-    """A row of a B-tree holds 2,704 bytes at most, and chance does not compress."""
-    return "direct", {"to": ["ada"]}, noise(id)
+def too_small(id: str) -> Sent:
+    """jsonb has no room for such a number, and the domain does not look at numbers."""
+    return "direct", '{"to":["ada"],"n":1e-99999}', id
 
 
-def long_source(id: str) -> Sent:
-    return f"both.{noise(id)}", {"to": ["ada"]}, id
+async def constrained(database: Database, rule: str) -> None:
+    await database.write(lambda connection: connection.execute(text(f"ALTER TABLE notifications ADD CHECK ({rule})")))
 
 
-def noise(seed: str) -> str:
-    return "".join(random.Random(seed).choices(string.ascii_letters, k=9_000))
+async def store_all(store: SqlStore, *events: Sent) -> list[Recorded]:
+    """As ingest does."""
+    store_plans = StorePlans(store, SystemClock(), StoragePolicy())
+    parts = store_plans.parts([plan(message(*event), ROUTES) for event in events])
+    return [recorded async for recorded in store_plans(parts)]
 
 
-@pytest.mark.parametrize("poison", [long_id, long_source])
+def letters_of(recorded: list[Recorded]) -> list[tuple[str, str]]:
+    return [(letter.event_id, letter.reason) for one in recorded for letter in one.dead_letters]
+
+
+@pytest.mark.parametrize("state", ["22", "23", "54"])
 async def test_a_value_that_the_database_refuses_costs_its_own_event_only(
-    store: SqlStore, poison: Callable[[str], Sent]
+    database: Database, store: SqlStore, state: str
 ) -> None:
     events = [direct(f"e{number}", "ada", "bob") for number in range(500)]
-    events[137] = poison("bad")
-    recorded = await record(store, *events)
-    assert [letter.reason for letter in recorded.dead_letters] == ["refused_by_store"]
-    letter = recorded.dead_letters[0]
-    assert (letter.event_id, letter.message) == (plan(message(*events[137]), ROUTES).event_id, message(*events[137]))
-    assert len(recorded.entries) == 2 * 499
+    events[137] = too_small("bad") if state == "22" else ("direct", {"to": ["ada"]}, "bad")
+    if state == "23":
+        await constrained(database, "event_id <> 'bad'")
+    if state == "54":
+        # A row of a B-tree holds 2,704 bytes at most, and chance does not compress.
+        noise = "".join(random.Random(1).choices(string.ascii_letters, k=9_000))
+        await database.write(
+            lambda connection: connection.execute(
+                text(f"CREATE INDEX ON notifications ((CASE event_id WHEN 'bad' THEN '{noise}' END))")
+            )
+        )
+    with pytest.raises(Unstorable):
+        await record(store, *events)
+    assert await whole(store, "inbox:ada") == []
+    recorded = await store_all(store, *events)
+    (letter,) = (letter for one in recorded for letter in one.dead_letters)
+    assert (letter.reason, letter.event_id, letter.message) == ("refused_by_store", "bad", message(*events[137]))
+    assert sum(len(one.entries) for one in recorded) == 2 * 499
     expected = [(seq, f"e{n}") for seq, n in enumerate((n for n in range(500) if n != 137), 1)]
     assert await whole(store, "inbox:ada") == await whole(store, "inbox:bob") == expected
-    again = await record(store, *events)
-    assert (again.entries, again.dead_letters, again.duplicates) == ((), (), 500)
+    again = await store_all(store, *events)
+    assert (sum(len(one.entries) for one in again), letters_of(again)) == (0, [])
+    assert sum(one.duplicates for one in again) == 500
 
 
 async def test_every_refused_event_of_a_batch_becomes_a_dead_letter(store: SqlStore) -> None:
-    events = [long_id(f"e{n}") if n % 7 == 0 else direct(f"e{n}", "ada") for n in range(50)]
-    recorded = await record(store, *events)
-    assert len(recorded.dead_letters) == 8
+    events = [too_small(f"e{n}") if n % 7 == 0 else direct(f"e{n}", "ada") for n in range(50)]
+    assert letters_of(await store_all(store, *events)) == [(f"e{n}", "refused_by_store") for n in range(0, 50, 7)]
     assert [id for _, id in await whole(store, "inbox:ada")] == [f"e{n}" for n in range(50) if n % 7]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_damaged_inbox_costs_only_what_is_addressed_to_it(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """Its counter is behind its rows, so that every new row violates the uniqueness of positions."""
+    async with STORES[kind]((tmp_path, lambda: request.getfixturevalue("postgres"))) as stores:
+        store: Any = stores.store
+        await record(store, direct("a", "ada"), direct("b", "ada"))
+        damage = text("UPDATE inboxes SET last_seq = 0 WHERE user_id = 'ada'")
+        await store._database.write(lambda connection: connection.execute(damage))
+        recorded = await store_all(store, direct("c", "bob"), direct("d", "ada"), direct("e", "bob"))
+        assert letters_of(recorded) == [("d", "refused_by_store")]
+        assert await whole(store, "inbox:bob") == [(1, "c"), (2, "e")]
+
+
+async def test_a_batch_that_takes_too_long_is_halved(
+    postgres_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row of this table takes its time."""
+    for statement in (
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END $$",
+        "CREATE TRIGGER slow BEFORE INSERT ON notifications FOR EACH ROW EXECUTE FUNCTION slow()",
+    ):
+        await database.write(lambda connection, statement=statement: connection.execute(text(statement)))
+    monkeypatch.setattr("adapters.sql.database.STATEMENT", 1)
+    async with sql(postgres_url) as stores:
+        store: Any = stores.store
+        events = [direct(f"e{n}", "ada") for n in range(40)]
+        with pytest.raises(StoreTimedOut):
+            await record(store, *events)
+        assert await whole(store, "inbox:ada") == []
+        await store_all(store, *events)
+        assert await whole(store, "inbox:ada") == [(n + 1, f"e{n}") for n in range(40)]
+        await check_counters(stores, "ada")
 
 
 async def test_what_can_not_be_kept_can_not_be_asked_for_either(postgres_url: str) -> None:

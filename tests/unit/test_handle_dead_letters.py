@@ -16,8 +16,9 @@ from adapters.memory.store import MemoryStore
 from application import handle_dead_letters as handling
 from application.counters import Counters
 from application.handle_dead_letters import HandleDeadLetters
-from application.ingest import ConsumeEvents, IngestEvents
+from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
 from application.ports.dead_letters import ANY, KeptDeadLetter, LetterChoice
+from application.store_plans import StoragePolicy, StorePlans
 from domain.errors import NotFound, Unavailable
 from domain.messages import Message
 from domain.planning import plan
@@ -40,8 +41,9 @@ class Rig:
         self.consumer: ConsumeEvents | None = None
 
     async def run(self, routes: RouteTable) -> None:
-        ingest = IngestEvents(routes, self.store, MemoryBackplane(), self.clock, Counters())
-        self.consumer = ConsumeEvents(ingest, self.broker)
+        store_plans = StorePlans(self.store, self.clock, StoragePolicy())
+        ingest = IngestEvents(routes, store_plans, MemoryBackplane(), Counters())
+        self.consumer = ConsumeEvents(ingest, self.broker, RetryPolicy())
         await self.consumer.start()
 
     async def lose(self, *messages: Message) -> list[KeptDeadLetter]:

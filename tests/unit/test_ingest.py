@@ -8,12 +8,12 @@ import pytest
 
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
-from application import ingest as ingesting
 from application.counters import Counters
-from application.ingest import ConsumeEvents, IngestEvents
+from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.event_source import Batch, NotAcknowledged
-from application.ports.store import Recorded
+from application.ports.store import Recorded, StoreUnavailable
+from application.store_plans import StoragePolicy, StorePlans
 from domain.messages import Message
 from domain.planning import Limits, Plan
 from domain.streams import Entry, SignOut
@@ -29,10 +29,12 @@ class Rig:
         self.backplane = LoggedBackplane(self.did)
         self.source = LoggedBroker(self.did)
         self.counters = Counters()
-        self.ingest = IngestEvents(
-            table(), self.store, self.backplane, HandClock(), self.counters, limits=Limits(event_bytes=500)
-        )
-        self.consumer = ConsumeEvents(self.ingest, self.source)
+        self.ingest = self.ingest_with(Limits(event_bytes=500))
+        self.consumer = ConsumeEvents(self.ingest, self.source, RetryPolicy(0.001, 0.004))
+
+    def ingest_with(self, limits: Limits) -> IngestEvents:
+        store_plans = StorePlans(self.store, HandClock(), StoragePolicy())
+        return IngestEvents(table(), store_plans, self.backplane, self.counters, limits)
 
     async def inbox(self, user: str = "ada") -> list[str]:
         self.store.fault = None
@@ -107,15 +109,9 @@ def direct(id: str, to: str = "ada") -> Message:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingesting, "FIRST_RETRY", 0.001)
-    monkeypatch.setattr(ingesting, "LONGEST_RETRY", 0.004)
 
 
 @pytest.fixture
@@ -127,7 +123,7 @@ async def once(rig: Rig, *messages: Message) -> None:
     waiting = asyncio.create_task(rig.source.publish(messages))
     await asyncio.sleep(0)
     try:
-        await rig.ingest(await rig.source.take(), rig.source)
+        await rig.ingest(rig.ingest.plan(await rig.source.take()), rig.source)
         await settle()
     finally:
         waiting.cancel()
@@ -165,7 +161,7 @@ async def test_a_failed_acknowledgement_prevents_nothing_and_a_repetition_is_rec
 
 async def test_without_the_store_nothing_is_published_or_acknowledged(rig: Rig) -> None:
     rig.store.away = 1
-    with pytest.raises(ingesting.StoreUnavailable):
+    with pytest.raises(StoreUnavailable):
         await once(rig, direct("a"))
     assert rig.did == ["take", "record"]
 
@@ -175,9 +171,7 @@ async def test_a_poison_event_takes_nothing_with_it(rig: Rig) -> None:
     deep = ['{"to":"ada","d":' + "[" * depth + "]" * depth + "}" for depth in range(920, 1000)]
     poison: list[Any] = [b"\xff", b"no json", None, b"x" * 4_001, b"5", b'{"to":[{}]}', *deep]
     events = [message("direct", body, f"p{n}") for n, body in enumerate(poison)] + [message("nowhere", {}, "lost")]
-    rig.ingest = IngestEvents(
-        table(), rig.store, rig.backplane, HandClock(), rig.counters, limits=Limits(event_bytes=4_000)
-    )
+    rig.ingest = rig.ingest_with(Limits(event_bytes=4_000))
     await once(rig, direct("a"), *events, direct("b"))
     assert [id for id in await rig.inbox() if id in ("a", "b")] == ["a", "b"]
     assert len(rig.source.acknowledged) == len(events) + 2
@@ -209,7 +203,7 @@ async def test_publishing_returns_once_all_is_stored(rig: Rig) -> None:
     assert rig.source.closed
 
 
-@pytest.mark.parametrize("fault", [ingesting.StoreUnavailable("away"), RuntimeError("our mistake"), KeyError("x")])
+@pytest.mark.parametrize("fault", [StoreUnavailable("away"), RuntimeError("our mistake"), KeyError("x")])
 async def test_a_batch_is_tried_until_it_is_stored_and_the_fault_shows(rig: Rig, fault: Exception) -> None:
     rig.store.fault = fault
     await rig.consumer.start()
@@ -276,7 +270,7 @@ async def test_stopping_lets_the_batch_in_work_be_stored_and_acknowledged(rig: R
 
 
 async def test_stopping_with_the_store_away_acknowledges_nothing_and_ends_in_time(rig: Rig) -> None:
-    rig.store.fault = ingesting.StoreUnavailable("away")
+    rig.store.fault = StoreUnavailable("away")
     await rig.consumer.start()
     publishing = asyncio.create_task(rig.source.publish([direct("a")]))
     await until(lambda: rig.did.count("record") > 1)

@@ -2,7 +2,9 @@
 
 import pytest
 
+from domain.errors import InvalidInput
 from domain.planning import plan, refused
+from domain.storable import storable
 from tests.support.core import NOW, message, table
 
 ROUTES = table(
@@ -52,6 +54,56 @@ def test_what_names_an_event_must_be_storable_too(id: str) -> None:
     made = plan(message("direct", {"to": "ada"}, id), ROUTES)
     assert made.dead_letter is not None
     assert made.dead_letter.event_id == id
+
+
+HALF = "\ud800"
+IDENTITY = "The origin and the id have {} bytes together; at most 1600 can be stored."
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        ({"ce_source": "\0"}, "The origin holds U+0000, which can't be stored."),
+        ({"ce_source": HALF}, "The origin holds half a surrogate pair, which can't be stored."),
+        ({"ce_id": "\0"}, "The id holds U+0000, which can't be stored."),
+        ({"ce_id": HALF}, "The id holds half a surrogate pair, which can't be stored."),
+        ({"ce_type": "\0"}, "The type holds U+0000, which can't be stored."),
+        ({"ce_type": "x" * 256}, "The type has 256 characters; at most 255 can be stored."),
+        ({"ce_id": "😀" * 400, "ce_source": "x"}, IDENTITY.format(1601)),
+        ({"ce_id": "é" * 512, "ce_source": "x" * 512}, None),
+        ({"ce_id": "😀" * 399, "ce_source": "x" * 4}, None),
+    ],
+)
+def test_what_a_column_or_an_index_can_not_hold_is_known_before_it_is_stored(
+    headers: dict[str, str], detail: str | None
+) -> None:
+    payload = {"to": "ada", "title": "t", "text": "x"}
+    made = plan(message("direct", payload, headers={"ce_specversion": "1.0", **headers}), ROUTES)
+    assert (made.dead_letter.detail if made.dead_letter else None) == detail
+    assert bool(made.addressed) is (detail is None)
+
+
+def test_a_type_is_checked_even_if_clients_see_another() -> None:
+    routes = table('profile = "p"\n[[routes]]\nsource = "direct"\nusers = ["to"]\nas_type = "note"')
+    for type_ in ("\0", "x" * 256):
+        made = plan(message("direct", {"to": "ada", "type": type_}), routes)
+        assert made.dead_letter is not None
+        assert made.dead_letter.reason == "unstorable_text"
+
+
+def test_a_source_that_is_longer_than_an_index_row_is_refused() -> None:
+    routes = table('profile = "p"\n[feeds.f]\n[[routes]]\nsource = "#"\nfeed = "f"')
+    made = plan(message("x" * 9_000, {}), routes)
+    assert made.dead_letter is not None
+    assert made.dead_letter.reason == "unstorable_text"
+
+
+def test_a_filter_names_the_field_that_can_not_be_searched_for() -> None:
+    for text in ("a\0b", HALF):
+        with pytest.raises(InvalidInput, match="can't be stored, nor searched for") as caught:
+            storable(text, "type")
+        assert caught.value.field == "type"
+    assert storable("é😀", "type") == "é😀"
 
 
 def test_a_plan_that_is_refused_becomes_a_dead_letter_as_a_whole() -> None:

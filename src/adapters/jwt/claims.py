@@ -36,9 +36,9 @@ def identity_of(claims: dict[str, Any], now: float, leeway: float) -> Identity:
 
 
 def token_id_of(claims: dict[str, Any], token: str) -> str:
-    """The token's `jti`, where it has one that is short text; else a hash that does not tell the token."""
+    """The token's `jti`, where it has one that is short, printable text; else a hash that does not tell the token."""
     jti = claims.get("jti")
-    if isinstance(jti, str) and 0 < len(jti) <= _LONGEST_ID:
+    if isinstance(jti, str) and 0 < len(jti) <= _LONGEST_ID and jti.isprintable():
         return jti
     return sha256(token.encode(errors="replace")).hexdigest()[:_HASH_DIGITS]
 

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.sql.faults import ConnectionLost, InTheWay, translated
+from adapters.sql.faults import ConnectionLost, InTheWay, translated, writing
 from application.counters import Counters, Histogram
 from application.ports.store import StoreUnavailable
 
@@ -84,10 +84,10 @@ class Database:
 
         return await self.read(ask)
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, undo: bool = False) -> T:
-        """Does the work in one transaction, again and wholly anew where another one was in the way; with `undo` only
-        to see what comes of it. Raises StoreUnavailable and Refused, having changed nothing."""
-        return await self._to_its_end(self._write_patiently(work, undo), self._counters.store_write)
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Does the work in one transaction, again and wholly anew where another one was in the way. Raises
+        StoreUnavailable and Refused, having changed nothing."""
+        return await self._to_its_end(self._write_patiently(work), self._counters.store_write)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T], timing: Histogram) -> T:
         """A client that leaves, or a handler that fails, cancels whoever asked. The work goes on: a connection that is
@@ -118,22 +118,20 @@ class Database:
             async with self._reading.connect() as connection:
                 return await work(connection)
 
-    async def _write_patiently(self, work: Callable[[AsyncConnection], Awaitable[T]], undo: bool) -> T:
+    async def _write_patiently(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, TRIES):
             try:
-                return await self._write(work, undo)
+                return await self._write(work)
             except InTheWay:
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
-        return await self._write(work, undo)
+        return await self._write(work)
 
-    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]], undo: bool) -> T:
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         async with self._turn:
             with translated():
                 async with self.engine.begin() as connection:
-                    done = await work(connection)
-                    if undo:
-                        await connection.rollback()
-                    return done
+                    with writing():
+                        return await work(connection)
 
     async def ping(self) -> None:
         """Returns if a write is possible now. Raises StoreUnavailable."""

@@ -9,17 +9,21 @@ from typing import Final
 
 from asyncpg import InterfaceError as AsyncpgInterfaceError
 from asyncpg import PostgresError
+from msgspec import MsgspecError
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ResourceClosedError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from application.ports.store import StoreUnavailable, Unstorable
+from application.ports.store import StoreTimedOut, StoreUnavailable, Unstorable
 
 # Serialization failure, deadlock, lock not available: another transaction was in the way. And a terminated session.
 _IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "25P03"})
 
-# Data exceptions, NULL and CHECK violations, program limits (an index row that is too large): the value's own fault. A
-# violated UNIQUE is not: under the locks that are held it can't be, so it is a mistake of ours.
-_REFUSED: Final = ("22", "23502", "23514", "54")
+# Data exceptions, integrity constraint violations, program limits (an index row that is too large): the database
+# refuses these values, and will do so again.
+_REFUSED: Final = ("22", "23", "54")
+
+# Query canceled: `statement_timeout`.
+_TIMED_OUT: Final = "57014"
 
 # SQLite's only way to say so.
 _SQLITE_BUSY: Final = ("database is locked", "database table is locked")
@@ -55,6 +59,20 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"the database does not answer: {_words(fault)}") from fault
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Within `translated`, around the statements of a transaction: what only says something about their values, or
+    their amount, here."""
+    try:
+        yield
+    # Values that could not be encoded, by the driver or as JSON.
+    except (UnicodeError, OverflowError, MsgspecError) as fault:
+        raise Refused(str(fault)) from fault
+    # The driver's own limit, if the server's `statement_timeout` did not end the statement.
+    except TimeoutError as fault:
+        raise StoreTimedOut("a statement was not answered in time") from fault
+
+
 def _meaning(fault: DBAPIError) -> Exception:
     state = getattr(fault.orig, "sqlstate", None) or ""
     words = _words(fault.orig or fault)
@@ -62,9 +80,11 @@ def _meaning(fault: DBAPIError) -> Exception:
         return ConnectionLost(f"the connection was lost: {words}")
     if state in _IN_THE_WAY or any(busy in words for busy in _SQLITE_BUSY):
         return InTheWay(words)
-    if state.startswith(_REFUSED) or isinstance(fault, DataError):
+    if state == _TIMED_OUT:
+        return StoreTimedOut(words)
+    if state.startswith(_REFUSED) or isinstance(fault, DataError | IntegrityError):
         return Refused(words)
-    if state.startswith("42") or isinstance(fault, IntegrityError):
+    if state.startswith("42"):
         return fault
     if not state and isinstance(fault.orig, ValueError | OverflowError):
         return Refused(words)

@@ -14,7 +14,6 @@ from adapters.sql import rows
 from adapters.sql.batch import Batch
 from adapters.sql.database import Database
 from adapters.sql.delivery_writing import delivery_writing
-from adapters.sql.faults import Refused
 from adapters.sql.gather import Gather
 from adapters.sql.pages import Pages
 from adapters.sql.postgresql import PostgresqlWriting
@@ -25,7 +24,7 @@ from adapters.sql.tables import StateRow
 from adapters.sql.writing import Writing
 from application.ports.clock import IdFactory
 from application.ports.store import Page, Recorded, StoreUnavailable
-from domain.planning import Plan, refused
+from domain.planning import Plan
 from domain.positions import Head
 from domain.streams import Entry, StreamName, is_inbox, owner_of
 
@@ -68,12 +67,21 @@ class SqlStore:
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
         if not plans:
             return Recorded((), (), (), 0)
-        try:
-            return await self._record(plans, now)
-        except Refused:
-            faults = await self._faults(plans, now)
-        plans = [refused(plan, faults[number]) if number in faults else plan for number, plan in enumerate(plans)]
-        return await self._record(plans, now)
+        batch = Batch(plans)
+        careful = self._writing.careful
+
+        async def attempt(connection: AsyncConnection) -> Recorded:
+            writing, deliveries = self._writing, self._delivery_writing
+            return await Recording(self._queries, writing, deliveries, self._ids, batch, now, careful)(connection)
+
+        while True:
+            try:
+                return await self._database.write(attempt)
+            except KnownAlready:
+                careful = True
+            except NotOpened as missing:
+                users, feeds = sorted(missing.users), sorted(missing.feeds)
+                await self._database.write(partial(self._writing.open_streams, users=users, feeds=feeds))
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         names = tuple(streams)
@@ -115,38 +123,6 @@ class SqlStore:
         for stream, last, pruned, not_before, unread in await self._database.fetch(statement, parameters):
             heads[stream] = Head(last, pruned, not_before, unread)
         return [{name: heads[name] for name in names} for names in wanted]
-
-    async def _record(self, plans: Sequence[Plan], now: datetime, *, rehearsal: bool = False) -> Recorded:
-        batch = Batch(plans)
-        careful = self._writing.careful
-
-        async def attempt(connection: AsyncConnection) -> Recorded:
-            writing, deliveries = self._writing, self._delivery_writing
-            return await Recording(self._queries, writing, deliveries, self._ids, batch, now, careful)(connection)
-
-        while True:
-            try:
-                return await self._database.write(attempt, undo=rehearsal)
-            except KnownAlready:
-                careful = True
-            except NotOpened as missing:
-                users, feeds = sorted(missing.users), sorted(missing.feeds)
-                await self._database.write(partial(self._writing.open_streams, users=users, feeds=feeds))
-
-    async def _faults(self, plans: Sequence[Plan], now: datetime) -> dict[int, str]:
-        """Which of the plans the database refuses, and why: found by halves, each tried and undone."""
-        try:
-            await self._record(plans, now, rehearsal=True)
-        except Refused as fault:
-            if len(plans) == 1:
-                return {0: str(fault)}
-        else:
-            return {}
-        middle = len(plans) // 2
-        faults = await self._faults(plans[:middle], now)
-        for number, words in (await self._faults(plans[middle:], now)).items():
-            faults[middle + number] = words
-        return faults
 
 
 def _owner(stream: StreamName) -> str:

@@ -21,9 +21,12 @@ class StoreUnavailable(Exception):
     """The store can't answer now: nothing was changed, and the same call may succeed later."""
 
 
+class StoreTimedOut(StoreUnavailable):
+    """The store could not do all of this in time: nothing was changed. A part of it may be possible."""
+
+
 class Unstorable(Exception):
-    """A value that can never be kept, nor asked for, however often it is tried: nothing was changed. Only what users
-    and operators choose can be one: what events hold becomes a dead letter."""
+    """A value that can never be stored, nor searched for, however often it is tried: nothing was changed."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -62,9 +65,8 @@ class Store(Protocol):
     stream that was never written has Head(0, 0). Once: a stream holds an event, named by (origin, event id), at most
     once, and there is one dead letter of it at most, and one delivery to each address. Preferences bind: a
     notification of a type that its user has muted is stored as `muted`, a mail that its user does not want as
-    `skipped`. What can't be kept although it could be planned (a value that a database refuses) becomes a dead
-    letter, and the rest of its batch is kept. Every method raises StoreUnavailable, having changed nothing, when the
-    store can't be reached or can't be written.
+    `skipped`. Every method raises StoreUnavailable, having changed nothing, when the store can't be reached or can't be
+    written.
     """
 
     async def epoch(self) -> str:
@@ -73,7 +75,8 @@ class Store(Protocol):
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
         """Stores all that the plans lead to, in their order, in one transaction. Whatever is there already, from
-        before or from earlier in the batch, is passed over and takes no position."""
+        before or from earlier in the batch, is ignored and takes no position. Raises Unstorable, having changed
+        nothing, if a value of any of them can't be stored, and StoreTimedOut if all of them take too long."""
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         """The heads of all the streams asked for, as of one moment."""

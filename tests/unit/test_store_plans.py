@@ -1,0 +1,188 @@
+"""Storing the plans of a batch: halved when refused or too slow, and no event holds up the others for ever."""
+
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
+
+from application.ports.store import Recorded, StoreTimedOut, StoreUnavailable, Unstorable
+from application.store_plans import Part, StoragePolicy, StorePlans
+from domain.planning import Plan, plan
+from tests.support.core import FaultyStore, HandClock, message, table
+
+POLICY = StoragePolicy(timeouts=5, timeout_period_s=300)
+
+
+class FussyStore(FaultyStore):
+    """Refuses, or times out on, batches with certain events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: set[str] = set()
+        self.slow: set[str] = set()
+        self.most = 1_000
+        self.batches: list[list[str]] = []
+
+    async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
+        ids = [one.event_id for one in plans]
+        self.batches.append(ids)
+        letters = {one.event_id for one in plans if one.dead_letter is not None}
+        if bad := (self.refused & set(ids)) - letters:
+            raise Unstorable(f"no room for {bad.pop()}")
+        if (self.slow & set(ids)) - letters or len(ids) > self.most:
+            raise StoreTimedOut("30 s are over")
+        return await super().record(plans, now)
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.store, self.clock = FussyStore(), HandClock()
+        self.store_plans = StorePlans(self.store, self.clock, POLICY)
+        self.recorded: list[Recorded] = []
+        self.away_after_each = 0
+
+    def parts(self, *ids: str) -> deque[Part]:
+        return self.store_plans.parts([plan(message("direct", {"to": "ada"}, id), table()) for id in ids])
+
+    async def store_all(self, parts: deque[Part]) -> None:
+        async for recorded in self.store_plans(parts):
+            self.recorded.append(recorded)
+            self.store.away = self.away_after_each
+
+    async def fail(self, parts: deque[Part], times: int = 1, seconds: float = 100) -> None:
+        """Tries so often in vain, with so many seconds between."""
+        for _ in range(times):
+            with pytest.raises(StoreTimedOut):
+                await self.store_all(parts)
+            self.clock.turn(seconds)
+
+    async def inbox(self) -> list[str]:
+        page = await self.store.arrivals("inbox:ada", 0, 1_000)
+        return [entry.content.event_id for entry in page.entries]
+
+    @property
+    def letters(self) -> list[tuple[str, str]]:
+        return [(one.event_id, one.reason) for recorded in self.recorded for one in recorded.dead_letters]
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+IDS = [f"e{number}" for number in range(10)]
+
+
+async def test_a_batch_is_stored_at_once(rig: Rig) -> None:
+    await rig.store_all(rig.parts(*IDS))
+    assert rig.store.batches == [IDS]
+
+
+async def test_what_is_refused_is_found_by_halves_and_becomes_a_dead_letter_immediately(rig: Rig) -> None:
+    rig.store.refused = {"e3", "e9"}
+    await rig.store_all(rig.parts(*IDS))
+    assert await rig.inbox() == [id for id in IDS if id not in ("e3", "e9")]
+    assert rig.letters == [("e3", "refused_by_store"), ("e9", "refused_by_store")]
+    assert [one.detail for one in rig.recorded[2].dead_letters] == ["no room for e3"]
+
+
+async def test_a_dead_letter_that_is_refused_is_not_replaced_by_itself(rig: Rig) -> None:
+    parts = rig.parts("a")
+
+    async def refuse(plans: Sequence[Plan], now: datetime) -> Recorded:
+        raise Unstorable("nothing at all")
+
+    rig.store.record = refuse  # type: ignore[method-assign]
+    with pytest.raises(Unstorable):
+        await rig.store_all(parts)
+
+
+async def test_what_takes_too_long_is_halved_until_it_does_not(rig: Rig) -> None:
+    rig.store.most = 3
+    await rig.store_all(rig.parts(*IDS))
+    assert await rig.inbox() == IDS
+    assert rig.letters == []
+
+
+async def test_after_a_failure_it_continues_with_what_is_not_stored_yet(rig: Rig) -> None:
+    rig.store.refused = {"e7"}
+    rig.away_after_each = 1
+    parts = rig.parts(*IDS)
+    failures = 0
+    while parts:
+        try:
+            await rig.store_all(parts)
+        except StoreUnavailable:
+            failures += 1
+    assert failures > 2
+    rig.store.away = 0
+    assert await rig.inbox() == [id for id in IDS if id != "e7"]
+    assert sum(recorded.duplicates for recorded in rig.recorded) == 0
+    assert rig.letters == [("e7", "refused_by_store")]
+
+
+async def test_an_event_that_times_out_while_others_are_stored_becomes_a_dead_letter(rig: Rig) -> None:
+    rig.store.slow = {"slow"}
+    parts = rig.parts("slow")
+    for number in range(4):
+        await rig.fail(parts)
+        await rig.store_all(rig.parts(f"other{number}"))  # as another source's
+    await rig.store_all(parts)
+    assert rig.letters == [("slow", "store_timeout")]
+    assert not parts
+
+
+@pytest.mark.parametrize(("times", "seconds"), [(4, 1_000), (50, 6)])
+async def test_not_before_it_was_tried_often_enough_for_long_enough(rig: Rig, times: int, seconds: float) -> None:
+    rig.store.slow = {"slow"}
+    parts = rig.parts("slow")
+    for number in range(times):
+        await rig.fail(parts, seconds=seconds)
+        await rig.store_all(rig.parts(f"other{number}"))
+    rig.store.slow.clear()
+    await rig.store_all(parts)
+    assert rig.letters == []
+    assert "slow" in await rig.inbox()
+
+
+async def test_while_nothing_else_is_stored_it_is_the_stores_unavailability(rig: Rig) -> None:
+    rig.store.slow = {"slow", "other"}
+    parts, others = rig.parts("slow"), rig.parts("other")
+    for _ in range(20):
+        await rig.fail(parts)
+        await rig.fail(others)
+    rig.store.slow.clear()
+    await rig.store_all(parts)
+    await rig.store_all(others)
+    assert (rig.letters, await rig.inbox()) == ([], ["slow", "other"])
+
+
+async def test_what_was_stored_before_says_nothing_of_the_store_now(rig: Rig) -> None:
+    rig.store.slow = {"slow"}
+    parts = rig.parts("slow")
+    await rig.fail(parts)
+    await rig.store_all(rig.parts("early"))
+    await rig.fail(parts, times=20)
+    assert rig.letters == []
+
+
+async def test_the_rest_of_its_batch_is_tried_before_it_is_given_up(rig: Rig) -> None:
+    """So that it does not depend on other sources whether a batch is tried for ever."""
+    rig.store.slow = {"e3"}
+    parts = rig.parts(*IDS)
+    await rig.fail(parts, times=5)
+    # In order, as long as it may be stored yet.
+    assert await rig.inbox() == IDS[:3]
+    await rig.store_all(parts)
+    assert await rig.inbox() == [id for id in IDS if id != "e3"]
+    assert rig.letters == [("e3", "store_timeout")]
+
+
+async def test_any_other_fault_is_left_to_the_caller(rig: Rig) -> None:
+    parts = rig.parts("a", "b")
+    rig.store.away = 1
+    with pytest.raises(StoreUnavailable):
+        await rig.store_all(parts)
+    await rig.store_all(parts)
+    assert rig.store.batches == [["a", "b"], ["a", "b"]]
