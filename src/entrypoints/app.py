@@ -7,18 +7,16 @@ from importlib.metadata import version
 from dishka import Provider
 from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 
-from adapters.http.middleware import RequestLog
+from adapters.http.perimeter import surround
 from adapters.http.problems import EXCEPTION_HANDLERS
 from adapters.http.requests import check_request
 from adapters.http.routes import HTTP_ROUTES
 from adapters.http.schema import openapi_config
 from adapters.sockets.routes import SOCKET_ROUTES
 from application.node import Node
-from domain.origins import LOOPBACK, LOOPBACK_ORIGIN
 from entrypoints.settings import Settings
-from entrypoints.wiring import make_container
+from entrypoints.wiring import allowed_hosts, allowed_origins, make_container
 
 # How far a request's body may be larger than the largest event: a list of many smaller ones.
 BODY_PER_EVENT = 8
@@ -41,8 +39,6 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
     app = Litestar(
         route_handlers=[*HTTP_ROUTES, *SOCKET_ROUTES],
         exception_handlers=EXCEPTION_HANDLERS,
-        middleware=[RequestLog()],
-        cors_config=_cors(settings.origins),
         guards=[check_request],
         openapi_config=openapi_config(version("herald")),
         request_max_body_size=settings.max_event_bytes * BODY_PER_EVENT,
@@ -50,15 +46,5 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
         logging_config=None,
     )
     setup_dishka(container, app)
+    app.asgi_handler = surround(app.asgi_handler, allowed_origins(settings), allowed_hosts(settings))
     return app
-
-
-def _cors(origins: tuple[str, ...] | None) -> CORSConfig:
-    """A list of origins may send cookies; everyone may not."""
-    if origins is None:
-        return CORSConfig()
-    return CORSConfig(
-        allow_origins=[origin for origin in origins if origin != LOOPBACK],
-        allow_origin_regex=LOOPBACK_ORIGIN if LOOPBACK in origins else None,
-        allow_credentials=True,
-    )

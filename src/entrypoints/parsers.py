@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from domain.addresses import as_address, fault_in_address
-from domain.origins import LOOPBACK
+from domain.origins import LOOPBACK, host_of
 from domain.patterns import fault_in
 
 # The DATABASE_URL of who wants nothing to outlive the process.
@@ -134,6 +134,27 @@ def origins(value: str) -> tuple[str, ...] | None:
         if origin != LOOPBACK and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"must be '*', or origins such as https://shop.example:8443, and {origin!r} is none")
     return tuple(origin.lower() for origin in allowed)
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Hosts as `domain.origins.host_of` normalises them, the word `loopback`, or `*` alone for all."""
+    named = items(value)
+    if named == ("*",):
+        return named
+    return tuple(dict.fromkeys(LOOPBACK if name == LOOPBACK else _named_host(name) for name in named))
+
+
+def _named_host(name: str) -> str:
+    try:
+        # An IPv6 address may lack its brackets here.
+        address = ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        found = host_of(name) if _HOST.fullmatch(name) else None
+    else:
+        found = host_of(str(address) if address.version == 4 else f"[{address}]")
+    if not found:
+        raise ValueError(f"must be '*', or names and addresses of hosts without ports, and {name!r} is none")
+    return found
 
 
 def http_url(value: str) -> str:

@@ -112,6 +112,8 @@ def _warn(settings: Settings) -> None:
     """Says what is fine for trying Herald out and seldom meant elsewhere."""
     if settings.auth == "open":
         log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
+        if settings.origins is None:
+            log.warning("every_page_may_publish", origins="*", advice="set HERALD_ORIGINS to the origins of your pages")
     if settings.mode == "serve" and settings.came_from["database_url"] == "default":
         log.warning("DATABASE_URL is not set: everything is kept in a file", file=kept_in(settings))
     if settings.mode == "serve" and settings.smtp_host is None:

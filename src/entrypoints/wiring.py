@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 from dishka import STRICT_VALIDATION, AsyncContainer, Provider, Scope, from_context, make_async_container, provide
 
@@ -44,7 +45,7 @@ from application.prune_store import PruneStore
 from application.publish import MOST_EVENTS, PublishEvents
 from application.set_preferences import SetPreferences
 from application.store_plans import StoragePolicy, StorePlans
-from domain.origins import Origins
+from domain.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
 from domain.planning import Limits
 from domain.routes import RouteTable
 from entrypoints.mailing import Mailing
@@ -70,7 +71,7 @@ class Configuration(Provider):
 
     @provide
     def origins(self, settings: Settings) -> Origins:
-        return Origins(settings.origins)
+        return allowed_origins(settings)
 
     @provide
     def about(self, settings: Settings) -> About:
@@ -129,6 +130,32 @@ class Configuration(Provider):
             tls=settings.rabbitmq_tls == "on",
             cafile=settings.rabbitmq_cafile,
         )
+
+
+def allowed_origins(settings: Settings) -> Origins:
+    return Origins(settings.origins, origin_of(settings.public_url) if settings.public_url else None)
+
+
+def allowed_hosts(settings: Settings) -> Hosts:
+    """HERALD_HOSTS; without it, where only pages of this machine are allowed, this machine's names and the address
+    that Herald listens on, which no other name can be made to mean. The public URL's host is always one."""
+    named = settings.hosts
+    if named is None:
+        named = (LOOPBACK,) if settings.origins == (LOOPBACK,) else ("*",)
+    if named == ("*",):
+        return Hosts(None)
+    hosts = {name for name in named if name != LOOPBACK}
+    if LOOPBACK in named:
+        hosts |= {*LOOPBACK_HOSTS, *_listening(settings)}
+    if settings.public_url and (host := host_of(urlsplit(settings.public_url).netloc.rpartition("@")[2])):
+        hosts.add(host)
+    return Hosts(frozenset(hosts))
+
+
+def _listening(settings: Settings) -> set[str]:
+    """The one address that Herald listens on, as a host; empty where it listens on all."""
+    host = host_of(f"[{settings.host}]" if ":" in settings.host else settings.host)
+    return set() if host is None or host in ("0.0.0.0", "[::]") else {host}  # noqa: S104 - compared, not bound
 
 
 def _rate(per_second: float, burst: float) -> Rate | None:

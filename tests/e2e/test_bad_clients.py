@@ -101,7 +101,7 @@ async def test_half_a_frame_then_silence(dev_server: Server) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", dev_server.port)
         key = base64.b64encode(os.urandom(16)).decode()
         writer.write(
-            f"GET /ws/notifications HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET /ws/notifications HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         assert b"101" in await reader.readuntil(b"\r\n\r\n")
@@ -122,7 +122,7 @@ async def test_an_event_stream_that_is_left_without_a_word(dev_server: Server) -
         writers = []
         for _ in range(20):
             reader, writer = await asyncio.open_connection("127.0.0.1", dev_server.port)
-            writer.write(b"GET /events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await reader.readuntil(b"connection")
             writers.append(writer)
         assert await open_streams() == before + 20

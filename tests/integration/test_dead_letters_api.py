@@ -41,14 +41,14 @@ class Rig:
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {}))) as client:
+    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {})), base_url="http://127.0.0.1") as client:
         yield Rig(client)
 
 
 @pytest.fixture
 async def strict() -> AsyncIterator[Rig]:
     environ = {**IN_MEMORY, "HERALD_JWT_SECRET": SECRET}
-    async with AsyncTestClient(create_app(load(environ, "serve", {}))) as client:
+    async with AsyncTestClient(create_app(load(environ, "serve", {})), base_url="http://127.0.0.1") as client:
         yield Rig(client)
 
 

@@ -68,14 +68,14 @@ class Rig:
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(tmp_path)}
-    async with AsyncTestClient(create_app(load(environ, "dev", {}))) as client:
+    async with AsyncTestClient(create_app(load(environ, "dev", {})), base_url="http://127.0.0.1") as client:
         yield Rig(client)
 
 
 @pytest.fixture
 async def strict(tmp_path: Path) -> AsyncIterator[Rig]:
     environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(tmp_path), "HERALD_JWT_SECRET": SECRET}
-    async with AsyncTestClient(create_app(load(environ, "serve", {}))) as client:
+    async with AsyncTestClient(create_app(load(environ, "serve", {})), base_url="http://127.0.0.1") as client:
         yield Rig(client)
 
 

@@ -40,7 +40,9 @@ OPERATIONS = [
 
 @asynccontextmanager
 async def app_in(mode: Any, **environ: str) -> AsyncIterator[AsyncTestClient[Any]]:
-    async with AsyncTestClient(create_app(load({**IN_MEMORY, **environ}, mode, {}))) as client:
+    async with AsyncTestClient(
+        create_app(load({**IN_MEMORY, **environ}, mode, {})), base_url="http://127.0.0.1"
+    ) as client:
         yield client
 
 

@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Folder:
 @pytest.fixture
 async def client(folder: Folder) -> AsyncIterator[AsyncTestClient[Any]]:
     environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(folder.path)}
-    async with AsyncTestClient(create_app(load(environ, "dev", {}))) as client:
+    async with AsyncTestClient(create_app(load(environ, "dev", {})), base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -112,7 +112,7 @@ async def test_who_accepts_only_text_gets_the_text(client: AsyncTestClient[Any],
     ):
         answer = await client.get(f"{PATH}/{id}", headers={"accept": accept})
         assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
-        assert answer.headers["vary"] == "accept"
+        assert answer.headers["vary"] == "accept,Origin"
         assert answer.text == text
 
 
@@ -216,7 +216,7 @@ async def test_a_folder_that_can_not_be_read_is_said_to_be_away(client: AsyncTes
 async def test_with_a_mail_server_there_is_nothing_to_read(folder: Folder) -> None:
     id = await folder.write()
     environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(folder.path), "SMTP_HOST": "127.0.0.1"}
-    async with AsyncTestClient(create_app(load(environ, "dev", {}))) as client:
+    async with AsyncTestClient(create_app(load(environ, "dev", {})), base_url="http://127.0.0.1") as client:
         for path in OPERATIONS:
             refusal = await client.get(PATH + path.replace("{id}", str(id)))
             assert (refusal.status_code, refusal.json()["code"]) == (404, "not_found")
@@ -231,7 +231,7 @@ async def test_it_takes_the_scope_admin(folder: Folder, path: str) -> None:
     def shows(scope: str) -> dict[str, str]:
         return {"authorization": f"Bearer {token('desk', scope=scope)}"}
 
-    async with AsyncTestClient(create_app(load(environ, "serve", {}))) as client:
+    async with AsyncTestClient(create_app(load(environ, "serve", {})), base_url="http://127.0.0.1") as client:
         assert (await client.get(path)).json()["code"] == "token_missing"
         for scope in ("", "deliveries:read events:publish"):
             refusal = await client.get(path, headers=shows(scope))

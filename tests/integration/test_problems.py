@@ -21,7 +21,7 @@ IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 
 @pytest.fixture
 async def client() -> AsyncIterator[AsyncTestClient[Any]]:
-    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {}))) as client:
+    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {})), base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -42,7 +42,7 @@ async def test_every_type_is_an_address_that_explains(client: AsyncTestClient[An
     page = await client.get(address_of(code), headers={"accept": "text/html,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
     assert KINDS[code].title in page.text
-    assert page.headers["vary"] == "accept"
+    assert page.headers["vary"] == "accept,Origin"
 
 
 async def test_all_of_them_are_listed(client: AsyncTestClient[Any]) -> None:
@@ -158,7 +158,7 @@ async def test_media_types_of_events(client: AsyncTestClient[Any], content_type:
 
 async def test_a_body_over_the_limit() -> None:
     settings = load({**IN_MEMORY, "HERALD_MAX_EVENT_BYTES": "100"}, "dev", {})
-    async with AsyncTestClient(create_app(settings)) as client:
+    async with AsyncTestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         for method, path in (("POST", "/api/v1/events"), ("PUT", "/api/v2/preferences?user_id=ada")):
             answer = await client.request(method, path, json={"x": "y" * 1000})
             assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
@@ -174,7 +174,7 @@ async def test_a_failure_tells_its_trace_and_nothing_else() -> None:
 
     override = Provider(scope=Scope.APP)
     override.provide(Broken, provides=BrowseInbox, override=True)
-    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {}), override)) as client:
+    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {}), override), base_url="http://127.0.0.1") as client:
         with capture_logs() as lines:
             answer = await client.get(
                 "/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "trace-7"}
@@ -194,7 +194,7 @@ def test_retry_after_is_whole_seconds_and_never_too_few(wait: float, said: str) 
 
 async def test_too_many_requests(client: AsyncTestClient[Any]) -> None:
     settings = load({**IN_MEMORY, "HERALD_REST_RATE": "0.2"}, "dev", {})
-    async with AsyncTestClient(create_app(settings)) as limited:
+    async with AsyncTestClient(create_app(settings), base_url="http://127.0.0.1") as limited:
         path = "/api/v2/notifications/unread-count"
         for _ in range(2):
             assert (await limited.get(path, params={"user_id": "ada"})).status_code == 200

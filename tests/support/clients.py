@@ -92,10 +92,10 @@ async def never_reading(server: Server, path: str) -> asyncio.StreamWriter:
     """A client that takes the head of the answer and nothing more."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
     writer.write(
-        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         if path.startswith("/ws")
-        else f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        else f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     )
     await reader.readuntil(b"\r\n\r\n")
     writer.transport.pause_reading()

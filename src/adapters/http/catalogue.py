@@ -82,8 +82,17 @@ _KINDS: Final = (
         "origin_refused",
         403,
         "Origin refused",
-        "A page of this origin may not connect.",
-        "Add the page's origin to HERALD_ORIGINS, if it is one of yours.",
+        "A page of this origin may not connect, publish or change anything.",
+        "Add the page's origin to HERALD_ORIGINS, if it is one of yours. For Herald's own page behind a proxy that"
+        " changes the Host header, set HERALD_PUBLIC_URL.",
+    ),
+    Kind(
+        "host_refused",
+        421,
+        "Host refused",
+        "The request's `Host` header names a host that this server does not answer for.",
+        "Use one of the names in HERALD_HOSTS, or add this one to them. Where HERALD_HOSTS is not set and"
+        " HERALD_ORIGINS is `loopback`, as in `herald dev`, these are `localhost`, `127.0.0.1` and `[::1]`.",
     ),
     Kind(
         "not_found",

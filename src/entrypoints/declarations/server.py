@@ -27,11 +27,30 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Setting(
             "HERALD_ORIGINS",
             parsers.origins,
-            "Whose pages may connect: origins, comma separated; `loopback` for this machine's own, `*` for everyone's."
-            " The cookie is only taken where this is a list.",
+            "Whose pages may connect, publish and change things: origins, comma separated; `loopback` for this"
+            " machine's own, `*` for everyone's. The cookie is only taken where this is a list.",
             "*",
             in_dev="loopback",
             unset="everyone",
+        ),
+    ]
+    hosts: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "HERALD_HOSTS",
+            parsers.hosts,
+            "The names and addresses that the `Host` header may have, comma separated, without ports; `loopback` for"
+            " `localhost`, `127.0.0.1` and `[::1]`, `*` for all. Health checks are exempt.",
+            unset="loopback where HERALD_ORIGINS is loopback, else all",
+        ),
+    ]
+    public_url: Annotated[
+        str | None,
+        Setting(
+            "HERALD_PUBLIC_URL",
+            parsers.http_url,
+            "The URL that clients reach Herald by, such as https://shop.example/herald, where a proxy changes it. Its"
+            " origin and its host are always allowed.",
         ),
     ]
 

@@ -1,0 +1,5 @@
+"""Servers for tests of what reaches a node from outside."""
+
+from tests.e2e.conftest import dev_server, start_server
+
+__all__ = ["dev_server", "start_server"]

@@ -1,0 +1,20 @@
+"""The application within the test's own process."""
+
+from typing import Any, Final
+
+from dishka import Provider
+from litestar.testing import AsyncTestClient
+
+from entrypoints.app import create_app
+from entrypoints.setting import Mode
+from entrypoints.settings import load
+
+IN_MEMORY: Final = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
+
+
+def in_process(
+    mode: Mode = "dev", *overrides: Provider, host: str = "127.0.0.1:8000", **environ: str
+) -> AsyncTestClient[Any]:
+    """A client of an application that keeps nothing; its requests name `host`."""
+    settings = load({**IN_MEMORY, **environ}, mode, {})
+    return AsyncTestClient(create_app(settings, *overrides), base_url=f"http://{host}")
