@@ -1,8 +1,9 @@
 """Events: what a message says once it has been read.
 
-Identity is (origin, id). The id is, in this order: a CloudEvents id, the payload's `event_id` or `eventId`, the field
-that the route names, and where none of these is there, the message's own place at its broker. `id` is looked at only
-where a route names it: in most payloads it is the id of the thing the event is about, which many events share.
+Identity is (origin, id); see `event_identity`. The id is, in this order: a CloudEvents id, the payload's `event_id` or
+`eventId`, the field that the route names, and where none of these is there, the message's own place at its broker. `id`
+is looked at only where a route names it: in most payloads it is the id of the thing the event is about, which many
+events share.
 """
 
 import base64
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from domain.event_identity import origin_of
 from domain.messages import Message
 from domain.nesting import DEEPEST, too_deep
 
@@ -87,7 +89,7 @@ def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0
     time = attributes.get("time")
     return Event(
         source=message.source,
-        origin=as_id(attributes.get("source")) or message.source,
+        origin=origin_of(as_id(attributes.get("source")), message.source),
         id=as_id(attributes.get("id"))
         or own_id(fields)
         or (as_id(at_path(fields, id_field)) if id_field else None)

@@ -31,3 +31,22 @@ def as_regex(pattern: str) -> str:
     end = r"(?:\.|\Z)"
     words = {"*": rf"[^.]+{end}", "#": rf"(?:[^.]+{end})*"}
     return "^" + "".join(words.get(word, re.escape(word) + end) for word in pattern.split(".")) + r"(?<!\.)\Z"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some source matches both patterns."""
+    words, against = one.split("."), other.split(".")
+    # reached[j]: the words of `one` so far and the first j of `other` can stand for the same words.
+    reached = [True] + [False] * len(against)
+    for index, word in enumerate(against):
+        reached[index + 1] = reached[index] and word == "#"
+    for word in words:
+        before, reached = reached, [False] * len(reached)
+        reached[0] = before[0] and word == "#"
+        for index, met in enumerate(against):
+            if "#" in (word, met):
+                # It stands for nothing, or also for what the other one's last word stands for.
+                reached[index + 1] = before[index + 1] or reached[index]
+            else:
+                reached[index + 1] = before[index] and (word == met or "*" in (word, met))
+    return reached[-1]

@@ -7,6 +7,7 @@ import msgspec
 from domain.addresses import as_address
 from domain.deliveries import Addressee, Mail, subject_line
 from domain.envelopes import make_body
+from domain.event_identity import origin_of
 from domain.events import Event, Unreadable, as_id, at_path, read_event, values_at
 from domain.messages import Message
 from domain.routes import Email, Route, RouteTable
@@ -59,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     A dead letter stands alone where nothing could be made of the event; it stands beside the rest where one route found
     its audience and another did not, so that nothing is lost with what was delivered. `message` is what the plan was
-    made from.
+    made from. `by_source` says whether events of other sources with the same origin and id are other events.
     """
 
     origin: str
@@ -70,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True):
     sign_outs: tuple[SignOut, ...] = ()
     dead_letter: DeadLetter | None = None
     message: Message | None = None
+    by_source: bool = True
 
 
 def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
@@ -77,29 +79,32 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
     if plan.message is None:
         raise ValueError("a plan without its message can't become a dead letter")
     letter = DeadLetter(plan.message, plan.origin, plan.event_id, reason, detail)
-    return Plan(plan.origin, plan.event_id, dead_letter=letter, message=plan.message)
+    return Plan(plan.origin, plan.event_id, dead_letter=letter, message=plan.message, by_source=plan.by_source)
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
     """The plan of a message. Never raises: what can't be planned becomes a dead letter."""
     candidates = table.for_source(message.source)
     id_field = next((route.id for route in candidates if route.id), None)
+    by_source = not candidates or candidates[0].identity != "cloudevents"
     try:
         event = read_event(message, id_field, limits.event_bytes)
     except Unreadable as fault:
-        letter = DeadLetter(message, message.source, message.fallback_id, fault.reason, fault.detail)
-        return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message)
+        origin = origin_of(None, message.source)
+        letter = DeadLetter(message, origin, message.fallback_id, fault.reason, fault.detail)
+        return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message, by_source=by_source)
     routes = [route for route in candidates if route.type is None or route.type == event.type]
-    return _Planner(message, event, limits).follow(routes)
+    return _Planner(message, event, limits, by_source).follow(routes)
 
 
 class _Planner:
     """Gathers what each route adds. For one user, one feed and one address the first route in file order speaks."""
 
-    def __init__(self, message: Message, event: Event, limits: Limits) -> None:
+    def __init__(self, message: Message, event: Event, limits: Limits, by_source: bool) -> None:
         self.message = message
         self.event = event
         self.limits = limits
+        self.by_source = by_source
         self.addressed: list[Addressed] = []
         self.broadcasts: list[Broadcast] = []
         self.mails: list[Addressee] = []
@@ -133,6 +138,7 @@ class _Planner:
             tuple(self.sign_outs),
             letter,
             self.message,
+            self.by_source,
         )
 
     def _sign_out(self, route: Route) -> None:

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from domain.patterns import as_regex, fault_in
+from domain.patterns import as_regex, fault_in, overlap
 from domain.preferences import LONGEST_TYPE
 from domain.streams import Envelope, fault_in_feed_name
 from domain.templates import fault_in_template
 
 Broker = Literal["kafka", "rabbitmq", "memory"]
 Otherwise = Literal["dead-letter", "broadcast", "drop"]
+Identity = Literal["cloudevents"]
 
 PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
@@ -58,8 +59,9 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to recipients: a string, a number or a list of them each; all are taken together, each once. `feed` makes everyone
     who listens the audience (with `users` as well, it is where `otherwise = "broadcast"` goes). `otherwise` says what
     becomes of an event with `users` paths that lead to nobody. `sign_out` is the path of a user whose sessions end.
-    `id` is the path of the event's id in payloads that have no `event_id`. `as_type` is the type that clients see;
-    `omit` names what they don't.
+    `id` is the path of the event's id in payloads that have no `event_id`. With `identity` as `cloudevents` on the
+    first route of a source, its events are told apart by CloudEvents source and id alone, not by topic. `as_type` is
+    the type that clients see; `omit` names what they don't.
     """
 
     source: str
@@ -68,6 +70,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feed: str | None = None
     otherwise: Otherwise = "dead-letter"
     id: str | None = None
+    identity: Identity | None = None
     as_type: str | None = None
     envelope: Envelope = "event"
     omit: tuple[str, ...] = ()
@@ -178,8 +181,23 @@ class RouteTable:
                     raise RoutesInvalid(
                         f"profile {profile.profile}: feeds.{name}: another profile says otherwise who may listen"
                     )
+        self._check_identities()
         self._patterns = tuple((re.compile(as_regex(route.source)), route) for route in self.routes)
         self._by_source: dict[str, tuple[Route, ...]] = {}
+
+    def _check_identities(self) -> None:
+        """The first route of a source says how its events are identified; a later one that says otherwise would be
+        ignored."""
+        earlier: list[str] = []
+        for profile in self.profiles:
+            for number, route in enumerate(profile.routes, 1):
+                if route.identity is None:
+                    earlier.append(route.source)
+                elif contradicted := next((source for source in earlier if overlap(source, route.source)), None):
+                    raise RoutesInvalid(
+                        f"profile {profile.profile}: route {number} ({route.source!r}): identity: an earlier route"
+                        f" ({contradicted!r}) takes some of the same sources without it: set it there, too"
+                    )
 
     def for_source(self, source: str) -> tuple[Route, ...]:
         """The routes whose pattern matches, whatever the type."""

@@ -95,12 +95,12 @@ async def test_one_that_comes_again_says_why_it_failed_last(stores: Stores) -> N
 
 async def test_of_one_that_comes_again_otherwise_the_latest_is_kept(stores: Stores) -> None:
     first = DeadLetter(Message("here", b"1", NOW, "x", {"h": "1"}, "k"), "shop", "x", "broken", "")
-    second = DeadLetter(Message("there", b"22", later(3), "x"), "shop", "x", "empty", "Two.")
+    second = DeadLetter(Message("here", b"22", later(3), "x"), "shop", "x", "empty", "Two.")
     await keep(stores.store, first)
     await keep(stores.store, second, at=later(5))
-    (kept,) = await stores.dead_letters.newest(10, LetterChoice(source="there"))
+    (kept,) = await stores.dead_letters.newest(10, LetterChoice(reason="empty"))
     assert kept == KeptDeadLetter(kept.id, NOW, second, 2)
-    assert await stores.dead_letters.newest(10, LetterChoice(source="here")) == ()
+    assert await stores.dead_letters.newest(10, LetterChoice(reason="broken")) == ()
 
 
 async def test_a_dead_letter_beside_notifications_is_no_duplicate_of_them(stores: Stores) -> None:

@@ -84,7 +84,8 @@ def dump(url: str, request: pytest.FixtureRequest) -> str:
     if url.startswith("sqlite"):
         with sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///")) as file:
             rows = file.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name")
-            return "\n".join(sql for (sql,) in rows if sql)
+            # SQLite keeps the text of each statement; a column that was added later stands on the line before.
+            return "\n".join(" ".join(sql.split()) for (sql,) in rows if sql)
     server: Postgres = request.getfixturevalue("postgres")
     # Without psql's own commands, which have a random word in them.
     return re.sub(r"^\\.*$", "", server.dump_schema(url), flags=re.MULTILINE)

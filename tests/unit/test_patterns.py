@@ -1,12 +1,13 @@
 """Patterns over sources, held against the plainest reading of their grammar."""
 
 import re
+from itertools import product
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.patterns import as_regex, fault_in, is_wildcard
+from domain.patterns import as_regex, fault_in, is_wildcard, overlap
 
 WORD = st.text("ab", min_size=1, max_size=2)
 SOURCE = st.lists(WORD, min_size=1, max_size=5).map(".".join)
@@ -63,3 +64,19 @@ def test_a_pattern_that_is_none_is_refused_in_words(pattern: str) -> None:
 @given(PATTERN)
 def test_every_sound_pattern_is_accepted(pattern: str) -> None:
     assert fault_in(pattern) is None
+
+
+SHORT = st.lists(st.sampled_from(["a", "b", "*", "#"]), min_size=1, max_size=3).map(".".join)
+SHORT_SOURCES = [list(words) for length in range(1, 7) for words in product("abc", repeat=length)]
+
+
+@given(SHORT, SHORT)
+@example("#", "a")
+@example("a.#", "#.b")
+@example("a.*", "*.b")
+@example("a.#.b", "a.b")
+@example("a.#", "b.#")
+@example("*.*", "#.a")
+def test_two_patterns_overlap_if_some_source_matches_both(one: str, other: str) -> None:
+    both = any(matches(one.split("."), words) and matches(other.split("."), words) for words in SHORT_SOURCES)
+    assert overlap(one, other) == overlap(other, one) == both

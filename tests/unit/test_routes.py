@@ -33,6 +33,7 @@ REFUSED = {
     'source = "a.b"\nemail = { to = "a", subject = "x", template = "\\u0000" }': "email.template",
     'source = "a.b"\nfeed = "news"\nomit = "a"': "omit",
     'source = "a.b"\nfeed = "news"\nid = 1': "id",
+    'source = "a.b"\nfeed = "news"\nidentity = "source"': "identity",
     'source = "a.b"\nfeed = "news"\nprofile = "other"': "profile",
     'source = "a.b"\nsign_out = ["user_id"]': "sign_out",
     'source = "a.b"\nsign_out = ""': "sign_out",
@@ -121,3 +122,34 @@ def test_strangers_sources_are_not_remembered() -> None:
     for number in range(1000):
         assert table.for_source(f"stranger-{number}") == ()
     assert len(table._by_source) == 0
+
+
+# --- identity -------------------------------------------------------------------------------------------------
+
+SHARED = 'identity = "cloudevents"\n'
+
+
+def identities(*routes: tuple[str, str]) -> RouteTable:
+    text = 'profile = "mine"\n[feeds.news]\naccess = "public"\n'
+    text += "".join(f'[[routes]]\nsource = "{source}"\nfeed = "news"\n{identity}' for source, identity in routes)
+    return RouteTable((read_profile(text, "mine.toml"),))
+
+
+def test_the_first_route_of_a_source_says_how_its_events_are_identified() -> None:
+    table = identities(("a.#", SHARED), ("b", SHARED), ("#", ""), ("a.b", ""))
+    assert table.for_source("a.b")[0].identity == "cloudevents"
+    assert table.for_source("c")[0].identity is None
+
+
+@pytest.mark.parametrize("earlier", ["a.b", "a.*", "#", "*.b", "#.b"])
+def test_a_later_route_that_says_otherwise_is_refused(earlier: str) -> None:
+    with pytest.raises(RoutesInvalid, match=r"profile mine: route 3 \('a.#'\): identity: ") as refused:
+        identities(("c", ""), (earlier, ""), ("a.#", SHARED))
+    assert repr(earlier) in str(refused.value)
+
+
+def test_routes_of_two_profiles_that_contradict_one_another_are_refused() -> None:
+    one, other = identities(("a", "")).profiles + identities(("a", SHARED)).profiles
+    RouteTable((other, one))
+    with pytest.raises(RoutesInvalid, match="identity"):
+        RouteTable((one, other))

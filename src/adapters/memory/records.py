@@ -10,6 +10,7 @@ from adapters.memory.streams import Feed, Inbox
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import KeptDeadLetter
 from domain.deliveries import Addressee, Attempt, Delivery, first_status
+from domain.event_identity import find_origin
 from domain.notifications import Notification
 from domain.planning import DeadLetter
 from domain.positions import Head
@@ -54,7 +55,7 @@ class MemoryRecords:
         self._bytes = 0
         self._letter_bytes = 0
         self._lettered: dict[tuple[str, str], UUID] = {}
-        self._addressed: set[tuple[str, str, str]] = set()
+        self._addressed: dict[tuple[str, str, str], str] = {}  # the source of each delivery's event
 
     def stream(self, name: StreamName) -> Feed | Inbox | None:
         """None where nothing was ever written."""
@@ -65,30 +66,30 @@ class MemoryRecords:
         not_before = self.sign_outs.get(owner_of(name)) if is_inbox(name) else None
         return Head(not_before=not_before) if kept is None else Head(kept.last, kept.pruned, not_before, kept.unread)
 
-    def notify(self, user: str, content: Content, now: datetime) -> Entry | None:
+    def notify(self, user: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
         """Adds a notification; None if the inbox holds the event already."""
         name = inbox_of(user)
         inbox = self.inboxes.get(name)
         if inbox is None:
             inbox = self.inboxes[name] = Inbox()
-        if not self._makes_room(inbox, content):
+        if (fresh := self._makes_room(inbox, content, by_source)) is None:
             return None
-        muted = self.preferences.get(user, DEFAULT).mutes(content.type)
+        muted = self.preferences.get(user, DEFAULT).mutes(fresh.type)
         seq = inbox.last + 1
-        arrival = Notification(self._ids.new_id(), user, seq, seq, content, now, now, muted=muted)
+        arrival = Notification(self._ids.new_id(), user, seq, seq, fresh, now, now, muted=muted)
         inbox.append(arrival)
         return self._kept(inbox, arrival.entry(inbox.unread))
 
-    def broadcast(self, to: str, content: Content, now: datetime) -> Entry | None:
+    def broadcast(self, to: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
         """Adds a broadcast; None if the feed holds the event already."""
         name = feed(to)
         kept = self.feeds.get(name)
         if kept is None:
             kept = self.feeds[name] = Feed()
-        if not self._makes_room(kept, content):
+        if (fresh := self._makes_room(kept, content, by_source)) is None:
             return None
         seq = kept.last + 1
-        broadcast = Entry(name, seq, seq, self._ids.new_id(), content, now)
+        broadcast = Entry(name, seq, seq, self._ids.new_id(), fresh, now)
         kept.append(broadcast)
         return self._kept(kept, broadcast)
 
@@ -100,7 +101,7 @@ class MemoryRecords:
     def prune(self, kept: Feed | Inbox) -> None:
         """Lets the oldest entry of a stream go. Its event may come again then, and is a new one."""
         gone = kept.prune()
-        kept.events.discard((gone.content.origin, gone.content.event_id))
+        del kept.events[gone.content.origin, gone.content.event_id]
         del self._oldest[gone.id]
         self._bytes -= gone.weight
 
@@ -112,8 +113,16 @@ class MemoryRecords:
         self.sign_outs[sign_out.user] = sign_out.not_before
         return True
 
-    def keep_letter(self, letter: DeadLetter, now: datetime) -> bool:
-        """Whether it is new. One whose event is known counts there, and takes its place."""
+    def keep_letter(self, letter: DeadLetter, now: datetime, by_source: bool = True) -> DeadLetter | None:
+        """Keeps a letter; returns it as it is kept if it is new. One whose event is known counts there, and takes its
+        place."""
+        origin, _ = find_origin(
+            letter.origin,
+            letter.message.source,
+            by_source,
+            lambda origin: self._letter_source(origin, letter.event_id),
+        )
+        letter = msgspec.structs.replace(letter, origin=origin)
         event = (letter.origin, letter.event_id)
         id = self._lettered.get(event)
         if id is not None:
@@ -128,17 +137,21 @@ class MemoryRecords:
         limits = self._limits
         while len(self.letters) > limits.dead_letters or self._letter_bytes > limits.dead_letter_bytes:
             self.drop_letter(next(iter(self.letters)))
-        return id is None
+        return letter if id is None else None
 
-    def deliver(self, addressee: Addressee, now: datetime) -> Delivery | None:
+    def deliver(self, addressee: Addressee, now: datetime, by_source: bool = True) -> Delivery | None:
         """Adds a delivery; None if there is one of this event to this address."""
-        key = (addressee.mail.origin, addressee.mail.event_id, addressee.address)
-        if key in self._addressed:
+        mail, address = addressee.mail, addressee.address
+        addressed = self._addressed
+        origin, known = find_origin(
+            mail.origin, mail.source, by_source, lambda origin: addressed.get((origin, mail.event_id, address))
+        )
+        if known:
             return None
-        self._addressed.add(key)
-        mail = addressee.mail
+        addressed[origin, mail.event_id, address] = mail.source
+        mail = msgspec.structs.replace(mail, origin=origin)
         status, error = first_status(addressee, self.preferences.get(mail.user or "", DEFAULT))
-        made = Delivery(self._ids.new_id(), mail, addressee.address, status, error, now, now, now)
+        made = Delivery(self._ids.new_id(), mail, address, status, error, now, now, now)
         self.deliveries[made.id] = KeptDelivery(made)
         if len(self.deliveries) > self._limits.deliveries:
             ended = [id for id, kept in self.deliveries.items() if kept.delivery.status != "pending"]
@@ -148,22 +161,29 @@ class MemoryRecords:
 
     def drop_delivery(self, id: UUID) -> None:
         gone = self.deliveries.pop(id).delivery
-        self._addressed.remove((gone.mail.origin, gone.mail.event_id, gone.address))
+        del self._addressed[gone.mail.origin, gone.mail.event_id, gone.address]
 
     def drop_letter(self, id: UUID) -> None:
         letter = self.letters.pop(id).letter
         del self._lettered[letter.origin, letter.event_id]
         self._letter_bytes -= _letter_weight(letter)
 
-    def _makes_room(self, kept: Feed | Inbox, content: Content) -> bool:
-        """Makes room for an entry, unless its event is there already."""
-        event = (content.origin, content.event_id)
-        if event in kept.events:
-            return False
-        kept.events.add(event)
+    def _makes_room(self, kept: Feed | Inbox, content: Content, by_source: bool) -> Content | None:
+        """Makes room for an entry; returns the content as it is to be kept, None if its event is there already."""
+        origin, known = find_origin(
+            content.origin, content.source, by_source, lambda origin: kept.events.get((origin, content.event_id))
+        )
+        if known:
+            return None
+        kept.events[origin, content.event_id] = content.source
         if len(kept.seqs) >= self._limits.entries_per_stream:
             self.prune(kept)
-        return True
+        return content if origin == content.origin else msgspec.structs.replace(content, origin=origin)
+
+    def _letter_source(self, origin: str, event_id: str) -> str | None:
+        """The source of the dead letter of an event, None if there is none."""
+        id = self._lettered.get((origin, event_id))
+        return None if id is None else self.letters[id].letter.message.source
 
     def _kept(self, kept: Feed | Inbox, entry: Entry) -> Entry:
         self._oldest[entry.id] = kept

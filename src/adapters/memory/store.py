@@ -29,23 +29,25 @@ class MemoryStore:
         deliveries: list[Delivery] = []
         duplicates = 0
         for plan in plans:
+            by_source = plan.by_source
             before = len(entries) + len(sign_outs) + len(letters) + len(deliveries)
             intended = len(plan.broadcasts) + len(plan.sign_outs) + len(plan.mails)
             for addressed in plan.addressed:
                 intended += len(addressed.users)
-                told = (self._records.notify(user, addressed.content, now) for user in addressed.users)
+                told = (self._records.notify(user, addressed.content, now, by_source) for user in addressed.users)
                 entries.extend(entry for entry in told if entry is not None)
             for broadcast in plan.broadcasts:
-                entry = self._records.broadcast(broadcast.feed, broadcast.content, now)
+                entry = self._records.broadcast(broadcast.feed, broadcast.content, now, by_source)
                 if entry is not None:
                     entries.append(entry)
             sign_outs.extend(sign_out for sign_out in plan.sign_outs if self._records.sign_out(sign_out))
-            made = (self._records.deliver(addressee, now) for addressee in plan.mails)
+            made = (self._records.deliver(addressee, now, by_source) for addressee in plan.mails)
             deliveries.extend(delivery for delivery in made if delivery is not None)
             if plan.dead_letter is not None:
                 intended += 1
-                if self._records.keep_letter(plan.dead_letter, now):
-                    letters.append(plan.dead_letter)
+                letter = self._records.keep_letter(plan.dead_letter, now, by_source)
+                if letter is not None:
+                    letters.append(letter)
             if intended and before == len(entries) + len(sign_outs) + len(letters) + len(deliveries):
                 duplicates += 1
         self._records.shrink()

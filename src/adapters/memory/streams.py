@@ -10,7 +10,8 @@ from domain.streams import Entry
 
 
 class Feed:
-    """The broadcasts kept, by seq. `seqs` are their keys, sorted; `events` what they were made of."""
+    """The broadcasts kept, by seq. `seqs` are their keys, sorted; `events` the origin and id
+    of what they were made of, with its source."""
 
     __slots__ = ("broadcasts", "events", "last", "pruned", "seqs")
 
@@ -20,7 +21,7 @@ class Feed:
         self.last = 0
         self.pruned = 0
         self.seqs: list[int] = []
-        self.events: set[tuple[str, str]] = set()
+        self.events: dict[tuple[str, str], str] = {}
         self.broadcasts: dict[int, Entry] = {}
 
     def append(self, broadcast: Entry) -> None:
@@ -39,7 +40,7 @@ class Feed:
 
 class Inbox:
     """The notifications kept, by seq. `seqs` are their keys, sorted, and `changes` their (changed, seq), sorted too;
-    `unread` counts those that are neither read nor archived."""
+    `unread` counts those that are neither read nor archived. `events` as in a feed."""
 
     __slots__ = ("changes", "events", "ids", "last", "notifications", "pruned", "seqs", "unread")
 
@@ -49,7 +50,7 @@ class Inbox:
         self.unread = 0
         self.seqs: list[int] = []
         self.changes: list[tuple[int, int]] = []
-        self.events: set[tuple[str, str]] = set()
+        self.events: dict[tuple[str, str], str] = {}
         self.notifications: dict[int, Notification] = {}
         self.ids: dict[UUID, int] = {}
 

@@ -1,7 +1,7 @@
 """A batch of plans as rows: what it leads to, each row once."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -9,20 +9,29 @@ from uuid import UUID
 import msgspec
 
 from domain.deliveries import Addressee, Delivery
+from domain.event_identity import qualified_origin
 from domain.planning import DeadLetter, Plan
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Content, SignOut
 
 
 class Counter(msgspec.Struct):
-    """A stream's counters, locked, as the transaction moves them. `added` is how many entries it has added."""
+    """A stream's counters, locked, as the transaction moves them. `added` is how many entries it has added, `qualified`
+    the position of the latest that was stored under a qualified origin."""
 
     name: str
     last: int
+    pruned: int
+    qualified: int
     unread: int = 0
     added: int = 0
     not_before: datetime | None = None
     preferences: Preferences = DEFAULT
+
+    @property
+    def has_qualified(self) -> bool:
+        """Whether an entry with a qualified origin may be kept."""
+        return self.qualified > self.pruned
 
 
 class Arrivals(msgspec.Struct):
@@ -34,6 +43,17 @@ class Arrivals(msgspec.Struct):
     names: list[str] = []
     seqs: list[int] = []
     muted: list[bool] = []
+    _qualified: dict[int, int] = {}
+
+    def qualified(self, index: int) -> int:
+        """The index of the same content under its qualified origin."""
+        found = self._qualified.get(index)
+        if found is None:
+            content = self.contents[index]
+            origin = qualified_origin(content.origin, content.source)
+            found = self._qualified[index] = len(self.contents)
+            self.contents = [*self.contents, msgspec.structs.replace(content, origin=origin)]
+        return found
 
     def add(self, number: int, id: UUID, name: str, seq: int, muted: bool) -> None:
         self.numbers.append(number)
@@ -45,46 +65,70 @@ class Arrivals(msgspec.Struct):
 
 class Part:
     """The inboxes' part of a batch, or the feeds'. `rows` are (user or feed, index of the content, index of the plan),
-    none of them twice."""
+    none of them twice unless events of different sources share an identity: the part is `contested` then."""
 
     def __init__(self) -> None:
         self.contents: list[Content] = []
         self.rows: list[tuple[str, int, int]] = []
-        self._seen: set[tuple[str, str, str]] = set()
+        self.contested = False
+        self._sources: dict[tuple[str, str, str], str] = {}
 
     def add(self, names: Sequence[str], content: Content, plan: int) -> None:
         index = len(self.contents)
         self.contents.append(content)
+        sources, source = self._sources, content.source
         for name in names:
             key = (name, content.origin, content.event_id)
-            if key not in self._seen:
-                self._seen.add(key)
+            known = sources.get(key)
+            if known is None:
+                sources[key] = source
+                self.rows.append((name, index, plan))
+            elif known != source:
+                self.contested = True
                 self.rows.append((name, index, plan))
 
     @property
     def names(self) -> list[str]:
         return list(dict.fromkeys(name for name, _, _ in self.rows))
 
-    @property
-    def keys(self) -> list[tuple[str, str, str]]:
-        """What each row is told by: user or feed, origin, event id."""
-        contents = self.contents
-        return [(name, contents[index].origin, contents[index].event_id) for name, index, _ in self.rows]
+    def keys(self, names: Container[str], origin: Callable[[Content], str]) -> list[tuple[str, str, str]]:
+        """What identifies the rows of these users or feeds: user or feed, origin, event id."""
+        contents = ((name, self.contents[index]) for name, index, _ in self.rows if name in names)
+        return [(name, origin(content), content.event_id) for name, content in contents]
 
 
 class Letter(msgspec.Struct):
-    """A dead letter, and how often its event stands in the batch: what it says is what it said last."""
+    """A dead letter, and how often its event stands in the batch: what it says is what it said last. `by_source` as in
+    its plan."""
 
     letter: DeadLetter
     plan: int
     times: int = 1
+    by_source: bool = True
+
+    @property
+    def source(self) -> str:
+        """As the row has it."""
+        return _storable(self.letter.message.source)
+
+    def under(self, origin: str) -> "Letter":
+        """The same, stored under another origin."""
+        return msgspec.structs.replace(self, letter=msgspec.structs.replace(self.letter, origin=origin))
+
+
+class Mailing(msgspec.Struct, frozen=True):
+    """A mail of the batch. `by_source` as in its plan."""
+
+    addressee: Addressee
+    plan: int
+    by_source: bool
 
 
 class Batch:
     """What some plans lead to, in their order.
 
-    `sign_outs` and `mails` stand with the index of their plan; mails are one to each address of an event, `letters` one
-    of each event, by its identity.
+    `sign_outs` stand with the index of their plan; mails are one to each address of an event of one source, `letters`
+    one of each such event. `by_source` is that of each plan.
     `intended` are the plans that lead to anything at all.
     """
 
@@ -92,8 +136,9 @@ class Batch:
         self.inboxes = Part()
         self.feeds = Part()
         self.sign_outs: list[tuple[SignOut, int]] = []
-        self.mails: dict[tuple[str, str, str], tuple[Addressee, int]] = {}
-        self.letters: dict[bytes, Letter] = {}
+        self.mails: dict[tuple[str, ...], Mailing] = {}
+        self.letters: dict[tuple[str, ...], Letter] = {}
+        self.by_source = [plan.by_source for plan in plans]
         self.intended: set[int] = set()
         for number, plan in enumerate(plans):
             for addressed in plan.addressed:
@@ -107,10 +152,12 @@ class Batch:
                 self.sign_outs.append((sign_out, number))
             for addressee in plan.mails:
                 self.intended.add(number)
-                self.mails.setdefault(mail_key(addressee), (addressee, number))
+                key = (*mail_key(addressee), addressee.mail.source)
+                self.mails.setdefault(key, Mailing(addressee, number, plan.by_source))
             if (letter := plan.dead_letter) is not None:
                 self.intended.add(number)
-                known_letter = self.letters.setdefault(identity(letter), Letter(letter, number, 0))
+                letter_key = (letter.origin, letter.event_id, letter.message.source)
+                known_letter = self.letters.setdefault(letter_key, Letter(letter, number, 0, plan.by_source))
                 known_letter.letter = letter
                 known_letter.times += 1
 
@@ -125,9 +172,9 @@ def mail_key(mail: Addressee | Delivery) -> tuple[str, str, str]:
     return mail.mail.origin, mail.mail.event_id, mail.address
 
 
-def identity(letter: DeadLetter) -> bytes:
-    """What a dead letter's event is told by: a digest, since a text column might refuse the id itself."""
-    return hashlib.sha256(msgspec.msgpack.encode((letter.origin, letter.event_id))).digest()
+def identity(origin: str, event_id: str) -> bytes:
+    """What identifies a dead letter's event: a digest, since a text column might refuse the id itself."""
+    return hashlib.sha256(msgspec.msgpack.encode((origin, event_id))).digest()
 
 
 def letter_columns(kept: Letter) -> dict[str, Any]:

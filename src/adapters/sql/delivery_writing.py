@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Double, Interval, Text, Uuid, insert, select, update
+from sqlalchemy import BigInteger, Boolean, DateTime, Double, Interval, Text, Uuid, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.sqlite import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +18,7 @@ from adapters.sql.queries import deliveries as deliveries_table
 from adapters.sql.statements import statement
 from application.ports.deliveries import Outcome
 from domain.deliveries import Delivery
+from domain.event_identity import qualified_origin
 
 _TEXTS: Final = ARRAY(Text)
 _MOMENTS: Final = ARRAY(DateTime(timezone=True))
@@ -73,14 +74,30 @@ _ADD: Final = statement(
     f"""
     INSERT INTO deliveries ({", ".join(_DELIVERY)}, payload)
     SELECT {", ".join(f"d.{name}" for name in _DELIVERY)}, p.payload
-    FROM unnest({_parameters(_DELIVERY)}, :numbers) AS d({", ".join(_DELIVERY)}, number)
+    FROM unnest({_parameters(_DELIVERY)}, :qualified, :numbers) AS d({", ".join(_DELIVERY)}, qualified, number)
     JOIN unnest(:payloads) WITH ORDINALITY AS p(payload, number) ON p.number = d.number
+    WHERE (
+        SELECT k.id FROM deliveries k
+        WHERE k.origin = d.qualified AND k.event_id = d.event_id AND k.recipient = d.recipient
+    ) IS NULL
     ON CONFLICT (origin, event_id, recipient) DO NOTHING
     RETURNING id
     """,  # noqa: S608 - our own names
     **_typed(_DELIVERY),
+    qualified=_TEXTS,
     numbers=ARRAY(BigInteger),
     payloads=_TEXTS,
+)
+
+_SOURCES: Final = statement(
+    """
+    SELECT d.origin, d.event_id, d.recipient, d.source
+    FROM unnest(:origins, :event_ids, :recipients) AS k(origin, event_id, recipient)
+    JOIN deliveries d USING (origin, event_id, recipient)
+    """,
+    origins=_TEXTS,
+    event_ids=_TEXTS,
+    recipients=_TEXTS,
 )
 
 _SETTLE: Final = statement(
@@ -106,11 +123,22 @@ _SETTLE: Final = statement(
 )
 
 
+_SOURCE: Final = select(deliveries_table.c.source).where(
+    *(deliveries_table.c[name] == bindparam(name) for name in ("origin", "event_id", "recipient"))
+)
+
+
 class DeliveryWriting(Protocol):
     """The statements that write deliveries."""
 
     async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
-        """Adds those whose event has none to the same address yet. Returns their ids."""
+        """Adds those whose event has none to the same address yet, under their origin or the qualified one. Returns
+        their ids."""
+
+    async def sources(
+        self, connection: AsyncConnection, keys: Sequence[tuple[str, str, str]]
+    ) -> dict[tuple[str, str, str], str]:
+        """The sources of those of these (origin, event id, address) that are stored."""
 
     async def settle(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
         """Records what became of deliveries whose lease is still the claim's own; returns how many."""
@@ -125,7 +153,16 @@ class PostgresqlDeliveryWriting:
             numbers.setdefault(one.mail.payload, len(numbers) + 1)
         columns = _columns([_row(one) for one in made])
         payloads = {"numbers": [numbers[one.mail.payload] for one in made], "payloads": list(numbers)}
-        return set(await connection.scalars(_ADD, columns | payloads))
+        qualified = {"qualified": [_qualified_origin(one) for one in made]}
+        return set(await connection.scalars(_ADD, columns | payloads | qualified))
+
+    async def sources(
+        self, connection: AsyncConnection, keys: Sequence[tuple[str, str, str]]
+    ) -> dict[tuple[str, str, str], str]:
+        origins, event_ids, recipients = (list(column) for column in zip(*keys, strict=True))
+        columns = {"origins": origins, "event_ids": event_ids, "recipients": recipients}
+        found = await connection.execute(_SOURCES, columns)
+        return {(origin, event_id, address): source for origin, event_id, address, source in found}
 
     async def settle(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
         # In one order on every node: two may settle some of the same, where a lease has run out.
@@ -140,9 +177,23 @@ class SqliteDeliveryWriting:
         add = insert_or_not(deliveries_table).on_conflict_do_nothing()
         new = set()
         for one in made:
+            qualified = (_qualified_origin(one), one.mail.event_id, one.address)
+            if await self.sources(connection, [qualified]):
+                continue
             if (await connection.execute(add, _row(one) | {"payload": one.mail.payload})).rowcount:
                 new.add(one.id)
         return new
+
+    async def sources(
+        self, connection: AsyncConnection, keys: Sequence[tuple[str, str, str]]
+    ) -> dict[tuple[str, str, str], str]:
+        found = {}
+        for origin, event_id, address in keys:
+            parameters = {"origin": origin, "event_id": event_id, "recipient": address}
+            source = await connection.scalar(_SOURCE, parameters)
+            if source is not None:
+                found[origin, event_id, address] = source
+        return found
 
     async def settle(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
         settled = 0
@@ -175,6 +226,10 @@ class SqliteDeliveryWriting:
 
 def delivery_writing(database: Database) -> DeliveryWriting:
     return PostgresqlDeliveryWriting() if database.is_postgresql else SqliteDeliveryWriting()
+
+
+def _qualified_origin(made: Delivery) -> str:
+    return qualified_origin(made.mail.origin, made.mail.source)
 
 
 def _row(made: Delivery) -> dict[str, Any]:

@@ -32,7 +32,7 @@ _OPEN_FEEDS: Final = statement("INSERT INTO feeds (name) SELECT unnest(:names) O
 
 _KNOWN: Final = {
     kind: statement(
-        f"SELECT t.{column}, t.origin, t.event_id"  # noqa: S608 - our own names
+        f"SELECT t.{column}, t.origin, t.event_id, t.source"  # noqa: S608 - our own names
         f" FROM unnest(:names, :origins, :event_ids) AS k(name, origin, event_id) JOIN {table} t"
         f" ON t.{column} = k.name AND t.origin = k.origin AND t.event_id = k.event_id",
         names=_TEXTS,
@@ -54,7 +54,12 @@ _CONTENT_TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "event_times": _TIMES,
 }
 _ROW_TYPES: Final[dict[str, TypeEngine[Any]]] = {"ids": _IDS, "names": _TEXTS, "seqs": _NUMBERS, "numbers": _NUMBERS}
-_COUNTER_TYPES: Final[dict[str, TypeEngine[Any]]] = {"counted": _TEXTS, "lasts": _NUMBERS, "added": _NUMBERS}
+_COUNTER_TYPES: Final[dict[str, TypeEngine[Any]]] = {
+    "counted": _TEXTS,
+    "lasts": _NUMBERS,
+    "added": _NUMBERS,
+    "qualified": _NUMBERS,
+}
 
 _ADD_NOTIFICATIONS: Final = statement(
     """
@@ -79,8 +84,9 @@ _ADD_NOTIFICATIONS: Final = statement(
         UPDATE inboxes i
         SET last_seq = n.last, unread_count = n.unread, entry_count = i.entry_count + n.added,
             oldest_at = CASE WHEN n.added > 0 THEN coalesce(i.oldest_at, :now) ELSE i.oldest_at END,
-            not_before = n.not_before
-        FROM unnest(:counted, :lasts, :added, :unread, :not_befores) AS n(name, last, added, unread, not_before)
+            not_before = n.not_before, qualified_seq = n.qualified
+        FROM unnest(:counted, :lasts, :added, :qualified, :unread, :not_befores)
+            AS n(name, last, added, qualified, unread, not_before)
         WHERE i.user_id = n.name
     )
     SELECT count(*) FROM added
@@ -115,8 +121,9 @@ _ADD_BROADCASTS: Final = statement(
         RETURNING 1
     ), counted AS (
         UPDATE feeds f
-        SET last_seq = n.last, entry_count = f.entry_count + n.added, oldest_at = coalesce(f.oldest_at, :now)
-        FROM unnest(:counted, :lasts, :added) AS n(name, last, added)
+        SET last_seq = n.last, entry_count = f.entry_count + n.added, oldest_at = coalesce(f.oldest_at, :now),
+            qualified_seq = n.qualified
+        FROM unnest(:counted, :lasts, :added, :qualified) AS n(name, last, added, qualified)
         WHERE f.name = n.name AND n.added > 0
     )
     SELECT count(*) FROM added
@@ -136,6 +143,7 @@ _KEEP_LETTERS: Final = statement(
     ON CONFLICT (identity) DO UPDATE
     SET times = dead_letters.times + excluded.times, source = excluded.source, reason = excluded.reason,
         detail = excluded.detail, letter = excluded.letter
+    WHERE dead_letters.source = excluded.source OR dead_letters.identity = ANY(:of_any_source)
     RETURNING identity, xmax = 0 AS is_new
     """,
     ids=_IDS,
@@ -146,7 +154,12 @@ _KEEP_LETTERS: Final = statement(
     reason_=_TEXTS,
     detail_=_TEXTS,
     letter_=_BYTES,
+    of_any_source=_BYTES,
     now=_TIME,
+)
+
+_LETTER_SOURCES: Final = statement(
+    "SELECT identity, source FROM dead_letters WHERE identity = ANY(:identities)", identities=_BYTES
 )
 
 
@@ -163,10 +176,11 @@ class PostgresqlWriting:
 
     async def known(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
-    ) -> set[tuple[str, str, str]]:
+    ) -> dict[tuple[str, str, str], str]:
         names, origins, event_ids = (list(column) for column in zip(*keys, strict=True))
         columns = {"names": names, "origins": origins, "event_ids": event_ids}
-        return {tuple(row) for row in await connection.execute(_KNOWN[kind], columns)}
+        found = await connection.execute(_KNOWN[kind], columns)
+        return {(name, origin, event_id): source for name, origin, event_id, source in found}
 
     async def add_notifications(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
@@ -189,15 +203,20 @@ class PostgresqlWriting:
         columns = _columns(arrivals, counters, now)
         return await connection.scalar(_ADD_BROADCASTS, columns) or 0
 
+    async def letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
+        found = await connection.execute(_LETTER_SOURCES, {"identities": identities})
+        return {row.identity: row.source for row in found}
+
     async def keep_letters(
         self, connection: AsyncConnection, letters: dict[bytes, Letter], ids: IdFactory, now: datetime
-    ) -> set[bytes]:
+    ) -> dict[bytes, bool]:
         kept = [(key, ids.new_id(), letter_columns(letter)) for key, letter in letters.items()]
         # In one order on every node, so that none waits for another in a circle; the ids keep the order of coming.
         kept.sort(key=lambda one: one[0])
         columns: dict[str, Any] = {f"{name}_": [one[name] for _, _, one in kept] for name in kept[0][2]}
         columns |= {"identities": [key for key, _, _ in kept], "ids": [id_ for _, id_, _ in kept], "now": now}
-        return {row.identity for row in await connection.execute(_KEEP_LETTERS, columns) if row.is_new}
+        columns["of_any_source"] = [key for key, letter in letters.items() if not letter.by_source]
+        return {row.identity: row.is_new for row in await connection.execute(_KEEP_LETTERS, columns)}
 
 
 def _columns(arrivals: Arrivals, counters: Sequence[Counter], now: datetime) -> dict[str, Any]:
@@ -219,5 +238,6 @@ def _columns(arrivals: Arrivals, counters: Sequence[Counter], now: datetime) -> 
         "counted": [counter.name for counter in counters],
         "lasts": [counter.last for counter in counters],
         "added": [counter.added for counter in counters],
+        "qualified": [counter.qualified for counter in counters],
         "now": now,
     }

@@ -109,6 +109,8 @@ class Queries:
             select(
                 inboxes.c.user_id,
                 inboxes.c.last_seq,
+                inboxes.c.pruned_seq,
+                inboxes.c.qualified_seq,
                 inboxes.c.unread_count,
                 inboxes.c.not_before,
                 preferences.c.websocket_notifications,
@@ -123,7 +125,7 @@ class Queries:
             preferences.c.user_id, preferences.c.email_notifications, preferences.c.muted_types
         ).where(self.among(preferences.c.user_id, "users"))
         self.lock_feeds = (
-            select(feeds.c.name, feeds.c.last_seq)
+            select(feeds.c.name, feeds.c.last_seq, feeds.c.pruned_seq, feeds.c.qualified_seq)
             .where(self.among(feeds.c.name, "names"))
             .order_by(feeds.c.name)
             .with_for_update()

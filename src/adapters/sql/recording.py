@@ -8,21 +8,26 @@ lock the feeds, number and add the broadcasts    last, since every node wants th
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Arrivals, Batch, Counter, Part, mail_key
+from adapters.sql.batch import Arrivals, Batch, Counter, Part
 from adapters.sql.delivery_writing import DeliveryWriting
+from adapters.sql.keeping import add_deliveries, keep_letters
 from adapters.sql.queries import Queries
 from adapters.sql.writing import Writing
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded
 from domain.deliveries import Delivery, first_status
+from domain.event_identity import find_origin, qualified_origin
 from domain.planning import DeadLetter
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Entry, SignOut, StreamName, feed, inbox_of
+
+# The sources of what is stored, by user or feed, origin and event id.
+Known: TypeAlias = dict[tuple[str, str, str], str]
 
 
 class KnownAlready(Exception):
@@ -78,11 +83,13 @@ class Recording:
     async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
         found = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
         counters = {}
-        for user, last, unread, not_before, websocket, muted in found:
+        for user, last, pruned, qualified, unread, not_before, websocket, muted in found:
             preferences = DEFAULT
             if muted is not None:
                 preferences = Preferences(websocket_notifications=websocket, muted_types=tuple(muted))
-            counters[user] = Counter(user, last, unread, not_before=not_before, preferences=preferences)
+            counters[user] = Counter(
+                user, last, pruned, qualified, unread, not_before=not_before, preferences=preferences
+            )
         if len(counters) < len(users):
             raise NotOpened(users=[user for user in users if user not in counters])
         return counters
@@ -98,7 +105,7 @@ class Recording:
         return tuple(moved)
 
     async def _add_notifications(self, connection: AsyncConnection, counters: dict[str, Counter]) -> None:
-        known = await self._known(connection, "user", self._batch.inboxes)
+        known = await self._known(connection, "user", self._batch.inboxes, counters)
         arrivals = self._number(self._batch.inboxes, counters, known, inbox_of)
         added = await self._writing.add_notifications(connection, arrivals, list(counters.values()), self._now)
         if added < len(arrivals.ids):
@@ -107,36 +114,44 @@ class Recording:
     async def _add_broadcasts(self, connection: AsyncConnection) -> None:
         feeds = self._batch.feeds.names
         found = await connection.execute(self._queries.lock_feeds, {"names": self._queries.many(feeds)})
-        counters = {row.name: Counter(row.name, row.last_seq) for row in found}
+        counters = {name: Counter(name, last, pruned, qualified) for name, last, pruned, qualified in found}
         if len(counters) < len(feeds):
             raise NotOpened(feeds=[name for name in feeds if name not in counters])
-        known = await self._known(connection, "feed", self._batch.feeds)
+        known = await self._known(connection, "feed", self._batch.feeds, counters)
         arrivals = self._number(self._batch.feeds, counters, known, feed)
         added = await self._writing.add_broadcasts(connection, arrivals, list(counters.values()), self._now)
         if added < len(arrivals.ids):
             raise KnownAlready
 
     async def _known(
-        self, connection: AsyncConnection, kind: Literal["user", "feed"], part: Part
-    ) -> set[tuple[str, str, str]]:
-        if not self._careful or not part.rows:
-            return set()
-        return await self._writing.known(connection, kind, part.keys)
+        self, connection: AsyncConnection, kind: Literal["user", "feed"], part: Part, counters: dict[str, Counter]
+    ) -> Known | None:
+        """What is stored of the part's rows, as far as that has to be known; None where all are taken to be new and
+        each other's identities do not meet."""
+        qualified = {name for name, counter in counters.items() if counter.has_qualified}
+        keys = part.keys(counters if self._careful else qualified, lambda content: content.origin)
+        if qualified:
+            keys += part.keys(qualified, lambda content: qualified_origin(content.origin, content.source))
+        if keys:
+            return await self._writing.known(connection, kind, keys)
+        return {} if part.contested else None
 
     def _number(
         self,
         part: Part,
         counters: dict[str, Counter],
-        known: set[tuple[str, str, str]],
+        known: Known | None,
         stream_of: Callable[[str], StreamName],
     ) -> Arrivals:
-        contents = part.contents
-        arrivals = Arrivals(contents)
-        for name, index, plan in part.rows:
-            content = contents[index]
-            if known and (name, content.origin, content.event_id) in known:
-                continue
+        arrivals = Arrivals(part.contents)
+        for name, given, plan in part.rows:
             counter = counters[name]
+            index: int | None = given
+            if known is not None:
+                index = self._place(arrivals, given, plan, counter, known)
+            if index is None:
+                continue
+            content = arrivals.contents[index]
             counter.last += 1
             counter.unread += 1
             counter.added += 1
@@ -150,33 +165,52 @@ class Recording:
             self._new.add(plan)
         return arrivals
 
+    def _place(self, arrivals: Arrivals, index: int, plan: int, counter: Counter, known: Known) -> int | None:
+        """The index of the content as it is to be stored, under its own origin or the qualified one; None if its event
+        is stored already."""
+        content = arrivals.contents[index]
+        name, id_, source = counter.name, content.event_id, content.source
+        origin, is_known = find_origin(
+            content.origin, source, self._batch.by_source[plan], lambda origin: known.get((name, origin, id_))
+        )
+        if is_known:
+            return None
+        known[name, origin, id_] = source
+        if origin == content.origin:
+            return index
+        counter.qualified = counter.last + 1
+        return arrivals.qualified(index)
+
     async def _keep_letters(self, connection: AsyncConnection) -> tuple[DeadLetter, ...]:
         if not self._batch.letters:
             return ()
-        new = await self._writing.keep_letters(connection, self._batch.letters, self._ids, self._now)
-        fresh = [letter for key, letter in self._batch.letters.items() if key in new]
-        self._new.update(one.plan for one in fresh)
-        return tuple(one.letter for one in fresh)
+        new = await keep_letters(connection, self._writing, self._batch.letters.values(), self._ids, self._now)
+        self._new.update(one.plan for one in new)
+        return tuple(one.letter for one in new)
 
     async def _add_deliveries(self, connection: AsyncConnection) -> tuple[Delivery, ...]:
-        """In one order on every node, so that none waits for another in a circle; the ids keep the order of coming."""
+        """The ids keep the order of arrival, whatever order they are added in."""
         mails = self._batch.mails
         if not mails:
             return ()
         preferences = await self._mail_preferences(connection)
         made: dict[UUID, tuple[Delivery, int]] = {}
-        for addressee, plan in mails.values():
-            mail, id_ = addressee.mail, self._ids.new_id()
+        by_source: set[UUID] = set()
+        for mailing in mails.values():
+            addressee, mail, id_ = mailing.addressee, mailing.addressee.mail, self._ids.new_id()
             status, error = first_status(addressee, preferences.get(mail.user or "", DEFAULT))
             now = self._now
-            made[id_] = Delivery(id_, mail, addressee.address, status, error, now, now, now), plan
-        in_order = sorted((one for one, _ in made.values()), key=mail_key)
-        new = await self._delivery_writing.add(connection, in_order)
-        self._new.update(plan for id_, (_, plan) in made.items() if id_ in new)
-        return tuple(one for id_, (one, _) in made.items() if id_ in new)
+            made[id_] = Delivery(id_, mail, addressee.address, status, error, now, now, now), mailing.plan
+            if mailing.by_source:
+                by_source.add(id_)
+        all_made = [one for one, _ in made.values()]
+        added = await add_deliveries(connection, self._delivery_writing, all_made, by_source)
+        self._new.update(plan for id_, (_, plan) in made.items() if id_ in added)
+        return tuple(added[id_] for id_ in made if id_ in added)
 
     async def _mail_preferences(self, connection: AsyncConnection) -> dict[str, Preferences]:
-        users = sorted({one.mail.user for one, _ in self._batch.mails.values() if one.mail.user is not None})
+        mails = (mailing.addressee.mail for mailing in self._batch.mails.values())
+        users = sorted({mail.user for mail in mails if mail.user is not None})
         if not users:
             return {}
         found = await connection.execute(self._queries.mail_preferences, {"users": self._queries.many(users)})

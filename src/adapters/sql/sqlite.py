@@ -20,7 +20,7 @@ from domain.streams import Content
 
 _KNOWN: Final = {
     kind: text(
-        f"SELECT t.{column}, t.origin, t.event_id FROM json_each(:keys) k JOIN {table} t"  # noqa: S608 - our own names
+        f"SELECT t.{column}, t.origin, t.event_id, t.source FROM json_each(:keys) k JOIN {table} t"  # noqa: S608 - our own names
         f" ON t.{column} = json_extract(k.value, '$[0]') AND t.origin = json_extract(k.value, '$[1]')"
         f" AND t.event_id = json_extract(k.value, '$[2]')"
     )
@@ -36,6 +36,7 @@ def _count(table: Table, key: str, **more: Any) -> Any:
         .where(table.c[key] == bindparam("counted"))
         .values(
             last_seq=bindparam("last"),
+            qualified_seq=bindparam("qualified"),
             entry_count=table.c.entry_count + added,
             oldest_at=case((added > 0, func.coalesce(table.c.oldest_at, now)), else_=table.c.oldest_at),
             **more,
@@ -69,9 +70,10 @@ class SqliteWriting:
 
     async def known(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
-    ) -> set[tuple[str, str, str]]:
+    ) -> dict[tuple[str, str, str], str]:
         parameter = {"keys": msgspec.json.encode(keys).decode()}
-        return {(row[0], row[1], row[2]) for row in await connection.execute(_KNOWN[kind], parameter)}
+        found = await connection.execute(_KNOWN[kind], parameter)
+        return {(name, origin, event_id): source for name, origin, event_id, source in found}
 
     async def add_notifications(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
@@ -114,18 +116,22 @@ class SqliteWriting:
         await connection.execute(_COUNT_FEED, [_counted(one, now) for one in counters])
         return len(added)
 
+    async def letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
+        columns = letters_table.c
+        statement = select(columns.identity, columns.source).where(columns.identity.in_(identities))
+        return {row.identity: row.source for row in await connection.execute(statement)}
+
     async def keep_letters(
         self, connection: AsyncConnection, letters: dict[bytes, Letter], ids: IdFactory, now: datetime
-    ) -> set[bytes]:
-        identities = letters_table.c.identity
-        found = await connection.scalars(select(identities).where(identities.in_(list(letters))))
-        new = letters.keys() - set(found)
+    ) -> dict[bytes, bool]:
+        # Nothing else writes meanwhile: what was held by another source is still.
+        known = await self.letter_sources(connection, list(letters))
         kept = [
             {"id": ids.new_id(), "identity": key, "kept_at": now, **letter_columns(letter)}
             for key, letter in letters.items()
         ]
         await connection.execute(_KEEP_LETTER_AGAIN, kept)
-        return set(new)
+        return {key: key not in known for key in letters}
 
 
 def _shared(content: Content, now: datetime) -> dict[str, Any]:
@@ -144,4 +150,10 @@ def _shared(content: Content, now: datetime) -> dict[str, Any]:
 
 
 def _counted(counter: Counter, now: datetime) -> dict[str, Any]:
-    return {"counted": counter.name, "last": counter.last, "added": counter.added, "now": now}
+    return {
+        "counted": counter.name,
+        "last": counter.last,
+        "qualified": counter.qualified,
+        "added": counter.added,
+        "now": now,
+    }

@@ -44,8 +44,10 @@ class InboxRow(Base):
     """A user's counters. Whoever changes anything in an inbox locks this row first.
 
     `entry_count` is how many notifications are kept, archived ones included, and `oldest_at` when the oldest of them
-    was stored: retention finds by these what is due. No index has to know of a change here, and the migration leaves
-    half of each page free, so that a new version of a row finds room beside the old one (PostgreSQL's HOT updates).
+    was stored: retention finds by these what is due. `qualified_seq` is the position of the latest entry that is stored
+    under a qualified origin: an inbox that keeps none need not be searched for them. No index has to know of a change
+    here, and the migration leaves half of each page free, so that a new version of a row finds room beside the old one
+    (PostgreSQL's HOT updates).
     """
 
     __tablename__ = "inboxes"
@@ -57,6 +59,7 @@ class InboxRow(Base):
     entry_count: Mapped[int] = mapped_column(server_default="0")
     oldest_at: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
+    qualified_seq: Mapped[int] = mapped_column(server_default="0")
 
 
 class NotificationRow(Base):
@@ -106,6 +109,7 @@ class FeedRow(Base):
     pruned_seq: Mapped[int] = mapped_column(server_default="0")
     entry_count: Mapped[int] = mapped_column(server_default="0")
     oldest_at: Mapped[datetime | None]
+    qualified_seq: Mapped[int] = mapped_column(server_default="0")
 
 
 class BroadcastRow(Base):

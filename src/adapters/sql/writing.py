@@ -20,8 +20,8 @@ class Writing(Protocol):
 
     async def known(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
-    ) -> set[tuple[str, str, str]]:
-        """Which of these (user or feed, origin, event id) are stored."""
+    ) -> dict[tuple[str, str, str], str]:
+        """Which of these (user or feed, origin, event id) are stored, each with its source."""
 
     async def add_notifications(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
@@ -33,7 +33,11 @@ class Writing(Protocol):
     ) -> int:
         """The same for feeds."""
 
+    async def letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
+        """The sources of the dead letters with these identities."""
+
     async def keep_letters(
         self, connection: AsyncConnection, letters: dict[bytes, Letter], ids: IdFactory, now: datetime
-    ) -> set[bytes]:
-        """Keeps each letter under its identity, or notes that it came again. Returns the identities that are new."""
+    ) -> dict[bytes, bool]:
+        """Keeps each letter under its identity, or notes that it came again. Returns for each whether it is new; those
+        whose identity is held by a letter of another source, and are `by_source`, are left out and not kept."""

@@ -62,11 +62,12 @@ class Store(Protocol):
 
     Positions: everything that happens to a stream takes its next position, 1, 2, 3 …, without gaps, given in the
     transaction that stores it; so a reader that has seen position n will never be surprised by a smaller one. A
-    stream that was never written has Head(0, 0). Once: a stream holds an event, named by (origin, event id), at most
-    once, and there is one dead letter of it at most, and one delivery to each address. Preferences bind: a
-    notification of a type that its user has muted is stored as `muted`, a mail that its user does not want as
-    `skipped`. Every method raises StoreUnavailable, having changed nothing, when the store can't be reached or can't be
-    written.
+    stream that was never written has Head(0, 0). Once: a stream holds an event, identified by (origin, event id), at
+    most once, and there is one dead letter of it at most, and one delivery to each address. Where an event of another
+    source holds that identity and the plan is `by_source`, the event is stored under its qualified origin, once.
+    Preferences bind: a notification of a type that its user has muted is stored as `muted`, a mail that its user does
+    not want as `skipped`. Every method raises StoreUnavailable, having changed nothing, when the store can't be reached
+    or can't be written.
     """
 
     async def epoch(self) -> str:
