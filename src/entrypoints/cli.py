@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
@@ -21,6 +22,9 @@ from entrypoints.parsers import items
 from entrypoints.profiles import EVERY, load_table, read_file, shipped
 from entrypoints.publish import as_event, in_lists, publish
 from entrypoints.settings import SETTINGS, Mode, Settings, SettingsInvalid, check, load, read, table
+
+# The permission bits that no file or folder of Herald's gets: those of the group and of all others.
+PRIVATE: Final = 0o077
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -55,7 +59,8 @@ def main() -> None:
     """Herald takes events from a broker and puts each in front of the people it is for: at once, in order, on every
     open tab; later in their inbox; and by e-mail.
 
-    Settings come from the environment (`herald config` shows them all); options go before them.
+    Settings come from the environment (`herald config` shows them all); options go before them. Files that Herald
+    creates can be read by its own user only.
 
     \b
     Examples:
@@ -65,6 +70,8 @@ def main() -> None:
       herald routes explain event.json --source risk-events
       HERALD_JWT_JWKS_URL=https://id.example/jwks.json HERALD_BROKER=kafka herald serve
     """
+    # The database, mails, previews and cursors hold people's messages and addresses.
+    click.get_current_context().call_on_close(partial(os.umask, os.umask(PRIVATE)))
 
 
 def _server_options(command: _Command) -> _Command:
@@ -195,7 +202,13 @@ def explain_routes(files: tuple[str, ...], source: str, profile: str | None) -> 
 
 
 @main.command(short_help="Show the settings in force, and their origin.")
-@click.option("--mode", type=click.Choice(["serve", "dev"]), default="dev", help="Whose settings: dev's, or serve's.")
+@click.option(
+    "--mode",
+    type=click.Choice(["serve", "dev"]),
+    default="serve",
+    show_default=True,
+    help="The command whose settings to show: their defaults differ.",
+)
 def config(mode: Mode) -> None:
     """Show the settings in force, where each came from, and what is wrong with them."""
     settings = read(os.environ, mode, {})

@@ -68,6 +68,11 @@ class CursorFile:
         # Not the name itself, if that is a link: it would be replaced by a file.
         target = os.path.realpath(self.path)
         fresh = f"{target}.new"
-        with open(fresh, "wb") as file:
+        with open(fresh, "wb", opener=_private) as file:
             file.write(msgspec.json.encode(place) + b"\n")
         os.replace(fresh, target)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read, where it is created: a cursor names streams and their user."""
+    return os.open(path, flags, 0o600)

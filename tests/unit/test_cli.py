@@ -339,12 +339,12 @@ class TestRoutes:
 
 class TestConfig:
     def test_dev_is_fine_with_nothing_set(self) -> None:
-        result = herald("config", SERVICE_NAME="notification")
+        result = herald("config", "--mode", "dev", SERVICE_NAME="notification")
         assert result.exit_code == 0
         assert ["SERVICE_NAME", "notification", "SERVICE_NAME"] in [line.split() for line in result.output.splitlines()]
 
     def test_what_serve_lacks_is_told_beneath_what_it_has(self) -> None:
-        result = herald("config", "--mode", "serve")
+        result = herald("config")
         assert result.exit_code == 2
         assert "HERALD_HOST" in result.stdout
         assert "there is no key" in result.stderr
@@ -353,6 +353,6 @@ class TestConfig:
         secret = "0123456789abcdef0123456789abcdef"
         names = ("HERALD_JWT_SECRET", "HERALD_KAFKA_SASL_PASSWORD", "HERALD_TOKEN", "RABBITMQ_PASS")
         urls = {"DATABASE_URL": f"postgresql://u:{secret}@h/x", "REDIS_URL": f"redis://u:{secret}@h/1"}
-        result = herald("config", **dict.fromkeys(names, secret), **urls)
+        result = herald("config", "--mode", "dev", **dict.fromkeys(names, secret), **urls)
         assert result.exit_code == 0
         assert secret not in result.output
