@@ -7,6 +7,7 @@ sockets go (docs/decisions).
 import asyncio
 import errno
 import gc
+import os
 import signal
 import socket
 import sys
@@ -62,6 +63,7 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
+    loop.add_signal_handler(signal.SIGHUP, _hang_up, leave, _has_terminal())
     leaving = asyncio.create_task(leave.wait())
     preparing = asyncio.create_task(prepare(settings, migrate=migrate))
     await asyncio.wait({preparing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -106,6 +108,20 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
         log.warning("connections left open", seconds=STOP_PATIENCE)
         await node.stop()
     return 0
+
+
+def _hang_up(leave: asyncio.Event, had_terminal: bool) -> None:
+    """SIGHUP: the end of the terminal that Herald was started in ends it, too. Otherwise the signal changes nothing;
+    service managers and log rotation send it to daemons to have them read their files again."""
+    if had_terminal and not _has_terminal():
+        leave.set()
+    else:
+        log.info("sighup_ignored")
+
+
+def _has_terminal() -> bool:
+    """Whether standard input is a terminal that still exists."""
+    return os.isatty(0)
 
 
 def _warn(settings: Settings) -> None:

@@ -42,6 +42,29 @@ async def test_every_client_is_told(start_server: Any, how: signal.Signals, grou
             await client.get("/health/live")
 
 
+def test_a_hangup_without_a_terminal_changes_nothing(start_server: Any) -> None:
+    server = start_server()
+    assert server.process is not None
+    server.process.send_signal(signal.SIGHUP)
+    while "sighup_ignored" not in server.log:
+        time.sleep(0.05)
+    server.wait_for("/health/ready")
+    assert server.stop() == 0
+
+
+def test_a_terminal_that_is_closed_ends_what_was_started_in_it() -> None:
+    """A server left behind would hold its port against the next one."""
+    terminal, own = os.openpty()
+    server = Server()
+    server.launch(terminal=own)
+    os.close(own)
+    server.wait_for("/health/ready")
+    os.close(terminal)
+    assert server.process is not None
+    assert server.process.wait(timeout=60) == 0
+    assert "leaving" in server.log
+
+
 async def test_readiness_turns_red_before_anyone_is_sent_away(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "4"})
     lazy = [await connect(server.ws_url + "/ws/notifications") for _ in range(100)]

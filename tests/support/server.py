@@ -50,11 +50,18 @@ class Server:
         self.wait_for("/health/ready" if ready else "/health/live")
         return self
 
-    def launch(self) -> None:
-        """Returns at once. The process leads a group of its own, as it does in a terminal."""
+    def launch(self, terminal: int | None = None) -> None:
+        """Returns at once. The process leads a group of its own, as it does in a terminal; `terminal` is a file
+        descriptor of one, which becomes its controlling terminal and its standard input."""
+        takes_terminal = () if terminal is None else ("setsid", "--ctty")
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
-                self._command, env=self._env, stdout=output, stderr=output, start_new_session=True
+                [*takes_terminal, *self._command],
+                env=self._env,
+                stdin=terminal,
+                stdout=output,
+                stderr=output,
+                start_new_session=terminal is None,
             )
 
     def wait_for(self, path: str, status: int = 200) -> None:
