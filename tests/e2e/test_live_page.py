@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.e2e.conftest import StartServer
@@ -146,18 +147,35 @@ async def test_with_tokens_a_browser_is_nobody_or_who_its_token_says(start_serve
     await send(page, "A trading signal").click()
     await expect(page.get_by_role("status")).to_contain_text("A token is needed here. (401)")
 
-    await page.get_by_label("with the token").fill(token("alice", scope="events:publish"))
+    await page.get_by_label("with the token").fill(token("bøb", scope="events:publish"))
+    user = page.get_by_label("You are the user")
+    await expect(user).to_have_value("bøb")
+    await expect(user).not_to_be_editable()
     await page.get_by_role("button", name="Connect", exact=True).click()
     await state(page, "live")
     await send(page, "A risk alert for one user").click()
     await both_show(page, ["risk_alert"])
-    assert token("alice").split(".")[0] not in await page.locator("main").inner_text()
+    assert token("bøb").split(".")[0] not in await page.locator("main").inner_text()
 
-    await page.get_by_label("You are the user").fill("bob")
-    await page.keyboard.press("Enter")
+
+@pytest.mark.parametrize("shown", [token("alice") + "x", "opaque", token("alice", exp=1)])
+async def test_a_refused_token_is_said_where_the_inbox_would_be(
+    start_server: StartServer, page: Page, shown: str
+) -> None:
+    server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
+    await open_page(page, server.url)
+    await page.get_by_label("with the token").fill(shown)
+    await page.get_by_role("button", name="Connect", exact=True).click()
     await state(page, "stopped")
-    await expect(column(page, "WebSocket")).to_contain_text("belongs to someone else")
-    await expect(column(page, "SSE")).to_contain_text("belongs to someone else")
+    await expect(page.locator("#inbox-note")).to_contain_text("The inbox can't be read")
+    empty = "getComputedStyle(document.getElementById('items'), '::before').content"
+    assert await page.evaluate(empty) == "none"
+    # A good token afterwards is enough.
+    await page.get_by_label("with the token").fill(token("alice"))
+    await page.get_by_role("button", name="Connect", exact=True).click()
+    await state(page, "live")
+    await expect(page.locator("#inbox-note")).to_be_empty()
+    await page.wait_for_function(f"""{empty} === '"Nothing here."'""")
 
 
 async def test_what_became_of_a_notification_is_shown_on_its_entry(start_server: StartServer, page: Page) -> None:

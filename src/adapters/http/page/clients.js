@@ -8,7 +8,7 @@ const TOKEN_EXPIRED = 4401; // to come back from with a fresh token, which here 
 class Client {
   constructor(view, inbox) {
     this.view = view;
-    this.inbox = inbox; // is told of all that both can tell it: it takes each thing once
+    this.inbox = inbox; // receives each object from both clients, and takes it once
     view.again.onclick = () => this.connect();
   }
 
@@ -62,7 +62,7 @@ class Client {
     const wait = this.bye?.reconnect_in ?? Math.min(30, 2 ** this.attempts) * (0.5 + Math.random() / 2);
     this.attempts += 1;
     this.close();
-    if (!comesBack(code) || code === TOKEN_EXPIRED) return this.view.show("stopped", `${reason} (${code})`);
+    if (!comesBack(code) || code === TOKEN_EXPIRED) return this.stopped(`${reason} (${code})`);
     const at = Date.now() + wait * 1000;
     const tick = () => {
       const left = at - Date.now();
@@ -71,6 +71,12 @@ class Client {
       this.timer = setTimeout(tick, left % 1000 || 1000);
     };
     tick();
+  }
+
+  /** The server refused the connection, or ended it for good. */
+  stopped(reason) {
+    this.view.show("stopped", reason);
+    this.inbox.stopped(reason);
   }
 
   /** A network can go without a word: the server speaks once a heartbeat, so silence for longer is an end too. */
@@ -91,7 +97,7 @@ class Client {
   address(path) {
     const { user, feeds } = this.who;
     const url = new URL(path, location);
-    if (user) url.searchParams.set("user_id", user);
+    if (user && !this.who.token()) url.searchParams.set("user_id", user); // a token says it itself
     if (feeds) url.searchParams.set("feeds", feeds.join());
     this.view.address.textContent = decodeURIComponent(url.pathname + url.search);
     return url;
@@ -109,7 +115,7 @@ export class SocketClient extends Client {
     try {
       socket = new WebSocket(url, token ? ["herald.v1", `bearer.${token}`] : ["herald.v1"]);
     } catch {
-      return this.view.show("stopped", "this can't be a token");
+      return this.stopped("this can't be a token");
     }
     this.connection = socket;
     const current = (act) => (event) => this.connection === socket && act(event);
@@ -164,7 +170,7 @@ export class StreamClient extends Client {
     if (this.connection !== stream) return;
     if (status === 204 || (status >= 400 && status < 500)) {
       this.close();
-      this.view.show("stopped", `${reason} (${status})`);
+      this.stopped(`${reason} (${status})`);
     } else this.ended(1006);
   }
 }

@@ -27,7 +27,7 @@ export class Inbox {
 
   /** Shows the inbox of `who`: {user, token()}, as soon as a client has said `hello`. */
   listen(who) {
-    if (who.user !== this.who?.user) this.empty();
+    if (who.user !== this.who?.user || !who.user) this.empty();
     this.who = who;
     this.epoch = null; // of the store that the list was read from
     this.loading = null; // {waiting}: what was heard while the list is being read
@@ -35,9 +35,15 @@ export class Inbox {
     this.say(who.user === null ? "An inbox belongs to someone: connect with a token." : "");
   }
 
+  /** A client was refused: without a list, this says why there is none. */
+  stopped(reason) {
+    if (this.epoch === null && this.who.user !== null) this.say(`The inbox can't be read: ${reason}`, true);
+  }
+
   /** Asks for something of this user's. */
   ask(method, path, { query, body } = {}) {
-    return ask(method, path, { token: this.who.token(), query: { user_id: this.who.user, ...query }, body });
+    const token = this.who.token();
+    return ask(method, path, { token, query: { user_id: token ? null : this.who.user, ...query }, body });
   }
 
   // ---- what is heard
@@ -115,6 +121,7 @@ export class Inbox {
   }
 
   show({ data, meta }, anew) {
+    this.list.dataset.loaded = "";
     const items = data.map(asItem);
     if (anew) {
       const kept = new Set(items.map(({ id }) => id));
@@ -131,6 +138,7 @@ export class Inbox {
 
   empty() {
     this.rows.forEach((row) => this.remove(row));
+    delete this.list.dataset.loaded;
     this.position = 0;
     this.floor = 0;
     this.next = null;

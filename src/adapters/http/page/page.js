@@ -4,12 +4,16 @@ import { byId, make } from "./dom.js";
 import { Inbox } from "./inbox.js";
 import { Mails } from "./mails.js";
 import { ask } from "./rest.js";
+import { userOf } from "./tokens.js";
 
 const about = await (await fetch(".", { headers: { accept: "application/json" }, cache: "no-store" })).json();
 const needsToken = about.auth === "jwt";
 const inbox = new Inbox();
 const mails = new Mails();
-const both = { take: (object) => [inbox, mails].forEach((each) => each.take(object)) };
+const both = {
+  take: (object) => [inbox, mails].forEach((each) => each.take(object)),
+  stopped: (reason) => inbox.stopped(reason),
+};
 const clients = [
   new SocketClient(new Arrivals("WebSocket"), both),
   new StreamClient(new Arrivals("SSE"), both),
@@ -17,7 +21,7 @@ const clients = [
 const token = () => byId("token").value.trim(); // kept nowhere else
 
 function connect() {
-  const user = needsToken && !token() ? null : byId("user").value.trim();
+  const user = needsToken && !token() ? null : byId("user").value.trim(); // "" for a token that names no user
   const boxes = [...byId("feeds").querySelectorAll("input")];
   // Not to name any feed is to ask for all that are open to the user.
   const named = boxes.filter((box) => box.checked && (user !== null || box.name === "public"));
@@ -80,6 +84,13 @@ for (const profile of about.profiles) {
   }
 }
 byId("with-token").hidden = !needsToken;
+byId("user").readOnly = needsToken;
+byId("user").required = !needsToken;
+if (needsToken) byId("user").value = "";
+byId("token").oninput = () => {
+  byId("user").value = userOf(token()) ?? "";
+  showCommand();
+};
 byId("identity").onsubmit = (event) => {
   event.preventDefault();
   connect();
