@@ -63,7 +63,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_endpoint_is_a_channel_at_its_address() -> None:
-    served = {path.replace(":str", "") for route in SOCKET_ROUTES for path in route.paths}
+    served = {path.replace(":path", "") for route in SOCKET_ROUTES for path in route.paths}
     assert {channel["address"] for channel in DOCUMENT["channels"].values()} == served
     assert DOCUMENT["channels"].keys() == {endpoint.name for endpoint, *_ in CHANNELS}
 

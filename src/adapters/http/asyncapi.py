@@ -63,6 +63,8 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
 }
 
 # The addresses of the endpoints, and what their plain clients receive.
+_GROUPS_USER: Final = "Whose notifications; a token must be this user's own. Percent-encoded: a slash in it is `%2F`."
+
 CHANNELS: Final[tuple[tuple[Endpoint, str, str], ...]] = (
     (SIGNALS, "/ws/notifications", "The payload's own text, JSON or not."),
     (TRADING, "/ws?user_id=", "`{type, data}`: the feed `market`, and what is the user's own."),
@@ -126,7 +128,7 @@ def _channel(endpoint: Endpoint, address: str, about: str) -> dict[str, Any]:
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
     if "{user_id}" in path:
-        channel["parameters"] = {"user_id": {"description": "Whose notifications; a token must be this user's own."}}
+        channel["parameters"] = {"user_id": {"description": _GROUPS_USER}}
     if endpoint.transport == "ws":
         channel["bindings"] = {"ws": {"method": "GET", "query": _query(endpoint), "bindingVersion": "0.1.0"}}
     return channel

@@ -40,6 +40,7 @@ class Connection:
         self._endpoint = endpoint
         self._counters = counters
         self._accepted = False
+        self._has_protocol = SUBPROTOCOL in offered(socket)
         self._ended = False
 
     async def accept(self) -> None:

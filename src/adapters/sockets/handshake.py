@@ -39,9 +39,9 @@ def farewell_for(refusal: Exception) -> Farewell:
 
 
 def offered(socket: WebSocket[Any, Any, Any]) -> list[str]:
-    """The subprotocols that the client offers."""
-    header = socket.headers.get("sec-websocket-protocol", "")
-    return [name.strip() for name in header.split(",") if name.strip()]
+    """The subprotocols that the client offers. Several header lines are one list (RFC 6455, section 11.3.4)."""
+    lines = socket.headers.getall("sec-websocket-protocol", [])
+    return [name.strip() for line in lines for name in line.split(",") if name.strip()]
 
 
 def shown_token(connection: Connection, subprotocols: list[str], cookies: bool) -> str | None:

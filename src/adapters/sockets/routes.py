@@ -1,12 +1,14 @@
 """Where sockets and event streams connect."""
 
 from typing import Annotated, Any, Final
+from urllib.parse import unquote_to_bytes
 
 from dishka.integrations.litestar import FromDishka, inject, inject_websocket
 from litestar import Request, Response, WebSocket, get, websocket
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, Parameter
 
+from adapters.sockets.connection import refuse_handshake
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.websocket import SocketGate
 from application.endpoints import GROUPS, SIGNALS, at_ws
@@ -25,6 +27,8 @@ _REFUSALS: Final = {
 }
 ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: stop.")} | {
     status: ResponseSpec(dict[str, Any], False, description, "application/problem+json")
+_USERS_PATH: Final = "/ws/v2/notification-service/notifications/users"
+
     for status, description in _REFUSALS.items()
 }
 
@@ -44,11 +48,15 @@ async def user_or_orders_socket(socket: Socket, gate: FromDishka[SocketGate], ta
     await gate.serve(socket, at_ws(table, claimed), claimed)
 
 
-@websocket("/ws/v2/notification-service/notifications/users/{user_id:str}")
+@websocket(_USERS_PATH + "/{user_id:path}")
 @inject_websocket
-async def groups_socket(socket: Socket, user_id: FromPath[str], gate: FromDishka[SocketGate]) -> None:
-    """One user's own."""
-    await gate.serve(socket, GROUPS, user_id)
+async def groups_socket(socket: Socket, gate: FromDishka[SocketGate]) -> None:
+    """One user's own. A slash in the user's id is written as `%2F`."""
+    segments = socket.scope["raw_path"].removesuffix(b"/").split(b"/")
+    if len(segments) != _USERS_PATH.count("/") + 2:
+        await refuse_handshake(socket, 404, "not_found", "Not found", "There is no such thing here.")
+        return
+    await gate.serve(socket, GROUPS, unquote_to_bytes(segments[-1]).decode(errors="replace"))
 
 
 @get(
