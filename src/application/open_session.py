@@ -13,7 +13,7 @@ from application.hub.opening import Opening
 from application.hub.session import Session
 from application.ports.clock import Clock, IdFactory
 from application.ports.store import Store
-from domain.errors import NotYours, TokenMissing
+from domain.errors import NotYours, TokenMissing, UnknownFeed
 from domain.identity import Identity
 from domain.protocol import View
 from domain.routes import PUBLIC, SIGNED_IN, RouteTable
@@ -39,8 +39,8 @@ class OpenSession:
     """Opens a session for a caller whose identity is known.
 
     The caller's own inbox and the feeds that are open to it are followed; feeds that were not asked for by name and
-    are closed to it are left out without a word. Refuses with NotYours (a feed by name that is closed to the caller
-    or is not there), TokenMissing (nothing is open to nobody), and what Hub.open refuses with.
+    are closed to it are left out without a word. Refuses with UnknownFeed, NotYours (a feed by name that is closed to
+    the caller), TokenMissing (nothing is open to nobody), and what Hub.open refuses with.
     """
 
     def __init__(
@@ -93,8 +93,10 @@ class OpenSession:
             there = self._table.feeds_of(home)
         names = there if wish.feeds is None else [name for name in there if name in wish.feeds]
         for name in wish.feeds or ():
-            if name not in there or not self.may_listen(identity, name):
-                raise TokenMissing if identity.user is None and name in there else NotYours
+            if name not in there:
+                raise UnknownFeed(name)
+            if not self.may_listen(identity, name):
+                raise TokenMissing if identity.user is None else NotYours
         streams = [feed(name) for name in names if self.may_listen(identity, name)]
         if identity.user is not None and (wish.protocol or endpoint.inbox != "none"):
             streams.append(inbox_of(identity.user))

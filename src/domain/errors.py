@@ -8,6 +8,7 @@
     │   ├── SignedOut           issued before the user signed out
     │   ├── NotYours            a good identity asking for another's
     │   └── ScopeMissing        a good identity without the scope for this
+    ├── UnknownFeed             a feed was asked for by a name that no feed has
     ├── TooManyRequests         too often; `retry_after` says for how long to wait
     ├── NotFound                it is not there, or not the caller's
     ├── NotFailed               a delivery that did not fail is not retried; `status` says what it is
@@ -21,7 +22,10 @@
 Adapters choose the HTTP status and the close code for each.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+# How much of a name from outside an error repeats, in characters.
+MAX_SHOWN_NAME: Final = 64
 
 
 class HeraldError(Exception):
@@ -74,6 +78,16 @@ class ScopeMissing(AccessRefused):
 
 
 class TooManyRequests(HeraldError):
+class UnknownFeed(HeraldError):
+    """`name` is shortened where it is longer than the name of any feed."""
+
+    code = "unknown_feed"
+
+    def __init__(self, name: str) -> None:
+        shown = name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}…"
+        super().__init__(f'There is no feed "{shown}" here.')
+
+
     """`retry_after` is in seconds."""
 
     code = "too_many_requests"

@@ -39,6 +39,7 @@ class Close(IntEnum):
     TOO_MANY_SESSIONS = 4503
     TOKEN_REFUSED = 4504
     NOT_UNDERSTOOD = 4505
+    UNKNOWN_FEED = 4506
 
 
 class Farewell(msgspec.Struct, frozen=True):

@@ -340,6 +340,13 @@ async def test_a_token_that_does_not_hold_stops_it_with_one_line(jwt_server: Ser
     assert line == f"Error: {jwt_server.ws_url}/ws: The token is not valid. (4504)"
 
 
+async def test_a_feed_that_does_not_exist_stops_it_with_one_line(dev_server: Server, listening: Any) -> None:
+    one = listening(dev_server.url, "--feeds", "market,nowhere")
+    assert one.ended() == 1
+    (line,) = one.news.splitlines()
+    assert line == f'Error: {dev_server.ws_url}/ws: There is no feed "nowhere" here. (4506)'
+
+
 async def test_what_belongs_to_another_stops_it(jwt_server: Server) -> None:
     async with Listener(jwt_server.url, user="bob", token=token("not-bob")) as listener:
         with pytest.raises(Stopped) as stopped:

@@ -237,7 +237,7 @@ async def test_it_comes_back(code: int) -> None:
         assert (away.code, away.reason, type(greeting)) == (code, "why", Hello)
 
 
-@pytest.mark.parametrize("code", [1009, 4401, 4500, 4501, 4502, 4503, 4504, 4505, 4999])
+@pytest.mark.parametrize("code", [1009, 4401, 4500, 4501, 4502, 4503, 4504, 4505, 4506, 4999])
 async def test_it_stops(code: int) -> None:
     async with playing(closes(code, "why")) as there, Listener(there.url, token="t", backoff=QUICK) as listener:
         await come(listener, 1)
@@ -246,6 +246,32 @@ async def test_it_stops(code: int) -> None:
                 await come(listener, 1)
             assert (stopped.value.code, stopped.value.reason) == (code, "why")
         assert len(there.visits) == 1
+
+
+async def test_bye_may_be_the_first_object_and_leaves_the_place_as_it_was() -> None:
+    async def refuses(visit: Visit) -> None:
+        places.append((await visit.heard())["resume"])
+        await visit.say({"kind": "bye", "code": 1013, "reason": "try again"})
+        await visit.socket.close(1013, "try again")
+
+    async def greets(visit: Visit) -> None:
+        places.append(await visit.greet(cursor="c7"))
+        await visit.socket.close(1001)
+
+    async def stops(visit: Visit) -> None:
+        places.append((await visit.heard())["resume"])
+        await visit.say({"kind": "bye", "code": 4506, "reason": "There is no such feed."})
+        await visit.socket.close(4506)
+
+    places: list[Any] = []
+    async with playing(greets, refuses, stops) as there, Listener(there.url, backoff=QUICK) as listener:
+        greeting, _, away = await come(listener, 3)
+        assert (type(greeting), away.code, away.reason) == (Hello, 1013, "try again")
+        with pytest.raises(Stopped, match="There is no such feed") as stopped:
+            await come(listener, 1)
+        assert stopped.value.code == 4506
+        assert places[1] == places[2]
+        assert places[1]["cursor"] == "c7"
 
 
 async def test_a_connection_that_breaks_is_1006() -> None:

@@ -8,7 +8,7 @@ import pytest
 from application.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint, at_ws
 from application.hub import session as sessions
 from application.identify import IdentifyCaller
-from domain.errors import NotYours, SignedOut, TokenMissing
+from domain.errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.identity import NOBODY, Identity
 from domain.routes import RouteTable
 from entrypoints.profiles import shipped
@@ -68,10 +68,11 @@ async def test_feeds_narrow(node: Node) -> None:
         (None, ("staff",), TokenMissing),
         (None, ("news", "secret"), TokenMissing),
         ("ada", ("secret",), NotYours),
-        ("ada", ("nowhere",), NotYours),
-        (None, ("nowhere",), NotYours),
-        ("ada", ("inbox",), NotYours),
-        ("ada", ("inbox:bob",), NotYours),
+        ("ada", ("nowhere",), UnknownFeed),
+        (None, ("nowhere",), UnknownFeed),
+        ("ada", ("news", "nowhere"), UnknownFeed),
+        ("ada", ("inbox",), UnknownFeed),
+        ("ada", ("inbox:bob",), UnknownFeed),
     ],
 )
 async def test_a_feed_by_name_that_is_closed_or_not_there_is_refused(
@@ -82,6 +83,20 @@ async def test_a_feed_by_name_that_is_closed_or_not_there_is_refused(
             await node.open(user, feeds=feeds, protocol=protocol)
     assert not node.hub.sessions
     assert node.counters.sessions == {}
+
+
+async def test_an_unknown_feed_is_named_shortened_where_it_is_long(node: Node) -> None:
+    for name, shown in (("nowhere", '"nowhere"'), ("n" * 5_000, f'"{"n" * 64}…"')):
+        with pytest.raises(UnknownFeed) as refused:
+            await node.open("ada", feeds=(name,))
+        assert refused.value.detail == f"There is no feed {shown} here."
+
+
+async def test_a_feed_that_this_endpoint_does_not_show_is_unknown_there(node: Node) -> None:
+    without_feeds = Endpoint("x", "ws", "trading", feeds=False, inbox="profile")
+    with pytest.raises(UnknownFeed):
+        await node.open("ada", endpoint=without_feeds, feeds=("news",))
+    assert names(await node.open("ada", endpoint=without_feeds, feeds=("news",), protocol=True)) == {"news", "inbox"}
 
 
 async def test_where_nothing_is_open_to_nobody_a_token_is_missing() -> None:

@@ -102,6 +102,13 @@ _KINDS: Final = (
         "Check the address and the id; don't try again.",
     ),
     Kind(
+        "unknown_feed",
+        404,
+        "Unknown feed",
+        "`feeds` has a name that no feed has, or none of those that this endpoint shows; `detail` repeats it.",
+        "Correct the name; the front page at / lists the feeds of each profile.",
+    ),
+    Kind(
         "method_not_allowed",
         405,
         "Method not allowed",

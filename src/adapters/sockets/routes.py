@@ -20,6 +20,7 @@ _REFUSALS: Final = {
     400: "A parameter has a value that it can't have.",
     401: "A token is needed, or the one shown is not valid.",
     403: "This belongs to someone else.",
+    404: "A feed that was asked for does not exist here.",
     422: "The request can't be understood.",
     429: "Too many connections of this user, or too often.",
     500: "Something went wrong on our side.",
