@@ -101,6 +101,10 @@ def record_end(counters: Counters, endpoint: str, session: Session | None, farew
     counters.closes[code] += 1
     log.info(
         "session ended",
+def log_opened(session: Session) -> None:
+    log.info("session_opened", endpoint=session.endpoint, session=session.id, user=session.user)
+
+
         endpoint=endpoint,
         session=session.id if session else None,
         user=session.user if session else None,

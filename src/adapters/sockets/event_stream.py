@@ -8,7 +8,7 @@ from typing import Any, Final
 from litestar import Request, Response
 from litestar.response import Stream
 
-from adapters.sockets.connection import record_end
+from adapters.sockets.connection import log_opened, record_end
 from adapters.sockets.handshake import shown_token, wish_of
 from application.counters import Counters
 from application.endpoints import PRODUCTS
@@ -53,6 +53,7 @@ class StreamGate:
         except SignedOut:
             return Response(None, status_code=204)
         return Stream(self._frames(session), media_type="text/event-stream", headers=HEADERS)
+        log_opened(session)
 
     async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
         task = asyncio.current_task()

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from litestar.exceptions import WebSocketDisconnect
 
-from adapters.sockets.connection import Connection, Socket, refuse_handshake
+from adapters.sockets.connection import Connection, Socket, log_opened, refuse_handshake
 from adapters.sockets.handshake import REFUSALS, farewell_for, offered, shown_token, wish_of
 from adapters.sockets.outlet import Outlet
 from application.counters import Counters
@@ -163,6 +163,7 @@ class SocketGate:
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
             if session.farewell is not None:
+        log_opened(session)
                 await asyncio.wait({writer}, timeout=LAST_WORDS)
         finally:
             # A pending receive must end before a close is sent: Granian lets neither pass the other.
