@@ -143,6 +143,39 @@ async def test_heartbeats_keep_a_quiet_stream_and_a_plain_socket_needs_none(
         assert await event(events, "Quiet")
 
 
+COMPRESSING = "gzip on; gzip_types text/event-stream; gzip_proxied any; gzip_min_length 1;"
+
+
+@pytest.mark.parametrize("location", ["shipped", "with nothing but Herald's own headers"])
+async def test_events_come_at_once_through_a_proxy_that_compresses(
+    pair: Pair, start_nginx: StartNginx, location: str
+) -> None:
+    but = {"server_tokens off;": f"server_tokens off; {COMPRESSING}"}
+    if location != "shipped":
+        but |= {"proxy_buffering off;": "", "gzip off;": ""}
+    proxy = start_nginx(pair.ports, but)
+    async with stream(proxy, **{"accept-encoding": "gzip"}) as events:
+        assert events.response.headers["cache-control"] == "no-store, no-transform"
+        # nginx compresses whatever Cache-Control says, and flushes what is not to be buffered.
+        encoding = events.response.headers.get("content-encoding")
+        assert encoding == (None if location == "shipped" else "gzip")
+        assert (await events.next())[1]["type"] == "connection"
+        for number in range(3):
+            one = f"{location} {number}"
+            await publish(proxy, "product-events", {"id": one, "type": "Compressed"})
+            assert (await event(events, "Compressed"))["id"] == one
+
+
+async def test_an_address_has_fewer_sockets_than_connections(pair: Pair, start_nginx: StartNginx) -> None:
+    proxy = start_nginx(pair.ports, {"sockets 500": "sockets 2"})
+    async with connect(proxy.ws_url + "/ws/notifications"), connect(proxy.ws_url + "/ws/notifications"):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(proxy.ws_url + "/ws/notifications")
+        assert problem(refused.value.response) == (429, "too_many_requests", "1")
+        async with stream(proxy) as events:
+            assert (await events.next())[1]["type"] == "connection"
+
+
 async def test_a_node_that_was_killed_is_passed_over_at_once(own_pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(own_pair.ports)
     sockets = [await connect(proxy.ws_url + "/ws/notifications") for _ in range(4)]

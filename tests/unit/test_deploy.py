@@ -177,6 +177,18 @@ def test_the_proxy_waits_for_longer_than_herald_is_silent() -> None:
     assert "proxy_read_timeout 1d;" in location("~ ^/ws(/|$)")
 
 
+def test_the_proxy_limits_sockets_of_one_address_beside_its_connections() -> None:
+    # A location with a limit_conn of its own inherits none.
+    (most,) = re.findall(r"^        limit_conn connections (\d+);", nginx(), re.MULTILINE)
+    assert f"limit_conn connections {most};" in location("~ ^/ws(/|$)")
+    (sockets,) = re.findall(r"limit_conn sockets (\d+);", location("~ ^/ws(/|$)"))
+    assert int(sockets) < int(most)
+
+
+def test_the_proxy_does_not_compress_event_streams() -> None:
+    assert "gzip off;" in location("= /events/stream")
+
+
 def test_the_proxy_takes_what_herald_takes() -> None:
     (size,) = re.findall(r"client_max_body_size (\d+)m;", nginx())
     assert int(size) * 1024 * 1024 == int(SETTINGS["max_event_bytes"].default or 0) * BODY_PER_EVENT

@@ -20,8 +20,9 @@ from application.open_session import OpenSession
 from domain.errors import SignedOut
 from domain.origins import Origins
 
-# No proxy may keep or gather what is meant for now (X-Accel-Buffering is nginx's).
-HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+# No proxy may store, compress or buffer events: a compressor that waits for more sends nothing, not even the head of
+# the answer (X-Accel-Buffering is nginx's, which ignores no-transform).
+HEADERS: Final = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 
 
 class StreamGate:
