@@ -8,7 +8,7 @@ from application.identify import IdentifyCaller
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable
 from domain import protocol
-from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired
+from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired, Unavailable
 from domain.identity import admit
 from domain.positions import tag_of
 from domain.protocol import Close, Command, Farewell, Resume
@@ -40,6 +40,7 @@ class HearClient:
 
     async def __call__(self, text: str | None) -> None:
         """Hears one frame; None for a binary one."""
+        self._session.hear_first()
         if not self._spend():
             self._session.dismiss(Farewell(Close.TOO_MANY_FRAMES, "too many frames"))
             return
@@ -89,6 +90,10 @@ class HearClient:
         except AccessRefused as fault:
             session.dismiss(Farewell(Close.TOKEN_REFUSED, fault.detail))
         except (HeraldError, StoreUnavailable):
+            if session.user is None and not session.greeted:
+                # It may have shown that user's place, which nobody's hello would replace.
+                session.dismiss(Farewell(Close.TRY_LATER, Unavailable.text))
+                return
             session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
         else:
             if session.renew(identity):

@@ -15,6 +15,7 @@ from application.ports.clock import Clock, IdFactory
 from application.ports.store import Store
 from domain.errors import NotYours, TokenMissing, UnknownFeed
 from domain.identity import Identity
+from domain.positions import read_cursor
 from domain.protocol import View
 from domain.routes import PUBLIC, SIGNED_IN, RouteTable
 from domain.streams import feed, inbox_of
@@ -25,7 +26,8 @@ RETRY: Final = (1_000, 4_000)
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What a client asks for when it connects. `feeds` and `types` narrow; None is all."""
+    """What a client asks for when it connects. `feeds` and `types` narrow; None is all. `first_frame_read`: the frame
+    that may say where to resume has been read already, so `hello` does not wait for it."""
 
     endpoint: Endpoint
     identity: Identity
@@ -33,6 +35,7 @@ class Wish(msgspec.Struct, frozen=True):
     feeds: tuple[str, ...] | None = None
     types: frozenset[str] | None = None
     cursor: str | None = None
+    first_frame_read: bool = False
 
 
 class OpenSession:
@@ -79,7 +82,7 @@ class OpenSession:
             admits=lambda identity: self._streams(msgspec.structs.replace(wish, identity=identity), home) == streams,
         )
         session = await self._hub.open(opening, streams, wish.cursor)
-        if wish.protocol and endpoint.transport == "ws" and wish.cursor is None:
+        if _may_say_more(wish):
             session.await_first_command()
         self._counters.sessions[endpoint.name] += 1
         return session
@@ -111,3 +114,14 @@ class OpenSession:
         if access == SIGNED_IN:
             return identity.user is not None or identity.may("admin")
         return identity.may(access.removeprefix("scope:"))
+
+
+def _may_say_more(wish: Wish) -> bool:
+    """Whether the client's first frame may still say where to resume; or, where it shows a user's cursor without a
+    token, who it is."""
+    if not wish.protocol or wish.endpoint.transport != "ws" or wish.first_frame_read:
+        return False
+    if wish.cursor is None:
+        return True
+    shown = read_cursor(wish.cursor)
+    return wish.identity.user is None and shown is not None and shown.tag != ""

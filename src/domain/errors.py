@@ -77,7 +77,6 @@ class ScopeMissing(AccessRefused):
         super().__init__(f"This needs the scope {scope}.")
 
 
-class TooManyRequests(HeraldError):
 class UnknownFeed(HeraldError):
     """`name` is shortened where it is longer than the name of any feed."""
 

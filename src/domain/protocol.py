@@ -110,7 +110,7 @@ def hello(
     gaps: tuple[str, ...],
     unread: int | None,
 ) -> str:
-    """The first object of a session. `gap` names the streams in which something may be missing; `unread` is the
+    """Begins a session. `gap` names the streams in which something may be missing; `unread` is the
     inbox's total, None for a session without one."""
     return _json(
         kind="hello",

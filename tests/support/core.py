@@ -191,7 +191,8 @@ class Node:
         types: frozenset[str] | None = None,
         identity: Identity | None = None,
     ) -> Session:
-        wish = Wish(endpoint, identity or self.me(user), protocol, feeds, types, cursor)
+        wish = Wish(endpoint, identity or self.me(user), protocol, feeds, types, cursor, first_frame_read)
+        first_frame_read: bool = False,
         return await self.open_session(wish)
 
     async def record(self, *messages: Message) -> Recorded:

@@ -13,7 +13,7 @@ from application.hub.session import Session
 from application.identify import IdentifyCaller
 from domain.errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
-from domain.protocol import Close
+from domain.protocol import Close, Farewell
 from tests.support.core import NOW, Node, Reader, message, settle
 from tests.unit.test_identify import Tokens
 
@@ -272,13 +272,18 @@ async def test_auth_and_resume_come_together_in_one_frame() -> None:
 # --- from nobody to a user ------------------------------------------------------------------------------------
 
 
-async def successor_of(one: Rig) -> Rig:
-    """What the socket's adapter does with a session that hands over."""
+async def successor_of(one: Rig, shown: str | None = None) -> Rig:
+    """What the socket's adapter does with a session that hands over; `shown` is the cursor of the handshake."""
     successor = one.session.successor
     assert successor is not None
     await asyncio.wait_for(one.reader.task, 1)
-    cursor = successor.cursor or one.session.cursor_for(successor.identity.user)
-    return Rig(one.node, await one.node.open(protocol=True, identity=successor.identity, cursor=cursor))
+    here = one.session.cursor_for(successor.identity.user) if one.session.greeted else shown
+    return Rig(
+        one.node,
+        await one.node.open(
+            protocol=True, identity=successor.identity, cursor=successor.cursor or here, first_frame_read=True
+        ),
+    )
 
 
 async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition() -> None:
@@ -320,3 +325,85 @@ async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
     one = await rig(None)
     await one.say({"auth": "bad"})
     assert (one.session.successor, one.code) == (None, Close.TOKEN_REFUSED)
+
+
+# --- a first frame that nobody's hello must not precede -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [("bad", Close.TOKEN_REFUSED), ("old", Close.TOKEN_EXPIRED), ("away", Close.TRY_LATER)],
+)
+@pytest.mark.parametrize("by", ["frame", "handshake"])
+async def test_nobody_whose_first_frame_has_no_good_token_gets_bye_and_no_hello(
+    token: str, code: Close, by: str
+) -> None:
+    node = await Node().start()
+    cursor = (await node.open("ada")).cursor
+    await node.send(node.news("n1"))
+    one = await rig(None, node, **({"cursor": cursor} if by == "handshake" else {}))
+    await one.say({"auth": token, **({"resume": {"cursor": cursor}} if by == "frame" else {})})
+    assert [(o["kind"], o["code"]) for o in one.reader.objects] == [("bye", code)]
+    assert one.reader.ended
+
+
+async def test_a_token_that_is_checked_for_longer_than_the_first_frame_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE", 0.01)
+    one = await rig(None)
+    checked = asyncio.Event()
+    verify = one.tokens.verify
+
+    async def slowly(token: str) -> Identity:
+        await checked.wait()
+        return await verify(token)
+
+    monkeypatch.setattr(one.tokens, "verify", slowly)
+    said = asyncio.create_task(one.hear('{"auth": "bad"}'))
+    await asyncio.sleep(0.1)
+    assert one.reader.objects == []
+    checked.set()
+    await said
+    await settle()
+    assert [o["kind"] for o in one.reader.objects] == ["bye"]
+
+
+async def test_a_drain_before_the_first_frame_says_bye_alone() -> None:
+    one = await rig(None)
+    await settle()
+    one.session.dismiss(Farewell(Close.RESTARTING, "this node restarts"))
+    await settle()
+    assert [o["kind"] for o in one.reader.objects] == ["bye"]
+
+
+@pytest.mark.parametrize("resume", [{"resume": {}}, {}])
+async def test_a_first_frame_without_a_place_resumes_nothing(resume: dict[str, Any]) -> None:
+    one = await rig(None)
+    await one.hear(json.dumps({"auth": "ada", **resume}))
+    two = await successor_of(one)
+    await settle()
+    assert one.reader.objects == []
+    # At once, too: PATIENCE is far longer than this.
+    assert [(o["kind"], o["resumed"], o["gap"]) for o in two.reader.objects] == [("hello", False, [])]
+
+
+async def test_a_place_in_the_handshake_is_that_of_the_user_who_shows_a_token_next() -> None:
+    node = await Node().start()
+    cursor = (await node.open("ada")).cursor
+    await node.send(node.direct("ada", "a1"))
+    one = await rig(None, node, cursor=cursor)
+    await one.hear('{"auth": "ada"}')
+    two = await successor_of(one, shown=cursor)
+    await settle()
+    assert one.reader.objects == []
+    assert two.reader.objects[0]["resumed"] is True
+    assert two.reader.texts == ["a1"]
+
+
+async def test_nobodys_own_place_in_the_handshake_is_not_waited_on() -> None:
+    node = await Node().start()
+    cursor = (await node.open()).cursor
+    one = await rig(None, node, cursor=cursor)
+    await settle()
+    assert [(o["kind"], o["resumed"]) for o in one.reader.objects] == [("hello", True)]

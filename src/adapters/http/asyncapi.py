@@ -34,7 +34,8 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
             "gap": _NAMES,
         },
         {"unread": _COUNT},
-        "Always first. `gap` names the streams in which something may be missing that was asked for.",
+        "Begins a session; only `bye` may come instead. `gap` names the streams in which something may be missing that"
+        " was asked for.",
     ),
     "notification": (
         {**_PLACE, **_EVENT, "title": _TEXT, "message": _TEXT, "read": {"type": "boolean"}, "unread": _COUNT},
@@ -58,11 +59,10 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
     "bye": (
         {"code": {"enum": sorted(int(code) for code in Close)}, "reason": _TEXT},
         {"reconnect_in": {"type": "number"}},
-        "The last object before the server closes.",
+        "The last object before the server closes; the only one where no session was opened.",
     ),
 }
 
-# The addresses of the endpoints, and what their plain clients receive.
 _GROUPS_USER: Final = "Whose notifications; a token must be this user's own. Percent-encoded: a slash in it is `%2F`."
 
 CHANNELS: Final[tuple[tuple[Endpoint, str, str], ...]] = (

@@ -9,9 +9,10 @@ import structlog
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
+from adapters.sockets.handshake import offered
 from application.counters import Counters
 from application.hub.session import Session
-from domain.protocol import SUBPROTOCOL, Close, Farewell
+from domain.protocol import SUBPROTOCOL, Close, Farewell, bye
 
 log = structlog.get_logger(__name__)
 
@@ -39,16 +40,14 @@ class Connection:
         self.session: Session | None = None
         self._endpoint = endpoint
         self._counters = counters
-        self._accepted = False
         self._has_protocol = SUBPROTOCOL in offered(socket)
+        self._accepted = False
         self._ended = False
 
     async def accept(self) -> None:
         if not self._accepted:
             self._accepted = True
-            offered = self.socket.headers.get("sec-websocket-protocol", "")
-            wanted = SUBPROTOCOL in (name.strip() for name in offered.split(","))
-            await self.socket.accept(subprotocols=SUBPROTOCOL if wanted else None)
+            await self.socket.accept(subprotocols=SUBPROTOCOL if self._has_protocol else None)
 
     @property
     def accepted(self) -> bool:
@@ -62,7 +61,13 @@ class Connection:
         text: str | None = event.get("text")
         return text
 
-    async def close(self, farewell: Farewell) -> None:
+    async def refuse(self, farewell: Farewell) -> None:
+        """Closes where no session says why: a client of herald.v1 is sent `bye` first."""
+        session = self.session
+        has_said = session is not None and session.farewell is not None and session.successor is None
+        await self.close(farewell, say_bye=self._has_protocol and not has_said)
+
+    async def close(self, farewell: Farewell, *, say_bye: bool = False) -> None:
         """Closes with the code; accepts first where need be, since a browser can't read why a handshake failed."""
         if self._ended:
             return
@@ -73,6 +78,8 @@ class Connection:
                 await self._hear_out()
             async with asyncio.timeout(CLOSE_PATIENCE):
                 await self.accept()
+                if say_bye:
+                    await self.socket.send_text(bye(farewell))
                 await self.socket.close(code=int(farewell.code), reason=reason)
 
     async def _hear_out(self) -> None:

@@ -53,8 +53,8 @@ class StreamGate:
             session = await self._open_session(wish_of(request, PRODUCTS, identity))
         except SignedOut:
             return Response(None, status_code=204)
-        return Stream(self._frames(session), media_type="text/event-stream", headers=HEADERS)
         log_opened(session)
+        return Stream(self._frames(session), media_type="text/event-stream", headers=HEADERS)
 
     async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
         task = asyncio.current_task()

@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 from dishka.integrations.litestar import FromDishka, inject, inject_websocket
 from litestar import Request, Response, WebSocket, get, websocket
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, Parameter
+from litestar.params import Parameter
 
 from adapters.sockets.connection import refuse_handshake
 from adapters.sockets.event_stream import StreamGate
@@ -24,10 +24,9 @@ _REFUSALS: Final = {
     422: "The request can't be understood.",
     429: "Too many connections of this user, or too often.",
     500: "Something went wrong on our side.",
-    503: "This node is about to leave, or something that Herald depends on is away.",
+    503: "This node is about to leave, has as many connections without a token as it may have, or something that Herald"
+    " depends on is unavailable.",
 }
-ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: stop.")} | {
-    status: ResponseSpec(dict[str, Any], False, description, "application/problem+json")
 _USERS_PATH: Final = "/ws/v2/notification-service/notifications/users"
 
     for status, description in _REFUSALS.items()

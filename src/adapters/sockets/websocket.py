@@ -33,8 +33,7 @@ log = structlog.get_logger(__name__)
 # A client says little: a token is the longest of it.
 LONGEST_FRAME: Final = 64 * 1024
 
-# Seconds: for a token in the first frame, and for a writer to say its last.
-TOKEN_PATIENCE: Final = 5.0
+# Seconds for a writer to say its last.
 LAST_WORDS: Final = 1.0
 
 # Seconds after which another node, or the next process, will answer.
@@ -83,12 +82,12 @@ class SocketGate:
             connection.left()
         except Exception:
             log.exception("socket failed", endpoint=endpoint.name)
-            await connection.close(Farewell(Close.OUR_MISTAKE, "something went wrong on our side"))
+            await connection.refuse(Farewell(Close.OUR_MISTAKE, "something went wrong on our side"))
 
     async def _slow_down(self, connection: Connection, refusal: TooManyRequests) -> None:
         """As HTTP, while that can still be said: the cheapest answer for us, and one that says how long to wait."""
         if connection.accepted:
-            await connection.close(farewell_for(refusal))
+            await connection.refuse(farewell_for(refusal))
         else:
             wait = max(1, math.ceil(refusal.retry_after))
             await refuse_handshake(connection.socket, 429, refusal.code, "Too many requests", refusal.detail, wait)
@@ -110,9 +109,9 @@ class SocketGate:
             if session.user is None:
                 # Nobody has become somebody; the rate is that somebody's.
                 await self._limit_rate("connect", successor.identity)
-            cursor = successor.cursor or session.cursor_for(successor.identity.user)
-            session = await self._open_session(
-                msgspec.structs.replace(wish, identity=successor.identity, cursor=cursor)
+            here = session.cursor_for(successor.identity.user) if session.greeted else wish.cursor
+            wish = msgspec.structs.replace(
+                wish, identity=successor.identity, cursor=successor.cursor or here, first_frame_read=True
             )
 
     async def _wish_after_first_frame(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> Wish:
@@ -127,6 +126,7 @@ class SocketGate:
         if command.auth is None:
             raise TokenMissing
         identity = await self._identify(command.auth, claimed)
+            session = await self._open_session(wish)
         await self._limit_rate("connect", identity)
         wish = wish_of(connection.socket, endpoint, identity)
         asked = command.resume.asked(tag_of(identity.user)) if command.resume is not None else None

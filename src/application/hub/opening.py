@@ -28,8 +28,8 @@ class Gap(Exception):
 
 
 class Successor(msgspec.Struct, frozen=True):
-    """Who the client of a session turned out to be, where it was nobody, and from where it wants to go on; None is
-    from here."""
+    """Who the client of a session turned out to be, where it was nobody, and from where it wants to go on. None: from
+    here, if it was sent `hello`, else from now on."""
 
     identity: Identity
     cursor: str | None = None

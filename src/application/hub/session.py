@@ -45,6 +45,7 @@ class Session:
         self.tag = tag_of(opening.identity.user)
         self.start = Start({})
         self.begun = False
+        self.greeted = False  # whether its client was sent `hello`, and so has a position here
         self.farewell: Farewell | None = None
         self.successor: Successor | None = None
         self._last: list[int] = []  # the heads at its dismissal
@@ -62,6 +63,7 @@ class Session:
         self._heartbeat_due = False
         self._answers: deque[str] = deque()
         self._first: asyncio.Future[Cursor | None] | None = None
+        self._first_has_come = False
         self._waiter: asyncio.Future[None] | None = None
 
     # --- what others tell it -------------------------------------------------------------------------------------
@@ -111,6 +113,10 @@ class Session:
         """Makes `frames` wait a moment for where to resume."""
         self._first = asyncio.get_running_loop().create_future()
 
+    def hear_first(self) -> None:
+        """The first frame has come: from now on that wait ends with `settle` only, however long a token is checked."""
+        self._first_has_come = True
+
     def settle(self, cursor: Cursor | None) -> bool:
         """Ends that wait, with a cursor or without; False if there is none to end."""
         if self._first is None or self._first.done():
@@ -152,10 +158,13 @@ class Session:
         not taken."""
         if self._first is not None:
             await self._resume_as_asked(self._first)
-            if self.successor is not None:
-                # Whose greeting is the one that counts: positions of nobody's session would only mislead.
+            if self.farewell is not None:
+                # No hello: a client that shows its place in the first frame would take these positions for it.
+                if self.successor is None:
+                    yield protocol.bye(self.farewell)
                 return
         if greeting := phrasing.greeting(self):
+            self.greeted = True
             yield greeting
         standing = self.standing
         while True:
@@ -214,8 +223,9 @@ class Session:
             async with asyncio.timeout(PATIENCE):
                 cursor = await asyncio.shield(first)
         except TimeoutError:
-            self.settle(None)
-            cursor = first.result()
+            if not self._first_has_come:
+                self.settle(None)
+            cursor = await first
         if cursor is not None and self.farewell is None:
             self.begin(await self.opening.resume(self, cursor))
 

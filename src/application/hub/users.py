@@ -14,7 +14,7 @@ AT_ONCE: Final = 500
 
 class Users:
     """A user may have `most` sessions on one node. On all nodes together that limit is soft: nodes learn of each
-    other's sessions a moment late, so who exceeds it only by those is asked to try again, not to stay away."""
+    other's sessions a moment late, so who exceeds it only by those is asked to try again, not to stay away.
 
     def __init__(self, presence: Presence, most: int) -> None:
         self._presence = presence
