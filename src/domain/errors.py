@@ -14,6 +14,7 @@
     ├── NotFailed               a delivery that did not fail is not retried; `status` says what it is
     ├── TooManySessions         this user has as many connections as one may have
     ├── TooManySessionsElsewhere  the same, if those on other nodes are still there
+    ├── TooManyAnonymous        this node has as many connections without a token as it may have
     ├── Draining                this node is about to leave
     ├── Unavailable             something Herald depends on is away; nothing was done, or it is safe to repeat
     └── InvalidInput            what was sent can't be understood; `field` says where
@@ -87,6 +88,7 @@ class UnknownFeed(HeraldError):
         super().__init__(f'There is no feed "{shown}" here.')
 
 
+class TooManyRequests(HeraldError):
     """`retry_after` is in seconds."""
 
     code = "too_many_requests"
@@ -120,6 +122,11 @@ class TooManySessions(HeraldError):
 class TooManySessionsElsewhere(HeraldError):
     code = "too_many_sessions_elsewhere"
     text = "This user has too many open connections on other nodes: try again."
+
+
+class TooManyAnonymous(HeraldError):
+    code = "too_many_anonymous"
+    text = "This node has as many connections without a token as it may have: try again."
 
 
 class Draining(HeraldError):

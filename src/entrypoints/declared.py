@@ -31,6 +31,25 @@ class Settings(MailSettings, frozen=True, kw_only=True):
     max_sessions_per_user: Annotated[
         int, Setting("HERALD_MAX_SESSIONS_PER_USER", whole(), "How many connections one user may have.", "100")
     ]
+    max_anonymous_sessions: Annotated[
+        int | None,
+        Setting(
+            "HERALD_MAX_ANONYMOUS_SESSIONS",
+            whole(),
+            "How many sessions without a user one node may have; beyond it 503, with `Retry-After`.",
+            unset="no limit",
+        ),
+    ]
+    max_pending_sockets: Annotated[
+        int,
+        Setting(
+            "HERALD_MAX_PENDING_SOCKETS",
+            whole(),
+            "How many sockets of one node may have yet to show a token in their first frame, for which each has 5 s;"
+            " beyond it 503, with `Retry-After`.",
+            "1000",
+        ),
+    ]
     rest_rate: Annotated[
         float,
         Setting(

@@ -17,7 +17,7 @@ from adapters.memory.broker import MemoryBroker
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.sockets.event_stream import StreamGate
-from adapters.sockets.websocket import SocketGate
+from adapters.sockets.websocket import Pending, SocketGate
 from adapters.telemetry.prometheus import PrometheusExposition
 from application.browse_inbox import BrowseInbox
 from application.counters import Counters
@@ -80,6 +80,10 @@ class Configuration(Provider):
     @provide
     def limits(self, settings: Settings) -> Limits:
         return Limits(settings.max_event_bytes, settings.mail_addresses)
+
+    @provide
+    def pending(self, settings: Settings) -> Pending:
+        return Pending(settings.max_pending_sockets)
 
     @provide
     def rates(self, settings: Settings) -> Rates:
@@ -238,6 +242,7 @@ class UseCases(Provider):
             counters,
             heartbeat=settings.heartbeat_seconds,
             sessions_per_user=settings.max_sessions_per_user,
+            anonymous_sessions=settings.max_anonymous_sessions,
         )
 
     @provide

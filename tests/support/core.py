@@ -151,6 +151,7 @@ class Node:
         *,
         routes: str = ROUTES,
         sessions_per_user: int = 100,
+        anonymous_sessions: int | None = None,
         roll: Roll | None = None,
         presence: Presence | None = None,
     ) -> None:
@@ -167,6 +168,7 @@ class Node:
             self.clock,
             self.counters,
             sessions_per_user=sessions_per_user,
+            anonymous_sessions=anonymous_sessions,
         )
         self.open_session = OpenSession(self.table, self.hub, self.store, self.clock, Uuid7Factory(), self.counters)
         self.identify = IdentifyCaller(None, self.store, self.clock)
@@ -190,9 +192,9 @@ class Node:
         feeds: tuple[str, ...] | None = None,
         types: frozenset[str] | None = None,
         identity: Identity | None = None,
+        first_frame_read: bool = False,
     ) -> Session:
         wish = Wish(endpoint, identity or self.me(user), protocol, feeds, types, cursor, first_frame_read)
-        first_frame_read: bool = False,
         return await self.open_session(wish)
 
     async def record(self, *messages: Message) -> Recorded:

@@ -22,7 +22,7 @@ from application.hub import streams as hub_streams
 from application.hub.tail import MOST_ENTRIES, Tail
 from application.ports.backplane import Listener
 from application.ports.store import Page
-from domain.errors import Draining, SignedOut, TokenExpired, TooManySessions, TooManySessionsElsewhere
+from domain.errors import Draining, SignedOut, TokenExpired, TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 from domain.identity import Identity
 from domain.notifications import Choice
 from domain.positions import Cursor, Head, tag_of
@@ -844,6 +844,21 @@ async def test_a_user_has_as_many_sessions_as_are_allowed() -> None:
     await node.open("ada")
     with pytest.raises(TooManySessions):
         await node.open("ada")
+
+
+async def test_sessions_without_a_user_are_as_many_as_are_allowed() -> None:
+    node = await Node(anonymous_sessions=2).start()
+    one, _ = await node.open(), await node.open(endpoint=STREAM)
+    for _ in range(3):
+        with pytest.raises(TooManyAnonymous):
+            await node.open()
+    await node.open("ada")
+    assert len(node.hub.sessions) == 3
+    for _ in range(2):
+        node.hub.close(one)
+    await node.open()
+    with pytest.raises(TooManyAnonymous):
+        await node.open()
 
 
 async def test_on_all_nodes_together_a_user_has_as_many_sessions_as_are_allowed() -> None:

@@ -65,6 +65,7 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
 
 _GROUPS_USER: Final = "Whose notifications; a token must be this user's own. Percent-encoded: a slash in it is `%2F`."
 
+# The addresses of the endpoints, and what their plain clients receive.
 CHANNELS: Final[tuple[tuple[Endpoint, str, str], ...]] = (
     (SIGNALS, "/ws/notifications", "The payload's own text, JSON or not."),
     (TRADING, "/ws?user_id=", "`{type, data}`: the feed `market`, and what is the user's own."),
@@ -109,7 +110,7 @@ def asyncapi_document() -> dict[str, Any]:
 
 def _description() -> str:
     codes = "\n".join(f"- {int(code)}: {code.name.lower().replace('_', ' ')}" for code in Close)
-    codes_of_refusal = ("origin_refused", "too_many_requests", "draining")
+    codes_of_refusal = ("origin_refused", "too_many_requests", "too_many_anonymous", "draining")
     refused = ", ".join(f"{KINDS[code].status} `{code}`" for code in codes_of_refusal)
     return (
         f"Clients that offer the subprotocol `{SUBPROTOCOL}` (on an event stream: `?protocol=1`) get the objects below,"

@@ -162,6 +162,15 @@ _KINDS: Final = (
         retry_after=2,
     ),
     Kind(
+        "too_many_anonymous",
+        503,
+        "Too many anonymous connections",
+        "This node has as many connections without a token as it may have: sessions without a user"
+        " (HERALD_MAX_ANONYMOUS_SESSIONS), or sockets that have yet to show a token (HERALD_MAX_PENDING_SOCKETS).",
+        "Connect again after the seconds that `Retry-After` gives, or with a token in the handshake.",
+        retry_after=2,
+    ),
+    Kind(
         "internal",
         500,
         "Internal error",

@@ -101,6 +101,10 @@ class Connection:
         record_end(self._counters, self._endpoint, self.session, farewell)
 
 
+def log_opened(session: Session) -> None:
+    log.info("session_opened", endpoint=session.endpoint, session=session.id, user=session.user)
+
+
 def record_end(counters: Counters, endpoint: str, session: Session | None, farewell: Farewell | None) -> None:
     """Counts the end of a connection and says it in the log, in one line. Without a farewell the client has left by
     itself; without a session it was never let in."""
@@ -108,10 +112,6 @@ def record_end(counters: Counters, endpoint: str, session: Session | None, farew
     counters.closes[code] += 1
     log.info(
         "session ended",
-def log_opened(session: Session) -> None:
-    log.info("session_opened", endpoint=session.endpoint, session=session.id, user=session.user)
-
-
         endpoint=endpoint,
         session=session.id if session else None,
         user=session.user if session else None,

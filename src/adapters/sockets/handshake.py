@@ -23,6 +23,8 @@ _CODES: Final[dict[type[Exception], Close]] = {
     errors.TooManyRequests: Close.TRY_LATER,
     errors.TooManySessions: Close.TOO_MANY_SESSIONS,
     errors.TooManySessionsElsewhere: Close.TRY_LATER,
+    errors.TooManyAnonymous: Close.TRY_LATER,
+    errors.UnknownFeed: Close.UNKNOWN_FEED,
     errors.Draining: Close.RESTARTING,
     errors.InvalidInput: Close.NOT_UNDERSTOOD,
     errors.Unavailable: Close.TRY_LATER,

@@ -29,6 +29,8 @@ _REFUSALS: Final = {
 }
 _USERS_PATH: Final = "/ws/v2/notification-service/notifications/users"
 
+ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: stop.")} | {
+    status: ResponseSpec(dict[str, Any], False, description, "application/problem+json")
     for status, description in _REFUSALS.items()
 }
 

@@ -23,7 +23,7 @@ from application.limit_rate import LimitRate
 from application.open_session import OpenSession, Wish
 from application.ports.clock import Clock
 from application.ports.store import Store
-from domain.errors import Draining, TokenMissing, TooManyRequests
+from domain.errors import Draining, TokenMissing, TooManyAnonymous, TooManyRequests
 from domain.origins import Origins
 from domain.positions import tag_of
 from domain.protocol import SUBPROTOCOL, Close, Farewell, read_command
@@ -37,7 +37,15 @@ LONGEST_FRAME: Final = 64 * 1024
 LAST_WORDS: Final = 1.0
 
 # Seconds after which another node, or the next process, will answer.
-RETRY_DRAINING: Final = 2
+RETRY_ELSEWHERE: Final = 2
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """The limit of sockets that are accepted and have yet to show a token in their first frame: how many there may be
+    on this node, and for how many seconds each."""
+
+    sockets: int = 1000
+    seconds: float = 5.0
 
 
 class SocketGate:
@@ -53,6 +61,7 @@ class SocketGate:
         clock: Clock,
         counters: Counters,
         origins: Origins,
+        pending: Pending,
     ) -> None:
         self._identify = identify
         self._open_session = open_session
@@ -62,6 +71,8 @@ class SocketGate:
         self._clock = clock
         self._counters = counters
         self._origins = origins
+        self._limit = pending
+        self._pending = 0
 
     async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
         """All of a socket's life. Whatever goes wrong, the client sees a close code that tells it what to do."""
@@ -70,27 +81,29 @@ class SocketGate:
                 socket, 403, "origin_refused", "Origin refused", "Pages of this origin may not connect."
             )
         if self._hub.draining:
-            return await refuse_handshake(socket, 503, "draining", "Draining", Draining.text, RETRY_DRAINING)
+            return await refuse_handshake(socket, 503, "draining", "Draining", Draining.text, RETRY_ELSEWHERE)
         connection = Connection(socket, endpoint.name, self._counters)
         try:
             await self._converse(connection, endpoint, claimed)
-        except TooManyRequests as refusal:
-            await self._slow_down(connection, refusal)
+        except (TooManyRequests, TooManyAnonymous) as refusal:
+            await self._put_off(connection, refusal)
         except REFUSALS as refusal:
-            await connection.close(farewell_for(refusal))
+            await connection.refuse(farewell_for(refusal))
         except WebSocketDisconnect:
             connection.left()
         except Exception:
             log.exception("socket failed", endpoint=endpoint.name)
             await connection.refuse(Farewell(Close.OUR_MISTAKE, "something went wrong on our side"))
 
-    async def _slow_down(self, connection: Connection, refusal: TooManyRequests) -> None:
+    async def _put_off(self, connection: Connection, refusal: TooManyRequests | TooManyAnonymous) -> None:
         """As HTTP, while that can still be said: the cheapest answer for us, and one that says how long to wait."""
         if connection.accepted:
             await connection.refuse(farewell_for(refusal))
-        else:
-            wait = max(1, math.ceil(refusal.retry_after))
-            await refuse_handshake(connection.socket, 429, refusal.code, "Too many requests", refusal.detail, wait)
+            return
+        status, title, wait = 503, "Too many anonymous connections", RETRY_ELSEWHERE
+        if isinstance(refusal, TooManyRequests):
+            status, title, wait = 429, "Too many requests", max(1, math.ceil(refusal.retry_after))
+        await refuse_handshake(connection.socket, status, refusal.code, title, refusal.detail, wait)
 
     async def _converse(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
         socket = connection.socket
@@ -100,10 +113,10 @@ class SocketGate:
             await self._limit_rate("connect", identity)
             wish = wish_of(socket, endpoint, identity)
             session = await self._open_session(wish)
-        except TokenMissing:
+        except (TokenMissing, TooManyAnonymous) as refusal:
             if SUBPROTOCOL not in offered(socket):
                 raise
-            wish = await self._wish_after_first_frame(connection, endpoint, claimed)
+            wish = await self._wish_after_first_frame(connection, endpoint, claimed, refusal)
             session = await self._open_session(wish)
         while (successor := await self._run(connection, session)) is not None:
             if session.user is None:
@@ -113,28 +126,44 @@ class SocketGate:
             wish = msgspec.structs.replace(
                 wish, identity=successor.identity, cursor=successor.cursor or here, first_frame_read=True
             )
-
-    async def _wish_after_first_frame(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> Wish:
-        """For a client of herald.v1 to whom nothing is open without a token: its first frame may show one."""
-        await connection.accept()
-        try:
-            async with asyncio.timeout(TOKEN_PATIENCE):
-                text = await connection.receive()
-        except TimeoutError:
-            raise TokenMissing from None
-        command = read_command(text or "")
-        if command.auth is None:
-            raise TokenMissing
-        identity = await self._identify(command.auth, claimed)
             session = await self._open_session(wish)
+
+    async def _wish_after_first_frame(
+        self, connection: Connection, endpoint: Endpoint, claimed: str | None, refusal: TokenMissing | TooManyAnonymous
+    ) -> Wish:
+        """For a client of herald.v1 to whom nothing is open without a token: its first frame may show one. Raises the
+        refusal if it does not."""
+        text = await self._first_frame(connection)
+        command = read_command(text) if text is not None else None
+        if command is None or command.auth is None:
+            raise refusal
+        identity = await self._identify(command.auth, claimed)
         await self._limit_rate("connect", identity)
         wish = wish_of(connection.socket, endpoint, identity)
-        asked = command.resume.asked(tag_of(identity.user)) if command.resume is not None else None
-        return msgspec.structs.replace(wish, cursor=str(asked)) if asked is not None else wish
+        if command.resume is None:
+            return wish
+        asked = command.resume.asked(tag_of(identity.user))
+        cursor = str(asked) if asked is not None else wish.cursor
+        return msgspec.structs.replace(wish, cursor=cursor, first_frame_read=True)
+
+    async def _first_frame(self, connection: Connection) -> str | None:
+        """None if none came in time. Raises TooManyAnonymous."""
+        if self._pending >= self._limit.sockets:
+            raise TooManyAnonymous("This node waits for as many tokens in first frames as it may: try again.")
+        self._pending += 1
+        try:
+            async with asyncio.timeout(self._limit.seconds):
+                await connection.accept()
+                return await connection.receive() or ""
+        except TimeoutError:
+            return None
+        finally:
+            self._pending -= 1
 
     async def _run(self, connection: Connection, session: Session) -> Successor | None:
         """Serves one session until it ends; returns what is to follow it at the same socket."""
         connection.session = session
+        log_opened(session)
         try:
             # Only now, with all positions set: what is published from here on reaches the client.
             await connection.accept()
@@ -163,7 +192,6 @@ class SocketGate:
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
             if session.farewell is not None:
-        log_opened(session)
                 await asyncio.wait({writer}, timeout=LAST_WORDS)
         finally:
             # A pending receive must end before a close is sent: Granian lets neither pass the other.

@@ -65,6 +65,7 @@ class Hub:
         *,
         heartbeat: float = 30.0,
         sessions_per_user: int = 100,
+        anonymous_sessions: int | None = None,
     ) -> None:
         self._store = store
         self._backplane = backplane
@@ -73,7 +74,7 @@ class Hub:
         self.heartbeat = heartbeat
         self.sessions: set[Session] = set()
         self.draining = False
-        self._users = Users(presence, sessions_per_user)
+        self._users = Users(presence, sessions_per_user, anonymous_sessions)
         self._closed = asyncio.Event()
         self._slice = 0
         # The backplane's outages behind which everything was compared, and behind which the other nodes were told.
@@ -86,7 +87,8 @@ class Hub:
     async def open(self, opening: Opening, names: Sequence[StreamName], cursor: str | None) -> Session:
         """A session with its positions set: whatever is stored from now on will be among its frames.
 
-        Raises Draining, TooManySessions, TooManySessionsElsewhere, SignedOut, TokenExpired, StoreUnavailable.
+        Raises Draining, TooManySessions, TooManySessionsElsewhere, TooManyAnonymous, SignedOut, TokenExpired,
+        StoreUnavailable.
         """
         if self.draining:
             raise Draining

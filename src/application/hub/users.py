@@ -6,7 +6,7 @@ from typing import Final
 
 from application.hub.session import Session
 from application.ports.presence import Presence
-from domain.errors import TooManySessions, TooManySessionsElsewhere
+from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 
 # Users told of together: what is said of the last of them must be true still.
 AT_ONCE: Final = 500
@@ -16,9 +16,13 @@ class Users:
     """A user may have `most` sessions on one node. On all nodes together that limit is soft: nodes learn of each
     other's sessions a moment late, so who exceeds it only by those is asked to try again, not to stay away.
 
-    def __init__(self, presence: Presence, most: int) -> None:
+    Sessions without a user may be `most_anonymous` on this node; None is no limit."""
+
+    def __init__(self, presence: Presence, most: int, most_anonymous: int | None = None) -> None:
         self._presence = presence
         self._most = most
+        self._most_anonymous = most_anonymous
+        self._anonymous: set[Session] = set()
         self._sessions: dict[str, set[Session]] = {}
         self._untold: set[str] = set()  # who has fewer sessions than the other nodes know
 
@@ -29,8 +33,11 @@ class Users:
         return list(self._sessions.get(user, ()))
 
     def enter(self, session: Session) -> None:
-        """Raises TooManySessions."""
+        """Raises TooManySessions, TooManyAnonymous."""
         if session.user is None:
+            if self._most_anonymous is not None and len(self._anonymous) >= self._most_anonymous:
+                raise TooManyAnonymous
+            self._anonymous.add(session)
             return
         others = self._sessions.setdefault(session.user, set())
         if len(others) >= self._most:
@@ -48,6 +55,7 @@ class Users:
     def leave(self, session: Session) -> None:
         """May be called more than once."""
         user = session.user
+        self._anonymous.discard(session)
         if user is None or session not in (others := self._sessions.get(user, set())):
             return
         others.discard(session)

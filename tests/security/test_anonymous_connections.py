@@ -1,0 +1,119 @@
+"""Connections without a token have limits, and none of them keeps out a caller who shows one."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
+
+from adapters.http.catalogue import KINDS
+from tests.e2e.conftest import StartServer
+from tests.support.clients import closed, connect, every, frame, stream, token, until_http
+from tests.support.server import SECRET, Server
+
+USERS = "/ws/v2/notification-service/notifications/users"
+ENV = {
+    "DATABASE_URL": "memory:",
+    "HERALD_AUTH": "jwt",
+    "HERALD_BROKER": "memory",
+    "HERALD_JWT_SECRET": SECRET,
+    "HERALD_MAX_PENDING_SOCKETS": "3",
+    "HERALD_MAX_ANONYMOUS_SESSIONS": "2",
+}
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> Server:
+    return start_server(ENV, ("serve",))
+
+
+async def refused(address: str, **options: Any) -> None:
+    """Asserts that the handshake is refused with 503, as the catalogue has it."""
+    with pytest.raises(InvalidStatus) as refusal:
+        await connect(address, **options)
+    answer = refusal.value.response
+    kind = KINDS["too_many_anonymous"]
+    body = json.loads(answer.body or b"")
+    assert (answer.status_code, body["code"], body["title"]) == (kind.status, kind.code, kind.title)
+    assert answer.headers["retry-after"] == str(kind.retry_after)
+
+
+async def test_sockets_that_owe_their_first_frame_are_limited_and_have_5_s(server: Server) -> None:
+    address = f"{server.ws_url}{USERS}/ada"
+    pending = [await connect(address, subprotocols=["herald.v1"]) for _ in range(3)]
+    await refused(address, subprotocols=["herald.v1"])
+    # A token in the handshake owes nothing.
+    async with connect(f"{address}?jwt={token('ada')}") as socket:
+        assert await every(socket, 0.1) == []
+    # One that shows its token makes room for the next.
+    await pending[0].send(json.dumps({"auth": token("ada"), "resume": {}}))
+    assert (await frame(pending[0]))["kind"] == "hello"
+    pending.append(await connect(address, subprotocols=["herald.v1"]))
+    await refused(address, subprotocols=["herald.v1"])
+    for socket in pending[1:]:
+        assert (await frame(socket))["code"] == 4504
+        assert await closed(socket) == 4504
+    # One that leaves does so, too.
+    for _ in range(6):
+        async with connect(address, subprotocols=["herald.v1"]):
+            pass
+    last = await connect(address, subprotocols=["herald.v1"])
+    await last.close()
+    await pending[0].close()
+
+
+async def test_sessions_without_a_user_are_limited_and_users_are_not(server: Server) -> None:
+    address = server.ws_url + "/ws/notifications"
+    async with connect(address) as one, stream(server) as events:
+        await events.next()
+        await refused(address)
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            answer = await client.get("/events/stream")
+            assert (answer.status_code, answer.json()["code"]) == (503, "too_many_anonymous")
+            assert answer.headers["retry-after"] == str(KINDS["too_many_anonymous"].retry_after)
+        async with connect(f"{address}?jwt={token('ada')}") as socket:
+            assert await every(socket, 0.1) == []
+        # Of a client of herald.v1 nobody knows who it is before its first frame.
+        async with connect(address, subprotocols=["herald.v1"]) as socket:
+            await socket.send(json.dumps({"auth": token("ada"), "resume": {}}))
+            assert (await frame(socket))["kind"] == "hello"
+        async with connect(address, subprotocols=["herald.v1"]) as socket:
+            await socket.send('{"resume": {}}')
+            assert (await frame(socket))["code"] == 1013
+            assert await closed(socket) == 1013
+        await one.close()
+        await until_http(server, "/health", lambda body: body["connections"] == 1, 10)
+        async with connect(address) as socket:
+            assert await every(socket, 0.1) == []
+
+
+async def begin(address: str, size: int) -> ClientConnection:
+    """A socket with a message of so many bytes, of which no end comes."""
+    socket = await connect(address, subprotocols=["herald.v1"], ping_interval=None, close_timeout=1)
+    fragment = bytes(4) + b"x" * MEBIBYTE
+    for number in range(size // MEBIBYTE):
+        head = bytes([0x01 if number == 0 else 0x00, 0xFF]) + MEBIBYTE.to_bytes(8)
+        socket.transport.write(head + fragment)
+        while socket.transport.get_write_buffer_size():
+            await asyncio.sleep(0.01)
+    return socket
+
+
+async def test_unfinished_messages_of_sockets_without_a_token_end_with_them(start_server: StartServer) -> None:
+    server = start_server({**ENV, "HERALD_MAX_PENDING_SOCKETS": "1000"}, ("serve",))
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    sockets = [await begin(f"{server.ws_url}{USERS}/ada", 16 * MEBIBYTE) for _ in range(8)]
+    for socket in sockets:
+        assert await closed(socket, 30) == 4504
+    async with asyncio.timeout(30):
+        while process.memory_info().rss > before + 32 * MEBIBYTE:
+            await asyncio.sleep(0.1)
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        assert (await client.get("/health/live")).status_code == 200
