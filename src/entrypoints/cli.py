@@ -170,8 +170,12 @@ def routes() -> None:
 
 @routes.command("check")
 @click.argument("file")
-def check_routes(file: str) -> None:
-    """Say whether FILE can be used, and what is in it."""
+@click.option("--broker", is_flag=True, help="Ask Kafka and the database, too: where would each topic begin?")
+def check_routes(file: str, broker: bool) -> None:
+    """Say whether FILE can be used, and what is in it.
+
+    With --broker nothing is written, and no consumer group is joined; settings are those of `herald serve`.
+    """
     try:
         profile = read_file(file)
         _check_mails(RouteTable((profile,)), read(os.environ, "dev", {}))
@@ -183,6 +187,19 @@ def check_routes(file: str) -> None:
         leads["sign-out"] = route.sign_out
         words = "; ".join(f"{name} {value}" for name, value in leads.items() if value)
         click.echo(f"  {number}. {route.source}{f' of type {route.type}' if route.type else ''}: {words}")
+    if broker:
+        _check_broker(RouteTable((profile,)))
+
+
+def _check_broker(table: RouteTable) -> None:
+    # Here, since the other commands need no broker, and loading one takes a while.
+    from entrypoints.begins import BrokerUnreachable, begins
+
+    try:
+        for line in begins(table, read(os.environ, "serve", {})):
+            click.echo(line)
+    except BrokerUnreachable as fault:
+        raise click.ClickException(str(fault)) from None
 
 
 @routes.command("explain")

@@ -10,6 +10,7 @@ from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
 from adapters.memory.records import MemoryRecords
 from adapters.memory.retention import MemoryRetention
+from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
@@ -17,6 +18,7 @@ from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
+from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
 from application.counters import Counters
 from application.ports.clock import IdFactory
@@ -25,6 +27,7 @@ from application.ports.deliveries import Deliveries
 from application.ports.inboxes import Inboxes
 from application.ports.preferences import PreferencesStore
 from application.ports.retention import Retention
+from application.ports.start_offsets import StartOffsets
 from application.ports.store import Store
 from entrypoints.parsers import MEMORY
 from entrypoints.settings import Settings
@@ -41,6 +44,7 @@ class SqlStorage(Provider):
     dead_letters = provide(SqlDeadLetters, provides=DeadLetters)
     deliveries = provide(SqlDeliveries, provides=Deliveries)
     retention = provide(SqlRetention, provides=Retention)
+    start_offsets = provide(SqlStartOffsets, provides=StartOffsets)
 
     @provide
     async def database(self, settings: Settings, counters: Counters) -> AsyncIterator[Database]:
@@ -60,6 +64,7 @@ class MemoryStorage(Provider):
     dead_letters = provide(MemoryDeadLetters, provides=DeadLetters)
     deliveries = provide(MemoryDeliveries, provides=Deliveries)
     retention = provide(MemoryRetention, provides=Retention)
+    start_offsets = provide(MemoryStartOffsets, provides=StartOffsets)
 
     @provide
     def records(self, ids: IdFactory) -> MemoryRecords:

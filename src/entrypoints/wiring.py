@@ -39,6 +39,7 @@ from application.ports.event_source import EventSource
 from application.ports.exposition import Exposition
 from application.ports.presence import Presence
 from application.ports.retention import Keep, Keeping
+from application.ports.start_offsets import StartOffsets
 from application.ports.store import Store
 from application.ports.throttle import Rate
 from application.prune_store import PruneStore
@@ -108,17 +109,7 @@ class Configuration(Provider):
 
     @provide
     def kafka(self, settings: Settings) -> KafkaSettings:
-        return KafkaSettings(
-            servers=settings.kafka_brokers,
-            group=settings.kafka_group,
-            client_id=settings.kafka_client_id,
-            start=settings.kafka_start,
-            security_protocol=settings.kafka_security_protocol,
-            sasl_mechanism=settings.kafka_sasl_mechanism,
-            sasl_username=settings.kafka_sasl_username,
-            sasl_password=settings.kafka_sasl_password,
-            ssl_cafile=settings.kafka_ssl_cafile,
-        )
+        return kafka_settings(settings)
 
     @provide
     def rabbitmq(self, settings: Settings) -> RabbitSettings:
@@ -162,6 +153,21 @@ def _listening(settings: Settings) -> set[str]:
     return set() if host is None or host in ("0.0.0.0", "[::]") else {host}  # noqa: S104 - compared, not bound
 
 
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """What the settings say of Kafka."""
+    return KafkaSettings(
+        servers=settings.kafka_brokers,
+        group=settings.kafka_group,
+        client_id=settings.kafka_client_id,
+        start=settings.kafka_start,
+        security_protocol=settings.kafka_security_protocol,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        sasl_username=settings.kafka_sasl_username,
+        sasl_password=settings.kafka_sasl_password,
+        ssl_cafile=settings.kafka_ssl_cafile,
+    )
+
+
 def _rate(per_second: float, burst: float) -> Rate | None:
     return Rate(per_second, max(1, int(burst))) if per_second else None
 
@@ -192,12 +198,13 @@ class Adapters(Provider):
         kafka: KafkaSettings,
         rabbitmq: RabbitSettings,
         table: RouteTable,
+        start_offsets: StartOffsets,
         settings: Settings,
     ) -> Sequence[EventSource]:
         """The brokers that the routes need, and the one within the process, for events that come by HTTP."""
         sources: list[EventSource] = [broker]
         if patterns := table.sources("kafka", settings.broker):
-            sources.append(KafkaSource(kafka, patterns))
+            sources.append(KafkaSource(kafka, patterns, start_offsets))
         if patterns := table.sources("rabbitmq", settings.broker):
             sources.append(RabbitSource(rabbitmq, patterns))
         return sources

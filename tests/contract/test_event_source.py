@@ -13,6 +13,7 @@ from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.source import KafkaSource
 from adapters.kafka.timing import Timing
 from adapters.memory.broker import MemoryBroker
+from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.timing import Timing as RabbitTiming
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
@@ -78,7 +79,7 @@ class KafkaRig:
 
     def node(self) -> EventSource:
         settings = KafkaSettings(self._cluster.servers, group=self._topic, start="earliest")
-        return KafkaSource(settings, [self._topic], self._timing)
+        return KafkaSource(settings, [self._topic], MemoryStartOffsets(), self._timing)
 
 
 class RabbitRig:

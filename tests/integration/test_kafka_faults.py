@@ -10,7 +10,9 @@ import pytest
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.source import KafkaSource
 from adapters.kafka.timing import Timing
+from adapters.memory.start_offsets import MemoryStartOffsets
 from application.ports.event_source import NotAcknowledged
+from application.ports.start_offsets import StartOffsets
 from tests.support.kafka import Cluster, RealKafka
 from tests.support.reading import reading, ready, until
 
@@ -38,9 +40,12 @@ def source(
     *patterns: str,
     start: Literal["latest", "earliest"] = "latest",
     timing: Timing | None = None,
+    starts: StartOffsets | None = None,
 ) -> KafkaSource:
-    """A node that is still to be opened. Without patterns it reads the topic that is named as its group."""
-    return KafkaSource(KafkaSettings(kafka.servers, group=group, start=start), patterns or [group], timing)
+    """A node that is still to be opened. Without patterns it reads the topic that is named as its group; without
+    `starts` it has a store in memory of its own."""
+    settings = KafkaSettings(kafka.servers, group=group, start=start)
+    return KafkaSource(settings, patterns or [group], starts or MemoryStartOffsets(), timing)
 
 
 def numbered(count: int, start: int = 0) -> list[bytes]:
@@ -136,12 +141,13 @@ async def test_the_very_first_topic_of_a_group_is_read_from_its_first_event(kafk
 
 async def test_a_node_that_starts_beside_a_reading_one_does_not_skip_to_the_end(kafka: RealKafka, topic: str) -> None:
     # The first node is a member that hears of the topic only once the second makes the group rebalance.
-    first = source(kafka, topic, timing=Timing(metadata_age=300))
+    starts = MemoryStartOffsets()
+    first = source(kafka, topic, timing=Timing(metadata_age=300), starts=starts)
     await first.open()
     await ready(first)
     kafka.create_topic(topic)
     kafka.produce(topic, [b"first"])
-    async with reading(source(kafka, topic)) as second:
+    async with reading(source(kafka, topic, starts=starts)) as second:
         await ready(second.source)
         await first.close()
         await second.has(b"first", seconds=APPEARS)

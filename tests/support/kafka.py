@@ -90,6 +90,16 @@ class Cluster:
         answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
         return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
 
+    def delete_topic(self, topic: str) -> None:
+        self._admin.delete_topics([topic])[topic].result(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while topic in self._admin.list_topics(timeout=PATIENCE).topics:
+            assert time.monotonic() < deadline, f"{topic} was not deleted"
+
+    def delete_group(self, group: str) -> None:
+        """The group loses all of its committed offsets. It must have no members."""
+        _retried(lambda: self._admin.delete_consumer_groups([group])[group].result(PATIENCE))
+
     async def expel(self, group: str) -> None:
         """Removes all members of a group, as an operator would whose node is dead: Kafka waits for it no longer."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)

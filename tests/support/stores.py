@@ -14,6 +14,7 @@ from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
 from adapters.memory.records import MemoryRecords
 from adapters.memory.retention import MemoryRetention
+from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
@@ -22,12 +23,14 @@ from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
+from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
 from application.ports.dead_letters import DeadLetters
 from application.ports.deliveries import Deliveries
 from application.ports.inboxes import Inboxes
 from application.ports.preferences import PreferencesStore
 from application.ports.retention import Retention
+from application.ports.start_offsets import StartOffsets
 from application.ports.store import Recorded, Store
 from domain.notifications import Choice, Notification
 from domain.planning import plan
@@ -46,6 +49,7 @@ class Stores:
     dead_letters: DeadLetters
     deliveries: Deliveries
     retention: Retention
+    start_offsets: StartOffsets
 
 
 # A folder for files, and how to get a PostgreSQL.
@@ -62,6 +66,7 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
         MemoryDeadLetters(records),
         MemoryDeliveries(records),
         MemoryRetention(records),
+        MemoryStartOffsets(),
     )
 
 
@@ -77,6 +82,7 @@ async def sql(url: str, connections: int = 10) -> AsyncIterator[Stores]:
             SqlDeadLetters(database),
             SqlDeliveries(database),
             SqlRetention(database),
+            SqlStartOffsets(database),
         )
     finally:
         await database.close()

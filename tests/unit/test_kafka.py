@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from adapters.kafka.beginnings import decide
 from adapters.kafka.positions import committed
 from adapters.kafka.records import message_of
 from adapters.kafka.settings import KafkaSettings, client_options
@@ -85,6 +87,49 @@ def test_settings_become_options_of_the_client() -> None:
 def test_a_ca_file_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         client_options(KafkaSettings("a:9093", security_protocol="SSL", ssl_cafile=str(tmp_path / "ca.pem")))
+
+
+READ, UNREAD = TopicPartition("read", 0), TopicPartition("unread", 0)
+
+
+def begins(
+    *partitions: TopicPartition,
+    commits: dict[TopicPartition, int] | None = None,
+    remembered: dict[TopicPartition, int] | None = None,
+    unknown: Iterable[str] = (),
+    start: Literal["latest", "earliest"] = "latest",
+) -> list[tuple[int, str]]:
+    """Each partition holds the records from 10 up to 30."""
+    ranges = dict.fromkeys(partitions, (10, 30))
+    found = decide(ranges, commits or {}, remembered or {}, frozenset(unknown), start)
+    return [(one.offset, one.reason) for one in found]
+
+
+def test_a_committed_offset_counts_first() -> None:
+    assert begins(READ, commits={READ: 20}, remembered={READ: 15}, unknown=["read"]) == [(20, "committed")]
+
+
+def test_without_a_commit_the_remembered_offset_counts() -> None:
+    assert begins(READ, remembered={READ: 15}) == [(15, "remembered")]
+
+
+@pytest.mark.parametrize("offset", [9, 31])
+def test_a_remembered_offset_that_the_partition_does_not_hold_gives_way_to_the_beginning(offset: int) -> None:
+    assert begins(READ, remembered={READ: offset}) == [(10, "beginning")]
+
+
+def test_an_unknown_topic_begins_at_its_end_or_where_that_is_set_at_its_beginning() -> None:
+    assert begins(UNREAD, unknown=["unread"]) == [(30, "end")]
+    assert begins(UNREAD, unknown=["unread"], start="earliest") == [(10, "beginning")]
+
+
+def test_a_new_partition_of_a_topic_with_a_commit_begins_at_its_beginning() -> None:
+    new = TopicPartition("read", 1)
+    assert begins(READ, new, commits={READ: 20}, unknown=["read"]) == [(20, "committed"), (10, "beginning")]
+
+
+def test_a_topic_that_appeared_after_its_pattern_was_configured_begins_at_its_beginning() -> None:
+    assert begins(UNREAD) == [(10, "beginning")]
 
 
 class Coordinator:

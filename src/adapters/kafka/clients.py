@@ -25,8 +25,8 @@ async def administration(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdmin
         await admin.close()
 
 
-def new_consumer(options: dict[str, Any], group: str, timing: Timing) -> AIOKafkaConsumer:
-    """A consumer that commits only when told to.
+def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> AIOKafkaConsumer:
+    """A consumer that commits only when told to; without a group, one that only asks.
 
     Where Kafka no longer has the committed position, it reads from the beginning: rather twice than never.
     """

@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
+from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.clients import administration, discard, new_consumer
 from adapters.kafka.commits import GONE, Commits, names
 from adapters.kafka.handover import Handover
@@ -28,11 +29,18 @@ class Membership:
     """Joins, polls, hands over and commits with one consumer, until something goes wrong; then it is thrown away.
 
     Partitions that are assigned stay paused until their positions are found and committed, those without a position
-    at their beginning. So every partition has a committed position before its first event is handed over, and the
-    next node, whenever it comes, does not take the group for one that was never seen.
+    where Beginnings says. So every partition has a committed position before its first event is handed over.
     """
 
-    def __init__(self, options: dict[str, Any], group: str, topics: Topics, handover: Handover, timing: Timing) -> None:
+    def __init__(
+        self,
+        options: dict[str, Any],
+        group: str,
+        topics: Topics,
+        beginnings: Beginnings,
+        handover: Handover,
+        timing: Timing,
+    ) -> None:
         self.polled: datetime | None = None
         self._options = options
         self._group = group
@@ -40,6 +48,7 @@ class Membership:
         self.watch = Watch(self._consumer, timing)
         self.commits = Commits(self._consumer, timing)
         self._topics = topics
+        self._beginnings = beginnings
         self._handover = handover
         self._timing = timing
         # Whether partitions are assigned, perhaps none, and their positions set.
@@ -124,8 +133,7 @@ class Membership:
     async def _settle(self, assigned: Collection[TopicPartition]) -> None:
         async with administration(self._options) as admin:
             known = await committed(admin, self._group, assigned)
-        new = [partition for partition in assigned if partition not in known]
-        positions = known | await self._consumer.beginning_offsets(new)
+        positions = known | await self._beginnings.on_assigned(self._consumer, assigned, known)
         for partition, offset in positions.items():
             self._consumer.seek(partition, offset)
         if positions:

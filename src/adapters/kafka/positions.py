@@ -1,19 +1,19 @@
-"""Where a group stands, and where one begins that Kafka has never seen."""
+"""What Kafka says of a group and of the topics: committed offsets, partitions, and the ends of their logs."""
 
 import asyncio
 from collections.abc import Collection
 from typing import Any
 
-import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import KafkaError, for_code
 
-from adapters.kafka.clients import administration, discard, new_consumer
+from adapters.kafka.clients import discard, new_consumer
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 
-log = structlog.get_logger(__name__)
+# The first offset that a partition still holds, and the one that its next record gets.
+LogRange = tuple[int, int]
 
 
 async def committed(
@@ -33,39 +33,41 @@ async def committed(
     return {partition: position.offset for partition, position in answer.items() if position.offset >= 0}
 
 
-async def begin_at_end(options: dict[str, Any], group: str, topics: Topics, timing: Timing) -> None:
-    """If the group was never seen, makes the end of every partition there is its committed position.
+async def existing_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> list[TopicPartition]:
+    """The partitions of all topics that match. Raises KafkaError, also where Kafka can't describe one of the topics:
+    a topic that is left out would look like one that does not exist."""
+    matching = [topic for topic in await admin.describe_topics() if topics.expression.match(topic["topic"])]
+    for topic in matching:
+        if topic["error_code"]:
+            raise for_code(topic["error_code"])(topic["topic"])
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in matching
+        for partition in topic["partitions"]
+    ]
 
-    A group was seen once it has a committed position on any partition of its topics. Done before a node joins, and
-    committed as one who is no member, which is what makes it safe:
 
-    - Kafka takes a commit from outside only while the group has no members, and refuses it otherwise. So of several
-      nodes that start together one may repeat what another did a moment ago, but never once anyone reads.
-    - It is one commit: a crash leaves all of it or nothing, and nothing means that the group is yet to be seen.
-    - Whoever joins later finds no position only on what appeared since, and begins at its beginning (and commits
-      that at once: see Membership). So the first event of a new topic or partition is not skipped.
+async def log_ranges(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, LogRange]:
+    """What each partition holds now. An open transaction is beyond the end. Raises KafkaError."""
+    beginnings = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    return {partition: (beginnings[partition], ends[partition]) for partition in partitions}
 
-    Where no topic exists yet nothing can be committed; what appears while this process runs is then read from its
-    beginning, but a process started afterwards sees the group for the first time.
-    """
-    async with asyncio.timeout(timing.connect), administration(options) as admin:
-        partitions = [
-            TopicPartition(topic["topic"], partition["partition"])
-            for topic in await admin.describe_topics()
-            if topics.expression.match(topic["topic"])
-            for partition in topic["partitions"]
-        ]
-        if not partitions or await committed(admin, group, partitions):
-            return
-    consumer = new_consumer(options, group, timing)
+
+async def log_ranges_from_outside(
+    options: dict[str, Any], timing: Timing, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, LogRange]:
+    """The same without being a member of any group."""
+    if not partitions:
+        return {}
+    consumer = new_consumer(options, None, timing)
     try:
         async with asyncio.timeout(timing.connect):
             await consumer.start()
             consumer.assign(partitions)
-            await consumer.commit(await consumer.end_offsets(partitions))
-    except CommitFailedError:
-        log.info("the group has members already", group=group)
-    else:
-        log.info("first sight of the group: it begins at the end", group=group, partitions=len(partitions))
+            consumer.pause(*partitions)
+            return await log_ranges(consumer, partitions)
     finally:
         await discard(consumer, timing.leave)

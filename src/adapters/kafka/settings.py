@@ -9,8 +9,8 @@ import msgspec
 class KafkaSettings(msgspec.Struct, frozen=True):
     """Where Kafka is, as whom to go there, and where to begin.
 
-    `servers` is a comma separated list of host:port. `start` is where a group that was never seen begins on the
-    partitions that exist then; everything that appears later is read from its beginning.
+    `servers` is a comma separated list of host:port. `start` is where a topic begins that exists when its pattern is
+    first configured; everything that appears later is read from its beginning.
     """
 
     servers: str

@@ -9,15 +9,17 @@ from typing import Final
 import structlog
 from aiokafka.errors import KafkaError
 
+from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.commits import names
 from adapters.kafka.handover import Handover
 from adapters.kafka.membership import Membership
-from adapters.kafka.positions import begin_at_end
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 from adapters.kafka.watch import Stalled
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
+from application.ports.start_offsets import StartOffsets
+from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -46,16 +48,19 @@ class KafkaSource:
 
     name = "kafka"
 
-    def __init__(self, settings: KafkaSettings, patterns: Sequence[str], timing: Timing | None = None) -> None:
+    def __init__(
+        self, settings: KafkaSettings, patterns: Sequence[str], starts: StartOffsets, timing: Timing | None = None
+    ) -> None:
         """`patterns` are those of the routes (domain.patterns). Raises OSError when the CA file cannot be read."""
         self._settings = settings
         self._options = client_options(settings)
         self._topics = Topics(patterns)
         self._timing = timing or Timing()
+        self._beginnings = Beginnings(settings, self._options, patterns, starts, self._timing)
+        self._configured = False
         self._handover = Handover()
         self._membership: Membership | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._seen = settings.start == "earliest"
         self._trouble = "not open"
 
     async def open(self) -> None:
@@ -78,13 +83,11 @@ class KafkaSource:
         if member is None:
             return SourceStatus(self.name, ready=False, reason=self._trouble)
         ready = member.settled and member.watch.answering
+        held = member.commits.held()
+        remembered = self._beginnings.remembered
+        begins = {name: remembered[at] for name, at in zip(names(held), held, strict=True) if at in remembered}
         return SourceStatus(
-            self.name,
-            ready,
-            self._reason(member),
-            tuple(names(member.commits.held())),
-            member.polled,
-            member.watch.lag,
+            self.name, ready, self._reason(member), tuple(names(held)), member.polled, member.watch.lag, begins
         )
 
     async def close(self) -> None:
@@ -109,6 +112,9 @@ class KafkaSource:
             born = time.monotonic()
             try:
                 await self._live()
+            except StoreUnavailable as fault:
+                self._trouble = f"the store is unavailable: {fault}"
+                log.warning("kafka_start_offsets_unavailable", group=self._settings.group, error=str(fault))
             except OUTAGES as fault:
                 self._trouble = str(fault) or type(fault).__name__
                 log.warning("Kafka is out of reach", servers=self._settings.servers, reason=self._trouble)
@@ -120,11 +126,13 @@ class KafkaSource:
 
     async def _live(self) -> None:
         """Until something goes wrong."""
-        if not self._seen:
-            await begin_at_end(self._options, self._settings.group, self._topics, self._timing)
-            # Once is enough: a group that this process has seen is not new to it, even if it could commit nothing.
-            self._seen = True
-        self._membership = Membership(self._options, self._settings.group, self._topics, self._handover, self._timing)
+        if not self._configured:
+            await self._beginnings.configure()
+            # Once is enough: the patterns of a process do not change.
+            self._configured = True
+        self._membership = Membership(
+            self._options, self._settings.group, self._topics, self._beginnings, self._handover, self._timing
+        )
         try:
             await self._membership.run()
         finally:

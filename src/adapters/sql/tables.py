@@ -233,3 +233,27 @@ class StateRow(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
+
+
+class KafkaPatternRow(Base):
+    """When a pattern of the routes was first configured for a consumer group (`name`) of a Kafka cluster."""
+
+    __tablename__ = "kafka_patterns"
+
+    cluster: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    pattern: Mapped[str] = mapped_column(primary_key=True)
+    configured_at: Mapped[datetime]
+
+
+class KafkaStartOffsetRow(Base):
+    """The offset that a consumer group begins at on a partition without a committed offset."""
+
+    __tablename__ = "kafka_start_offsets"
+
+    cluster: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    start_offset: Mapped[int]
+    decided_at: Mapped[datetime]

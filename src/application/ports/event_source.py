@@ -24,7 +24,8 @@ class SourceStatus(msgspec.Struct, frozen=True):
 
     `ready` means that events published from now on will be taken: on Kafka assigned, with positions set. `reason`
     says why not. `assigned` names what this node reads (topic/partition). `lag` counts events waiting at the broker;
-    None where unknown.
+    None where unknown. `begins` has the offset that the deployment begins at, by name of what this node reads, where
+    the broker's group has no position of its own.
     """
 
     name: str
@@ -33,6 +34,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     assigned: tuple[str, ...] = ()
     last_poll: datetime | None = None
     lag: int | None = None
+    begins: dict[str, int] = {}
 
 
 class EventSource(Protocol):

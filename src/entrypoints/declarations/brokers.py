@@ -37,7 +37,7 @@ class BrokerSettings(ServerSettings, frozen=True, kw_only=True):
         Setting(
             "HERALD_KAFKA_START",
             choice("latest", "earliest"),
-            "Where a new group begins in topics that exist already.",
+            "Where a topic begins that exists when a route first names it: at its end, or at its beginning.",
             "latest",
         ),
     ]

@@ -1,0 +1,31 @@
+"""Where consumer groups begin to read, until the process ends."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from application.ports.start_offsets import ConsumerGroup, Partition
+
+
+class MemoryStartOffsets:
+    """Implements StartOffsets. Nothing here waits, so each method is one transaction."""
+
+    def __init__(self) -> None:
+        self._patterns: dict[ConsumerGroup, dict[str, datetime]] = {}
+        self._offsets: dict[ConsumerGroup, dict[Partition, int]] = {}
+
+    async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
+        return dict(self._patterns.get(group, {}))
+
+    async def offsets(self, group: ConsumerGroup) -> dict[Partition, int]:
+        return dict(self._offsets.get(group, {}))
+
+    async def add(
+        self, group: ConsumerGroup, patterns: Collection[str], offsets: Mapping[Partition, int], now: datetime
+    ) -> bool:
+        known = self._patterns.setdefault(group, {})
+        if not known.keys().isdisjoint(patterns):
+            return False
+        known.update(dict.fromkeys(patterns, now))
+        stored = self._offsets.setdefault(group, {})
+        self._offsets[group] = {**offsets, **stored}
+        return True

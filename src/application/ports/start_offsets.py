@@ -1,0 +1,43 @@
+"""The port that remembers where a consumer group begins to read."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+# Topic and partition.
+Partition: TypeAlias = tuple[str, int]
+
+
+class ConsumerGroup(msgspec.Struct, frozen=True):
+    """A consumer group. Offsets mean nothing in another cluster, so `cluster` is part of its identity."""
+
+    cluster: str
+    name: str
+
+
+class StartOffsets(Protocol):
+    """Remembers, for each consumer group, when each pattern of the routes was first configured, and the offset to begin
+    at on partitions that have no committed offset.
+
+    Write once: neither the time of a pattern nor an offset ever changes; the first node that writes one decides for
+    all. Durable: what `add` wrote survives the process, unless the whole store is kept in memory. Every method raises
+    StoreUnavailable, having changed nothing.
+    """
+
+    async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
+        """Every pattern that was ever configured for the group, with the time when it was first."""
+
+    async def offsets(self, group: ConsumerGroup) -> dict[Partition, int]:
+        """The offsets to begin at, by partition. Partitions without one are absent."""
+
+    async def add(
+        self, group: ConsumerGroup, patterns: Collection[str], offsets: Mapping[Partition, int], now: datetime
+    ) -> bool:
+        """Adds patterns that are configured for the first time, together with offsets, in one transaction.
+
+        If another node has added one of the patterns meanwhile, nothing is written and the result is False: the offsets
+        were determined too late, and have to be determined again without that pattern. An offset that is stored
+        already is kept as it is.
+        """

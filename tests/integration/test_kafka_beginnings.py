@@ -1,0 +1,303 @@
+"""Where topics begin that a deployment has not read, on a real Kafka. One StartOffsets is the store of one deployment;
+it outlives the nodes."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.kafka.beginnings import Beginnings
+from adapters.kafka.settings import KafkaSettings, client_options
+from adapters.kafka.source import KafkaSource
+from adapters.kafka.timing import Timing
+from adapters.memory.start_offsets import MemoryStartOffsets
+from application.ports.start_offsets import ConsumerGroup, StartOffsets
+from application.ports.store import StoreUnavailable
+from tests.support.kafka import RealKafka
+from tests.support.reading import Reader, reading, ready, until
+
+APPEARS = 15.0
+
+
+class Deployment:
+    """Nodes of one consumer group with one store; each test's topics begin with `name`, so that no other has them."""
+
+    def __init__(self, kafka: RealKafka, group: str | None = None) -> None:
+        self.kafka = kafka
+        self.group = group or f"group-{uuid.uuid4().hex}"
+        self.name = f"topic-{uuid.uuid4().hex}"
+        self.starts: StartOffsets = MemoryStartOffsets()
+
+    def topic(self, name: str, *bodies: bytes, partitions: int = 1) -> str:
+        topic = f"{self.name}.{name}"
+        self.kafka.create_topic(topic, partitions)
+        self.kafka.produce(topic, bodies)
+        return topic
+
+    def settings(self, start: Literal["latest", "earliest"] = "latest") -> KafkaSettings:
+        return KafkaSettings(self.kafka.servers, group=self.group, start=start)
+
+    def node(self, *patterns: str, start: Literal["latest", "earliest"] = "latest") -> KafkaSource:
+        return KafkaSource(self.settings(start), self.whole(patterns), self.starts)
+
+    def beginnings(self, *patterns: str) -> Beginnings:
+        settings = self.settings()
+        return Beginnings(settings, client_options(settings), self.whole(patterns), self.starts, Timing())
+
+    def whole(self, patterns: tuple[str, ...]) -> list[str]:
+        return [f"{self.name}.{pattern}" for pattern in patterns]
+
+
+@pytest.fixture
+def deployment(real_kafka: RealKafka) -> Deployment:
+    return Deployment(real_kafka)
+
+
+async def settled(reader: Reader, partitions: int) -> None:
+    source = reader.source
+    await until(lambda: source.status().ready and len(source.status().assigned) == partitions, what=source.status)
+
+
+async def run(node: KafkaSource, partitions: int) -> None:
+    """Lets a node begin, commit, and leave."""
+    async with reading(node) as reader:
+        await settled(reader, partitions)
+
+
+async def test_a_topic_of_a_pattern_added_later_begins_at_its_end(deployment: Deployment) -> None:
+    old = deployment.topic("old")
+    added = deployment.topic("added", *[b"past"] * 30)
+    await run(deployment.node("old"), 1)
+    with capture_logs() as logs:
+        async with reading(deployment.node("old", "added")) as reader:
+            await settled(reader, 2)
+            assert reader.source.status().begins == {f"{old}/0": 0, f"{added}/0": 30}
+            deployment.kafka.produce(added, [b"new"])
+            await reader.has(b"new")
+            assert reader.bodies == [b"new"]
+    (begun,) = [line for line in logs if line["event"] == "kafka_topic_begins"]
+    assert (begun["topic"], begun["offsets"], begun["at"]) == (added, {0: 30}, "end")
+    partition = next(line for line in logs if line["event"] == "kafka_partition_begins")
+    assert (partition["partition"], partition["offset"], partition["at"]) == (f"{added}/0", 30, "remembered")
+
+
+async def test_a_topic_of_a_pattern_added_later_begins_at_its_beginning_where_that_is_set(
+    deployment: Deployment,
+) -> None:
+    deployment.topic("old")
+    deployment.topic("added", b"past")
+    await run(deployment.node("old"), 1)
+    async with reading(deployment.node("old", "added", start="earliest")) as reader:
+        await reader.has(b"past")
+
+
+async def test_a_topic_that_did_not_exist_begins_at_its_beginning_though_no_node_ran(deployment: Deployment) -> None:
+    await run(deployment.node("late"), 0)
+    deployment.topic("late", b"first", b"second")
+    async with reading(deployment.node("late")) as reader:
+        await reader.has(b"first", b"second")
+
+
+async def test_a_partition_that_was_added_while_no_node_ran_begins_at_its_beginning(deployment: Deployment) -> None:
+    topic = deployment.topic("old", b"past")
+    await run(deployment.node("old"), 1)
+    deployment.kafka.add_partitions(topic, 2)
+    deployment.kafka.produce(topic, [b"first"], partition=1)
+    # A wider pattern at the same time: the topic is read already, so it is not new.
+    async with reading(deployment.node("*")) as reader:
+        await reader.has(b"first")
+        assert b"past" not in reader.bodies
+
+
+async def test_a_wider_pattern(deployment: Deployment) -> None:
+    known = deployment.topic("known", b"past of known")
+    await run(deployment.node("known"), 1)
+    unread = deployment.topic("unread", b"past of unread")
+    deployment.kafka.produce(known, [b"while down"])
+    async with reading(deployment.node("*")) as reader:
+        await settled(reader, 2)
+        late = deployment.topic("late", b"first of late")
+        deployment.kafka.produce(unread, [b"new"])
+        await reader.has(b"while down", b"new", b"first of late", seconds=APPEARS)
+        assert {message.source for message in reader.messages} == {known, unread, late}
+        assert len(reader.bodies) == 3
+
+
+@pytest.mark.parametrize("store", ["the same", "its own"])
+async def test_another_deployment_with_other_profiles_in_the_same_group(deployment: Deployment, store: str) -> None:
+    deployment.topic("a", b"past of a")
+    topic = deployment.topic("b", b"past of b")
+    other = Deployment(deployment.kafka, deployment.group)
+    other.name = deployment.name
+    if store == "the same":
+        other.starts = deployment.starts
+    async with reading(deployment.node("a")) as first:
+        await settled(first, 1)
+        async with reading(other.node("b")) as second:
+            await settled(second, 1)
+            await until(lambda: first.source.status().ready)
+            deployment.kafka.produce(topic, [b"new"])
+            await second.has(b"new")
+            assert (first.bodies, second.bodies) == ([], [b"new"])
+
+
+async def test_several_nodes_that_start_together(deployment: Deployment) -> None:
+    topic = deployment.topic("t", *[b"past"] * 20, partitions=3)
+    async with (
+        reading(deployment.node("t")) as a,
+        reading(deployment.node("t")) as b,
+        reading(deployment.node("t")) as c,
+    ):
+        nodes = [a, b, c]
+        await until(lambda: all(len(node.source.status().assigned) == 1 for node in nodes), 40)
+        for partition in range(3):
+            deployment.kafka.produce(topic, [b"new %d" % partition], partition=partition)
+        await until(
+            lambda: sorted(body or b"" for node in nodes for body in node.bodies) == [b"new 0", b"new 1", b"new 2"]
+        )
+
+
+async def test_what_comes_after_a_crash_before_the_node_joins_is_read(deployment: Deployment) -> None:
+    topic = deployment.topic("t", b"past")
+    # All that a node does before it joins.
+    await deployment.beginnings("t").configure()
+    deployment.kafka.produce(topic, [b"while down"])
+    async with reading(deployment.node("t")) as reader:
+        await reader.has(b"while down")
+        assert reader.bodies == [b"while down"]
+    assert deployment.kafka.committed(deployment.group) == {(topic, 0): 2}
+
+
+async def test_a_node_that_is_killed_before_it_acknowledged_begins_at_the_same_offset(deployment: Deployment) -> None:
+    topic = deployment.topic("t", b"past")
+    first = deployment.node("t")
+    await first.open()
+    await ready(first)
+    deployment.kafka.produce(topic, [b"taken"])
+    await asyncio.wait_for(first.take(), 20)
+    await deployment.kafka.expel(deployment.group)
+    await first.close()
+    async with reading(deployment.node("t")) as reader:
+        await reader.has(b"taken")
+        assert b"past" not in reader.bodies
+
+
+class Overtaken(MemoryStartOffsets):
+    """Between this node's first look and its write another node configures the same patterns, and then a topic
+    appears."""
+
+    def __init__(self, patterns: list[str], appears: Callable[[], object]) -> None:
+        super().__init__()
+        self._overtaking = patterns
+        self._appears = appears
+
+    async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
+        found = await super().patterns(group)
+        if self._overtaking:
+            await super().add(group, self._overtaking, {}, datetime.now(UTC))
+            self._overtaking = []
+            await asyncio.to_thread(self._appears)
+        return found
+
+
+async def test_a_node_that_another_overtook_does_not_take_a_new_topic_for_an_old_one(deployment: Deployment) -> None:
+    deployment.starts = Overtaken([f"{deployment.name}.t"], lambda: deployment.topic("t", b"first"))
+    async with reading(deployment.node("t")) as reader:
+        await reader.has(b"first")
+
+
+async def test_the_first_start_after_the_upgrade(deployment: Deployment) -> None:
+    """The version before remembered nothing; its group has commits."""
+    read = deployment.topic("read", b"past")
+    await run(deployment.node("read"), 1)
+    deployment.starts = MemoryStartOffsets()
+    unread = deployment.topic("unread", b"past")
+    deployment.kafka.produce(read, [b"while down"])
+    deployment.kafka.add_partitions(read, 2)
+    deployment.kafka.produce(read, [b"new partition"], partition=1)
+    async with reading(deployment.node("read", "unread")) as reader:
+        await reader.has(b"while down", b"new partition")
+        deployment.kafka.produce(unread, [b"new"])
+        await reader.has(b"new")
+        assert b"past" not in reader.bodies
+        assert reader.source.status().begins == {f"{read}/0": 1, f"{read}/1": 0, f"{unread}/0": 1}
+
+
+async def test_committed_offsets_that_are_deleted_give_way_to_the_remembered_ones(deployment: Deployment) -> None:
+    topic = deployment.topic("t", b"past", b"past")
+    async with reading(deployment.node("t")) as reader:
+        await settled(reader, 1)
+        deployment.kafka.produce(topic, [b"read before"])
+        await reader.has(b"read before")
+    deployment.kafka.delete_group(deployment.group)
+    deployment.kafka.produce(topic, [b"while down"])
+    async with reading(deployment.node("t")) as reader:
+        await reader.has(b"while down")
+        assert reader.bodies == [b"read before", b"while down"]
+
+
+async def test_without_a_database_an_unknown_topic_begins_at_its_end_at_each_start(deployment: Deployment) -> None:
+    topic = deployment.topic("t", b"past")
+    await run(deployment.node("t"), 1)
+    deployment.kafka.delete_group(deployment.group)
+    deployment.kafka.produce(topic, [b"while down"])
+    deployment.starts = MemoryStartOffsets()
+    async with reading(deployment.node("t")) as reader:
+        await settled(reader, 1)
+        deployment.kafka.produce(topic, [b"new"])
+        await reader.has(b"new")
+        assert reader.bodies == [b"new"]
+
+
+async def test_a_topic_that_was_deleted_and_created_again_begins_at_its_beginning(deployment: Deployment) -> None:
+    topic = deployment.topic("t", *[b"past"] * 5)
+    await run(deployment.node("t"), 1)
+    deployment.kafka.delete_topic(topic)
+    deployment.topic("t", b"first")
+    async with reading(deployment.node("t")) as reader:
+        await reader.has(b"first")
+
+
+class Unavailable(MemoryStartOffsets):
+    """Not there for the first calls."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self._calls = calls
+
+    async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
+        self._calls -= 1
+        if self._calls >= 0:
+            raise StoreUnavailable("no connection")
+        return await super().patterns(group)
+
+
+async def test_without_the_store_nothing_is_read_and_the_status_says_so(deployment: Deployment) -> None:
+    topic = deployment.topic("t", b"past")
+    deployment.starts = Unavailable(2)
+    async with reading(deployment.node("t")) as reader:
+        await until(lambda: "the store is unavailable: no connection" in reader.source.status().reason)
+        assert not reader.source.status().ready
+        await settled(reader, 1)
+        deployment.kafka.produce(topic, [b"new"])
+        await reader.has(b"new")
+        assert reader.bodies == [b"new"]
+
+
+async def test_a_survey_says_where_every_partition_begins_and_writes_nothing(deployment: Deployment) -> None:
+    read = deployment.topic("read", b"past")
+    await run(deployment.node("read", "late"), 1)
+    unread = deployment.topic("unread", b"past", b"past")
+    late = deployment.topic("late", b"first")
+    deployment.kafka.produce(read, [b"while down"])
+    for _ in range(2):
+        found = await deployment.beginnings("read", "late", "unread").survey()
+        assert {one.partition.topic: (one.offset, one.end, one.reason) for one in found} == {
+            read: (1, 2, "committed"),
+            late: (0, 1, "beginning"),
+            unread: (2, 2, "end"),
+        }
