@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Literal
 
 import pytest
@@ -308,6 +309,52 @@ async def test_what_a_producer_took_back_is_not_handed_over_nor_waited_for(kafka
         await reader.has(b"meant")
         await until(lambda: reader.source.status().lag == 0, what=reader.source.status)
         assert reader.bodies == [b"meant"]
+
+
+async def test_the_groups_lag_ends_behind_transaction_markers(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic)
+
+    def lag() -> int:
+        return kafka.end(topic) - kafka.committed(topic).get((topic, 0), 0)
+
+    async with reading(source(kafka, topic)) as reader:
+        await ready(reader.source)
+        # Nothing but a marker and what was taken back: no record comes that could be acknowledged.
+        kafka.produce_in_transaction(topic, [b"taken back"], abort=True)
+        await until(lambda: lag() == 0, what=lambda: (kafka.committed(topic), kafka.end(topic)))
+        for number in range(3):
+            kafka.produce_in_transaction(topic, [b"meant %d" % number], abort=False)
+        await reader.has(b"meant 0", b"meant 1", b"meant 2")
+        await until(lambda: lag() == 0, what=lambda: (kafka.committed(topic), kafka.end(topic)))
+        assert kafka.committed(topic) == {(topic, 0): 2 + 3 * 2}
+
+
+async def test_markers_behind_a_batch_are_not_committed_before_it_is_stored(kafka: RealKafka, topic: str) -> None:
+    kafka.create_topic(topic, 2)
+    node = source(kafka, topic, timing=Timing(poll=0.05))
+    await node.open()
+    await ready(node)
+    kafka.produce_in_transaction(topic, [b"first"], abort=False)
+    first = await asyncio.wait_for(node.take(), 20)
+    kafka.produce_in_transaction(topic, [b"second"], abort=False)
+    kafka.produce_in_transaction(topic, [b"taken back"], abort=True)
+    # A batch that is fetched ahead, and polls of it and of nothing.
+    second = await asyncio.wait_for(node.take(), 20)
+    polled = node.status().last_poll
+    assert polled is not None
+    await until(lambda: (node.status().last_poll or polled) > polled + timedelta(seconds=1))
+    assert kafka.committed(topic) == {(topic, 0): 0, (topic, 1): 0}
+    await node.acknowledge(first)
+    await until(lambda: kafka.committed(topic)[topic, 0] > 0)
+    # Its marker may be part of the first batch, and no more.
+    assert kafka.committed(topic)[topic, 0] in (1, 2)
+    await kafka.expel(topic)
+    await node.close()
+    async with reading(source(kafka, topic)) as reader:
+        await reader.has(b"second")
+        assert reader.bodies == [b"second"]
+        await until(lambda: kafka.committed(topic)[topic, 0] == kafka.end(topic))
+    assert [message.body for message in second.messages] == [b"second"]
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])

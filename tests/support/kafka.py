@@ -90,6 +90,11 @@ class Cluster:
         answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
         return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
 
+    def end(self, topic: str, partition: int = 0) -> int:
+        """The end of the log, as tools that show the lag of a group take it: transaction markers count."""
+        place = TopicPartition(topic, partition)
+        return int(self._admin.list_offsets({place: OffsetSpec.latest()})[place].result(PATIENCE).offset)
+
     def delete_topic(self, topic: str) -> None:
         self._admin.delete_topics([topic])[topic].result(PATIENCE)
         deadline = time.monotonic() + PATIENCE

@@ -35,6 +35,10 @@ class Commits:
         # Where reading began on each partition held.
         self._begun: Mapping[TopicPartition, int] = {}
         self._stored: dict[TopicPartition, int] = {}
+        # Since then: where the last batch handed over ends, where the last one stored ends, and what was noted last.
+        self._handed: dict[TopicPartition, int] = {}
+        self._acknowledged: dict[TopicPartition, int] = {}
+        self._noted: dict[TopicPartition, int] = {}
         self._wanted = asyncio.Event()
         self._done = asyncio.Event()
         self._done.set()
@@ -44,31 +48,56 @@ class Commits:
     def begin(self, positions: Mapping[TopicPartition, int]) -> None:
         """These partitions are held from now on, and committed up to these positions."""
         self._begun = positions
+        self._handed = {}
+        self._acknowledged = {}
+        self._noted = dict(positions)
         self._refusal = ""
 
     def release(self) -> None:
         """No partition is held any more. Not even an attempt under way may be repeated: others may have moved on."""
         self._begun = {}
         self._stored = {}
+        self._handed = {}
         if self._attempt:
             self._attempt.cancel()
 
     def held(self) -> list[TopicPartition]:
         return sorted(self._begun)
 
+    def hand_over(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """A batch that ends at these offsets is handed over. Until it is acknowledged, its partitions are not idle."""
+        self._handed |= offsets
+
+    def idle(self, partition: TopicPartition, position: int) -> None:
+        """Notes the consumer's position as of this moment, to be committed, if everything before it is stored.
+
+        The position moves beyond the last record where only transaction markers, aborted records or compacted ones
+        follow. It counts unless a batch with records of this partition was handed over and is not acknowledged yet.
+        """
+        if partition in self._begun and self._acknowledged.get(partition, -1) >= self._handed.get(partition, -1):
+            self._note({partition: position})
+
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Notes the offset after the last stored event of each partition, to be committed at once.
 
         Raises NotAcknowledged for partitions no longer held, and while Kafka refuses; the rest is noted nevertheless.
         """
-        if ahead := self._ahead(offsets):
-            self._stored |= ahead
-            self._done.clear()
-            self._wanted.set()
+        for partition, offset in offsets.items():
+            self._acknowledged[partition] = max(offset, self._acknowledged.get(partition, offset))
+        self._note(self._ahead(offsets))
         if lost := offsets.keys() - self._begun.keys():
             raise NotAcknowledged(f"these partitions are no longer held: {', '.join(names(lost))}")
         if self._refusal:
             raise NotAcknowledged(f"Kafka takes no commits: {self._refusal}")
+
+    def _note(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """To be committed as soon as possible. An offset never goes back."""
+        ahead = {partition: offset for partition, offset in offsets.items() if offset > self._noted.get(partition, -1)}
+        if ahead:
+            self._noted |= ahead
+            self._stored |= ahead
+            self._done.clear()
+            self._wanted.set()
 
     async def flush(self, within: float) -> bool:
         """Whether Kafka has everything that is stored, before so many seconds are over."""

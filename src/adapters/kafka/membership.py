@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.clients import administration, discard, new_consumer
@@ -89,12 +90,28 @@ class Membership:
             wait = int(self._timing.poll * 1000) if free else 0
             records = await self._consumer.getmany(timeout_ms=wait, max_records=BATCH)
             self.polled = datetime.now(UTC)
-            if free and not records:
-                self.watch.starved()
             if records:
                 # Even after a poll without room: a rebalance since has dropped what took it.
                 messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
-                self._handover.put(Batch(messages, {held: several[-1].offset + 1 for held, several in records.items()}))
+                ends = {held: await self._end(held, several[-1].offset + 1) for held, several in records.items()}
+                self.commits.hand_over(ends)
+                self._handover.put(Batch(messages, ends))
+            elif free:
+                self.watch.starved()
+                for partition in self.commits.held():
+                    self.commits.idle(partition, await self._end(partition, 0))
+
+    async def _end(self, partition: TopicPartition, at_least: int) -> int:
+        """The consumer's position, which is beyond `at_least` where no records follow, but transaction markers.
+
+        Does not suspend while the position is valid, so it is the one of the poll before: the next poll moves it.
+        """
+        try:
+            async with asyncio.timeout(self._timing.poll):
+                return max(at_least, await self._consumer.position(partition))
+        except (IllegalStateError, TimeoutError):
+            # The partition was revoked since, or its position is being reset.
+            return at_least
 
     def _flow(self, flowing: bool) -> None:
         if flowing:
