@@ -29,6 +29,7 @@ class Counters:
         self.planned = 0  # events that became a plan without a dead letter
         self.stored = 0  # notifications and broadcasts
         self.dead_letters: Counter[str] = Counter()  # by reason
+        self.ignored: Counter[str] = Counter()  # events that lead to nothing and are not kept, by reason
         self.duplicates = 0
         self.publish_failures = 0
         self.backplane: Counter[str] = Counter()  # messages between nodes, by direction: published, received

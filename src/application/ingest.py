@@ -63,7 +63,8 @@ class IngestEvents:
 
     def plan(self, batch: Batch) -> BatchInWork:
         plans = [self._plan(message) for message in batch.messages]
-        return BatchInWork(batch, plans, self._store_plans.parts(plans))
+        kept = [one for one in plans if one.ignored is None]
+        return BatchInWork(batch, plans, self._store_plans.parts(kept))
 
     async def __call__(self, work: BatchInWork, source: EventSource) -> None:
         async for recorded in self._store_plans(work.parts):
@@ -71,7 +72,8 @@ class IngestEvents:
             await announce(self._backplane, self._counters, recorded.entries, recorded.sign_outs)
         counters = self._counters
         counters.events_in[source.name] += len(work.plans)
-        counters.planned += sum(1 for one in work.plans if one.dead_letter is None)
+        counters.planned += sum(1 for one in work.plans if one.dead_letter is None and one.ignored is None)
+        counters.ignored.update(one.ignored for one in work.plans if one.ignored is not None)
         try:
             await source.acknowledge(work.batch)
         except Exception as fault:

@@ -60,7 +60,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     A dead letter stands alone where nothing could be made of the event; it stands beside the rest where one route found
     its audience and another did not, so that nothing is lost with what was delivered. `message` is what the plan was
-    made from. `by_source` says whether events of other sources with the same origin and id are other events.
+    made from. `by_source` says whether events of other sources with the same origin and id are other events. `ignored`
+    is the reason (a stable code) why the event leads to nothing and is not kept: the plan is empty then.
     """
 
     origin: str
@@ -72,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     dead_letter: DeadLetter | None = None
     message: Message | None = None
     by_source: bool = True
+    ignored: str | None = None
 
 
 def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
@@ -85,6 +87,8 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
     """The plan of a message. Never raises: what can't be planned becomes a dead letter."""
     candidates = table.for_source(message.source)
+    if message.body is None and all(route.tombstone == "ignore" for route in candidates):
+        return Plan(message.source, message.fallback_id, message=message, ignored="tombstone")
     id_field = next((route.id for route in candidates if route.id), None)
     by_source = not candidates or candidates[0].identity != "cloudevents"
     try:

@@ -18,6 +18,7 @@ from domain.templates import fault_in_template
 Broker = Literal["kafka", "rabbitmq", "memory"]
 Otherwise = Literal["dead-letter", "broadcast", "drop"]
 Identity = Literal["cloudevents"]
+Tombstone = Literal["ignore", "dead-letter"]
 
 PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
@@ -61,7 +62,8 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     becomes of an event with `users` paths that lead to nobody. `sign_out` is the path of a user whose sessions end.
     `id` is the path of the event's id in payloads that have no `event_id`. With `identity` as `cloudevents` on the
     first route of a source, its events are told apart by CloudEvents source and id alone, not by topic. `as_type` is
-    the type that clients see; `omit` names what they don't.
+    the type that clients see; `omit` names what they don't. `tombstone` says what becomes of a Kafka record without a
+    value, which deletes a key.
     """
 
     source: str
@@ -69,6 +71,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     users: tuple[str, ...] = ()
     feed: str | None = None
     otherwise: Otherwise = "dead-letter"
+    tombstone: Tombstone = "ignore"
     id: str | None = None
     identity: Identity | None = None
     as_type: str | None = None

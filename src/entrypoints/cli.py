@@ -185,6 +185,7 @@ def check_routes(file: str, broker: bool) -> None:
     for number, route in enumerate(profile.routes, 1):
         leads = {"users": ", ".join(route.users), "feed": route.feed, "e-mail": route.email and route.email.to}
         leads["sign-out"] = route.sign_out
+        leads["tombstone"] = route.tombstone if route.tombstone != "ignore" else None
         words = "; ".join(f"{name} {value}" for name, value in leads.items() if value)
         click.echo(f"  {number}. {route.source}{f' of type {route.type}' if route.type else ''}: {words}")
     if broker:
@@ -203,19 +204,21 @@ def _check_broker(table: RouteTable) -> None:
 
 
 @routes.command("explain")
-@click.argument("files", nargs=-1, required=True, metavar="[FILE] EVENT.json")
+@click.argument("files", nargs=-1, metavar="[FILE] EVENT.json")
 @click.option("--source", required=True, help="The topic or routing key of the event.")
 @click.option("--profile", metavar="NAME,…", help="The shipped profiles to ask, where there is no FILE.")
-def explain_routes(files: tuple[str, ...], source: str, profile: str | None) -> None:
+@click.option("--tombstone", is_flag=True, help="Instead of EVENT.json: a Kafka record without a value.")
+def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
     """Print what becomes of an event (`-` is standard input) by the routes of FILE, or of the shipped profiles.
 
     Nothing is sent. Seqs, ids and times of storing are made up.
     """
-    if len(files) > 2 or (len(files) == 2 and profile):
-        raise click.UsageError("Give one event, and before it a routes file or with it --profile.")
-    chosen = (read_file(files[0]),) if len(files) == 2 else shipped(items(profile or EVERY))
-    with _opened(files[-1]) as event:
-        click.echo(explain(source, event.read(), RouteTable(chosen), datetime.now(UTC)))
+    event = None if tombstone or not files else files[-1]
+    own = files if event is None else files[:-1]
+    if len(own) > 1 or (own and profile) or (event is None and not tombstone):
+        raise click.UsageError("Give one event or --tombstone, and before it a routes file or with it --profile.")
+    chosen = (read_file(own[0]),) if own else shipped(items(profile or EVERY))
+    click.echo(explain(source, None if event is None else _content(event), RouteTable(chosen), datetime.now(UTC)))
 
 
 @main.command(short_help="Show the settings in force, and their origin.")
@@ -258,6 +261,11 @@ def _opened(file: str) -> BinaryIO:
         return cast(BinaryIO, click.open_file(file, "rb"))
     except OSError as error:
         raise click.FileError(file, error.strerror) from None
+
+
+def _content(file: str) -> bytes:
+    with _opened(file) as content:
+        return content.read()
 
 
 def _given(options: dict[str, str | None]) -> dict[str, str]:

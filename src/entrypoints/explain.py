@@ -17,7 +17,7 @@ from domain.streams import Content, Entry, feed, inbox_of
 NO_ID: Final = "herald-explain"
 
 
-def explain(source: str, body: bytes, table: RouteTable, now: datetime) -> str:
+def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> str:
     message = Message(source, body, now, NO_ID)
     return "\n".join(_lines(message, table, plan(message, table), now))
 
@@ -42,7 +42,9 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
             yield f"             fails: {addressee.fault}"
     for sign_out in made.sign_outs:
         yield f"sign-out     {sign_out.user}, of everything issued up to {iso(sign_out.not_before)}"
-    if made.dead_letter:
+    if made.ignored:
+        yield f"ignored      {made.ignored}: it has no value, and no route of its source keeps it as a dead letter"
+    elif made.dead_letter:
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
     elif not (made.addressed or made.broadcasts or made.mails or made.sign_outs):
         yield 'dropped      it names nobody, and the route says otherwise = "drop"'

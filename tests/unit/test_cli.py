@@ -281,6 +281,15 @@ class TestRoutes:
         ):
             assert line in output
 
+    def test_a_record_without_a_value(self, file: str, tmp_path: Path) -> None:
+        (other := tmp_path / "other.toml").write_text(self.ROUTES + 'tombstone = "dead-letter"\n')
+        assert "users to, cc; tombstone dead-letter" in herald("routes", "check", str(other)).output
+        ignored = herald("routes", "explain", file, "--tombstone", "--source", "a.b").output
+        assert "ignored      tombstone: it has no value" in ignored
+        kept = herald("routes", "explain", str(other), "--tombstone", "--source", "a.b").output
+        assert "dead letter  tombstone: The record has no value" in kept
+        assert "ignored" in herald("routes", "explain", "--tombstone", "--source", ADD_USERS).output
+
     def test_explain_by_a_file(self, file: str) -> None:
         output = herald("routes", "explain", file, "-", "--source", "a.b", input='{"type": "t", "cc": ["x"]}').output
         assert "route        mine, route 1 (a.#)" in output
@@ -328,7 +337,9 @@ class TestRoutes:
         assert "no_route" in herald(*arguments, "groups,orders", input="x").output
         assert herald(*arguments, "group", input="x").exit_code == 2
 
-    @pytest.mark.parametrize("arguments", [["a", "b", "c"], ["a", "b", "--profile", "groups"], []])
+    @pytest.mark.parametrize(
+        "arguments", [["a", "b", "c"], ["a", "b", "--profile", "groups"], ["a", "b", "--tombstone"], []]
+    )
     def test_explain_takes_one_event(self, arguments: list[str]) -> None:
         assert herald("routes", "explain", "--source", "s", *arguments).exit_code == 2
 

@@ -273,7 +273,6 @@ def test_inbox_words() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (None, "tombstone"),
         (b"\xff", "not_utf8"),
         (b"x" * 11, "too_large"),
         (b"no json", "not_json"),
@@ -293,6 +292,33 @@ def test_rubbish_is_a_dead_letter_with_the_reason_and_the_message_as_it_came(
     assert (made.dead_letter.reason, made.dead_letter.event_id) == (reason, "place")
     assert made.dead_letter.message is sent
     assert (made.addressed, made.broadcasts, made.mails, made.sign_outs) == ((), (), (), ())
+
+
+@pytest.mark.parametrize("source", ["risk-events", "no-such-source"])
+def test_a_record_without_a_value_is_ignored(source: str) -> None:
+    sent = message(source, None, "place")
+    assert plan(sent, SHIPPED) == Plan(source, "place", message=sent, ignored="tombstone")
+
+
+def test_a_record_without_a_value_is_a_dead_letter_where_one_of_its_routes_says_so() -> None:
+    routes = """
+profile = "p"
+[[routes]]
+source = "a.*"
+users = ["to"]
+[[routes]]
+source = "a.b"
+type = "t"
+users = ["to"]
+tombstone = "dead-letter"
+"""
+    sent = message("a.b", None, "place")
+    made = plan(sent, table(routes))
+    assert made.ignored is None
+    assert made.dead_letter is not None
+    assert (made.dead_letter.reason, made.dead_letter.event_id) == ("tombstone", "place")
+    assert made.dead_letter.message is sent
+    assert plan(message("a.c", None), table(routes)).ignored == "tombstone"
 
 
 def test_signals_pass_any_text() -> None:
@@ -334,7 +360,8 @@ def test_what_was_planned_can_be_rendered_from_any_depth_of_stack(source: str) -
 @given(st.sampled_from([*SOURCES, "nobody.knows"]), st.binary(max_size=60) | st.none())
 def test_planning_never_raises_for_bytes(source: str, body: bytes | None) -> None:
     made = plan(Message(source, body, NOW, "place"), SHIPPED, Limits(event_bytes=50))
-    assert made.addressed or made.broadcasts or made.sign_outs or made.dead_letter
+    assert made.addressed or made.broadcasts or made.sign_outs or made.dead_letter or made.ignored
+    assert (made.ignored is None) == (body is not None)
 
 
 @given(st.sampled_from([*SOURCES, "nobody.knows"]), NAMED | JSON)

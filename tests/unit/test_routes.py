@@ -21,6 +21,7 @@ REFUSED = {
     'source = "a.b"\nusers = [5]': "users",
     'source = "a.b"\nfeed = "news"\nenvelope = "fancy"': "envelope",
     'source = "a.b"\nusers = ["to"]\notherwise = "ignore"': "otherwise",
+    'source = "a.b"\nusers = ["to"]\ntombstone = "drop"': "tombstone",
     'source = "a.b"\nusers = ["to"]\notherwise = "broadcast"': "otherwise",
     'source = "a.b"\nfeed = "news"\notherwise = "broadcast"': "otherwise",
     'source = "a.b"\nfeed = "news"\ntype = 5': "type",

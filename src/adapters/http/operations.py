@@ -106,6 +106,7 @@ async def metrics(
             "stored": counters.stored,
             "duplicates": counters.duplicates,
             "deadLettered": counters.dead_letters,
+            "ignored": counters.ignored,
         },
         "backplane": counters.backplane,
         "pushed": counters.pushed,

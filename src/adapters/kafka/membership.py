@@ -108,7 +108,8 @@ class Membership:
         """
         try:
             async with asyncio.timeout(self._timing.poll):
-                return max(at_least, await self._consumer.position(partition))
+                position: int = await self._consumer.position(partition)
+                return max(at_least, position)
         except (IllegalStateError, TimeoutError):
             # The partition was revoked since, or its position is being reset.
             return at_least

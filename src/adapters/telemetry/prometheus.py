@@ -51,6 +51,7 @@ class _HeraldCollector(Collector):
         yield _counter(
             "dead_letters", "Events that could not be processed, by reason.", "reason", counters.dead_letters
         )
+        yield _counter("events_ignored", "Events that lead to nothing, by reason.", "reason", counters.ignored)
         yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
         yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)
         yield _counter("backplane_messages", "Messages between nodes.", "direction", counters.backplane)
