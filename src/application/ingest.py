@@ -9,6 +9,7 @@ import structlog
 
 from application.announce import announce
 from application.counters import Counters
+from application.plan_events import plan_events
 from application.ports.backplane import Backplane
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.store import Recorded, StoreUnavailable
@@ -61,8 +62,8 @@ class IngestEvents:
         self._counters = counters
         self._limits = limits
 
-    def plan(self, batch: Batch) -> BatchInWork:
-        plans = [self._plan(message) for message in batch.messages]
+    async def plan(self, batch: Batch) -> BatchInWork:
+        plans = await plan_events(batch.messages, self._plan)
         kept = [one for one in plans if one.ignored is None]
         return BatchInWork(batch, plans, self._store_plans.parts(kept))
 
@@ -160,7 +161,7 @@ class ConsumeEvents:
         delay = self._retry.first_s
         while True:
             try:
-                work = work or self._ingest.plan(batch)
+                work = work or await self._ingest.plan(batch)
                 await self._ingest(work, self.source)
             except StoreUnavailable as fault:
                 self.fault = f"the store is away: {fault}"

@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
+from application.plan_events import plan_events
 from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from domain.errors import InvalidInput, Unavailable
 from domain.messages import Message
-from domain.planning import NO_LIMITS, Limits, plan
+from domain.planning import NO_LIMITS, Limits, Plan, plan
 from domain.routes import RouteTable
 
 # Events of one request: as many as ingest stores in one transaction.
@@ -58,8 +59,7 @@ class PublishEvents:
     async def __call__(self, events: Sequence[NewEvent]) -> list[str]:
         messages = [self._message(event) for event in events]
         ids = []
-        for index, message in enumerate(messages):
-            outcome = plan(message, self._table, self._limits)
+        for index, outcome in enumerate(await plan_events(messages, self._plan)):
             if outcome.dead_letter is not None:
                 raise InvalidInput(outcome.dead_letter.detail, f"[{index}]" if len(messages) > 1 else None)
             ids.append(outcome.event_id)
@@ -69,6 +69,9 @@ class PublishEvents:
         except TimeoutError:
             raise Unavailable("The events are not stored yet: publish them again, with the same ids.") from None
         return ids
+
+    def _plan(self, message: Message) -> Plan:
+        return plan(message, self._table, self._limits)
 
     def _message(self, event: NewEvent) -> Message:
         attributes = {"ce_id": event.id, "ce_type": event.type}

@@ -3,6 +3,8 @@
 import re
 from typing import Any, Final
 
+import msgspec
+
 # RFC 5321, sections 4.5.3.1.1 and 4.5.3.1.3: octets of a local part, and of a path without its angle brackets.
 LONGEST_LOCAL: Final = 64
 LONGEST: Final = 254
@@ -25,8 +27,9 @@ _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 
 def as_address(value: Any) -> str:
     """What is found where an address should be, as text that can be kept and shown: the domain in lower case, and each
-    character replaced that is none to look at. It need not be an address: see fault_in_address."""
-    text = value.strip(" ") if type(value) is str else repr(value)
+    character replaced that is none to look at. It need not be an address: see fault_in_address. What is no text is
+    shown as JSON."""
+    text = value.strip(" ") if type(value) is str else msgspec.json.encode(value).decode()
     # A little longer than any address, so that it stays one too many.
     text = "".join(character if character.isprintable() else _REPLACED for character in text[: LONGEST + 1])
     local, at, domain = text.rpartition("@")

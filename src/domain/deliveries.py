@@ -25,6 +25,9 @@ LONGEST_SUBJECT: Final = 255
 # Of what happened at an attempt. Servers may be talkative.
 LONGEST_WORDS: Final = 500
 
+# How many characters are looked at for one that is kept.
+_LOOKED_AT: Final = 8
+
 # ZERO WIDTH NON-JOINER and JOINER, which Persian and some emoji are written with.
 _JOINERS: Final = frozenset("\u200c\u200d")
 
@@ -118,8 +121,11 @@ def subject_line(text: str) -> str:
 def one_line(text: str, longest: int) -> str:
     """The text fit to be kept, shown and sent as one line: without what can't be seen (except what joins letters),
     cut where it is too long."""
-    line = " ".join("".join(one if one.isprintable() or one in _JOINERS else " " for one in text).split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    text = text.lstrip()
+    # Text may be hostile: no more of it is looked at than it takes for a line, unless nearly all of it is invisible.
+    begin = text[: _LOOKED_AT * longest]
+    line = " ".join("".join(one if one.isprintable() or one in _JOINERS else " " for one in begin).split())
+    return line if len(line) <= longest and len(begin) == len(text) else f"{line[: longest - 1]}…"
 
 
 def delay_after(strikes: int, first: float, chance: float) -> float:

@@ -10,7 +10,7 @@ cut out of the payload as it was sent, not written anew: numbers keep every digi
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -35,7 +35,7 @@ def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
         raise Unreadable("not_an_object", "The event is JSON, but not an object.")
     if envelope == "flat":
         return _without(event.text, (*omit, "broadcastTimestamp"))
-    return _data(event.text, event.payload, omit)
+    return _data(event.text, omit)
 
 
 def plain_text(entry: Entry) -> str:
@@ -62,7 +62,7 @@ def data_text(content: Content) -> str:
             except msgspec.DecodeError:
                 return quoted(content.body)
         case "flat":
-            return _data(content.body, msgspec.json.decode(content.body), ())
+            return _data(content.body, ())
         case _:
             return content.body
 
@@ -79,9 +79,10 @@ def iso(time: datetime) -> str:
     return text[1:24].decode() + "Z" if len(text) == 29 else text[1:20].decode() + ".000Z"
 
 
-def _data(text: str, payload: dict[str, Any], omit: tuple[str, ...]) -> str:
-    if type(payload.get("data")) is dict:
-        return _without(bytes(_fields(text)["data"]), omit)
+def _data(text: str, omit: tuple[str, ...]) -> str:
+    data = bytes(_fields(text).get("data", b""))
+    if data.startswith(b"{"):
+        return _without(data, omit)
     return _without(text, (*TYPE_FIELDS, *omit))
 
 

@@ -26,11 +26,23 @@ def fault_in(pattern: str) -> str | None:
 
 
 def as_regex(pattern: str) -> str:
-    """The pattern as an anchored regular expression over whole sources."""
+    """The pattern as an anchored regular expression over whole sources. It takes time in proportion to the source,
+    however many `#` are in the pattern."""
     # Each word takes the dot behind it along, if there is one, so that `#` can stand for no words and leave no dot.
     end = r"(?:\.|\Z)"
-    words = {"*": rf"[^.]+{end}", "#": rf"(?:[^.]+{end})*"}
-    return "^" + "".join(words.get(word, re.escape(word) + end) for word in pattern.split(".")) + r"(?<!\.)\Z"
+    parts = [""]
+    for word in pattern.split("."):
+        if word == "#":
+            parts.append("")
+        else:
+            parts[-1] += ("[^.]++" if word == "*" else re.escape(word)) + end
+    first, *others = parts
+    if not others:
+        return rf"^{first}(?<!\.)\Z"
+    # What stands between two `#` has a fixed number of words, so its first match leaves most to the rest, and no other
+    # one has to be tried: an atomic group.
+    between = "".join(rf"(?>(?:[^.]++\.)*?{part})" for part in others[:-1] if part)
+    return rf"^{first}{between}(?:[^.]++{end})*{others[-1]}(?<!\.)\Z"
 
 
 def overlap(one: str, other: str) -> bool:

@@ -1,6 +1,6 @@
 """Planning: what one event leads to, by the routes. Pure: the same message and routes give the same plan."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -184,9 +184,9 @@ class _Planner:
         email = route.email
         if email is None:
             return
-        found = [value for value in values_at(self.event.payload, email.to) if value is not None]
+        most = len(self.addresses) + self.limits.addresses
         # Without an address there is a delivery too: one that has failed, and says so.
-        addresses = list(dict.fromkeys(map(as_address, found))) or [""]
+        addresses = _addresses(values_at(self.event.payload, email.to), most) or [""]
         fresh = [address for address in addresses if address not in self.addresses]
         if len(self.addresses) + len(fresh) > self.limits.addresses:
             raise Unreadable(
@@ -247,3 +247,15 @@ class _Planner:
                 "title_too_long", f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept."
             )
         return title, message or ""
+
+
+def _addresses(values: list[Any], most: int) -> list[str]:
+    """The addresses, each once; a list of more than `most` is cut behind the one that is too many."""
+    addresses: dict[str, None] = {}
+    for text in dict.fromkeys(
+        value if type(value) is str else as_address(value) for value in values if value is not None
+    ):
+        addresses[as_address(text)] = None
+        if len(addresses) > most:
+            break
+    return list(addresses)

@@ -170,10 +170,9 @@ def plain_heartbeat(now: datetime, cursor: str) -> str:
 
 def sse_block(text: str) -> str:
     """The text as `data:` lines, one for each of its own (HTML, section 9.2.6: CR, LF and CRLF all end a line)."""
-    if "\n" not in text and "\r" not in text:
-        return f"data: {text}\n"
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "".join(f"data: {line}\n" for line in lines)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    fields = lines.replace("\n", "\ndata: ")
+    return f"data: {fields}\n"
 
 
 class Resume(msgspec.Struct, frozen=True):

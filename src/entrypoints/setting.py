@@ -1,13 +1,18 @@
 """What is declared of a setting."""
 
 import re
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from entrypoints.parsers import Parser
 
 Mode: TypeAlias = Literal["dev", "serve"]
+
+# A user's name before a password, and all that is behind it; a parameter of a query, its name apart.
+_PASSWORD: Final = re.compile(r"(://[^/?#:@]*:).*", re.DOTALL)
+_PARAMETER: Final = re.compile(r"([?&][^?&=#]*+=)[^&#]*")
+_SECRETS: Final = ("pass", "secret", "token")
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -47,5 +52,11 @@ class Setting(msgspec.Struct, frozen=True):
 def masked(value: str) -> str:
     """Without the passwords of a URL: the one before the host (up to the last `@`, since people forget to quote
     theirs) and those in the query."""
-    value = re.sub(r"(://[^/?#:@]*:).*@", r"\1***@", value)
-    return re.sub(r"([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&#]*", r"\1***", value, flags=re.IGNORECASE)
+    before, at, host = value.rpartition("@")
+    value = _PASSWORD.sub(r"\1***", before, count=1) + at + host
+    return _PARAMETER.sub(_without_secret, value)
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    name = parameter[1]
+    return f"{name}***" if any(word in name.lower() for word in _SECRETS) else parameter[0]

@@ -28,8 +28,17 @@ HEARD_ENOUGH: Final = 3.0
 
 _SENT_TOO_MUCH: Final = frozenset({Close.TOO_MANY_FRAMES, Close.NOT_UNDERSTOOD, Close.TOO_LARGE})
 
+# Characters of a frame from a client. It has little to say: a token is the longest of it.
+LONGEST_FRAME: Final = 64 * 1024
+
 # RFC 6455, section 5.5: a control frame holds 125 bytes, two of which are the code.
 LONGEST_REASON: Final = 123
+
+
+class FrameTooLarge(Exception):
+    """A client has sent a frame of more than LONGEST_FRAME characters."""
+
+    farewell: Final = Farewell(Close.TOO_LARGE, f"a frame may have {LONGEST_FRAME} characters at most")
 
 
 class Connection:
@@ -54,7 +63,13 @@ class Connection:
         return self._accepted
 
     async def receive(self) -> str | None:
-        """The next frame; None for a binary one. Raises WebSocketDisconnect."""
+        """The next frame; None for a binary one. Raises FrameTooLarge and WebSocketDisconnect."""
+        text = await self._receive()
+        if text is not None and len(text) > LONGEST_FRAME:
+            raise FrameTooLarge
+        return text
+
+    async def _receive(self) -> str | None:
         event: Any = await self.socket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(detail="the client has left", code=event.get("code") or 1005)
@@ -89,7 +104,7 @@ class Connection:
             async with asyncio.timeout(HEARD_ENOUGH):
                 while True:
                     async with asyncio.timeout(QUIET):
-                        await self.receive()
+                        await self._receive()
 
     def left(self) -> None:
         """The client has gone by itself."""

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from litestar.exceptions import WebSocketDisconnect
 
-from adapters.sockets.connection import Connection, Socket, log_opened, refuse_handshake
+from adapters.sockets.connection import Connection, FrameTooLarge, Socket, log_opened, refuse_handshake
 from adapters.sockets.handshake import REFUSALS, farewell_for, offered, shown_token, wish_of
 from adapters.sockets.outlet import Outlet
 from application.counters import Counters
@@ -29,9 +29,6 @@ from domain.positions import tag_of
 from domain.protocol import SUBPROTOCOL, Close, Farewell, read_command
 
 log = structlog.get_logger(__name__)
-
-# A client says little: a token is the longest of it.
-LONGEST_FRAME: Final = 64 * 1024
 
 # Seconds for a writer to say its last.
 LAST_WORDS: Final = 1.0
@@ -87,6 +84,8 @@ class SocketGate:
             await self._converse(connection, endpoint, claimed)
         except (TooManyRequests, TooManyAnonymous) as refusal:
             await self._put_off(connection, refusal)
+        except FrameTooLarge as fault:
+            await connection.refuse(fault.farewell)
         except REFUSALS as refusal:
             await connection.refuse(farewell_for(refusal))
         except WebSocketDisconnect:
@@ -223,8 +222,10 @@ async def _write(connection: Connection, session: Session) -> None:
 async def _read(connection: Connection, session: Session, hear: HearClient | None) -> None:
     """The one reader of a socket. It always waits for something: Granian answers pings only while it does."""
     while session.farewell is None:
-        text = await connection.receive()
-        if text is not None and len(text) > LONGEST_FRAME:
-            session.dismiss(Farewell(Close.TOO_LARGE, f"a frame may have {LONGEST_FRAME} bytes at most"))
-        elif hear is not None:
+        try:
+            text = await connection.receive()
+        except FrameTooLarge as fault:
+            session.dismiss(fault.farewell)
+            return
+        if hear is not None:
             await hear(text)

@@ -1,0 +1,39 @@
+"""The first frame of a socket has the length limit of all others."""
+
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from adapters.sockets.connection import LONGEST_FRAME
+from tests.support.clients import closed, connect
+from tests.support.server import SECRET, Server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One where nothing is open without a token, so that a first frame is waited for."""
+    server = Server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET, "HERALD_PROFILE": "groups"}).start(ready=True)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(("length", "code"), [(LONGEST_FRAME + 1, 1009), (LONGEST_FRAME, 4505)])
+async def test_a_first_frame_that_is_too_long_is_not_read(server: Server, length: int, code: int) -> None:
+    path = "/ws/v2/notification-service/notifications/users/ada"
+    socket = await connect(server.ws_url + path, subprotocols=["herald.v1"])
+    await socket.send("[" * length)
+    assert await closed(socket) == code
+
+
+async def test_a_frame_that_once_froze_a_node_is_answered_at_once(server: Server) -> None:
+    path = "/ws/v2/notification-service/notifications/users/ada"
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    before = process.cpu_times().user
+    for length in (30_000, 60_000):
+        socket = await connect(server.ws_url + path, subprotocols=["herald.v1"])
+        await socket.send("[" * 129 + '"' + '\\"' * length)
+        assert await closed(socket) == (1009 if 2 * length > LONGEST_FRAME else 4505)
+    # It was 17 s for the longer one.
+    assert process.cpu_times().user - before < 2

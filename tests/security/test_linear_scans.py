@@ -1,0 +1,147 @@
+"""Every scan of text from outside is linear, and none takes the event loop for more than 50 ms of CPU time."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+
+from domain.addresses import as_address, fault_in_address, masked_in
+from domain.deliveries import one_line
+from domain.envelopes import data_text
+from domain.errors import HeraldError
+from domain.events import decode_json
+from domain.nesting import too_deep
+from domain.notifications import read_page_cursor
+from domain.patterns import as_regex
+from domain.planning import Limits, plan
+from domain.positions import read_cursor
+from domain.protocol import read_command, sse_block
+from domain.streams import Content
+from domain.templates import fault_in_template, fill
+from entrypoints.setting import masked
+from herald_client.addresses import shown
+from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile
+from tests.support.core import NOW, message, table
+
+ROUTES: Final = table(
+    """
+profile = "trading"
+[feeds.news]
+access = "public"
+[[routes]]
+source = "direct"
+users = ["to"]
+inbox = { title = "{title}", message = "{title} {to|x|mail}" }
+email = { to = "mail", subject = "{title} of {x}", template = "order.html" }
+[[routes]]
+source = "direct"
+feed = "news"
+envelope = "flat"
+omit = ["to"]
+[[routes]]
+source = "raw"
+feed = "news"
+envelope = "raw"
+"""
+)
+
+# The default of HERALD_MAX_EVENT_BYTES, and what a frame may have.
+EVENT: Final = 1_048_576
+FRAME: Final = 64 * 1024
+PARAMETER: Final = 64 * 1024
+
+BUDGET_MS: Final = 50.0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _garbage() -> Iterator[None]:
+    with garbage_as_in_a_server():
+        yield
+
+
+def content(body: str) -> Content:
+    return Content("news", "e", "raw", "raw", "trading", "raw", body, NOW)
+
+
+def refusing(act: Callable[[str], Any]) -> Callable[[str], Any]:
+    def refuse(text: str) -> None:
+        with contextlib.suppress(HeraldError, ValueError):
+            act(text)
+
+    return refuse
+
+
+# What reads JSON or plain text of events, and what reads short text.
+EVENTS: Final[dict[str, Callable[[str], Any]]] = {
+    "too_deep": too_deep,
+    "data_text": lambda text: data_text(content(text)),
+    "sse_block": sse_block,
+    "one_line": lambda text: one_line(text, 255),
+    "address": lambda text: fault_in_address(as_address(text)),
+}
+PLANS: Final[dict[str, Callable[[str], Any]]] = {
+    "plan": lambda text: plan(message("direct", text), ROUTES, Limits(EVENT)),
+    "plan of raw": lambda text: plan(message("raw", text), ROUTES, Limits(EVENT)),
+    "decode_json": decode_json,
+}
+COMMANDS: Final[dict[str, Callable[[str], Any]]] = {"read_command": refusing(read_command)}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("read", [*EVENTS, *PLANS, *COMMANDS])
+def test_twice_the_text_takes_twice_the_time(read: str, shape: str) -> None:
+    act = (EVENTS | PLANS | COMMANDS)[read]
+    for make in (hostile, closed):
+        assert_linear(act, lambda size, make=make: make(shape, size), 20_000)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("read", "begin", "pattern"),
+    [
+        (re.compile(as_regex("#.a.#.b.#.c")).match, "", "a."),
+        (re.compile(as_regex("#.#.*.#.a")).match, "", "a."),
+        (refusing(lambda text: read_page_cursor("ada", text)), "p1.", "0"),
+        (read_cursor, "1.a..", "a:1,"),
+        (masked, "", "://a:"),
+        (masked, "", "?passpass"),
+        (masked, "?", "pass"),
+        (masked, "", "?"),
+        (shown, "http://", "//"),
+        (fault_in_template, "", "{a"),
+        (fault_in_template, "{", "a."),
+        (lambda text: fill(text, {"a": 1}), "", "{a"),
+        (lambda text: masked_in(text, "a@b.c"), "", "a@"),
+        (lambda text: masked_in(text, "aaaaaaaaaaaaaaaaaaaa@b.c"), "", "a"),
+    ],
+)
+def test_no_expression_is_searched_again_and_again(read: Callable[[str], Any], begin: str, pattern: str) -> None:
+    assert_linear(read, lambda size: begin + pattern * size, 10_000)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("read", EVENTS)
+def test_no_text_of_an_event_holds_up_the_loop(read: str, shape: str) -> None:
+    for make in (hostile, closed):
+        text = make(shape, EVENT)
+        assert cpu_ms(lambda text=text: EVENTS[read](text)) < BUDGET_MS  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_frame_of_a_client_holds_up_the_loop(shape: str) -> None:
+    for make in (hostile, closed):
+        for text in (make(shape, FRAME), f'{{"ping":{make(shape, FRAME)}}}'):
+            assert cpu_ms(lambda text=text: COMMANDS["read_command"](text)) < BUDGET_MS  # type: ignore[misc]
+
+
+def test_the_depth_is_counted_as_a_parser_would() -> None:
+    assert not too_deep("[" * 128 + "]" * 128)
+    assert too_deep("[" * 129)
+    assert too_deep('{"a":' * 129)
+    assert not too_deep('["' + "[" * 1000 + '"]')
+    assert not too_deep('["\\"' + "[" * 1000 + '"]')
+    assert not too_deep('["\\\\\\"' + "[" * 1000 + '"]')
+    assert too_deep('["\\\\",' + "[" * 1000)
+    assert not too_deep("[[]," * 100 + "[]" + "]" * 100)
+    assert too_deep("[[]," * 128 + "[]" + "]" * 128)
