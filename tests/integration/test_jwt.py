@@ -6,11 +6,9 @@ import gzip
 import hashlib
 import hmac
 import json
-import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -21,11 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from adapters.jwt.key_server import Pace
+from adapters.jwt.key_server import MAX_CANDIDATES, Pace
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import LONGEST_TOKEN, JwtVerifier
 from domain.errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
+from tests.support.key_server import JwksServer, jwk, key_set
 
 NOW = 1_800_000_000
 SECRET = "a secret of at least thirty-two bytes, for tests"
@@ -66,21 +65,6 @@ def private_pem(key: Any) -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return private.decode()
-
-
-def jwk(key: Any, **members: Any) -> dict[str, Any]:
-    """The public key as a member of a JWK set. A member given as None is left out."""
-    if isinstance(key, rsa.RSAPrivateKey):
-        made = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    elif isinstance(key, ec.EllipticCurvePrivateKey):
-        made = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    else:
-        made = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    return {name: value for name, value in {**made, **members}.items() if value is not None}
-
-
-def key_set(*keys: Any) -> bytes:
-    return json.dumps({"keys": list(keys)}).encode()
 
 
 def token(key: Any = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -442,64 +426,6 @@ def test_whatever_comes_is_an_identity_or_refused(anything: Any, verifier: JwtVe
 # --- JWKS -----------------------------------------------------------------------------------------------------
 
 
-class JwksServer:
-    """A little HTTP server on loopback that can be made to misbehave, go away and come back on the same port."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self.delay = 0.0
-        self.drip = 0.0
-        self.requests = 0
-        self._port = 0
-        self._gone = threading.Event()
-        self._server: ThreadingHTTPServer | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/jwks"
-
-    def start(self) -> None:
-        outer = self
-        self._gone.clear()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
-        self._port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def stop(self) -> None:
-        self._gone.set()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        self.requests += 1
-        self._gone.wait(self.delay) if self.delay else None
-        try:
-            handler.send_response(self.status)
-            for name, value in self.headers.items():
-                handler.send_header(name, value)
-            handler.end_headers()
-            if not self.drip:
-                handler.wfile.write(self.body)
-                return
-            for i in range(len(self.body)):
-                handler.wfile.write(self.body[i : i + 1])
-                self._gone.wait(self.drip)
-        except OSError:
-            pass  # the client has had enough
-
-
 @pytest.fixture
 def server() -> Iterator[JwksServer]:
     made = JwksServer()
@@ -586,6 +512,8 @@ async def test_rotation(rig: Rig) -> None:
     rig.server.body = key_set(jwk(OTHER_RSA_KEY, kid="two"))
     assert (await verifier.verify(signed_by(OTHER_RSA_KEY, "two"))).user == "ada"
     assert rig.server.requests == 2
+    await unavailable(verifier, signed_by())
+    rig.clock.now += 31
     await refused(verifier, signed_by())
 
 
@@ -598,24 +526,79 @@ async def test_a_withdrawn_key_ends_with_the_next_refresh(rig: Rig) -> None:
     await refused(verifier, signed_by())
 
 
+async def test_unknown_keys_are_unavailable_while_they_may_not_be_looked_up(rig: Rig) -> None:
+    verifier = rig.verifier()
+    await refused(verifier, signed_by(OTHER_RSA_KEY, "invented"))
+    await refused(verifier, signed_by(OTHER_RSA_KEY, "invented-too"))
+    rig.server.body = key_set(jwk(RSA_KEY, kid="one"), jwk(OTHER_RSA_KEY, kid="fresh"))
+    fetches = rig.server.requests
+    fresh = signed_by(OTHER_RSA_KEY, "fresh")
+    await unavailable(verifier, fresh)
+    await unavailable(verifier, signed_by(OTHER_RSA_KEY, "invented"))
+    assert (await verifier.verify(signed_by())).user == "ada"
+    await refused(verifier, signed_by(OTHER_RSA_KEY, "one"))
+    rig.clock.now += 29
+    await unavailable(verifier, fresh)
+    assert rig.server.requests == fetches
+    rig.clock.now += 2
+    # The next lookup, even one for an invented key, brings the fresh one.
+    await refused(verifier, signed_by(OTHER_RSA_KEY, "invented"))
+    assert (await verifier.verify(fresh)).user == "ada"
+    assert rig.server.requests == fetches + 1
+
+
+async def test_a_fetch_that_began_before_the_key_was_published_proves_nothing(rig: Rig) -> None:
+    verifier = rig.verifier()
+    await verifier.verify(signed_by())
+    rig.server.answering.clear()
+    early = asyncio.create_task(verifier.verify(signed_by(OTHER_RSA_KEY, "invented")))
+    await until(lambda: rig.server.requests == 2)
+    fresh = asyncio.create_task(unavailable(verifier, signed_by(OTHER_RSA_KEY, "fresh")))
+    await asyncio.sleep(0)
+    rig.server.answering.set()
+    await fresh
+    with pytest.raises(TokenInvalid):
+        await early
+
+
 async def test_a_flood_of_unknown_keys_is_one_fetch_in_thirty_seconds(rig: Rig) -> None:
     verifier = rig.verifier()
     flood = [signed_by(OTHER_RSA_KEY, f"unknown-{i}") for i in range(10)]
     forged = [flood[0].replace(flood[0].split(".")[0], b64(b'{"alg":"RS256","kid":"%d"}' % i)) for i in range(1000)]
     outcomes = await asyncio.gather(*(verifier.verify(one) for one in forged), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {TokenInvalid}
+    assert rig.server.requests == 1
+    await refused(verifier, flood[0])
     for one in flood:
-        await refused(verifier, one)
-    assert rig.server.requests <= 2
+        await unavailable(verifier, one)
+    assert rig.server.requests == 2
     before = rig.server.requests
     rig.clock.now += 29
-    await refused(verifier, flood[0])
+    await unavailable(verifier, flood[0])
     assert rig.server.requests == before
     rig.clock.now += 2
     await refused(verifier, flood[0])
-    await refused(verifier, flood[1])
+    await unavailable(verifier, flood[1])
     assert rig.server.requests == before + 1
     assert (await verifier.verify(signed_by())).user == "ada"
+
+
+async def test_every_key_of_a_kid_is_tried(rig: Rig) -> None:
+    rig.server.body = key_set(jwk(RSA_KEY, kid="one"), jwk(OTHER_RSA_KEY, kid="one"), jwk(EC_KEYS["ES256"], kid="one"))
+    verifier = rig.verifier(audience="herald")
+    for key, algorithm in ((RSA_KEY, "RS256"), (OTHER_RSA_KEY, "PS512"), (EC_KEYS["ES256"], "ES256")):
+        assert (await verifier.verify(signed_by(key, "one", algorithm, aud="herald"))).user == "ada"
+    third = rsa.generate_private_key(65537, 2048)
+    await refused(verifier, signed_by(third, "one", aud="herald"))
+    # The reason is that of the key which did sign it.
+    for key in (RSA_KEY, OTHER_RSA_KEY):
+        assert "audience" in (await refused(verifier, signed_by(key, "one", aud="them"))).detail
+    assert rig.server.requests == 1
+
+
+async def test_how_many_keys_are_tried_is_bounded(rig: Rig) -> None:
+    rig.server.body = key_set(*[jwk(OTHER_RSA_KEY, kid="one")] * MAX_CANDIDATES, jwk(RSA_KEY, kid="one"))
+    await refused(rig.verifier(), signed_by())
 
 
 @pytest.mark.parametrize(
@@ -688,7 +671,9 @@ async def test_a_token_that_names_no_key(rig: Rig) -> None:
     assert (await verifier.verify(signed_by(RSA_KEY, None))).user == "ada"
     assert (await verifier.verify(signed_by(EC_KEYS["ES256"], None, "ES256"))).user == "ada"
     rig.server.body = key_set(jwk(RSA_KEY, kid="one"), jwk(OTHER_RSA_KEY, kid="two"))
-    await refused(rig.verifier(), signed_by(RSA_KEY, None))
+    both = rig.verifier()
+    for key in (RSA_KEY, OTHER_RSA_KEY):
+        assert (await both.verify(signed_by(key, None))).user == "ada"
 
 
 async def test_a_private_key_published_by_mistake(rig: Rig) -> None:

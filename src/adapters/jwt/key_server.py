@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from itertools import islice
 from typing import Final
 
 import httpx
@@ -18,6 +19,9 @@ log = structlog.get_logger()
 
 # Real sets have a few kilobytes.
 LARGEST_SET: Final = 1_000_000
+
+# Keys that one token is tried with at most. Each costs a verification on the event loop (0.1 ms for RSA of 4096 bits).
+MAX_CANDIDATES: Final = 16
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -50,7 +54,7 @@ def checked_url(url: str | None) -> httpx.URL:
 class KeyServer:
     """Finds the key for a token, asking the server as seldom as `pace` says.
 
-    Whoever needs keys at the same time waits for the same fetch. A server that is away, slow, redirects, or answers
+    Requests that need keys at the same time share one fetch. A server that is unavailable, slow, redirects, or answers
     with anything else than a JWK set of at most 1 MB changes nothing: the keys fetched before go on working, and the
     log says so once, until it is back. Belongs to the event loop that first asks it.
     """
@@ -67,28 +71,30 @@ class KeyServer:
         self._keys: tuple[Key, ...] = ()
         self._failing = False
         self._closed = False
+        self._fetches_begun = self._last_answered = 0
         self._next_attempt = self._next_for_unknown = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
-    async def find(self, algorithm: str, kid: str | None) -> Key:
-        """The key named `kid`, or for a token that names none the only one that fits `algorithm`.
+    async def find(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
+        """The keys that a token with this header may be signed with: those named `kid`, or for a token that names none
+        all that fit `algorithm`; at least one, at most MAX_CANDIDATES.
 
-        Raises TokenInvalid if the issuer has no such key. While its server is away that can't be known: Unavailable.
+        Raises TokenInvalid only if the issuer published no such key after this call began. While that is unknown,
+        because the server is unavailable or may not be asked again yet, it is Unavailable: the key may be a new one.
         """
         if algorithm not in self._algorithms:
             raise TokenInvalid
         if self._refreshing is None and not self._closed:
             self._refreshing = asyncio.create_task(self._refresh())
-        key = self._pick(algorithm, kid)
-        if key is None and self._may_fetch():
+        fetches_before = self._fetches_begun
+        while not (found := self._fitting(algorithm, kid)):
+            if self._last_answered > fetches_before:
+                raise TokenInvalid
+            if not self._may_fetch():
+                raise Unavailable("The key of this token can't be looked up right now: try again.")
             await self._fetch()
-            key = self._pick(algorithm, kid)
-        if key is not None:
-            return key
-        if self._failing or self._closed or not self._keys:
-            raise Unavailable("The keys that tokens are checked with can't be had: try again.")
-        raise TokenInvalid
+        return found
 
     async def close(self) -> None:
         """Ends what runs in the background. Keys at hand stay; there will be no others."""
@@ -99,9 +105,9 @@ class KeyServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.aclose()
 
-    def _pick(self, algorithm: str, kid: str | None) -> Key | None:
-        fitting = [key for key in self._keys if algorithm in key.algorithms and kid in (None, key.kid)]
-        return fitting[0] if len(fitting) == 1 or (fitting and kid is not None) else None
+    def _fitting(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
+        fitting = (key for key in self._keys if algorithm in key.algorithms and kid in (None, key.kid))
+        return tuple(islice(fitting, MAX_CANDIDATES))
 
     def _may_fetch(self) -> bool:
         """Whether a fetch is under way or due; one for an unknown key counts from here."""
@@ -124,6 +130,8 @@ class KeyServer:
         await asyncio.wait({self._fetching})
 
     async def _fetch_once(self) -> None:
+        self._fetches_begun += 1
+        number = self._fetches_begun
         try:
             async with asyncio.timeout(self._pace.timeout):
                 self._keys = read_key_set(await self._download(), self._algorithms)
@@ -136,6 +144,7 @@ class KeyServer:
             if self._failing:
                 log.info("jwks_available", server=self._url.host, keys=len(self._keys))
             self._failing = False
+            self._last_answered = number
         finally:
             self._next_attempt = self._monotonic() + self._pace.retry
             self._fetching = None

@@ -1,7 +1,7 @@
 """Verifies JSON Web Tokens (RFC 7519) with PyJWT, by the current best practices (RFC 8725)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import jwt
@@ -27,7 +27,7 @@ class JwtVerifier:
 
     Construction raises ValueError, naming the setting, for settings that can't be right or safe. `clock` gives seconds
     since 1970, `monotonic` those that the `pace` of fetches is kept by. Only a token whose key is not at hand waits for
-    anything. It is Unavailable as long as its key can't be looked up because the JWKS server is away.
+    anything. It is Unavailable as long as its key can't be looked up (see KeyServer.find).
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class JwtVerifier:
         if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
             raise TokenInvalid
         keys = self._keys
-        key = keys if isinstance(keys, Key) else await keys.find(*_key_wanted(token))
-        claims = self._claims(token, key)
+        candidates = (keys,) if isinstance(keys, Key) else await keys.find(*_key_wanted(token))
+        claims = self._claims(token, candidates)
         identity = identity_of(claims, self._clock(), self._settings.leeway)
         return msgspec.structs.replace(identity, token_id=token_id_of(claims, token))
 
@@ -66,31 +66,32 @@ class JwtVerifier:
         if isinstance(self._keys, KeyServer):
             await self._keys.close()
 
-    def _claims(self, token: str, key: Key) -> dict[str, Any]:
-        """The claims of a token that the key signed for our audience by our issuer.
+    def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
+        """The claims of a token that one of the keys signed for our audience by our issuer.
 
         A refusal says why only if the signature was good.
         """
-        try:
-            return jwt.decode(
-                token,
-                key=key.material,
-                algorithms=key.algorithms,
-                options=self._options,
-                audience=self._settings.audience,
-                issuer=self._settings.issuer or None,
-            )
-        except jwt.InvalidAudienceError:
-            fault = "The token is for another audience."
-        except jwt.InvalidIssuerError:
-            fault = "The token is by another issuer."
-        except jwt.MissingRequiredClaimError as missing:
-            fault = f"The token has no {missing.claim}."
-        except Exception as error:  # Whatever a forged token makes parsers and libraries raise, it is an invalid token.
-            log.debug("jwt_refused", why=type(error).__name__)
-            fault = None
+        reason = None
+        for key in candidates:
+            try:
+                return jwt.decode(
+                    token,
+                    key=key.material,
+                    algorithms=key.algorithms,
+                    options=self._options,
+                    audience=self._settings.audience,
+                    issuer=self._settings.issuer or None,
+                )
+            except jwt.InvalidAudienceError:
+                reason = "The token is for another audience."
+            except jwt.InvalidIssuerError:
+                reason = "The token is by another issuer."
+            except jwt.MissingRequiredClaimError as missing:
+                reason = f"The token has no {missing.claim}."
+            except Exception as error:  # Whatever a forged token makes parsers and libraries raise, it is not valid.
+                log.debug("jwt_refused", error=type(error).__name__)
         # Raised out here, so that what a parser raised, with the token's text in it, is not even its context.
-        raise TokenInvalid(fault)
+        raise TokenInvalid(reason)
 
 
 def _key_wanted(token: str) -> tuple[str, str | None]:
@@ -99,7 +100,7 @@ def _key_wanted(token: str) -> tuple[str, str | None]:
     try:
         header = jwt.get_unverified_header(token)
     except Exception as error:  # as in _claims
-        log.debug("jwt_refused", why=type(error).__name__)
+        log.debug("jwt_refused", error=type(error).__name__)
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
         raise TokenInvalid
