@@ -7,6 +7,7 @@ from importlib.metadata import version
 from dishka import Provider
 from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar
+from litestar.datastructures import State
 
 from adapters.http.perimeter import surround
 from adapters.http.problems import EXCEPTION_HANDLERS
@@ -15,6 +16,7 @@ from adapters.http.routes import HTTP_ROUTES
 from adapters.http.schema import openapi_config
 from adapters.sockets.routes import SOCKET_ROUTES
 from application.node import Node
+from domain.public_url import PublicUrl
 from entrypoints.settings import Settings
 from entrypoints.wiring import allowed_hosts, allowed_origins, make_container
 
@@ -23,7 +25,8 @@ BODY_PER_EVENT = 8
 
 
 def create_app(settings: Settings, *overrides: Provider) -> Litestar:
-    """The whole service, not yet started. Its container is `app.state.dishka_container`."""
+    """The whole service, not yet started. Its container is `app.state.dishka_container`, and what its addresses begin
+    with is `app.state.public_url`."""
     container = make_container(settings, *overrides)
 
     @asynccontextmanager
@@ -36,14 +39,16 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
             await node.stop()
             await container.close()
 
+    public_url = PublicUrl(settings.public_url or "")
     app = Litestar(
         route_handlers=[*HTTP_ROUTES, *SOCKET_ROUTES],
         exception_handlers=EXCEPTION_HANDLERS,
         guards=[check_request],
-        openapi_config=openapi_config(version("herald")),
+        openapi_config=openapi_config(version("herald"), public_url),
         request_max_body_size=settings.max_event_bytes * BODY_PER_EVENT,
         lifespan=[lifespan],
         logging_config=None,
+        state=State({"public_url": public_url}),
     )
     setup_dishka(container, app)
     app.asgi_handler = surround(app.asgi_handler, allowed_origins(settings), allowed_hosts(settings))

@@ -26,6 +26,11 @@ _REDIS_PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 Parser = Callable[[str], object]
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
+# A host (letters, digits, or an IPv6 address in brackets), then segments of the path (RFC 3986, without quotes).
+_PUBLIC_URL: Final = re.compile(
+    r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:/[a-z0-9._~%!$&()*+,;=:@-]+)*",
+    re.IGNORECASE | re.ASCII,
+)
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _POSTGRESQL_OPTIONS: Final = frozenset({"host", "password", "port", "ssl", "target_session_attrs", "user"})
 # Letters of any script; `_`, since container networks have names with it.
@@ -167,6 +172,23 @@ def http_url(value: str) -> str:
     if not sound:
         raise ValueError("must be a URL that begins with http:// or https://")
     return url
+
+
+def public_url(value: str) -> str:
+    """An absolute URL as it may stand in documents, headers and pages: ASCII, no query, nobody's password."""
+    url = value.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        if not _PUBLIC_URL.fullmatch(url) or port == 0 or {".", ".."} & set(parts.path.split("/")):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            "must be http:// or https://, a host and at most a port and a path, such as https://shop.example/herald"
+        ) from None
+    usual = {"http": 80, "https": 443}[parts.scheme.lower()]
+    host = parts.netloc.lower().removesuffix(f":{usual}")
+    return f"{parts.scheme.lower()}://{host}{parts.path}"
 
 
 def database_url(value: str) -> str:

@@ -18,7 +18,7 @@ Herald {version} is up, for trying it out: {trust}, and {kept}.
 
 def welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{settings.port}"
+    url = settings.public_url or f"http://{host}:{settings.port}"
     # Where another `herald publish` would go by itself, it need not be told.
     option = "" if url == "http://127.0.0.1:8000" else f"--url {url} "
     trust = "every user_id is believed" if settings.auth == "open" else "tokens are checked"

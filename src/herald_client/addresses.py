@@ -9,15 +9,19 @@ _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 _BEFORE_HOST: Final = re.compile(r"^([^/]*//)[^/]*@")
 
-# Where a URL has no path of its own. A client of herald.v1 sees the same at any endpoint.
+# The socket of a service. A client of herald.v1 sees the same at any endpoint.
 PATH: Final = "/ws"
+
+# Paths of sockets themselves, behind whatever a gateway strips.
+_SOCKET_PATH: Final = re.compile(r"/ws(/notifications|/v2/notification-service/notifications/users/[^/]+)?\Z")
 
 
 def address(
     url: str, user: str | None = None, feeds: Sequence[str] | None = None, types: Sequence[str] | None = None
 ) -> str:
-    """The address of a socket: of `https://host`, of `wss://host/path` or anything between. What is asked for goes
-    into the query, beside what is there. Raises ValueError for what is no such URL."""
+    """The address of a socket. An http or https URL is that of a service, `https://host` or behind a gateway
+    `https://host/path`, or that of one of its sockets; a ws or wss URL with a path is that of a socket. What is asked
+    for is added to the query. Raises ValueError for any other text."""
     parts = _parts(url.strip())
     if parts is None:
         # An @ is looked for behind a slash as well: a password may have one, which is why it is no URL.
@@ -26,7 +30,10 @@ def address(
     query = parse_qsl(parts.query, keep_blank_values=True)
     asked = {"user_id": user, "feeds": _listed(feeds), "types": _listed(types)}
     query += [(name, value) for name, value in asked.items() if value is not None]
-    return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, parts.path.rstrip("/") or PATH, urlencode(query), ""))
+    path = parts.path.rstrip("/")
+    if not path or (parts.scheme in ("http", "https") and not _SOCKET_PATH.search(path)):
+        path += PATH
+    return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, urlencode(query), ""))
 
 
 def with_cursor(address: str, cursor: str) -> str:

@@ -11,9 +11,11 @@ from adapters.http.asyncapi import CHANNELS, SENT, asyncapi_document
 from adapters.sockets.routes import SOCKET_ROUTES
 from domain import protocol
 from domain.protocol import Close, Farewell
+from domain.public_url import PublicUrl
 from tests.support.core import NOW, entry
 
-DOCUMENT = asyncapi_document()
+DOCUMENT = asyncapi_document(PublicUrl())
+PUBLIC = asyncapi_document(PublicUrl("https://shop.example:8443/herald"))
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -53,6 +55,16 @@ def test_it_has_the_structure_of_asyncapi_3() -> None:
         place = operation["channel"]["$ref"]
         assert all(one["$ref"].startswith(f"{place}/messages/") for one in operation["messages"])
     assert msgspec.json.decode(msgspec.json.encode(DOCUMENT)) == DOCUMENT
+
+
+def test_servers_are_those_of_the_public_url() -> None:
+    assert PUBLIC["servers"] == {
+        "ws": {"host": "shop.example:8443", "protocol": "wss", "pathname": "/herald"},
+        "sse": {"host": "shop.example:8443", "protocol": "https", "pathname": "/herald"},
+    }
+    for endpoint, *_ in CHANNELS:
+        assert PUBLIC["channels"][endpoint.name]["servers"] == [{"$ref": f"#/servers/{endpoint.transport}"}]
+    assert "pathname" not in str(DOCUMENT)
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -144,6 +144,15 @@ async def test_waits_begin_anew_once_something_came() -> None:
         ("https://herald.example/", "wss://herald.example/ws"),
         ("ws://[::1]:80/ws/notifications", "ws://[::1]:80/ws/notifications"),
         (" wss://a/b/?x=1&y= ", "wss://a/b?x=1&y="),
+        ("https://shop.example/herald", "wss://shop.example/herald/ws"),
+        ("http://shop.example/a/herald/", "ws://shop.example/a/herald/ws"),
+        ("https://shop.example/news", "wss://shop.example/news/ws"),
+        ("https://herald.example/ws", "wss://herald.example/ws"),
+        ("https://shop.example/herald/ws/notifications", "wss://shop.example/herald/ws/notifications"),
+        (
+            "https://shop.example/herald/ws/v2/notification-service/notifications/users/ada",
+            "wss://shop.example/herald/ws/v2/notification-service/notifications/users/ada",
+        ),
     ],
 )
 def test_an_address_comes_of_a_service_or_a_socket(url: str, expected: str) -> None:

@@ -189,6 +189,37 @@ class TestValues:
     def test_every_port_is_taken(self, port: int) -> None:
         assert dev(HERALD_PORT=f" {port}\n").port == port
 
+    @pytest.mark.parametrize(
+        ("value", "url"),
+        [
+            ("https://Shop.example/herald/", "https://shop.example/herald"),
+            (" http://localhost:8000 ", "http://localhost:8000"),
+            ("https://shop.example:443", "https://shop.example"),
+            ("https://[::1]:8443/a/b", "https://[::1]:8443/a/b"),
+        ],
+    )
+    def test_a_public_url(self, value: str, url: str) -> None:
+        assert dev(HERALD_PUBLIC_URL=value).public_url == url
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "/herald", "shop.example", "//shop.example", "ftp://shop.example", "https://", "https://h?x=1", "https://h/#a",
+            "https://u:SECRET@h/", "https://h/a b", 'https://h/"x', "https://h/<x>", "https://h/'x", "https://h//a",
+            "https://h/a/../b", "https://h:0", "https://h:99999", "https://h:x", "https://bücher.example", "https://[::1",
+        ],
+    )  # fmt: skip
+    def test_anything_else_is_no_public_url_and_not_repeated(self, value: str) -> None:
+        assert refusal(HERALD_PUBLIC_URL=value) == (
+            "HERALD_PUBLIC_URL must be http:// or https://, a host and at most a port and a path, such as"
+            " https://shop.example/herald."
+        )
+
+    @given(st.text())
+    def test_any_text_is_a_public_url_or_is_refused(self, value: str) -> None:
+        outcome = attempt(HERALD_PUBLIC_URL=value)
+        assert isinstance(outcome, str) or (outcome.public_url or "").isascii()
+
     @given(st.text())
     def test_any_text_is_a_port_or_is_refused(self, value: str) -> None:
         outcome = attempt(PORT=value)

@@ -2,12 +2,14 @@
 
 from functools import cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from adapters.http.catalogue import KINDS
 from application.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint
 from domain.protocol import SUBPROTOCOL, Close, Command
+from domain.public_url import PublicUrl
 
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
@@ -80,7 +82,8 @@ CHANNELS: Final[tuple[tuple[Endpoint, str, str], ...]] = (
 
 
 @cache
-def asyncapi_document() -> dict[str, Any]:
+def asyncapi_document(public_url: PublicUrl) -> dict[str, Any]:
+    """The document of a service that clients reach at this URL; without one it names no servers."""
     command, parts = _command_schemas()
     sent = {kind: _message(kind, *fields) for kind, fields in SENT.items()}
     return {
@@ -91,7 +94,8 @@ def asyncapi_document() -> dict[str, Any]:
             "description": _description(),
         },
         "defaultContentType": "application/json",
-        "channels": {endpoint.name: _channel(endpoint, *rest) for endpoint, *rest in CHANNELS},
+        **({"servers": _servers(public_url)} if public_url.base else {}),
+        "channels": {endpoint.name: _channel(public_url, endpoint, *rest) for endpoint, *rest in CHANNELS},
         "operations": {name: operation for endpoint, _, _ in CHANNELS for name, operation in _operations(endpoint)},
         "components": {
             "messages": {
@@ -120,7 +124,16 @@ def _description() -> str:
     )
 
 
-def _channel(endpoint: Endpoint, address: str, about: str) -> dict[str, Any]:
+def _servers(public_url: PublicUrl) -> dict[str, Any]:
+    """By the transport of the endpoints that they serve."""
+    servers = {}
+    for transport, url in (("ws", public_url.of_socket("")), ("sse", public_url.base)):
+        parts = urlsplit(url)
+        servers[transport] = {"host": parts.netloc, "protocol": parts.scheme, "pathname": parts.path or "/"}
+    return servers
+
+
+def _channel(public_url: PublicUrl, endpoint: Endpoint, address: str, about: str) -> dict[str, Any]:
     path = address.partition("?")[0]
     names = [*SENT, "plain", *(["command"] if endpoint.transport == "ws" else [])]
     channel: dict[str, Any] = {
@@ -128,6 +141,8 @@ def _channel(endpoint: Endpoint, address: str, about: str) -> dict[str, Any]:
         "description": f"Plain clients: {about}",
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
+    if public_url.base:
+        channel["servers"] = [{"$ref": f"#/servers/{endpoint.transport}"}]
     if "{user_id}" in path:
         channel["parameters"] = {"user_id": {"description": _GROUPS_USER}}
     if endpoint.transport == "ws":

@@ -4,6 +4,7 @@ The page is what stands in the folder `page`: `live.html` at `/`, its style and 
 """
 
 from functools import cache
+from html import escape
 from importlib import resources
 from pathlib import PurePath
 from typing import Any, Final
@@ -17,6 +18,8 @@ from litestar.params import FromPath
 from adapters.http.asyncapi import CHANNELS
 from adapters.http.documents import also_answers, problems
 from adapters.http.operations import About
+from adapters.http.requests import public_url_of
+from domain.public_url import PublicUrl
 from domain.routes import RouteTable
 
 ENDPOINTS = (
@@ -55,9 +58,10 @@ async def front(
     request: Request[Any, Any, Any], table: FromDishka[RouteTable], about: FromDishka[About]
 ) -> Response[Any]:
     """A browser gets a page on which to watch notifications arrive, and to send some."""
+    public_url = public_url_of(request)
     if "text/html" in request.headers.get("accept", ""):
         headers = {"vary": "accept", "cache-control": "no-cache", "content-security-policy": _POLICY}
-        return Response(_page()["live.html"], media_type="text/html", headers=headers)
+        return Response(_live_page(public_url), media_type="text/html", headers=headers)
     body = {
         "name": "herald",
         "version": about.version,
@@ -72,7 +76,7 @@ async def front(
             }
             for profile in table.profiles
         ],
-        "endpoints": ENDPOINTS,
+        "endpoints": [_located(endpoint, public_url) for endpoint in ENDPOINTS],
     }
     return Response(msgspec.json.encode(body), media_type="application/json", headers={"vary": "accept"})
 
@@ -84,6 +88,23 @@ async def page_part(name: FromPath[str]) -> Response[bytes]:
     if media_type is None or name not in _page():
         raise NotFoundException
     return Response(_page()[name], media_type=media_type, headers={"cache-control": "no-cache"})
+
+
+def _located(endpoint: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
+    """The endpoint with its address, where that is known: `url`, of a socket one that begins with ws or wss."""
+    if not public_url.base:
+        return endpoint
+    path = endpoint["path"]
+    return endpoint | {"url": public_url.of_socket(path) if endpoint["kind"] == "WS" else public_url.of(path)}
+
+
+@cache
+def _live_page(public_url: PublicUrl) -> bytes:
+    """The page, whose own addresses are all relative; where the public URL is known, to that."""
+    page = _page()["live.html"]
+    if not public_url.base:
+        return page
+    return page.replace(b"<head>\n", f'<head>\n<base href="{escape(public_url.of("/"))}">\n'.encode(), 1)
 
 
 @cache

@@ -16,6 +16,7 @@ from adapters.http import schemas
 from adapters.http.callers import CALLER, User
 from adapters.http.documents import REFUSALS, problems, takes
 from adapters.http.parameters import DEFAULT_LIST, LONGEST_LIST, Limit, Page, PageCursor, Size, choice_of
+from adapters.http.requests import public_url_of
 from application.browse_inbox import BrowseInbox
 from application.follow_changes import FollowChanges
 from application.mark_notifications import MarkNotifications
@@ -25,7 +26,8 @@ from domain.notifications import Choice
 LINK: Final = ResponseHeader(
     name="Link",
     documentation_only=True,
-    description="RFC 8288: `next`, `first` and, by page, `prev`; relative, and without a token.",
+    description="RFC 8288: `next`, `first` and, by page, `prev`; without a token. Relative to the address of the list"
+    " unless `HERALD_PUBLIC_URL` is set.",
 )
 
 Id = Annotated[UUID, Parameter(description="The notification's id. What is no UUID is not found.")]
@@ -79,11 +81,15 @@ async def list_notifications(
 
 
 def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
-    """The `Link` header: the same query at other places. Relative, so that it holds behind every gateway; without
-    tokens, since headers end up in logs."""
+    """The `Link` header: the same query at other places. Relative to the request's own address, so that it is right
+    behind every gateway, unless the public URL is known; without tokens, since headers end up in logs."""
+    public_url = public_url_of(request)
+    list_url = public_url.of(request.url.path) if public_url.base else ""
     dropped = ("jwt", "token", "cursor", "page")
     query = [(name, value) for name, value in request.query_params.multi_items() if name not in dropped]
-    return ", ".join(f'<?{urlencode([*query, *place.items()])}>; rel="{name}"' for name, place in links.items())
+    return ", ".join(
+        f'<{list_url}?{urlencode([*query, *place.items()])}>; rel="{name}"' for name, place in links.items()
+    )
 
 
 @get("/unread-count", summary="Count what is unread", responses=problems(*REFUSALS))

@@ -9,6 +9,8 @@ from litestar.params import FromPath
 
 from adapters.http.catalogue import KINDS, Kind, address_of
 from adapters.http.documents import also_answers, problems
+from adapters.http.requests import public_url_of
+from domain.public_url import PublicUrl
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -27,9 +29,9 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-def _described(kind: Kind) -> dict[str, Any]:
+def _described(kind: Kind, public_url: PublicUrl) -> dict[str, Any]:
     return {
-        "type": address_of(kind.code),
+        "type": public_url.of(address_of(kind.code)),
         "code": kind.code,
         "status": kind.status,
         "title": kind.title,
@@ -48,10 +50,12 @@ def _described(kind: Kind) -> dict[str, Any]:
 )
 async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[str, Any]]]:
     """Every problem that Herald answers with: a page for browsers, JSON for everyone else."""
+    public_url = public_url_of(request)
     if not _wants_page(request):
-        return Response([_described(kind) for kind in KINDS.values()], headers={"vary": "accept"})
+        return Response([_described(kind, public_url) for kind in KINDS.values()], headers={"vary": "accept"})
     rows = "".join(
-        f'<dt><a href="{address_of(kind.code)}">{escape(kind.title)}</a> <code>{kind.status}</code></dt>'
+        f'<dt><a href="{escape(public_url.of(address_of(kind.code)))}">{escape(kind.title)}</a>'
+        f" <code>{kind.status}</code></dt>"
         f"<dd>{_marked(kind.meaning)}</dd>"
         for kind in KINDS.values()
     )
@@ -70,14 +74,15 @@ async def show_problem(request: Request[Any, Any, Any], code: FromPath[str]) -> 
     kind = KINDS.get(code)
     if kind is None:
         raise NotFoundException
+    public_url = public_url_of(request)
     if not _wants_page(request):
-        return Response(_described(kind), headers={"vary": "accept"})
+        return Response(_described(kind, public_url), headers={"vary": "accept"})
     again = f"<dt>Try again</dt><dd>after {kind.retry_after} s, or what <code>Retry-After</code> says</dd>"
     return _page(
         kind.title,
         f"<p><code>{kind.status}</code> <code>{kind.code}</code></p><p>{_marked(kind.meaning)}</p>"
         f"<dl><dt>What to do</dt><dd>{_marked(kind.advice)}</dd>{again if kind.retry_after else ''}</dl>"
-        '<p><a href="/problems">All problems</a></p>',
+        f'<p><a href="{escape(public_url.of("/problems"))}">All problems</a></p>',
     )
 
 

@@ -5,14 +5,15 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.response.base import ASGIResponse
 from litestar.types import ExceptionHandlersMap
 
 from adapters.http.catalogue import KINDS, address_of
 from adapters.http.documents import MEDIA_TYPE, FieldProblem, Problem
 from adapters.http.middleware import request_id_of
-from adapters.http.requests import UnknownParameter
+from adapters.http.requests import UnknownParameter, public_url_of
 from application.ports.store import StoreUnavailable, Unstorable
 from domain import errors
 
@@ -34,7 +35,20 @@ _CODES: Final = {
 AnyRequest = Request[Any, Any, Any]
 
 
-def problem(code: str, detail: str = "", *, retry_after: float | None = None, **more: Any) -> Response[bytes]:
+class ProblemResponse(Response[Any]):
+    """A problem, encoded when it is sent: its `type` begins with the public URL of the service that the request is
+    at."""
+
+    content: Problem | bytes
+
+    def to_asgi_response(self, app: Litestar | None, request: AnyRequest, **options: Any) -> ASGIResponse:
+        if isinstance(self.content, Problem):
+            address = public_url_of(request).of(self.content.type)
+            self.content = msgspec.json.encode(msgspec.structs.replace(self.content, type=address))
+        return super().to_asgi_response(app, request, **options)
+
+
+def problem(code: str, detail: str = "", *, retry_after: float | None = None, **more: Any) -> ProblemResponse:
     """A problem+json answer. `retry_after` is in seconds, and stands before what the catalogue says."""
     kind = KINDS[code]
     headers = {}
@@ -44,10 +58,10 @@ def problem(code: str, detail: str = "", *, retry_after: float | None = None, **
     if seconds is not None:
         headers["retry-after"] = str(seconds)
     body = Problem(address_of(code), kind.title, kind.status, code, detail, **more)
-    return Response(msgspec.json.encode(body), status_code=kind.status, media_type=MEDIA_TYPE, headers=headers)
+    return ProblemResponse(body, status_code=kind.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _herald_error(request: AnyRequest, error: errors.HeraldError) -> Response[bytes]:
+def _herald_error(request: AnyRequest, error: errors.HeraldError) -> ProblemResponse:
     if error.code not in KINDS:
         return _unexpected(request, error)
     field = error.field if isinstance(error, errors.InvalidInput) else None
@@ -56,16 +70,16 @@ def _herald_error(request: AnyRequest, error: errors.HeraldError) -> Response[by
     return problem(error.code, error.detail, retry_after=wait, field=field, delivery_status=status)
 
 
-def _unavailable(_: AnyRequest, error: Exception) -> Response[bytes]:
+def _unavailable(_: AnyRequest, error: Exception) -> ProblemResponse:
     log.warning("unavailable", fault=str(error))
     return problem("unavailable", errors.Unavailable.text)
 
 
-def _unstorable(_: AnyRequest, __: Unstorable) -> Response[bytes]:
+def _unstorable(_: AnyRequest, __: Unstorable) -> ProblemResponse:
     return problem("invalid_input", "Something in the request is no text that can be kept, such as U+0000.")
 
 
-def _validation(_: AnyRequest, error: ValidationException) -> Response[bytes]:
+def _validation(_: AnyRequest, error: ValidationException) -> ProblemResponse:
     faults = error.extra if isinstance(error.extra, list) else []
     found = [FieldProblem(_field_of(fault), str(fault.get("message", ""))) for fault in faults]
     return problem("invalid_request", "Some of what was sent can't be.", errors=found)
@@ -77,12 +91,12 @@ def _field_of(fault: dict[str, Any]) -> str:
     return "body" if key == "data" else key
 
 
-def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> Response[bytes]:
+def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> ProblemResponse:
     unknown = [FieldProblem(name, "This operation has no such parameter.") for name in error.names]
     return problem("unknown_parameter", "The query can't be understood.", errors=unknown)
 
 
-def _http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
     """What Litestar says of an error may quote the request, tokens included, so its words are not passed on."""
     status = error.status_code
     if status not in _CODES and status >= 500:
@@ -94,16 +108,16 @@ def _http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     return answer
 
 
-def _not_utf8(_: AnyRequest, __: UnicodeDecodeError) -> Response[bytes]:
+def _not_utf8(_: AnyRequest, __: UnicodeDecodeError) -> ProblemResponse:
     """Raised while a body is decoded; msgspec does not count it as a fault of the JSON."""
     return problem("invalid_request", "The body is not UTF-8.")
 
 
-def _too_deep(_: AnyRequest, __: RecursionError) -> Response[bytes]:
+def _too_deep(_: AnyRequest, __: RecursionError) -> ProblemResponse:
     return problem("invalid_request", "The body is nested too deeply.")
 
 
-def _unexpected(request: AnyRequest, error: Exception) -> Response[bytes]:
+def _unexpected(request: AnyRequest, error: Exception) -> ProblemResponse:
     trace_id = request_id_of(request.scope)
     log.error("request failed", path=request.scope["path"], request_id=trace_id, exc_info=error)
     return problem("internal", errors.HeraldError.text, trace_id=trace_id)

@@ -12,6 +12,8 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
 
+from domain.public_url import PublicUrl
+
 ROOT: Final = "/api/"
 
 # A handler's `opt` under these names: that it reads a body (True), and which media type besides JSON it takes it as.
@@ -35,6 +37,12 @@ class UnsupportedMediaType(HTTPException):
     """The body is of a media type that the operation does not read."""
 
     status_code = 415
+
+
+def public_url_of(connection: Connection) -> PublicUrl:
+    """What the addresses in an answer begin with."""
+    public_url: PublicUrl = connection.app.state.public_url
+    return public_url
 
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -2,6 +2,7 @@
 and, for sockets and event streams, as AsyncAPI (`/schema/asyncapi.json`). No outside address is needed for any."""
 
 from functools import cache
+from html import escape
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -9,18 +10,20 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 from swagger_ui_bundle import swagger_ui_path
 
 from adapters.http.asyncapi import asyncapi_document
+from adapters.http.requests import public_url_of
+from domain.public_url import PublicUrl
 
 PATH: Final = "/schema"
 
 _DESCRIPTION: Final = """\
 Notifications: events from a broker, to every open tab and into every inbox, exactly once and in order, and by e-mail.
 
-Problems are RFC 9457 `application/problem+json`; [/problems](/problems) explains each. Sockets and event streams are
-in the [AsyncAPI document](/schema/asyncapi.json).
+Problems are RFC 9457 `application/problem+json`; [/problems]({problems}) explains each. Sockets and event streams are
+in the [AsyncAPI document]({asyncapi}).
 """
 
 _TAGS: Final = (
@@ -40,15 +43,15 @@ _PAGE: Final = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Herald's interface</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/schema/swagger-ui.css">
+<link rel="stylesheet" href="{base}/schema/swagger-ui.css">
 <style>
   /* The codes of problems are long words, and telephones are narrow. */
-  .swagger-ui .responses-table td { overflow-wrap: anywhere }
+  .swagger-ui .responses-table td {{ overflow-wrap: anywhere }}
 </style>
 <div id="page"></div>
-<script src="/schema/swagger-ui-bundle.js"></script>
+<script src="{base}/schema/swagger-ui-bundle.js"></script>
 <script>
-  SwaggerUIBundle({url: "/schema/openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null})
+  SwaggerUIBundle({{url: "{base}/schema/openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null}})
 </script>
 </html>
 """
@@ -60,10 +63,10 @@ class SchemaPage(OpenAPIRenderPlugin):
     """Swagger UI, from this server."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return _PAGE.encode()
+        return _PAGE.format(base=escape(public_url_of(request).base)).encode()
 
 
-def openapi_config(version: str) -> OpenAPIConfig:
+def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
     """What the document says of the whole service."""
     bearer = SecurityScheme(
         type="http", scheme="bearer", bearer_format="JWT", description="Needed where `HERALD_AUTH` is `jwt`."
@@ -71,7 +74,10 @@ def openapi_config(version: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Herald",
         version=version,
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.format(
+            problems=public_url.of("/problems"), asyncapi=public_url.of("/schema/asyncapi.json")
+        ),
+        servers=[Server(url=public_url.base or "/")],
         path=PATH,
         tags=list(_TAGS),
         components=Components(security_schemes={"bearer": bearer}),
@@ -84,8 +90,9 @@ def openapi_config(version: str) -> OpenAPIConfig:
 
 
 @get("/schema/asyncapi.json", include_in_schema=False)
-async def asyncapi() -> Response[bytes]:
-    return Response(msgspec.json.encode(asyncapi_document()), media_type="application/json")
+async def asyncapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+    document = asyncapi_document(public_url_of(request))
+    return Response(msgspec.json.encode(document), media_type="application/json")
 
 
 @get([f"/schema/{name}" for name in _PARTS], include_in_schema=False)

@@ -142,7 +142,8 @@ async def refuse_handshake(
     """Answers a handshake with an HTTP status and problem+json, by the ASGI extension `websocket.http.response`.
     `retry_after` is in seconds."""
     await socket.receive()
-    problem = {"type": f"/problems/{code}", "title": title, "status": status, "code": code, "detail": detail}
+    address = socket.app.state.public_url.of(f"/problems/{code}")
+    problem = {"type": address, "title": title, "status": status, "code": code, "detail": detail}
     body = msgspec.json.encode(problem)
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     if retry_after is not None:

@@ -22,6 +22,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         str, Setting("HERALD_HOST WS_HOST", text, "The address to listen on.", "0.0.0.0", in_dev="127.0.0.1")  # noqa: S104 - a server's default
     ]
     port: Annotated[int, Setting("HERALD_PORT PORT WS_PORT", parsers.port, "The port to listen on.", "8000")]
+    public_url: Annotated[
+        str | None,
+        Setting(
+            "HERALD_PUBLIC_URL",
+            parsers.public_url,
+            "The URL at which clients reach this service, with the path that a gateway strips:"
+            " `https://shop.example/herald`. All addresses that Herald gives out begin with it; its origin and host are"
+            " always allowed.",
+            unset="addresses without scheme and host",
+        ),
+    ]
     origins: Annotated[
         tuple[str, ...] | None,
         Setting(
@@ -42,15 +53,6 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "The names and addresses that the `Host` header may have, comma separated, without ports; `loopback` for"
             " `localhost`, `127.0.0.1` and `[::1]`, `*` for all. Health checks are exempt.",
             unset="loopback where HERALD_ORIGINS is loopback, else all",
-        ),
-    ]
-    public_url: Annotated[
-        str | None,
-        Setting(
-            "HERALD_PUBLIC_URL",
-            parsers.http_url,
-            "The URL that clients reach Herald by, such as https://shop.example/herald, where a proxy changes it. Its"
-            " origin and its host are always allowed.",
         ),
     ]
 

@@ -96,7 +96,7 @@ class Client {
   /** Where to connect; what comes after this, tokens above all, is not shown. */
   address(path) {
     const { user, feeds } = this.who;
-    const url = new URL(path, location);
+    const url = new URL(path, document.baseURI);
     if (user && !this.who.token()) url.searchParams.set("user_id", user); // a token says it itself
     if (feeds) url.searchParams.set("feeds", feeds.join());
     this.view.address.textContent = decodeURIComponent(url.pathname + url.search);

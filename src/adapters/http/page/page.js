@@ -64,7 +64,7 @@ function showCommand(sample = shown) {
   const body = filledIn(sample).replaceAll("'", "'\\''");
   const bearer = needsToken ? ' \\\n  -H "Authorization: Bearer $TOKEN"' : "";
   byId("command").textContent =
-    `curl ${new URL("api/v1/events", location)}${bearer} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
+    `curl ${new URL("api/v1/events", document.baseURI)}${bearer} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
 }
 
 for (const profile of about.profiles) {

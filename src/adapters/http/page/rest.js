@@ -1,7 +1,7 @@
 /** Asks Herald; returns its answer, decoded from JSON, or as text. What it refuses, and that it can't be reached, is an
  * Error in words, with the `status` of a refusal. */
 export async function ask(method, path, { token, query = {}, body, as = "json" } = {}) {
-  const url = new URL(path, location);
+  const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(query)) if (value != null) url.searchParams.set(name, value);
   const headers = { ...(body && { "content-type": "application/json" }) };
   if (token) headers.authorization = `Bearer ${token}`;
