@@ -115,6 +115,7 @@ class Settings(MailSettings, frozen=True, kw_only=True):
             algorithms=self.jwt_algorithms,
             audience=self.jwt_audience,
             issuer=self.jwt_issuer,
+            scope_claims=self.jwt_scope_claims,
         )
 
     def shown(self, field: str) -> str:

@@ -36,8 +36,15 @@ EC_KEYS = {
     "ES512": ec.generate_private_key(ec.SECP521R1()),
 }
 ED_KEY = ed25519.Ed25519PrivateKey.generate()
+ED448_KEY = ed448.Ed448PrivateKey.generate()
 RSA_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
-SIGNERS: dict[str, Any] = {**dict.fromkeys(RSA_ALGORITHMS, RSA_KEY), **EC_KEYS, "EdDSA": ED_KEY}
+SIGNERS: dict[str, Any] = {
+    **dict.fromkeys(RSA_ALGORITHMS, RSA_KEY),
+    **EC_KEYS,
+    "EdDSA": ED_KEY,
+    "Ed25519": ED_KEY,
+    "Ed448": ED448_KEY,
+}
 
 
 def short(value: Any) -> str:
@@ -126,6 +133,7 @@ async def refused(verifier: JwtVerifier, forged: Any) -> TokenInvalid:
         ({"public_key": pem(RSA_KEY), "algorithms": ("RS256", "HS256")}, "HERALD_JWT_ALGORITHMS names 'HS256'"),
         ({"public_key": pem(EC_KEYS["ES256"]), "algorithms": ("ES384",)}, "names 'ES384'.*ES256 can"),
         ({"public_key": pem(RSA_KEY), "algorithms": ("EdDSA",)}, "HERALD_JWT_ALGORITHMS names 'EdDSA'"),
+        ({"public_key": pem(ED_KEY), "algorithms": ("Ed448",)}, "names 'Ed448'.*EdDSA, Ed25519 can"),
         ({"jwks_url": "https://keys.example", "algorithms": ("HS256",)}, "HERALD_JWT_ALGORITHMS names 'HS256'"),
         ({"secret": SECRET, "algorithms": ("none",)}, "HERALD_JWT_ALGORITHMS names 'none'"),
         ({"secret": SECRET, "algorithms": ("hs256",)}, "HERALD_JWT_ALGORITHMS names 'hs256'"),
@@ -178,9 +186,26 @@ async def test_public_key_algorithms(algorithm: str) -> None:
     assert (await with_key(key).verify(token(key, algorithm))).user == "ada"
 
 
-async def test_ed448_keys() -> None:
-    key = ed448.Ed448PrivateKey.generate()
-    assert (await with_key(key).verify(token(key, "EdDSA"))).user == "ada"
+async def test_the_two_names_of_edwards_curves() -> None:
+    assert (await with_key(ED448_KEY).verify(token(ED448_KEY, "EdDSA"))).user == "ada"
+    assert (await with_key(ED_KEY, algorithms=("Ed25519",)).verify(token(ED_KEY, "Ed25519"))).user == "ada"
+    await refused(with_key(ED_KEY, algorithms=("Ed25519",)), token(ED_KEY, "EdDSA"))
+    await refused(with_key(ED_KEY), token(ED448_KEY, "Ed448"))
+    await refused(with_key(ED448_KEY), token(ED_KEY, "Ed25519"))
+
+
+async def test_edwards_curves_in_a_set(rig: "Rig") -> None:
+    rig.server.body = key_set(
+        jwk(ED_KEY, kid="a", alg="Ed25519"), jwk(ED_KEY, kid="b", alg="EdDSA"), jwk(ED448_KEY, kid="c", use="sig")
+    )
+    verifier = rig.verifier()
+    for kid, key, algorithm in (
+        ("a", ED_KEY, "Ed25519"),
+        ("b", ED_KEY, "EdDSA"),
+        ("c", ED448_KEY, "Ed448"),
+        ("c", ED448_KEY, "EdDSA"),
+    ):
+        assert (await verifier.verify(signed_by(key, kid, algorithm))).user == "ada"
 
 
 async def test_pem_on_one_line_as_environment_files_write_it() -> None:
@@ -204,6 +229,45 @@ async def test_subjects(claims: dict[str, Any], user: str) -> None:
 async def test_scopes(scope: Any, scopes: set[str]) -> None:
     claims = json.dumps({"sub": "ada", "scope": scope}).encode()
     assert (await with_secret().verify(hmac_signed(HS256, claims))).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"scp": "a b"}, {"a", "b"}),
+        ({"scp": ["a", "b"]}, {"a", "b"}),
+        ({"permissions": ["events:publish"]}, {"events:publish"}),
+        ({"scope": "a", "scp": ["b"], "permissions": ["c"]}, {"a", "b", "c"}),
+        # Others may use these names for something else.
+        ({"scp": 7, "permissions": [{"rsid": "x"}], "scope": "a"}, {"a"}),
+        ({"permissions": {"admin": True}, "scp": ["admin", 1]}, set()),
+        ({"roles": ["admin"], "realm_access": {"roles": ["admin"]}}, set()),
+    ],
+)
+async def test_scopes_by_other_names(claims: dict[str, Any], scopes: set[str]) -> None:
+    assert (await with_secret().verify(token(**claims))).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"realm_access": {"roles": ["admin"]}}, {"admin"}),
+        ({"https://shop.example/roles": "a b", "scope": "c"}, {"a", "b", "c"}),
+        ({"realm_access.roles": ["a"], "realm_access": {"roles": ["b"]}}, {"a"}),
+        ({}, set()),
+        ({"realm_access": ["roles"]}, set()),
+        ({"realm_access": {"roles": None}}, set()),
+    ],
+)
+async def test_scopes_in_configured_claims(claims: dict[str, Any], scopes: set[str]) -> None:
+    verifier = with_secret(scope_claims=("realm_access.roles", "https://shop.example/roles"))
+    assert (await verifier.verify(token(**claims))).scopes == scopes
+
+
+@pytest.mark.parametrize("roles", [7, {"admin": True}, ["admin", 1], True])
+async def test_refuses_configured_claims_without_scopes(roles: Any) -> None:
+    refusal = await refused(with_secret(scope_claims=("realm_access.roles",)), token(realm_access={"roles": roles}))
+    assert "realm_access.roles" in refusal.detail
 
 
 @pytest.mark.parametrize("claims", [{"aud": "them"}, {"aud": ["them"]}, {"iss": "anyone"}, {"jti": 5}, {"aud": 5}])
@@ -501,7 +565,7 @@ async def test_one_who_leaves_does_not_end_the_fetch_of_others(rig: Rig) -> None
 
 @pytest.mark.parametrize("algorithm", SIGNERS)
 async def test_every_kind_of_key(rig: Rig, algorithm: str) -> None:
-    rig.server.body = key_set(jwk(RSA_KEY), jwk(ED_KEY), *map(jwk, EC_KEYS.values()))
+    rig.server.body = key_set(*map(jwk, (RSA_KEY, ED_KEY, ED448_KEY, *EC_KEYS.values())))
     identity = await rig.verifier().verify(signed_by(SIGNERS[algorithm], None, algorithm))
     assert identity.user == "ada"
 

@@ -15,18 +15,24 @@ _LONGEST_ID: Final = 128
 _HASH_DIGITS: Final = 32
 
 
-def identity_of(claims: dict[str, Any], now: float, leeway: float) -> Identity:
+# Claims with scopes that issuers use beside `scope`. Their names are common, so one that holds something else grants
+# nothing and is no error.
+_OTHER_SCOPE_CLAIMS: Final = ("scp", "permissions")
+
+
+def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims: tuple[str, ...] = ()) -> Identity:
     """The identity that the claims give at `now` (seconds since 1970).
 
-    `sub` is the user and must be an id that an event could name too (a number is made text). `scope` is text with
-    spaces between (RFC 8693 section 4.2) or a list. `exp`, `nbf` and `iat` may be missing, but what is there must be a
-    time. A token issued in the future is refused, as it would outlive every sign-out. TokenExpired comes only where all
-    else is good, so that its promise holds: a fresh token will be.
+    `sub` is the user and must be an id that an event could name too (a number is made text). Scopes are those of all of
+    `scope`, `scp`, `permissions` and `scope_claims`: text with spaces between (RFC 8693 section 4.2) or a list. `exp`,
+    `nbf` and `iat` may be missing, but what is there must be a time. A token issued in the future is refused, as it
+    would outlive every sign-out. TokenExpired comes only where all else is good, so that its promise holds: a fresh
+    token will be.
     """
     user = as_user(claims.get("sub"))
     if user is None:
         raise TokenInvalid("The token has no subject that could be a user.")
-    scopes = _scopes(claims.get("scope"))
+    scopes = _scopes(claims, scope_claims)
     issued_at, begins_at, expires_at = (_time(claims, name) for name in ("iat", "nbf", "exp"))
     if max(issued_at or 0.0, begins_at or 0.0) > now + leeway:
         raise TokenInvalid("The token is not valid yet.")
@@ -53,11 +59,33 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
     raise TokenInvalid(f"The token's {name} is not a time in seconds.")
 
 
-def _scopes(value: Any) -> frozenset[str]:
-    if value is None:
-        return frozenset()
+def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[str]:
+    """Raises TokenInvalid where `scope`, or a claim that the settings name, holds no scopes."""
+    found: set[str] = set()
+    for name in ("scope", *configured):
+        value = _claim_at(claims, name)
+        scopes = _scopes_in(value)
+        if scopes is None and value is not None:
+            raise TokenInvalid(f"The token's {name} is neither text nor a list of texts.")
+        found |= scopes or frozenset()
+    for name in _OTHER_SCOPE_CLAIMS:
+        found |= _scopes_in(claims.get(name)) or frozenset()
+    return frozenset(found)
+
+
+def _claim_at(claims: dict[str, Any], name: str) -> Any:
+    """The claim of this name, dots included, or else the one within objects that the dots lead to."""
+    if name in claims:
+        return claims[name]
+    value: Any = claims
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _scopes_in(value: Any) -> frozenset[str] | None:
     if isinstance(value, str):
         return frozenset(value.split())
     if isinstance(value, list) and all(isinstance(scope, str) for scope in value):
         return frozenset(value)
-    raise TokenInvalid("The token's scope is neither text nor a list of texts.")
+    return None

@@ -14,15 +14,23 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from jwt import InvalidKeyError
-from jwt.algorithms import HMACAlgorithm
+from jwt import InvalidKeyError, register_algorithm
+from jwt.algorithms import HMACAlgorithm, OKPAlgorithm, get_default_algorithms
 
 from adapters.jwt.settings import JwtSettings
 
 SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 CURVE_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-KEY_ALGORITHMS: Final = (*RSA_ALGORITHMS, *CURVE_ALGORITHMS.values(), "EdDSA")
+# Both names of each: RFC 8037's, and that of RFC 9864, which names the curve.
+ED25519_ALGORITHMS: Final = ("EdDSA", "Ed25519")
+ED448_ALGORITHMS: Final = ("EdDSA", "Ed448")
+KEY_ALGORITHMS: Final = (*RSA_ALGORITHMS, *CURVE_ALGORITHMS.values(), "EdDSA", "Ed25519", "Ed448")
+
+# PyJWT knows the first name only.
+for _name in ("Ed25519", "Ed448"):
+    if _name not in get_default_algorithms():
+        register_algorithm(_name, OKPAlgorithm())
 
 # RFC 7518 section 3.2 wants at least the size of the hash. 256 bits are enough for HS384 and HS512 here too: nobody
 # guesses them, and issuers that share one secret of that size among the three algorithms are common.
@@ -70,13 +78,16 @@ def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) ->
 
 
 def algorithms_of(material: object) -> tuple[str, ...]:
-    """The algorithms of a public key (RFC 7518 section 3.1, RFC 8037 section 3.1); none for anything not accepted."""
+    """The algorithms of a public key (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2); none for
+    anything not accepted."""
     if isinstance(material, RSAPublicKey):
         return RSA_ALGORITHMS if material.key_size >= SHORTEST_RSA_BITS else ()
     if isinstance(material, EllipticCurvePublicKey):
         algorithm = CURVE_ALGORITHMS.get(material.curve.name)
         return (algorithm,) if algorithm else ()
-    return ("EdDSA",) if isinstance(material, Ed25519PublicKey | Ed448PublicKey) else ()
+    if isinstance(material, Ed25519PublicKey):
+        return ED25519_ALGORITHMS
+    return ED448_ALGORITHMS if isinstance(material, Ed448PublicKey) else ()
 
 
 def _check_secret(secret: str) -> None:

@@ -9,7 +9,8 @@ class JwtSettings(msgspec.Struct, frozen=True, kw_only=True):
     Exactly one of `secret` (HERALD_JWT_SECRET: the text itself, not base64 of it), `public_key`
     (HERALD_JWT_PUBLIC_KEY: PEM text) and `jwks_url` (HERALD_JWT_JWKS_URL). `algorithms` (HERALD_JWT_ALGORITHMS) narrows
     those that the key can be used with; empty is all of them. Without `audience` any `aud` is taken, without `issuer`
-    any `iss`. An empty text counts as not set. `leeway` is by how many seconds the issuer's clock and ours may differ
+    any `iss`. An empty text counts as not set. `scope_claims` (HERALD_JWT_SCOPE_CLAIMS) are claims with scopes beside
+    `scope`, `scp` and `permissions`. `leeway` is by how many seconds the issuer's clock and ours may differ
     (RFC 7519 section 4.1.4 allows "a few minutes"; clocks that are kept in step need less than these ten seconds).
     """
 
@@ -19,6 +20,7 @@ class JwtSettings(msgspec.Struct, frozen=True, kw_only=True):
     algorithms: tuple[str, ...] = ()
     audience: str | None = None
     issuer: str | None = None
+    scope_claims: tuple[str, ...] = ()
     leeway: float = 10.0
 
     def __repr__(self) -> str:

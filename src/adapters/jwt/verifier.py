@@ -58,7 +58,7 @@ class JwtVerifier:
         keys = self._keys
         candidates = (keys,) if isinstance(keys, Key) else await keys.find(*_key_wanted(token))
         claims = self._claims(token, candidates)
-        identity = identity_of(claims, self._clock(), self._settings.leeway)
+        identity = identity_of(claims, self._clock(), self._settings.leeway, self._settings.scope_claims)
         return msgspec.structs.replace(identity, token_id=token_id_of(claims, token))
 
     async def close(self) -> None:

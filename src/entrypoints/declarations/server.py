@@ -89,3 +89,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_issuer: Annotated[
         str | None, Setting("HERALD_JWT_ISSUER", text, "The `iss` that tokens must have.", unset="any")
     ]
+    jwt_scope_claims: Annotated[
+        tuple[str, ...],
+        Setting(
+            "HERALD_JWT_SCOPE_CLAIMS",
+            items,
+            "More claims with scopes, comma separated; dots lead into objects: `realm_access.roles`.",
+            "",
+            unset="only `scope`, `scp` and `permissions`",
+        ),
+    ]
