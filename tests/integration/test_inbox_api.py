@@ -147,12 +147,13 @@ async def test_read_and_unread_are_idempotent(ada: User) -> None:
     await ada.sent(2)
     id = (await ada.items())[0]["id"]
     read = await ada.ask("PUT", f"{INBOX}/{id}/read")
-    assert (read["is_read"], read["seq"], read["changed"]) == (True, 2, 3)
+    assert (read["is_read"], read["seq"], read["changed"], read["unread_count"]) == (True, 2, 3, 1)
+    assert {**await ada.ask("GET", f"{INBOX}/{id}"), "unread_count": 1} == read
     assert read["read_at"] == read["updated_at"] > read["created_at"]
     assert await ada.ask("PUT", f"{INBOX}/{id}/read") == read
     assert await ada.unread() == 1
     unread = await ada.ask("PUT", f"{INBOX}/{id}/unread")
-    assert (unread["is_read"], unread["read_at"], unread["changed"]) == (False, None, 4)
+    assert (unread["is_read"], unread["read_at"], unread["changed"], unread["unread_count"]) == (False, None, 4, 2)
     assert await ada.ask("PUT", f"{INBOX}/{id}/unread") == unread
     assert await ada.unread() == 2
 
@@ -177,7 +178,8 @@ async def test_what_is_archived_leaves_the_list_and_can_be_looked_up(ada: User) 
 async def test_an_empty_inbox(ada: User) -> None:
     listing = await ada.listing()
     assert listing["data"] == []
-    assert listing["meta"] == {"unread_count": 0, "next_cursor": None, "cursor": listing["meta"]["cursor"]}
+    cursor = listing["meta"]["cursor"]
+    assert listing["meta"] == {"unread_count": 0, "next_cursor": None, "cursor": cursor, "page": 1, "size": 20}
     assert await ada.ask("GET", f"{INBOX}/unread-count") == {"unread_count": 0}
 
 
@@ -196,7 +198,17 @@ async def test_by_page_as_the_replaced_service_had_it(ada: User) -> None:
     assert (meta["page"], meta["size"], meta["total"], meta["unread_count"]) == (2, 2, 5, 5)
     assert (await ada.listing(size=3))["meta"]["page"] == 1
     assert await ada.seqs(page=9, size=2) == []
-    assert not {"page", "size", "total"} & (await ada.listing())["meta"].keys()
+
+
+async def test_a_list_from_the_start_is_page_one_and_has_a_cursor_too(ada: User) -> None:
+    await ada.sent(25)
+    meta = (await ada.listing())["meta"]
+    assert (meta["page"], meta["size"]) == (1, 20)
+    assert meta["next_cursor"]
+    # Not counted unless asked for by page.
+    assert "total" not in meta
+    assert (await ada.listing(limit=3))["meta"]["size"] == 3
+    assert not {"page", "size", "total"} & (await ada.listing(cursor=meta["next_cursor"]))["meta"].keys()
 
 
 @pytest.mark.parametrize("query", ["limit=2", "page=1&size=2", "limit=2&type=risk_alert&is_read=false"])

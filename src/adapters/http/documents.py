@@ -82,7 +82,9 @@ def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
-        return {name: _inlined(value, parts) for name, value in schema.items()}
+        # No `required` is the same as an empty one, and valid in every draft.
+        kept = {name: value for name, value in schema.items() if (name, value) != ("required", [])}
+        return {name: _inlined(value, parts) for name, value in kept.items()}
     return [_inlined(one, parts) for one in schema] if isinstance(schema, list) else schema
 
 

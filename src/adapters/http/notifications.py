@@ -25,6 +25,8 @@ from domain.notifications import Choice
 
 LINK: Final = ResponseHeader(
     name="Link",
+    # No value of its own: the type of the one that is documented.
+    value="",
     documentation_only=True,
     description="RFC 8288: `next`, `first` and, by page, `prev`; without a token. Relative to the address of the list"
     " unless `HERALD_PUBLIC_URL` is set.",
@@ -64,7 +66,11 @@ async def list_notifications(
         if listing.next_cursor is not None:
             links["next"] = {"page": page + 1}
     else:
-        listing = await browse.by_cursor(user, choice, limit or DEFAULT_LIST, cursor)
+        limit = limit or DEFAULT_LIST
+        listing = await browse.by_cursor(user, choice, limit, cursor)
+        if cursor is None:
+            # The newest are the first page, whichever way is taken from there.
+            page, size = 1, limit
         links = {"first": {}}
         if listing.next_cursor is not None:
             links["next"] = {"cursor": listing.next_cursor}
@@ -137,18 +143,18 @@ async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) 
 
 @put("/{id:uuid}/read", summary="Mark one read", responses=problems(*REFUSALS, 404))
 @inject
-async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Item:
+async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
     """Marks one read. What is read already stays as it is; what is archived is not there."""
-    notification, _ = await mark.one(user, id, "read")
-    return schemas.Item.of(notification)
+    notification, unread = await mark.one(user, id, "read")
+    return schemas.MarkedItem.after(notification, unread)
 
 
 @put("/{id:uuid}/unread", summary="Mark one unread", responses=problems(*REFUSALS, 404))
 @inject
-async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Item:
+async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
     """Marks one unread. What is unread already stays as it is; what is archived is not there."""
-    notification, _ = await mark.one(user, id, "unread")
-    return schemas.Item.of(notification)
+    notification, unread = await mark.one(user, id, "unread")
+    return schemas.MarkedItem.after(notification, unread)
 
 
 @put(

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Final
 
-from litestar.openapi.spec import OpenAPIFormat, Schema
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIType, Schema
 from litestar.params import Parameter
 
 from domain.errors import InvalidInput
@@ -20,7 +20,14 @@ _WHEN: Final = (
     " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01`, which is the whole day. Without a time zone it is UTC."
 )
 
-_MOMENT: Final = {"any_of": [Schema(format=OpenAPIFormat.DATE_TIME), Schema(format=OpenAPIFormat.DATE)]}
+# In place of the `oneOf` that Litestar makes of an optional text: without formats checked, both would match.
+_MOMENT: Final = {
+    "one_of": None,
+    "any_of": [
+        Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME),
+        Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE),
+    ],
+}
 
 Limit = Annotated[
     int | None,

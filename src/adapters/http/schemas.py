@@ -91,6 +91,17 @@ class Item(msgspec.Struct, frozen=True):
         )
 
 
+class MarkedItem(Item, frozen=True):
+    """A notification as it stands now, and how many are unread after that."""
+
+    unread_count: Unread
+
+    @classmethod
+    def after(cls, notification: Notification, unread: int) -> "MarkedItem":
+        item = Item.of(notification)
+        return cls(**{name: getattr(item, name) for name in Item.__struct_fields__}, unread_count=unread)
+
+
 # Two dataclasses, since msgspec knows no union of structs that only their fields tell apart, and no literal `true`.
 @dataclass(frozen=True)
 class Tombstone:
@@ -111,7 +122,7 @@ def changed_item(notification: Notification) -> Item | Tombstone:
 
 
 class ListMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """About a list. `page`, `size` and `total` only where it was asked for by page."""
+    """About a list. `page` and `size` where no cursor was given, `total` only where it was asked for by page."""
 
     unread_count: Unread
     next_cursor: Annotated[
