@@ -16,6 +16,7 @@ from adapters.http.middleware import request_id_of
 from adapters.http.requests import UnknownParameter, public_url_of
 from application.ports.store import StoreUnavailable, Unstorable
 from domain import errors
+from domain.public_url import PublicUrl
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +42,13 @@ class ProblemResponse(Response[Any]):
 
     content: Problem | bytes
 
+    def encoded(self, public_url: PublicUrl) -> bytes:
+        if not isinstance(self.content, Problem):
+            return self.content
+        return msgspec.json.encode(msgspec.structs.replace(self.content, type=public_url.of(self.content.type)))
+
     def to_asgi_response(self, app: Litestar | None, request: AnyRequest, **options: Any) -> ASGIResponse:
-        if isinstance(self.content, Problem):
-            address = public_url_of(request).of(self.content.type)
-            self.content = msgspec.json.encode(msgspec.structs.replace(self.content, type=address))
+        self.content = self.encoded(public_url_of(request))
         return super().to_asgi_response(app, request, **options)
 
 

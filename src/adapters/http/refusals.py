@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from litestar import Response
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
+from adapters.http.problems import ProblemResponse
 
-async def refuse(answer: Response[bytes], scope: Scope, receive: Receive, send: Send) -> None:
+
+async def refuse(answer: ProblemResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Sends a problem as the answer to a request, or, by the ASGI extension `websocket.http.response`, to a
     handshake."""
     prefix = ""
     if scope["type"] == ScopeType.WEBSOCKET:
         prefix = "websocket."
         await receive()
-    body = answer.content
+    body = answer.encoded(scope["litestar_app"].state.public_url)
     headers = {**answer.headers, "content-type": str(answer.media_type), "content-length": str(len(body))}
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     forward: Any = send
