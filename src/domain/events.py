@@ -7,7 +7,6 @@ events share.
 """
 
 import base64
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,6 +16,7 @@ import msgspec
 from domain.event_identity import origin_of
 from domain.messages import Message
 from domain.nesting import DEEPEST, too_deep
+from domain.times import is_number, since_1970
 
 # A producer whose clock is this far ahead is taken at its word; beyond it the broker's time is the truer one. A
 # sign-out in the far future would otherwise lock its user out until then.
@@ -74,7 +74,8 @@ def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0
     if max_bytes and len(body) > max_bytes:
         raise Unreadable("too_large", f"The event has {len(body)} bytes; at most {max_bytes} are taken.")
     try:
-        text = body.decode()
+        # RFC 8259, section 8.1: a byte order mark may be ignored.
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable("not_utf8", f"The event is not UTF-8 from byte {error.start} on.") from None
     payload = decode_json(text)
@@ -154,25 +155,19 @@ def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
     return (as_time(value, received) if value else None) or received
 
 
-_SECONDS: Final = re.compile(r"\d{9,10}(\.\d+)?\Z")
-_MILLISECONDS_FROM: Final = 100_000_000_000
-
-
 def as_time(value: Any, received: datetime) -> datetime | None:
-    """ISO 8601 text, or seconds or milliseconds since 1970; a time without a zone is UTC. None for anything else,
-    and for what lies in the future of `received` by more than clocks differ."""
+    """ISO 8601 text, or seconds or milliseconds since 1970, as a number or as digits; a time without a zone is UTC.
+    None for anything else, and for what lies in the future of `received` by more than clocks differ."""
+    time = None
     try:
-        if type(value) is str and not _SECONDS.match(value):
+        if type(value) in (int, float) or (type(value) is str and is_number(value)):
+            time = since_1970(value)
+        elif type(value) is str:
             time = datetime.fromisoformat(value)
             time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-        elif type(value) in (int, float, str):
-            number = float(value)
-            time = datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, UTC)
-        else:
-            return None
-        return time if time <= received + CLOCK_SKEW else None
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError):
         return None
+    return time if time is not None and time <= received + CLOCK_SKEW else None
 
 
 def _walk(value: Any, path: str) -> Any:

@@ -152,6 +152,9 @@ MOMENT = datetime(2026, 2, 28, 10, 30, tzinfo=UTC)
         int(MOMENT.timestamp()),
         int(MOMENT.timestamp() * 1000),
         str(int(MOMENT.timestamp())),
+        str(int(MOMENT.timestamp() * 1000)),
+        f"{MOMENT.timestamp():.3f}",
+        f"{MOMENT.timestamp() * 1000:.1f}",
     ],
 )
 @pytest.mark.parametrize("place", ["timestamp", "time", "data.timestamp"])
@@ -160,7 +163,26 @@ def test_the_time_is_the_payloads_own_however_written(value: Any, place: str) ->
     assert read_event(message("topic", payload)).time == MOMENT
 
 
-@pytest.mark.parametrize("value", ["yesterday", "", None, True, [], {}, 10**30, "9" * 40, -(10**30), 1e308])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "yesterday",
+        "",
+        None,
+        True,
+        [],
+        {},
+        10**30,
+        "9" * 40,
+        "20260228",
+        "5",
+        5,
+        "1772274600000000",
+        "٣" * 10,
+        -(10**30),
+        1e308,
+    ],
+)
 def test_a_time_that_is_none_is_the_brokers(value: Any) -> None:
     assert read_event(message("topic", {"timestamp": value})).time == NOW
 

@@ -9,6 +9,7 @@ from litestar.params import Parameter
 
 from domain.errors import InvalidInput
 from domain.notifications import Choice
+from domain.times import is_number, since_1970
 
 LONGEST_LIST: Final = 100
 DEFAULT_LIST: Final = 20
@@ -17,7 +18,8 @@ DEFAULT_LIST: Final = 20
 LAST_PAGE: Final = 1_000_000
 
 _WHEN: Final = (
-    " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01`, which is the whole day. Without a time zone it is UTC."
+    " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01`, which is the whole day; without a time zone it is UTC. Or"
+    " digits only: seconds or milliseconds since 1970."
 )
 
 # In place of the `oneOf` that Litestar makes of an optional text: without formats checked, both would match.
@@ -78,10 +80,14 @@ async def choice_of(
 
 
 def moment(text: str | None, field: str, last: bool = False) -> datetime | None:
-    """The time that a parameter says, in UTC. A date is its first moment, or with `last` its last. Raises
-    InvalidInput."""
+    """The time that a parameter says, in UTC: ISO 8601, or seconds or milliseconds since 1970. A date is its first
+    moment, or with `last` its last. Raises InvalidInput."""
     if text is None:
         return None
+    if is_number(text):
+        if (found := since_1970(text)) is None:
+            raise InvalidInput("These digits are neither seconds nor milliseconds since 1970.", field)
+        return found
     # A '+' that was not escaped arrives as a blank.
     text = re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)\Z", r"\1+\2", text)
     try:
