@@ -269,7 +269,7 @@ def pem(value: str) -> str:
     if value.lstrip().startswith("-----"):
         return value
     try:
-        return _content(value).decode()
+        return _content(value).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError("names a file that is no text in UTF-8") from None
 

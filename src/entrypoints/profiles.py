@@ -45,7 +45,8 @@ def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
 def read_file(path: str) -> Profile:
     """The profile of an operator's routes file; RoutesInvalid if it can't be read or used."""
     try:
-        text = Path(path).read_bytes().decode()
+        # With a byte order mark or without one: editors on Windows write it.
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise RoutesInvalid(f"{path}: this can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -19,10 +19,10 @@ def as_event(body: bytes, source: str, **more: str | None) -> bytes:
     """The event as the service takes it. JSON goes in as it stands, every digit kept; other text as a JSON string.
     Raises AskFailed."""
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise AskFailed(f"The event is not UTF-8 from byte {error.start} on.") from None
-    payload: Any = text if isinstance(decode_json(text), Undecoded) else msgspec.Raw(body.strip())
+    payload: Any = text if isinstance(decode_json(text), Undecoded) else msgspec.Raw(text.strip().encode())
     named = {name: value for name, value in more.items() if value is not None}
     return msgspec.json.encode({"source": source, "payload": payload, **named})
 

@@ -34,7 +34,7 @@ class TemplateFiles(BaseLoader):
         stamp = self.find(template)
         if stamp is None:
             raise TemplateNotFound(template)
-        with open(stamp[0], encoding="utf-8") as file:
+        with open(stamp[0], encoding="utf-8-sig") as file:
             return file.read(), stamp[0], lambda: self.find(template) == stamp
 
     def find(self, name: str) -> _Stamp | None:
