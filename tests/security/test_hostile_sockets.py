@@ -107,11 +107,12 @@ async def test_what_is_no_websocket_is_closed_without_a_code(server: Server, kin
         assert await closed(socket) == NO_CODE
 
 
-@pytest.mark.parametrize("reader", ["plain", "herald.v1, first frame", "herald.v1"])
-async def test_a_message_over_64_kib_is_closed_with_1009(server: Server, reader: str) -> None:
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+@pytest.mark.parametrize("reader", READERS)
+async def test_a_message_over_64_kib_is_closed_with_1009(server: Server, reader: str, opcode: int) -> None:
     path, options, first = READERS[reader]
     piece = b"x" * (33 * KIBIBYTE)
-    for message in (raw(TEXT, b"x" * MEBIBYTE), raw(TEXT, piece, last=False) + raw(CONTINUATION, piece)):
+    for message in (raw(opcode, b"x" * MEBIBYTE), raw(opcode, piece, last=False) + raw(CONTINUATION, piece)):
         async with attacker(server, path, **options) as socket:
             socket.transport.write(first + message)
             assert await closed(socket) == 1009
@@ -129,6 +130,7 @@ DEEP = {
     "open": b"[" * 60_000,
     "closed": b"[" * 30_000 + b"]" * 30_000,
     "objects": b'{"a":' * 10_000,
+    "before a string that never ends": b"[" * 129 + b'"' + b'\\"' * 30_000,
     "under a key": b'{"ping":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
 }
 

@@ -28,7 +28,7 @@ HEARD_ENOUGH: Final = 3.0
 
 _SENT_TOO_MUCH: Final = frozenset({Close.TOO_MANY_FRAMES, Close.NOT_UNDERSTOOD, Close.TOO_LARGE})
 
-# Characters of a frame from a client. It has little to say: a token is the longest of it.
+# Characters of a text frame from a client, bytes of a binary one. A client has little to say, a token at most.
 LONGEST_FRAME: Final = 64 * 1024
 
 # RFC 6455, section 5.5: a control frame holds 125 bytes, two of which are the code.
@@ -36,7 +36,7 @@ LONGEST_REASON: Final = 123
 
 
 class FrameTooLarge(Exception):
-    """A client has sent a frame of more than LONGEST_FRAME characters."""
+    """A client has sent a frame of more than LONGEST_FRAME characters or bytes."""
 
     farewell: Final = Farewell(Close.TOO_LARGE, f"a frame may have {LONGEST_FRAME} characters at most")
 
@@ -64,17 +64,17 @@ class Connection:
 
     async def receive(self) -> str | None:
         """The next frame; None for a binary one. Raises FrameTooLarge and WebSocketDisconnect."""
-        text = await self._receive()
-        if text is not None and len(text) > LONGEST_FRAME:
+        frame = await self._receive()
+        if len(frame) > LONGEST_FRAME:
             raise FrameTooLarge
-        return text
+        return frame if isinstance(frame, str) else None
 
-    async def _receive(self) -> str | None:
+    async def _receive(self) -> str | bytes:
         event: Any = await self.socket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(detail="the client has left", code=event.get("code") or 1005)
         text: str | None = event.get("text")
-        return text
+        return text if text is not None else event.get("bytes") or b""
 
     async def refuse(self, farewell: Farewell) -> None:
         """Closes where no session says why: a client of herald.v1 is sent `bye` first."""
