@@ -1,34 +1,47 @@
-"""Storing the plans of a batch, so that no event holds up the others for a reason of its own."""
+"""Storing the plans of a batch in parts, so that no event holds up the others for a reason of its own."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 import structlog
 
 from application.ports.clock import Clock
 from application.ports.store import Recorded, Store, StoreTimedOut, Unstorable
+from domain.fanout import Size, divided, size_of
 from domain.planning import Plan, refused
 
 log = structlog.get_logger(__name__)
 
 
 class StoragePolicy(msgspec.Struct, frozen=True):
-    """When an event that times out by itself becomes a dead letter: after `timeouts` attempts over at least
-    `timeout_period_s` seconds, if other events could be stored meanwhile."""
+    """How much one transaction stores: at most `rows`, and about `bytes` of text. And when an event that times out by
+    itself becomes a dead letter: after `timeouts` attempts over at least `timeout_period_s` seconds, if other events
+    could be stored meanwhile."""
 
+    rows: int = 5_000
+    bytes: int = 32 * 1024 * 1024
     timeouts: int = 5
     timeout_period_s: float = 300.0
 
 
+class DividedEvent(msgspec.Struct):
+    """An event that is stored in several parts: how many of them are left, and whether all that were stored so far
+    were duplicates."""
+
+    left: int
+    is_duplicate: bool = True
+
+
 class Part(msgspec.Struct):
-    """Plans to store in one transaction.
+    """Plans to store in one transaction. `event` is set where they are a part of one event.
 
     For a single plan, `timeouts` counts its attempts that timed out, `timed_out_at` is the monotonic time of the first
     of them, and `stored_before` how many parts had been stored at the latest.
     """
 
     plans: tuple[Plan, ...]
+    event: DividedEvent | None = None
     timeouts: int = 0
     timed_out_at: float = 0.0
     stored_before: int = 0
@@ -48,26 +61,44 @@ class StorePlans:
         self._policy = policy
         self._stored = 0  # parts, of whichever batch
 
-    def parts(self, plans: Sequence[Plan]) -> deque[Part]:
-        return deque([Part(tuple(plans))])
+    def parts(self, plans: Iterable[Plan]) -> deque[Part]:
+        """The plans in parts of the policy's size. One that is larger is divided, into parts of its own."""
+        most = Size(self._policy.rows, self._policy.bytes)
+        parts: deque[Part] = deque()
+        together: list[Plan] = []
+        rows = size = 0
+        for plan in plans:
+            added = size_of(plan)
+            if together and (rows + added.rows > most.rows or size + added.bytes > most.bytes):
+                parts.append(Part(tuple(together)))
+                together, rows, size = [], 0, 0
+            if added.rows > most.rows or added.bytes > most.bytes:
+                parts.extend(_parts_of(tuple(divided(plan, most))))
+                continue
+            together.append(plan)
+            rows, size = rows + added.rows, size + added.bytes
+        if together:
+            parts.append(Part(tuple(together)))
+        return parts
 
     async def __call__(self, parts: deque[Part]) -> AsyncIterator[Recorded]:
-        """Yields what each stored part changed. A part is removed from `parts` once it is stored, so that after an
-        exception the same call continues with the rest."""
+        """Yields what each stored part changed; an event that is stored in several parts counts as a duplicate once,
+        with the last of them. A part is removed from `parts` once it is stored, so that after an exception the same
+        call continues with the rest."""
         while parts:
             part = parts[0]
             try:
                 recorded = await self._store.record(part.plans, self._clock.now())
             except Unstorable as error:
-                if not _halve(parts):
-                    parts[0] = Part((_dead_letter(part.plans[0], error),))
+                if not _halve_plans(parts):
+                    _give_up(parts, error, "refused_by_store")
             except StoreTimedOut as error:
-                if not _halve(parts):
+                if not (_halve_plans(parts) or _halve_recipients(parts)):
                     self._timed_out(parts, error)
             else:
                 parts.popleft()
                 self._stored += 1
-                yield recorded
+                yield recorded if part.event is None else _counted_once(part.event, recorded)
 
     def _timed_out(self, parts: deque[Part], error: StoreTimedOut) -> None:
         """Makes the first part, a single event, a dead letter if it is due; otherwise raises."""
@@ -86,10 +117,15 @@ class StorePlans:
             # The rest of the batch is tried first now: if it can be stored, the event is at fault.
             parts.rotate(-1)
             raise error
-        parts[0] = Part((_dead_letter(event, error, "store_timeout"),))
+        _give_up(parts, error, "store_timeout")
 
 
-def _halve(parts: deque[Part]) -> bool:
+def _parts_of(pieces: tuple[Plan, ...]) -> list[Part]:
+    event = DividedEvent(len(pieces)) if len(pieces) > 1 else None
+    return [Part((piece,), event) for piece in pieces]
+
+
+def _halve_plans(parts: deque[Part]) -> bool:
     """Replaces the first part by its halves; False for a single plan."""
     plans = parts[0].plans
     if len(plans) < 2:
@@ -100,8 +136,36 @@ def _halve(parts: deque[Part]) -> bool:
     return True
 
 
-def _dead_letter(plan: Plan, error: Exception, reason: str = "refused_by_store") -> Plan:
-    """The plan as a dead letter. Raises the error if it is nothing else already."""
+def _halve_recipients(parts: deque[Part]) -> bool:
+    """Replaces the first part, a single plan, by parts for half of its recipients each; False for one row."""
+    part = parts[0]
+    rows, size = size_of(part.plans[0])
+    pieces = tuple(divided(part.plans[0], Size((rows + 1) // 2, size)))
+    if len(pieces) < 2:
+        return False
+    event = part.event or DividedEvent(1)
+    event.left += len(pieces) - 1
+    parts.popleft()
+    parts.extendleft(Part((piece,), event) for piece in reversed(pieces))
+    return True
+
+
+def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
+    """Replaces the first part, a single plan, by its event's dead letter, and drops the event's other parts. Raises
+    the error if the plan is nothing else already."""
+    part = parts.popleft()
+    plan = part.plans[0]
     if plan.dead_letter is not None and not (plan.addressed or plan.broadcasts or plan.mails or plan.sign_outs):
+        parts.appendleft(part)
         raise error
-    return refused(plan, str(error), reason)
+    if part.event is not None:
+        others = [other for other in parts if other.event is not part.event]
+        parts.clear()
+        parts.extend(others)
+    parts.appendleft(Part((refused(plan, str(error), reason),)))
+
+
+def _counted_once(event: DividedEvent, recorded: Recorded) -> Recorded:
+    event.left -= 1
+    event.is_duplicate = event.is_duplicate and recorded.duplicates > 0
+    return msgspec.structs.replace(recorded, duplicates=int(event.is_duplicate and event.left == 0))

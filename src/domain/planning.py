@@ -12,7 +12,7 @@ from domain.events import Event, Unreadable, as_id, at_path, read_event, values_
 from domain.messages import Message
 from domain.routes import Email, Route, RouteTable
 from domain.storable import fault_in_mail, fault_in_text
-from domain.streams import Content, SignOut
+from domain.streams import Content, SignOut, stored_bytes
 from domain.templates import fill
 from domain.users import as_user, recipients
 
@@ -35,10 +35,13 @@ class Broadcast(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one event may be and do: the bytes of its body (0 is no limit), and the addresses that it mails to."""
+    """What one event may be and do: the bytes of its body, the addresses that it mails to, the users it is for or
+    signs out, and the bytes that it stores for all of these users together. 0 is no limit."""
 
     event_bytes: int = 0
     addresses: int = 100
+    recipients: int = 0
+    fanout_bytes: int = 0
 
 
 NO_LIMITS: Final = Limits()
@@ -117,6 +120,7 @@ class _Planner:
         self.users: set[str] = set()
         self.feeds: set[str] = set()
         self.addresses: set[str] = set()
+        self.fanout_bytes = 0
 
     def follow(self, routes: list[Route]) -> Plan:
         for route in routes:
@@ -151,6 +155,7 @@ class _Planner:
         users, _ = recipients(self.event.payload, (route.sign_out,))
         if not users:
             raise Unreadable("no_recipient", f"Nobody to sign out is named by {route.sign_out}.")
+        self._check_recipients(len(users))
         self.sign_outs.extend(SignOut(user, self.event.time) for user in users)
 
     def _audience(self, route: Route) -> None:
@@ -164,7 +169,10 @@ class _Planner:
         if users:
             fresh = tuple(user for user in users if user not in self.users)
             if fresh:
-                self.addressed.append(Addressed(self._content(route, worded=True), fresh))
+                self._check_recipients(len(self.users) + len(fresh))
+                content = self._content(route, worded=True)
+                self._spend_fanout(content, len(fresh))
+                self.addressed.append(Addressed(content, fresh))
                 self.users.update(fresh)
         elif not unusable and route.otherwise == "broadcast" and route.feed:
             self._broadcast(route, route.feed)
@@ -174,6 +182,27 @@ class _Planner:
             raise Unreadable("no_recipient", f"Nobody is named by {', '.join(route.users)}.")
         if unusable:
             raise Unreadable("bad_recipient", f"A recipient is {unusable}.")
+
+    def _check_recipients(self, users: int) -> None:
+        most = self.limits.recipients
+        if most and users > most:
+            raise Unreadable(
+                "too_many_recipients",
+                f"The event names {users} users; at most {most} are allowed (HERALD_MAX_RECIPIENTS). Publish it in"
+                " several events, and name the list of users in the route's `omit`, so that no user stores it.",
+            )
+
+    def _spend_fanout(self, content: Content, users: int) -> None:
+        most, each = self.limits.fanout_bytes, stored_bytes(content)
+        total = self.fanout_bytes + users * each
+        if most and total > most:
+            raise Unreadable(
+                "fanout_too_large",
+                f"The event stores {each} bytes for each of {users} users, {total} in all; at most {most} are allowed"
+                " (HERALD_MAX_FANOUT_BYTES). If its payload holds the list of users, name the list in the route's"
+                " `omit`, so that no user stores it.",
+            )
+        self.fanout_bytes = total
 
     def _broadcast(self, route: Route, feed: str) -> None:
         if feed not in self.feeds:

@@ -71,6 +71,17 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     message: str | None = None
 
 
+def stored_bytes(content: Content) -> int:
+    """About how many bytes of text each recipient of a notification adds to the store: the body twice, once as it is
+    pushed and once for SQL, its words, and what identifies it."""
+    words = (content.title or "", content.message or "", content.origin, content.event_id, content.source)
+    return 2 * _utf8_length(content.body) + sum(map(_utf8_length, words))
+
+
+def _utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One thing that happened to a stream, at a position.
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 
 import click
 
+from domain.recipient_lists import warnings_of_lists
 from domain.routes import RoutesInvalid, RouteTable
 from entrypoints.client import AskFailed
 from entrypoints.db import db
@@ -188,6 +189,8 @@ def check_routes(file: str, broker: bool) -> None:
         leads["tombstone"] = route.tombstone if route.tombstone != "ignore" else None
         words = "; ".join(f"{name} {value}" for name, value in leads.items() if value)
         click.echo(f"  {number}. {route.source}{f' of type {route.type}' if route.type else ''}: {words}")
+    for warning in warnings_of_lists(profile):
+        click.echo(f"{file}: warning: {warning}", err=True)
     if broker:
         _check_broker(RouteTable((profile,)))
 

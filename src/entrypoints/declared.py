@@ -28,6 +28,25 @@ class Settings(MailSettings, frozen=True, kw_only=True):
     max_event_bytes: Annotated[
         int, Setting("HERALD_MAX_EVENT_BYTES", whole(), "Larger events become dead letters.", "1048576")
     ]
+    max_recipients: Annotated[
+        int,
+        Setting(
+            "HERALD_MAX_RECIPIENTS",
+            whole(10_000_000),
+            "How many users one event may be for; one for more becomes a dead letter.",
+            "100000",
+        ),
+    ]
+    max_fanout_bytes: Annotated[
+        int,
+        Setting(
+            "HERALD_MAX_FANOUT_BYTES",
+            whole(),
+            "How many bytes one event may store for all of its users together; one that stores more becomes a dead"
+            " letter. A route's `omit` keeps the list of users out of what each of them stores.",
+            "268435456",
+        ),
+    ]
     max_sessions_per_user: Annotated[
         int, Setting("HERALD_MAX_SESSIONS_PER_USER", whole(), "How many connections one user may have.", "100")
     ]

@@ -80,7 +80,9 @@ class Configuration(Provider):
 
     @provide
     def limits(self, settings: Settings) -> Limits:
-        return Limits(settings.max_event_bytes, settings.mail_addresses)
+        return Limits(
+            settings.max_event_bytes, settings.mail_addresses, settings.max_recipients, settings.max_fanout_bytes
+        )
 
     @provide
     def pending(self, settings: Settings) -> Pending:

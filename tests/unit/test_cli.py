@@ -258,6 +258,12 @@ class TestRoutes:
         assert "profile mine, events from kafka, 1 route" in result.output
         assert "1. a.# of type t: users to, cc" in result.output
 
+    def test_check_warns_of_lists_that_every_recipient_would_store(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES.replace('"cc"', '"watchers"'))
+        result = herald("routes", "check", str(file))
+        assert result.exit_code == 0
+        assert f"{file}: warning: route 1 ('a.#'): users: 'watchers' may be a list" in result.stderr
+
     def test_check_says_what_is_wrong(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'feed = "x"\n')
         result = herald("routes", "check", str(file))

@@ -32,8 +32,8 @@ class Rig:
         self.ingest = self.ingest_with(Limits(event_bytes=500))
         self.consumer = ConsumeEvents(self.ingest, self.source, RetryPolicy(0.001, 0.004))
 
-    def ingest_with(self, limits: Limits) -> IngestEvents:
-        store_plans = StorePlans(self.store, HandClock(), StoragePolicy())
+    def ingest_with(self, limits: Limits, policy: StoragePolicy | None = None) -> IngestEvents:
+        store_plans = StorePlans(self.store, HandClock(), policy or StoragePolicy())
         return IngestEvents(table(), store_plans, self.backplane, self.counters, limits)
 
     async def inbox(self, user: str = "ada") -> list[str]:
@@ -64,6 +64,7 @@ class LoggedBackplane(MemoryBackplane):
         super().__init__()
         self.did = did
         self.failing: Exception | None = None
+        self.after_publish: Callable[[], Any] = lambda: None
         self.published: list[Entry] = []
 
     async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
@@ -72,6 +73,7 @@ class LoggedBackplane(MemoryBackplane):
             failing, self.failing = self.failing, None
             raise failing
         self.published.extend(entries)
+        self.after_publish()
 
 
 class LoggedBroker(MemoryBroker):
@@ -192,6 +194,30 @@ async def test_what_is_counted(rig: Rig) -> None:
     assert counters.duplicates == 1
     assert counters.dead_letters == {"bad_recipient": 1, "too_large": 1}
     assert (counters.publish_failures, counters.acknowledge_failures) == (0, 0)
+
+
+async def test_each_part_of_a_large_fan_out_is_published_once_it_is_stored(rig: Rig) -> None:
+    rig.ingest = rig.ingest_with(Limits(), StoragePolicy(rows=2))
+    await once(rig, message("direct", {"to": ["ada", "bob", "cyd", "dan", "eve"]}, "a"), direct("b"))
+    assert rig.did == ["take", *(["record", "stored", "publish"] * 4), "acknowledge"]
+    assert len(rig.backplane.published) == 6
+    assert (rig.counters.events_in, rig.counters.planned, rig.counters.stored) == ({"memory": 2}, 2, 6)
+    rig.did.clear()
+    await once(rig, message("direct", {"to": ["ada", "bob", "cyd", "dan", "eve"]}, "a"))
+    assert (rig.counters.duplicates, len(rig.backplane.published)) == (1, 6)
+
+
+async def test_a_fan_out_is_acknowledged_and_counted_when_all_of_it_is_stored(rig: Rig) -> None:
+    rig.ingest = rig.ingest_with(Limits(), StoragePolicy(rows=2))
+    rig.consumer = ConsumeEvents(rig.ingest, rig.source, RetryPolicy(0.001, 0.004))
+    rig.backplane.after_publish = lambda: setattr(rig.store, "away", 1)
+    await rig.consumer.start()
+    await rig.source.publish([message("direct", {"to": ["ada", "bob", "cyd", "dan", "eve"]}, "a")])
+    assert rig.did.count("stored") == 3
+    assert rig.did.count("record") >= 5
+    assert rig.did.index("acknowledge") == len(rig.did) - 1
+    assert (rig.counters.stored, rig.counters.duplicates, rig.counters.events_in) == (5, 0, {"memory": 1})
+    await rig.consumer.stop(1)
 
 
 # --- batch after batch ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import pytest
@@ -11,7 +12,7 @@ from application.store_plans import Part, StoragePolicy, StorePlans
 from domain.planning import Plan, plan
 from tests.support.core import FaultyStore, HandClock, message, table
 
-POLICY = StoragePolicy(timeouts=5, timeout_period_s=300)
+POLICY = StoragePolicy(rows=10, bytes=1_000_000, timeouts=5, timeout_period_s=300)
 
 
 class FussyStore(FaultyStore):
@@ -22,15 +23,18 @@ class FussyStore(FaultyStore):
         self.refused: set[str] = set()
         self.slow: set[str] = set()
         self.most = 1_000
+        self.most_rows = 1_000
         self.batches: list[list[str]] = []
+        self.rows: list[int] = []
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
         ids = [one.event_id for one in plans]
         self.batches.append(ids)
+        self.rows.append(sum(len(part.users) for one in plans for part in one.addressed))
         letters = {one.event_id for one in plans if one.dead_letter is not None}
         if bad := (self.refused & set(ids)) - letters:
             raise Unstorable(f"no room for {bad.pop()}")
-        if (self.slow & set(ids)) - letters or len(ids) > self.most:
+        if (self.slow & set(ids)) - letters or len(ids) > self.most or self.rows[-1] > self.most_rows:
             raise StoreTimedOut("30 s are over")
         return await super().record(plans, now)
 
@@ -44,6 +48,11 @@ class Rig:
 
     def parts(self, *ids: str) -> deque[Part]:
         return self.store_plans.parts([plan(message("direct", {"to": "ada"}, id), table()) for id in ids])
+
+    def fan_out(self, *users: int) -> deque[Part]:
+        """An event for so many users each."""
+        events = [message("direct", {"to": list(range(most))}, f"f{n}") for n, most in enumerate(users)]
+        return self.store_plans.parts([plan(one, table()) for one in events])
 
     async def store_all(self, parts: deque[Part]) -> None:
         async for recorded in self.store_plans(parts):
@@ -186,3 +195,74 @@ async def test_any_other_fault_is_left_to_the_caller(rig: Rig) -> None:
         await rig.store_all(parts)
     await rig.store_all(parts)
     assert rig.store.batches == [["a", "b"], ["a", "b"]]
+
+
+# --- fan-out --------------------------------------------------------------------------------------------------
+
+
+async def test_a_large_fan_out_is_stored_in_parts_all_of_one_event_before_the_next(rig: Rig) -> None:
+    await rig.store_all(rig.fan_out(3, 25, 4, 5, 2, 11))
+    assert rig.store.batches == [["f0"], ["f1"], ["f1"], ["f1"], ["f2", "f3"], ["f4"], ["f5"], ["f5"]]
+    assert rig.store.rows == [3, 10, 10, 5, 9, 2, 10, 1]
+    assert [len(recorded.entries) for recorded in rig.recorded] == rig.store.rows
+
+
+async def test_parts_are_bounded_by_their_bytes_too(rig: Rig) -> None:
+    text = "x" * 100_000
+    events = [message("direct", {"to": list(range(7)), "text": text}, "a"), message("direct", {"to": 1}, "b")]
+    await rig.store_all(rig.store_plans.parts([plan(one, table()) for one in events]))
+    assert rig.store.rows == [4, 3, 1]
+
+
+async def test_an_event_in_parts_counts_as_a_duplicate_once_if_all_of_it_was_stored(rig: Rig) -> None:
+    await rig.store_all(rig.fan_out(12))
+    rig.recorded.clear()
+    await rig.store_all(rig.fan_out(12))
+    assert [recorded.duplicates for recorded in rig.recorded] == [0, 1]
+    rig.recorded.clear()
+    await rig.store_all(rig.fan_out(25))
+    assert [recorded.duplicates for recorded in rig.recorded] == [0, 0, 0]
+    assert sum(len(recorded.entries) for recorded in rig.recorded) == 13
+
+
+async def test_a_fan_out_that_is_interrupted_continues_where_it_was(rig: Rig) -> None:
+    rig.away_after_each = 1
+    parts = rig.fan_out(25, 1)
+    while parts:
+        with suppress(StoreUnavailable):
+            await rig.store_all(parts)
+    assert [recorded.duplicates for recorded in rig.recorded] == [0, 0, 0, 0]
+    assert sum(len(recorded.entries) for recorded in rig.recorded) == 26
+
+
+async def test_a_fan_out_that_comes_again_after_a_crash_is_completed(rig: Rig) -> None:
+    rig.away_after_each = 1
+    with pytest.raises(StoreUnavailable):
+        await rig.store_all(rig.fan_out(25))
+    rig.away_after_each = rig.store.away = 0
+    again = StorePlans(rig.store, rig.clock, POLICY)
+    parts = again.parts([plan(message("direct", {"to": list(range(25))}, "f0"), table())])
+    recorded = [one async for one in again(parts)]
+    assert sum(len(one.entries) for one in recorded) == 15
+    assert sum(one.duplicates for one in recorded) == 0
+    for user in range(25):
+        assert (await rig.store.heads([f"inbox:{user}"]))[f"inbox:{user}"].last == 1
+
+
+async def test_a_part_that_takes_too_long_is_divided_by_its_recipients(rig: Rig) -> None:
+    rig.store.most_rows = 3
+    await rig.store_all(rig.fan_out(25))
+    assert sum(len(recorded.entries) for recorded in rig.recorded) == 25
+    assert [recorded.duplicates for recorded in rig.recorded][-1] == 0
+    rig.recorded.clear()
+    await rig.store_all(rig.fan_out(25))
+    assert sum(recorded.duplicates for recorded in rig.recorded) == 1
+
+
+async def test_a_fan_out_that_is_refused_is_one_dead_letter(rig: Rig) -> None:
+    rig.store.refused = {"f0"}
+    parts = rig.fan_out(25, 2)
+    await rig.store_all(parts)
+    assert rig.letters == [("f0", "refused_by_store")]
+    assert [recorded.duplicates for recorded in rig.recorded] == [0, 0]
+    assert sum(len(recorded.entries) for recorded in rig.recorded) == 2

@@ -47,7 +47,12 @@ async def publish_events(
     jwt: Token = None,
     token: Token = None,
 ) -> Accepted:
-    """Publishes one event, or a list of up to 500. Answered only once all are stored; all are taken, or none.
+    """Publishes one event, or a list of up to 500. Answered only once all are stored; all are accepted, or none.
+
+    An event for many users is stored in parts. If the store fails between them, or is too slow, the answer is 503: send
+    the same request again, with the same ids. What is stored already is recognised, and the rest is added. So give each
+    event an `id` (or its payload an `event_id`). An event that is for more users, or stores more for them, than the
+    server allows is 422.
 
     Needs the scope `events:publish`. Each event counts towards the rate by itself. The body is JSON, even where it is
     sent as `application/x-www-form-urlencoded`, which is what `curl -d` calls every body.

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Table, bindparam, case, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import BigInteger
+from sqlalchemy.types import BigInteger, Text
 
 from adapters.sql.batch import Arrivals, Counter, Letter, letter_columns
 from adapters.sql.queries import broadcasts, inboxes, notifications
@@ -46,7 +46,8 @@ def _count(table: Table, key: str, **more: Any) -> Any:
 
 _COUNT_INBOX: Final = _count(inboxes, "user_id", unread_count=bindparam("unread"), not_before=bindparam("barred"))
 _COUNT_FEED: Final = _count(feeds_table, "name")
-_ADD_NOTIFICATION: Final = insert(notifications)
+# `data` is JSON already, once for all rows that share it.
+_ADD_NOTIFICATION: Final = insert(notifications).values(data=bindparam("json", type_=Text))
 _KEEP_LETTER: Final = insert_or_not(letters_table)
 _KEEP_LETTER_AGAIN: Final = _KEEP_LETTER.on_conflict_do_update(
     index_elements=["identity"],
@@ -84,7 +85,7 @@ class SqliteWriting:
                 "notification_type": content.type,
                 "title": content.title or "",
                 "message": content.message or "",
-                "data": msgspec.json.decode(data_text(content)),
+                "json": data_text(content),
                 "updated_at": now,
             }
             for content in arrivals.contents

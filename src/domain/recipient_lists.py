@@ -1,0 +1,51 @@
+"""Lists of recipients in payloads: what a routes file should omit, since every recipient would store the whole list."""
+
+import re
+from collections.abc import Iterator
+
+from domain.events import at_path, own_type
+from domain.patterns import as_regex
+from domain.routes import Profile, Route
+
+
+def warnings_of_lists(profile: Profile) -> Iterator[str]:
+    """A warning for each `users` path that may lead to a list and is not omitted.
+
+    Where a sample of the route has the field, the sample tells whether it is a list; otherwise its name does, by its
+    plural.
+    """
+    for number, route in enumerate(profile.routes, 1):
+        payloads = [
+            sample.payload
+            for sample in profile.samples
+            if re.match(as_regex(route.source), sample.source) and route.type in (None, _type_of(sample.payload))
+        ]
+        for path in route.users:
+            if not _is_omitted(path, route) and _may_be_list(path, payloads):
+                yield f"route {number} ({route.source!r}): {_advice(path, route)}"
+
+
+def _may_be_list(path: str, payloads: list[object]) -> bool:
+    shown = [value for payload in payloads if (value := at_path(payload, path)) is not None]
+    if shown:
+        return any(type(value) is list for value in shown)
+    name = path.lower()
+    return name.endswith("list") or (name.endswith("s") and not name.endswith(("ss", "us", "is")))
+
+
+def _is_omitted(path: str, route: Route) -> bool:
+    """Whether `omit`, which names fields of the payload or of its `data`, holds the path or what contains it."""
+    first, _, rest = path.partition(".")
+    inner = rest.partition(".")[0] if first == "data" else first
+    return route.envelope != "raw" and not {path, first, inner}.isdisjoint(route.omit)
+
+
+def _advice(path: str, route: Route) -> str:
+    words = f"users: {path!r} may be a list, which every recipient stores as a whole"
+    if route.envelope == "raw":
+        return f"{words}: choose another envelope than 'raw', which omits nothing, and name it in omit"
+    return f"{words}: name it in omit"
+
+
+def _type_of(payload: object) -> str | None:
+    return own_type(payload) if isinstance(payload, dict) else None
