@@ -4,6 +4,7 @@ from typing import Final
 
 from domain.deliveries import Mail
 from domain.errors import InvalidInput
+from domain.event_identity import LONGEST_QUALIFIED_BYTES
 from domain.preferences import LONGEST_TYPE
 from domain.streams import Content
 
@@ -11,8 +12,9 @@ from domain.streams import Content
 _ESCAPED_NUL: Final = "\\u0000"
 
 # An event's origin and id are in one index row with a user id of up to 1,020 bytes; PostgreSQL refuses rows of more
-# than 2,704 bytes (BTMaxItemSize), its own overhead included.
+# than 2,704 bytes (BTMaxItemSize), its own overhead included. A qualified origin may take the origin's place.
 LONGEST_IDENTITY_BYTES: Final = 1_600
+LONGEST_ID_BYTES: Final = LONGEST_IDENTITY_BYTES - LONGEST_QUALIFIED_BYTES
 
 
 def storable(text: str, field: str) -> str:
@@ -25,9 +27,15 @@ def storable(text: str, field: str) -> str:
 def fault_in_identity(origin: str, event_id: str) -> str | None:
     """What keeps an event of this identity from being stored, in words; None if nothing does."""
     fault = _fault_in({"origin": origin, "id": event_id})
-    if fault is None and (size := len(origin.encode()) + len(event_id.encode())) > LONGEST_IDENTITY_BYTES:
+    if fault is not None:
+        return fault
+    size = len(event_id.encode())
+    if size > LONGEST_ID_BYTES:
+        return f"The id has {size} bytes; at most {LONGEST_ID_BYTES} can be stored"
+    size += len(origin.encode())
+    if size > LONGEST_IDENTITY_BYTES:
         return f"The origin and the id have {size} bytes together; at most {LONGEST_IDENTITY_BYTES} can be stored"
-    return fault
+    return None
 
 
 def fault_in_text(content: Content) -> str | None:

@@ -69,9 +69,10 @@ IDENTITY = "The origin and the id have {} bytes together; at most 1600 can be st
         ({"ce_id": HALF}, "The id holds half a surrogate pair, which can't be stored."),
         ({"ce_type": "\0"}, "The type holds U+0000, which can't be stored."),
         ({"ce_type": "x" * 256}, "The type has 256 characters; at most 255 can be stored."),
-        ({"ce_id": "😀" * 400, "ce_source": "x"}, IDENTITY.format(1601)),
+        ({"ce_id": "😀" * 273, "ce_source": "x"}, "The id has 1092 bytes; at most 1088 can be stored."),
+        ({"ce_id": "😀" * 272, "ce_source": "x" * 511 + "é"}, IDENTITY.format(1601)),
         ({"ce_id": "é" * 512, "ce_source": "x" * 512}, None),
-        ({"ce_id": "😀" * 399, "ce_source": "x" * 4}, None),
+        ({"ce_id": "😀" * 272, "ce_source": "x" * 512}, None),
     ],
 )
 def test_what_a_column_or_an_index_can_not_hold_is_known_before_it_is_stored(
