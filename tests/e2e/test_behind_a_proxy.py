@@ -125,6 +125,40 @@ async def event(events: Stream, wanted: str) -> Any:
     return found
 
 
+async def test_pages_can_read_what_the_proxy_says_itself(start_nginx: StartNginx) -> None:
+    # No node is there.
+    proxy = start_nginx([free_port(), free_port()], {"rate=200r/s": "rate=1r/s", "burst=2000": "burst=9"})
+    origin = "https://shop.example"
+    async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
+        client.headers["origin"] = origin
+        for request, status in (
+            (client.get("/metrics"), 404),
+            (client.get("/health/live"), 503),
+            (client.post("/api/v1/events", content=b" " * (8 * 1024 * 1024 + 1)), 413),
+            (client.get("/" + "a" * 10_000), 414),
+            (client.get("/", headers={"x-a": "a" * 10_000}), 431),
+        ):
+            readable(await request, status, origin)
+        while (answer := await client.get("/health/live")).status_code != 429:
+            pass
+        readable(answer, 429, origin)
+        del client.headers["origin"]
+        plain = await client.get("/metrics")
+        assert not [name for name in plain.headers if name.startswith("access-control-allow")]
+
+
+def readable(answer: httpx.Response, status: int, origin: str) -> None:
+    assert problem(answer)[0] == status
+    assert "Retry-After" in answer.headers["access-control-expose-headers"]
+    if status in (414, 431):
+        # Answered before nginx has read the Origin.
+        assert answer.headers["access-control-allow-origin"] == "*"
+        return
+    assert answer.headers["access-control-allow-origin"] == origin
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert answer.headers["vary"] == "Origin"
+
+
 async def test_heartbeats_keep_a_quiet_stream_and_a_plain_socket_needs_none(
     pair: Pair, start_nginx: StartNginx
 ) -> None:

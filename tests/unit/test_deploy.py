@@ -201,7 +201,7 @@ def test_the_proxy_knows_the_nodes_of_compose() -> None:
 
 def test_what_the_proxy_says_itself_is_in_the_catalogue() -> None:
     said = re.findall(r"(?:Retry-After (\d+) always;\s*)?return (\d+) '(.*)';", nginx())
-    assert {status for _, status, _ in said} == {"404", "413", "429", "503"}
+    assert {status for _, status, _ in said} == {"404", "413", "414", "429", "431", "503"}
     for retry_after, status, text in said:
         body = json.loads(text)
         kind = KINDS[body["code"]]
@@ -214,6 +214,24 @@ def test_what_the_proxy_says_itself_is_in_the_catalogue() -> None:
         }
         assert kind.status == int(status)
         assert (int(retry_after) if retry_after else None) == kind.retry_after
+
+
+def test_what_the_proxy_says_itself_may_be_read_by_pages() -> None:
+    own = [part for part in re.split(r"\n {8}location ", nginx()) if re.search(r"\breturn \d", part)]
+    assert len(own) == 6
+    for part in own:
+        early = part.startswith("= /nginx/")
+        headers = ("Allow-Origin *",) if early else ("Allow-Origin $http_origin", "Allow-Credentials $own_credentials")
+        for header in (*headers, "Expose-Headers"):
+            assert f"add_header Access-Control-{header}" in part
+        assert early or "add_header Vary Origin always;" in part
+
+
+def test_slow_heads_end_at_the_proxy_and_no_connection_to_a_node_outlives_it_there() -> None:
+    (head,) = re.findall(r"client_header_timeout (\d+)s;", nginx())
+    assert int(head) < float(SETTINGS["keep_alive_seconds"].default or 0)
+    # Each request has a connection to its node for itself.
+    assert re.search(r"map \$upgrade \$connection_upgrade \{[^}]*'' close;", nginx())
 
 
 def test_no_node_is_asked_twice_for_what_may_not_be_done_twice() -> None:
