@@ -9,12 +9,13 @@ from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar
 from litestar.datastructures import State
 
+from adapters.http.bodies import BodyLimits
 from adapters.http.perimeter import surround
 from adapters.http.problems import EXCEPTION_HANDLERS
 from adapters.http.requests import check_request
 from adapters.http.routes import HTTP_ROUTES
 from adapters.http.schema import openapi_config
-from adapters.sockets.routes import SOCKET_ROUTES
+from adapters.sockets.routes import EVENT_STREAMS, SOCKET_ROUTES
 from application.node import Node
 from domain.public_url import PublicUrl
 from entrypoints.settings import Settings
@@ -51,5 +52,7 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
         state=State({"public_url": public_url}),
     )
     setup_dishka(container, app)
-    app.asgi_handler = surround(app.asgi_handler, allowed_origins(settings), allowed_hosts(settings))
+    app.asgi_handler = surround(
+        app.asgi_handler, allowed_origins(settings), allowed_hosts(settings), BodyLimits(), EVENT_STREAMS
+    )
     return app

@@ -16,7 +16,8 @@ from typing import Final
 
 import structlog
 import uvloop
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
@@ -79,6 +80,9 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.auto if settings.http2 == "on" else HTTPModes.http1,
+        # How long Granian waits for the head of a request: the first one, and the next on a connection that is kept.
+        http1_settings=HTTP1Settings(header_read_timeout=round(settings.keep_alive_seconds * 1000)),
         backlog=BACKLOG,
         backpressure=BACKLOG,
         # One, so that frames leave in the order in which they were handed over (see adapters.sockets.outlet).

@@ -9,6 +9,7 @@ from dishka import Provider, Scope
 from litestar.testing import AsyncTestClient
 from structlog.testing import capture_logs
 
+from adapters.http.bodies import SMALL_BODY_BYTES
 from adapters.http.catalogue import KINDS, address_of
 from adapters.http.problems import problem
 from application.browse_inbox import BrowseInbox
@@ -159,8 +160,13 @@ async def test_media_types_of_events(client: AsyncTestClient[Any], content_type:
 async def test_a_body_over_the_limit() -> None:
     settings = load({**IN_MEMORY, "HERALD_MAX_EVENT_BYTES": "100"}, "dev", {})
     async with AsyncTestClient(create_app(settings), base_url="http://127.0.0.1") as client:
-        for method, path in (("POST", "/api/v1/events"), ("PUT", "/api/v2/preferences?user_id=ada")):
-            answer = await client.request(method, path, json={"x": "y" * 1000})
+        for method, path, size in (
+            ("POST", "/api/v1/events", 1000),
+            ("PUT", "/api/v2/preferences?user_id=ada", SMALL_BODY_BYTES),
+            ("PUT", "/api/v2/notifications/mark-all-read?user_id=ada", SMALL_BODY_BYTES),
+            ("POST", "/api/v1/dead-letters/replay", SMALL_BODY_BYTES),
+        ):
+            answer = await client.request(method, path, json={"x": "y" * size})
             assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 

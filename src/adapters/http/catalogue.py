@@ -116,6 +116,13 @@ _KINDS: Final = (
         "Use one of the methods that the `Allow` header names.",
     ),
     Kind(
+        "body_timeout",
+        408,
+        "Body timeout",
+        "The request's body did not arrive in time: all of it has to, within 30 s.",
+        "Send the request again, or less at once.",
+    ),
+    Kind(
         "not_failed",
         409,
         "Not failed",
@@ -123,6 +130,20 @@ _KINDS: Final = (
         "Leave it: what is pending will be tried, and what was sent or skipped is done with.",
     ),
     Kind("too_large", 413, "Too large", "The body is larger than the server takes.", "Send less at once."),
+    Kind(
+        "address_too_long",
+        414,
+        "Address too long",
+        "Path and query together are longer than the server takes.",
+        "Filter by less at once; send a token in the `Authorization` header.",
+    ),
+    Kind(
+        "headers_too_large",
+        431,
+        "Headers too large",
+        "The request's headers together are larger than the server takes.",
+        "Send fewer cookies, or a smaller token.",
+    ),
     Kind(
         "unsupported_media_type",
         415,

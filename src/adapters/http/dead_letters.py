@@ -1,13 +1,14 @@
 """`/api/v1/dead-letters`: events that could not be processed, for those who run Herald."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from dishka.integrations.litestar import FromDishka, inject
-from litestar import Router, delete, get, post
+from litestar import Request, Router, delete, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, JSONBody, Parameter
+from litestar.params import FromPath, Parameter
 
+from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
 from adapters.http.callers import CALLER
 from adapters.http.documents import REFUSALS, problems, takes
 from adapters.http.letters import (
@@ -20,6 +21,7 @@ from adapters.http.letters import (
     WholeLetter,
 )
 from adapters.http.parameters import DEFAULT_LIST, LONGEST_LIST, EndDate, StartDate
+from adapters.http.requests import READS_BODY
 from application.handle_dead_letters import MOST, HandleDeadLetters
 from domain.identity import Identity, scoped
 
@@ -44,6 +46,11 @@ async def chosen_by_query(
     cursor: Cursor = None,
 ) -> ChosenLetters:
     return ChosenLetters(source, reason, start_date, end_date, cursor)
+
+
+async def chosen_by_body(request: Request[Any, Any, Any], admin: NamedDependency[Identity]) -> ChosenLetters:
+    """The body, read once the caller is known; an empty one chooses all."""
+    return await read_json_or_none(request, ChosenLetters) or ChosenLetters()
 
 
 @get(summary="List dead letters", responses=problems(*REFUSALS, 422))
@@ -89,15 +96,17 @@ async def replay_dead_letter(
     status_code=200,
     summary="Replay dead letters",
     description=f"Replays those that the body chooses, or all: the newest {MOST:,}, from `next_cursor` on the next.",
+    opt={READS_BODY: True},
     operation_class=takes(ChosenLetters | None, required=False),
-    responses=problems(*REFUSALS, 413, 415, 422),
+    responses=problems(*REFUSALS, 408, 413, 415, 422),
 )
 @inject
 async def replay_dead_letters(
-    admin: NamedDependency[Identity], handle: FromDishka[HandleDeadLetters], data: JSONBody[ChosenLetters | None] = None
+    admin: NamedDependency[Identity],
+    handle: FromDishka[HandleDeadLetters],
+    chosen_in_body: NamedDependency[ChosenLetters],
 ) -> Replayed:
-    chosen = data or ChosenLetters()
-    return Replayed.of(await handle.replay_chosen(chosen.choice, chosen.cursor))
+    return Replayed.of(await handle.replay_chosen(chosen_in_body.choice, chosen_in_body.cursor))
 
 
 @delete("/{id:uuid}", status_code=200, summary="Drop a dead letter", responses=problems(*REFUSALS, 404))
@@ -132,6 +141,12 @@ DEAD_LETTERS: Final = Router(
         drop_dead_letter,
         drop_dead_letters,
     ],
-    dependencies={**CALLER, "admin": Provide(admin_of), "chosen": Provide(chosen_by_query)},
+    dependencies={
+        **CALLER,
+        "admin": Provide(admin_of),
+        "chosen": Provide(chosen_by_query),
+        "chosen_in_body": Provide(chosen_by_body),
+    },
+    request_max_body_size=SMALL_BODY_BYTES,
     tags=["dead letters"],
 )

@@ -9,19 +9,23 @@ from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, Router, delete, get, put
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency, Provide
-from litestar.params import Body, Parameter
+from litestar.params import Parameter
 from msgspec import UNSET
 
 from adapters.http import schemas
+from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
 from adapters.http.callers import CALLER, User
 from adapters.http.documents import REFUSALS, problems, takes
 from adapters.http.parameters import DEFAULT_LIST, LONGEST_LIST, Limit, Page, PageCursor, Size, choice_of
-from adapters.http.requests import public_url_of
+from adapters.http.requests import READS_BODY, public_url_of
 from application.browse_inbox import BrowseInbox
 from application.follow_changes import FollowChanges
 from application.mark_notifications import MarkNotifications
 from domain.errors import InvalidInput
 from domain.notifications import Choice
+
+# Proxies take 4 KB or 8 KB for all headers of an answer together.
+MAX_LINK_BYTES: Final = 2_000
 
 LINK: Final = ResponseHeader(
     name="Link",
@@ -29,7 +33,8 @@ LINK: Final = ResponseHeader(
     value="",
     documentation_only=True,
     description="RFC 8288: `next`, `first` and, by page, `prev`; without a token. Relative to the address of the list"
-    " unless `HERALD_PUBLIC_URL` is set.",
+    " unless `HERALD_PUBLIC_URL` is set. Where the filters are long it is `next` alone, or left out: `next_cursor` says"
+    " the same.",
 )
 
 Id = Annotated[UUID, Parameter(description="The notification's id. What is no UUID is not found.")]
@@ -83,7 +88,8 @@ async def list_notifications(
         total=UNSET if listing.total is None else listing.total,
     )
     body = schemas.NotificationList([schemas.Item.of(one) for one in listing.notifications], meta)
-    return Response(body, headers={"link": _links(request, links)})
+    link = _links(request, links)
+    return Response(body, headers={"link": link} if link else {})
 
 
 def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
@@ -93,9 +99,10 @@ def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str
     list_url = public_url.of(request.url.path) if public_url.base else ""
     dropped = ("jwt", "token", "cursor", "page")
     query = [(name, value) for name, value in request.query_params.multi_items() if name not in dropped]
-    return ", ".join(
-        f'<{list_url}?{urlencode([*query, *place.items()])}>; rel="{name}"' for name, place in links.items()
-    )
+    found = {name: f'<{list_url}?{urlencode([*query, *place.items()])}>; rel="{name}"' for name, place in links.items()}
+    # Where the filters are long, `next` alone; or nothing, and clients go on by `next_cursor`.
+    fitting = (", ".join(text) for text in (found.values(), [found[name] for name in ("next",) if name in found], []))
+    return next(text for text in fitting if len(text) <= MAX_LINK_BYTES)
 
 
 @get("/unread-count", summary="Count what is unread", responses=problems(*REFUSALS))
@@ -157,20 +164,26 @@ async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -
     return schemas.MarkedItem.after(notification, unread)
 
 
+async def where_to_stop(request: Request[Any, Any, Any], user: User) -> schemas.MarkAllRead | None:
+    """The body, read once the caller is known; None for an empty one."""
+    return await read_json_or_none(request, schemas.MarkAllRead)
+
+
 @put(
     "/mark-all-read",
     summary="Mark all read",
-    responses=problems(*REFUSALS, 404, 413, 415),
+    opt={READS_BODY: True},
+    responses=problems(*REFUSALS, 404, 408, 413, 415),
     operation_class=takes(schemas.MarkAllRead, required=False),
 )
 @inject
 async def mark_all_read(
     user: User,
     mark: FromDishka[MarkNotifications],
-    data: Annotated[schemas.MarkAllRead | None, Body(description="Where to stop; an empty body is all.")] = None,
+    stop: NamedDependency[schemas.MarkAllRead | None],
 ) -> schemas.MarkedRead:
     """Marks all read that arrived up to `up_to`; without it, all that is there when it begins."""
-    marked = await mark.all(user, "read", data.up_to if data is not None else None)
+    marked = await mark.all(user, "read", stop.up_to if stop is not None else None)
     return schemas.MarkedRead("Marked as read.", marked.count, marked.unread)
 
 
@@ -203,6 +216,7 @@ notifications = Router(
         clear_all,
         archive_notification,
     ],
-    dependencies={**CALLER, "choice": Provide(choice_of)},
+    dependencies={**CALLER, "choice": Provide(choice_of), "stop": Provide(where_to_stop)},
+    request_max_body_size=SMALL_BODY_BYTES,
     tags=["notifications"],
 )

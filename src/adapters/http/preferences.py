@@ -5,16 +5,18 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from dishka.integrations.litestar import FromDishka, inject
-from litestar import Router, get, patch, put
-from litestar.params import Body
+from litestar import Request, Router, get, patch, put
+from litestar.di import NamedDependency, Provide
 from msgspec import UNSET, Meta, UnsetType
 
+from adapters.http.bodies import SMALL_BODY_BYTES, read_json
 from adapters.http.callers import CALLER, User
 from adapters.http.documents import REFUSALS, problems, takes
+from adapters.http.requests import READS_BODY
 from application.set_preferences import SetPreferences
 from domain.preferences import LONGEST_TYPE, MOST_MUTED, Preferences
 
-UNFIT: Final = (413, 415, 422)
+UNFIT: Final = (408, 413, 415, 422)
 
 MutedTypes = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)]],
@@ -69,6 +71,16 @@ class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
+async def new_preferences(request: Request[Any, Any, Any], user: User) -> NewPreferences:
+    """The body, read once the caller is known."""
+    return await read_json(request, NewPreferences)
+
+
+async def preferences_patch(request: Request[Any, Any, Any], user: User) -> PreferencesPatch:
+    """The body, read once the caller is known."""
+    return await read_json(request, PreferencesPatch)
+
+
 @get("/", summary="Get preferences", responses=problems(*REFUSALS))
 @inject
 async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -> PreferencesOut:
@@ -79,38 +91,41 @@ async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -
 @put(
     "/",
     summary="Replace preferences",
+    opt={READS_BODY: True},
     responses=problems(*REFUSALS, *UNFIT),
     operation_class=takes(NewPreferences),
 )
 @inject
 async def replace_preferences(
-    user: User,
-    preferences: FromDishka[SetPreferences],
-    data: Annotated[NewPreferences, Body(description="All preferences; what is left out is set to its default.")],
+    user: User, preferences: FromDishka[SetPreferences], replacement: NamedDependency[NewPreferences]
 ) -> PreferencesOut:
     """Sets all preferences. They bind what is stored from now on."""
-    return PreferencesOut.of(user, await preferences.replace(user, data.preferences()))
+    return PreferencesOut.of(user, await preferences.replace(user, replacement.preferences()))
 
 
 @patch(
     "/",
     summary="Change preferences",
+    opt={READS_BODY: True},
     responses=problems(*REFUSALS, *UNFIT),
     operation_class=takes(PreferencesPatch),
 )
 @inject
 async def patch_preferences(
-    user: User,
-    preferences: FromDishka[SetPreferences],
-    data: Annotated[PreferencesPatch, Body(description="The preferences to change.")],
+    user: User, preferences: FromDishka[SetPreferences], changes: NamedDependency[PreferencesPatch]
 ) -> PreferencesOut:
     """Sets some preferences and leaves the others as they are. They bind what is stored from now on."""
-    return PreferencesOut.of(user, await preferences.patch(user, **data.changes()))
+    return PreferencesOut.of(user, await preferences.patch(user, **changes.changes()))
 
 
 preferences = Router(
     "/api/v2/preferences",
     route_handlers=[get_preferences, replace_preferences, patch_preferences],
-    dependencies=CALLER,
+    dependencies={
+        **CALLER,
+        "replacement": Provide(new_preferences),
+        "changes": Provide(preferences_patch),
+    },
+    request_max_body_size=SMALL_BODY_BYTES,
     tags=["preferences"],
 )

@@ -6,10 +6,11 @@ from typing import Any, Final
 import msgspec
 import structlog
 from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException, SerializationException, ValidationException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.response.base import ASGIResponse
 from litestar.types import ExceptionHandlersMap
 
+from adapters.http.bodies import NotJson
 from adapters.http.catalogue import KINDS, address_of
 from adapters.http.documents import MEDIA_TYPE, FieldProblem, Problem
 from adapters.http.middleware import request_id_of
@@ -27,6 +28,7 @@ _CODES: Final = {
     403: "access_refused",
     404: "not_found",
     405: "method_not_allowed",
+    408: "body_timeout",
     413: "too_large",
     415: "unsupported_media_type",
     429: "too_many_requests",
@@ -105,8 +107,9 @@ def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
     status = error.status_code
     if status not in _CODES and status >= 500:
         return _unexpected(request, error)
-    not_json = isinstance(error.__cause__, SerializationException)
-    answer = problem(_CODES.get(status, "invalid_request"), "The body is not JSON." if not_json else "")
+    answer = problem(
+        _CODES.get(status, "invalid_request"), "The body is not JSON." if isinstance(error, NotJson) else ""
+    )
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer

@@ -36,7 +36,7 @@ class Accepted(msgspec.Struct, frozen=True):
     summary="Publish events",
     opt={READS_BODY: True, ALSO_READS: FORM},
     operation_class=takes(NewEvent | list[NewEvent]),
-    responses=problems(*REFUSALS, 413, 415, 422),
+    responses=problems(*REFUSALS, 408, 413, 415, 422),
 )
 @inject
 async def publish_events(

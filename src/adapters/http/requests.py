@@ -86,7 +86,7 @@ def _query_name(name: str, field: FieldDefinition) -> str | None:
 
 
 def _reads_body(handler: BaseRouteHandler) -> bool:
-    return bool(handler.opt.get(READS_BODY)) or not {"data", "body"}.isdisjoint(handler.parsed_fn_signature.parameters)
+    return bool(handler.opt.get(READS_BODY))
 
 
 def _readable(content_type: str | None, also: str | None) -> bool:

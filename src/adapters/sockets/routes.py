@@ -79,6 +79,9 @@ async def event_stream(
     return await gate.serve(request, user_id)
 
 
+# Where answers never end.
+EVENT_STREAMS: Final = frozenset({"/events/stream"})
+
 SOCKET_ROUTES = (signals_socket, user_or_orders_socket, groups_socket, event_stream)
 
 

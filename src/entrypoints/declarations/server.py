@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from entrypoints import parsers
-from entrypoints.parsers import choice, items, text, verbatim
+from entrypoints.parsers import choice, items, seconds, text, verbatim
 from entrypoints.setting import Setting
 
 
@@ -31,6 +31,24 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             " `https://shop.example/herald`. All addresses that Herald gives out begin with it; its origin and host are"
             " always allowed.",
             unset="addresses without scheme and host",
+        ),
+    ]
+    keep_alive_seconds: Annotated[
+        float,
+        Setting(
+            "HERALD_KEEP_ALIVE_SECONDS",
+            seconds,
+            "How long an idle connection is kept for its next request. Proxies in front must give up earlier.",
+            "75",
+        ),
+    ]
+    http2: Annotated[
+        Literal["on", "off"],
+        Setting(
+            "HERALD_HTTP2",
+            choice("on", "off"),
+            "`on` speaks HTTP/2 without TLS as well (h2c), with clients that begin with it.",
+            "off",
         ),
     ]
     origins: Annotated[
