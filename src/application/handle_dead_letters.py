@@ -110,8 +110,9 @@ class HandleDeadLetters:
             raise Unavailable("The events are not stored yet. No letter is lost: replay again.") from None
         failed: list[FailedAgain] = []
         done: list[KeptDeadLetter] = []
+        latest = await self._letters.some([kept.id for kept in batch])
         for kept in batch:
-            now = await self._letters.get(kept.id)
+            now = latest.get(kept.id)
             if now is not None and now.times != kept.times:
                 failed.append(FailedAgain(now.id, now.letter.reason, now.letter.detail))
             else:

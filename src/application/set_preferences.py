@@ -1,5 +1,6 @@
 """What a user wants to be told, as its owner sets it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,8 +14,8 @@ from domain.storable import storable
 class SetPreferences:
     """Shows and sets a user's preferences.
 
-    They bind every notification that is stored after they were set; what is in the inbox already stays as it is. Of
-    two who set them at once, the later one's stay. Raises InvalidInput for a type that no notification can have, and
+    They bind every notification that is stored after they were set. Of two that set the same field at once, the later
+    one's value stays. Raises InvalidInput for a type that no notification can have, and
     StoreUnavailable.
     """
 
@@ -27,13 +28,18 @@ class SetPreferences:
 
     async def replace(self, user: str, preferences: Preferences) -> Preferences:
         """Sets all of them."""
-        once = tuple(dict.fromkeys(storable(muted, "muted_types") for muted in preferences.muted_types))
-        preferences = msgspec.structs.replace(preferences, muted_types=once)
+        preferences = msgspec.structs.replace(preferences, muted_types=_once(preferences.muted_types))
         return await self._preferences.put(user, preferences, self._clock.now())
 
     async def patch(self, user: str, **changes: Any) -> Preferences:
         """Sets those that are named, by the fields of Preferences, and leaves the others as they are."""
-        preferences = await self._preferences.get(user)
         if not changes:
-            return preferences
-        return await self.replace(user, msgspec.structs.replace(preferences, **changes))
+            return await self._preferences.get(user)
+        if "muted_types" in changes:
+            changes["muted_types"] = _once(changes["muted_types"])
+        return await self._preferences.change(user, changes, self._clock.now())
+
+
+def _once(muted_types: Iterable[str]) -> tuple[str, ...]:
+    """Each type once. Raises InvalidInput for one that no notification can have."""
+    return tuple(dict.fromkeys(storable(muted, "muted_types") for muted in muted_types))

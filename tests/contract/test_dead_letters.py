@@ -48,7 +48,7 @@ async def test_a_dead_letter_is_kept_as_it_came(stores: Stores) -> None:
         DeadLetter(empty, "s", "none", "tombstone", "x" * 5_000),
     ]
     recorded = await keep(stores.store, *letters)
-    assert recorded == Recorded((), (), tuple(letters), 0)
+    assert recorded == Recorded((), (), tuple(letters), ())
     kept = await stores.dead_letters.newest(10)
     assert [one.letter for one in kept] == letters[::-1]
     assert {(one.kept_at, one.times) for one in kept} == {(NOW, 1)}
@@ -101,6 +101,13 @@ async def test_of_one_that_comes_again_otherwise_the_latest_is_kept(stores: Stor
     (kept,) = await stores.dead_letters.newest(10, LetterChoice(reason="empty"))
     assert kept == KeptDeadLetter(kept.id, NOW, second, 2)
     assert await stores.dead_letters.newest(10, LetterChoice(reason="broken")) == ()
+
+
+async def test_some_are_read_at_once(stores: Stores) -> None:
+    await keep(stores.store, letter("x", "first"), letter("y", "first"), letter("z", "first"))
+    (z, y, _) = await stores.dead_letters.newest(10)
+    assert await stores.dead_letters.some([y.id, uuid4(), z.id]) == {y.id: y, z.id: z}
+    assert await stores.dead_letters.some([]) == {}
 
 
 async def test_a_dead_letter_beside_notifications_is_no_duplicate_of_them(stores: Stores) -> None:

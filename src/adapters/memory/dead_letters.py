@@ -1,6 +1,6 @@
 """Dead letters in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from uuid import UUID
 
@@ -26,6 +26,10 @@ class MemoryDeadLetters:
 
     async def get(self, id: UUID) -> KeptDeadLetter | None:
         return self._records.letters.get(id)
+
+    async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
+        letters = self._records.letters
+        return {id: letters[id] for id in ids if id in letters}
 
     async def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
         dropped = 0

@@ -1,10 +1,10 @@
 """Dead letters, as those look through them who run Herald. Recordings put them there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from advanced_alchemy.filters import ComparisonFilter, LimitOffset, OrderBy, StatementFilter
+from advanced_alchemy.filters import CollectionFilter, ComparisonFilter, LimitOffset, OrderBy, StatementFilter
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import delete, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -45,6 +45,16 @@ class SqlDeadLetters:
         async def ask(connection: AsyncConnection) -> KeptDeadLetter | None:
             row = await _rows(connection).get_one_or_none(id=id)
             return _kept(row) if row is not None else None
+
+        return await self._database.read(ask)
+
+    async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
+        if not ids:
+            return {}
+
+        async def ask(connection: AsyncConnection) -> dict[UUID, KeptDeadLetter]:
+            found = await _rows(connection).get_many(CollectionFilter("id", ids))
+            return {row.id: _kept(row) for row in found}
 
         return await self._database.read(ask)
 

@@ -1,15 +1,20 @@
 """Preferences."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, Final
 
-import msgspec
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from adapters.sql.database import Database
+from adapters.sql.queries import preferences as preferences_table
 from adapters.sql.tables import PreferencesRow
 from application.ports.clock import IdFactory
 from domain.preferences import DEFAULT, Preferences
+
+# What users set: columns and fields of Preferences.
+_FIELDS: Final = ("email_notifications", "push_notifications", "websocket_notifications", "muted_types")
 
 
 class _Rows(SQLAlchemyAsyncRepository[PreferencesRow]):
@@ -27,29 +32,42 @@ class SqlPreferences:
         async def ask(connection: AsyncConnection) -> Preferences:
             rows = _Rows(session=AsyncSession(connection), wrap_exceptions=False)
             row = await rows.get_one_or_none(user_id=user)
-            if row is None:
-                return DEFAULT
-            return Preferences(
-                row.email_notifications,
-                row.push_notifications,
-                row.websocket_notifications,
-                tuple(row.muted_types),
-                row.updated_at,
-            )
+            return DEFAULT if row is None else _preferences(row)
 
         return await self._database.read(ask)
 
     async def put(self, user: str, preferences: Preferences, now: datetime) -> Preferences:
-        kept = {
-            "email_notifications": preferences.email_notifications,
-            "push_notifications": preferences.push_notifications,
-            "websocket_notifications": preferences.websocket_notifications,
-            "muted_types": list(preferences.muted_types),
-            "updated_at": now,
-        }
-        insert = self._database.insert(PreferencesRow).values(
-            id=self._ids.new_id(), user_id=user, created_at=now, **kept
+        fields = {field: getattr(preferences, field) for field in _FIELDS}
+        return await self.change(user, fields, now)
+
+    async def change(self, user: str, changes: Mapping[str, Any], now: datetime) -> Preferences:
+        # One statement that sets these columns only: what others change meanwhile is kept.
+        columns = _columns(changes) | {"updated_at": now}
+        default = _columns({field: getattr(DEFAULT, field) for field in _FIELDS})
+        row = {"id": self._ids.new_id(), "user_id": user, "created_at": now} | default | columns
+        statement = (
+            self._database.insert(preferences_table)
+            .values(**row)
+            .on_conflict_do_update(index_elements=["user_id"], set_=columns)
+            .returning(*(preferences_table.c[field] for field in (*_FIELDS, "updated_at")))
         )
-        statement = insert.on_conflict_do_update(index_elements=["user_id"], set_=kept)
-        await self._database.write(lambda connection: connection.execute(statement))
-        return msgspec.structs.replace(preferences, updated_at=now)
+
+        async def store(connection: AsyncConnection) -> Preferences:
+            return _preferences((await connection.execute(statement)).one())
+
+        return await self._database.write(store)
+
+
+def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: list(value) if field == "muted_types" else value for field, value in fields.items()}
+
+
+def _preferences(row: Any) -> Preferences:
+    """From a row that has a column of each name."""
+    return Preferences(
+        row.email_notifications,
+        row.push_notifications,
+        row.websocket_notifications,
+        tuple(row.muted_types),
+        row.updated_at,
+    )

@@ -1,6 +1,6 @@
 """The port for events that could not be processed, until someone replays or drops them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -46,6 +46,9 @@ class DeadLetters(Protocol):
     async def count(self, choice: LetterChoice) -> int: ...
 
     async def get(self, id: UUID) -> KeptDeadLetter | None: ...
+
+    async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
+        """Those of them that are there, by id, in one round trip."""
 
     async def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
         """Drops those that are still as given: one whose event has come again meanwhile (`times` differs) stays.

@@ -1,7 +1,8 @@
 """The port for what users want to be told."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.preferences import Preferences
 
@@ -15,6 +16,10 @@ class PreferencesStore(Protocol):
 
     async def get(self, user: str) -> Preferences:
         """DEFAULT where the user has set none."""
+
+    async def change(self, user: str, changes: Mapping[str, Any], now: datetime) -> Preferences:
+        """Sets the fields of Preferences that `changes` names, at least one, and leaves the others as they are, in one
+        transaction: changes of different fields made concurrently are all kept. Returns them as they are then."""
 
     async def put(self, user: str, preferences: Preferences, now: datetime) -> Preferences:
         """Replaces them; returns them with their `updated_at`."""
