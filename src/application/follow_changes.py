@@ -78,6 +78,7 @@ def _as_it_arrived(user: str, entry: Entry) -> Notification:
         content=entry.content,
         stored_at=entry.stored_at,
         updated_at=entry.stored_at,
+        read_at=entry.stored_at if entry.read else None,
         archived=entry.kind == "archived",
         muted=entry.muted,
     )

@@ -9,6 +9,7 @@ from application.hub.hub import Hub
 from application.ingest import ConsumeEvents
 from application.ports.backplane import Backplane
 from application.prune_store import PruneStore
+from application.read_muted import ReadMuted
 from application.send_mails import SendMails
 
 log = structlog.get_logger(__name__)
@@ -29,12 +30,14 @@ class Node:
         consumers: Sequence[ConsumeEvents],
         send_mails: SendMails,
         prune_store: PruneStore,
+        read_muted: ReadMuted,
     ) -> None:
         self._hub = hub
         self._backplane = backplane
         self._consumers = consumers
         self._send_mails = send_mails
         self._prune_store = prune_store
+        self._read_muted = read_muted
         self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -42,6 +45,7 @@ class Node:
         self._running = [
             asyncio.create_task(self._hub.run(), name="hub"),
             asyncio.create_task(self._prune_store.run(), name="prune"),
+            asyncio.create_task(self._read_muted.run(), name="read muted"),
         ]
         self._send_mails.start()
         for consumer in self._consumers:

@@ -26,8 +26,12 @@ class Preferences(msgspec.Struct, frozen=True):
     updated_at: datetime | None = None
 
     def mutes(self, type_: str) -> bool:
-        """Whether a notification of this type is kept without being pushed."""
-        return not self.websocket_notifications or type_ in self.muted_types
+        """Whether a notification of this type is stored as read. It is not pushed."""
+        return type_ in self.muted_types
+
+    def pushes(self, type_: str) -> bool:
+        """Whether a notification of this type is pushed; one that is not is kept all the same."""
+        return self.websocket_notifications and type_ not in self.muted_types
 
 
 DEFAULT: Final = Preferences()

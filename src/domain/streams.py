@@ -89,7 +89,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     this entry tells, the same for an arrival. `kind` is `arrival`, or for an inbox what was done to the notification
     since. A catch-up tells each notification once, as it stands: an `arrival` with `read` set, or `archived` once it
     is gone. `unread` is the inbox's unread total at `changed`, or when a catch-up read it. A `muted` entry is kept
-    but pushed to nobody.
+    but pushed to nobody; of a muted type it arrives with `read` set.
     """
 
     stream: StreamName

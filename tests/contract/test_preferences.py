@@ -1,13 +1,25 @@
 """The PreferencesStore port, on every adapter, and how preferences bind what is stored."""
 
 import asyncio
+import random
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
-from domain.positions import Head
+from adapters.clock import SystemClock
+from adapters.memory.backplane import MemoryBackplane
+from application.counters import Counters
+from application.follow_changes import FollowChanges
+from application.ports.inboxes import MutedUnread
+from application.read_muted import Pace, ReadMuted
+from application.set_preferences import SetPreferences
+from domain.notifications import Choice, Mark
+from domain.positions import Cursor, Head, tag_of
 from domain.preferences import DEFAULT, LONGEST_TYPE, MOST_MUTED, Preferences
+from domain.streams import INBOX, Entry, SignOut, inbox_of
 from tests.support.core import NOW
 from tests.support.stores import Stores, check_counters, direct, kept, later, record
 
@@ -47,6 +59,30 @@ async def test_preferences_are_replaced_as_a_whole(stores: Stores) -> None:
     assert await stores.preferences.get("ada") == Preferences(muted_types=("c",), updated_at=later(2))
     await stores.preferences.put("ada", DEFAULT, later(3))
     assert await stores.preferences.get("ada") == Preferences(updated_at=later(3))
+
+
+async def test_a_change_leaves_the_other_fields_as_they_are(stores: Stores) -> None:
+    changed = await stores.preferences.change("ada", {"push_notifications": False}, later(1))
+    assert changed == Preferences(push_notifications=False, updated_at=later(1))
+    await stores.preferences.change("ada", {"muted_types": ("b", "a")}, later(2))
+    changed = await stores.preferences.change("ada", {"email_notifications": False}, later(3))
+    assert changed == Preferences(False, False, True, ("b", "a"), later(3))
+    assert await stores.preferences.get("ada") == changed
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_changes_of_different_fields_at_once_are_all_kept(stores: Stores, is_first: bool) -> None:
+    wishes = SetPreferences(stores.preferences, SystemClock())
+    if not is_first:
+        await wishes.replace("ada", Preferences(websocket_notifications=False))
+    changes: list[dict[str, Any]] = [
+        {"email_notifications": False},
+        {"push_notifications": False},
+        {"muted_types": ("a", "b")},
+    ]
+    await asyncio.gather(*(wishes.patch("ada", **change) for change in changes * 4))
+    kept_now = await wishes.get("ada")
+    assert msgspec.structs.replace(kept_now, updated_at=None) == Preferences(False, False, is_first, ("a", "b"))
 
 
 async def test_of_preferences_put_at_once_one_stands(stores: Stores) -> None:
@@ -95,19 +131,149 @@ async def test_types_are_muted_by_their_whole_name(stores: Stores, type: str) ->
     assert await muted(stores) == {"it": True, "n0": False, "n1": False, "n2": False, "n3": False}
 
 
-async def test_what_is_muted_counts_takes_its_position_and_is_read_back_as_muted(stores: Stores) -> None:
+async def test_a_muted_type_is_stored_as_read_and_takes_its_position(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(muted_types=("a",)), NOW)
     recorded = await record(stores.store, direct("a1", "ada", type="a"), direct("b1", "ada", type="b"))
-    assert [(one.seq, one.unread) for one in recorded.entries] == [(1, 1), (2, 2)]
-    assert await stores.store.heads(["inbox:ada"]) == {"inbox:ada": Head(2, 0, unread=2)}
-    assert await stores.inboxes.unread_by_type("ada") == {"a": 1, "b": 1}
-    marked = await stores.inboxes.mark("ada", recorded.entries[0].id, "read", later(1))
-    assert marked is not None
-    assert [one.muted for one in marked.entries] == [True]
+    assert [(one.seq, one.read, one.unread) for one in recorded.entries] == [(1, True, 0), (2, False, 1)]
+    assert await stores.store.heads(["inbox:ada"]) == {"inbox:ada": Head(2, 0, unread=1)}
+    assert await stores.inboxes.unread_by_type("ada") == {"b": 1}
+    first, second = await kept(stores)
+    assert (first.muted, first.read_at, second.muted, second.read_at) == (True, NOW, False, None)
+    for choice, expected in ((Choice(read=True), ["a1"]), (Choice(read=False), ["b1"])):
+        leaf = await stores.inboxes.leaf("ada", choice, 10)
+        assert [one.content.event_id for one in leaf.notifications] == expected
+        assert await stores.inboxes.count("ada", choice) == 1
     for read in (stores.store.arrivals, stores.store.changes):
         page = await read("inbox:ada", 0, 10)
-        assert {one.content.event_id: one.muted for one in page.entries} == {"a1": True, "b1": False}
+        assert {one.content.event_id: (one.muted, one.read) for one in page.entries} == {
+            "a1": (True, True),
+            "b1": (False, False),
+        }
+    assert (await FollowChanges(stores.inboxes, stores.store)("ada", await cursor(stores), 10)).notifications == [
+        first,
+        second,
+    ]
+    # It may be marked like any other.
+    marked = await stores.inboxes.mark("ada", first.id, "unread", later(1))
+    assert marked is not None
+    assert ([one.muted for one in marked.entries], marked.unread) == ([True], 2)
     await check_counters(stores)
+
+
+async def cursor(stores: Stores, user: str = "ada") -> str:
+    """Of the inbox before anything arrived."""
+    return str(Cursor(await stores.store.epoch(), tag_of(user), {INBOX: 0}))
+
+
+async def test_without_live_updates_everything_counts_as_unread(stores: Stores) -> None:
+    await stores.preferences.put("ada", Preferences(websocket_notifications=False, muted_types=("a",)), NOW)
+    await record(stores.store, direct("a1", "ada", type="a"), direct("b1", "ada", type="b"))
+    assert [(one.muted, one.read) for one in await kept(stores)] == [(True, True), (True, False)]
+    assert await stores.inboxes.unread_by_type("ada") == {"b": 1}
+    await check_counters(stores)
+
+
+# --- what is unread of muted types ----------------------------------------------------------------------------
+
+
+async def test_unread_ones_of_muted_types_are_found_and_marked_read(stores: Stores) -> None:
+    types = ("a", "b", "a", "z", "a")
+    for user in ("ada", "bob", "eve"):
+        await record(stores.store, *(direct(f"{user}{n}", user, type=type) for n, type in enumerate(types)))
+    await stores.preferences.put("ada", Preferences(muted_types=("a", "z")), NOW)
+    await stores.preferences.put("bob", Preferences(muted_types=("y",)), NOW)
+    await stores.preferences.put("eve", Preferences(email_notifications=False), NOW)
+    assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread(("ada",), None)
+    marked = await stores.inboxes.read_muted("ada", 3, later(1))
+    assert [(one.seq, one.changed, one.kind, one.read) for one in marked.entries] == [
+        (seq, 6, "read", True) for seq in (5, 4, 3)
+    ]
+    assert marked.unread == 2
+    assert len((await stores.inboxes.read_muted("ada", 3, later(1))).entries) == 1
+    assert (await stores.inboxes.read_muted("ada", 3, later(1))).entries == ()
+    assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread((), None)
+    assert await stores.inboxes.unread_by_type("ada") == {"b": 1}
+    assert (await stores.inboxes.read_muted("nobody", 3, later(1))).entries == ()
+    assert (await stores.inboxes.read_muted("eve", 3, later(1))).entries == ()
+    for user in ("ada", "bob", "eve"):
+        await check_counters(stores, user)
+
+
+async def test_what_a_user_has_marked_unread_stays_so(stores: Stores) -> None:
+    await stores.preferences.put("ada", Preferences(muted_types=("a",)), NOW)
+    (entry,) = (await record(stores.store, direct("a1", "ada", type="a"))).entries
+    await stores.inboxes.mark("ada", entry.id, "unread", later(1))
+    assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread((), None)
+    assert (await stores.inboxes.read_muted("ada", 10, later(2))).entries == ()
+    assert await stores.inboxes.unread("ada") == 1
+
+
+async def test_users_who_mute_are_searched_some_at_a_time(stores: Stores) -> None:
+    users = [f"u{number}" for number in range(5)]
+    await record(stores.store, direct("a1", *users[::2], type="a"))
+    for user in users:
+        await stores.preferences.put(user, Preferences(muted_types=("a",)), NOW)
+    after, found = None, []
+    for _ in range(10):
+        page = await stores.inboxes.find_muted_unread(after, 2)
+        found.append(page.users)
+        after = page.next
+        if after is None:
+            break
+    assert found == [("u0",), ("u2",), ("u4",)]
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+async def test_the_start_of_a_node_leaves_none_and_notifies_sessions(stores: Stores, nodes: int) -> None:
+    backplane, counters, heard = MemoryBackplane(), Counters(), Heard()
+    await backplane.open(heard)
+    users = [f"u{number}" for number in range(7)]
+    await backplane.subscribe([inbox_of(user) for user in users])
+    await record(stores.store, *(direct(f"{n}", *users, type="ab"[n % 2]) for n in range(11)))
+    for user in users[1:]:
+        await stores.preferences.put(user, Preferences(muted_types=("a",)), NOW)
+    pace = Pace(users=2, notifications=3, pause_s=0)
+    clock = SystemClock()
+    await asyncio.gather(*(ReadMuted(stores.inboxes, backplane, clock, counters, pace).run() for _ in range(nodes)))
+    assert counters.marked == {"read": 36}
+    assert len(heard.entries) == 36
+    assert {entry.kind for entry in heard.entries} == {"read"}
+    for user in users:
+        assert await stores.inboxes.unread_by_type(user) == ({"b": 5} if user != "u0" else {"a": 6, "b": 5})
+        await check_counters(stores, user)
+
+
+class Heard:
+    """A listener that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def arrived(self, entries: Sequence[Entry]) -> None:
+        self.entries.extend(entries)
+
+    def signed_out(self, sign_outs: Sequence[SignOut]) -> None: ...
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_counters_are_what_counting_gives_whatever_is_done(stores: Stores, seed: int) -> None:
+    chance = random.Random(seed)
+    for step in range(40):
+        match chance.randrange(5):
+            case 0:
+                wishes = Preferences(
+                    websocket_notifications=chance.random() < 0.5, muted_types=tuple(chance.sample("abc", 2))
+                )
+                await stores.preferences.put("ada", wishes, later(step))
+            case 1:
+                await stores.inboxes.read_muted("ada", 2, later(step))
+            case 2 if rows := await kept(stores):
+                mark: Mark = chance.choice(("read", "unread", "archived"))
+                await stores.inboxes.mark("ada", chance.choice(rows).id, mark, later(step))
+            case _:
+                events = [direct(f"{step}-{n}", "ada", type=chance.choice("abc")) for n in range(3)]
+                await record(stores.store, *events, at=later(step))
+        await check_counters(stores)
 
 
 async def test_a_feed_knows_no_preferences(stores: Stores) -> None:

@@ -178,8 +178,9 @@ async def test_what_is_muted_is_pushed_to_nobody_and_kept(device: Device) -> Non
         assert [json.loads(text)["data"]["n"] for text in await every(plain, 0.4)] == ["loud"]
         assert (await events.next())[1]["data"]["n"] == "loud"
         listing = await device.ask("GET")
-        assert [(item["seq"], item["is_muted"]) for item in listing["data"]] == [(2, False), (1, True)]
-        assert listing["meta"]["unread_count"] == 2
+        state = [(item["seq"], item["is_muted"], item["is_read"]) for item in listing["data"]]
+        assert state == [(2, False, False), (1, True, True)]
+        assert listing["meta"]["unread_count"] == 1
         # Marked, it is in step all the same: the total has changed.
-        await device.ask("PUT", f"/{id}/read")
-        assert told((await objects(socket, 1))[0]) == ("read", id, 1, 3, 1)
+        await device.ask("PUT", f"/{id}/unread")
+        assert told((await objects(socket, 1))[0]) == ("unread", id, 1, 3, 2)

@@ -416,12 +416,14 @@ async def test_preferences_are_put_and_patched(ada: User, bob: User) -> None:
     assert (await bob.ask("GET", PREFERENCES))["updated_at"] is None
 
 
-async def test_what_is_muted_is_listed_and_counted(ada: User) -> None:
+async def test_what_is_muted_is_listed_as_read(ada: User) -> None:
     await ada.ask("PATCH", PREFERENCES, json={"muted_types": ["risk_alert"]})
     await ada.sent(1)
     await ada.sent(1, "execution-events")
-    assert [item["is_muted"] for item in await ada.items()] == [False, True]
-    assert await ada.unread() == 2
+    newest, muted = await ada.items()
+    assert (newest["is_muted"], newest["is_read"], newest["read_at"]) == (False, False, None)
+    assert (muted["is_muted"], muted["is_read"], muted["read_at"]) == (True, True, muted["created_at"])
+    assert await ada.unread() == 1
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])

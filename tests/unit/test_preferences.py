@@ -39,6 +39,7 @@ def note(id: str, type: str = "chat") -> Any:
 async def test_who_has_set_none_is_told_everything(rig: Rig) -> None:
     assert await rig.preferences.get("ada") == DEFAULT
     assert not DEFAULT.mutes("anything")
+    assert DEFAULT.pushes("anything")
     assert DEFAULT.updated_at is None
 
 
@@ -84,7 +85,7 @@ async def test_they_bind_what_is_stored_afterwards(rig: Rig) -> None:
     assert await rig.muted() == [False, True, False, True, False]
 
 
-async def test_what_is_muted_is_kept_and_counted_but_pushed_to_nobody(rig: Rig) -> None:
+async def test_what_is_muted_is_kept_as_read_and_pushed_to_nobody(rig: Rig) -> None:
     await rig.node.start()
     readers = [
         Reader(rig.node, await rig.node.open("ada", endpoint=STREAM, protocol=True)),
@@ -96,5 +97,13 @@ async def test_what_is_muted_is_kept_and_counted_but_pushed_to_nobody(rig: Rig) 
     await settle()
     await asyncio.gather(*(reader.leave() for reader in readers))
     assert [reader.texts for reader in readers] == [["loud"], ["loud"]]
-    assert readers[0].objects[-1]["unread"] == 2
+    assert readers[0].objects[-1]["unread"] == 1
     assert await rig.muted() == [True, False]
+
+
+def test_a_muted_type_is_not_pushed_and_neither_is_anything_without_live_updates() -> None:
+    muting = Preferences(muted_types=("chat",))
+    assert (muting.mutes("chat"), muting.pushes("chat")) == (True, False)
+    assert (muting.mutes("news"), muting.pushes("news")) == (False, True)
+    quiet = Preferences(websocket_notifications=False)
+    assert (quiet.mutes("chat"), quiet.pushes("chat")) == (False, False)

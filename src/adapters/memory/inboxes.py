@@ -10,8 +10,9 @@ from uuid import UUID
 
 from adapters.memory.records import MemoryRecords
 from adapters.memory.streams import Inbox
-from application.ports.inboxes import Leaf, Marked
+from application.ports.inboxes import Leaf, Marked, MutedUnread
 from domain.notifications import Choice, Mark, Notification
+from domain.preferences import DEFAULT
 from domain.streams import inbox_of
 
 
@@ -51,6 +52,18 @@ class MemoryInboxes:
         entries = inbox.mark([seq], mark, now)
         return Marked(entries, inbox.unread, inbox.notifications[seq])
 
+    async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
+        muting = sorted(user for user, preferences in self._records.preferences.items() if preferences.muted_types)
+        found = [user for user in muting if after is None or user > after][:limit]
+        with_unread = tuple(user for user in found if next(self._muted_unread(user), None) is not None)
+        return MutedUnread(with_unread, found[-1] if len(found) == limit else None)
+
+    async def read_muted(self, user: str, limit: int, now: datetime) -> Marked:
+        inbox = self._inbox(user)
+        newest = [one.seq for one in islice(self._muted_unread(user), limit)]
+        entries = inbox.mark(newest[::-1], "read", now)
+        return Marked(entries[::-1], inbox.unread)
+
     async def mark_all(
         self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
     ) -> Marked:
@@ -59,6 +72,12 @@ class MemoryInboxes:
         newest = [one.seq for one in islice(_chosen(inbox, choice, upto + 1), limit)]
         entries = inbox.mark(newest[::-1], mark, now)
         return Marked(entries[::-1], inbox.unread)
+
+    def _muted_unread(self, user: str) -> Iterator[Notification]:
+        """Newest first."""
+        preferences = self._records.preferences.get(user, DEFAULT)
+        unread = _chosen(self._inbox(user), Choice(read=False))
+        return (one for one in unread if one.changed == one.seq and preferences.mutes(one.content.type))
 
     def _inbox(self, user: str) -> Inbox:
         """An empty one of its own for whoever has none: nothing can be marked in it."""

@@ -74,9 +74,11 @@ class MemoryRecords:
             inbox = self.inboxes[name] = Inbox()
         if (fresh := self._makes_room(inbox, content, by_source)) is None:
             return None
-        muted = self.preferences.get(user, DEFAULT).mutes(fresh.type)
+        preferences = self.preferences.get(user, DEFAULT)
+        read_at = now if preferences.mutes(fresh.type) else None
+        muted = not preferences.pushes(fresh.type)
         seq = inbox.last + 1
-        arrival = Notification(self._ids.new_id(), user, seq, seq, fresh, now, now, muted=muted)
+        arrival = Notification(self._ids.new_id(), user, seq, seq, fresh, now, now, read_at, muted=muted)
         inbox.append(arrival)
         return self._kept(inbox, arrival.entry(inbox.unread))
 

@@ -56,7 +56,7 @@ class Inbox:
 
     def append(self, arrival: Notification) -> None:
         self.last = arrival.seq
-        self.unread += 1
+        self.unread += arrival.unread
         self.seqs.append(arrival.seq)
         self.changes.append((arrival.changed, arrival.seq))
         self.notifications[arrival.seq] = arrival

@@ -1,17 +1,18 @@
 """Inboxes as their owners handle them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select, true, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Text, TextClause, bindparam, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql import rows
 from adapters.sql.database import Database
-from adapters.sql.queries import Queries, inboxes, notifications
-from application.ports.inboxes import Leaf, Marked
+from adapters.sql.queries import Queries, inboxes, notifications, preferences
+from adapters.sql.statements import statement
+from application.ports.inboxes import Leaf, Marked, MutedUnread
 from domain.notifications import Choice, Mark, Notification
 from domain.positions import Head
 from domain.streams import Content, Entry, inbox_of
@@ -44,6 +45,34 @@ _UNREAD_BY_TYPE: Final = (
     .where(_MINE, *_UNREAD)
     .group_by(notifications.c.notification_type)
 )
+
+
+_MUTED_TYPES: Final = select(preferences.c.muted_types).where(preferences.c.user_id == bindparam("user"))
+
+
+def _find_muted_unread(is_muted: str) -> TextClause:
+    return statement(
+        f"""
+        SELECT p.user_id, EXISTS (
+            SELECT 1 FROM notifications n
+            WHERE n.user_id = p.user_id AND NOT n.is_read AND NOT n.is_archived AND n.changed = n.seq AND {is_muted}
+        )
+        FROM (
+            SELECT user_id, muted_types FROM notification_preferences
+            WHERE user_id > :after AND muted_types <> '[]' ORDER BY user_id LIMIT :limit
+        ) p
+        ORDER BY p.user_id
+        """,  # noqa: S608 - our own names
+        after=Text(),
+        limit=BigInteger(),
+    )
+
+
+# By whether it is PostgreSQL. Both find unread ones by the index over these alone.
+_FIND_MUTED_UNREAD: Final = {
+    True: _find_muted_unread("p.muted_types ? n.notification_type"),
+    False: _find_muted_unread("n.notification_type IN (SELECT value FROM json_each(p.muted_types))"),
+}
 
 
 class SqlInboxes:
@@ -113,31 +142,32 @@ class SqlInboxes:
         self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
     ) -> Marked:
         unmarked = _UNREAD if mark == "read" else _KEPT
-        chosen = (
-            select(notifications.c.seq)
-            .where(_MINE, *unmarked, notifications.c.seq <= upto)
-            .order_by(notifications.c.seq.desc())
-            .limit(limit)
-        )
 
         async def store(connection: AsyncConnection) -> Marked:
             head = await self._locked(connection, user)
             if head is None:
                 return Marked((), 0)
-            position = head.last + 1
-            statement = (
-                update(notifications)
-                .where(_MINE, notifications.c.seq.in_(chosen))
-                .values(**_marked(mark, position, now))
-                .returning(*_LIGHT)
+            return await _mark_newest(
+                connection, user, head, mark, (*unmarked, notifications.c.seq <= upto), limit, now
             )
-            found = (await connection.execute(statement, {"user": user})).all()
-            if not found:
-                return Marked((), head.unread)
-            unread = head.unread - sum(1 for row in found if mark == "read" or not row.is_read)
-            await _move(connection, user, position, unread)
-            entries = (_light_entry(row, mark, position, unread) for row in found)
-            return Marked(tuple(sorted(entries, key=lambda entry: -entry.seq)), unread)
+
+        return await self._database.write(store)
+
+    async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
+        parameters = {"after": after or "", "limit": limit}
+        found = await self._database.fetch(_FIND_MUTED_UNREAD[self._database.is_postgresql], parameters)
+        users = tuple(user for user, has_unread in found if has_unread)
+        return MutedUnread(users, found[-1][0] if len(found) == limit else None)
+
+    async def read_muted(self, user: str, limit: int, now: datetime) -> Marked:
+        async def store(connection: AsyncConnection) -> Marked:
+            head = await self._locked(connection, user)
+            muted = await connection.scalar(_MUTED_TYPES, {"user": user})
+            if head is None or not muted:
+                return Marked((), head.unread if head is not None else 0)
+            column = notifications.c
+            which = (*_UNREAD, column.changed == column.seq, column.notification_type.in_(muted))
+            return await _mark_newest(connection, user, head, "read", which, limit, now)
 
         return await self._database.write(store)
 
@@ -167,6 +197,31 @@ def _chosen(statement: Select[Any], user: str, choice: Choice) -> Select[Any]:
     if choice.end is not None:
         conditions.append(column.created_at <= choice.end)
     return statement.where(*conditions)
+
+
+async def _mark_newest(
+    connection: AsyncConnection,
+    user: str,
+    head: Head,
+    mark: Mark,
+    which: Sequence[ColumnElement[bool]],
+    limit: int,
+    now: datetime,
+) -> Marked:
+    """Marks the newest `limit` of these, which must not be so marked, at one position. The inbox is locked."""
+    seq = notifications.c.seq
+    chosen = select(seq).where(_MINE, *which).order_by(seq.desc()).limit(limit)
+    position = head.last + 1
+    statement = (
+        update(notifications).where(_MINE, seq.in_(chosen)).values(**_marked(mark, position, now)).returning(*_LIGHT)
+    )
+    found = (await connection.execute(statement, {"user": user})).all()
+    if not found:
+        return Marked((), head.unread)
+    unread = head.unread - sum(1 for row in found if mark == "read" or not row.is_read)
+    await _move(connection, user, position, unread)
+    entries = (_light_entry(row, mark, position, unread) for row in found)
+    return Marked(tuple(sorted(entries, key=lambda entry: -entry.seq)), unread)
 
 
 async def _move(connection: AsyncConnection, user: str, position: int, unread: int) -> None:

@@ -65,12 +65,13 @@ _ADD_NOTIFICATIONS: Final = statement(
     """
     WITH added AS (
         INSERT INTO notifications (
-            id, user_id, seq, changed, is_muted, created_at, updated_at, origin, event_id, source, notification_type,
-            event_type, profile, envelope, body, event_time, title, message, data
+            id, user_id, seq, changed, is_read, read_at, is_muted, created_at, updated_at, origin, event_id, source,
+            notification_type, event_type, profile, envelope, body, event_time, title, message, data
         )
-        SELECT r.id, r.name, r.seq, r.seq, r.muted, :now, :now, c.origin, c.event_id, c.source, c.type,
-            c.event_type, c.profile, c.envelope, c.body, c.event_time, c.title, c.message, c.data::jsonb
-        FROM unnest(:ids, :names, :seqs, :numbers, :muted) AS r(id, name, seq, number, muted)
+        SELECT r.id, r.name, r.seq, r.seq, r.read, CASE WHEN r.read THEN :now END, r.muted, :now, :now, c.origin,
+            c.event_id, c.source, c.type, c.event_type, c.profile, c.envelope, c.body, c.event_time, c.title,
+            c.message, c.data::jsonb
+        FROM unnest(:ids, :names, :seqs, :numbers, :read, :muted) AS r(id, name, seq, number, read, muted)
         JOIN unnest(
             :origins, :event_ids, :sources, :types, :event_types, :profiles, :envelopes, :bodies, :event_times, :titles,
             :messages, :data
@@ -94,6 +95,7 @@ _ADD_NOTIFICATIONS: Final = statement(
     **_ROW_TYPES,
     **_CONTENT_TYPES,
     **_COUNTER_TYPES,
+    read=_FLAGS,
     muted=_FLAGS,
     titles=_TEXTS,
     messages=_TEXTS,
@@ -188,6 +190,7 @@ class PostgresqlWriting:
         contents = arrivals.contents
         columns = {
             **_columns(arrivals, counters, now),
+            "read": arrivals.read,
             "muted": arrivals.muted,
             "titles": [content.title or "" for content in contents],
             "messages": [content.message or "" for content in contents],

@@ -90,11 +90,19 @@ class SqliteWriting:
             }
             for content in arrivals.contents
         ]
+        columns = (arrivals.numbers, arrivals.ids, arrivals.names, arrivals.seqs, arrivals.read, arrivals.muted)
         added = [
-            {**shared[number - 1], "id": id_, "user_id": name, "seq": seq, "changed": seq, "is_muted": muted}
-            for number, id_, name, seq, muted in zip(
-                arrivals.numbers, arrivals.ids, arrivals.names, arrivals.seqs, arrivals.muted, strict=True
-            )
+            {
+                **shared[number - 1],
+                "id": id_,
+                "user_id": name,
+                "seq": seq,
+                "changed": seq,
+                "is_read": read,
+                "read_at": now if read else None,
+                "is_muted": muted,
+            }
+            for number, id_, name, seq, read, muted in zip(*columns, strict=True)
         ]
         if added:
             await connection.execute(_ADD_NOTIFICATION, added)

@@ -32,6 +32,13 @@ class Marked(msgspec.Struct, frozen=True):
     notification: Notification | None = None
 
 
+class MutedUnread(msgspec.Struct, frozen=True):
+    """Users who have unread notifications of types that they mute. `next` continues the search, None at its end."""
+
+    users: tuple[str, ...]
+    next: str | None
+
+
 class Inboxes(Protocol):
     """For looking through an inbox and marking what is in it.
 
@@ -61,6 +68,14 @@ class Inboxes(Protocol):
 
     async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
         """Marks one; None if it is not there. One that is archived stays as it is, whatever it is marked."""
+
+    async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
+        """Searches the next `limit` users who mute any type, in the order of their ids, for unread notifications of
+        these types. What a user has marked unread does not count."""
+
+    async def read_muted(self, user: str, limit: int, now: datetime) -> Marked:
+        """Marks the newest `limit` of these as read, at one position. The entries come newest first; fewer than
+        `limit` mean that none are left."""
 
     async def mark_all(
         self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
