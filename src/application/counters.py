@@ -31,6 +31,7 @@ class Counters:
         self.dead_letters: Counter[str] = Counter()  # by reason
         self.ignored: Counter[str] = Counter()  # events that lead to nothing and are not kept, by reason
         self.duplicates = 0
+        self.duplicates_by_route: Counter[tuple[str, str]] = Counter()  # by source and route
         self.publish_failures = 0
         self.backplane: Counter[str] = Counter()  # messages between nodes, by direction: published, received
         self.acknowledge_failures = 0

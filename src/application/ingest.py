@@ -9,6 +9,7 @@ import structlog
 
 from application.announce import announce
 from application.counters import Counters
+from application.note_duplicates import NoteDuplicates
 from application.plan_events import plan_events
 from application.ports.backplane import Backplane
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
@@ -54,6 +55,7 @@ class IngestEvents:
         store_plans: StorePlans,
         backplane: Backplane,
         counters: Counters,
+        note_duplicates: NoteDuplicates,
         limits: Limits = NO_LIMITS,
     ) -> None:
         self._table = table
@@ -61,6 +63,7 @@ class IngestEvents:
         self._backplane = backplane
         self._counters = counters
         self._limits = limits
+        self._note_duplicates = note_duplicates
 
     async def plan(self, batch: Batch) -> BatchInWork:
         plans = await plan_events(batch.messages, self._plan)
@@ -96,6 +99,7 @@ class IngestEvents:
         counters = self._counters
         counters.stored += len(recorded.entries)
         counters.duplicates += recorded.duplicates
+        self._note_duplicates(recorded.repeated)
         for delivery in recorded.deliveries:
             counters.deliveries[delivery.status] += 1
         for letter in recorded.dead_letters:

@@ -64,7 +64,8 @@ class Plan(msgspec.Struct, frozen=True):
     A dead letter stands alone where nothing could be made of the event; it stands beside the rest where one route found
     its audience and another did not, so that nothing is lost with what was delivered. `message` is what the plan was
     made from. `by_source` says whether events of other sources with the same origin and id are other events. `ignored`
-    is the reason (a stable code) why the event leads to nothing and is not kept: the plan is empty then.
+    is the reason (a stable code) why the event leads to nothing and is not kept: the plan is empty then. `route` is the
+    route that names the field of the event's id, or where none does the first that the event takes.
     """
 
     origin: str
@@ -77,6 +78,7 @@ class Plan(msgspec.Struct, frozen=True):
     message: Message | None = None
     by_source: bool = True
     ignored: str | None = None
+    route: Route | None = None
 
 
 def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
@@ -84,7 +86,7 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
     if plan.message is None:
         raise ValueError("a plan without its message can't become a dead letter")
     letter = DeadLetter(plan.message, plan.origin, plan.event_id, reason, detail)
-    return Plan(plan.origin, plan.event_id, dead_letter=letter, message=plan.message, by_source=plan.by_source)
+    return msgspec.structs.replace(plan, addressed=(), broadcasts=(), mails=(), sign_outs=(), dead_letter=letter)
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
@@ -92,16 +94,17 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
     candidates = table.for_source(message.source)
     if message.body is None and all(route.tombstone == "ignore" for route in candidates):
         return Plan(message.source, message.fallback_id, message=message, ignored="tombstone")
-    id_field = next((route.id for route in candidates if route.id), None)
+    naming = next((route for route in candidates if route.id), None)
     by_source = not candidates or candidates[0].identity != "cloudevents"
     try:
-        event = read_event(message, id_field, limits.event_bytes)
+        event = read_event(message, naming.id if naming else None, limits.event_bytes)
     except Unreadable as fault:
         origin = origin_of(None, message.source)
         letter = DeadLetter(message, origin, message.fallback_id, fault.reason, fault.detail)
         return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message, by_source=by_source)
     routes = [route for route in candidates if route.type is None or route.type == event.type]
-    return _Planner(message, event, limits, by_source).follow(routes)
+    made = _Planner(message, event, limits, by_source).follow(routes)
+    return msgspec.structs.replace(made, route=naming or (routes[0] if routes else None))
 
 
 class _Planner:

@@ -60,7 +60,8 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to recipients: a string, a number or a list of them each; all are taken together, each once. `feed` makes everyone
     who listens the audience (with `users` as well, it is where `otherwise = "broadcast"` goes). `otherwise` says what
     becomes of an event with `users` paths that lead to nobody. `sign_out` is the path of a user whose sessions end.
-    `id` is the path of the event's id in payloads that have no `event_id`. With `identity` as `cloudevents` on the
+    `id` is the path of the event's id in payloads that have no `event_id`; a later event with the same value is a
+    duplicate and is not stored, so it has to differ in each event. With `identity` as `cloudevents` on the
     first route of a source, its events are told apart by CloudEvents source and id alone, not by topic. `as_type` is
     the type that clients see; `omit` names what they don't. `tombstone` says what becomes of a Kafka record without a
     value, which deletes a key.
@@ -211,6 +212,11 @@ class RouteTable:
             if routes:
                 self._by_source[source] = routes
         return routes
+
+    def name_of(self, route: Route) -> str:
+        """`<profile>/<number>`, numbered in its file from 1."""
+        numbered = ((one, number) for profile in self.profiles for number, one in enumerate(profile.routes, 1))
+        return next(f"{one.profile}/{number}" for one, number in numbered if one == route)
 
     def feeds_of(self, profile: str | None) -> tuple[str, ...]:
         """The feeds that a profile's routes go to; all feeds for None."""

@@ -25,6 +25,8 @@ def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -
 def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:
     own = made.event_id != NO_ID
     yield f"event        {made.event_id if own else 'named by its place at the broker: it has no id of its own'}"
+    if own and (field := _named_by(message, made)):
+        yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
     for profile, number, route in _matches(message, table):
         yield f"route        {profile.profile}, route {number} ({route.source})"
     for addressed in made.addressed:
@@ -48,6 +50,15 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
     elif not (made.addressed or made.broadcasts or made.mails or made.sign_outs):
         yield 'dropped      it names nobody, and the route says otherwise = "drop"'
+
+
+def _named_by(message: Message, made: Plan) -> str | None:
+    """The field that a route names as that of the event's id, if the id is from there."""
+    field = made.route.id if made.route is not None else None
+    try:
+        return field if read_event(message).id == NO_ID else None
+    except Unreadable:
+        return None
 
 
 def _matches(message: Message, table: RouteTable) -> Iterator[tuple[Profile, int, Route]]:

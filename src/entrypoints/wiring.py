@@ -31,12 +31,14 @@ from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
 from application.limit_rate import LimitRate, Rates
 from application.mark_notifications import MarkNotifications
 from application.node import Node
+from application.note_duplicates import NoteDuplicates
 from application.open_session import OpenSession
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from application.ports.event_source import EventSource
 from application.ports.exposition import Exposition
+from application.ports.inboxes import Inboxes
 from application.ports.presence import Presence
 from application.ports.retention import Keep, Keeping
 from application.ports.start_offsets import StartOffsets
@@ -44,6 +46,7 @@ from application.ports.store import Store
 from application.ports.throttle import Rate
 from application.prune_store import PruneStore
 from application.publish import MOST_EVENTS, PublishEvents
+from application.read_muted import ReadMuted
 from application.set_preferences import SetPreferences
 from application.store_plans import StoragePolicy, StorePlans
 from domain.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
@@ -234,6 +237,10 @@ class UseCases(Provider):
     stream_gate = provide(StreamGate)
 
     @provide
+    def read_muted(self, inboxes: Inboxes, backplane: Backplane, clock: Clock, counters: Counters) -> ReadMuted:
+        return ReadMuted(inboxes, backplane, clock, counters)
+
+    @provide
     def hub(
         self,
         store: Store,
@@ -255,10 +262,20 @@ class UseCases(Provider):
         )
 
     @provide
+    def note_duplicates(self, table: RouteTable, clock: Clock, counters: Counters) -> NoteDuplicates:
+        return NoteDuplicates(table, clock, counters)
+
+    @provide
     def ingest(
-        self, table: RouteTable, store_plans: StorePlans, backplane: Backplane, counters: Counters, limits: Limits
+        self,
+        table: RouteTable,
+        store_plans: StorePlans,
+        backplane: Backplane,
+        counters: Counters,
+        note_duplicates: NoteDuplicates,
+        limits: Limits,
     ) -> IngestEvents:
-        return IngestEvents(table, store_plans, backplane, counters, limits)
+        return IngestEvents(table, store_plans, backplane, counters, note_duplicates, limits)
 
     @provide
     def consumers(self, ingest: IngestEvents, sources: Sequence[EventSource]) -> Sequence[ConsumeEvents]:

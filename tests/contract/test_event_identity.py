@@ -178,7 +178,7 @@ async def test_a_source_in_an_origin_is_another_event_than_the_origin_of_that_so
     assert await sources(stores) == await feed(stores) == await mails(stores) == ["shop.a", "shop.a", "shop.b"]
 
 
-@pytest.mark.parametrize("origin", ["/b", "x" * 512, "ü" * 512, "😀" * 512])
+@pytest.mark.parametrize("origin", ["/b", "x" * 512, "ü" * 512, "😀" * 300])
 async def test_long_origins_and_ids(stores: Stores, origin: str) -> None:
     first, second = ("shop." + "a" * 240, origin, "i" * 200), ("shop." + "b" * 240, origin, "i" * 200)
     await record(stores.store, first, second)

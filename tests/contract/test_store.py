@@ -52,8 +52,8 @@ async def test_an_entry_is_read_back_as_it_was_recorded(store: Store) -> None:
 
 
 async def test_nothing_recorded_changes_nothing(store: Store) -> None:
-    assert await store.record([], NOW) == Recorded((), (), (), 0)
-    assert await record(store, direct("a")) == Recorded((), (), (), 0)
+    assert await store.record([], NOW) == Recorded((), (), (), ())
+    assert await record(store, direct("a")) == Recorded((), (), (), ())
     assert await store.heads(["inbox:ada"]) == {"inbox:ada": Head(0, 0)}
 
 

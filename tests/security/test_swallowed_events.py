@@ -15,6 +15,7 @@ from adapters.memory.broker import MemoryBroker
 from application.counters import Counters
 from application.handle_dead_letters import HandleDeadLetters
 from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
+from application.note_duplicates import NoteDuplicates
 from application.publish import NewEvent, PublishEvents
 from application.store_plans import StoragePolicy, StorePlans
 from domain.messages import Message
@@ -50,7 +51,8 @@ class Rig:
         self.broker = MemoryBroker()
         self.counters = Counters()
         store_plans = StorePlans(stores.store, SystemClock(), StoragePolicy())
-        self.ingest = IngestEvents(routes, store_plans, MemoryBackplane(), self.counters)
+        note_duplicates = NoteDuplicates(routes, SystemClock(), self.counters)
+        self.ingest = IngestEvents(routes, store_plans, MemoryBackplane(), self.counters, note_duplicates)
         self.consumer = ConsumeEvents(self.ingest, self.broker, RetryPolicy())
         self.publish = PublishEvents(routes, self.broker, SystemClock(), Uuid7Factory())
         self.dead_letters = HandleDeadLetters(stores.dead_letters, self.broker)

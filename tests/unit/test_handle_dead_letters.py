@@ -1,7 +1,7 @@
 """Dead letters: replayed through ingest, dropped when that made something of them, kept when it did not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from application import handle_dead_letters as handling
 from application.counters import Counters
 from application.handle_dead_letters import HandleDeadLetters
 from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
+from application.note_duplicates import NoteDuplicates
 from application.ports.dead_letters import ANY, KeptDeadLetter, LetterChoice
 from application.store_plans import StoragePolicy, StorePlans
 from domain.errors import NotFound, Unavailable
@@ -42,7 +43,8 @@ class Rig:
 
     async def run(self, routes: RouteTable) -> None:
         store_plans = StorePlans(self.store, self.clock, StoragePolicy())
-        ingest = IngestEvents(routes, store_plans, MemoryBackplane(), Counters())
+        note_duplicates = NoteDuplicates(routes, self.clock, Counters())
+        ingest = IngestEvents(routes, store_plans, MemoryBackplane(), Counters(), note_duplicates)
         self.consumer = ConsumeEvents(ingest, self.broker, RetryPolicy())
         await self.consumer.start()
 
@@ -185,3 +187,22 @@ async def test_drop_one_and_by_filter(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     assert some.dropped == 4
     assert (await rig.handle.drop_chosen(ANY, some.rest)).dropped == 1
     assert await rig.letters.count(ANY) == 0
+
+
+async def test_a_replay_reads_a_batch_of_letters_at_once(rig: Rig) -> None:
+    await rig.lose(*(lost(number) for number in range(250)))
+    calls: list[str] = []
+
+    class Counting(MemoryDeadLetters):
+        async def get(self, id: UUID) -> KeptDeadLetter | None:
+            calls.append("get")
+            return await super().get(id)
+
+        async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
+            calls.append("some")
+            return await super().some(ids)
+
+    await rig.run(table(MENDED))
+    outcome = await HandleDeadLetters(Counting(rig.letters._records), rig.broker).replay_chosen(ANY)
+    assert len(outcome.replayed) == 250
+    assert calls == ["some"] * 3

@@ -10,6 +10,7 @@ from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
 from application.counters import Counters
 from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
+from application.note_duplicates import NoteDuplicates
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.event_source import Batch, NotAcknowledged
 from application.ports.store import Recorded, StoreUnavailable
@@ -34,7 +35,8 @@ class Rig:
 
     def ingest_with(self, limits: Limits, policy: StoragePolicy | None = None) -> IngestEvents:
         store_plans = StorePlans(self.store, HandClock(), policy or StoragePolicy())
-        return IngestEvents(table(), store_plans, self.backplane, self.counters, limits)
+        note_duplicates = NoteDuplicates(table(), HandClock(), self.counters)
+        return IngestEvents(table(), store_plans, self.backplane, self.counters, note_duplicates, limits)
 
     async def inbox(self, user: str = "ada") -> list[str]:
         self.store.fault = None

@@ -105,6 +105,10 @@ async def metrics(
             "planned": counters.planned,
             "stored": counters.stored,
             "duplicates": counters.duplicates,
+            "duplicatesByRoute": [
+                {"source": source, "route": route, "count": count}
+                for (source, route), count in counters.duplicates_by_route.items()
+            ],
             "deadLettered": counters.dead_letters,
             "ignored": counters.ignored,
         },

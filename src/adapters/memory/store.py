@@ -27,7 +27,7 @@ class MemoryStore:
         sign_outs: list[SignOut] = []
         letters: list[DeadLetter] = []
         deliveries: list[Delivery] = []
-        duplicates = 0
+        repeated: list[Plan] = []
         for plan in plans:
             by_source = plan.by_source
             before = len(entries) + len(sign_outs) + len(letters) + len(deliveries)
@@ -49,9 +49,9 @@ class MemoryStore:
                 if letter is not None:
                     letters.append(letter)
             if intended and before == len(entries) + len(sign_outs) + len(letters) + len(deliveries):
-                duplicates += 1
+                repeated.append(plan)
         self._records.shrink()
-        return Recorded(tuple(entries), tuple(sign_outs), tuple(letters), duplicates, tuple(deliveries))
+        return Recorded(tuple(entries), tuple(sign_outs), tuple(letters), tuple(repeated), tuple(deliveries))
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         return {name: self._records.head(name) for name in streams}

@@ -42,6 +42,7 @@ class Arrivals(msgspec.Struct):
     ids: list[UUID] = []
     names: list[str] = []
     seqs: list[int] = []
+    read: list[bool] = []
     muted: list[bool] = []
     _qualified: dict[int, int] = {}
 
@@ -55,11 +56,12 @@ class Arrivals(msgspec.Struct):
             self.contents = [*self.contents, msgspec.structs.replace(content, origin=origin)]
         return found
 
-    def add(self, number: int, id: UUID, name: str, seq: int, muted: bool) -> None:
+    def add(self, number: int, id: UUID, name: str, seq: int, read: bool, muted: bool) -> None:
         self.numbers.append(number)
         self.ids.append(id)
         self.names.append(name)
         self.seqs.append(seq)
+        self.read.append(read)
         self.muted.append(muted)
 
 
@@ -128,17 +130,17 @@ class Batch:
     """What some plans lead to, in their order.
 
     `sign_outs` stand with the index of their plan; mails are one to each address of an event of one source, `letters`
-    one of each such event. `by_source` is that of each plan.
+    one of each such event.
     `intended` are the plans that lead to anything at all.
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
+        self.plans = plans
         self.inboxes = Part()
         self.feeds = Part()
         self.sign_outs: list[tuple[SignOut, int]] = []
         self.mails: dict[tuple[str, ...], Mailing] = {}
         self.letters: dict[tuple[str, ...], Letter] = {}
-        self.by_source = [plan.by_source for plan in plans]
         self.intended: set[int] = set()
         for number, plan in enumerate(plans):
             for addressed in plan.addressed:

@@ -77,8 +77,8 @@ class Recording:
         deliveries = await self._add_deliveries(connection)
         if self._batch.feeds.rows:
             await self._add_broadcasts(connection)
-        duplicates = len(self._batch.intended - self._new)
-        return Recorded(tuple(self._entries), sign_outs, letters, duplicates, deliveries)
+        repeated = tuple(self._batch.plans[number] for number in sorted(self._batch.intended - self._new))
+        return Recorded(tuple(self._entries), sign_outs, letters, repeated, deliveries)
 
     async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
         found = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
@@ -153,14 +153,17 @@ class Recording:
                 continue
             content = arrivals.contents[index]
             counter.last += 1
-            counter.unread += 1
+            preferences, type_ = counter.preferences, content.type
+            read = muted = False
+            if preferences is not DEFAULT:
+                read, muted = preferences.mutes(type_), not preferences.pushes(type_)
+            counter.unread += not read
             counter.added += 1
             seq = counter.last
-            muted = counter.preferences is not DEFAULT and counter.preferences.mutes(content.type)
             id_ = self._ids.new_id()
-            arrivals.add(index + 1, id_, name, seq, muted)
+            arrivals.add(index + 1, id_, name, seq, read, muted)
             unread = counter.unread if stream_of is inbox_of else 0
-            entry = Entry(stream_of(name), seq, seq, id_, content, self._now, muted=muted, unread=unread)
+            entry = Entry(stream_of(name), seq, seq, id_, content, self._now, read=read, muted=muted, unread=unread)
             self._entries.append(entry)
             self._new.add(plan)
         return arrivals
@@ -171,7 +174,7 @@ class Recording:
         content = arrivals.contents[index]
         name, id_, source = counter.name, content.event_id, content.source
         origin, is_known = find_origin(
-            content.origin, source, self._batch.by_source[plan], lambda origin: known.get((name, origin, id_))
+            content.origin, source, self._batch.plans[plan].by_source, lambda origin: known.get((name, origin, id_))
         )
         if is_known:
             return None

@@ -66,7 +66,7 @@ class SqlStore:
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
         if not plans:
-            return Recorded((), (), (), 0)
+            return Recorded((), (), (), ())
         batch = Batch(plans)
         careful = self._writing.careful
 

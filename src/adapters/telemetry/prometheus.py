@@ -53,6 +53,7 @@ class _HeraldCollector(Collector):
         )
         yield _counter("events_ignored", "Events that lead to nothing, by reason.", "reason", counters.ignored)
         yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
+        yield self._duplicates()
         yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)
         yield _counter("backplane_messages", "Messages between nodes.", "direction", counters.backplane)
         yield _counter("acknowledge_failures", "Batches not acknowledged.", None, counters.acknowledge_failures)
@@ -76,6 +77,16 @@ class _HeraldCollector(Collector):
         yield _histogram("store_to_socket_seconds", "From stored to sent.", counters.store_to_socket)
         yield self._sessions_open()
         yield from self._sources()
+
+    def _duplicates(self) -> Metric:
+        family = CounterMetricFamily(
+            "herald_duplicate_events",
+            "Events that were stored already, by topic or routing key, and route.",
+            labels=["source", "route"],
+        )
+        for labels, count in list(self._counters.duplicates_by_route.items()):
+            family.add_metric(labels, count)
+        return family
 
     def _sessions_open(self) -> Metric:
         family = GaugeMetricFamily("herald_sessions_open", "Sessions open now, by endpoint.", labels=["endpoint"])

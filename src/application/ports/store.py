@@ -33,15 +33,19 @@ class Recorded(msgspec.Struct, frozen=True):
     """What a batch of plans changed.
 
     `entries` are the new arrivals, those of one stream in the order of their seq. `sign_outs` are those that moved a
-    user's `not_before`, `dead_letters` and `deliveries` the new ones. `duplicates` counts the plans of which everything
-    was there already.
+    user's `not_before`, `dead_letters` and `deliveries` the new ones. `repeated` are the plans of which everything was
+    there already.
     """
 
     entries: tuple[Entry, ...]
     sign_outs: tuple[SignOut, ...]
     dead_letters: tuple[DeadLetter, ...]
-    duplicates: int
+    repeated: tuple[Plan, ...]
     deliveries: tuple[Delivery, ...] = ()
+
+    @property
+    def duplicates(self) -> int:
+        return len(self.repeated)
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -65,9 +69,9 @@ class Store(Protocol):
     stream that was never written has Head(0, 0). Once: a stream holds an event, identified by (origin, event id), at
     most once, and there is one dead letter of it at most, and one delivery to each address. Where an event of another
     source holds that identity and the plan is `by_source`, the event is stored under its qualified origin, once.
-    Preferences bind: a notification of a type that its user has muted is stored as `muted`, a mail that its user does
-    not want as `skipped`. Every method raises StoreUnavailable, having changed nothing, when the store can't be reached
-    or can't be written.
+    Preferences bind: a notification of a type that its user has muted is stored as `muted` and read, with
+    `websocket_notifications` switched off as `muted` and unread, a mail that its user does not want as `skipped`. Every
+    method raises StoreUnavailable, having changed nothing, when the store can't be reached or can't be written.
     """
 
     async def epoch(self) -> str:

@@ -1,0 +1,66 @@
+"""Noting duplicates: events that were stored already, which may mean that a route's `id` is not one of events."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+import structlog
+
+from application.counters import Counters
+from application.ports.clock import Clock
+from domain.planning import Plan
+from domain.routes import RouteTable
+
+log = structlog.get_logger(__name__)
+
+# The label of sources that are not counted by themselves.
+OTHER: Final = "other"
+
+
+class DuplicatesPolicy(msgspec.Struct, frozen=True):
+    """How many sources are counted, and logged, each by itself (more can only be invented by publishers), and the
+    seconds between two lines about one of them."""
+
+    max_sources: int = 1_000
+    log_interval_s: float = 3_600.0
+
+
+DEFAULT: Final = DuplicatesPolicy()
+
+
+class NoteDuplicates:
+    """Counts duplicates by source and route, and logs the first of each source and hour.
+
+    A repetition by a broker is a duplicate, and so is an event whose id, by the route's `id`, is another event's:
+    where the route names the field of the id, the line is a warning.
+    """
+
+    def __init__(self, table: RouteTable, clock: Clock, counters: Counters, policy: DuplicatesPolicy = DEFAULT) -> None:
+        self._table = table
+        self._clock = clock
+        self._counters = counters
+        self._policy = policy
+        self._logged: dict[str, float] = {}  # by source: when, in monotonic seconds; the latest is last
+
+    def __call__(self, plans: Iterable[Plan]) -> None:
+        for plan in plans:
+            source = plan.message.source if plan.message is not None else OTHER
+            route = self._table.name_of(plan.route) if plan.route is not None else ""
+            counts = self._counters.duplicates_by_route
+            label = source if (source, route) in counts or len(counts) < self._policy.max_sources else OTHER
+            counts[label, route] += 1
+            if self._is_first(source):
+                id_field = plan.route.id if plan.route is not None else None
+                write = log.warning if id_field else log.info
+                write("duplicate_event", source=source, event_id=plan.event_id, route=route, id_field=id_field)
+
+    def _is_first(self, source: str) -> bool:
+        now = self._clock.monotonic()
+        at = self._logged.get(source)
+        if at is not None and now - at < self._policy.log_interval_s:
+            return False
+        self._logged.pop(source, None)
+        if len(self._logged) >= self._policy.max_sources:
+            del self._logged[next(iter(self._logged))]
+        self._logged[source] = now
+        return True
