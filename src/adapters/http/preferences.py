@@ -22,7 +22,7 @@ MutedTypes = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)]],
     Meta(
         max_length=MOST_MUTED,
-        description="Notification types that are kept in the inbox, but neither pushed nor mailed.",
+        description="Notification types that are stored in the inbox as read, and neither pushed nor mailed.",
         examples=[["group_user_left"]],
     ),
 ]
