@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from domain.visible import visible
 from entrypoints.client import Client, asks, by_settings, segment
 
 PATH: Final = "/api/v1/dead-letters"
@@ -59,7 +60,7 @@ def list_(
             answer = client.ask("GET", PATH, _Letters, params=query)
             for letter in answer.data:
                 kept_at = letter.kept_at.strftime("%Y-%m-%d %H:%M:%S")
-                click.echo(f"{letter.id}  {kept_at}  {letter.source}  {letter.reason}: {letter.detail}")
+                click.echo(visible(f"{letter.id}  {kept_at}  {letter.source}  {letter.reason}: {letter.detail}"))
             shown, total = shown + len(answer.data), answer.meta.total
             if answer.meta.next_cursor is None:
                 break
@@ -80,9 +81,9 @@ def show(id: str, body: bool, url: str | None, token: str | None) -> None:
         sys.stdout.buffer.write(base64.b64decode(content or ""))
         return
     for name, value in letter.items():
-        click.echo(f"{name:<9} {value}")
+        click.echo(visible(f"{name:<9} {value}"))
     shown = text if text is not None else f"base64 {content}" if content is not None else "none"
-    click.echo(f"{'body':<9} {shown}")
+    click.echo(visible(f"{'body':<9} {shown}", keep="\n\t"))
 
 
 @dead_letters.command()
@@ -102,7 +103,7 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
             replayed += len(answer.replayed)
             failed += len(answer.failed)
             for letter in answer.failed:
-                click.echo(f"{letter.id}  {letter.reason}: {letter.detail}")
+                click.echo(visible(f"{letter.id}  {letter.reason}: {letter.detail}"))
     click.echo(f"Replayed: {replayed}, failed again: {failed}")
     sys.exit(1 if failed else 0)
 

@@ -8,6 +8,7 @@ from typing import Final
 import click
 import msgspec
 
+from domain.visible import visible
 from entrypoints.client import AskFailed, Client, asks, by_settings, segment
 
 PATH: Final = "/api/v1/notifications"
@@ -120,7 +121,7 @@ def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> 
 
 def _line(text: str) -> str:
     """The text in one line: it may be a mail server's, and terminals obey some characters."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return visible(" ".join(text.split()))
 
 
 class _Delivery(msgspec.Struct):

@@ -12,6 +12,7 @@ from domain.planning import Plan, plan
 from domain.protocol import protocol_text, sse_block
 from domain.routes import Profile, Route, RouteTable
 from domain.streams import Content, Entry, feed, inbox_of
+from domain.visible import visible
 
 # Stands for the place at the broker, which names an event that does not name itself.
 NO_ID: Final = "herald-explain"
@@ -19,7 +20,7 @@ NO_ID: Final = "herald-explain"
 
 def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> str:
     message = Message(source, body, now, NO_ID)
-    return "\n".join(_lines(message, table, plan(message, table), now))
+    return "\n".join(visible(line, keep="\n") for line in _lines(message, table, plan(message, table), now))
 
 
 def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from domain.visible import visible
 from herald_client import Away, Batch, Hello, Listener
 
 # What a shell makes of a command that a signal has ended.
@@ -80,7 +81,7 @@ class Listening:
             if isinstance(item, Hello | Away):
                 _tell(self._listener.url, item)
             if line and not (isinstance(item, Hello) and not item.gap):
-                lines.append(f"{line}\n")
+                lines.append(f"{visible(line)}\n")
         if lines:
             self._is_printing = True
             try:
@@ -104,8 +105,8 @@ def _tell(url: str, item: Hello | Away) -> None:
     """News of the connection, for people."""
     if isinstance(item, Hello):
         missing = f"; something is missing in {', '.join(item.gap)}" if item.gap else ""
-        click.echo(f"connected to {url}, {'going on' if item.resumed else 'from now on'}{missing}", err=True)
+        click.echo(visible(f"connected to {url}, {'going on' if item.resumed else 'from now on'}{missing}"), err=True)
         return
     why = "restarts" if item.code == _RESTARTS else f"is away: {item.reason}"
     where = f" at {item.next_url}" if item.next_url != item.url else ""
-    click.echo(f"{item.url} {why}; going on{where} in {item.retry_in:.1f} s", err=True)
+    click.echo(visible(f"{item.url} {why}; going on{where} in {item.retry_in:.1f} s"), err=True)

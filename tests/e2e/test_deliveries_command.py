@@ -96,7 +96,7 @@ async def test_list_show_and_retry(start_server: StartServer, log: Log) -> None:
     assert listed.stderr == "2 of 2\n"
     newest, oldest = listed.stdout.splitlines()
     assert newest == f"{sent}  {SHOWN}  sent     kim@example.com  Order o-2"
-    assert oldest == f"{failed}  {SHOWN}  failed   kim@example.com  Order o-1: no [2Jsuch user"
+    assert oldest == f"{failed}  {SHOWN}  failed   kim@example.com  Order o-1: no \\u001b[2Jsuch user"
     for choice in (("--status", "failed"), ("--order", "o-1"), ("--recipient", "kim@EXAMPLE.com", "--order", "o-1")):
         assert herald(server, "list", *choice).stdout == f"{oldest}\n"
     assert herald(server, "list", "--recipient", "lee@example.com").stderr == "0 of 0\n"
@@ -105,7 +105,7 @@ async def test_list_show_and_retry(start_server: StartServer, log: Log) -> None:
     assert f"id              {failed}" in shown
     assert "recipient       kim@example.com" in shown
     assert "sent_at         -" in shown
-    assert shown[-1] == f"  {SHOWN}  0.250 s  refused: 550 no [2Jsuch user"
+    assert shown[-1] == f"  {SHOWN}  0.250 s  refused: 550 no \\u001b[2Jsuch user"
 
     absent = "0193a0f4-5b6c-7d8e-9fa0-b1c2d3e4f5a6"
     retried = herald(server, "retry", sent, absent, failed)

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from contextlib import suppress
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import structlog
 import uuid_utils
@@ -27,6 +27,14 @@ _KEY: Final = "herald_request_id"
 
 # Asked every few seconds by those who watch; their lines would hide all others.
 _QUIET: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+
+
+_LEFT: Final = "herald_client_left"
+
+
+def client_left(scope: Scope) -> bool:
+    """Whether the client has closed the connection before it was answered."""
+    return _LEFT in scope["state"]
 
 
 def request_id_of(scope: Scope) -> str:
@@ -68,7 +76,13 @@ class RequestLog(ASGIMiddleware):
                     )
             await send(message)
 
-        await next_app(scope, receive, answer)
+        async def hear() -> Any:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                scope["state"][_LEFT] = True
+            return event
+
+        await next_app(scope, hear, answer)
 
 
 async def _drop_body(receive: Receive) -> None:

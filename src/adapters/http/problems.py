@@ -13,7 +13,7 @@ from litestar.types import ExceptionHandlersMap
 from adapters.http.bodies import NotJson
 from adapters.http.catalogue import KINDS, address_of
 from adapters.http.documents import MEDIA_TYPE, FieldProblem, Problem
-from adapters.http.middleware import request_id_of
+from adapters.http.middleware import client_left, request_id_of
 from adapters.http.requests import UnknownParameter, public_url_of
 from application.ports.store import StoreUnavailable, Unstorable
 from domain import errors
@@ -105,6 +105,9 @@ def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> ProblemRespons
 def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
     """What Litestar says of an error may quote the request, tokens included, so its words are not passed on."""
     status = error.status_code
+    if status >= 500 and client_left(request.scope):
+        # Nobody reads the answer: the body ended before it was all there.
+        return problem("invalid_request", "The body is not complete.")
     if status not in _CODES and status >= 500:
         return _unexpected(request, error)
     answer = problem(

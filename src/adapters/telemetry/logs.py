@@ -1,9 +1,13 @@
 """Logs: coloured lines for people, JSON lines for machines."""
 
+import io
 import logging
 import sys
+from typing import TextIO
 
 import structlog
+
+from domain.visible import visible
 
 
 def set_up_logs(style: str, level: str, service: str, node: str) -> None:
@@ -22,8 +26,7 @@ def set_up_logs(style: str, level: str, service: str, node: str) -> None:
         traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         last = [structlog.processors.ExceptionRenderer(traces), structlog.processors.JSONRenderer()]
     else:
-        plain = structlog.dev.plain_traceback
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        last = [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_trace)]
     structlog.configure(
         # What is not logged costs next to nothing.
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -47,6 +50,22 @@ def set_up_logs(style: str, level: str, service: str, node: str) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     # This one calls each failed attempt to connect an error; Herald's source says it too.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+
+def _escape(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What comes from outside must not steer the terminal that shows it."""
+    return {
+        name: visible(value, keep="\n" if name == "stack" else "") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _write_trace(target: TextIO, fault: structlog.typing.ExcInfo) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, fault)
+    target.write(visible(text.getvalue(), keep="\n"))
 
 
 def _named(service: str, node: str) -> structlog.typing.Processor:

@@ -1,0 +1,72 @@
+"""What comes from outside steers no terminal, and a client that leaves in mid-body is no mistake of the server's."""
+
+import asyncio
+import io
+import json
+import logging
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.telemetry.logs import set_up_logs
+from domain.visible import visible
+from entrypoints.explain import explain
+from tests.support.core import table
+from tests.support.server import Server
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\r\nforged"
+
+
+@given(st.text())
+def test_nothing_of_a_text_is_obeyed(text: str) -> None:
+    assert visible(text).isprintable()
+    assert json.loads(visible(json.dumps(text, ensure_ascii=False))) == text
+
+
+def test_the_console_log_shows_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    root, handlers, level = logging.getLogger(), logging.getLogger().handlers, logging.getLogger().level
+    try:
+        set_up_logs("console", "INFO", "herald", "n")
+        output = io.StringIO()
+        root.handlers[0].stream = output  # type: ignore[attr-defined]
+        log = structlog.get_logger("tests.terminals")
+        log.warning("dead_letter", source=HOSTILE, detail=[HOSTILE])
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            log.exception("failed", path=f"/{HOSTILE}")
+    finally:
+        structlog.reset_defaults()
+        root.handlers = handlers
+        root.setLevel(level)
+    shown = output.getvalue()
+    assert "\\u001b[2J" in shown
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert not any(line.startswith("forged") for line in shown.split("\n")[:1])
+
+
+def test_explain_shows_escapes() -> None:
+    body = json.dumps({"to": "ada", "title": HOSTILE, "event_id": HOSTILE}).encode()
+    shown = explain("direct", body, table(), datetime.now(UTC))
+    assert all(line.isprintable() for line in shown.split("\n"))
+
+
+async def test_a_client_that_hangs_up_in_mid_body_is_no_mistake() -> None:
+    server = Server().start(ready=True)
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = "POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.close()
+        async with asyncio.timeout(20):
+            while "path=/api/v1/events" not in server.log:
+                await asyncio.sleep(0.05)
+        assert "Traceback" not in server.log
+        assert "status=500" not in server.log
+    finally:
+        server.stop()
