@@ -40,7 +40,7 @@ def test_what_an_event_for_many_users_leads_to_at_default_limits(users: int, rea
 
 @pytest.mark.parametrize("users", [20_000, 140_000])
 async def test_over_http_it_is_refused_and_the_remedy_named(users: int) -> None:
-    async with AsyncTestClient(create_app(DEFAULTS), base_url="http://localhost") as client:
+    async with AsyncTestClient(create_app(DEFAULTS), base_url="http://127.0.0.1") as client:
         event = {"source": "risk-events", "payload": {"user_id": list(range(100_000, 100_000 + users))}}
         answer = await client.post("/api/v1/events", content=json.dumps(event, separators=(",", ":")))
         assert answer.status_code == 422, answer.text
