@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from application.hub.hub import Hub
+from application.identify import IdentifyCaller
 from application.ingest import ConsumeEvents
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock
@@ -52,6 +53,7 @@ class ReportHealth:
         hub: Hub,
         send_mails: SendMails,
         clock: Clock,
+        identify: IdentifyCaller,
     ) -> None:
         self._consumers = consumers
         self._store = store
@@ -59,6 +61,7 @@ class ReportHealth:
         self._hub = hub
         self._send_mails = send_mails
         self._clock = clock
+        self._identify = identify
 
     async def __call__(self) -> Health:
         checks = {"store": await _ping(self._store.ping), "backplane": self._carrying()}
@@ -67,6 +70,7 @@ class ReportHealth:
             checks[status.name] = self._source(consumer, status)
         checks["draining"] = Check(not self._hub.draining, "this node is about to leave" if self._hub.draining else "")
         checks["mail"] = self._mail()
+        checks["tokens"] = Check(self._identify.fault is None, self._identify.fault or "")
         ready = all(check.ok for check in checks.values() if check.vital)
         return Health(ready, ready and not all(check.ok for check in checks.values()), checks, statuses)
 

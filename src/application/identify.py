@@ -21,6 +21,11 @@ class IdentifyCaller:
         self._store = store
         self._clock = clock
 
+    @property
+    def fault(self) -> str | None:
+        """Why no token can be verified so far; None where one can, or none has to be."""
+        return self._verifier.fault if self._verifier is not None else None
+
     async def __call__(self, token: str | None, claimed: str | None) -> Identity:
         if claimed is not None and as_user(claimed) is None:
             raise NotYours("This is not a possible user.")

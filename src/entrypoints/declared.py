@@ -131,6 +131,7 @@ class Settings(MailSettings, frozen=True, kw_only=True):
             secret=self.jwt_secret,
             public_key=self.jwt_public_key,
             jwks_url=self.jwt_jwks_url,
+            cafile=self.jwt_cafile,
             algorithms=self.jwt_algorithms,
             audience=self.jwt_audience,
             issuer=self.jwt_issuer,

@@ -3,6 +3,7 @@ of the variable; one that might be handed a secret by mistake doesn't repeat wha
 
 import math
 import re
+import ssl
 from collections.abc import Callable
 from email.utils import parseaddr
 from ipaddress import ip_address
@@ -32,7 +33,9 @@ _PUBLIC_URL: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_POSTGRESQL_OPTIONS: Final = frozenset({"host", "password", "port", "ssl", "target_session_attrs", "user"})
+_POSTGRESQL_OPTIONS: Final = frozenset(
+    {"host", "password", "port", "ssl", "sslrootcert", "target_session_attrs", "user"}
+)
 # Letters of any script; `_`, since container networks have names with it.
 _HOST: Final = re.compile(r"[\w.-]+")
 _BROKER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
@@ -222,6 +225,11 @@ def _postgresql_url(rest: str) -> str:
         url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
     if "ssl" in url.query and url.query["ssl"] not in _SSL_MODES:
         raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
+    if "sslrootcert" in url.query:
+        if url.query.get("ssl") not in ("require", "verify-ca", "verify-full"):
+            raise ValueError("has an sslrootcert, and no sslmode that would use it: verify-full, verify-ca or require")
+        if (root := url.query["sslrootcert"]) != "system":
+            _check_certificates(str(root), "has an sslrootcert that")
     if unknown := sorted(url.query.keys() - _POSTGRESQL_OPTIONS):
         raise ValueError(f"has the option {unknown[0]!r}; known are sslmode, {', '.join(sorted(_POSTGRESQL_OPTIONS))}")
     return url.render_as_string(hide_password=False)
@@ -272,6 +280,23 @@ def pem(value: str) -> str:
         return _content(value).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError("names a file that is no text in UTF-8") from None
+
+
+def certificates(value: str) -> str:
+    """The path of a file with certificates of authorities, in PEM."""
+    _check_certificates(value.strip(), "names a file that")
+    return value.strip()
+
+
+def _check_certificates(path: str, words: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise ValueError(f"{words} holds no certificates in PEM") from None
+    except OSError as error:
+        raise ValueError(f"{words} can't be read: {error.strerror}") from None
+    except ValueError:  # a NUL in the path
+        raise ValueError(f"{words} can't be read: this is no path") from None
 
 
 def file(value: str) -> str:

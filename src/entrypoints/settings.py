@@ -61,6 +61,10 @@ def check(settings: Settings) -> None:
     keys = [SETTINGS[f].names for f in ("jwt_secret", "jwt_public_key", "jwt_jwks_url") if getattr(settings, f)]
     if len(keys) > 1:
         raise SettingsInvalid(f"{' and '.join(keys)} are set: tokens are checked by one kind of key, so set one.")
+    if settings.jwt_cafile and not (settings.jwt_jwks_url or "").startswith("https:"):
+        raise SettingsInvalid(
+            "HERALD_JWT_CAFILE is set, and HERALD_JWT_JWKS_URL does not begin with https://: it would be no use."
+        )
     if settings.auth == "jwt":
         if not keys:
             raise SettingsInvalid(

@@ -293,6 +293,7 @@ class UseCases(Provider):
             yield IdentifyCaller(None, store, clock)
             return
         verifier = JwtVerifier(settings.jwt)
+        verifier.start()
         yield IdentifyCaller(verifier, store, clock)
         await verifier.close()
 

@@ -816,7 +816,7 @@ async def test_an_answer_that_is_no_use_changes_nothing(rig: Rig, answer: dict[s
         setattr(rig.server, name, value)
     with capture_logs() as logs:
         await unavailable(rig.verifier(), signed_by())
-    assert logs[0]["why"].startswith(("it answered ", "none of its keys "))
+    assert logs[0]["error"].startswith(("it answered ", "none of its keys "))
     await unavailable(knowing, signed_by(OTHER_RSA_KEY, "two"))
     assert (await knowing.verify(signed_by())).user == "ada"
 

@@ -17,6 +17,11 @@ class Tokens:
     def __init__(self, **known: Identity | Exception) -> None:
         self.known = known
 
+    fault = None
+
+    def start(self) -> None:
+        pass
+
     async def verify(self, token: str) -> Identity:
         found = self.known.get(token, TokenInvalid())
         if isinstance(found, Exception):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from itertools import islice
 from typing import Final
@@ -66,15 +67,30 @@ class KeyServer:
         self._pace = pace
         # Answers are taken as they come, uncompressed: the bound on their size would not hold for what unpacks.
         self._client = httpx.AsyncClient(
-            timeout=pace.timeout, follow_redirects=False, headers={"Accept-Encoding": "identity"}
+            verify=ssl.create_default_context(cafile=settings.cafile) if settings.cafile else True,
+            timeout=pace.timeout,
+            follow_redirects=False,
+            headers={"Accept-Encoding": "identity"},
         )
         self._keys: tuple[Key, ...] = ()
-        self._failing = False
+        self._error: str | None = None
         self._closed = False
         self._fetches_begun = self._last_answered = 0
         self._next_attempt = self._next_for_unknown = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Fetches the keys in the background until there are some; otherwise the first token causes the first fetch."""
+        self._starting = asyncio.create_task(self._fetch_first())
+
+    @property
+    def fault(self) -> str | None:
+        """Why no token can be verified now: no keys were ever fetched. None once there are some."""
+        if self._keys:
+            return None
+        return f"there are no keys of {self._url.host} yet: {self._error or 'they are being fetched'}"
 
     async def find(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
         """The keys that a token with this header may be signed with: those named `kid`, or for a token that names none
@@ -99,7 +115,7 @@ class KeyServer:
     async def close(self) -> None:
         """Ends what runs in the background. Keys at hand stay; there will be no others."""
         self._closed = True
-        tasks = [task for task in (self._refreshing, self._fetching) if task is not None]
+        tasks = [task for task in (self._starting, self._refreshing, self._fetching) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -136,18 +152,30 @@ class KeyServer:
             async with asyncio.timeout(self._pace.timeout):
                 self._keys = read_key_set(await self._download(), self._algorithms)
         except Exception as error:  # Whatever goes wrong on the way, the old keys are better than none.
-            why = str(error) if isinstance(error, NotKeys) else type(error).__name__
-            if not self._failing:
-                log.warning("jwks_unavailable", server=self._url.host, why=why, keys_kept=len(self._keys))
-            self._failing = True
+            known, self._error = self._error, self._words(error)
+            if known is None:
+                log.warning("jwks_unavailable", server=self._url.host, error=self._error, keys_kept=len(self._keys))
         else:
-            if self._failing:
+            if self._error is not None:
                 log.info("jwks_available", server=self._url.host, keys=len(self._keys))
-            self._failing = False
+            self._error = None
             self._last_answered = number
         finally:
             self._next_attempt = self._monotonic() + self._pace.retry
             self._fetching = None
+
+    def _words(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            return f"it did not answer within {self._pace.timeout:g} s"
+        if isinstance(error, NotKeys | httpx.HTTPError | OSError):
+            return str(error) or type(error).__name__
+        return type(error).__name__
+
+    async def _fetch_first(self) -> None:
+        while not self._keys:
+            await self._fetch()
+            if not self._keys:
+                await asyncio.sleep(self._pace.retry)
 
     async def _download(self) -> bytes:
         async with self._client.stream("GET", self._url) as response:

@@ -61,6 +61,14 @@ class JwtVerifier:
         identity = identity_of(claims, self._clock(), self._settings.leeway, self._settings.scope_claims)
         return msgspec.structs.replace(identity, token_id=token_id_of(claims, token))
 
+    def start(self) -> None:
+        if isinstance(self._keys, KeyServer):
+            self._keys.start()
+
+    @property
+    def fault(self) -> str | None:
+        return self._keys.fault if isinstance(self._keys, KeyServer) else None
+
     async def close(self) -> None:
         """Ends what runs in the background. Safe to call more than once."""
         if isinstance(self._keys, KeyServer):

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.sql.faults import ConnectionLost, InTheWay, translated, writing
+from adapters.sql.tls import without_tls
 from application.counters import Counters, Histogram
 from application.ports.store import StoreUnavailable
 
@@ -47,9 +48,10 @@ class Database:
     def __init__(self, url: str, connections: int = 10, counters: Counters | None = None) -> None:
         self._counters = counters or Counters()
         self.connections = connections
-        self.is_postgresql = make_url(url).get_backend_name() == "postgresql"
+        address, self.tls = without_tls(make_url(url))
+        self.is_postgresql = address.get_backend_name() == "postgresql"
         self.config = SQLAlchemyAsyncConfig(
-            connection_string=url,
+            connection_string=address.render_as_string(hide_password=False),
             engine_config=EngineConfig(
                 pool_size=connections,
                 max_overflow=0,
@@ -162,7 +164,12 @@ class Database:
             "jit": "off",
         }
         return {
-            "connect_args": {"timeout": CONNECT, "command_timeout": STATEMENT + 1, "server_settings": settings},
+            "connect_args": {
+                "timeout": CONNECT,
+                "command_timeout": STATEMENT + 1,
+                "server_settings": settings,
+                **self.tls,
+            },
             "pool_use_lifo": True,
         }
 

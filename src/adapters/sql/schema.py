@@ -23,6 +23,7 @@ from sqlalchemy.types import TypeEngine
 from adapters.sql.database import CONNECT, LOCK, Database
 from adapters.sql.faults import translated
 from adapters.sql.tables import Base
+from adapters.sql.tls import is_untrusted
 from application.ports.store import StoreUnavailable
 
 # PostgreSQL's advisory locks are numbers: this one is ours.
@@ -123,14 +124,14 @@ class Schema:
             # One of its own: making an index takes the time it takes, and the others' time-outs would end it. Whoever
             # waits for a lock makes all others wait behind, so that one stays.
             settings = {"application_name": "herald db", "lock_timeout": f"{LOCK}s"}
-            arguments = {"timeout": CONNECT, "server_settings": settings}
+            arguments = {"timeout": CONNECT, "server_settings": settings, **self._database.tls}
             engine = create_async_engine(engine.url, poolclass=NullPool, connect_args=arguments)
         try:
             with translated():
                 async with engine.connect() as connection:
                     yield connection
         except StoreUnavailable as fault:
-            if _is_hopeless(fault.__cause__):
+            if _is_hopeless(fault.__cause__) or is_untrusted(fault.__cause__):
                 raise DatabaseUnusable(str(fault)) from fault
             raise
         except DBAPIError as fault:

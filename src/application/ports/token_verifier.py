@@ -12,6 +12,14 @@ class TokenVerifier(Protocol):
     anything else, however malformed, raises TokenInvalid, a token whose time is over TokenExpired. A token whose key is
     not known and can't be looked up right now raises Unavailable: the same token may be valid later. Nothing raised or
     logged holds the token.
+
+    `start` fetches what is needed to verify tokens, in the background. `fault` says why no token can be verified at
+    all so far, None once one can.
     """
+
+    def start(self) -> None: ...
+
+    @property
+    def fault(self) -> str | None: ...
 
     async def verify(self, token: str) -> Identity: ...

@@ -95,6 +95,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_jwks_url: Annotated[
         str | None, Setting("HERALD_JWT_JWKS_URL", parsers.http_url, "Where the public keys of tokens are published.")
     ]
+    jwt_cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_JWT_CAFILE",
+            parsers.certificates,
+            "The authorities to believe for HERALD_JWT_JWKS_URL, as the path of a file.",
+            unset="the usual ones",
+        ),
+    ]
     jwt_algorithms: Annotated[
         tuple[str, ...],
         Setting(

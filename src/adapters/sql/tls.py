@@ -1,0 +1,44 @@
+"""TLS to PostgreSQL: from what a URL says of it, as libpq understands it, to what asyncpg takes."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy.engine import URL
+
+# The name of the machine's own trusted authorities, in place of a file.
+SYSTEM: Final = "system"
+
+_VERIFYING: Final = ("verify-ca", "verify-full")
+
+
+def without_tls(url: URL) -> tuple[URL, Mapping[str, Any]]:
+    """The URL without its verifying `ssl` (libpq's sslmode) and `sslrootcert`, and instead arguments for asyncpg.
+
+    The authorities are those of `sslrootcert`, or else, as with libpq, of the file that PGSSLROOTCERT names, or of
+    `~/.postgresql/root.crt` if there is one; otherwise the machine's own. `require` with an `sslrootcert` is
+    `verify-ca`, as with libpq. Raises OSError, of which ssl.SSLError is one, if the file can't be used.
+    """
+    mode, root = url.query.get("ssl"), url.query.get("sslrootcert")
+    if mode not in _VERIFYING and root is None:
+        return url, {}
+    named = root or os.environ.get("PGSSLROOTCERT") or _default_file()
+    context = ssl.create_default_context(cafile=None if named in (None, SYSTEM) else str(named))
+    context.check_hostname = mode == "verify-full"
+    return url.difference_update_query(["ssl", "sslrootcert"]), {"ssl": context}
+
+
+def is_untrusted(fault: BaseException | None) -> bool:
+    """Whether a connection failed because the server's certificate is not trusted, or is another host's."""
+    while fault is not None:
+        if isinstance(fault, ssl.SSLCertVerificationError):
+            return True
+        fault = fault.__cause__ or fault.__context__
+    return False
+
+
+def _default_file() -> str | None:
+    file = Path("~/.postgresql/root.crt").expanduser()
+    return str(file) if file.exists() else None
