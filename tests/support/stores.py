@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.clock import Uuid7Factory
+from adapters.memory.bindings import MemoryBindings
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.inboxes import MemoryInboxes
@@ -16,6 +17,7 @@ from adapters.memory.records import MemoryRecords
 from adapters.memory.retention import MemoryRetention
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
+from adapters.sql.bindings import SqlBindings
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
@@ -25,6 +27,7 @@ from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
 from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
+from application.ports.bindings import Bindings
 from application.ports.dead_letters import DeadLetters
 from application.ports.deliveries import Deliveries
 from application.ports.inboxes import Inboxes
@@ -50,6 +53,7 @@ class Stores:
     deliveries: Deliveries
     retention: Retention
     start_offsets: StartOffsets
+    bindings: Bindings
 
 
 # A folder for files, and how to get a PostgreSQL.
@@ -67,6 +71,7 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
         MemoryDeliveries(records),
         MemoryRetention(records),
         MemoryStartOffsets(),
+        MemoryBindings(records),
     )
 
 
@@ -83,6 +88,7 @@ async def sql(url: str, connections: int = 10) -> AsyncIterator[Stores]:
             SqlDeliveries(database),
             SqlRetention(database),
             SqlStartOffsets(database),
+            SqlBindings(database),
         )
     finally:
         await database.close()

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from adapters.memory.streams import Feed, Inbox
+from application.ports.bindings import Binding, QueueName
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import KeptDeadLetter
 from domain.deliveries import Addressee, Attempt, Delivery, first_status
@@ -38,6 +39,13 @@ class KeptDelivery(msgspec.Struct):
     awaits_server: bool = False
 
 
+class BindingClaim(msgspec.Struct):
+    """A node's claim on a binding: when it last renewed it, and whether it has come back without it since."""
+
+    wanted_at: datetime
+    is_wanted: bool = True
+
+
 class MemoryRecords:
     """All that is kept. Nothing here waits, so whatever an adapter does between two awaits is one transaction."""
 
@@ -49,6 +57,7 @@ class MemoryRecords:
         self.sign_outs: dict[str, datetime] = {}
         self.letters: OrderedDict[UUID, KeptDeadLetter] = OrderedDict()  # oldest first
         self.deliveries: OrderedDict[UUID, KeptDelivery] = OrderedDict()  # oldest first
+        self.binding_claims: dict[QueueName, dict[Binding, dict[str, BindingClaim]]] = {}  # by node
         self._ids = ids
         self._limits = limits or Limits()
         self._oldest: OrderedDict[UUID, Feed | Inbox] = OrderedDict()  # every entry kept, in the order of storing

@@ -257,3 +257,18 @@ class KafkaStartOffsetRow(Base):
     partition: Mapped[int] = mapped_column(primary_key=True)
     start_offset: Mapped[int]
     decided_at: Mapped[datetime]
+
+
+class BindingRow(Base):
+    """A node's claim on a binding of a RabbitMQ queue. `wanted_at` is when it last renewed the claim; `is_wanted` is
+    false once it has come back without it."""
+
+    __tablename__ = "bindings"
+
+    vhost: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    exchange: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    node: Mapped[str] = mapped_column(primary_key=True)
+    is_wanted: Mapped[bool]
+    wanted_at: Mapped[datetime]

@@ -1,0 +1,82 @@
+"""The ports for bindings: which routing keys lead to a queue of a broker, and which of them a node still wants."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+
+class NotChanged(Exception):
+    """The broker did not confirm a change of bindings: some may have been changed, and the call can be repeated."""
+
+
+class QueueName(msgspec.Struct, frozen=True):
+    """A queue, and the virtual host that it is in."""
+
+    vhost: str
+    queue: str
+
+
+class Binding(msgspec.Struct, frozen=True, order=True):
+    """Events that are published to the exchange go to the queue if their routing key matches `key`
+    (a pattern: domain.patterns)."""
+
+    exchange: str
+    key: str
+
+
+class RecordedBinding(msgspec.Struct, frozen=True):
+    """A binding that some node has made.
+
+    `wanted_at` is when any node last wanted it. `claimed_at` is the same, of those nodes only that have not come back
+    without it since; None where each has.
+    """
+
+    binding: Binding
+    wanted_at: datetime
+    claimed_at: datetime | None
+
+
+class Bindings(Protocol):
+    """For recording which bindings Herald has made, and which node wanted each last, in the store that all nodes share.
+
+    A binding that no node has recorded is not Herald's: it was made by an operator, or by a version that records none.
+    Every method raises StoreUnavailable, having changed nothing.
+    """
+
+    async def renew(
+        self, node: str, queue: QueueName, wanted: Collection[Binding], now: datetime
+    ) -> frozenset[Binding]:
+        """Records that the node wants these bindings, and no others any more. Returns those that were not on record:
+        the node has to make them, and to make them after this."""
+
+    async def recorded(self, queue: QueueName) -> tuple[RecordedBinding, ...]:
+        """All bindings of the queue that are on record, in no particular order."""
+
+    async def remove(
+        self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]
+    ) -> tuple[Binding, ...]:
+        """Removes the bindings that no node has wanted since `before`: calls `unbind` with them, if there are any, and
+        takes them off the record once it has returned. Returns them.
+
+        A renewal waits meanwhile, so a node that wants one of them again makes it after it was removed. `unbind` may be
+        called again with the same bindings; it must return within 3 s. What it raises is raised, and the record stays.
+        """
+
+
+class BoundQueue(Protocol):
+    """A queue that a node reads, and its bindings at the broker."""
+
+    @property
+    def name(self) -> QueueName: ...
+
+    @property
+    def wanted(self) -> tuple[Binding, ...]:
+        """The bindings that this node's routes need. They are made with each connection."""
+
+    async def bind(self, bindings: Sequence[Binding]) -> None:
+        """Makes bindings; those that exist stay. Raises NotChanged."""
+
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        """Removes bindings; no-op for those that do not exist. Returns within 3 s, or raises NotChanged."""
