@@ -20,6 +20,7 @@ from yarl import URL
 
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.topology import prepare
+from application.ports.bindings import Binding
 from tests.support.certificates import Authority
 from tests.support.service import PATIENCE, Service, free_ports
 
@@ -125,7 +126,7 @@ class RealRabbit(Service):
     async def ensure(self, settings: RabbitSettings, patterns: Sequence[str]) -> None:
         """Exchange, queue and bindings as the first node leaves them."""
         async with self.channel(settings.vhost) as channel:
-            await prepare(channel.connection, settings, patterns)
+            await prepare(channel.connection, settings, [Binding(settings.exchange, key) for key in patterns])
 
     async def publish(
         self,

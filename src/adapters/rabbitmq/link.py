@@ -2,22 +2,23 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn, cast
 
 import aiormq
 import structlog
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
 from adapters.rabbitmq.buffer import Buffer
-from adapters.rabbitmq.faults import Silent
+from adapters.rabbitmq.faults import Silent, outage
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.settings import RabbitSettings, address
 from adapters.rabbitmq.timing import Timing
 from adapters.rabbitmq.topology import prepare
 from adapters.rabbitmq.watch import Watch, look_at
 from adapters.rabbitmq.wire import Wire
+from application.ports.bindings import Binding, NotChanged
 from application.ports.event_source import NotAcknowledged
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,7 @@ class Link:
     def __init__(
         self,
         settings: RabbitSettings,
-        patterns: Sequence[str],
+        wanted: Sequence[Binding],
         context: ssl.SSLContext | None,
         buffer: Buffer,
         timing: Timing,
@@ -43,7 +44,7 @@ class Link:
         self.watch = Watch(settings.queue, timing)
         self.wire = Wire(context)
         self._settings = settings
-        self._patterns = patterns
+        self._wanted = wanted
         self._buffer = buffer
         self._timing = timing
         self._connection = aiormq.Connection(address(settings, timing.heartbeat), transport_factory=self.wire)
@@ -115,11 +116,30 @@ class Link:
             raise NotAcknowledged("RabbitMQ reads nothing from the connection") from None
         self._acknowledged = tag
 
+    async def change_bindings(self, change: Callable[[AbstractConnection], Coroutine[Any, Any, None]]) -> None:
+        """Raises NotChanged where RabbitMQ has not confirmed all of it in time."""
+        if not self.consuming:
+            raise NotChanged("not connected to RabbitMQ")
+        # A task, as in `run`.
+        changing = asyncio.ensure_future(change(self._connection))
+        changing.add_done_callback(look_at)
+        try:
+            if not (await asyncio.wait({changing}, timeout=self._timing.bind))[0]:
+                raise NotChanged(f"RabbitMQ did not confirm it within {self._timing.bind:g} s")
+        finally:
+            changing.cancel()
+        if changing.cancelled():
+            raise NotChanged("the connection is gone")
+        if fault := changing.exception():
+            if (words := outage(fault)) is None:
+                raise fault
+            raise NotChanged(words)
+
     async def _begin(self) -> tuple[AbstractChannel, aiormq.Channel, str]:
         """The channel for questions, the one for messages, and the consumer's tag on that."""
         await self._connection.connect()
         self._step = "the exchange and the queue"
-        await prepare(self._connection, self._settings, self._patterns)
+        await prepare(self._connection, self._settings, self._wanted)
         asked = await self._connection.channel(publisher_confirms=False)
         # So it is with a quorum queue while no majority of its nodes is there.
         self._step = f"a consumer of {self._settings.queue}"

@@ -11,6 +11,7 @@ import structlog
 from adapters.rabbitmq.buffer import Buffer
 from adapters.rabbitmq.faults import outage
 from adapters.rabbitmq.link import Link
+from adapters.rabbitmq.queue import RabbitQueue
 from adapters.rabbitmq.settings import RabbitSettings, tls_context
 from adapters.rabbitmq.timing import Timing
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
@@ -52,8 +53,8 @@ class RabbitSource:
         """`patterns` are those of the routes (domain.patterns). Raises OSError when the CA file cannot be read."""
         if not patterns:
             raise ValueError("a RabbitMQ source needs at least one pattern")
+        self.queue = RabbitQueue(settings, patterns, lambda: self._link)
         self._settings = settings
-        self._patterns = patterns
         self._context = tls_context(settings)
         self._timing = timing or Timing()
         self._buffer = Buffer()
@@ -114,7 +115,7 @@ class RabbitSource:
             born = time.monotonic()
             try:
                 # In here, since not everything that is set as a host makes an address.
-                self._link = Link(self._settings, self._patterns, self._context, self._buffer, self._timing)
+                self._link = Link(self._settings, self.queue.wanted, self._context, self._buffer, self._timing)
                 await self._link.run()
             except (Exception, asyncio.CancelledError) as fault:
                 # One that nobody asked for is aiormq's own, of a connection that it has given up.

@@ -21,3 +21,5 @@ class Timing(msgspec.Struct, frozen=True):
     # For the broker's answer that it has every acknowledgement, and as long again for its goodbye; then the connection
     # is cut.
     leave: float = 1.5
+    # For a change of bindings while consuming.
+    bind: float = 2.5

@@ -8,6 +8,7 @@ from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from adapters.rabbitmq.settings import RabbitSettings
+from application.ports.bindings import Binding
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +24,7 @@ QUEUE_ARGUMENTS: Final[dict[str, Any]] = {
 }
 
 
-async def prepare(connection: AbstractConnection, settings: RabbitSettings, patterns: Sequence[str]) -> None:
+async def prepare(connection: AbstractConnection, settings: RabbitSettings, wanted: Sequence[Binding]) -> None:
     """Makes sure of exchange, queue and bindings. Raises AMQPError.
 
     What is there is used as it is: to declare it with other arguments than it has would be an error. Several nodes may
@@ -39,10 +40,30 @@ async def prepare(connection: AbstractConnection, settings: RabbitSettings, patt
     if not has_queue:
         await channel.queue_declare(queue, durable=True, arguments=QUEUE_ARGUMENTS)
         log.info("queue declared", queue=queue)
-    for pattern in patterns:
-        # AMQP's topic exchanges gave the patterns their grammar: see domain.patterns.
-        await channel.queue_bind(queue, exchange, pattern)
     await channel.close()
+    await bind(connection, queue, wanted)
+
+
+async def bind(connection: AbstractConnection, queue: str, bindings: Sequence[Binding]) -> None:
+    """Makes bindings; those that exist stay. Raises AMQPError."""
+    channel = await connection.channel(publisher_confirms=False)
+    for binding in bindings:
+        await channel.queue_bind(queue, binding.exchange, binding.key)
+    await channel.close()
+
+
+async def unbind(connection: AbstractConnection, queue: str, bindings: Sequence[Binding]) -> None:
+    """Removes bindings; those that do not exist, or whose exchange or queue does not, are ignored. Raises AMQPError."""
+    for exchange in sorted({binding.exchange for binding in bindings}):
+        # On a channel of its own each, since RabbitMQ says by closing it that there is no such exchange.
+        channel = await connection.channel(publisher_confirms=False)
+        try:
+            for binding in bindings:
+                if binding.exchange == exchange:
+                    await channel.queue_unbind(queue, exchange, binding.key)
+        except ChannelNotFoundEntity:
+            continue
+        await channel.close()
 
 
 async def _found(connection: AbstractConnection, ask: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
