@@ -30,6 +30,7 @@ class Counters:
         self.stored = 0  # notifications and broadcasts
         self.dead_letters: Counter[str] = Counter()  # by reason
         self.ignored: Counter[str] = Counter()  # events that lead to nothing and are not kept, by reason
+        self.unwanted: Counter[str] = Counter()  # events of routes that are gone, by the key of their binding
         self.duplicates = 0
         self.duplicates_by_route: Counter[tuple[str, str]] = Counter()  # by source and route
         self.publish_failures = 0

@@ -2,13 +2,15 @@
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 
 import msgspec
 import structlog
 
 from application.announce import announce
 from application.counters import Counters
+from application.keep_bindings import KeepBindings
 from application.note_duplicates import NoteDuplicates
 from application.plan_events import plan_events
 from application.ports.backplane import Backplane
@@ -31,11 +33,13 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
 
 class BatchInWork(msgspec.Struct, frozen=True):
-    """A broker's batch, the plans of its events, and the parts of these that are not stored yet."""
+    """A broker's batch, the plans of its events, and the parts of these that are not stored yet. `unwanted` counts the
+    events without a plan, which lead to nothing, by the key of their binding."""
 
     batch: Batch
     plans: list[Plan]
     parts: deque[Part]
+    unwanted: Counter[str]
 
 
 class IngestEvents:
@@ -43,7 +47,8 @@ class IngestEvents:
     acknowledges.
 
     An event is acknowledged only once what it led to is stored. One that can't be processed is stored as a dead
-    letter, and the rest of its batch with it. Neither a failed publish nor a failed acknowledgement undoes or stops
+    letter, and the rest of its batch with it. One that comes by a binding of a route that is gone is counted, and leads
+    to nothing (see KeepBindings). Neither a failed publish nor a failed acknowledgement undoes or stops
     anything: the hubs find what was not published by themselves, and an event that comes again is recognised. Raises
     StoreUnavailable, having acknowledged nothing: the same batch in work may be tried again, and continues with what
     is not stored yet.
@@ -57,25 +62,31 @@ class IngestEvents:
         counters: Counters,
         note_duplicates: NoteDuplicates,
         limits: Limits = NO_LIMITS,
+        bindings: KeepBindings | None = None,
     ) -> None:
+        """Without `bindings` no event is `unwanted`."""
         self._table = table
         self._store_plans = store_plans
         self._backplane = backplane
         self._counters = counters
         self._limits = limits
         self._note_duplicates = note_duplicates
+        self._bindings = bindings
 
-    async def plan(self, batch: Batch) -> BatchInWork:
-        plans = await plan_events(batch.messages, self._plan)
+    async def plan(self, batch: Batch, source: EventSource) -> BatchInWork:
+        unwanted = await self._unwanted(batch, source)
+        plans = await plan_events([one for one in batch.messages if one.source not in unwanted], self._plan)
+        counts = Counter(unwanted[one.source] for one in batch.messages if one.source in unwanted)
         kept = [one for one in plans if one.ignored is None]
-        return BatchInWork(batch, plans, self._store_plans.parts(kept))
+        return BatchInWork(batch, plans, self._store_plans.parts(kept), counts)
 
     async def __call__(self, work: BatchInWork, source: EventSource) -> None:
         async for recorded in self._store_plans(work.parts):
             self._count(recorded)
             await announce(self._backplane, self._counters, recorded.entries, recorded.sign_outs)
         counters = self._counters
-        counters.events_in[source.name] += len(work.plans)
+        counters.events_in[source.name] += len(work.batch.messages)
+        counters.unwanted.update(work.unwanted)
         counters.planned += sum(1 for one in work.plans if one.dead_letter is None and one.ignored is None)
         counters.ignored.update(one.ignored for one in work.plans if one.ignored is not None)
         try:
@@ -111,6 +122,14 @@ class IngestEvents:
                 reason=letter.reason,
                 detail=letter.detail,
             )
+
+    async def _unwanted(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
+        """Sources of events in the batch that come by a binding of a route that is gone, with the binding's key."""
+        if self._bindings is None:
+            return {}
+        return await self._bindings.unwanted(
+            source, {message.source for message in batch.messages if not self._table.for_source(message.source)}
+        )
 
 
 class ConsumeEvents:
@@ -165,7 +184,7 @@ class ConsumeEvents:
         delay = self._retry.first_s
         while True:
             try:
-                work = work or await self._ingest.plan(batch)
+                work = work or await self._ingest.plan(batch, self.source)
                 await self._ingest(work, self.source)
             except StoreUnavailable as fault:
                 self.fault = f"the store is away: {fault}"

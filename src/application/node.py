@@ -7,6 +7,7 @@ import structlog
 
 from application.hub.hub import Hub
 from application.ingest import ConsumeEvents
+from application.keep_bindings import KeepBindings
 from application.ports.backplane import Backplane
 from application.prune_store import PruneStore
 from application.read_muted import ReadMuted
@@ -16,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Node:
-    """Consumers, hub, backplane, mails and pruning of this process.
+    """Consumers, their bindings, hub, backplane, mails and pruning of this process.
 
     Leaving, readiness turns red first; then the consumers store and acknowledge what they hold and take no more; then
     the clients go, spread over the time there is. So nothing is acknowledged and not stored, and what is stored last
@@ -31,6 +32,7 @@ class Node:
         send_mails: SendMails,
         prune_store: PruneStore,
         read_muted: ReadMuted,
+        keep_bindings: KeepBindings,
     ) -> None:
         self._hub = hub
         self._backplane = backplane
@@ -38,6 +40,7 @@ class Node:
         self._send_mails = send_mails
         self._prune_store = prune_store
         self._read_muted = read_muted
+        self._keep_bindings = keep_bindings
         self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -48,6 +51,7 @@ class Node:
             asyncio.create_task(self._read_muted.run(), name="read muted"),
         ]
         self._send_mails.start()
+        await self._keep_bindings.start()
         for consumer in self._consumers:
             await consumer.start()
 
@@ -66,6 +70,7 @@ class Node:
     async def stop(self) -> None:
         """Ends everything; after a drain, or without one."""
         await asyncio.gather(self._send_mails.stop(0.5), *(consumer.stop(0.5) for consumer in self._consumers))
+        await self._keep_bindings.stop()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from dishka import Provider, Scope, provide
 
+from adapters.memory.bindings import MemoryBindings
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.inboxes import MemoryInboxes
@@ -12,6 +13,7 @@ from adapters.memory.records import MemoryRecords
 from adapters.memory.retention import MemoryRetention
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
+from adapters.sql.bindings import SqlBindings
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
@@ -21,6 +23,7 @@ from adapters.sql.retention import SqlRetention
 from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
 from application.counters import Counters
+from application.ports.bindings import Bindings
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import DeadLetters
 from application.ports.deliveries import Deliveries
@@ -45,6 +48,7 @@ class SqlStorage(Provider):
     deliveries = provide(SqlDeliveries, provides=Deliveries)
     retention = provide(SqlRetention, provides=Retention)
     start_offsets = provide(SqlStartOffsets, provides=StartOffsets)
+    bindings = provide(SqlBindings, provides=Bindings)
 
     @provide
     async def database(self, settings: Settings, counters: Counters) -> AsyncIterator[Database]:
@@ -65,6 +69,7 @@ class MemoryStorage(Provider):
     deliveries = provide(MemoryDeliveries, provides=Deliveries)
     retention = provide(MemoryRetention, provides=Retention)
     start_offsets = provide(MemoryStartOffsets, provides=StartOffsets)
+    bindings = provide(MemoryBindings, provides=Bindings)
 
     @provide
     def records(self, ids: IdFactory) -> MemoryRecords:

@@ -28,12 +28,14 @@ from application.health import ReportHealth
 from application.hub.hub import Hub
 from application.identify import IdentifyCaller
 from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
+from application.keep_bindings import KeepBindings
 from application.limit_rate import LimitRate, Rates
 from application.mark_notifications import MarkNotifications
 from application.node import Node
 from application.note_duplicates import NoteDuplicates
 from application.open_session import OpenSession
 from application.ports.backplane import Backplane
+from application.ports.bindings import Bindings
 from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from application.ports.event_source import EventSource
@@ -266,6 +268,13 @@ class UseCases(Provider):
         return NoteDuplicates(table, clock, counters)
 
     @provide
+    def keep_bindings(
+        self, sources: Sequence[EventSource], bindings: Bindings, clock: Clock, settings: Settings
+    ) -> KeepBindings:
+        queues = {source.name: source.queue for source in sources if isinstance(source, RabbitSource)}
+        return KeepBindings(settings.node, queues, bindings, clock)
+
+    @provide
     def ingest(
         self,
         table: RouteTable,
@@ -274,8 +283,9 @@ class UseCases(Provider):
         counters: Counters,
         note_duplicates: NoteDuplicates,
         limits: Limits,
+        keep_bindings: KeepBindings,
     ) -> IngestEvents:
-        return IngestEvents(table, store_plans, backplane, counters, note_duplicates, limits)
+        return IngestEvents(table, store_plans, backplane, counters, note_duplicates, limits, keep_bindings)
 
     @provide
     def consumers(self, ingest: IngestEvents, sources: Sequence[EventSource]) -> Sequence[ConsumeEvents]:

@@ -197,3 +197,25 @@ async def test_kafka_and_rabbitmq_in_one_process(
     sources = await sources_of(server)
     assert set(sources) == {"memory", "kafka", "rabbitmq"}
     assert sources["rabbitmq"]["assigned"] == [queue]
+
+
+async def test_events_of_a_route_that_is_gone_are_counted_and_no_dead_letters(
+    real_rabbit: RealRabbit, queue: str, start_server: Any, tmp_path: Path
+) -> None:
+    routes = tmp_path / "shop.toml"
+    settings = env(real_rabbit, queue, HERALD_NODE="one", DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/herald.db")
+    settings |= {"HERALD_ROUTES": str(routes), "HERALD_PROFILE": "all", "HERALD_DRAIN_SECONDS": "1"}
+    for sources in (("ticket.new", "order.created"), ("order.created",)):
+        rules = "".join(f'[[routes]]\nsource = "{source}"\nusers = ["to"]\n' for source in sources)
+        routes.write_text(f'profile = "shop"\nbroker = "rabbitmq"\n{rules}')
+        server: Server = start_server(settings, ("serve",))
+        for key in ("ticket.new", "order.created"):
+            await real_rabbit.publish(queue, key, [b'{"to": "kim"}'])
+        await until_http(server, "/metrics", lambda body: body["events"]["in"].get("rabbitmq") == 2, 30)
+        async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+            metrics = (await client.get("/metrics")).json()["events"]
+            text = (await client.get("/metrics", headers={"accept": "text/plain"})).text
+        await asyncio.to_thread(server.stop)
+    assert (metrics["unwanted"], metrics["deadLettered"]) == ({"ticket.new": 1}, {})
+    assert 'herald_events_unwanted_total{key="ticket.new"} 1.0' in text
+    assert '"event": "binding_unwanted"' in server.log

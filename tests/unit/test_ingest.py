@@ -127,7 +127,7 @@ async def once(rig: Rig, *messages: Message) -> None:
     waiting = asyncio.create_task(rig.source.publish(messages))
     await asyncio.sleep(0)
     try:
-        await rig.ingest(await rig.ingest.plan(await rig.source.take()), rig.source)
+        await rig.ingest(await rig.ingest.plan(await rig.source.take(), rig.source), rig.source)
         await settle()
     finally:
         waiting.cancel()

@@ -104,6 +104,7 @@ async def metrics(
             "in": counters.events_in,
             "planned": counters.planned,
             "stored": counters.stored,
+            "unwanted": counters.unwanted,
             "duplicates": counters.duplicates,
             "duplicatesByRoute": [
                 {"source": source, "route": route, "count": count}

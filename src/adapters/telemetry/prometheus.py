@@ -52,6 +52,7 @@ class _HeraldCollector(Collector):
             "dead_letters", "Events that could not be processed, by reason.", "reason", counters.dead_letters
         )
         yield _counter("events_ignored", "Events that lead to nothing, by reason.", "reason", counters.ignored)
+        yield _counter("events_unwanted", "Events by bindings of routes that are gone.", "key", counters.unwanted)
         yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
         yield self._duplicates()
         yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)

@@ -1,0 +1,162 @@
+"""Bindings of routes that are gone: recorded, counted while events still come by them, and removed in the end."""
+
+import asyncio
+import random
+import re
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from application.ports.bindings import Binding, Bindings, BoundQueue, NotChanged, RecordedBinding
+from application.ports.clock import Clock
+from application.ports.event_source import EventSource
+from application.ports.store import StoreUnavailable
+from domain.patterns import as_regex
+
+log = structlog.get_logger(__name__)
+
+
+class BindingPolicy(msgspec.Struct, frozen=True):
+    """`period_s` are the seconds between two renewals. A node that has not renewed its bindings for `lapse` is taken
+    not to want them any more. A binding that no node has wanted for `expiry` is removed. `start_s` bounds the first
+    renewal, which the start waits for."""
+
+    period_s: float = 60.0
+    lapse: timedelta = timedelta(minutes=5)
+    expiry: timedelta = timedelta(hours=24)
+    start_s: float = 5.0
+
+
+class KeepBindings:
+    """Renews what this node wants of its queues, each minute, and removes bindings that no node has wanted for a day.
+
+    Only bindings that a node has recorded are ever removed, so an operator's own stay. While the store or the broker is
+    unavailable nothing is removed.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        queues: Mapping[str, BoundQueue],
+        bindings: Bindings,
+        clock: Clock,
+        policy: BindingPolicy | None = None,
+    ) -> None:
+        """`queues` are keyed by the name of the event source that reads each."""
+        self._node = node
+        self._queues = queues
+        self._bindings = bindings
+        self._clock = clock
+        self._policy = policy or BindingPolicy()
+        # What may not exist at the broker although it is wanted, by source.
+        self._missing: dict[str, frozenset[Binding]] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._logged: set[tuple[str, str]] = set()
+
+    async def start(self) -> None:
+        """Renews before the sources connect, so that a binding is on record before it is made, and goes on in the
+        background. A store that does not answer in time is not waited for: what it missed is recorded later."""
+        if self._queues:
+            try:
+                async with asyncio.timeout(self._policy.start_s):
+                    for source in self._queues:
+                        await self._renew(source)
+            except TimeoutError:
+                log.warning("bindings_not_renewed", error=f"no answer within {self._policy.start_s:g} s")
+            self._running = asyncio.create_task(self._run(), name="bindings")
+
+    async def stop(self) -> None:
+        task, self._running = self._running, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def unwanted(self, source: EventSource, routing_keys: Collection[str]) -> dict[str, str]:
+        """Those of the routing keys that come by a binding of a route that is gone, each with the key of that binding.
+
+        A routing key that a binding wanted by any node matches too is not among them: an event that another node has a
+        route for must not be dropped. Reads the store, since that may have changed a moment ago. Raises
+        StoreUnavailable.
+        """
+        queue = self._queues.get(source.name)
+        if queue is None or not routing_keys:
+            return {}
+        recorded = await self._bindings.recorded(queue.name)
+        keys = {one.key for one in queue.wanted} | {one.binding.key for one in recorded if not self._is_unwanted(one)}
+        wanted = [re.compile(as_regex(key)) for key in keys]
+        gone = [(re.compile(as_regex(one.binding.key)), one) for one in recorded if self._is_unwanted(one)]
+        found: dict[str, str] = {}
+        for routing_key in routing_keys:
+            if any(pattern.match(routing_key) for pattern in wanted):
+                continue
+            for pattern, one in gone:
+                if pattern.match(routing_key):
+                    found[routing_key] = one.binding.key
+                    self._log_unwanted(queue, one)
+                    break
+        return found
+
+    def _is_unwanted(self, recorded: RecordedBinding) -> bool:
+        return recorded.claimed_at is None or recorded.claimed_at < self._clock.now() - self._policy.lapse
+
+    def _log_unwanted(self, queue: BoundQueue, recorded: RecordedBinding) -> None:
+        binding = recorded.binding
+        if (key := (queue.name.queue, binding.key)) not in self._logged:
+            self._logged.add(key)
+            log.warning(
+                "binding_unwanted",
+                queue=queue.name.queue,
+                exchange=binding.exchange,
+                key=binding.key,
+                removed_after=(recorded.wanted_at + self._policy.expiry).isoformat(),
+            )
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._policy.period_s * random.uniform(0.75, 1.0))
+            await self.round()
+
+    async def round(self) -> None:
+        """What is done each minute. Never fails."""
+        for source in self._queues:
+            await self._renew(source)
+            await self._bind_missing(source)
+            await self._remove_expired(source)
+
+    async def _renew(self, source: str) -> None:
+        queue = self._queues[source]
+        try:
+            missing = await self._bindings.renew(self._node, queue.name, queue.wanted, self._clock.now())
+        except Exception as fault:
+            # It may have been recorded all the same, and what was missing before would not be known the next time.
+            missing = frozenset(queue.wanted)
+            _log_failure("bindings_not_renewed", queue, fault)
+        self._missing[source] = self._missing.get(source, frozenset()) | missing
+
+    async def _bind_missing(self, source: str) -> None:
+        queue = self._queues[source]
+        if missing := sorted(self._missing[source]):
+            try:
+                await queue.bind(missing)
+            except Exception as fault:
+                _log_failure("bindings_not_made", queue, fault)
+            else:
+                self._missing[source] = frozenset()
+
+    async def _remove_expired(self, source: str) -> None:
+        queue = self._queues[source]
+        try:
+            before = self._clock.now() - self._policy.expiry
+            removed = await self._bindings.remove(queue.name, before, queue.unbind)
+        except Exception as fault:
+            _log_failure("bindings_not_removed", queue, fault)
+        else:
+            for binding in removed:
+                log.info("binding_removed", queue=queue.name.queue, exchange=binding.exchange, key=binding.key)
+
+
+def _log_failure(event: str, queue: BoundQueue, fault: Exception) -> None:
+    trace = None if isinstance(fault, StoreUnavailable | NotChanged) else fault
+    log.warning(event, queue=queue.name.queue, error=str(fault), exc_info=trace)

@@ -1,0 +1,231 @@
+"""Bindings of routes that are gone, on a real broker and a real store."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.memory.backplane import MemoryBackplane
+from adapters.rabbitmq.source import RabbitSource
+from adapters.rabbitmq.timing import Timing
+from application.counters import Counters
+from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
+from application.keep_bindings import KeepBindings
+from application.note_duplicates import NoteDuplicates
+from application.ports.bindings import Binding, NotChanged
+from application.store_plans import StoragePolicy, StorePlans
+from domain.routes import RouteTable, read_profile
+from tests.support.core import HandClock
+from tests.support.rabbitmq import RealRabbit
+from tests.support.reading import ready, until
+from tests.support.stores import STORES, Stores
+
+QUICK = Timing(probe=0.5, silence=3.0, retry=1.0, bind=1.0)
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def queue() -> str:
+    """A name that no other test uses; it is the exchange's too."""
+    return f"queue-{uuid.uuid4().hex}"
+
+
+async def bound(rabbit: RealRabbit, queue: str) -> set[str]:
+    """The keys that lead to the queue, whatever the exchange, but for its own name at the default exchange."""
+    listed = await asyncio.to_thread(rabbit.ctl, "-q", "list_bindings", "destination_name", "routing_key")
+    rows = [line.split("\t") for line in listed.splitlines()]
+    return {row[1] for row in rows if row[0] == queue} - {queue}
+
+
+class Node:
+    """What of a node has to do with RabbitMQ. Its routes are those of `keys`, each for the user who is named."""
+
+    def __init__(self, name: str, rabbit: RealRabbit, queue: str, stores: Stores, clock: HandClock, *keys: str) -> None:
+        routes = "".join(f'[[routes]]\nsource = "{key}"\nusers = ["to"]\n' for key in keys)
+        table = RouteTable((read_profile(f'profile = "x"\nbroker = "rabbitmq"\n{routes}', "x.toml"),))
+        self.source = RabbitSource(rabbit.settings(queue), table.sources("rabbitmq"), QUICK)
+        self.bindings = KeepBindings(name, {"rabbitmq": self.source.queue}, stores.bindings, clock)
+        self.counters = Counters()
+        store_plans = StorePlans(stores.store, clock, StoragePolicy())
+        ingest = IngestEvents(
+            table,
+            store_plans,
+            MemoryBackplane(),
+            self.counters,
+            NoteDuplicates(table, clock, self.counters),
+            bindings=self.bindings,
+        )
+        self.consumer = ConsumeEvents(ingest, self.source, RetryPolicy())
+
+    async def start(self) -> "Node":
+        await self.bindings.start()
+        await self.consumer.start()
+        await ready(self.source)
+        return self
+
+    async def stop(self) -> None:
+        await self.bindings.stop()
+        await self.consumer.stop(5)
+
+    async def took(self, events: int) -> None:
+        await until(lambda: self.counters.events_in["rabbitmq"] == events, what=lambda: self.counters.events_in)
+
+
+class Site:
+    """A broker, a store, and nodes by the names that they are started under."""
+
+    def __init__(self, rabbit: RealRabbit, stores: Stores, queue: str) -> None:
+        self.rabbit, self.stores, self.queue = rabbit, stores, queue
+        self.clock = HandClock()
+        self.nodes: list[Node] = []
+
+    async def start(self, name: str, *keys: str) -> Node:
+        node = Node(name, self.rabbit, self.queue, self.stores, self.clock, *keys)
+        self.nodes.append(node)
+        return await node.start()
+
+    async def publish(self, *keys: str) -> None:
+        for key in keys:
+            await self.rabbit.publish(self.queue, key, [b'{"to": "ada"}'])
+
+    async def bound(self) -> set[str]:
+        return await bound(self.rabbit, self.queue)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def site(
+    request: pytest.FixtureRequest, tmp_path: Path, real_rabbit: RealRabbit, queue: str
+) -> AsyncIterator[Site]:
+    async with STORES[request.param]((tmp_path, lambda: request.getfixturevalue("postgres"))) as stores:
+        site = Site(real_rabbit, stores, queue)
+        yield site
+        for node in site.nodes:
+            await node.stop()
+
+
+async def test_events_of_a_route_that_is_gone_are_counted_until_their_binding_is_removed(site: Site) -> None:
+    old = await site.start("a", "order.*", "ticket.#")
+    await old.stop()
+    node = await site.start("a", "order.*")
+    await site.publish("ticket.new", "order.created", "ticket.old")
+    await node.took(3)
+    assert node.counters.unwanted == {"ticket.#": 2}
+    assert not node.counters.dead_letters
+    assert node.counters.stored == 1
+
+    site.clock.turn(24 * HOUR + 1)
+    await node.bindings.round()
+    assert await site.bound() == {"order.*"}
+    await site.publish("ticket.new", "order.created")
+    await node.took(4)
+    assert node.counters.unwanted == {"ticket.#": 2}
+    # A route that comes back is bound again.
+    await node.stop()
+    again = await site.start("a", "order.*", "ticket.#")
+    await site.publish("ticket.new")
+    await again.took(1)
+    assert again.counters.stored == 1
+
+
+async def test_what_an_operator_has_bound_by_hand_stays(site: Site) -> None:
+    await (await site.start("a", "order.*")).stop()
+    async with site.rabbit.channel() as channel:
+        await channel.queue_bind(site.queue, site.queue, "audit.#")
+    node = await site.start("a", "order.*")
+    site.clock.turn(48 * HOUR)
+    await node.bindings.round()
+    await site.publish("audit.x")
+    await node.took(1)
+    assert node.counters.dead_letters == {"no_route": 1}
+    assert await site.bound() == {"order.*", "audit.#"}
+
+
+async def test_a_node_of_the_version_before_beside_this_one_keeps_its_bindings(site: Site) -> None:
+    node = await site.start("a", "order.*")
+    # It binds and consumes, and records nothing.
+    older = RabbitSource(site.rabbit.settings(site.queue), ["ticket.#"], QUICK)
+    await older.open()
+    try:
+        await ready(older)
+        site.clock.turn(48 * HOUR)
+        await node.bindings.round()
+        assert await site.bound() == {"order.*", "ticket.#"}
+        await site.publish("ticket.new")
+        await node.took(1)
+        assert node.counters.dead_letters == {"no_route": 1}
+    finally:
+        await older.close()
+
+
+async def test_two_deployments_on_one_queue_keep_their_bindings_and_drop_nothing_of_each_other(site: Site) -> None:
+    first = await site.start("a", "order.*")
+    second = await site.start("b", "ticket.#")
+    for _ in range(30):
+        site.clock.turn(HOUR)
+        for node in (first, second):
+            await node.bindings.round()
+    # The first has the queue (single active consumer).
+    await site.publish("ticket.new")
+    await first.took(1)
+    assert first.counters.dead_letters == {"no_route": 1}
+    assert not first.counters.unwanted
+    assert await site.bound() == {"order.*", "ticket.#"}
+
+
+async def test_a_removal_the_broker_does_not_confirm_is_repeated(site: Site) -> None:
+    await (await site.start("a", "order.*", "ticket.#")).stop()
+    node = await site.start("a", "order.*")
+    site.clock.turn(48 * HOUR)
+    with site.rabbit.frozen(), capture_logs() as logs:
+        await node.bindings.round()
+    failures = [(line["event"], line["error"]) for line in logs if line["event"].startswith("bindings_")]
+    assert failures == [("bindings_not_removed", "RabbitMQ did not confirm it within 1 s")]
+    assert len(await site.stores.bindings.recorded(node.source.queue.name)) == 2
+    await ready(node.source)
+    await node.bindings.round()
+    assert await site.bound() == {"order.*"}
+
+
+class TestQueue:
+    """What the port says of a BoundQueue."""
+
+    @pytest.fixture
+    async def source(self, real_rabbit: RealRabbit, queue: str) -> AsyncIterator[RabbitSource]:
+        source = RabbitSource(real_rabbit.settings(queue), ["order.*"], QUICK)
+        await source.open()
+        await ready(source)
+        yield source
+        await source.close()
+
+    async def test_bindings_come_and_go_and_may_do_so_twice(
+        self, source: RabbitSource, real_rabbit: RealRabbit, queue: str
+    ) -> None:
+        more = [Binding(queue, key) for key in ("a.#", "b")]
+        for _ in range(2):
+            await source.queue.bind(more)
+        assert await bound(real_rabbit, queue) == {"order.*", "a.#", "b"}
+        for _ in range(2):
+            await source.queue.unbind(more)
+        assert await bound(real_rabbit, queue) == {"order.*"}
+        assert source.status().ready
+
+    async def test_an_exchange_that_is_gone_has_no_bindings(
+        self, source: RabbitSource, real_rabbit: RealRabbit, queue: str
+    ) -> None:
+        await source.queue.bind([Binding(queue, "a")])
+        await source.queue.unbind([Binding(f"no-{queue}", "x"), Binding(f"no-{queue}", "y"), Binding(queue, "a")])
+        assert await bound(real_rabbit, queue) == {"order.*"}
+        with pytest.raises(NotChanged, match="no exchange"):
+            await source.queue.bind([Binding(f"no-{queue}", "x")])
+        assert source.status().ready
+
+    async def test_without_a_connection_nothing_is_changed(self, real_rabbit: RealRabbit, queue: str) -> None:
+        node: Any = RabbitSource(real_rabbit.settings(queue), ["x"], QUICK).queue
+        for change in (node.bind, node.unbind):
+            with pytest.raises(NotChanged, match="not connected"):
+                await change([Binding(queue, "x")])

@@ -1,0 +1,287 @@
+"""Bindings of routes that are gone: when they are unwanted, and when they are removed."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.clock import Uuid7Factory
+from adapters.memory.backplane import MemoryBackplane
+from adapters.memory.bindings import MemoryBindings
+from adapters.memory.broker import MemoryBroker
+from adapters.memory.records import MemoryRecords
+from application.counters import Counters
+from application.ingest import IngestEvents
+from application.keep_bindings import BindingPolicy, KeepBindings
+from application.note_duplicates import NoteDuplicates
+from application.ports.bindings import Binding, NotChanged, QueueName
+from application.ports.event_source import Batch
+from application.ports.store import StoreUnavailable
+from application.store_plans import StoragePolicy, StorePlans
+from tests.support.core import FaultyStore, HandClock, message, table
+
+NAME = QueueName("/", "orders")
+
+HOUR = 3600.0
+
+
+class Queue:
+    """A queue at a broker: which bindings it has. It refuses changes while it is told to."""
+
+    def __init__(self, bound: set[str], wanted: Sequence[str]) -> None:
+        self.name = NAME
+        self.wanted = tuple(Binding("shop", key) for key in wanted)
+        self.bound = bound
+        self.away = False
+
+    async def bind(self, bindings: Sequence[Binding]) -> None:
+        if self.away:
+            raise NotChanged("not connected")
+        self.bound |= {one.key for one in bindings}
+
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        if self.away:
+            raise NotChanged("not connected")
+        self.bound -= {one.key for one in bindings}
+
+
+class FaultyBindings(MemoryBindings):
+    """Unavailable while it is told to be."""
+
+    away = False
+
+    async def renew(self, *arguments: object) -> frozenset[Binding]:
+        self._pass()
+        return await super().renew(*arguments)  # type: ignore[arg-type]
+
+    async def recorded(self, *arguments: object):  # type: ignore[no-untyped-def]
+        self._pass()
+        return await super().recorded(*arguments)  # type: ignore[arg-type]
+
+    async def remove(self, *arguments: object) -> tuple[Binding, ...]:
+        self._pass()
+        return await super().remove(*arguments)  # type: ignore[arg-type]
+
+    def _pass(self) -> None:
+        if self.away:
+            raise StoreUnavailable("it is away")
+
+
+class Source(MemoryBroker):
+    name = "rabbitmq"
+
+
+class Site:
+    """One queue, one store, and the nodes on both."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.bound: set[str] = set()
+        self.bindings = FaultyBindings(MemoryRecords(Uuid7Factory()))
+
+    def node(self, name: str, *wanted: str) -> KeepBindings:
+        queue = Queue(self.bound, wanted)
+        node = KeepBindings(name, {"rabbitmq": queue}, self.bindings, self.clock)
+        node.queue = queue  # type: ignore[attr-defined]
+        return node
+
+    def ingest(self, bindings: KeepBindings, counters: Counters) -> IngestEvents:
+        store_plans = StorePlans(FaultyStore(), self.clock, StoragePolicy())
+        note_duplicates = NoteDuplicates(table(), self.clock, counters)
+        return IngestEvents(table(), store_plans, MemoryBackplane(), counters, note_duplicates, bindings=bindings)
+
+    async def started(self, name: str, *wanted: str) -> KeepBindings:
+        """A node that has just connected."""
+        node = self.node(name, *wanted)
+        await node.start()
+        await node.stop()
+        self.bound |= set(wanted)
+        return node
+
+    async def pass_by(self, seconds: float, *nodes: KeepBindings, step: float = 60.0) -> None:
+        """Time passes, while these nodes run."""
+        while seconds > 0:
+            self.clock.turn(min(step, seconds))
+            seconds -= step
+            for node in nodes:
+                await node.round()
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+async def unwanted(node: KeepBindings, *routing_keys: str) -> dict[str, str]:
+    return await node.unwanted(Source(), set(routing_keys))
+
+
+async def test_what_a_node_wants_is_recorded_before_the_source_connects(site: Site) -> None:
+    node = site.node("a", "order.*")
+    await node.start()
+    await node.stop()
+    assert site.bound == set()
+    assert [one.binding.key for one in await site.bindings.recorded(NAME)] == ["order.*"]
+
+
+async def test_events_of_a_route_that_is_gone_are_unwanted_at_once_and_unbound_a_day_later(site: Site) -> None:
+    await site.started("a", "order.*", "ticket.#")
+    node = await site.started("a", "order.*")
+    assert await unwanted(node, "ticket.new", "order.created", "other") == {"ticket.new": "ticket.#"}
+    await site.pass_by(24 * HOUR, node)
+    assert site.bound == {"order.*", "ticket.#"}
+    assert await unwanted(node, "ticket.new") == {"ticket.new": "ticket.#"}
+    with capture_logs() as logs:
+        await site.pass_by(60, node)
+    assert site.bound == {"order.*"}
+    assert await unwanted(node, "ticket.new") == {}
+    assert logs == [
+        {"event": "binding_removed", "log_level": "info", "queue": "orders", "exchange": "shop", "key": "ticket.#"}
+    ]
+
+
+async def test_an_unwanted_binding_is_logged_once(site: Site) -> None:
+    await site.started("a", "ticket.#")
+    node = await site.started("a", "order.*")
+    with capture_logs() as logs:
+        await unwanted(node, "ticket.new", "ticket.old")
+        await unwanted(node, "ticket.new")
+    (line,) = logs
+    assert (line["event"], line["key"]) == ("binding_unwanted", "ticket.#")
+    assert line["removed_after"] == (site.clock.now() + timedelta(hours=24)).isoformat()
+
+
+async def test_a_node_of_another_name_that_stopped_wants_its_bindings_for_some_minutes_more(site: Site) -> None:
+    """It may just be restarting, and have routes for what this one has none for."""
+    await site.started("a", "ticket.#")
+    node = await site.started("b", "order.*")
+    await site.pass_by(300, node)
+    assert await unwanted(node, "ticket.new") == {}
+    await site.pass_by(1, node)
+    assert await unwanted(node, "ticket.new") == {"ticket.new": "ticket.#"}
+
+
+async def test_two_deployments_on_one_queue_keep_their_own(site: Site) -> None:
+    first, second = await site.started("a", "order.*"), await site.started("b", "ticket.#")
+    await site.pass_by(72 * HOUR, first, second, step=200)
+    assert site.bound == {"order.*", "ticket.#"}
+    # Each is a dead letter at the other, as it was: not dropped.
+    assert await unwanted(first, "ticket.new") == {}
+    assert await unwanted(second, "order.created") == {}
+
+
+async def test_a_key_that_a_wanted_pattern_matches_too_is_wanted(site: Site) -> None:
+    await site.started("a", "order.created", "order.*")
+    node = await site.started("a", "order.*")
+    assert await unwanted(node, "order.created") == {}
+
+
+async def test_what_herald_did_not_bind_is_never_touched(site: Site) -> None:
+    site.bound.add("audit.#")
+    node = await site.started("a", "order.*")
+    await site.pass_by(48 * HOUR, node)
+    assert site.bound == {"audit.#", "order.*"}
+    assert await unwanted(node, "audit.x") == {}
+
+
+async def test_a_node_of_the_version_before_that_records_nothing_keeps_its_bindings(site: Site) -> None:
+    node = await site.started("a", "order.*")
+    site.bound.add("ticket.#")
+    await site.pass_by(48 * HOUR, node)
+    assert site.bound == {"ticket.#", "order.*"}
+    assert await unwanted(node, "ticket.new") == {}
+
+
+async def test_nothing_is_unbound_while_the_store_is_unavailable(site: Site) -> None:
+    await site.started("a", "ticket.#")
+    node = await site.started("a", "order.*")
+    site.bindings.away = True
+    with capture_logs() as logs:
+        await site.pass_by(48 * HOUR, node, step=HOUR)
+    assert site.bound == {"ticket.#", "order.*"}
+    assert {line["event"] for line in logs} == {"bindings_not_renewed", "bindings_not_removed"}
+    assert {line["error"] for line in logs} == {"it is away"}
+    with pytest.raises(StoreUnavailable):
+        await unwanted(node, "ticket.new")
+    site.bindings.away = False
+    await node.round()
+    assert site.bound == {"order.*"}
+
+
+async def test_nothing_is_forgotten_while_the_broker_is_unavailable(site: Site) -> None:
+    await site.started("a", "ticket.#")
+    node = await site.started("a", "order.*")
+    node.queue.away = True  # type: ignore[attr-defined]
+    await site.pass_by(48 * HOUR, node, step=HOUR)
+    assert len(await site.bindings.recorded(NAME)) == 2
+    node.queue.away = False  # type: ignore[attr-defined]
+    await node.round()
+    assert site.bound == {"order.*"}
+
+
+async def test_a_node_that_was_frozen_for_longer_binds_again(site: Site) -> None:
+    frozen, other = await site.started("a", "ticket.#"), await site.started("b", "order.*")
+    await site.pass_by(25 * HOUR, other)
+    assert site.bound == {"order.*"}
+    frozen.queue.away = True  # type: ignore[attr-defined]
+    await frozen.round()
+    assert site.bound == {"order.*"}
+    frozen.queue.away = False  # type: ignore[attr-defined]
+    await frozen.round()
+    assert site.bound == {"order.*", "ticket.#"}
+
+
+async def test_a_start_does_not_wait_long_for_the_store(site: Site) -> None:
+    class Stuck(MemoryBindings):
+        async def renew(self, *_: object) -> frozenset[Binding]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    stuck = Stuck(MemoryRecords(Uuid7Factory()))
+    node = KeepBindings("a", {"rabbitmq": Queue(set(), ["x"])}, stuck, site.clock, BindingPolicy(start_s=0.01))
+    await node.start()
+    await node.stop()
+
+
+async def test_it_renews_by_itself(site: Site) -> None:
+    policy = BindingPolicy(period_s=0.01)
+    node = KeepBindings("a", {"rabbitmq": Queue(site.bound, ["x"])}, site.bindings, site.clock, policy)
+    await node.start()
+    site.clock.turn(60)
+    async with asyncio.timeout(5):
+        while (await site.bindings.recorded(NAME))[0].wanted_at != site.clock.now():
+            await asyncio.sleep(0.01)
+    await node.stop()
+
+
+async def test_ingest_counts_unwanted_events_and_stores_the_others(site: Site) -> None:
+    await site.started("a", "gone.#", "direct")
+    bindings = await site.started("a", "direct")
+    counters = Counters()
+    ingest = site.ingest(bindings, counters)
+    messages = (
+        message("gone.x", {"to": "ada"}, "1"),
+        message("direct", {"to": "ada"}, "2"),
+        message("gone.y", b"\xff", "3"),
+        message("elsewhere", {}, "4"),
+    )
+    await ingest(await ingest.plan(Batch(messages), Source()), Source())
+    assert counters.unwanted == {"gone.#": 2}
+    assert counters.events_in == {"rabbitmq": 4}
+    assert counters.dead_letters == {"no_route": 1}
+    assert (counters.planned, counters.stored, counters.duplicates) == (1, 1, 0)
+    # What comes by another way is what it was: a dead letter.
+    await ingest(await ingest.plan(Batch(messages[:1]), MemoryBroker()), MemoryBroker())
+    assert counters.dead_letters == {"no_route": 2}
+
+
+async def test_an_event_is_not_dropped_while_the_store_can_not_be_asked(site: Site) -> None:
+    bindings = await site.started("a", "direct")
+    ingest = site.ingest(bindings, Counters())
+    site.bindings.away = True
+    with pytest.raises(StoreUnavailable):
+        await ingest.plan(Batch((message("gone.x", {}, "1"),)), Source())
+    # Nothing has to be asked where each event has a route.
+    await ingest.plan(Batch((message("direct", {"to": "ada"}, "2"),)), Source())
