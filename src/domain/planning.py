@@ -14,10 +14,8 @@ from domain.routes import Email, Route, RouteTable
 from domain.storable import fault_in_mail, fault_in_text
 from domain.streams import Content, SignOut, stored_bytes
 from domain.templates import fill
+from domain.titles import as_title
 from domain.users import as_user, recipients
-
-# The seed of the groups profile keeps titles in a VARCHAR(255).
-LONGEST_TITLE: Final = 255
 
 
 class Addressed(msgspec.Struct, frozen=True):
@@ -274,11 +272,7 @@ class _Planner:
         title = fill(route.inbox.title, self.event.payload) if route.inbox else None
         message = fill(route.inbox.message, self.event.payload) if route.inbox else None
         title = title or type_.replace("_", " ").replace(".", " ").capitalize()
-        if len(title) > LONGEST_TITLE:
-            raise Unreadable(
-                "title_too_long", f"The title has {len(title)} characters; at most {LONGEST_TITLE} are kept."
-            )
-        return title, message or ""
+        return as_title(title), message or ""
 
 
 def _addresses(values: list[Any], most: int) -> list[str]:

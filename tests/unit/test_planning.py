@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.envelopes import plain_text
 from domain.events import read_event
 from domain.messages import Message
-from domain.planning import LONGEST_TITLE, NO_LIMITS, Limits, Plan, plan
+from domain.planning import NO_LIMITS, Limits, Plan, plan
 from domain.protocol import protocol_text
 from domain.routes import RouteTable
 from domain.streams import Entry
@@ -236,11 +236,14 @@ def test_a_mail_that_could_not_be_kept_is_a_dead_letter() -> None:
 
 def test_a_route_that_could_not_speak_leaves_its_users_to_the_next() -> None:
     made = plan(
-        message("t", {"to": "ada", "name": "x" * (LONGEST_TITLE + 1)}),
-        routes('source = "t"\nusers = ["to"]\ninbox = { title = "{name}" }', 'source = "t"\nusers = ["to"]'),
+        message("t", {"to": "ada", "name": "a\0b"}),
+        routes(
+            'source = "t"\nusers = ["to"]\ninbox = { title = "{name}" }',
+            'source = "t"\nusers = ["to"]\nomit = ["name"]',
+        ),
     )
     assert made.dead_letter is not None
-    assert made.dead_letter.reason == "title_too_long"
+    assert made.dead_letter.reason == "unstorable_text"
     assert users_of(made) == ["ada"]
 
 
@@ -260,11 +263,13 @@ def test_inbox_words() -> None:
     full, empty = (plan(message("t", {"to": 1, **more}), one).addressed[0].content for more in ({"a": 1, "b": 2}, {}))
     assert (full.title, full.message) == ("1", "2")
     assert (empty.title, empty.message) == ("Order sent", "")
-    longest = plan(message("t", {"to": 1, "a": "x" * LONGEST_TITLE}), one)
-    assert longest.dead_letter is None
-    letter = plan(message("t", {"to": 1, "a": "x" * (LONGEST_TITLE + 1)}), one).dead_letter
-    assert letter is not None
-    assert letter.reason == "title_too_long"
+
+
+def test_a_title_that_is_too_long_is_cut() -> None:
+    one = routes('source = "t"\nusers = ["to"]\ninbox = { title = "{a}" }')
+    made = plan(message("t", {"to": 1, "a": "x" * 300}), one)
+    assert made.dead_letter is None
+    assert made.addressed[0].content.title == "x" * 254 + "…"
 
 
 # --- rubbish --------------------------------------------------------------------------------------------------

@@ -1,0 +1,35 @@
+"""Titles of notifications: bounded, since the seed of the groups profile keeps them in a VARCHAR(255)."""
+
+import unicodedata
+from typing import Final
+
+LONGEST_TITLE: Final = 255
+
+_ELLIPSIS: Final = "…"
+_ZERO_WIDTH_JOINER: Final = "\u200d"
+# Skin tones, which belong to the character before them. Other marks of the kind are of a category that begins with M.
+_EMOJI_MODIFIERS: Final = range(0x1F3FB, 0x1F400)
+# How many code points one character as people see it may have; longer ones are cut wherever the limit is.
+_LONGEST_CHARACTER: Final = 32
+
+
+def as_title(text: str) -> str:
+    """The text; one that is too long is cut, and ends with an ellipsis within the limit. Combining marks and joined
+    emoji are left out with the character that they belong to."""
+    if len(text) <= LONGEST_TITLE:
+        return text
+    end = LONGEST_TITLE - len(_ELLIPSIS)
+    for cut in range(end, end - _LONGEST_CHARACTER, -1):
+        if not (_continues(text[cut]) or text[cut - 1] == _ZERO_WIDTH_JOINER):
+            end = cut
+            break
+    return text[:end].rstrip() + _ELLIPSIS
+
+
+def _continues(character: str) -> bool:
+    """Whether it is part of the character before it."""
+    return (
+        unicodedata.category(character).startswith("M")
+        or character == _ZERO_WIDTH_JOINER
+        or ord(character) in _EMOJI_MODIFIERS
+    )
