@@ -8,6 +8,7 @@ from domain.messages import Message
 from domain.planning import Plan
 
 # Bytes of an event from which on it is planned in a thread: it may be a hundred thousand lists, or as many addresses.
+# One that is still to be decoded is, too, whatever its bytes: they may become many more.
 LARGE: Final = 32 * 1024
 
 # Bytes and events that are planned in one step of the event loop, which is about 5 ms of hostile ones.
@@ -21,7 +22,7 @@ async def plan_events(messages: Sequence[Message], plan: Callable[[Message], Pla
     events = size = 0
     for message in messages:
         length = len(message.body or b"")
-        if length > LARGE:
+        if length > LARGE or message.encoding:
             plans.append(await asyncio.to_thread(plan, message))
             continue
         events, size = events + 1, size + length

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from domain.encodings import Undecodable, decoded
 from domain.event_identity import origin_of
 from domain.messages import Message
 from domain.nesting import DEEPEST, too_deep
@@ -66,18 +67,14 @@ def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0
     """Reads a message; raises Unreadable.
 
     `id_field` is the dotted path of the event id where the route names one. More than `max_bytes` of body are refused
-    unread; 0 is no limit.
+    unread, or decoded no further; 0 is no limit.
     """
     body = message.body
     if body is None:
         raise Unreadable("tombstone", "The record has no value: it deletes a key and says nothing to anyone.")
     if max_bytes and len(body) > max_bytes:
         raise Unreadable("too_large", f"The event has {len(body)} bytes; at most {max_bytes} are taken.")
-    try:
-        # RFC 8259, section 8.1: a byte order mark may be ignored.
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Unreadable("not_utf8", f"The event is not UTF-8 from byte {error.start} on.") from None
+    text = _text_of(body, message.encoding, max_bytes)
     payload = decode_json(text)
 
     attributes: Mapping[str, Any] = {}
@@ -100,6 +97,18 @@ def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0
         text=text,
         payload=payload,
     )
+
+
+def _text_of(body: bytes, encoding: str, max_bytes: int) -> str:
+    try:
+        body = decoded(body, encoding, max_bytes) if encoding else body
+        # RFC 8259, section 8.1: a byte order mark may be ignored.
+        return body.decode("utf-8-sig")
+    except Undecodable as fault:
+        raise Unreadable(fault.reason, str(fault)) from None
+    except UnicodeDecodeError as error:
+        said = f"; its producer names the encoding {encoding!r}" if encoding else ""
+        raise Unreadable("not_utf8", f"The event is not UTF-8 from byte {error.start} on{said}.") from None
 
 
 def decode_json(text: str) -> Any:

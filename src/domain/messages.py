@@ -15,7 +15,8 @@ class Message(msgspec.Struct, frozen=True):
     `source` is the topic or routing key. `body` is None for a Kafka tombstone. `time` is the broker's own time stamp,
     aware. `fallback_id` names the event when nothing inside it does: it must be the same each time the broker
     hands over the same record, and differ between any two records of the source (on Kafka topic, partition,
-    offset and record time stamp). `headers` are decoded as UTF-8, names in lower case; `key` is the record's key. No
+    offset and record time stamp). `headers` are decoded as UTF-8, names in lower case; `key` is the record's key.
+    `encoding` is what the producer says of the body's compression and charset (domain.encodings); empty for UTF-8. No
     text here holds half a surrogate pair: sources replace what they can't decode.
     """
 
@@ -25,3 +26,4 @@ class Message(msgspec.Struct, frozen=True):
     fallback_id: str
     headers: Mapping[str, str] = NO_HEADERS
     key: str | None = None
+    encoding: str = ""

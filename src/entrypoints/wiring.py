@@ -131,6 +131,7 @@ class Configuration(Provider):
             prefetch=settings.rabbitmq_prefetch,
             tls=settings.rabbitmq_tls == "on",
             cafile=settings.rabbitmq_cafile,
+            max_event_bytes=settings.max_event_bytes,
         )
 
 

@@ -95,6 +95,22 @@ class TestMessages:
     def test_the_attributes_of_a_cloudevent_are_named_as_on_kafka(self, prefix: str) -> None:
         assert message_of(delivered(headers={f"{prefix}Id": "1"}), NOW).headers == {"ce_id": "1"}
 
+    @pytest.mark.parametrize(
+        ("properties", "encoding"),
+        [
+            ({}, ""),
+            ({"content_type": "application/json"}, ""),
+            ({"content_encoding": "gzip"}, "gzip"),
+            ({"content_type": "application/json; charset=utf-16"}, "utf-16"),
+            (
+                {"content_type": 'text/plain;CharSet = "KOI8-R"; x=y', "content_encoding": "gzip"},
+                "gzip, KOI8-R",
+            ),
+        ],
+    )
+    def test_the_encoding_is_what_the_producer_says(self, properties: dict[str, str], encoding: str) -> None:
+        assert message_of(delivered(**properties), NOW).encoding == encoding
+
     def test_what_a_queue_counts_is_no_part_of_the_message(self) -> None:
         again = delivered(message_id="m-1", headers={"x-delivery-count": 3, "x-acquired-count": 4})
         assert message_of(again, NOW) == message_of(delivered(message_id="m-1"), NOW)

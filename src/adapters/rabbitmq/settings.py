@@ -11,7 +11,7 @@ class RabbitSettings(msgspec.Struct, frozen=True):
 
     `port` is 5672 by default, 5671 with TLS. `prefetch` bounds the messages that RabbitMQ hands over before they are
     acknowledged, and so what a node holds in memory; 0 is no bound. `cafile` says whom to trust in TLS: by default
-    whom the system trusts.
+    whom the system trusts. A body is decoded up to `max_event_bytes`.
     """
 
     host: str = "localhost"
@@ -24,6 +24,7 @@ class RabbitSettings(msgspec.Struct, frozen=True):
     prefetch: int = 1_000
     tls: bool = False
     cafile: str | None = None
+    max_event_bytes: int = 1_048_576
 
 
 def address(settings: RabbitSettings, heartbeat: int) -> URL:

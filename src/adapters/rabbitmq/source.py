@@ -57,7 +57,7 @@ class RabbitSource:
         self._settings = settings
         self._context = tls_context(settings)
         self._timing = timing or Timing()
-        self._buffer = Buffer()
+        self._buffer = Buffer(settings.max_event_bytes)
         self._link: Link | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._trouble = "not open"

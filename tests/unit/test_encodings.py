@@ -1,0 +1,112 @@
+"""Bodies that are compressed, or in another charset."""
+
+import gzip
+import time
+import zlib
+
+import pytest
+
+from adapters.rabbitmq.buffer import BATCH_BYTES, UNDECODABLE, Buffer
+from domain.encodings import Undecodable, decoded
+from domain.events import Unreadable, read_event
+from domain.messages import Message
+from tests.support.core import NOW
+
+TEXT = '{"name": "Zoë, 東京"}'
+LIMIT = 1_048_576
+BOMB = gzip.compress(b"0" * 100 * LIMIT)
+
+
+def bare_deflate(data: bytes) -> bytes:
+    made = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return made.compress(data) + made.flush()
+
+
+def message(body: bytes, encoding: str) -> Message:
+    return Message("x", body, NOW, "1", encoding=encoding)
+
+
+@pytest.mark.parametrize(("encoding", "body"), [
+    ("gzip", gzip.compress(TEXT.encode())),
+    ("GZIP", gzip.compress(TEXT.encode())),
+    ("x-gzip", gzip.compress(TEXT.encode())),
+    ("deflate", zlib.compress(TEXT.encode())),
+    ("deflate", bare_deflate(TEXT.encode())),
+    ("gzip:UTF-8", gzip.compress(TEXT.encode())),  # as Spring AMQP writes it
+    ("gzip, utf-16", gzip.compress(TEXT.encode("utf-16"))),
+    ("utf-16", TEXT.encode("utf-16")),
+    ("UTF-16LE", TEXT.encode("utf-16-le")),
+    ("shift_jis", "{\"name\": \"東京\"}".encode("shift_jis")),
+    ("gb18030", TEXT.encode("gb18030")),
+    ("iso-8859-1", "Zoë".encode("latin-1")),
+    ("ISO_8859-15", "10 €".encode("iso8859-15")),
+    ("windows-1252", "10 €".encode("cp1252")),
+    ("utf-8", TEXT.encode()),
+    ("UTF8, iso-8859-1", TEXT.encode()),  # the first counts
+    ("us-ascii", TEXT.encode()),  # an understatement
+    ("identity", TEXT.encode()),
+    ("binary", TEXT.encode()),
+    ("", TEXT.encode()),
+])  # fmt: skip
+def test_a_body_is_read_as_its_encoding_says(encoding: str, body: bytes) -> None:
+    assert decoded(body, encoding, LIMIT).decode() in (TEXT, '{"name": "東京"}', "Zoë", "10 €")
+    assert read_event(message(body, encoding), max_bytes=LIMIT).text == decoded(body, encoding).decode()
+
+
+@pytest.mark.parametrize(("encoding", "body", "reason", "words"), [
+    ("gzip", b"{}", "bad_encoding", "The event is not gzip, as its content_encoding says."),
+    ("deflate", b"\xff\xff\xff", "bad_encoding", "The event is not deflate, as its content_encoding says."),
+    ("gzip", gzip.compress(TEXT.encode())[:-9], "bad_encoding", "The event ends before its gzip does."),
+    ("deflate", b"", "bad_encoding", "The event ends before its deflate does."),
+    ("gzip", gzip.compress(b"{}") + b"{}", "bad_encoding", "The event goes on after the end of its gzip."),
+    ("utf-16", b"\x00\xd8", "bad_encoding", "The event is not utf-16, as its producer says."),
+    ("shift-jis", b"\xff\xff", "bad_encoding", "The event is not shift-jis, as its producer says."),
+    ("br", b"\x8b\xff", "not_utf8", "The event is not UTF-8 from byte 0 on; its producer names the encoding 'br'."),
+    ("punycode", b"\xff", "not_utf8", "The event is not UTF-8 from byte 0 on; its producer names the encoding 'punycode'."),  # noqa: E501
+    ("", b"\xff", "not_utf8", "The event is not UTF-8 from byte 0 on."),
+    ("gzip", BOMB, "too_large", "The event, decoded from gzip, has more than 1048576 bytes."),
+    ("deflate", zlib.compress(b"0" * (LIMIT + 1)), "too_large", "The event, decoded from deflate, has more than 1048576 bytes."),  # noqa: E501
+    ("iso-8859-1", b"\xe4" * (LIMIT - 1), "too_large", "The event, decoded from iso-8859-1, has more than 1048576 bytes."),  # noqa: E501
+    ("gzip", b"0" * (LIMIT + 1), "too_large", "The event has 1048577 bytes; at most 1048576 are taken."),
+])  # fmt: skip
+def test_a_body_that_is_not_what_it_says_is_told_with_the_encoding(
+    encoding: str, body: bytes, reason: str, words: str
+) -> None:
+    with pytest.raises(Unreadable) as told:
+        read_event(message(body, encoding), max_bytes=LIMIT)
+    assert (told.value.reason, told.value.detail) == (reason, words)
+
+
+def test_a_body_of_just_the_limit_is_read() -> None:
+    body = b"0" * LIMIT
+    assert decoded(gzip.compress(body), "gzip", LIMIT) == body
+    with pytest.raises(Undecodable):
+        decoded(gzip.compress(body + b"0"), "gzip", LIMIT)
+
+
+async def test_a_batch_is_bounded_by_what_it_is_when_decoded() -> None:
+    buffer = Buffer(LIMIT)
+    small = gzip.compress(b"0" * LIMIT)
+    for tag in range(1, 101):
+        buffer.put(tag, message(small, "gzip"))
+    _, batch = await buffer.take()
+    assert len(batch) == BATCH_BYTES // LIMIT
+    assert {(one.body, one.encoding, one.fallback_id) for one in batch} == {(b"0" * LIMIT, "", "1")}
+
+
+async def test_a_batch_of_bombs_costs_no_more_than_another() -> None:
+    """Each is inflated up to the limit, here and once more where it becomes a dead letter."""
+    buffer = Buffer(LIMIT)
+    for tag in range(1, 501):
+        buffer.put(tag, message(BOMB, "gzip"))
+    costs = []
+    for _ in range(5):
+        began = time.thread_time()
+        _, batch = await buffer.take()
+        for one in batch:
+            with pytest.raises(Unreadable):
+                read_event(one, max_bytes=LIMIT)
+        costs.append(time.thread_time() - began)
+        assert {one.body for one in batch} == {BOMB}
+        assert len(batch) <= BATCH_BYTES // LIMIT // UNDECODABLE + 1
+    assert sorted(costs)[2] < 0.05
