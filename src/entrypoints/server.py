@@ -45,21 +45,21 @@ def run(settings: Settings, *, migrate: bool = False) -> int:
     database is upgraded first."""
     set_up_logs(settings.log_format, settings.log_level, settings.service_name, settings.node)
     try:
-        _check_port(settings)
+        address = _address(settings)
         app = create_app(settings)
     except (OSError, RoutesInvalid, ValueError) as fault:
         print(f"herald: {fault}", file=sys.stderr)
         return 2
     _calm_garbage_collection()
     try:
-        code: int = uvloop.run(_serve(app, settings, migrate))
+        code: int = uvloop.run(_serve(app, settings, address, migrate))
     except StartRefused as fault:
         print(f"herald: {fault}", file=sys.stderr)
         return fault.code
     return code
 
 
-async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
+async def _serve(app: Litestar, settings: Settings, address: str, migrate: bool) -> int:
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -77,7 +77,7 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
 
     server = Server(
         with_direct_send(app),
-        address=settings.host,
+        address=address,
         port=settings.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.auto if settings.http2 == "on" else HTTPModes.http1,
@@ -90,7 +90,7 @@ async def _serve(app: Litestar, settings: Settings, migrate: bool) -> int:
         log_enabled=False,
     )
     serving = asyncio.create_task(server.serve())
-    announcing = asyncio.create_task(_announce(settings))
+    announcing = asyncio.create_task(_announce(settings, address))
     await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
     announcing.cancel()
     if serving.done():
@@ -142,9 +142,9 @@ def _warn(settings: Settings) -> None:
         log.warning("HERALD_SMTP_SECURITY is none: the password for the mail server travels in the clear")
 
 
-async def _announce(settings: Settings) -> None:
+async def _announce(settings: Settings, address: str) -> None:
     """Says that the server is up once it is: when it can be connected to."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
     while True:
         with suppress(OSError):
             _, writer = await asyncio.open_connection(host, settings.port)
@@ -165,15 +165,28 @@ def _calm_garbage_collection() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _check_port(settings: Settings) -> None:
-    """Granian shares a port with whoever else shares it; two Heralds on one port would each get half of the clients."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _address(settings: Settings) -> str:
+    """The address that HERALD_HOST names, free to listen on; of several an IPv4 one, as in the URLs that are shown.
+    Raises OSError.
+
+    Granian shares a port with whoever else shares it; two Heralds on one port would each get half of the clients.
+    """
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "this is no name of a host"
+        raise OSError(f"HERALD_HOST is {settings.host!r}, which leads to no address: {reason}") from None
+    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+    address = str(where[0])
+    if "%" in address:
+        raise OSError(f"HERALD_HOST is {settings.host!r}: an address of one interface only can't be listened on")
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((address, settings.port))
         except OSError as fault:
-            where = f"{settings.host}:{settings.port}"
+            where_to = f"{settings.host}:{settings.port}"
             if fault.errno == errno.EADDRINUSE:
-                raise OSError(f"{where} is taken: stop what listens there, or set HERALD_PORT") from None
-            raise OSError(f"can't listen on {where}: {fault.strerror}") from None
+                raise OSError(f"{where_to} is taken: stop what listens there, or set HERALD_PORT") from None
+            raise OSError(f"HERALD_HOST: can't listen on {where_to}: {fault.strerror}") from None
+    return address

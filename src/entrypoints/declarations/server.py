@@ -19,7 +19,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Setting("HERALD_ROUTES", text, "A routes file to load in place of the shipped profiles.")
     ]
     host: Annotated[
-        str, Setting("HERALD_HOST WS_HOST", text, "The address to listen on.", "0.0.0.0", in_dev="127.0.0.1")  # noqa: S104 - a server's default
+        str,
+        Setting("HERALD_HOST WS_HOST", text, "The address to listen on, or its name.", "0.0.0.0", in_dev="127.0.0.1"),  # noqa: S104 - a server's default
     ]
     port: Annotated[int, Setting("HERALD_PORT PORT WS_PORT", parsers.port, "The port to listen on.", "8000")]
     public_url: Annotated[

@@ -1,0 +1,36 @@
+"""HERALD_HOST as a name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.service import free_port
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0"])
+def test_a_name_is_listened_on(start_server: Any, host: str) -> None:
+    server = start_server({"HERALD_HOST": host})
+    assert httpx.get(f"http://127.0.0.1:{server.port}/health/live").status_code == 200
+    assert httpx.get(f"http://localhost:{server.port}/health/live").status_code == 200
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+    assert f"http://{host}:{server.port}/" in server.log
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a b", "x" * 70, "[::1]", "::1%lo", "203.0.113.1"])
+def test_a_name_that_leads_nowhere_refuses_the_start(host: str, tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
+    env = {**clean, "HERALD_HOST": host, "HERALD_PORT": str(free_port())}
+    program = str(Path(sys.executable).with_name("herald"))
+    refused = subprocess.run(
+        [program, "dev"], env=env, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("herald: HERALD_HOST")
+    assert host in line
