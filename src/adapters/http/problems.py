@@ -70,15 +70,27 @@ def problem(code: str, detail: str = "", *, retry_after: float | None = None, **
 def _herald_error(request: AnyRequest, error: errors.HeraldError) -> ProblemResponse:
     if error.code not in KINDS:
         return _unexpected(request, error)
+    if KINDS[error.code].status == 503:
+        _log_unavailable(request, error.detail)
     field = error.field if isinstance(error, errors.InvalidInput) else None
     wait = error.retry_after if isinstance(error, errors.TooManyRequests) else None
     status = error.status if isinstance(error, errors.NotFailed) else None
     return problem(error.code, error.detail, retry_after=wait, field=field, delivery_status=status)
 
 
-def _unavailable(_: AnyRequest, error: Exception) -> ProblemResponse:
-    log.warning("unavailable", fault=str(error))
+def _unavailable(request: AnyRequest, error: Exception) -> ProblemResponse:
+    _log_unavailable(request, str(error))
     return problem("unavailable", errors.Unavailable.text)
+
+
+def _log_unavailable(request: AnyRequest, error: str) -> None:
+    log.warning(
+        "unavailable",
+        method=request.method,
+        path=request.scope["path"],
+        request_id=request_id_of(request.scope),
+        error=error,
+    )
 
 
 def _unstorable(_: AnyRequest, __: Unstorable) -> ProblemResponse:

@@ -1,0 +1,36 @@
+"""The log line of a 503: which request, and why."""
+
+from typing import Any
+
+from litestar.testing import AsyncTestClient
+from structlog.testing import capture_logs
+
+from application.ports.inboxes import Inboxes
+from application.ports.store import StoreUnavailable
+from entrypoints.app import create_app
+from entrypoints.settings import load
+
+
+async def test_the_line_names_request_and_reason() -> None:
+    app = create_app(load({"HERALD_AUTH": "open", "DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}, "dev", {}))
+    async with AsyncTestClient(app, base_url="http://localhost") as client:
+        inboxes: Any = await app.state.dishka_container.get(Inboxes)
+
+        async def fail(*_: object, **__: object) -> None:
+            raise StoreUnavailable("the database does not answer")
+
+        inboxes.unread = fail
+        with capture_logs() as logs:
+            answer = await client.get(
+                "/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "request-1"}
+            )
+    assert answer.status_code == 503
+    (line,) = [line for line in logs if line["event"] == "unavailable"]
+    assert line == {
+        "event": "unavailable",
+        "log_level": "warning",
+        "method": "GET",
+        "path": "/api/v2/notifications/unread-count",
+        "request_id": "request-1",
+        "error": "the database does not answer",
+    }
