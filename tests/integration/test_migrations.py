@@ -127,6 +127,13 @@ async def test_revisions_make_the_tables_that_the_code_knows(
     assert migrated == dump(other, request)
 
 
+def test_the_guide_names_no_revision_that_is_taken(database: Database) -> None:
+    schema = Schema(database)
+    guide = (Path(schema._revisions.dir) / "versions" / "README.md").read_text()
+    (named,) = re.findall(r"--rev-id (\S+)", guide)
+    assert named not in {one.revision for one in schema._revisions.walk_revisions()}
+
+
 async def test_drift_is_told(schema: Schema, database: Database) -> None:
     await schema.upgrade()
     async with database.engine.begin() as connection:
