@@ -44,7 +44,8 @@ async def prepare(settings: Settings, *, migrate: bool) -> None:
     if settings.database_url == MEMORY:
         return
     async with opened(settings) as (database, schema):
-        upgrades = migrate or settings.mode == "dev" or not database.is_postgresql
+        automatic = settings.mode == "dev" and database.pooler != "transaction"
+        upgrades = migrate or automatic or not database.is_postgresql
         await _patiently(partial(_see_to, schema, upgrades))
 
 
@@ -57,7 +58,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             raise StartRefused(f"the folder {folder} can't be made: {fault.strerror}", 2) from None
-    database = Database(settings.database_url, 1)
+    database = Database(settings.database_url, 1, pooler=settings.database_pooler)
     try:
         yield database, Schema(database)
     finally:

@@ -81,6 +81,8 @@ def check(settings: Settings) -> None:
         raise SettingsInvalid(
             "HERALD_REDIS_CAFILE is set, and REDIS_URL does not begin with rediss://: it would be no use."
         )
+    if settings.database_pooler != "none" and not settings.database_url.startswith("postgresql"):
+        raise SettingsInvalid("HERALD_DATABASE_POOLER is set, and DATABASE_URL is no PostgreSQL: it would be no use.")
     protocol = settings.kafka_security_protocol
     if protocol.startswith("SASL"):
         if not (settings.kafka_sasl_username and settings.kafka_sasl_password):

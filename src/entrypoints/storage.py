@@ -52,7 +52,7 @@ class SqlStorage(Provider):
 
     @provide
     async def database(self, settings: Settings, counters: Counters) -> AsyncIterator[Database]:
-        database = Database(settings.database_url, settings.database_connections, counters)
+        database = Database(settings.database_url, settings.database_connections, counters, settings.database_pooler)
         yield database
         await database.close()
 

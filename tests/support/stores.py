@@ -22,6 +22,7 @@ from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
+from adapters.sql.poolers import Pooler
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
@@ -76,9 +77,9 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
 
 
 @asynccontextmanager
-async def sql(url: str, connections: int = 10) -> AsyncIterator[Stores]:
+async def sql(url: str, connections: int = 10, pooler: Pooler = "none") -> AsyncIterator[Stores]:
     """On a database that has its tables."""
-    database, ids = Database(url, connections), Uuid7Factory()
+    database, ids = Database(url, connections, pooler=pooler), Uuid7Factory()
     try:
         yield Stores(
             SqlStore(database, ids),

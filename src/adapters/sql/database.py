@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.sql.faults import ConnectionLost, InTheWay, translated, writing
+from adapters.sql.poolers import Pooler, apply_limits, connect_arguments
 from adapters.sql.tls import without_tls
 from application.counters import Counters, Histogram
 from application.ports.store import StoreUnavailable
@@ -29,6 +30,15 @@ LOCK: Final = 6
 STATEMENT: Final = 30
 CONNECT: Final = 5
 POOL: Final = 5
+
+LIMITS: Final = {
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION}s",
+    "lock_timeout": f"{LOCK}s",
+    "statement_timeout": f"{STATEMENT}s",
+    # Small statements, planned in microseconds: compiling them never pays.
+    "jit": "off",
+}
+SERVER_KEEPALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "2"}
 
 # Seconds without a sign of life after which a connection's peer is asked for one, between questions, and how many may
 # go unanswered: a database whose machine is gone is noticed after 15.
@@ -45,7 +55,11 @@ class Database:
     waits by polling.
     """
 
-    def __init__(self, url: str, connections: int = 10, counters: Counters | None = None) -> None:
+    def __init__(
+        self, url: str, connections: int = 10, counters: Counters | None = None, pooler: Pooler = "none"
+    ) -> None:
+        """`pooler` is what stands before PostgreSQL."""
+        self.pooler = pooler
         self._counters = counters or Counters()
         self.connections = connections
         address, self.tls = without_tls(make_url(url))
@@ -64,6 +78,11 @@ class Database:
         self.engine: AsyncEngine = self.config.get_engine()
         # Single statements need no transaction of ours: one round trip instead of three.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        if self.is_postgresql:
+            apply_limits(self.engine.sync_engine, pooler, LIMITS)
+        if pooler == "transaction":
+            # To prepare a statement and to execute it would be two transactions, maybe of two server sessions.
+            self._reading = self.engine
         self._working: set[asyncio.Task[Any]] = set()
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self.is_postgresql else asyncio.Lock()
         event.listen(self.engine.sync_engine, "connect", _keep_alive if self.is_postgresql else _prepare_sqlite)
@@ -152,26 +171,11 @@ class Database:
     def _connect_arguments(self) -> dict[str, Any]:
         if not self.is_postgresql:
             return {"connect_args": {"timeout": LOCK}}
-        settings = {
-            "application_name": "herald",
-            "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION}s",
-            "lock_timeout": f"{LOCK}s",
-            "statement_timeout": f"{STATEMENT}s",
-            "tcp_keepalives_idle": "5",
-            "tcp_keepalives_interval": "5",
-            "tcp_keepalives_count": "2",
-            # Small statements, planned in microseconds: compiling them never pays.
-            "jit": "off",
-        }
-        return {
-            "connect_args": {
-                "timeout": CONNECT,
-                "command_timeout": STATEMENT + 1,
-                "server_settings": settings,
-                **self.tls,
-            },
-            "pool_use_lifo": True,
-        }
+        # Keep-alives are for a server that has this process at the other end.
+        limits = LIMITS | SERVER_KEEPALIVE if self.pooler == "none" else LIMITS
+        arguments: dict[str, Any] = {"timeout": CONNECT, "command_timeout": STATEMENT + 1, **self.tls}
+        arguments |= connect_arguments(self.pooler, "herald", limits)
+        return {"connect_args": arguments, "pool_use_lifo": True}
 
 
 def _keep_alive(connection: Any, _: Any) -> None:

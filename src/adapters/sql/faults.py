@@ -25,6 +25,9 @@ _REFUSED: Final = ("22", "23", "54")
 # Query canceled: `statement_timeout`.
 _TIMED_OUT: Final = "57014"
 
+# A prepared statement is not there, or is another's already: the session is not the one that it was prepared in.
+_NO_STATEMENT: Final = frozenset({"26000", "42P05"})
+
 # SQLite's only way to say so.
 _SQLITE_BUSY: Final = ("database is locked", "database table is locked")
 
@@ -56,7 +59,8 @@ def translated() -> Iterator[None]:
         raise
     # What asyncpg raises while it connects, SQLAlchemy leaves as it is: a server that starts or stops, or is full.
     except (PoolExhausted, ResourceClosedError, OSError, TimeoutError, PostgresError, AsyncpgInterfaceError) as fault:
-        raise StoreUnavailable(f"the database does not answer: {_words(fault)}") from fault
+        hint = ": set HERALD_DATABASE_POOLER" if "unsupported startup parameter" in str(fault) else ""
+        raise StoreUnavailable(f"the database does not answer: {_words(fault)}{hint}") from fault
 
 
 @contextmanager
@@ -78,6 +82,10 @@ def _meaning(fault: DBAPIError) -> Exception:
     words = _words(fault.orig or fault)
     if fault.connection_invalidated:
         return ConnectionLost(f"the connection was lost: {words}")
+    if state in _NO_STATEMENT:
+        return StoreUnavailable(
+            f"{words}: if DATABASE_URL leads to a pooler in transaction mode, set HERALD_DATABASE_POOLER=transaction"
+        )
     if state in _IN_THE_WAY or any(busy in words for busy in _SQLITE_BUSY):
         return InTheWay(words)
     if state == _TIMED_OUT:

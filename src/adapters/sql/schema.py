@@ -22,6 +22,7 @@ from sqlalchemy.types import TypeEngine
 
 from adapters.sql.database import CONNECT, LOCK, Database
 from adapters.sql.faults import translated
+from adapters.sql.poolers import apply_limits, connect_arguments
 from adapters.sql.tables import Base
 from adapters.sql.tls import is_untrusted
 from application.ports.store import StoreUnavailable
@@ -32,9 +33,15 @@ LOCK_KEY: Final = 4_843_764_111
 # Seconds between two tries for it.
 PAUSE: Final = 0.2
 
-# No such user or not their password, no such database, not allowed; SQLite's words for the like. Waiting doesn't help.
+# No such user or not their password, no such database, not allowed; SQLite's words for the like, and PgBouncer's for
+# parameters that it does not know. Waiting doesn't help.
 _HOPELESS_STATES: Final = ("28", "3D", "42501")
-_HOPELESS_WORDS: Final = ("unable to open database file", "file is not a database", "readonly database")
+_HOPELESS_WORDS: Final = (
+    "unable to open database file",
+    "file is not a database",
+    "readonly database",
+    "unsupported startup parameter",
+)
 
 
 class SchemaOutdated(Exception):
@@ -76,6 +83,7 @@ class Schema:
         """Brings the database up to this revision; returns whether that took anything. Several nodes may do it at once:
         one does, the others wait for it. A database that is there already, or newer than this version of Herald, is
         left alone. Raises MigrationRefused."""
+        self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             before = await connection.run_sync(_current)
             if self._is_newer(before):
@@ -86,6 +94,7 @@ class Schema:
     async def downgrade(self, revision: str) -> None:
         """Undoes revisions, newest first, until the database is at this one (`base`: no tables), or as many as -1, -2
         … say. What they had added is lost. Raises MigrationRefused."""
+        self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             await connection.run_sync(self._run, command.downgrade, revision)
 
@@ -105,6 +114,13 @@ class Schema:
         async with self._connected() as connection:
             return await connection.run_sync(_differences)
 
+    def _refuse_transaction_pooler(self) -> None:
+        if self._database.pooler == "transaction":
+            raise MigrationRefused(
+                "migrations can't run through a pooler in transaction mode, where a lock is lost with its transaction:"
+                " run `herald db upgrade` with the DATABASE_URL of PostgreSQL itself, and HERALD_DATABASE_POOLER=none"
+            )
+
     def _is_newer(self, revision: str | None) -> bool:
         """Whether it was made after this version of Herald: it is known to nobody here."""
         return revision is not None and revision not in {one.revision for one in self._revisions.walk_revisions()}
@@ -123,9 +139,10 @@ class Schema:
         if self._database.is_postgresql:
             # One of its own: making an index takes the time it takes, and the others' time-outs would end it. Whoever
             # waits for a lock makes all others wait behind, so that one stays.
-            settings = {"application_name": "herald db", "lock_timeout": f"{LOCK}s"}
-            arguments = {"timeout": CONNECT, "server_settings": settings, **self._database.tls}
+            pooler, limits = self._database.pooler, {"lock_timeout": f"{LOCK}s"}
+            arguments = {"timeout": CONNECT, **self._database.tls, **connect_arguments(pooler, "herald db", limits)}
             engine = create_async_engine(engine.url, poolclass=NullPool, connect_args=arguments)
+            apply_limits(engine.sync_engine, pooler, limits)
         try:
             with translated():
                 async with engine.connect() as connection:

@@ -1,10 +1,10 @@
 """What is kept, where, and for how long."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from entrypoints import parsers
 from entrypoints.declarations.brokers import BrokerSettings
-from entrypoints.parsers import days, whole
+from entrypoints.parsers import choice, days, whole
 from entrypoints.setting import Setting
 
 
@@ -25,6 +25,16 @@ class StorageSettings(BrokerSettings, frozen=True, kw_only=True):
         int,
         Setting(
             "HERALD_DATABASE_CONNECTIONS", whole(1000), "How many connections this process has to PostgreSQL.", "10"
+        ),
+    ]
+    database_pooler: Annotated[
+        Literal["none", "session", "transaction"],
+        Setting(
+            "HERALD_DATABASE_POOLER",
+            choice("none", "session", "transaction"),
+            "What DATABASE_URL leads to: PostgreSQL itself (`none`), or a pooler before it, such as PgBouncer, in"
+            " `session` or `transaction` mode.",
+            "none",
         ),
     ]
     keep_inbox_days: Annotated[

@@ -1,0 +1,205 @@
+"""PostgreSQL behind Debian's PgBouncer, in either mode."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from adapters.sql.database import IDLE_IN_TRANSACTION, LOCK, STATEMENT, Database
+from adapters.sql.poolers import Pooler
+from adapters.sql.schema import DatabaseUnusable, MigrationRefused, Schema
+from application.ports.bindings import Binding, QueueName
+from application.ports.dead_letters import ANY
+from application.ports.retention import Keep, Keeping
+from application.ports.store import StoreUnavailable
+from domain.preferences import Preferences
+from entrypoints.cli import main
+from entrypoints.prepare import StartRefused, prepare
+from entrypoints.settings import load
+from tests.pgbouncer_fixtures import StartPgBouncer
+from tests.support.core import NOW
+from tests.support.pgbouncer import PgBouncer
+from tests.support.postgres import Postgres
+from tests.support.stores import Stores, check_counters, direct, fill, kept, later, record, sql
+
+MODES: tuple[Pooler, ...] = ("session", "transaction")
+
+LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "jit")
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def pgbouncer(mode: Pooler, start_pgbouncer: StartPgBouncer) -> PgBouncer:
+    return start_pgbouncer(mode)
+
+
+@pytest.fixture
+async def database(mode: Pooler, pgbouncer: PgBouncer, postgres_url: str) -> AsyncIterator[Database]:
+    database = Database(pgbouncer.url(postgres_url), 10, pooler=mode)
+    yield database
+    await database.close()
+
+
+async def limits_of(database: Database) -> list[dict[str, str]]:
+    """The limits in force, where statements are read and where they are written."""
+
+    async def ask(connection: Any) -> dict[str, str]:
+        return {name: await connection.scalar(text(f"SHOW {name}")) for name in LIMITS}
+
+    return [await database.read(ask), await database.write(ask)]
+
+
+async def test_limits_are_in_force_and_leave_nothing_behind(
+    mode: Pooler, database: Database, postgres: Postgres, postgres_url: str
+) -> None:
+    wanted = dict(zip(LIMITS, (f"{LOCK}s", f"{STATEMENT}s", f"{IDLE_IN_TRANSACTION}s", "off"), strict=True))
+    assert await limits_of(database) == [wanted, wanted]
+    async with asyncio.TaskGroup() as group:
+        for _ in range(30):
+            group.create_task(limits_of(database))
+    await database.close()
+    # Another client that is given the same server sessions finds them as they were.
+    other = Database(database.engine.url.render_as_string(hide_password=False), 3, pooler=mode)
+    async with other.engine.connect() as connection:
+        await connection.exec_driver_sql("SELECT 1")
+    await other.close()
+    sessions = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{postgres_url.rsplit('/', 1)[1]}'"
+    assert int(postgres.psql(sessions)) <= (20 if mode == "session" else 3)
+
+
+async def test_a_lock_is_given_up(database: Database) -> None:
+    async with database.engine.begin() as holder:
+        await holder.execute(text("LOCK TABLE store_state"))
+        async with database.engine.begin() as waiting:
+            await waiting.execute(text("SELECT set_config('lock_timeout', '100ms', true)"))
+            with pytest.raises(Exception, match="lock timeout"):
+                await waiting.execute(text("LOCK TABLE store_state"))
+
+
+async def test_everything_is_stored_and_read_by_many_at_once(
+    mode: Pooler, pgbouncer: PgBouncer, postgres_url: str
+) -> None:
+    async with sql(pgbouncer.url(postgres_url), pooler=mode) as stores:
+
+        async def one(user: str) -> None:
+            await fill(stores.store, 20, user)
+            await record(stores.store, direct(f"more-{user}", user), ("nowhere", {}, f"lost-{user}"))
+            await stores.preferences.put(user, Preferences(muted_types=("x",)), NOW)
+            assert (await stores.preferences.get(user)).muted_types == ("x",)
+            assert len(await kept(stores, user)) == 21
+            assert (await stores.inboxes.mark_all(user, "read", 10, 100, later(1))).unread == 11
+            await stores.store.ping()
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(30):
+                group.create_task(one(f"user-{number}"))
+        await rest_of_it(stores)
+
+
+async def rest_of_it(stores: Stores) -> None:
+    assert await stores.dead_letters.count(ANY) == 30
+    assert len(await stores.dead_letters.newest(10)) == 10
+    assert await stores.deliveries.claim(10, 30) == ()
+    queue = QueueName("/", "q")
+    renewing = [stores.bindings.renew(f"node-{n}", queue, [Binding("x", "key")], NOW) for n in range(10)]
+    assert sorted(map(len, await asyncio.gather(*renewing))) == [0] * 9 + [1]
+    keep = Keep(later(0) - NOW, 5)
+    pruned = await stores.retention.prune(Keeping(keep, keep, keep, keep), later(100), limit=1000)
+    assert pruned.dead_letters == 30
+    assert pruned.notifications == 30 * 21
+    await check_counters(stores)
+
+
+async def test_a_pooler_that_starts_again_is_an_outage_and_no_more(database: Database, pgbouncer: PgBouncer) -> None:
+    await database.ping()
+    pgbouncer.stop()
+    with pytest.raises(StoreUnavailable):
+        await database.ping()
+    await asyncio.to_thread(pgbouncer.start)
+    await database.ping()
+    assert len(await limits_of(database)) == 2
+
+
+class TestMigrations:
+    async def test_a_pooler_of_sessions_is_migrated_through(
+        self, start_pgbouncer: StartPgBouncer, empty_postgres_url: str
+    ) -> None:
+        url = start_pgbouncer("session").url(empty_postgres_url)
+        databases = [Database(url, 1, pooler="session") for _ in range(2)]
+        await asyncio.gather(*(Schema(database).upgrade() for database in databases))
+        for database in databases:
+            assert await Schema(database).check() == []
+            await database.close()
+
+    async def test_a_pooler_of_transactions_is_not(
+        self, start_pgbouncer: StartPgBouncer, postgres_url: str, empty_postgres_url: str
+    ) -> None:
+        pgbouncer = start_pgbouncer("transaction")
+        database = Database(pgbouncer.url(empty_postgres_url), 1, pooler="transaction")
+        schema = Schema(database)
+        for act in (schema.upgrade(), schema.downgrade("base")):
+            with pytest.raises(MigrationRefused, match=r"transaction.*lock.*DATABASE_URL"):
+                await act
+        assert await schema.current() is None
+        await database.close()
+        # What is there already can be looked at.
+        database = Database(pgbouncer.url(postgres_url), 1, pooler="transaction")
+        await Schema(database).verify()
+        assert await Schema(database).check() == []
+        await database.close()
+
+    def test_the_command_says_why(self, start_pgbouncer: StartPgBouncer, empty_postgres_url: str) -> None:
+        env = {
+            "DATABASE_URL": start_pgbouncer("transaction").url(empty_postgres_url),
+            "HERALD_DATABASE_POOLER": "transaction",
+        }
+        result = CliRunner().invoke(main, ["db", "upgrade"], env=env)
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert "migrations" in line
+        assert "lock" in line
+
+    async def test_a_start_that_is_to_migrate_is_refused(
+        self, start_pgbouncer: StartPgBouncer, postgres_url: str
+    ) -> None:
+        url = start_pgbouncer("transaction").url(postgres_url)
+        env = {"HERALD_AUTH": "open", "DATABASE_URL": url, "HERALD_DATABASE_POOLER": "transaction"}
+        with pytest.raises(StartRefused, match="migrations"):
+            await prepare(load(env, "serve", {}), migrate=True)
+        await prepare(load(env, "serve", {}), migrate=False)
+        await prepare(load(env, "dev", {}), migrate=False)
+
+
+class TestNotDeclared:
+    """Without HERALD_DATABASE_POOLER, what a pooler refuses is said with its name."""
+
+    @pytest.mark.parametrize("mode", MODES)
+    async def test_parameters_that_are_refused(
+        self, mode: str, start_pgbouncer: StartPgBouncer, postgres_url: str
+    ) -> None:
+        database = Database(start_pgbouncer(mode).url(postgres_url), 1)
+        with pytest.raises(DatabaseUnusable, match=r"unsupported startup parameter.*HERALD_DATABASE_POOLER"):
+            await Schema(database).verify()
+        await database.close()
+
+    async def test_statements_that_are_not_found(self, start_pgbouncer: StartPgBouncer, postgres_url: str) -> None:
+        ignored = ",".join((*LIMITS, "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"))
+        pgbouncer = start_pgbouncer("transaction", f"ignore_startup_parameters = {ignored}")
+        database = Database(pgbouncer.url(postgres_url), 10)
+
+        async def ask(number: int) -> None:
+            await database.read(lambda connection: connection.execute(text(f"SELECT {number % 3}, pg_sleep(0.01)")))
+
+        results = await asyncio.gather(*(ask(number) for number in range(100)), return_exceptions=True)
+        await database.close()
+        faults = [one for one in results if isinstance(one, BaseException)]
+        assert faults
+        assert all(isinstance(one, StoreUnavailable) for one in faults), faults
+        assert any("HERALD_DATABASE_POOLER=transaction" in str(one) for one in faults), faults
