@@ -11,6 +11,7 @@ from adapters.memory.backplane import MemoryBackplane
 from adapters.rabbitmq.source import RabbitSource
 from application.counters import Counters
 from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
+from application.note_duplicates import NoteDuplicates
 from application.ports.dead_letters import ANY
 from application.store_plans import StoragePolicy, StorePlans
 from domain.planning import Limits
@@ -38,8 +39,11 @@ async def test_bodies_are_decoded_or_their_dead_letters_name_the_encoding(
     source = RabbitSource(real_rabbit.settings(queue, max_event_bytes=LIMIT), ["direct"])
     counters = Counters()
     async with sqlite((tmp_path, lambda: None)) as stores:  # type: ignore[arg-type, return-value]
+        note_duplicates = NoteDuplicates(table(), HandClock(), counters)
         store_plans = StorePlans(stores.store, HandClock(), StoragePolicy())
-        ingest = IngestEvents(table(), store_plans, MemoryBackplane(), counters, Limits(event_bytes=LIMIT))
+        ingest = IngestEvents(
+            table(), store_plans, MemoryBackplane(), counters, note_duplicates, Limits(event_bytes=LIMIT)
+        )
         consumer = ConsumeEvents(ingest, source, RetryPolicy())
         await consumer.start()
         try:
