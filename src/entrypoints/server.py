@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from typing import Final
 
+import msgspec
 import structlog
 import uvloop
 from granian.constants import HTTPModes, Interfaces
@@ -26,15 +27,12 @@ from adapters.telemetry.logs import set_up_logs
 from application.node import Node
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
+from entrypoints.descriptors import BACKLOG, FEW, Descriptors, raised_limit, share_out
 from entrypoints.prepare import StartRefused, prepare
 from entrypoints.settings import Settings
 from entrypoints.welcome import kept_in, welcome
 
 log = structlog.get_logger(__name__)
-
-# Connections that wait to be accepted, and those that Granian serves at once: event streams and idle keep-alive
-# connections count among these.
-BACKLOG: Final = 16_384
 
 # Seconds for Granian and the lifespan to end after the drain.
 STOP_PATIENCE: Final = 4.0
@@ -46,20 +44,21 @@ def run(settings: Settings, *, migrate: bool = False) -> int:
     set_up_logs(settings.log_format, settings.log_level, settings.service_name, settings.node)
     try:
         address = _address(settings)
+        descriptors = share_out(raised_limit(), settings, BACKLOG)
         app = create_app(settings)
     except (OSError, RoutesInvalid, ValueError) as fault:
         print(f"herald: {fault}", file=sys.stderr)
         return 2
     _calm_garbage_collection()
     try:
-        code: int = uvloop.run(_serve(app, settings, address, migrate))
+        code: int = uvloop.run(_serve(app, settings, address, descriptors, migrate))
     except StartRefused as fault:
         print(f"herald: {fault}", file=sys.stderr)
         return fault.code
     return code
 
 
-async def _serve(app: Litestar, settings: Settings, address: str, migrate: bool) -> int:
+async def _serve(app: Litestar, settings: Settings, address: str, descriptors: Descriptors, migrate: bool) -> int:
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,7 +72,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, migrate: bool)
         await asyncio.wait({preparing}, timeout=STOP_PATIENCE)
         return 0
     preparing.result()
-    _warn(settings)
+    _warn(settings, descriptors)
 
     server = Server(
         with_direct_send(app),
@@ -84,7 +83,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, migrate: bool)
         # How long Granian waits for the head of a request: the first one, and the next on a connection that is kept.
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.keep_alive_seconds * 1000)),
         backlog=BACKLOG,
-        backpressure=BACKLOG,
+        backpressure=descriptors.requests,
         # One, so that frames leave in the order in which they were handed over (see adapters.sockets.outlet).
         runtime_threads=1,
         log_enabled=False,
@@ -128,8 +127,10 @@ def _has_terminal() -> bool:
     return os.isatty(0)
 
 
-def _warn(settings: Settings) -> None:
+def _warn(settings: Settings, descriptors: Descriptors) -> None:
     """Says what is fine for trying Herald out and seldom meant elsewhere."""
+    if descriptors.limit < FEW:
+        log.warning("few_file_descriptors", **msgspec.structs.asdict(descriptors), advice="raise ulimit -n")
     if settings.auth == "open":
         log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
         if settings.origins is None:

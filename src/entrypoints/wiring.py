@@ -17,7 +17,7 @@ from adapters.memory.broker import MemoryBroker
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.sockets.event_stream import StreamGate
-from adapters.sockets.websocket import Pending, SocketGate
+from adapters.sockets.websocket import Capacity, Pending, SocketGate
 from adapters.telemetry.prometheus import PrometheusExposition
 from application.browse_inbox import BrowseInbox
 from application.counters import Counters
@@ -54,6 +54,7 @@ from application.store_plans import StoragePolicy, StorePlans
 from domain.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
 from domain.planning import Limits
 from domain.routes import RouteTable
+from entrypoints.descriptors import BACKLOG, raised_limit, share_out
 from entrypoints.mailing import Mailing
 from entrypoints.nodes import nodes
 from entrypoints.profiles import load_table
@@ -92,6 +93,10 @@ class Configuration(Provider):
     @provide
     def pending(self, settings: Settings) -> Pending:
         return Pending(settings.max_pending_sockets)
+
+    @provide
+    def capacity(self, settings: Settings) -> Capacity:
+        return Capacity(share_out(raised_limit(), settings, BACKLOG).sockets)
 
     @provide
     def rates(self, settings: Settings) -> Rates:

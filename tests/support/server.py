@@ -22,15 +22,19 @@ SECRET: Final = "a secret for tests, as long as RFC 7518 wants"
 
 class Server:
     """One `herald dev` or `herald serve` on a free port of this machine, with a database file of its own unless `env`
-    says another DATABASE_URL. Its output is in `log`."""
+    says another DATABASE_URL. `prefix` is a command that starts it, as `prlimit` does. Its output is in `log`."""
 
     def __init__(
-        self, env: Mapping[str, str] | None = None, command: Sequence[str] = ("dev",), port: int | None = None
+        self,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("dev",),
+        port: int | None = None,
+        prefix: Sequence[str] = (),
     ):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}"
-        self._command = [str(Path(sys.executable).with_name("herald")), *command]
+        self._command = [*prefix, str(Path(sys.executable).with_name("herald")), *command]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
         own = Path(tempfile.mkdtemp(prefix="herald-"))
         self._env = {

@@ -114,7 +114,7 @@ def asyncapi_document(public_url: PublicUrl) -> dict[str, Any]:
 
 def _description() -> str:
     codes = "\n".join(f"- {int(code)}: {code.name.lower().replace('_', ' ')}" for code in Close)
-    codes_of_refusal = ("origin_refused", "too_many_requests", "too_many_anonymous", "draining")
+    codes_of_refusal = ("origin_refused", "too_many_requests", "too_many_anonymous", "node_full", "draining")
     refused = ", ".join(f"{KINDS[code].status} `{code}`" for code in codes_of_refusal)
     return (
         f"Clients that offer the subprotocol `{SUBPROTOCOL}` (on an event stream: `?protocol=1`) get the objects below,"

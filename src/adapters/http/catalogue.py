@@ -192,6 +192,15 @@ _KINDS: Final = (
         retry_after=2,
     ),
     Kind(
+        "node_full",
+        503,
+        "Node full",
+        "This node has as many WebSockets as it has file descriptors for.",
+        "Connect again after the seconds that `Retry-After` gives: another node may have room. If you run the server:"
+        " raise the limit of open files (ulimit -n, LimitNOFILE), or start another node.",
+        retry_after=2,
+    ),
+    Kind(
         "internal",
         500,
         "Internal error",

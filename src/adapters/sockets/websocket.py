@@ -45,6 +45,12 @@ class Pending(msgspec.Struct, frozen=True):
     seconds: float = 5.0
 
 
+class Capacity(msgspec.Struct, frozen=True):
+    """How many sockets there may be on this node at once: each takes a file descriptor."""
+
+    sockets: int
+
+
 class SocketGate:
     """Serves sockets, from handshake to close."""
 
@@ -59,6 +65,7 @@ class SocketGate:
         counters: Counters,
         origins: Origins,
         pending: Pending,
+        capacity: Capacity,
     ) -> None:
         self._identify = identify
         self._open_session = open_session
@@ -70,6 +77,8 @@ class SocketGate:
         self._origins = origins
         self._limit = pending
         self._pending = 0
+        self._capacity = capacity
+        self._sockets = 0
 
     async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
         """All of a socket's life. Whatever goes wrong, the client sees a close code that tells it what to do."""
@@ -79,6 +88,16 @@ class SocketGate:
             )
         if self._hub.draining:
             return await refuse_handshake(socket, 503, "draining", "Draining", Draining.text, RETRY_ELSEWHERE)
+        if self._sockets >= self._capacity.sockets:
+            full = "This node has as many sockets as it has file descriptors for."
+            return await refuse_handshake(socket, 503, "node_full", "Node full", full, RETRY_ELSEWHERE)
+        self._sockets += 1
+        try:
+            await self._serve(socket, endpoint, claimed)
+        finally:
+            self._sockets -= 1
+
+    async def _serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
         connection = Connection(socket, endpoint.name, self._counters)
         try:
             await self._converse(connection, endpoint, claimed)

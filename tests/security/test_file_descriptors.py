@@ -1,0 +1,94 @@
+"""A process that has no file descriptor left can't even refuse: Herald keeps some for itself."""
+
+import asyncio
+import resource
+import socket
+import time
+
+import httpx
+import psutil
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from adapters.http.catalogue import KINDS
+from entrypoints.descriptors import share_out
+from entrypoints.settings import load
+from tests.support.clients import connect, publish
+from tests.support.server import Server
+
+LIMIT = 200
+
+
+@pytest.fixture
+def narrow() -> Server:
+    """Few descriptors, of which Herald can't raise the number."""
+    return Server(prefix=("prlimit", f"--nofile={LIMIT}:{LIMIT}"))
+
+
+async def test_sockets_are_refused_while_there_is_something_to_refuse_them_with(narrow: Server) -> None:
+    narrow.start(ready=True)
+    try:
+        assert "few_file_descriptors" in narrow.log
+        share = share_out(LIMIT, load({}, "dev", {}), 16_384)
+        clients = [await connect(narrow.ws_url + "/ws/notifications") for _ in range(share.sockets)]
+        for _ in range(100):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(narrow.ws_url + "/ws/notifications")
+            response = refused.value.response
+            assert (response.status_code, response.headers["retry-after"]) == (503, str(KINDS["node_full"].retry_after))
+        async with httpx.AsyncClient(base_url=narrow.url) as client:
+            assert (await client.get("/health/ready")).status_code == 200
+        await publish(narrow, "trading_signals", "still here")
+        assert {await one.recv() for one in clients} == {"still here"}
+
+        await clients.pop().close()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await connect(narrow.ws_url + "/ws/notifications")
+                    break
+                except InvalidStatus:
+                    await asyncio.sleep(0.05)
+    finally:
+        narrow.kill()
+
+
+async def test_idle_connections_leave_the_process_idle(narrow: Server) -> None:
+    narrow.start(ready=True)
+    idle = [socket.create_connection(("127.0.0.1", narrow.port), timeout=5) for _ in range(LIMIT + 100)]
+    try:
+        assert narrow.process is not None
+        process = psutil.Process(narrow.process.pid)
+        assert process.num_fds() < LIMIT - 20
+        # An accept loop that finds no descriptor takes all the time that it can get.
+        before, began = sum(process.cpu_times()[:2]), time.monotonic()
+        await asyncio.sleep(3)
+        used = sum(process.cpu_times()[:2]) - before
+        assert used < 0.1 * (time.monotonic() - began)
+        while idle:
+            idle.pop().close()
+        narrow.wait_for("/health/ready")
+    finally:
+        for one in idle:
+            one.close()
+        narrow.kill()
+
+
+def test_the_soft_limit_is_raised_at_the_start() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = Server(prefix=("prlimit", f"--nofile=256:{hard}")).start(ready=True)
+    try:
+        assert server.process is not None
+        with open(f"/proc/{server.process.pid}/limits") as limits:
+            (line,) = [line for line in limits if line.startswith("Max open files")]
+        assert line.split()[3] == line.split()[4]
+    finally:
+        server.kill()
+
+
+def test_a_limit_that_leaves_nothing_for_clients_refuses_the_start() -> None:
+    server = Server(prefix=("prlimit", "--nofile=100:100"))
+    server.launch()
+    assert server.process is not None
+    assert server.process.wait(60) == 2
+    assert "raise the limit" in server.log
