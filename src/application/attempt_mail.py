@@ -2,15 +2,25 @@
 
 import random
 import time
+from typing import Literal
 
 import msgspec
 import structlog
 
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Outcome
-from application.ports.mailer import Mailer, MailRefused, MailRenderer, NotSent, OutgoingMail, ServerAway, Unrenderable
+from application.ports.mailer import (
+    Mailer,
+    MailRefused,
+    MailRenderer,
+    NotSent,
+    OutgoingMail,
+    ServerAway,
+    TemplateUnavailable,
+    Unrenderable,
+)
 from domain.addresses import masked, masked_in
-from domain.deliveries import LONGEST_WORDS, Addressee, Attempt, Delivery, Result, delay_after, one_line
+from domain.deliveries import LONGEST_WORDS, NO_ADDRESS, Addressee, Attempt, Delivery, Result, delay_after, one_line
 
 log = structlog.get_logger(__name__)
 
@@ -18,13 +28,18 @@ log = structlog.get_logger(__name__)
 class MailPolicy(msgspec.Struct, frozen=True):
     """How mails are sent: so many at once; each attempt takes at most so many seconds; so often, until a mail has
     failed; and so many seconds before the second attempt, which double with each further one. While the server is away
-    the queue pauses for so many seconds at first, which double too."""
+    the queue pauses for so many seconds at first, which double too.
+
+    A mail whose template this node can't use is left to other nodes: this node claims no mail with that template for
+    `template_pause_seconds`. It has failed once no node had the template for `template_wait_seconds`."""
 
     at_once: int = 10
     attempt_seconds: float = 30.0
     tries: int = 60
     retry_seconds: float = 10.0
     pause_seconds: float = 1.0
+    template_pause_seconds: float = 5.0
+    template_wait_seconds: float = 3_600.0
 
     @property
     def lease_seconds(self) -> float:
@@ -33,10 +48,16 @@ class MailPolicy(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a mail can't be made; or not now, where it is not `for_good`."""
+    """Why a mail is not sent, and what that makes of its delivery; `pending` if it can't be made now."""
 
     text: str
-    for_good: bool = True
+    status: Literal["failed", "skipped", "pending"] = "failed"
+
+
+class LeftToOthers(msgspec.Struct, frozen=True):
+    """Why this node can't make a mail that another may be able to make."""
+
+    text: str
 
 
 class AttemptMail:
@@ -53,27 +74,38 @@ class AttemptMail:
         self._clock = clock
         self._policy = policy
 
-    async def prepare(self, delivery: Delivery) -> OutgoingMail | Refusal:
-        """The mail, or what keeps it from ever being sent. Never raises."""
+    async def prepare(self, delivery: Delivery) -> OutgoingMail | Refusal | LeftToOthers:
+        """The mail, or why there is none. Never raises."""
+        if not delivery.address:
+            return Refusal(NO_ADDRESS, "skipped")
         fault, subject = Addressee(delivery.mail, delivery.address).fault, delivery.mail.subject
         if fault or subject is None:
             return Refusal(fault or "there is no subject")
         try:
             letter = await self._renderer.render(delivery)
+        except TemplateUnavailable as unavailable:
+            return self._without_template(delivery, str(unavailable))
         except Unrenderable as unrenderable:
             return Refusal(str(unrenderable))
         except Exception as mistake:
             # No fault of the mail's: it is tried again.
             log.exception("template not filled", delivery=str(delivery.id))
-            return Refusal(f"{type(mistake).__name__}: see the log", for_good=False)
+            return Refusal(f"{type(mistake).__name__}: see the log", "pending")
         return OutgoingMail(delivery.id.hex, delivery.address, subject, delivery.created_at, letter)
+
+    def _without_template(self, delivery: Delivery, text: str) -> Refusal | LeftToOthers:
+        since, wait = delivery.unrendered_since, self._policy.template_wait_seconds
+        if since is None or (self._clock.now() - since).total_seconds() < wait:
+            return LeftToOthers(text)
+        return Refusal(f"no node has had a usable template for {wait / 60:g} minutes: {text}")
 
     async def __call__(self, claim: Claim, prepared: OutgoingMail | Refusal, deadline: float) -> Outcome:
         """Gives up at the deadline (of `time.monotonic`). Never raises."""
         at, began = self._clock.now(), time.monotonic()
         result, code, text, counts = await self._try(claim.delivery, prepared, deadline)
         attempt = Attempt(at, time.monotonic() - began, result, code, one_line(text, LONGEST_WORDS))
-        outcome = self._outcome(claim, attempt, counts)
+        skipped = isinstance(prepared, Refusal) and prepared.status == "skipped"
+        outcome = Outcome(claim, attempt, "skipped", text) if skipped else self._outcome(claim, attempt, counts)
         _tell(claim.delivery, outcome)
         return outcome
 
@@ -81,7 +113,8 @@ class AttemptMail:
         self, delivery: Delivery, prepared: OutgoingMail | Refusal, deadline: float
     ) -> tuple[Result, int | None, str, bool]:
         if isinstance(prepared, Refusal):
-            return "refused" if prepared.for_good else "deferred", None, prepared.text, prepared.for_good
+            ends = prepared.status != "pending"
+            return "refused" if ends else "deferred", None, prepared.text, ends
         try:
             receipt = await self._mailer.send(prepared, deadline)
         except MailRefused as fault:
@@ -100,13 +133,13 @@ class AttemptMail:
         if attempt.result == "sent":
             return Outcome(claim, attempt, "sent")
         if attempt.result == "refused":
-            return Outcome(claim, attempt, "failed", attempt.text)
+            return Outcome(claim, attempt, "failed", attempt.words)
         strikes = claim.delivery.strikes + counts
         if strikes >= self._policy.tries:
-            return Outcome(claim, attempt, "failed", f"given up after {strikes} attempts: {attempt.text}")
+            return Outcome(claim, attempt, "failed", f"given up after {strikes} attempts: {attempt.words}")
         retry_in = delay_after(max(strikes, 1), self._policy.retry_seconds, random.random())
         away = attempt.result == "server"
-        return Outcome(claim, attempt, "pending", attempt.text, retry_in, counts, awaits_server=away)
+        return Outcome(claim, attempt, "pending", attempt.words, retry_in, counts, awaits_server=away)
 
 
 def _tell(delivery: Delivery, outcome: Outcome) -> None:
@@ -118,5 +151,7 @@ def _tell(delivery: Delivery, outcome: Outcome) -> None:
     why = {"code": outcome.attempt.code, "why": masked_in(outcome.attempt.text, delivery.address)}
     if outcome.status == "failed":
         log.warning("mail failed", **about, **why)
+    elif outcome.status == "skipped":
+        log.info("mail_skipped", **about, rule=outcome.error)
     else:
         log.info("mail deferred", **about, **why)

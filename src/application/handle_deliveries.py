@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from application.ports.deliveries import Deliveries, DeliveryChoice
 from domain.addresses import masked, masked_in
 from domain.deliveries import Attempt, Delivery
-from domain.errors import NotFailed, NotFound
+from domain.errors import NotFailed, NotFound, ScopeMissing
 from domain.identity import Identity
 
 
@@ -25,10 +25,11 @@ class Listing(msgspec.Struct, frozen=True):
 class HandleDeliveries:
     """Looks through the delivery log, and has failed deliveries tried again.
 
-    An admin sees addresses whole. Everyone else who may look sees them masked, also where a subject, a user's name or a
-    server's words repeat them. A retry makes a failed delivery pending, due at once; of several at a time one does,
-    and the others raise NotFailed, so that one mail is sent. Raises NotFound for a delivery that is not there, and
-    StoreUnavailable.
+    An admin sees addresses whole. Every other reader sees them masked, also where a subject, a user's name or a
+    server's words repeat them; and may not choose deliveries by address, since each such question would tell whether
+    an address is there: ScopeMissing. A retry makes a failed delivery, or one without an address, pending and due
+    immediately; one of several concurrent retries does so, and the others raise NotFailed, so that one mail is sent.
+    Raises NotFound for a delivery that does not exist, and StoreUnavailable.
     """
 
     def __init__(self, deliveries: Deliveries) -> None:
@@ -53,9 +54,9 @@ class HandleDeliveries:
 
     async def retry(self, id: UUID) -> Delivery:
         """The delivery as it is afterwards, which may be sent already."""
-        status = await self._deliveries.retry(id)
-        if status is not None and status != "failed":
-            raise NotFailed(status)
+        before = await self._deliveries.retry(id)
+        if before is not None and not before.retryable:
+            raise NotFailed(before.status)
         return await self._get(id)
 
     async def _get(self, id: UUID) -> Delivery:
@@ -67,6 +68,8 @@ class HandleDeliveries:
     async def _listing(
         self, reader: Identity, choice: DeliveryChoice, limit: int, *, before: UUID | None = None, offset: int = 0
     ) -> Listing:
+        if choice.recipient is not None and not reader.may("admin"):
+            raise ScopeMissing("admin")
         found = await self._deliveries.newest(limit + 1, choice, before, offset)
         listed = found[:limit]
         rest = listed[-1].id if len(found) > limit else None

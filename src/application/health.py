@@ -80,8 +80,9 @@ class ReportHealth:
         return Check(fault is None, f"messages between nodes are seconds late: {fault}" if fault else "", vital=False)
 
     def _mail(self) -> Check:
-        fault = self._send_mails.fault
-        return Check(fault is None, fault or self._send_mails.server, vital=False)
+        mails = self._send_mails
+        known = f"{mails.server}: not tried yet" if mails.untried else mails.server
+        return Check(mails.fault is None, mails.fault or known, vital=False)
 
     def _source(self, consumer: ConsumeEvents, status: SourceStatus) -> Check:
         if consumer.fault is not None:

@@ -32,6 +32,11 @@ class ServerWatch:
         self._answered: float | None = None  # when it last did; None since it went away, and at first
 
     @property
+    def untried(self) -> bool:
+        """Whether this process has never had an answer, nor found the server unavailable."""
+        return self._answered is None and not self.is_away
+
+    @property
     def is_away(self) -> bool:
         return self._pause > 0
 

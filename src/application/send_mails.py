@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from application.attempt_mail import AttemptMail, MailPolicy, Refusal
+from application.attempt_mail import AttemptMail, LeftToOthers, MailPolicy, Refusal
 from application.counters import Counters
 from application.mail_server import ServerWatch
 from application.ports.deliveries import Claim, Deliveries, Outcome
@@ -70,12 +70,18 @@ class SendMails:
         self._recording = asyncio.Lock()
         self._unrecordable = False  # for the time being: the store is away
         self._preparing = 0
+        self._unusable: dict[str, float] = {}  # templates that this node can't use, with when to try them again
         self._stopping = False
 
     @property
     def server(self) -> str:
         """Who takes the mails."""
         return self._mailer.name
+
+    @property
+    def untried(self) -> bool:
+        """Whether nothing is known of the server yet: no mail was due since this process started."""
+        return self._watch.untried
 
     @property
     def fault(self) -> str | None:
@@ -130,7 +136,8 @@ class SendMails:
         if room < least or self._preparing or self._unrecordable or self._watch.pause_left:
             return False
         claimed_at = time.monotonic()
-        claims = await self._deliveries.claim(room, self._policy.lease_seconds)
+        self._unusable = {name: until for name, until in self._unusable.items() if until > claimed_at}
+        claims = await self._deliveries.claim(room, self._policy.lease_seconds, self._unusable)
         if self._watch.is_away and not claims:
             await self._ask()
         for claim in claims:
@@ -168,6 +175,9 @@ class SendMails:
         if prepared is None:
             await self._give_back(claim)
             return
+        if isinstance(prepared, LeftToOthers):
+            await self._leave_to_others(claim, prepared.text)
+            return
         if isinstance(prepared, Refusal):
             # It needs no server, and no time.
             await self._record(await self._attempt(claim, prepared, time.monotonic()))
@@ -181,7 +191,7 @@ class SendMails:
                 outcome = self._watch.learn(await self._attempt(claim, prepared, now + span), now)
             await self._record(outcome)
 
-    async def _prepare(self, claim: Claim, deadline: float) -> OutgoingMail | Refusal | None:
+    async def _prepare(self, claim: Claim, deadline: float) -> OutgoingMail | Refusal | LeftToOthers | None:
         """None if it is not done by the deadline: others are in its way."""
         self._preparing += 1
         try:
@@ -197,6 +207,19 @@ class SendMails:
             await self._deliveries.release([claim])
         except StoreUnavailable:
             log.warning("a mail is due again only when its lease has run out: the store is away")
+
+    async def _leave_to_others(self, claim: Claim, error: str) -> None:
+        """Gives back a mail whose template this node can't use, and claims none with that template for a while."""
+        self._counters.mails["left_to_others"] += 1
+        template = claim.delivery.mail.template
+        pause = self._policy.template_pause_seconds
+        if template not in self._unusable:
+            log.warning("mail_template_unavailable", template=template, error=error, retry_seconds=pause)
+        self._unusable[template] = time.monotonic() + pause
+        try:
+            await self._deliveries.leave_to_others([claim])
+        except StoreUnavailable as fault:
+            log.warning("mail_lease_not_released", delivery=str(claim.delivery.id), error=str(fault))
 
     async def _ask(self) -> None:
         """Without a mail, where none is due."""

@@ -22,6 +22,9 @@ _WITHIN: Final = re.compile(r"""(?<![^\s<>()\[\]:;\\,"'@])[^\s<>()\[\]:;\\,"'@]+
 # 7.2): a mail could go to a stranger.
 _AMBIGUOUS: Final = frozenset("ßς\u200c\u200d")
 
+# A character behind a backslash, in quotes.
+_ESCAPED: Final = re.compile(r"\\(.)")
+
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 
 
@@ -34,6 +37,19 @@ def as_address(value: Any) -> str:
     text = "".join(character if character.isprintable() else _REPLACED for character in text[: LONGEST + 1])
     local, at, domain = text.rpartition("@")
     return f"{local}{at}{domain.lower()}" if at else text
+
+
+def split_mailbox(text: str) -> tuple[str, str]:
+    """Name and address of `Name <address>`, or "" and the text where it has no name. The name may be any text, with or
+    without the quotes that RFC 5322, section 3.4, wants around commas, colons and their kind."""
+    text = text.strip()
+    if not text.endswith(">"):
+        return "", text
+    name, _, address = text[:-1].rpartition("<")
+    name = name.strip()
+    if len(name) >= 2 and name[0] == name[-1] == '"':
+        name = _ESCAPED.sub(r"\1", name[1:-1])
+    return name, address.strip()
 
 
 def fault_in_address(address: str) -> str | None:

@@ -9,12 +9,15 @@ import msgspec
 from domain.addresses import fault_in_address
 from domain.preferences import Preferences
 
-# `skipped`: its user wants no such mail.
+# `skipped`: by the rule that its error names: its user wants no such mail, or the event has no address.
 Status = Literal["pending", "sent", "failed", "skipped"]
 
 # How an attempt ended: the server has the mail; the mail may be taken later; it never will be; the server was away,
 # or refused us before any mail was spoken of.
 Result = Literal["sent", "deferred", "refused", "server"]
+
+# The rule by which a delivery without an address is skipped.
+NO_ADDRESS: Final = "no_address"
 
 # Seconds between two attempts at one mail, at most.
 LONGEST_DELAY: Final = 3_600.0
@@ -74,7 +77,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
     `attempts` counts all attempts, `strikes` those that count against it since it last became pending: being turned
     away by a server that takes no mail at all does not. `error` says why it failed or was skipped, or what the last
-    attempt ran into. `due_at` is when it is tried next, if it is pending.
+    attempt ran into. `due_at` is when it is tried next, if it is pending. `unrendered_since` is when, since the last
+    attempt, a node first had no usable template for it.
     """
 
     id: UUID
@@ -88,6 +92,12 @@ class Delivery(msgspec.Struct, frozen=True):
     sent_at: datetime | None = None
     attempts: int = 0
     strikes: int = 0
+    unrendered_since: datetime | None = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether an administrator may make it pending again: it has failed, or it had no address."""
+        return self.status == "failed" or (self.status == "skipped" and self.error == NO_ADDRESS)
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -100,6 +110,11 @@ class Attempt(msgspec.Struct, frozen=True):
     code: int | None
     text: str
 
+    @property
+    def words(self) -> str:
+        """The server's reply with its code, or what happened."""
+        return self.text if self.code is None else f"{self.code} {self.text}"
+
 
 def first_status(addressee: Addressee, preferences: Preferences) -> tuple[Status, str | None]:
     """What a new delivery is, and why, if it is not to be sent."""
@@ -108,6 +123,8 @@ def first_status(addressee: Addressee, preferences: Preferences) -> tuple[Status
         return "skipped", f"{user} wants no e-mail"
     if user is not None and type_ in preferences.muted_types:
         return "skipped", f"{user} has muted {type_}"
+    if not addressee.address:
+        return "skipped", NO_ADDRESS
     if fault := addressee.fault:
         return "failed", fault
     return "pending", None

@@ -29,13 +29,18 @@ def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
     that has no fields."""
     if envelope == "raw":
         return event.text
-    if type(event.payload) is not dict:
-        if isinstance(event.payload, Undecoded):
-            raise Unreadable("not_json", f"The event is not JSON: {event.payload.why}.")
-        raise Unreadable("not_an_object", "The event is JSON, but not an object.")
+    require_object(event)
     if envelope == "flat":
         return _without(event.text, (*omit, "broadcastTimestamp"))
     return _data(event.text, omit)
+
+
+def require_object(event: Event) -> None:
+    """Raises Unreadable for an event that is not a JSON object, and so has no fields."""
+    if isinstance(event.payload, Undecoded):
+        raise Unreadable("not_json", f"The event is not JSON: {event.payload.why}.")
+    if type(event.payload) is not dict:
+        raise Unreadable("not_an_object", "The event is JSON, but not an object.")
 
 
 def plain_text(entry: Entry) -> str:

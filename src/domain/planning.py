@@ -6,7 +6,7 @@ import msgspec
 
 from domain.addresses import as_address
 from domain.deliveries import Addressee, Mail, subject_line
-from domain.envelopes import make_body
+from domain.envelopes import make_body, require_object
 from domain.event_identity import origin_of
 from domain.events import Event, Unreadable, as_id, at_path, read_event, values_at
 from domain.messages import Message
@@ -214,8 +214,9 @@ class _Planner:
         email = route.email
         if email is None:
             return
+        require_object(self.event)
         most = len(self.addresses) + self.limits.addresses
-        # Without an address there is a delivery too: one that has failed, and says so.
+        # Without an address there is a delivery too: one that is skipped, and says why.
         addresses = _addresses(values_at(self.event.payload, email.to), most) or [""]
         fresh = [address for address in addresses if address not in self.addresses]
         if len(self.addresses) + len(fresh) > self.limits.addresses:

@@ -1,9 +1,9 @@
 """`herald deliveries`: what became of each mail, looked at and tried again through a running Herald."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -18,31 +18,51 @@ KIND: Final = "delivery"
 PAGE: Final = 100
 
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _filters(command: _Command) -> _Command:
+    """Which deliveries: the filters that listing and retrying have in common, by REST's names."""
+    for option in (
+        click.option("--since", metavar="TIME", help="Only those made then or later: ISO 8601, or seconds since 1970."),
+        click.option("--event", "event_id", metavar="ID", help="Only those of the event with this id."),
+        click.option("--user", help="Only those to this user."),
+        click.option("--order", "order_id", metavar="ID", help="Only those about this order."),
+        click.option("--recipient", metavar="ADDRESS", help="Only those to this address."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(short_help="Look at what became of each mail, and retry.")
 def deliveries() -> None:
     """Look at what became of each mail, and have failed ones tried again, through a running Herald."""
 
 
 @deliveries.command("list")
-@click.option("--recipient", help="Only those to this address.")
 @click.option(
     "--status", type=click.Choice(["pending", "sent", "failed", "skipped"]), help="Only those with this status."
 )
-@click.option("--order", "order_id", help="Only those about this order.")
+@_filters
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as the REST API gives them.")
 @asks
-def list_(limit: int, url: str | None, token: str | None, **chosen: str | None) -> None:
+def list_(limit: int, as_json: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
     """List deliveries, newest first: id, time, status, recipient, subject, and what went wrong."""
     shown, total = 0, 0
     with by_settings(url, token) as client:
-        for page in _pages(client, {name: value for name, value in chosen.items() if value is not None}, limit):
-            for one in page.items:
-                created_at = one.created_at.strftime("%Y-%m-%d %H:%M:%S")
-                about = f"{_line(one.recipient)}  {_line(one.subject or '(no subject)')}"
-                fault = f": {_line(one.error_message)}" if one.error_message else ""
-                click.echo(f"{one.id}  {created_at}  {one.status:<7}  {about}{fault}")
+        for page in _pages(client, _given(chosen), limit):
+            for item in page.items:
+                click.echo(bytes(item) if as_json else _summary(msgspec.json.decode(item, type=_Delivery)))
             shown, total = shown + len(page.items), total if page.total is None else page.total
     click.echo(f"{shown} of {total}", err=True)
+
+
+def _summary(one: "_Delivery") -> str:
+    created_at = one.created_at.strftime("%Y-%m-%d %H:%M:%S")
+    about = f"{_line(one.recipient)}  {_line(one.subject or '(no subject)')}"
+    fault = f": {_line(one.error_message)}" if one.error_message else ""
+    return f"{one.id}  {created_at}  {one.status:<7}  {about}{fault}"
 
 
 @deliveries.command()
@@ -64,20 +84,31 @@ def show(id: str, url: str | None, token: str | None) -> None:
 
 @deliveries.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@click.option("--all-failed", is_flag=True, help="All that have failed.")
+@click.option("--all-failed", is_flag=True, help="All that failed after too many attempts, or those of the filters.")
+@click.option("--refused", "with_refused", is_flag=True, help="With --all-failed: those that failed for good, too.")
+@_filters
 @asks
-def retry(ids: tuple[str, ...], all_failed: bool, url: str | None, token: str | None) -> None:
-    """Have failed mails tried again: by id, or all.
+def retry(
+    ids: tuple[str, ...], all_failed: bool, with_refused: bool, url: str | None, token: str | None, **chosen: str | None
+) -> None:
+    """Have failed mails tried again: by id, or all that failed.
 
-    What is not failed, or not any more, is left alone, and nobody gets a mail twice.
+    --all-failed leaves alone what failed for good: the mail server refused the mail, or it could not be made, and
+    another try would fare no better unless something was changed. By id, or with --refused, those are tried, too.
+    Deliveries in any other state are left alone, and nobody gets a mail twice.
     """
     if bool(ids) == all_failed:
         raise click.UsageError("Say which: by ids, or --all-failed.")
+    filters = _given(chosen)
+    if ids and (filters or with_refused):
+        raise click.UsageError("Filters go with --all-failed, not with ids.")
+    if not with_refused:
+        filters["refused"] = "false"
     ids = tuple(segment(id, KIND) for id in ids)
     retried = refused = 0
     with by_settings(url, token) as client:
         try:
-            for id in _failed(client) if all_failed else ids:
+            for id in _failed(client, filters) if all_failed else ids:
                 if fault := _refusal(client, id):
                     refused += 1
                     click.echo(f"{id}  {fault}")
@@ -88,9 +119,13 @@ def retry(ids: tuple[str, ...], all_failed: bool, url: str | None, token: str | 
     sys.exit(1 if refused else 0)
 
 
-def _failed(client: Client) -> Iterator[str]:
-    for page in _pages(client, {"status": "failed"}):
-        yield from (one.id for one in page.items)
+def _failed(client: Client, filters: dict[str, str]) -> Iterator[str]:
+    for page in _pages(client, {**filters, "status": "failed"}):
+        yield from (msgspec.json.decode(item, type=_Delivery).id for item in page.items)
+
+
+def _given(chosen: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _refusal(client: Client, id: str) -> str | None:
@@ -134,7 +169,7 @@ class _Delivery(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    items: list[_Delivery]
+    items: list[msgspec.Raw]  # each is a _Delivery
     total: int | None
     next_cursor: str | None
 

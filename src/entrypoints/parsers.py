@@ -5,13 +5,12 @@ import math
 import re
 import ssl
 from collections.abc import Callable
-from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from domain.addresses import as_address, fault_in_address
+from domain.addresses import as_address, fault_in_address, split_mailbox
 from domain.origins import LOOPBACK, host_of
 from domain.patterns import fault_in
 
@@ -325,7 +324,7 @@ def folder(value: str) -> str:
 def mailbox(value: str) -> str:
     """An address, with or without a name before it."""
     text = value.strip()
-    address = parseaddr(text)[1]
+    _, address = split_mailbox(text)
     fault = None if text.isprintable() else "it has a line break or its like in it"
     if fault := fault or fault_in_address(as_address(address)):
         raise ValueError(f"must be an address, or Name <address>, and {text!r} is none: {fault}")

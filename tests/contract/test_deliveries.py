@@ -94,7 +94,7 @@ async def test_two_nodes_that_store_the_same_event_make_one_delivery(stores: Sto
 
 @pytest.mark.parametrize(
     ("address", "why"),
-    [("", "names no address"), ("a@b\r\nBcc: c@d.e", "before the @"), ("nobody", "no name before an @")],
+    [("a@b\r\nBcc: c@d.e", "before the @"), ("nobody", "no name before an @")],
 )
 async def test_what_can_not_be_sent_has_failed_and_says_why(stores: Stores, address: str, why: str) -> None:
     recorded = await record(stores.store, order("e", address))
@@ -257,6 +257,45 @@ async def test_when_the_server_is_back_those_that_await_it_are_due(stores: Store
     assert await stores.deliveries.hasten() == 0
 
 
+# --- left to other nodes ---------------------------------------------------------------------------------------
+
+
+async def test_what_is_left_to_others_is_due_and_remembers_since_when(stores: Stores) -> None:
+    await series(stores, 2)
+    first, second = await claim(stores)
+    await stores.deliveries.leave_to_others([first])
+    assert (await claim(stores, 10)) != ()
+    (again,) = [one for one in await all_of(stores) if one.id == first.delivery.id]
+    since = again.unrendered_since
+    assert since is not None
+    # It is leased to another now: the first claim is its own no more.
+    await stores.deliveries.leave_to_others([first])
+    (mine,) = [one for one in await all_of(stores) if one.id == first.delivery.id]
+    assert (mine.unrendered_since, mine.due_at) == (since, again.due_at)
+    (other,) = [one for one in await all_of(stores) if one.id == second.delivery.id]
+    assert other.unrendered_since is None
+
+
+async def test_an_attempt_or_a_retry_forgets_since_when(stores: Stores) -> None:
+    await series(stores, 1)
+    for ends in (deferred, failed):
+        (mine,) = await claim(stores)
+        await stores.deliveries.leave_to_others([mine])
+        (again,) = await claim(stores)
+        assert again.delivery.unrendered_since is not None
+        await stores.deliveries.settle([ends(again)])
+        assert (await all_of(stores))[0].unrendered_since is None
+    await stores.deliveries.retry(again.delivery.id)
+    assert (await all_of(stores))[0].unrendered_since is None
+
+
+async def test_a_claim_leaves_out_templates(stores: Stores) -> None:
+    await series(stores, 2)
+    template = (await all_of(stores))[0].mail.template
+    assert await stores.deliveries.claim(10, LEASE, {template, "other.html"}) == ()
+    assert len(await stores.deliveries.claim(10, LEASE, {"other.html"})) == 2
+
+
 # --- trying again ---------------------------------------------------------------------------------------------
 
 
@@ -264,13 +303,35 @@ async def test_a_failed_one_is_retried_by_exactly_one_of_many(stores: Stores) ->
     await record(stores.store, order("e", KIM))
     (mine,) = await claim(stores)
     await stores.deliveries.settle([failed(mine)])
-    told = await asyncio.gather(*(stores.deliveries.retry(mine.delivery.id) for _ in range(8)))
-    assert sorted(map(str, told)) == ["failed", *["pending"] * 7]
+    before = await asyncio.gather(*(stores.deliveries.retry(mine.delivery.id) for _ in range(8)))
+    assert sorted(one.status for one in before if one is not None) == ["failed", *["pending"] * 7]
     (again,) = await claim(stores)
     assert (again.delivery.attempts, again.delivery.strikes) == (1, 0)
     await stores.deliveries.settle([sent(again)])
-    assert await stores.deliveries.retry(mine.delivery.id) == "sent"
+    ended = await stores.deliveries.retry(mine.delivery.id)
+    assert ended is not None
+    assert (ended.status, ended.retryable) == ("sent", False)
     assert [one.result for one in await stores.deliveries.attempts(mine.delivery.id)] == ["refused", "sent"]
+
+
+async def test_one_without_an_address_is_skipped_and_may_be_retried(stores: Stores) -> None:
+    (one,) = (await record(stores.store, order("e", ""))).deliveries
+    assert (one.status, one.error) == ("skipped", "no_address")
+    assert await claim(stores) == ()
+    before = await stores.deliveries.retry(one.id)
+    assert before is not None
+    assert before.retryable
+    (mine,) = await claim(stores)
+    assert mine.delivery.address == ""
+
+
+async def test_what_its_user_wants_no_mail_about_is_not_retried(stores: Stores) -> None:
+    await stores.preferences.put("kim", Preferences(email_notifications=False), NOW)
+    (one,) = (await record(stores.store, order("e", KIM, user="kim"))).deliveries
+    before = await stores.deliveries.retry(one.id)
+    assert before is not None
+    assert (before.status, before.retryable) == ("skipped", False)
+    assert await claim(stores) == ()
 
 
 async def test_what_is_not_there_can_not_be_retried(stores: Stores) -> None:
@@ -304,9 +365,33 @@ async def test_they_are_found_by_recipient_status_and_order(stores: Stores) -> N
         (DeliveryChoice(order_id="o-3"), ["a3@example.com"]),
         (DeliveryChoice(status="sent", order_id="o-3"), []),
         (DeliveryChoice(recipient="a@example.com"), []),
+        (DeliveryChoice(event_id="e2"), ["a2@example.com"]),
+        (DeliveryChoice(since=later(2)), ["a3@example.com", "a2@example.com"]),
+        (DeliveryChoice(user="kim"), []),
     ):
         assert addresses(await stores.deliveries.newest(10, choice)) == found
         assert await stores.deliveries.count(choice) == len(found)
+
+
+async def test_they_are_found_by_user(stores: Stores) -> None:
+    await record(stores.store, order("e1", KIM, user="kim"), order("e2", KIM))
+    assert [one.mail.event_id for one in await stores.deliveries.newest(10, DeliveryChoice(user="kim"))] == ["e1"]
+
+
+async def test_failed_ones_are_found_by_how_they_failed(stores: Stores) -> None:
+    await series(stores, 4)
+    await record(stores.store, order("bad", "no address"))  # it fails without an attempt
+    refused, given_up, delivered, _ = await claim(stores)
+    gone = Outcome(given_up, attempt("deferred", "later", 450), "failed", "given up after 3 attempts: 450 later")
+    await stores.deliveries.settle([failed(refused), gone, sent(delivered)])
+    found = [addresses(await stores.deliveries.newest(9, DeliveryChoice(refused=which))) for which in (True, False)]
+    assert found == [["no address", "a1@example.com"], ["a2@example.com"]]
+    assert await stores.deliveries.count(DeliveryChoice(refused=True)) == 2
+    # Tried again, it counts by its latest attempt.
+    await stores.deliveries.retry(refused.delivery.id)
+    (again,) = [one for one in await claim(stores) if one.delivery.id == refused.delivery.id]
+    await stores.deliveries.settle([replace(gone, claim=again)])
+    assert await stores.deliveries.count(DeliveryChoice(refused=False)) == 2
 
 
 # --- letting go -----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """`herald deliveries` against a running Herald with a database."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
 from application.ports.deliveries import Outcome
 from domain.deliveries import Attempt, Status
+from domain.deliveries import Result as AttemptResult
 from domain.planning import plan
 from entrypoints.cli import main
 from tests.e2e.conftest import StartServer
@@ -54,7 +56,13 @@ class Log:
         await database.close()
 
     async def fill(
-        self, status: Status, count: int = 1, *, text: str = "no such user", order: str = "o-1"
+        self,
+        status: Status,
+        count: int = 1,
+        *,
+        text: str = "no such user",
+        order: str = "o-1",
+        result: AttemptResult = "deferred",
     ) -> list[str]:
         """That many deliveries that were tried once and came to this; their ids, oldest first."""
         async with self._open() as database:
@@ -66,7 +74,7 @@ class Log:
             recorded = await SqlStore(database, Uuid7Factory()).record([plan(one, ROUTES) for one in events], MADE)
             deliveries = SqlDeliveries(database)
             claims = await deliveries.claim(count, 3600)
-            attempt = Attempt(MADE, 0.25, "sent" if status == "sent" else "refused", 550, text)
+            attempt = Attempt(MADE, 0.25, "sent" if status == "sent" else result, 550, text)
             outcomes = [Outcome(claim, attempt, status, None if status == "sent" else text) for claim in claims]
             assert await deliveries.settle(outcomes) == count
             return [str(delivery.id) for delivery in recorded.deliveries]
@@ -89,7 +97,7 @@ def herald(server: Server, *arguments: str, **environ: str) -> Result:
 
 
 async def test_list_show_and_retry(start_server: StartServer, log: Log) -> None:
-    (failed,) = await log.fill("failed", text="no\n\x1b[2Jsuch user")
+    (failed,) = await log.fill("failed", text="no\n\x1b[2Jsuch user", result="refused")
     (sent,) = await log.fill("sent", order="o-2")
     server = start_server(log.env)
     listed = herald(server, "list")
@@ -116,6 +124,36 @@ async def test_list_show_and_retry(start_server: StartServer, log: Log) -> None:
     assert refusals[1] == f"{absent}  Refused with 404: Not found: There is no such delivery."
     assert refusals[2:] == ["To be tried again: 1, refused: 2"]
     assert "failed" not in await log.statuses(failed, sent)
+
+
+async def test_lists_as_json_with_the_filters_of_rest(start_server: StartServer, log: Log) -> None:
+    (failed,) = await log.fill("failed")
+    (sent,) = await log.fill("sent", order="o-2")
+    server = start_server(log.env)
+    listed = [json.loads(line) for line in herald(server, "list", "--json").stdout.splitlines()]
+    assert [one["id"] for one in listed] == [sent, failed]
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        assert listed == (await client.get("/api/v1/notifications")).json()["items"]
+    event, since = listed[0]["event_id"], listed[0]["created_at"]
+    assert herald(server, "list", "--event", event).stderr == "1 of 1\n"
+    assert herald(server, "list", "--since", since).stderr == "2 of 2\n"
+    assert herald(server, "list", "--since", "2999-01-01").stderr == "0 of 0\n"
+    assert herald(server, "list", "--user", "kim").stderr == "0 of 0\n"
+
+
+async def test_all_failed_leaves_refused_ones_alone_and_takes_filters(start_server: StartServer, log: Log) -> None:
+    (refused,) = await log.fill("failed", order="o-1", result="refused")
+    (given_up,) = await log.fill("failed", order="o-2")
+    (other,) = await log.fill("failed", order="o-3")
+    server = start_server(log.env)
+    assert herald(server, "retry", "--all-failed", "--order", "o-2").stdout == "To be tried again: 1, refused: 0\n"
+    assert await log.statuses(refused, other) == {"failed"}
+    assert await log.statuses(given_up) <= {"pending", "sent"}
+    assert herald(server, "retry", "--all-failed").stdout == "To be tried again: 1, refused: 0\n"
+    assert await log.statuses(refused) == {"failed"}
+    retried = herald(server, "retry", "--all-failed", "--refused", "--recipient", "kim@example.com")
+    assert retried.stdout == "To be tried again: 1, refused: 0\n"
+    assert herald(server, "retry", refused, "--order", "o-1").exit_code == 2
 
 
 async def test_of_many_retries_at_once_one_mail_is_sent(start_server: StartServer, log: Log) -> None:

@@ -254,11 +254,12 @@ async def test_events_that_are_no_good_fail_by_themselves(
     assert not [mail for mail in taken if any("victim" in one for one in mail.recipients)]
     failed = {item["order_id"]: item for item in await log(client, status="failed")}
     assert {number: item["error_message"] for number, item in failed.items()} == {
-        "o-1": "the event names no address",
         "o-2": failed["o-2"]["error_message"],
         "o-6": "the event lacks what the subject is made of",
     }
     assert "before the @" in failed["o-2"]["error_message"]
+    skipped = await log(client, status="skipped")
+    assert [(item["order_id"], item["error_message"]) for item in skipped] == [("o-1", "no_address")]
 
 
 async def test_a_failed_mail_is_retried_once_however_many_ask(
@@ -268,7 +269,7 @@ async def test_a_failed_mail_is_retried_once_however_many_ask(
     await publish(server, "order.created", order(1))
     await until_total(client, "failed", 1)
     (item,) = await log(client)
-    assert item["error_message"] == "5.1.1 no such user"
+    assert item["error_message"] == "550 5.1.1 no such user"
     mailbox.answer = lambda command, rest: None
     answers = await asyncio.gather(*(client.post(f"/api/v1/notifications/retry/{item['id']}") for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
@@ -326,3 +327,22 @@ async def test_by_other_routes_each_customer_sees_their_own_orders_alone(start_s
         await silent(kim)
         await silent(lee)
     assert sorted(subjects(await mails(mailbox, 3))) == [f"Order o-{number} received" for number in range(3)]
+
+
+async def test_what_is_not_json_is_a_dead_letter_and_no_delivery(
+    server: Server, client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    for payload in ("no JSON", [1]):
+        refused = await client.post("/api/v1/events", json={"source": "order.created", "payload": payload})
+        assert refused.status_code == 422
+    assert (await client.get("/api/v1/notifications")).json()["total"] == 0
+
+
+async def test_health_says_of_the_server_what_is_known(
+    server: Server, client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    assert (await client.get("/health")).json()["checks"]["mail"]["detail"].endswith(": not tried yet")
+    await publish(server, "order.created", order(1))
+    await until_total(client, "sent", 1)
+    check = (await client.get("/health")).json()["checks"]["mail"]
+    assert (check["ok"], "not tried" in check["detail"]) == (True, False)

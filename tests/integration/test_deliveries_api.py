@@ -163,6 +163,13 @@ async def test_lists_go_on_by_cursor_whatever_comes_meanwhile(rig: Rig) -> None:
         ({"status": "skipped"}, []),
         ({"order_id": "o-2"}, [3, 2]),
         ({"order_id": "o-2", "status": "sent", "recipient": "lee@example.com"}, [2]),
+        ({"user": "ada", "status": "failed"}, [1]),
+        ({"user": "bob"}, []),
+        ({"event_id": "e-3"}, [2]),
+        ({"since": "2026-03-01T12:00:00Z"}, [3, 2, 1, 0]),
+        ({"since": "2026-03-02"}, []),
+        ({"refused": "true"}, [1]),
+        ({"refused": "false"}, []),
     ],
 )
 async def test_lists_are_filtered(rig: Rig, query: dict[str, str], chosen: list[int]) -> None:
@@ -229,10 +236,21 @@ async def test_who_may_only_look_sees_addresses_masked_and_retries_nothing(stric
     assert whole["attempt_log"][0]["text"] == f"<{KIM}>: no such user"
 
 
-async def test_who_may_only_look_finds_by_the_address_that_was_asked_about(strict: Rig) -> None:
+async def test_only_an_admin_finds_by_address_where_addresses_are_masked(strict: Rig) -> None:
+    """Each answer would tell whether the address is there."""
     await strict.log("sent")
-    answer = await strict.ask("GET", params={"recipient": KIM}, headers=shows("deliveries:read"))
-    assert [item["recipient"] for item in answer["items"]] == ["k***@example.com"]
+    refusal = await strict.ask("GET", "", 403, params={"recipient": KIM}, headers=shows("deliveries:read"))
+    assert refusal["code"] == "scope_missing"
+    answer = await strict.ask("GET", params={"recipient": KIM}, headers=shows("admin"))
+    assert [item["recipient"] for item in answer["items"]] == [KIM]
+
+
+async def test_a_plus_that_was_not_escaped_is_refused_with_the_remedy(rig: Rig) -> None:
+    await rig.log("sent", to="kim+shop@example.com")
+    problem = await rig.ask("GET", "?recipient=kim+shop@example.com", 422)
+    assert "%2B" in problem["detail"]
+    answer = await rig.ask("GET", "?recipient=kim%2Bshop@example.com")
+    assert answer["total"] == 1
 
 
 @pytest.mark.parametrize(
@@ -250,6 +268,10 @@ async def test_who_may_only_look_finds_by_the_address_that_was_asked_about(stric
         ("GET", "", {"cursor": NOBODYS, "page": 1}, 422, "cursor"),
         ("GET", "", {"recipient": "kim\0@example.com"}, 422, "recipient"),
         ("GET", "", {"order_id": "o\0"}, 422, "order_id"),
+        ("GET", "", {"user": "u\0"}, 422, "user"),
+        ("GET", "", {"event_id": "e\0"}, 422, "event_id"),
+        ("GET", "", {"since": "yesterday"}, 422, "since"),
+        ("GET", "", {"refused": "maybe"}, 400, "refused"),
         ("GET", f"/{NOBODYS}", {}, 404, None),
         ("GET", "/x", {}, 404, None),
         ("POST", f"/retry/{NOBODYS}", {}, 404, None),

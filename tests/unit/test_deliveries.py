@@ -30,7 +30,7 @@ def test_a_sound_mail_is_to_be_sent() -> None:
 
 
 def test_what_is_wrong_with_it_is_said_before_anything_is_sent() -> None:
-    assert first_status(addressee(""), DEFAULT) == ("failed", "the event names no address")
+    assert first_status(addressee(""), DEFAULT) == ("skipped", "no_address")
     status, why = first_status(addressee("kim"), DEFAULT)
     assert (status, why) == (
         "failed",

@@ -80,6 +80,10 @@ def test_the_longest_subject_of_ascii_is_one_line() -> None:
         ("herald@example.com", "", "herald@example.com"),
         ("Herald <herald@Example.com>", "Herald", "herald@example.com"),
         ('"Bücher, GmbH" <herald@bücher.example>', "Bücher, GmbH", "herald@xn--bcher-kva.example"),
+        # Specials without the quotes that the standard wants: people write them so.
+        ("Shop, Ltd. <noreply@example.com>", "Shop, Ltd.", "noreply@example.com"),
+        ("Shop: A <noreply@example.com>", "Shop: A", "noreply@example.com"),
+        ("Shop <a@b.example> <noreply@example.com>", "Shop <a@b.example>", "noreply@example.com"),
         ('"Shop, Inc. \\"7\\"" <shop@example.com>', 'Shop, Inc. "7"', "shop@example.com"),
     ],
 )

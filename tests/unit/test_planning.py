@@ -326,6 +326,14 @@ tombstone = "dead-letter"
     assert plan(message("a.c", None), table(routes)).ignored == "tombstone"
 
 
+@pytest.mark.parametrize(("body", "reason"), [(b"no json", "not_json"), (b"[1]", "not_an_object")])
+@pytest.mark.parametrize("source", ["order.created", "order.status.updated"])
+def test_rubbish_makes_no_delivery_that_could_only_fail(source: str, body: bytes, reason: str) -> None:
+    made = plan(message(source, body, "place"), SHIPPED)
+    assert made.dead_letter is not None
+    assert (made.dead_letter.reason, made.mails) == (reason, ())
+
+
 def test_signals_pass_any_text() -> None:
     for text in ("BUY", "{", "", "1e400", "[" * 10_000):
         made = plan(message("trading_signals", text), SHIPPED)

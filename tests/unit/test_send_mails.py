@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -24,6 +24,7 @@ from application.ports.mailer import (
     OutgoingMail,
     Receipt,
     ServerAway,
+    TemplateUnavailable,
     Unrenderable,
 )
 from application.ports.store import StoreUnavailable, Unstorable
@@ -81,12 +82,18 @@ class PlainRenderer:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.turn: AbstractAsyncContextManager[Any] = nullcontext()
+        self.has = {"order_created.html"}
+        self.lacking: list[str] = []  # the templates that it was asked for in vain
 
     async def render(self, delivery: Delivery) -> Letter:
         async with self.turn:
             await asyncio.sleep(self.seconds)
-        if delivery.mail.template != "order_created.html":
-            raise Unrenderable(f"{delivery.mail.template}: there is no such template")
+        template = delivery.mail.template
+        if template == "broken.html":
+            raise Unrenderable("broken.html: the event has no 'name'")
+        if template not in self.has:
+            self.lacking.append(template)
+            raise TemplateUnavailable(f"{template}: there is no such template")
         return Letter(f"<p>{delivery.mail.event_id}</p>", delivery.mail.event_id)
 
     async def close(self) -> None:
@@ -104,9 +111,9 @@ class WatchedDeliveries(MemoryDeliveries):
         self.most_in_hand = 0
         self._in_hand = 0
 
-    async def claim(self, limit: int, seconds: float) -> tuple[Claim, ...]:
+    async def claim(self, limit: int, seconds: float, except_templates: Collection[str] = ()) -> tuple[Claim, ...]:
         self._check()
-        claims = await super().claim(limit, seconds)
+        claims = await super().claim(limit, seconds, except_templates)
         self._in_hand += len(claims)
         self.most_in_hand = max(self.most_in_hand, self._in_hand)
         return claims
@@ -123,6 +130,11 @@ class WatchedDeliveries(MemoryDeliveries):
         self._check()
         self._in_hand -= len(claims)
         await super().release(claims)
+
+    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
+        self._check()
+        self._in_hand -= len(claims)
+        await super().leave_to_others(claims)
 
     def _check(self) -> None:
         if self.is_away:
@@ -144,10 +156,10 @@ class Rig:
         attempt = AttemptMail(self.renderer, self.office, SystemClock(), self.policy)
         return SendMails(self.deliveries, self.renderer, self.office, attempt, self.counters, self.policy)
 
-    async def unfillable(self, id: str) -> None:
-        """A mail whose template there is not."""
+    async def unfillable(self, id: str, template: str = "broken.html") -> None:
+        """A mail whose template can't be filled from its event; or with a template of another name."""
         made = plan(message(*order(id, "kim@example.com")), ROUTES)
-        mails = tuple(replace(one, mail=replace(one.mail, template="nix.html")) for one in made.mails)
+        mails = tuple(replace(one, mail=replace(one.mail, template=template)) for one in made.mails)
         await self.store.record([replace(made, mails=mails)], NOW)
 
     async def mail(self, count: int = 1, address: str = "kim@example.com") -> None:
@@ -255,7 +267,7 @@ async def test_what_is_refused_for_good_fails_at_once(rig: Rig) -> None:
     async with at_work(rig):
         await rig.until("failed", 1)
     one = await rig.one()
-    assert (one.error, one.attempts) == ("5.1.1 no such user", 1)
+    assert (one.error, one.attempts) == ("550 5.1.1 no such user", 1)
     (attempt,) = await rig.deliveries.attempts(one.id)
     assert (attempt.code, attempt.text, attempt.result) == (550, "5.1.1 no such user", "refused")
     assert attempt.seconds >= 0
@@ -277,7 +289,7 @@ async def test_after_so_many_tries_it_has_failed(rig: Rig) -> None:
     async with at_work(rig):
         await rig.until("failed", 1)
     assert await rig.results() == ["deferred"] * 3
-    assert (await rig.one()).error == "given up after 3 attempts: 4.2.1 later"
+    assert (await rig.one()).error == "given up after 3 attempts: 450 4.2.1 later"
 
 
 async def test_a_failed_one_that_is_retried_has_all_its_tries_again(rig: Rig) -> None:
@@ -285,7 +297,9 @@ async def test_a_failed_one_that_is_retried_has_all_its_tries_again(rig: Rig) ->
     await rig.mail()
     async with at_work(rig):
         await rig.until("failed", 1)
-        assert await rig.deliveries.retry((await rig.one()).id) == "failed"
+        before = await rig.deliveries.retry((await rig.one()).id)
+        assert before is not None
+        assert before.status == "failed"
         await rig.until("sent", 1)
     assert await rig.results() == ["deferred"] * 4 + ["sent"]
 
@@ -294,7 +308,7 @@ async def test_a_template_that_can_not_be_filled_fails_the_mail(rig: Rig) -> Non
     await rig.unfillable("e")
     async with at_work(rig):
         await rig.until("failed", 1)
-    assert (await rig.one()).error == "nix.html: there is no such template"
+    assert (await rig.one()).error == "broken.html: the event has no 'name'"
     assert await rig.results() == ["refused"]
     assert rig.office.tries == []
 
@@ -312,7 +326,9 @@ async def test_what_could_never_be_sent_is_not_sent_when_it_is_retried(rig: Rig)
     await rig.mail(address="a@b\r\nBcc: c@d.e")
     one = await rig.one()
     async with at_work(rig):
-        assert await rig.deliveries.retry(one.id) == "failed"
+        before = await rig.deliveries.retry(one.id)
+        assert before is not None
+        assert before.status == "failed"
         await rig.until("failed", 1)
     assert (await rig.one()).error == one.error
     assert rig.office.tries == []
@@ -423,7 +439,7 @@ async def test_what_happened_is_one_line(rig: Rig) -> None:
     async with at_work(rig):
         await rig.until("failed", 1)
     error = (await rig.one()).error or ""
-    assert error.startswith("no such user xxx")
+    assert error.startswith("550 no such user xxx")
     assert len(error) == LONGEST_WORDS
 
 
@@ -562,3 +578,100 @@ async def test_several_nodes_share_the_work(rig: Rig) -> None:
     for worker in workers:
         await worker.stop(5)
     assert len({mail.id for mail in rig.office.taken}) == len(rig.office.taken) == 100
+
+
+# --- templates that this node lacks -----------------------------------------------------------------------------
+
+
+class Node:
+    """Another node of the same store: with templates of its own, and the same mail server."""
+
+    def __init__(self, rig: Rig, *templates: str, policy: MailPolicy = POLICY) -> None:
+        self.renderer = PlainRenderer()
+        self.renderer.has = set(templates)
+        self.counters = Counters()
+        attempt = AttemptMail(self.renderer, rig.office, SystemClock(), policy)
+        self.worker = SendMails(rig.deliveries, self.renderer, rig.office, attempt, self.counters, policy)
+
+
+async def test_a_node_leaves_mails_with_templates_it_lacks_to_the_others(rig: Rig) -> None:
+    """As in a rolling upgrade that adds one: the old node claims such mails, too."""
+    old, new = Node(rig, "order_created.html"), Node(rig, "order_created.html", "new.html")
+    for number in range(5):
+        await rig.unfillable(f"new-{number}", "new.html")
+    await rig.mail(3)
+    old.worker.start()
+    await until(lambda: old.counters.mails["sent"] == 3 and old.renderer.lacking)
+    assert await rig.count("failed") == 0
+    waiting = [one for one in await rig.deliveries.newest(10) if one.mail.template == "new.html"]
+    assert {one.status for one in waiting} == {"pending"}
+    assert {one.attempts for one in waiting} == {0}
+    # They are due, and this node leaves them alone for a while.
+    asked = len(old.renderer.lacking)
+    assert asked == old.counters.mails["left_to_others"] <= 5
+
+    new.worker.start()
+    await rig.until("sent", 8)
+    assert len(old.renderer.lacking) == asked
+    await asyncio.gather(old.worker.stop(5), new.worker.stop(5))
+    assert {one.unrendered_since for one in await rig.deliveries.newest(10)} == {None}
+
+
+async def test_a_template_that_comes_later_is_used(rig: Rig) -> None:
+    node = Node(rig, "order_created.html", policy=replace(POLICY, template_pause_seconds=0.05))
+    await rig.unfillable("e", "new.html")
+    node.worker.start()
+    await until(lambda: node.renderer.lacking)
+    node.renderer.has.add("new.html")
+    await rig.until("sent", 1)
+    await node.worker.stop(5)
+
+
+async def test_a_mail_whose_template_no_node_has_fails_in_the_end_and_says_so(rig: Rig) -> None:
+    node = Node(rig, policy=replace(POLICY, template_pause_seconds=0.02, template_wait_seconds=0.5))
+    await rig.unfillable("e", "new.html")
+    node.worker.start()
+    await rig.until("failed", 1)
+    await node.worker.stop(5)
+    one = await rig.one()
+    assert one.error is not None
+    assert one.error.startswith("no node has had a usable template for ")
+    assert one.error.endswith("new.html: there is no such template")
+    assert one.attempts == 1
+    assert len(node.renderer.lacking) > 1
+
+
+async def test_a_mail_without_an_address_is_skipped_again_when_it_is_retried(rig: Rig) -> None:
+    await rig.mail(1, "")
+    (one,) = await rig.deliveries.newest(10)
+    assert (one.status, one.error) == ("skipped", "no_address")
+    before = await rig.deliveries.retry(one.id)
+    assert before is not None
+    assert before.retryable
+    async with at_work(rig):
+        await rig.until("skipped", 1)
+    assert (await rig.one()).error == "no_address"
+    assert rig.office.tries == []
+
+
+async def test_the_error_holds_the_code_of_the_reply(rig: Rig) -> None:
+    rig.office.answer = always(MailRefused("no such user", 550))
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("failed", 1)
+    assert (await rig.one()).error == "550 no such user"
+
+
+async def test_a_server_is_untried_until_a_mail_was(rig: Rig) -> None:
+    assert rig.worker.untried
+    await rig.mail()
+    async with at_work(rig):
+        await rig.until("sent", 1)
+        assert not rig.worker.untried
+    other = rig.new_worker()
+    rig.office.answer = always(ServerAway("connection refused"))
+    await record(rig.store, order("later", "kim@example.com"))
+    other.start()
+    await until(lambda: other.fault is not None)
+    assert not other.untried
+    await other.stop(5)

@@ -401,7 +401,13 @@ class TestTokens:
         with pytest.raises(SettingsInvalid, match="HERALD_SMTP_USER and HERALD_SMTP_PASSWORD go together"):
             dev(**{name: "x"})
 
-    @pytest.mark.parametrize("value", ["kim@example.com", "Shop <shop@example.com>", "Bücher <a@bücher.example>"])
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *("kim@example.com", "Shop <shop@example.com>", "Bücher <a@bücher.example>"),
+            *("Shop, Ltd. <noreply@example.com>", "Shop: A <noreply@example.com>"),
+        ],
+    )
     def test_who_mails_are_from(self, value: str) -> None:
         assert dev(SMTP_FROM=f" {value} ").smtp_from == value
 

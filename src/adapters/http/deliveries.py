@@ -11,7 +11,7 @@ from litestar.params import FromPath, Parameter
 from adapters.http.callers import CALLER
 from adapters.http.delivery_items import DeliveryItem, DeliveryList, DeliveryWithAttempts
 from adapters.http.documents import REFUSALS, problems
-from adapters.http.parameters import DEFAULT_LIST, LAST_PAGE, LONGEST_LIST
+from adapters.http.parameters import DEFAULT_LIST, LAST_PAGE, LONGEST_LIST, MOMENT, WHEN, moment
 from application.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import DeliveryChoice
 from domain.addresses import as_address
@@ -23,9 +23,26 @@ from domain.storable import storable
 READ: Final = "deliveries:read"
 RETRY: Final = "admin"
 
-Recipient = Annotated[str | None, Parameter(description="Only those to this address, whole.")]
+Recipient = Annotated[
+    str | None,
+    Parameter(description="Only those to this address, whole. Needs the scope `admin`. Write `+` as `%2B`."),
+]
 OnlyStatus = Annotated[Status | None, Parameter(description="Only those with this status.")]
 OrderId = Annotated[str | None, Parameter(description="Only those about this order.")]
+OfUser = Annotated[
+    str | None,
+    # Not `user_id`: in open mode that names the caller.
+    Parameter(query="user", description="Only those to this user: the one whose preferences apply."),
+]
+EventId = Annotated[str | None, Parameter(description="Only those of events with this id.")]
+Since = Annotated[str | None, Parameter(description=f"Only those made then or later.{WHEN}", schema_extra=MOMENT)]
+Refused = Annotated[
+    bool | None,
+    Parameter(
+        description="Only failed ones: `true` for those that failed for good, since the mail server refused the mail or"
+        " it could not be made; `false` for those that were given up after too many attempts."
+    ),
+]
 Page = Annotated[int | None, Parameter(description="List by page, from 1, and count them all.", ge=1, le=LAST_PAGE)]
 PageSize = Annotated[int, Parameter(description="How many to list.", ge=1, le=LONGEST_LIST)]
 Cursor = Annotated[
@@ -45,14 +62,32 @@ async def admin_of(identity: NamedDependency[Identity]) -> Identity:
 
 
 async def chosen_by_query(
-    recipient: Recipient = None, status: OnlyStatus = None, order_id: OrderId = None
+    recipient: Recipient = None,
+    status: OnlyStatus = None,
+    order_id: OrderId = None,
+    user: OfUser = None,
+    event_id: EventId = None,
+    since: Since = None,
+    refused: Refused = None,
 ) -> DeliveryChoice:
     """Raises InvalidInput."""
     return DeliveryChoice(
-        recipient=None if recipient is None else as_address(storable(recipient, "recipient")),
+        recipient=None if recipient is None else _address(recipient),
         status=status,
         order_id=None if order_id is None else storable(order_id, "order_id"),
+        user=None if user is None else storable(user, "user"),
+        event_id=None if event_id is None else storable(event_id, "event_id"),
+        since=moment(since, "since"),
+        refused=refused,
     )
+
+
+def _address(text: str) -> str:
+    if " " in text.strip(" "):
+        raise InvalidInput(
+            "No address has a blank in it. In a URL, a plain + is a blank: write it as %2B.", "recipient"
+        )
+    return as_address(storable(text, "recipient"))
 
 
 @get(summary="List deliveries", responses=problems(*REFUSALS, 422))
@@ -89,8 +124,8 @@ async def get_delivery(
 async def retry_delivery(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
 ) -> DeliveryItem:
-    """Makes a failed delivery pending, due at once. Needs the scope `admin`; of several retries at once one does it,
-    and the others are 409."""
+    """Makes a failed delivery, or one that was skipped as `no_address`, pending and due immediately. Needs the scope
+    `admin`; one of several concurrent retries does it, and the others are 409."""
     return DeliveryItem.of(await handle.retry(id))
 
 
@@ -98,7 +133,7 @@ DELIVERIES: Final = Router(
     "/api/v1/notifications",
     route_handlers=[list_deliveries, get_delivery, retry_delivery],
     dependencies={
-        **CALLER,
+        "identity": CALLER["identity"],  # not `user`: a filter has that name
         "reader": Provide(reader_of),
         "admin": Provide(admin_of),
         "choice": Provide(chosen_by_query),

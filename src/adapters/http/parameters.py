@@ -17,13 +17,13 @@ DEFAULT_LIST: Final = 20
 # What lies deeper than this is reached by cursor, and no database is asked to count further.
 LAST_PAGE: Final = 1_000_000
 
-_WHEN: Final = (
+WHEN: Final = (
     " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01`, which is the whole day; without a time zone it is UTC. Or"
     " digits only: seconds or milliseconds since 1970."
 )
 
 # In place of the `oneOf` that Litestar makes of an optional text: without formats checked, both would match.
-_MOMENT: Final = {
+MOMENT: Final = {
     "one_of": None,
     "any_of": [
         Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME),
@@ -55,10 +55,10 @@ Type = Annotated[str | None, Parameter(description="Only this `notification_type
 IsRead = Annotated[bool | None, Parameter(description="Only what is read, or only what is not.")]
 Archived = Annotated[bool, Parameter(description="List what is archived instead of what is in the inbox.")]
 StartDate = Annotated[
-    str | None, Parameter(description=f"Only what was stored then or later.{_WHEN}", schema_extra=_MOMENT)
+    str | None, Parameter(description=f"Only what was stored then or later.{WHEN}", schema_extra=MOMENT)
 ]
 EndDate = Annotated[
-    str | None, Parameter(description=f"Only what was stored then or earlier.{_WHEN}", schema_extra=_MOMENT)
+    str | None, Parameter(description=f"Only what was stored then or earlier.{WHEN}", schema_extra=MOMENT)
 ]
 
 

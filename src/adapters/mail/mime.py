@@ -7,13 +7,13 @@ out of an address or a subject that merely looks like one, line breaks and all. 
 import base64
 import binascii
 import re
-from email.utils import format_datetime, parseaddr, quote
+from email.utils import format_datetime, quote
 from typing import Final
 
 import msgspec
 
 from application.ports.mailer import MailRefused, OutgoingMail
-from domain.addresses import as_address, ascii_domain, fault_in_address
+from domain.addresses import as_address, ascii_domain, fault_in_address, split_mailbox
 from domain.deliveries import subject_line
 
 # Of an encoded word, in bytes before base64: 52 characters then, and with what is around them and "Subject: " still
@@ -53,7 +53,7 @@ class Composed(msgspec.Struct, frozen=True):
 
 def sender_of(text: str) -> Sender:
     """From an address, or `Name <address>`. Raises ValueError."""
-    name, found = parseaddr(text)
+    name, found = split_mailbox(text)
     address = as_address(found)
     if fault := fault_in_address(address) or (None if text.isprintable() else "it has a line break or its like in it"):
         raise ValueError(f"no mail can be from {text!r}: {fault}")

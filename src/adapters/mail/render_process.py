@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from adapters.mail.rendering import Request, Templates
-from application.ports.mailer import Unrenderable
+from application.ports.mailer import TemplateUnavailable, Unrenderable
 
 # Bytes of address space. Python and Jinja take a tenth of it.
 MEMORY: Final = 512 * 1024 * 1024
@@ -30,11 +30,12 @@ AGAIN: Final = 0.1
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """A filled mail, or the words for what is wrong."""
+    """A filled mail, or the words for what is wrong; with `unavailable`, the template itself is."""
 
     html: str = ""
     text: str = ""
     fault: str | None = None
+    unavailable: bool = False
 
 
 class _TooLong(BaseException):
@@ -56,7 +57,7 @@ def answer(templates: Templates, request: Request, limit: float, patience: float
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
     except Unrenderable as fault:
-        return Answer(fault=str(fault))
+        return Answer(fault=str(fault), unavailable=isinstance(fault, TemplateUnavailable))
     except _TooLong:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.mail.render_process import Answer, frame
 from adapters.mail.rendering import Request
-from application.ports.mailer import Letter, Unrenderable
+from application.ports.mailer import Letter, TemplateUnavailable, Unrenderable
 from domain.deliveries import Delivery
 
 # Seconds of computing that one mail may take. The shipped ones take less than a thousandth of it.
@@ -65,7 +65,7 @@ class ProcessRenderer:
         finally:
             self._leave(asked)
         if answer.fault is not None:
-            raise Unrenderable(answer.fault)
+            raise (TemplateUnavailable if answer.unavailable else Unrenderable)(answer.fault)
         return Letter(answer.html, answer.text)
 
     async def _fill_all(self) -> None:

@@ -15,7 +15,7 @@ from jinja2.utils import missing, object_type_repr
 
 from adapters.mail.filters import FILTERS
 from adapters.mail.template_files import TemplateFiles
-from application.ports.mailer import Letter, Unrenderable
+from application.ports.mailer import Letter, TemplateUnavailable, Unrenderable
 from domain.events import decode_json
 
 HTML: Final = ".html"
@@ -87,7 +87,7 @@ class Templates:
         del self._environment.globals["lipsum"]
 
     def render(self, request: Request) -> Letter:
-        """Raises Unrenderable."""
+        """Raises Unrenderable, of which TemplateUnavailable where a template is missing or does not compile."""
         context = _context(request)
         return Letter(self._fill(request.template, context), self._fill(twin(request.template), context))
 
@@ -120,6 +120,8 @@ class Templates:
             return _within_bounds(self._environment.get_template(name), context)
         except Unrenderable as fault:
             raise Unrenderable(f"{name}: {fault}") from None
+        except (TemplateNotFound, TemplateSyntaxError) as error:
+            raise TemplateUnavailable(self._in_words(error, name)) from None
         except Exception as error:
             raise Unrenderable(self._in_words(error, name)) from None
 

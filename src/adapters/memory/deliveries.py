@@ -1,6 +1,6 @@
 """Deliveries in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from adapters.memory.records import KeptDelivery, MemoryRecords
 from application.ports.deliveries import ANY, Claim, DeliveryChoice, Outcome
-from domain.deliveries import Attempt, Delivery, Status
+from domain.deliveries import Attempt, Delivery
 
 
 class MemoryDeliveries:
@@ -19,9 +19,13 @@ class MemoryDeliveries:
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records
 
-    async def claim(self, limit: int, seconds: float) -> tuple[Claim, ...]:
+    async def claim(self, limit: int, seconds: float, except_templates: Collection[str] = ()) -> tuple[Claim, ...]:
         now, lease = datetime.now(UTC), uuid4()
-        due = [kept for kept in self._pending() if kept.delivery.due_at <= now]
+        due = [
+            kept
+            for kept in self._pending()
+            if kept.delivery.due_at <= now and kept.delivery.mail.template not in except_templates
+        ]
         due.sort(key=lambda kept: kept.delivery.due_at)
         for kept in due[:limit]:
             kept.lease, kept.awaits_server = lease, False
@@ -33,6 +37,13 @@ class MemoryDeliveries:
             if (kept := self._held(claim)) is not None:
                 kept.lease = None
                 _change(kept, due_at=datetime.now(UTC))
+
+    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
+        now = datetime.now(UTC)
+        for claim in claims:
+            if (kept := self._held(claim)) is not None:
+                kept.lease = None
+                _change(kept, due_at=now, unrendered_since=kept.delivery.unrendered_since or now)
 
     async def settle(self, outcomes: Sequence[Outcome]) -> int:
         settled = 0
@@ -53,6 +64,7 @@ class MemoryDeliveries:
                 sent_at=now if outcome.status == "sent" else None,
                 attempts=was.attempts + 1,
                 strikes=was.strikes + outcome.counts,
+                unrendered_since=None,
             )
         return settled
 
@@ -81,15 +93,15 @@ class MemoryDeliveries:
         kept = self._records.deliveries.get(id)
         return tuple(kept.attempts) if kept is not None else ()
 
-    async def retry(self, id: UUID) -> Status | None:
+    async def retry(self, id: UUID) -> Delivery | None:
         kept = self._records.deliveries.get(id)
         if kept is None:
             return None
-        status = kept.delivery.status
-        if status == "failed":
+        before = kept.delivery
+        if before.retryable:
             now = datetime.now(UTC)
-            _change(kept, status="pending", due_at=now, updated_at=now, strikes=0)
-        return status
+            _change(kept, status="pending", due_at=now, updated_at=now, strikes=0, unrendered_since=None)
+        return before
 
     def _pending(self) -> Iterator[KeptDelivery]:
         return (kept for kept in self._records.deliveries.values() if kept.delivery.status == "pending")
@@ -101,14 +113,24 @@ class MemoryDeliveries:
 
     def _chosen(self, choice: DeliveryChoice) -> Iterator[Delivery]:
         """Newest first."""
-        for kept in reversed(self._records.deliveries.values()):
-            one = kept.delivery
-            if (
-                choice.recipient in (None, one.address)
-                and choice.status in (None, one.status)
-                and choice.order_id in (None, one.mail.order_id)
-            ):
-                yield one
+        return (kept.delivery for kept in reversed(self._records.deliveries.values()) if _is_chosen(kept, choice))
+
+
+def _is_chosen(kept: KeptDelivery, choice: DeliveryChoice) -> bool:
+    one = kept.delivery
+    return (
+        choice.recipient in (None, one.address)
+        and choice.status in (None, one.status)
+        and choice.order_id in (None, one.mail.order_id)
+        and choice.user in (None, one.mail.user)
+        and choice.event_id in (None, one.mail.event_id)
+        and (choice.since is None or one.created_at >= choice.since)
+        and (choice.refused is None or (one.status == "failed" and choice.refused == _was_refused(kept)))
+    )
+
+
+def _was_refused(kept: KeptDelivery) -> bool:
+    return not kept.attempts or kept.attempts[-1].result == "refused"
 
 
 def _change(kept: KeptDelivery, **fields: Any) -> None:

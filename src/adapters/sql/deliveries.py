@@ -1,11 +1,11 @@
 """Deliveries: worked off, and looked through. Recordings put them there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ColumnElement, Interval, Row, Select, bindparam, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Interval, Row, Select, bindparam, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -13,7 +13,7 @@ from adapters.sql.database import Database
 from adapters.sql.delivery_writing import delivery_writing
 from adapters.sql.queries import attempts, deliveries
 from application.ports.deliveries import ANY, Claim, DeliveryChoice, Outcome
-from domain.deliveries import Attempt, Delivery, Mail, Status
+from domain.deliveries import Attempt, Delivery, Mail
 
 _MAIL: Final = (
     *("origin", "event_id", "source", "type", "profile", "payload", "event_time", "subject", "template", "user_id"),
@@ -21,11 +21,20 @@ _MAIL: Final = (
 )
 _DELIVERY: Final = (
     *("id", "recipient", "status", "error_message", "created_at", "updated_at", "due_at", "sent_at", "attempts"),
-    "strikes",
+    *("strikes", "unrendered_since"),
 )
 _COLUMNS: Final = [deliveries.c[name] for name in (*_MAIL, *_DELIVERY)]
 _ALL: Final = select(*_COLUMNS)
 _PENDING: Final = deliveries.c.status == "pending"
+# Null for a delivery that failed before any attempt.
+_LAST_RESULT: Final = (
+    select(attempts.c.result)
+    .where(attempts.c.delivery_id == deliveries.c.id)
+    .order_by(attempts.c.number.desc())
+    .limit(1)
+    .correlate(deliveries)
+    .scalar_subquery()
+)
 
 
 class SqlDeliveries:
@@ -36,11 +45,11 @@ class SqlDeliveries:
         self._writing = delivery_writing(database)
         self._claim = _claim(database.is_postgresql)
 
-    async def claim(self, limit: int, seconds: float) -> tuple[Claim, ...]:
+    async def claim(self, limit: int, seconds: float, except_templates: Collection[str] = ()) -> tuple[Claim, ...]:
         lease = uuid4()
         span, now = timedelta(seconds=seconds), datetime.now(UTC)
         times = {"span": span} if self._database.is_postgresql else {"now": now, "until": now + span}
-        parameters = {"limit": limit, "lease": lease, **times}
+        parameters = {"limit": limit, "lease": lease, "except_templates": list(except_templates), **times}
 
         async def store(connection: AsyncConnection) -> tuple[Claim, ...]:
             rows = (await connection.execute(self._claim, parameters)).all()
@@ -49,12 +58,14 @@ class SqlDeliveries:
         return await self._database.write(store)
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        if not claims:
-            return
-        table = deliveries.c
-        # They may be of several claims, whose leases are the claims' own.
-        mine = table.id.in_([one.delivery.id for one in claims]) & table.lease.in_({one.lease for one in claims})
-        await self._change(mine, lease=None, due_at=self._now())
+        if claims:
+            await self._change(_held(claims), lease=None, due_at=self._now())
+
+    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            now = self._now()
+            since = func.coalesce(deliveries.c.unrendered_since, now)
+            await self._change(_held(claims), lease=None, due_at=now, unrendered_since=since)
 
     async def settle(self, outcomes: Sequence[Outcome]) -> int:
         if not outcomes:
@@ -86,17 +97,18 @@ class SqlDeliveries:
         statement = select(*columns).where(attempts.c.delivery_id == id).order_by(attempts.c.number)
         return tuple(Attempt(*row) for row in await self._database.fetch(statement, {}))
 
-    async def retry(self, id: UUID) -> Status | None:
-        table, now = deliveries.c, self._now()
-        lock = select(table.status).where(table.id == id).with_for_update()
-        again = update(deliveries).where(table.id == id)
-        again = again.values(status="pending", due_at=now, updated_at=now, strikes=0)
+    async def retry(self, id: UUID) -> Delivery | None:
+        now = self._now()
+        this = deliveries.c.id == id
+        again = update(deliveries).where(this)
+        again = again.values(status="pending", due_at=now, updated_at=now, strikes=0, unrendered_since=None)
 
-        async def store(connection: AsyncConnection) -> Status | None:
-            status: Status | None = await connection.scalar(lock)
-            if status == "failed":
+        async def store(connection: AsyncConnection) -> Delivery | None:
+            row = (await connection.execute(_ALL.where(this).with_for_update())).one_or_none()
+            before = None if row is None else _delivery(row)
+            if before is not None and before.retryable:
                 await connection.execute(again)
-            return status
+            return before
 
         return await self._database.write(store)
 
@@ -121,7 +133,8 @@ def _claim(is_postgresql: bool) -> ReturningUpdate[Any]:
         until: Any = now + bindparam("span", type_=Interval)
     else:
         now, until = bindparam("now", type_=moment), bindparam("until", type_=moment)
-    due = select(table.id).where(_PENDING, table.due_at <= now).order_by(table.due_at)
+    others = table.template.not_in(bindparam("except_templates", expanding=True))
+    due = select(table.id).where(_PENDING, table.due_at <= now, others).order_by(table.due_at)
     # What another node is claiming is passed over; on SQLite only one writes at a time, and FOR UPDATE is nothing.
     due = due.limit(bindparam("limit", type_=BigInteger)).with_for_update(skip_locked=True)
     chosen = select(due.cte("due").c.id)
@@ -130,8 +143,26 @@ def _claim(is_postgresql: bool) -> ReturningUpdate[Any]:
 
 
 def _chosen(statement: Select[Any], choice: DeliveryChoice) -> Select[Any]:
-    wanted = {"recipient": choice.recipient, "status": choice.status, "order_id": choice.order_id}
-    return statement.where(*(deliveries.c[name] == value for name, value in wanted.items() if value is not None))
+    wanted = {
+        "recipient": choice.recipient,
+        "status": choice.status,
+        "order_id": choice.order_id,
+        "user_id": choice.user,
+        "event_id": choice.event_id,
+    }
+    statement = statement.where(*(deliveries.c[name] == value for name, value in wanted.items() if value is not None))
+    if choice.since is not None:
+        statement = statement.where(deliveries.c.created_at >= choice.since)
+    if choice.refused is not None:
+        was_refused = func.coalesce(_LAST_RESULT == "refused", true())
+        statement = statement.where(deliveries.c.status == "failed", was_refused == choice.refused)
+    return statement
+
+
+def _held(claims: Sequence[Claim]) -> ColumnElement[bool]:
+    """The deliveries whose lease is still their claim's own. They may be of several claims."""
+    table = deliveries.c
+    return table.id.in_([one.delivery.id for one in claims]) & table.lease.in_({one.lease for one in claims})
 
 
 def _delivery(row: Row[Any]) -> Delivery:

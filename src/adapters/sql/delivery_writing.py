@@ -108,7 +108,8 @@ _SETTLE: Final = statement(
         UPDATE deliveries d
         SET status = t.status, error_message = t.error_message, due_at = now() + t.retry_in, updated_at = now(),
             sent_at = CASE WHEN t.status = 'sent' THEN now() END, attempts = d.attempts + 1,
-            strikes = d.strikes + t.counts, awaits_server = t.awaits_server, lease = NULL
+            strikes = d.strikes + t.counts, awaits_server = t.awaits_server, lease = NULL,
+            unrendered_since = NULL
         FROM told t
         WHERE d.id = t.delivery_id AND d.lease = t.lease
         RETURNING d.id, t.lease, d.attempts
@@ -213,6 +214,7 @@ class SqliteDeliveryWriting:
                     strikes=table.strikes + told["counts"],
                     awaits_server=told["awaits_server"],
                     lease=None,
+                    unrendered_since=None,
                 )
             )
             if not (await connection.execute(change)).rowcount:

@@ -23,6 +23,7 @@ _NAMES = {
 
 _UNREAD = text("NOT is_read AND NOT is_archived")
 _ENDED = text("status <> 'pending'")
+_OF_A_USER = text("user_id IS NOT NULL")
 
 
 class Base(CommonTableAttributes, DeclarativeBase):
@@ -185,6 +186,8 @@ class DeliveryRow(Base):
         Index(None, "status", "id"),
         Index(None, "recipient", "id"),
         Index(None, "order_id", "id"),
+        Index(None, "user_id", "id", postgresql_where=_OF_A_USER, sqlite_where=_OF_A_USER),
+        Index(None, "event_id", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -210,6 +213,7 @@ class DeliveryRow(Base):
     strikes: Mapped[int] = mapped_column(server_default="0")
     awaits_server: Mapped[bool] = mapped_column(server_default=false())
     lease: Mapped[UUID | None]
+    unrendered_since: Mapped[datetime | None]
 
 
 class AttemptRow(Base):

@@ -1,6 +1,7 @@
 """The port for deliveries: worked off by those who send mail, looked through by those who run Herald."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -34,11 +35,19 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class DeliveryChoice(msgspec.Struct, frozen=True):
-    """Which deliveries are meant; None is any. Addresses compare as `domain.addresses.as_address` writes them."""
+    """Which deliveries are meant; None is any. Addresses compare as `domain.addresses.as_address` writes them.
+
+    `since` chooses those made then or later. `refused` chooses failed ones by how they failed: for good (True: the
+    mail server refused the mail, or it could not be made), or after too many attempts (False).
+    """
 
     recipient: str | None = None
     status: Status | None = None
     order_id: str | None = None
+    user: str | None = None
+    event_id: str | None = None
+    since: datetime | None = None
+    refused: bool | None = None
 
 
 ANY: Final = DeliveryChoice()
@@ -52,12 +61,16 @@ class Deliveries(Protocol):
     runs out. Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
-    async def claim(self, limit: int, seconds: float) -> tuple[Claim, ...]:
-        """Some of the deliveries that are due, the longest due first, each leased for so many seconds. What another
-        process is just claiming is passed over, not waited for."""
+    async def claim(self, limit: int, seconds: float, except_templates: Collection[str] = ()) -> tuple[Claim, ...]:
+        """At most `limit` of the deliveries that are due, the longest due first, each leased for so many seconds. Rows
+        that another process is claiming are skipped, and so are mails with one of these templates."""
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Gives back what was not tried: due at once."""
+        """Gives back what was not tried: due immediately."""
+
+    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
+        """Gives back what this node has no usable template for: due immediately, with `unrendered_since` set where it
+        was not. Recording an attempt clears it, and so does a retry."""
 
     async def settle(self, outcomes: Sequence[Outcome]) -> int:
         """Records attempts and what they made of their deliveries, in one transaction. Returns how many counted: those
@@ -78,6 +91,7 @@ class Deliveries(Protocol):
     async def attempts(self, id: UUID) -> tuple[Attempt, ...]:
         """Those at one delivery, in their order."""
 
-    async def retry(self, id: UUID) -> Status | None:
-        """Makes a failed delivery pending, due at once, with its strikes forgotten. Returns the status it had, so that
-        of several at once exactly one is told `failed`; None if there is no such delivery."""
+    async def retry(self, id: UUID) -> Delivery | None:
+        """Makes a retryable delivery pending, due immediately, with its strikes reset. Returns the delivery as it was
+        before, so that exactly one of several concurrent calls finds it retryable; None if there is no such
+        delivery."""

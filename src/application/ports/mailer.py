@@ -38,6 +38,11 @@ class Unrenderable(Exception):
     is wrong."""
 
 
+class TemplateUnavailable(Unrenderable):
+    """A template that this node does not have, or that does not compile here. Another node may have a usable one:
+    during a rolling upgrade, nodes have different templates."""
+
+
 class NotSent(Exception):
     """A mail that was not sent, as far as is known. The text is the server's last words, or says what happened."""
 
@@ -68,8 +73,9 @@ class MailRenderer(Protocol):
     """For filling mail templates from events."""
 
     async def render(self, delivery: Delivery) -> Letter:
-        """Raises Unrenderable: for a template that is missing, wrong, not allowed to do what it does, or still at it
-        after some seconds; and for an event that lacks a field that it needs."""
+        """Raises TemplateUnavailable for a template that is missing or does not compile, be it this one or one that it
+        includes; and Unrenderable for one that does something forbidden or takes more than some seconds, and for an
+        event that lacks a field that it needs."""
 
     async def close(self) -> None: ...
 
