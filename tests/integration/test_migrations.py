@@ -237,6 +237,8 @@ class TestSeveralAtOnce:
             await asyncio.sleep(0.5)
             assert not upgrade.done()
             await other.execute(text(f"SELECT pg_advisory_unlock({LOCK_KEY})"))
+            # Making an index beside its table waits for transactions that are open, idle ones too.
+            await other.commit()
             await asyncio.wait_for(upgrade, 5)
             assert await other.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})"))
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Router, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, Parameter
+from litestar.params import FromPath, Parameter, QueryParameter
 
 from adapters.http.callers import CALLER
 from adapters.http.delivery_items import DeliveryItem, DeliveryList, DeliveryWithAttempts
@@ -32,7 +32,7 @@ OrderId = Annotated[str | None, Parameter(description="Only those about this ord
 OfUser = Annotated[
     str | None,
     # Not `user_id`: in open mode that names the caller.
-    Parameter(query="user", description="Only those to this user: the one whose preferences apply."),
+    QueryParameter(name="user", description="Only those to this user: the one whose preferences apply."),
 ]
 EventId = Annotated[str | None, Parameter(description="Only those of events with this id.")]
 Since = Annotated[str | None, Parameter(description=f"Only those made then or later.{WHEN}", schema_extra=MOMENT)]
