@@ -7,7 +7,7 @@ events share.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -111,12 +111,13 @@ def _text_of(body: bytes, encoding: str, max_bytes: int) -> str:
         raise Unreadable("not_utf8", f"The event is not UTF-8 from byte {error.start} on{said}.") from None
 
 
-def decode_json(text: str) -> Any:
-    """The decoded JSON, or Undecoded; never raises, however deep or broken the text is."""
+def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
+    """The decoded JSON, or Undecoded; never raises, however deep or broken the text is. `decode` is a decoder of
+    msgspec's."""
     if too_deep(text):
         return Undecoded(f"JSON is nested more than {DEEPEST} deep")
     try:
-        return _decode(text)
+        return decode(text)
     except msgspec.DecodeError as error:
         return Undecoded(str(error))
 
@@ -128,6 +129,13 @@ def at_path(payload: Any, path: str) -> Any:
     if found is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
         return _walk(inner, path)
     return found
+
+
+def names_to(payload: Any, path: str) -> tuple[str, ...]:
+    """The names of the fields, from the outermost on, that lead to what `at_path` finds."""
+    if _walk(payload, path) is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
+        return ("data", *_names(inner, path))
+    return _names(payload, path)
 
 
 def values_at(payload: Any, path: str) -> list[Any]:
@@ -180,13 +188,16 @@ def as_time(value: Any, received: datetime) -> datetime | None:
 
 
 def _walk(value: Any, path: str) -> Any:
-    if type(value) is dict and path in value:
-        return value[path]
-    for word in path.split("."):
+    for name in _names(value, path):
         if type(value) is not dict:
             return None
-        value = value.get(word)
+        value = value.get(name)
     return value
+
+
+def _names(value: Any, path: str) -> tuple[str, ...]:
+    """A field whose name is the whole path comes before the one that the path leads to by its dots."""
+    return (path,) if type(value) is dict and path in value else tuple(path.split("."))
 
 
 def _binary_attributes(headers: Mapping[str, str]) -> dict[str, Any]:

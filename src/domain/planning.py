@@ -11,6 +11,7 @@ from domain.event_identity import origin_of
 from domain.events import Event, Unreadable, as_id, at_path, read_event, values_at
 from domain.messages import Message
 from domain.routes import Email, Route, RouteTable
+from domain.sent_fields import SentFields
 from domain.storable import fault_in_mail, fault_in_text
 from domain.streams import Content, SignOut, stored_bytes
 from domain.templates import fill
@@ -122,6 +123,7 @@ class _Planner:
         self.feeds: set[str] = set()
         self.addresses: set[str] = set()
         self.fanout_bytes = 0
+        self.fields = SentFields(event.payload, event.text)
 
     def follow(self, routes: list[Route]) -> Plan:
         for route in routes:
@@ -229,7 +231,7 @@ class _Planner:
 
     def _letter(self, email: Email, route: Route) -> Mail:
         event = self.event
-        subject = fill(email.subject, event.payload)
+        subject = fill(email.subject, self.fields)
         mail = Mail(
             origin=event.origin,
             event_id=event.id,
@@ -270,8 +272,8 @@ class _Planner:
 
     def _words(self, route: Route, type_: str) -> tuple[str, str]:
         """What an inbox shows of it. Without words of the route's, or where they have a hole, the type has to do."""
-        title = fill(route.inbox.title, self.event.payload) if route.inbox else None
-        message = fill(route.inbox.message, self.event.payload) if route.inbox else None
+        title = fill(route.inbox.title, self.fields) if route.inbox else None
+        message = fill(route.inbox.message, self.fields) if route.inbox else None
         title = title or type_.replace("_", " ").replace(".", " ").capitalize()
         return as_title(title), message or ""
 

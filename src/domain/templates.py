@@ -1,11 +1,10 @@
 """Words with holes, as `{requester_username} added you to {group_name}`: filled from a payload by dotted paths. A hole
-with several, as `{status|new_status}`, takes the first that leads to something."""
+with several, as `{status|new_status}`, takes the first that leads to text, a number, true or false."""
 
 import re
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from domain.events import at_path
+from domain.sent_fields import SentFields
 
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
@@ -21,7 +20,7 @@ def fault_in_template(template: str) -> str | None:
     return None
 
 
-def fill(template: str, payload: Any, write: Callable[[Any], str] = str) -> str | None:
+def fill(template: str, fields: SentFields) -> str | None:
     """The words with every hole filled; None if a hole has nothing to fill it, since half a sentence tells a user
     less than none."""
     missing = False
@@ -29,9 +28,9 @@ def fill(template: str, payload: Any, write: Callable[[Any], str] = str) -> str 
     def value(hole: re.Match[str]) -> str:
         nonlocal missing
         for path in hole[1].split("|"):
-            found = at_path(payload, path)
-            if found is not None and type(found) not in (dict, list):
-                return write(found)
+            text = fields.text_at(path)
+            if text is not None:
+                return text
         missing = True
         return ""
 

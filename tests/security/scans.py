@@ -76,6 +76,9 @@ SHAPES: Final[dict[str, tuple[str, str]]] = {
     "no addresses": ('{"to":"ada","mail":[', "{},"),
     "a long address": ('{"to":"ada","mail":"', "@"),
     "a title": ('{"to":"ada","title":"', "\u200b "),
+    "a long fraction": ('{"to":"ada","title":0.', "0"),
+    "numbers": ('{"to":"ada","title":1.50,"x":[', "1.5,"),
+    "objects of numbers": ('{"to":"ada","data":{"title":1.50,"x":[', '{"title":1.5},'),
     "deep data": ('{"to":"ada","data":{"x":[', "[[]],"),
 }
 

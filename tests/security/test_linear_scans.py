@@ -18,6 +18,7 @@ from domain.patterns import as_regex
 from domain.planning import Limits, plan
 from domain.positions import read_cursor
 from domain.protocol import read_command, sse_block
+from domain.sent_fields import SentFields
 from domain.streams import Content
 from domain.templates import fault_in_template, fill
 from entrypoints.setting import masked
@@ -111,7 +112,7 @@ def test_twice_the_text_takes_twice_the_time(read: str, shape: str) -> None:
         (shown, "http://", "//"),
         (fault_in_template, "", "{a"),
         (fault_in_template, "{", "a."),
-        (lambda text: fill(text, {"a": 1}), "", "{a"),
+        (lambda text: fill(text, SentFields({"a": 1.5}, '{"a":1.5}')), "", "{a"),
         (lambda text: masked_in(text, "a@b.c"), "", "a@"),
         (lambda text: masked_in(text, "aaaaaaaaaaaaaaaaaaaa@b.c"), "", "a"),
     ],

@@ -350,6 +350,47 @@ class TestSite:
         letter = render(name, {"x": "<&>"}, site.templates)
         assert (letter.html, letter.text) == ("&lt;&amp;&gt;", "<&>")
 
+    @pytest.mark.parametrize(
+        "number", ["0", "1.50", "1.0", "0.00001", "1e-5", "1E5", "-0.0", "12345678901234567.89", "1" + "0" * 400]
+    )
+    def test_a_number_is_shown_as_it_was_sent(self, site: Site, number: str) -> None:
+        name = site.put("own", "{{ x }} {{ x|line }} {{ x ~ '' }} {{ list }} {{ '%s'|format(inner.x) }}", "{{ x }}")
+        text = f'{{"x": {number}, "list": [{number}], "data": {{"inner": {{"x": {number}}}}}}}'
+        letter = render(name, text, site.templates)
+        assert (
+            letter.html
+            == f"{number} {number if len(number) < 255 else number[:254] + '…'} {number} [{number}] {number}"
+        )
+        assert letter.text == number
+
+    @pytest.mark.parametrize(
+        ("html", "shown"),
+        [
+            ("{{ x|money }}", "1,234.50"),
+            ("{{ x|money('EUR') }}", "1,234.50 EUR"),
+            ("{{ x * 2 }} {{ x + 1 }} {{ -x }} {{ 1 - x }}", "2469.0 1235.5 -1234.5 -1233.5"),
+            ("{{ x|round(1) }} {{ x|int }} {{ x|abs }} {{ x|float }}", "1234.5 1234 1234.5 1234.5"),
+            ("{{ '%.1f'|format(x) }} {{ '{:,.3f}'.format(x) }} {{ '{}'.format(x) }}", "1234.5 1,234.500 1234.50"),
+            (
+                "{{ x > 1000 }} {{ x == 1234.5 }} {{ x is number }} {{ x is float }} {{ x|tojson }}",
+                "True True True True 1234.5",
+            ),
+            (
+                "{{ [x, 3]|max }} {{ [x, 3]|sum }} {{ [3, x]|sort|last }} {{ [x]|join }}",
+                "1234.50 1237.5 1234.50 1234.50",
+            ),
+        ],
+    )
+    def test_it_is_a_number_still(self, site: Site, html: str, shown: str) -> None:
+        assert site.html(html, '{"x": 1234.50}') == shown
+
+    def test_a_number_has_no_fields(self, site: Site) -> None:
+        assert site.refusal("{{ x.unit }}", '{"x": 1.5}') == "own.html: a number in the event has no 'unit'"
+        assert "this is not allowed" in site.refusal("{{ x._text }}", '{"x": 1.5}')
+
+    def test_a_number_beyond_what_planning_reads_is_no_json_here_either(self, site: Site) -> None:
+        assert site.refusal("{{ x }}", '{"x": 1e400}') == "own.html: the event has no 'x'"
+
     def test_a_missing_field_is_named(self, site: Site) -> None:
         assert site.refusal("{{ totl }}") == "own.html: the event has no 'totl'"
         assert site.refusal("{% if totl %}{% endif %}") == "own.html: the event has no 'totl'"

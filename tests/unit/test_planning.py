@@ -1,5 +1,6 @@
 """Plans: what one event leads to by the routes, those of the tests and those that Herald ships."""
 
+import base64
 import json
 from typing import Any
 
@@ -270,6 +271,28 @@ def test_a_title_that_is_too_long_is_cut() -> None:
     made = plan(message("t", {"to": 1, "a": "x" * 300}), one)
     assert made.dead_letter is None
     assert made.addressed[0].content.title == "x" * 254 + "…"
+
+
+def test_words_show_numbers_as_they_were_sent() -> None:
+    one = routes(
+        'source = "t"\nusers = ["to"]\ninbox = { title = "{quantity} of {order.id}", message = "{price} {open}" }\n'
+        'email = { to = "mail", subject = "{price} {order.id}", template = "x.html" }'
+    )
+    data = '{"to":1,"mail":"a@b.c","quantity":0.00001,"price":1.50,"open":true,"order":{"id":123456789012345678901}}'
+    encoded = base64.b64encode(data.encode()).decode()
+    envelope = '{"specversion":"1.0","id":"e","source":"/s","quantity":9.9,'
+    for sent in (
+        data,
+        "\ufeff" + data,
+        f'{{"type":"x","data":{data}}}',
+        f'{envelope}"data":{data}}}',
+        f'{envelope}"data":{json.dumps(data)}}}',
+        f'{envelope}"data_base64":"{encoded}"}}',
+    ):
+        made = plan(message("t", sent), one)
+        content = made.addressed[0].content
+        assert (content.title, content.message) == ("0.00001 of 123456789012345678901", "1.50 true")
+        assert [one.mail.subject for one in made.mails] == ["1.50 123456789012345678901"]
 
 
 # --- rubbish --------------------------------------------------------------------------------------------------

@@ -1,13 +1,24 @@
 """Words with holes."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.events import decode_json
+from domain.sent_fields import SentFields
 from domain.templates import fault_in_template, fill
 from tests.unit.test_events import JSON
+
+
+def filled_from(text: str, template: str) -> str | None:
+    return fill(template, SentFields(decode_json(text), text))
+
+
+def as_sent(number: str) -> str | None:
+    return filled_from(f'{{"x": {number}}}', "{x}")
 
 
 @pytest.mark.parametrize("template", ["", "words", "{a}", "{a.b-c.d_1} and {x}", "{a}{b}"])
@@ -16,7 +27,25 @@ def test_sound_templates(template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{", "}", "{}", "{a b}", "{a.}", "{.a}", "{a", "a}", "{{a}}", "{a!r}", "{a:>10}", "{a\n}"]
+    "template",
+    [
+        "{",
+        "}",
+        "{}",
+        "{a b}",
+        "{a.}",
+        "{.a}",
+        "{a",
+        "a}",
+        "{{a}}",
+        "{a!r}",
+        "{a:>10}",
+        "{a\n}",
+        "{|}",
+        "{|a}",
+        "{a||}",
+        "{a||b}",
+    ],
 )
 def test_unsound_templates_are_refused(template: str) -> None:
     assert fault_in_template(template)
@@ -38,15 +67,61 @@ def test_unsound_templates_are_refused(template: str) -> None:
     ],
 )
 def test_holes_are_filled_all_or_none(payload: Any, filled: str | None) -> None:
-    assert fill("{who} joined {group.name}", payload) == filled
+    assert filled_from(json.dumps(payload), "{who} joined {group.name}") == filled
+
+
+NUMBERS = [
+    "0",
+    "-0",
+    "7",
+    "-0.0",
+    "1.50",
+    "1.0",
+    "0.00001",
+    "1e-5",
+    "1E5",
+    "1e+2",
+    "1.5e300",
+    "123456789012345678901.50",
+]
+HUGE = ["18446744073709551616", "-9223372036854775809", "1" + "0" * 100]
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, *HUGE])
+def test_a_number_is_shown_as_it_was_sent(number: str) -> None:
+    assert as_sent(number) == number
+    for text, path in (
+        (f'{{"x":{{"y":{{"z":{number}}}}}}}', "x.y.z"),
+        (f'{{"x.y":{number},"x":{{"y":2}}}}', "x.y"),
+        (f'{{"data":{{"x":{number}}}}}', "x"),
+        (f'{{"x":null,"data":{{"x.y":{number}}}}}', "x.y"),
+        (f'{{"data":{{"x":1.5,"data":2.5}},"x":{number}}}', "x"),
+        (f'{{"x":1.5,"\\u0078":{number}}}', "x"),
+        (f'  {{ "é" : 1.5 ,\n "x" : {number} \t}} ', "x"),
+    ):
+        assert filled_from(text, f"<{{{path}}}>") == f"<{number}>", text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
+def test_every_number_is_shown_as_it_was_sent(number: float) -> None:
+    assert as_sent(json.dumps(number)) == json.dumps(number)
+
+
+def test_true_and_false_are_shown_as_they_were_sent() -> None:
+    assert (as_sent("true"), as_sent("false")) == ("true", "false")
+
+
+def test_several_numbers_of_several_objects() -> None:
+    text = '{"a":{"x":1.0,"y":2.0},"b":{"x":3.0},"c":4.0}'
+    assert filled_from(text, "{a.x} {b.x} {a.y} {c} {a.x}") == "1.0 3.0 2.0 4.0 1.0"
 
 
 @given(st.text(), JSON)
 def test_filling_anything_with_anything_never_raises(template: str, payload: Any) -> None:
-    fill(template, payload)
+    filled_from(json.dumps(payload), template)
 
 
 @given(st.text())
 def test_a_template_that_is_sound_and_has_no_holes_is_itself(template: str) -> None:
     if fault_in_template(template) is None and "{" not in template:
-        assert fill(template, {}) == template
+        assert filled_from("{}", template) == template

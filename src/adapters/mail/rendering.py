@@ -14,6 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing, object_type_repr
 
 from adapters.mail.filters import FILTERS
+from adapters.mail.numbers import SentNumber, decode
 from adapters.mail.template_files import TemplateFiles
 from application.ports.mailer import Letter, TemplateUnavailable, Unrenderable
 from domain.events import decode_json
@@ -50,6 +51,8 @@ class _Missing(StrictUndefined):
             return f"the event has no {self._undefined_name!r}"
         if isinstance(self._undefined_obj, dict):
             return f"an object in the event has no {self._undefined_name!r}"
+        if isinstance(self._undefined_obj, SentNumber):
+            return f"a number in the event has no {self._undefined_name!r}"
         return f"{object_type_repr(self._undefined_obj)} has no {self._undefined_name!r}"
 
 
@@ -170,8 +173,8 @@ def fault_in_templates(folder: str | None, name: str) -> str | None:
 
 def _context(request: Request) -> dict[str, Any]:
     """The fields of the event, those of a wrapped payload's `data` behind those outside of it, as dotted paths find
-    them; and `event`. A null is no field: nobody wants to read None."""
-    payload = _without_nulls(decode_json(request.payload))
+    them; and `event`. A null is no field: nobody wants to read None. Numbers are shown as they were sent."""
+    payload = _without_nulls(decode_json(request.payload, decode))
     fields = payload if type(payload) is dict else {}
     inner = fields.get("data")
     about = {"id": request.id, "type": request.type, "source": request.source, "time": request.time}

@@ -1,0 +1,47 @@
+"""The fields of a payload as text, as they were sent: decoding keeps neither `1.50` nor `1e-5`."""
+
+from typing import Any, Final
+
+import msgspec
+
+from domain.events import at_path, names_to
+
+_decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def can_show(value: Any) -> bool:
+    """Whether words can show a value: text, a number, true or false."""
+    return value is not None and type(value) not in (dict, list)
+
+
+class SentFields:
+    """A decoded payload beside its JSON text.
+
+    The JSON is read a second time only if a number needs it, each object at most once, without decoding what is in it.
+    """
+
+    def __init__(self, payload: Any, text: str) -> None:
+        self._payload = payload
+        self._objects: dict[tuple[str, ...], dict[str, msgspec.Raw]] = {}
+        self._text = text
+
+    def text_at(self, path: str) -> str | None:
+        """What a dotted path leads to (see `at_path`), as text; None where that can't be shown."""
+        value = at_path(self._payload, path)
+        if type(value) is str:
+            return value
+        # Whole numbers are kept by decoding, except for the sign of -0.
+        if type(value) is int and value:
+            return str(value)
+        return self._as_sent(names_to(self._payload, path)) if can_show(value) else None
+
+    def _as_sent(self, names: tuple[str, ...]) -> str:
+        return bytes(self._object(names[:-1])[names[-1]]).decode()
+
+    def _object(self, names: tuple[str, ...]) -> dict[str, msgspec.Raw]:
+        """The fields of an object, not decoded; `names` lead to it."""
+        fields = self._objects.get(names)
+        if fields is None:
+            fields = _decode(self._object(names[:-1])[names[-1]] if names else self._text)
+            self._objects[names] = fields
+        return fields
