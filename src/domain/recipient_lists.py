@@ -1,11 +1,10 @@
 """Lists of recipients in payloads: what a routes file should omit, since every recipient would store the whole list."""
 
-import re
 from collections.abc import Iterator
 
-from domain.events import at_path, own_type
-from domain.patterns import as_regex
+from domain.events import at_path
 from domain.routes import Profile, Route
+from domain.samples import sample_payloads
 
 
 def warnings_of_lists(profile: Profile) -> Iterator[str]:
@@ -15,11 +14,7 @@ def warnings_of_lists(profile: Profile) -> Iterator[str]:
     plural.
     """
     for number, route in enumerate(profile.routes, 1):
-        payloads = [
-            sample.payload
-            for sample in profile.samples
-            if re.match(as_regex(route.source), sample.source) and route.type in (None, _type_of(sample.payload))
-        ]
+        payloads = sample_payloads(profile, route)
         for path in route.users:
             if not _is_omitted(path, route) and _may_be_list(path, payloads):
                 yield f"route {number} ({route.source!r}): {_advice(path, route)}"
@@ -45,7 +40,3 @@ def _advice(path: str, route: Route) -> str:
     if route.envelope == "raw":
         return f"{words}: choose another envelope than 'raw', which omits nothing, and name it in omit"
     return f"{words}: name it in omit"
-
-
-def _type_of(payload: object) -> str | None:
-    return own_type(payload) if isinstance(payload, dict) else None

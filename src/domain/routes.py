@@ -138,10 +138,7 @@ def _fault_in_route(route: Route, profile: Profile) -> str | None:
         return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
     if route.otherwise == "broadcast" and not (route.users and route.feed):
         return "otherwise: 'broadcast' needs users to miss and a feed to go to"
-    templates = {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message} if route.inbox else {}
-    if route.email:
-        templates["email.subject"] = route.email.subject
-    for field, template in templates.items():
+    for field, template in words_of(route).items():
         if fault := fault_in_template(template):
             return f"{field}: {fault}"
     return None
@@ -149,12 +146,18 @@ def _fault_in_route(route: Route, profile: Profile) -> str | None:
 
 def _texts(route: Route) -> dict[str, str]:
     """The texts of a route that are stored with its events, by key."""
-    texts = {"as_type": route.as_type}
+    texts = {"as_type": route.as_type, "email.template": route.email.template if route.email else None}
+    return words_of(route) | {name: text for name, text in texts.items() if text is not None}
+
+
+def words_of(route: Route) -> dict[str, str]:
+    """The templates of a route's words, by key."""
+    words: dict[str, str] = {}
     if route.inbox:
-        texts |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
+        words |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
     if route.email:
-        texts |= {"email.subject": route.email.subject, "email.template": route.email.template}
-    return {name: text for name, text in texts.items() if text is not None}
+        words["email.subject"] = route.email.subject
+    return words
 
 
 def _fault_in_access(access: str) -> str | None:

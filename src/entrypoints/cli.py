@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 
 import click
 
+from domain.missing_fields import warnings_of_missing_fields
 from domain.recipient_lists import warnings_of_lists
 from domain.routes import RoutesInvalid, RouteTable
 from entrypoints.client import AskFailed
@@ -189,7 +190,7 @@ def check_routes(file: str, broker: bool) -> None:
         leads["tombstone"] = route.tombstone if route.tombstone != "ignore" else None
         words = "; ".join(f"{name} {value}" for name, value in leads.items() if value)
         click.echo(f"  {number}. {route.source}{f' of type {route.type}' if route.type else ''}: {words}")
-    for warning in warnings_of_lists(profile):
+    for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile)):
         click.echo(f"{file}: warning: {warning}", err=True)
     if broker:
         _check_broker(RouteTable((profile,)))

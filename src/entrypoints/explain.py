@@ -6,11 +6,12 @@ from typing import Final
 from uuid import UUID
 
 from domain.envelopes import iso, plain_text
-from domain.events import Unreadable, read_event
+from domain.events import Event, Unreadable, read_event
 from domain.messages import Message
+from domain.missing_fields import lost_words
 from domain.planning import Plan, plan
 from domain.protocol import protocol_text, sse_block
-from domain.routes import Profile, Route, RouteTable
+from domain.routes import RouteTable
 from domain.streams import Content, Entry, feed, inbox_of
 from domain.visible import visible
 
@@ -24,12 +25,13 @@ def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -
 
 
 def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:
+    event = _event(message)
     own = made.event_id != NO_ID
     yield f"event        {made.event_id if own else 'named by its place at the broker: it has no id of its own'}"
-    if own and (field := _named_by(message, made)):
+    if own and (field := _named_by(event, made)):
         yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
-    for profile, number, route in _matches(message, table):
-        yield f"route        {profile.profile}, route {number} ({route.source})"
+    if event is not None:
+        yield from _routes(event, table)
     for addressed in made.addressed:
         yield f"recipients   {', '.join(addressed.users)}"
         yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
@@ -53,26 +55,28 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield 'dropped      it names nobody, and the route says otherwise = "drop"'
 
 
-def _named_by(message: Message, made: Plan) -> str | None:
+def _named_by(event: Event | None, made: Plan) -> str | None:
     """The field that a route names as that of the event's id, if the id is from there."""
     field = made.route.id if made.route is not None else None
+    return field if event is not None and event.id == NO_ID else None
+
+
+def _event(message: Message) -> Event | None:
+    """The event without what routes say of it; None if it can't be read."""
     try:
-        return field if read_event(message).id == NO_ID else None
+        return read_event(message)
     except Unreadable:
         return None
 
 
-def _matches(message: Message, table: RouteTable) -> Iterator[tuple[Profile, int, Route]]:
-    """The routes that the event takes, numbered in their file from 1."""
-    candidates = table.for_source(message.source)
-    try:
-        type_ = read_event(message).type
-    except Unreadable:
-        return
+def _routes(event: Event, table: RouteTable) -> Iterator[str]:
+    """The routes that the event takes, numbered in their file from 1, and the fields that it lacks for their words."""
+    candidates = table.for_source(event.source)
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):
-            if route in candidates and route.type in (None, type_):
-                yield profile, number, route
+            if route in candidates and route.type in (None, event.type):
+                yield f"route        {profile.profile}, route {number} ({route.source})"
+                yield from (f"             {loss}" for loss in lost_words(route, event.payload))
 
 
 def _frames(content: Content, stream: str, now: datetime) -> Iterator[str]:

@@ -30,6 +30,9 @@ async def test_every_sample_arrives_twice_and_signing_out_ends_both(start_server
     arrived: list[str] = []
     types = {
         "user_service.group.add_users": "group_user_added",
+        "user_service.group.remove_users": "group_user_removed",
+        "user_service.group.leave_groups": "group_user_left",
+        "user_service.group.update_headchef_role": "group_head_chef_updated",
         "order.created": "order.created",
         "order.status.updated": "order.status.updated",
         "A product is created": "ProductCreated",
@@ -49,7 +52,7 @@ async def test_every_sample_arrives_twice_and_signing_out_ends_both(start_server
         await expect(page.locator("#command")).to_contain_text(sample["source"])
     assert len(arrived) == len(types)
     for client in ("WebSocket", "SSE"):
-        await expect(column(page, client).locator(".unread")).to_have_text("3")
+        await expect(column(page, client).locator(".unread")).to_have_text("6")
 
     await send(page, SIGN_OUT).click()
     await state(page, "stopped", SOON)

@@ -264,6 +264,13 @@ class TestRoutes:
         assert result.exit_code == 0
         assert f"{file}: warning: route 1 ('a.#'): users: 'watchers' may be a list" in result.stderr
 
+    def test_check_warns_of_words_whose_fields_may_be_missing(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'inbox = { title = "{name}", message = "{by|}" }\n')
+        result = herald("routes", "check", str(file))
+        assert result.exit_code == 0
+        assert f"{file}: warning: route 1 ('a.#'): inbox.title: where an event lacks {{name}}" in result.stderr
+        assert "inbox.message" not in result.stderr
+
     def test_check_says_what_is_wrong(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'feed = "x"\n')
         result = herald("routes", "check", str(file))
@@ -286,6 +293,15 @@ class TestRoutes:
             '  herald.v1  {"kind":"notification","stream":"inbox","seq":1,',
         ):
             assert line in output
+
+    def test_explain_says_which_line_lacks_a_field(self) -> None:
+        event = '{"receivers": ["u-1"], "group_name": "Family", "user_to_add_identifier": "kim"}'
+        output = herald("routes", "explain", "-", "--source", ADD_USERS, input=event).output
+        lost = "             inbox.message: the event lacks {requester_username}: it has no message\n"
+        assert f"route        groups, route 1 ({ADD_USERS})\n{lost}" in output
+        event = '{"customer_email": "kim@example.com"}'
+        output = herald("routes", "explain", "-", "--source", "order.created", input=event).output
+        assert "             email.subject: the event lacks {order_id}: its mail fails\n" in output
 
     def test_a_record_without_a_value(self, file: str, tmp_path: Path) -> None:
         (other := tmp_path / "other.toml").write_text(self.ROUTES + 'tombstone = "dead-letter"\n')

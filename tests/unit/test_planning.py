@@ -295,6 +295,17 @@ def test_words_show_numbers_as_they_were_sent() -> None:
         assert [one.mail.subject for one in made.mails] == ["1.50 123456789012345678901"]
 
 
+def test_a_line_with_fallbacks_needs_no_field() -> None:
+    one = routes(
+        'source = "t"\nusers = ["to"]\nas_type = "order_sent"\ninbox = { title = "{name|}", message = "By {by|}." }\n'
+        'email = { to = "mail", subject = "Order: {a|b|}", template = "x.html" }'
+    )
+    made = plan(message("t", {"to": 1, "mail": "a@b.c"}), one)
+    content = made.addressed[0].content
+    assert (content.title, content.message) == ("Order sent", "By .")
+    assert [(one.mail.subject, one.fault) for one in made.mails] == [("Order:", None)]
+
+
 # --- rubbish --------------------------------------------------------------------------------------------------
 
 

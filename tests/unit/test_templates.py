@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.events import decode_json
 from domain.sent_fields import SentFields
-from domain.templates import fault_in_template, fill
+from domain.templates import fault_in_template, fill, unfilled
 from tests.unit.test_events import JSON
 
 
@@ -21,7 +21,7 @@ def as_sent(number: str) -> str | None:
     return filled_from(f'{{"x": {number}}}', "{x}")
 
 
-@pytest.mark.parametrize("template", ["", "words", "{a}", "{a.b-c.d_1} and {x}", "{a}{b}"])
+@pytest.mark.parametrize("template", ["", "words", "{a}", "{a.b-c.d_1} and {x}", "{a}{b}", "{a|b.c}", "{a|}", "{a|b|}"])
 def test_sound_templates(template: str) -> None:
     assert fault_in_template(template) is None
 
@@ -68,6 +68,26 @@ def test_unsound_templates_are_refused(template: str) -> None:
 )
 def test_holes_are_filled_all_or_none(payload: Any, filled: str | None) -> None:
     assert filled_from(json.dumps(payload), "{who} joined {group.name}") == filled
+
+
+@pytest.mark.parametrize(
+    ("payload", "filled"),
+    [
+        ({"name": "Ada"}, "Hello Ada!"),
+        ({"nick": "ada", "name": None}, "Hello ada!"),
+        ({"name": {}, "nick": []}, "Hello !"),
+        ({}, "Hello !"),
+        ("text", "Hello !"),
+    ],
+)
+def test_a_hole_that_ends_with_a_bar_is_empty_text_where_nothing_fills_it(payload: Any, filled: str) -> None:
+    assert filled_from(json.dumps(payload), "Hello {name|nick|}!") == filled
+
+
+def test_the_other_holes_of_a_line_still_need_their_fields() -> None:
+    assert filled_from('{"a": 1}', "{a} {b|}{c}") is None
+    assert unfilled("{a} {b|}{c} {d|e} {c}", {"a": 1, "d": {}}) == ["c", "d|e"]
+    assert unfilled("{a}{b|}", {"a": ""}) == []
 
 
 NUMBERS = [
@@ -119,6 +139,7 @@ def test_several_numbers_of_several_objects() -> None:
 @given(st.text(), JSON)
 def test_filling_anything_with_anything_never_raises(template: str, payload: Any) -> None:
     filled_from(json.dumps(payload), template)
+    unfilled(template, payload)
 
 
 @given(st.text())

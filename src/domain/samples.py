@@ -1,0 +1,20 @@
+"""Samples of events, which show what the payloads of a route look like."""
+
+import re
+
+from domain.events import own_type
+from domain.patterns import as_regex
+from domain.routes import Profile, Route
+
+
+def sample_payloads(profile: Profile, route: Route) -> list[object]:
+    """The payloads of the profile's samples that a route takes."""
+    return [
+        sample.payload
+        for sample in profile.samples
+        if re.match(as_regex(route.source), sample.source) and route.type in (None, _type_of(sample.payload))
+    ]
+
+
+def _type_of(payload: object) -> str | None:
+    return own_type(payload) if isinstance(payload, dict) else None

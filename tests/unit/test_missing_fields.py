@@ -1,0 +1,91 @@
+"""Words that need fields: which may be missing, and which words an event loses."""
+
+from typing import Any
+
+import pytest
+
+from domain.missing_fields import lost_words, warnings_of_missing_fields
+from domain.routes import read_profile
+from entrypoints.profiles import EVERY, read_file, shipped
+
+INBOX = 'users = ["to"]\ninbox = {{ title = "{0}", message = "{1}" }}'
+EMAIL = 'email = {{ to = "mail", subject = "{0}", template = "order_created.html" }}'
+
+
+def profile_of(route: str, samples: str = "") -> Any:
+    return read_profile(f'profile = "p"\n[[routes]]\nsource = "a.*"\n{route}\n{samples}', "p.toml")
+
+
+def warnings(route: str, samples: str = "") -> list[str]:
+    return list(warnings_of_missing_fields(profile_of(route, samples)))
+
+
+def sample(payload: str, source: str = "a.b") -> str:
+    return f'[[samples]]\ntitle = "A sample"\nsource = "{source}"\npayload = {payload}\n'
+
+
+def test_one_warning_for_each_line_says_what_becomes_of_it() -> None:
+    assert warnings(INBOX.format("{name} is new", "For {price|cost}, {by} and {price|cost}")) == [
+        "route 1 ('a.*'): inbox.title: where an event lacks {name}, its type is the title:"
+        " write {name|} for empty text",
+        "route 1 ('a.*'): inbox.message: where an event lacks {price|cost} or {by}, it has no message:"
+        " write {price|cost|} for empty text",
+    ]
+    assert warnings(EMAIL.format("Order {order_id}")) == [
+        "route 1 ('a.*'): email.subject: where an event lacks {order_id}, its mail fails:"
+        " write {order_id|} for empty text"
+    ]
+
+
+def test_a_fallback_ends_the_warning() -> None:
+    assert warnings(INBOX.format("{name|}", "For {price|cost|}")) == []
+    assert warnings(EMAIL.format("Order {order_id|}")) == []
+    assert warnings(INBOX.format("A title", "")) == []
+
+
+def test_samples_tell_what_events_have() -> None:
+    route = INBOX.format("{name}", "{price|cost}")
+    assert warnings(route, sample('{ name = "x", price = 1 }') + sample('{ data = { name = "y", cost = 2 } }')) == []
+    (warning,) = warnings(route, sample('{ name = "x", price = 1 }') + sample('{ name = "y" }'))
+    assert "{price|cost}" in warning
+    (warning,) = warnings(route, sample('{ name = ["x"], price = 1 }'))
+    assert "{name}" in warning
+    assert len(warnings(route, sample('{ name = "x", price = 1 }', source="b.b"))) == 2
+    assert len(warnings('type = "t"\n' + route, sample('{ type = "u", name = "x", price = 1 }'))) == 2
+    assert warnings('type = "t"\n' + route, sample('{ type = "t", name = "x", price = 1 }')) == []
+
+
+def test_words_that_nobody_is_shown_are_not_warned_of() -> None:
+    route = 'feed = "f"\ninbox = { title = "{name}" }'
+    assert warnings(route, '[feeds.f]\naccess = "public"') == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "lost"),
+    [
+        ({"name": "x", "by": "y", "id": 1}, []),
+        ({"name": "x", "id": 1}, ["inbox.message: the event lacks {by|author}: it has no message"]),
+        ({"name": "x", "author": "y", "id": 1}, []),
+        (
+            {"by": []},
+            [
+                "inbox.title: the event lacks {name}: its type is the title",
+                "inbox.message: the event lacks {by|author} and {id}: it has no message",
+            ],
+        ),
+    ],
+)
+def test_the_lines_that_an_event_loses(payload: Any, lost: list[str]) -> None:
+    (route,) = profile_of(INBOX.format("{name}", "By {by|author}{id}")).routes
+    assert list(lost_words(route, payload)) == lost
+
+
+def test_the_subject_that_an_event_loses() -> None:
+    (route,) = profile_of(EMAIL.format("{a}{b}{c|}")).routes
+    assert list(lost_words(route, {"a": 1})) == ["email.subject: the event lacks {b}: its mail fails"]
+    assert list(lost_words(route, {"a": 1, "b": 0})) == []
+
+
+def test_the_shipped_profiles_and_the_example_are_without_warnings() -> None:
+    for profile in (*shipped([EVERY]), read_file("docs/examples/orders-private.toml")):
+        assert list(warnings_of_missing_fields(profile)) == []
