@@ -168,4 +168,4 @@ def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
 def _counted_once(event: DividedEvent, recorded: Recorded) -> Recorded:
     event.left -= 1
     event.is_duplicate = event.is_duplicate and recorded.duplicates > 0
-    return msgspec.structs.replace(recorded, duplicates=int(event.is_duplicate and event.left == 0))
+    return recorded if event.is_duplicate and event.left == 0 else msgspec.structs.replace(recorded, repeated=())
