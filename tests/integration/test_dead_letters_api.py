@@ -10,6 +10,7 @@ from litestar.testing import AsyncTestClient
 from application.ports.store import Store
 from domain.messages import Message
 from domain.planning import plan
+from domain.routes import RouteTable
 from entrypoints.app import create_app
 from entrypoints.settings import load
 from tests.support.clients import token
@@ -28,10 +29,10 @@ class Rig:
     def __init__(self, client: AsyncTestClient[Any]) -> None:
         self.client = client
 
-    async def lose(self, *messages: Message) -> None:
-        """Stores what becomes of the messages by routes that do not know these sources."""
+    async def lose(self, *messages: Message, routes: RouteTable | None = None) -> None:
+        """Stores what becomes of the messages, by routes that do not know these sources unless others are given."""
         store: Any = await self.client.app.state.dishka_container.get(Store)
-        await store.record([plan(one, table()) for one in messages], NOW)
+        await store.record([plan(one, routes or table()) for one in messages], NOW)
 
     async def ask(self, method: str, path: str = "", status: int = 200, **more: Any) -> Any:
         answer = await self.client.request(method, PATH + path, **more)
@@ -69,7 +70,16 @@ async def test_a_letter_is_shown_with_its_bytes_and_reason(rig: Rig) -> None:
 
 
 async def test_a_record_without_a_body(rig: Rig) -> None:
-    await rig.lose(Message("somewhere", None, NOW, "t-1", key="k"))
+    kept = table(
+        """
+        profile = "kept"
+        [[routes]]
+        source = "somewhere"
+        users = ["to"]
+        tombstone = "dead-letter"
+        """
+    )
+    await rig.lose(Message("somewhere", None, NOW, "t-1", key="k"), routes=kept)
     ((listed,)) = (await rig.ask("GET"))["data"]
     letter = await rig.ask("GET", f"/{listed['id']}")
     assert (letter["body_base64"], letter["body_text"], letter["key"], letter["size"]) == (None, None, "k", 0)

@@ -128,5 +128,6 @@ async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
 
 
 async def read_json_or_none(request: Request[Any, Any, Any], kind: type[T]) -> T | None:
-    """As read_json; None for an empty body."""
-    return await read_json(request, kind) if await request.body() else None
+    """As read_json; None for an empty body and for `null`."""
+    body = await request.body()
+    return None if not body or body.strip() == b"null" else await read_json(request, kind)
