@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -17,6 +17,9 @@ from domain.routes import RouteTable
 # Events of one request: as many as ingest stores in one transaction.
 MOST_EVENTS: Final = 500
 
+# What a routing key of AMQP 0-9-1 may have; a topic of Kafka has 249.
+MAX_SOURCE_BYTES: Final = 255
+
 # Seconds a publisher waits for its events to be stored.
 PATIENCE: Final = 20.0
 
@@ -24,11 +27,12 @@ PATIENCE: Final = 20.0
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An event as it is published to Herald itself.
 
-    `source` is what a topic or routing key would be. `payload` is any JSON; text stands for itself, so that what is
-    no JSON can be published too. `id` makes publishing it again harmless. `key` is kept beside it.
+    `source` is what a topic or routing key would be, and may be no longer than these: 255 bytes. `payload` is any JSON;
+    text stands for itself, so that what is no JSON can be published too. `id` makes publishing it again harmless. `key`
+    is kept beside it.
     """
 
-    source: str
+    source: Annotated[str, msgspec.Meta(max_length=MAX_SOURCE_BYTES)]
     payload: msgspec.Raw
     id: str | None = None
     type: str | None = None
@@ -57,6 +61,11 @@ class PublishEvents:
         self._limits = limits
 
     async def __call__(self, events: Sequence[NewEvent]) -> list[str]:
+        for index, event in enumerate(events):
+            # Decoders count characters, which may have several bytes.
+            if len(event.source.encode()) > MAX_SOURCE_BYTES:
+                field = f"[{index}].source" if len(events) > 1 else "source"
+                raise InvalidInput(f"A source may have {MAX_SOURCE_BYTES} bytes at most.", field)
         messages = [self._message(event) for event in events]
         ids = []
         for index, outcome in enumerate(await plan_events(messages, self._plan)):

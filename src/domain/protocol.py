@@ -134,8 +134,10 @@ def heartbeat(now: datetime, cursor: str) -> str:
     return _json(kind="heartbeat", time=iso(now), cursor=cursor)
 
 
-def pong(echo: Any) -> str:
-    return _json(kind="pong") if echo is None or echo is True else _json(kind="pong", ping=echo)
+def pong(ping: msgspec.Raw) -> str:
+    """Answers a ping by its own JSON text, on one line."""
+    echo = msgspec.json.format(bytes(ping), indent=-1)
+    return _json(kind="pong") if echo in (b"null", b"true") else _json(kind="pong", ping=msgspec.Raw(echo))
 
 
 def error(code: str, detail: str) -> str:
@@ -202,11 +204,11 @@ class Resume(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client may say: one of these, or `auth` and `resume` together."""
+    """What a client may say: one of these, or `auth` and `resume` together. `ping` is the JSON text of any value."""
 
     resume: Resume | None = None
     auth: str | None = None
-    ping: Any = msgspec.UNSET
+    ping: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _commands = msgspec.json.Decoder(Command).decode

@@ -6,6 +6,7 @@ nothing is refused with the file, the route and the field named.
 
 import re
 import tomllib
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -22,6 +23,10 @@ Tombstone = Literal["ignore", "dead-letter"]
 
 PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
+
+
+# Sources whose routes are remembered. A broker has few topics, but a publisher may invent any number of routing keys.
+CACHED_SOURCES: Final = 4096
 
 
 class RoutesInvalid(Exception):
@@ -190,7 +195,7 @@ class RouteTable:
                     )
         self._check_identities()
         self._patterns = tuple((re.compile(as_regex(route.source)), route) for route in self.routes)
-        self._by_source: dict[str, tuple[Route, ...]] = {}
+        self._by_source = lru_cache(CACHED_SOURCES)(self._match)
 
     def _check_identities(self) -> None:
         """The first route of a source says how its events are identified; a later one that says otherwise would be
@@ -208,13 +213,10 @@ class RouteTable:
 
     def for_source(self, source: str) -> tuple[Route, ...]:
         """The routes whose pattern matches, whatever the type."""
-        routes = self._by_source.get(source)
-        if routes is None:
-            routes = tuple(route for pattern, route in self._patterns if pattern.match(source))
-            # Sources are topics, of which a broker has few; a stranger who invents them must not fill the memory.
-            if routes:
-                self._by_source[source] = routes
-        return routes
+        return self._by_source(source)
+
+    def _match(self, source: str) -> tuple[Route, ...]:
+        return tuple(route for pattern, route in self._patterns if pattern.match(source))
 
     def name_of(self, route: Route) -> str:
         """`<profile>/<number>`, numbered in its file from 1."""

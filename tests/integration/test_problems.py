@@ -209,3 +209,15 @@ async def test_too_many_requests(client: AsyncTestClient[Any]) -> None:
         assert 1 <= int(answer.headers["retry-after"]) <= 5
         assert (await limited.get(path, params={"user_id": "bob"})).status_code == 200
     assert (await client.get(path, params={"user_id": "ada"})).status_code == 200
+
+
+@pytest.mark.parametrize("source", ["s" * 256, "é" * 128])
+async def test_a_source_is_no_longer_than_a_routing_key(client: AsyncTestClient[Any], source: str) -> None:
+    answer = await client.post("/api/v1/events", json={"source": source, "payload": 1})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "source"
+
+
+async def test_a_query_has_at_most_a_hundred_parameters(client: AsyncTestClient[Any]) -> None:
+    answer = await client.get("/api/v2/notifications?" + "&".join(f"p{number}=1" for number in range(101)))
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")

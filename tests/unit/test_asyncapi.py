@@ -96,7 +96,7 @@ FRAMES = {
     },
     "gap": [protocol.gap("news", 1, 5)],
     "heartbeat": [protocol.heartbeat(NOW, "c")],
-    "pong": [protocol.pong(None), protocol.pong({"n": 1})],
+    "pong": [protocol.pong(msgspec.Raw(b"null")), protocol.pong(msgspec.Raw(b'{"n": 1}'))],
     "auth": [protocol.authenticated(None), protocol.authenticated(1.5)],
     "error": [protocol.error("invalid_input", "what?")],
     "bye": [protocol.bye(Farewell(code, "go")) for code in Close]

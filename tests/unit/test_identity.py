@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import NotYours, SignedOut, TokenExpired, TokenMissing
-from domain.identity import NOBODY, Identity, admit, find_token, own, signed_out
+from domain.identity import NOBODY, Identity, admit, find_token, own, read_cookies, signed_out
 
 SIGN_OUT = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 SECOND = int(SIGN_OUT.timestamp())
@@ -186,3 +186,18 @@ def test_whoever_shows_credentials_is_not_taken_for_nobody(
         assert found is not None
     else:
         assert found == (query.get("jwt") or query.get("token") or cookies.get("herald_token") or None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "cookies"),
+    [
+        ([], {}),
+        (["a=1; herald_token=x.y-_z"], {"a": "1", "herald_token": "x.y-_z"}),
+        (["a=1", "b=2"], {"a": "1", "b": "2"}),
+        (['a="b"; c="; d=%41'], {"a": "b", "c": '"', "d": "A"}),
+        (["a=1;a=2;;no;=e"], {"a": "2", "": "e"}),
+        (['a="\\\\\\101"'], {"a": "\\\\\\101"}),
+    ],
+)
+def test_cookies_are_read_as_they_stand(lines: list[str], cookies: dict[str, str]) -> None:
+    assert read_cookies(lines) == cookies

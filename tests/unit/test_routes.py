@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.routes import RoutesInvalid, RouteTable, read_profile
+from domain.routes import CACHED_SOURCES, RoutesInvalid, RouteTable, read_profile
 
 HEAD = 'profile = "mine"\n[feeds.news]\naccess = "public"\n[[routes]]\nsource = "first"\nfeed = "news"\n[[routes]]\n'
 
@@ -118,13 +118,6 @@ def test_a_setting_puts_all_routes_on_another_broker() -> None:
     assert table.sources("rabbitmq", "kafka") == ()
 
 
-def test_strangers_sources_are_not_remembered() -> None:
-    table = RouteTable((read_profile(HEAD + 'source = "a"\nusers = ["to"]', "mine.toml"),))
-    for number in range(1000):
-        assert table.for_source(f"stranger-{number}") == ()
-    assert len(table._by_source) == 0
-
-
 # --- identity -------------------------------------------------------------------------------------------------
 
 SHARED = 'identity = "cloudevents"\n'
@@ -154,3 +147,10 @@ def test_routes_of_two_profiles_that_contradict_one_another_are_refused() -> Non
     RouteTable((other, one))
     with pytest.raises(RoutesInvalid, match="identity"):
         RouteTable((one, other))
+
+
+def test_sources_that_are_invented_fill_no_memory() -> None:
+    wide = RouteTable((read_profile('profile = "p"\n[[routes]]\nsource = "#"\nusers = ["to"]', "p.toml"),))
+    for number in range(CACHED_SOURCES + 10):
+        assert len(wide.for_source(f"s.{number}")) == 1
+    assert wide._by_source.cache_info().currsize == CACHED_SOURCES

@@ -10,7 +10,7 @@ from litestar.params import Parameter
 from application.identify import IdentifyCaller
 from application.limit_rate import LimitRate
 from domain.errors import TokenMissing
-from domain.identity import Identity, find_token
+from domain.identity import Identity, find_token, read_cookies
 from domain.origins import Origins
 
 UserId = Annotated[
@@ -42,7 +42,8 @@ class Caller:
     async def identity(
         self, request: Request[Any, Any, Any], user_id: str | None, jwt: str | None, token: str | None
     ) -> Identity:
-        cookies = request.cookies if request.method == "GET" and self._origins.allowed is not None else {}
+        counts = request.method == "GET" and self._origins.allowed is not None
+        cookies = read_cookies(request.headers.getall("cookie", [])) if counts else {}
         query = {"jwt": jwt or "", "token": token or ""}
         shown = find_token(request.headers, [], cookies, query)
         identity = await self._identify.current(shown, user_id)

@@ -1,8 +1,7 @@
 """Requests of other origins: what pages may read (CORS), and what they may do."""
 
-from typing import Any, Final
+from typing import Final
 
-from litestar.connection import ASGIConnection
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
@@ -10,14 +9,12 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.problems import problem
 from adapters.http.refusals import refuse
-from domain.identity import TOKEN_COOKIE
+from domain.identity import TOKEN_COOKIE, read_cookies
 from domain.origins import Origins, same_host
 
 METHODS: Final = "DELETE, GET, HEAD, PATCH, POST, PUT"
 EXPOSED: Final = "Link, Retry-After, X-Request-ID"
 MAX_AGE_S: Final = 600
-
-Connection = ASGIConnection[Any, Any, Any, Any]
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -72,7 +69,9 @@ class CrossOrigin(ASGIMiddleware):
 
 def _acts(scope: Scope) -> bool:
     """Whether the request may change something, or uses what the browser knows of its user."""
-    return scope.get("method") not in _SAFE or TOKEN_COOKIE in Connection(scope).cookies
+    return scope.get("method") not in _SAFE or TOKEN_COOKIE in read_cookies(
+        Headers.from_scope(scope).getall("cookie", [])
+    )
 
 
 async def _allow_preflight(scope: Scope, _: Receive, send: Send) -> None:

@@ -1,5 +1,6 @@
 """`POST /api/v1/events`: events over HTTP."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from adapters.http.documents import REFUSALS, problems, takes
 from adapters.http.requests import ALSO_READS, READS_BODY
 from application.identify import IdentifyCaller
 from application.limit_rate import LimitRate
+from application.plan_events import LARGE
 from application.publish import MOST_EVENTS, NewEvent, PublishEvents
 from domain.errors import InvalidInput
 from domain.identity import find_token, scoped
@@ -60,8 +62,16 @@ async def publish_events(
     # No cookies: a page of another site could make a browser send them.
     query = {"jwt": jwt or "", "token": token or ""}
     identity = scoped(await identify.current(find_token(request.headers, [], {}, query)), SCOPE)
+    body = await request.body()
+    events = await asyncio.to_thread(_read, body) if len(body) > LARGE else _read(body)
+    await limit_rate("publish", identity, len(events))
+    return Accepted(await publish(events))
+
+
+def _read(body: bytes) -> list[NewEvent]:
+    """The events of a body; raises InvalidInput."""
     try:
-        events = _decode(await request.body())
+        events = _decode(body)
     except msgspec.ValidationError as fault:
         text, _, path = str(fault).partition(" - at `$")
         raise InvalidInput(text, path.rstrip("`").lstrip(".") or None) from None
@@ -72,5 +82,4 @@ async def publish_events(
     events = events if isinstance(events, list) else [events]
     if not 0 < len(events) <= MOST_EVENTS:
         raise InvalidInput(f"Send between 1 and {MOST_EVENTS} events at once.")
-    await limit_rate("publish", identity, len(events))
-    return Accepted(await publish(events))
+    return events

@@ -1,4 +1,4 @@
-"""How long a request's address and headers may be."""
+"""How long a request's address and headers may be, and how many parameters its query may have."""
 
 from typing import Final
 
@@ -14,9 +14,12 @@ from adapters.http.refusals import refuse
 MAX_TARGET_BYTES: Final = 16 * 1024
 MAX_HEADER_BYTES: Final = 64 * 1024
 
+# Of a query. Litestar remembers the last 1,024 queries and their parameters: with thousands of them each, 0.6 GB.
+MAX_PARAMETERS: Final = 100
+
 
 class LimitHead(ASGIMiddleware):
-    """Refuses requests and handshakes with a longer address (414) or longer headers (431)."""
+    """Refuses requests and handshakes with a longer address (414), longer headers (431), or more parameters (400)."""
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
@@ -24,6 +27,10 @@ class LimitHead(ASGIMiddleware):
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
             await refuse(
                 problem("address_too_long", f"Path and query may have {MAX_TARGET_BYTES} bytes."), scope, receive, send
+            )
+        elif scope["query_string"].count(b"&") >= MAX_PARAMETERS:
+            await refuse(
+                problem("invalid_request", f"A query may have {MAX_PARAMETERS} parameters."), scope, receive, send
             )
         elif sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
             await refuse(

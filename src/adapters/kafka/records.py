@@ -1,6 +1,7 @@
 """From Kafka's records to messages."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from aiokafka import ConsumerRecord
@@ -10,10 +11,16 @@ from domain.messages import NO_HEADERS, Message
 # How far ahead of its own clock a broker lets a producer's time stamp be (log.message.timestamp.after.max.ms).
 AHEAD: Final = timedelta(hours=1)
 
+# More are no one's attributes, and reading a record of 1 MB full of them would take the event loop for 0.1 s.
+MAX_HEADERS: Final = 1000
+
 
 def message_of(record: ConsumerRecord, now: datetime) -> Message:
-    """Never fails: bytes that are not UTF-8 in key or headers are replaced. Of headers of one name the last counts."""
-    headers = {name.lower(): (value or b"").decode(errors="replace") for name, value in record.headers}
+    """Never fails: bytes that are not UTF-8 in key or headers are replaced. Of headers of one name the last counts;
+    headers behind the first MAX_HEADERS are ignored."""
+    headers = {
+        name.lower(): (value or b"").decode(errors="replace") for name, value in islice(record.headers, MAX_HEADERS)
+    }
     return Message(
         source=record.topic,
         body=record.value,

@@ -9,7 +9,7 @@ from application.endpoints import Endpoint
 from application.open_session import Wish
 from application.ports.store import StoreUnavailable
 from domain import errors
-from domain.identity import Identity, find_token
+from domain.identity import Identity, find_token, read_cookies
 from domain.protocol import SUBPROTOCOL, Close, Farewell
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -48,7 +48,8 @@ def offered(socket: WebSocket[Any, Any, Any]) -> list[str]:
 
 def shown_token(connection: Connection, subprotocols: list[str], cookies: bool) -> str | None:
     """The token that the client shows. Cookies count only where pages of other sites can't use them."""
-    return find_token(connection.headers, subprotocols, connection.cookies if cookies else {}, connection.query_params)
+    found = read_cookies(connection.headers.getall("cookie", [])) if cookies else {}
+    return find_token(connection.headers, subprotocols, found, connection.query_params)
 
 
 def wish_of(connection: Connection, endpoint: Endpoint, identity: Identity) -> Wish:
