@@ -13,6 +13,7 @@ import click
 from domain.missing_fields import warnings_of_missing_fields
 from domain.recipient_lists import warnings_of_lists
 from domain.routes import RoutesInvalid, RouteTable
+from domain.visible import visible
 from entrypoints.client import AskFailed
 from entrypoints.db import db
 from entrypoints.dead_letters import dead_letters
@@ -157,7 +158,7 @@ def publish_(
             for ids in publish(bodies, settings.url, settings.token):
                 accepted += len(ids)
                 if not lines:
-                    click.echo(f"Accepted: {', '.join(ids)}")
+                    click.echo(visible(f"Accepted: {', '.join(ids)}"))
     except AskFailed as fault:
         before = f" {accepted} events were accepted before." if accepted else ""
         raise click.ClickException(f"{fault}{before}") from None

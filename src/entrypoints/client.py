@@ -10,6 +10,7 @@ import click
 import httpx
 import msgspec
 
+from domain.visible import visible
 from entrypoints.settings import SETTINGS, read
 
 # Seconds. The service answers when what was asked for is done: events are stored, letters replayed.
@@ -20,13 +21,14 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class AskFailed(Exception):
-    """There was no answer, or a refusal. The text says why, `status` with which HTTP status it was refused.
+    """There was no answer, or a refusal. The text says why and is fit for a terminal, `status` with which HTTP status
+    it was refused.
 
     `wait` is the seconds to wait before asking again, where asking too often was all that was wrong.
     """
 
     def __init__(self, text: str, status: int | None = None, wait: float | None = None) -> None:
-        super().__init__(text)
+        super().__init__(visible(text))
         self.status = status
         self.wait = wait
 

@@ -53,7 +53,8 @@ def list_(limit: int, as_json: bool, url: str | None, token: str | None, **chose
     with by_settings(url, token) as client:
         for page in _pages(client, _given(chosen), limit):
             for item in page.items:
-                click.echo(bytes(item) if as_json else _summary(msgspec.json.decode(item, type=_Delivery)))
+                text = bytes(item).decode() if as_json else _summary(msgspec.json.decode(item, type=_Delivery))
+                click.echo(visible(text))
             shown, total = shown + len(page.items), total if page.total is None else page.total
     click.echo(f"{shown} of {total}", err=True)
 

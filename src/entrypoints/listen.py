@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from domain.visible import visible
 from entrypoints.parsers import items
 from entrypoints.settings import SETTINGS, read
 
@@ -59,7 +60,7 @@ def listen(
         raise click.ClickException(f"{fault}.") from None
     except Stopped as end:
         code = f" ({end.code})" if end.code is not None else ""
-        raise click.ClickException(f"{listener.url}: {end.reason}{code}") from None
+        raise click.ClickException(visible(f"{listener.url}: {end.reason}{code}")) from None
     except CursorUnreadable as fault:
         raise click.ClickException(str(fault)) from None
     except NotPrinted as fault:

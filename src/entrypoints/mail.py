@@ -16,6 +16,7 @@ from domain.events import Unreadable, read_event
 from domain.messages import Message
 from domain.planning import Limits, plan
 from domain.routes import RouteTable
+from domain.visible import visible
 from entrypoints.explain import NO_ID
 from entrypoints.profiles import load_table
 from entrypoints.settings import Settings, read
@@ -53,7 +54,7 @@ def preview(event: BinaryIO, source: str | None, routes: str | None, profile: st
     message = Message(source or _own_type(body, table, now), body, now, NO_ID)
     made = plan(message, table, Limits(addresses=settings.mail_addresses))
     if made.dead_letter:
-        click.echo(f"A dead letter: {made.dead_letter.reason}: {made.dead_letter.detail}", err=True)
+        click.echo(visible(f"A dead letter: {made.dead_letter.reason}: {made.dead_letter.detail}"), err=True)
     elif not made.mails:
         click.echo("No route mails this event to anyone.", err=True)
     written = asyncio.run(_write(made.mails, settings, Path(out), now))
@@ -91,11 +92,11 @@ async def _write(mails: Iterable[Addressee], settings: Settings, folder: Path, n
     written = 0
     try:
         for number, addressee in enumerate(mails, 1):
-            click.echo(f"to       {addressee.address or 'nobody'}")
-            click.echo(f"subject  {addressee.mail.subject or 'none'}")
+            click.echo(visible(f"to       {addressee.address or 'nobody'}"))
+            click.echo(visible(f"subject  {addressee.mail.subject or 'none'}"))
             fault = addressee.fault or await _write_one(addressee, renderer, sender, folder / str(number), now)
             if fault:
-                click.echo(f"fails    {fault}", err=True)
+                click.echo(visible(f"fails    {fault}"), err=True)
             written += not fault
     finally:
         await renderer.close()

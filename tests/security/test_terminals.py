@@ -5,14 +5,18 @@ import io
 import json
 import logging
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import structlog
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.telemetry.logs import set_up_logs
 from domain.visible import visible
+from entrypoints.cli import main
+from entrypoints.client import AskFailed
 from entrypoints.explain import explain
 from tests.support.core import table
 from tests.support.server import Server
@@ -52,6 +56,25 @@ def test_explain_shows_escapes() -> None:
     body = json.dumps({"to": "ada", "title": HOSTILE, "event_id": HOSTILE}).encode()
     shown = explain("direct", body, table(), datetime.now(UTC))
     assert all(line.isprintable() for line in shown.split("\n"))
+
+
+def test_errors_of_a_service_show_escapes() -> None:
+    assert str(AskFailed(f"Refused with 400: {HOSTILE}")).isprintable()
+
+
+def test_a_preview_shows_escapes(tmp_path: Path) -> None:
+    routes = tmp_path / "routes.toml"
+    routes.write_text(
+        'profile = "p"\n[[routes]]\nsource = "s"\nemail = { to = "to", subject = "{title}", template = "missing.html" }'
+    )
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"to": f"a{HOSTILE}@b.example", "title": HOSTILE}))
+    environ = {"HERALD_PROFILE": "", "HERALD_ROUTES": ""}
+    shown = CliRunner(env=environ).invoke(
+        main, ["mail", "preview", str(event), "--source", "s", "--routes", str(routes), "--out", str(tmp_path / "out")]
+    )
+    assert "subject " in shown.output + shown.stderr
+    assert all(line.isprintable() for line in (shown.output + shown.stderr).split("\n"))
 
 
 async def test_a_client_that_hangs_up_in_mid_body_is_no_mistake() -> None:
