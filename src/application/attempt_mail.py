@@ -31,7 +31,8 @@ class MailPolicy(msgspec.Struct, frozen=True):
     the queue pauses for so many seconds at first, which double too.
 
     A mail whose template this node can't use is left to other nodes: this node claims no mail with that template for
-    `template_pause_seconds`. It has failed once no node had the template for `template_wait_seconds`."""
+    `template_pause_seconds`. It has failed once no node had the template for `template_wait_seconds`; nodes that have
+    it say so every `template_report_seconds`, also while the server is unavailable and they can send none."""
 
     at_once: int = 10
     attempt_seconds: float = 30.0
@@ -40,6 +41,7 @@ class MailPolicy(msgspec.Struct, frozen=True):
     pause_seconds: float = 1.0
     template_pause_seconds: float = 5.0
     template_wait_seconds: float = 3_600.0
+    template_report_seconds: float = 60.0
 
     @property
     def lease_seconds(self) -> float:

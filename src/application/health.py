@@ -24,12 +24,14 @@ STALE_POLL: Final = 60.0
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at. `detail` says what is wrong, or what is worth knowing. What is not `vital` may be
-    wrong for a while without anything being lost, or kept from the clients who are here."""
+    """One thing that was looked at. `detail` says what is wrong, or what is worth knowing; `untried` that nothing is
+    known yet. What is not `vital` may be wrong for a while without anything being lost, or kept from the clients
+    who are here."""
 
     ok: bool
     detail: str = ""
     vital: bool = True
+    untried: bool = False
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -82,7 +84,7 @@ class ReportHealth:
     def _mail(self) -> Check:
         mails = self._send_mails
         known = f"{mails.server}: not tried yet" if mails.untried else mails.server
-        return Check(mails.fault is None, mails.fault or known, vital=False)
+        return Check(mails.fault is None, mails.fault or known, vital=False, untried=mails.untried)
 
     def _source(self, consumer: ConsumeEvents, status: SourceStatus) -> Check:
         if consumer.fault is not None:

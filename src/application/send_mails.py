@@ -16,6 +16,8 @@ from application.mail_server import ServerWatch
 from application.ports.deliveries import Claim, Deliveries, Outcome
 from application.ports.mailer import Mailer, MailRenderer, OutgoingMail, ServerAway
 from application.ports.store import StoreUnavailable, Unstorable
+from domain.deliveries import LONGEST_WORDS, one_line
+from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +55,7 @@ class SendMails:
         attempt: AttemptMail,
         counters: Counters,
         policy: MailPolicy,
+        table: RouteTable,
     ) -> None:
         self._deliveries = deliveries
         self._renderer = renderer
@@ -71,6 +74,8 @@ class SendMails:
         self._unrecordable = False  # for the time being: the store is away
         self._preparing = 0
         self._unusable: dict[str, float] = {}  # templates that this node can't use, with when to try them again
+        self._usable = {route.email.template for route in table.routes if route.email}
+        self._report_at = 0.0  # when to say that this node has these, in monotonic seconds
         self._stopping = False
 
     @property
@@ -113,6 +118,7 @@ class SendMails:
     async def _claim_what_is_due(self) -> None:
         while not self._stopping:
             try:
+                await self._report_templates()
                 claimed = await self._claim()
             except StoreUnavailable as fault:
                 log.warning("no mails claimed, the store is away", fault=str(fault))
@@ -123,6 +129,12 @@ class SendMails:
             else:
                 if not claimed:
                     await self._something_to_do()
+
+    async def _report_templates(self) -> None:
+        """Says which templates this node has, so that no other fails mails for want of them meanwhile."""
+        if time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + self._policy.template_report_seconds
+            await self._deliveries.clear_unrendered(self._usable)
 
     async def _claim(self) -> bool:
         """Whether something was due, and there was room for it: many at a time, and so many that nobody waits for the
@@ -182,6 +194,7 @@ class SendMails:
             # It needs no server, and no time.
             await self._record(await self._attempt(claim, prepared, time.monotonic()))
             return
+        self._usable.add(claim.delivery.mail.template)
         async with self._open:
             async with self._slots:
                 now, span = time.monotonic(), self._policy.attempt_seconds
@@ -216,8 +229,9 @@ class SendMails:
         if template not in self._unusable:
             log.warning("mail_template_unavailable", template=template, error=error, retry_seconds=pause)
         self._unusable[template] = time.monotonic() + pause
+        self._usable.discard(template)
         try:
-            await self._deliveries.leave_to_others([claim])
+            await self._deliveries.leave_to_others([claim], one_line(error, LONGEST_WORDS))
         except StoreUnavailable as fault:
             log.warning("mail_lease_not_released", delivery=str(claim.delivery.id), error=str(fault))
 

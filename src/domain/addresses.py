@@ -40,8 +40,9 @@ def as_address(value: Any) -> str:
 
 
 def split_mailbox(text: str) -> tuple[str, str]:
-    """Name and address of `Name <address>`, or "" and the text where it has no name. The name may be any text, with or
-    without the quotes that RFC 5322, section 3.4, wants around commas, colons and their kind."""
+    """Name and address of `Name <address>`, or "" and the text where it is neither. The name may be any text, with or
+    without the quotes that RFC 5322, section 3.4, wants around commas, colons and their kind; angle brackets only with
+    quotes, since without them there may be several addresses."""
     text = text.strip()
     if not text.endswith(">"):
         return "", text
@@ -49,6 +50,8 @@ def split_mailbox(text: str) -> tuple[str, str]:
     name = name.strip()
     if len(name) >= 2 and name[0] == name[-1] == '"':
         name = _ESCAPED.sub(r"\1", name[1:-1])
+    elif "<" in name or ">" in name:
+        return "", text
     return name, address.strip()
 
 

@@ -188,7 +188,8 @@ def as_time(value: Any, received: datetime) -> datetime | None:
     try:
         if type(value) in (int, float) or (type(value) is str and is_number(value)):
             time = since_1970(value)
-        elif type(value) is str:
+        # No date of ISO 8601 begins with 9 digits: `fromisoformat` would take 1796010100000Z for the year 1796.
+        elif type(value) is str and not value[:9].isdigit():
             time = datetime.fromisoformat(value)
             time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -263,13 +263,13 @@ async def test_when_the_server_is_back_those_that_await_it_are_due(stores: Store
 async def test_what_is_left_to_others_is_due_and_remembers_since_when(stores: Stores) -> None:
     await series(stores, 2)
     first, second = await claim(stores)
-    await stores.deliveries.leave_to_others([first])
+    await stores.deliveries.leave_to_others([first], "no template")
     assert (await claim(stores, 10)) != ()
     (again,) = [one for one in await all_of(stores) if one.id == first.delivery.id]
     since = again.unrendered_since
     assert since is not None
     # It is leased to another now: the first claim is its own no more.
-    await stores.deliveries.leave_to_others([first])
+    await stores.deliveries.leave_to_others([first], "no template")
     (mine,) = [one for one in await all_of(stores) if one.id == first.delivery.id]
     assert (mine.unrendered_since, mine.due_at) == (since, again.due_at)
     (other,) = [one for one in await all_of(stores) if one.id == second.delivery.id]
@@ -280,13 +280,25 @@ async def test_an_attempt_or_a_retry_forgets_since_when(stores: Stores) -> None:
     await series(stores, 1)
     for ends in (deferred, failed):
         (mine,) = await claim(stores)
-        await stores.deliveries.leave_to_others([mine])
+        await stores.deliveries.leave_to_others([mine], "no template")
         (again,) = await claim(stores)
         assert again.delivery.unrendered_since is not None
         await stores.deliveries.settle([ends(again)])
         assert (await all_of(stores))[0].unrendered_since is None
     await stores.deliveries.retry(again.delivery.id)
     assert (await all_of(stores))[0].unrendered_since is None
+
+
+async def test_a_node_that_has_a_template_ends_the_wait_for_it(stores: Stores) -> None:
+    await series(stores, 2)
+    await stores.deliveries.leave_to_others(await claim(stores), "no template")
+    template = (await all_of(stores))[0].mail.template
+    assert {one.error for one in await all_of(stores)} == {"no template"}
+    assert await stores.deliveries.clear_unrendered(["other.html"]) == 0
+    assert await stores.deliveries.clear_unrendered([]) == 0
+    assert await stores.deliveries.clear_unrendered([template, "other.html"]) == 2
+    assert await stores.deliveries.clear_unrendered([template]) == 0
+    assert {one.unrendered_since for one in await all_of(stores)} == {None}
 
 
 async def test_a_claim_leaves_out_templates(stores: Stores) -> None:

@@ -83,7 +83,7 @@ def test_the_longest_subject_of_ascii_is_one_line() -> None:
         # Specials without the quotes that the standard wants: people write them so.
         ("Shop, Ltd. <noreply@example.com>", "Shop, Ltd.", "noreply@example.com"),
         ("Shop: A <noreply@example.com>", "Shop: A", "noreply@example.com"),
-        ("Shop <a@b.example> <noreply@example.com>", "Shop <a@b.example>", "noreply@example.com"),
+        ('"Shop <a@b.example>" <noreply@example.com>', "Shop <a@b.example>", "noreply@example.com"),
         ('"Shop, Inc. \\"7\\"" <shop@example.com>', 'Shop, Inc. "7"', "shop@example.com"),
     ],
 )
@@ -104,7 +104,15 @@ def test_a_long_name_takes_several_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "sender", ["", "Herald", "Herald <herald>", "a@b.example\r\nBcc: c@d.example", "<a b@c.example>"]
+    "sender",
+    [
+        "",
+        "Herald",
+        "Herald <herald>",
+        "a@b.example\r\nBcc: c@d.example",
+        "<a b@c.example>",
+        "A <a@b.example>, B <c@d.example>",
+    ],
 )
 def test_a_sender_that_is_none(sender: str) -> None:
     with pytest.raises(ValueError, match="no mail can be from"):

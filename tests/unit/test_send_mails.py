@@ -31,7 +31,8 @@ from application.ports.store import StoreUnavailable, Unstorable
 from application.send_mails import UNSPEAKABLE, SendMails
 from domain.deliveries import LONGEST_WORDS, Delivery, Status
 from domain.planning import plan
-from tests.support.core import NOW, message
+from domain.routes import RouteTable
+from tests.support.core import NOW, message, table
 from tests.support.reading import until
 from tests.support.stores import ROUTES, order, record
 
@@ -131,10 +132,10 @@ class WatchedDeliveries(MemoryDeliveries):
         self._in_hand -= len(claims)
         await super().release(claims)
 
-    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
+    async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
         self._check()
         self._in_hand -= len(claims)
-        await super().leave_to_others(claims)
+        await super().leave_to_others(claims, error)
 
     def _check(self) -> None:
         if self.is_away:
@@ -154,7 +155,7 @@ class Rig:
 
     def new_worker(self) -> SendMails:
         attempt = AttemptMail(self.renderer, self.office, SystemClock(), self.policy)
-        return SendMails(self.deliveries, self.renderer, self.office, attempt, self.counters, self.policy)
+        return SendMails(self.deliveries, self.renderer, self.office, attempt, self.counters, self.policy, ROUTES)
 
     async def unfillable(self, id: str, template: str = "broken.html") -> None:
         """A mail whose template can't be filled from its event; or with a template of another name."""
@@ -440,7 +441,7 @@ async def test_what_happened_is_one_line(rig: Rig) -> None:
         await rig.until("failed", 1)
     error = (await rig.one()).error or ""
     assert error.startswith("550 no such user xxx")
-    assert len(error) == LONGEST_WORDS
+    assert len(error) == len("550 ") + LONGEST_WORDS
 
 
 @pytest.mark.parametrize(
@@ -586,12 +587,12 @@ async def test_several_nodes_share_the_work(rig: Rig) -> None:
 class Node:
     """Another node of the same store: with templates of its own, and the same mail server."""
 
-    def __init__(self, rig: Rig, *templates: str, policy: MailPolicy = POLICY) -> None:
+    def __init__(self, rig: Rig, *templates: str, policy: MailPolicy = POLICY, table: RouteTable = ROUTES) -> None:
         self.renderer = PlainRenderer()
         self.renderer.has = set(templates)
         self.counters = Counters()
         attempt = AttemptMail(self.renderer, rig.office, SystemClock(), policy)
-        self.worker = SendMails(rig.deliveries, self.renderer, rig.office, attempt, self.counters, policy)
+        self.worker = SendMails(rig.deliveries, self.renderer, rig.office, attempt, self.counters, policy, table)
 
 
 async def test_a_node_leaves_mails_with_templates_it_lacks_to_the_others(rig: Rig) -> None:
@@ -639,6 +640,35 @@ async def test_a_mail_whose_template_no_node_has_fails_in_the_end_and_says_so(ri
     assert one.error.endswith("new.html: there is no such template")
     assert one.attempts == 1
     assert len(node.renderer.lacking) > 1
+
+
+async def test_mails_wait_for_a_server_that_is_unavailable_longer_than_for_a_template(rig: Rig) -> None:
+    """While no mail is sent, the node that has the template says so."""
+    rig.office.answer, rig.office.is_away = always(ServerAway("connection refused")), True
+    policy = replace(
+        POLICY, tries=1_000, template_pause_seconds=0.02, template_wait_seconds=0.6, template_report_seconds=0.05
+    )
+    news = table(
+        """
+        profile = "news"
+        [[routes]]
+        source = "news"
+        email = { to = "to", subject = "News", template = "new.html" }
+        """
+    )
+    old, new = Node(rig, policy=policy), Node(rig, "new.html", policy=policy, table=news)
+    for number in range(20):
+        await rig.unfillable(f"e{number}", "new.html")
+    new.worker.start()
+    old.worker.start()
+    await until(lambda: old.counters.mails["left_to_others"] > 20)
+    began = time.monotonic()
+    await until(lambda: time.monotonic() - began > 3 * policy.template_wait_seconds)
+    assert await rig.count("failed") == 0
+    assert {one.error for one in await rig.deliveries.newest(30)} - {None}
+    rig.office.answer, rig.office.is_away = times(0, ServerAway("")), False
+    await rig.until("sent", 20)
+    await asyncio.gather(old.worker.stop(5), new.worker.stop(5))
 
 
 async def test_a_mail_without_an_address_is_skipped_again_when_it_is_retried(rig: Rig) -> None:

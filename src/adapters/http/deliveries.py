@@ -83,7 +83,7 @@ async def chosen_by_query(
 
 
 def _address(text: str) -> str:
-    if " " in text.strip(" "):
+    if any(character.isspace() for character in text.strip(" ")):
         raise InvalidInput(
             "No address has a blank in it. In a URL, a plain + is a blank: write it as %2B.", "recipient"
         )

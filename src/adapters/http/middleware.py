@@ -23,6 +23,9 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 DROP_BYTES: Final = 64 * 1024 * 1024
 DROP_SECONDS: Final = 5.0
 
+# Characters of a path that are logged: more than any operation's has.
+LOGGED_PATH: Final = 512
+
 _KEY: Final = "herald_request_id"
 
 # Asked every few seconds by those who watch; their lines would hide all others.
@@ -69,7 +72,7 @@ class RequestLog(ASGIMiddleware):
                     log.info(
                         "request",
                         method=method,
-                        path=scope["path"],
+                        path=scope["path"][:LOGGED_PATH],
                         status=message["status"],
                         milliseconds=round(seconds * 1000, 1),
                         request_id=request_id,

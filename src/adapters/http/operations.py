@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from adapters.http.documents import also_answers, problems
 from application.counters import Counters
-from application.health import Health, ReportHealth
+from application.health import Check, Health, ReportHealth
 from application.hub.hub import Hub
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
@@ -123,11 +123,13 @@ async def metrics(
 
 
 def _services(state: Health) -> dict[str, dict[str, str]]:
-    return {
-        name: {"status": "healthy"} if check.ok else {"status": "unhealthy", "reason": check.detail}
-        for name, check in state.checks.items()
-        if name != "draining"
-    }
+    return {name: _service(check) for name, check in state.checks.items() if name != "draining"}
+
+
+def _service(check: Check) -> dict[str, str]:
+    if check.untried:
+        return {"status": "untried"}
+    return {"status": "healthy"} if check.ok else {"status": "unhealthy", "reason": check.detail}
 
 
 def _consumer(counters: Counters) -> dict[str, Any]:

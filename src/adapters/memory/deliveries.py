@@ -38,12 +38,22 @@ class MemoryDeliveries:
                 kept.lease = None
                 _change(kept, due_at=datetime.now(UTC))
 
-    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
+    async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
         now = datetime.now(UTC)
         for claim in claims:
             if (kept := self._held(claim)) is not None:
                 kept.lease = None
-                _change(kept, due_at=now, unrendered_since=kept.delivery.unrendered_since or now)
+                _change(kept, due_at=now, error=error, unrendered_since=kept.delivery.unrendered_since or now)
+
+    async def clear_unrendered(self, templates: Collection[str]) -> int:
+        marked = [
+            kept
+            for kept in self._pending()
+            if kept.delivery.unrendered_since is not None and kept.delivery.mail.template in templates
+        ]
+        for kept in marked:
+            _change(kept, unrendered_since=None)
+        return len(marked)
 
     async def settle(self, outcomes: Sequence[Outcome]) -> int:
         settled = 0

@@ -61,11 +61,16 @@ class SqlDeliveries:
         if claims:
             await self._change(_held(claims), lease=None, due_at=self._now())
 
-    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
+    async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
         if claims:
             now = self._now()
             since = func.coalesce(deliveries.c.unrendered_since, now)
-            await self._change(_held(claims), lease=None, due_at=now, unrendered_since=since)
+            values = {"lease": None, "due_at": now, "error_message": error, "unrendered_since": since}
+            await self._change(_held(claims), **values)
+
+    async def clear_unrendered(self, templates: Collection[str]) -> int:
+        marked = _PENDING & deliveries.c.unrendered_since.is_not(None) & deliveries.c.template.in_(list(templates))
+        return await self._change(marked, unrendered_since=None) if templates else 0
 
     async def settle(self, outcomes: Sequence[Outcome]) -> int:
         if not outcomes:

@@ -68,9 +68,13 @@ class Deliveries(Protocol):
     async def release(self, claims: Sequence[Claim]) -> None:
         """Gives back what was not tried: due immediately."""
 
-    async def leave_to_others(self, claims: Sequence[Claim]) -> None:
-        """Gives back what this node has no usable template for: due immediately, with `unrendered_since` set where it
-        was not. Recording an attempt clears it, and so does a retry."""
+    async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
+        """Gives back what this node has no usable template for: due immediately, with this error, and with
+        `unrendered_since` set where it was not. Recording an attempt clears that, and so does a retry."""
+
+    async def clear_unrendered(self, templates: Collection[str]) -> int:
+        """Some node has these templates: clears `unrendered_since` of the pending mails with them. Returns how many
+        had it."""
 
     async def settle(self, outcomes: Sequence[Outcome]) -> int:
         """Records attempts and what they made of their deliveries, in one transaction. Returns how many counted: those
