@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from application.hub.hub import Hub
 from application.identify import IdentifyCaller
@@ -31,7 +32,7 @@ class Check(msgspec.Struct, frozen=True):
     ok: bool
     detail: str = ""
     vital: bool = True
-    untried: bool = False
+    untried: bool | UnsetType = UNSET
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -84,7 +85,7 @@ class ReportHealth:
     def _mail(self) -> Check:
         mails = self._send_mails
         known = f"{mails.server}: not tried yet" if mails.untried else mails.server
-        return Check(mails.fault is None, mails.fault or known, vital=False, untried=mails.untried)
+        return Check(mails.fault is None, mails.fault or known, vital=False, untried=mails.untried or UNSET)
 
     def _source(self, consumer: ConsumeEvents, status: SourceStatus) -> Check:
         if consumer.fault is not None:

@@ -97,7 +97,10 @@ async def test_a_mail_is_a_page_that_runs_nothing_and_loads_nothing(
     id = await folder.write(letter=Letter("<script>1</script><img src=http://x.example>", "read me"))
     answer = await client.get(f"{PATH}/{id}", headers={"accept": "text/html,*/*"})
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+    assert (
+        answer.headers["content-security-policy"]
+        == "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    )
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.text == "<script>1</script><img src=http://x.example>\r\n"

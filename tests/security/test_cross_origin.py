@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.origins import Origins, origin_of, same_host
+from entrypoints.descriptors import BACKLOG, share_out
 from entrypoints.server import _warn
 from entrypoints.settings import load
 from entrypoints.wiring import allowed_origins
@@ -124,7 +125,8 @@ async def test_a_star_goes_on_meaning_everyone_and_open_mode_warns_of_it() -> No
             assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (202, "*")
     for environ, warned in (({"HERALD_AUTH": "open"}, True), (LISTED, False), ({"HERALD_JWT_SECRET": SECRET}, False)):
         with capture_logs() as lines:
-            _warn(load({**IN_MEMORY, **environ}, "serve", {}))
+            settings = load({**IN_MEMORY, **environ}, "serve", {})
+            _warn(settings, share_out(10_000, settings, BACKLOG))
         assert ("every_page_may_publish" in [line["event"] for line in lines]) is warned
 
 

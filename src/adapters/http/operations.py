@@ -127,7 +127,7 @@ def _services(state: Health) -> dict[str, dict[str, str]]:
 
 
 def _service(check: Check) -> dict[str, str]:
-    if check.untried:
+    if check.untried is True:
         return {"status": "untried"}
     return {"status": "healthy"} if check.ok else {"status": "unhealthy", "reason": check.detail}
 
