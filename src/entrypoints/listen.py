@@ -17,15 +17,15 @@ from entrypoints.settings import SETTINGS, read
 )
 @click.option("--user", help="Who listens, where no token says it (HERALD_AUTH=open).")
 @click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")
-@click.option("--feeds", metavar="NAME,…", help="Of the feeds only these.")
-@click.option("--types", metavar="TYPE,…", help="Events of these types only.")
+@click.option("--feeds", metavar="NAME,…", multiple=True, help="Of the feeds only these; may be given again.")
+@click.option("--types", metavar="TYPE,…", multiple=True, help="Events of these types only; may be given again.")
 @click.option("--cursor", metavar="FILE", help="Keep the place in this file, and go on from it the next time.")
 def listen(
     urls: tuple[str, ...],
     user: str | None,
     token: str | None,
-    feeds: str | None,
-    types: str | None,
+    feeds: tuple[str, ...],
+    types: tuple[str, ...],
     cursor: str | None,
 ) -> None:
     """Print what happens to a user's inbox and on the feeds that are open to them, a JSON object a line, as it happens.
@@ -51,8 +51,8 @@ def listen(
             urls or (settings.url,),
             user=user,
             token=settings.token,
-            feeds=items(feeds) if feeds is not None else None,
-            types=items(types) if types is not None else None,
+            feeds=items(*feeds) if feeds else None,
+            types=items(*types) if types else None,
             cursor=cursor,
         )
         sys.exit(asyncio.run(Listening(listener).run()))

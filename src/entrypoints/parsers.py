@@ -49,9 +49,9 @@ def text(value: str) -> str:
     return value.strip()
 
 
-def items(value: str) -> tuple[str, ...]:
-    """Comma separated, blanks around each dropped, each once."""
-    return tuple(dict.fromkeys(item for part in value.split(",") if (item := part.strip())))
+def items(*values: str) -> tuple[str, ...]:
+    """Comma separated, blanks around each dropped, each once. Several values are one list."""
+    return tuple(dict.fromkeys(item for value in values for part in value.split(",") if (item := part.strip())))
 
 
 def choice(*words: str) -> Parser:

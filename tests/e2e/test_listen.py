@@ -413,8 +413,15 @@ async def test_too_many_connects_are_waited_for(jwt_server: Server) -> None:
         assert away.retry_in >= 1
 
 
-async def test_feeds_and_types_narrow(dev_server: Server, listening: Any) -> None:
-    one = listening(dev_server.url, "--feeds", "market", "--types", "market_alert")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--feeds", "market", "--types", "market_alert"),
+        ("--feeds", "market", "--feeds", "products", "--types", "market_alert", "--types", "product_added,none"),
+    ],
+)
+async def test_feeds_and_types_narrow(dev_server: Server, listening: Any, options: tuple[str, ...]) -> None:
+    one = listening(dev_server.url, *options)
     await one.until_news("connected")
     await publish(dev_server, "trading_signals", "no")
     await publish(dev_server, "regime-events", {"n": 1})
