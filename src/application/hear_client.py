@@ -26,7 +26,7 @@ class HearClient:
     """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
 
     Answers with an `error` object to what can't be done, and dismisses a client that repeats itself, sends too much,
-    or shows a token that does not hold.
+    or shows a token that does not hold. Before `hello`, a frame that names `auth` and can't be read is such a token.
     """
 
     def __init__(self, session: Session, identify: IdentifyCaller, store: Store, clock: Clock) -> None:
@@ -38,17 +38,19 @@ class HearClient:
         self._heard_at = clock.monotonic()
         self._mistakes = 0
 
-    async def __call__(self, text: str | None) -> None:
-        """Hears one frame; None for a binary one."""
+    async def __call__(self, frame: str | bytes) -> None:
+        """Hears one frame: text, or bytes if it is binary."""
         self._session.hear_first()
         if not self._spend():
             self._session.dismiss(Farewell(Close.TOO_MANY_FRAMES, "too many frames"))
             return
         try:
-            if text is None:
-                raise InvalidInput("Commands are text, not binary.")
-            await self._obey(protocol.read_command(text))
+            await self._obey(protocol.read_command(frame))
         except InvalidInput as fault:
+            if fault.field == "auth" and not self._session.greeted:
+                # A hello now would replace the position that the client keeps, by that of another user or of no resume.
+                self._session.dismiss(Farewell(Close.TOKEN_REFUSED, fault.detail))
+                return
             self._mistakes += 1
             self._session.settle(None)
             self._session.answer(protocol.error(fault.code, fault.detail))
@@ -57,7 +59,7 @@ class HearClient:
 
     async def _obey(self, command: Command) -> None:
         session = self._session
-        if command.auth is not None:
+        if command.auth is not msgspec.UNSET:
             await self._authenticate(command.auth, command.resume)
             if session.farewell is not None:
                 return

@@ -204,24 +204,32 @@ class Resume(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client may say: one of these, or `auth` and `resume` together. `ping` is the JSON text of any value."""
+    """What a client may say: one of these, or `auth` and `resume` together. `auth` is a token, and null is none. `ping`
+    is the JSON text of any value."""
 
     resume: Resume | None = None
-    auth: str | None = None
+    auth: str | msgspec.UnsetType = msgspec.UNSET
     ping: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _commands = msgspec.json.Decoder(Command).decode
 
 
-def read_command(text: str) -> Command:
-    """Raises InvalidInput."""
-    if too_deep(text):
-        raise InvalidInput("This is no command: it is nested too deeply.")
+def read_command(frame: str | bytes) -> Command:
+    """Reads a text frame; a binary frame (bytes) is never a command.
+
+    Raises InvalidInput. Its `field` is "auth" if the frame, JSON or not, has `"auth"` anywhere: its client wanted to
+    show a token.
+    """
+    if isinstance(frame, bytes):
+        raise InvalidInput("Commands are text, not binary.", "auth" if b'"auth"' in frame else None)
+    named = "auth" if '"auth"' in frame else None
+    if too_deep(frame):
+        raise InvalidInput("This is no command: it is nested too deeply.", named)
     try:
-        command = _commands(text)
+        command = _commands(frame)
     except msgspec.DecodeError as fault:
-        raise InvalidInput(f"This is no command: {fault}") from None
+        raise InvalidInput(f"This is no command: {fault}", named) from None
     if command == Command():
         raise InvalidInput("A command is one of resume, auth and ping.")
     return command

@@ -36,11 +36,12 @@ def expired() -> str:
 
 
 async def all_of(server: Server, path: str, first: Any = None, **options: Any) -> tuple[list[Any], int]:
-    """All that a client is sent until the server closes, and the close code; `first` is its first frame."""
+    """All that a client is sent until the server closes, and the close code; `first` is its first frame: bytes are
+    sent as they are, all else as JSON."""
     sent: list[Any] = []
     async with connect(server.ws_url + path, **options) as socket:
         if first is not None:
-            await socket.send(json.dumps(first))
+            await socket.send(first if isinstance(first, bytes) else json.dumps(first))
         with suppress(ConnectionClosed):
             while True:
                 sent.append(await frame(socket))
@@ -111,6 +112,43 @@ async def test_a_place_in_the_first_frame_is_resumed_after_a_token_that_did_not_
         await socket.send(json.dumps({"auth": shown, "resume": {"cursor": place}}))
         assert (await frame(socket))["resumed"] is True
         assert (await frame(socket))["data"] == {"n": 1}
+
+
+@pytest.mark.parametrize("path", ["/ws", f"{USERS}/kim"])
+@pytest.mark.parametrize("auth", [None, 5, {"t": 1}])
+@pytest.mark.parametrize("by", ["frame", "handshake", "binary frame"])
+async def test_a_first_frame_with_a_token_that_is_no_text_leaves_the_place_as_it_was(
+    server: Server, path: str, auth: Any, by: str
+) -> None:
+    place = "1.e.00000000000a.inbox:1"
+    first: Any = {"auth": auth} if by == "handshake" else {"auth": auth, "resume": {"cursor": place}}
+    sent, code = await all_of(
+        server,
+        f"{path}?cursor={place}" if by == "handshake" else path,
+        json.dumps(first).encode() if by == "binary frame" else first,
+        subprotocols=["herald.v1"],
+    )
+    assert ([(one["kind"], one["code"]) for one in sent], code) == ([("bye", 4504)], 4504)
+    assert sent[0]["reason"]
+
+
+@pytest.mark.parametrize("first", [b'{"resume": {}}', {"nope": 1}, [], {"auth": None}, b'{"auth": null}'])
+async def test_in_mid_session_what_is_no_command_is_an_error(server: Server, first: Any) -> None:
+    async with connect(server.ws_url + "/ws", subprotocols=["herald.v1"]) as socket:
+        await socket.send('{"resume": {}}')
+        assert (await frame(socket))["kind"] == "hello"
+        await socket.send(first if isinstance(first, bytes) else json.dumps(first))
+        answer = await frame(socket)
+        assert (answer["kind"], answer["code"]) == ("error", "invalid_input")
+        await socket.send('{"ping": 1}')
+        assert await frame(socket) == {"kind": "pong", "ping": 1}
+
+
+@pytest.mark.parametrize("first", [b'{"resume": {}}', b"\xff", {"nope": 1}, []])
+async def test_a_first_frame_that_is_no_command_and_names_no_token_is_an_error(server: Server, first: Any) -> None:
+    async with connect(server.ws_url + "/ws", subprotocols=["herald.v1"]) as socket:
+        await socket.send(first if isinstance(first, bytes) else json.dumps(first))
+        assert [(await frame(socket))["kind"] for _ in range(2)] == ["hello", "error"]
 
 
 async def test_subprotocols_in_two_header_lines_are_one_list(server: Server) -> None:

@@ -123,6 +123,8 @@ def test_what_is_sent_is_as_described(kind: str) -> None:
         ({"ping": 1}, True),
         ({"resume": {"positions": {"inbox": -1}}}, False),
         ({"auth": 5}, False),
+        ({"auth": None}, False),
+        ({"auth": None, "resume": {"cursor": "c"}}, False),
         ({"nope": 1}, False),
     ],
 )

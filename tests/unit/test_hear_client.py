@@ -42,7 +42,7 @@ class Rig:
         """Says these; returns what was answered."""
         before = len(self.reader.objects)
         for command in commands:
-            text = command if command is None or isinstance(command, str) else json.dumps(command)
+            text = command if isinstance(command, str | bytes) else json.dumps(command)
             await self.hear(text)
         await asyncio.sleep(0.001)
         await settle()
@@ -171,11 +171,22 @@ async def test_no_depth_of_a_ping_is_our_mistake() -> None:
         await one.reader.leave()
 
 
-MISTAKES = [None, "", "rubbish", "[]", "{}", '{"nope":1}', '{"auth":5}', "[" * 50_000, '{"resume":{"cursor":5}}', "\0"]
+MISTAKES = [b"", b'{"ping":1}', "", "rubbish", "[]", "{}", '{"nope":1}', "[" * 50_000, '{"resume":{"cursor":5}}', "\0"]
+# They name a token, and show none that could be checked.
+WITHOUT_TOKEN = [
+    '{"auth":null}',
+    '{"auth":5}',
+    '{"auth":{"t":1}}',
+    '{"auth":null,"ping":1}',
+    '{"auth":"ada2","nope":1}',
+    '{"auth":undefined}',
+    b'{"auth":"ada2"}',
+    b'{"auth":null}',
+]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | None) -> None:
+async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | bytes) -> None:
     one = await rig()
     said = await one.say(mistake)
     assert [o["kind"] for o in said] == ["hello", "error"]
@@ -184,6 +195,20 @@ async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | No
     await one.say(*[mistake] * (hearing.MOST_MISTAKES - 1))
     assert one.code == Close.NOT_UNDERSTOOD
     assert one.reader.objects[-1]["kind"] == "bye"
+
+
+@pytest.mark.parametrize("mistake", WITHOUT_TOKEN)
+@pytest.mark.parametrize("user", ["ada", None])
+async def test_in_mid_session_a_token_that_is_no_text_is_a_mistake_as_any(
+    user: str | None, mistake: str | bytes
+) -> None:
+    one = await rig(user)
+    await one.say({"ping": 1})
+    said = await one.say(mistake)
+    assert [(o["kind"], o["code"]) for o in said] == [("error", "invalid_input")]
+    assert one.code is None
+    await one.say(*[mistake] * (hearing.MOST_MISTAKES - 1))
+    assert one.code == Close.NOT_UNDERSTOOD
 
 
 async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
@@ -344,6 +369,26 @@ async def test_nobody_whose_first_frame_has_no_good_token_gets_bye_and_no_hello(
     one = await rig(None, node, **({"cursor": cursor} if by == "handshake" else {}))
     await one.say({"auth": token, **({"resume": {"cursor": cursor}} if by == "frame" else {})})
     assert [(o["kind"], o["code"]) for o in one.reader.objects] == [("bye", code)]
+    assert one.reader.ended
+
+
+@pytest.mark.parametrize("user", ["ada", None])
+@pytest.mark.parametrize("by", ["frame", "handshake"])
+@pytest.mark.parametrize("auth", ["null", "5", '{"t":1}', "undefined"])
+@pytest.mark.parametrize("binary", [False, True])
+async def test_a_first_frame_with_a_token_that_is_no_text_gets_bye_and_no_hello(
+    user: str | None, by: str, auth: str, binary: bool
+) -> None:
+    node = await Node().start()
+    cursor = (await node.open("ada")).cursor
+    await node.send(node.direct("ada", "a1"))
+    if by == "handshake":
+        one, text = await rig(None, node, cursor=cursor), f'{{"auth": {auth}}}'
+    else:
+        one, text = await rig(user, node), f'{{"auth": {auth}, "resume": {{"cursor": "{cursor}"}}}}'
+    await one.say(text.encode() if binary else text)
+    assert [(o["kind"], o["code"]) for o in one.reader.objects] == [("bye", Close.TOKEN_REFUSED)]
+    assert one.reader.objects[0]["reason"]
     assert one.reader.ended
 
 

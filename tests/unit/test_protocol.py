@@ -150,11 +150,37 @@ def test_herald_v1_shows_every_profile_and_every_change_but_what_is_muted() -> N
         '{"resume":null}',
         "[" * 10_000,
         '{"ping":' * 10_000,
+        b"",
+        b"\xff",
+        b'{"resume":{}}',
     ],
 )
-def test_what_is_no_command_is_said_to_be_none(text: str) -> None:
-    with pytest.raises(InvalidInput):
+def test_what_is_no_command_is_said_to_be_none(text: str | bytes) -> None:
+    with pytest.raises(InvalidInput) as caught:
         read_command(text)
+    assert caught.value.field == ("auth" if text == '{"auth":5}' else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"auth":null}',
+        '{"auth": null, "resume": {"cursor": "1.e..news:5"}}',
+        '{"auth":null,"ping":1}',
+        '{"auth":{"t":1}}',
+        '{"auth":"t","nope":1}',
+        '{"auth":"t","resume":{"cursor":5}}',
+        '{"auth" : undefined}',
+        '{"auth":' + "[" * 10_000,
+        b'{"auth":"t"}',
+        b'{"auth":null}',
+        b'\xff"auth":',
+    ],
+)
+def test_a_fault_of_a_frame_that_names_a_token_is_that_of_the_token(text: str | bytes) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_command(text)
+    assert caught.value.field == "auth"
 
 
 def test_a_refused_command_does_not_repeat_a_token() -> None:

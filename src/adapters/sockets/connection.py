@@ -62,12 +62,12 @@ class Connection:
     def accepted(self) -> bool:
         return self._accepted
 
-    async def receive(self) -> str | None:
-        """The next frame; None for a binary one. Raises FrameTooLarge and WebSocketDisconnect."""
+    async def receive(self) -> str | bytes:
+        """The next frame: text, or bytes if it is binary. Raises FrameTooLarge and WebSocketDisconnect."""
         frame = await self._receive()
         if len(frame) > LONGEST_FRAME:
             raise FrameTooLarge
-        return frame if isinstance(frame, str) else None
+        return frame
 
     async def _receive(self) -> str | bytes:
         event: Any = await self.socket.receive()

@@ -23,10 +23,10 @@ from application.limit_rate import LimitRate
 from application.open_session import OpenSession, Wish
 from application.ports.clock import Clock
 from application.ports.store import Store
-from domain.errors import Draining, TokenMissing, TooManyAnonymous, TooManyRequests
+from domain.errors import Draining, InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
 from domain.origins import Origins
 from domain.positions import tag_of
-from domain.protocol import SUBPROTOCOL, Close, Farewell, read_command
+from domain.protocol import SUBPROTOCOL, Close, Command, Farewell, read_command
 
 log = structlog.get_logger(__name__)
 
@@ -150,10 +150,15 @@ class SocketGate:
         self, connection: Connection, endpoint: Endpoint, claimed: str | None, refusal: TokenMissing | TooManyAnonymous
     ) -> Wish:
         """For a client of herald.v1 to whom nothing is open without a token: its first frame may show one. Raises the
-        refusal if it does not."""
-        text = await self._first_frame(connection)
-        command = read_command(text) if text is not None else None
-        if command is None or command.auth is None:
+        refusal if it does not, TokenInvalid if it names `auth` and can't be read."""
+        frame = await self._first_frame(connection)
+        try:
+            command = read_command(frame) if frame is not None else Command()
+        except InvalidInput as fault:
+            if fault.field == "auth":
+                raise TokenInvalid(fault.detail) from None
+            raise
+        if command.auth is msgspec.UNSET:
             raise refusal
         identity = await self._identify(command.auth, claimed)
         await self._limit_rate("connect", identity)
@@ -164,7 +169,7 @@ class SocketGate:
         cursor = str(asked) if asked is not None else wish.cursor
         return msgspec.structs.replace(wish, cursor=cursor, first_frame_read=True)
 
-    async def _first_frame(self, connection: Connection) -> str | None:
+    async def _first_frame(self, connection: Connection) -> str | bytes | None:
         """None if none came in time. Raises TooManyAnonymous."""
         if self._pending >= self._limit.sockets:
             raise TooManyAnonymous("This node waits for as many tokens in first frames as it may: try again.")
@@ -172,7 +177,7 @@ class SocketGate:
         try:
             async with asyncio.timeout(self._limit.seconds):
                 await connection.accept()
-                return await connection.receive() or ""
+                return await connection.receive()
         except TimeoutError:
             return None
         finally:
@@ -242,9 +247,9 @@ async def _read(connection: Connection, session: Session, hear: HearClient | Non
     """The one reader of a socket. It always waits for something: Granian answers pings only while it does."""
     while session.farewell is None:
         try:
-            text = await connection.receive()
+            frame = await connection.receive()
         except FrameTooLarge as fault:
             session.dismiss(fault.farewell)
             return
         if hear is not None:
-            await hear(text)
+            await hear(frame)
