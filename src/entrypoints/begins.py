@@ -29,6 +29,7 @@ REASONS: Final[dict[Reason, str]] = {
     "remembered": "the offset stored when its pattern was first configured",
     "end": "its end: it was never read, and its past is not sent",
     "beginning": "its beginning",
+    "recreated": "its beginning: it was deleted and created again",
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from application.ports.start_offsets import ConsumerGroup, StartOffsets
+from application.ports.start_offsets import ConsumerGroup, Partition, StartOffset, StartOffsets
 from tests.support.core import NOW
 from tests.support.stores import Stores, later
 
@@ -16,6 +16,10 @@ def starts(stores: Stores) -> StartOffsets:
     return stores.start_offsets
 
 
+def at(offsets: dict[Partition, int]) -> dict[Partition, StartOffset]:
+    return {place: StartOffset(offset, NOW) for place, offset in offsets.items()}
+
+
 async def test_a_group_that_was_never_configured_has_nothing(starts: StartOffsets) -> None:
     assert await starts.patterns(HERALD) == {}
     assert await starts.offsets(HERALD) == {}
@@ -24,7 +28,7 @@ async def test_a_group_that_was_never_configured_has_nothing(starts: StartOffset
 async def test_patterns_and_offsets_are_kept_with_the_time(starts: StartOffsets) -> None:
     assert await starts.add(HERALD, ["order.*", "audit.#"], {("order.created", 0): 30, ("order.created", 1): 0}, NOW)
     assert await starts.patterns(HERALD) == {"order.*": NOW, "audit.#": NOW}
-    assert await starts.offsets(HERALD) == {("order.created", 0): 30, ("order.created", 1): 0}
+    assert await starts.offsets(HERALD) == at({("order.created", 0): 30, ("order.created", 1): 0})
 
 
 async def test_a_pattern_without_topics_is_kept(starts: StartOffsets) -> None:
@@ -36,19 +40,22 @@ async def test_a_pattern_that_is_known_makes_the_whole_addition_void(starts: Sta
     await starts.add(HERALD, ["order.*"], {("order.created", 0): 30}, NOW)
     assert not await starts.add(HERALD, ["order.*", "audit.#"], {("audit.a", 0): 7}, later(60))
     assert await starts.patterns(HERALD) == {"order.*": NOW}
-    assert await starts.offsets(HERALD) == {("order.created", 0): 30}
+    assert await starts.offsets(HERALD) == at({("order.created", 0): 30})
 
 
 async def test_an_offset_never_changes(starts: StartOffsets) -> None:
     await starts.add(HERALD, ["order.*"], {("order.created", 0): 30}, NOW)
     assert await starts.add(HERALD, ["order.#"], {("order.created", 0): 40, ("order.a.b", 0): 5}, later(60))
-    assert await starts.offsets(HERALD) == {("order.created", 0): 30, ("order.a.b", 0): 5}
+    assert await starts.offsets(HERALD) == {
+        ("order.created", 0): StartOffset(30, NOW),
+        ("order.a.b", 0): StartOffset(5, later(60)),
+    }
 
 
 async def test_offsets_alone(starts: StartOffsets) -> None:
     assert await starts.add(HERALD, (), {("order.created", 1): 0}, NOW)
-    assert await starts.add(HERALD, (), {("order.created", 1): 9}, NOW)
-    assert await starts.offsets(HERALD) == {("order.created", 1): 0}
+    assert await starts.add(HERALD, (), {("order.created", 1): 9}, later(1))
+    assert await starts.offsets(HERALD) == at({("order.created", 1): 0})
     assert await starts.patterns(HERALD) == {}
 
 
@@ -56,9 +63,9 @@ async def test_offsets_alone(starts: StartOffsets) -> None:
 async def test_groups_are_apart(starts: StartOffsets, other: ConsumerGroup) -> None:
     await starts.add(HERALD, ["order.*"], {("order.created", 0): 30}, NOW)
     assert await starts.add(other, ["order.*"], {("order.created", 0): 2**40}, later(1))
-    assert await starts.offsets(other) == {("order.created", 0): 2**40}
+    assert await starts.offsets(other) == {("order.created", 0): StartOffset(2**40, later(1))}
     assert await starts.patterns(HERALD) == {"order.*": NOW}
-    assert await starts.offsets(HERALD) == {("order.created", 0): 30}
+    assert await starts.offsets(HERALD) == at({("order.created", 0): 30})
 
 
 async def test_of_several_nodes_one_decides_everything(starts: StartOffsets) -> None:
@@ -68,7 +75,7 @@ async def test_of_several_nodes_one_decides_everything(starts: StartOffsets) -> 
     )
     assert answers.count(True) == 1
     decided = answers.index(True)
-    assert await starts.offsets(HERALD) == dict.fromkeys(partitions, decided)
+    assert await starts.offsets(HERALD) == at(dict.fromkeys(partitions, decided))
 
 
 async def test_nodes_with_other_patterns_for_the_same_topics_do_not_block_one_another(starts: StartOffsets) -> None:

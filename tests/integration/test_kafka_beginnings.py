@@ -262,6 +262,53 @@ async def test_a_topic_that_was_deleted_and_created_again_begins_at_its_beginnin
         await reader.has(b"first")
 
 
+def fifteen(word: str) -> list[bytes]:
+    return [f"{word} {number}".encode() for number in range(15)]
+
+
+async def test_a_topic_created_again_with_more_records_than_it_held_begins_at_its_beginning(
+    deployment: Deployment,
+) -> None:
+    topic = deployment.topic("d", *[b"past"] * 10)
+    async with reading(deployment.node("*")) as reader:
+        await settled(reader, 1)
+        deployment.kafka.produce(topic, [b"read 1", b"read 2"])
+        await reader.has(b"read 1", b"read 2")
+    deployment.kafka.delete_topic(topic)
+    deployment.topic("d", *fifteen("new"))
+    (found,) = await deployment.beginnings("*").survey()
+    assert (found.offset, found.end, found.reason) == (0, 15, "recreated")
+    with capture_logs() as logs:
+        async with reading(deployment.node("*")) as reader:
+            await reader.has(*fifteen("new"))
+    begun = next(line for line in logs if line["event"] == "kafka_partition_begins")
+    assert (begun["partition"], begun["offset"], begun["at"]) == (f"{topic}/0", 0, "recreated")
+    # The commits of the new log count, and without them it is still recognised.
+    deployment.kafka.delete_group(deployment.group)
+    async with reading(deployment.node("*")) as reader:
+        await reader.has(*fifteen("new"))
+
+
+@pytest.mark.parametrize("noticed", ["its absence is noticed", "between two fetches"])
+async def test_a_topic_created_again_while_a_node_reads_it_begins_at_its_beginning(
+    deployment: Deployment, noticed: str
+) -> None:
+    topic = deployment.topic("d", *[b"past"] * 10)
+    async with reading(deployment.node("*")) as reader:
+        await settled(reader, 1)
+        deployment.kafka.produce(topic, [b"read 1", b"read 2"])
+        await reader.has(b"read 1", b"read 2")
+        # These calls block the event loop, so the node sees nothing of what is between two awaits.
+        deployment.kafka.delete_topic(topic)
+        if noticed == "its absence is noticed":
+            await until(lambda: not reader.source.status().assigned, 40, reader.source.status)
+        deployment.topic("d", *fifteen("new"))
+        await reader.has(*fifteen("new"), seconds=40)
+        assert b"past" not in reader.bodies
+        await settled(reader, 1)
+    assert deployment.kafka.committed(deployment.group) == {(topic, 0): 15}
+
+
 class Unavailable(MemoryStartOffsets):
     """Not there for the first calls."""
 

@@ -12,12 +12,13 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from adapters.kafka.beginnings import decide
-from adapters.kafka.positions import committed
+from adapters.kafka.positions import FirstRecord, LogRange, committed
 from adapters.kafka.records import message_of
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 from adapters.kafka.watch import Stalled, Watch
+from application.ports.start_offsets import StartOffset
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARTITION = TopicPartition("orders", 0)
@@ -90,18 +91,23 @@ def test_a_ca_file_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
 
 
 READ, UNREAD = TopicPartition("read", 0), TopicPartition("unread", 0)
+# Half a millisecond after DECIDED (ms since 1970): a record of the same millisecond was there before.
+DECIDED_AT = datetime(2026, 1, 2, 3, 4, 5, 500, tzinfo=UTC)
+DECIDED = int(DECIDED_AT.timestamp() * 1000)
 
 
 def begins(
     *partitions: TopicPartition,
     commits: dict[TopicPartition, int] | None = None,
     remembered: dict[TopicPartition, int] | None = None,
+    first: FirstRecord | None = None,
     unknown: Iterable[str] = (),
     start: Literal["latest", "earliest"] = "latest",
 ) -> list[tuple[int, str]]:
-    """Each partition holds the records from 10 up to 30."""
-    ranges = dict.fromkeys(partitions, (10, 30))
-    found = decide(ranges, commits or {}, remembered or {}, frozenset(unknown), start)
+    """Each partition holds the records from 10 up to 30; what is remembered was decided at DECIDED_AT."""
+    ranges = dict.fromkeys(partitions, LogRange(10, 30, first))
+    starts = {partition: StartOffset(offset, DECIDED_AT) for partition, offset in (remembered or {}).items()}
+    found = decide(ranges, commits or {}, starts, frozenset(unknown), start)
     return [(one.offset, one.reason) for one in found]
 
 
@@ -113,9 +119,43 @@ def test_without_a_commit_the_remembered_offset_counts() -> None:
     assert begins(READ, remembered={READ: 15}) == [(15, "remembered")]
 
 
-@pytest.mark.parametrize("offset", [9, 31])
-def test_a_remembered_offset_that_the_partition_does_not_hold_gives_way_to_the_beginning(offset: int) -> None:
-    assert begins(READ, remembered={READ: offset}) == [(10, "beginning")]
+@pytest.mark.parametrize(("offset", "reason"), [(9, "beginning"), (31, "recreated")])
+def test_a_remembered_offset_that_the_partition_does_not_hold_gives_way_to_the_beginning(
+    offset: int, reason: str
+) -> None:
+    assert begins(READ, remembered={READ: offset}) == [(10, reason)]
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (FirstRecord(10, DECIDED - 1000), (15, "remembered")),
+        (FirstRecord(10, DECIDED), (15, "remembered")),
+        (FirstRecord(10, DECIDED + 1), (10, "recreated")),
+        (FirstRecord(14, DECIDED + 1000), (10, "recreated")),
+        # All before the offset was compacted away.
+        (FirstRecord(15, DECIDED + 1000), (15, "remembered")),
+        (None, (15, "remembered")),
+    ],
+)
+def test_a_log_whose_first_record_is_younger_than_the_remembered_offset_is_another(
+    first: FirstRecord | None, expected: tuple[int, str]
+) -> None:
+    assert begins(READ, remembered={READ: 15}, first=first) == [expected]
+    assert begins(READ, remembered={READ: 15}, commits={READ: 20}, first=first) == [(20, "committed")]
+
+
+@pytest.mark.parametrize(
+    ("later", "another"),
+    [
+        (FirstRecord(5, 1000), False),
+        (FirstRecord(6, 900), False),
+        (FirstRecord(5, 1001), True),
+        (FirstRecord(0, 1000), True),
+    ],
+)
+def test_a_first_record_that_went_back_or_changed_is_of_another_log(later: FirstRecord, another: bool) -> None:
+    assert later.is_of_another_log_than(FirstRecord(5, 1000)) is another
 
 
 def test_an_unknown_topic_begins_at_its_end_or_where_that_is_set_at_its_beginning() -> None:

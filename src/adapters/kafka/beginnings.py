@@ -14,11 +14,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from adapters.kafka.clients import administration
-from adapters.kafka.positions import LogRange, committed, existing_partitions, log_ranges, log_ranges_from_outside
+from adapters.kafka.positions import (
+    FirstRecord,
+    LogRange,
+    committed,
+    existing_partitions,
+    log_ranges,
+    log_ranges_from_outside,
+)
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
-from application.ports.start_offsets import ConsumerGroup, StartOffsets
+from application.ports.start_offsets import ConsumerGroup, StartOffset, StartOffsets
 from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -32,7 +39,8 @@ SURVEY_RETRY_S: Final = 0.5
 
 # `committed`: at the group's commit. `remembered`: at the offset in the store. `end`: the topic was never read here.
 # `beginning`: the topic or partition appeared after its pattern was configured, or HERALD_KAFKA_START is earliest.
-Reason = Literal["committed", "remembered", "end", "beginning"]
+# `recreated`: at the beginning, since the topic was deleted and created again after its offset was remembered.
+Reason = Literal["committed", "remembered", "end", "beginning", "recreated"]
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -47,39 +55,48 @@ class Beginning(msgspec.Struct, frozen=True):
 def decide(
     ranges: Mapping[TopicPartition, LogRange],
     commits: Mapping[TopicPartition, int],
-    remembered: Mapping[TopicPartition, int],
+    remembered: Mapping[TopicPartition, StartOffset],
     unknown: Collection[str],
     start: Literal["latest", "earliest"],
 ) -> list[Beginning]:
     """Where the group begins on each partition, in their order.
 
     `unknown` are the topics that no pattern configured before matches. One of them that has a commit was read all the
-    same, by a version that remembered nothing. A remembered offset that the partition does not hold any more gives way
-    to the beginning: beyond the end, the topic was deleted and created again.
+    same, by a version that remembered nothing. A remembered offset counts only in the log that it was taken from: the
+    records before it were there when it was decided, so they are older. A log that does not reach it, or whose first
+    record is before it and not older than the decision, belongs to a topic that was deleted and created again.
     """
     read = {partition.topic for partition in commits}
     found = []
-    for partition, (first, end) in sorted(ranges.items()):
-        offset, reason = _offset(partition, first, end, commits, remembered)
+    for partition, held in sorted(ranges.items()):
+        offset, reason = _offset(partition, held, commits, remembered)
         if reason == "beginning" and start == "latest" and partition.topic in unknown and partition.topic not in read:
-            offset, reason = end, "end"
-        found.append(Beginning(partition, offset, end, reason))
+            offset, reason = held.end, "end"
+        found.append(Beginning(partition, offset, held.end, reason))
     return found
 
 
 def _offset(
     partition: TopicPartition,
-    first: int,
-    end: int,
+    held: LogRange,
     commits: Mapping[TopicPartition, int],
-    remembered: Mapping[TopicPartition, int],
+    remembered: Mapping[TopicPartition, StartOffset],
 ) -> tuple[int, Reason]:
     if partition in commits:
         return commits[partition], "committed"
-    offset = remembered.get(partition)
-    if offset is not None and first <= offset <= end:
-        return offset, "remembered"
-    return first, "beginning"
+    start = remembered.get(partition)
+    if start is None or start.offset < held.first:
+        return held.first, "beginning"
+    if start.offset > held.end or _is_younger(held.record, start):
+        return held.first, "recreated"
+    return start.offset, "remembered"
+
+
+def _is_younger(record: FirstRecord | None, start: StartOffset) -> bool:
+    """Whether a log that begins with this record can't be the one that the offset was taken from."""
+    return (
+        record is not None and record.offset < start.offset and record.timestamp / 1000 >= start.decided_at.timestamp()
+    )
 
 
 class Beginnings:
@@ -100,7 +117,7 @@ class Beginnings:
         timing: Timing,
     ) -> None:
         # What is remembered, as of the last read.
-        self.remembered: dict[TopicPartition, int] = {}
+        self.remembered: dict[TopicPartition, StartOffset] = {}
         self._settings = settings
         self._options = options
         self._patterns = patterns
@@ -165,7 +182,7 @@ class Beginnings:
         admin: AIOKafkaAdminClient,
         patterns: Sequence[str],
         known: Collection[str],
-        remembered: Mapping[TopicPartition, int],
+        remembered: Mapping[TopicPartition, StartOffset],
     ) -> list[Beginning]:
         partitions = await existing_partitions(admin, Topics(patterns))
         commits = await committed(admin, self._settings.group, partitions)

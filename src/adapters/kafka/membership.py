@@ -1,13 +1,13 @@
 """One consumer's life in the group."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.clients import administration, discard, new_consumer
@@ -15,6 +15,7 @@ from adapters.kafka.commits import GONE, Commits, names
 from adapters.kafka.handover import Handover
 from adapters.kafka.positions import committed
 from adapters.kafka.records import message_of
+from adapters.kafka.recreation import Recreated, Recreation
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 from adapters.kafka.watch import Watch
@@ -48,6 +49,7 @@ class Membership:
         self._consumer = new_consumer(options, group, timing)
         self.watch = Watch(self._consumer, timing)
         self.commits = Commits(self._consumer, timing)
+        self._recreation = Recreation(self._consumer, timing)
         self._topics = topics
         self._beginnings = beginnings
         self._handover = handover
@@ -65,13 +67,18 @@ class Membership:
         """Never returns: raises what went wrong, and leaves the group."""
         committing = asyncio.ensure_future(self.commits.run())
         tasks: set[asyncio.Future[Any]] = {self._failed}
+        rewound: Mapping[TopicPartition, int] = {}
         try:
             async with asyncio.timeout(self._timing.connect):
                 await self._consumer.start()
             self._consumer.subscribe(pattern=self._topics.expression.pattern, listener=self)
-            tasks |= {asyncio.ensure_future(self._poll()), asyncio.ensure_future(self.watch.run())}
+            working = (self._poll(), self.watch.run(), self._recreation.run())
+            tasks |= {asyncio.ensure_future(work) for work in working}
             ended, _ = await asyncio.wait({committing, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()
+        except Recreated as found:
+            rewound = found.beginnings
+            raise
         finally:
             self.settled = False
             self._handover.drop()
@@ -80,7 +87,19 @@ class Membership:
             await _cancelled({*tasks, self._settling} if self._settling else tasks)
             await self.commits.flush(self._timing.leave)
             await _cancelled({committing})
+            await self._rewind(rewound)
             await discard(self._consumer, self._timing.leave)
+
+    async def _rewind(self, beginnings: Mapping[TopicPartition, int]) -> None:
+        """Commits where partitions that were created again begin, for the member that reads them next."""
+        if not beginnings:
+            return
+        try:
+            async with asyncio.timeout(self._timing.commit):
+                await self._consumer.commit(beginnings)
+        except (KafkaError, TimeoutError) as fault:
+            error = str(fault) or type(fault).__name__
+            log.error("kafka_rewind_failed", group=self._group, partitions=names(beginnings), error=error)
 
     async def _poll(self) -> None:
         while True:
@@ -160,6 +179,7 @@ class Membership:
         self.settled = True
         self._flow(True)
         self.watch.assigned()
+        self._recreation.assigned([partition for partition in assigned if partition not in known])
         log.info("partitions assigned", partitions=names(assigned))
 
 

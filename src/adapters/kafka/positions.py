@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
@@ -12,8 +13,32 @@ from adapters.kafka.clients import discard, new_consumer
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 
-# The first offset that a partition still holds, and the one that its next record gets.
-LogRange = tuple[int, int]
+# No record is older, in milliseconds since 1970.
+EPOCH: Final = 0
+
+
+class FirstRecord(msgspec.Struct, frozen=True):
+    """The first record that a partition still holds. `timestamp` is in milliseconds since 1970, as the producer or the
+    broker has set it.
+
+    In one log, `offset` only grows, and a record never changes its timestamp. So where `offset` went back, or the same
+    offset has another timestamp, the topic was deleted and created again.
+    """
+
+    offset: int
+    timestamp: int
+
+    def is_of_another_log_than(self, earlier: "FirstRecord") -> bool:
+        return self.offset < earlier.offset or (self.offset == earlier.offset and self.timestamp != earlier.timestamp)
+
+
+class LogRange(msgspec.Struct, frozen=True):
+    """What a partition holds: its first offset, the one that its next record gets, and its first record, where there is
+    one with a timestamp."""
+
+    first: int
+    end: int
+    record: FirstRecord | None = None
 
 
 async def committed(
@@ -53,7 +78,21 @@ async def log_ranges(
     """What each partition holds now. An open transaction is beyond the end. Raises KafkaError."""
     beginnings = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
-    return {partition: (beginnings[partition], ends[partition]) for partition in partitions}
+    records = await first_records(consumer, partitions)
+    return {
+        partition: LogRange(beginnings[partition], ends[partition], records.get(partition)) for partition in partitions
+    }
+
+
+async def first_records(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, FirstRecord]:
+    """The first record of each partition; one that holds none, or none with a timestamp, is left out. Raises
+    KafkaError."""
+    if not partitions:
+        return {}
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, EPOCH))
+    return {partition: FirstRecord(at.offset, at.timestamp) for partition, at in found.items() if at is not None}
 
 
 async def log_ranges_from_outside(

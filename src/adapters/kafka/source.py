@@ -13,6 +13,7 @@ from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.commits import names
 from adapters.kafka.handover import Handover
 from adapters.kafka.membership import Membership
+from adapters.kafka.recreation import Recreated
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
@@ -85,7 +86,7 @@ class KafkaSource:
         ready = member.settled and member.watch.answering
         held = member.commits.held()
         remembered = self._beginnings.remembered
-        begins = {name: remembered[at] for name, at in zip(names(held), held, strict=True) if at in remembered}
+        begins = {name: remembered[at].offset for name, at in zip(names(held), held, strict=True) if at in remembered}
         return SourceStatus(
             self.name, ready, self._reason(member), tuple(names(held)), member.polled, member.watch.lag, begins
         )
@@ -115,6 +116,9 @@ class KafkaSource:
             except StoreUnavailable as fault:
                 self._trouble = f"the store is unavailable: {fault}"
                 log.warning("kafka_start_offsets_unavailable", group=self._settings.group, error=str(fault))
+            except Recreated as found:
+                self._trouble = str(found)
+                log.warning("kafka_partitions_recreated", group=self._settings.group, offsets=found.offsets)
             except OUTAGES as fault:
                 self._trouble = str(fault) or type(fault).__name__
                 log.warning("Kafka is out of reach", servers=self._settings.servers, reason=self._trouble)

@@ -30,6 +30,8 @@ class Timing(msgspec.Struct, frozen=True):
     # Between two questions to the broker, and for its answer: a broker that dies is noticed within their sum. More
     # than the 0.5 s for which a fetch is held back when there is nothing, since the question waits behind it.
     probe: float = 3.0
+    # Between two comparisons of the logs' first records. Less often than `probe`: the broker looks them up on disk.
+    comparison: float = 10.0
     # A broker that has said nothing for this long has dropped the member anyway (`session`): connect anew.
     silence: float = 20.0
     # A member that by then was not told its partitions, if only that there are none, is stuck: it is time enough for

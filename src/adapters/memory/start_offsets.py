@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from application.ports.start_offsets import ConsumerGroup, Partition
+from application.ports.start_offsets import ConsumerGroup, Partition, StartOffset
 
 
 class MemoryStartOffsets:
@@ -11,12 +11,12 @@ class MemoryStartOffsets:
 
     def __init__(self) -> None:
         self._patterns: dict[ConsumerGroup, dict[str, datetime]] = {}
-        self._offsets: dict[ConsumerGroup, dict[Partition, int]] = {}
+        self._offsets: dict[ConsumerGroup, dict[Partition, StartOffset]] = {}
 
     async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
         return dict(self._patterns.get(group, {}))
 
-    async def offsets(self, group: ConsumerGroup) -> dict[Partition, int]:
+    async def offsets(self, group: ConsumerGroup) -> dict[Partition, StartOffset]:
         return dict(self._offsets.get(group, {}))
 
     async def add(
@@ -27,5 +27,5 @@ class MemoryStartOffsets:
             return False
         known.update(dict.fromkeys(patterns, now))
         stored = self._offsets.setdefault(group, {})
-        self._offsets[group] = {**offsets, **stored}
+        self._offsets[group] = {place: StartOffset(offset, now) for place, offset in offsets.items()} | stored
         return True

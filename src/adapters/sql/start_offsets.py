@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
 from adapters.sql.tables import KafkaPatternRow, KafkaStartOffsetRow
-from application.ports.start_offsets import ConsumerGroup, Partition
+from application.ports.start_offsets import ConsumerGroup, Partition, StartOffset
 
 
 class _PatternKnown(Exception):
@@ -30,13 +30,13 @@ class SqlStartOffsets:
         statement = select(row.pattern, row.configured_at).where(row.cluster == group.cluster, row.name == group.name)
         return {found.pattern: found.configured_at for found in await self._database.fetch(statement, {})}
 
-    async def offsets(self, group: ConsumerGroup) -> dict[Partition, int]:
+    async def offsets(self, group: ConsumerGroup) -> dict[Partition, StartOffset]:
         row = KafkaStartOffsetRow
-        statement = select(row.topic, row.partition, row.start_offset).where(
+        statement = select(row.topic, row.partition, row.start_offset, row.decided_at).where(
             row.cluster == group.cluster, row.name == group.name
         )
         rows = await self._database.fetch(statement, {})
-        return {(found.topic, found.partition): found.start_offset for found in rows}
+        return {(found.topic, found.partition): StartOffset(found.start_offset, found.decided_at) for found in rows}
 
     async def add(
         self, group: ConsumerGroup, patterns: Collection[str], offsets: Mapping[Partition, int], now: datetime

@@ -17,6 +17,13 @@ class ConsumerGroup(msgspec.Struct, frozen=True):
     name: str
 
 
+class StartOffset(msgspec.Struct, frozen=True):
+    """An offset to begin at, and when it was decided (UTC, by the clock of the node that decided)."""
+
+    offset: int
+    decided_at: datetime
+
+
 class StartOffsets(Protocol):
     """Remembers, for each consumer group, when each pattern of the routes was first configured, and the offset to begin
     at on partitions that have no committed offset.
@@ -29,7 +36,7 @@ class StartOffsets(Protocol):
     async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
         """Every pattern that was ever configured for the group, with the time when it was first."""
 
-    async def offsets(self, group: ConsumerGroup) -> dict[Partition, int]:
+    async def offsets(self, group: ConsumerGroup) -> dict[Partition, StartOffset]:
         """The offsets to begin at, by partition. Partitions without one are absent."""
 
     async def add(
@@ -39,5 +46,5 @@ class StartOffsets(Protocol):
 
         If another node has added one of the patterns meanwhile, nothing is written and the result is False: the offsets
         were determined too late, and have to be determined again without that pattern. An offset that is stored
-        already is kept as it is.
+        already is kept as it is. `now` is when both were decided.
         """

@@ -1,0 +1,68 @@
+"""Whether a topic was deleted and created again while it is read: aiokafka does not tell topic ids."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import NoReturn
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from adapters.kafka.commits import names
+from adapters.kafka.positions import FirstRecord, first_records
+from adapters.kafka.timing import Timing
+
+
+class Recreated(Exception):
+    """Partitions belong to another log than when they were assigned. `beginnings` are the first offsets there."""
+
+    def __init__(self, beginnings: Mapping[TopicPartition, int]) -> None:
+        super().__init__(f"deleted and created again: {', '.join(names(beginnings))}")
+        self.beginnings = beginnings
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        """As logs show them."""
+        return dict(zip(names(self.beginnings), (self.beginnings[one] for one in sorted(self.beginnings)), strict=True))
+
+
+class Recreation:
+    """Compares the first record of each partition with the one before, every few seconds.
+
+    A consumer whose topic is created again between two of its fetches reads on at its old position, and skips what the
+    new log holds before it. A log that was still empty at the last comparison is not recognised as another.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
+        self._consumer = consumer
+        self._timing = timing
+        self._known: dict[TopicPartition, FirstRecord] = {}
+        self._assigned = asyncio.Event()
+
+    def assigned(self, begun: Collection[TopicPartition]) -> None:
+        """The member has its partitions. `begun` had no commit: whatever log they had before, they begin as decided."""
+        for partition in begun:
+            self._known.pop(partition, None)
+        self._assigned.set()
+
+    async def run(self) -> NoReturn:
+        """Raises Recreated."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.comparison):
+                    await self._assigned.wait()
+            self._assigned.clear()
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(self._timing.probe):
+                    await self._compare()
+
+    async def _compare(self) -> None:
+        partitions = self._consumer.assignment()
+        found = await first_records(self._consumer, partitions)
+        if self._consumer.assignment() != partitions or self._assigned.is_set():
+            return
+        known = self._known
+        self._known = {one: record for one, record in (known | found).items() if one in partitions}
+        others = [one for one, record in found.items() if one in known and record.is_of_another_log_than(known[one])]
+        if others:
+            raise Recreated({one: found[one].offset for one in others})
