@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,22 +31,30 @@ def test_nothing_of_a_text_is_obeyed(text: str) -> None:
     assert json.loads(visible(json.dumps(text, ensure_ascii=False))) == text
 
 
-def test_the_console_log_shows_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    root, handlers, level = logging.getLogger(), logging.getLogger().handlers, logging.getLogger().level
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, set up as `herald` does it; afterwards all loggers are as they were."""
+    root = logging.getLogger()
+    handlers = root.handlers
+    loggers = [root, *(logging.getLogger(name) for name in (*logging.root.manager.loggerDict, "aiormq", "httpx"))]
+    levels = [logger.level for logger in loggers]
+    set_up_logs("console", "INFO", "herald", "n")
+    yield root
+    structlog.reset_defaults()
+    root.handlers = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def test_the_console_log_shows_escapes(root_logger: logging.Logger) -> None:
+    output = io.StringIO()
+    root_logger.handlers[0].stream = output  # type: ignore[attr-defined]
+    log = structlog.get_logger("tests.terminals")
+    log.warning("dead_letter", source=HOSTILE, detail=[HOSTILE])
     try:
-        set_up_logs("console", "INFO", "herald", "n")
-        output = io.StringIO()
-        root.handlers[0].stream = output  # type: ignore[attr-defined]
-        log = structlog.get_logger("tests.terminals")
-        log.warning("dead_letter", source=HOSTILE, detail=[HOSTILE])
-        try:
-            raise ValueError(HOSTILE)
-        except ValueError:
-            log.exception("failed", path=f"/{HOSTILE}")
-    finally:
-        structlog.reset_defaults()
-        root.handlers = handlers
-        root.setLevel(level)
+        raise ValueError(HOSTILE)
+    except ValueError:
+        log.exception("failed", path=f"/{HOSTILE}")
     shown = output.getvalue()
     assert "\\u001b[2J" in shown
     assert all(line.isprintable() for line in shown.split("\n"))
