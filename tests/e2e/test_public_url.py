@@ -44,7 +44,8 @@ class Site:
 @pytest.fixture
 def site(start_nginx: StartNginx) -> Iterator[Site]:
     port = free_port()
-    limit = "limit_conn connections 2000;"
+    # The server's own: a location repeats it.
+    limit = "\n        limit_conn connections 2000;"
     proxy = start_nginx([port, port], {limit: limit + STRIPPED})
     base = f"{proxy.url}/herald"
     server = Server({"HERALD_PUBLIC_URL": f"{base}/"}, port=port)
