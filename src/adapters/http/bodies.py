@@ -53,7 +53,7 @@ class NotJson(HTTPException):
 
 
 class LimitBodies(ASGIMiddleware):
-    """Bounds what bodies cost, whoever sends them: an unfinished one is 408 after `seconds`, and one that would make
+    """Bounds what bodies cost, for every caller: an unfinished one is 408 after `seconds`, and one that would make
     all that are held larger than `total_bytes` is 503. `receive` raises both as HTTP exceptions, for the handlers of
     exceptions to answer, and BodyCutOff where the client leaves."""
 
