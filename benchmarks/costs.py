@@ -17,7 +17,7 @@ from benchmarks.pace import BURST, STEADY, Pace
 from benchmarks.report import Row, in_turn
 from benchmarks.store import RECIPIENTS as OF_AN_ALERT
 from benchmarks.store import produce_alerts
-from domain.protocol import SUBPROTOCOL
+from domain.protocol.herald_v1 import SUBPROTOCOL
 
 # Feeds that a session follows, where it follows several.
 FEEDS: Final = 16

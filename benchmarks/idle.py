@@ -10,7 +10,7 @@ from benchmarks.fan_out import post_paced
 from benchmarks.nodes import Services, Site, Spent, services, site
 from benchmarks.postgres import connected
 from benchmarks.report import Row, in_turn, p50_p99
-from domain.protocol import SUBPROTOCOL
+from domain.protocol.herald_v1 import SUBPROTOCOL
 
 # A few sessions, some, and many: a node without any asks nothing of the database.
 FEW: Final = 10

@@ -12,7 +12,7 @@ from benchmarks.postgres import connected, filled, postgres
 from benchmarks.report import Row, in_turn
 from benchmarks.servers import Server, herald
 from domain.positions import cursor_text, tag_of
-from domain.protocol import SUBPROTOCOL
+from domain.protocol.herald_v1 import SUBPROTOCOL
 from domain.streams import INBOX
 
 CLIENTS: Final = 1_000

@@ -6,10 +6,10 @@ import msgspec
 
 from domain.addresses import as_address
 from domain.deliveries import Addressee, Mail, subject_line
-from domain.envelopes import make_body, require_object
 from domain.event_identity import origin_of
 from domain.events import Event, Unreadable, as_id, at_path, read_event, values_at
 from domain.messages import Message
+from domain.protocol.envelopes import make_body, require_object
 from domain.routes import Email, Route, RouteTable
 from domain.sent_fields import SentFields
 from domain.storable import fault_in_mail, fault_in_text

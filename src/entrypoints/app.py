@@ -10,16 +10,16 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from adapters.http.bodies import BodyLimits
-from adapters.http.perimeter import surround
-from adapters.http.problems import EXCEPTION_HANDLERS
+from adapters.http.errors.problems import EXCEPTION_HANDLERS
+from adapters.http.middleware.perimeter import surround
+from adapters.http.openapi.documents import openapi_config
 from adapters.http.requests import check_request
 from adapters.http.routes import HTTP_ROUTES
-from adapters.http.schema import openapi_config
 from adapters.sockets.routes import EVENT_STREAMS, SOCKET_ROUTES
-from application.node import Node
+from application.operations.node import Node
 from domain.public_url import PublicUrl
-from entrypoints.settings import Settings
-from entrypoints.wiring import allowed_hosts, allowed_origins, make_container
+from entrypoints.settings.loader import Settings
+from entrypoints.wiring.container import allowed_hosts, allowed_origins, make_container
 
 # How far a request's body may be larger than the largest event: a list of many smaller ones.
 BODY_PER_EVENT = 8

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from entrypoints.settings import Settings
+from entrypoints.settings.loader import Settings
 
 # Beside pools and mail connections: the listening socket, brokers, Redis, databases of one file, templates, logs.
 OWN: Final = 64

@@ -13,8 +13,8 @@ import structlog
 from adapters.sql.database import Database
 from adapters.sql.schema import DatabaseUnusable, MigrationRefused, Schema, SchemaOutdated
 from application.ports.store import StoreUnavailable
-from entrypoints.parsers import MEMORY, SQLITE
-from entrypoints.settings import Settings
+from entrypoints.settings.loader import Settings
+from entrypoints.settings.parsers import MEMORY, SQLITE
 
 log = structlog.get_logger(__name__)
 

@@ -24,13 +24,13 @@ from litestar import Litestar
 
 from adapters.sockets.outlet import with_direct_send
 from adapters.telemetry.logs import set_up_logs
-from application.node import Node
+from application.operations.node import Node
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
+from entrypoints.cli.welcome import kept_in, welcome
 from entrypoints.descriptors import BACKLOG, FEW, Descriptors, raised_limit, share_out
 from entrypoints.prepare import StartRefused, prepare
-from entrypoints.settings import Settings
-from entrypoints.welcome import kept_in, welcome
+from entrypoints.settings.loader import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """An event for many users, stored in parts, on every store."""
 
-from application.store_plans import StoragePolicy, StorePlans
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from domain.planning import plan
 from tests.support.core import HandClock, message
 from tests.support.stores import ROUTES, Sent, Stores, check_counters, record, whole

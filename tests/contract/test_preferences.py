@@ -12,10 +12,10 @@ import pytest
 from adapters.clock import SystemClock
 from adapters.memory.backplane import MemoryBackplane
 from application.counters import Counters
-from application.follow_changes import FollowChanges
+from application.inbox.follow_changes import FollowChanges
+from application.inbox.read_muted import Pace, ReadMuted
+from application.inbox.set_preferences import SetPreferences
 from application.ports.inboxes import MutedUnread
-from application.read_muted import Pace, ReadMuted
-from application.set_preferences import SetPreferences
 from domain.notifications import Choice, Mark
 from domain.positions import Cursor, Head, tag_of
 from domain.preferences import DEFAULT, LONGEST_TYPE, MOST_MUTED, Preferences

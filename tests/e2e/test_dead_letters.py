@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from domain.messages import Message
 from domain.planning import plan
-from entrypoints.cli import main
+from entrypoints.cli.main import main
 from tests.e2e.conftest import StartServer
 from tests.support.core import NOW, message, table
 from tests.support.server import Server

@@ -21,7 +21,7 @@ from application.ports.deliveries import Outcome
 from domain.deliveries import Attempt, Status
 from domain.deliveries import Result as AttemptResult
 from domain.planning import plan
-from entrypoints.cli import main
+from entrypoints.cli.main import main
 from tests.e2e.conftest import StartServer
 from tests.support.clients import token
 from tests.support.core import message, table

@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import Page, expect
 from websockets.exceptions import InvalidStatus
 
-from adapters.http.catalogue import KINDS
+from adapters.http.errors.catalogue import KINDS
 from tests.e2e.conftest import StartServer
 from tests.nginx_fixtures import StartNginx
 from tests.support.clients import connect, publish

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.http.sizes import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from adapters.http.middleware.sizes import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from tests.support.app import in_process
 from tests.support.clients import token
 from tests.support.server import SECRET

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from adapters.sql.database import Database
 from adapters.sql.schema import Schema
 from entrypoints import prepare as preparing
-from entrypoints.cli import main
+from entrypoints.cli.main import main
 from entrypoints.prepare import StartRefused, opened, prepare
-from entrypoints.settings import NAMES, Settings, load
+from entrypoints.settings.loader import NAMES, Settings, load
 from tests.support.postgres import Postgres
 from tests.support.service import free_port
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.prepare import StartRefused, prepare
-from entrypoints.settings import Settings, load
+from entrypoints.settings.loader import Settings, load
 from tests.support.certificates import Authority
 from tests.support.service import PATIENCE, Service, free_port, real_is_required
 

@@ -12,7 +12,7 @@ from domain.messages import Message
 from domain.planning import plan
 from domain.routes import RouteTable
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 from tests.support.clients import token
 from tests.support.core import NOW, message, table
 from tests.support.server import SECRET

@@ -14,7 +14,7 @@ from application.ports.store import Store
 from domain.deliveries import Attempt, Status
 from domain.planning import plan
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 from tests.support.clients import token
 from tests.support.core import NOW, message, table
 from tests.support.server import SECRET

@@ -13,7 +13,7 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 from tests.support.clients import token
 from tests.support.server import SECRET
 

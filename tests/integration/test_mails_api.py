@@ -19,7 +19,7 @@ from adapters.mail.reading import EmlFolder
 from application.ports.mailer import Letter, OutgoingMail
 from domain.errors import Unavailable
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 from tests.support.clients import token
 from tests.support.server import SECRET
 

@@ -16,9 +16,9 @@ from application.ports.dead_letters import ANY
 from application.ports.retention import Keep, Keeping
 from application.ports.store import StoreUnavailable
 from domain.preferences import Preferences
-from entrypoints.cli import main
+from entrypoints.cli.main import main
 from entrypoints.prepare import StartRefused, prepare
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 from tests.pgbouncer_fixtures import StartPgBouncer
 from tests.support.core import NOW
 from tests.support.pgbouncer import PgBouncer

@@ -10,12 +10,12 @@ from litestar.testing import AsyncTestClient
 from structlog.testing import capture_logs
 
 from adapters.http.bodies import SMALL_BODY_BYTES
-from adapters.http.catalogue import KINDS, address_of
-from adapters.http.problems import problem
-from application.browse_inbox import BrowseInbox
+from adapters.http.errors.catalogue import KINDS, address_of
+from adapters.http.errors.problems import problem
+from application.inbox.browse_inbox import BrowseInbox
 from domain.errors import HeraldError, TooManyRequests
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 

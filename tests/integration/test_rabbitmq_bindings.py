@@ -13,11 +13,11 @@ from adapters.memory.backplane import MemoryBackplane
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.timing import Timing
 from application.counters import Counters
-from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
-from application.keep_bindings import KeepBindings
-from application.note_duplicates import NoteDuplicates
+from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryPolicy
+from application.ingest.keep_bindings import KeepBindings
+from application.ingest.note_duplicates import NoteDuplicates
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.bindings import Binding, NotChanged
-from application.store_plans import StoragePolicy, StorePlans
 from domain.routes import RouteTable, read_profile
 from tests.support.core import HandClock
 from tests.support.rabbitmq import RealRabbit

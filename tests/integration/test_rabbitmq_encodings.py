@@ -10,10 +10,10 @@ from pamqp.commands import Basic
 from adapters.memory.backplane import MemoryBackplane
 from adapters.rabbitmq.source import RabbitSource
 from application.counters import Counters
-from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
-from application.note_duplicates import NoteDuplicates
+from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryPolicy
+from application.ingest.note_duplicates import NoteDuplicates
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import ANY
-from application.store_plans import StoragePolicy, StorePlans
 from domain.planning import Limits
 from tests.support.core import HandClock, table
 from tests.support.rabbitmq import RealRabbit

@@ -17,18 +17,18 @@ from sqlalchemy import event, text
 from adapters.clock import SystemClock, Uuid7Factory
 from adapters.sql.database import IDLE_IN_TRANSACTION, Database
 from adapters.sql.deliveries import SqlDeliveries
-from adapters.sql.faults import InTheWay
+from adapters.sql.dialects.postgresql import PostgresqlWriting
+from adapters.sql.errors import InTheWay
 from adapters.sql.inboxes import SqlInboxes
-from adapters.sql.postgresql import PostgresqlWriting
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import LetterChoice
 from application.ports.deliveries import DeliveryChoice, Outcome
 from application.ports.retention import Keep, Keeping
 from application.ports.store import Recorded, StoreTimedOut, StoreUnavailable, Unstorable
-from application.store_plans import StoragePolicy, StorePlans
 from domain.deliveries import Attempt
 from domain.notifications import Choice
 from domain.planning import plan

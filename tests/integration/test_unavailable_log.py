@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from application.ports.inboxes import Inboxes
 from application.ports.store import StoreUnavailable
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 
 
 async def test_the_line_names_request_and_reason() -> None:

@@ -13,7 +13,7 @@ from granian.server.embed import Server as Granian
 
 from adapters.sockets.outlet import with_direct_send
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 from tests.support.service import free_port
 
 T = TypeVar("T")

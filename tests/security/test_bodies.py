@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from adapters.http.bodies import SMALL_BODY_BYTES, BodyLimits, BodyTooSlow, LimitBodies, TooManyBodies
-from adapters.http.catalogue import KINDS
+from adapters.http.errors.catalogue import KINDS
 from tests.e2e.conftest import StartServer
 from tests.support.clients import token
 from tests.support.server import SECRET, Server

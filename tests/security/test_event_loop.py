@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 from litestar import _parsers
 
 from adapters.http.bodies import SMALL_BODY_BYTES
-from adapters.http.sizes import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from adapters.http.middleware.sizes import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from adapters.kafka.records import message_of
 from adapters.sockets.connection import LONGEST_FRAME
 from application.ports.event_publisher import EventPublisher

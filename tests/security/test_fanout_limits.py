@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from litestar.testing import AsyncTestClient
 
-from application.store_plans import StoragePolicy, StorePlans
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from domain.planning import Limits, plan
 from entrypoints.app import create_app
-from entrypoints.profiles import EVERY, shipped
-from entrypoints.settings import load
+from entrypoints.profiles.loader import EVERY, shipped
+from entrypoints.settings.loader import load
 from tests.support.core import HandClock, RouteTable, message
 from tests.support.stores import ROUTES, STORES, Stores
 

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from adapters.http.catalogue import KINDS
+from adapters.http.errors.catalogue import KINDS
 from entrypoints.descriptors import share_out
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 from tests.support.clients import connect, publish
 from tests.support.server import Server
 

@@ -5,9 +5,9 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
-from domain.origins import host_of
-from entrypoints.settings import SettingsInvalid, load
-from entrypoints.wiring import allowed_hosts
+from adapters.web.origins import host_of
+from entrypoints.settings.loader import SettingsInvalid, load
+from entrypoints.wiring.container import allowed_hosts
 from tests.support.app import IN_MEMORY, in_process
 from tests.support.clients import connect, frame
 from tests.support.server import Server

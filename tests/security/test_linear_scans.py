@@ -9,7 +9,6 @@ import pytest
 
 from domain.addresses import as_address, fault_in_address, masked_in
 from domain.deliveries import one_line
-from domain.envelopes import data_text
 from domain.errors import HeraldError
 from domain.events import decode_json
 from domain.nesting import too_deep
@@ -17,11 +16,12 @@ from domain.notifications import read_page_cursor
 from domain.patterns import as_regex
 from domain.planning import Limits, plan
 from domain.positions import read_cursor
-from domain.protocol import read_command, sse_block
+from domain.protocol.envelopes import data_text
+from domain.protocol.herald_v1 import read_command, sse_block
 from domain.sent_fields import SentFields
 from domain.streams import Content
 from domain.templates import fault_in_template, fill
-from entrypoints.setting import masked
+from entrypoints.settings.field import masked
 from herald_client.addresses import shown
 from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile
 from tests.support.core import NOW, message, table

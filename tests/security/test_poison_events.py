@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from adapters.clock import SystemClock
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import LetterChoice
 from application.ports.deliveries import DeliveryChoice
-from application.store_plans import StoragePolicy, StorePlans
 from domain.messages import Message
 from domain.planning import plan
 from tests.support.core import message, table

@@ -13,11 +13,11 @@ from adapters.clock import SystemClock, Uuid7Factory
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
 from application.counters import Counters
-from application.handle_dead_letters import HandleDeadLetters
-from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
-from application.note_duplicates import NoteDuplicates
-from application.publish import NewEvent, PublishEvents
-from application.store_plans import StoragePolicy, StorePlans
+from application.ingest.handle_dead_letters import HandleDeadLetters
+from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryPolicy
+from application.ingest.note_duplicates import NoteDuplicates
+from application.ingest.publish import NewEvent, PublishEvents
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from domain.messages import Message
 from domain.routes import RouteTable
 from tests.support.core import message, table

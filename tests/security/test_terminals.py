@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from adapters.telemetry.logs import set_up_logs
 from domain.visible import visible
-from entrypoints.cli import main
-from entrypoints.client import AskFailed
-from entrypoints.explain import explain
+from entrypoints.cli.explain import explain
+from entrypoints.cli.http_client import AskFailed
+from entrypoints.cli.main import main
 from tests.support.core import table
 from tests.support.server import Server
 

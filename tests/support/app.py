@@ -6,8 +6,8 @@ from dishka import Provider
 from litestar.testing import AsyncTestClient
 
 from entrypoints.app import create_app
-from entrypoints.setting import Mode
-from entrypoints.settings import load
+from entrypoints.settings.field import Mode
+from entrypoints.settings.loader import load
 
 IN_MEMORY: Final = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 

@@ -13,12 +13,12 @@ from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.presence import MemoryPresence, Roll
 from adapters.memory.records import Limits, MemoryRecords
 from adapters.memory.store import MemoryStore
+from application.access.identify import IdentifyCaller
 from application.counters import Counters
-from application.endpoints import Endpoint
 from application.hub.hub import Hub
 from application.hub.session import Session
-from application.identify import IdentifyCaller
-from application.open_session import OpenSession, Wish
+from application.live.endpoints import Endpoint
+from application.live.open_session import OpenSession, Wish
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable

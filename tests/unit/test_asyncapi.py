@@ -7,10 +7,10 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from adapters.http.asyncapi import CHANNELS, SENT, asyncapi_document
+from adapters.http.openapi.asyncapi import CHANNELS, SENT, asyncapi_document
 from adapters.sockets.routes import SOCKET_ROUTES
-from domain import protocol
-from domain.protocol import Close, Farewell
+from domain.protocol import herald_v1 as protocol
+from domain.protocol.herald_v1 import Close, Farewell
 from domain.public_url import PublicUrl
 from tests.support.core import NOW, entry
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from adapters.memory.inboxes import MemoryInboxes
-from application.browse_inbox import BrowseInbox, Listing
+from application.inbox.browse_inbox import BrowseInbox, Listing
 from domain.errors import InvalidInput, NotFound
 from domain.notifications import Choice, page_cursor, read_page_cursor
 from domain.positions import read_cursor, tag_of

@@ -7,9 +7,9 @@ import pytest
 
 from adapters.mail.rendering import fault_in_templates
 from domain.events import read_event
-from entrypoints.parsers import pem
-from entrypoints.profiles import read_file
-from entrypoints.publish import as_event
+from entrypoints.cli.publish import as_event
+from entrypoints.profiles.loader import read_file
+from entrypoints.settings.parsers import pem
 from tests.support.core import ROUTES, message
 
 BOM = codecs.BOM_UTF8

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from entrypoints import publish
-from entrypoints.cli import main
-from entrypoints.settings import NAMES, Settings
+from entrypoints.cli import publish
+from entrypoints.cli.main import main
+from entrypoints.settings.loader import NAMES, Settings
 
 ADD_USERS = "user_service.group.add_users"
 
@@ -101,7 +101,7 @@ class TestHelp:
 
     def test_no_other_command_loads_the_server(self) -> None:
         heavy = ("granian", "litestar", "sqlalchemy")
-        code = f"import sys, entrypoints.cli; sys.exit(any(name in sys.modules for name in {heavy}))"
+        code = f"import sys, entrypoints.cli.main; sys.exit(any(name in sys.modules for name in {heavy}))"
         assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, check=False).returncode == 0
 
     def test_version(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.protocol import Close
+from domain.protocol.herald_v1 import Close
 from herald_client.addresses import address, shown, with_cursor
 from herald_client.attempts import Attempts
 from herald_client.backoff import Backoff

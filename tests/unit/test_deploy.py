@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from adapters.http.catalogue import KINDS
+from adapters.http.errors.catalogue import KINDS
 from entrypoints.app import BODY_PER_EVENT
 from entrypoints.server import STOP_PATIENCE
-from entrypoints.settings import NAMES, SETTINGS, load
+from entrypoints.settings.loader import NAMES, SETTINGS, load
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

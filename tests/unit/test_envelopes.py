@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.envelopes import data_text, iso, make_body, plain_text
 from domain.events import Unreadable, read_event
+from domain.protocol.envelopes import data_text, iso, make_body, plain_text
 from domain.streams import Content, Envelope
 from tests.support.core import NOW, entry, message
 from tests.unit.test_events import JSON

@@ -8,8 +8,8 @@ import pytest
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
 from adapters.memory.records import Limits
-from application.browse_inbox import BrowseInbox
-from application.follow_changes import Changes, FollowChanges
+from application.inbox.browse_inbox import BrowseInbox
+from application.inbox.follow_changes import Changes, FollowChanges
 from domain.notifications import Choice, Notification
 from domain.positions import Cursor, read_cursor, tag_of
 from domain.preferences import Preferences

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.sql.faults import Refused
-from adapters.sql.gather import Gather
+from adapters.sql.coalescer import Gather
+from adapters.sql.errors import Refused
 from application.ports.store import StoreUnavailable
 
 

@@ -13,13 +13,13 @@ from adapters.memory.broker import MemoryBroker
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.records import MemoryRecords
 from adapters.memory.store import MemoryStore
-from application import handle_dead_letters as handling
 from application.counters import Counters
-from application.handle_dead_letters import HandleDeadLetters
-from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
-from application.note_duplicates import NoteDuplicates
+from application.ingest import handle_dead_letters as handling
+from application.ingest.handle_dead_letters import HandleDeadLetters
+from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryPolicy
+from application.ingest.note_duplicates import NoteDuplicates
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import ANY, KeptDeadLetter, LetterChoice
-from application.store_plans import StoragePolicy, StorePlans
 from domain.errors import NotFound, Unavailable
 from domain.messages import Message
 from domain.planning import plan

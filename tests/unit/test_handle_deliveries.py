@@ -11,7 +11,7 @@ from adapters.clock import Uuid7Factory
 from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.records import MemoryRecords
 from adapters.memory.store import MemoryStore
-from application.handle_deliveries import HandleDeliveries
+from application.delivery.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import ANY, DeliveryChoice, Outcome
 from domain.deliveries import Attempt, Delivery, Result, Status
 from domain.errors import NotFailed, NotFound, ScopeMissing

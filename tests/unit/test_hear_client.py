@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from application import hear_client as hearing
-from application.hear_client import HearClient
+from application.access.identify import IdentifyCaller
 from application.hub import session as sessions
 from application.hub.session import Session
-from application.identify import IdentifyCaller
+from application.live import client_commands as hearing
+from application.live.client_commands import HearClient
 from domain.errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
-from domain.protocol import Close, Farewell
+from domain.protocol.herald_v1 import Close, Farewell
 from tests.support.core import NOW, Node, Reader, message, settle
 from tests.unit.test_identify import Tokens
 

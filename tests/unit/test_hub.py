@@ -13,20 +13,20 @@ from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.presence import MemoryPresence, Roll
 from adapters.memory.records import Limits
-from application.endpoints import Endpoint
 from application.hub import frames as framing
 from application.hub import hub as hubs
 from application.hub import rhythm
 from application.hub import session as sessions
 from application.hub import streams as hub_streams
 from application.hub.tail import MOST_ENTRIES, Tail
+from application.live.endpoints import Endpoint
 from application.ports.backplane import Listener
 from application.ports.store import Page
 from domain.errors import Draining, SignedOut, TokenExpired, TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 from domain.identity import Identity
 from domain.notifications import Choice
 from domain.positions import Cursor, Head, tag_of
-from domain.protocol import Close, View
+from domain.protocol.herald_v1 import Close, View
 from domain.streams import Entry, SignOut, StreamName
 from tests.support.core import (
     NOW,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from application.identify import IdentifyCaller
+from application.access.identify import IdentifyCaller
 from domain.errors import NotYours, SignedOut, TokenExpired, TokenInvalid, TokenMissing, Unavailable
 from domain.identity import NOBODY, Identity
 from domain.planning import plan

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.web.tokens import find_token, read_cookies
 from domain.errors import NotYours, SignedOut, TokenExpired, TokenMissing
-from domain.identity import NOBODY, Identity, admit, find_token, own, read_cookies, signed_out
+from domain.identity import NOBODY, Identity, admit, own, signed_out
 
 SIGN_OUT = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 SECOND = int(SIGN_OUT.timestamp())

@@ -9,12 +9,12 @@ import pytest
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
 from application.counters import Counters
-from application.ingest import ConsumeEvents, IngestEvents, RetryPolicy
-from application.note_duplicates import NoteDuplicates
+from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryPolicy
+from application.ingest.note_duplicates import NoteDuplicates
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.event_source import Batch, NotAcknowledged
 from application.ports.store import Recorded, StoreUnavailable
-from application.store_plans import StoragePolicy, StorePlans
 from domain.messages import Message
 from domain.planning import Limits, Plan
 from domain.streams import Entry, SignOut

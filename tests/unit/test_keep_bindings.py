@@ -13,13 +13,13 @@ from adapters.memory.bindings import MemoryBindings
 from adapters.memory.broker import MemoryBroker
 from adapters.memory.records import MemoryRecords
 from application.counters import Counters
-from application.ingest import IngestEvents
-from application.keep_bindings import BindingPolicy, KeepBindings
-from application.note_duplicates import NoteDuplicates
+from application.ingest.ingest_events import IngestEvents
+from application.ingest.keep_bindings import BindingPolicy, KeepBindings
+from application.ingest.note_duplicates import NoteDuplicates
+from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.bindings import Binding, NotChanged, QueueName
 from application.ports.event_source import Batch
 from application.ports.store import StoreUnavailable
-from application.store_plans import StoragePolicy, StorePlans
 from tests.support.core import FaultyStore, HandClock, message, table
 
 NAME = QueueName("/", "orders")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from entrypoints.cli import main
-from entrypoints.profiles import shipped
-from entrypoints.settings import NAMES
+from entrypoints.cli.main import main
+from entrypoints.profiles.loader import shipped
+from entrypoints.settings.loader import NAMES
 
 ORDER = {"order_id": 7, "customer_email": "kim@example.com", "customer_name": "Kim <b>", "status": "shipped"}
 

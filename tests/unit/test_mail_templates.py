@@ -17,7 +17,7 @@ from adapters.mail.filters import FILTERS
 from adapters.mail.rendering import LARGEST, Request, Templates, fault_in_templates
 from adapters.mail.template_files import SHIPPED
 from application.ports.mailer import Letter, Unrenderable
-from entrypoints.profiles import shipped
+from entrypoints.profiles.loader import shipped
 
 CREATED, UPDATED = "order_created.html", "order_status_updated.html"
 ROUTED = [route.email.template for route in shipped(["all"])[1].routes if route.email]

@@ -9,8 +9,8 @@ import pytest
 
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
-from application import mark_notifications
-from application.mark_notifications import MarkedAll, MarkNotifications
+from application.inbox import mark_notifications
+from application.inbox.mark_notifications import MarkedAll, MarkNotifications
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.inboxes import Marked
 from application.ports.store import StoreUnavailable

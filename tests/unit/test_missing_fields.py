@@ -6,7 +6,7 @@ import pytest
 
 from domain.missing_fields import lost_words, warnings_of_missing_fields
 from domain.routes import read_profile
-from entrypoints.profiles import EVERY, read_file, shipped
+from entrypoints.profiles.loader import EVERY, read_file, shipped
 
 INBOX = 'users = ["to"]\ninbox = {{ title = "{0}", message = "{1}" }}'
 EMAIL = 'email = {{ to = "mail", subject = "{0}", template = "order_created.html" }}'

@@ -8,10 +8,10 @@ from adapters.clock import Uuid7Factory
 from adapters.memory.records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.counters import Counters
-from application.note_duplicates import DEFAULT, DuplicatesPolicy, NoteDuplicates
+from application.ingest.note_duplicates import DEFAULT, DuplicatesPolicy, NoteDuplicates
 from domain.planning import plan
 from domain.routes import RouteTable
-from entrypoints.explain import explain
+from entrypoints.cli.explain import explain
 from tests.support.core import NOW, HandClock, message, table
 
 ROUTES = """

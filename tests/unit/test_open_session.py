@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from application.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint, at_ws
+from application.access.identify import IdentifyCaller
 from application.hub import session as sessions
-from application.identify import IdentifyCaller
+from application.live.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint, at_ws
 from domain.errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.identity import NOBODY, Identity
 from domain.routes import RouteTable
-from entrypoints.profiles import shipped
+from entrypoints.profiles.loader import shipped
 from tests.support.core import PLAIN, STREAM, Node, Reader, message, settle
 
 EVERYONE = {"news"}

@@ -7,7 +7,7 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from entrypoints.app import create_app
-from entrypoints.settings import load
+from entrypoints.settings.loader import load
 
 
 @pytest.fixture(scope="module")

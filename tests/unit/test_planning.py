@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.envelopes import plain_text
 from domain.events import read_event
 from domain.messages import Message
 from domain.planning import NO_LIMITS, Limits, Plan, plan
-from domain.protocol import protocol_text
+from domain.protocol.envelopes import plain_text
+from domain.protocol.herald_v1 import protocol_text
 from domain.routes import RouteTable
 from domain.streams import Entry
 from domain.users import LONGEST_USER, recipients
-from entrypoints.profiles import shipped
+from entrypoints.profiles.loader import shipped
 from tests.support.core import NOW, entry, message, table
 from tests.unit.test_events import JSON
 

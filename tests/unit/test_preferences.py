@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
-from application.set_preferences import SetPreferences
+from application.inbox.set_preferences import SetPreferences
 from domain.errors import InvalidInput
 from domain.notifications import Choice
 from domain.preferences import DEFAULT, Preferences

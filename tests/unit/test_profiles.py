@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.envelopes import plain_text
 from domain.messages import Message
 from domain.planning import Plan, plan
-from domain.protocol import sse_block
+from domain.protocol.envelopes import plain_text
+from domain.protocol.herald_v1 import sse_block
 from domain.routes import RoutesInvalid, RouteTable
 from domain.streams import Content, Entry
 from domain.users import LONGEST_USER
-from entrypoints.profiles import SHIPPED, load_table, read_file, shipped
-from entrypoints.settings import Settings, SettingsInvalid, load
+from entrypoints.profiles.loader import SHIPPED, load_table, read_file, shipped
+from entrypoints.settings.loader import Settings, SettingsInvalid, load
 
 NOW = datetime(2025, 1, 29, 10, 0, 0, 1000, UTC)
 TABLE = RouteTable(shipped(["all"]))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import protocol
 from domain.errors import InvalidInput
 from domain.positions import Cursor
-from domain.protocol import Close, Farewell, Resume, View, protocol_text, read_command, sse_block
+from domain.protocol import herald_v1 as protocol
+from domain.protocol.herald_v1 import Close, Farewell, Resume, View, protocol_text, read_command, sse_block
 from tests.support.core import NOW, entry, events_in
 from tests.unit.test_events import JSON
 

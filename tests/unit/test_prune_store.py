@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from adapters.memory.retention import MemoryRetention
-from application import prune_store
 from application.counters import Counters
+from application.operations import prune_store
+from application.operations.prune_store import PruneStore
 from application.ports.retention import Keep, Keeping, Pruned
 from application.ports.store import StoreUnavailable
-from application.prune_store import PruneStore
 from domain.planning import plan
 from tests.support.core import FaultyStore, HandClock, message, table
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from domain.planning import plan
 from domain.routes import RouteTable, read_profile
-from entrypoints.profiles import read_file
-from entrypoints.settings import SETTINGS
+from entrypoints.profiles.loader import read_file
+from entrypoints.settings.loader import SETTINGS
 from tests.support.core import message
 
 README = Path(__file__).parents[2].joinpath("README.md").read_text()

@@ -4,7 +4,7 @@ import pytest
 
 from domain.recipient_lists import warnings_of_lists
 from domain.routes import read_profile
-from entrypoints.profiles import EVERY, read_file, shipped
+from entrypoints.profiles.loader import EVERY, read_file, shipped
 
 
 def warnings(route: str, samples: str = "") -> list[str]:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
-from application.hear_client import HearClient
 from application.hub import frames as framing
 from application.hub import session as sessions
 from application.hub import streams as hub_streams
 from application.hub import tail as tails
-from application.mark_notifications import MarkNotifications
+from application.inbox.mark_notifications import MarkNotifications
+from application.live.client_commands import HearClient
 from domain.notifications import Choice
 from domain.streams import Entry, SignOut
 from tests.support.core import STREAM, FaultyStore, Node, Reader, events_in, message, settle
@@ -37,7 +37,7 @@ def small() -> Any:
         patch.setattr(hub_streams, "MOST_ENTRIES", 4)
         patch.setattr(framing, "MOST_ENTRIES", 3)
         patch.setattr(sessions, "STORE_RETRY", 0.0)
-        patch.setattr("application.mark_notifications.CHUNK", 3)
+        patch.setattr("application.inbox.mark_notifications.CHUNK", 3)
         yield
 
 

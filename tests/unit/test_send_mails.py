@@ -13,9 +13,10 @@ from adapters.clock import SystemClock, Uuid7Factory
 from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.records import MemoryRecords
 from adapters.memory.store import MemoryStore
-from application import send_mails
-from application.attempt_mail import AttemptMail, MailPolicy
 from application.counters import Counters
+from application.delivery import send_mails
+from application.delivery.attempt_mail import AttemptMail, MailPolicy
+from application.delivery.send_mails import UNSPEAKABLE, SendMails
 from application.ports.deliveries import Claim, DeliveryChoice, Outcome
 from application.ports.mailer import (
     Letter,
@@ -28,7 +29,6 @@ from application.ports.mailer import (
     Unrenderable,
 )
 from application.ports.store import StoreUnavailable, Unstorable
-from application.send_mails import UNSPEAKABLE, SendMails
 from domain.deliveries import LONGEST_WORDS, Delivery, Status
 from domain.planning import plan
 from domain.routes import RouteTable

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pamqp.commands import Exchange, Queue
 
 from adapters.rabbitmq.settings import RabbitSettings, address
-from domain.origins import Origins
-from entrypoints.setting import masked
-from entrypoints.settings import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table
+from adapters.web.origins import Origins
+from entrypoints.settings.field import masked
+from entrypoints.settings.loader import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table
 
 SECRET = "a secret of more than thirty-two bytes"
 PEM = (

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
+from application.ingest.store_plans import Part, StoragePolicy, StorePlans
 from application.ports.store import Recorded, StoreTimedOut, StoreUnavailable, Unstorable
-from application.store_plans import Part, StoragePolicy, StorePlans
 from domain.planning import Plan, plan
 from tests.support.core import FaultyStore, HandClock, message, table
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.http.parameters import moment
+from adapters.http.api.parameters import moment
 from domain.errors import InvalidInput
 from domain.planning import plan
 from domain.times import since_1970

@@ -1,15 +1,15 @@
 """Where HTTP requests go."""
 
-from adapters.http.dead_letters import DEAD_LETTERS
-from adapters.http.deliveries import DELIVERIES
-from adapters.http.front import front, page_part
-from adapters.http.mails import MAILS
-from adapters.http.notifications import notifications
-from adapters.http.operations import health, live, metrics, ready
-from adapters.http.preferences import preferences
-from adapters.http.problem_pages import list_problems, show_problem
-from adapters.http.publishing import publish_events
-from adapters.http.schema import asyncapi, schema_part
+from adapters.http.api.dead_letters import DEAD_LETTERS
+from adapters.http.api.deliveries import DELIVERIES
+from adapters.http.api.events import publish_events
+from adapters.http.api.mails import MAILS
+from adapters.http.api.notifications import notifications
+from adapters.http.api.preferences import preferences
+from adapters.http.openapi.documents import asyncapi, schema_part
+from adapters.http.ops import health, live, metrics, ready
+from adapters.http.site.front_page import front, page_part
+from adapters.http.site.problem_pages import list_problems, show_problem
 
 HTTP_ROUTES = (
     front,

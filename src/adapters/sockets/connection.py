@@ -12,7 +12,7 @@ from litestar.exceptions import WebSocketDisconnect
 from adapters.sockets.handshake import offered
 from application.counters import Counters
 from application.hub.session import Session
-from domain.protocol import SUBPROTOCOL, Close, Farewell, bye
+from domain.protocol.herald_v1 import SUBPROTOCOL, Close, Farewell, bye
 
 log = structlog.get_logger(__name__)
 

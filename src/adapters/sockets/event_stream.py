@@ -10,15 +10,15 @@ from litestar.response import Stream
 
 from adapters.sockets.connection import log_opened, record_end
 from adapters.sockets.handshake import shown_token, wish_of
+from adapters.web.origins import Origins
+from application.access.identify import IdentifyCaller
+from application.access.limit_rate import LimitRate
 from application.counters import Counters
-from application.endpoints import PRODUCTS
 from application.hub.hub import Hub
 from application.hub.session import Session
-from application.identify import IdentifyCaller
-from application.limit_rate import LimitRate
-from application.open_session import OpenSession
+from application.live.endpoints import PRODUCTS
+from application.live.open_session import OpenSession
 from domain.errors import SignedOut
-from domain.origins import Origins
 
 # No proxy may store, compress or buffer events: a compressor that waits for more sends nothing, not even the head of
 # the answer (X-Accel-Buffering is nginx's, which ignores no-transform).

@@ -5,12 +5,13 @@ from typing import Any, Final
 from litestar import Request, WebSocket
 from litestar.connection import ASGIConnection
 
-from application.endpoints import Endpoint
-from application.open_session import Wish
+from adapters.web.tokens import find_token, read_cookies
+from application.live.endpoints import Endpoint
+from application.live.open_session import Wish
 from application.ports.store import StoreUnavailable
 from domain import errors
-from domain.identity import Identity, find_token, read_cookies
-from domain.protocol import SUBPROTOCOL, Close, Farewell
+from domain.identity import Identity
+from domain.protocol.herald_v1 import SUBPROTOCOL, Close, Farewell
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 

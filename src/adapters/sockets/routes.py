@@ -11,7 +11,7 @@ from litestar.params import Parameter
 from adapters.sockets.connection import refuse_handshake
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.websocket import SocketGate
-from application.endpoints import GROUPS, SIGNALS, at_ws
+from application.live.endpoints import GROUPS, SIGNALS, at_ws
 from domain.routes import RouteTable
 
 Socket = WebSocket[Any, Any, Any]

@@ -12,21 +12,21 @@ from litestar.exceptions import WebSocketDisconnect
 from adapters.sockets.connection import Connection, FrameTooLarge, Socket, log_opened, refuse_handshake
 from adapters.sockets.handshake import REFUSALS, farewell_for, offered, shown_token, wish_of
 from adapters.sockets.outlet import Outlet
+from adapters.web.origins import Origins
+from application.access.identify import IdentifyCaller
+from application.access.limit_rate import LimitRate
 from application.counters import Counters
-from application.endpoints import Endpoint
-from application.hear_client import HearClient
 from application.hub.hub import Hub
 from application.hub.opening import Successor
 from application.hub.session import Session
-from application.identify import IdentifyCaller
-from application.limit_rate import LimitRate
-from application.open_session import OpenSession, Wish
+from application.live.client_commands import HearClient
+from application.live.endpoints import Endpoint
+from application.live.open_session import OpenSession, Wish
 from application.ports.clock import Clock
 from application.ports.store import Store
 from domain.errors import Draining, InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
-from domain.origins import Origins
 from domain.positions import tag_of
-from domain.protocol import SUBPROTOCOL, Close, Command, Farewell, read_command
+from domain.protocol.herald_v1 import SUBPROTOCOL, Close, Command, Farewell, read_command
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from adapters.sql.database import Database
-from adapters.sql.delivery_writing import delivery_writing
+from adapters.sql.dialects.deliveries import delivery_writing
 from adapters.sql.queries import attempts, deliveries
 from application.ports.deliveries import ANY, Claim, DeliveryChoice, Outcome
 from domain.deliveries import Attempt, Delivery, Mail

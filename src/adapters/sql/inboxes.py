@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, Text, TextClause, bindparam, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql import rows
+from adapters.sql import row_mapping as rows
 from adapters.sql.database import Database
 from adapters.sql.queries import Queries, inboxes, notifications, preferences
 from adapters.sql.statements import statement

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Letter, identity, mail_key
-from adapters.sql.delivery_writing import DeliveryWriting
-from adapters.sql.writing import Writing
+from adapters.sql.dialects.base import Writing
+from adapters.sql.dialects.deliveries import DeliveryWriting
 from application.ports.clock import IdFactory
 from domain.deliveries import Delivery
 from domain.event_identity import find_origin, qualified_origin

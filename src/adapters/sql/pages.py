@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Select
 
-from adapters.sql import rows
+from adapters.sql import row_mapping as rows
+from adapters.sql.coalescer import Gather
 from adapters.sql.database import Database
-from adapters.sql.gather import Gather
 from adapters.sql.queries import Queries, Stretch
 from application.ports.store import Page
 from domain.positions import Head

@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Arrivals, Batch, Counter, Part
-from adapters.sql.delivery_writing import DeliveryWriting
+from adapters.sql.dialects.base import Writing
+from adapters.sql.dialects.deliveries import DeliveryWriting
 from adapters.sql.keeping import add_deliveries, keep_letters
 from adapters.sql.queries import Queries
-from adapters.sql.writing import Writing
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded
 from domain.deliveries import Delivery, first_status

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeEngine
 
 from adapters.sql.database import CONNECT, LOCK, Database
-from adapters.sql.faults import translated
+from adapters.sql.errors import translated
 from adapters.sql.poolers import apply_limits, connect_arguments
 from adapters.sql.tables import Base
 from adapters.sql.tls import is_untrusted

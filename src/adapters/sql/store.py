@@ -10,18 +10,18 @@ from typing import Any, Final
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql import rows
+from adapters.sql import row_mapping as rows
 from adapters.sql.batch import Batch
+from adapters.sql.coalescer import Gather
 from adapters.sql.database import Database
-from adapters.sql.delivery_writing import delivery_writing
-from adapters.sql.gather import Gather
+from adapters.sql.dialects.base import Writing
+from adapters.sql.dialects.deliveries import delivery_writing
+from adapters.sql.dialects.postgresql import PostgresqlWriting
+from adapters.sql.dialects.sqlite import SqliteWriting
 from adapters.sql.pages import Pages
-from adapters.sql.postgresql import PostgresqlWriting
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import KnownAlready, NotOpened, Recording
-from adapters.sql.sqlite import SqliteWriting
 from adapters.sql.tables import StateRow
-from adapters.sql.writing import Writing
 from application.ports.clock import IdFactory
 from application.ports.store import Page, Recorded, StoreUnavailable
 from domain.planning import Plan

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from application.counters import Counters, Histogram
 from application.hub.hub import Hub
-from application.ingest import ConsumeEvents
+from application.ingest.ingest_events import ConsumeEvents
 
 
 class PrometheusExposition:

@@ -4,7 +4,7 @@ same place."""
 from collections.abc import Sequence
 from typing import Final
 
-from domain.protocol import View, sse_block
+from domain.protocol.herald_v1 import View, sse_block
 from domain.streams import Entry
 
 # How much one step of a session takes: enough to make bursts cheap, little enough that no step holds up the loop or a

@@ -20,7 +20,7 @@ from application.ports.store import Store
 from domain.errors import Draining
 from domain.identity import admit, ended_by
 from domain.positions import Cursor, Start, read_cursor, start
-from domain.protocol import Close, Farewell
+from domain.protocol.herald_v1 import Close, Farewell
 from domain.streams import Entry, SignOut, StreamName, inbox_of, is_inbox, owner_of
 
 # Sweeps that it takes to compare every stream with the store once.

@@ -11,7 +11,7 @@ from application.hub.frames import Frames
 from application.hub.tail import Tail
 from domain.identity import Identity
 from domain.positions import Cursor, Start
-from domain.protocol import View
+from domain.protocol.herald_v1 import View
 
 if TYPE_CHECKING:
     from application.hub.session import Session

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from application.hub.frames import Frames
-from domain import protocol
 from domain.positions import cursor_text
+from domain.protocol import herald_v1 as protocol
 from domain.streams import public_name
 
 if TYPE_CHECKING:

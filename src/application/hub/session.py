@@ -12,10 +12,10 @@ from application.hub.opening import Gap, Opening, Successor
 from application.hub.standing import Standing
 from application.hub.tail import Tail
 from application.ports.store import StoreUnavailable
-from domain import protocol
 from domain.identity import Identity
 from domain.positions import Cursor, Start, cursor_text, tag_of
-from domain.protocol import Close, Farewell
+from domain.protocol import herald_v1 as protocol
+from domain.protocol.herald_v1 import Close, Farewell
 
 # A client of herald.v1 may say where to resume in its first frame; this long it is waited for (seconds).
 PATIENCE: Final = 1.0

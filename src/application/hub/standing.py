@@ -6,7 +6,7 @@ from operator import ge
 from application.hub.frames import Frames
 from application.hub.tail import Tail
 from domain.positions import Start
-from domain.protocol import View
+from domain.protocol.herald_v1 import View
 from domain.streams import public_name
 
 

@@ -12,7 +12,7 @@ from application.hub.tail import Tail
 from application.ports.backplane import Backplane
 from application.ports.store import Store, StoreUnavailable
 from domain.positions import Head
-from domain.protocol import View
+from domain.protocol.herald_v1 import View
 from domain.streams import Entry, StreamName, public_name
 
 # Sweeps after which a stream that nobody follows is forgotten: a client that reconnects by then finds it still warm.

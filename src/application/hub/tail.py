@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from application.hub.frames import Frames, render, step
-from domain.protocol import View
+from domain.protocol.herald_v1 import View
 from domain.streams import Entry, StreamName
 
 # A tail serves those who are a little behind; whoever is further behind reads from the store.

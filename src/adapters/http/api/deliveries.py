@@ -1,0 +1,142 @@
+"""`/api/v1/notifications`: the delivery log, which says what became of each mail."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, Parameter, QueryParameter
+
+from adapters.http.api.delivery_schemas import DeliveryItem, DeliveryList, DeliveryWithAttempts
+from adapters.http.api.parameters import DEFAULT_LIST, LAST_PAGE, LONGEST_LIST, MOMENT, WHEN, moment
+from adapters.http.auth import CALLER
+from adapters.http.openapi.operations import REFUSALS, problems
+from application.delivery.handle_deliveries import HandleDeliveries
+from application.ports.deliveries import DeliveryChoice
+from domain.addresses import as_address
+from domain.deliveries import Status
+from domain.errors import InvalidInput
+from domain.identity import Identity, scoped
+from domain.storable import storable
+
+READ: Final = "deliveries:read"
+RETRY: Final = "admin"
+
+Recipient = Annotated[
+    str | None,
+    Parameter(description="Only those to this address, whole. Needs the scope `admin`. Write `+` as `%2B`."),
+]
+OnlyStatus = Annotated[Status | None, Parameter(description="Only those with this status.")]
+OrderId = Annotated[str | None, Parameter(description="Only those about this order.")]
+OfUser = Annotated[
+    str | None,
+    # Not `user_id`: in open mode that names the caller.
+    QueryParameter(name="user", description="Only those to this user: the one whose preferences apply."),
+]
+EventId = Annotated[str | None, Parameter(description="Only those of events with this id.")]
+Since = Annotated[str | None, Parameter(description=f"Only those made then or later.{WHEN}", schema_extra=MOMENT)]
+Refused = Annotated[
+    bool | None,
+    Parameter(
+        description="Only failed ones: `true` for those that failed for good, since the mail server refused the mail or"
+        " it could not be made; `false` for those that were given up after too many attempts."
+    ),
+]
+Page = Annotated[int | None, Parameter(description="List by page, from 1, and count them all.", ge=1, le=LAST_PAGE)]
+PageSize = Annotated[int, Parameter(description="How many to list.", ge=1, le=LONGEST_LIST)]
+Cursor = Annotated[
+    UUID | None,
+    Parameter(description="The `next_cursor` of the answer before: what is older. Not together with `page`."),
+]
+
+
+async def reader_of(identity: NamedDependency[Identity]) -> Identity:
+    """The caller, if it may look. Raises TokenMissing and ScopeMissing."""
+    return scoped(identity, READ)
+
+
+async def admin_of(identity: NamedDependency[Identity]) -> Identity:
+    """The caller, if it may have mails sent. Raises TokenMissing and ScopeMissing."""
+    return scoped(identity, RETRY)
+
+
+async def chosen_by_query(
+    recipient: Recipient = None,
+    status: OnlyStatus = None,
+    order_id: OrderId = None,
+    user: OfUser = None,
+    event_id: EventId = None,
+    since: Since = None,
+    refused: Refused = None,
+) -> DeliveryChoice:
+    """Raises InvalidInput."""
+    return DeliveryChoice(
+        recipient=None if recipient is None else _address(recipient),
+        status=status,
+        order_id=None if order_id is None else storable(order_id, "order_id"),
+        user=None if user is None else storable(user, "user"),
+        event_id=None if event_id is None else storable(event_id, "event_id"),
+        since=moment(since, "since"),
+        refused=refused,
+    )
+
+
+def _address(text: str) -> str:
+    if any(character.isspace() for character in text.strip(" ")):
+        raise InvalidInput(
+            "No address has a blank in it. In a URL, a plain + is a blank: write it as %2B.", "recipient"
+        )
+    return as_address(storable(text, "recipient"))
+
+
+@get(summary="List deliveries", responses=problems(*REFUSALS, 422))
+@inject
+async def list_deliveries(
+    reader: NamedDependency[Identity],
+    choice: NamedDependency[DeliveryChoice],
+    handle: FromDishka[HandleDeliveries],
+    page: Page = None,
+    page_size: PageSize = DEFAULT_LIST,
+    cursor: Cursor = None,
+) -> DeliveryList:
+    """Newest first; the first page, if neither `page` nor `cursor` says otherwise. By cursor, a list costs the same at
+    any depth and nothing shifts; by page, all are counted."""
+    if cursor is not None:
+        if page is not None:
+            raise InvalidInput("List by page, or by cursor.", "cursor")
+        return DeliveryList.of(await handle.by_cursor(reader, choice, page_size, cursor), None, page_size)
+    page = page or 1
+    return DeliveryList.of(await handle.by_page(reader, choice, page, page_size), page, page_size)
+
+
+@get("/{id:uuid}", summary="Look at a delivery", responses=problems(*REFUSALS, 404))
+@inject
+async def get_delivery(
+    reader: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
+) -> DeliveryWithAttempts:
+    """With every attempt at it."""
+    return DeliveryWithAttempts.with_log(*await handle.one(reader, id))
+
+
+@post("/retry/{id:uuid}", status_code=200, summary="Retry a delivery", responses=problems(*REFUSALS, 404, 409))
+@inject
+async def retry_delivery(
+    admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
+) -> DeliveryItem:
+    """Makes a failed delivery, or one that was skipped as `no_address`, pending and due immediately. Needs the scope
+    `admin`; one of several concurrent retries does it, and the others are 409."""
+    return DeliveryItem.of(await handle.retry(id))
+
+
+DELIVERIES: Final = Router(
+    "/api/v1/notifications",
+    route_handlers=[list_deliveries, get_delivery, retry_delivery],
+    dependencies={
+        "identity": CALLER["identity"],  # not `user`: a filter has that name
+        "reader": Provide(reader_of),
+        "admin": Provide(admin_of),
+        "choice": Provide(chosen_by_query),
+    },
+    tags=["deliveries"],
+)

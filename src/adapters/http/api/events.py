@@ -1,0 +1,86 @@
+"""`POST /api/v1/events`: events over HTTP."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Request, post
+
+from adapters.http.auth import Token
+from adapters.http.openapi.operations import REFUSALS, problems, takes
+from adapters.http.requests import ALSO_READS, READS_BODY
+from adapters.web.tokens import find_token
+from application.access.identify import IdentifyCaller
+from application.access.limit_rate import LimitRate
+from application.ingest.plan_events import LARGE
+from application.ingest.publish import MOST_EVENTS, NewEvent, PublishEvents
+from domain.errors import InvalidInput
+from domain.identity import scoped
+
+SCOPE = "events:publish"
+
+# What `curl -d` says of any body.
+FORM = "application/x-www-form-urlencoded"
+
+_decode = msgspec.json.Decoder(NewEvent | list[NewEvent]).decode
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The ids under which the events are stored, in the order they were sent."""
+
+    ids: list[str]
+
+
+@post(
+    "/api/v1/events",
+    status_code=202,
+    tags=["events"],
+    summary="Publish events",
+    opt={READS_BODY: True, ALSO_READS: FORM},
+    operation_class=takes(NewEvent | list[NewEvent]),
+    responses=problems(*REFUSALS, 408, 413, 415, 422),
+)
+@inject
+async def publish_events(
+    request: Request[Any, Any, Any],
+    identify: FromDishka[IdentifyCaller],
+    limit_rate: FromDishka[LimitRate],
+    publish: FromDishka[PublishEvents],
+    jwt: Token = None,
+    token: Token = None,
+) -> Accepted:
+    """Publishes one event, or a list of up to 500. Answered only once all are stored; all are accepted, or none.
+
+    An event for many users is stored in parts. If the store fails between them, or is too slow, the answer is 503: send
+    the same request again, with the same ids. What is stored already is recognised, and the rest is added. So give each
+    event an `id` (or its payload an `event_id`). An event that is for more users, or stores more for them, than the
+    server allows is 422.
+
+    Needs the scope `events:publish`. Each event counts towards the rate by itself. The body is JSON, even where it is
+    sent as `application/x-www-form-urlencoded`, which is what `curl -d` calls every body.
+    """
+    # No cookies: a page of another site could make a browser send them.
+    query = {"jwt": jwt or "", "token": token or ""}
+    identity = scoped(await identify.current(find_token(request.headers, [], {}, query)), SCOPE)
+    body = await request.body()
+    events = await asyncio.to_thread(_read, body) if len(body) > LARGE else _read(body)
+    await limit_rate("publish", identity, len(events))
+    return Accepted(await publish(events))
+
+
+def _read(body: bytes) -> list[NewEvent]:
+    """The events of a body; raises InvalidInput."""
+    try:
+        events = _decode(body)
+    except msgspec.ValidationError as fault:
+        text, _, path = str(fault).partition(" - at `$")
+        raise InvalidInput(text, path.rstrip("`").lstrip(".") or None) from None
+    except msgspec.DecodeError as fault:
+        raise InvalidInput(f"The body is not JSON: {fault}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput("The body is not UTF-8.") from None
+    events = events if isinstance(events, list) else [events]
+    if not 0 < len(events) <= MOST_EVENTS:
+        raise InvalidInput(f"Send between 1 and {MOST_EVENTS} events at once.")
+    return events

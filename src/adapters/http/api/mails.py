@@ -1,0 +1,112 @@
+"""`/api/v1/mails`: mails that were written to a folder, for those who try Herald out without a mail server."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, Parameter
+from msgspec import Meta
+
+from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST
+from adapters.http.auth import CALLER
+from adapters.http.openapi.operations import REFUSALS, also_answers, problems
+from application.delivery.read_mails import ReadMails
+from application.ports.mail_folder import WrittenMail
+from domain.identity import Identity, scoped
+
+SCOPE: Final = "admin"
+
+# What a mail says is made from an event: it runs nothing and loads nothing, and where its links lead does not learn
+# of an address that may have a token in it.
+_CONFINED: Final = {
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+Limit = Annotated[int, Parameter(description="How many to list.", ge=1, le=LONGEST_LIST)]
+
+
+class MailItem(msgspec.Struct, frozen=True):
+    """A mail in the folder."""
+
+    id: Annotated[UUID, Meta(description="That of its delivery.")]
+    to: str
+    subject: str
+    date: Annotated[datetime, Meta(description="When its delivery was made.")]
+
+    @classmethod
+    def of(cls, mail: WrittenMail) -> "MailItem":
+        return cls(mail.id, mail.to, mail.subject, mail.date)
+
+
+class MailList(msgspec.Struct, frozen=True):
+    """Mails, newest first."""
+
+    items: list[MailItem]
+
+
+async def admin_of(identity: NamedDependency[Identity]) -> Identity:
+    """The caller, if it may do this. Raises TokenMissing and ScopeMissing."""
+    return scoped(identity, SCOPE)
+
+
+@get(summary="List mails", responses=problems(*REFUSALS, 404))
+@inject
+async def list_mails(
+    admin: NamedDependency[Identity], read: FromDishka[ReadMails], limit: Limit = DEFAULT_LIST
+) -> MailList:
+    """Newest first. 404 where mails are sent, not written to a folder."""
+    return MailList([MailItem.of(mail) for mail in await read.newest(limit)])
+
+
+@get(
+    "/{id:uuid}",
+    media_type="text/html",
+    summary="Show a mail",
+    operation_class=also_answers("text/plain"),
+    responses=problems(*REFUSALS, 404),
+)
+@inject
+async def get_mail(
+    request: Request[Any, Any, Any],
+    admin: NamedDependency[Identity],
+    id: FromPath[UUID],
+    read: FromDishka[ReadMails],
+) -> Response[str]:
+    """Its HTML, as a page that runs nothing and loads nothing; its plain text for who accepts that only."""
+    letter = (await read.one(id)).letter
+    accept = request.headers.get("accept", "")
+    headers = _CONFINED | {"vary": "accept"}
+    if "text/plain" in accept and "text/html" not in accept:
+        return Response(letter.text, media_type="text/plain", headers=headers)
+    return Response(letter.html, media_type="text/html", headers=headers)
+
+
+@get(
+    "/{id:uuid}/source",
+    media_type="message/rfc822",
+    summary="Download a mail",
+    responses=problems(*REFUSALS, 404),
+)
+@inject
+async def get_mail_source(
+    admin: NamedDependency[Identity], id: FromPath[UUID], read: FromDishka[ReadMails]
+) -> Response[bytes]:
+    """The `.eml` file, byte for byte."""
+    source = (await read.one(id)).source
+    headers = _CONFINED | {"content-disposition": f'attachment; filename="{id.hex}.eml"'}
+    return Response(source, media_type="message/rfc822", headers=headers)
+
+
+MAILS: Final = Router(
+    "/api/v1/mails",
+    route_handlers=[list_mails, get_mail, get_mail_source],
+    dependencies={**CALLER, "admin": Provide(admin_of)},
+    tags=["mails"],
+)

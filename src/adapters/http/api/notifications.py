@@ -1,0 +1,222 @@
+"""`/api/v2/notifications`: a user's own inbox."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Request, Response, Router, delete, get, put
+from litestar.datastructures import ResponseHeader
+from litestar.di import NamedDependency, Provide
+from litestar.params import Parameter
+from msgspec import UNSET
+
+from adapters.http.api import notification_schemas as schemas
+from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST, Limit, Page, PageCursor, Size, choice_of
+from adapters.http.auth import CALLER, User
+from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
+from adapters.http.openapi.operations import REFUSALS, problems, takes
+from adapters.http.requests import READS_BODY, public_url_of
+from application.inbox.browse_inbox import BrowseInbox
+from application.inbox.follow_changes import FollowChanges
+from application.inbox.mark_notifications import MarkNotifications
+from domain.errors import InvalidInput
+from domain.notifications import Choice
+
+# Proxies take 4 KB or 8 KB for all headers of an answer together.
+MAX_LINK_BYTES: Final = 2_000
+
+LINK: Final = ResponseHeader(
+    name="Link",
+    # No value of its own: the type of the one that is documented.
+    value="",
+    documentation_only=True,
+    description="RFC 8288: `next`, `first` and, by page, `prev`; without a token. Relative to the address of the list"
+    " unless `HERALD_PUBLIC_URL` is set. Where the filters are long it is `next` alone, or left out: `next_cursor` says"
+    " the same.",
+)
+
+Id = Annotated[UUID, Parameter(description="The notification's id. What is no UUID is not found.")]
+UpTo = Annotated[
+    int | UUID | None,
+    Parameter(description="The `seq` or the `id` of a notification: only what arrived up to it. All without."),
+]
+
+
+@get("/", summary="List notifications", responses=problems(*REFUSALS, 422), response_headers=[LINK])
+@inject
+async def list_notifications(
+    request: Request[Any, Any, Any],
+    user: User,
+    choice: NamedDependency[Choice],
+    browse: FromDishka[BrowseInbox],
+    cursor: PageCursor = None,
+    limit: Limit = None,
+    page: Page = None,
+    size: Size = None,
+) -> Response[schemas.NotificationList]:
+    """Newest first. By cursor, a list costs the same at any depth and nothing shifts; by page, all are counted."""
+    by_page = page is not None or size is not None
+    if by_page and (cursor is not None or limit is not None):
+        field = "limit" if cursor is None else "cursor"
+        raise InvalidInput("List by page and size, or by cursor and limit.", field)
+    links: dict[str, Mapping[str, str | int]]
+    if by_page:
+        page, size = page or 1, size or DEFAULT_LIST
+        listing = await browse.by_page(user, choice, page, size)
+        links = {"first": {"page": 1}}
+        if page > 1:
+            links["prev"] = {"page": page - 1}
+        if listing.next_cursor is not None:
+            links["next"] = {"page": page + 1}
+    else:
+        limit = limit or DEFAULT_LIST
+        listing = await browse.by_cursor(user, choice, limit, cursor)
+        if cursor is None:
+            # The newest are the first page, whichever way is taken from there.
+            page, size = 1, limit
+        links = {"first": {}}
+        if listing.next_cursor is not None:
+            links["next"] = {"cursor": listing.next_cursor}
+    meta = schemas.ListMeta(
+        unread_count=listing.unread,
+        next_cursor=listing.next_cursor,
+        cursor=listing.cursor,
+        page=UNSET if page is None else page,
+        size=UNSET if size is None else size,
+        total=UNSET if listing.total is None else listing.total,
+    )
+    body = schemas.NotificationList([schemas.Item.of(one) for one in listing.notifications], meta)
+    link = _links(request, links)
+    return Response(body, headers={"link": link} if link else {})
+
+
+def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
+    """The `Link` header: the same query at other places. Relative to the request's own address, so that it is right
+    behind every gateway, unless the public URL is known; without tokens, since headers end up in logs."""
+    public_url = public_url_of(request)
+    list_url = public_url.of(request.url.path) if public_url.base else ""
+    dropped = ("jwt", "token", "cursor", "page")
+    query = [(name, value) for name, value in request.query_params.multi_items() if name not in dropped]
+    found = {name: f'<{list_url}?{urlencode([*query, *place.items()])}>; rel="{name}"' for name, place in links.items()}
+    # Where the filters are long, `next` alone; or nothing, and clients go on by `next_cursor`.
+    fitting = (", ".join(text) for text in (found.values(), [found[name] for name in ("next",) if name in found], []))
+    return next(text for text in fitting if len(text) <= MAX_LINK_BYTES)
+
+
+@get("/unread-count", summary="Count what is unread", responses=problems(*REFUSALS))
+@inject
+async def unread_count(
+    user: User,
+    browse: FromDishka[BrowseInbox],
+    by_type: Annotated[bool, Parameter(description="Count by type as well.")] = False,
+) -> schemas.UnreadCount:
+    """A number that is kept, not counted, and so costs the same in every inbox; by type it is counted."""
+    types = await browse.unread_by_type(user) if by_type else UNSET
+    return schemas.UnreadCount(await browse.unread(user), types)
+
+
+@get("/changes", summary="Follow changes", responses=problems(*REFUSALS))
+@inject
+async def follow_changes(
+    user: User,
+    follow: FromDishka[FollowChanges],
+    since: Annotated[
+        str | None,
+        Parameter(description="The `cursor` of an earlier answer, of a list or of a session. Without it, from now on."),
+    ] = None,
+    limit: Annotated[
+        int,
+        Parameter(
+            description="About how many: an answer never ends in the middle of a mass act.", ge=1, le=LONGEST_LIST
+        ),
+    ] = LONGEST_LIST,
+) -> schemas.ChangeList:
+    """What arrived, was read, unread or archived since a cursor, each notification once and as it stands now."""
+    changes = await follow(user, since, limit)
+    return schemas.ChangeList(
+        [schemas.changed_item(one) for one in changes.notifications],
+        schemas.ChangesMeta(changes.cursor, changes.more, changes.gap, changes.unread),
+    )
+
+
+@get("/{id:uuid}", summary="Get a notification", responses=problems(*REFUSALS, 404))
+@inject
+async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) -> schemas.Item:
+    """One notification, archived or not. Another user's is not there."""
+    return schemas.Item.of(await browse.one(user, id))
+
+
+@put("/{id:uuid}/read", summary="Mark one read", responses=problems(*REFUSALS, 404))
+@inject
+async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
+    """Marks one read. What is read already stays as it is; what is archived is not there."""
+    notification, unread = await mark.one(user, id, "read")
+    return schemas.MarkedItem.after(notification, unread)
+
+
+@put("/{id:uuid}/unread", summary="Mark one unread", responses=problems(*REFUSALS, 404))
+@inject
+async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
+    """Marks one unread. What is unread already stays as it is; what is archived is not there."""
+    notification, unread = await mark.one(user, id, "unread")
+    return schemas.MarkedItem.after(notification, unread)
+
+
+async def where_to_stop(request: Request[Any, Any, Any], user: User) -> schemas.MarkAllRead | None:
+    """The body, read once the caller is known; None for an empty one."""
+    return await read_json_or_none(request, schemas.MarkAllRead)
+
+
+@put(
+    "/mark-all-read",
+    summary="Mark all read",
+    opt={READS_BODY: True},
+    responses=problems(*REFUSALS, 404, 408, 413, 415),
+    operation_class=takes(schemas.MarkAllRead, required=False),
+)
+@inject
+async def mark_all_read(
+    user: User,
+    mark: FromDishka[MarkNotifications],
+    stop: NamedDependency[schemas.MarkAllRead | None],
+) -> schemas.MarkedRead:
+    """Marks all read that arrived up to `up_to`; without it, all that is there when it begins."""
+    marked = await mark.all(user, "read", stop.up_to if stop is not None else None)
+    return schemas.MarkedRead("Marked as read.", marked.count, marked.unread)
+
+
+@delete("/clear-all", status_code=200, summary="Archive all", responses=problems(*REFUSALS, 404))
+@inject
+async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo = None) -> schemas.Cleared:
+    """Archives all that arrived up to `up_to`; without it, all that is there when it begins."""
+    marked = await mark.all(user, "archived", up_to)
+    return schemas.Cleared("Cleared.", marked.count, marked.unread)
+
+
+@delete("/{id:uuid}", status_code=200, summary="Archive one", responses=problems(*REFUSALS, 404))
+@inject
+async def archive_notification(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Archived:
+    """Takes one off the list. It is kept, and can be listed with `archived=true`."""
+    _, unread = await mark.one(user, id, "archived")
+    return schemas.Archived("Archived.", unread)
+
+
+notifications = Router(
+    "/api/v2/notifications",
+    route_handlers=[
+        list_notifications,
+        unread_count,
+        follow_changes,
+        get_notification,
+        mark_read,
+        mark_unread,
+        mark_all_read,
+        clear_all,
+        archive_notification,
+    ],
+    dependencies={**CALLER, "choice": Provide(choice_of), "stop": Provide(where_to_stop)},
+    request_max_body_size=SMALL_BODY_BYTES,
+    tags=["notifications"],
+)

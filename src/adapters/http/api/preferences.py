@@ -1,0 +1,131 @@
+"""`/api/v2/preferences`: what a user wants to be told."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Request, Router, get, patch, put
+from litestar.di import NamedDependency, Provide
+from msgspec import UNSET, Meta, UnsetType
+
+from adapters.http.auth import CALLER, User
+from adapters.http.bodies import SMALL_BODY_BYTES, read_json
+from adapters.http.openapi.operations import REFUSALS, problems, takes
+from adapters.http.requests import READS_BODY
+from application.inbox.set_preferences import SetPreferences
+from domain.preferences import LONGEST_TYPE, MOST_MUTED, Preferences
+
+UNFIT: Final = (408, 413, 415, 422)
+
+MutedTypes = Annotated[
+    list[Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)]],
+    Meta(
+        max_length=MOST_MUTED,
+        description="Notification types that are stored in the inbox as read, and neither pushed nor mailed.",
+        examples=[["group_user_left"]],
+    ),
+]
+
+
+class PreferencesOut(msgspec.Struct, frozen=True):
+    """What a user wants to be told."""
+
+    user_id: str
+    email_notifications: bool
+    push_notifications: bool
+    websocket_notifications: bool
+    muted_types: MutedTypes
+    updated_at: Annotated[datetime | None, Meta(description="When they were set; null if they never were.")]
+
+    @classmethod
+    def of(cls, user: str, preferences: Preferences) -> "PreferencesOut":
+        return cls(user, **msgspec.to_builtins(preferences, builtin_types=(datetime,)))
+
+
+class NewPreferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All preferences. What is left out is set to its default."""
+
+    email_notifications: bool = True
+    push_notifications: bool = True
+    websocket_notifications: bool = True
+    muted_types: MutedTypes = []
+
+    def preferences(self) -> Preferences:
+        return msgspec.convert(self, Preferences, from_attributes=True)
+
+
+class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Some preferences. What is left out stays as it is."""
+
+    email_notifications: bool | UnsetType = UNSET
+    push_notifications: bool | UnsetType = UNSET
+    websocket_notifications: bool | UnsetType = UNSET
+    muted_types: MutedTypes | UnsetType = UNSET
+
+    def changes(self) -> dict[str, Any]:
+        """Those that are there, by the fields of Preferences."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
+        if "muted_types" in found:
+            found["muted_types"] = tuple(found["muted_types"])
+        return found
+
+
+async def new_preferences(request: Request[Any, Any, Any], user: User) -> NewPreferences:
+    """The body, read once the caller is known."""
+    return await read_json(request, NewPreferences)
+
+
+async def preferences_patch(request: Request[Any, Any, Any], user: User) -> PreferencesPatch:
+    """The body, read once the caller is known."""
+    return await read_json(request, PreferencesPatch)
+
+
+@get("/", summary="Get preferences", responses=problems(*REFUSALS))
+@inject
+async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -> PreferencesOut:
+    """The preferences in force; whoever has set none is told everything."""
+    return PreferencesOut.of(user, await preferences.get(user))
+
+
+@put(
+    "/",
+    summary="Replace preferences",
+    opt={READS_BODY: True},
+    responses=problems(*REFUSALS, *UNFIT),
+    operation_class=takes(NewPreferences),
+)
+@inject
+async def replace_preferences(
+    user: User, preferences: FromDishka[SetPreferences], replacement: NamedDependency[NewPreferences]
+) -> PreferencesOut:
+    """Sets all preferences. They bind what is stored from now on."""
+    return PreferencesOut.of(user, await preferences.replace(user, replacement.preferences()))
+
+
+@patch(
+    "/",
+    summary="Change preferences",
+    opt={READS_BODY: True},
+    responses=problems(*REFUSALS, *UNFIT),
+    operation_class=takes(PreferencesPatch),
+)
+@inject
+async def patch_preferences(
+    user: User, preferences: FromDishka[SetPreferences], changes: NamedDependency[PreferencesPatch]
+) -> PreferencesOut:
+    """Sets some preferences and leaves the others as they are. They bind what is stored from now on."""
+    return PreferencesOut.of(user, await preferences.patch(user, **changes.changes()))
+
+
+preferences = Router(
+    "/api/v2/preferences",
+    route_handlers=[get_preferences, replace_preferences, patch_preferences],
+    dependencies={
+        **CALLER,
+        "replacement": Provide(new_preferences),
+        "changes": Provide(preferences_patch),
+    },
+    request_max_body_size=SMALL_BODY_BYTES,
+    tags=["preferences"],
+)

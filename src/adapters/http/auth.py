@@ -1,0 +1,77 @@
+"""Who a REST request is from."""
+
+from typing import Annotated, Any, Final
+
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Request
+from litestar.di import NamedDependency, Provide
+from litestar.params import Parameter
+
+from adapters.web.origins import Origins
+from adapters.web.tokens import find_token, read_cookies
+from application.access.identify import IdentifyCaller
+from application.access.limit_rate import LimitRate
+from domain.errors import TokenMissing
+from domain.identity import Identity
+
+UserId = Annotated[
+    str | None,
+    Parameter(
+        description="The user to act for. Only needed where the server believes it (`HERALD_AUTH=open`); with tokens it"
+        " may be left out, and must be the token's own user.",
+    ),
+]
+Token = Annotated[
+    str | None,
+    Parameter(description="A token, for clients that can't send an `Authorization` header."),
+]
+
+
+class Caller:
+    """Finds out who a REST request is from, by its token (docs/protocol.md, "Who you are") or, in open mode, by
+    `user_id`; and counts the request against that caller's rate.
+
+    The cookie counts for reading only, and only where pages of other sites can't use it. Raises what
+    IdentifyCaller.current raises, and TooManyRequests.
+    """
+
+    def __init__(self, identify: IdentifyCaller, limit_rate: LimitRate, origins: Origins) -> None:
+        self._identify = identify
+        self._limit_rate = limit_rate
+        self._origins = origins
+
+    async def identity(
+        self, request: Request[Any, Any, Any], user_id: str | None, jwt: str | None, token: str | None
+    ) -> Identity:
+        counts = request.method == "GET" and self._origins.allowed is not None
+        cookies = read_cookies(request.headers.getall("cookie", [])) if counts else {}
+        query = {"jwt": jwt or "", "token": token or ""}
+        shown = find_token(request.headers, [], cookies, query)
+        identity = await self._identify.current(shown, user_id)
+        await self._limit_rate("rest", identity)
+        return identity
+
+
+@inject
+async def identity_of(
+    request: Request[Any, Any, Any],
+    caller: FromDishka[Caller],
+    user_id: UserId = None,
+    jwt: Token = None,
+    token: Token = None,
+) -> Identity:
+    return await caller.identity(request, user_id, jwt, token)
+
+
+async def user_of(identity: NamedDependency[Identity]) -> str:
+    """The caller's user. Raises TokenMissing for nobody in particular."""
+    if identity.user is None:
+        raise TokenMissing("Say who you are: add ?user_id= to the address." if identity.claimed else None)
+    return identity.user
+
+
+# What a router gives its handlers: `identity`, whoever that is, and `user`, who must be someone. A handler that asks
+# for one of them has its query parameters too.
+CALLER: Final = {"identity": Provide(identity_of), "user": Provide(user_of)}
+
+User = NamedDependency[str]

@@ -1,0 +1,158 @@
+"""Errors over HTTP: RFC 9457 problem+json, each with a stable `code`; never a stack or an exception's own text."""
+
+import math
+from typing import Any, Final
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.response.base import ASGIResponse
+from litestar.types import ExceptionHandlersMap
+
+from adapters.http.bodies import NotJson
+from adapters.http.errors.catalogue import KINDS, address_of
+from adapters.http.middleware.request_log import client_left, request_id_of
+from adapters.http.openapi.operations import MEDIA_TYPE, FieldProblem, Problem
+from adapters.http.requests import UnknownParameter, public_url_of
+from application.ports.store import StoreUnavailable, Unstorable
+from domain import errors
+from domain.public_url import PublicUrl
+
+log = structlog.get_logger(__name__)
+
+# What Litestar refuses before any of our code is asked, by its status.
+_CODES: Final = {
+    400: "invalid_request",
+    401: "token_missing",
+    403: "access_refused",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "body_timeout",
+    413: "too_large",
+    415: "unsupported_media_type",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class ProblemResponse(Response[Any]):
+    """A problem, encoded when it is sent: its `type` begins with the public URL of the service that the request is
+    at."""
+
+    content: Problem | bytes
+
+    def encoded(self, public_url: PublicUrl) -> bytes:
+        if not isinstance(self.content, Problem):
+            return self.content
+        return msgspec.json.encode(msgspec.structs.replace(self.content, type=public_url.of(self.content.type)))
+
+    def to_asgi_response(self, app: Litestar | None, request: AnyRequest, **options: Any) -> ASGIResponse:
+        self.content = self.encoded(public_url_of(request))
+        return super().to_asgi_response(app, request, **options)
+
+
+def problem(code: str, detail: str = "", *, retry_after: float | None = None, **more: Any) -> ProblemResponse:
+    """A problem+json answer. `retry_after` is in seconds, and stands before what the catalogue says."""
+    kind = KINDS[code]
+    headers = {}
+    if kind.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    seconds = kind.retry_after if retry_after is None else max(1, math.ceil(retry_after))
+    if seconds is not None:
+        headers["retry-after"] = str(seconds)
+    body = Problem(address_of(code), kind.title, kind.status, code, detail, **more)
+    return ProblemResponse(body, status_code=kind.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _herald_error(request: AnyRequest, error: errors.HeraldError) -> ProblemResponse:
+    if error.code not in KINDS:
+        return _unexpected(request, error)
+    if KINDS[error.code].status == 503:
+        _log_unavailable(request, error.detail)
+    field = error.field if isinstance(error, errors.InvalidInput) else None
+    wait = error.retry_after if isinstance(error, errors.TooManyRequests) else None
+    status = error.status if isinstance(error, errors.NotFailed) else None
+    return problem(error.code, error.detail, retry_after=wait, field=field, delivery_status=status)
+
+
+def _unavailable(request: AnyRequest, error: Exception) -> ProblemResponse:
+    _log_unavailable(request, str(error))
+    return problem("unavailable", errors.Unavailable.text)
+
+
+def _log_unavailable(request: AnyRequest, error: str) -> None:
+    log.warning(
+        "unavailable",
+        method=request.method,
+        path=request.scope["path"],
+        request_id=request_id_of(request.scope),
+        error=error,
+    )
+
+
+def _unstorable(_: AnyRequest, __: Unstorable) -> ProblemResponse:
+    return problem("invalid_input", "Something in the request is no text that can be kept, such as U+0000.")
+
+
+def _validation(_: AnyRequest, error: ValidationException) -> ProblemResponse:
+    faults = error.extra if isinstance(error.extra, list) else []
+    found = [FieldProblem(_field_of(fault), str(fault.get("message", ""))) for fault in faults]
+    return problem("invalid_request", "Some of what was sent can't be.", errors=found)
+
+
+def _field_of(fault: dict[str, Any]) -> str:
+    """The name of the parameter, or the field's place in the body; `data` is what handlers call the whole body."""
+    key = str(fault.get("key", ""))
+    return "body" if key == "data" else key
+
+
+def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> ProblemResponse:
+    unknown = [FieldProblem(name, "This operation has no such parameter.") for name in error.names]
+    return problem("unknown_parameter", "The query can't be understood.", errors=unknown)
+
+
+def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
+    """What Litestar says of an error may quote the request, tokens included, so its words are not passed on."""
+    status = error.status_code
+    if status >= 500 and client_left(request.scope):
+        # Nobody reads the answer: the body ended before it was all there.
+        return problem("invalid_request", "The body is not complete.")
+    if status not in _CODES and status >= 500:
+        return _unexpected(request, error)
+    answer = problem(
+        _CODES.get(status, "invalid_request"), "The body is not JSON." if isinstance(error, NotJson) else ""
+    )
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+def _not_utf8(_: AnyRequest, __: UnicodeDecodeError) -> ProblemResponse:
+    """Raised while a body is decoded; msgspec does not count it as a fault of the JSON."""
+    return problem("invalid_request", "The body is not UTF-8.")
+
+
+def _too_deep(_: AnyRequest, __: RecursionError) -> ProblemResponse:
+    return problem("invalid_request", "The body is nested too deeply.")
+
+
+def _unexpected(request: AnyRequest, error: Exception) -> ProblemResponse:
+    trace_id = request_id_of(request.scope)
+    log.error("request failed", path=request.scope["path"], request_id=trace_id, exc_info=error)
+    return problem("internal", errors.HeraldError.text, trace_id=trace_id)
+
+
+EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
+    errors.HeraldError: _herald_error,
+    StoreUnavailable: _unavailable,
+    Unstorable: _unstorable,
+    ValidationException: _validation,
+    UnknownParameter: _unknown_parameter,
+    HTTPException: _http,
+    RecursionError: _too_deep,
+    UnicodeDecodeError: _not_utf8,
+    Exception: _unexpected,
+}

@@ -1,0 +1,38 @@
+"""Which hosts Herald may be asked by: the answer to DNS rebinding, where a page's own name is made to lead here."""
+
+from typing import Final
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from adapters.http.errors.problems import problem
+from adapters.http.errors.refusals import refuse
+from adapters.web.origins import Hosts
+
+log = structlog.get_logger(__name__)
+
+# Probes ask by an address that nobody knows beforehand.
+_EXEMPT: Final = "/health"
+
+
+class CheckHost(ASGIMiddleware):
+    """Refuses requests and handshakes whose Host header names none of `hosts`: 421. Health checks are exempt."""
+
+    scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if self._hosts.allow(named[0] if len(named) == 1 else None) or _is_health(scope["path"]):
+            await next_app(scope, receive, send)
+        else:
+            log.warning("host_refused", host=",".join(named)[:255], path=scope["path"])
+            await refuse(problem("host_refused", "Herald does not answer for this host."), scope, receive, send)
+
+
+def _is_health(path: str) -> bool:
+    return path == _EXEMPT or path.startswith(f"{_EXEMPT}/")

@@ -1,0 +1,40 @@
+"""How long a request's address and headers may be, and how many parameters its query may have."""
+
+from typing import Final
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from adapters.http.errors.problems import problem
+from adapters.http.errors.refusals import refuse
+
+# Path and query; and names and values of all headers. The server underneath has limits of its own, which it answers
+# without a body: 65,534 bytes for the address, 100 headers, 400 KB for the whole head.
+MAX_TARGET_BYTES: Final = 16 * 1024
+MAX_HEADER_BYTES: Final = 64 * 1024
+
+# Of a query. Litestar remembers the last 1,024 queries and their parameters: with thousands of them each, 0.6 GB.
+MAX_PARAMETERS: Final = 100
+
+
+class LimitHead(ASGIMiddleware):
+    """Refuses requests and handshakes with a longer address (414), longer headers (431), or more parameters (400)."""
+
+    scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+            await refuse(
+                problem("address_too_long", f"Path and query may have {MAX_TARGET_BYTES} bytes."), scope, receive, send
+            )
+        elif scope["query_string"].count(b"&") >= MAX_PARAMETERS:
+            await refuse(
+                problem("invalid_request", f"A query may have {MAX_PARAMETERS} parameters."), scope, receive, send
+            )
+        elif sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            await refuse(
+                problem("headers_too_large", f"All headers may have {MAX_HEADER_BYTES} bytes."), scope, receive, send
+            )
+        else:
+            await next_app(scope, receive, send)

@@ -1,0 +1,108 @@
+"""`/schema`: what can be asked of Herald, as a page to read and try (`/schema`), as OpenAPI (`/schema/openapi.json`)
+and, for sockets and event streams, as AsyncAPI (`/schema/asyncapi.json`). No outside address is needed for any."""
+
+from functools import cache
+from html import escape
+from pathlib import PurePath
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
+from swagger_ui_bundle import swagger_ui_path
+
+from adapters.http.openapi.asyncapi import asyncapi_document
+from adapters.http.requests import public_url_of
+from domain.public_url import PublicUrl
+
+PATH: Final = "/schema"
+
+_DESCRIPTION: Final = """\
+Notifications: events from a broker, to every open tab and into every inbox, exactly once and in order, and by e-mail.
+
+Problems are RFC 9457 `application/problem+json`; [/problems]({problems}) explains each. Sockets and event streams are
+in the [AsyncAPI document]({asyncapi}).
+"""
+
+_TAGS: Final = (
+    Tag("notifications", "A user's own inbox: listed, counted, marked, followed."),
+    Tag("preferences", "What a user wants to be told."),
+    Tag("events", "Publishing events, and listening to them."),
+    Tag("deliveries", "What became of each mail. Needs the scope `deliveries:read`, which sees addresses masked."),
+    Tag("mails", "Mails that were written to a folder instead of being sent. Needs the scope `admin`."),
+    Tag("dead letters", "Events that could not be processed. Needs the scope `admin`."),
+    Tag("operations", "How Herald is."),
+    Tag("problems", "What answers with an error mean."),
+)
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Herald's interface</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{base}/schema/swagger-ui.css">
+<style>
+  /* The codes of problems are long words, and telephones are narrow. */
+  .swagger-ui .responses-table td {{ overflow-wrap: anywhere }}
+</style>
+<div id="page"></div>
+<script src="{base}/schema/swagger-ui-bundle.js"></script>
+<script>
+  SwaggerUIBundle({{url: "{base}/schema/openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null}})
+</script>
+</html>
+"""
+
+_PARTS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+
+
+class SchemaPage(OpenAPIRenderPlugin):
+    """Swagger UI, from this server."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return _PAGE.format(base=escape(public_url_of(request).base)).encode()
+
+
+def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
+    """What the document says of the whole service."""
+    bearer = SecurityScheme(
+        type="http", scheme="bearer", bearer_format="JWT", description="Needed where `HERALD_AUTH` is `jwt`."
+    )
+    return OpenAPIConfig(
+        title="Herald",
+        version=version,
+        description=_DESCRIPTION.format(
+            problems=public_url.of("/problems"), asyncapi=public_url.of("/schema/asyncapi.json")
+        ),
+        servers=[Server(url=public_url.base or "/")],
+        path=PATH,
+        tags=list(_TAGS),
+        components=Components(security_schemes={"bearer": bearer}),
+        # Either: in open mode, and for what is public, nothing is shown.
+        security=[{"bearer": []}, {}],
+        use_handler_docstrings=True,
+        operation_id_creator=lambda handler, method, path: handler.handler_name,
+        render_plugins=[SchemaPage(path="/"), JsonRenderPlugin()],
+    )
+
+
+@get("/schema/asyncapi.json", include_in_schema=False)
+async def asyncapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+    document = asyncapi_document(public_url_of(request))
+    return Response(msgspec.json.encode(document), media_type="application/json")
+
+
+@get([f"/schema/{name}" for name in _PARTS], include_in_schema=False)
+async def schema_part(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """A style or a script of the page."""
+    name = PurePath(request.scope["path"]).name
+    return Response(_part(name), media_type=_PARTS[name], headers={"cache-control": "public, max-age=86400"})
+
+
+@cache
+def _part(name: str) -> bytes:
+    content: bytes = (swagger_ui_path / name).read_bytes()
+    return content

@@ -1,0 +1,96 @@
+"""What the OpenAPI document says of every operation: its problems."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, RequestBody, Schema
+
+from adapters.http.errors.catalogue import KINDS
+from domain.deliveries import Status
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+# What every operation that asks who its caller is may refuse.
+REFUSALS: Final = (401, 403, 429, 503)
+
+# Every operation may refuse a query, and every one may fail.
+_ALWAYS: Final = (400, 500)
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """What is wrong with one field or parameter."""
+
+    field: str
+    reason: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457. `code` is stable and for programs, `type` is the address of a page about it, `detail` is for people.
+
+    `field`, or for several at once `errors`, says what was wrong with the request; `delivery_status` is that of a
+    delivery that can't be retried; `trace_id` is the request's id, which the server's log has too.
+    """
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+    field: str | None = None
+    errors: list[FieldProblem] = []
+    delivery_status: Status | None = None
+    trace_id: str | None = None
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """What a handler's `responses` say of the problems that it answers with, 400 and 500 always among them."""
+    return {status: _response(status) for status in sorted({*statuses, *_ALWAYS})}
+
+
+def takes(body: Any, *, required: bool = True) -> type[Operation]:
+    """The `operation_class` of a handler whose body is JSON of this type."""
+    (schema,), parts = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
+    inlined = _inlined(schema, parts)
+
+    @dataclass
+    class TakingBody(Operation):
+        def __post_init__(self) -> None:
+            content = {"application/json": OpenAPIMediaType(schema=inlined)}
+            self.request_body = RequestBody(content=content, required=required)
+
+    return TakingBody
+
+
+def also_answers(*media_types: str) -> type[Operation]:
+    """The `operation_class` of a handler that answers in other media types too, by what the request accepts."""
+
+    @dataclass
+    class AnsweringMore(Operation):
+        def __post_init__(self) -> None:
+            answer = (self.responses or {})["200"]
+            if isinstance(answer, OpenAPIResponse) and answer.content is not None:
+                text = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+                answer.content.update(dict.fromkeys(media_types, text))
+
+    return AnsweringMore
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
+    """The schema without references: the document's components are Litestar's to name."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+        # No `required` is the same as an empty one, and valid in every draft.
+        kept = {name: value for name, value in schema.items() if (name, value) != ("required", [])}
+        return {name: _inlined(value, parts) for name, value in kept.items()}
+    return [_inlined(one, parts) for one in schema] if isinstance(schema, list) else schema
+
+
+def _response(status: int) -> ResponseSpec:
+    kinds = [kind for kind in KINDS.values() if kind.status == status]
+    if not kinds:
+        raise ValueError(f"no problem has the status {status}")
+    description = " ".join(f"`{kind.code}`: {kind.meaning}" for kind in kinds)
+    return ResponseSpec(Problem, generate_examples=False, description=description, media_type=MEDIA_TYPE)

@@ -1,0 +1,142 @@
+"""For those who run Herald: health and metrics, in the shapes that the services it replaces had, and more."""
+
+from typing import Any, Final
+
+import msgspec
+from dishka.integrations.litestar import FromDishka, inject
+from litestar import Request, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+
+from adapters.http.openapi.operations import also_answers, problems
+from application.counters import Counters
+from application.hub.hub import Hub
+from application.operations.health import Check, Health, ReportHealth
+from application.ports.clock import Clock
+from application.ports.exposition import Exposition
+from domain.protocol.envelopes import iso
+
+NOT_READY: Final = {
+    503: ResponseSpec(dict[str, Any], generate_examples=False, description="The same, when it is not ready.")
+}
+
+
+class About(msgspec.Struct, frozen=True):
+    """What this service says of itself. `service` is the site's own name for it, `node` that of this one of its
+    nodes."""
+
+    version: str
+    service: str
+    node: str
+    auth: str
+
+
+@get("/health/live", tags=["operations"], summary="Is it alive?", responses=problems())
+async def live() -> dict[str, str]:
+    """Answers as long as the process does. What Herald depends on has no say in it: a restart would not mend that."""
+    return {"status": "alive"}
+
+
+@get("/health/ready", tags=["operations"], summary="Is it ready?", responses=problems() | NOT_READY)
+@inject
+async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
+    """503 unless new clients are welcome here, and events published now will reach them."""
+    health = await report()
+    body = {"status": "ready" if health.ready else "not ready", "checks": health.checks, "sources": health.sources}
+    return Response(body, status_code=200 if health.ready else 503)
+
+
+@get("/health", tags=["operations"], summary="How is it?", responses=problems() | NOT_READY)
+@inject
+async def health(
+    report: FromDishka[ReportHealth],
+    hub: FromDishka[Hub],
+    counters: FromDishka[Counters],
+    clock: FromDishka[Clock],
+    about: FromDishka[About],
+) -> Response[Any]:
+    """All of it, in one answer that clients of each replaced service understand."""
+    state = await report()
+    now = iso(clock.now())
+    body = {
+        "status": "degraded" if state.degraded else "healthy" if state.ready else "unhealthy",
+        "service": about.service,
+        "node": about.node,
+        "version": about.version,
+        "timestamp": now,
+        "connections": len(hub.sessions),
+        "consumer_running": all(source.ready for source in state.sources),
+        "services": _services(state),
+        "metrics": _consumer(counters),
+        "sse": {"activeConnections": _event_streams(hub), "timestamp": now},
+        "checks": state.checks,
+        "sources": state.sources,
+    }
+    return Response(body, status_code=200 if state.ready else 503)
+
+
+@get(
+    "/metrics",
+    tags=["operations"],
+    summary="Count everything",
+    operation_class=also_answers("text/plain", "application/openmetrics-text"),
+    responses=problems(),
+)
+@inject
+async def metrics(
+    request: Request[Any, Any, Any],
+    hub: FromDishka[Hub],
+    counters: FromDishka[Counters],
+    clock: FromDishka[Clock],
+    exposition: FromDishka[Exposition],
+    about: FromDishka[About],
+) -> Response[Any]:
+    """JSON as the products service had it; Prometheus or OpenMetrics text for who accepts that."""
+    accept = request.headers.get("accept", "")
+    if "text/plain" in accept or "openmetrics" in accept:
+        content, media_type = exposition.render(accept)
+        return Response(content, headers={"content-type": media_type})
+    now = iso(clock.now())
+    body = {
+        "node": about.node,
+        "consumer": _consumer(counters) | {"timestamp": now},
+        "sse": {"activeConnections": _event_streams(hub), "timestamp": now},
+        "events": {
+            "in": counters.events_in,
+            "planned": counters.planned,
+            "stored": counters.stored,
+            "unwanted": counters.unwanted,
+            "duplicates": counters.duplicates,
+            "duplicatesByRoute": [
+                {"source": source, "route": route, "count": count}
+                for (source, route), count in counters.duplicates_by_route.items()
+            ],
+            "deadLettered": counters.dead_letters,
+            "ignored": counters.ignored,
+        },
+        "backplane": counters.backplane,
+        "pushed": counters.pushed,
+        "deliveries": counters.deliveries,
+        "mailAttempts": counters.mails,
+        "sessions": {"open": len(hub.sessions), "opened": counters.sessions, "closed": counters.closes},
+    }
+    return Response(body)
+
+
+def _services(state: Health) -> dict[str, dict[str, str]]:
+    return {name: _service(check) for name, check in state.checks.items() if name != "draining"}
+
+
+def _service(check: Check) -> dict[str, str]:
+    if check.untried is True:
+        return {"status": "untried"}
+    return {"status": "healthy"} if check.ok else {"status": "unhealthy", "reason": check.detail}
+
+
+def _consumer(counters: Counters) -> dict[str, Any]:
+    # maxCacheSize bounded the replaced service's memory of ids it had seen. Herald's store has no such bound but its
+    # retention.
+    return {"processedMessagesCount": sum(counters.events_in.values()), "maxCacheSize": None}
+
+
+def _event_streams(hub: Hub) -> int:
+    return sum(1 for session in hub.sessions if session.view.transport == "sse")

@@ -1,0 +1,1 @@
+"""Pages for people: the front page and the problem pages."""

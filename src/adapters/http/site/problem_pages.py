@@ -1,0 +1,101 @@
+"""`/problems`: what each problem means and what to do about it. Where the `type` of a problem leads."""
+
+from html import escape
+from typing import Any, Final
+
+from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from adapters.http.errors.catalogue import KINDS, Kind, address_of
+from adapters.http.openapi.operations import also_answers, problems
+from adapters.http.requests import public_url_of
+from domain.public_url import PublicUrl
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} · Herald</title>
+<style>
+  body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 40rem; padding: 0 1rem }}
+  code {{ background: #8882; border-radius: .2rem; padding: .1rem .3rem }}
+  dt {{ font-weight: bold; margin-top: 1rem }} dd {{ margin: 0 }}
+  :root {{ color-scheme: light dark }}
+</style>
+<h1>{title}</h1>
+{content}
+</html>
+"""
+
+
+def _described(kind: Kind, public_url: PublicUrl) -> dict[str, Any]:
+    return {
+        "type": public_url.of(address_of(kind.code)),
+        "code": kind.code,
+        "status": kind.status,
+        "title": kind.title,
+        "meaning": kind.meaning,
+        "advice": kind.advice,
+        "retry_after": kind.retry_after,
+    }
+
+
+@get(
+    "/problems",
+    tags=["problems"],
+    summary="List problems",
+    operation_class=also_answers("text/html"),
+    responses=problems(),
+)
+async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[str, Any]]]:
+    """Every problem that Herald answers with: a page for browsers, JSON for everyone else."""
+    public_url = public_url_of(request)
+    if not _wants_page(request):
+        return Response([_described(kind, public_url) for kind in KINDS.values()], headers={"vary": "accept"})
+    rows = "".join(
+        f'<dt><a href="{escape(public_url.of(address_of(kind.code)))}">{escape(kind.title)}</a>'
+        f" <code>{kind.status}</code></dt>"
+        f"<dd>{_marked(kind.meaning)}</dd>"
+        for kind in KINDS.values()
+    )
+    return _page("Problems", f"<dl>{rows}</dl>")
+
+
+@get(
+    "/problems/{code:str}",
+    tags=["problems"],
+    summary="Explain a problem",
+    operation_class=also_answers("text/html"),
+    responses=problems(404),
+)
+async def show_problem(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[dict[str, Any]]:
+    """What one problem means, and what to do about it."""
+    kind = KINDS.get(code)
+    if kind is None:
+        raise NotFoundException
+    public_url = public_url_of(request)
+    if not _wants_page(request):
+        return Response(_described(kind, public_url), headers={"vary": "accept"})
+    again = f"<dt>Try again</dt><dd>after {kind.retry_after} s, or what <code>Retry-After</code> says</dd>"
+    return _page(
+        kind.title,
+        f"<p><code>{kind.status}</code> <code>{kind.code}</code></p><p>{_marked(kind.meaning)}</p>"
+        f"<dl><dt>What to do</dt><dd>{_marked(kind.advice)}</dd>{again if kind.retry_after else ''}</dl>"
+        f'<p><a href="{escape(public_url.of("/problems"))}">All problems</a></p>',
+    )
+
+
+def _wants_page(request: Request[Any, Any, Any]) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _page(title: str, content: str) -> Response[Any]:
+    page = _PAGE.format(title=escape(title), content=content)
+    return Response(page, media_type="text/html", headers={"vary": "accept"})
+
+
+def _marked(text: str) -> str:
+    """The text as HTML, with what stands between backquotes as code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

@@ -1,0 +1,1 @@
+"""Statements that PostgreSQL and SQLite need in different forms."""

@@ -1,0 +1,38 @@
+"""Tokens and cookies as requests and handshakes carry them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import unquote
+
+# The cookie that may hold a token.
+TOKEN_COOKIE: Final = "herald_token"  # noqa: S105 - a name
+
+
+def read_cookies(lines: Iterable[str]) -> dict[str, str]:
+    """The cookies in the lines of a Cookie header (RFC 6265, section 4.2), by name; the last of a name counts. Quotes
+    around a value and percent-encoding are removed. Backslashes escape nothing: libraries that follow RFC 2109 there
+    take minutes for 64 KB of them."""
+    pairs = (pair.partition("=") for line in lines for pair in line.split(";"))
+    return {name.strip(): unquote(_unquoted(value.strip())) for name, equals, value in pairs if equals}
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def find_token(
+    headers: Mapping[str, str], subprotocols: list[str], cookies: Mapping[str, str], query: Mapping[str, str]
+) -> str | None:
+    """The token that a handshake or request shows, looked for where design and habit put it, most deliberate first.
+
+    Header names in lower case. An `Authorization` header of another scheme is a token too, an invalid one: someone
+    who shows credentials must not be taken for nobody.
+    """
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.strip().partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else authorization
+    for protocol in subprotocols:
+        if protocol.startswith("bearer."):
+            return protocol.removeprefix("bearer.")
+    return query.get("jwt") or query.get("token") or cookies.get(TOKEN_COOKIE) or None

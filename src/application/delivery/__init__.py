@@ -1,0 +1,1 @@
+"""Deliveries: sending what is owed through outbound channels, and the delivery log."""

@@ -1,0 +1,1 @@
+"""A user's own inbox and preferences."""

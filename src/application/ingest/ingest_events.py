@@ -1,0 +1,201 @@
+"""Ingest: from a broker's batch to stored, published and acknowledged, in this order and no other."""
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from application.announce import announce
+from application.counters import Counters
+from application.ingest.keep_bindings import KeepBindings
+from application.ingest.note_duplicates import NoteDuplicates
+from application.ingest.plan_events import plan_events
+from application.ingest.store_plans import Part, StorePlans
+from application.ports.backplane import Backplane
+from application.ports.event_source import Batch, EventSource, NotAcknowledged
+from application.ports.store import Recorded, StoreUnavailable
+from domain.messages import Message
+from domain.planning import NO_LIMITS, DeadLetter, Limits, Plan, plan
+from domain.routes import RouteTable
+
+log = structlog.get_logger(__name__)
+
+
+class RetryPolicy(msgspec.Struct, frozen=True):
+    """Seconds before a batch that could not be stored is tried again: doubling, with jitter, so that nodes do not try
+    in step."""
+
+    first_s: float = 0.2
+    longest_s: float = 10.0
+
+
+class BatchInWork(msgspec.Struct, frozen=True):
+    """A broker's batch, the plans of its events, and the parts of these that are not stored yet. `unwanted` counts the
+    events without a plan, which lead to nothing, by the key of their binding."""
+
+    batch: Batch
+    plans: list[Plan]
+    parts: deque[Part]
+    unwanted: Counter[str]
+
+
+class IngestEvents:
+    """Plans each event of a batch, stores what all of them lead to, publishes what is stored to every node,
+    acknowledges.
+
+    An event is acknowledged only once what it led to is stored. One that can't be processed is stored as a dead
+    letter, and the rest of its batch with it. One that comes by a binding of a route that is gone is counted, and leads
+    to nothing (see KeepBindings). Neither a failed publish nor a failed acknowledgement undoes or stops
+    anything: the hubs find what was not published by themselves, and an event that comes again is recognised. Raises
+    StoreUnavailable, having acknowledged nothing: the same batch in work may be tried again, and continues with what
+    is not stored yet.
+    """
+
+    def __init__(
+        self,
+        table: RouteTable,
+        store_plans: StorePlans,
+        backplane: Backplane,
+        counters: Counters,
+        note_duplicates: NoteDuplicates,
+        limits: Limits = NO_LIMITS,
+        bindings: KeepBindings | None = None,
+    ) -> None:
+        """Without `bindings` no event is `unwanted`."""
+        self._table = table
+        self._store_plans = store_plans
+        self._backplane = backplane
+        self._counters = counters
+        self._limits = limits
+        self._note_duplicates = note_duplicates
+        self._bindings = bindings
+
+    async def plan(self, batch: Batch, source: EventSource) -> BatchInWork:
+        unwanted = await self._unwanted(batch, source)
+        plans = await plan_events([one for one in batch.messages if one.source not in unwanted], self._plan)
+        counts = Counter(unwanted[one.source] for one in batch.messages if one.source in unwanted)
+        kept = [one for one in plans if one.ignored is None]
+        return BatchInWork(batch, plans, self._store_plans.parts(kept), counts)
+
+    async def __call__(self, work: BatchInWork, source: EventSource) -> None:
+        async for recorded in self._store_plans(work.parts):
+            self._count(recorded)
+            await announce(self._backplane, self._counters, recorded.entries, recorded.sign_outs)
+        counters = self._counters
+        counters.events_in[source.name] += len(work.batch.messages)
+        counters.unwanted.update(work.unwanted)
+        counters.planned += sum(1 for one in work.plans if one.dead_letter is None and one.ignored is None)
+        counters.ignored.update(one.ignored for one in work.plans if one.ignored is not None)
+        try:
+            await source.acknowledge(work.batch)
+        except Exception as fault:
+            counters.acknowledge_failures += 1
+            trace = None if isinstance(fault, NotAcknowledged) else fault
+            log.warning("not acknowledged, these events will come again", fault=str(fault), exc_info=trace)
+
+    def _plan(self, message: Message) -> Plan:
+        try:
+            return plan(message, self._table, self._limits)
+        except Exception:
+            # A mistake in the code, which this event would meet again each time.
+            log.exception("event_not_planned", source=message.source, fallback_id=message.fallback_id)
+            detail = "An internal error occurred while the event was planned: see the log."
+            letter = DeadLetter(message, message.source, message.fallback_id, "internal", detail)
+            return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message)
+
+    def _count(self, recorded: Recorded) -> None:
+        counters = self._counters
+        counters.stored += len(recorded.entries)
+        counters.duplicates += recorded.duplicates
+        self._note_duplicates(recorded.repeated)
+        for delivery in recorded.deliveries:
+            counters.deliveries[delivery.status] += 1
+        for letter in recorded.dead_letters:
+            counters.dead_letters[letter.reason] += 1
+            log.warning(
+                "dead letter",
+                source=letter.message.source,
+                event_id=letter.event_id,
+                reason=letter.reason,
+                detail=letter.detail,
+            )
+
+    async def _unwanted(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
+        """Sources of events in the batch that come by a binding of a route that is gone, with the binding's key."""
+        if self._bindings is None:
+            return {}
+        return await self._bindings.unwanted(
+            source, {message.source for message in batch.messages if not self._table.for_source(message.source)}
+        )
+
+
+class ConsumeEvents:
+    """Takes batch after batch from one source, until it is stopped.
+
+    A batch that can't be stored is tried again until it is, and nothing is taken meanwhile; `fault` says so.
+    """
+
+    def __init__(self, ingest: IngestEvents, source: EventSource, retry: RetryPolicy) -> None:
+        self._ingest = ingest
+        self._retry = retry
+        self.source = source
+        self.fault: str | None = None
+        self._consuming: asyncio.Task[None] | None = None
+        self._taking = False
+        self._stopping = False
+
+    async def start(self) -> None:
+        await self.source.open()
+        self._consuming = asyncio.create_task(self._consume(), name=f"consume {self.source.name}")
+
+    async def stop(self, patience: float) -> None:
+        """Lets the batch in work be stored and acknowledged, for `patience` seconds at most; then leaves the broker.
+        May be called again."""
+        self._stopping = True
+        task, self._consuming = self._consuming, None
+        if task is None:
+            return
+        if self._taking:
+            task.cancel()
+        await asyncio.wait({task}, timeout=patience)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self.source.close()
+
+    async def _consume(self) -> None:
+        while not self._stopping:
+            self._taking = True
+            try:
+                batch = await self.source.take()
+            except Exception:
+                self.fault = "no events can be taken: see the log"
+                log.exception("nothing taken, trying again", source=self.source.name)
+                await asyncio.sleep(self._retry.first_s)
+                continue
+            finally:
+                self._taking = False
+            await self._store(batch)
+
+    async def _store(self, batch: Batch) -> None:
+        work: BatchInWork | None = None
+        delay = self._retry.first_s
+        while True:
+            try:
+                work = work or await self._ingest.plan(batch, self.source)
+                await self._ingest(work, self.source)
+            except StoreUnavailable as fault:
+                self.fault = f"the store is away: {fault}"
+                log.warning("store away, trying again", source=self.source.name, fault=str(fault), seconds=delay)
+            except Exception:
+                # Our own mistake, and no reason to lose a batch: whoever reads the log and the red readiness can mend
+                # it.
+                self.fault = "a batch can't be stored: see the log"
+                log.exception("batch not stored, trying again", source=self.source.name, seconds=delay)
+            else:
+                self.fault = None
+                return
+            await asyncio.sleep(random.uniform(delay / 2, delay))
+            delay = min(delay * 2, self._retry.longest_s)

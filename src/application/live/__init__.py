@@ -1,0 +1,1 @@
+"""Opening sessions and handling what their clients send."""

@@ -1,0 +1,109 @@
+"""Hearing what a client of herald.v1 says."""
+
+import msgspec
+
+from application.access.identify import IdentifyCaller
+from application.hub.opening import Successor
+from application.hub.session import Session
+from application.ports.clock import Clock
+from application.ports.store import Store, StoreUnavailable
+from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired, Unavailable
+from domain.identity import admit
+from domain.positions import tag_of
+from domain.protocol import herald_v1 as protocol
+from domain.protocol.herald_v1 import Close, Command, Farewell, Resume
+
+# Frames a client may send in a burst, and a second in the long run. A client has little to say; a loop that went wild
+# has much.
+BURST = 60.0
+RATE = 5.0
+
+# Commands that can't be understood, after which the client is taken to speak another language.
+MOST_MISTAKES = 5
+
+
+class HearClient:
+    """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
+
+    Answers with an `error` object to what can't be done, and dismisses a client that repeats itself, sends too much,
+    or shows a token that does not hold. Before `hello`, a frame that names `auth` and can't be read is such a token.
+    """
+
+    def __init__(self, session: Session, identify: IdentifyCaller, store: Store, clock: Clock) -> None:
+        self._session = session
+        self._identify = identify
+        self._store = store
+        self._clock = clock
+        self._allowance = BURST
+        self._heard_at = clock.monotonic()
+        self._mistakes = 0
+
+    async def __call__(self, frame: str | bytes) -> None:
+        """Hears one frame: text, or bytes if it is binary."""
+        self._session.hear_first()
+        if not self._spend():
+            self._session.dismiss(Farewell(Close.TOO_MANY_FRAMES, "too many frames"))
+            return
+        try:
+            await self._obey(protocol.read_command(frame))
+        except InvalidInput as fault:
+            if fault.field == "auth" and not self._session.greeted:
+                # A hello now would replace the position that the client keeps, by that of another user or of no resume.
+                self._session.dismiss(Farewell(Close.TOKEN_REFUSED, fault.detail))
+                return
+            self._mistakes += 1
+            self._session.settle(None)
+            self._session.answer(protocol.error(fault.code, fault.detail))
+            if self._mistakes >= MOST_MISTAKES:
+                self._session.dismiss(Farewell(Close.NOT_UNDERSTOOD, "too many commands that can't be understood"))
+
+    async def _obey(self, command: Command) -> None:
+        session = self._session
+        if command.auth is not msgspec.UNSET:
+            await self._authenticate(command.auth, command.resume)
+            if session.farewell is not None:
+                return
+        if command.resume is not None:
+            if not session.settle(command.resume.asked(session.tag)):
+                session.answer(protocol.error("too_late", "Resume belongs in the first frame, or in ?cursor=."))
+        else:
+            session.settle(None)
+        if command.ping is not msgspec.UNSET:
+            session.answer(protocol.pong(command.ping))
+
+    async def _authenticate(self, token: str, resume: Resume | None) -> None:
+        """A fresh token for a session that is open: it must be the same user's. Nobody's session gives way to the
+        user's own."""
+        session = self._session
+        try:
+            identity = await self._identify(token, session.user)
+            if session.user is None and identity.user is not None:
+                asked = resume.asked(tag_of(identity.user)) if resume is not None else None
+                session.hand_over(Successor(identity, str(asked) if asked else None))
+                return
+            if identity.user is not None:
+                admit(identity, await self._store.not_before(identity.user))
+        except TokenExpired as fault:
+            session.dismiss(Farewell(Close.TOKEN_EXPIRED, fault.detail))
+        except SignedOut as fault:
+            session.dismiss(Farewell(Close.SIGNED_OUT, fault.detail))
+        except NotYours as fault:
+            session.dismiss(Farewell(Close.NOT_YOURS, fault.detail))
+        except AccessRefused as fault:
+            session.dismiss(Farewell(Close.TOKEN_REFUSED, fault.detail))
+        except (HeraldError, StoreUnavailable):
+            if session.user is None and not session.greeted:
+                # It may have shown that user's place, which nobody's hello would replace.
+                session.dismiss(Farewell(Close.TRY_LATER, Unavailable.text))
+                return
+            session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
+        else:
+            if session.renew(identity):
+                session.answer(protocol.authenticated(identity.expires_at))
+
+    def _spend(self) -> bool:
+        now = self._clock.monotonic()
+        self._allowance = min(BURST, self._allowance + (now - self._heard_at) * RATE)
+        self._heard_at = now
+        self._allowance -= 1
+        return self._allowance >= 0

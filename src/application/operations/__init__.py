@@ -1,0 +1,1 @@
+"""A node's lifecycle, its health, and retention."""

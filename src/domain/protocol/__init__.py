@@ -1,0 +1,1 @@
+"""What clients read and write: envelopes of plain clients, objects and commands of `herald.v1`."""

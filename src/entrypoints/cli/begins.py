@@ -1,0 +1,81 @@
+"""What `herald routes check --broker` prints: where the events of a profile begin, by asking the real broker."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from adapters.kafka.beginnings import Beginning, Beginnings, Reason
+from adapters.kafka.settings import client_options
+from adapters.kafka.timing import Timing
+from adapters.kafka.topics import Topics
+from adapters.memory.start_offsets import MemoryStartOffsets
+from adapters.sql.schema import DatabaseUnusable, SchemaOutdated
+from adapters.sql.start_offsets import SqlStartOffsets
+from application.ports.start_offsets import StartOffsets
+from application.ports.store import StoreUnavailable
+from domain.routes import RouteTable
+from entrypoints.prepare import StartRefused, opened
+from entrypoints.settings.loader import Settings
+from entrypoints.settings.parsers import MEMORY, SQLITE
+from entrypoints.wiring.container import kafka_settings
+
+REASONS: Final[dict[Reason, str]] = {
+    "committed": "the group's committed offset",
+    "remembered": "the offset stored when its pattern was first configured",
+    "end": "its end: it was never read, and its past is not sent",
+    "beginning": "its beginning",
+    "recreated": "its beginning: it was deleted and created again",
+}
+
+
+class BrokerUnreachable(Exception):
+    """The broker or the database can't be asked. The text says why."""
+
+
+def begins(table: RouteTable, settings: Settings) -> Iterator[str]:
+    """A line for each partition. Raises BrokerUnreachable."""
+    patterns = table.sources("kafka", settings.broker)
+    if not patterns:
+        yield "  No events come from Kafka: RabbitMQ's queue, or the process itself, holds what is not stored yet."
+        return
+    # Each failed attempt to connect is an error to aiokafka; the command reports the last one.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        found = asyncio.run(_survey(patterns, settings))
+    except (KafkaError, TimeoutError, OSError, ValueError) as fault:
+        raise BrokerUnreachable(f"Kafka at {settings.kafka_brokers}: {str(fault) or type(fault).__name__}") from None
+    except (StoreUnavailable, DatabaseUnusable, SchemaOutdated, StartRefused) as fault:
+        raise BrokerUnreachable(f"The database: {fault}") from None
+    yield f"Kafka at {settings.kafka_brokers}, group {settings.kafka_group}:"
+    for one in found:
+        waiting = f", {one.end - one.offset} records wait" if one.end > one.offset else ""
+        where = f"{one.partition.topic}/{one.partition.partition}"
+        yield f"  {where} begins at {one.offset} of {one.end}, {REASONS[one.reason]}{waiting}"
+    for topic in Topics(patterns).missing({one.partition.topic for one in found}):
+        yield f"  {topic} does not exist: it will begin at its beginning once the pattern is configured"
+
+
+async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning]:
+    kafka = kafka_settings(settings)
+    async with _start_offsets(settings) as starts:
+        return await Beginnings(kafka, client_options(kafka), patterns, starts, Timing()).survey()
+
+
+@asynccontextmanager
+async def _start_offsets(settings: Settings) -> AsyncIterator[StartOffsets]:
+    """Those of the database; an SQLite file that does not exist remembers nothing, and is not made."""
+    if _has_no_database(settings.database_url):
+        yield MemoryStartOffsets()
+        return
+    async with opened(settings) as (database, schema):
+        await schema.verify()
+        yield SqlStartOffsets(database)
+
+
+def _has_no_database(url: str) -> bool:
+    return url == MEMORY or (url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists())

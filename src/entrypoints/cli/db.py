@@ -1,0 +1,109 @@
+"""`herald db`: the database's schema and epoch."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from entrypoints.settings.loader import read
+from entrypoints.settings.parsers import MEMORY
+
+if TYPE_CHECKING:
+    from adapters.sql.database import Database
+    from adapters.sql.schema import Schema
+
+T = TypeVar("T")
+
+
+@click.group("db", short_help="Upgrade the database, or look at its schema.")
+def db() -> None:
+    """Upgrade the database of DATABASE_URL, or look at its schema.
+
+    Nodes of the version before run on an upgraded database: upgrade first, then replace them one by one.
+    """
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the schema to what this version needs. Safe to run several times, and by several at once."""
+
+    async def act(_: "Database", schema: "Schema") -> None:
+        upgraded = await schema.upgrade()
+        click.echo(f"{'Upgraded to' if upgraded else 'Nothing to do: at'} revision {await schema.current()}.")
+
+    _do(act)
+
+
+@db.command()
+@click.argument("revision")
+@click.confirmation_option(prompt="What the undone revisions have added is lost. Go on?")
+def downgrade(revision: str) -> None:
+    """Undo revisions until the schema is at REVISION (`base` is no tables at all; `-- -1` undoes one)."""
+
+    async def act(_: "Database", schema: "Schema") -> None:
+        await schema.downgrade(revision)
+        now = await schema.current()
+        click.echo(f"Downgraded to revision {now}." if now else "Downgraded: there are no tables left.")
+
+    _do(act)
+
+
+@db.command()
+def current() -> None:
+    """Say which revision the schema is at, and which one this version needs."""
+
+    async def act(_: "Database", schema: "Schema") -> None:
+        now = await schema.current()
+        click.echo(f"{now or 'no tables yet'}{'' if now == schema.head() else f', this version needs {schema.head()}'}")
+
+    _do(act)
+
+
+@db.command()
+def check() -> None:
+    """Say where the schema differs from the tables that this version knows. Exit code 1 if it does."""
+
+    async def act(_: "Database", schema: "Schema") -> list[str]:
+        return await schema.check()
+
+    differences = _do(act)
+    for difference in differences:
+        click.echo(f"needs: {difference}")
+    if differences:
+        raise click.exceptions.Exit(1)
+    click.echo("The schema is as this version knows it.")
+
+
+@db.command("new-epoch")
+def new_epoch() -> None:
+    """Tell all clients that positions have lost their meaning. For after a restore from a backup."""
+
+    async def act(database: "Database", schema: "Schema") -> str:
+        from adapters.sql.epoch import new_epoch
+
+        await schema.verify()
+        return await new_epoch(database)
+
+    click.echo(f"The epoch is {_do(act)} now. Restart all nodes: those that run still tell the old one.")
+
+
+def _do(act: Callable[["Database", "Schema"], Awaitable[T]]) -> T:
+    # Here, since the other commands need no database, and loading what it takes is slow.
+    from adapters.sql.schema import DatabaseUnusable, MigrationRefused, SchemaOutdated
+    from application.ports.store import StoreUnavailable
+    from entrypoints.prepare import StartRefused, opened
+
+    settings = read(os.environ, "dev", {})
+    if settings.database_url == MEMORY:
+        raise click.ClickException(f"DATABASE_URL is {MEMORY} There is no schema.")
+
+    async def done() -> T:
+        async with opened(settings) as (database, schema):
+            return await act(database, schema)
+
+    try:
+        return asyncio.run(done())
+    except (StoreUnavailable, StartRefused, DatabaseUnusable, MigrationRefused, SchemaOutdated) as fault:
+        raise click.ClickException(str(fault)) from None

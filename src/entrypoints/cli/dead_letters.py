@@ -1,0 +1,186 @@
+"""`herald dead-letters`: events that could not be processed, looked at and handled through a running Herald."""
+
+import base64
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from domain.visible import visible
+from entrypoints.cli.http_client import Client, asks, by_settings, segment
+
+PATH: Final = "/api/v1/dead-letters"
+KIND: Final = "dead letter"
+
+# As many as the service lists at once.
+PAGE: Final = 100
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@click.group("dead-letters", short_help="Look at events that could not be processed, and replay.")
+def dead_letters() -> None:
+    """Look at events that could not be processed, replay or drop them, through a running Herald."""
+
+
+def _chooses(command: _Command) -> _Command:
+    """Which letters a command is about."""
+    for option, words in (
+        ("--until", "Only those kept at this time or earlier."),
+        ("--since", "Only those kept at this time (2026-03-01 or 2026-03-01T12:00Z) or later."),
+        ("--reason", "Only those with this reason, such as not_json."),
+        ("--source", "Only those of this topic or routing key."),
+    ):
+        command = click.option(option, help=words)(command)
+    return command
+
+
+@dead_letters.command("list")
+@_chooses
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
+@asks
+def list_(
+    source: str | None,
+    reason: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    url: str | None,
+    token: str | None,
+) -> None:
+    """List dead letters, newest first: id, time, source, reason and detail."""
+    with by_settings(url, token) as client:
+        chosen = _filter(source, reason, since, until)
+        shown, total = 0, 0
+        while shown < limit:
+            query = {**chosen, "limit": str(min(PAGE, limit - shown))}
+            answer = client.ask("GET", PATH, _Letters, params=query)
+            for letter in answer.data:
+                kept_at = letter.kept_at.strftime("%Y-%m-%d %H:%M:%S")
+                click.echo(visible(f"{letter.id}  {kept_at}  {letter.source}  {letter.reason}: {letter.detail}"))
+            shown, total = shown + len(answer.data), answer.meta.total
+            if answer.meta.next_cursor is None:
+                break
+            chosen["cursor"] = answer.meta.next_cursor
+        click.echo(f"{shown} of {total}", err=True)
+
+
+@dead_letters.command()
+@click.argument("id")
+@click.option("--body", is_flag=True, help="Print nothing but the bytes of the event.")
+@asks
+def show(id: str, body: bool, url: str | None, token: str | None) -> None:
+    """Show one dead letter: why it is one, and the event as it came."""
+    with by_settings(url, token) as client:
+        letter = client.ask("GET", f"{PATH}/{segment(id, KIND)}", dict[str, Any])
+    content, text = letter.pop("body_base64", None), letter.pop("body_text", None)
+    if body:
+        sys.stdout.buffer.write(base64.b64decode(content or ""))
+        return
+    for name, value in letter.items():
+        click.echo(visible(f"{name:<9} {value}"))
+    shown = text if text is not None else f"base64 {content}" if content is not None else "none"
+    click.echo(visible(f"{'body':<9} {shown}", keep="\n\t"))
+
+
+@dead_letters.command()
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@_chooses
+@click.option("--all", "everything", is_flag=True, help="All that there are.")
+@asks
+def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
+    """Put the events of some dead letters through the routes again: by id, by filter, or all.
+
+    Nobody is notified twice. A letter whose event fails again stays.
+    """
+    filters = _meant(ids, chosen, everything)
+    replayed = failed = 0
+    with by_settings(url, token) as client:
+        for answer in _each(client, "POST", "/replay", ids, filters, _Replayed):
+            replayed += len(answer.replayed)
+            failed += len(answer.failed)
+            for letter in answer.failed:
+                click.echo(visible(f"{letter.id}  {letter.reason}: {letter.detail}"))
+    click.echo(f"Replayed: {replayed}, failed again: {failed}")
+    sys.exit(1 if failed else 0)
+
+
+@dead_letters.command()
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@_chooses
+@click.option("--all", "everything", is_flag=True, help="All that there are.")
+@asks
+def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
+    """Give up the events of some dead letters: by id, by filter, or all."""
+    filters = _meant(ids, chosen, everything)
+    with by_settings(url, token) as client:
+        dropped = sum(answer.dropped for answer in _each(client, "DELETE", "", ids, filters, _Dropped))
+    click.echo(f"Dropped: {dropped}")
+
+
+_Answer = TypeVar("_Answer", "_Replayed", "_Dropped")
+
+
+def _each(
+    client: Client, method: str, verb: str, ids: tuple[str, ...], chosen: dict[str, str], answer: type[_Answer]
+) -> Iterator[_Answer]:
+    """One request for each id, or as many as it takes for all that are chosen."""
+    for id in ids:
+        yield client.ask(method, f"{PATH}/{segment(id, KIND)}{verb}", answer)
+    while not ids:
+        query: dict[str, Any] = {"json": chosen} if method == "POST" else {"params": chosen}
+        got = client.ask(method, PATH + verb, answer, **query)
+        yield got
+        if got.next_cursor is None:
+            return
+        chosen = {**chosen, "cursor": got.next_cursor}
+
+
+def _meant(ids: tuple[str, ...], chosen: dict[str, str | None], everything: bool) -> dict[str, str]:
+    filters = _filter(**chosen)
+    if sum((bool(ids), bool(filters), everything)) != 1:
+        raise click.UsageError("Say which: by ids, by filters, or --all.")
+    return filters
+
+
+def _filter(source: str | None, reason: str | None, since: str | None, until: str | None) -> dict[str, str]:
+    given = {"source": source, "reason": reason, "start_date": since, "end_date": until}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+class _Letter(msgspec.Struct):
+    id: str
+    kept_at: datetime
+    source: str
+    reason: str
+    detail: str
+
+
+class _Meta(msgspec.Struct):
+    next_cursor: str | None
+    total: int
+
+
+class _Letters(msgspec.Struct):
+    data: list[_Letter]
+    meta: _Meta
+
+
+class _Failed(msgspec.Struct):
+    id: str
+    reason: str
+    detail: str
+
+
+class _Replayed(msgspec.Struct):
+    replayed: list[str]
+    failed: list[_Failed]
+    next_cursor: str | None
+
+
+class _Dropped(msgspec.Struct):
+    dropped: int
+    next_cursor: str | None

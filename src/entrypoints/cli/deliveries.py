@@ -1,0 +1,197 @@
+"""`herald deliveries`: what became of each mail, looked at and tried again through a running Herald."""
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from domain.visible import visible
+from entrypoints.cli.http_client import AskFailed, Client, asks, by_settings, segment
+
+PATH: Final = "/api/v1/notifications"
+KIND: Final = "delivery"
+
+# As many as the service lists at once.
+PAGE: Final = 100
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _filters(command: _Command) -> _Command:
+    """Which deliveries: the filters that listing and retrying have in common, by REST's names."""
+    for option in (
+        click.option("--since", metavar="TIME", help="Only those made then or later: ISO 8601, or seconds since 1970."),
+        click.option("--event", "event_id", metavar="ID", help="Only those of the event with this id."),
+        click.option("--user", help="Only those to this user."),
+        click.option("--order", "order_id", metavar="ID", help="Only those about this order."),
+        click.option("--recipient", metavar="ADDRESS", help="Only those to this address."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(short_help="Look at what became of each mail, and retry.")
+def deliveries() -> None:
+    """Look at what became of each mail, and have failed ones tried again, through a running Herald."""
+
+
+@deliveries.command("list")
+@click.option(
+    "--status", type=click.Choice(["pending", "sent", "failed", "skipped"]), help="Only those with this status."
+)
+@_filters
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as the REST API gives them.")
+@asks
+def list_(limit: int, as_json: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
+    """List deliveries, newest first: id, time, status, recipient, subject, and what went wrong."""
+    shown, total = 0, 0
+    with by_settings(url, token) as client:
+        for page in _pages(client, _given(chosen), limit):
+            for item in page.items:
+                text = bytes(item).decode() if as_json else _summary(msgspec.json.decode(item, type=_Delivery))
+                click.echo(visible(text))
+            shown, total = shown + len(page.items), total if page.total is None else page.total
+    click.echo(f"{shown} of {total}", err=True)
+
+
+def _summary(one: "_Delivery") -> str:
+    created_at = one.created_at.strftime("%Y-%m-%d %H:%M:%S")
+    about = f"{_line(one.recipient)}  {_line(one.subject or '(no subject)')}"
+    fault = f": {_line(one.error_message)}" if one.error_message else ""
+    return f"{one.id}  {created_at}  {one.status:<7}  {about}{fault}"
+
+
+@deliveries.command()
+@click.argument("id")
+@asks
+def show(id: str, url: str | None, token: str | None) -> None:
+    """Show one delivery with every attempt at it."""
+    with by_settings(url, token) as client:
+        delivery = client.ask("GET", f"{PATH}/{segment(id, KIND)}", _DeliveryWithAttempts)
+    fields = msgspec.to_builtins(delivery)
+    del fields["attempt_log"]
+    for name, value in fields.items():
+        click.echo(f"{name:<15} {'-' if value is None else _line(str(value))}")
+    for attempt in delivery.attempt_log:
+        words = attempt.text if attempt.code is None else f"{attempt.code} {attempt.text}"
+        at = attempt.at.strftime("%Y-%m-%d %H:%M:%S")
+        click.echo(f"  {at}  {attempt.seconds:.3f} s  {attempt.result}: {_line(words)}")
+
+
+@deliveries.command()
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@click.option("--all-failed", is_flag=True, help="All that failed after too many attempts, or those of the filters.")
+@click.option("--refused", "with_refused", is_flag=True, help="With --all-failed: those that failed for good, too.")
+@_filters
+@asks
+def retry(
+    ids: tuple[str, ...], all_failed: bool, with_refused: bool, url: str | None, token: str | None, **chosen: str | None
+) -> None:
+    """Have failed mails tried again: by id, or all that failed.
+
+    --all-failed leaves alone what failed for good: the mail server refused the mail, or it could not be made, and
+    another try would fare no better unless something was changed. By id, or with --refused, those are tried, too.
+    Deliveries in any other state are left alone, and nobody gets a mail twice.
+    """
+    if bool(ids) == all_failed:
+        raise click.UsageError("Say which: by ids, or --all-failed.")
+    filters = _given(chosen)
+    if ids and (filters or with_refused):
+        raise click.UsageError("Filters go with --all-failed, not with ids.")
+    if not with_refused:
+        filters["refused"] = "false"
+    ids = tuple(segment(id, KIND) for id in ids)
+    retried = refused = 0
+    with by_settings(url, token) as client:
+        try:
+            for id in _failed(client, filters) if all_failed else ids:
+                if fault := _refusal(client, id):
+                    refused += 1
+                    click.echo(f"{id}  {fault}")
+                else:
+                    retried += 1
+        finally:
+            click.echo(f"To be tried again: {retried}, refused: {refused}")
+    sys.exit(1 if refused else 0)
+
+
+def _failed(client: Client, filters: dict[str, str]) -> Iterator[str]:
+    for page in _pages(client, {**filters, "status": "failed"}):
+        yield from (msgspec.json.decode(item, type=_Delivery).id for item in page.items)
+
+
+def _given(chosen: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _refusal(client: Client, id: str) -> str | None:
+    """Why this one can't be retried; None if it will be. Raises AskFailed for what concerns all of them."""
+    try:
+        client.ask_patiently("POST", f"{PATH}/retry/{id}", _Delivery)
+    except AskFailed as fault:
+        if fault.status not in (404, 409):
+            raise
+        return str(fault)
+    return None
+
+
+def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> Iterator["_Page"]:
+    """What is chosen, newest first: the first page counted, the others by cursor, so that what comes or goes meanwhile
+    shifts nothing."""
+    place: dict[str, str] = {}
+    left = limit
+    while left is None or left > 0:
+        size = PAGE if left is None else min(PAGE, left)
+        page = client.ask_patiently("GET", PATH, _Page, params={**chosen, **place, "page_size": str(size)})
+        yield page
+        if page.next_cursor is None:
+            return
+        place = {"cursor": page.next_cursor}
+        left = None if left is None else left - len(page.items)
+
+
+def _line(text: str) -> str:
+    """The text in one line: it may be a mail server's, and terminals obey some characters."""
+    return visible(" ".join(text.split()))
+
+
+class _Delivery(msgspec.Struct):
+    id: str
+    status: str
+    recipient: str
+    subject: str | None
+    error_message: str | None
+    created_at: datetime
+
+
+class _Page(msgspec.Struct):
+    items: list[msgspec.Raw]  # each is a _Delivery
+    total: int | None
+    next_cursor: str | None
+
+
+class _DeliveryWithAttempts(_Delivery, kw_only=True):
+    updated_at: datetime
+    sent_at: datetime | None
+    next_attempt_at: datetime | None
+    type: str
+    event: str
+    event_id: str
+    order_id: str | None
+    user_id: str | None
+    template: str
+    attempts: int
+    attempt_log: list["_Attempt"]
+
+
+class _Attempt(msgspec.Struct):
+    at: datetime
+    seconds: float
+    result: str
+    code: int | None
+    text: str

@@ -1,0 +1,95 @@
+"""What `herald routes explain` prints: the plan of an event, and what each kind of client would receive of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from domain.events import Event, Unreadable, read_event
+from domain.messages import Message
+from domain.missing_fields import lost_words
+from domain.planning import Plan, plan
+from domain.protocol.envelopes import iso, plain_text
+from domain.protocol.herald_v1 import protocol_text, sse_block
+from domain.routes import RouteTable
+from domain.streams import Content, Entry, feed, inbox_of
+from domain.visible import visible
+
+# Stands for the place at the broker, which names an event that does not name itself.
+NO_ID: Final = "herald-explain"
+
+
+def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> str:
+    message = Message(source, body, now, NO_ID)
+    return "\n".join(visible(line, keep="\n") for line in _lines(message, table, plan(message, table), now))
+
+
+def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:
+    event = _event(message)
+    own = made.event_id != NO_ID
+    yield f"event        {made.event_id if own else 'named by its place at the broker: it has no id of its own'}"
+    if own and (field := _named_by(event, made)):
+        yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
+    if event is not None:
+        yield from _routes(event, table)
+    for addressed in made.addressed:
+        yield f"recipients   {', '.join(addressed.users)}"
+        yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
+        yield from _frames(addressed.content, inbox_of(addressed.users[0]), now)
+    for broadcast in made.broadcasts:
+        yield f"recipients   who listens to {broadcast.feed} ({table.feeds[broadcast.feed].access})"
+        yield f"stream       {feed(broadcast.feed)}"
+        yield from _frames(broadcast.content, feed(broadcast.feed), now)
+    for addressee in made.mails:
+        mail = addressee.mail
+        yield f"mail         to {addressee.address or 'nobody'}, subject {mail.subject!r}, template {mail.template}"
+        if addressee.fault:
+            yield f"             fails: {addressee.fault}"
+    for sign_out in made.sign_outs:
+        yield f"sign-out     {sign_out.user}, of everything issued up to {iso(sign_out.not_before)}"
+    if made.ignored:
+        yield f"ignored      {made.ignored}: it has no value, and no route of its source keeps it as a dead letter"
+    elif made.dead_letter:
+        yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
+    elif not (made.addressed or made.broadcasts or made.mails or made.sign_outs):
+        yield 'dropped      it names nobody, and the route says otherwise = "drop"'
+
+
+def _named_by(event: Event | None, made: Plan) -> str | None:
+    """The field that a route names as that of the event's id, if the id is from there."""
+    field = made.route.id if made.route is not None else None
+    return field if event is not None and event.id == NO_ID else None
+
+
+def _event(message: Message) -> Event | None:
+    """The event without what routes say of it; None if it can't be read."""
+    try:
+        return read_event(message)
+    except Unreadable:
+        return None
+
+
+def _routes(event: Event, table: RouteTable) -> Iterator[str]:
+    """The routes that the event takes, numbered in their file from 1, and the fields that it lacks for their words."""
+    candidates = table.for_source(event.source)
+    for profile in table.profiles:
+        for number, route in enumerate(profile.routes, 1):
+            if route in candidates and route.type in (None, event.type):
+                yield f"route        {profile.profile}, route {number} ({route.source})"
+                yield from (f"             {loss}" for loss in lost_words(route, event.payload))
+
+
+def _frames(content: Content, stream: str, now: datetime) -> Iterator[str]:
+    entry = Entry(stream, 1, 1, UUID(int=0), content, now, unread=1)
+    plain = plain_text(entry)
+    if content.title is not None:
+        yield f"title        {content.title}"
+    if content.message:
+        yield f"message      {content.message}"
+    yield _indented(f"  WebSocket  {plain}")
+    yield f"  herald.v1  {protocol_text(entry)}"
+    yield _indented(f"  SSE        {sse_block(plain)}".removesuffix("\n"))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", f"\n{'':13}")

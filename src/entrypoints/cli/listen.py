@@ -1,0 +1,70 @@
+"""`herald listen`: what a user, or a feed, is shown, as lines of JSON."""
+
+import asyncio
+import os
+import sys
+
+import click
+
+from domain.visible import visible
+from entrypoints.settings.loader import SETTINGS, read
+from entrypoints.settings.parsers import items
+
+
+@click.command(short_help="Print what a user, or a feed, is shown.")
+@click.option(
+    "--url", "urls", multiple=True, help="A Herald to listen to, or several of one: give it again. [HERALD_URL]"
+)
+@click.option("--user", help="Who listens, where no token says it (HERALD_AUTH=open).")
+@click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")
+@click.option("--feeds", metavar="NAME,…", multiple=True, help="Of the feeds only these; may be given again.")
+@click.option("--types", metavar="TYPE,…", multiple=True, help="Events of these types only; may be given again.")
+@click.option("--cursor", metavar="FILE", help="Keep the place in this file, and go on from it the next time.")
+def listen(
+    urls: tuple[str, ...],
+    user: str | None,
+    token: str | None,
+    feeds: tuple[str, ...],
+    types: tuple[str, ...],
+    cursor: str | None,
+) -> None:
+    """Print what happens to a user's inbox and on the feeds that are open to them, a JSON object a line, as it happens.
+
+    It connects again whenever it is cut off, and gets what it missed. News of the connection goes to standard error. A
+    `hello` is printed where its `gap` says that something is missing that can't be had any more.
+
+    \b
+    Examples:
+      herald listen --user user-123                    from now on, until Ctrl-C
+      herald listen --feeds market | jq .data
+      herald listen --cursor shop.cursor >> shop.jsonl
+                                                       goes on where it was, however it ended
+      herald listen --url https://a.example --url https://b.example --token …
+    """
+    settings = read(os.environ, "dev", {"token": token} if token is not None else {})
+    # Here, since the other commands hold no sockets, and loading what does takes a while.
+    from herald_client import CursorUnreadable, Listener, Stopped
+
+    from entrypoints.cli.listening import Listening, NotPrinted
+
+    try:
+        listener = Listener(
+            urls or (settings.url,),
+            user=user,
+            token=settings.token,
+            feeds=items(*feeds) if feeds else None,
+            types=items(*types) if types else None,
+            cursor=cursor,
+        )
+        sys.exit(asyncio.run(Listening(listener).run()))
+    except ValueError as fault:
+        raise click.ClickException(f"{fault}.") from None
+    except Stopped as end:
+        code = f" ({end.code})" if end.code is not None else ""
+        raise click.ClickException(visible(f"{listener.url}: {end.reason}{code}")) from None
+    except CursorUnreadable as fault:
+        raise click.ClickException(str(fault)) from None
+    except NotPrinted as fault:
+        raise click.ClickException(f"Standard output can't be written to: {fault}") from None
+    except OSError as fault:
+        raise click.ClickException(f"The place can't be kept in {cursor}: {fault.strerror}") from None

@@ -1,0 +1,130 @@
+"""`herald mail`: what the mails of an event look like."""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+from uuid import uuid4
+
+import click
+
+from application.ports.mailer import OutgoingMail, Unrenderable
+from domain.deliveries import Addressee, Delivery
+from domain.events import Unreadable, read_event
+from domain.messages import Message
+from domain.planning import Limits, plan
+from domain.routes import RouteTable
+from domain.visible import visible
+from entrypoints.cli.explain import NO_ID
+from entrypoints.profiles.loader import load_table
+from entrypoints.settings.loader import Settings, read
+
+if TYPE_CHECKING:
+    from adapters.mail.mime import Sender
+    from adapters.mail.renderer import ProcessRenderer
+
+FOLDER: Final = "var/mail-preview"
+
+
+@click.group("mail", short_help="See the mails of an event, without sending any.")
+def mail() -> None:
+    """See the mails of an event, without sending any."""
+
+
+@mail.command()
+@click.argument("event", metavar="EVENT.json", type=click.File("rb"))
+@click.option("--source", help="The topic or routing key of the event. Without it, the type that the event has.")
+@click.option("--routes", metavar="FILE", help="The routes file to ask.")
+@click.option("--profile", metavar="NAME,…", help="The shipped profiles to ask, in place of a routes file.")
+@click.option("--out", metavar="DIR", default=FOLDER, show_default=True, help="Where to write the mails.")
+def preview(event: BinaryIO, source: str | None, routes: str | None, profile: str | None, out: str) -> None:
+    """Write the mails of an event (`-` is standard input) as .eml and as HTML, without sending any.
+
+    Templates, sender and what else is not said here come from the settings, as in the server. The exit code is 1 if
+    there is no mail, or one that would fail.
+    """
+    if routes and profile:
+        raise click.UsageError("Give --routes or --profile: a routes file takes the place of the shipped profiles.")
+    settings = _settings(routes, profile)
+    table = load_table(settings)
+    body = event.read()
+    now = datetime.now(UTC)
+    message = Message(source or _own_type(body, table, now), body, now, NO_ID)
+    made = plan(message, table, Limits(addresses=settings.mail_addresses))
+    if made.dead_letter:
+        click.echo(visible(f"A dead letter: {made.dead_letter.reason}: {made.dead_letter.detail}"), err=True)
+    elif not made.mails:
+        click.echo("No route mails this event to anyone.", err=True)
+    written = asyncio.run(_write(made.mails, settings, Path(out), now))
+    if made.dead_letter or not written or written < len(made.mails):
+        raise SystemExit(1)
+
+
+def _settings(routes: str | None, profile: str | None) -> Settings:
+    # A profile asked for here comes before a routes file that is only in the environment.
+    environ = {name: value for name, value in os.environ.items() if name != "HERALD_ROUTES" or not profile}
+    given = {"routes": routes, "profile": profile}
+    return read(environ, "dev", {name: value for name, value in given.items() if value})
+
+
+def _own_type(body: bytes, table: RouteTable, now: datetime) -> str:
+    """The event's type as its source; UsageError where no route has that as its source."""
+    try:
+        type_ = read_event(Message("", body, now, NO_ID)).type
+    except Unreadable:
+        type_ = None
+    if type_ is None or type_ not in {route.source for route in table.routes}:
+        which = f"The event's type is {type_!r}, which is no route's source" if type_ else "The event names no type"
+        raise click.UsageError(f"{which}: say by --source which topic or routing key it comes from.")
+    return type_
+
+
+async def _write(mails: Iterable[Addressee], settings: Settings, folder: Path, now: datetime) -> int:
+    """Writes the mails, and says of each where it is or why it is not. Returns how many there are."""
+    # Here, since the other commands fill no templates, and loading Jinja takes a while.
+    from adapters.mail.mime import sender_of
+    from adapters.mail.renderer import ProcessRenderer
+
+    renderer = ProcessRenderer(settings.mail_templates)
+    sender = sender_of(settings.smtp_from)
+    written = 0
+    try:
+        for number, addressee in enumerate(mails, 1):
+            click.echo(visible(f"to       {addressee.address or 'nobody'}"))
+            click.echo(visible(f"subject  {addressee.mail.subject or 'none'}"))
+            fault = addressee.fault or await _write_one(addressee, renderer, sender, folder / str(number), now)
+            if fault:
+                click.echo(visible(f"fails    {fault}"), err=True)
+            written += not fault
+    finally:
+        await renderer.close()
+    return written
+
+
+async def _write_one(
+    addressee: Addressee, renderer: "ProcessRenderer", sender: "Sender", stem: Path, now: datetime
+) -> str | None:
+    """What keeps the mail from being made, in words."""
+    from adapters.mail.mime import compose
+
+    about = addressee.mail
+    delivery = Delivery(uuid4(), about, addressee.address, "pending", None, now, now, now)
+    try:
+        letter = await renderer.render(delivery)
+    except Unrenderable as fault:
+        return str(fault)
+    except OSError as fault:
+        raise click.ClickException(str(fault)) from None
+    outgoing = OutgoingMail(str(delivery.id), addressee.address, about.subject or "", now, letter)
+    composed = compose(outgoing, sender)
+    files = {stem.with_suffix(".eml"): composed.content, stem.with_suffix(".html"): letter.html.encode()}
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            file.write_bytes(content)
+            click.echo(f"written  {file}")
+    except OSError as error:
+        raise click.ClickException(f"{stem.parent} can't be written to: {error.strerror}") from None
+    return None

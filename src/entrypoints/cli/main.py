@@ -1,0 +1,277 @@
+"""The command line."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, BinaryIO, Final, TypeVar, cast
+
+import click
+
+from domain.missing_fields import warnings_of_missing_fields
+from domain.recipient_lists import warnings_of_lists
+from domain.routes import RoutesInvalid, RouteTable
+from domain.visible import visible
+from entrypoints.cli.db import db
+from entrypoints.cli.dead_letters import dead_letters
+from entrypoints.cli.deliveries import deliveries
+from entrypoints.cli.explain import explain
+from entrypoints.cli.http_client import AskFailed
+from entrypoints.cli.listen import listen
+from entrypoints.cli.mail import mail
+from entrypoints.cli.publish import as_event, in_lists, publish
+from entrypoints.profiles.loader import EVERY, load_table, read_file, shipped
+from entrypoints.settings.loader import SETTINGS, Mode, Settings, SettingsInvalid, check, load, read, table
+from entrypoints.settings.parsers import items
+
+# The permission bits that no file or folder of Herald's gets: those of the group and of all others.
+PRIVATE: Final = 0o077
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+SECTIONS: Final = {
+    "Run": ("dev", "serve", "db"),
+    "Use": ("publish", "listen", "dead-letters", "deliveries"),
+    "Look": ("config", "routes", "mail", "version"),
+}
+
+
+class Misconfigured(click.ClickException):
+    exit_code = 2
+
+
+class _Herald(click.Group):
+    """Shows the commands by use, and answers what is wrong with the configuration by one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingsInvalid, RoutesInvalid) as fault:
+            raise Misconfigured(str(fault)) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(80)) for name in names])
+
+
+@click.group(cls=_Herald, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Herald takes events from a broker and puts each in front of the people it is for: at once, in order, on every
+    open tab; later in their inbox; and by e-mail.
+
+    Settings come from the environment (`herald config` shows them all); options go before them. Files that Herald
+    creates can be read by its own user only.
+
+    \b
+    Examples:
+      herald dev                                       try it: no broker, no key, loopback only
+      echo '{"price": 1}' | herald publish trading_signals -
+      herald routes check routes.toml
+      herald routes explain event.json --source risk-events
+      HERALD_JWT_JWKS_URL=https://id.example/jwks.json HERALD_BROKER=kafka herald serve
+    """
+    # The database, mails, previews and cursors hold people's messages and addresses.
+    click.get_current_context().call_on_close(partial(os.umask, os.umask(PRIVATE)))
+
+
+def _server_options(command: _Command) -> _Command:
+    for field, metavar in (("routes", "FILE"), ("profile", "NAME,…"), ("host", "ADDRESS"), ("port", "NUMBER")):
+        setting = SETTINGS[field]
+        command = click.option(f"--{field}", metavar=metavar, help=f"{setting.help} [{setting.names.split()[0]}]")(
+            command
+        )
+    return command
+
+
+@main.command(short_help="Try Herald on this machine: no broker, no tokens.")
+@_server_options
+def dev(**options: str | None) -> None:
+    """Try Herald on this machine: in-process broker, no tokens, loopback only."""
+    _run("dev", options)
+
+
+@main.command(short_help="Run Herald in production.")
+@_server_options
+@click.option("--migrate", is_flag=True, help="Upgrade the database first, as `herald db upgrade` does.")
+def serve(migrate: bool, **options: str | None) -> None:
+    """Run Herald in production: tokens are checked, events come from the profiles' brokers."""
+    _run("serve", options, migrate=migrate)
+
+
+def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -> None:
+    settings = load(os.environ, mode, _given(options))
+    # What is wrong with the routes is said now, in one line, before anything runs.
+    table = load_table(settings)
+    _check_mails(table, settings)
+    # Here, since the other commands need no server, and loading one takes a while.
+    from entrypoints.server import run
+
+    sys.exit(run(settings, migrate=migrate))
+
+
+main.add_command(db)
+main.add_command(listen)
+main.add_command(dead_letters)
+main.add_command(mail)
+main.add_command(deliveries)
+
+
+@main.command("publish", short_help="Publish an event through a running Herald.")
+@click.argument("source")
+@click.argument("file")
+@click.option("--id", help="The event's id: one that was published before is not delivered again.")
+@click.option("--type", help="The event's type.")
+@click.option("--key", help="The record's key: events of one key keep their order.")
+@click.option("--lines", is_flag=True, help="Each line of the file is an event.")
+@click.option("--url", help=f"{SETTINGS['url'].help} [HERALD_URL]")
+@click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")
+def publish_(
+    source: str,
+    file: str,
+    id: str | None,
+    type: str | None,
+    key: str | None,
+    lines: bool,
+    url: str | None,
+    token: str | None,
+) -> None:
+    """Publish FILE (`-` is standard input) as an event of SOURCE, through a running Herald.
+
+    JSON is sent as it stands, anything else as text. Returns once the event is stored.
+    """
+    if lines and id is not None:
+        raise click.UsageError("--id names one event, and --lines makes several.")
+    settings = read(os.environ, "dev", _given({"url": url, "token": token}))
+    accepted = 0
+    try:
+        with _opened(file) as content:
+            if lines:
+                events = (
+                    as_event(line.rstrip(b"\r\n"), source, type=type, key=key) for line in content if line.strip()
+                )
+                bodies = in_lists(events)
+            else:
+                bodies = iter([as_event(content.read(), source, id=id, type=type, key=key)])
+            for ids in publish(bodies, settings.url, settings.token):
+                accepted += len(ids)
+                if not lines:
+                    click.echo(visible(f"Accepted: {', '.join(ids)}"))
+    except AskFailed as fault:
+        before = f" {accepted} events were accepted before." if accepted else ""
+        raise click.ClickException(f"{fault}{before}") from None
+    if lines:
+        click.echo(f"Accepted: {accepted} events")
+
+
+@main.group()
+def routes() -> None:
+    """Check a routes file, or see what it makes of an event."""
+
+
+@routes.command("check")
+@click.argument("file")
+@click.option("--broker", is_flag=True, help="Ask Kafka and the database, too: where would each topic begin?")
+def check_routes(file: str, broker: bool) -> None:
+    """Say whether FILE can be used, and what is in it.
+
+    With --broker nothing is written, and no consumer group is joined; settings are those of `herald serve`.
+    """
+    try:
+        profile = read_file(file)
+        _check_mails(RouteTable((profile,)), read(os.environ, "dev", {}))
+    except (RoutesInvalid, SettingsInvalid) as fault:
+        raise click.ClickException(str(fault)) from None
+    click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {len(profile.routes)} routes, sound.")
+    for number, route in enumerate(profile.routes, 1):
+        leads = {"users": ", ".join(route.users), "feed": route.feed, "e-mail": route.email and route.email.to}
+        leads["sign-out"] = route.sign_out
+        leads["tombstone"] = route.tombstone if route.tombstone != "ignore" else None
+        words = "; ".join(f"{name} {value}" for name, value in leads.items() if value)
+        click.echo(f"  {number}. {route.source}{f' of type {route.type}' if route.type else ''}: {words}")
+    for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile)):
+        click.echo(f"{file}: warning: {warning}", err=True)
+    if broker:
+        _check_broker(RouteTable((profile,)))
+
+
+def _check_broker(table: RouteTable) -> None:
+    # Here, since the other commands need no broker, and loading one takes a while.
+    from entrypoints.cli.begins import BrokerUnreachable, begins
+
+    try:
+        for line in begins(table, read(os.environ, "serve", {})):
+            click.echo(line)
+    except BrokerUnreachable as fault:
+        raise click.ClickException(str(fault)) from None
+
+
+@routes.command("explain")
+@click.argument("files", nargs=-1, metavar="[FILE] EVENT.json")
+@click.option("--source", required=True, help="The topic or routing key of the event.")
+@click.option("--profile", metavar="NAME,…", help="The shipped profiles to ask, where there is no FILE.")
+@click.option("--tombstone", is_flag=True, help="Instead of EVENT.json: a Kafka record without a value.")
+def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
+    """Print what becomes of an event (`-` is standard input) by the routes of FILE, or of the shipped profiles.
+
+    Nothing is sent. Seqs, ids and times of storing are made up.
+    """
+    event = None if tombstone or not files else files[-1]
+    own = files if event is None else files[:-1]
+    if len(own) > 1 or (own and profile) or (event is None and not tombstone):
+        raise click.UsageError("Give one event or --tombstone, and before it a routes file or with it --profile.")
+    chosen = (read_file(own[0]),) if own else shipped(items(profile or EVERY))
+    click.echo(explain(source, None if event is None else _content(event), RouteTable(chosen), datetime.now(UTC)))
+
+
+@main.command(short_help="Show the settings in force, and their origin.")
+@click.option(
+    "--mode",
+    type=click.Choice(["serve", "dev"]),
+    default="serve",
+    show_default=True,
+    help="The command whose settings to show: their defaults differ.",
+)
+def config(mode: Mode) -> None:
+    """Show the settings in force, where each came from, and what is wrong with them."""
+    settings = read(os.environ, mode, {})
+    for line in table(settings):
+        click.echo(line)
+    check(settings)
+    _check_mails(load_table(settings), settings)
+
+
+@main.command("version")
+def show_version() -> None:
+    """Say which version this is."""
+    try:
+        click.echo(f"herald {version('herald')}")
+    except PackageNotFoundError:
+        click.echo("herald, not installed")
+
+
+def _check_mails(table: RouteTable, settings: Settings) -> None:
+    """What is wrong with the templates of the routes' mails: SettingsInvalid."""
+    # Here, since the other commands fill no templates.
+    from entrypoints.wiring.mail import check_templates
+
+    check_templates(table, settings)
+
+
+def _opened(file: str) -> BinaryIO:
+    """A file to read, or standard input for `-`."""
+    try:
+        return cast(BinaryIO, click.open_file(file, "rb"))
+    except OSError as error:
+        raise click.FileError(file, error.strerror) from None
+
+
+def _content(file: str) -> bytes:
+    with _opened(file) as content:
+        return content.read()
+
+
+def _given(options: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value is not None}

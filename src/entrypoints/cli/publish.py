@@ -1,0 +1,52 @@
+"""What `herald publish` does: events from a file to `POST /api/v1/events` of a running Herald."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from domain.events import Undecoded, decode_json
+from entrypoints.cli.http_client import AskFailed, asking
+
+PATH: Final = "/api/v1/events"
+
+# What the service takes in one request, and a bound on its bytes that stays clear of the limits of servers and proxies.
+MOST_EVENTS: Final = 500
+MOST_BYTES: Final = 1_000_000
+
+
+def as_event(body: bytes, source: str, **more: str | None) -> bytes:
+    """The event as the service takes it. JSON goes in as it stands, every digit kept; other text as a JSON string.
+    Raises AskFailed."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AskFailed(f"The event is not UTF-8 from byte {error.start} on.") from None
+    payload: Any = text if isinstance(decode_json(text), Undecoded) else msgspec.Raw(text.strip().encode())
+    named = {name: value for name, value in more.items() if value is not None}
+    return msgspec.json.encode({"source": source, "payload": payload, **named})
+
+
+def publish(bodies: Iterable[bytes], url: str, token: str | None) -> Iterator[list[str]]:
+    """Sends each body, and yields the ids of the events in it as they are accepted; raises AskFailed."""
+    with asking(url, token) as client:
+        for body in bodies:
+            yield client.ask("POST", PATH, _Accepted, status=202, content=body).ids
+
+
+def in_lists(events: Iterable[bytes]) -> Iterator[bytes]:
+    """JSON lists of the events, as many in one as a request may hold."""
+    waiting: list[bytes] = []
+    size = 0
+    for event in events:
+        if waiting and (len(waiting) == MOST_EVENTS or size + len(event) > MOST_BYTES):
+            yield b"[" + b",".join(waiting) + b"]"
+            waiting, size = [], 0
+        waiting.append(event)
+        size += len(event)
+    if waiting:
+        yield b"[" + b",".join(waiting) + b"]"
+
+
+class _Accepted(msgspec.Struct):
+    ids: list[str]

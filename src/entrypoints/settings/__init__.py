@@ -1,0 +1,1 @@
+"""Settings: declared, read from environment and command line, and checked before anything starts."""

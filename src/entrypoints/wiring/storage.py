@@ -1,0 +1,81 @@
+"""Where everything is kept: in a database, or in memory. One of the two stands behind all the ports of storage."""
+
+from collections.abc import AsyncIterator
+
+from dishka import Provider, Scope, provide
+
+from adapters.memory.bindings import MemoryBindings
+from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.memory.deliveries import MemoryDeliveries
+from adapters.memory.inboxes import MemoryInboxes
+from adapters.memory.preferences import MemoryPreferences
+from adapters.memory.records import MemoryRecords
+from adapters.memory.retention import MemoryRetention
+from adapters.memory.start_offsets import MemoryStartOffsets
+from adapters.memory.store import MemoryStore
+from adapters.sql.bindings import SqlBindings
+from adapters.sql.database import Database
+from adapters.sql.dead_letters import SqlDeadLetters
+from adapters.sql.deliveries import SqlDeliveries
+from adapters.sql.inboxes import SqlInboxes
+from adapters.sql.preferences import SqlPreferences
+from adapters.sql.retention import SqlRetention
+from adapters.sql.start_offsets import SqlStartOffsets
+from adapters.sql.store import SqlStore
+from application.counters import Counters
+from application.ports.bindings import Bindings
+from application.ports.clock import IdFactory
+from application.ports.dead_letters import DeadLetters
+from application.ports.deliveries import Deliveries
+from application.ports.inboxes import Inboxes
+from application.ports.preferences import PreferencesStore
+from application.ports.retention import Retention
+from application.ports.start_offsets import StartOffsets
+from application.ports.store import Store
+from entrypoints.settings.loader import Settings
+from entrypoints.settings.parsers import MEMORY
+
+
+class SqlStorage(Provider):
+    """Outlives the process; the database is ready for use (see `prepare`)."""
+
+    scope = Scope.APP
+
+    store = provide(SqlStore, provides=Store)
+    inboxes = provide(SqlInboxes, provides=Inboxes)
+    preferences = provide(SqlPreferences, provides=PreferencesStore)
+    dead_letters = provide(SqlDeadLetters, provides=DeadLetters)
+    deliveries = provide(SqlDeliveries, provides=Deliveries)
+    retention = provide(SqlRetention, provides=Retention)
+    start_offsets = provide(SqlStartOffsets, provides=StartOffsets)
+    bindings = provide(SqlBindings, provides=Bindings)
+
+    @provide
+    async def database(self, settings: Settings, counters: Counters) -> AsyncIterator[Database]:
+        database = Database(settings.database_url, settings.database_connections, counters, settings.database_pooler)
+        yield database
+        await database.close()
+
+
+class MemoryStorage(Provider):
+    """Gone with the process."""
+
+    scope = Scope.APP
+
+    store = provide(MemoryStore, provides=Store)
+    inboxes = provide(MemoryInboxes, provides=Inboxes)
+    preferences = provide(MemoryPreferences, provides=PreferencesStore)
+    dead_letters = provide(MemoryDeadLetters, provides=DeadLetters)
+    deliveries = provide(MemoryDeliveries, provides=Deliveries)
+    retention = provide(MemoryRetention, provides=Retention)
+    start_offsets = provide(MemoryStartOffsets, provides=StartOffsets)
+    bindings = provide(MemoryBindings, provides=Bindings)
+
+    @provide
+    def records(self, ids: IdFactory) -> MemoryRecords:
+        return MemoryRecords(ids)
+
+
+def storage(settings: Settings) -> Provider:
+    """What DATABASE_URL asks for."""
+    return MemoryStorage() if settings.database_url == MEMORY else SqlStorage()
