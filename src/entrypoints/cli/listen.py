@@ -42,8 +42,14 @@ def listen(
       herald listen --url https://a.example --url https://b.example --token …
     """
     settings = read(os.environ, "dev", {"token": token} if token is not None else {})
-    # Here, since the other commands hold no sockets, and loading what does takes a while.
-    from herald_client import CursorUnreadable, Listener, Stopped
+    # Imported here: the other commands open no socket, and importing the client takes a while.
+    try:
+        from herald_client import CursorUnreadable, Listener, Stopped
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"`herald listen` needs the package {error.name!r}: install herald-client, which is `clients/python` in"
+            " Herald's repository."
+        ) from None
 
     from entrypoints.cli.listening import Listening, NotPrinted
 
