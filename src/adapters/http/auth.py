@@ -28,7 +28,7 @@ Token = Annotated[
 
 
 class Caller:
-    """Finds out who a REST request is from, by its token (docs/protocol.md, "Who you are") or, in open mode, by
+    """Finds out who a REST request is from, by its token (docs/protocol.md, "Authentication") or, in open mode, by
     `user_id`; and counts the request against that caller's rate.
 
     The cookie counts for reading only, and only where pages of other sites can't use it. Raises what
