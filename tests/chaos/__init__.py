@@ -1,1 +1,1 @@
-"""Two nodes and all they depend on, under a steady load, while one thing after another is done to them."""
+"""Fault injection: two nodes and the services they depend on, under a steady load, with one fault at a time."""

@@ -1,4 +1,4 @@
-"""What is done to a site. Each leaves both nodes, and what they depend on, running again."""
+"""The faults. After each of them, both nodes and the services they depend on are running again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,117 +8,118 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer
 
 from adapters.sql.database import IDLE_IN_TRANSACTION
-from tests.chaos.site import Site
+from tests.chaos.deployment import Deployment
 from tests.support.brake import BROADCASTS, Brake
 from tests.support.service import Service
 
-Fault = Callable[[Site], Awaitable[None]]
+Fault = Callable[[Deployment], Awaitable[None]]
 
-# Seconds that something stays dead.
-AWAY: Final = 3.0
+# How long a killed process stays down.
+DOWNTIME_S: Final = 3.0
 
-# Seconds after which Kafka has given a frozen node's share to the other, and PostgreSQL has ended its transaction.
-FROZEN: Final = 6 + IDLE_IN_TRANSACTION
+# How long a node stays frozen: until Kafka has reassigned its partitions (6 s) and PostgreSQL has ended the
+# transaction.
+FREEZE_S: Final = 6 + IDLE_IN_TRANSACTION
 
-# How often a stranger joins the consumer group and leaves it, and for how many seconds.
-JOINS: Final = 8
-JOINED: Final = 1.0
-
-
-async def nothing(site: Site) -> None:
-    """For comparison."""
-    await asyncio.sleep(AWAY)
+# Other consumers joining the group during a rebalance storm, and how long each of them stays.
+STORM_JOINS: Final = 8
+STORM_MEMBERSHIP_S: Final = 1.0
 
 
-async def kill_a_node(site: Site) -> None:
-    """kill -9 of a node, which is started again."""
-    site.nodes[0].kill()
-    await asyncio.sleep(AWAY)
-    await site.start(site.nodes[0])
+async def nothing(deployment: Deployment) -> None:
+    """No fault, for comparison."""
+    await asyncio.sleep(DOWNTIME_S)
 
 
-async def kill_redis(site: Site) -> None:
-    """kill -9 of Redis, which comes back empty."""
-    await _killed(site.redis)
+async def kill_a_node(deployment: Deployment) -> None:
+    """Kill a node with SIGKILL and start it again."""
+    deployment.nodes[0].kill()
+    await asyncio.sleep(DOWNTIME_S)
+    await deployment.start(deployment.nodes[0])
 
 
-async def kill_postgres(site: Site) -> None:
-    """kill -9 of PostgreSQL, which recovers from its log."""
-    await _killed(site.postgres)
+async def kill_redis(deployment: Deployment) -> None:
+    """Kill Redis with SIGKILL and start it again, empty."""
+    await _kill_and_restart(deployment.redis)
 
 
-async def kill_kafka(site: Site) -> None:
-    """kill -9 of Kafka. Nothing is published meanwhile: what becomes of that is between it and its producers."""
-    async with site.load.producing:
-        await _killed(site.kafka)
+async def kill_postgres(deployment: Deployment) -> None:
+    """Kill PostgreSQL with SIGKILL and start it again; it recovers from its log."""
+    await _kill_and_restart(deployment.postgres)
 
 
-async def freeze_a_node(site: Site) -> None:
-    """SIGSTOP of a node, until the other has its share."""
-    async with site.frozen(site.nodes[0]):
-        await asyncio.sleep(FROZEN)
+async def kill_kafka(deployment: Deployment) -> None:
+    """Kill Kafka with SIGKILL and start it again. Nothing is published meanwhile, because producers could lose it."""
+    async with deployment.load.producing:
+        await _kill_and_restart(deployment.kafka)
 
 
-async def freeze_in_a_transaction(site: Site) -> None:
-    """SIGSTOP of a node that waits for a lock, so that it has it when it is frozen, in mid-transaction."""
+async def freeze_a_node(deployment: Deployment) -> None:
+    """Stop a node with SIGSTOP until the other node has its partitions."""
+    async with deployment.frozen(deployment.nodes[0]):
+        await asyncio.sleep(FREEZE_S)
+
+
+async def freeze_in_a_transaction(deployment: Deployment) -> None:
+    """Stop a node with SIGSTOP while it waits for a lock, so that it holds the lock, in a transaction, while frozen."""
     async with AsyncExitStack() as thawed:
-        async with Brake(site.url).holding(BROADCASTS, 2):
-            await thawed.enter_async_context(site.frozen(site.nodes[0]))
-        await asyncio.sleep(FROZEN)
+        async with Brake(deployment.url).holding(BROADCASTS, 2):
+            await thawed.enter_async_context(deployment.frozen(deployment.nodes[0]))
+        await asyncio.sleep(FREEZE_S)
 
 
-async def rebalance_storm(site: Site) -> None:
-    """A stranger joins the consumer group and leaves it, again and again."""
-    for _ in range(JOINS):
-        stranger = AIOKafkaConsumer(
-            site.load.topic,
-            bootstrap_servers=site.kafka.servers,
-            group_id=site.load.topic,
+async def rebalance_storm(deployment: Deployment) -> None:
+    """Let another consumer join and leave the consumer group repeatedly."""
+    for _ in range(STORM_JOINS):
+        consumer = AIOKafkaConsumer(
+            deployment.load.topic,
+            bootstrap_servers=deployment.kafka.servers,
+            group_id=deployment.load.topic,
             enable_auto_commit=False,
         )
-        await stranger.start()
+        await consumer.start()
         try:
-            await asyncio.sleep(JOINED)
+            await asyncio.sleep(STORM_MEMBERSHIP_S)
         finally:
-            await stranger.stop()
+            await consumer.stop()
 
 
-async def restart_both_in_turn(site: Site) -> None:
-    """A rolling restart: each node is told to leave, ends, and is started again before the next."""
-    for node in site.nodes:
-        await site.stop(node)
-        await site.start(node)
+async def restart_both_in_turn(deployment: Deployment) -> None:
+    """Rolling restart: stop each node with SIGTERM and start it again before the next."""
+    for node in deployment.nodes:
+        await deployment.stop(node)
+        await deployment.start(node)
 
 
-async def node_and_redis(site: Site) -> None:
-    """kill -9 of a node while Redis is dead, so that its clients move to one that hears nothing."""
-    await asyncio.gather(_killed(site.redis), kill_a_node(site))
+async def node_and_redis(deployment: Deployment) -> None:
+    """Kill a node while Redis is down, so that its clients move to a node without a backplane."""
+    await asyncio.gather(_kill_and_restart(deployment.redis), kill_a_node(deployment))
 
 
-async def node_and_postgres(site: Site) -> None:
-    """kill -9 of PostgreSQL while a node is frozen."""
-    await asyncio.gather(freeze_a_node(site), _killed(site.postgres))
+async def node_and_postgres(deployment: Deployment) -> None:
+    """Kill PostgreSQL while a node is frozen."""
+    await asyncio.gather(freeze_a_node(deployment), _kill_and_restart(deployment.postgres))
 
 
-async def kafka_and_redis(site: Site) -> None:
-    """kill -9 of both."""
-    await asyncio.gather(kill_kafka(site), _killed(site.redis))
+async def kafka_and_redis(deployment: Deployment) -> None:
+    """Kill Kafka and Redis."""
+    await asyncio.gather(kill_kafka(deployment), _kill_and_restart(deployment.redis))
 
 
-async def postgres_and_kafka(site: Site) -> None:
-    """kill -9 of both."""
-    await asyncio.gather(kill_kafka(site), _killed(site.postgres))
+async def postgres_and_kafka(deployment: Deployment) -> None:
+    """Kill PostgreSQL and Kafka."""
+    await asyncio.gather(kill_kafka(deployment), _kill_and_restart(deployment.postgres))
 
 
-async def restart_in_a_storm(site: Site) -> None:
-    """A rolling restart while strangers come and go."""
-    await asyncio.gather(rebalance_storm(site), restart_both_in_turn(site))
+async def restart_in_a_storm(deployment: Deployment) -> None:
+    """Rolling restart during a rebalance storm."""
+    await asyncio.gather(rebalance_storm(deployment), restart_both_in_turn(deployment))
 
 
-async def _killed(service: Service) -> None:
+async def _kill_and_restart(service: Service) -> None:
     await asyncio.to_thread(service.kill9)
     try:
-        await asyncio.sleep(AWAY)
+        await asyncio.sleep(DOWNTIME_S)
     finally:
         await asyncio.to_thread(service.start)
 

@@ -1,4 +1,4 @@
-"""A trial: one fault, under a steady load, with clients of every kind; and the account at its end."""
+"""A trial: one fault under a steady load with clients of every kind, and the audit at its end."""
 
 import asyncio
 import time
@@ -9,21 +9,21 @@ from typing import Final
 
 import msgspec
 
-from tests.chaos.account import Account, judge_store, kept
+from tests.chaos.audit import Audit, audit_store, stored_numbers
 from tests.chaos.clients import Client, EventSource, Follower, PlainSocket
+from tests.chaos.deployment import RECOVERY_TIMEOUT_S, Deployment, Services, running_deployment
 from tests.chaos.faults import FAULTS
-from tests.chaos.site import RECOVERY, Services, Site, site
 from tests.support.watchers import alongside
 
-# One in so many clients is a plain socket, and one in so many a plain event stream; all others can resume.
-PLAIN: Final = 10
+# Of this many clients, one is a plain socket, one a plain event stream, and the others speak herald.v1.
+CLIENTS_PER_PLAIN_ONE: Final = 10
 
-# Seconds for what comes twice.
-AFTERWARDS: Final = 1.0
+# How long to wait for duplicates after the last expected entry.
+DUPLICATES_WAIT_S: Final = 1.0
 
 
-class Size(msgspec.Struct, frozen=True):
-    """`rate` is events a second, each for two users and for everyone; `lead` the seconds of load before the fault and
+class TrialSize(msgspec.Struct, frozen=True):
+    """`rate` is events per second, each for two users and the feed; `lead` the seconds of load before the fault and
     after the recovery."""
 
     clients: int = 500
@@ -32,76 +32,83 @@ class Size(msgspec.Struct, frozen=True):
     lead: float = 5.0
 
 
-class Result(msgspec.Struct, frozen=True):
-    """`away` is the longest time that a client had no session, `late` the longest from an event to a client who can
-    resume, `recovery` the time from the end of the fault until the site was whole again; all in seconds."""
+class TrialResult(msgspec.Struct, frozen=True):
+    """`offline` is the longest time that a client had no session, `latency` the longest time from an event to a client
+    that can resume, `recovery` the time from the end of the fault until the deployment had recovered; all in seconds.
+    `gaps` counts the gaps that clients were notified of."""
 
     events: int
-    store: Account
-    clients: Account
+    store: Audit
+    clients: Audit
     gaps: int
-    away: float
-    late: float
+    offline: float
+    latency: float
     recovery: float
 
     @property
-    def faults(self) -> int:
-        return self.store.faults + self.clients.faults + self.gaps
+    def violations(self) -> int:
+        return self.store.violations + self.clients.violations + self.gaps
 
 
-async def run(fault: str, services: Services, size: Size, directory: Path) -> Result:
-    async with site(services, size.users, directory) as at, _clients(at, size) as clients:
-        async with at.load.steady(size.rate):
+async def run_trial(fault: str, services: Services, size: TrialSize, directory: Path) -> TrialResult:
+    async with (
+        running_deployment(services, size.users, directory) as deployment,
+        _connected_clients(deployment, size) as clients,
+    ):
+        async with deployment.load.steady(size.rate):
             await asyncio.sleep(size.lead)
-            await FAULTS[fault](at)
-            began = time.monotonic()
-            await at.recovered()
-            recovery = time.monotonic() - began
-            await _all_here(clients)
+            await FAULTS[fault](deployment)
+            fault_ended = time.monotonic()
+            await deployment.recovered()
+            recovery = time.monotonic() - fault_ended
+            await _all_connected(clients)
             await asyncio.sleep(size.lead)
-        found = await _settled(at)
-        await _shown(found, clients)
-        return Result(
-            events=at.load.published,
-            store=judge_store(found, at.load),
-            clients=sum((client.account(found) for client in clients), Account()),
+        stored = await _all_stored(deployment)
+        await _all_received(stored, clients)
+        return TrialResult(
+            events=deployment.load.published,
+            store=audit_store(stored, deployment.load),
+            clients=sum((client.audit(stored) for client in clients), Audit()),
             gaps=sum(client.gaps for client in clients),
-            away=max(client.seconds_away for client in clients),
-            late=max(client.late for client in clients if not isinstance(client, PlainSocket)),
+            offline=max(client.longest_offline for client in clients),
+            latency=max(client.latency for client in clients if not isinstance(client, PlainSocket)),
             recovery=recovery,
         )
 
 
 @asynccontextmanager
-async def _clients(at: Site, size: Size) -> AsyncIterator[Sequence[Client]]:
-    """All of them have a session before the block begins."""
+async def _connected_clients(deployment: Deployment, size: TrialSize) -> AsyncIterator[Sequence[Client]]:
+    """All clients have a session when the block starts."""
     clients: list[Client] = []
+    load = deployment.load
     for number in range(size.clients):
-        kind = {0: PlainSocket, 1: EventSource}.get(number % PLAIN, Follower)
-        clients.append(kind(at.nodes, number + number // PLAIN, at.load.users[number % size.users], at.load.times))
+        kind = {0: PlainSocket, 1: EventSource}.get(number % CLIENTS_PER_PLAIN_ONE, Follower)
+        user = load.users[number % size.users]
+        clients.append(kind(deployment.nodes, number + number // CLIENTS_PER_PLAIN_ONE, user, load.times))
     async with alongside(*(client.run() for client in clients)):
-        await _all_here(clients)
+        await _all_connected(clients)
         yield clients
 
 
-async def _all_here(clients: Sequence[Client]) -> None:
-    async with asyncio.timeout(RECOVERY):
-        await asyncio.gather(*(client.here.wait() for client in clients))
+async def _all_connected(clients: Sequence[Client]) -> None:
+    async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+        await asyncio.gather(*(client.connected.wait() for client in clients))
 
 
-async def _settled(at: Site) -> dict[str, list[int]]:
-    """What is kept, once everything is that was published; or, after a time, what there is."""
-    deadline = time.monotonic() + RECOVERY
+async def _all_stored(deployment: Deployment) -> dict[str, list[int]]:
+    """The stored numbers, once every published event is stored, or after the timeout."""
+    deadline = time.monotonic() + RECOVERY_TIMEOUT_S
     while True:
-        found = await asyncio.to_thread(kept, at.postgres, at.url)
-        if judge_store(found, at.load).lost == 0 or time.monotonic() > deadline:
-            return found
+        stored = await asyncio.to_thread(stored_numbers, deployment.postgres, deployment.url)
+        if audit_store(stored, deployment.load).lost == 0 or time.monotonic() > deadline:
+            return stored
         await asyncio.sleep(0.5)
 
 
-async def _shown(found: dict[str, list[int]], clients: Sequence[Client]) -> None:
-    """Returns once every client was shown the last of all that is kept, or after a time; and a moment later."""
-    deadline = time.monotonic() + RECOVERY
-    while not all(client.has_everything(found) for client in clients) and time.monotonic() < deadline:
+async def _all_received(stored: dict[str, list[int]], clients: Sequence[Client]) -> None:
+    """Returns once every client has the last stored entry of its streams, or after the timeout, and after the wait for
+    duplicates."""
+    deadline = time.monotonic() + RECOVERY_TIMEOUT_S
+    while not all(client.has_everything(stored) for client in clients) and time.monotonic() < deadline:
         await asyncio.sleep(0.2)
-    await asyncio.sleep(AFTERWARDS)
+    await asyncio.sleep(DUPLICATES_WAIT_S)

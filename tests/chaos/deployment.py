@@ -1,4 +1,4 @@
-"""A site: two Herald nodes, and the Kafka, the PostgreSQL and the Redis that they share."""
+"""The deployment under test: two Herald nodes and the Kafka, PostgreSQL and Redis that they share."""
 
 import asyncio
 import signal
@@ -17,23 +17,26 @@ from tests.support.postgres import Postgres
 from tests.support.redis import RealRedis
 from tests.support.server import Server
 
-# Seconds for nodes to be ready again after whatever was done: Kafka gives a dead node's share away after 6 s, and the
-# longest pause between two attempts at anything is 10 s.
-RECOVERY: Final = 45.0
+# Seconds until the nodes are ready after any fault: Kafka reassigns a dead node's partitions after 6 s, and the longest
+# retry interval is 10 s.
+RECOVERY_TIMEOUT_S: Final = 45.0
+
+# Kept short, because clients detect a frozen node by missing heartbeats.
+HEARTBEAT_S: Final = 2
 
 PARTITIONS: Final = 4
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What nodes depend on."""
+    """The services that the nodes depend on."""
 
     kafka: RealKafka
     postgres: Postgres
     redis: RealRedis
 
 
-class Site:
-    """Two nodes on a database, a topic and a prefix of their own."""
+class Deployment:
+    """Two nodes with their own database, topic and Redis prefix."""
 
     def __init__(self, services: Services, load: Load, url: str, directory: Path) -> None:
         self.kafka, self.postgres, self.redis = services.kafka, services.postgres, services.redis
@@ -48,57 +51,56 @@ class Site:
             "HERALD_ROUTES": load.routes(directory),
             "HERALD_KAFKA_GROUP": load.topic,
             "HERALD_KAFKA_START": "earliest",
-            # A client finds out by this that its node is frozen.
-            "HERALD_HEARTBEAT_SECONDS": "2",
+            "HERALD_HEARTBEAT_SECONDS": str(HEARTBEAT_S),
         }
         self.nodes = [Server(env | {"HERALD_NODE": name}, ("serve",)) for name in ("one", "two")]
 
     async def start(self, node: Server) -> None:
-        """Returns once it is ready."""
+        """Returns once the node is ready."""
         await asyncio.to_thread(node.start, True)
 
     async def stop(self, node: Server) -> None:
-        """As an operator would: clients are told, and move on."""
+        """Stops the node with SIGTERM, so that it drains its clients. Asserts exit code 0."""
         assert await asyncio.to_thread(node.stop) == 0, node.log[-4_000:]
 
     @asynccontextmanager
     async def frozen(self, node: Server) -> AsyncIterator[None]:
-        signal_to(node, signal.SIGSTOP)
+        _send_signal(node, signal.SIGSTOP)
         try:
             yield
         finally:
-            signal_to(node, signal.SIGCONT)
+            _send_signal(node, signal.SIGCONT)
 
     async def recovered(self) -> None:
-        """Returns once both nodes are ready and healthy, and share the topic."""
+        """Returns once both nodes are ready and healthy and each has half of the partitions."""
         for node in self.nodes:
-            await until_http(node, "/health", lambda body: body["status"] == "healthy", RECOVERY)
-            await until_http(node, "/health", _has_its_share, RECOVERY)
+            await until_http(node, "/health", lambda body: body["status"] == "healthy", RECOVERY_TIMEOUT_S)
+            await until_http(node, "/health", _has_half_of_the_partitions, RECOVERY_TIMEOUT_S)
 
 
-def _has_its_share(health: Any) -> bool:
+def _has_half_of_the_partitions(health: Any) -> bool:
     return any(len(source["assigned"]) == PARTITIONS // 2 for source in health["sources"])
 
 
-def signal_to(node: Server, how: signal.Signals) -> None:
+def _send_signal(node: Server, number: signal.Signals) -> None:
     assert node.process is not None
-    node.process.send_signal(how)
+    node.process.send_signal(number)
 
 
 @asynccontextmanager
-async def site(services: Services, users: int, directory: Path) -> AsyncIterator[Site]:
-    """Both nodes are up, and share the topic."""
+async def running_deployment(services: Services, users: int, directory: Path) -> AsyncIterator[Deployment]:
+    """Both nodes are ready and share the partitions when the block starts."""
     load = Load(services.kafka, f"chaos-{uuid.uuid4().hex[:12]}", users=users, partitions=PARTITIONS)
     url = services.postgres.create()
-    made = Site(services, load, url, directory)
+    deployment = Deployment(services, load, url, directory)
     try:
-        for node in made.nodes:
+        for node in deployment.nodes:
             node.launch()
-        for node in made.nodes:
+        for node in deployment.nodes:
             await asyncio.to_thread(node.wait_for, "/health/ready")
-        await made.recovered()
-        yield made
+        await deployment.recovered()
+        yield deployment
     finally:
-        for node in made.nodes:
+        for node in deployment.nodes:
             node.kill()
         services.postgres.drop(url)
