@@ -18,7 +18,7 @@ from application.hub import hub as hubs
 from application.hub import rhythm
 from application.hub import session as sessions
 from application.hub import streams as hub_streams
-from application.hub.tail import MOST_ENTRIES, Tail
+from application.hub.stream_buffer import MOST_ENTRIES, StreamBuffer
 from application.live.endpoints import Endpoint
 from application.ports.backplane import Listener
 from application.ports.store import Page
@@ -183,7 +183,7 @@ class Client:
 @pytest.mark.parametrize("seed", range(12))
 async def test_rough_weather(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients of all kinds come, read, pause, leave and resume, on a backplane that does everything wrong."""
-    monkeypatch.setattr("application.hub.tail.MOST_ENTRIES", 8)
+    monkeypatch.setattr("application.hub.stream_buffer.MOST_ENTRIES", 8)
     monkeypatch.setattr(hub_streams, "MOST_ENTRIES", 5)
     monkeypatch.setattr(framing, "MOST_ENTRIES", 3)
     monkeypatch.setattr(hubs, "SLOW_AFTER", 8)
@@ -510,7 +510,7 @@ async def test_every_stream_is_compared_in_time_whatever_others_come_and_go() ->
         node.hub.close(session)
     # Four of the streams before theirs are forgotten with each sweep.
     for number in range(len(early)):
-        node.hub.streams._tails[f"inbox:early-{number}"].idle = hub_streams.FORGOTTEN_AFTER - number // per_sweep
+        node.hub.streams._buffers[f"inbox:early-{number}"].idle = hub_streams.FORGOTTEN_AFTER - number // per_sweep
     node.backplane.muted = True
     await node.send(*(node.direct(f"u{number}", "x") for number in range(hubs.SLICES)))
     await node.sweep(2 * hubs.SLICES)
@@ -520,13 +520,13 @@ async def test_every_stream_is_compared_in_time_whatever_others_come_and_go() ->
 
 async def test_a_store_that_is_away_delays_and_loses_nothing(node: Node) -> None:
     reader = Reader(node, await node.open("ada", cursor=(await node.open("ada")).cursor))
-    tail = node.hub.streams._tails["inbox:ada"]
+    buffer = node.hub.streams._buffers["inbox:ada"]
     await node.record(node.direct("ada", 1), node.direct("ada", 2))
     recorded = await node.record(node.direct("ada", 3))
     node.store.away = 3
     await node.backplane.publish(recorded.entries, ())
     await until(lambda: reader.texts == [1, 2, 3])
-    assert tail.head == 3
+    assert buffer.head == 3
 
 
 async def test_a_hub_whose_store_went_back_in_time_does_not_spin() -> None:
@@ -540,17 +540,17 @@ async def test_a_hub_whose_store_went_back_in_time_does_not_spin() -> None:
     session = await node.open(feeds=("news",))
     node.hub.arrived([entry(seq=5)])
     turns = 0
-    ready = Tail.ready
+    ready = StreamBuffer.ready
 
-    def counted(tail: Tail, view: View, after: int) -> Any:
+    def counted(buffer: StreamBuffer, view: View, after: int) -> Any:
         nonlocal turns
         turns += 1
         if turns > 1000:
             raise AssertionError("the session spins without an await")
-        return ready(tail, view, after)
+        return ready(buffer, view, after)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tail, "ready", counted)
+        patch.setattr(StreamBuffer, "ready", counted)
         reader = Reader(node, session)
         await asyncio.sleep(0.02)
         assert not reader.ended
@@ -588,10 +588,18 @@ async def test_entries_that_share_a_position_are_told_together() -> None:
     node.hub.arrived([*read, *read])
     node.hub.arrived(read)
     node.hub.arrived([entry(stream="inbox:ada", seq=5)])
-    tail = node.hub.streams._tails["inbox:ada"]
-    assert [(one.seq, one.changed) for one in tail.entries] == [(1, 1), (2, 2), (3, 3), (3, 4), (2, 4), (1, 4), (5, 5)]
+    buffer = node.hub.streams._buffers["inbox:ada"]
+    assert [(one.seq, one.changed) for one in buffer.entries] == [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (3, 4),
+        (2, 4),
+        (1, 4),
+        (5, 5),
+    ]
     for after, told in ((2, 5), (3, 4), (4, 1)):
-        frames = tail.ready(view, after)
+        frames = buffer.ready(view, after)
         assert frames is not None
         assert (frames.objects, frames.upto) == (told, 5)
 
@@ -673,8 +681,8 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dism
         await node.send(*(node.news(n) for n in range(start, start + 100)))
         await settle()
     assert len(reader.texts) >= MOST_ENTRIES * 3
-    tail = node.hub.streams._tails["feed:news"]
-    assert len(tail.entries) <= MOST_ENTRIES
+    buffer = node.hub.streams._buffers["feed:news"]
+    assert len(buffer.entries) <= MOST_ENTRIES
     assert not stuck.session._answers
     assert stuck.session.standing.places == [0]
     await node.sweep(2)
@@ -720,15 +728,17 @@ async def test_a_client_that_did_not_begin_to_read_in_time_is_let_go_for_good(no
     assert ended
 
 
-async def test_all_tails_together_are_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_buffers_together_are_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_streams, "MOST_BYTES", 50_000)
     readers = [Reader(node, await node.open(f"u{number}")) for number in range(20)]
     for readers_turn in range(10):
         await node.send(*(node.direct(f"u{number}", "x" * 1000 + str(readers_turn)) for number in range(20)))
         await settle()
-    weights = [tail.weight for tail in node.hub.streams._tails.values()]
+    weights = [buffer.weight for buffer in node.hub.streams._buffers.values()]
     assert sum(weights) == node.hub.streams._weight <= 50_000
-    assert all(tail.weight == sum(one.weight for one in tail.entries) for tail in node.hub.streams._tails.values())
+    assert all(
+        buffer.weight == sum(one.weight for one in buffer.entries) for buffer in node.hub.streams._buffers.values()
+    )
     assert all(len(reader.texts) == 10 for reader in readers)
 
 
@@ -740,7 +750,7 @@ async def test_memory_comes_back_when_all_have_left(node: Node) -> None:
         await reader.leave()
     await node.sweep(hub_streams.FORGOTTEN_AFTER + 1)
     hub = node.hub
-    assert (hub.sessions, list(hub._users), hub.streams._tails, hub.streams._weight, hub.streams._fetches) == (
+    assert (hub.sessions, list(hub._users), hub.streams._buffers, hub.streams._weight, hub.streams._fetches) == (
         set(),
         [],
         {},
@@ -936,7 +946,7 @@ async def test_a_refused_session_leaves_nothing_behind(node: Node) -> None:
             await node.open("ada")
     assert not node.hub.sessions
     assert list(node.hub._users) == []
-    assert not any(tail.followers for tail in node.hub.streams._tails.values())
+    assert not any(buffer.followers for buffer in node.hub.streams._buffers.values())
 
 
 # --- leaving --------------------------------------------------------------------------------------------------
@@ -1013,28 +1023,28 @@ async def test_heartbeats_carry_the_cursor_and_plain_sockets_know_none(node: Nod
     assert resumed.standing.positions["inbox"] == 1
 
 
-# --- tails ----------------------------------------------------------------------------------------------------
+# --- buffers ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_tail_takes_what_comes_next_and_holds_without_holes(seed: int) -> None:
+def test_a_buffer_takes_what_comes_next_and_holds_without_holes(seed: int) -> None:
     chance = random.Random(seed)
-    tail = Tail("inbox:ada")
+    buffer = StreamBuffer("inbox:ada")
     weight = 0
     for _ in range(400):
-        position = max(1, tail.head + chance.choice([-2, -1, 0, 1, 1, 1, 1, 1, 1, 3]))
-        before = tail.head
+        position = max(1, buffer.head + chance.choice([-2, -1, 0, 1, 1, 1, 1, 1, 1, 3]))
+        before = buffer.head
         body = "x" * chance.choice([1, 10, 20_000, 400_000])
         acts = range(chance.choice([1, 1, 1, 7]))
-        weight += tail.append([entry(body, seq=1, changed=position, envelope="raw") for _ in acts])
-        assert tail.head == max(before, position)
-        assert sorted({one.changed for one in tail.entries}) == list(range(tail.base + 1, tail.head + 1))
-        assert weight == tail.weight == sum(one.weight for one in tail.entries)
-        after = chance.randrange(tail.head + 1)
-        ready = tail.ready(View("ws", protocol=True), after) if after < tail.head else None
-        assert ready is not None or not tail.base <= after < tail.head
-        if ready is not None and after >= tail.base:
-            assert ready.objects == sum(1 for one in tail.entries if after < one.changed <= ready.upto)
+        weight += buffer.append([entry(body, seq=1, changed=position, envelope="raw") for _ in acts])
+        assert buffer.head == max(before, position)
+        assert sorted({one.changed for one in buffer.entries}) == list(range(buffer.base + 1, buffer.head + 1))
+        assert weight == buffer.weight == sum(one.weight for one in buffer.entries)
+        after = chance.randrange(buffer.head + 1)
+        ready = buffer.ready(View("ws", protocol=True), after) if after < buffer.head else None
+        assert ready is not None or not buffer.base <= after < buffer.head
+        if ready is not None and after >= buffer.base:
+            assert ready.objects == sum(1 for one in buffer.entries if after < one.changed <= ready.upto)
 
 
 def test_an_step_takes_at_least_one_and_no_more_than_its_share() -> None:
@@ -1049,4 +1059,4 @@ async def test_the_hub_hears_of_streams_nobody_follows_without_harm(node: Node) 
     listener: Listener = node.hub
     listener.arrived([entry(stream="inbox:stranger")])
     listener.signed_out([sign_out("stranger", NOW)])
-    assert node.hub.streams._tails == {}
+    assert node.hub.streams._buffers == {}

@@ -14,8 +14,8 @@ from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
 from application.hub import frames as framing
 from application.hub import session as sessions
+from application.hub import stream_buffer
 from application.hub import streams as hub_streams
-from application.hub import tail as tails
 from application.inbox.mark_notifications import MarkNotifications
 from application.live.client_commands import HearClient
 from domain.notifications import Choice
@@ -33,7 +33,7 @@ SWEEPS: Final = 12
 def small() -> Any:
     """Every bound within reach, and no waiting."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tails, "MOST_ENTRIES", 6)
+        patch.setattr(stream_buffer, "MOST_ENTRIES", 6)
         patch.setattr(hub_streams, "MOST_ENTRIES", 4)
         patch.setattr(framing, "MOST_ENTRIES", 3)
         patch.setattr(sessions, "STORE_RETRY", 0.0)

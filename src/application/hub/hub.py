@@ -116,8 +116,8 @@ class Hub:
 
     def close(self, session: Session) -> None:
         """The client has left or was let go. May be called more than once."""
-        for tail in session.standing.tails:
-            tail.followers.discard(session)
+        for buffer in session.standing.buffers:
+            buffer.followers.discard(session)
         self.sessions.discard(session)
         self._closed.set()
         self._users.leave(session)
@@ -143,12 +143,12 @@ class Hub:
     def _register(self, session: Session) -> None:
         self._users.enter(session)
         self.sessions.add(session)
-        for tail in session.standing.tails:
-            tail.followers.add(session)
-            tail.idle = 0
+        for buffer in session.standing.buffers:
+            buffer.followers.add(session)
+            buffer.idle = 0
 
     async def _locate(self, session: Session, cursor: Cursor | None, lost: bool) -> tuple[Start, datetime | None]:
-        names = [tail.name for tail in session.standing.tails]
+        names = [buffer.name for buffer in session.standing.buffers]
         own = [inbox_of(session.user)] if session.user is not None else []
         # The streams are subscribed to by now, so whatever this read does not see yet comes by the backplane.
         heads = await self._store.heads(dict.fromkeys(names + own))

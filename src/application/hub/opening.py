@@ -8,7 +8,7 @@ import msgspec
 
 from application.counters import Counters
 from application.hub.frames import Frames
-from application.hub.tail import Tail
+from application.hub.stream_buffer import StreamBuffer
 from domain.identity import Identity
 from domain.positions import Cursor, Start
 from domain.protocol.herald_v1 import View
@@ -48,6 +48,6 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     retry: int
     counters: Counters
     now: Callable[[], datetime]
-    fetch: Callable[[Tail, View, int], Awaitable[Frames]]
+    fetch: Callable[[StreamBuffer, View, int], Awaitable[Frames]]
     resume: Callable[["Session", Cursor], Awaitable[Start]]
     admits: Callable[[Identity], bool]

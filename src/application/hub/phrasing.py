@@ -48,10 +48,10 @@ def message(session: "Session", text: str) -> str:
 
 def event_stream_text(session: "Session", index: int, frames: Frames) -> str:
     """The frames of the stream at `index` with their cursors. Sessions of one and the same stream share the text."""
-    alone = len(session.standing.tails) == 1 and session.user is None
+    alone = len(session.standing.buffers) == 1 and session.user is None
     if alone and frames.shared is not None:
         return frames.shared
-    names = [public_name(tail.name) for tail in session.standing.tails]
+    names = [public_name(buffer.name) for buffer in session.standing.buffers]
     places = list(session.standing.places)
     events = []
     for mark, block in zip(frames.marks, frames.texts, strict=True):

@@ -10,7 +10,7 @@ from application.hub import phrasing
 from application.hub.frames import Frames
 from application.hub.opening import Gap, Opening, Successor
 from application.hub.standing import Standing
-from application.hub.tail import Tail
+from application.hub.stream_buffer import StreamBuffer
 from application.ports.store import StoreUnavailable
 from domain.identity import Identity
 from domain.positions import Cursor, Start, cursor_text, tag_of
@@ -35,13 +35,13 @@ class Session:
     a client that takes nothing simply leaves the iteration where it is.
     """
 
-    def __init__(self, opening: Opening, tails: tuple[Tail, ...]) -> None:
+    def __init__(self, opening: Opening, buffers: tuple[StreamBuffer, ...]) -> None:
         self.opening = opening
         self.id = opening.id
         self.endpoint = opening.endpoint
         self.identity = opening.identity
         self.view = opening.view
-        self.standing = Standing(tails, opening.view)
+        self.standing = Standing(buffers, opening.view)
         self.tag = tag_of(opening.identity.user)
         self.start = Start({})
         self.begun = False
@@ -83,7 +83,7 @@ class Session:
         """Ends the session; the first reason is the one that counts."""
         if self.farewell is None:
             self.farewell = farewell
-            self._last = [tail.head for tail in self.standing.tails]
+            self._last = [buffer.head for buffer in self.standing.buffers]
             self.settle(None)
             self.wake()
 
@@ -169,8 +169,8 @@ class Session:
         standing = self.standing
         while True:
             moved = False
-            for index, tail in enumerate(standing.tails):
-                if tail.head <= standing.places[index]:
+            for index, buffer in enumerate(standing.buffers):
+                if buffer.head <= standing.places[index]:
                     continue
                 frames = standing.ready(index) or await self._fetch(index)
                 if frames is None:
@@ -207,11 +207,11 @@ class Session:
         if send is None or self._answers or self._heartbeat_due or self.farewell is not None:
             return False
         standing = self.standing
-        for index, tail in enumerate(standing.tails):
-            if tail.head <= standing.places[index]:
+        for index, buffer in enumerate(standing.buffers):
+            if buffer.head <= standing.places[index]:
                 continue
             frames = standing.ready(index)
-            if frames is None or frames.upto != tail.head or len(frames.texts) > 1:
+            if frames is None or frames.upto != buffer.head or len(frames.texts) > 1:
                 return False
             if frames.texts and not send(frames.texts[0]):
                 return False
@@ -233,7 +233,7 @@ class Session:
         """Frames from the store; None if there are none to be had now."""
         standing = self.standing
         try:
-            frames = await self.opening.fetch(standing.tails[index], self.view, standing.places[index])
+            frames = await self.opening.fetch(standing.buffers[index], self.view, standing.places[index])
         except Gap as gap:
             if self.view.protocol:
                 self._answers.append(protocol.gap(gap.stream, gap.after, gap.upto))

@@ -4,49 +4,49 @@ from collections.abc import Sequence
 from operator import ge
 
 from application.hub.frames import Frames
-from application.hub.tail import Tail
+from application.hub.stream_buffer import StreamBuffer
 from domain.positions import Start
 from domain.protocol.herald_v1 import View
 from domain.streams import public_name
 
 
 class Standing:
-    """The tails of a session's streams, and its place in each: all up to there was handed to its client."""
+    """The buffers of a session's streams, and its place in each: all up to there was handed to its client."""
 
-    __slots__ = ("_behind", "_view", "places", "tails")
+    __slots__ = ("_behind", "_view", "buffers", "places")
 
-    def __init__(self, tails: tuple[Tail, ...], view: View) -> None:
-        self.tails = tails
-        self.places = [0] * len(tails)
+    def __init__(self, buffers: tuple[StreamBuffer, ...], view: View) -> None:
+        self.buffers = buffers
+        self.places = [0] * len(buffers)
         self._view = view
-        self._behind: set[int] = set()  # the tails that can't serve it yet: see `ready`
+        self._behind: set[int] = set()  # the buffers that can't serve it yet: see `ready`
 
     def begin(self, start: Start) -> None:
-        self.places = [start.positions[tail.name] for tail in self.tails]
+        self.places = [start.positions[buffer.name] for buffer in self.buffers]
         self._behind = {
             index
-            for index, tail in enumerate(self.tails)
-            if tail.name in start.behind and self._view.tells_state(tail.name)
+            for index, buffer in enumerate(self.buffers)
+            if buffer.name in start.behind and self._view.tells_state(buffer.name)
         }
 
     @property
     def has_more(self) -> bool:
         """Whether there is something that its client was not handed yet."""
-        return any(tail.head > place for tail, place in zip(self.tails, self.places, strict=True))
+        return any(buffer.head > place for buffer, place in zip(self.buffers, self.places, strict=True))
 
     @property
     def positions(self) -> dict[str, int]:
         """By public name."""
-        return {public_name(tail.name): place for tail, place in zip(self.tails, self.places, strict=True)}
+        return {public_name(buffer.name): place for buffer, place in zip(self.buffers, self.places, strict=True)}
 
     def ready(self, index: int) -> Frames | None:
-        """What a tail has next; None if the store has to be asked.
+        """What a buffer has next; None if the store has to be asked.
 
-        A tail tells what became of a notification, to those who know it. Who is catching up may not know it yet: it
+        A buffer tells what became of a notification, to those who know it. Who is catching up may not know it yet: it
         arrived before the position to which that change has moved it. So the store is asked until it had no more, even
         where a client resumes that may have left in the midst of this.
         """
-        return None if index in self._behind else self.tails[index].ready(self._view, self.places[index])
+        return None if index in self._behind else self.buffers[index].ready(self._view, self.places[index])
 
     def advance(self, index: int, frames: Frames) -> None:
         """These were handed over."""

@@ -1,4 +1,4 @@
-"""Tails: a stream as this node knows it."""
+"""Stream buffers: a stream as this node knows it."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from application.hub.frames import Frames, render, step
 from domain.protocol.herald_v1 import View
 from domain.streams import Entry, StreamName
 
-# A tail serves those who are a little behind; whoever is further behind reads from the store.
+# A buffer serves those who are a little behind; whoever is further behind reads from the store.
 MOST_ENTRIES: Final = 1024
 MOST_BYTES: Final = 1024 * 1024
 
-# Ready frames kept for a tail: sessions in step need one, stragglers a few.
+# Ready frames kept for a buffer: sessions in step need one, stragglers a few.
 MOST_FRAMES: Final = 16
 
 
@@ -23,11 +23,11 @@ class Follower(Protocol):
         """Called when a stream has moved on."""
 
 
-class Tail:
+class StreamBuffer:
     """The newest entries of a stream, at the positions `base` + 1 to `head`, and the sessions that follow it.
 
     A position has one entry, or those of a mass act. Entries enter at head + 1 only. What comes again is passed over;
-    what comes too early makes the tail begin anew behind the hole, and whoever stands before it reads from the store.
+    what comes too early makes the buffer begin anew behind the hole, and whoever stands before it reads from the store.
     So a session finds every position either here or there.
     """
 
@@ -42,11 +42,11 @@ class Tail:
         self.followers: set[Follower] = set()
         self.frames: dict[tuple[View, int], Frames] = {}
         self.subscribed = False
-        self.suspect = 0  # a head that the store had and this tail did not, when they were last compared
+        self.suspect = 0  # a head that the store had and this buffer did not, when they were last compared
         self.idle = 0  # how many sweeps found no follower
 
     def append(self, entries: Sequence[Entry]) -> int:
-        """Takes all that happened at one position if it is news; returns by how many bytes the tail has grown (or,
+        """Takes all that happened at one position if it is news; returns by how many bytes the buffer has grown (or,
         below 0, shrunk)."""
         position = entries[0].changed
         if position <= self.head:
@@ -64,7 +64,7 @@ class Tail:
         return grown
 
     def begin(self, position: int) -> int:
-        """Forgets all entries: the tail begins behind `position`, which is its head until something is appended.
+        """Forgets all entries: the buffer begins behind `position`, which is its head until something is appended.
         Returns the bytes freed."""
         freed = self.weight
         self.entries = []
