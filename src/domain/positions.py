@@ -72,7 +72,7 @@ def tag_of(user: str | None) -> str:
     return "" if user is None else hashlib.blake2b(user.encode(), digest_size=6).hexdigest()
 
 
-class Start(msgspec.Struct, frozen=True):
+class ResumePoint(msgspec.Struct, frozen=True):
     """Where a session begins. `gaps` are the streams, by public name, in which something may be missing that was
     asked for; `behind` are those that have gone on since. `unread` is the inbox's total there, None for a session
     without an inbox."""
@@ -84,7 +84,9 @@ class Start(msgspec.Struct, frozen=True):
     unread: int | None = None
 
 
-def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mapping[StreamName, Head]) -> Start:
+def resolve_start(
+    cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mapping[StreamName, Head]
+) -> ResumePoint:
     """Where a session with these streams begins, given the cursor that it showed (`lost`: it showed one that can't be
     read).
 
@@ -95,9 +97,9 @@ def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mappin
     ends = {stream: head.last for stream, head in heads.items()}
     unread = next((head.unread for stream, head in heads.items() if is_inbox(stream)), None)
     if lost or (cursor is not None and (cursor.epoch != epoch or cursor.tag != tag)):
-        return Start(ends, gaps=tuple(public_name(stream) for stream in heads), unread=unread)
+        return ResumePoint(ends, gaps=tuple(public_name(stream) for stream in heads), unread=unread)
     if cursor is None:
-        return Start(ends, unread=unread)
+        return ResumePoint(ends, unread=unread)
     positions: dict[StreamName, int] = {}
     gaps = []
     for stream, head in heads.items():
@@ -109,4 +111,4 @@ def start(cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mappin
             gaps.append(name)
             positions[stream] = head.last if asked > head.last else head.pruned
     behind = frozenset(stream for stream, position in positions.items() if position < ends[stream])
-    return Start(positions, resumed=not gaps, gaps=tuple(gaps), behind=behind, unread=unread)
+    return ResumePoint(positions, resumed=not gaps, gaps=tuple(gaps), behind=behind, unread=unread)

@@ -74,7 +74,7 @@ async def test_the_first_frame_may_say_where_to_resume(by: str) -> None:
     await node.send(node.direct("ada", "a1"), node.news("n1"), node.direct("ada", "a2"))
     one = await rig(node=node)
     resume = (
-        {"cursor": before.cursor} if by == "cursor" else {"epoch": before.epoch, "positions": before.standing.positions}
+        {"cursor": before.cursor} if by == "cursor" else {"epoch": before.epoch, "positions": before.positions.by_name}
     )
     said = await one.say({"resume": resume})
     assert (said[0]["kind"], said[0]["resumed"], said[0]["gap"]) == ("hello", True, [])

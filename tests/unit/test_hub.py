@@ -147,10 +147,10 @@ class Client:
             cursor=self.cursor,
             feeds=self.feeds,
         )
-        assert not session.start.gaps
+        assert not session.resume_point.gaps
         # Who left before the first frame has no cursor, and begins anew.
         if self.cursor is None:
-            self.first = session.standing.positions
+            self.first = session.positions.by_name
         if self.kind == "plain":
             self.plain_seen.append([])
         self.reader = Reader(self.node, session)
@@ -347,8 +347,8 @@ async def test_a_session_filtered_by_type_gets_no_other_and_its_cursor_moves_on(
         await asyncio.sleep(0.005)
         assert reader.texts == []
         heads = await node.store.heads(["inbox:ada", "feed:news"])
-        assert reader.session.standing.positions["inbox"] == heads["inbox:ada"].last
-        assert reader.session.standing.positions["news"] == heads["feed:news"].last
+        assert reader.session.positions.by_name["inbox"] == heads["inbox:ada"].last
+        assert reader.session.positions.by_name["news"] == heads["feed:news"].last
         await reader.leave()
 
 
@@ -364,7 +364,7 @@ async def test_the_id_of_every_event_resumes_exactly_behind_it(node: Node, user:
     whole = reader.texts
     for index, event in enumerate(events):
         session = await node.open(user, endpoint=STREAM, protocol=protocol, cursor=event["id"])
-        assert session.start.resumed
+        assert session.resume_point.resumed
         again = Reader(node, session)
         seen = [
             one["data"]["text"] for one in map(json.loads, (e["data"] for e in events[: index + 1])) if "data" in one
@@ -684,7 +684,7 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dism
     buffer = node.hub.streams._buffers["feed:news"]
     assert len(buffer.entries) <= MOST_ENTRIES
     assert not stuck.session._answers
-    assert stuck.session.standing.places == [0]
+    assert stuck.session.positions.values == [0]
     await node.sweep(2)
     assert stuck.session.farewell is not None
     assert stuck.session.farewell.code == Close.TOO_SLOW
@@ -1019,8 +1019,8 @@ async def test_heartbeats_carry_the_cursor_and_plain_sockets_know_none(node: Nod
     # Two sweeps of thirty passed without the loop between them: at least one beat, with the place behind what came.
     assert beats
     resumed = await node.open("ada", endpoint=STREAM, cursor=beats[-1]["cursor"])
-    assert resumed.start.resumed
-    assert resumed.standing.positions["inbox"] == 1
+    assert resumed.resume_point.resumed
+    assert resumed.positions.by_name["inbox"] == 1
 
 
 # --- buffers ----------------------------------------------------------------------------------------------------

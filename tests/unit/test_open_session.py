@@ -24,7 +24,7 @@ async def node() -> Node:
 
 
 def names(session: sessions.Session) -> set[str]:
-    return set(session.standing.positions)
+    return set(session.positions.by_name)
 
 
 # --- what is followed -----------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ async def test_a_user_follows_their_own_inbox_and_what_is_open_to_them(node: Nod
     assert names(await node.open("ada", protocol=True)) == {*SIGNED, "inbox"}
     session = await node.open(identity=node.me("ada", scopes=frozenset({"secrets"})))
     assert names(session) == {*SIGNED, "secret", "inbox"}
-    assert {buffer.name for buffer in session.standing.buffers if "inbox" in buffer.name} == {"inbox:ada"}
+    assert {buffer.name for buffer in session.positions.buffers if "inbox" in buffer.name} == {"inbox:ada"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.positions import Cursor, Head, Start, read_cursor, start, tag_of
+from domain.positions import Cursor, Head, ResumePoint, read_cursor, resolve_start, tag_of
 
 EPOCH = st.text("abcdef0123456789XYZ", min_size=1, max_size=16)
 STREAM = st.text("abcxyzABC019_-", min_size=1, max_size=64)
@@ -75,12 +75,12 @@ def test_garbage_of_any_length_is_told_quickly(piece: str) -> None:
 
 def test_without_a_cursor_one_begins_at_the_heads() -> None:
     ends = {"inbox:u": 10, "feed:news": 20, "feed:new": 0}
-    assert start(None, False, "e", "t", HEADS) == Start(ends, unread=4)
+    assert resolve_start(None, False, "e", "t", HEADS) == ResumePoint(ends, unread=4)
 
 
 def test_one_that_fits_goes_on_and_streams_it_does_not_name_begin_at_their_heads() -> None:
-    made = start(Cursor("e", "t", {"inbox": 3, "news": 20, "gone": 5}), False, "e", "t", HEADS)
-    assert made == Start(
+    made = resolve_start(Cursor("e", "t", {"inbox": 3, "news": 20, "gone": 5}), False, "e", "t", HEADS)
+    assert made == ResumePoint(
         {"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True, behind=frozenset({"inbox:u"}), unread=4
     )
 
@@ -95,15 +95,15 @@ def test_one_that_fits_goes_on_and_streams_it_does_not_name_begin_at_their_heads
     ],
 )
 def test_another_epoch_another_user_or_none_to_be_read_is_a_gap_everywhere(cursor: Cursor | None, lost: bool) -> None:
-    made = start(cursor, lost, "e", "t", HEADS)
-    assert made == Start(
+    made = resolve_start(cursor, lost, "e", "t", HEADS)
+    assert made == ResumePoint(
         {"inbox:u": 10, "feed:news": 20, "feed:new": 0}, resumed=False, gaps=("inbox", "news", "new"), unread=4
     )
 
 
 def test_before_what_is_kept_is_a_gap_and_all_that_is_kept_follows() -> None:
-    made = start(Cursor("e", "t", {"inbox": 2, "news": 7}), False, "e", "t", HEADS)
-    assert made == Start(
+    made = resolve_start(Cursor("e", "t", {"inbox": 2, "news": 7}), False, "e", "t", HEADS)
+    assert made == ResumePoint(
         {"inbox:u": 3, "feed:news": 7, "feed:new": 0},
         gaps=("inbox",),
         behind=frozenset({"inbox:u", "feed:news"}),
@@ -112,8 +112,8 @@ def test_before_what_is_kept_is_a_gap_and_all_that_is_kept_follows() -> None:
 
 
 def test_beyond_the_head_is_a_gap_and_begins_at_the_head() -> None:
-    made = start(Cursor("e", "t", {"inbox": 11, "news": 7, "new": 1}), False, "e", "t", HEADS)
-    assert made == Start(
+    made = resolve_start(Cursor("e", "t", {"inbox": 11, "news": 7, "new": 1}), False, "e", "t", HEADS)
+    assert made == ResumePoint(
         {"inbox:u": 10, "feed:news": 7, "feed:new": 0},
         gaps=("inbox", "new"),
         behind=frozenset({"feed:news"}),
@@ -130,7 +130,7 @@ def test_a_session_always_begins_within_what_is_kept_and_is_told_of_every_gap(
     asked: dict[str, int], inbox: list[int], news: list[int]
 ) -> None:
     heads = {"inbox:u": Head(inbox[1], inbox[0]), "feed:news": Head(news[1], news[0])}
-    made = start(Cursor("e", "t", asked), False, "e", "t", heads)
+    made = resolve_start(Cursor("e", "t", asked), False, "e", "t", heads)
     for (stream, head), name in zip(heads.items(), ("inbox", "news"), strict=True):
         assert head.pruned <= made.positions[stream] <= head.last
         if name not in asked:

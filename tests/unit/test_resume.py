@@ -72,7 +72,7 @@ class Client:
     async def move(self, at: int) -> None:
         await self.leave()
         session = await self._open(self.nodes[at])
-        assert session.start.gaps == ()
+        assert session.resume_point.gaps == ()
         self.reader = Reader(self.nodes[at], session)
         self._taken = 0
 

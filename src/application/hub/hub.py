@@ -19,7 +19,7 @@ from application.ports.presence import Presence
 from application.ports.store import Store
 from domain.errors import Draining
 from domain.identity import admit, ended_by
-from domain.positions import Cursor, Start, read_cursor, start
+from domain.positions import Cursor, ResumePoint, read_cursor, resolve_start
 from domain.protocol.herald_v1 import Close, Farewell
 from domain.streams import Entry, SignOut, StreamName, inbox_of, is_inbox, owner_of
 
@@ -98,10 +98,10 @@ class Hub:
         try:
             await self._users.check_elsewhere(session)
             shown = read_cursor(cursor) if cursor else None
-            start, not_before = await self._locate(session, shown, lost=bool(cursor) and shown is None)
+            resume_point, not_before = await self._start_of(session, shown, lost=bool(cursor) and shown is None)
             admit(session.identity, not_before)
             session.not_before = not_before
-            session.begin(start)
+            session.start_at(resume_point)
             if self.draining:
                 raise Draining
         except BaseException:
@@ -109,14 +109,14 @@ class Hub:
             raise
         return session
 
-    async def resume(self, session: Session, cursor: Cursor) -> Start:
+    async def resume(self, session: Session, cursor: Cursor) -> ResumePoint:
         """Where a session that is open already goes on from, by a cursor it has shown since."""
-        start, _ = await self._locate(session, cursor, lost=False)
-        return start
+        resume_point, _ = await self._start_of(session, cursor, lost=False)
+        return resume_point
 
     def close(self, session: Session) -> None:
         """The client has left or was let go. May be called more than once."""
-        for buffer in session.standing.buffers:
+        for buffer in session.positions.buffers:
             buffer.followers.discard(session)
         self.sessions.discard(session)
         self._closed.set()
@@ -143,19 +143,21 @@ class Hub:
     def _register(self, session: Session) -> None:
         self._users.enter(session)
         self.sessions.add(session)
-        for buffer in session.standing.buffers:
+        for buffer in session.positions.buffers:
             buffer.followers.add(session)
             buffer.idle = 0
 
-    async def _locate(self, session: Session, cursor: Cursor | None, lost: bool) -> tuple[Start, datetime | None]:
-        names = [buffer.name for buffer in session.standing.buffers]
+    async def _start_of(
+        self, session: Session, cursor: Cursor | None, lost: bool
+    ) -> tuple[ResumePoint, datetime | None]:
+        names = [buffer.name for buffer in session.positions.buffers]
         own = [inbox_of(session.user)] if session.user is not None else []
         # The streams are subscribed to by now, so whatever this read does not see yet comes by the backplane.
         heads = await self._store.heads(dict.fromkeys(names + own))
         self.streams.settle(heads)
         not_before = heads[own[0]].not_before if own else None
-        begin = start(cursor, lost, session.epoch, session.tag, {name: heads[name] for name in names})
-        return begin, not_before
+        resume_point = resolve_start(cursor, lost, session.epoch, session.tag, {name: heads[name] for name in names})
+        return resume_point, not_before
 
     # --- what the backplane brings -------------------------------------------------------------------------------
 
@@ -166,7 +168,7 @@ class Hub:
         for sign_out in sign_outs:
             for session in self._users.sessions(sign_out.user):
                 # One that has no token, and is still opening, reads for itself which sign-outs came before it.
-                opening = session.identity.claimed and not session.begun
+                opening = session.identity.claimed and not session.started
                 if not opening and ended_by(session.identity, sign_out.not_before, session.not_before):
                     session.dismiss(Farewell(Close.SIGNED_OUT, "the user has signed out"))
 

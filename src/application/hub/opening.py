@@ -10,7 +10,7 @@ from application.counters import Counters
 from application.hub.frames import Frames
 from application.hub.stream_buffer import StreamBuffer
 from domain.identity import Identity
-from domain.positions import Cursor, Start
+from domain.positions import Cursor, ResumePoint
 from domain.protocol.herald_v1 import View
 
 if TYPE_CHECKING:
@@ -49,5 +49,5 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     counters: Counters
     now: Callable[[], datetime]
     fetch: Callable[[StreamBuffer, View, int], Awaitable[Frames]]
-    resume: Callable[["Session", Cursor], Awaitable[Start]]
+    resume: Callable[["Session", Cursor], Awaitable[ResumePoint]]
     admits: Callable[[Identity], bool]

@@ -15,19 +15,19 @@ def greeting(session: "Session") -> str | None:
     """The first frame; a plain socket has none."""
     opening = session.opening
     if session.view.protocol:
-        start = session.start
+        resume_point = session.resume_point
         text = protocol.hello(
             session.id,
             session.epoch,
-            session.standing.positions,
+            session.positions.by_name,
             session.cursor,
             opening.heartbeat,
-            start.resumed,
-            start.gaps,
-            start.unread,
+            resume_point.resumed,
+            resume_point.gaps,
+            resume_point.unread,
         )
     elif session.view.transport == "sse":
-        text = protocol.plain_connection(opening.now(), session.cursor, session.start.gaps)
+        text = protocol.plain_connection(opening.now(), session.cursor, session.resume_point.gaps)
     else:
         return None
     retry = f"retry: {opening.retry}\n" if session.view.transport == "sse" else ""
@@ -48,15 +48,15 @@ def message(session: "Session", text: str) -> str:
 
 def event_stream_text(session: "Session", index: int, frames: Frames) -> str:
     """The frames of the stream at `index` with their cursors. Sessions of one and the same stream share the text."""
-    alone = len(session.standing.buffers) == 1 and session.user is None
+    alone = len(session.positions.buffers) == 1 and session.user is None
     if alone and frames.shared is not None:
         return frames.shared
-    names = [public_name(buffer.name) for buffer in session.standing.buffers]
-    places = list(session.standing.places)
+    names = [public_name(buffer.name) for buffer in session.positions.buffers]
+    positions = list(session.positions.values)
     events = []
     for mark, block in zip(frames.marks, frames.texts, strict=True):
-        places[index] = mark
-        cursor = cursor_text(session.epoch, session.tag, zip(names, places, strict=True))
+        positions[index] = mark
+        cursor = cursor_text(session.epoch, session.tag, zip(names, positions, strict=True))
         events.append(f"id: {cursor}\n{block}\n")
     text = "".join(events)
     if alone:

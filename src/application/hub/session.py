@@ -9,11 +9,11 @@ from typing import Any, Final
 from application.hub import phrasing
 from application.hub.frames import Frames
 from application.hub.opening import Gap, Opening, Successor
-from application.hub.standing import Standing
+from application.hub.session_positions import SessionPositions
 from application.hub.stream_buffer import StreamBuffer
 from application.ports.store import StoreUnavailable
 from domain.identity import Identity
-from domain.positions import Cursor, Start, cursor_text, tag_of
+from domain.positions import Cursor, ResumePoint, cursor_text, tag_of
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.herald_v1 import Close, Farewell
 
@@ -41,10 +41,10 @@ class Session:
         self.endpoint = opening.endpoint
         self.identity = opening.identity
         self.view = opening.view
-        self.standing = Standing(buffers, opening.view)
+        self.positions = SessionPositions(buffers, opening.view)
         self.tag = tag_of(opening.identity.user)
-        self.start = Start({})
-        self.begun = False
+        self.resume_point = ResumePoint({})
+        self.started = False
         self.greeted = False  # whether its client was sent `hello`, and so has a position here
         self.farewell: Farewell | None = None
         self.successor: Successor | None = None
@@ -68,11 +68,11 @@ class Session:
 
     # --- what others tell it -------------------------------------------------------------------------------------
 
-    def begin(self, start: Start) -> None:
+    def start_at(self, resume_point: ResumePoint) -> None:
         """Sets the positions; must have been called before the handshake is answered."""
-        self.start = start
-        self.begun = True
-        self.standing.begin(start)
+        self.resume_point = resume_point
+        self.started = True
+        self.positions.start_at(resume_point)
 
     def wake(self) -> None:
         waiter = self._waiter
@@ -83,7 +83,7 @@ class Session:
         """Ends the session; the first reason is the one that counts."""
         if self.farewell is None:
             self.farewell = farewell
-            self._last = [buffer.head for buffer in self.standing.buffers]
+            self._last = [buffer.head for buffer in self.positions.buffers]
             self.settle(None)
             self.wake()
 
@@ -149,7 +149,7 @@ class Session:
 
     def cursor_for(self, user: str | None) -> str:
         """This session's positions as a cursor of that user's."""
-        return cursor_text(self.epoch, tag_of(user), self.standing.positions.items())
+        return cursor_text(self.epoch, tag_of(user), self.positions.by_name.items())
 
     # --- what its client receives --------------------------------------------------------------------------------
 
@@ -166,13 +166,13 @@ class Session:
         if greeting := phrasing.greeting(self):
             self.greeted = True
             yield greeting
-        standing = self.standing
+        positions = self.positions
         while True:
             moved = False
-            for index, buffer in enumerate(standing.buffers):
-                if buffer.head <= standing.places[index]:
+            for index, buffer in enumerate(positions.buffers):
+                if buffer.head <= positions.values[index]:
                     continue
-                frames = standing.ready(index) or await self._fetch(index)
+                frames = positions.ready(index) or await self._fetch(index)
                 if frames is None:
                     continue
                 moved = True
@@ -198,7 +198,7 @@ class Session:
         """Dismissed, and where that is no fault of the client's, not before it has got all that was there by then."""
         if self.farewell is None:
             return False
-        return self.farewell.code != Close.RESTARTING or self.standing.has_reached(self._last)
+        return self.farewell.code != Close.RESTARTING or self.positions.has_reached(self._last)
 
     def _all_sent_now(self) -> bool:
         """Sends what has just arrived from within the hub's own step, where nothing else is due and the client has
@@ -206,11 +206,11 @@ class Session:
         send = self.send_now
         if send is None or self._answers or self._heartbeat_due or self.farewell is not None:
             return False
-        standing = self.standing
-        for index, buffer in enumerate(standing.buffers):
-            if buffer.head <= standing.places[index]:
+        positions = self.positions
+        for index, buffer in enumerate(positions.buffers):
+            if buffer.head <= positions.values[index]:
                 continue
-            frames = standing.ready(index)
+            frames = positions.ready(index)
             if frames is None or frames.upto != buffer.head or len(frames.texts) > 1:
                 return False
             if frames.texts and not send(frames.texts[0]):
@@ -227,17 +227,17 @@ class Session:
                 self.settle(None)
             cursor = await first
         if cursor is not None and self.farewell is None:
-            self.begin(await self.opening.resume(self, cursor))
+            self.start_at(await self.opening.resume(self, cursor))
 
     async def _fetch(self, index: int) -> Frames | None:
         """Frames from the store; None if there are none to be had now."""
-        standing = self.standing
+        positions = self.positions
         try:
-            frames = await self.opening.fetch(standing.buffers[index], self.view, standing.places[index])
+            frames = await self.opening.fetch(positions.buffers[index], self.view, positions.values[index])
         except Gap as gap:
             if self.view.protocol:
                 self._answers.append(protocol.gap(gap.stream, gap.after, gap.upto))
-                standing.places[index] = gap.upto
+                positions.values[index] = gap.upto
             else:
                 self.dismiss(Farewell(Close.TOO_SLOW, "what was missed is kept no more"))
             return None
@@ -248,7 +248,7 @@ class Session:
 
     async def _sleep(self) -> None:
         # Checked and set without an await between: a wake can't fall into the gap.
-        if self._answers or self._heartbeat_due or self.standing.has_more:
+        if self._answers or self._heartbeat_due or self.positions.has_more:
             await asyncio.sleep(0)
             return
         self._waiter = asyncio.get_running_loop().create_future()
@@ -258,7 +258,7 @@ class Session:
             self._waiter = None
 
     def _handed_over(self, index: int, frames: Frames) -> None:
-        self.standing.advance(index, frames)
+        self.positions.advance(index, frames)
         if frames.stored_at is None:
             return
         self.delivered += frames.objects

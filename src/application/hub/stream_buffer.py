@@ -53,7 +53,7 @@ class StreamBuffer:
             return 0
         grown = 0
         if position != self.head + 1:
-            grown -= self.begin(position - 1)
+            grown -= self.restart_after(position - 1)
         weight = sum(entry.weight for entry in entries)
         self.entries.extend(entries)
         self.head = position
@@ -63,7 +63,7 @@ class StreamBuffer:
             grown -= self.trim()
         return grown
 
-    def begin(self, position: int) -> int:
+    def restart_after(self, position: int) -> int:
         """Forgets all entries: the buffer begins behind `position`, which is its head until something is appended.
         Returns the bytes freed."""
         freed = self.weight

@@ -56,7 +56,7 @@ class Streams:
         for name, head in heads.items():
             buffer = self._buffers.get(name)
             if buffer is not None and buffer.subscribed and buffer.head == 0 and head.last > 0:
-                buffer.begin(head.last)
+                buffer.restart_after(head.last)
                 # Or it was empty, and those who follow it have been told nothing of its first entries.
                 buffer.wake()
 
@@ -77,7 +77,7 @@ class Streams:
             first = end
         for buffer in moved.values():
             if self._weight > MOST_BYTES:
-                self._weight -= buffer.begin(buffer.head)
+                self._weight -= buffer.restart_after(buffer.head)
             buffer.wake()
 
     async def fetch(self, buffer: StreamBuffer, view: View, after: int) -> Frames:
@@ -109,7 +109,7 @@ class Streams:
         for buffer in self._buffers.values():
             if buffer.head < buffer.suspect:
                 self._counters.healed += 1
-                self._weight -= buffer.begin(buffer.suspect)
+                self._weight -= buffer.restart_after(buffer.suspect)
                 buffer.wake()
 
     def forget(self) -> None:
@@ -118,7 +118,7 @@ class Streams:
             buffer.idle = 0 if buffer.followers else buffer.idle + 1
         forgotten = [buffer for buffer in self._buffers.values() if buffer.idle > FORGOTTEN_AFTER]
         for buffer in forgotten:
-            self._weight -= buffer.begin(buffer.head)
+            self._weight -= buffer.restart_after(buffer.head)
             del self._buffers[buffer.name]
         self._backplane.unsubscribe([buffer.name for buffer in forgotten])
 

@@ -7,7 +7,7 @@ import msgspec
 from application.ports.inboxes import Inboxes
 from application.ports.store import Store
 from domain.notifications import Notification
-from domain.positions import Cursor, read_cursor, start, tag_of
+from domain.positions import Cursor, read_cursor, resolve_start, tag_of
 from domain.streams import INBOX, Entry, inbox_of
 
 
@@ -29,7 +29,7 @@ class FollowChanges:
     """Tells a user what has changed in the own inbox since a cursor of any kind: this one's, a list's, a session's.
 
     Without a cursor nothing has: the answer is the cursor to begin with. One that can't be read, of another epoch, of
-    another user, or from before what is kept is a gap, and the new cursor goes on where a session would begin. What
+    another user, or from before what is kept is a gap, and the new cursor goes on where a session would start. What
     it says of other streams is handed on as it is. Muted notifications are among the changes: they are kept, and only
     pushed to nobody. Raises StoreUnavailable.
     """
@@ -44,8 +44,8 @@ class FollowChanges:
         epoch = await self._store.epoch()
         cursor = None if since is None else read_cursor(since)
         lost = since is not None and cursor is None
-        begin = start(cursor, lost, epoch, tag, await self._store.heads([stream]))
-        page = await self._store.changes(stream, begin.positions[stream], limit)
+        start = resolve_start(cursor, lost, epoch, tag, await self._store.heads([stream]))
+        page = await self._store.changes(stream, start.positions[stream], limit)
         notifications = await self._as_they_stand(user, page.entries)
         others = cursor.positions if cursor is not None and (cursor.epoch, cursor.tag) == (epoch, tag) else {}
         return Changes(
@@ -53,7 +53,7 @@ class FollowChanges:
             cursor=str(Cursor(epoch, tag, {**others, INBOX: page.upto})),
             more=page.upto < page.head.last,
             # Pruning may have gone on between the two reads.
-            gap=bool(begin.gaps) or page.head.pruned > begin.positions[stream],
+            gap=bool(start.gaps) or page.head.pruned > start.positions[stream],
             unread=page.head.unread,
         )
 
