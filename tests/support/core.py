@@ -252,7 +252,7 @@ class Reader:
                 self.frames.append(frame)
         finally:
             await frames.aclose()
-            self.node.hub.close(self.session)
+            self.node.hub.remove(self.session)
 
     @property
     def objects(self) -> list[dict[str, Any]]:
@@ -274,7 +274,7 @@ class Reader:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
         # A task that was cancelled before its first step has not come by its `finally`.
-        self.node.hub.close(self.session)
+        self.node.hub.remove(self.session)
 
 
 def events_in(text: str) -> list[dict[str, str]]:

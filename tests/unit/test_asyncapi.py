@@ -10,7 +10,7 @@ import pytest
 from adapters.http.openapi.asyncapi import CHANNELS, SENT, asyncapi_document
 from adapters.sockets.routes import SOCKET_ROUTES
 from domain.protocol import herald_v1 as protocol
-from domain.protocol.herald_v1 import Close, Farewell
+from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.public_url import PublicUrl
 from tests.support.core import NOW, entry
 
@@ -99,8 +99,8 @@ FRAMES = {
     "pong": [protocol.pong(msgspec.Raw(b"null")), protocol.pong(msgspec.Raw(b'{"n": 1}'))],
     "auth": [protocol.authenticated(None), protocol.authenticated(1.5)],
     "error": [protocol.error("invalid_input", "what?")],
-    "bye": [protocol.bye(Farewell(code, "go")) for code in Close]
-    + [protocol.bye(Farewell(Close.RESTARTING, "x", 2.5))],
+    "bye": [protocol.bye(CloseReason(code, "go")) for code in CloseCode]
+    + [protocol.bye(CloseReason(CloseCode.RESTARTING, "x", 2.5))],
 }
 
 

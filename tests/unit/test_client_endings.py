@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.protocol.herald_v1 import Close
+from domain.protocol.herald_v1 import CloseCode
 from herald_client.addresses import address, shown, with_cursor
 from herald_client.attempts import Attempts
 from herald_client.backoff import Backoff
@@ -26,9 +26,9 @@ def test_only_a_stop_code_and_too_large_a_frame_stop(code: int) -> None:
     assert (then is Then.FRESH_TOKEN) == (code == 4401)
 
 
-@pytest.mark.parametrize("code", Close)
-def test_the_codes_of_the_service_are_kept_as_its_table_says(code: Close) -> None:
-    stop = code in (Close.TOO_LARGE, *(one for one in Close if one >= 4500))
+@pytest.mark.parametrize("code", CloseCode)
+def test_the_codes_of_the_service_are_kept_as_its_table_says(code: CloseCode) -> None:
+    stop = code in (CloseCode.TOO_LARGE, *(one for one in CloseCode if one >= 4500))
     assert (closed(code, "why").then is Then.STOP) == stop
     assert closed(code, "why").reason == "why"
 

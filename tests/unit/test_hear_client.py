@@ -13,7 +13,7 @@ from application.live import client_commands as hearing
 from application.live.client_commands import HearClient
 from domain.errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
-from domain.protocol.herald_v1 import Close, Farewell
+from domain.protocol.herald_v1 import CloseCode, CloseReason
 from tests.support.core import NOW, Node, Reader, message, settle
 from tests.unit.test_identify import Tokens
 
@@ -50,7 +50,7 @@ class Rig:
 
     @property
     def code(self) -> int | None:
-        return int(self.session.farewell.code) if self.session.farewell else None
+        return int(self.session.close_reason.code) if self.session.close_reason else None
 
 
 async def rig(user: str | None = "ada", node: Node | None = None, **more: Any) -> Rig:
@@ -193,7 +193,7 @@ async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | by
     assert said[1]["code"] == "invalid_input"
     assert one.code is None
     await one.say(*[mistake] * (hearing.MOST_MISTAKES - 1))
-    assert one.code == Close.NOT_UNDERSTOOD
+    assert one.code == CloseCode.NOT_UNDERSTOOD
     assert one.reader.objects[-1]["kind"] == "bye"
 
 
@@ -208,7 +208,7 @@ async def test_in_mid_session_a_token_that_is_no_text_is_a_mistake_as_any(
     assert [(o["kind"], o["code"]) for o in said] == [("error", "invalid_input")]
     assert one.code is None
     await one.say(*[mistake] * (hearing.MOST_MISTAKES - 1))
-    assert one.code == Close.NOT_UNDERSTOOD
+    assert one.code == CloseCode.NOT_UNDERSTOOD
 
 
 async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
@@ -217,9 +217,9 @@ async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
     await settle()
     for _ in range(10_000):
         await one.hear('{"ping":1}')
-        if one.session.farewell is not None:
+        if one.session.close_reason is not None:
             break
-    assert one.code == Close.TOO_MANY_FRAMES
+    assert one.code == CloseCode.TOO_MANY_FRAMES
     assert len(one.session._answers) <= sessions.MOST_ANSWERS
 
 
@@ -246,9 +246,14 @@ async def test_a_fresh_token_prolongs_the_session() -> None:
 
 @pytest.mark.parametrize(
     ("token", "code"),
-    [("bob", Close.NOT_YOURS), ("old", Close.TOKEN_EXPIRED), ("bad", Close.TOKEN_REFUSED), ("", Close.TOKEN_REFUSED)],
+    [
+        ("bob", CloseCode.FORBIDDEN),
+        ("old", CloseCode.TOKEN_EXPIRED),
+        ("bad", CloseCode.TOKEN_REFUSED),
+        ("", CloseCode.TOKEN_REFUSED),
+    ],
 )
-async def test_a_token_that_does_not_hold_ends_the_session(token: str, code: Close) -> None:
+async def test_a_token_that_does_not_hold_ends_the_session(token: str, code: CloseCode) -> None:
     one = await rig()
     await one.say({"auth": token})
     assert one.code == code
@@ -271,7 +276,7 @@ async def test_a_token_from_before_a_sign_out_ends_the_session_even_if_the_news_
     one = await rig()
     await one.node.record(message("bye", {"user_id": "ada"}))
     await one.say({"auth": "ada"})
-    assert one.code == Close.SIGNED_OUT
+    assert one.code == CloseCode.SIGNED_OUT
 
 
 async def test_a_token_with_fewer_scopes_closes_what_they_had_opened() -> None:
@@ -349,7 +354,7 @@ async def test_a_user_who_shows_token_and_place_in_the_first_frame_resumes_there
 async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
     one = await rig(None)
     await one.say({"auth": "bad"})
-    assert (one.session.successor, one.code) == (None, Close.TOKEN_REFUSED)
+    assert (one.session.successor, one.code) == (None, CloseCode.TOKEN_REFUSED)
 
 
 # --- a first frame that nobody's hello must not precede -----------------------------------------------------------
@@ -357,11 +362,11 @@ async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
 
 @pytest.mark.parametrize(
     ("token", "code"),
-    [("bad", Close.TOKEN_REFUSED), ("old", Close.TOKEN_EXPIRED), ("away", Close.TRY_LATER)],
+    [("bad", CloseCode.TOKEN_REFUSED), ("old", CloseCode.TOKEN_EXPIRED), ("away", CloseCode.TRY_LATER)],
 )
 @pytest.mark.parametrize("by", ["frame", "handshake"])
 async def test_nobody_whose_first_frame_has_no_good_token_gets_bye_and_no_hello(
-    token: str, code: Close, by: str
+    token: str, code: CloseCode, by: str
 ) -> None:
     node = await Node().start()
     cursor = (await node.open("ada")).cursor
@@ -387,7 +392,7 @@ async def test_a_first_frame_with_a_token_that_is_no_text_gets_bye_and_no_hello(
     else:
         one, text = await rig(user, node), f'{{"auth": {auth}, "resume": {{"cursor": "{cursor}"}}}}'
     await one.say(text.encode() if binary else text)
-    assert [(o["kind"], o["code"]) for o in one.reader.objects] == [("bye", Close.TOKEN_REFUSED)]
+    assert [(o["kind"], o["code"]) for o in one.reader.objects] == [("bye", CloseCode.TOKEN_REFUSED)]
     assert one.reader.objects[0]["reason"]
     assert one.reader.ended
 
@@ -417,7 +422,7 @@ async def test_a_token_that_is_checked_for_longer_than_the_first_frame_is_waited
 async def test_a_drain_before_the_first_frame_says_bye_alone() -> None:
     one = await rig(None)
     await settle()
-    one.session.dismiss(Farewell(Close.RESTARTING, "this node restarts"))
+    one.session.close(CloseReason(CloseCode.RESTARTING, "this node restarts"))
     await settle()
     assert [o["kind"] for o in one.reader.objects] == ["bye"]
 

@@ -26,7 +26,7 @@ from domain.errors import Draining, SignedOut, TokenExpired, TooManyAnonymous, T
 from domain.identity import Identity
 from domain.notifications import Choice
 from domain.positions import Cursor, Head, tag_of
-from domain.protocol.herald_v1 import Close, View
+from domain.protocol.herald_v1 import CloseCode, View
 from domain.streams import Entry, SignOut, StreamName
 from tests.support.core import (
     NOW,
@@ -214,7 +214,7 @@ async def test_rough_weather(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(150):
         what = chance.random()
         client = chance.choice(clients)
-        if client.reader is not None and client.reader.session.farewell is not None:
+        if client.reader is not None and client.reader.session.close_reason is not None:
             await client.leave()
         if what < 0.35:
             await write()
@@ -236,7 +236,7 @@ async def test_rough_weather(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
         await settle(chance.randrange(6))
 
     for client in clients:
-        if client.reader is not None and client.reader.session.farewell is not None:
+        if client.reader is not None and client.reader.session.close_reason is not None:
             await client.leave()
         if client.reader is None:
             await client.connect()
@@ -429,7 +429,7 @@ async def test_who_leaves_between_two_parts_is_let_be(monkeypatch: pytest.Monkey
     sweeping = asyncio.create_task(node.hub.sweep())
     await until(lambda: any(session.sweeps for session in sessions))
     (waiting,) = [session for session in sessions if not session.sweeps]
-    node.hub.close(waiting)
+    node.hub.remove(waiting)
     await sweeping
     assert waiting.sweeps == 0
 
@@ -459,7 +459,7 @@ async def test_while_the_backplane_is_away_every_stream_is_compared_every_second
         assert [reader.texts for reader in readers] == [[*range(number + 1)]] * 20
     await node.send(message("bye", {"user_id": "gone"}, "s"))
     await node.sweep()
-    assert signed_out.farewell is not None
+    assert signed_out.close_reason is not None
 
 
 async def test_who_is_joined_again_before_the_others_has_what_they_cannot_tell_soon() -> None:
@@ -507,7 +507,7 @@ async def test_every_stream_is_compared_in_time_whatever_others_come_and_go() ->
     early = [await node.open(f"early-{number}", endpoint=PLAIN_ALL) for number in range(per_sweep * 20)]
     readers = [Reader(node, await node.open(f"u{number}", protocol=True)) for number in range(hubs.SLICES)]
     for session in early:
-        node.hub.close(session)
+        node.hub.remove(session)
     # Four of the streams before theirs are forgotten with each sweep.
     for number in range(len(early)):
         node.hub.streams._buffers[f"inbox:early-{number}"].idle = hub_streams.FORGOTTEN_AFTER - number // per_sweep
@@ -624,8 +624,8 @@ async def test_a_gap_in_mid_session_is_told(kind: str) -> None:
         assert reader.texts == list(range(20, 30))
     else:
         assert reader.ended
-        assert session.farewell is not None
-        assert session.farewell.code == Close.TOO_SLOW
+        assert session.close_reason is not None
+        assert session.close_reason.code == CloseCode.TOO_SLOW
         assert reader.texts == []
 
 
@@ -670,13 +670,13 @@ async def test_a_cursor_that_is_none_of_this_store_is_a_gap_and_live_goes_on(nod
 # --- slow clients ---------------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dismissed(node: Node) -> None:
+async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_closed(node: Node) -> None:
     stuck = Reader(node, await node.open(protocol=True))
     stuck.going.clear()
     reader = Reader(node, await node.open())
     await until(lambda: stuck.session.waits_for() is not None)
     await node.sweep(hubs.SLOW_AFTER - 1)
-    assert stuck.session.farewell is None
+    assert stuck.session.close_reason is None
     for start in range(0, MOST_ENTRIES * 3, 100):
         await node.send(*(node.news(n) for n in range(start, start + 100)))
         await settle()
@@ -686,9 +686,9 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_dism
     assert not stuck.session._answers
     assert stuck.session.positions.values == [0]
     await node.sweep(2)
-    assert stuck.session.farewell is not None
-    assert stuck.session.farewell.code == Close.TOO_SLOW
-    assert reader.session.farewell is None
+    assert stuck.session.close_reason is not None
+    assert stuck.session.close_reason.code == CloseCode.TOO_SLOW
+    assert reader.session.close_reason is None
     await node.sweep(hubs.CUT_OFF_AFTER + 1)
     await settle()
     assert stuck.ended
@@ -704,14 +704,14 @@ async def test_a_client_that_takes_something_now_and_then_is_not_too_slow(node: 
         await node.sweep(hubs.SLOW_AFTER - 1)
         reader.going.set()
         await settle()
-    assert reader.session.farewell is None
+    assert reader.session.close_reason is None
 
 
 async def test_an_idle_client_is_not_too_slow(node: Node) -> None:
     reader = Reader(node, await node.open())
     await settle()
     await node.sweep(hubs.SLOW_AFTER * 3)
-    assert reader.session.farewell is None
+    assert reader.session.close_reason is None
     assert not reader.ended
 
 
@@ -768,7 +768,7 @@ async def test_a_session_ends_with_its_token(node: Node) -> None:
     reader = Reader(node, await node.open(protocol=True, identity=node.me("ada", expires_at=until_then)))
     await settle()
     await node.sweep(2)
-    assert reader.session.farewell is None
+    assert reader.session.close_reason is None
     await node.sweep(1)
     await settle()
     assert reader.ended
@@ -789,8 +789,8 @@ async def test_a_sign_out_ends_all_sessions_of_that_user_and_no_others(missed: b
         await node.sweep(hubs.SLICES)
     await settle()
     assert all(reader.objects[-1] | {"reason": ""} == {"kind": "bye", "code": 4502, "reason": ""} for reader in own)
-    assert fresh.session.farewell is None
-    assert other.session.farewell is None
+    assert fresh.session.close_reason is None
+    assert other.session.close_reason is None
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -813,8 +813,8 @@ async def test_a_sign_out_while_a_session_opens_ends_it(published: bool) -> None
     session = await node.open("ada")
     if not published:
         await node.sweep(hubs.SLICES)
-    assert session.farewell is not None
-    assert session.farewell.code == Close.SIGNED_OUT
+    assert session.close_reason is not None
+    assert session.close_reason.code == CloseCode.SIGNED_OUT
     for age, refusal in ((10, SignedOut), (0, TokenExpired)):
         with pytest.raises(refusal):
             await node.open(identity=Identity("ada", issued_at=NOW.timestamp() - age))
@@ -834,7 +834,7 @@ async def test_an_old_sign_out_ends_nobody_who_opens_in_open_mode() -> None:
 
     node = await Node(Between()).start()
     session = await node.open(identity=Identity("ada", claimed=True))
-    assert session.farewell is None
+    assert session.close_reason is None
 
 
 async def test_a_user_has_as_many_sessions_as_are_allowed() -> None:
@@ -844,8 +844,8 @@ async def test_a_user_has_as_many_sessions_as_are_allowed() -> None:
         await node.open("ada")
     await node.open("bob")
     await node.open(None)
-    node.hub.close(three[0])
-    node.hub.close(three[0])
+    node.hub.remove(three[0])
+    node.hub.remove(three[0])
     await node.open("ada")
     with pytest.raises(TooManySessions):
         await node.open("ada")
@@ -860,7 +860,7 @@ async def test_sessions_without_a_user_are_as_many_as_are_allowed() -> None:
     await node.open("ada")
     assert len(node.hub.sessions) == 3
     for _ in range(2):
-        node.hub.close(one)
+        node.hub.remove(one)
     await node.open()
     with pytest.raises(TooManyAnonymous):
         await node.open()
@@ -876,7 +876,7 @@ async def test_on_all_nodes_together_a_user_has_as_many_sessions_as_are_allowed(
             await node.open("ada")
         assert len(node.hub.sessions) == (2 if node is here else 1)
     await there.open("bob")
-    here.hub.close(ours[0])
+    here.hub.remove(ours[0])
     await here.sweep()
     await there.open("ada")
     with pytest.raises(TooManySessionsElsewhere):
@@ -887,7 +887,7 @@ async def test_who_leaves_one_node_for_another_is_soon_welcome_there() -> None:
     roll: Roll = []
     here, there = [await Node(sessions_per_user=1, roll=roll).start() for _ in range(2)]
     session = await here.open("ada")
-    here.hub.close(session)
+    here.hub.remove(session)
     with pytest.raises(TooManySessionsElsewhere):
         await there.open("ada")
     await asyncio.gather(here.sweep(), there.sweep())
@@ -919,7 +919,7 @@ async def test_who_left_while_nobody_could_be_told_is_told_of_later() -> None:
     there = await Node(sessions_per_user=1, roll=roll).start()
     session = await here.open("ada")
     presence.away = True
-    here.hub.close(session)
+    here.hub.remove(session)
     await here.sweep()
     with pytest.raises(TooManySessionsElsewhere):
         await there.open("ada")
@@ -965,8 +965,8 @@ async def test_a_drain_delivers_what_was_stored_and_says_goodbye(node: Node, kin
     for reader in readers:
         assert reader.ended
         assert reader.texts == list(range(200))
-        assert reader.session.farewell is not None
-        assert reader.session.farewell.code == Close.RESTARTING
+        assert reader.session.close_reason is not None
+        assert reader.session.close_reason.code == CloseCode.RESTARTING
         if kind == "v1":
             last = reader.objects[-1]
             assert (last["kind"], last["code"]) == ("bye", 1012)
@@ -975,7 +975,7 @@ async def test_a_drain_delivers_what_was_stored_and_says_goodbye(node: Node, kin
         await node.open("bob")
 
 
-async def test_a_session_that_was_opening_when_the_drain_began_is_dismissed_too() -> None:
+async def test_a_session_that_was_opening_when_the_drain_began_is_closed_too() -> None:
     node = await Node(backplane=SlowBackplane(Bus())).start()
     opening = asyncio.create_task(node.open("ada", protocol=True))
     await asyncio.sleep(0)
@@ -986,16 +986,16 @@ async def test_a_session_that_was_opening_when_the_drain_began_is_dismissed_too(
     except Draining:
         session = None
     await asyncio.sleep(0.02)
-    assert session is None or session.farewell is not None
+    assert session is None or session.close_reason is not None
     draining.cancel()
 
 
 async def test_the_first_reason_to_end_is_the_one_that_counts(node: Node) -> None:
     session = await node.open("ada")
-    session.dismiss(hubs.Farewell(Close.SIGNED_OUT, "a"))
-    session.dismiss(hubs.Farewell(Close.TOO_SLOW, "b"))
-    assert session.farewell is not None
-    assert session.farewell.code == Close.SIGNED_OUT
+    session.close(hubs.CloseReason(CloseCode.SIGNED_OUT, "a"))
+    session.close(hubs.CloseReason(CloseCode.TOO_SLOW, "b"))
+    assert session.close_reason is not None
+    assert session.close_reason.code == CloseCode.SIGNED_OUT
     # Nor does anyone take the place of a session that is ending.
     session.hand_over(sessions.Successor(Identity("ada")))
     assert session.successor is None

@@ -190,13 +190,13 @@ async def test_in_open_mode_a_sign_out_only_ends_sessions(node: Node, ahead: int
     before = await node.open(identity=await identify(None, "ada"))
     time = (node.clock.now() + timedelta(seconds=ahead)).isoformat()
     await node.send(message("bye", {"user_id": "ada", "timestamp": time}))
-    assert before.farewell is not None
+    assert before.close_reason is not None
     try:
         session = await node.open(identity=await identify(None, "ada"))
     except Exception as refusal:
         pytest.fail(f"refused: {refusal!r}")
     await node.sweep(6)
-    assert session.farewell is None
+    assert session.close_reason is None
 
 
 async def test_with_tokens_a_sign_out_shuts_out_older_ones(node: Node) -> None:

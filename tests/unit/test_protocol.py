@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.errors import InvalidInput
 from domain.positions import Cursor
 from domain.protocol import herald_v1 as protocol
-from domain.protocol.herald_v1 import Close, Farewell, Resume, View, protocol_text, read_command, sse_block
+from domain.protocol.herald_v1 import CloseCode, CloseReason, Resume, View, protocol_text, read_command, sse_block
 from tests.support.core import NOW, entry, events_in
 from tests.unit.test_events import JSON
 
@@ -59,7 +59,7 @@ def test_all_other_objects_are_one_line_of_json(text: str, positions: dict[str, 
         (protocol.pong(msgspec.Raw(json.dumps(text).encode())), "pong"),
         (protocol.error(text, text), "error"),
         (protocol.authenticated(5.5), "auth"),
-        (protocol.bye(Farewell(Close.RESTARTING, text, 0.5)), "bye"),
+        (protocol.bye(CloseReason(CloseCode.RESTARTING, text, 0.5)), "bye"),
         (protocol.plain_connection(NOW, text, gaps), None),
         (protocol.plain_heartbeat(NOW, text), None),
     ]:
@@ -83,13 +83,13 @@ def test_plain_stream_messages_are_the_seeds_with_a_cursor() -> None:
 
 
 def test_bye_says_when_to_come_back_only_where_the_server_has_an_opinion() -> None:
-    assert json.loads(protocol.bye(Farewell(Close.RESTARTING, "r", 1.5))) == {
+    assert json.loads(protocol.bye(CloseReason(CloseCode.RESTARTING, "r", 1.5))) == {
         "kind": "bye",
         "code": 1012,
         "reason": "r",
         "reconnect_in": 1.5,
     }
-    assert "reconnect_in" not in json.loads(protocol.bye(Farewell(Close.SIGNED_OUT, "r")))
+    assert "reconnect_in" not in json.loads(protocol.bye(CloseReason(CloseCode.SIGNED_OUT, "r")))
 
 
 # --- event streams --------------------------------------------------------------------------------------------
@@ -238,6 +238,6 @@ def test_a_resume_is_a_cursor_or_an_epoch_with_positions() -> None:
 
 
 def test_close_codes_say_reconnect_or_stop() -> None:
-    stop = {code for code in Close if 4500 <= code <= 4999}
+    stop = {code for code in CloseCode if 4500 <= code <= 4999}
     assert stop == {4501, 4502, 4503, 4504, 4505, 4506}
-    assert all(code in (1009, 1011, 1012, 1013) or 4000 <= code <= 4499 for code in set(Close) - stop)
+    assert all(code in (1009, 1011, 1012, 1013) or 4000 <= code <= 4499 for code in set(CloseCode) - stop)

@@ -12,7 +12,7 @@ from litestar.exceptions import WebSocketDisconnect
 from adapters.sockets.handshake import offered
 from application.counters import Counters
 from application.hub.session import Session
-from domain.protocol.herald_v1 import SUBPROTOCOL, Close, Farewell, bye
+from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, CloseReason, bye
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ CLOSE_PATIENCE: Final = 1.0
 QUIET: Final = 0.1
 HEARD_ENOUGH: Final = 3.0
 
-_SENT_TOO_MUCH: Final = frozenset({Close.TOO_MANY_FRAMES, Close.NOT_UNDERSTOOD, Close.TOO_LARGE})
+_SENT_TOO_MUCH: Final = frozenset({CloseCode.TOO_MANY_FRAMES, CloseCode.NOT_UNDERSTOOD, CloseCode.TOO_LARGE})
 
 # Characters of a text frame from a client, bytes of a binary one. A client has little to say, a token at most.
 LONGEST_FRAME: Final = 64 * 1024
@@ -38,7 +38,7 @@ LONGEST_REASON: Final = 123
 class FrameTooLarge(Exception):
     """A client has sent a frame of more than LONGEST_FRAME characters or bytes."""
 
-    farewell: Final = Farewell(Close.TOO_LARGE, f"a frame may have {LONGEST_FRAME} characters at most")
+    close_reason: Final = CloseReason(CloseCode.TOO_LARGE, f"a frame may have {LONGEST_FRAME} characters at most")
 
 
 class Connection:
@@ -76,26 +76,26 @@ class Connection:
         text: str | None = event.get("text")
         return text if text is not None else event.get("bytes") or b""
 
-    async def refuse(self, farewell: Farewell) -> None:
+    async def refuse(self, close_reason: CloseReason) -> None:
         """Closes where no session says why: a client of herald.v1 is sent `bye` first."""
         session = self.session
-        has_said = session is not None and session.farewell is not None and session.successor is None
-        await self.close(farewell, say_bye=self._has_protocol and not has_said)
+        has_said = session is not None and session.close_reason is not None and session.successor is None
+        await self.close(close_reason, say_bye=self._has_protocol and not has_said)
 
-    async def close(self, farewell: Farewell, *, say_bye: bool = False) -> None:
+    async def close(self, close_reason: CloseReason, *, say_bye: bool = False) -> None:
         """Closes with the code; accepts first where need be, since a browser can't read why a handshake failed."""
         if self._ended:
             return
-        self._end(farewell)
-        reason = farewell.reason.encode()[:LONGEST_REASON].decode(errors="ignore")
+        self._end(close_reason)
+        reason = close_reason.text.encode()[:LONGEST_REASON].decode(errors="ignore")
         with suppress(TimeoutError, WebSocketDisconnect):
-            if farewell.code in _SENT_TOO_MUCH:
+            if close_reason.code in _SENT_TOO_MUCH:
                 await self._hear_out()
             async with asyncio.timeout(CLOSE_PATIENCE):
                 await self.accept()
                 if say_bye:
-                    await self.socket.send_text(bye(farewell))
-                await self.socket.close(code=int(farewell.code), reason=reason)
+                    await self.socket.send_text(bye(close_reason))
+                await self.socket.close(code=int(close_reason.code), reason=reason)
 
     async def _hear_out(self) -> None:
         """Reads and drops what the client is still sending. A connection that is closed with bytes unread is reset by
@@ -111,19 +111,19 @@ class Connection:
         if not self._ended:
             self._end(None)
 
-    def _end(self, farewell: Farewell | None) -> None:
+    def _end(self, close_reason: CloseReason | None) -> None:
         self._ended = True
-        record_end(self._counters, self._endpoint, self.session, farewell)
+        record_end(self._counters, self._endpoint, self.session, close_reason)
 
 
 def log_opened(session: Session) -> None:
     log.info("session_opened", endpoint=session.endpoint, session=session.id, user=session.user)
 
 
-def record_end(counters: Counters, endpoint: str, session: Session | None, farewell: Farewell | None) -> None:
-    """Counts the end of a connection and says it in the log, in one line. Without a farewell the client has left by
+def record_end(counters: Counters, endpoint: str, session: Session | None, close_reason: CloseReason | None) -> None:
+    """Counts the end of a connection and says it in the log, in one line. Without a close_reason the client has left by
     itself; without a session it was never let in."""
-    code = str(int(farewell.code)) if farewell else "client"
+    code = str(int(close_reason.code)) if close_reason else "client"
     counters.closes[code] += 1
     log.info(
         "session ended",
@@ -131,7 +131,7 @@ def record_end(counters: Counters, endpoint: str, session: Session | None, farew
         session=session.id if session else None,
         user=session.user if session else None,
         code=code,
-        reason=farewell.reason if farewell else "the client has left",
+        reason=close_reason.text if close_reason else "the client has left",
         delivered=session.delivered if session else 0,
     )
 

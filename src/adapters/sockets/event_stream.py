@@ -79,5 +79,5 @@ class StreamGate:
     def _end(self, session: Session) -> None:
         """May be called more than once."""
         if session in self._hub.sessions:
-            self._hub.close(session)
-            record_end(self._counters, session.endpoint, session, session.farewell)
+            self._hub.remove(session)
+            record_end(self._counters, session.endpoint, session, session.close_reason)

@@ -11,34 +11,34 @@ from application.live.open_session import Wish
 from application.ports.store import StoreUnavailable
 from domain import errors
 from domain.identity import Identity
-from domain.protocol.herald_v1 import SUBPROTOCOL, Close, Farewell
+from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, CloseReason
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
-_CODES: Final[dict[type[Exception], Close]] = {
-    errors.TokenMissing: Close.TOKEN_REFUSED,
-    errors.TokenInvalid: Close.TOKEN_REFUSED,
-    errors.TokenExpired: Close.TOKEN_EXPIRED,
-    errors.SignedOut: Close.SIGNED_OUT,
-    errors.NotYours: Close.NOT_YOURS,
-    errors.TooManyRequests: Close.TRY_LATER,
-    errors.TooManySessions: Close.TOO_MANY_SESSIONS,
-    errors.TooManySessionsElsewhere: Close.TRY_LATER,
-    errors.TooManyAnonymous: Close.TRY_LATER,
-    errors.UnknownFeed: Close.UNKNOWN_FEED,
-    errors.Draining: Close.RESTARTING,
-    errors.InvalidInput: Close.NOT_UNDERSTOOD,
-    errors.Unavailable: Close.TRY_LATER,
-    StoreUnavailable: Close.TRY_LATER,
+_CODES: Final[dict[type[Exception], CloseCode]] = {
+    errors.TokenMissing: CloseCode.TOKEN_REFUSED,
+    errors.TokenInvalid: CloseCode.TOKEN_REFUSED,
+    errors.TokenExpired: CloseCode.TOKEN_EXPIRED,
+    errors.SignedOut: CloseCode.SIGNED_OUT,
+    errors.NotYours: CloseCode.FORBIDDEN,
+    errors.TooManyRequests: CloseCode.TRY_LATER,
+    errors.TooManySessions: CloseCode.TOO_MANY_SESSIONS,
+    errors.TooManySessionsElsewhere: CloseCode.TRY_LATER,
+    errors.TooManyAnonymous: CloseCode.TRY_LATER,
+    errors.UnknownFeed: CloseCode.UNKNOWN_FEED,
+    errors.Draining: CloseCode.RESTARTING,
+    errors.InvalidInput: CloseCode.NOT_UNDERSTOOD,
+    errors.Unavailable: CloseCode.TRY_LATER,
+    StoreUnavailable: CloseCode.TRY_LATER,
 }
 
 REFUSALS: Final = tuple(_CODES)
 
 
-def farewell_for(refusal: Exception) -> Farewell:
+def close_reason_for(refusal: Exception) -> CloseReason:
     """How a socket is closed that was refused for this reason."""
     text = str(refusal) if isinstance(refusal, errors.HeraldError) else errors.Unavailable.text
-    return Farewell(_CODES[type(refusal)], text)
+    return CloseReason(_CODES[type(refusal)], text)
 
 
 def offered(socket: WebSocket[Any, Any, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import structlog
 from litestar.exceptions import WebSocketDisconnect
 
 from adapters.sockets.connection import Connection, FrameTooLarge, Socket, log_opened, refuse_handshake
-from adapters.sockets.handshake import REFUSALS, farewell_for, offered, shown_token, wish_of
+from adapters.sockets.handshake import REFUSALS, close_reason_for, offered, shown_token, wish_of
 from adapters.sockets.outlet import Outlet
 from adapters.web.origins import Origins
 from application.access.identify import IdentifyCaller
@@ -26,7 +26,7 @@ from application.ports.clock import Clock
 from application.ports.store import Store
 from domain.errors import Draining, InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
 from domain.positions import tag_of
-from domain.protocol.herald_v1 import SUBPROTOCOL, Close, Command, Farewell, read_command
+from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, CloseReason, Command, read_command
 
 log = structlog.get_logger(__name__)
 
@@ -104,19 +104,19 @@ class SocketGate:
         except (TooManyRequests, TooManyAnonymous) as refusal:
             await self._put_off(connection, refusal)
         except FrameTooLarge as fault:
-            await connection.refuse(fault.farewell)
+            await connection.refuse(fault.close_reason)
         except REFUSALS as refusal:
-            await connection.refuse(farewell_for(refusal))
+            await connection.refuse(close_reason_for(refusal))
         except WebSocketDisconnect:
             connection.left()
         except Exception:
             log.exception("socket failed", endpoint=endpoint.name)
-            await connection.refuse(Farewell(Close.OUR_MISTAKE, "something went wrong on our side"))
+            await connection.refuse(CloseReason(CloseCode.INTERNAL_ERROR, "something went wrong on our side"))
 
     async def _put_off(self, connection: Connection, refusal: TooManyRequests | TooManyAnonymous) -> None:
         """As HTTP, while that can still be said: the cheapest answer for us, and one that says how long to wait."""
         if connection.accepted:
-            await connection.refuse(farewell_for(refusal))
+            await connection.refuse(close_reason_for(refusal))
             return
         status, title, wait = 503, "Too many anonymous connections", RETRY_ELSEWHERE
         if isinstance(refusal, TooManyRequests):
@@ -191,19 +191,19 @@ class SocketGate:
             # Only now, with all positions set: what is published from here on reaches the client.
             await connection.accept()
             written = await self._exchange(connection, session)
-            if session.farewell is None:
+            if session.close_reason is None:
                 connection.left()
             elif session.successor is None:
-                await connection.close(session.farewell)
+                await connection.close(session.close_reason)
             elif written:
                 return session.successor
             else:
                 # What it was about to be sent may have arrived or not: only the client knows where to go on.
-                await connection.close(Farewell(Close.TOO_SLOW, "nothing was taken for too long"))
+                await connection.close(CloseReason(CloseCode.TOO_SLOW, "nothing was taken for too long"))
             return None
         finally:
             # Last of all: a node that leaves waits for its sessions, and so for their close frames.
-            self._hub.close(session)
+            self._hub.remove(session)
 
     async def _exchange(self, connection: Connection, session: Session) -> bool:
         """Reads and writes until the client leaves or the session ends; returns whether all was written that there
@@ -214,7 +214,7 @@ class SocketGate:
         session.abort = writer.cancel
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
-            if session.farewell is not None:
+            if session.close_reason is not None:
                 await asyncio.wait({writer}, timeout=LAST_WORDS)
         finally:
             # A pending receive must end before a close is sent: Granian lets neither pass the other.
@@ -245,11 +245,11 @@ async def _write(connection: Connection, session: Session) -> None:
 
 async def _read(connection: Connection, session: Session, hear: HearClient | None) -> None:
     """The one reader of a socket. It always waits for something: Granian answers pings only while it does."""
-    while session.farewell is None:
+    while session.close_reason is None:
         try:
             frame = await connection.receive()
         except FrameTooLarge as fault:
-            session.dismiss(fault.farewell)
+            session.close(fault.close_reason)
             return
         if hear is not None:
             await hear(frame)

@@ -20,7 +20,7 @@ from application.ports.store import Store
 from domain.errors import Draining
 from domain.identity import admit, ended_by
 from domain.positions import Cursor, ResumePoint, read_cursor, resolve_start
-from domain.protocol.herald_v1 import Close, Farewell
+from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.streams import Entry, SignOut, StreamName, inbox_of, is_inbox, owner_of
 
 # Sweeps that it takes to compare every stream with the store once.
@@ -32,17 +32,17 @@ WARY: Final = 5
 # Sweeps after which the other nodes are told of every user once more: whoever counts for them forgets after a day.
 TELL_ALL: Final = 6 * 3600
 
-# Sweeps after which a client that has taken nothing of what was handed to it is dismissed, after which a dismissed
+# Sweeps after which a client that has taken nothing of what was handed to it is closed, after which a closed
 # session that does not end is cut off, and after which one whose client never began to read is closed.
 SLOW_AFTER: Final = 30
 CUT_OFF_AFTER: Final = 2
 NEVER_BEGUN_AFTER: Final = 15
 
-# The share of a drain's time over which sessions are dismissed; the rest is for the last of them to leave.
-DISMISSAL_SHARE: Final = 0.7
+# The share of a drain's time over which sessions are closed; the rest is for the last of them to leave.
+CLOSING_SHARE: Final = 0.7
 
-# Seconds between two dismissals at most: a node with few sessions need not take its whole window.
-LONGEST_DISMISSAL_PAUSE: Final = 0.05
+# Seconds between two closings at most: a node with few sessions need not take its whole window.
+MAX_CLOSING_PAUSE: Final = 0.05
 
 # What a client is told to wait before it connects elsewhere, in seconds: spread, so that they do not arrive as one.
 RECONNECT_IN: Final = (0.2, 3.0)
@@ -105,7 +105,7 @@ class Hub:
             if self.draining:
                 raise Draining
         except BaseException:
-            self.close(session)
+            self.remove(session)
             raise
         return session
 
@@ -114,7 +114,7 @@ class Hub:
         resume_point, _ = await self._start_of(session, cursor, lost=False)
         return resume_point
 
-    def close(self, session: Session) -> None:
+    def remove(self, session: Session) -> None:
         """The client has left or was let go. May be called more than once."""
         for buffer in session.positions.buffers:
             buffer.followers.discard(session)
@@ -123,19 +123,19 @@ class Hub:
         self._users.leave(session)
 
     async def drain(self, seconds: float) -> None:
-        """Opens no more sessions and dismisses those there are, spread over some seconds, so that their clients do
+        """Opens no more sessions and closes those there are, spread over some seconds, so that their clients do
         not all arrive elsewhere at once. Returns when all have ended, or the time and a little more is over."""
         self.draining = True
         leaving = list(self.sessions)
         random.shuffle(leaving)
-        pause = min(LONGEST_DISMISSAL_PAUSE, seconds * DISMISSAL_SHARE / max(len(leaving), 1))
+        pause = min(MAX_CLOSING_PAUSE, seconds * CLOSING_SHARE / max(len(leaving), 1))
         for session in leaving:
-            session.dismiss(
-                Farewell(Close.RESTARTING, "this node restarts", reconnect_in=random.uniform(*RECONNECT_IN))
+            session.close(
+                CloseReason(CloseCode.RESTARTING, "this node restarts", reconnect_in=random.uniform(*RECONNECT_IN))
             )
             await asyncio.sleep(pause)
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds * (1 - DISMISSAL_SHARE) + 1):
+            async with asyncio.timeout(seconds * (1 - CLOSING_SHARE) + 1):
                 while self.sessions:
                     self._closed.clear()
                     await self._closed.wait()
@@ -170,7 +170,7 @@ class Hub:
                 # One that has no token, and is still opening, reads for itself which sign-outs came before it.
                 opening = session.identity.claimed and not session.started
                 if not opening and ended_by(session.identity, sign_out.not_before, session.not_before):
-                    session.dismiss(Farewell(Close.SIGNED_OUT, "the user has signed out"))
+                    session.close(CloseReason(CloseCode.SIGNED_OUT, "the user has signed out"))
 
     # --- what happens by itself ----------------------------------------------------------------------------------
 
@@ -228,13 +228,13 @@ class Hub:
         session.untaken = session.untaken + 1 if waits_for is not None and waits_for == session.waited_for else 0
         session.waited_for = waits_for
         if session.untaken >= SLOW_AFTER:
-            session.dismiss(Farewell(Close.TOO_SLOW, "nothing was taken for too long"))
+            session.close(CloseReason(CloseCode.TOO_SLOW, "nothing was taken for too long"))
         if session.identity.expires_at is not None and session.identity.expires_at <= now:
-            session.dismiss(Farewell(Close.TOKEN_EXPIRED, "the token has expired"))
+            session.close(CloseReason(CloseCode.TOKEN_EXPIRED, "the token has expired"))
         if session.abort is None and session.sweeps > NEVER_BEGUN_AFTER:
-            session.dismiss(Farewell(Close.TOO_SLOW, "nothing was ever taken"))
-            self.close(session)
-        if session.farewell is not None:
+            session.close(CloseReason(CloseCode.TOO_SLOW, "nothing was ever taken"))
+            self.remove(session)
+        if session.close_reason is not None:
             session.leaving += 1
             if session.leaving > CUT_OFF_AFTER and session.abort is not None:
                 session.abort()

@@ -15,13 +15,13 @@ from application.ports.store import StoreUnavailable
 from domain.identity import Identity
 from domain.positions import Cursor, ResumePoint, cursor_text, tag_of
 from domain.protocol import herald_v1 as protocol
-from domain.protocol.herald_v1 import Close, Farewell
+from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 # A client of herald.v1 may say where to resume in its first frame; this long it is waited for (seconds).
 PATIENCE: Final = 1.0
 
 # Answers waiting for a client that asks faster than it listens. Beyond it they are dropped: it is about to be
-# dismissed.
+# closed.
 MOST_ANSWERS: Final = 32
 
 # Seconds until a session asks again after the store could not answer it.
@@ -46,9 +46,9 @@ class Session:
         self.resume_point = ResumePoint({})
         self.started = False
         self.greeted = False  # whether its client was sent `hello`, and so has a position here
-        self.farewell: Farewell | None = None
+        self.close_reason: CloseReason | None = None
         self.successor: Successor | None = None
-        self._last: list[int] = []  # the heads at its dismissal
+        self._last: list[int] = []  # the heads at its closing
         self.not_before: datetime | None = None  # the sign-out that was known when it was opened
         self.abort: Callable[[], Any] | None = None  # set by the adapter: ends a write that does not end by itself
         self.delivered = 0
@@ -59,7 +59,7 @@ class Session:
         self.waited_for: int | None = None  # the same at the last sweep
         self.untaken = 0  # sweeps since that frame was first waited for
         self.sweeps = 0  # since it was opened
-        self.leaving = 0  # sweeps since it was dismissed
+        self.leaving = 0  # sweeps since it was closed
         self._heartbeat_due = False
         self._answers: deque[str] = deque()
         self._first: asyncio.Future[Cursor | None] | None = None
@@ -79,10 +79,10 @@ class Session:
         if waiter is not None and not waiter.done() and not self._all_sent_now():
             waiter.set_result(None)
 
-    def dismiss(self, farewell: Farewell) -> None:
+    def close(self, close_reason: CloseReason) -> None:
         """Ends the session; the first reason is the one that counts."""
-        if self.farewell is None:
-            self.farewell = farewell
+        if self.close_reason is None:
+            self.close_reason = close_reason
             self._last = [buffer.head for buffer in self.positions.buffers]
             self.settle(None)
             self.wake()
@@ -98,10 +98,10 @@ class Session:
 
     def hand_over(self, successor: Successor) -> None:
         """Ends the session without a word, since another takes its place at the same client."""
-        if self.farewell is not None:
+        if self.close_reason is not None:
             return
         self.successor = successor
-        self.dismiss(Farewell(Close.RESTARTING, "replaced"))
+        self.close(CloseReason(CloseCode.RESTARTING, "replaced"))
 
     def answer(self, frame: str) -> None:
         """Queues an object that belongs to no stream."""
@@ -154,14 +154,14 @@ class Session:
     # --- what its client receives --------------------------------------------------------------------------------
 
     async def frames(self) -> AsyncGenerator[str, None]:
-        """All frames for the client; ends when the session is dismissed. Holds the position still while a frame is
+        """All frames for the client; ends when the session is closed. Holds the position still while a frame is
         not taken."""
         if self._first is not None:
             await self._resume_as_asked(self._first)
-            if self.farewell is not None:
+            if self.close_reason is not None:
                 # No hello: a client that shows its place in the first frame would take these positions for it.
                 if self.successor is None:
-                    yield protocol.bye(self.farewell)
+                    yield protocol.bye(self.close_reason)
                 return
         if greeting := phrasing.greeting(self):
             self.greeted = True
@@ -191,20 +191,20 @@ class Session:
                 break
             if not moved:
                 await self._sleep()
-        if self.farewell is not None and self.view.protocol and self.successor is None:
-            yield phrasing.message(self, protocol.bye(self.farewell))
+        if self.close_reason is not None and self.view.protocol and self.successor is None:
+            yield phrasing.message(self, protocol.bye(self.close_reason))
 
     def _is_over(self) -> bool:
         """Dismissed, and where that is no fault of the client's, not before it has got all that was there by then."""
-        if self.farewell is None:
+        if self.close_reason is None:
             return False
-        return self.farewell.code != Close.RESTARTING or self.positions.has_reached(self._last)
+        return self.close_reason.code != CloseCode.RESTARTING or self.positions.has_reached(self._last)
 
     def _all_sent_now(self) -> bool:
         """Sends what has just arrived from within the hub's own step, where nothing else is due and the client has
         taken all before it: in quiet times this saves each delivery two turns of the loop."""
         send = self.send_now
-        if send is None or self._answers or self._heartbeat_due or self.farewell is not None:
+        if send is None or self._answers or self._heartbeat_due or self.close_reason is not None:
             return False
         positions = self.positions
         for index, buffer in enumerate(positions.buffers):
@@ -226,7 +226,7 @@ class Session:
             if not self._first_has_come:
                 self.settle(None)
             cursor = await first
-        if cursor is not None and self.farewell is None:
+        if cursor is not None and self.close_reason is None:
             self.start_at(await self.opening.resume(self, cursor))
 
     async def _fetch(self, index: int) -> Frames | None:
@@ -239,7 +239,7 @@ class Session:
                 self._answers.append(protocol.gap(gap.stream, gap.after, gap.upto))
                 positions.values[index] = gap.upto
             else:
-                self.dismiss(Farewell(Close.TOO_SLOW, "what was missed is kept no more"))
+                self.close(CloseReason(CloseCode.TOO_SLOW, "what was missed is kept no more"))
             return None
         except StoreUnavailable:
             await asyncio.sleep(STORE_RETRY)

@@ -11,7 +11,7 @@ from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, Si
 from domain.identity import admit
 from domain.positions import tag_of
 from domain.protocol import herald_v1 as protocol
-from domain.protocol.herald_v1 import Close, Command, Farewell, Resume
+from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, Resume
 
 # Frames a client may send in a burst, and a second in the long run. A client has little to say; a loop that went wild
 # has much.
@@ -25,7 +25,7 @@ MOST_MISTAKES = 5
 class HearClient:
     """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
 
-    Answers with an `error` object to what can't be done, and dismisses a client that repeats itself, sends too much,
+    Answers with an `error` object to what can't be done, and closes a client that repeats itself, sends too much,
     or shows a token that does not hold. Before `hello`, a frame that names `auth` and can't be read is such a token.
     """
 
@@ -42,26 +42,26 @@ class HearClient:
         """Hears one frame: text, or bytes if it is binary."""
         self._session.hear_first()
         if not self._spend():
-            self._session.dismiss(Farewell(Close.TOO_MANY_FRAMES, "too many frames"))
+            self._session.close(CloseReason(CloseCode.TOO_MANY_FRAMES, "too many frames"))
             return
         try:
             await self._obey(protocol.read_command(frame))
         except InvalidInput as fault:
             if fault.field == "auth" and not self._session.greeted:
                 # A hello now would replace the position that the client keeps, by that of another user or of no resume.
-                self._session.dismiss(Farewell(Close.TOKEN_REFUSED, fault.detail))
+                self._session.close(CloseReason(CloseCode.TOKEN_REFUSED, fault.detail))
                 return
             self._mistakes += 1
             self._session.settle(None)
             self._session.answer(protocol.error(fault.code, fault.detail))
             if self._mistakes >= MOST_MISTAKES:
-                self._session.dismiss(Farewell(Close.NOT_UNDERSTOOD, "too many commands that can't be understood"))
+                self._session.close(CloseReason(CloseCode.NOT_UNDERSTOOD, "too many commands that can't be understood"))
 
     async def _obey(self, command: Command) -> None:
         session = self._session
         if command.auth is not msgspec.UNSET:
             await self._authenticate(command.auth, command.resume)
-            if session.farewell is not None:
+            if session.close_reason is not None:
                 return
         if command.resume is not None:
             if not session.settle(command.resume.asked(session.tag)):
@@ -84,17 +84,17 @@ class HearClient:
             if identity.user is not None:
                 admit(identity, await self._store.not_before(identity.user))
         except TokenExpired as fault:
-            session.dismiss(Farewell(Close.TOKEN_EXPIRED, fault.detail))
+            session.close(CloseReason(CloseCode.TOKEN_EXPIRED, fault.detail))
         except SignedOut as fault:
-            session.dismiss(Farewell(Close.SIGNED_OUT, fault.detail))
+            session.close(CloseReason(CloseCode.SIGNED_OUT, fault.detail))
         except NotYours as fault:
-            session.dismiss(Farewell(Close.NOT_YOURS, fault.detail))
+            session.close(CloseReason(CloseCode.FORBIDDEN, fault.detail))
         except AccessRefused as fault:
-            session.dismiss(Farewell(Close.TOKEN_REFUSED, fault.detail))
+            session.close(CloseReason(CloseCode.TOKEN_REFUSED, fault.detail))
         except (HeraldError, StoreUnavailable):
             if session.user is None and not session.greeted:
                 # It may have shown that user's place, which nobody's hello would replace.
-                session.dismiss(Farewell(Close.TRY_LATER, Unavailable.text))
+                session.close(CloseReason(CloseCode.TRY_LATER, Unavailable.text))
                 return
             session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
         else:

@@ -21,20 +21,20 @@ from domain.streams import Entry, StreamName, is_inbox, public_name
 SUBPROTOCOL: Final = "herald.v1"
 
 
-class Close(IntEnum):
+class CloseCode(IntEnum):
     """Why a socket was closed, and so what its client should do.
 
     Reconnect with backoff and jitter on 1001, 1006, 1011, 1012, 1013 and 4000-4499; stop on 4500-4999.
     """
 
     TOO_LARGE = 1009
-    OUR_MISTAKE = 1011
+    INTERNAL_ERROR = 1011
     RESTARTING = 1012
     TRY_LATER = 1013
     TOKEN_EXPIRED = 4401
     TOO_SLOW = 4408
     TOO_MANY_FRAMES = 4429
-    NOT_YOURS = 4501
+    FORBIDDEN = 4501
     SIGNED_OUT = 4502
     TOO_MANY_SESSIONS = 4503
     TOKEN_REFUSED = 4504
@@ -42,11 +42,11 @@ class Close(IntEnum):
     UNKNOWN_FEED = 4506
 
 
-class Farewell(msgspec.Struct, frozen=True):
+class CloseReason(msgspec.Struct, frozen=True):
     """How a session ends. `reconnect_in` is seconds, where the server has an opinion."""
 
-    code: Close
-    reason: str
+    code: CloseCode
+    text: str
     reconnect_in: float | None = None
 
 
@@ -149,9 +149,12 @@ def authenticated(expires_at: float | None) -> str:
     return _json(kind="auth", expires_at=expires_at)
 
 
-def bye(farewell: Farewell) -> str:
+def bye(close_reason: CloseReason) -> str:
     return _json(
-        kind="bye", code=int(farewell.code), reason=farewell.reason, **_known(reconnect_in=farewell.reconnect_in)
+        kind="bye",
+        code=int(close_reason.code),
+        reason=close_reason.text,
+        **_known(reconnect_in=close_reason.reconnect_in),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from adapters.http.errors.catalogue import KINDS
 from application.live.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint
-from domain.protocol.herald_v1 import SUBPROTOCOL, Close, Command
+from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, Command
 from domain.public_url import PublicUrl
 
 _TEXT: Final = {"type": "string"}
@@ -59,7 +59,7 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
     "auth": ({"expires_at": {"type": ["number", "null"]}}, {}, "Answers a fresh token: when the session ends."),
     "error": ({"code": _TEXT, "detail": _TEXT}, {}, "Answers what could not be understood."),
     "bye": (
-        {"code": {"enum": sorted(int(code) for code in Close)}, "reason": _TEXT},
+        {"code": {"enum": sorted(int(code) for code in CloseCode)}, "reason": _TEXT},
         {"reconnect_in": {"type": "number"}},
         "The last object before the server closes; the only one where no session was opened.",
     ),
@@ -113,7 +113,7 @@ def asyncapi_document(public_url: PublicUrl) -> dict[str, Any]:
 
 
 def _description() -> str:
-    codes = "\n".join(f"- {int(code)}: {code.name.lower().replace('_', ' ')}" for code in Close)
+    codes = "\n".join(f"- {int(code)}: {code.name.lower().replace('_', ' ')}" for code in CloseCode)
     codes_of_refusal = ("origin_refused", "too_many_requests", "too_many_anonymous", "node_full", "draining")
     refused = ", ".join(f"{KINDS[code].status} `{code}`" for code in codes_of_refusal)
     return (
