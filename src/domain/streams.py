@@ -22,7 +22,7 @@ def inbox_of(user: str) -> StreamName:
     return f"inbox:{user}"
 
 
-def feed(name: str) -> StreamName:
+def feed_stream(name: str) -> StreamName:
     return f"feed:{name}"
 
 

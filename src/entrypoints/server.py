@@ -22,7 +22,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
-from adapters.sockets.outlet import with_direct_send
+from adapters.sockets.send_window import with_direct_send
 from adapters.telemetry.logs import set_up_logs
 from application.operations.node import Node
 from domain.routes import RoutesInvalid
@@ -84,7 +84,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.keep_alive_seconds * 1000)),
         backlog=BACKLOG,
         backpressure=descriptors.requests,
-        # One, so that frames leave in the order in which they were handed over (see adapters.sockets.outlet).
+        # One, so that frames leave in the order in which they were handed over (see adapters.sockets.send_window).
         runtime_threads=1,
         log_enabled=False,
     )

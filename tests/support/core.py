@@ -18,7 +18,7 @@ from application.counters import Counters
 from application.hub.hub import Hub
 from application.hub.session import Session
 from application.live.endpoints import Endpoint
-from application.live.open_session import OpenSession, Wish
+from application.live.open_session import ConnectRequest, OpenSession
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable
@@ -194,8 +194,8 @@ class Node:
         identity: Identity | None = None,
         first_frame_read: bool = False,
     ) -> Session:
-        wish = Wish(endpoint, identity or self.me(user), protocol, feeds, types, cursor, first_frame_read)
-        return await self.open_session(wish)
+        request = ConnectRequest(endpoint, identity or self.me(user), protocol, feeds, types, cursor, first_frame_read)
+        return await self.open_session(request)
 
     async def record(self, *messages: Message) -> Recorded:
         """Stores what the messages lead to, and tells nobody."""
@@ -235,20 +235,20 @@ class Reader:
         self.node = node
         self.session = session
         self.frames: list[str] = []
-        self._waits_for: int | None = None
-        session.waits_for = lambda: self._waits_for
+        self._oldest_unsent: int | None = None
+        session.oldest_unsent = lambda: self._oldest_unsent
         self.going = asyncio.Event()
         self.going.set()
         self.task = asyncio.create_task(self._read())
-        session.abort = self.task.cancel
+        session.force_close = self.task.cancel
 
     async def _read(self) -> None:
         frames: AsyncGenerator[str, None] = self.session.frames()
         try:
             async for frame in frames:
-                self._waits_for = len(self.frames)
+                self._oldest_unsent = len(self.frames)
                 await self.going.wait()
-                self._waits_for = None
+                self._oldest_unsent = None
                 self.frames.append(frame)
         finally:
             await frames.aclose()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import Unreadable, read_event
-from domain.protocol.envelopes import data_text, iso, make_body, plain_text
+from domain.protocol.envelopes import data_text, make_body, plain_text, to_rfc3339
 from domain.streams import Content, Envelope
 from tests.support.core import NOW, entry, message
 from tests.unit.test_events import JSON
@@ -66,8 +66,8 @@ def test_omitted_fields_are_left_out_of_data_too() -> None:
 
 def test_flat_is_the_payload_with_the_time_of_storing_last() -> None:
     received = json.loads(sent({"type": "t", "broadcastTimestamp": "old", "data": {"a": 1}, "b": 1}, "flat", ("b",)))
-    assert list(received.items()) == [("type", "t"), ("data", {"a": 1}), ("broadcastTimestamp", iso(NOW))]
-    assert json.loads(sent({}, "flat")) == {"broadcastTimestamp": iso(NOW)}
+    assert list(received.items()) == [("type", "t"), ("data", {"a": 1}), ("broadcastTimestamp", to_rfc3339(NOW))]
+    assert json.loads(sent({}, "flat")) == {"broadcastTimestamp": to_rfc3339(NOW)}
 
 
 @given(st.text())
@@ -82,7 +82,7 @@ def test_any_object_in_any_envelope_is_one_object(payload: dict[str, Any], envel
     received = json.loads(text)
     if envelope == "flat":
         expected = {key: value for key, value in payload.items() if key not in omit}
-        assert received == {**expected, "broadcastTimestamp": iso(NOW)}
+        assert received == {**expected, "broadcastTimestamp": to_rfc3339(NOW)}
     else:
         inner = payload.get("data")
         base = inner if isinstance(inner, dict) else payload
@@ -135,6 +135,6 @@ def test_text_nested_too_deeply_is_a_string() -> None:
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_times_are_written_as_javascript_does(time: datetime) -> None:
-    text = iso(time)
+    text = to_rfc3339(time)
     assert len(text) == len("2026-03-01T12:00:00.000Z")
     assert datetime.fromisoformat(text) == time.replace(microsecond=time.microsecond // 1000 * 1000)

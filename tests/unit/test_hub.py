@@ -15,7 +15,7 @@ from adapters.memory.presence import MemoryPresence, Roll
 from adapters.memory.records import Limits
 from application.hub import frames as framing
 from application.hub import hub as hubs
-from application.hub import rhythm
+from application.hub import periodic
 from application.hub import session as sessions
 from application.hub import streams as hub_streams
 from application.hub.stream_buffer import MOST_ENTRIES, StreamBuffer
@@ -410,8 +410,8 @@ async def test_what_the_backplane_loses_comes_within_seconds() -> None:
 
 
 async def test_many_are_looked_after_in_parts_and_nobody_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rhythm, "AT_ONCE", 3)
-    monkeypatch.setattr(rhythm, "SWEEP", 0.02)
+    monkeypatch.setattr(periodic, "AT_ONCE", 3)
+    monkeypatch.setattr(periodic, "SWEEP", 0.02)
     node = await Node(backplane=MutedBackplane(Bus())).start()
     users = [f"user-{number}" for number in range(20)]
     readers = [Reader(node, await node.open(user)) for user in users]
@@ -423,8 +423,8 @@ async def test_many_are_looked_after_in_parts_and_nobody_is_passed_over(monkeypa
 
 
 async def test_who_leaves_between_two_parts_is_let_be(monkeypatch: pytest.MonkeyPatch, node: Node) -> None:
-    monkeypatch.setattr(rhythm, "AT_ONCE", 1)
-    monkeypatch.setattr(rhythm, "SWEEP", 0.02)
+    monkeypatch.setattr(periodic, "AT_ONCE", 1)
+    monkeypatch.setattr(periodic, "SWEEP", 0.02)
     sessions = [await node.open(f"user-{number}") for number in range(2)]
     sweeping = asyncio.create_task(node.hub.sweep())
     await until(lambda: any(session.sweeps for session in sessions))
@@ -674,7 +674,7 @@ async def test_a_client_that_never_reads_slows_no_one_costs_no_queue_and_is_clos
     stuck = Reader(node, await node.open(protocol=True))
     stuck.going.clear()
     reader = Reader(node, await node.open())
-    await until(lambda: stuck.session.waits_for() is not None)
+    await until(lambda: stuck.session.oldest_unsent() is not None)
     await node.sweep(hubs.SLOW_AFTER - 1)
     assert stuck.session.close_reason is None
     for start in range(0, MOST_ENTRIES * 3, 100):
@@ -997,8 +997,8 @@ async def test_the_first_reason_to_end_is_the_one_that_counts(node: Node) -> Non
     assert session.close_reason is not None
     assert session.close_reason.code == CloseCode.SIGNED_OUT
     # Nor does anyone take the place of a session that is ending.
-    session.hand_over(sessions.Successor(Identity("ada")))
-    assert session.successor is None
+    session.replace(sessions.ReplacementSession(Identity("ada")))
+    assert session.replacement is None
 
 
 # --- heartbeats -----------------------------------------------------------------------------------------------
@@ -1049,10 +1049,10 @@ def test_a_buffer_takes_what_comes_next_and_holds_without_holes(seed: int) -> No
 
 def test_an_step_takes_at_least_one_and_no_more_than_its_share() -> None:
     small = [entry(seq=seq) for seq in range(1, 200)]
-    assert len(framing.step(small, 0)) == framing.MOST_ENTRIES
-    assert framing.step(small, 198) == small[198:]
+    assert len(framing.take_chunk(small, 0)) == framing.MOST_ENTRIES
+    assert framing.take_chunk(small, 198) == small[198:]
     large = [entry("x" * framing.MOST_BYTES, envelope="raw", seq=seq) for seq in range(1, 4)]
-    assert framing.step(large, 1) == large[1:2]
+    assert framing.take_chunk(large, 1) == large[1:2]
 
 
 async def test_the_hub_hears_of_streams_nobody_follows_without_harm(node: Node) -> None:

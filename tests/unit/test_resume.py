@@ -17,7 +17,7 @@ from application.hub import session as sessions
 from application.hub import stream_buffer
 from application.hub import streams as hub_streams
 from application.inbox.mark_notifications import MarkNotifications
-from application.live.client_commands import HearClient
+from application.live.client_commands import ClientCommands
 from domain.notifications import Choice
 from domain.streams import Entry, SignOut
 from tests.support.core import STREAM, FaultyStore, Node, Reader, events_in, message, settle
@@ -126,7 +126,7 @@ class Speaking(Client):
     async def _open(self, node: Node) -> Any:
         session = await node.open(self.user, protocol=True)
         place = {"epoch": self._epoch, "positions": self._positions} if self._epoch else {}
-        await HearClient(session, node.identify, node.store, node.clock)(json.dumps({"resume": place}))
+        await ClientCommands(session, node.identify, node.store, node.clock)(json.dumps({"resume": place}))
         return session
 
     def _see(self, frame: str) -> None:

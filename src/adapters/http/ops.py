@@ -13,7 +13,7 @@ from application.hub.hub import Hub
 from application.operations.health import Check, Health, ReportHealth
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
-from domain.protocol.envelopes import iso
+from domain.protocol.envelopes import to_rfc3339
 
 NOT_READY: Final = {
     503: ResponseSpec(dict[str, Any], generate_examples=False, description="The same, when it is not ready.")
@@ -56,7 +56,7 @@ async def health(
 ) -> Response[Any]:
     """All of it, in one answer that clients of each replaced service understand."""
     state = await report()
-    now = iso(clock.now())
+    now = to_rfc3339(clock.now())
     body = {
         "status": "degraded" if state.degraded else "healthy" if state.ready else "unhealthy",
         "service": about.service,
@@ -95,7 +95,7 @@ async def metrics(
     if "text/plain" in accept or "openmetrics" in accept:
         content, media_type = exposition.render(accept)
         return Response(content, headers={"content-type": media_type})
-    now = iso(clock.now())
+    now = to_rfc3339(clock.now())
     body = {
         "node": about.node,
         "consumer": _consumer(counters) | {"timestamp": now},

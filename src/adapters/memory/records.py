@@ -16,7 +16,7 @@ from domain.notifications import Notification
 from domain.planning import DeadLetter
 from domain.positions import Head
 from domain.preferences import DEFAULT, Preferences
-from domain.streams import Content, Entry, SignOut, StreamName, feed, inbox_of, is_inbox, owner_of
+from domain.streams import Content, Entry, SignOut, StreamName, feed_stream, inbox_of, is_inbox, owner_of
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ class MemoryRecords:
 
     def broadcast(self, to: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
         """Adds a broadcast; None if the feed holds the event already."""
-        name = feed(to)
+        name = feed_stream(to)
         kept = self.feeds.get(name)
         if kept is None:
             kept = self.feeds[name] = Feed()

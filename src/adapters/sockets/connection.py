@@ -79,7 +79,7 @@ class Connection:
     async def refuse(self, close_reason: CloseReason) -> None:
         """Closes where no session says why: a client of herald.v1 is sent `bye` first."""
         session = self.session
-        has_said = session is not None and session.close_reason is not None and session.successor is None
+        has_said = session is not None and session.close_reason is not None and session.replacement is None
         await self.close(close_reason, say_bye=self._has_protocol and not has_said)
 
     async def close(self, close_reason: CloseReason, *, say_bye: bool = False) -> None:

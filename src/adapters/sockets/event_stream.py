@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.response import Stream
 
 from adapters.sockets.connection import log_opened, record_end
-from adapters.sockets.handshake import shown_token, wish_of
+from adapters.sockets.handshake import connect_request_of, shown_token
 from adapters.web.origins import Origins
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
@@ -50,7 +50,7 @@ class StreamGate:
         try:
             identity = await self._identify(token, claimed)
             await self._limit_rate("connect", identity)
-            session = await self._open_session(wish_of(request, PRODUCTS, identity))
+            session = await self._open_session(connect_request_of(request, PRODUCTS, identity))
         except SignedOut:
             return Response(None, status_code=204)
         log_opened(session)
@@ -59,13 +59,13 @@ class StreamGate:
     async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
         task = asyncio.current_task()
         if task is not None:
-            session.abort = task.cancel
+            session.force_close = task.cancel
             # Where the task is cancelled while it sends, nobody closes this generator before the garbage collector
             # does.
             task.add_done_callback(lambda _: self._end(session))
         number = 0
         going: int | None = None
-        session.waits_for = lambda: going
+        session.oldest_unsent = lambda: going
         try:
             async with aclosing(session.frames()) as frames:
                 async for frame in frames:

@@ -7,7 +7,7 @@ from litestar.connection import ASGIConnection
 
 from adapters.web.tokens import find_token, read_cookies
 from application.live.endpoints import Endpoint
-from application.live.open_session import Wish
+from application.live.open_session import ConnectRequest
 from application.ports.store import StoreUnavailable
 from domain import errors
 from domain.identity import Identity
@@ -53,7 +53,7 @@ def shown_token(connection: Connection, subprotocols: list[str], cookies: bool) 
     return find_token(connection.headers, subprotocols, found, connection.query_params)
 
 
-def wish_of(connection: Connection, endpoint: Endpoint, identity: Identity) -> Wish:
+def connect_request_of(connection: Connection, endpoint: Endpoint, identity: Identity) -> ConnectRequest:
     """What the query says; parameters that are not known are ignored."""
     query = connection.query_params
     if isinstance(connection, Request):
@@ -63,7 +63,7 @@ def wish_of(connection: Connection, endpoint: Endpoint, identity: Identity) -> W
         protocol = SUBPROTOCOL in offered(connection) if isinstance(connection, WebSocket) else False
         cursor = query.get("cursor")
     types = _listed(query.get("types"))
-    return Wish(
+    return ConnectRequest(
         endpoint=endpoint,
         identity=identity,
         protocol=protocol,

@@ -10,18 +10,18 @@ import structlog
 from litestar.exceptions import WebSocketDisconnect
 
 from adapters.sockets.connection import Connection, FrameTooLarge, Socket, log_opened, refuse_handshake
-from adapters.sockets.handshake import REFUSALS, close_reason_for, offered, shown_token, wish_of
-from adapters.sockets.outlet import Outlet
+from adapters.sockets.handshake import REFUSALS, close_reason_for, connect_request_of, offered, shown_token
+from adapters.sockets.send_window import SendWindow
 from adapters.web.origins import Origins
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
 from application.counters import Counters
 from application.hub.hub import Hub
-from application.hub.opening import Successor
+from application.hub.opening import ReplacementSession
 from application.hub.session import Session
-from application.live.client_commands import HearClient
+from application.live.client_commands import ClientCommands
 from application.live.endpoints import Endpoint
-from application.live.open_session import OpenSession, Wish
+from application.live.open_session import ConnectRequest, OpenSession
 from application.ports.clock import Clock
 from application.ports.store import Store
 from domain.errors import Draining, InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
@@ -129,26 +129,26 @@ class SocketGate:
         try:
             identity = await self._identify(token, claimed)
             await self._limit_rate("connect", identity)
-            wish = wish_of(socket, endpoint, identity)
-            session = await self._open_session(wish)
+            request = connect_request_of(socket, endpoint, identity)
+            session = await self._open_session(request)
         except (TokenMissing, TooManyAnonymous) as refusal:
             if SUBPROTOCOL not in offered(socket):
                 raise
-            wish = await self._wish_after_first_frame(connection, endpoint, claimed, refusal)
-            session = await self._open_session(wish)
-        while (successor := await self._run(connection, session)) is not None:
+            request = await self._request_after_first_frame(connection, endpoint, claimed, refusal)
+            session = await self._open_session(request)
+        while (replacement := await self._run(connection, session)) is not None:
             if session.user is None:
                 # Nobody has become somebody; the rate is that somebody's.
-                await self._limit_rate("connect", successor.identity)
-            here = session.cursor_for(successor.identity.user) if session.greeted else wish.cursor
-            wish = msgspec.structs.replace(
-                wish, identity=successor.identity, cursor=successor.cursor or here, first_frame_read=True
+                await self._limit_rate("connect", replacement.identity)
+            here = session.cursor_for(replacement.identity.user) if session.greeted else request.cursor
+            request = msgspec.structs.replace(
+                request, identity=replacement.identity, cursor=replacement.cursor or here, first_frame_read=True
             )
-            session = await self._open_session(wish)
+            session = await self._open_session(request)
 
-    async def _wish_after_first_frame(
+    async def _request_after_first_frame(
         self, connection: Connection, endpoint: Endpoint, claimed: str | None, refusal: TokenMissing | TooManyAnonymous
-    ) -> Wish:
+    ) -> ConnectRequest:
         """For a client of herald.v1 to whom nothing is open without a token: its first frame may show one. Raises the
         refusal if it does not, TokenInvalid if it names `auth` and can't be read."""
         frame = await self._first_frame(connection)
@@ -162,12 +162,12 @@ class SocketGate:
             raise refusal
         identity = await self._identify(command.auth, claimed)
         await self._limit_rate("connect", identity)
-        wish = wish_of(connection.socket, endpoint, identity)
+        request = connect_request_of(connection.socket, endpoint, identity)
         if command.resume is None:
-            return wish
+            return request
         asked = command.resume.asked(tag_of(identity.user))
-        cursor = str(asked) if asked is not None else wish.cursor
-        return msgspec.structs.replace(wish, cursor=cursor, first_frame_read=True)
+        cursor = str(asked) if asked is not None else request.cursor
+        return msgspec.structs.replace(request, cursor=cursor, first_frame_read=True)
 
     async def _first_frame(self, connection: Connection) -> str | bytes | None:
         """None if none came in time. Raises TooManyAnonymous."""
@@ -183,7 +183,7 @@ class SocketGate:
         finally:
             self._pending -= 1
 
-    async def _run(self, connection: Connection, session: Session) -> Successor | None:
+    async def _run(self, connection: Connection, session: Session) -> ReplacementSession | None:
         """Serves one session until it ends; returns what is to follow it at the same socket."""
         connection.session = session
         log_opened(session)
@@ -193,10 +193,10 @@ class SocketGate:
             written = await self._exchange(connection, session)
             if session.close_reason is None:
                 connection.left()
-            elif session.successor is None:
+            elif session.replacement is None:
                 await connection.close(session.close_reason)
             elif written:
-                return session.successor
+                return session.replacement
             else:
                 # What it was about to be sent may have arrived or not: only the client knows where to go on.
                 await connection.close(CloseReason(CloseCode.TOO_SLOW, "nothing was taken for too long"))
@@ -208,10 +208,10 @@ class SocketGate:
     async def _exchange(self, connection: Connection, session: Session) -> bool:
         """Reads and writes until the client leaves or the session ends; returns whether all was written that there
         was to say."""
-        hear = HearClient(session, self._identify, self._store, self._clock) if session.view.protocol else None
+        commands = ClientCommands(session, self._identify, self._store, self._clock) if session.view.protocol else None
         writer = asyncio.create_task(_write(connection, session))
-        reader = asyncio.create_task(_read(connection, session, hear))
-        session.abort = writer.cancel
+        reader = asyncio.create_task(_read(connection, session, commands))
+        session.force_close = writer.cancel
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
             if session.close_reason is not None:
@@ -229,21 +229,21 @@ class SocketGate:
 
 async def _write(connection: Connection, session: Session) -> None:
     """The one writer of a socket. While it sleeps, the session may send past it what has just arrived."""
-    outlet = Outlet(connection.socket)
-    session.waits_for = lambda: outlet.waits_for
-    session.send_now = outlet.send_now
+    window = SendWindow(connection.socket)
+    session.oldest_unsent = lambda: window.oldest_unsent
+    session.send_now = window.try_send
     try:
         async with aclosing(session.frames()) as frames:
             async for frame in frames:
-                if outlet.full:
-                    await outlet.room()
-                outlet.hand_over(frame)
-        await outlet.flush()
+                if window.full:
+                    await window.wait_for_room()
+                window.send(frame)
+        await window.flush()
     finally:
         session.send_now = None
 
 
-async def _read(connection: Connection, session: Session, hear: HearClient | None) -> None:
+async def _read(connection: Connection, session: Session, commands: ClientCommands | None) -> None:
     """The one reader of a socket. It always waits for something: Granian answers pings only while it does."""
     while session.close_reason is None:
         try:
@@ -251,5 +251,5 @@ async def _read(connection: Connection, session: Session, hear: HearClient | Non
         except FrameTooLarge as fault:
             session.close(fault.close_reason)
             return
-        if hear is not None:
-            await hear(frame)
+        if commands is not None:
+            await commands(frame)

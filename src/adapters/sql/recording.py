@@ -24,7 +24,7 @@ from domain.deliveries import Delivery, first_status
 from domain.event_identity import find_origin, qualified_origin
 from domain.planning import DeadLetter
 from domain.preferences import DEFAULT, Preferences
-from domain.streams import Entry, SignOut, StreamName, feed, inbox_of
+from domain.streams import Entry, SignOut, StreamName, feed_stream, inbox_of
 
 # The sources of what is stored, by user or feed, origin and event id.
 Known: TypeAlias = dict[tuple[str, str, str], str]
@@ -118,7 +118,7 @@ class Recording:
         if len(counters) < len(feeds):
             raise NotOpened(feeds=[name for name in feeds if name not in counters])
         known = await self._known(connection, "feed", self._batch.feeds, counters)
-        arrivals = self._number(self._batch.feeds, counters, known, feed)
+        arrivals = self._number(self._batch.feeds, counters, known, feed_stream)
         added = await self._writing.add_broadcasts(connection, arrivals, list(counters.values()), self._now)
         if added < len(arrivals.ids):
             raise KnownAlready

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.notifications import Notification
 from domain.positions import Head
-from domain.streams import Content, Entry, feed
+from domain.streams import Content, Entry, feed_stream
 
 
 def notification(row: Sequence[Any]) -> Notification:
@@ -18,7 +18,7 @@ def notification(row: Sequence[Any]) -> Notification:
 
 def broadcast(row: Sequence[Any]) -> Entry:
     id_, name, seq, stored_at, *content = row
-    return Entry(feed(name), seq, seq, id_, _content(content, None, None), stored_at)
+    return Entry(feed_stream(name), seq, seq, id_, _content(content, None, None), stored_at)
 
 
 def head(row: Sequence[Any]) -> Head:

@@ -51,7 +51,7 @@ def render(view: View, entries: Sequence[Entry], upto: int) -> Frames:
     return Frames(texts, marks, upto, len(shown), shown[-1].stored_at.timestamp())
 
 
-def step(entries: Sequence[Entry], first: int) -> Sequence[Entry]:
+def take_chunk(entries: Sequence[Entry], first: int) -> Sequence[Entry]:
     """As many of the entries from index `first` on as one step may take; at least one, and all of the last one's
     position, since a session can't stand inside a position."""
     size = len(entries[first].content.body)

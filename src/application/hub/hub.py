@@ -9,7 +9,7 @@ from typing import Final
 
 from application.counters import Counters
 from application.hub.opening import Opening
-from application.hub.rhythm import SWEEP, every_second, unhurried
+from application.hub.periodic import SWEEP, chunked, every_second
 from application.hub.session import Session
 from application.hub.streams import Streams
 from application.hub.users import Users
@@ -154,7 +154,7 @@ class Hub:
         own = [inbox_of(session.user)] if session.user is not None else []
         # The streams are subscribed to by now, so whatever this read does not see yet comes by the backplane.
         heads = await self._store.heads(dict.fromkeys(names + own))
-        self.streams.settle(heads)
+        self.streams.set_heads(heads)
         not_before = heads[own[0]].not_before if own else None
         resume_point = resolve_start(cursor, lost, session.epoch, session.tag, {name: heads[name] for name in names})
         return resume_point, not_before
@@ -215,7 +215,7 @@ class Hub:
 
     async def _look_after_sessions(self) -> None:
         now = self._clock.now().timestamp()
-        async for some in unhurried(list(self.sessions)):
+        async for some in chunked(list(self.sessions)):
             for session in some:
                 if session in self.sessions:
                     self._look_after(session, now)
@@ -224,27 +224,28 @@ class Hub:
         session.sweeps += 1
         if session.beats and session.sweeps % max(1, round(self.heartbeat / SWEEP)) == 0:
             session.heartbeat()
-        waits_for = session.waits_for()
-        session.untaken = session.untaken + 1 if waits_for is not None and waits_for == session.waited_for else 0
-        session.waited_for = waits_for
-        if session.untaken >= SLOW_AFTER:
+        oldest_unsent = session.oldest_unsent()
+        stalled = oldest_unsent is not None and oldest_unsent == session.last_oldest_unsent
+        session.stalled_sweeps = session.stalled_sweeps + 1 if stalled else 0
+        session.last_oldest_unsent = oldest_unsent
+        if session.stalled_sweeps >= SLOW_AFTER:
             session.close(CloseReason(CloseCode.TOO_SLOW, "nothing was taken for too long"))
         if session.identity.expires_at is not None and session.identity.expires_at <= now:
             session.close(CloseReason(CloseCode.TOKEN_EXPIRED, "the token has expired"))
-        if session.abort is None and session.sweeps > NEVER_BEGUN_AFTER:
+        if session.force_close is None and session.sweeps > NEVER_BEGUN_AFTER:
             session.close(CloseReason(CloseCode.TOO_SLOW, "nothing was ever taken"))
             self.remove(session)
         if session.close_reason is not None:
             session.leaving += 1
-            if session.leaving > CUT_OFF_AFTER and session.abort is not None:
-                session.abort()
+            if session.leaving > CUT_OFF_AFTER and session.force_close is not None:
+                session.force_close()
 
     async def _compare(self, everything: bool) -> None:
         """Compares a slice of the streams, and of the users that are here, with the store; or all of them."""
         self._slice = (self._slice + 1) % SLICES
         streams = self.streams.chosen(lambda name: everything or self._is_due(name))
         users = (inbox_of(user) for user in self._users if everything or self._is_due(user))
-        async for names in unhurried(list(dict.fromkeys([*streams, *users]))):
+        async for names in chunked(list(dict.fromkeys([*streams, *users]))):
             heads = await self._store.heads(names)
             self.streams.compare(heads)
             sign_outs = ((name, head.not_before) for name, head in heads.items() if is_inbox(name))

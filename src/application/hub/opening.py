@@ -27,7 +27,7 @@ class Gap(Exception):
         self.upto = upto
 
 
-class Successor(msgspec.Struct, frozen=True):
+class ReplacementSession(msgspec.Struct, frozen=True):
     """Who the client of a session turned out to be, where it was nobody, and from where it wants to go on. None: from
     here, if it was sent `hello`, else from now on."""
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from typing import Any, Final
 
-from application.hub import phrasing
+from application.hub import session_messages
 from application.hub.frames import Frames
-from application.hub.opening import Gap, Opening, Successor
+from application.hub.opening import Gap, Opening, ReplacementSession
 from application.hub.session_positions import SessionPositions
 from application.hub.stream_buffer import StreamBuffer
 from application.ports.store import StoreUnavailable
@@ -47,17 +47,19 @@ class Session:
         self.started = False
         self.greeted = False  # whether its client was sent `hello`, and so has a position here
         self.close_reason: CloseReason | None = None
-        self.successor: Successor | None = None
+        self.replacement: ReplacementSession | None = None
         self._last: list[int] = []  # the heads at its closing
         self.not_before: datetime | None = None  # the sign-out that was known when it was opened
-        self.abort: Callable[[], Any] | None = None  # set by the adapter: ends a write that does not end by itself
+        self.force_close: Callable[[], Any] | None = (
+            None  # set by the adapter: ends a write that does not end by itself
+        )
         self.delivered = 0
         # Set by the adapter where it can send without waiting; False where an earlier frame is still on its way.
         self.send_now: Callable[[str], bool] | None = None
         # Set by the adapter: the number of the oldest frame that the client has not taken, None if there is none.
-        self.waits_for: Callable[[], int | None] = lambda: None
-        self.waited_for: int | None = None  # the same at the last sweep
-        self.untaken = 0  # sweeps since that frame was first waited for
+        self.oldest_unsent: Callable[[], int | None] = lambda: None
+        self.last_oldest_unsent: int | None = None  # the same at the last sweep
+        self.stalled_sweeps = 0  # sweeps since that frame was first waited for
         self.sweeps = 0  # since it was opened
         self.leaving = 0  # sweeps since it was closed
         self._heartbeat_due = False
@@ -84,23 +86,23 @@ class Session:
         if self.close_reason is None:
             self.close_reason = close_reason
             self._last = [buffer.head for buffer in self.positions.buffers]
-            self.settle(None)
+            self.complete_first_command(None)
             self.wake()
 
-    def renew(self, identity: Identity) -> bool:
+    def refresh_identity(self, identity: Identity) -> bool:
         """The same user, by a fresh token. Where other streams are open to it than before, another session takes this
         one's place; returns whether this one goes on."""
         if not self.opening.admits(identity):
-            self.hand_over(Successor(identity))
+            self.replace(ReplacementSession(identity))
             return False
         self.identity = identity
         return True
 
-    def hand_over(self, successor: Successor) -> None:
+    def replace(self, replacement: ReplacementSession) -> None:
         """Ends the session without a word, since another takes its place at the same client."""
         if self.close_reason is not None:
             return
-        self.successor = successor
+        self.replacement = replacement
         self.close(CloseReason(CloseCode.RESTARTING, "replaced"))
 
     def answer(self, frame: str) -> None:
@@ -113,11 +115,11 @@ class Session:
         """Makes `frames` wait a moment for where to resume."""
         self._first = asyncio.get_running_loop().create_future()
 
-    def hear_first(self) -> None:
-        """The first frame has come: from now on that wait ends with `settle` only, however long a token is checked."""
+    def first_frame_received(self) -> None:
+        """The first frame has arrived: from now on only `complete_first_command` ends the wait for it."""
         self._first_has_come = True
 
-    def settle(self, cursor: Cursor | None) -> bool:
+    def complete_first_command(self, cursor: Cursor | None) -> bool:
         """Ends that wait, with a cursor or without; False if there is none to end."""
         if self._first is None or self._first.done():
             return False
@@ -160,10 +162,10 @@ class Session:
             await self._resume_as_asked(self._first)
             if self.close_reason is not None:
                 # No hello: a client that shows its place in the first frame would take these positions for it.
-                if self.successor is None:
+                if self.replacement is None:
                     yield protocol.bye(self.close_reason)
                 return
-        if greeting := phrasing.greeting(self):
+        if greeting := session_messages.greeting(self):
             self.greeted = True
             yield greeting
         positions = self.positions
@@ -177,22 +179,22 @@ class Session:
                     continue
                 moved = True
                 if frames.objects and self.view.transport == "sse":
-                    yield phrasing.event_stream_text(self, index, frames)
+                    yield session_messages.event_stream_text(self, index, frames)
                 else:
                     for text in frames.texts:
                         yield text
                 self._handed_over(index, frames)
             while self._answers:
-                yield phrasing.message(self, self._answers.popleft())
+                yield session_messages.message(self, self._answers.popleft())
             if self._heartbeat_due:
                 self._heartbeat_due = False
-                yield phrasing.heartbeat(self)
+                yield session_messages.heartbeat(self)
             if self._is_over():
                 break
             if not moved:
                 await self._sleep()
-        if self.close_reason is not None and self.view.protocol and self.successor is None:
-            yield phrasing.message(self, protocol.bye(self.close_reason))
+        if self.close_reason is not None and self.view.protocol and self.replacement is None:
+            yield session_messages.message(self, protocol.bye(self.close_reason))
 
     def _is_over(self) -> bool:
         """Dismissed, and where that is no fault of the client's, not before it has got all that was there by then."""
@@ -224,7 +226,7 @@ class Session:
                 cursor = await asyncio.shield(first)
         except TimeoutError:
             if not self._first_has_come:
-                self.settle(None)
+                self.complete_first_command(None)
             cursor = await first
         if cursor is not None and self.close_reason is None:
             self.start_at(await self.opening.resume(self, cursor))

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from application.hub.frames import Frames, render, step
+from application.hub.frames import Frames, render, take_chunk
 from domain.protocol.herald_v1 import View
 from domain.streams import Entry, StreamName
 
@@ -88,7 +88,7 @@ class StreamBuffer:
         key = (view, after)
         frames = self.frames.get(key)
         if frames is None and after >= self.base:
-            taken = step(self.entries, self._index(after))
+            taken = take_chunk(self.entries, self._index(after))
             frames = self.keep(key, render(view, taken, taken[-1].changed))
         return frames
 

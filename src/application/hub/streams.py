@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from application.counters import Counters
-from application.hub.frames import MOST_ENTRIES, Frames, render, step
+from application.hub.frames import MOST_ENTRIES, Frames, render, take_chunk
 from application.hub.opening import Gap
 from application.hub.stream_buffer import StreamBuffer
 from application.ports.backplane import Backplane
@@ -39,7 +39,7 @@ class Streams:
 
     async def follow(self, names: Sequence[StreamName]) -> tuple[StreamBuffer, ...]:
         """The buffers of these streams, subscribed to: what is published from now on reaches them. A fresh one has no
-        head until `settle`. Raises StoreUnavailable."""
+        head until `set_heads`. Raises StoreUnavailable."""
         buffers = tuple(self._buffers.setdefault(name, StreamBuffer(name)) for name in names)
         for buffer in buffers:
             # Or one that nobody has followed for a while could be forgotten during what follows.
@@ -50,7 +50,7 @@ class Streams:
                 buffer.subscribed = True
         return buffers
 
-    def settle(self, heads: Mapping[StreamName, Head]) -> None:
+    def set_heads(self, heads: Mapping[StreamName, Head]) -> None:
         """Gives fresh buffers their heads, as they were read after the subscription: what that read did not see comes
         by the backplane."""
         for name, head in heads.items():
@@ -127,7 +127,7 @@ class Streams:
         page = await read(buffer.name, after, MOST_ENTRIES)
         if after < page.head.pruned:
             raise Gap(public_name(buffer.name), after, page.head.pruned)
-        taken = step(page.entries, 0) if page.entries else ()
+        taken = take_chunk(page.entries, 0) if page.entries else ()
         whole = len(taken) == len(page.entries)
         upto = page.upto if whole else (taken[-1].changed if view.protocol else taken[-1].seq)
         if upto <= after:

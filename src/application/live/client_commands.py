@@ -3,7 +3,7 @@
 import msgspec
 
 from application.access.identify import IdentifyCaller
-from application.hub.opening import Successor
+from application.hub.opening import ReplacementSession
 from application.hub.session import Session
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable
@@ -15,14 +15,14 @@ from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, Resume
 
 # Frames a client may send in a burst, and a second in the long run. A client has little to say; a loop that went wild
 # has much.
-BURST = 60.0
-RATE = 5.0
+BURST_FRAMES = 60.0
+FRAMES_PER_S = 5.0
 
 # Commands that can't be understood, after which the client is taken to speak another language.
 MOST_MISTAKES = 5
 
 
-class HearClient:
+class ClientCommands:
     """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
 
     Answers with an `error` object to what can't be done, and closes a client that repeats itself, sends too much,
@@ -34,40 +34,40 @@ class HearClient:
         self._identify = identify
         self._store = store
         self._clock = clock
-        self._allowance = BURST
+        self._allowance = BURST_FRAMES
         self._heard_at = clock.monotonic()
         self._mistakes = 0
 
     async def __call__(self, frame: str | bytes) -> None:
         """Hears one frame: text, or bytes if it is binary."""
-        self._session.hear_first()
-        if not self._spend():
+        self._session.first_frame_received()
+        if not self._consume_allowance():
             self._session.close(CloseReason(CloseCode.TOO_MANY_FRAMES, "too many frames"))
             return
         try:
-            await self._obey(protocol.read_command(frame))
+            await self._dispatch(protocol.read_command(frame))
         except InvalidInput as fault:
             if fault.field == "auth" and not self._session.greeted:
                 # A hello now would replace the position that the client keeps, by that of another user or of no resume.
                 self._session.close(CloseReason(CloseCode.TOKEN_REFUSED, fault.detail))
                 return
             self._mistakes += 1
-            self._session.settle(None)
+            self._session.complete_first_command(None)
             self._session.answer(protocol.error(fault.code, fault.detail))
             if self._mistakes >= MOST_MISTAKES:
                 self._session.close(CloseReason(CloseCode.NOT_UNDERSTOOD, "too many commands that can't be understood"))
 
-    async def _obey(self, command: Command) -> None:
+    async def _dispatch(self, command: Command) -> None:
         session = self._session
         if command.auth is not msgspec.UNSET:
             await self._authenticate(command.auth, command.resume)
             if session.close_reason is not None:
                 return
         if command.resume is not None:
-            if not session.settle(command.resume.asked(session.tag)):
+            if not session.complete_first_command(command.resume.asked(session.tag)):
                 session.answer(protocol.error("too_late", "Resume belongs in the first frame, or in ?cursor=."))
         else:
-            session.settle(None)
+            session.complete_first_command(None)
         if command.ping is not msgspec.UNSET:
             session.answer(protocol.pong(command.ping))
 
@@ -79,7 +79,7 @@ class HearClient:
             identity = await self._identify(token, session.user)
             if session.user is None and identity.user is not None:
                 asked = resume.asked(tag_of(identity.user)) if resume is not None else None
-                session.hand_over(Successor(identity, str(asked) if asked else None))
+                session.replace(ReplacementSession(identity, str(asked) if asked else None))
                 return
             if identity.user is not None:
                 admit(identity, await self._store.not_before(identity.user))
@@ -98,12 +98,12 @@ class HearClient:
                 return
             session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
         else:
-            if session.renew(identity):
+            if session.refresh_identity(identity):
                 session.answer(protocol.authenticated(identity.expires_at))
 
-    def _spend(self) -> bool:
+    def _consume_allowance(self) -> bool:
         now = self._clock.monotonic()
-        self._allowance = min(BURST, self._allowance + (now - self._heard_at) * RATE)
+        self._allowance = min(BURST_FRAMES, self._allowance + (now - self._heard_at) * FRAMES_PER_S)
         self._heard_at = now
         self._allowance -= 1
         return self._allowance >= 0

@@ -18,14 +18,14 @@ from domain.identity import Identity
 from domain.positions import read_cursor
 from domain.protocol.herald_v1 import View
 from domain.routes import PUBLIC, SIGNED_IN, RouteTable
-from domain.streams import feed, inbox_of
+from domain.streams import feed_stream, inbox_of
 
 # What event streams are told to wait before they reconnect, in milliseconds; spread, so that those of one node do not
 # return as one.
 RETRY: Final = (1_000, 4_000)
 
 
-class Wish(msgspec.Struct, frozen=True):
+class ConnectRequest(msgspec.Struct, frozen=True):
     """What a client asks for when it connects. `feeds` and `types` narrow; None is all. `first_frame_read`: the frame
     that may say where to resume has been read already, so `hello` does not wait for it."""
 
@@ -56,21 +56,21 @@ class OpenSession:
         self._ids = ids
         self._counters = counters
 
-    async def __call__(self, wish: Wish) -> Session:
-        endpoint = wish.endpoint
+    async def __call__(self, request: ConnectRequest) -> Session:
+        endpoint = request.endpoint
         home = endpoint.home(self._table)
         view = View(
             transport=endpoint.transport,
-            protocol=wish.protocol,
+            protocol=request.protocol,
             profile=home,
             inbox_profile=home if endpoint.inbox == "profile" else None,
-            types=wish.types,
+            types=request.types,
         )
-        streams = self._streams(wish, home)
+        streams = self._streams(request, home)
         opening = Opening(
             id=self._ids.new_id().hex,
             endpoint=endpoint.name,
-            identity=wish.identity,
+            identity=request.identity,
             view=view,
             epoch=await self._store.epoch(),
             heartbeat=self._hub.heartbeat,
@@ -79,29 +79,29 @@ class OpenSession:
             now=self._clock.now,
             fetch=self._hub.streams.fetch,
             resume=self._hub.resume,
-            admits=lambda identity: self._streams(msgspec.structs.replace(wish, identity=identity), home) == streams,
+            admits=lambda identity: self._streams(msgspec.structs.replace(request, identity=identity), home) == streams,
         )
-        session = await self._hub.open(opening, streams, wish.cursor)
-        if _may_say_more(wish):
+        session = await self._hub.open(opening, streams, request.cursor)
+        if _may_say_more(request):
             session.await_first_command()
         self._counters.sessions[endpoint.name] += 1
         return session
 
-    def _streams(self, wish: Wish, home: str | None) -> Sequence[str]:
-        endpoint, identity = wish.endpoint, wish.identity
+    def _streams(self, request: ConnectRequest, home: str | None) -> Sequence[str]:
+        endpoint, identity = request.endpoint, request.identity
         there: Sequence[str] = ()
-        if wish.protocol:
+        if request.protocol:
             there = self._table.feeds_of(None)
         elif endpoint.feeds:
             there = self._table.feeds_of(home)
-        names = there if wish.feeds is None else [name for name in there if name in wish.feeds]
-        for name in wish.feeds or ():
+        names = there if request.feeds is None else [name for name in there if name in request.feeds]
+        for name in request.feeds or ():
             if name not in there:
                 raise UnknownFeed(name)
             if not self.may_listen(identity, name):
                 raise TokenMissing if identity.user is None else NotYours
-        streams = [feed(name) for name in names if self.may_listen(identity, name)]
-        if identity.user is not None and (wish.protocol or endpoint.inbox != "none"):
+        streams = [feed_stream(name) for name in names if self.may_listen(identity, name)]
+        if identity.user is not None and (request.protocol or endpoint.inbox != "none"):
             streams.append(inbox_of(identity.user))
         if not streams:
             raise TokenMissing if identity.user is None else NotYours
@@ -116,12 +116,12 @@ class OpenSession:
         return identity.may(access.removeprefix("scope:"))
 
 
-def _may_say_more(wish: Wish) -> bool:
+def _may_say_more(request: ConnectRequest) -> bool:
     """Whether the client's first frame may still say where to resume; or, where it shows a user's cursor without a
     token, who it is."""
-    if not wish.protocol or wish.endpoint.transport != "ws" or wish.first_frame_read:
+    if not request.protocol or request.endpoint.transport != "ws" or request.first_frame_read:
         return False
-    if wish.cursor is None:
+    if request.cursor is None:
         return True
-    shown = read_cursor(wish.cursor)
-    return wish.identity.user is None and shown is not None and shown.tag != ""
+    shown = read_cursor(request.cursor)
+    return request.identity.user is None and shown is not None and shown.tag != ""

@@ -55,7 +55,7 @@ def plain_text(entry: Entry) -> str:
             return f'{{"event_type":{quoted(content.type)},"data":{content.body}}}'
         case "flat":
             comma = "" if content.body == "{}" else ","
-            return f'{content.body[:-1]}{comma}"broadcastTimestamp":"{iso(entry.stored_at)}"}}'
+            return f'{content.body[:-1]}{comma}"broadcastTimestamp":"{to_rfc3339(entry.stored_at)}"}}'
 
 
 def data_text(content: Content) -> str:
@@ -77,7 +77,7 @@ def quoted(text: str) -> str:
     return _encode(text).decode()
 
 
-def iso(time: datetime) -> str:
+def to_rfc3339(time: datetime) -> str:
     """RFC 3339 with milliseconds, as JavaScript's `toISOString` writes it. `time` must be in UTC."""
     # Every notification on its way has one, and this takes a third of what `isoformat` does.
     text = _encode(time)

@@ -15,7 +15,7 @@ import msgspec
 from domain.errors import InvalidInput
 from domain.nesting import too_deep
 from domain.positions import Cursor, read_cursor
-from domain.protocol.envelopes import data_text, iso, plain_text, quoted
+from domain.protocol.envelopes import data_text, plain_text, quoted, to_rfc3339
 from domain.streams import Entry, StreamName, is_inbox, public_name
 
 SUBPROTOCOL: Final = "herald.v1"
@@ -92,7 +92,7 @@ def protocol_text(entry: Entry) -> str:
     place = f'"stream":{quoted(stream)},"seq":{entry.seq}{changed},"id":"{entry.id}"'
     if entry.kind != "arrival":
         return f'{{"kind":"{entry.kind}",{place},"unread":{entry.unread}}}'
-    about = f'"event_id":{quoted(content.event_id)},"type":{quoted(content.type)},"time":"{iso(content.time)}"'
+    about = f'"event_id":{quoted(content.event_id)},"type":{quoted(content.type)},"time":"{to_rfc3339(content.time)}"'
     if not is_inbox(entry.stream):
         return f'{{"kind":"broadcast",{place},{about},"data":{data_text(content)}}}'
     words = f'"title":{quoted(content.title or "")},"message":{quoted(content.message or "")}'
@@ -131,7 +131,7 @@ def gap(stream: str, after: int, upto: int) -> str:
 
 
 def heartbeat(now: datetime, cursor: str) -> str:
-    return _json(kind="heartbeat", time=iso(now), cursor=cursor)
+    return _json(kind="heartbeat", time=to_rfc3339(now), cursor=cursor)
 
 
 def pong(ping: msgspec.Raw) -> str:
@@ -163,14 +163,14 @@ def plain_connection(now: datetime, cursor: str, gaps: tuple[str, ...]) -> str:
     return _json(
         type="connection",
         message="Connected to notifications stream",
-        timestamp=iso(now),
+        timestamp=to_rfc3339(now),
         cursor=cursor,
         **_known(gap=gaps or None),
     )
 
 
 def plain_heartbeat(now: datetime, cursor: str) -> str:
-    return _json(type="heartbeat", timestamp=iso(now), cursor=cursor)
+    return _json(type="heartbeat", timestamp=to_rfc3339(now), cursor=cursor)
 
 
 def sse_block(text: str) -> str:

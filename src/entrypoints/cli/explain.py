@@ -9,10 +9,10 @@ from domain.events import Event, Unreadable, read_event
 from domain.messages import Message
 from domain.missing_fields import lost_words
 from domain.planning import Plan, plan
-from domain.protocol.envelopes import iso, plain_text
+from domain.protocol.envelopes import plain_text, to_rfc3339
 from domain.protocol.herald_v1 import protocol_text, sse_block
 from domain.routes import RouteTable
-from domain.streams import Content, Entry, feed, inbox_of
+from domain.streams import Content, Entry, feed_stream, inbox_of
 from domain.visible import visible
 
 # Stands for the place at the broker, which names an event that does not name itself.
@@ -38,15 +38,15 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield from _frames(addressed.content, inbox_of(addressed.users[0]), now)
     for broadcast in made.broadcasts:
         yield f"recipients   who listens to {broadcast.feed} ({table.feeds[broadcast.feed].access})"
-        yield f"stream       {feed(broadcast.feed)}"
-        yield from _frames(broadcast.content, feed(broadcast.feed), now)
+        yield f"stream       {feed_stream(broadcast.feed)}"
+        yield from _frames(broadcast.content, feed_stream(broadcast.feed), now)
     for addressee in made.mails:
         mail = addressee.mail
         yield f"mail         to {addressee.address or 'nobody'}, subject {mail.subject!r}, template {mail.template}"
         if addressee.fault:
             yield f"             fails: {addressee.fault}"
     for sign_out in made.sign_outs:
-        yield f"sign-out     {sign_out.user}, of everything issued up to {iso(sign_out.not_before)}"
+        yield f"sign-out     {sign_out.user}, of everything issued up to {to_rfc3339(sign_out.not_before)}"
     if made.ignored:
         yield f"ignored      {made.ignored}: it has no value, and no route of its source keeps it as a dead letter"
     elif made.dead_letter:

@@ -9,8 +9,8 @@ import pytest
 from application.access.identify import IdentifyCaller
 from application.hub import session as sessions
 from application.hub.session import Session
-from application.live import client_commands as hearing
-from application.live.client_commands import HearClient
+from application.live import client_commands
+from application.live.client_commands import ClientCommands
 from domain.errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
 from domain.protocol.herald_v1 import CloseCode, CloseReason
@@ -35,7 +35,7 @@ class Rig:
             away=Unavailable(),
         )
         identify = IdentifyCaller(self.tokens, node.store, node.clock)
-        self.hear = HearClient(session, identify, node.store, node.clock)
+        self.commands = ClientCommands(session, identify, node.store, node.clock)
         self.reader = Reader(node, session)
 
     async def say(self, *commands: Any) -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ class Rig:
         before = len(self.reader.objects)
         for command in commands:
             text = command if isinstance(command, str | bytes) else json.dumps(command)
-            await self.hear(text)
+            await self.commands(text)
         await asyncio.sleep(0.001)
         await settle()
         return self.reader.objects[before:]
@@ -167,7 +167,7 @@ async def test_a_ping_is_answered_with_what_it_held(ping: Any, pong: Any) -> Non
 async def test_no_depth_of_a_ping_is_our_mistake() -> None:
     for depth in (100, *range(900, 1000), 20_000):
         one = await rig()
-        await one.hear('{"ping":' + "[" * depth + "]" * depth + "}")
+        await one.commands('{"ping":' + "[" * depth + "]" * depth + "}")
         await one.reader.leave()
 
 
@@ -192,7 +192,7 @@ async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | by
     assert [o["kind"] for o in said] == ["hello", "error"]
     assert said[1]["code"] == "invalid_input"
     assert one.code is None
-    await one.say(*[mistake] * (hearing.MOST_MISTAKES - 1))
+    await one.say(*[mistake] * (client_commands.MOST_MISTAKES - 1))
     assert one.code == CloseCode.NOT_UNDERSTOOD
     assert one.reader.objects[-1]["kind"] == "bye"
 
@@ -207,7 +207,7 @@ async def test_in_mid_session_a_token_that_is_no_text_is_a_mistake_as_any(
     said = await one.say(mistake)
     assert [(o["kind"], o["code"]) for o in said] == [("error", "invalid_input")]
     assert one.code is None
-    await one.say(*[mistake] * (hearing.MOST_MISTAKES - 1))
+    await one.say(*[mistake] * (client_commands.MOST_MISTAKES - 1))
     assert one.code == CloseCode.NOT_UNDERSTOOD
 
 
@@ -216,7 +216,7 @@ async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
     one.reader.going.clear()
     await settle()
     for _ in range(10_000):
-        await one.hear('{"ping":1}')
+        await one.commands('{"ping":1}')
         if one.session.close_reason is not None:
             break
     assert one.code == CloseCode.TOO_MANY_FRAMES
@@ -226,8 +226,8 @@ async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
 async def test_a_client_that_pings_at_its_pace_goes_on() -> None:
     one = await rig()
     for _ in range(300):
-        one.node.clock.turn(1 / hearing.RATE)
-        await one.hear('{"ping":1}')
+        one.node.clock.turn(1 / client_commands.FRAMES_PER_S)
+        await one.commands('{"ping":1}')
         await settle(3)
     assert one.code is None
 
@@ -304,14 +304,14 @@ async def test_auth_and_resume_come_together_in_one_frame() -> None:
 
 async def successor_of(one: Rig, shown: str | None = None) -> Rig:
     """What the socket's adapter does with a session that hands over; `shown` is the cursor of the handshake."""
-    successor = one.session.successor
-    assert successor is not None
+    replacement = one.session.replacement
+    assert replacement is not None
     await asyncio.wait_for(one.reader.task, 1)
-    here = one.session.cursor_for(successor.identity.user) if one.session.greeted else shown
+    here = one.session.cursor_for(replacement.identity.user) if one.session.greeted else shown
     return Rig(
         one.node,
         await one.node.open(
-            protocol=True, identity=successor.identity, cursor=successor.cursor or here, first_frame_read=True
+            protocol=True, identity=replacement.identity, cursor=replacement.cursor or here, first_frame_read=True
         ),
     )
 
@@ -323,7 +323,7 @@ async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition
     await node.send(node.news("n1"))
     await settle()
     await node.send(node.news("n2"))
-    await one.hear('{"auth":"ada"}')
+    await one.commands('{"auth":"ada"}')
     await node.send(node.news("n3"), node.direct("ada", "before"))
     two = await successor_of(one)
     await node.send(node.news("n4"), node.direct("ada", "after"))
@@ -342,7 +342,7 @@ async def test_a_user_who_shows_token_and_place_in_the_first_frame_resumes_there
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"), node.news("n1"))
     one = await rig(None, node)
-    await one.hear(json.dumps({"auth": "ada", "resume": {"cursor": cursor}}))
+    await one.commands(json.dumps({"auth": "ada", "resume": {"cursor": cursor}}))
     two = await successor_of(one)
     await settle()
     # There is one hello: of another, with nobody's positions, a client would take what follows for known.
@@ -354,7 +354,7 @@ async def test_a_user_who_shows_token_and_place_in_the_first_frame_resumes_there
 async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
     one = await rig(None)
     await one.say({"auth": "bad"})
-    assert (one.session.successor, one.code) == (None, CloseCode.TOKEN_REFUSED)
+    assert (one.session.replacement, one.code) == (None, CloseCode.TOKEN_REFUSED)
 
 
 # --- a first frame that nobody's hello must not precede -----------------------------------------------------------
@@ -410,7 +410,7 @@ async def test_a_token_that_is_checked_for_longer_than_the_first_frame_is_waited
         return await verify(token)
 
     monkeypatch.setattr(one.tokens, "verify", slowly)
-    said = asyncio.create_task(one.hear('{"auth": "bad"}'))
+    said = asyncio.create_task(one.commands('{"auth": "bad"}'))
     await asyncio.sleep(0.1)
     assert one.reader.objects == []
     checked.set()
@@ -430,7 +430,7 @@ async def test_a_drain_before_the_first_frame_says_bye_alone() -> None:
 @pytest.mark.parametrize("resume", [{"resume": {}}, {}])
 async def test_a_first_frame_without_a_place_resumes_nothing(resume: dict[str, Any]) -> None:
     one = await rig(None)
-    await one.hear(json.dumps({"auth": "ada", **resume}))
+    await one.commands(json.dumps({"auth": "ada", **resume}))
     two = await successor_of(one)
     await settle()
     assert one.reader.objects == []
@@ -443,7 +443,7 @@ async def test_a_place_in_the_handshake_is_that_of_the_user_who_shows_a_token_ne
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
     one = await rig(None, node, cursor=cursor)
-    await one.hear('{"auth": "ada"}')
+    await one.commands('{"auth": "ada"}')
     two = await successor_of(one, shown=cursor)
     await settle()
     assert one.reader.objects == []

@@ -34,7 +34,7 @@ async def every_second(work: Callable[[], Awaitable[None]]) -> None:
             log.exception("sweep failed")
 
 
-async def unhurried(things: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+async def chunked(things: Sequence[T]) -> AsyncIterator[Sequence[T]]:
     """Some of them at a time, all within half of the time until the next sweep."""
     for first in range(0, len(things), AT_ONCE):
         if first:

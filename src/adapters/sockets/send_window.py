@@ -18,7 +18,7 @@ _SEND: Final = "herald_send"
 
 
 def with_direct_send(app: ASGIApp) -> ASGIApp:
-    """Keeps the server's send where `Outlet` finds it."""
+    """Keeps the server's send where `SendWindow` finds it."""
 
     def serve(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -28,7 +28,7 @@ def with_direct_send(app: ASGIApp) -> ASGIApp:
     return serve
 
 
-class Outlet:
+class SendWindow:
     """Frames on their way to one socket, in order.
 
     A send begins when it is called, and Granian's awaitable says when the kernel has taken it. So nobody waits for a
@@ -42,14 +42,14 @@ class Outlet:
         self._size = 0
         self._taken = 0
 
-    def send_now(self, text: str) -> bool:
+    def try_send(self, text: str) -> bool:
         """Hands the frame over, unless an earlier one is still on its way."""
         if self._going:
             self._forget_taken()
             if self._going:
                 return False
         try:
-            self.hand_over(text)
+            self.send(text)
         except (WebSocketDisconnect, RuntimeError):
             return False
         return True
@@ -59,7 +59,7 @@ class Outlet:
         """Whether too much is on its way for another frame."""
         return len(self._going) >= MOST_FRAMES or self._size > MOST_BYTES
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Waits until there is room. Raises WebSocketDisconnect."""
         while self._going and self.full:
             await self._oldest()
@@ -69,12 +69,12 @@ class Outlet:
             await self._oldest()
 
     @property
-    def waits_for(self) -> int | None:
+    def oldest_unsent(self) -> int | None:
         """The number of the oldest frame that the kernel has not taken; None if it has all."""
         self._forget_taken()
         return self._taken if self._going else None
 
-    def hand_over(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Sends the frame behind those on their way. Raises WebSocketDisconnect."""
         going: Any = self._send({"type": "websocket.send", "text": text, "bytes": None})
         if asyncio.iscoroutine(going):
