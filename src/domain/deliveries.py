@@ -39,8 +39,8 @@ class Mail(msgspec.Struct, frozen=True):
     """What a mail is made from: an event and the words of its route.
 
     `payload` is the event's JSON as it came, from which the template is filled. `subject` is None where the event
-    lacks what the route's subject needs. `user` is whose preferences bind, `order_id` what the delivery log finds it
-    by.
+    lacks what the route's subject needs. `user` is whose preferences bind, `reference` the key that the delivery log
+    finds it by, from the path that the route names.
     """
 
     origin: str
@@ -53,7 +53,7 @@ class Mail(msgspec.Struct, frozen=True):
     subject: str | None
     template: str
     user: str | None = None
-    order_id: str | None = None
+    reference: str | None = None
 
 
 class Addressee(msgspec.Struct, frozen=True):

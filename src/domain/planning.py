@@ -243,7 +243,7 @@ class _Planner:
             subject=None if subject is None else subject_line(subject),
             template=email.template,
             user=as_user(at_path(event.payload, email.user)) if email.user else None,
-            order_id=as_id(at_path(event.payload, email.order_id)),
+            reference=as_id(at_path(event.payload, route.reference)) if route.reference else None,
         )
         if fault := fault_in_mail(mail):
             raise Unreadable("unstorable_text", f"{fault}.")

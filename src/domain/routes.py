@@ -42,14 +42,12 @@ class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Email(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The mail that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
-    the payload, `template` the file of the mail's own; `user` the path of the user whose preferences bind; `order_id`
-    that of what the delivery log finds it by."""
+    the payload, `template` the name of the template file, `user` the path of the user whose preferences apply."""
 
     to: str
     subject: str
     template: str
     user: str | None = None
-    order_id: str = "order_id"
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +63,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to recipients: a string, a number or a list of them each; all are taken together, each once. `feed` makes everyone
     who listens the audience (with `users` as well, it is where `otherwise = "broadcast"` goes). `otherwise` says what
     becomes of an event with `users` paths that lead to nobody. `sign_out` is the path of a user whose sessions end.
+    `reference` is the path of the key that the delivery log finds the route's deliveries by: an order's number, say.
     `id` is the path of the event's id in payloads that have no `event_id`; a later event with the same value is a
     duplicate and is not stored, so it has to differ in each event. With `identity` as `cloudevents` on the
     first route of a source, its events are told apart by CloudEvents source and id alone, not by topic. `as_type` is
@@ -85,6 +84,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     omit: tuple[str, ...] = ()
     inbox: Inbox | None = None
     email: Email | None = None
+    reference: str | None = None
     sign_out: str | None = None
     profile: str = ""
 
@@ -108,11 +108,22 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_profile(text: str, file: str) -> Profile:
-    """Reads a routes file; raises RoutesInvalid. `file` is only for naming it."""
+    """Reads a routes file; raises RoutesInvalid. `file` names it in errors."""
+    return make_profile(parse_document(text, file), file)
+
+
+def parse_document(text: str, file: str) -> dict[str, Any]:
+    """The TOML of a routes file; raises RoutesInvalid."""
     try:
-        profile = msgspec.convert(tomllib.loads(text), Profile)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RoutesInvalid(f"{file}: this is not TOML: {error}") from None
+
+
+def make_profile(document: dict[str, Any], file: str) -> Profile:
+    """The profile that a parsed routes file describes; raises RoutesInvalid."""
+    try:
+        profile = msgspec.convert(document, Profile)
     except msgspec.ValidationError as error:
         raise RoutesInvalid(f"{file}: {_in_words(str(error))}") from None
     for name in profile.feeds:
@@ -143,6 +154,8 @@ def _fault_in_route(route: Route, profile: Profile) -> str | None:
         return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
     if route.otherwise == "broadcast" and not (route.users and route.feed):
         return "otherwise: 'broadcast' needs users to miss and a feed to go to"
+    if route.reference is not None and route.email is None:
+        return "reference: the delivery log finds deliveries by it, and without email this route makes none"
     for field, template in words_of(route).items():
         if fault := fault_in_template(template):
             return f"{field}: {fault}"

@@ -68,7 +68,7 @@ def fault_in_mail(mail: Mail) -> str | None:
             "source": mail.source,
             "type": mail.type,
             "payload": mail.payload,
-            "order's id": mail.order_id,
+            "reference": mail.reference,
         }
     )
 

@@ -68,7 +68,7 @@ async def test_a_mail_becomes_one_delivery_to_each_address(stores: Stores) -> No
     assert kept == recorded.deliveries[::-1]
     mail = kept[0].mail
     assert (mail.origin, mail.event_id, mail.source, mail.type) == ("order", "e", "order", "order")
-    assert (mail.subject, mail.template, mail.order_id) == ("Order o-1", "order_created.html", "o-1")
+    assert (mail.subject, mail.template, mail.reference) == ("Order o-1", "order_created.html", "o-1")
     assert '"order_id":"o-1"' in mail.payload.replace(" ", "")
     assert mail.time == NOW
     one = await stores.deliveries.get(kept[0].id)
@@ -374,8 +374,8 @@ async def test_they_are_found_by_recipient_status_and_order(stores: Stores) -> N
         (DeliveryChoice(recipient="a2@example.com"), ["a2@example.com"]),
         (DeliveryChoice(status="sent"), ["a1@example.com"]),
         (DeliveryChoice(status="pending"), ["a3@example.com", "a2@example.com"]),
-        (DeliveryChoice(order_id="o-3"), ["a3@example.com"]),
-        (DeliveryChoice(status="sent", order_id="o-3"), []),
+        (DeliveryChoice(reference="o-3"), ["a3@example.com"]),
+        (DeliveryChoice(status="sent", reference="o-3"), []),
         (DeliveryChoice(recipient="a@example.com"), []),
         (DeliveryChoice(event_id="e2"), ["a2@example.com"]),
         (DeliveryChoice(since=later(2)), ["a3@example.com", "a2@example.com"]),

@@ -37,6 +37,7 @@ profile = "orders"
 [[routes]]
 source = "order.created"
 email = { to = "to", subject = "Order {order_id}", template = "order_created.html" }
+reference = "order_id"
 """
 )
 

@@ -31,6 +31,7 @@ profile = "orders"
 [[routes]]
 source = "order.created"
 email = { to = "to", subject = "Order {order_id}", template = "order_created.html", user = "user" }
+reference = "order_id"
 """
 )
 

@@ -44,6 +44,7 @@ envelope = "flat"
 [[routes]]
 source = "mail"
 email = { to = "mail", subject = "{title}", template = "t.html", user = "to" }
+reference = "order_id"
 """
 )
 
@@ -121,7 +122,7 @@ async def test_hostile_texts_stop_nothing_on_any_store(stores: Stores) -> None:
     # Texts are checked where they are made. Only numbers that jsonb has no room for are left to PostgreSQL.
     refused = await stores.dead_letters.newest(10, LetterChoice(reason="refused_by_store"))
     assert {one.letter.event_id for one in refused} <= {"e17", "e19"}
-    assert await stores.deliveries.count(DeliveryChoice(order_id=NOISE[:512])) > 0
+    assert await stores.deliveries.count(DeliveryChoice(reference=NOISE[:512])) > 0
 
 
 def good(number: int) -> Message:

@@ -152,6 +152,7 @@ sign_out = "user_id"
 source = "order"
 feed = "rest"
 email = { to = "mail", subject = "Order {order_id}", template = "order_created.html", user = "user" }
+reference = "order_id"
 """
 )
 

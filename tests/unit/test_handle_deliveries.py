@@ -26,6 +26,7 @@ profile = "orders"
 [[routes]]
 source = "order"
 email = { to = "to", subject = "For {to}", template = "order.html", user = "user" }
+reference = "order_id"
 """
 )
 
@@ -87,7 +88,7 @@ async def test_by_page_and_by_cursor_come_to_the_same_newest_first(rig: Rig) -> 
 async def test_what_is_counted_is_what_is_chosen(rig: Rig) -> None:
     for order in ("o-1", "o-2", "o-1"):
         await rig.mail(order=order)
-    listing = await rig.handle.by_page(ADMIN, DeliveryChoice(recipient=KIM, status="pending", order_id="o-1"), 1, 1)
+    listing = await rig.handle.by_page(ADMIN, DeliveryChoice(recipient=KIM, status="pending", reference="o-1"), 1, 1)
     assert (len(listing.deliveries), listing.total) == (1, 2)
     assert (await rig.handle.by_page(ADMIN, DeliveryChoice(recipient="k***@example.com"), 1, 9)).total == 0
 

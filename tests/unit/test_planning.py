@@ -176,7 +176,11 @@ def test_a_mail_does_not_depend_on_the_notification_beside_it() -> None:
     assert made.dead_letter is not None
 
 
-MAIL = 'source = "t"\nfeed = "f"\nemail = { to = "mail", subject = "For {name}", template = "t.html", user = "user" }'
+MAIL = """source = "t"
+feed = "f"
+email = { to = "mail", subject = "For {name}", template = "t.html", user = "user" }
+reference = "ticket.number"
+"""
 
 
 def mails_of(payload: dict[str, Any], *more: str, limits: Limits = NO_LIMITS) -> Plan:
@@ -184,12 +188,12 @@ def mails_of(payload: dict[str, Any], *more: str, limits: Limits = NO_LIMITS) ->
 
 
 def test_a_mail_is_made_of_the_event_and_the_words_of_the_route() -> None:
-    made = mails_of({"mail": "a@b.c", "name": "Ada", "user": 7, "order_id": 42, "type": "hello"})
+    made = mails_of({"mail": "a@b.c", "name": "Ada", "user": 7, "ticket": {"number": 42}, "type": "hello"})
     (one,) = made.mails
     assert one.address == "a@b.c"
     mail = one.mail
     assert (mail.origin, mail.event_id, mail.source, mail.type, mail.time) == ("t", "m-1", "t", "hello", NOW)
-    assert (mail.subject, mail.template, mail.user, mail.order_id) == ("For Ada", "t.html", "7", "42")
+    assert (mail.subject, mail.template, mail.user, mail.reference) == ("For Ada", "t.html", "7", "42")
     assert json.loads(mail.payload)["name"] == "Ada"
 
 
@@ -229,7 +233,7 @@ def test_an_event_may_mail_to_so_many_and_no_more() -> None:
 
 
 def test_a_mail_that_could_not_be_kept_is_a_dead_letter() -> None:
-    made = mails_of({"mail": "a@b.c", "name": "x", "order_id": "a\0b"})
+    made = mails_of({"mail": "a@b.c", "name": "x", "ticket": {"number": "a\0b"}})
     assert made.mails == ()
     assert made.dead_letter is not None
     assert made.dead_letter.reason == "unstorable_text"

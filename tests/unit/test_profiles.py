@@ -108,6 +108,36 @@ class TestProductsTopics:
         assert set(TABLE.sources("kafka")) ^ set(table.sources("kafka")) == {"shop.new", "product-events"}
 
 
+EMAIL = """
+profile = "mine"
+[[routes]]
+source = "a"
+email = { to = "to", subject = "s", template = "t.html"%s }
+"""
+
+
+class TestReferences:
+    @pytest.mark.parametrize(
+        ("text", "reference"),
+        [
+            (EMAIL % "", "order_id"),
+            (EMAIL % ', order_id = "ticket.number"', "ticket.number"),
+            (EMAIL % "" + 'reference = "ticket.number"', "ticket.number"),
+            (ROUTES, None),
+        ],
+    )
+    def test_a_file_for_an_earlier_version_is_read_as_before(
+        self, text: str, reference: str | None, tmp_path: Path
+    ) -> None:
+        (file := tmp_path / "routes.toml").write_text(text)
+        assert read_file(str(file)).routes[0].reference == reference
+
+    def test_a_route_has_one_reference(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(EMAIL % ', order_id = "a"' + 'reference = "b"')
+        with pytest.raises(RoutesInvalid, match=r"routes\.toml: route 1: email: .*order_id"):
+            read_file(str(file))
+
+
 class TestFile:
     def test_it_takes_the_place_of_the_shipped_ones(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(ROUTES)

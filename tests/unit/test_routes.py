@@ -44,6 +44,8 @@ REFUSED = {
     'source = "a.b"\nusers = ["to"]\ninbox = { title = "x", body = "y" }': "body",
     'source = "a.b"\nemail = { to = "a", subject = "{}", template = "t" }': "email.subject",
     'source = "a.b"\nemail = { to = "a", subject = "x" }': "template",
+    'source = "a.b"\nemail = { to = "a", subject = "x", template = "t" }\nreference = 5': "reference",
+    'source = "a.b"\nfeed = "news"\nreference = "number"': "reference",
     'source = "a.b"\nemail = { to = 5, subject = "x", template = "t" }': "to",
 }
 

@@ -131,7 +131,7 @@ def _is_chosen(kept: KeptDelivery, choice: DeliveryChoice) -> bool:
     return (
         choice.recipient in (None, one.address)
         and choice.status in (None, one.status)
-        and choice.order_id in (None, one.mail.order_id)
+        and choice.reference in (None, one.mail.reference)
         and choice.user in (None, one.mail.user)
         and choice.event_id in (None, one.mail.event_id)
         and (choice.since is None or one.created_at >= choice.since)

@@ -151,7 +151,7 @@ def _chosen(statement: Select[Any], choice: DeliveryChoice) -> Select[Any]:
     wanted = {
         "recipient": choice.recipient,
         "status": choice.status,
-        "order_id": choice.order_id,
+        "order_id": choice.reference,
         "user_id": choice.user,
         "event_id": choice.event_id,
     }

@@ -43,7 +43,7 @@ class DeliveryChoice(msgspec.Struct, frozen=True):
 
     recipient: str | None = None
     status: Status | None = None
-    order_id: str | None = None
+    reference: str | None = None
     user: str | None = None
     event_id: str | None = None
     since: datetime | None = None

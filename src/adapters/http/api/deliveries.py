@@ -74,7 +74,7 @@ async def chosen_by_query(
     return DeliveryChoice(
         recipient=None if recipient is None else _address(recipient),
         status=status,
-        order_id=None if order_id is None else storable(order_id, "order_id"),
+        reference=None if order_id is None else storable(order_id, "order_id"),
         user=None if user is None else storable(user, "user"),
         event_id=None if event_id is None else storable(event_id, "event_id"),
         since=moment(since, "since"),

@@ -85,7 +85,7 @@ def _about(delivery: Delivery) -> dict[str, Any]:
     mail = delivery.mail
     return {
         "id": delivery.id,
-        "order_id": mail.order_id,
+        "order_id": mail.reference,
         "recipient": delivery.address,
         "type": mail.type,
         "event": mail.source,

@@ -250,7 +250,7 @@ def _row(made: Delivery) -> dict[str, Any]:
         "subject": mail.subject,
         "template": mail.template,
         "user_id": mail.user,
-        "order_id": mail.order_id,
+        "order_id": mail.reference,
         "created_at": made.created_at,
         "updated_at": made.updated_at,
         "due_at": made.due_at,
