@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from domain.errors import NotYours, ScopeMissing, SignedOut, TokenExpired, TokenMissing
+from domain.errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -30,17 +30,8 @@ class Identity(msgspec.Struct, frozen=True):
 NOBODY = Identity()
 
 
-def own(identity: Identity, user: str) -> Identity:
-    """The identity, if `user` is its own; else TokenMissing or NotYours."""
-    if identity.user is None:
-        raise TokenMissing
-    if identity.user != user:
-        raise NotYours
-    return identity
-
-
-def scoped(identity: Identity, scope: str) -> Identity:
-    """The identity, if it has the scope; else TokenMissing or ScopeMissing."""
+def require_scope(identity: Identity, scope: str) -> Identity:
+    """The identity, if it has the scope. Raises TokenMissing for an anonymous caller, ScopeMissing for others."""
     if not identity.may(scope):
         raise TokenMissing if identity.user is None else ScopeMissing(scope)
     return identity
@@ -66,7 +57,7 @@ def ended_by(identity: Identity, not_before: datetime, before: datetime | None) 
     return signed_out(identity.issued_at, not_before)
 
 
-def admit(identity: Identity, not_before: datetime | None) -> None:
+def check_not_signed_out(identity: Identity, not_before: datetime | None) -> None:
     """Refuses an identity that a sign-out ended: SignedOut; or TokenExpired for one of the sign-out's very second,
     since its owner may have signed in again within it and only a fresh token can tell."""
     if identity.user is None or identity.claimed or not_before is None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.web.tokens import find_token, read_cookies
-from domain.errors import NotYours, SignedOut, TokenExpired, TokenMissing
-from domain.identity import NOBODY, Identity, admit, own, signed_out
+from domain.errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
+from domain.identity import NOBODY, Identity, check_not_signed_out, require_scope, signed_out
 
 SIGN_OUT = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 SECOND = int(SIGN_OUT.timestamp())
@@ -18,7 +18,7 @@ TIMES = st.integers(0, 4 * 10**15).map(lambda micros: datetime.fromtimestamp(0, 
 ISSUED = st.none() | SECONDS
 
 
-# --- scopes and ownership -------------------------------------------------------------------------------------
+# --- scopes ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -29,21 +29,17 @@ def test_a_scope_or_admin_opens(scopes: set[str], may: bool) -> None:
     assert Identity("ada", frozenset(scopes)).may("events:publish") is may
 
 
-def test_nobody_may_nothing_and_owns_nothing() -> None:
+def test_an_anonymous_caller_has_no_scope_and_is_asked_for_a_token() -> None:
     assert not NOBODY.may("admin")
     with pytest.raises(TokenMissing):
-        own(NOBODY, "ada")
-    with pytest.raises(TokenMissing):
-        own(NOBODY, "")
+        require_scope(NOBODY, "events:publish")
 
 
-@given(st.text(), st.text(), st.frozensets(st.sampled_from(["admin", "events:publish"])))
-def test_everyone_owns_themselves_alone_whatever_their_scopes(user: str, other: str, scopes: frozenset[str]) -> None:
-    identity = Identity(user, scopes)
-    assert own(identity, user) is identity
-    if other != user:
-        with pytest.raises(NotYours):
-            own(identity, other)
+def test_a_user_without_the_scope_is_refused() -> None:
+    identity = Identity("ada", frozenset({"events:publish"}))
+    assert require_scope(identity, "events:publish") is identity
+    with pytest.raises(ScopeMissing):
+        require_scope(identity, "admin")
 
 
 # --- sign-out -------------------------------------------------------------------------------------------------
@@ -89,7 +85,7 @@ def test_fractions_of_a_second_decide_nothing(at: float, not_before: datetime, f
 @given(SECONDS.map(lambda at: Identity("ada", issued_at=at)) | st.just(Identity("ada")), TIMES)
 def test_admit_refuses_exactly_what_was_signed_out(identity: Identity, not_before: datetime) -> None:
     try:
-        admit(identity, not_before)
+        check_not_signed_out(identity, not_before)
     except TokenExpired:
         assert identity.issued_at is not None
         assert int(identity.issued_at) == int(not_before.timestamp())
@@ -104,15 +100,15 @@ def test_a_token_of_the_very_second_may_be_replaced_an_older_one_not(
     issued_at: float | None, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        admit(Identity("ada", issued_at=issued_at), SIGN_OUT)
+        check_not_signed_out(Identity("ada", issued_at=issued_at), SIGN_OUT)
 
 
 @given(ISSUED, st.none() | TIMES)
 def test_nobody_is_never_signed_out_and_without_a_sign_out_no_one_is(
     issued_at: float | None, not_before: datetime | None
 ) -> None:
-    admit(Identity(None, issued_at=issued_at), not_before)
-    admit(Identity("ada", issued_at=issued_at), None)
+    check_not_signed_out(Identity(None, issued_at=issued_at), not_before)
+    check_not_signed_out(Identity("ada", issued_at=issued_at), None)
 
 
 # --- where the token is ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from adapters.web.tokens import find_token, read_cookies
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
 from domain.errors import TokenMissing
-from domain.identity import Identity
+from domain.identity import Identity, require_scope
 
 UserId = Annotated[
     str | None,
@@ -68,6 +68,16 @@ async def user_of(identity: NamedDependency[Identity]) -> str:
     if identity.user is None:
         raise TokenMissing("Say who you are: add ?user_id= to the address." if identity.claimed else None)
     return identity.user
+
+
+def guarded_by(scope: str) -> Provide:
+    """A dependency that gives the caller's identity, for operations that need a scope. Raises TokenMissing and
+    ScopeMissing."""
+
+    async def identity_with_scope(identity: NamedDependency[Identity]) -> Identity:
+        return require_scope(identity, scope)
+
+    return Provide(identity_with_scope)
 
 
 # What a router gives its handlers: `identity`, whoever that is, and `user`, who must be someone. A handler that asks

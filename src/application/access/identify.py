@@ -4,7 +4,7 @@ from application.ports.clock import Clock
 from application.ports.store import Store
 from application.ports.token_verifier import TokenVerifier
 from domain.errors import NotYours, TokenMissing
-from domain.identity import NOBODY, Identity, admit
+from domain.identity import NOBODY, Identity, check_not_signed_out
 from domain.users import as_user
 
 
@@ -45,5 +45,5 @@ class IdentifyCaller:
         away."""
         identity = await self(token, claimed)
         if identity.user is not None:
-            admit(identity, await self._store.not_before(identity.user))
+            check_not_signed_out(identity, await self._store.not_before(identity.user))
         return identity

@@ -18,7 +18,7 @@ from application.ports.clock import Clock
 from application.ports.presence import Presence
 from application.ports.store import Store
 from domain.errors import Draining
-from domain.identity import admit, ended_by
+from domain.identity import check_not_signed_out, ended_by
 from domain.positions import Cursor, ResumePoint, read_cursor, resolve_start
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.streams import Entry, SignOut, StreamName, inbox_of, is_inbox, owner_of
@@ -99,7 +99,7 @@ class Hub:
             await self._users.check_elsewhere(session)
             shown = read_cursor(cursor) if cursor else None
             resume_point, not_before = await self._start_of(session, shown, lost=bool(cursor) and shown is None)
-            admit(session.identity, not_before)
+            check_not_signed_out(session.identity, not_before)
             session.not_before = not_before
             session.start_at(resume_point)
             if self.draining:

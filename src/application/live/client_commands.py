@@ -8,7 +8,7 @@ from application.hub.session import Session
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable
 from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired, Unavailable
-from domain.identity import admit
+from domain.identity import check_not_signed_out
 from domain.positions import tag_of
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, Resume
@@ -82,7 +82,7 @@ class ClientCommands:
                 session.replace(ReplacementSession(identity, str(asked) if asked else None))
                 return
             if identity.user is not None:
-                admit(identity, await self._store.not_before(identity.user))
+                check_not_signed_out(identity, await self._store.not_before(identity.user))
         except TokenExpired as fault:
             session.close(CloseReason(CloseCode.TOKEN_EXPIRED, fault.detail))
         except SignedOut as fault:

@@ -18,12 +18,12 @@ from adapters.http.api.dead_letter_schemas import (
     WholeLetter,
 )
 from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST, EndDate, StartDate
-from adapters.http.auth import CALLER
+from adapters.http.auth import CALLER, guarded_by
 from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
 from adapters.http.openapi.operations import REFUSALS, problems, takes
 from adapters.http.requests import READS_BODY
 from application.ingest.handle_dead_letters import MOST, HandleDeadLetters
-from domain.identity import Identity, scoped
+from domain.identity import Identity
 
 SCOPE: Final = "admin"
 
@@ -31,11 +31,6 @@ Limit = Annotated[int, Parameter(description="How many to list.", ge=1, le=LONGE
 Cursor = Annotated[UUID | None, Parameter(description="The `next_cursor` of the answer before: what is older.")]
 Source = Annotated[str | None, Parameter(description="Only those of this topic or routing key.")]
 Reason = Annotated[str | None, Parameter(description="Only those with this reason, such as `not_json`.")]
-
-
-async def admin_of(identity: NamedDependency[Identity]) -> Identity:
-    """The caller, if it may do this. Raises TokenMissing and ScopeMissing."""
-    return scoped(identity, SCOPE)
 
 
 async def chosen_by_query(
@@ -143,7 +138,7 @@ DEAD_LETTERS: Final = Router(
     ],
     dependencies={
         **CALLER,
-        "admin": Provide(admin_of),
+        "admin": guarded_by(SCOPE),
         "chosen": Provide(chosen_by_query),
         "chosen_in_body": Provide(chosen_by_body),
     },

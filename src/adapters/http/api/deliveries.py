@@ -10,14 +10,14 @@ from litestar.params import FromPath, Parameter, QueryParameter
 
 from adapters.http.api.delivery_schemas import DeliveryItem, DeliveryList, DeliveryWithAttempts
 from adapters.http.api.parameters import DEFAULT_LIST, LAST_PAGE, LONGEST_LIST, MOMENT, WHEN, moment
-from adapters.http.auth import CALLER
+from adapters.http.auth import CALLER, guarded_by
 from adapters.http.openapi.operations import REFUSALS, problems
 from application.delivery.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import DeliveryChoice
 from domain.addresses import as_address
 from domain.deliveries import Status
 from domain.errors import InvalidInput
-from domain.identity import Identity, scoped
+from domain.identity import Identity
 from domain.storable import storable
 
 READ: Final = "deliveries:read"
@@ -49,16 +49,6 @@ Cursor = Annotated[
     UUID | None,
     Parameter(description="The `next_cursor` of the answer before: what is older. Not together with `page`."),
 ]
-
-
-async def reader_of(identity: NamedDependency[Identity]) -> Identity:
-    """The caller, if it may look. Raises TokenMissing and ScopeMissing."""
-    return scoped(identity, READ)
-
-
-async def admin_of(identity: NamedDependency[Identity]) -> Identity:
-    """The caller, if it may have mails sent. Raises TokenMissing and ScopeMissing."""
-    return scoped(identity, RETRY)
 
 
 async def chosen_by_query(
@@ -134,8 +124,8 @@ DELIVERIES: Final = Router(
     route_handlers=[list_deliveries, get_delivery, retry_delivery],
     dependencies={
         "identity": CALLER["identity"],  # not `user`: a filter has that name
-        "reader": Provide(reader_of),
-        "admin": Provide(admin_of),
+        "reader": guarded_by(READ),
+        "admin": guarded_by(RETRY),
         "choice": Provide(chosen_by_query),
     },
     tags=["deliveries"],

@@ -16,7 +16,7 @@ from application.access.limit_rate import LimitRate
 from application.ingest.plan_events import LARGE
 from application.ingest.publish import MOST_EVENTS, NewEvent, PublishEvents
 from domain.errors import InvalidInput
-from domain.identity import scoped
+from domain.identity import require_scope
 
 SCOPE = "events:publish"
 
@@ -62,7 +62,7 @@ async def publish_events(
     """
     # No cookies: a page of another site could make a browser send them.
     query = {"jwt": jwt or "", "token": token or ""}
-    identity = scoped(await identify.current(find_token(request.headers, [], {}, query)), SCOPE)
+    identity = require_scope(await identify.current(find_token(request.headers, [], {}, query)), SCOPE)
     body = await request.body()
     events = await asyncio.to_thread(_read, body) if len(body) > LARGE else _read(body)
     await limit_rate("publish", identity, len(events))

@@ -7,16 +7,16 @@ from uuid import UUID
 import msgspec
 from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, Router, get
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.params import FromPath, Parameter
 from msgspec import Meta
 
 from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST
-from adapters.http.auth import CALLER
+from adapters.http.auth import CALLER, guarded_by
 from adapters.http.openapi.operations import REFUSALS, also_answers, problems
 from application.delivery.read_mails import ReadMails
 from application.ports.mail_folder import WrittenMail
-from domain.identity import Identity, scoped
+from domain.identity import Identity
 
 SCOPE: Final = "admin"
 
@@ -49,11 +49,6 @@ class MailList(msgspec.Struct, frozen=True):
     """Mails, newest first."""
 
     items: list[MailItem]
-
-
-async def admin_of(identity: NamedDependency[Identity]) -> Identity:
-    """The caller, if it may do this. Raises TokenMissing and ScopeMissing."""
-    return scoped(identity, SCOPE)
 
 
 @get(summary="List mails", responses=problems(*REFUSALS, 404))
@@ -107,6 +102,6 @@ async def get_mail_source(
 MAILS: Final = Router(
     "/api/v1/mails",
     route_handlers=[list_mails, get_mail, get_mail_source],
-    dependencies={**CALLER, "admin": Provide(admin_of)},
+    dependencies={**CALLER, "admin": guarded_by(SCOPE)},
     tags=["mails"],
 )
