@@ -67,7 +67,7 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-class Choice(msgspec.Struct, frozen=True):
+class NotificationFilter(msgspec.Struct, frozen=True):
     """Which notifications of an inbox are meant; None is any. `start` and `end` bound the time of storing, both
     included."""
 

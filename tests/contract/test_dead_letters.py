@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from application.ports.dead_letters import KeptDeadLetter, LetterChoice
+from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from application.ports.store import Recorded, Store
 from domain.messages import Message
 from domain.planning import DeadLetter, Plan
@@ -89,8 +89,8 @@ async def test_one_that_comes_again_says_why_it_failed_last(stores: Stores) -> N
     latest = await stores.dead_letters.get(x.id)
     assert latest == KeptDeadLetter(x.id, NOW, letter("x", "third", "Three."), 3)
     assert await stores.dead_letters.newest(10) == (y, latest)
-    assert ids(await stores.dead_letters.newest(10, LetterChoice(reason="third"))) == ["x"]
-    assert ids(await stores.dead_letters.newest(10, LetterChoice(reason="first"))) == ["y"]
+    assert ids(await stores.dead_letters.newest(10, DeadLetterFilter(reason="third"))) == ["x"]
+    assert ids(await stores.dead_letters.newest(10, DeadLetterFilter(reason="first"))) == ["y"]
 
 
 async def test_of_one_that_comes_again_otherwise_the_latest_is_kept(stores: Stores) -> None:
@@ -98,9 +98,9 @@ async def test_of_one_that_comes_again_otherwise_the_latest_is_kept(stores: Stor
     second = DeadLetter(Message("here", b"22", later(3), "x"), "shop", "x", "empty", "Two.")
     await keep(stores.store, first)
     await keep(stores.store, second, at=later(5))
-    (kept,) = await stores.dead_letters.newest(10, LetterChoice(reason="empty"))
+    (kept,) = await stores.dead_letters.newest(10, DeadLetterFilter(reason="empty"))
     assert kept == KeptDeadLetter(kept.id, NOW, second, 2)
-    assert await stores.dead_letters.newest(10, LetterChoice(reason="broken")) == ()
+    assert await stores.dead_letters.newest(10, DeadLetterFilter(reason="broken")) == ()
 
 
 async def test_some_are_read_at_once(stores: Stores) -> None:
@@ -134,11 +134,11 @@ async def test_repeats_at_once_are_all_counted(stores: Stores) -> None:
 
 async def test_dead_letters_are_listed_newest_first_up_to_a_limit(stores: Stores) -> None:
     assert await stores.dead_letters.newest(10) == ()
-    assert await stores.dead_letters.count(LetterChoice()) == 0
+    assert await stores.dead_letters.count(DeadLetterFilter()) == 0
     await keep(stores.store, *(letter(f"x{n}") for n in range(5)))
     assert ids(await stores.dead_letters.newest(3)) == ["x4", "x3", "x2"]
     assert ids(await stores.dead_letters.newest(9)) == ["x4", "x3", "x2", "x1", "x0"]
-    assert await stores.dead_letters.count(LetterChoice()) == 5
+    assert await stores.dead_letters.count(DeadLetterFilter()) == 5
     assert await stores.dead_letters.get(uuid4()) is None
 
 
@@ -151,25 +151,27 @@ async def test_dead_letters_are_paged_whatever_comes_and_goes(stores: Stores) ->
     third = await stores.dead_letters.newest(9, before=second[-1].id)
     assert (ids(first), ids(second), ids(third)) == (["x6", "x5"], ["x4", "x3"], ["x2", "x1"])
     assert await stores.dead_letters.newest(9, before=third[-1].id) == ()
-    only = await stores.dead_letters.newest(9, LetterChoice(end=later(3)), before=third[0].id)
+    only = await stores.dead_letters.newest(9, DeadLetterFilter(end=later(3)), before=third[0].id)
     assert ids(only) == ["x1"]
 
 
 @pytest.mark.parametrize(("choice", "seen"), [
-    (LetterChoice(), ["d", "c", "b", "a"]),
-    (LetterChoice(source="one"), ["c", "a"]),
-    (LetterChoice(source="ONE"), []),
-    (LetterChoice(source="%"), []),
-    (LetterChoice(source="origin"), []),
-    (LetterChoice(reason="bad"), ["d", "a"]),
-    (LetterChoice(source="one", reason="bad"), ["a"]),
-    (LetterChoice(start=later(2)), ["d", "c", "b"]),
-    (LetterChoice(end=later(2)), ["b", "a"]),
-    (LetterChoice(start=later(2), end=later(3)), ["c", "b"]),
-    (LetterChoice(start=later(2.000001), end=later(2.999999)), []),
-    (LetterChoice(source="one", start=later(2)), ["c"]),
+    (DeadLetterFilter(), ["d", "c", "b", "a"]),
+    (DeadLetterFilter(source="one"), ["c", "a"]),
+    (DeadLetterFilter(source="ONE"), []),
+    (DeadLetterFilter(source="%"), []),
+    (DeadLetterFilter(source="origin"), []),
+    (DeadLetterFilter(reason="bad"), ["d", "a"]),
+    (DeadLetterFilter(source="one", reason="bad"), ["a"]),
+    (DeadLetterFilter(start=later(2)), ["d", "c", "b"]),
+    (DeadLetterFilter(end=later(2)), ["b", "a"]),
+    (DeadLetterFilter(start=later(2), end=later(3)), ["c", "b"]),
+    (DeadLetterFilter(start=later(2.000001), end=later(2.999999)), []),
+    (DeadLetterFilter(source="one", start=later(2)), ["c"]),
 ])  # fmt: skip
-async def test_dead_letters_are_looked_through_by_choice(stores: Stores, choice: LetterChoice, seen: list[str]) -> None:
+async def test_dead_letters_are_looked_through_by_choice(
+    stores: Stores, choice: DeadLetterFilter, seen: list[str]
+) -> None:
     # The source is the message's; the origin may be another.
     rows = [("a", "one", "bad"), ("b", "two", "worse"), ("c", "one", "worse"), ("d", "two", "bad")]
     for seconds, (id, source, reason) in enumerate(rows, 1):
@@ -221,7 +223,7 @@ async def test_of_those_who_drop_at_once_each_letter_counts_for_one(stores: Stor
     letters = await stores.dead_letters.newest(10)
     made = await asyncio.gather(*(stores.dead_letters.drop(some) for some in (letters, letters[::-1], letters[2:])))
     assert sum(made) == 6
-    assert await stores.dead_letters.count(LetterChoice()) == 0
+    assert await stores.dead_letters.count(DeadLetterFilter()) == 0
 
 
 async def test_none_that_fails_again_while_it_is_dropped_is_lost(stores: Stores) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.notifications import Choice, Mark
+from domain.notifications import Mark, NotificationFilter
 from domain.positions import Head
 from domain.streams import Entry
 from tests.support.stores import Sent, Stores, check_counters, direct, kept, later, record
@@ -44,16 +44,16 @@ class Crowd:
         inboxes, chance = self.stores.inboxes, self.chance
         for number in range(rounds):
             user = chance.choice(USERS)
-            leaf = await inboxes.leaf(user, Choice(archived=None), 6)
+            page = await inboxes.page(user, NotificationFilter(archived=None), 6)
             if chance.random() < 0.3:
-                upto = chance.randint(0, leaf.head.last)
+                upto = chance.randint(0, page.head.last)
                 marked = await inboxes.mark_all(
                     user, chance.choice(MASS_ACTS), upto, chance.randint(1, 5), later(number)
                 )
                 self.told.append(marked.entries)
-            elif leaf.notifications:
+            elif page.notifications:
                 one = await inboxes.mark(
-                    user, chance.choice(leaf.notifications).id, chance.choice(MARKS), later(number)
+                    user, chance.choice(page.notifications).id, chance.choice(MARKS), later(number)
                 )
                 assert one is not None
                 self.told.append(one.entries)
@@ -92,8 +92,8 @@ class Crowd:
     async def count(self, user: str) -> None:
         """The number that is kept is true at every moment, not just in the end."""
         while self.working:
-            leaf = await self.stores.inboxes.leaf(user, Choice(read=False), 1_000)
-            assert len(leaf.notifications) == leaf.head.unread
+            page = await self.stores.inboxes.page(user, NotificationFilter(read=False), 1_000)
+            assert len(page.notifications) == page.head.unread
             await asyncio.sleep(0)
 
 
@@ -140,7 +140,7 @@ async def test_two_devices_that_mark_agree_with_one_that_comes_late(stores: Stor
     early = asyncio.create_task(crowd.follow_changes("ada"))
 
     async def device(mark: Mark) -> None:
-        for one in (await stores.inboxes.leaf("ada", Choice(), 12)).notifications:
+        for one in (await stores.inboxes.page("ada", NotificationFilter(), 12)).notifications:
             await stores.inboxes.mark("ada", one.id, mark, later(1))
             await asyncio.sleep(0)
 

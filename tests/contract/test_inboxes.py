@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from application.ports.inboxes import Leaf, Marked
-from domain.notifications import Choice, Mark
+from application.ports.inboxes import InboxPage, Marked
+from domain.notifications import Mark, NotificationFilter
 from domain.positions import Head
 from tests.support.core import NOW
 from tests.support.stores import Stores, check_counters, direct, fill, kept, later, record, whole
@@ -16,8 +16,8 @@ from tests.support.stores import Stores, check_counters, direct, fill, kept, lat
 MARKS: tuple[Mark, ...] = ("read", "unread", "archived")
 
 
-def seqs(leaf: Leaf) -> list[int]:
-    return [one.seq for one in leaf.notifications]
+def seqs(page: InboxPage) -> list[int]:
+    return [one.seq for one in page.notifications]
 
 
 async def head(stores: Stores, user: str = "ada") -> Head:
@@ -72,8 +72,8 @@ async def test_another_users_notification_is_not_there(stores: Stores) -> None:
 
 async def test_an_inbox_that_was_never_written_is_empty(stores: Stores) -> None:
     inboxes = stores.inboxes
-    assert await inboxes.leaf("ada", Choice(), 10) == Leaf((), Head(), False)
-    assert (await inboxes.count("ada", Choice()), await inboxes.unread("ada")) == (0, 0)
+    assert await inboxes.page("ada", NotificationFilter(), 10) == InboxPage((), Head(), False)
+    assert (await inboxes.count("ada", NotificationFilter()), await inboxes.unread("ada")) == (0, 0)
     assert await inboxes.unread_by_type("ada") == {}
     assert await inboxes.mark_all("ada", "read", 100, 10, NOW) == Marked((), 0)
     assert await stores.store.heads(["inbox:ada"]) == {"inbox:ada": Head()}
@@ -81,14 +81,14 @@ async def test_an_inbox_that_was_never_written_is_empty(stores: Stores) -> None:
 
 async def test_leaves_are_newest_first_and_follow_one_another(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada", "bob") for n in range(1, 12)))
-    first = await stores.inboxes.leaf("ada", Choice(), 4)
+    first = await stores.inboxes.page("ada", NotificationFilter(), 4)
     assert (seqs(first), first.more, first.head) == ([11, 10, 9, 8], True, Head(11, 0, unread=11))
-    second = await stores.inboxes.leaf("ada", Choice(), 4, before=8)
+    second = await stores.inboxes.page("ada", NotificationFilter(), 4, before=8)
     assert (seqs(second), second.more) == ([7, 6, 5, 4], True)
-    third = await stores.inboxes.leaf("ada", Choice(), 4, before=4)
+    third = await stores.inboxes.page("ada", NotificationFilter(), 4, before=4)
     assert (seqs(third), third.more) == ([3, 2, 1], False)
-    assert not (await stores.inboxes.leaf("ada", Choice(), 3, before=4)).more
-    last = await stores.inboxes.leaf("ada", Choice(), 4, before=1)
+    assert not (await stores.inboxes.page("ada", NotificationFilter(), 3, before=4)).more
+    last = await stores.inboxes.page("ada", NotificationFilter(), 4, before=1)
     assert (last.notifications, last.more, last.head) == ((), False, first.head)
 
 
@@ -104,51 +104,53 @@ async def test_leaves_are_newest_first_and_follow_one_another(stores: Stores) ->
 ])  # fmt: skip
 async def test_a_leaf_may_skip_some(stores: Stores, skip: int, before: int | None, seen: list[int], more: bool) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
-    leaf = await stores.inboxes.leaf("ada", Choice(), 3, before=before, skip=skip)
-    assert (seqs(leaf), leaf.more) == (seen, more)
+    page = await stores.inboxes.page("ada", NotificationFilter(), 3, before=before, skip=skip)
+    assert (seqs(page), page.more) == (seen, more)
 
 
 async def test_what_arrives_meanwhile_moves_no_leaf_that_is_asked_for_by_before(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 7)))
-    first = await stores.inboxes.leaf("ada", Choice(), 3)
+    first = await stores.inboxes.page("ada", NotificationFilter(), 3)
     await record(stores.store, *(direct(f"f{n}", "ada") for n in range(4)))
     await mark(stores, first.notifications[0].id, "archived")
-    second = await stores.inboxes.leaf("ada", Choice(), 3, before=seqs(first)[-1])
+    second = await stores.inboxes.page("ada", NotificationFilter(), 3, before=seqs(first)[-1])
     assert seqs(first) + seqs(second) == [6, 5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize(("choice", "seen"), [
-    (Choice(), [8, 7, 6, 5, 4, 3, 2]),
-    (Choice(archived=None), [8, 7, 6, 5, 4, 3, 2, 1]),
-    (Choice(archived=True), [1]),
-    (Choice(read=True), [4, 3]),
-    (Choice(read=False), [8, 7, 6, 5, 2]),
-    (Choice(read=False, archived=None), [8, 7, 6, 5, 2, 1]),
-    (Choice(type="b"), [8, 7, 6, 5]),
-    (Choice(type="a", read=True), [4, 3]),
-    (Choice(type="a", archived=True), [1]),
-    (Choice(type="A"), []),
-    (Choice(type="%"), []),
-    (Choice(type=""), []),
-    (Choice(start=later(3)), [8, 7, 4, 3]),
-    (Choice(end=later(3)), [7, 6, 5, 3, 2]),
-    (Choice(start=later(2), end=later(3), type="b"), [7, 6]),
-    (Choice(start=later(2), end=later(2)), [6, 2]),
-    (Choice(start=later(2.000001), end=later(2.999999)), []),
-    (Choice(start=later(4), end=later(1)), []),
+    (NotificationFilter(), [8, 7, 6, 5, 4, 3, 2]),
+    (NotificationFilter(archived=None), [8, 7, 6, 5, 4, 3, 2, 1]),
+    (NotificationFilter(archived=True), [1]),
+    (NotificationFilter(read=True), [4, 3]),
+    (NotificationFilter(read=False), [8, 7, 6, 5, 2]),
+    (NotificationFilter(read=False, archived=None), [8, 7, 6, 5, 2, 1]),
+    (NotificationFilter(type="b"), [8, 7, 6, 5]),
+    (NotificationFilter(type="a", read=True), [4, 3]),
+    (NotificationFilter(type="a", archived=True), [1]),
+    (NotificationFilter(type="A"), []),
+    (NotificationFilter(type="%"), []),
+    (NotificationFilter(type=""), []),
+    (NotificationFilter(start=later(3)), [8, 7, 4, 3]),
+    (NotificationFilter(end=later(3)), [7, 6, 5, 3, 2]),
+    (NotificationFilter(start=later(2), end=later(3), type="b"), [7, 6]),
+    (NotificationFilter(start=later(2), end=later(2)), [6, 2]),
+    (NotificationFilter(start=later(2.000001), end=later(2.999999)), []),
+    (NotificationFilter(start=later(4), end=later(1)), []),
 ])  # fmt: skip
-async def test_an_inbox_is_looked_through_by_choice(stores: Stores, choice: Choice, seen: list[int]) -> None:
+async def test_an_inbox_is_looked_through_by_choice(
+    stores: Stores, choice: NotificationFilter, seen: list[int]
+) -> None:
     of_a = await fill(stores.store, 4, type="a", prefix="a")  # 1 … 4
     await fill(stores.store, 4, type="b", prefix="b")  # 5 … 8, at the same times
     await fill(stores.store, 2, "bob", type="a", prefix="c")
     await mark(stores, of_a[0].id, "archived")
     await mark(stores, of_a[2].id, "read")
     await mark(stores, of_a[3].id, "read")
-    leaf = await stores.inboxes.leaf("ada", choice, 100)
-    assert (seqs(leaf), leaf.more) == (seen, False)
+    page = await stores.inboxes.page("ada", choice, 100)
+    assert (seqs(page), page.more) == (seen, False)
     assert await stores.inboxes.count("ada", choice) == len(seen)
     if len(seen) > 1:
-        part = await stores.inboxes.leaf("ada", choice, 1, before=seen[0], skip=len(seen) - 2)
+        part = await stores.inboxes.page("ada", choice, 1, before=seen[0], skip=len(seen) - 2)
         assert (seqs(part), part.more) == (seen[-1:], False)
 
 
@@ -231,7 +233,7 @@ async def test_what_is_archived_has_left_the_inbox_and_stays_as_it_is(stores: St
     assert found is not None
     assert (found.archived, found.read, found.updated_at) == (True, read, later(11))
     assert await head(stores) == Head(last, 0, unread=1)
-    assert seqs(await stores.inboxes.leaf("ada", Choice(), 10)) == [2]
+    assert seqs(await stores.inboxes.page("ada", NotificationFilter(), 10)) == [2]
     await check_counters(stores)
 
 

@@ -16,7 +16,7 @@ from application.inbox.follow_changes import FollowChanges
 from application.inbox.read_muted import Pace, ReadMuted
 from application.inbox.set_preferences import SetPreferences
 from application.ports.inboxes import MutedUnread
-from domain.notifications import Choice, Mark
+from domain.notifications import Mark, NotificationFilter
 from domain.positions import Cursor, Head, tag_of
 from domain.preferences import DEFAULT, LONGEST_TYPE, MOST_MUTED, Preferences
 from domain.streams import INBOX, Entry, SignOut, inbox_of
@@ -139,9 +139,9 @@ async def test_a_muted_type_is_stored_as_read_and_takes_its_position(stores: Sto
     assert await stores.inboxes.unread_by_type("ada") == {"b": 1}
     first, second = await kept(stores)
     assert (first.muted, first.read_at, second.muted, second.read_at) == (True, NOW, False, None)
-    for choice, expected in ((Choice(read=True), ["a1"]), (Choice(read=False), ["b1"])):
-        leaf = await stores.inboxes.leaf("ada", choice, 10)
-        assert [one.content.event_id for one in leaf.notifications] == expected
+    for choice, expected in ((NotificationFilter(read=True), ["a1"]), (NotificationFilter(read=False), ["b1"])):
+        page = await stores.inboxes.page("ada", choice, 10)
+        assert [one.content.event_id for one in page.notifications] == expected
         assert await stores.inboxes.count("ada", choice) == 1
     for read in (stores.store.arrivals, stores.store.changes):
         page = await read("inbox:ada", 0, 10)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from application.ports.dead_letters import LetterChoice
+from application.ports.dead_letters import DeadLetterFilter
 from application.ports.retention import Keep, Keeping, Pruned
-from domain.notifications import Choice
+from domain.notifications import NotificationFilter
 from domain.positions import Head
 from tests.support.core import NOW
 from tests.support.stores import Sent, Stores, check_counters, direct, fill, kept, later, record, whole
@@ -58,7 +58,7 @@ async def test_nothing_is_pruned_where_nothing_is_due(stores: Stores) -> None:
     await record(stores.store, direct("a", "ada"), news("n"), lost("x"))
     assert await stores.retention.prune(keeping(), later(100)) == Pruned(0, 0, 0)
     assert (await head(stores), await head(stores, "feed:news")) == (Head(1, 0, unread=1), Head(1, 0))
-    assert await stores.dead_letters.count(LetterChoice()) == 1
+    assert await stores.dead_letters.count(DeadLetterFilter()) == 1
 
 
 async def test_an_inbox_is_pruned_by_age(stores: Stores) -> None:
@@ -133,7 +133,7 @@ async def test_what_is_pruned_is_nowhere_any_more(stores: Stores) -> None:
         assert await stores.inboxes.get("ada", gone.id) is None
         assert await stores.inboxes.mark("ada", gone.id, "read", later(20)) is None
     assert [one.seq for one in await kept(stores)] == [3, 4]
-    assert await stores.inboxes.count("ada", Choice(archived=None)) == 2
+    assert await stores.inboxes.count("ada", NotificationFilter(archived=None)) == 2
     assert [one.seq for one in (await stores.store.arrivals("inbox:ada", 0, 10)).entries] == [3, 4]
     page = await stores.store.changes("inbox:ada", 0, 10)
     assert [(one.changed, one.seq) for one in page.entries] == [(3, 3), (6, 4)]
@@ -246,8 +246,8 @@ async def test_pruning_goes_on_beside_writers_markers_and_readers(stores: Stores
 
     async def mark() -> None:
         for number in range(8):
-            if leaf := (await stores.inboxes.leaf("ada", Choice(), 9)).notifications:
-                await stores.inboxes.mark("ada", chance.choice(leaf).id, chance.choice(["read", "archived"]), NOW)
+            if page := (await stores.inboxes.page("ada", NotificationFilter(), 9)).notifications:
+                await stores.inboxes.mark("ada", chance.choice(page).id, chance.choice(["read", "archived"]), NOW)
             await stores.inboxes.mark_all("ada", "read", number * 5, 3, NOW)
             await asyncio.sleep(0)
 

@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 
 from adapters.memory.throttle import MemoryThrottle
 from adapters.redis.backplane import RedisBackplane
+from adapters.redis.command_batcher import RedisUnavailable
 from adapters.redis.connections import PATIENCE, Connections
 from adapters.redis.link import Link
 from adapters.redis.presence import RedisPresence
-from adapters.redis.questions import RedisAway
 from adapters.redis.settings import RedisSettings
 from adapters.redis.throttle import RedisThrottle
 from application.announce import announce
@@ -403,7 +403,7 @@ class TestCut:
             await backplane.subscribe(["feed:news"])
             doing: list[asyncio.Task[Any]] = []
             for number in range(600):
-                doing.append(asyncio.create_task(connections.ask("EVAL", "return ARGV[1]", 0, number)))
+                doing.append(asyncio.create_task(connections.execute("EVAL", "return ARGV[1]", 0, number)))
                 doing.append(asyncio.create_task(backplane.publish([entry(seq=number)], ())))
                 for _ in range(chance.randrange(4)):
                     await asyncio.sleep(0)
@@ -612,14 +612,14 @@ class TestLink:
         for step in range(60):
             async with opened(redis.settings(redis_prefix)) as (connections, backplane):
                 following = asyncio.create_task(backplane.subscribe([f"feed:{number}" for number in range(3_000)]))
-                asking = asyncio.create_task(connections.ask("EVAL", "return 1", 0))
+                asking = asyncio.create_task(connections.execute("EVAL", "return 1", 0))
                 await asyncio.sleep(step / 3_000)
                 backplane.unsubscribe(["feed:1"])
                 async with asyncio.timeout(PATIENCE + SLACK):
                     await backplane.close()
                     await connections.close()
                     await following
-                    with contextlib.suppress(RedisAway):
+                    with contextlib.suppress(RedisUnavailable):
                         assert await asking == 1
                 assert backplane.fault == "closed"
         await until(lambda: asyncio.all_tasks() <= before, what=lambda: asyncio.all_tasks() - before)

@@ -18,19 +18,19 @@ from adapters.clock import SystemClock, Uuid7Factory
 from adapters.sql.database import IDLE_IN_TRANSACTION, Database
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.dialects.postgresql import PostgresqlWriting
-from adapters.sql.errors import InTheWay
+from adapters.sql.errors import TransactionConflict
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
 from application.ingest.store_plans import StoragePolicy, StorePlans
-from application.ports.dead_letters import LetterChoice
+from application.ports.dead_letters import DeadLetterFilter
 from application.ports.deliveries import DeliveryChoice, Outcome
 from application.ports.retention import Keep, Keeping
 from application.ports.store import Recorded, StoreTimedOut, StoreUnavailable, Unstorable
 from domain.deliveries import Attempt
-from domain.notifications import Choice
+from domain.notifications import NotificationFilter
 from domain.planning import plan
 from domain.preferences import Preferences
 from tests.support.core import NOW, message
@@ -150,9 +150,9 @@ async def test_what_can_not_be_kept_can_not_be_asked_for_either(postgres_url: st
     async with sql(postgres_url) as stores:
         asks: list[Callable[[], Any]] = [
             lambda: stores.preferences.put("ada", Preferences(muted_types=("a\0b",)), NOW),
-            lambda: stores.dead_letters.newest(10, LetterChoice(source="a\0b")),
-            lambda: stores.dead_letters.count(LetterChoice(reason="\0")),
-            lambda: stores.inboxes.leaf("ada", Choice(type="\0"), 10),
+            lambda: stores.dead_letters.newest(10, DeadLetterFilter(source="a\0b")),
+            lambda: stores.dead_letters.count(DeadLetterFilter(reason="\0")),
+            lambda: stores.inboxes.page("ada", NotificationFilter(type="\0"), 10),
         ]
         for ask in asks:
             with pytest.raises(Unstorable):
@@ -196,7 +196,7 @@ async def test_what_an_attempt_that_was_in_the_way_led_to_is_forgotten(
     async def add_late(*args: Any) -> int:
         attempts.append(args)
         if len(attempts) == 1:
-            raise InTheWay("lock timeout")
+            raise TransactionConflict("lock timeout")
         return await add_broadcasts(*args)
 
     monkeypatch.setattr(PostgresqlWriting, "add_broadcasts", add_late)
@@ -298,8 +298,8 @@ async def test_many_at_once_with_connections_cut_at_random(postgres_url: str) ->
         async def mark(stores: Stores) -> None:
             while working:
                 user = chance.choice(users)
-                leaf = await insist(lambda user=user: stores.inboxes.leaf(user, Choice(archived=None), 20))
-                for one in chance.sample(leaf.notifications, min(3, len(leaf.notifications))):
+                page = await insist(lambda user=user: stores.inboxes.page(user, NotificationFilter(archived=None), 20))
+                for one in chance.sample(page.notifications, min(3, len(page.notifications))):
                     how: Any = chance.choice(["read", "unread", "archived"])
                     await insist(lambda one=one, how=how: stores.inboxes.mark(one.user, one.id, how, later(1)))
                 await insist(lambda user=user: stores.inboxes.mark_all(user, "read", 20, 5, later(2)))
@@ -355,7 +355,7 @@ async def test_when_the_server_is_back_so_is_the_store(postgres: Postgres, postg
                 lambda: record(stores.store, direct("b", "ada")),
                 lambda: stores.store.heads(["inbox:ada"]),
                 lambda: stores.store.changes("inbox:ada", 0, 10),
-                lambda: stores.inboxes.leaf("ada", Choice(), 10),
+                lambda: stores.inboxes.page("ada", NotificationFilter(), 10),
                 lambda: stores.preferences.get("ada"),
                 lambda: stores.dead_letters.newest(10),
             ):
@@ -445,19 +445,19 @@ ANALYZE;
 async def test_every_question_about_notifications_has_its_index(database: Database, postgres: Postgres) -> None:
     postgres.psql(CROWD, database.engine.url.render_as_string(hide_password=False))
     store, inboxes = SqlStore(database, Uuid7Factory()), SqlInboxes(database)
-    some = (await inboxes.leaf("user-7", Choice(), 1)).notifications[0].id
+    some = (await inboxes.page("user-7", NotificationFilter(), 1)).notifications[0].id
     questions: list[Callable[[], Any]] = [
         lambda: store.heads(["inbox:user-7", "feed:news"]),
         lambda: store.arrivals("inbox:user-7", 50, 20),
         lambda: store.changes("inbox:user-7", 50, 20),
         lambda: inboxes.get("user-7", some),
-        lambda: inboxes.leaf("user-7", Choice(), 20),
-        lambda: inboxes.leaf("user-7", Choice(), 20, before=50),
-        lambda: inboxes.leaf("user-7", Choice(), 20, skip=100),
-        lambda: inboxes.leaf("user-7", Choice(type="rare"), 20),
-        lambda: inboxes.leaf("user-7", Choice(read=False), 20),
-        lambda: inboxes.leaf("user-7", Choice(start=later(5), end=later(9)), 20),
-        lambda: inboxes.count("user-7", Choice(read=False)),
+        lambda: inboxes.page("user-7", NotificationFilter(), 20),
+        lambda: inboxes.page("user-7", NotificationFilter(), 20, before=50),
+        lambda: inboxes.page("user-7", NotificationFilter(), 20, skip=100),
+        lambda: inboxes.page("user-7", NotificationFilter(type="rare"), 20),
+        lambda: inboxes.page("user-7", NotificationFilter(read=False), 20),
+        lambda: inboxes.page("user-7", NotificationFilter(start=later(5), end=later(9)), 20),
+        lambda: inboxes.count("user-7", NotificationFilter(read=False)),
         lambda: inboxes.unread("user-7"),
         lambda: inboxes.unread_by_type("user-7"),
         lambda: inboxes.mark("user-7", some, "read", NOW),

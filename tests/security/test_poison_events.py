@@ -10,7 +10,7 @@ import pytest
 
 from adapters.clock import SystemClock
 from application.ingest.store_plans import StoragePolicy, StorePlans
-from application.ports.dead_letters import LetterChoice
+from application.ports.dead_letters import DeadLetterFilter
 from application.ports.deliveries import DeliveryChoice
 from domain.messages import Message
 from domain.planning import plan
@@ -118,9 +118,9 @@ async def test_hostile_texts_stop_nothing_on_any_store(stores: Stores) -> None:
     unread = await stores.inboxes.unread("bob")
     assert unread == len(hostile())
     await check_counters(stores, "bob")
-    assert await stores.dead_letters.count(LetterChoice(reason="unstorable_text")) > 20
+    assert await stores.dead_letters.count(DeadLetterFilter(reason="unstorable_text")) > 20
     # Texts are checked where they are made. Only numbers that jsonb has no room for are left to PostgreSQL.
-    refused = await stores.dead_letters.newest(10, LetterChoice(reason="refused_by_store"))
+    refused = await stores.dead_letters.newest(10, DeadLetterFilter(reason="refused_by_store"))
     assert {one.letter.event_id for one in refused} <= {"e17", "e19"}
     assert await stores.deliveries.count(DeliveryChoice(reference=NOISE[:512])) > 0
 

@@ -36,7 +36,7 @@ from application.ports.preferences import PreferencesStore
 from application.ports.retention import Retention
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import Recorded, Store
-from domain.notifications import Choice, Notification
+from domain.notifications import Notification, NotificationFilter
 from domain.planning import plan
 from domain.streams import Entry
 from tests.support.core import NOW, message, table
@@ -195,7 +195,7 @@ async def whole(store: Store, stream: str) -> list[tuple[int, str]]:
 
 async def kept(stores: Stores, user: str = "ada") -> list[Notification]:
     """All of an inbox, archived ones too, oldest first."""
-    leaf = await stores.inboxes.leaf(user, Choice(archived=None), 1_000_000)
+    leaf = await stores.inboxes.page(user, NotificationFilter(archived=None), 1_000_000)
     return list(leaf.notifications[::-1])
 
 

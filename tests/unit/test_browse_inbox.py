@@ -6,13 +6,13 @@ from uuid import uuid4
 import pytest
 
 from adapters.memory.inboxes import MemoryInboxes
-from application.inbox.browse_inbox import BrowseInbox, Listing
+from application.inbox.browse_inbox import BrowseInbox, NotificationList
 from domain.errors import InvalidInput, NotFound
-from domain.notifications import Choice, page_cursor, read_page_cursor
+from domain.notifications import NotificationFilter, page_cursor, read_page_cursor
 from domain.positions import read_cursor, tag_of
 from tests.support.core import NOW, Node, message
 
-EVERY = Choice()
+EVERY = NotificationFilter()
 
 
 class Rig:
@@ -28,8 +28,8 @@ class Rig:
             await self.node.record(message("direct", {"type": f"t{self.sent % 2}", "to": to}, f"d-{self.sent}"))
 
     async def mark(self, seq: int, mark: Any) -> None:
-        leaf = await self.inboxes.leaf("ada", Choice(archived=None), 1, before=seq + 1)
-        await self.inboxes.mark("ada", leaf.notifications[0].id, mark, NOW)
+        page = await self.inboxes.page("ada", NotificationFilter(archived=None), 1, before=seq + 1)
+        await self.inboxes.mark("ada", page.notifications[0].id, mark, NOW)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def rig() -> Rig:
     return Rig()
 
 
-def seqs(listing: Listing) -> list[int]:
+def seqs(listing: NotificationList) -> list[int]:
     return [one.seq for one in listing.notifications]
 
 
@@ -79,13 +79,13 @@ async def test_filters_lead_through_the_same_filter(rig: Rig) -> None:
     await rig.send(6)
     await rig.mark(5, "read")
     await rig.mark(1, "archived")
-    odd = Choice(type="t1")
+    odd = NotificationFilter(type="t1")
     first = await rig.browse.by_cursor("ada", odd, 1)
     assert seqs(first) == [5]
     rest = await rig.browse.by_cursor("ada", odd, 5, first.next_cursor)
     assert (seqs(rest), rest.next_cursor) == ([3], None)
-    assert seqs(await rig.browse.by_cursor("ada", Choice(read=False), 20)) == [6, 4, 3, 2]
-    assert seqs(await rig.browse.by_cursor("ada", Choice(archived=True), 20)) == [1]
+    assert seqs(await rig.browse.by_cursor("ada", NotificationFilter(read=False), 20)) == [6, 4, 3, 2]
+    assert seqs(await rig.browse.by_cursor("ada", NotificationFilter(archived=True), 20)) == [1]
     assert (await rig.browse.by_page("ada", odd, 1, 1)).total == 2
     assert await rig.browse.unread_by_type("ada") == {"t0": 3, "t1": 1}
     assert await rig.browse.unread("ada") == 4
@@ -136,5 +136,5 @@ def test_page_cursors_survive_the_way_there_and_back() -> None:
 
 async def test_a_type_that_no_store_could_hold(rig: Rig) -> None:
     with pytest.raises(InvalidInput) as caught:
-        await rig.browse.by_page("ada", Choice(type="a\0"), 1, 5)
+        await rig.browse.by_page("ada", NotificationFilter(type="a\0"), 1, 5)
     assert caught.value.field == "type"

@@ -10,12 +10,12 @@ from adapters.memory.preferences import MemoryPreferences
 from adapters.memory.records import Limits
 from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import Changes, FollowChanges
-from domain.notifications import Choice, Notification
+from domain.notifications import Notification, NotificationFilter
 from domain.positions import Cursor, read_cursor, tag_of
 from domain.preferences import Preferences
 from tests.support.core import NOW, FaultyStore, Node, message
 
-EVERY = Choice(archived=None)
+EVERY = NotificationFilter(archived=None)
 
 
 class Rig:
@@ -33,8 +33,8 @@ class Rig:
             await self.node.record(message("direct", {"to": to}, f"d-{self.sent}"))
 
     async def mark(self, seq: int, mark: Any) -> None:
-        leaf = await self.inboxes.leaf("ada", EVERY, 1, before=seq + 1)
-        await self.inboxes.mark("ada", leaf.notifications[0].id, mark, self.node.clock.now())
+        page = await self.inboxes.page("ada", EVERY, 1, before=seq + 1)
+        await self.inboxes.mark("ada", page.notifications[0].id, mark, self.node.clock.now())
 
     async def cursor(self, *, user: str = "ada", epoch: str | None = None, **positions: int) -> str:
         return str(Cursor(epoch or await self.node.store.epoch(), tag_of(user), positions))
@@ -125,7 +125,7 @@ async def test_followed_to_the_end_it_is_the_list(rig: Rig, limit: int) -> None:
             if not changes.more:
                 break
             changes = await rig.follow("ada", cursor, limit)
-        listing = await rig.browse.by_cursor("ada", Choice(), 1000)
+        listing = await rig.browse.by_cursor("ada", NotificationFilter(), 1000)
         assert sorted(mine.values(), key=lambda one: -one.seq) == list(listing.notifications)
         assert changes.unread == listing.unread
         assert changes.cursor == listing.cursor

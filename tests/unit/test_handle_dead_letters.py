@@ -19,7 +19,7 @@ from application.ingest.handle_dead_letters import HandleDeadLetters
 from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryPolicy
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
-from application.ports.dead_letters import ANY, KeptDeadLetter, LetterChoice
+from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 from domain.errors import NotFound, Unavailable
 from domain.messages import Message
 from domain.planning import plan
@@ -110,7 +110,7 @@ async def test_replay_by_filter_goes_on_past_what_fails(rig: Rig, monkeypatch: p
         one for one in await rig.lose(message("elsewhere", {}, "e-1")) if one.letter.message.source == "elsewhere"
     ]
     await rig.run(table(MENDED))
-    outcome = await rig.handle.replay_chosen(LetterChoice(source="lost"))
+    outcome = await rig.handle.replay_chosen(DeadLetterFilter(source="lost"))
     assert set(outcome.replayed) == {one.id for one in kept[::2]}
     assert {one.id for one in outcome.failed} == {one.id for one in kept[1::2]}
     assert outcome.rest is None
@@ -181,7 +181,7 @@ async def test_drop_one_and_by_filter(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     rig.clock.turn(60)
     await rig.lose(lost(6))
     assert (await rig.handle.drop(first.id)).dropped == 1
-    late = LetterChoice(start=NOW + timedelta(seconds=1))
+    late = DeadLetterFilter(start=NOW + timedelta(seconds=1))
     assert (await rig.handle.drop_chosen(late)).dropped == 1
     some = await rig.handle.drop_chosen(ANY)
     assert some.dropped == 4

@@ -21,10 +21,10 @@ from application.hub import streams as hub_streams
 from application.hub.stream_buffer import MOST_ENTRIES, StreamBuffer
 from application.live.endpoints import Endpoint
 from application.ports.backplane import Listener
-from application.ports.store import Page
+from application.ports.store import StreamPage
 from domain.errors import Draining, SignedOut, TokenExpired, TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 from domain.identity import Identity
-from domain.notifications import Choice
+from domain.notifications import NotificationFilter
 from domain.positions import Cursor, Head, tag_of
 from domain.protocol.herald_v1 import CloseCode, View
 from domain.streams import Entry, SignOut, StreamName
@@ -383,7 +383,7 @@ async def test_who_left_while_catching_up_is_told_of_a_change_by_all_of_it(node:
     warm = Reader(node, await node.open("ada", protocol=True, cursor="none"))
     await node.send(*[node.direct(["ada"], text) for text in ("one", "two", "three", "four")])
     inboxes = MemoryInboxes(node.store.records)
-    (first,) = (await inboxes.leaf("ada", Choice(), 1, before=2)).notifications
+    (first,) = (await inboxes.page("ada", NotificationFilter(), 1, before=2)).notifications
     marked = await inboxes.mark("ada", first.id, "read", NOW)
     assert marked is not None
     await node.backplane.publish(marked.entries, ())
@@ -533,8 +533,8 @@ async def test_a_hub_whose_store_went_back_in_time_does_not_spin() -> None:
     """A head beyond the store's (a restore from backup) must cost no more than patience: the loop goes on."""
 
     class Restored(FaultyStore):
-        async def arrivals(self, stream: str, after: int, limit: int) -> Page:
-            return Page((), min(after, 1), Head(1))
+        async def arrivals(self, stream: str, after: int, limit: int) -> StreamPage:
+            return StreamPage((), min(after, 1), Head(1))
 
     node = await Node(Restored()).start()
     session = await node.open(feeds=("news",))
@@ -564,9 +564,9 @@ async def test_a_catch_up_does_not_end_inside_a_position() -> None:
     """A mass act gives up to 500 notifications one position (docs/decisions/0001-positions.md)."""
 
     class Massive(FaultyStore):
-        async def changes(self, stream: str, after: int, limit: int) -> Page:
+        async def changes(self, stream: str, after: int, limit: int) -> StreamPage:
             rows = [entry(stream=stream, seq=seq, changed=301, read=True) for seq in range(1, 301)]
-            return Page(tuple(rows) if after < 301 else (), 301, Head(301))
+            return StreamPage(tuple(rows) if after < 301 else (), 301, Head(301))
 
         async def heads(self, streams: Any) -> dict[str, Head]:
             return {name: Head(301) if name == "inbox:ada" else Head() for name in streams}

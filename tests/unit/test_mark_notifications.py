@@ -15,11 +15,11 @@ from application.ports.backplane import BackplaneUnavailable
 from application.ports.inboxes import Marked
 from application.ports.store import StoreUnavailable
 from domain.errors import NotFound
-from domain.notifications import Choice, Notification
+from domain.notifications import Notification, NotificationFilter
 from domain.streams import Entry, SignOut
 from tests.support.core import STREAM, Node, Reader, message, settle
 
-INBOX = Choice()
+INBOX = NotificationFilter()
 
 
 class LoggedBackplane(MemoryBackplane):
@@ -63,18 +63,18 @@ class Rig:
             self.sent += 1
             await self.node.record(message("direct", {"to": to}, f"d-{self.sent}"))
 
-    async def listed(self, choice: Choice = INBOX) -> tuple[Notification, ...]:
-        return (await self.inboxes.leaf("ada", choice, 10_000)).notifications
+    async def listed(self, choice: NotificationFilter = INBOX) -> tuple[Notification, ...]:
+        return (await self.inboxes.page("ada", choice, 10_000)).notifications
 
-    async def seqs(self, choice: Choice) -> list[int]:
+    async def seqs(self, choice: NotificationFilter) -> list[int]:
         return [one.seq for one in await self.listed(choice)]
 
     async def last(self) -> int:
-        return (await self.inboxes.leaf("ada", Choice(), 1)).head.last
+        return (await self.inboxes.page("ada", NotificationFilter(), 1)).head.last
 
     async def id(self, seq: int) -> UUID:
-        leaf = await self.inboxes.leaf("ada", Choice(archived=None), 1, before=seq + 1)
-        return leaf.notifications[0].id
+        page = await self.inboxes.page("ada", NotificationFilter(archived=None), 1, before=seq + 1)
+        return page.notifications[0].id
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ async def test_what_arrives_meanwhile_is_not_swallowed(rig: Rig, mark: Any, up_t
     rig.inboxes.meanwhile = rig.send
     marked = await rig.mark.all("ada", mark, up_to)
     assert (marked.count, marked.unread) == (7, 2)
-    assert len(await rig.listed(Choice(read=False))) == 3  # the last of them came after the count
+    assert len(await rig.listed(NotificationFilter(read=False))) == 3  # the last of them came after the count
 
 
 @pytest.mark.parametrize("mark", ["read", "archived"])
@@ -170,7 +170,7 @@ async def test_up_to_a_position_or_a_notification(rig: Rig, mark: Any) -> None:
     await rig.send(5)
     assert await rig.mark.all("ada", mark, 2) == MarkedAll(2, 3)
     assert await rig.mark.all("ada", mark, await rig.id(4)) == MarkedAll(2, 1)
-    assert await rig.seqs(Choice(read=False)) == [5]
+    assert await rig.seqs(NotificationFilter(read=False)) == [5]
     for nothing in (0, -1):
         assert (await rig.mark.all("ada", mark, nothing)).count == 0
 
@@ -184,7 +184,7 @@ async def test_up_to_one_that_is_archived_by_now(rig: Rig) -> None:
 async def test_up_to_one_that_is_not_there_marks_nothing(rig: Rig) -> None:
     await rig.send()
     await rig.send(to="bob")
-    bobs = (await rig.inboxes.leaf("bob", Choice(), 1)).notifications[0].id
+    bobs = (await rig.inboxes.page("bob", NotificationFilter(), 1)).notifications[0].id
     for id in (bobs, uuid4()):
         with pytest.raises(NotFound):
             await rig.mark.all("ada", "read", id)

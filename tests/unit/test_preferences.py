@@ -9,7 +9,7 @@ from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
 from application.inbox.set_preferences import SetPreferences
 from domain.errors import InvalidInput
-from domain.notifications import Choice
+from domain.notifications import NotificationFilter
 from domain.preferences import DEFAULT, Preferences
 from tests.support.core import STREAM, Node, Reader, message, settle
 
@@ -23,8 +23,8 @@ class Rig:
 
     async def muted(self) -> list[bool]:
         """Oldest first."""
-        leaf = await self.inboxes.leaf("ada", Choice(), 100)
-        return [one.muted for one in reversed(leaf.notifications)]
+        page = await self.inboxes.page("ada", NotificationFilter(), 100)
+        return [one.muted for one in reversed(page.notifications)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from application.hub import stream_buffer
 from application.hub import streams as hub_streams
 from application.inbox.mark_notifications import MarkNotifications
 from application.live.client_commands import ClientCommands
-from domain.notifications import Choice
+from domain.notifications import NotificationFilter
 from domain.streams import Entry, SignOut
 from tests.support.core import STREAM, FaultyStore, Node, Reader, events_in, message, settle
 
@@ -194,7 +194,7 @@ class World:
     async def act(self, user: str, mark: Any, which: int | None, fates: list[str]) -> None:
         """`which` of those in the inbox; None for all."""
         self.backplanes[0].fates = list(fates)
-        listed = (await self.inboxes.leaf(user, Choice(), 10_000)).notifications
+        listed = (await self.inboxes.page(user, NotificationFilter(), 10_000)).notifications
         if which is None:
             if mark != "unread":
                 await self.mark.all(user, mark)
@@ -226,11 +226,11 @@ class World:
         assert not any(node.hub.sessions for node in self.nodes)
 
     async def _check_in_step(self, client: Speaking) -> None:
-        leaf = await self.inboxes.leaf(client.user, Choice(archived=None), 10_000)
-        numbers = {one.seq: json.loads(one.content.body)["n"] for one in leaf.notifications}
-        listed = {str(one.id): (numbers[one.seq], one.read) for one in leaf.notifications if not one.archived}
+        page = await self.inboxes.page(client.user, NotificationFilter(archived=None), 10_000)
+        numbers = {one.seq: json.loads(one.content.body)["n"] for one in page.notifications}
+        listed = {str(one.id): (numbers[one.seq], one.read) for one in page.notifications if not one.archived}
         assert client.listed == listed
-        assert client.unread == leaf.head.unread
+        assert client.unread == page.head.unread
         # Of one that was archived while the client was away it hears no more than that.
         passed = [numbers[seq] for seq in client.passed]
         assert sorted([*client.arrivals, *passed]) == self.sent[client.user]

@@ -5,7 +5,7 @@ from itertools import islice
 from uuid import UUID
 
 from adapters.memory.records import MemoryRecords
-from application.ports.dead_letters import ANY, KeptDeadLetter, LetterChoice
+from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 
 
 class MemoryDeadLetters:
@@ -15,14 +15,14 @@ class MemoryDeadLetters:
         self._records = records
 
     async def newest(
-        self, limit: int, choice: LetterChoice = ANY, before: UUID | None = None
+        self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
         # Ids ascend in the order of keeping, so a letter that has gone since still tells the place.
-        chosen = (kept for kept in self._chosen(choice) if before is None or kept.id < before)
+        chosen = (kept for kept in self._matching(filter) if before is None or kept.id < before)
         return tuple(islice(chosen, limit))
 
-    async def count(self, choice: LetterChoice) -> int:
-        return sum(1 for _ in self._chosen(choice))
+    async def count(self, filter: DeadLetterFilter) -> int:
+        return sum(1 for _ in self._matching(filter))
 
     async def get(self, id: UUID) -> KeptDeadLetter | None:
         return self._records.letters.get(id)
@@ -40,15 +40,15 @@ class MemoryDeadLetters:
                 dropped += 1
         return dropped
 
-    def _chosen(self, choice: LetterChoice) -> Iterator[KeptDeadLetter]:
+    def _matching(self, filter: DeadLetterFilter) -> Iterator[KeptDeadLetter]:
         """Newest first."""
-        return (kept for kept in reversed(self._records.letters.values()) if _is_chosen(kept, choice))
+        return (kept for kept in reversed(self._records.letters.values()) if _matches(kept, filter))
 
 
-def _is_chosen(kept: KeptDeadLetter, choice: LetterChoice) -> bool:
+def _matches(kept: KeptDeadLetter, filter: DeadLetterFilter) -> bool:
     return (
-        (choice.source is None or choice.source == kept.letter.message.source)
-        and (choice.reason is None or choice.reason == kept.letter.reason)
-        and (choice.start is None or choice.start <= kept.kept_at)
-        and (choice.end is None or kept.kept_at <= choice.end)
+        (filter.source is None or filter.source == kept.letter.message.source)
+        and (filter.reason is None or filter.reason == kept.letter.reason)
+        and (filter.start is None or filter.start <= kept.kept_at)
+        and (filter.end is None or kept.kept_at <= filter.end)
     )

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from adapters.memory.records import MemoryRecords
 from adapters.memory.streams import Inbox
-from application.ports.inboxes import Leaf, Marked, MutedUnread
-from domain.notifications import Choice, Mark, Notification
+from application.ports.inboxes import InboxPage, Marked, MutedUnread
+from domain.notifications import Mark, Notification, NotificationFilter
 from domain.preferences import DEFAULT
 from domain.streams import inbox_of
 
@@ -31,18 +31,20 @@ class MemoryInboxes:
         inbox = self._inbox(user)
         return {id: inbox.notifications[inbox.ids[id]] for id in ids if id in inbox.ids}
 
-    async def leaf(self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0) -> Leaf:
-        found = list(islice(_chosen(self._inbox(user), choice, before), skip, skip + limit + 1))
-        return Leaf(tuple(found[:limit]), self._records.head(inbox_of(user)), more=len(found) > limit)
+    async def page(
+        self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
+    ) -> InboxPage:
+        found = list(islice(_matching(self._inbox(user), filter, before), skip, skip + limit + 1))
+        return InboxPage(tuple(found[:limit]), self._records.head(inbox_of(user)), more=len(found) > limit)
 
-    async def count(self, user: str, choice: Choice) -> int:
-        return sum(1 for _ in _chosen(self._inbox(user), choice))
+    async def count(self, user: str, filter: NotificationFilter) -> int:
+        return sum(1 for _ in _matching(self._inbox(user), filter))
 
     async def unread(self, user: str) -> int:
         return self._inbox(user).unread
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        return dict(Counter(one.content.type for one in _chosen(self._inbox(user), Choice(read=False))))
+        return dict(Counter(one.content.type for one in _matching(self._inbox(user), NotificationFilter(read=False))))
 
     async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
         inbox = self._inbox(user)
@@ -68,15 +70,15 @@ class MemoryInboxes:
         self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
     ) -> Marked:
         inbox = self._inbox(user)
-        choice = Choice(read=False) if mark == "read" else Choice()
-        newest = [one.seq for one in islice(_chosen(inbox, choice, upto + 1), limit)]
+        filter = NotificationFilter(read=False) if mark == "read" else NotificationFilter()
+        newest = [one.seq for one in islice(_matching(inbox, filter, upto + 1), limit)]
         entries = inbox.mark(newest[::-1], mark, now)
         return Marked(entries[::-1], inbox.unread)
 
     def _muted_unread(self, user: str) -> Iterator[Notification]:
         """Newest first."""
         preferences = self._records.preferences.get(user, DEFAULT)
-        unread = _chosen(self._inbox(user), Choice(read=False))
+        unread = _matching(self._inbox(user), NotificationFilter(read=False))
         return (one for one in unread if one.changed == one.seq and preferences.mutes(one.content.type))
 
     def _inbox(self, user: str) -> Inbox:
@@ -84,20 +86,20 @@ class MemoryInboxes:
         return self._records.inboxes.get(inbox_of(user)) or Inbox()
 
 
-def _chosen(inbox: Inbox, choice: Choice, before: int | None = None) -> Iterator[Notification]:
+def _matching(inbox: Inbox, filter: NotificationFilter, before: int | None = None) -> Iterator[Notification]:
     """Newest first."""
     end = len(inbox.seqs) if before is None else bisect_left(inbox.seqs, before)
     for index in range(end - 1, -1, -1):
         notification = inbox.notifications[inbox.seqs[index]]
-        if _is_chosen(notification, choice):
+        if _matches(notification, filter):
             yield notification
 
 
-def _is_chosen(notification: Notification, choice: Choice) -> bool:
+def _matches(notification: Notification, filter: NotificationFilter) -> bool:
     return (
-        (choice.type is None or choice.type == notification.content.type)
-        and (choice.read is None or choice.read == notification.read)
-        and (choice.archived is None or choice.archived == notification.archived)
-        and (choice.start is None or choice.start <= notification.stored_at)
-        and (choice.end is None or notification.stored_at <= choice.end)
+        (filter.type is None or filter.type == notification.content.type)
+        and (filter.read is None or filter.read == notification.read)
+        and (filter.archived is None or filter.archived == notification.archived)
+        and (filter.start is None or filter.start <= notification.stored_at)
+        and (filter.end is None or notification.stored_at <= filter.end)
     )

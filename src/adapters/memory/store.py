@@ -6,7 +6,7 @@ from datetime import datetime
 
 from adapters.memory.records import MemoryRecords
 from adapters.memory.streams import Inbox
-from application.ports.store import Page, Recorded
+from application.ports.store import Recorded, StreamPage
 from domain.deliveries import Delivery
 from domain.planning import DeadLetter, Plan
 from domain.positions import Head
@@ -56,17 +56,17 @@ class MemoryStore:
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         return {name: self._records.head(name) for name in streams}
 
-    async def arrivals(self, stream: StreamName, after: int, limit: int) -> Page:
+    async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         kept = self._records.stream(stream)
         head = self._records.head(stream)
         if kept is None:
-            return Page((), after, head)
+            return StreamPage((), after, head)
         first = bisect_right(kept.seqs, after)
         taken = kept.seqs[first : first + limit]
         cut = first + limit < len(kept.seqs)
-        return Page(tuple(map(kept.entry, taken)), taken[-1] if cut else max(after, kept.last), head)
+        return StreamPage(tuple(map(kept.entry, taken)), taken[-1] if cut else max(after, kept.last), head)
 
-    async def changes(self, stream: StreamName, after: int, limit: int) -> Page:
+    async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         inbox = self._records.stream(stream)
         if not isinstance(inbox, Inbox):
             return await self.arrivals(stream, after, limit)  # nothing else happens to a broadcast
@@ -79,7 +79,7 @@ class MemoryStore:
         taken = changes[first:end]
         entries = tuple(inbox.notifications[seq].entry(inbox.unread) for _, seq in taken)
         upto = taken[-1][0] if end < len(changes) else max(after, inbox.last)
-        return Page(entries, upto, self._records.head(stream))
+        return StreamPage(entries, upto, self._records.head(stream))
 
     async def not_before(self, user: str) -> datetime | None:
         return self._records.sign_outs.get(user)

@@ -7,9 +7,9 @@ from typing import Final
 
 import structlog
 
+from adapters.redis.command_batcher import RedisUnavailable
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE, Link
-from adapters.redis.questions import RedisAway
 from adapters.redis.wire import (
     UNREADABLE,
     bundles,
@@ -67,7 +67,7 @@ class RedisBackplane:
         try:
             async with self._turn:
                 await self._publish(entries, sign_outs)
-        except (RedisAway, StoreUnavailable) as fault:
+        except (RedisUnavailable, StoreUnavailable) as fault:
             self._bring_here(entries, sign_outs)
             raise BackplaneUnavailable(str(fault)) from fault
 
@@ -99,7 +99,7 @@ class RedisBackplane:
         self._counters.backplane["published"] += len(messages)
         commands = [publication(bundle) for bundle in bundles(messages)]
         for answer in await self._connections.send(commands):
-            if isinstance(answer, RedisAway):
+            if isinstance(answer, RedisUnavailable):
                 raise answer
 
     async def _run(self) -> None:

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
-from adapters.redis.questions import Command, Questions, RedisAway
+from adapters.redis.command_batcher import Command, CommandBatcher, RedisUnavailable
 from adapters.redis.settings import RedisSettings
 from application.ports.store import Store
 
@@ -47,7 +47,7 @@ class Connections:
         self._prefix = settings.prefix
         self._store = store
         self._warned: float | None = None
-        self._questions = Questions(self.send)
+        self._batcher = CommandBatcher(self.send)
         # Three connections: for what is published, for what is asked, and for the beat, which waits for neither. What
         # was lost with its connection is sent again, once: Redis closes idle ones where it is told to. What was not
         # answered is not, or whoever waits would wait twice as long.
@@ -63,20 +63,20 @@ class Connections:
         """
         return f"{self._prefix}:{await self._store.epoch()}:{rest}"
 
-    async def ask(self, *command: Any) -> Any:
-        """Raises RedisAway: at once while there is a `fault`, else within seconds."""
+    async def execute(self, *command: Any) -> Any:
+        """Raises RedisUnavailable: immediately while there is a `fault`, else within seconds."""
         if self.fault is not None:
-            raise RedisAway(self.fault)
-        return await self._questions.ask(command)
+            raise RedisUnavailable(self.fault)
+        return await self._batcher.execute(command)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Their answers, got in one round trip; what was refused has a RedisAway for an answer.
+        """Their answers, in one round trip; the answer to a refused command is a RedisUnavailable.
 
-        Raises RedisAway, at once while there is a `fault`. A Redis that does not answer is a fault from then on, so
-        that only the first wait for it.
+        Raises RedisUnavailable, immediately while there is a `fault`. A Redis that does not answer is a fault from then
+        on, so that only the first callers wait for it.
         """
         if self.fault is not None:
-            raise RedisAway(self.fault)
+            raise RedisUnavailable(self.fault)
         pipeline = self.sender.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
@@ -86,9 +86,9 @@ class Connections:
                 answers = await pipeline.execute(raise_on_error=False)
         except (TimeoutError, Unanswered) as fault:
             self.lost(f"no answer for {PATIENCE:.0f} s")
-            raise RedisAway(self.fault) from fault
+            raise RedisUnavailable(self.fault) from fault
         except (RedisError, OSError) as fault:
-            raise RedisAway(str(fault)) from fault
+            raise RedisUnavailable(str(fault)) from fault
         return [self._refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
 
     async def beat(self, command: Command) -> None:
@@ -106,18 +106,18 @@ class Connections:
 
     async def close(self) -> None:
         """Within seconds, of a frozen Redis too, which says no farewell in TLS."""
-        await self._questions.close()
+        await self._batcher.close()
         closing = (self.sender.aclose(), self.receiver.aclose())
         for fault in await asyncio.gather(*closing, return_exceptions=True):
             if fault is not None:
                 log.debug("a connection to Redis not closed in time", fault=str(fault))
 
-    def _refused(self, answer: RedisError) -> RedisAway:
+    def _refused(self, answer: RedisError) -> RedisUnavailable:
         now = asyncio.get_running_loop().time()
         if self._warned is None or now - self._warned > REFUSALS:
             self._warned = now
             log.warning("Redis refuses", fault=str(answer))
-        return RedisAway(str(answer))
+        return RedisUnavailable(str(answer))
 
 
 def _client(settings: RedisSettings, retry: Retry) -> Redis:

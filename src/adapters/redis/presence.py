@@ -6,9 +6,9 @@ from typing import Final
 
 import structlog
 
+from adapters.redis.command_batcher import RedisUnavailable
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE
-from adapters.redis.questions import RedisAway
 from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -48,14 +48,14 @@ class RedisPresence:
     async def enter(self, user: str, count: int) -> int:
         try:
             return await self._say(user, count)
-        except (RedisAway, StoreUnavailable) as fault:
+        except (RedisUnavailable, StoreUnavailable) as fault:
             log.debug("sessions elsewhere not counted", fault=str(fault))
             return 0
 
     async def update(self, counts: Mapping[str, int]) -> bool:
         saying = (self._say(user, count) for user, count in counts.items())
         for said in await asyncio.gather(*saying, return_exceptions=True):
-            if isinstance(said, RedisAway | StoreUnavailable):
+            if isinstance(said, RedisUnavailable | StoreUnavailable):
                 log.debug("sessions not counted", fault=str(said))
                 return False
             if isinstance(said, BaseException):
@@ -63,7 +63,7 @@ class RedisPresence:
         return True
 
     async def _say(self, user: str, count: int) -> int:
-        """Raises RedisAway and StoreUnavailable."""
+        """Raises RedisUnavailable and StoreUnavailable."""
         here = self._connections
         key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE)
-        return int(await here.ask("EVAL", _ENTER, 1, key, here.node, count, nodes, FORGOTTEN_AFTER))
+        return int(await here.execute("EVAL", _ENTER, 1, key, here.node, count, nodes, FORGOTTEN_AFTER))

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from adapters.redis.command_batcher import RedisUnavailable
 from adapters.redis.connections import Connections
-from adapters.redis.questions import RedisAway
 from application.ports.store import StoreUnavailable
 from application.ports.throttle import Rate, Throttle
 
@@ -32,7 +32,9 @@ class RedisThrottle:
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
         try:
             name = await self._connections.name(f"rate:{key}")
-            wait = await self._connections.ask("EVAL", _TAKE, 1, name, 1_000_000 / rate.per_second, rate.burst, cost)
+            wait = await self._connections.execute(
+                "EVAL", _TAKE, 1, name, 1_000_000 / rate.per_second, rate.burst, cost
+            )
             return int(wait) / 1_000_000
-        except (RedisAway, StoreUnavailable):
+        except (RedisUnavailable, StoreUnavailable):
             return await self._otherwise.take(key, rate, cost)

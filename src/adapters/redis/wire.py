@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from adapters.redis.questions import Command
+from adapters.redis.command_batcher import Command
 from domain.streams import Entry, SignOut, StreamName
 
 # About how many bytes of entries one message holds, and of messages one command: a subscriber that reads slowly is cut

@@ -1,4 +1,4 @@
-"""Questions that are asked at once, answered together."""
+"""Concurrent requests for the same kind of data, answered by one query."""
 
 import asyncio
 from collections import deque
@@ -8,91 +8,92 @@ from typing import Final, Generic, TypeVar
 from adapters.sql.errors import Refused
 from application.ports.store import StoreUnavailable
 
-Question = TypeVar("Question")
+Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-# Seconds: a client is better told to come back than kept waiting behind a database that does not move.
-PATIENCE: Final = 10.0
+# Seconds until a request fails: a client that is told to retry is better off than one that waits for a stalled
+# database.
+REQUEST_TIMEOUT_S: Final = 10.0
 
 
-class Gather(Generic[Question, Answer]):
-    """Has questions answered by `ask`, up to `most` of them together, for which it takes one of `turns`.
+class Coalescer(Generic[Request, Answer]):
+    """Runs `query` for up to `max_batch` requests together.
 
-    A question that nobody is in front of is asked at once; those that come while there is no turn for them are asked
-    together. So a thousand clients that return in the same moment take a few statements, and leave connections for
-    others. No answer is older than its question. One that the database refuses spoils none of those that were asked
-    with it; one that is not answered within `patience` seconds ends in StoreUnavailable.
+    A request runs immediately if one of `slots` is free; requests that arrive while all slots are busy are coalesced
+    into one query. So a thousand clients that reconnect at the same moment cost a few statements, and leave connections
+    for other work. No answer is older than its request. If the database refuses a value, the batch is halved until only
+    the request with that value fails. A request without an answer after `timeout_s` fails with StoreUnavailable.
     """
 
     def __init__(
         self,
-        ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
-        turns: asyncio.Semaphore,
+        query: Callable[[Sequence[Request]], Awaitable[Sequence[Answer]]],
+        slots: asyncio.Semaphore,
         *,
-        most: int,
-        patience: float = PATIENCE,
+        max_batch: int,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
-        self._ask = ask
-        self._turns = turns
-        self._most = most
-        self._patience = patience
-        self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
-        self._coming = False  # whether somebody is on the way to take what waits
+        self._query = query
+        self._slots = slots
+        self._max_batch = max_batch
+        self._timeout_s = timeout_s
+        self._waiting: deque[tuple[Request, asyncio.Future[Answer]]] = deque()
+        self._scheduled = False  # whether a task is waiting for a slot
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, question: Question) -> Answer:
+    async def __call__(self, request: Request) -> Answer:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
-        self._send_for_them()
+        self._waiting.append((request, future))
+        self._schedule()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout_s):
                 return await future
         except TimeoutError:
-            raise StoreUnavailable(f"the database has not answered within {self._patience:g} s") from None
+            raise StoreUnavailable(f"the database has not answered within {self._timeout_s:g} s") from None
 
-    def _send_for_them(self) -> None:
-        if self._waiting and not self._coming:
-            self._coming = True
-            task = asyncio.create_task(self._take_turn())
+    def _schedule(self) -> None:
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            task = asyncio.create_task(self._run_batch())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _take_turn(self) -> None:
-        async with self._turns:
-            taken: list[tuple[Question, asyncio.Future[Answer]]] = []
-            while self._waiting and len(taken) < self._most:
-                question, future = self._waiting.popleft()
-                if not future.done():  # who asked may have left
-                    taken.append((question, future))
-            self._coming = False
-            self._send_for_them()
-            await self._answer(taken)
+    async def _run_batch(self) -> None:
+        async with self._slots:
+            batch: list[tuple[Request, asyncio.Future[Answer]]] = []
+            while self._waiting and len(batch) < self._max_batch:
+                request, future = self._waiting.popleft()
+                if not future.done():  # cancelled by its caller
+                    batch.append((request, future))
+            self._scheduled = False
+            self._schedule()
+            await self._answer(batch)
 
-    async def _answer(self, some: Sequence[tuple[Question, asyncio.Future[Answer]]]) -> None:
-        some = [(question, future) for question, future in some if not future.done()]
-        if not some:
+    async def _answer(self, batch: Sequence[tuple[Request, asyncio.Future[Answer]]]) -> None:
+        batch = [(request, future) for request, future in batch if not future.done()]
+        if not batch:
             return
         try:
-            # A statement that is given up goes on until its own limits end it, and gives its connection back then.
-            async with asyncio.timeout(self._patience):
-                answers = await self._ask([question for question, _ in some])
-            for (_, future), answer in list(zip(some, answers, strict=True)):
+            # A statement that times out here runs on until its own limits end it, and returns its connection then.
+            async with asyncio.timeout(self._timeout_s):
+                answers = await self._query([request for request, _ in batch])
+            for (_, future), answer in list(zip(batch, answers, strict=True)):
                 if not future.done():
                     future.set_result(answer)
-        except Refused as fault:
-            if len(some) == 1:
-                _fail(some, fault)
+        except Refused as error:
+            if len(batch) == 1:
+                _fail(batch, error)
             else:
-                middle = len(some) // 2
-                await self._answer(some[:middle])
-                await self._answer(some[middle:])
+                middle = len(batch) // 2
+                await self._answer(batch[:middle])
+                await self._answer(batch[middle:])
         except TimeoutError:
-            pass  # so has everybody who asked
-        except Exception as fault:
-            _fail(some, fault)
+            pass  # the callers have timed out, too
+        except Exception as error:
+            _fail(batch, error)
 
 
-def _fail(some: Sequence[tuple[Question, asyncio.Future[Answer]]], fault: Exception) -> None:
-    for _, future in some:
+def _fail(batch: Sequence[tuple[Request, asyncio.Future[Answer]]], error: Exception) -> None:
+    for _, future in batch:
         if not future.done():
-            future.set_exception(fault)
+            future.set_exception(error)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.sql.errors import ConnectionLost, InTheWay, translated, writing
+from adapters.sql.errors import ConnectionLost, TransactionConflict, translated, writing
 from adapters.sql.poolers import Pooler, apply_limits, connect_arguments
 from adapters.sql.tls import without_tls
 from application.counters import Counters, Histogram
@@ -143,7 +143,7 @@ class Database:
         for attempt in range(1, TRIES):
             try:
                 return await self._write(work)
-            except InTheWay:
+            except TransactionConflict:
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
         return await self._write(work)
 

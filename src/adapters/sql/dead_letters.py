@@ -13,7 +13,7 @@ from adapters.sql.batch import read_letter
 from adapters.sql.database import Database
 from adapters.sql.queries import letters
 from adapters.sql.tables import DeadLetterRow
-from application.ports.dead_letters import ANY, KeptDeadLetter, LetterChoice
+from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 
 
 class _Rows(SQLAlchemyAsyncRepository[DeadLetterRow]):
@@ -27,9 +27,9 @@ class SqlDeadLetters:
         self._database = database
 
     async def newest(
-        self, limit: int, choice: LetterChoice = ANY, before: UUID | None = None
+        self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
-        filters = [*_filters(choice), OrderBy("id", "desc"), LimitOffset(limit, 0)]
+        filters = [*_filters(filter), OrderBy("id", "desc"), LimitOffset(limit, 0)]
         if before is not None:
             filters.append(ComparisonFilter("id", "lt", before))
 
@@ -38,8 +38,8 @@ class SqlDeadLetters:
 
         return await self._database.read(ask)
 
-    async def count(self, choice: LetterChoice) -> int:
-        return await self._database.read(lambda connection: _rows(connection).count(*_filters(choice)))
+    async def count(self, filter: DeadLetterFilter) -> int:
+        return await self._database.read(lambda connection: _rows(connection).count(*_filters(filter)))
 
     async def get(self, id: UUID) -> KeptDeadLetter | None:
         async def ask(connection: AsyncConnection) -> KeptDeadLetter | None:
@@ -73,12 +73,12 @@ def _rows(connection: AsyncConnection) -> _Rows:
     return _Rows(session=AsyncSession(connection), wrap_exceptions=False)
 
 
-def _filters(choice: LetterChoice) -> list[StatementFilter]:
+def _filters(filter: DeadLetterFilter) -> list[StatementFilter]:
     wanted: list[tuple[str, Any, Any]] = [
-        ("source", "eq", choice.source),
-        ("reason", "eq", choice.reason),
-        ("kept_at", "ge", choice.start),
-        ("kept_at", "le", choice.end),
+        ("source", "eq", filter.source),
+        ("reason", "eq", filter.reason),
+        ("kept_at", "ge", filter.start),
+        ("kept_at", "le", filter.end),
     ]
     return [ComparisonFilter(field, how, value) for field, how, value in wanted if value is not None]
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from application.ports.store import StoreTimedOut, StoreUnavailable, Unstorable
 
 # Serialization failure, deadlock, lock not available: another transaction was in the way. And a terminated session.
-_IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03", "25P03"})
+_CONFLICTS: Final = frozenset({"40001", "40P01", "55P03", "25P03"})
 
 # Data exceptions, integrity constraint violations, program limits (an index row that is too large): the database
 # refuses these values, and will do so again.
@@ -36,7 +36,7 @@ class Refused(Unstorable):
     """The database can't keep a value, however often it is tried."""
 
 
-class InTheWay(StoreUnavailable):
+class TransactionConflict(StoreUnavailable):
     """Another transaction was in the way: the same is worth trying again at once."""
 
 
@@ -86,8 +86,8 @@ def _meaning(fault: DBAPIError) -> Exception:
         return StoreUnavailable(
             f"{words}: if DATABASE_URL leads to a pooler in transaction mode, set HERALD_DATABASE_POOLER=transaction"
         )
-    if state in _IN_THE_WAY or any(busy in words for busy in _SQLITE_BUSY):
-        return InTheWay(words)
+    if state in _CONFLICTS or any(busy in words for busy in _SQLITE_BUSY):
+        return TransactionConflict(words)
     if state == _TIMED_OUT:
         return StoreTimedOut(words)
     if state.startswith(_REFUSED) or isinstance(fault, DataError | IntegrityError):

@@ -12,8 +12,8 @@ from adapters.sql import row_mapping as rows
 from adapters.sql.database import Database
 from adapters.sql.queries import Queries, inboxes, notifications, preferences
 from adapters.sql.statements import statement
-from application.ports.inboxes import Leaf, Marked, MutedUnread
-from domain.notifications import Choice, Mark, Notification
+from application.ports.inboxes import InboxPage, Marked, MutedUnread
+from domain.notifications import Mark, Notification, NotificationFilter
 from domain.positions import Head
 from domain.streams import Content, Entry, inbox_of
 
@@ -95,9 +95,11 @@ class SqlInboxes:
         statement = select(*self._columns).where(_MINE, notifications.c.id.in_(ids))
         return {row[0]: rows.notification(row) for row in await self._database.fetch(statement, {"user": user})}
 
-    async def leaf(self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0) -> Leaf:
+    async def page(
+        self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
+    ) -> InboxPage:
         # One more than asked for tells whether older ones follow; beside the counters, so that both are of one moment.
-        chosen = _chosen(select(*self._columns), user, choice).order_by(notifications.c.seq.desc()).limit(limit + 1)
+        chosen = _matching(select(*self._columns), user, filter).order_by(notifications.c.seq.desc()).limit(limit + 1)
         if before is not None:
             chosen = chosen.where(notifications.c.seq < before)
         kept = (chosen.offset(skip) if skip else chosen).subquery()
@@ -108,10 +110,10 @@ class SqlInboxes:
         found = await self._database.fetch(statement, {"user": user})
         head = rows.head(found[0][:4]) if found else Head()
         notes = tuple(rows.notification(row[4:]) for row in found if row[4] is not None)
-        return Leaf(notes[:limit], head, more=len(notes) > limit)
+        return InboxPage(notes[:limit], head, more=len(notes) > limit)
 
-    async def count(self, user: str, choice: Choice) -> int:
-        statement = _chosen(select(func.count()).select_from(notifications), user, choice)
+    async def count(self, user: str, filter: NotificationFilter) -> int:
+        statement = _matching(select(func.count()).select_from(notifications), user, filter)
         return await self._number(statement, user)
 
     async def unread(self, user: str) -> int:
@@ -183,19 +185,19 @@ class SqlInboxes:
         return await self._database.read(lambda connection: connection.scalar(statement, {"user": user})) or 0
 
 
-def _chosen(statement: Select[Any], user: str, choice: Choice) -> Select[Any]:
+def _matching(statement: Select[Any], user: str, filter: NotificationFilter) -> Select[Any]:
     column = notifications.c
     conditions: list[ColumnElement[bool]] = [column.user_id == user]
-    if choice.type is not None:
-        conditions.append(column.notification_type == choice.type)
-    if choice.read is not None:
-        conditions.append(column.is_read if choice.read else ~column.is_read)
-    if choice.archived is not None:
-        conditions.append(column.is_archived if choice.archived else ~column.is_archived)
-    if choice.start is not None:
-        conditions.append(column.created_at >= choice.start)
-    if choice.end is not None:
-        conditions.append(column.created_at <= choice.end)
+    if filter.type is not None:
+        conditions.append(column.notification_type == filter.type)
+    if filter.read is not None:
+        conditions.append(column.is_read if filter.read else ~column.is_read)
+    if filter.archived is not None:
+        conditions.append(column.is_archived if filter.archived else ~column.is_archived)
+    if filter.start is not None:
+        conditions.append(column.created_at >= filter.start)
+    if filter.end is not None:
+        conditions.append(column.created_at <= filter.end)
     return statement.where(*conditions)
 
 

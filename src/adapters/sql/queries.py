@@ -67,7 +67,7 @@ _BROADCAST: Final = (
 _BEYOND: Final = 2**63 - 1
 
 
-class Stretch(NamedTuple):
+class PageRequest(NamedTuple):
     """A part of an inbox or a feed: what follows a position, so much of it."""
 
     owner: str
@@ -76,7 +76,7 @@ class Stretch(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """The stretches that a statement is asked for: as columns of `table`, or where there is but one, as parameters."""
+    """The page requests of a statement: columns of `table`, or parameters where there is only one request."""
 
     number: ColumnElement[int]
     owner: ColumnElement[str]
@@ -87,7 +87,7 @@ class _Asked(NamedTuple):
 
 class Queries:
     """The statements that are asked often, built once for one kind of database. Parameters: `users` and `names` as
-    `many` makes them; pages take those of `stretches`."""
+    `many` makes them; pages take those of `page_parameters`."""
 
     def __init__(self, is_postgresql: bool) -> None:
         self._is_postgresql = is_postgresql
@@ -138,11 +138,11 @@ class Queries:
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
 
     @property
-    def takes_many_stretches(self) -> bool:
-        """Whether a statement reads several pages; else `stretches` takes one. SQLite knows no LATERAL."""
+    def reads_many_pages(self) -> bool:
+        """Whether a statement reads several pages; else `page_parameters` takes one. SQLite knows no LATERAL."""
         return self._is_postgresql
 
-    def stretches(self, some: Sequence[Stretch]) -> dict[str, Any]:
+    def page_parameters(self, some: Sequence[PageRequest]) -> dict[str, Any]:
         """The parameters of a statement that reads these; their numbers are 1, 2, 3 …"""
         if not self._is_postgresql:
             (one,) = some
@@ -211,7 +211,7 @@ def _pages(
     rows: Select[Any],
     order: tuple[str, ...],
 ) -> Select[Any]:
-    """For each stretch the counters of its stream, whose owner is the first of them, and beside them, where there are
+    """For each request the counters of its stream, whose owner is the first of them, and beside them, where there are
     any, some of its rows."""
     part: FromClause
     if asked.table is None:

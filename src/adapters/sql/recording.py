@@ -30,11 +30,11 @@ from domain.streams import Entry, SignOut, StreamName, feed_stream, inbox_of
 Known: TypeAlias = dict[tuple[str, str, str], str]
 
 
-class KnownAlready(Exception):
+class AlreadyStored(Exception):
     """Some of the batch is stored already: it has to be looked up before it is numbered."""
 
 
-class NotOpened(Exception):
+class MissingCounters(Exception):
     """Some streams have no counters yet. They are made in a transaction of their own, so that locks are only ever
     taken in the order of names."""
 
@@ -45,7 +45,7 @@ class NotOpened(Exception):
 
 class Recording:
     """One attempt, to be called once. It takes for granted that nothing of the batch is stored already, unless it is
-    `careful`: a repeated batch is rare, and looking up each row costs as much as storing it."""
+    `check_duplicates`: a repeated batch is rare, and looking up each row costs as much as storing it."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Recording:
         ids: IdFactory,
         batch: Batch,
         now: datetime,
-        careful: bool,
+        check_duplicates: bool,
     ) -> None:
         self._queries = queries
         self._writing = writing
@@ -63,7 +63,7 @@ class Recording:
         self._ids = ids
         self._batch = batch
         self._now = now
-        self._careful = careful
+        self._careful = check_duplicates
         self._entries: list[Entry] = []
         self._new: set[int] = set()  # the plans that led to something new
 
@@ -91,7 +91,7 @@ class Recording:
                 user, last, pruned, qualified, unread, not_before=not_before, preferences=preferences
             )
         if len(counters) < len(users):
-            raise NotOpened(users=[user for user in users if user not in counters])
+            raise MissingCounters(users=[user for user in users if user not in counters])
         return counters
 
     def _sign_out(self, counters: dict[str, Counter]) -> tuple[SignOut, ...]:
@@ -109,19 +109,19 @@ class Recording:
         arrivals = self._number(self._batch.inboxes, counters, known, inbox_of)
         added = await self._writing.add_notifications(connection, arrivals, list(counters.values()), self._now)
         if added < len(arrivals.ids):
-            raise KnownAlready
+            raise AlreadyStored
 
     async def _add_broadcasts(self, connection: AsyncConnection) -> None:
         feeds = self._batch.feeds.names
         found = await connection.execute(self._queries.lock_feeds, {"names": self._queries.many(feeds)})
         counters = {name: Counter(name, last, pruned, qualified) for name, last, pruned, qualified in found}
         if len(counters) < len(feeds):
-            raise NotOpened(feeds=[name for name in feeds if name not in counters])
+            raise MissingCounters(feeds=[name for name in feeds if name not in counters])
         known = await self._known(connection, "feed", self._batch.feeds, counters)
         arrivals = self._number(self._batch.feeds, counters, known, feed_stream)
         added = await self._writing.add_broadcasts(connection, arrivals, list(counters.values()), self._now)
         if added < len(arrivals.ids):
-            raise KnownAlready
+            raise AlreadyStored
 
     async def _known(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], part: Part, counters: dict[str, Counter]

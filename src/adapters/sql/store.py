@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql import row_mapping as rows
 from adapters.sql.batch import Batch
-from adapters.sql.coalescer import Gather
+from adapters.sql.coalescer import Coalescer
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import delivery_writing
@@ -20,10 +20,10 @@ from adapters.sql.dialects.postgresql import PostgresqlWriting
 from adapters.sql.dialects.sqlite import SqliteWriting
 from adapters.sql.pages import Pages
 from adapters.sql.queries import Queries, inboxes
-from adapters.sql.recording import KnownAlready, NotOpened, Recording
+from adapters.sql.recording import AlreadyStored, MissingCounters, Recording
 from adapters.sql.tables import StateRow
 from application.ports.clock import IdFactory
-from application.ports.store import Page, Recorded, StoreUnavailable
+from application.ports.store import Recorded, StoreUnavailable, StreamPage
 from domain.planning import Plan
 from domain.positions import Head
 from domain.streams import Entry, StreamName, is_inbox, owner_of
@@ -31,7 +31,7 @@ from domain.streams import Entry, StreamName, is_inbox, owner_of
 _EMPTY: Final = Head()
 
 # Sessions opened at once, the heads of whose streams one statement reads.
-MOST_TOGETHER: Final = 100
+MAX_BATCH_SIZE: Final = 100
 
 _READ_EPOCH: Final = select(StateRow.value).where(StateRow.name == "epoch")
 _NOT_BEFORE: Final = select(inboxes.c.not_before).where(inboxes.c.user_id == bindparam("user"))
@@ -39,7 +39,7 @@ _NOT_BEFORE: Final = select(inboxes.c.not_before).where(inboxes.c.user_id == bin
 
 class SqlStore:
     """Implements Store. A batch is one transaction (see Recording); what is read at once is read together
-    (see Gather)."""
+    (see Coalescer)."""
 
     def __init__(self, database: Database, ids: IdFactory) -> None:
         self._database = database
@@ -54,8 +54,8 @@ class SqlStore:
         self._arrivals = pages(self._queries.arrivals, inbox, _arrival, lambda entry: entry.seq)
         self._changes = pages(self._queries.changes, inbox, _as_it_stands, lambda entry: entry.changed)
         self._broadcasts = pages(self._queries.broadcasts, 2, _broadcast, lambda entry: entry.seq)
-        self._heads = Gather(self._ask_heads, turns, most=MOST_TOGETHER)
-        self._epochs = Gather(self._ask_epoch, turns, most=MOST_TOGETHER)
+        self._heads = Coalescer(self._ask_heads, turns, max_batch=MAX_BATCH_SIZE)
+        self._epochs = Coalescer(self._ask_epoch, turns, max_batch=MAX_BATCH_SIZE)
         self._epoch: str | None = None
 
     async def epoch(self) -> str:
@@ -68,18 +68,20 @@ class SqlStore:
         if not plans:
             return Recorded((), (), (), ())
         batch = Batch(plans)
-        careful = self._writing.careful
+        check_duplicates = self._writing.check_duplicates
 
         async def attempt(connection: AsyncConnection) -> Recorded:
             writing, deliveries = self._writing, self._delivery_writing
-            return await Recording(self._queries, writing, deliveries, self._ids, batch, now, careful)(connection)
+            return await Recording(self._queries, writing, deliveries, self._ids, batch, now, check_duplicates)(
+                connection
+            )
 
         while True:
             try:
                 return await self._database.write(attempt)
-            except KnownAlready:
-                careful = True
-            except NotOpened as missing:
+            except AlreadyStored:
+                check_duplicates = True
+            except MissingCounters as missing:
                 users, feeds = sorted(missing.users), sorted(missing.feeds)
                 await self._database.write(partial(self._writing.open_streams, users=users, feeds=feeds))
 
@@ -87,11 +89,11 @@ class SqlStore:
         names = tuple(streams)
         return await self._heads(names) if names else {}
 
-    async def arrivals(self, stream: StreamName, after: int, limit: int) -> Page:
+    async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         pages = self._arrivals if is_inbox(stream) else self._broadcasts
         return await pages(_owner(stream), after, limit)
 
-    async def changes(self, stream: StreamName, after: int, limit: int) -> Page:
+    async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         pages = self._changes if is_inbox(stream) else self._broadcasts
         return await pages(_owner(stream), after, limit)
 

@@ -8,13 +8,13 @@ import msgspec
 from application.ports.inboxes import Inboxes
 from application.ports.store import Store
 from domain.errors import NotFound
-from domain.notifications import Choice, Notification, page_cursor, read_page_cursor
+from domain.notifications import Notification, NotificationFilter, page_cursor, read_page_cursor
 from domain.positions import Cursor, tag_of
 from domain.storable import storable
 from domain.streams import INBOX
 
 
-class Listing(msgspec.Struct, frozen=True):
+class NotificationList(msgspec.Struct, frozen=True):
     """A stretch of an inbox, newest first.
 
     `next_cursor` leads to what is older, None at the end. `cursor` is the session cursor as of this read: what changes
@@ -46,15 +46,17 @@ class BrowseInbox:
             raise NotFound("There is no such notification.")
         return found
 
-    async def by_cursor(self, user: str, choice: Choice, limit: int, cursor: str | None = None) -> Listing:
+    async def by_cursor(
+        self, user: str, filter: NotificationFilter, limit: int, cursor: str | None = None
+    ) -> NotificationList:
         """The newest `limit`, or those that follow where `cursor` leads to."""
         before = None if cursor is None else read_page_cursor(user, cursor)
-        return await self._listing(user, choice, limit, before=before)
+        return await self._listing(user, filter, limit, before=before)
 
-    async def by_page(self, user: str, choice: Choice, page: int, size: int) -> Listing:
+    async def by_page(self, user: str, filter: NotificationFilter, page: int, size: int) -> NotificationList:
         """The `page`-th `size` of them, from 1."""
-        listing = await self._listing(user, choice, size, skip=(page - 1) * size)
-        return msgspec.structs.replace(listing, total=await self._inboxes.count(user, choice))
+        listing = await self._listing(user, filter, size, skip=(page - 1) * size)
+        return msgspec.structs.replace(listing, total=await self._inboxes.count(user, filter))
 
     async def unread(self, user: str) -> int:
         return await self._inboxes.unread(user)
@@ -64,15 +66,15 @@ class BrowseInbox:
         return await self._inboxes.unread_by_type(user)
 
     async def _listing(
-        self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0
-    ) -> Listing:
-        storable(choice.type or "", "type")
+        self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
+    ) -> NotificationList:
+        storable(filter.type or "", "type")
         epoch = await self._store.epoch()
-        leaf = await self._inboxes.leaf(user, choice, limit, before=before, skip=skip)
-        found = leaf.notifications
-        return Listing(
+        page = await self._inboxes.page(user, filter, limit, before=before, skip=skip)
+        found = page.notifications
+        return NotificationList(
             notifications=found,
-            unread=leaf.head.unread,
-            cursor=str(Cursor(epoch, tag_of(user), {INBOX: leaf.head.last})),
-            next_cursor=page_cursor(user, found[-1].seq) if leaf.more and found else None,
+            unread=page.head.unread,
+            cursor=str(Cursor(epoch, tag_of(user), {INBOX: page.head.last})),
+            next_cursor=page_cursor(user, found[-1].seq) if page.more and found else None,
         )

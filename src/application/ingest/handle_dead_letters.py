@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from application.ports.dead_letters import ANY, DeadLetters, KeptDeadLetter, LetterChoice
+from application.ports.dead_letters import ANY, DeadLetterFilter, DeadLetters, KeptDeadLetter
 from application.ports.event_publisher import EventPublisher
 from domain.errors import NotFound, Unavailable
 
@@ -56,11 +56,11 @@ class HandleDeadLetters:
         self._letters = letters
         self._publisher = publisher
 
-    async def newest(self, limit: int, choice: LetterChoice, before: UUID | None) -> Sequence[KeptDeadLetter]:
-        return await self._letters.newest(limit, choice, before)
+    async def newest(self, limit: int, filter: DeadLetterFilter, before: UUID | None) -> Sequence[KeptDeadLetter]:
+        return await self._letters.newest(limit, filter, before)
 
-    async def count(self, choice: LetterChoice) -> int:
-        return await self._letters.count(choice)
+    async def count(self, filter: DeadLetterFilter) -> int:
+        return await self._letters.count(filter)
 
     async def get(self, id: UUID) -> KeptDeadLetter:
         kept = await self._letters.get(id)
@@ -73,11 +73,11 @@ class HandleDeadLetters:
         kept = await self._letters.get(id)
         return Drop(await self._letters.drop([kept]) if kept is not None else 0)
 
-    async def drop_chosen(self, choice: LetterChoice, before: UUID | None = None) -> Drop:
+    async def drop_chosen(self, filter: DeadLetterFilter, before: UUID | None = None) -> Drop:
         """The newest ones of those that are chosen, MOST at most."""
         dropped = 0
         for _ in range(MOST // BATCH):
-            batch = await self._letters.newest(BATCH, choice, before)
+            batch = await self._letters.newest(BATCH, filter, before)
             dropped += await self._letters.drop(batch)
             if len(batch) < BATCH:
                 return Drop(dropped)
@@ -87,13 +87,13 @@ class HandleDeadLetters:
     async def replay(self, id: UUID) -> Replay:
         return await self._replay([await self.get(id)])
 
-    async def replay_chosen(self, choice: LetterChoice = ANY, before: UUID | None = None) -> Replay:
+    async def replay_chosen(self, filter: DeadLetterFilter = ANY, before: UUID | None = None) -> Replay:
         """The newest ones of those that are chosen, MOST at most. Each is tried once: what fails again is passed
         over. BATCH of them at a time come in the order in which they were kept."""
         replayed: list[UUID] = []
         failed: list[FailedAgain] = []
         for _ in range(MOST // BATCH):
-            batch = await self._letters.newest(BATCH, choice, before)
+            batch = await self._letters.newest(BATCH, filter, before)
             outcome = await self._replay(batch)
             replayed.extend(outcome.replayed)
             failed.extend(outcome.failed)

@@ -20,7 +20,7 @@ class KeptDeadLetter(msgspec.Struct, frozen=True):
     times: int = 1
 
 
-class LetterChoice(msgspec.Struct, frozen=True):
+class DeadLetterFilter(msgspec.Struct, frozen=True):
     """Which dead letters are meant; None is any. `start` and `end` bound the time of keeping, both included."""
 
     source: str | None = None
@@ -29,7 +29,7 @@ class LetterChoice(msgspec.Struct, frozen=True):
     end: datetime | None = None
 
 
-ANY: Final = LetterChoice()
+ANY: Final = DeadLetterFilter()
 
 
 class DeadLetters(Protocol):
@@ -39,11 +39,11 @@ class DeadLetters(Protocol):
     """
 
     async def newest(
-        self, limit: int, choice: LetterChoice = ANY, before: UUID | None = None
+        self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
         """Newest first; with `before`, those that were kept before that one."""
 
-    async def count(self, choice: LetterChoice) -> int: ...
+    async def count(self, filter: DeadLetterFilter) -> int: ...
 
     async def get(self, id: UUID) -> KeptDeadLetter | None: ...
 

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import msgspec
 
-from domain.notifications import Choice, Mark, Notification
+from domain.notifications import Mark, Notification, NotificationFilter
 from domain.positions import Head
 from domain.streams import Entry
 
 
-class Leaf(msgspec.Struct, frozen=True):
+class InboxPage(msgspec.Struct, frozen=True):
     """Some notifications, newest first, and the inbox's head as of the same moment. `more` says whether older ones
     follow."""
 
@@ -53,11 +53,13 @@ class Inboxes(Protocol):
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
         """Those of them that are there, by id."""
 
-    async def leaf(self, user: str, choice: Choice, limit: int, *, before: int | None = None, skip: int = 0) -> Leaf:
+    async def page(
+        self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
+    ) -> InboxPage:
         """The newest chosen ones with seq < `before`, without the first `skip` of them. By `before` at the same cost
         at any depth."""
 
-    async def count(self, user: str, choice: Choice) -> int:
+    async def count(self, user: str, filter: NotificationFilter) -> int:
         """How many are chosen. Counts them one by one."""
 
     async def unread(self, user: str) -> int:

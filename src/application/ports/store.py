@@ -48,7 +48,7 @@ class Recorded(msgspec.Struct, frozen=True):
         return len(self.repeated)
 
 
-class Page(msgspec.Struct, frozen=True):
+class StreamPage(msgspec.Struct, frozen=True):
     """A stretch of a stream: everything after where it was asked from, up to position `upto`.
 
     `head` is the stream's as of the same moment. A page with fewer entries than its limit goes up to `head.last`,
@@ -86,10 +86,10 @@ class Store(Protocol):
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         """The heads of all the streams asked for, as of one moment."""
 
-    async def arrivals(self, stream: StreamName, after: int, limit: int) -> Page:
+    async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         """Arrivals with seq > after, by seq, about `limit` of them. What was archived since is among them."""
 
-    async def changes(self, stream: StreamName, after: int, limit: int) -> Page:
+    async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         """What has changed since a position, each notification once and as it stands, by (changed, seq); about
         `limit` of them. Never ends inside a position."""
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from adapters.http.api.parameters import moment
 from application.ingest.handle_dead_letters import Drop, Replay
-from application.ports.dead_letters import KeptDeadLetter, LetterChoice
+from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from domain.storable import storable
 
 NextCursor = Annotated[UUID | None, Meta(description="The `cursor` to go on from; null if there are no more.")]
@@ -84,8 +84,8 @@ class ChosenLetters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: UUID | None = None
 
     @property
-    def choice(self) -> LetterChoice:
-        return LetterChoice(
+    def filter(self) -> DeadLetterFilter:
+        return DeadLetterFilter(
             source=None if self.source is None else storable(self.source, "source"),
             reason=None if self.reason is None else storable(self.reason, "reason"),
             start=moment(self.start_date, "start_date"),

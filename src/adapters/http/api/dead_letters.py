@@ -57,10 +57,10 @@ async def list_dead_letters(
     limit: Limit = DEFAULT_LIST,
 ) -> LetterList:
     """Newest first."""
-    letters = await handle.newest(limit + 1, chosen.choice, chosen.cursor)
+    letters = await handle.newest(limit + 1, chosen.filter, chosen.cursor)
     listed = letters[:limit]
     more = listed[-1].id if len(letters) > limit else None
-    return LetterList([Letter.of(kept) for kept in listed], LetterListMeta(more, await handle.count(chosen.choice)))
+    return LetterList([Letter.of(kept) for kept in listed], LetterListMeta(more, await handle.count(chosen.filter)))
 
 
 @get("/{id:uuid}", summary="Look at a dead letter", responses=problems(*REFUSALS, 404))
@@ -101,7 +101,7 @@ async def replay_dead_letters(
     handle: FromDishka[HandleDeadLetters],
     chosen_in_body: NamedDependency[ChosenLetters],
 ) -> Replayed:
-    return Replayed.of(await handle.replay_chosen(chosen_in_body.choice, chosen_in_body.cursor))
+    return Replayed.of(await handle.replay_chosen(chosen_in_body.filter, chosen_in_body.cursor))
 
 
 @delete("/{id:uuid}", status_code=200, summary="Drop a dead letter", responses=problems(*REFUSALS, 404))
@@ -123,7 +123,7 @@ async def drop_dead_letter(
 async def drop_dead_letters(
     admin: NamedDependency[Identity], chosen: NamedDependency[ChosenLetters], handle: FromDishka[HandleDeadLetters]
 ) -> Dropped:
-    return Dropped.of(await handle.drop_chosen(chosen.choice, chosen.cursor))
+    return Dropped.of(await handle.drop_chosen(chosen.filter, chosen.cursor))
 
 
 DEAD_LETTERS: Final = Router(

@@ -13,7 +13,7 @@ from litestar.params import Parameter
 from msgspec import UNSET
 
 from adapters.http.api import notification_schemas as schemas
-from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST, Limit, Page, PageCursor, Size, choice_of
+from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST, Limit, Page, PageCursor, Size, notification_filter
 from adapters.http.auth import CALLER, User
 from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
 from adapters.http.openapi.operations import REFUSALS, problems, takes
@@ -22,7 +22,7 @@ from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import FollowChanges
 from application.inbox.mark_notifications import MarkNotifications
 from domain.errors import InvalidInput
-from domain.notifications import Choice
+from domain.notifications import NotificationFilter
 
 # Proxies take 4 KB or 8 KB for all headers of an answer together.
 MAX_LINK_BYTES: Final = 2_000
@@ -49,7 +49,7 @@ UpTo = Annotated[
 async def list_notifications(
     request: Request[Any, Any, Any],
     user: User,
-    choice: NamedDependency[Choice],
+    filter: NamedDependency[NotificationFilter],
     browse: FromDishka[BrowseInbox],
     cursor: PageCursor = None,
     limit: Limit = None,
@@ -64,7 +64,7 @@ async def list_notifications(
     links: dict[str, Mapping[str, str | int]]
     if by_page:
         page, size = page or 1, size or DEFAULT_LIST
-        listing = await browse.by_page(user, choice, page, size)
+        listing = await browse.by_page(user, filter, page, size)
         links = {"first": {"page": 1}}
         if page > 1:
             links["prev"] = {"page": page - 1}
@@ -72,7 +72,7 @@ async def list_notifications(
             links["next"] = {"page": page + 1}
     else:
         limit = limit or DEFAULT_LIST
-        listing = await browse.by_cursor(user, choice, limit, cursor)
+        listing = await browse.by_cursor(user, filter, limit, cursor)
         if cursor is None:
             # The newest are the first page, whichever way is taken from there.
             page, size = 1, limit
@@ -216,7 +216,7 @@ notifications = Router(
         clear_all,
         archive_notification,
     ],
-    dependencies={**CALLER, "choice": Provide(choice_of), "stop": Provide(where_to_stop)},
+    dependencies={**CALLER, "filter": Provide(notification_filter), "stop": Provide(where_to_stop)},
     request_max_body_size=SMALL_BODY_BYTES,
     tags=["notifications"],
 )

@@ -8,7 +8,7 @@ from litestar.openapi.spec import OpenAPIFormat, OpenAPIType, Schema
 from litestar.params import Parameter
 
 from domain.errors import InvalidInput
-from domain.notifications import Choice
+from domain.notifications import NotificationFilter
 from domain.times import is_number, since_1970
 
 LONGEST_LIST: Final = 100
@@ -62,15 +62,15 @@ EndDate = Annotated[
 ]
 
 
-async def choice_of(
+async def notification_filter(
     type: Type = None,
     is_read: IsRead = None,
     archived: Archived = False,
     start_date: StartDate = None,
     end_date: EndDate = None,
-) -> Choice:
+) -> NotificationFilter:
     """What the filters of a list choose. Raises InvalidInput."""
-    return Choice(
+    return NotificationFilter(
         type=type,
         read=is_read,
         archived=archived,

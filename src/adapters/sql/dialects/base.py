@@ -11,9 +11,9 @@ from application.ports.clock import IdFactory
 
 
 class Writing(Protocol):
-    """The statements of a recording. `careful`: looking rows up first costs next to nothing here."""
+    """The statements of a recording. `check_duplicates`: looking rows up first costs next to nothing here."""
 
-    careful: bool
+    check_duplicates: bool
 
     async def open_streams(self, connection: AsyncConnection, users: Sequence[str], feeds: Sequence[str]) -> None:
         """Makes counters for those that have none. Names come sorted."""

@@ -168,7 +168,7 @@ _LETTER_SOURCES: Final = statement(
 class PostgresqlWriting:
     """Implements Writing."""
 
-    careful = False
+    check_duplicates = False
 
     async def open_streams(self, connection: AsyncConnection, users: Sequence[str], feeds: Sequence[str]) -> None:
         if users:

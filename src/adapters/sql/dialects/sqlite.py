@@ -61,7 +61,7 @@ _KEEP_LETTER_AGAIN: Final = _KEEP_LETTER.on_conflict_do_update(
 class SqliteWriting:
     """Implements Writing."""
 
-    careful = True
+    check_duplicates = True
 
     async def open_streams(self, connection: AsyncConnection, users: Sequence[str], feeds: Sequence[str]) -> None:
         for table, key, names in ((inboxes, "user_id", users), (feeds_table, "name", feeds)):
