@@ -20,4 +20,4 @@ async def announce(
     except Exception as fault:
         counters.publish_failures += 1
         trace = None if isinstance(fault, BackplaneUnavailable) else fault
-        log.warning("not published, the hubs will notice by themselves", fault=str(fault), exc_info=trace)
+        log.warning("backplane_publish_failed", error=str(fault), exc_info=trace)

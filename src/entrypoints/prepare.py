@@ -69,10 +69,10 @@ async def _see_to(schema: Schema, upgrades: bool) -> None:
     if not upgrades:
         await schema.verify()
     elif await schema.upgrade():
-        log.info("schema upgraded", revision=schema.head())
+        log.info("schema_upgraded", revision=schema.head())
     current = await schema.current()
     if current != schema.head():
-        log.warning("the schema is newer than this version of Herald", revision=current, known=schema.head())
+        log.warning("schema_newer", revision=current, known_revision=schema.head())
 
 
 async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
@@ -86,6 +86,6 @@ async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
         except StoreUnavailable as fault:
             if time.monotonic() >= deadline:
                 raise StartRefused(f"given up after {PATIENCE:g} s: {fault}", 1) from None
-            log.warning("database away, trying again", fault=str(fault), seconds=delay)
+            log.warning("database_unavailable", error=str(fault), retry_s=delay)
         await asyncio.sleep(delay)
         delay = min(delay * 2, LONGEST_RETRY)

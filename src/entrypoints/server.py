@@ -14,7 +14,6 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 import structlog
 import uvloop
 from granian.constants import HTTPModes, Interfaces
@@ -94,7 +93,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     announcing.cancel()
     if serving.done():
         leaving.cancel()
-        log.error("the server ended by itself", exc_info=serving.exception())
+        log.error("server_failed", exc_info=serving.exception())
         return 1
 
     # A second signal is impatience: no more waiting for clients.
@@ -108,7 +107,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     server.stop()
     done, _ = await asyncio.wait({serving}, timeout=STOP_PATIENCE)
     if not done:
-        log.warning("connections left open", seconds=STOP_PATIENCE)
+        log.warning("connections_left_open", timeout_s=STOP_PATIENCE)
         await node.stop()
     return 0
 
@@ -130,17 +129,23 @@ def _has_terminal() -> bool:
 def _warn(settings: Settings, descriptors: Descriptors) -> None:
     """Says what is fine for trying Herald out and seldom meant elsewhere."""
     if descriptors.limit < FEW:
-        log.warning("few_file_descriptors", **msgspec.structs.asdict(descriptors), advice="raise ulimit -n")
+        log.warning(
+            "few_file_descriptors",
+            limit=descriptors.limit,
+            requests=descriptors.requests,
+            sockets=descriptors.sockets,
+            advice="raise ulimit -n",
+        )
     if settings.auth == "open":
-        log.warning("HERALD_AUTH is open: every user_id is believed, and everyone may publish")
+        log.warning("auth_open", advice="set HERALD_AUTH=jwt: any caller may be any user, and may publish")
         if settings.origins is None:
-            log.warning("every_page_may_publish", origins="*", advice="set HERALD_ORIGINS to the origins of your pages")
+            log.warning("origins_unrestricted", origins="*", advice="set HERALD_ORIGINS to the origins of your pages")
     if settings.mode == "serve" and settings.came_from["database_url"] == "default":
-        log.warning("DATABASE_URL is not set: everything is kept in a file", file=kept_in(settings))
+        log.warning("database_is_a_file", file=kept_in(settings), advice="set DATABASE_URL")
     if settings.mode == "serve" and settings.smtp_host is None:
-        log.warning("SMTP_HOST is not set: mails are written to a folder", folder=settings.mail_folder)
+        log.warning("mails_written_to_folder", folder=settings.mail_folder, advice="set SMTP_HOST")
     if settings.smtp_user is not None and settings.smtp_security == "none":
-        log.warning("HERALD_SMTP_SECURITY is none: the password for the mail server travels in the clear")
+        log.warning("smtp_password_unencrypted", advice="set HERALD_SMTP_SECURITY to starttls or tls")
 
 
 async def _announce(settings: Settings, address: str) -> None:
@@ -154,7 +159,7 @@ async def _announce(settings: Settings, address: str) -> None:
         await asyncio.sleep(0.05)
     if settings.mode == "dev":
         print(welcome(settings), flush=True)
-    log.info("listening", host=settings.host, port=settings.port, auth=settings.auth)
+    log.info("server_listening", host=settings.host, port=settings.port, auth=settings.auth)
 
 
 def _calm_garbage_collection() -> None:

@@ -190,9 +190,9 @@ async def test_an_opened_session_has_a_line_in_the_log_as_an_ended_one_has(start
         await events.next()
     server.stop()
     lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
-    opened, ended = ([line for line in lines if line["event"] == key] for key in ("session_opened", "session ended"))
-    fields = ("endpoint", "session", "user")
-    assert sorted((line["endpoint"], line["user"]) for line in opened) == [("products", None), ("trading", "ada")]
+    opened, ended = ([line for line in lines if line["event"] == key] for key in ("session_opened", "session_ended"))
+    fields = ("endpoint", "session_id", "user_id")
+    assert sorted((line["endpoint"], line["user_id"]) for line in opened) == [("products", None), ("trading", "ada")]
     assert {tuple(line[name] for name in fields) for line in opened} == {
         tuple(line[name] for name in fields) for line in ended
     }

@@ -66,7 +66,7 @@ async def test_a_profile_added_later_sends_nothing_of_the_past(
     await stored(after, 1)
     assert await inbox(after) == ["Added to Group 30"]
     assert _kafka(body)["begins"] == {f"{SIGNALS}/0": 0, f"{ADD_USERS}/0": 30}
-    assert "kafka_topic_begins" in after.log
+    assert "kafka_topic_start" in after.log
 
 
 def _kafka(health: Any) -> Any:

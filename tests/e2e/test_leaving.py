@@ -62,7 +62,7 @@ def test_a_terminal_that_is_closed_ends_what_was_started_in_it() -> None:
     os.close(terminal)
     assert server.process is not None
     assert server.process.wait(timeout=60) == 0
-    assert "leaving" in server.log
+    assert "node_draining" in server.log
 
 
 async def test_readiness_turns_red_before_anyone_is_sent_away(start_server: Any) -> None:

@@ -128,13 +128,13 @@ async def test_mails_of_what_is_not_heard_here_are_looked_for(start_server: Star
     await open_page(page, server.url)
     await page.get_by_label("orders").uncheck()
     await publish(server, CREATED, order("1"))
-    while "mail sent" not in server.log:
+    while "mail_sent" not in server.log:
         await page.wait_for_timeout(50)
     await section(page).get_by_role("button", name="Refresh").click()
     await shown(page, ["Order 1 received"])
 
     await publish(server, CREATED, order("2"))
-    while server.log.count("mail sent") < 2:
+    while server.log.count("mail_sent") < 2:
         await page.wait_for_timeout(50)
     await shown(page, ["Order 1 received"])
     await page.evaluate("dispatchEvent(new Event('focus'))")

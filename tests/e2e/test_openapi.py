@@ -70,7 +70,7 @@ def test_every_operation_answers_as_documented(
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "request failed" not in server.log
+    assert "request_failed" not in server.log
 
 
 async def test_the_page_needs_no_outside_address(start_server: StartServer, page: Page) -> None:

@@ -77,7 +77,7 @@ class TestPrepare:
         finally:
             await asyncio.to_thread(postgres.start)
         await asyncio.wait_for(waiting, 10)
-        tries = [one for one in logs if one["event"] == "database away, trying again"]
+        tries = [one for one in logs if one["event"] == "database_unavailable"]
         assert len(tries) >= 2
         assert tries[0]["seconds"] < tries[1]["seconds"]
 

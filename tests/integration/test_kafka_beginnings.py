@@ -79,10 +79,10 @@ async def test_a_topic_of_a_pattern_added_later_begins_at_its_end(deployment: De
             deployment.kafka.produce(added, [b"new"])
             await reader.has(b"new")
             assert reader.bodies == [b"new"]
-    (begun,) = [line for line in logs if line["event"] == "kafka_topic_begins"]
-    assert (begun["topic"], begun["offsets"], begun["at"]) == (added, {0: 30}, "end")
-    partition = next(line for line in logs if line["event"] == "kafka_partition_begins")
-    assert (partition["partition"], partition["offset"], partition["at"]) == (f"{added}/0", 30, "remembered")
+    (begun,) = [line for line in logs if line["event"] == "kafka_topic_start"]
+    assert (begun["topic"], begun["offsets"], begun["rule"]) == (added, {0: 30}, "end")
+    partition = next(line for line in logs if line["event"] == "kafka_partition_start")
+    assert (partition["partition"], partition["offset"], partition["rule"]) == (f"{added}/0", 30, "remembered")
 
 
 async def test_a_topic_of_a_pattern_added_later_begins_at_its_beginning_where_that_is_set(
@@ -281,8 +281,8 @@ async def test_a_topic_created_again_with_more_records_than_it_held_begins_at_it
     with capture_logs() as logs:
         async with reading(deployment.node("*")) as reader:
             await reader.has(*fifteen("new"))
-    begun = next(line for line in logs if line["event"] == "kafka_partition_begins")
-    assert (begun["partition"], begun["offset"], begun["at"]) == (f"{topic}/0", 0, "recreated")
+    begun = next(line for line in logs if line["event"] == "kafka_partition_start")
+    assert (begun["partition"], begun["offset"], begun["rule"]) == (f"{topic}/0", 0, "recreated")
     # The commits of the new log count, and without them it is still recognised.
     deployment.kafka.delete_group(deployment.group)
     async with reading(deployment.node("*")) as reader:

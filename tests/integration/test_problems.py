@@ -189,7 +189,7 @@ async def test_a_failure_tells_its_trace_and_nothing_else() -> None:
     assert (answer.status_code, body["code"], body["trace_id"]) == (500, "internal", "trace-7")
     assert answer.headers["x-request-id"] == "trace-7"
     assert "hunter2" not in answer.text
-    assert [line["request_id"] for line in lines if line["event"] == "request failed"] == ["trace-7"]
+    assert [line["request_id"] for line in lines if line["event"] == "request_failed"] == ["trace-7"]
 
 
 @pytest.mark.parametrize(("wait", "said"), [(0.001, "1"), (0.5, "1"), (1.2, "2"), (59.0, "59")])

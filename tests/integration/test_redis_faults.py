@@ -393,7 +393,7 @@ class TestCut:
                         assert await redis.ask("PUBLISH", prefix + channel, rubbish) == 1
                 await backplane.publish([entry()], [SignOut("mark", NOW)])
                 await until(lambda: heard.users == ["mark"] and len(heard.entries) == 1)
-            assert [log["event"] for log in logs] == ["a message of another node can't be read"] * 10
+            assert [log["event"] for log in logs] == ["backplane_message_invalid"] * 10
             assert backplane.fault is None
 
     async def test_who_gives_up_waiting_leaves_no_answer_for_another(self, redis: RealRedis, redis_prefix: str) -> None:
@@ -469,8 +469,8 @@ class TestRefused:
             await redis.ask("ACL", "SETUSER", user, "-eval")
             with capture_logs() as logs:
                 assert [await throttle.take("k", RATE) for _ in range(9)].count(0.0) == 5
-            assert logs[0]["event"] == "Redis refuses"
-            assert "no permissions to run the 'eval' command" in logs[0]["fault"]
+            assert logs[0]["event"] == "redis_command_refused"
+            assert "no permissions to run the 'eval' command" in logs[0]["error"]
             # Nor can anything be published.
             await says(backplane, "no permissions to run the 'eval' command")
         async with opened(redis.settings("other", url=url)) as (_, backplane):
@@ -526,8 +526,8 @@ class TestRefused:
                 with capture_logs() as logs:
                     assert [await throttle.take("k", RATE) for _ in range(100)].count(0.0) == 5
                     assert await presence.enter("ada", 1) == 0
-                assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["Redis refuses"]
-                assert "used memory > 'maxmemory'" in logs[0]["fault"]
+                assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["redis_command_refused"]
+                assert "used memory > 'maxmemory'" in logs[0]["error"]
                 # What is said is not kept, and so goes on.
                 await backplane.publish([entry()], ())
             assert [await throttle.take("k", RATE) for _ in range(9)].count(0.0) == 5

@@ -25,9 +25,9 @@ async def test_the_line_names_request_and_reason() -> None:
                 "/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "request-1"}
             )
     assert answer.status_code == 503
-    (line,) = [line for line in logs if line["event"] == "unavailable"]
+    (line,) = [line for line in logs if line["event"] == "request_unavailable"]
     assert line == {
-        "event": "unavailable",
+        "event": "request_unavailable",
         "log_level": "warning",
         "method": "GET",
         "path": "/api/v2/notifications/unread-count",

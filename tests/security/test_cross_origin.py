@@ -127,7 +127,7 @@ async def test_a_star_goes_on_meaning_everyone_and_open_mode_warns_of_it() -> No
         with capture_logs() as lines:
             settings = load({**IN_MEMORY, **environ}, "serve", {})
             _warn(settings, share_out(10_000, settings, BACKLOG))
-        assert ("every_page_may_publish" in [line["event"] for line in lines]) is warned
+        assert ("origins_unrestricted" in [line["event"] for line in lines]) is warned
 
 
 async def test_requests_without_an_origin_are_read_as_before() -> None:

@@ -138,7 +138,13 @@ async def test_events_of_a_route_that_is_gone_are_unwanted_at_once_and_unbound_a
     assert site.bound == {"order.*"}
     assert await unwanted(node, "ticket.new") == {}
     assert logs == [
-        {"event": "binding_removed", "log_level": "info", "queue": "orders", "exchange": "shop", "key": "ticket.#"}
+        {
+            "event": "binding_removed",
+            "log_level": "info",
+            "queue": "orders",
+            "exchange": "shop",
+            "routing_key": "ticket.#",
+        }
     ]
 
 
@@ -149,7 +155,7 @@ async def test_an_unwanted_binding_is_logged_once(site: Site) -> None:
         await unwanted(node, "ticket.new", "ticket.old")
         await unwanted(node, "ticket.new")
     (line,) = logs
-    assert (line["event"], line["key"]) == ("binding_unwanted", "ticket.#")
+    assert (line["event"], line["routing_key"]) == ("binding_unwanted", "ticket.#")
     assert line["removed_after"] == (site.clock.now() + timedelta(hours=24)).isoformat()
 
 

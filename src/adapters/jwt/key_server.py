@@ -154,7 +154,7 @@ class KeyServer:
         except Exception as error:  # Whatever goes wrong on the way, the old keys are better than none.
             known, self._error = self._error, self._words(error)
             if known is None:
-                log.warning("jwks_unavailable", server=self._url.host, error=self._error, keys_kept=len(self._keys))
+                log.warning("jwks_unavailable", server=self._url.host, error=self._error, keys=len(self._keys))
         else:
             if self._error is not None:
                 log.info("jwks_available", server=self._url.host, keys=len(self._keys))

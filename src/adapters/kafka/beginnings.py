@@ -161,7 +161,7 @@ class Beginnings:
             await self._read(self._group)
         for one in found:
             where = f"{one.partition.topic}/{one.partition.partition}"
-            log.info("kafka_partition_begins", partition=where, offset=one.offset, end=one.end, at=one.reason)
+            log.info("kafka_partition_start", partition=where, offset=one.offset, end_offset=one.end, rule=one.reason)
         return {one.partition: one.offset for one in found}
 
     async def survey(self) -> list[Beginning]:
@@ -209,4 +209,4 @@ def _log_topics(found: Sequence[Beginning], group: str) -> None:
         partitions = list(several)
         offsets = {one.partition.partition: one.offset for one in partitions}
         reasons = sorted({one.reason for one in partitions})
-        log.info("kafka_topic_begins", topic=topic, group=group, offsets=offsets, at=", ".join(reasons))
+        log.info("kafka_topic_start", topic=topic, group=group, offsets=offsets, rule=", ".join(reasons))

@@ -116,7 +116,7 @@ class Commits:
                 await self._commit(offsets)
             except (KafkaError, TimeoutError) as refused:
                 self._refusal = type(refused).__name__
-                log.warning("Kafka did not take a commit", reason=self._refusal, partitions=names(offsets))
+                log.warning("kafka_commit_failed", partitions=names(offsets), error=self._refusal)
                 if not isinstance(refused, GONE):
                     await asyncio.sleep(RETRY)
                     self._stored = self._ahead(offsets) | self._stored

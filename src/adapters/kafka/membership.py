@@ -146,7 +146,7 @@ class Membership:
         self._handover.drop()
         idle = await self._handover.idle_within(self._timing.grace)
         if not (idle and await self.commits.flush(self._timing.grace)):
-            log.warning("partitions leave while a batch is in work: it will come again", partitions=names(revoked))
+            log.warning("kafka_batch_interrupted", partitions=names(revoked))
         self.commits.release()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
@@ -160,7 +160,7 @@ class Membership:
             if not self._settling.cancelled():
                 self._settling.result()
         except GONE:
-            log.info("the group rebalances once more", group=self._group)
+            log.info("kafka_rebalance_repeated", group=self._group)
         except Exception as fault:
             if not self._failed.done():
                 self._failed.set_exception(fault)
@@ -180,7 +180,7 @@ class Membership:
         self._flow(True)
         self.watch.assigned()
         self._recreation.assigned([partition for partition in assigned if partition not in known])
-        log.info("partitions assigned", partitions=names(assigned))
+        log.info("kafka_partitions_assigned", partitions=names(assigned))
 
 
 async def _cancelled(tasks: Collection[asyncio.Future[Any]]) -> None:

@@ -121,10 +121,10 @@ class KafkaSource:
                 log.warning("kafka_partitions_recreated", group=self._settings.group, offsets=found.offsets)
             except OUTAGES as fault:
                 self._trouble = str(fault) or type(fault).__name__
-                log.warning("Kafka is out of reach", servers=self._settings.servers, reason=self._trouble)
+                log.warning("kafka_unavailable", server=self._settings.servers, error=self._trouble)
             except Exception as fault:
                 self._trouble = f"{type(fault).__name__}: {fault}"
-                log.exception("the Kafka consumer failed", servers=self._settings.servers)
+                log.exception("kafka_consumer_failed", server=self._settings.servers)
             ceiling = min(LONGEST, ceiling * 2) if time.monotonic() - born < SOUND else SHORTEST
             await asyncio.sleep(secrets.SystemRandom().uniform(SHORTEST, ceiling))
 

@@ -49,7 +49,7 @@ class EmlFolder:
         except FileNotFoundError:
             return []
         except OSError as fault:
-            log.warning("the mails can't be listed", folder=str(self._folder), fault=str(fault))
+            log.warning("mail_folder_unreadable", folder=str(self._folder), error=str(fault))
             raise Unavailable("The folder of the mails can't be read.") from fault
 
     def _headed(self, id: str) -> WrittenMail | None:
@@ -75,7 +75,7 @@ class EmlFolder:
 
     def _pass_over(self, id: str, fault: Exception) -> None:
         """On what is no mail, the email package raises whatever it runs into."""
-        log.debug("no mail", file=str(self._file(id)), fault=repr(fault))
+        log.debug("mail_file_invalid", file=str(self._file(id)), error=repr(fault))
 
     def _file(self, id: str) -> Path:
         return self._folder / f"{id}.eml"

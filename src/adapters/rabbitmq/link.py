@@ -69,7 +69,7 @@ class Link:
             asked, consuming, tag = tasks[0].result()
             self.watch.hear()
             self.consuming = True
-            log.info("consuming", queue=self._settings.queue)
+            log.info("rabbitmq_consuming", queue=self._settings.queue)
             tasks.append(asyncio.ensure_future(self.watch.run(asked, consuming, tag)))
             ends = {self._connection.closing, consuming.closing, tasks[1]}
             ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

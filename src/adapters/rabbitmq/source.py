@@ -138,7 +138,7 @@ class RabbitSource:
         farewell = self._link.wire.farewell if self._link else ""
         if words := outage(fault):
             self._trouble = farewell or words
-            log.warning("RabbitMQ is out of reach", host=self._settings.host, reason=self._trouble)
+            log.warning("rabbitmq_unavailable", server=self._settings.host, error=self._trouble)
         else:
             self._trouble = f"{type(fault).__name__}: {fault}"
-            log.error("the RabbitMQ consumer failed", host=self._settings.host, exc_info=fault)
+            log.error("rabbitmq_consumer_failed", server=self._settings.host, exc_info=fault)

@@ -36,10 +36,10 @@ async def prepare(connection: AbstractConnection, settings: RabbitSettings, want
     channel = await connection.channel(publisher_confirms=False)
     if not has_exchange:
         await channel.exchange_declare(exchange, exchange_type="topic", durable=True)
-        log.info("exchange declared", exchange=exchange)
+        log.info("rabbitmq_exchange_declared", exchange=exchange)
     if not has_queue:
         await channel.queue_declare(queue, durable=True, arguments=QUEUE_ARGUMENTS)
-        log.info("queue declared", queue=queue)
+        log.info("rabbitmq_queue_declared", queue=queue)
     await channel.close()
     await bind(connection, queue, wanted)
 

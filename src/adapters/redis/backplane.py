@@ -120,7 +120,7 @@ class RedisBackplane:
             else:
                 self._bring(read_entries(message), ())
         except UNREADABLE as fault:
-            log.warning("a message of another node can't be read", channel=channel, fault=str(fault))
+            log.warning("backplane_message_invalid", channel=channel, error=str(fault))
 
     def _bring_here(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
         """To this node's own sessions, what the others can't be told."""

@@ -101,7 +101,7 @@ class Connections:
         """Until the link has proven itself again."""
         if self.fault is None:
             self.outages += 1
-            log.warning("backplane lost", fault=reason)
+            log.warning("backplane_disconnected", error=reason)
         self.fault = reason
 
     async def close(self) -> None:
@@ -110,13 +110,13 @@ class Connections:
         closing = (self.sender.aclose(), self.receiver.aclose())
         for fault in await asyncio.gather(*closing, return_exceptions=True):
             if fault is not None:
-                log.debug("a connection to Redis not closed in time", fault=str(fault))
+                log.debug("redis_close_failed", error=str(fault))
 
     def _refused(self, answer: RedisError) -> RedisUnavailable:
         now = asyncio.get_running_loop().time()
         if self._warned is None or now - self._warned > REFUSALS:
             self._warned = now
-            log.warning("Redis refuses", fault=str(answer))
+            log.warning("redis_command_refused", error=str(answer))
         return RedisUnavailable(str(answer))
 
 

@@ -156,7 +156,7 @@ class Link:
             self._pause = PAUSES[0]
             if self._connections.fault is not None:
                 self._connections.fault = None
-                log.info("backplane connected", channels=len(self._confirmed))
+                log.info("backplane_connected", channels=len(self._confirmed))
             await asyncio.sleep(BEAT)
 
 
@@ -186,5 +186,5 @@ def _reason(fault: BaseException) -> str:
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
     if not isinstance(fault, RedisError | OSError | TimeoutError):
-        log.error("backplane failed", exc_info=fault)
+        log.error("backplane_failed", exc_info=fault)
     return str(fault) or type(fault).__name__

@@ -49,14 +49,14 @@ class RedisPresence:
         try:
             return await self._say(user, count)
         except (RedisUnavailable, StoreUnavailable) as fault:
-            log.debug("sessions elsewhere not counted", fault=str(fault))
+            log.debug("presence_read_failed", error=str(fault))
             return 0
 
     async def update(self, counts: Mapping[str, int]) -> bool:
         saying = (self._say(user, count) for user, count in counts.items())
         for said in await asyncio.gather(*saying, return_exceptions=True):
             if isinstance(said, RedisUnavailable | StoreUnavailable):
-                log.debug("sessions not counted", fault=str(said))
+                log.debug("presence_write_failed", error=str(said))
                 return False
             if isinstance(said, BaseException):
                 raise said

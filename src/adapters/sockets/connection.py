@@ -117,7 +117,7 @@ class Connection:
 
 
 def log_opened(session: Session) -> None:
-    log.info("session_opened", endpoint=session.endpoint, session=session.id, user=session.user)
+    log.info("session_opened", endpoint=session.endpoint, session_id=session.id, user_id=session.user)
 
 
 def record_end(counters: Counters, endpoint: str, session: Session | None, close_reason: CloseReason | None) -> None:
@@ -126,12 +126,12 @@ def record_end(counters: Counters, endpoint: str, session: Session | None, close
     code = str(int(close_reason.code)) if close_reason else "client"
     counters.closes[code] += 1
     log.info(
-        "session ended",
+        "session_ended",
         endpoint=endpoint,
-        session=session.id if session else None,
-        user=session.user if session else None,
-        code=code,
-        reason=close_reason.text if close_reason else "the client has left",
+        session_id=session.id if session else None,
+        user_id=session.user if session else None,
+        close_code=code,
+        close_reason=close_reason.text if close_reason else "the client has left",
         delivered=session.delivered if session else 0,
     )
 

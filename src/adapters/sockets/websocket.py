@@ -110,7 +110,7 @@ class SocketGate:
         except WebSocketDisconnect:
             connection.left()
         except Exception:
-            log.exception("socket failed", endpoint=endpoint.name)
+            log.exception("socket_failed", endpoint=endpoint.name)
             await connection.refuse(CloseReason(CloseCode.INTERNAL_ERROR, "something went wrong on our side"))
 
     async def _put_off(self, connection: Connection, refusal: TooManyRequests | TooManyAnonymous) -> None:

@@ -91,7 +91,7 @@ class AttemptMail:
             return Refusal(str(unrenderable))
         except Exception as mistake:
             # No fault of the mail's: it is tried again.
-            log.exception("template not filled", delivery=str(delivery.id))
+            log.exception("mail_rendering_failed", delivery_id=str(delivery.id))
             return Refusal(f"{type(mistake).__name__}: see the log", "pending")
         return OutgoingMail(delivery.id.hex, delivery.address, subject, delivery.created_at, letter)
 
@@ -127,7 +127,7 @@ class AttemptMail:
             return "deferred", fault.code, str(fault), True
         except Exception as mistake:
             # Our own, and no reason to lose a mail.
-            log.exception("mail not sent", delivery=str(delivery.id))
+            log.exception("mail_attempt_failed", delivery_id=str(delivery.id))
             return "deferred", None, f"{type(mistake).__name__}: see the log", True
         return "sent", receipt.code, receipt.text, True
 
@@ -146,14 +146,13 @@ class AttemptMail:
 
 def _tell(delivery: Delivery, outcome: Outcome) -> None:
     """Nobody's address in a log."""
-    about = {"delivery": str(delivery.id), "to": masked(delivery.address), "type": delivery.mail.type}
+    id, to, kind = str(delivery.id), masked(delivery.address), delivery.mail.type
+    code, error = outcome.attempt.code, masked_in(outcome.attempt.text, delivery.address)
     if outcome.status == "sent":
-        log.info("mail sent", **about)
-        return
-    why = {"code": outcome.attempt.code, "why": masked_in(outcome.attempt.text, delivery.address)}
-    if outcome.status == "failed":
-        log.warning("mail failed", **about, **why)
+        log.info("mail_sent", delivery_id=id, to=to, event_type=kind)
+    elif outcome.status == "failed":
+        log.warning("mail_failed", delivery_id=id, to=to, event_type=kind, reply_code=code, error=error)
     elif outcome.status == "skipped":
-        log.info("mail_skipped", **about, rule=outcome.error)
+        log.info("mail_skipped", delivery_id=id, to=to, event_type=kind, rule=outcome.error)
     else:
-        log.info("mail deferred", **about, **why)
+        log.info("mail_deferred", delivery_id=id, to=to, event_type=kind, reply_code=code, error=error)

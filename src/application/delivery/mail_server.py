@@ -61,7 +61,7 @@ class ServerWatch:
         if self._answered is None:
             self.is_back = True
         if self.is_away:
-            log.info("the mail server is back", server=self._name)
+            log.info("mail_server_available", server=self._name)
         self._answered, self._pause, self._until, self.fault = time.monotonic(), 0.0, 0.0, None
 
     def away(self, why: str) -> None:
@@ -71,4 +71,4 @@ class ServerWatch:
         if not self.pause_left:
             self._pause = min(max(2 * self._pause, self._first_pause), LONGEST_PAUSE)
             self._until = time.monotonic() + self._pause * random.uniform(0.5, 1)
-            log.warning("the mail server is away, mails wait", server=self._name, why=why, seconds=self._pause)
+            log.warning("mail_server_unavailable", server=self._name, error=why, retry_s=self._pause)

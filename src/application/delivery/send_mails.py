@@ -121,10 +121,10 @@ class SendMails:
                 await self._report_templates()
                 claimed = await self._claim()
             except StoreUnavailable as fault:
-                log.warning("no mails claimed, the store is away", fault=str(fault))
+                log.warning("mail_claim_failed", error=str(fault))
                 await self._store_is_back()
             except Exception:
-                log.exception("no mails claimed, trying again")
+                log.exception("mail_claim_failed")
                 await asyncio.sleep(RETRY)
             else:
                 if not claimed:
@@ -218,8 +218,8 @@ class SendMails:
     async def _give_back(self, claim: Claim) -> None:
         try:
             await self._deliveries.release([claim])
-        except StoreUnavailable:
-            log.warning("a mail is due again only when its lease has run out: the store is away")
+        except StoreUnavailable as fault:
+            log.warning("mail_lease_not_released", delivery_id=str(claim.delivery.id), error=str(fault))
 
     async def _leave_to_others(self, claim: Claim, error: str) -> None:
         """Gives back a mail whose template this node can't use, and claims none with that template for a while."""
@@ -227,13 +227,13 @@ class SendMails:
         template = claim.delivery.mail.template
         pause = self._policy.template_pause_seconds
         if template not in self._unusable:
-            log.warning("mail_template_unavailable", template=template, error=error, retry_seconds=pause)
+            log.warning("mail_template_unavailable", template=template, error=error, retry_s=pause)
         self._unusable[template] = time.monotonic() + pause
         self._usable.discard(template)
         try:
             await self._deliveries.leave_to_others([claim], one_line(error, LONGEST_WORDS))
         except StoreUnavailable as fault:
-            log.warning("mail_lease_not_released", delivery=str(claim.delivery.id), error=str(fault))
+            log.warning("mail_lease_not_released", delivery_id=str(claim.delivery.id), error=str(fault))
 
     async def _ask(self) -> None:
         """Without a mail, where none is due."""
@@ -260,7 +260,7 @@ class SendMails:
                 counted = await self._deliveries.settle(outcomes)
             except StoreUnavailable as fault:
                 self._unrecordable = True
-                log.warning("mails sent and not recorded yet, the store is away", count=len(outcomes), fault=str(fault))
+                log.warning("mail_attempts_not_recorded", count=len(outcomes), error=str(fault), retry_s=RETRY)
                 await asyncio.sleep(RETRY)
             except Exception as fault:
                 await self._record_each(outcomes, fault)
@@ -268,7 +268,7 @@ class SendMails:
             else:
                 self._unrecordable = False
                 if counted < len(outcomes):
-                    log.warning("recorded already, or a lease had run out", count=len(outcomes) - counted)
+                    log.warning("mail_lease_lost", count=len(outcomes) - counted)
                 return
 
     async def _record_each(self, outcomes: Sequence[Outcome], fault: Exception) -> None:
@@ -278,7 +278,7 @@ class SendMails:
                 await self._record_all([outcome])
             return
         (outcome,) = outcomes
-        log.error("an attempt can't be recorded", delivery=str(outcome.claim.delivery.id), exc_info=fault)
+        log.error("mail_attempt_not_recorded", delivery_id=str(outcome.claim.delivery.id), exc_info=fault)
         if isinstance(fault, Unstorable) and outcome.attempt.text != UNSPEAKABLE:
             attempt, error = replace(outcome.attempt, text=UNSPEAKABLE), outcome.error and UNSPEAKABLE
             await self._record_all([replace(outcome, attempt=attempt, error=error)])

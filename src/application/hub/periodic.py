@@ -29,9 +29,9 @@ async def every_second(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except StoreUnavailable as fault:
-            log.warning("heads not compared, the store is away", fault=str(fault))
+            log.warning("hub_sweep_failed", error=str(fault))
         except Exception:
-            log.exception("sweep failed")
+            log.exception("hub_sweep_failed")
 
 
 async def chunked(things: Sequence[T]) -> AsyncIterator[Sequence[T]]:

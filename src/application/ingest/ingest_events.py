@@ -94,14 +94,14 @@ class IngestEvents:
         except Exception as fault:
             counters.acknowledge_failures += 1
             trace = None if isinstance(fault, NotAcknowledged) else fault
-            log.warning("not acknowledged, these events will come again", fault=str(fault), exc_info=trace)
+            log.warning("acknowledgement_failed", broker=source.name, error=str(fault), exc_info=trace)
 
     def _plan(self, message: Message) -> Plan:
         try:
             return plan(message, self._table, self._limits)
         except Exception:
             # A mistake in the code, which this event would meet again each time.
-            log.exception("event_not_planned", source=message.source, fallback_id=message.fallback_id)
+            log.exception("event_planning_failed", source=message.source, event_id=message.fallback_id)
             detail = "An internal error occurred while the event was planned: see the log."
             letter = DeadLetter(message, message.source, message.fallback_id, "internal", detail)
             return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message)
@@ -116,11 +116,12 @@ class IngestEvents:
         for letter in recorded.dead_letters:
             counters.dead_letters[letter.reason] += 1
             log.warning(
-                "dead letter",
+                "event_dead_lettered",
                 source=letter.message.source,
+                origin=letter.origin,
                 event_id=letter.event_id,
-                reason=letter.reason,
-                detail=letter.detail,
+                error_code=letter.reason,
+                error=letter.detail,
             )
 
     async def _unwanted(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
@@ -172,7 +173,7 @@ class ConsumeEvents:
                 batch = await self.source.take()
             except Exception:
                 self.fault = "no events can be taken: see the log"
-                log.exception("nothing taken, trying again", source=self.source.name)
+                log.exception("broker_read_failed", broker=self.source.name, retry_s=self._retry.first_s)
                 await asyncio.sleep(self._retry.first_s)
                 continue
             finally:
@@ -188,12 +189,12 @@ class ConsumeEvents:
                 await self._ingest(work, self.source)
             except StoreUnavailable as fault:
                 self.fault = f"the store is away: {fault}"
-                log.warning("store away, trying again", source=self.source.name, fault=str(fault), seconds=delay)
+                log.warning("batch_storage_failed", broker=self.source.name, error=str(fault), retry_s=delay)
             except Exception:
                 # Our own mistake, and no reason to lose a batch: whoever reads the log and the red readiness can mend
                 # it.
                 self.fault = "a batch can't be stored: see the log"
-                log.exception("batch not stored, trying again", source=self.source.name, seconds=delay)
+                log.exception("batch_storage_failed", broker=self.source.name, retry_s=delay)
             else:
                 self.fault = None
                 return

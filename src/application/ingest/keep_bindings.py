@@ -109,7 +109,7 @@ class KeepBindings:
                 "binding_unwanted",
                 queue=queue.name.queue,
                 exchange=binding.exchange,
-                key=binding.key,
+                routing_key=binding.key,
                 removed_after=(recorded.wanted_at + self._policy.expiry).isoformat(),
             )
 
@@ -132,7 +132,7 @@ class KeepBindings:
         except Exception as fault:
             # It may have been recorded all the same, and what was missing before would not be known the next time.
             missing = frozenset(queue.wanted)
-            _log_failure("bindings_not_renewed", queue, fault)
+            log.warning("bindings_not_renewed", queue=queue.name.queue, error=str(fault), exc_info=_unexpected(fault))
         self._missing[source] = self._missing.get(source, frozenset()) | missing
 
     async def _bind_missing(self, source: str) -> None:
@@ -141,7 +141,9 @@ class KeepBindings:
             try:
                 await queue.bind(missing)
             except Exception as fault:
-                _log_failure("bindings_not_made", queue, fault)
+                log.warning(
+                    "bindings_not_created", queue=queue.name.queue, error=str(fault), exc_info=_unexpected(fault)
+                )
             else:
                 self._missing[source] = frozenset()
 
@@ -151,12 +153,12 @@ class KeepBindings:
             before = self._clock.now() - self._policy.expiry
             removed = await self._bindings.remove(queue.name, before, queue.unbind)
         except Exception as fault:
-            _log_failure("bindings_not_removed", queue, fault)
+            log.warning("bindings_not_removed", queue=queue.name.queue, error=str(fault), exc_info=_unexpected(fault))
         else:
             for binding in removed:
-                log.info("binding_removed", queue=queue.name.queue, exchange=binding.exchange, key=binding.key)
+                log.info("binding_removed", queue=queue.name.queue, exchange=binding.exchange, routing_key=binding.key)
 
 
-def _log_failure(event: str, queue: BoundQueue, fault: Exception) -> None:
-    trace = None if isinstance(fault, StoreUnavailable | NotChanged) else fault
-    log.warning(event, queue=queue.name.queue, error=str(fault), exc_info=trace)
+def _unexpected(error: Exception) -> Exception | None:
+    """The error if its traceback belongs in the log: an outage is no mistake in the code."""
+    return None if isinstance(error, StoreUnavailable | NotChanged) else error

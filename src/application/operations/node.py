@@ -58,7 +58,7 @@ class Node:
     async def drain(self, seconds: float) -> None:
         """Takes `seconds` and one more at most, a batch in work included."""
         self._hub.draining = True
-        log.info("leaving", seconds=seconds, sessions=len(self._hub.sessions))
+        log.info("node_draining", timeout_s=seconds, sessions=len(self._hub.sessions))
         deadline = asyncio.get_running_loop().time() + seconds
         # Half the time for the stores that are slow; what is not stored by then was not acknowledged, and comes again
         # elsewhere.

@@ -35,9 +35,9 @@ class PruneStore:
             try:
                 await self._round()
             except StoreUnavailable as fault:
-                log.warning("nothing pruned, the store is away", fault=str(fault))
+                log.warning("prune_failed", error=str(fault))
             except Exception:
-                log.exception("nothing pruned, trying again later")
+                log.exception("prune_failed")
             await asyncio.sleep(PERIOD * random.uniform(0.75, 1.25))
 
     async def _round(self) -> None:

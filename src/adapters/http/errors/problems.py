@@ -85,7 +85,7 @@ def _unavailable(request: AnyRequest, error: Exception) -> ProblemResponse:
 
 def _log_unavailable(request: AnyRequest, error: str) -> None:
     log.warning(
-        "unavailable",
+        "request_unavailable",
         method=request.method,
         path=request.scope["path"],
         request_id=request_id_of(request.scope),
@@ -141,7 +141,7 @@ def _too_deep(_: AnyRequest, __: RecursionError) -> ProblemResponse:
 
 def _unexpected(request: AnyRequest, error: Exception) -> ProblemResponse:
     trace_id = request_id_of(request.scope)
-    log.error("request failed", path=request.scope["path"], request_id=trace_id, exc_info=error)
+    log.error("request_failed", path=request.scope["path"], request_id=trace_id, exc_info=error)
     return problem("internal", errors.HeraldError.text, trace_id=trace_id)
 
 

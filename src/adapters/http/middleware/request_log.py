@@ -70,11 +70,11 @@ class RequestLog(ASGIMiddleware):
                     counters.answers[str(message["status"])] += 1
                     counters.request.observe(seconds)
                     log.info(
-                        "request",
+                        "request_completed",
                         method=method,
                         path=scope["path"][:LOGGED_PATH],
                         status=message["status"],
-                        milliseconds=round(seconds * 1000, 1),
+                        duration_ms=round(seconds * 1000, 1),
                         request_id=request_id,
                     )
             await send(message)
