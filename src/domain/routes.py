@@ -6,6 +6,7 @@ nothing is refused with the file, the route and the field named.
 
 import re
 import tomllib
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
@@ -16,7 +17,6 @@ from domain.preferences import LONGEST_TYPE
 from domain.streams import Envelope, fault_in_feed_name
 from domain.templates import fault_in_template
 
-Broker = Literal["kafka", "rabbitmq", "memory"]
 Otherwise = Literal["dead-letter", "broadcast", "drop"]
 Identity = Literal["cloudevents"]
 Tombstone = Literal["ignore", "dead-letter"]
@@ -98,18 +98,19 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One routes file. `broker` is where its events come from."""
+    """One routes file. `broker` is the name of the broker that its events come from."""
 
     profile: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
     routes: tuple[Route, ...]
-    broker: Broker = "kafka"
+    broker: str = "kafka"
     feeds: dict[str, Feed] = {}
     samples: tuple[Sample, ...] = ()
 
 
-def read_profile(text: str, file: str) -> Profile:
-    """Reads a routes file; raises RoutesInvalid. `file` names it in errors."""
-    return make_profile(parse_document(text, file), file)
+def read_profile(text: str, file: str, brokers: Collection[str] | None = None) -> Profile:
+    """Reads a routes file; raises RoutesInvalid. `file` names it in errors. `brokers` are the names that `broker` may
+    have; None allows any."""
+    return make_profile(parse_document(text, file), file, brokers)
 
 
 def parse_document(text: str, file: str) -> dict[str, Any]:
@@ -120,12 +121,14 @@ def parse_document(text: str, file: str) -> dict[str, Any]:
         raise RoutesInvalid(f"{file}: this is not TOML: {error}") from None
 
 
-def make_profile(document: dict[str, Any], file: str) -> Profile:
-    """The profile that a parsed routes file describes; raises RoutesInvalid."""
+def make_profile(document: dict[str, Any], file: str, brokers: Collection[str] | None = None) -> Profile:
+    """The profile that a parsed routes file describes; raises RoutesInvalid. Else as read_profile."""
     try:
         profile = msgspec.convert(document, Profile)
     except msgspec.ValidationError as error:
         raise RoutesInvalid(f"{file}: {_in_words(str(error))}") from None
+    if brokers is not None and profile.broker not in brokers:
+        raise RoutesInvalid(f"{file}: broker: must be one of {', '.join(brokers)}, not {profile.broker!r}")
     for name in profile.feeds:
         if fault := fault_in_feed_name(name) or _fault_in_access(profile.feeds[name].access):
             raise RoutesInvalid(f"{file}: feeds.{name}: {fault}")
@@ -244,7 +247,7 @@ class RouteTable:
     def has_profile(self, name: str) -> bool:
         return any(profile.profile == name for profile in self.profiles)
 
-    def sources(self, broker: Broker, override: Broker | None = None) -> tuple[str, ...]:
+    def sources(self, broker: str, override: str | None = None) -> tuple[str, ...]:
         """The patterns of the sources on one broker; `override` puts every route there instead of where its profile
         says."""
         patterns = [

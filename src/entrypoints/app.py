@@ -19,7 +19,8 @@ from adapters.sockets.routes import EVENT_STREAMS, SOCKET_ROUTES
 from application.operations.node import Node
 from domain.public_url import PublicUrl
 from entrypoints.settings.loader import Settings
-from entrypoints.wiring.container import allowed_hosts, allowed_origins, make_container
+from entrypoints.wiring.container import make_container
+from entrypoints.wiring.web import allowed_hosts, allowed_origins
 
 # How far a request's body may be larger than the largest event: a list of many smaller ones.
 BODY_PER_EVENT = 8

@@ -36,7 +36,7 @@ async def test_bodies_are_decoded_or_their_dead_letters_name_the_encoding(
         (b"\x8b\x00", {"content_encoding": "br"}),
         (gzip.compress(b"0" * 10_000_000, mtime=0), {"content_encoding": "gzip"}),
     ]
-    source = RabbitSource(real_rabbit.settings(queue, max_event_bytes=LIMIT), ["direct"])
+    source = RabbitSource(real_rabbit.settings(queue), ["direct"], max_event_bytes=LIMIT)
     counters = Counters()
     async with sqlite((tmp_path, lambda: None)) as stores:  # type: ignore[arg-type, return-value]
         note_duplicates = NoteDuplicates(table(), HandClock(), counters)

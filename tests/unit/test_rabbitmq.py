@@ -14,11 +14,12 @@ from aiormq.exceptions import AMQPConnectionError, ChannelInvalidStateError, Cha
 from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 
+from adapters.rabbitmq.address import address, tls_context
 from adapters.rabbitmq.buffer import BATCH, BATCH_BYTES, Buffer
 from adapters.rabbitmq.faults import outage
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.salvage import readable
-from adapters.rabbitmq.settings import RabbitSettings, address, tls_context
+from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.wire import Wire
 from domain.messages import Message

@@ -76,7 +76,7 @@ def test_a_route_that_leads_nowhere_is_refused() -> None:
         ('profile = "mine"', "routes"),
         ('profile = "mine"\nroutes = []', "routes"),
         ('profile = "mine"\nroutes = {}', "routes"),
-        ('profile = "mine"\nbroker = "zeromq"\nroutes = []', "broker"),
+        ('profile = "mine"\nbroker = 3\nroutes = []', "broker"),
         ('profile = "mine"\nroute = []\nroutes = []', "route"),
         ('profile = "mine"\nroutes = []\nfeeds = { inbox = {} }', "inbox"),
         ('profile = "mine"\nroutes = []\nfeeds = { "a b" = {} }', "a b"),
@@ -156,3 +156,11 @@ def test_sources_that_are_invented_fill_no_memory() -> None:
     for number in range(CACHED_SOURCES + 10):
         assert len(wide.for_source(f"s.{number}")) == 1
     assert wide._by_source.cache_info().currsize == CACHED_SOURCES
+
+
+def test_a_broker_has_an_allowed_name() -> None:
+    text = 'profile = "mine"\nbroker = "zeromq"\n[[routes]]\nsource = "a"\nusers = ["to"]\n'
+    assert read_profile(text, "mine.toml", ("kafka", "zeromq")).broker == "zeromq"
+    with pytest.raises(RoutesInvalid) as caught:
+        read_profile(text, "mine.toml", ("kafka", "memory"))
+    assert str(caught.value) == "mine.toml: broker: must be one of kafka, memory, not 'zeromq'"

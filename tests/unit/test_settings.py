@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.commands import Exchange, Queue
 
-from adapters.rabbitmq.settings import RabbitSettings, address
+from adapters.rabbitmq.address import address
+from adapters.rabbitmq.settings import RabbitSettings
 from adapters.web.origins import Origins
 from entrypoints.settings.field import masked
 from entrypoints.settings.loader import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table

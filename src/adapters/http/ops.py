@@ -10,9 +10,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from adapters.http.openapi.operations import also_answers, problems
 from application.counters import Counters
 from application.hub.hub import Hub
-from application.operations.health import Check, Health, ReportHealth
+from application.operations.health import Health, ReportHealth
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
+from application.ports.health_check import CheckResult
 from domain.protocol.envelopes import to_rfc3339
 
 NOT_READY: Final = {
@@ -126,7 +127,7 @@ def _services(state: Health) -> dict[str, dict[str, str]]:
     return {name: _service(check) for name, check in state.checks.items() if name != "draining"}
 
 
-def _service(check: Check) -> dict[str, str]:
+def _service(check: CheckResult) -> dict[str, str]:
     if check.untried is True:
         return {"status": "untried"}
     return {"status": "healthy"} if check.ok else {"status": "unhealthy", "reason": check.detail}

@@ -48,6 +48,8 @@ class KafkaSource:
     """
 
     name = "kafka"
+    max_poll_age_s = 60.0
+    queue = None
 
     def __init__(
         self, settings: KafkaSettings, patterns: Sequence[str], starts: StartOffsets, timing: Timing | None = None

@@ -28,6 +28,8 @@ class MemoryBroker:
     they are stored."""
 
     name = "memory"
+    max_poll_age_s = None
+    queue = None
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Message, _Published]] = deque()

@@ -10,10 +10,11 @@ import aiormq
 import structlog
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
+from adapters.rabbitmq.address import address
 from adapters.rabbitmq.buffer import Buffer
 from adapters.rabbitmq.faults import Silent, outage
 from adapters.rabbitmq.messages import message_of
-from adapters.rabbitmq.settings import RabbitSettings, address
+from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing
 from adapters.rabbitmq.topology import prepare
 from adapters.rabbitmq.watch import Watch, look_at

@@ -8,11 +8,12 @@ from typing import Final, NamedTuple, cast
 
 import structlog
 
+from adapters.rabbitmq.address import tls_context
 from adapters.rabbitmq.buffer import Buffer
 from adapters.rabbitmq.faults import outage
 from adapters.rabbitmq.link import Link
 from adapters.rabbitmq.queue import RabbitQueue
-from adapters.rabbitmq.settings import RabbitSettings, tls_context
+from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 SHORTEST: Final = 0.2
 # A connection that lived this long was sound: its end begins a new series.
 SOUND: Final = 60.0
+
+MAX_EVENT_BYTES: Final = 1_048_576
 
 
 class Receipt(NamedTuple):
@@ -48,16 +51,25 @@ class RabbitSource:
     """
 
     name = "rabbitmq"
+    max_poll_age_s = 60.0
 
-    def __init__(self, settings: RabbitSettings, patterns: Sequence[str], timing: Timing | None = None) -> None:
-        """`patterns` are those of the routes (domain.patterns). Raises OSError when the CA file cannot be read."""
+    def __init__(
+        self,
+        settings: RabbitSettings,
+        patterns: Sequence[str],
+        timing: Timing | None = None,
+        *,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        """`patterns` are those of the routes (domain.patterns). A body is decoded up to `max_event_bytes`. Raises
+        OSError when the CA file cannot be read."""
         if not patterns:
             raise ValueError("a RabbitMQ source needs at least one pattern")
         self.queue = RabbitQueue(settings, patterns, lambda: self._link)
         self._settings = settings
         self._context = tls_context(settings)
         self._timing = timing or Timing()
-        self._buffer = Buffer(settings.max_event_bytes)
+        self._buffer = Buffer(max_event_bytes)
         self._link: Link | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._trouble = "not open"

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 import structlog
@@ -16,12 +17,17 @@ from application.ingest.plan_events import plan_events
 from application.ingest.store_plans import Part, StorePlans
 from application.ports.backplane import Backplane
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
+from application.ports.service import Phase, Service
 from application.ports.store import Recorded, StoreUnavailable
 from domain.messages import Message
 from domain.planning import NO_LIMITS, DeadLetter, Limits, Plan, plan
 from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)
+
+
+# A batch in work when the node stops without a drain has this many seconds to be stored.
+STOP_S: Final = 0.5
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
@@ -133,16 +139,19 @@ class IngestEvents:
         )
 
 
-class ConsumeEvents:
+class ConsumeEvents(Service):
     """Takes batch after batch from one source, until it is stopped.
 
     A batch that can't be stored is tried again until it is, and nothing is taken meanwhile; `fault` says so.
     """
 
+    phase = Phase.INGEST
+
     def __init__(self, ingest: IngestEvents, source: EventSource, retry: RetryPolicy) -> None:
         self._ingest = ingest
         self._retry = retry
         self.source = source
+        self.name = source.name
         self.fault: str | None = None
         self._consuming: asyncio.Task[None] | None = None
         self._taking = False
@@ -152,7 +161,10 @@ class ConsumeEvents:
         await self.source.open()
         self._consuming = asyncio.create_task(self._consume(), name=f"consume {self.source.name}")
 
-    async def stop(self, patience: float) -> None:
+    async def drain(self, seconds: float) -> None:
+        await self.stop(seconds)
+
+    async def stop(self, patience: float = STOP_S) -> None:
         """Lets the batch in work be stored and acknowledged, for `patience` seconds at most; then leaves the broker.
         May be called again."""
         self._stopping = True

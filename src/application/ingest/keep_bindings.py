@@ -12,6 +12,7 @@ import structlog
 from application.ports.bindings import Binding, Bindings, BoundQueue, NotChanged, RecordedBinding
 from application.ports.clock import Clock
 from application.ports.event_source import EventSource
+from application.ports.service import Phase, Service
 from application.ports.store import StoreUnavailable
 from domain.patterns import as_regex
 
@@ -29,12 +30,15 @@ class BindingPolicy(msgspec.Struct, frozen=True):
     start_s: float = 5.0
 
 
-class KeepBindings:
+class KeepBindings(Service):
     """Renews what this node wants of its queues, each minute, and removes bindings that no node has wanted for a day.
 
     Only bindings that a node has recorded are ever removed, so an operator's own stay. While the store or the broker is
     unavailable nothing is removed.
     """
+
+    name = "bindings"
+    phase = Phase.PREPARATION
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Pruning: letting go of what is old, without getting in the way of what is new."""
+"""Pruning: deleting what exceeds its retention, in small steps, so that ingest is not held up."""
 
 import asyncio
 import random

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from application.ports.bindings import BoundQueue
 from domain.messages import Message
 
 
@@ -50,7 +51,16 @@ class EventSource(Protocol):
 
     @property
     def name(self) -> str:
-        """The broker as settings, logs and metrics name it: `kafka`, `rabbitmq`, `memory`."""
+        """The broker as settings, logs and metrics name it."""
+
+    @property
+    def max_poll_age_s(self) -> float | None:
+        """A source whose last poll is older than this many seconds has stalled. None if it polls only while there are
+        events."""
+
+    @property
+    def queue(self) -> BoundQueue | None:
+        """The queue that it reads, if the broker has queues with bindings."""
 
     async def open(self) -> None:
         """Starts connecting, in the background."""

@@ -22,7 +22,7 @@ from domain.routes import RouteTable
 from entrypoints.prepare import StartRefused, opened
 from entrypoints.settings.loader import Settings
 from entrypoints.settings.parsers import MEMORY, SQLITE
-from entrypoints.wiring.container import kafka_settings
+from entrypoints.wiring.configuration import kafka_settings
 
 REASONS: Final[dict[Reason, str]] = {
     "committed": "the group's committed offset",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from domain.routes import Profile, RoutesInvalid, RouteTable, make_profile, parse_document
+from entrypoints.brokers import BROKER_NAMES
 from entrypoints.profiles.compatibility import FILE, with_references, with_topics
 from entrypoints.settings.loader import Settings, SettingsInvalid
 
@@ -56,4 +57,4 @@ def read_file(path: str) -> Profile:
 
 
 def _read(text: str, file: str) -> Profile:
-    return make_profile(with_references(parse_document(text, file)), file)
+    return make_profile(with_references(parse_document(text, file)), file, BROKER_NAMES)

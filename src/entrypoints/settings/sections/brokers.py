@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from domain.routes import Broker
+from entrypoints.brokers import BROKER_NAMES
 from entrypoints.settings import parsers
 from entrypoints.settings.field import Setting
 from entrypoints.settings.parsers import choice, text, verbatim, whole
@@ -13,10 +13,10 @@ class BrokerSettings(ServerSettings, frozen=True, kw_only=True):
     """Where events come from."""
 
     broker: Annotated[
-        Broker | None,
+        str | None,
         Setting(
             "HERALD_BROKER",
-            choice("kafka", "rabbitmq", "memory"),
+            choice(*BROKER_NAMES),
             "Where events come from: kafka, rabbitmq or memory, for all routes.",
             in_dev="memory",
             unset="each profile's own",

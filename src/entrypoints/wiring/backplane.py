@@ -1,4 +1,4 @@
-"""What joins the nodes: Redis, or nothing but the store. One of the two stands behind all the ports between nodes."""
+"""The ports between nodes: implemented by Redis, or by nothing but the store."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -21,8 +21,8 @@ from application.ports.throttle import Throttle
 from entrypoints.settings.loader import Settings
 
 
-class Joined(Provider):
-    """Nodes that hear one another at once, and count together."""
+class RedisNodes(Provider):
+    """Nodes notify one another immediately, and share session counts and rate limits."""
 
     scope = Scope.APP
 
@@ -35,7 +35,7 @@ class Joined(Provider):
 
     @provide
     async def connections(self, settings: Settings, store: Store) -> AsyncIterator[Connections]:
-        # Two processes may have one name, and a restarted one must not be taken for the one before.
+        # Two processes may have the same name, and a restarted process must not be mistaken for its predecessor.
         node = f"{settings.node}:{uuid4().hex}"
         redis = RedisSettings(self._url, settings.redis_prefix, settings.redis_cafile)
         connections = Connections(redis, store, node)
@@ -47,8 +47,8 @@ class Joined(Provider):
         return RedisThrottle(connections, otherwise=MemoryThrottle(clock))
 
 
-class Alone(Provider):
-    """One node; or several that find in the store, every few seconds, what the others did."""
+class SeparateNodes(Provider):
+    """One node, or several that read the entries of the others from the store every few seconds."""
 
     scope = Scope.APP
 
@@ -66,5 +66,5 @@ class Alone(Provider):
 
 
 def nodes(settings: Settings) -> Provider:
-    """What REDIS_URL asks for."""
-    return Joined(settings.redis_url) if settings.redis_url else Alone()
+    """As REDIS_URL says."""
+    return RedisNodes(settings.redis_url) if settings.redis_url else SeparateNodes()

@@ -1,0 +1,16 @@
+"""Kafka, and what speaks its protocol, as a broker of Herald."""
+
+from adapters.kafka.settings import KafkaSettings
+from application.ports.broker import Broker, SourceContext
+from application.ports.event_source import EventSource
+
+
+def make_source(settings: KafkaSettings, context: SourceContext) -> EventSource:
+    """Raises OSError when the CA file cannot be read."""
+    # Imported here: aiokafka takes longer to load than most commands run.
+    from adapters.kafka.source import KafkaSource
+
+    return KafkaSource(settings, context.patterns, context.start_offsets)
+
+
+KAFKA = Broker("kafka", KafkaSettings, make_source)

@@ -1,0 +1,16 @@
+"""RabbitMQ as a broker of Herald."""
+
+from adapters.rabbitmq.settings import RabbitSettings
+from application.ports.broker import Broker, SourceContext
+from application.ports.event_source import EventSource
+
+
+def make_source(settings: RabbitSettings, context: SourceContext) -> EventSource:
+    """Raises OSError when the CA file cannot be read."""
+    # Imported here: aiormq takes longer to load than most commands run.
+    from adapters.rabbitmq.source import RabbitSource
+
+    return RabbitSource(settings, context.patterns, max_event_bytes=context.max_event_bytes)
+
+
+RABBITMQ = Broker("rabbitmq", RabbitSettings, make_source)

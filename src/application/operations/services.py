@@ -1,0 +1,62 @@
+"""Services of a node that are no use case of their own: its live part, and tasks that run in the background."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from application.hub.hub import Hub
+from application.ports.backplane import Backplane
+from application.ports.service import Phase, Service
+
+log = structlog.get_logger(__name__)
+
+
+class BackgroundTask(Service):
+    """A coroutine function that runs until the node stops, or until it returns."""
+
+    def __init__(
+        self, name: str, run: Callable[[], Coroutine[Any, Any, None]], phase: Phase = Phase.MAINTENANCE
+    ) -> None:
+        self.name = name
+        self.phase = phase
+        self._run = run
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._running = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        task, self._running = self._running, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+class LiveService(Service):
+    """The hub, and the backplane that brings entries to it."""
+
+    name = "live"
+    phase = Phase.LIVE
+
+    def __init__(self, hub: Hub, backplane: Backplane) -> None:
+        self._hub = hub
+        self._backplane = backplane
+        self._sweeps = BackgroundTask("hub", hub.run, Phase.LIVE)
+
+    async def start(self) -> None:
+        await self._backplane.open(self._hub)
+        await self._sweeps.start()
+
+    def begin_drain(self) -> None:
+        """Refuses new sessions, and makes the node not ready."""
+        self._hub.draining = True
+        log.info("sessions_closing", sessions=len(self._hub.sessions))
+
+    async def drain(self, seconds: float) -> None:
+        await self._hub.drain(seconds)
+
+    async def stop(self) -> None:
+        await self._sweeps.stop()
+        await self._backplane.close()

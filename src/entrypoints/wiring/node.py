@@ -1,0 +1,68 @@
+"""The lists of a node: its services and its health checks."""
+
+from collections.abc import Sequence
+
+from dishka import Provider, Scope, provide
+
+from application.delivery.mail_service import MailService
+from application.inbox.read_muted import ReadMuted
+from application.ingest.ingest_events import ConsumeEvents
+from application.ingest.keep_bindings import KeepBindings
+from application.operations.checks import CheckBackplane, CheckDraining, CheckSource, CheckStore, CheckTokens
+from application.operations.health import ReportHealth
+from application.operations.node import Node
+from application.operations.prune_store import PruneStore
+from application.operations.services import BackgroundTask, LiveService
+from application.ports.clock import Clock
+from application.ports.health_check import HealthCheck
+from application.ports.service import Service
+
+
+class NodeLists(Provider):
+    scope = Scope.APP
+
+    node = provide(Node)
+    report_health = provide(ReportHealth)
+    live = provide(LiveService)
+    prune_store = provide(PruneStore)
+    read_muted = provide(ReadMuted)
+    mails = provide(MailService)
+    check_store = provide(CheckStore)
+    check_backplane = provide(CheckBackplane)
+    check_draining = provide(CheckDraining)
+    check_tokens = provide(CheckTokens)
+
+    @provide
+    def services(
+        self,
+        live: LiveService,
+        prune_store: PruneStore,
+        read_muted: ReadMuted,
+        mails: MailService,
+        keep_bindings: KeepBindings,
+        consumers: Sequence[ConsumeEvents],
+    ) -> Sequence[Service]:
+        """Services of one phase start in this order."""
+        return [
+            live,
+            BackgroundTask("prune", prune_store.run),
+            BackgroundTask("read muted", read_muted.run),
+            mails,
+            keep_bindings,
+            *consumers,
+        ]
+
+    @provide
+    def checks(
+        self,
+        store: CheckStore,
+        backplane: CheckBackplane,
+        consumers: Sequence[ConsumeEvents],
+        draining: CheckDraining,
+        mails: MailService,
+        tokens: CheckTokens,
+        clock: Clock,
+    ) -> Sequence[HealthCheck]:
+        """`/health` lists them in this order."""
+        sources = (CheckSource(consumer, clock) for consumer in consumers)
+        return [store, backplane, *sources, draining, mails, tokens]

@@ -1,0 +1,67 @@
+"""What the web adapters are given: allowed origins and hosts, limits on connections, and facts about this node."""
+
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from dishka import Provider, Scope, provide
+
+from adapters.http.auth import Caller
+from adapters.http.ops import About
+from adapters.sockets.event_stream import StreamGate
+from adapters.sockets.websocket import Capacity, Pending, SocketGate
+from adapters.web.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
+from entrypoints.descriptors import BACKLOG, raised_limit, share_out
+from entrypoints.settings.loader import Settings
+
+
+class Web(Provider):
+    scope = Scope.APP
+
+    caller = provide(Caller)
+    socket_gate = provide(SocketGate)
+    stream_gate = provide(StreamGate)
+
+    @provide
+    def origins(self, settings: Settings) -> Origins:
+        return allowed_origins(settings)
+
+    @provide
+    def about(self, settings: Settings) -> About:
+        return About(version=version("herald"), service=settings.service_name, node=settings.node, auth=settings.auth)
+
+    @provide
+    def pending(self, settings: Settings) -> Pending:
+        return Pending(settings.max_pending_sockets)
+
+    @provide
+    def capacity(self, settings: Settings) -> Capacity:
+        return Capacity(share_out(raised_limit(), settings, BACKLOG).sockets)
+
+
+def allowed_origins(settings: Settings) -> Origins:
+    return Origins(settings.origins, origin_of(settings.public_url) if settings.public_url else None)
+
+
+def allowed_hosts(settings: Settings) -> Hosts:
+    """The hosts of HERALD_HOSTS and that of the public URL.
+
+    If HERALD_HOSTS is not set and only pages of this machine are allowed: the names of this machine and the address
+    that Herald listens on, which no foreign name can resolve to. If it is not set otherwise: all hosts.
+    """
+    named = settings.hosts
+    if named is None:
+        named = (LOOPBACK,) if settings.origins == (LOOPBACK,) else ("*",)
+    if named == ("*",):
+        return Hosts(None)
+    hosts = {name for name in named if name != LOOPBACK}
+    if LOOPBACK in named:
+        hosts |= {*LOOPBACK_HOSTS, *_listening(settings)}
+    if settings.public_url and (host := host_of(urlsplit(settings.public_url).netloc.rpartition("@")[2])):
+        hosts.add(host)
+    return Hosts(frozenset(hosts))
+
+
+def _listening(settings: Settings) -> set[str]:
+    """The address that Herald listens on, as a host; empty if it listens on all addresses."""
+    host = host_of(f"[{settings.host}]" if ":" in settings.host else settings.host)
+    return set() if host is None or host in ("0.0.0.0", "[::]") else {host}  # noqa: S104 - compared, not bound
