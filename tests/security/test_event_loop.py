@@ -17,7 +17,7 @@ from litestar import _parsers
 from adapters.http.bodies import SMALL_BODY_BYTES
 from adapters.http.middleware.sizes import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from adapters.kafka.records import message_of
-from adapters.sockets.connection import LONGEST_FRAME
+from adapters.web.socket import MAX_FRAME_LENGTH
 from application.ports.event_publisher import EventPublisher
 from domain.messages import Message
 from tests.security.loop_time import MeasuredServer
@@ -303,7 +303,7 @@ READERS: Final[dict[str, bytes]] = {
     "of nobody": handshake("/ws"),
     "plain": handshake("/ws/notifications", protocols="x"),
 }
-F: Final = LONGEST_FRAME
+F: Final = MAX_FRAME_LENGTH
 FRAMES: Final[dict[str, bytes]] = {
     **{shape: closed(shape, F).encode()[:F] for shape in SHAPES},
     **{f"{shape}, cut off": hostile(shape, F - 1).encode()[:F] for shape in SHAPES},

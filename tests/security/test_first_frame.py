@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from adapters.sockets.connection import LONGEST_FRAME
+from adapters.web.socket import MAX_FRAME_LENGTH
 from tests.support.clients import closed, connect
 from tests.support.server import SECRET, Server
 
@@ -18,7 +18,7 @@ def server() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.mark.parametrize(("length", "code"), [(LONGEST_FRAME + 1, 1009), (LONGEST_FRAME, 4505)])
+@pytest.mark.parametrize(("length", "code"), [(MAX_FRAME_LENGTH + 1, 1009), (MAX_FRAME_LENGTH, 4505)])
 async def test_a_first_frame_that_is_too_long_is_not_read(server: Server, length: int, code: int) -> None:
     path = "/ws/v2/notification-service/notifications/users/ada"
     socket = await connect(server.ws_url + path, subprotocols=["herald.v1"])
@@ -34,6 +34,6 @@ async def test_a_frame_that_once_froze_a_node_is_answered_at_once(server: Server
     for length in (30_000, 60_000):
         socket = await connect(server.ws_url + path, subprotocols=["herald.v1"])
         await socket.send("[" * 129 + '"' + '\\"' * length)
-        assert await closed(socket) == (1009 if 2 * length > LONGEST_FRAME else 4505)
+        assert await closed(socket) == (1009 if 2 * length > MAX_FRAME_LENGTH else 4505)
     # It was 17 s for the longer one.
     assert process.cpu_times().user - before < 2

@@ -16,9 +16,12 @@ from adapters.memory.store import MemoryStore
 from application.access.identify import IdentifyCaller
 from application.counters import Counters
 from application.hub.hub import Hub
+from application.hub.policy import HubPolicy, SessionPolicy
 from application.hub.session import Session
+from application.live.client_commands import ClientCommands, CommandPolicy
 from application.live.endpoints import Endpoint
-from application.live.open_session import ConnectRequest, OpenSession
+from application.live.followable_streams import ConnectRequest, FollowableStreams
+from application.live.open_session import OpenSession
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable
@@ -64,8 +67,12 @@ source = "bye"
 sign_out = "user_id"
 """
 
+# No wait for a first command that does not come, and a short one for a store that is unavailable.
+IMPATIENT = HubPolicy(session=SessionPolicy(first_command_timeout_s=0.0, store_retry_s=0.001))
+
 PLAIN = Endpoint("trading", "ws", "trading", inbox="profile")
 STREAM = Endpoint("products", "sse", "trading", inbox="all")
+PLAIN_ALL = Endpoint("plain", "ws", "trading", inbox="all")
 
 
 def table(text: str = ROUTES) -> RouteTable:
@@ -149,28 +156,21 @@ class Node:
         store: Store | None = None,
         backplane: Backplane | None = None,
         *,
-        routes: str = ROUTES,
-        sessions_per_user: int = 100,
-        anonymous_sessions: int | None = None,
+        routes: str | RouteTable = ROUTES,
+        policy: HubPolicy = IMPATIENT,
         roll: Roll | None = None,
         presence: Presence | None = None,
     ) -> None:
-        self.table = table(routes)
+        self.table = table(routes) if isinstance(routes, str) else routes
         self.clock = HandClock()
         self.counters = Counters()
         self.store: Any = store or FaultyStore()
         self.backplane: Any = backplane or MemoryBackplane(Bus())
         self.presence = presence or MemoryPresence(roll)
-        self.hub = Hub(
-            self.store,
-            self.backplane,
-            self.presence,
-            self.clock,
-            self.counters,
-            sessions_per_user=sessions_per_user,
-            anonymous_sessions=anonymous_sessions,
-        )
-        self.open_session = OpenSession(self.table, self.hub, self.store, self.clock, Uuid7Factory(), self.counters)
+        self.policy = policy
+        self.hub = Hub(self.store, self.backplane, self.presence, self.clock, self.counters, policy)
+        self.streams = FollowableStreams(self.table)
+        self.open_session = OpenSession(self.table, self.streams, self.hub, self.store, Uuid7Factory(), self.counters)
         self.identify = IdentifyCaller(None, self.store, self.clock)
         self._made = 0
 
@@ -182,20 +182,22 @@ class Node:
         """Someone whose token is `age` seconds old."""
         return NOBODY if user is None else Identity(user, issued_at=self.clock.now().timestamp() - age, **more)
 
-    async def open(
-        self,
-        user: str | None = None,
-        *,
-        endpoint: Endpoint = PLAIN,
-        protocol: bool = False,
-        cursor: str | None = None,
-        feeds: tuple[str, ...] | None = None,
-        types: frozenset[str] | None = None,
-        identity: Identity | None = None,
-        first_frame_read: bool = False,
-    ) -> Session:
-        request = ConnectRequest(endpoint, identity or self.me(user), protocol, feeds, types, cursor, first_frame_read)
-        return await self.open_session(request)
+    async def open(self, user: str | None = None, **request: Any) -> Session:
+        """Fields of ConnectRequest may be given by name."""
+        return await self.open_session(self.request(user, **request))
+
+    def request(
+        self, user: str | None = None, *, endpoint: Endpoint = PLAIN, identity: Identity | None = None, **more: Any
+    ) -> ConnectRequest:
+        return ConnectRequest(endpoint, identity or self.me(user), **more)
+
+    def commands(
+        self, session: Session, request: ConnectRequest, identify: IdentifyCaller | None = None
+    ) -> ClientCommands:
+        """What handles the frames of the session's client."""
+        return ClientCommands(
+            session, request, self.streams, identify or self.identify, self.store, self.clock, CommandPolicy()
+        )
 
     async def record(self, *messages: Message) -> Recorded:
         """Stores what the messages lead to, and tells nobody."""
@@ -229,26 +231,31 @@ async def settle(rounds: int = 20) -> None:
 
 
 class Reader:
-    """A client that reads all it is given, as long as it is not paused. Keeps the adapter's part of the bargain."""
+    """A client that reads everything, as long as it is not paused: the transport of a session, and its writer."""
 
     def __init__(self, node: Node, session: Session) -> None:
         self.node = node
         self.session = session
         self.frames: list[str] = []
-        self._oldest_unsent: int | None = None
-        session.oldest_unsent = lambda: self._oldest_unsent
+        self.oldest_unsent: int | None = None
         self.going = asyncio.Event()
         self.going.set()
+        session.attach(self)
         self.task = asyncio.create_task(self._read())
-        session.force_close = self.task.cancel
+
+    def try_send(self, frame: str) -> bool:
+        return False
+
+    def force_close(self) -> None:
+        self.task.cancel()
 
     async def _read(self) -> None:
         frames: AsyncGenerator[str, None] = self.session.frames()
         try:
             async for frame in frames:
-                self._oldest_unsent = len(self.frames)
+                self.oldest_unsent = len(self.frames)
                 await self.going.wait()
-                self._oldest_unsent = None
+                self.oldest_unsent = None
                 self.frames.append(frame)
         finally:
             await frames.aclose()

@@ -5,25 +5,33 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from application.access.identify import IdentifyCaller
-from application.hub import session as sessions
 from application.hub.session import Session
-from application.live import client_commands
-from application.live.client_commands import ClientCommands
+from application.live.client_commands import CommandPolicy
+from application.live.followable_streams import ConnectRequest
 from domain.errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
 from domain.protocol.herald_v1 import CloseCode, CloseReason
-from tests.support.core import NOW, Node, Reader, message, settle
+from tests.support.core import IMPATIENT, NOW, Node, Reader, message, settle
 from tests.unit.test_identify import Tokens
 
 SOON = NOW.timestamp() + 100
+
+# Far longer than a test: the wait for a first command ends by a command.
+PATIENT = replace(IMPATIENT, session=replace(IMPATIENT.session, first_command_timeout_s=30.0))
+
+# The wait is over while the token of a first command is checked.
+EAGER = replace(IMPATIENT, session=replace(IMPATIENT.session, first_command_timeout_s=0.01))
+
+POLICY = CommandPolicy()
 
 
 class Rig:
     """A node that knows some tokens, one session on it with a reader, and what its client says."""
 
-    def __init__(self, node: Node, session: Session) -> None:
+    def __init__(self, node: Node, session: Session, request: ConnectRequest) -> None:
         self.node = node
         self.session = session
         self.tokens = Tokens(
@@ -35,7 +43,7 @@ class Rig:
             away=Unavailable(),
         )
         identify = IdentifyCaller(self.tokens, node.store, node.clock)
-        self.commands = ClientCommands(session, identify, node.store, node.clock)
+        self.commands = node.commands(session, request, identify)
         self.reader = Reader(node, session)
 
     async def say(self, *commands: Any) -> list[dict[str, Any]]:
@@ -54,14 +62,13 @@ class Rig:
 
 
 async def rig(user: str | None = "ada", node: Node | None = None, **more: Any) -> Rig:
-    node = node or await Node().start()
+    node = node or await Node(policy=PATIENT).start()
     identity = Identity(user, issued_at=NOW.timestamp() - 10, expires_at=SOON) if user else None
-    return Rig(node, await node.open(user, protocol=True, identity=identity, **more))
+    return await rig_of(node, node.request(user, protocol=True, identity=identity, **more))
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "PATIENCE", 30.0)
+async def rig_of(node: Node, request: ConnectRequest) -> Rig:
+    return Rig(node, await node.open_session(request), request)
 
 
 # --- resume ---------------------------------------------------------------------------------------------------
@@ -69,7 +76,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("by", ["cursor", "positions"])
 async def test_the_first_frame_may_say_where_to_resume(by: str) -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     before = await node.open("ada")
     await node.send(node.direct("ada", "a1"), node.news("n1"), node.direct("ada", "a2"))
     one = await rig(node=node)
@@ -94,11 +101,10 @@ async def test_events_while_the_first_frame_is_waited_for_come_once() -> None:
     assert one.reader.texts == ["a1", "a2"]
 
 
-async def test_without_a_first_frame_the_session_begins_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "PATIENCE", 0.01)
-    one = await rig()
+async def test_without_a_first_frame_the_session_starts_after_a_timeout() -> None:
+    one = await rig(node=await Node().start())
     await one.node.send(one.node.direct("ada", "a1"))
-    await asyncio.sleep(0.05)
+    await settle()
     assert (one.reader.objects[0]["kind"], one.reader.objects[0]["resumed"]) == ("hello", False)
     assert one.reader.texts == ["a1"]
 
@@ -111,7 +117,7 @@ async def test_a_resume_from_another_history_is_a_gap(resume: Any) -> None:
 
 
 async def test_another_users_cursor_is_a_gap_and_shows_nothing() -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     stolen = (await node.open("bob")).cursor
     await node.send(node.direct("ada", "a1"), node.direct("bob", "b1"))
     one = await rig(node=node)
@@ -132,7 +138,7 @@ async def test_a_late_resume_is_an_error_and_the_session_goes_on() -> None:
 
 
 async def test_a_resume_in_the_store_s_absence_is_not_forgotten() -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
     one = await rig(node=node)
@@ -192,7 +198,7 @@ async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | by
     assert [o["kind"] for o in said] == ["hello", "error"]
     assert said[1]["code"] == "invalid_input"
     assert one.code is None
-    await one.say(*[mistake] * (client_commands.MOST_MISTAKES - 1))
+    await one.say(*[mistake] * (POLICY.max_invalid_commands - 1))
     assert one.code == CloseCode.NOT_UNDERSTOOD
     assert one.reader.objects[-1]["kind"] == "bye"
 
@@ -207,7 +213,7 @@ async def test_in_mid_session_a_token_that_is_no_text_is_a_mistake_as_any(
     said = await one.say(mistake)
     assert [(o["kind"], o["code"]) for o in said] == [("error", "invalid_input")]
     assert one.code is None
-    await one.say(*[mistake] * (client_commands.MOST_MISTAKES - 1))
+    await one.say(*[mistake] * (POLICY.max_invalid_commands - 1))
     assert one.code == CloseCode.NOT_UNDERSTOOD
 
 
@@ -220,13 +226,13 @@ async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
         if one.session.close_reason is not None:
             break
     assert one.code == CloseCode.TOO_MANY_FRAMES
-    assert len(one.session._answers) <= sessions.MOST_ANSWERS
+    assert len(one.session._answers) <= IMPATIENT.session.max_pending_answers
 
 
 async def test_a_client_that_pings_at_its_pace_goes_on() -> None:
     one = await rig()
     for _ in range(300):
-        one.node.clock.turn(1 / client_commands.FRAMES_PER_S)
+        one.node.clock.turn(1 / POLICY.frames_per_s)
         await one.commands('{"ping":1}')
         await settle(3)
     assert one.code is None
@@ -280,9 +286,9 @@ async def test_a_token_from_before_a_sign_out_ends_the_session_even_if_the_news_
 
 
 async def test_a_token_with_fewer_scopes_closes_what_they_had_opened() -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     identity = Identity("ada", frozenset({"secrets"}), issued_at=NOW.timestamp() - 10)
-    one = Rig(node, await node.open(identity=identity, protocol=True))
+    one = await rig_of(node, node.request(identity=identity, protocol=True))
     await one.say({"auth": "ada2"})
     await node.send(node.news("secret", "secret"))
     await settle()
@@ -290,7 +296,7 @@ async def test_a_token_with_fewer_scopes_closes_what_they_had_opened() -> None:
 
 
 async def test_auth_and_resume_come_together_in_one_frame() -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
     one = await rig(node=node)
@@ -302,18 +308,16 @@ async def test_auth_and_resume_come_together_in_one_frame() -> None:
 # --- from nobody to a user ------------------------------------------------------------------------------------
 
 
-async def successor_of(one: Rig, shown: str | None = None) -> Rig:
-    """What the socket's adapter does with a session that hands over; `shown` is the cursor of the handshake."""
+async def replacement_of(one: Rig, shown: str | None = None) -> Rig:
+    """What the socket gate does with a session that is replaced; `shown` is the cursor of the handshake."""
     replacement = one.session.replacement
     assert replacement is not None
     await asyncio.wait_for(one.reader.task, 1)
-    here = one.session.cursor_for(replacement.identity.user) if one.session.greeted else shown
-    return Rig(
-        one.node,
-        await one.node.open(
-            protocol=True, identity=replacement.identity, cursor=replacement.cursor or here, first_frame_read=True
-        ),
+    reached = one.session.cursor_for(replacement.identity.user) if one.session.hello_sent else shown
+    request = one.node.request(
+        protocol=True, identity=replacement.identity, cursor=replacement.cursor or reached, first_frame_read=True
     )
+    return await rig_of(one.node, request)
 
 
 async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition() -> None:
@@ -325,7 +329,7 @@ async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition
     await node.send(node.news("n2"))
     await one.commands('{"auth":"ada"}')
     await node.send(node.news("n3"), node.direct("ada", "before"))
-    two = await successor_of(one)
+    two = await replacement_of(one)
     await node.send(node.news("n4"), node.direct("ada", "after"))
     await settle()
     assert one.session.user is None
@@ -338,12 +342,12 @@ async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition
 
 
 async def test_a_user_who_shows_token_and_place_in_the_first_frame_resumes_there() -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"), node.news("n1"))
     one = await rig(None, node)
     await one.commands(json.dumps({"auth": "ada", "resume": {"cursor": cursor}}))
-    two = await successor_of(one)
+    two = await replacement_of(one)
     await settle()
     # There is one hello: of another, with nobody's positions, a client would take what follows for known.
     assert one.reader.objects == []
@@ -368,7 +372,7 @@ async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
 async def test_nobody_whose_first_frame_has_no_good_token_gets_bye_and_no_hello(
     token: str, code: CloseCode, by: str
 ) -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.news("n1"))
     one = await rig(None, node, **({"cursor": cursor} if by == "handshake" else {}))
@@ -384,7 +388,7 @@ async def test_nobody_whose_first_frame_has_no_good_token_gets_bye_and_no_hello(
 async def test_a_first_frame_with_a_token_that_is_no_text_gets_bye_and_no_hello(
     user: str | None, by: str, auth: str, binary: bool
 ) -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
     if by == "handshake":
@@ -400,8 +404,7 @@ async def test_a_first_frame_with_a_token_that_is_no_text_gets_bye_and_no_hello(
 async def test_a_token_that_is_checked_for_longer_than_the_first_frame_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sessions, "PATIENCE", 0.01)
-    one = await rig(None)
+    one = await rig(None, await Node(policy=EAGER).start())
     checked = asyncio.Event()
     verify = one.tokens.verify
 
@@ -411,7 +414,7 @@ async def test_a_token_that_is_checked_for_longer_than_the_first_frame_is_waited
 
     monkeypatch.setattr(one.tokens, "verify", slowly)
     said = asyncio.create_task(one.commands('{"auth": "bad"}'))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(EAGER.session.first_command_timeout_s * 3)
     assert one.reader.objects == []
     checked.set()
     await said
@@ -431,20 +434,20 @@ async def test_a_drain_before_the_first_frame_says_bye_alone() -> None:
 async def test_a_first_frame_without_a_place_resumes_nothing(resume: dict[str, Any]) -> None:
     one = await rig(None)
     await one.commands(json.dumps({"auth": "ada", **resume}))
-    two = await successor_of(one)
+    two = await replacement_of(one)
     await settle()
     assert one.reader.objects == []
-    # At once, too: PATIENCE is far longer than this.
+    # Immediately: PATIENT waits far longer.
     assert [(o["kind"], o["resumed"], o["gap"]) for o in two.reader.objects] == [("hello", False, [])]
 
 
 async def test_a_place_in_the_handshake_is_that_of_the_user_who_shows_a_token_next() -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
     one = await rig(None, node, cursor=cursor)
     await one.commands('{"auth": "ada"}')
-    two = await successor_of(one, shown=cursor)
+    two = await replacement_of(one, shown=cursor)
     await settle()
     assert one.reader.objects == []
     assert two.reader.objects[0]["resumed"] is True
@@ -452,7 +455,7 @@ async def test_a_place_in_the_handshake_is_that_of_the_user_who_shows_a_token_ne
 
 
 async def test_nobodys_own_place_in_the_handshake_is_not_waited_on() -> None:
-    node = await Node().start()
+    node = await Node(policy=PATIENT).start()
     cursor = (await node.open()).cursor
     one = await rig(None, node, cursor=cursor)
     await settle()

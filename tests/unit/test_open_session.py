@@ -4,15 +4,16 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from application.access.identify import IdentifyCaller
-from application.hub import session as sessions
+from application.hub.session import Session
 from application.live.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint, at_ws
 from domain.errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.identity import NOBODY, Identity
 from domain.routes import RouteTable
 from entrypoints.profiles.loader import shipped
-from tests.support.core import PLAIN, STREAM, Node, Reader, message, settle
+from tests.support.core import IMPATIENT, PLAIN, STREAM, Node, Reader, message, settle
 
 EVERYONE = {"news"}
 SIGNED = {"news", "staff"}
@@ -23,7 +24,7 @@ async def node() -> Node:
     return await Node().start()
 
 
-def names(session: sessions.Session) -> set[str]:
+def names(session: Session) -> set[str]:
     return set(session.positions.by_name)
 
 
@@ -143,8 +144,7 @@ def test_two_services_share_one_path() -> None:
 async def test_the_seeds_clients_see_their_own_services_only(
     endpoint: Endpoint, user: str | None, expected: set[str]
 ) -> None:
-    node = await Node().start()
-    node.open_session._table = RouteTable(shipped(["all"]))
+    node = await Node(routes=RouteTable(shipped(["all"]))).start()
     assert names(await node.open(user, endpoint=endpoint)) == expected
 
 
@@ -161,10 +161,9 @@ async def test_a_plain_inbox_shows_what_its_profile_made(node: Node) -> None:
 # --- the first frame ------------------------------------------------------------------------------------------
 
 
-async def test_only_a_socket_of_herald_v1_without_a_cursor_is_waited_for(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "PATIENCE", 60.0)
+async def test_only_a_socket_of_herald_v1_without_a_cursor_may_resume_by_a_command() -> None:
+    session_policy = replace(IMPATIENT.session, first_command_timeout_s=60.0)
+    node = await Node(policy=replace(IMPATIENT, session=session_policy)).start()
     cursor = (await node.open()).cursor
     for protocol, endpoint, shown, waits in [
         (True, PLAIN, None, True),

@@ -9,18 +9,15 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
-from application.hub import frames as framing
-from application.hub import session as sessions
-from application.hub import stream_buffer
-from application.hub import streams as hub_streams
+from application.hub.policy import BufferPolicy
 from application.inbox.mark_notifications import MarkNotifications
-from application.live.client_commands import ClientCommands
 from domain.notifications import NotificationFilter
 from domain.streams import Entry, SignOut
-from tests.support.core import STREAM, FaultyStore, Node, Reader, events_in, message, settle
+from tests.support.core import IMPATIENT, STREAM, FaultyStore, Node, Reader, events_in, message, settle
 
 USERS: Final = ("ada", "bob")
 NODES: Final = 2
@@ -29,14 +26,17 @@ NODES: Final = 2
 SWEEPS: Final = 12
 
 
+# Every limit within reach, and no waiting.
+SMALL = replace(
+    IMPATIENT,
+    buffers=BufferPolicy(max_entries=6, max_page_entries=4, max_chunk_entries=3),
+    session=replace(IMPATIENT.session, store_retry_s=0.0),
+)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Any:
-    """Every bound within reach, and no waiting."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream_buffer, "MOST_ENTRIES", 6)
-        patch.setattr(hub_streams, "MOST_ENTRIES", 4)
-        patch.setattr(framing, "MOST_ENTRIES", 3)
-        patch.setattr(sessions, "STORE_RETRY", 0.0)
         patch.setattr("application.inbox.mark_notifications.CHUNK", 3)
         yield
 
@@ -124,9 +124,10 @@ class Speaking(Client):
         self._positions: dict[str, int] = {}
 
     async def _open(self, node: Node) -> Any:
-        session = await node.open(self.user, protocol=True)
+        request = node.request(self.user, protocol=True)
+        session = await node.open_session(request)
         place = {"epoch": self._epoch, "positions": self._positions} if self._epoch else {}
-        await ClientCommands(session, node.identify, node.store, node.clock)(json.dumps({"resume": place}))
+        await node.commands(session, request)(json.dumps({"resume": place}))
         return session
 
     def _see(self, frame: str) -> None:
@@ -166,7 +167,7 @@ class World:
     def __init__(self) -> None:
         store, bus = FaultyStore(), Bus()
         self.backplanes = [FatefulBackplane(bus) for _ in range(NODES)]
-        self.nodes = [Node(store, backplane) for backplane in self.backplanes]
+        self.nodes = [Node(store, backplane, policy=SMALL) for backplane in self.backplanes]
         self.inboxes = MemoryInboxes(store.records)
         node, backplane = self.nodes[0], self.backplanes[0]
         self.mark = MarkNotifications(self.inboxes, store, backplane, node.clock, node.counters)

@@ -1,4 +1,4 @@
-"""Event streams (SSE): a session's frames as one endless response."""
+"""Event streams (SSE): the frames of a session as one endless response."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,8 +8,8 @@ from typing import Any, Final
 from litestar import Request, Response
 from litestar.response import Stream
 
-from adapters.sockets.connection import log_opened, record_end
-from adapters.sockets.handshake import connect_request_of, shown_token
+from adapters.sockets.handshake import handshake_of
+from adapters.web.connection import log_opened, record_end
 from adapters.web.origins import Origins
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
@@ -21,13 +21,41 @@ from application.live.open_session import OpenSession
 from domain.errors import SignedOut
 
 # No proxy may store, compress or buffer events: a compressor that waits for more sends nothing, not even the head of
-# the answer (X-Accel-Buffering is nginx's, which ignores no-transform).
+# the response (X-Accel-Buffering is for nginx, which ignores no-transform).
 HEADERS: Final = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 
 
+class StreamTransport:
+    """Implements application.hub.transport.Transport. The server takes the frames of a response one by one: nothing
+    can be sent directly."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._taken = 0
+        self._is_sending = False
+
+    def try_send(self, frame: str) -> bool:
+        return False
+
+    @property
+    def oldest_unsent(self) -> int | None:
+        return self._taken if self._is_sending else None
+
+    def force_close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def sending(self) -> None:
+        self._taken += 1
+        self._is_sending = True
+
+    def sent(self) -> None:
+        self._is_sending = False
+
+
 class StreamGate:
-    """Serves event streams. Refusals are HeraldErrors for the HTTP layer to answer, but one: after a sign-out an
-    `EventSource` is answered 204, which is the only thing that makes it stop."""
+    """Serves event streams. Refusals are HeraldErrors, answered by the HTTP layer; only a sign-out is answered here,
+    with 204: no other status makes an `EventSource` stop."""
 
     def __init__(
         self,
@@ -46,33 +74,32 @@ class StreamGate:
         self._origins = origins
 
     async def serve(self, request: Request[Any, Any, Any], claimed: str | None) -> Response[Any]:
-        token = shown_token(request, [], cookies=self._origins.allowed is not None)
+        handshake = handshake_of(request)
+        token = handshake.token(cookies=self._origins.allowed is not None)
         try:
             identity = await self._identify(token, claimed)
             await self._limit_rate("connect", identity)
-            session = await self._open_session(connect_request_of(request, PRODUCTS, identity))
+            session = await self._open_session(handshake.connect_request(PRODUCTS, identity))
         except SignedOut:
             return Response(None, status_code=204)
         log_opened(session)
         return Stream(self._frames(session), media_type="text/event-stream", headers=HEADERS)
 
     async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
-        task = asyncio.current_task()
-        if task is not None:
-            session.force_close = task.cancel
-            # Where the task is cancelled while it sends, nobody closes this generator before the garbage collector
-            # does.
+        transport = StreamTransport()
+        session.attach(transport)
+        if (task := asyncio.current_task()) is not None:
+            # If the task is cancelled while it sends, only the garbage collector closes this generator.
             task.add_done_callback(lambda _: self._end(session))
-        number = 0
-        going: int | None = None
-        session.oldest_unsent = lambda: going
         try:
             async with aclosing(session.frames()) as frames:
                 async for frame in frames:
-                    number += 1
-                    going = number
+                    transport.sending()
                     yield frame.encode()
-                    going = None
+                    transport.sent()
+        except Exception as error:
+            session.fail(error)
+            raise
         finally:
             self._end(session)
 

@@ -8,9 +8,10 @@ from litestar import Request, Response, WebSocket, get, websocket
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
-from adapters.sockets.connection import refuse_handshake
 from adapters.sockets.event_stream import StreamGate
-from adapters.sockets.websocket import SocketGate
+from adapters.sockets.websocket import LitestarSocket
+from adapters.web.refusals import NOT_FOUND
+from adapters.web.socket_gate import SocketGate
 from application.live.endpoints import GROUPS, SIGNALS, at_ws
 from domain.routes import RouteTable
 
@@ -39,7 +40,7 @@ ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: 
 @inject_websocket
 async def signals_socket(socket: Socket, gate: FromDishka[SocketGate]) -> None:
     """Signals as they are published."""
-    await gate.serve(socket, SIGNALS, _claimed(socket))
+    await gate.serve(LitestarSocket(socket), SIGNALS, _claimed(socket))
 
 
 @websocket("/ws")
@@ -47,7 +48,7 @@ async def signals_socket(socket: Socket, gate: FromDishka[SocketGate]) -> None:
 async def user_or_orders_socket(socket: Socket, gate: FromDishka[SocketGate], table: FromDishka[RouteTable]) -> None:
     """With `?user_id=` the market and that user's own; without it, orders."""
     claimed = _claimed(socket)
-    await gate.serve(socket, at_ws(table, claimed), claimed)
+    await gate.serve(LitestarSocket(socket), at_ws(table, claimed), claimed)
 
 
 @websocket(_USERS_PATH + "/{user_id:path}")
@@ -56,9 +57,9 @@ async def groups_socket(socket: Socket, gate: FromDishka[SocketGate]) -> None:
     """One user's own. A slash in the user's id is written as `%2F`."""
     segments = socket.scope["raw_path"].removesuffix(b"/").split(b"/")
     if len(segments) != _USERS_PATH.count("/") + 2:
-        await refuse_handshake(socket, 404, "not_found", "Not found", "There is no such thing here.")
+        await LitestarSocket(socket).refuse(NOT_FOUND)
         return
-    await gate.serve(socket, GROUPS, unquote_to_bytes(segments[-1]).decode(errors="replace"))
+    await gate.serve(LitestarSocket(socket), GROUPS, unquote_to_bytes(segments[-1]).decode(errors="replace"))
 
 
 @get(

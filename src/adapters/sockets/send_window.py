@@ -1,4 +1,4 @@
-"""The way out of a socket: the server's own send, without Litestar's layers around it."""
+"""The frames on their way to one socket: the server's own send, without Litestar's layers around it."""
 
 import asyncio
 from collections import deque
@@ -9,10 +9,12 @@ from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-# What may be on its way to one socket. In a burst it saves the loop most of its turns; a client that never reads costs
-# no more than this.
-MOST_FRAMES: Final = 64
-MOST_BYTES: Final = 16 * 1024
+from adapters.web.socket import ClientGone
+
+# Limits of what is unsent at one socket. In a burst this saves most turns of the event loop; a client that never reads
+# costs no more.
+MAX_UNSENT_FRAMES: Final = 64
+MAX_UNSENT_CHARS: Final = 16 * 1024
 
 _SEND: Final = "herald_send"
 
@@ -29,67 +31,71 @@ def with_direct_send(app: ASGIApp) -> ASGIApp:
 
 
 class SendWindow:
-    """Frames on their way to one socket, in order.
+    """Implements adapters.web.socket.SocketTransport.
 
-    A send begins when it is called, and Granian's awaitable says when the kernel has taken it. So nobody waits for a
-    frame, only for the oldest when too much is on its way. Frames arrive in the order of the calls because Granian has
-    one runtime thread here, which takes them in turn.
+    A send begins when it is called, and Granian's awaitable is done when the kernel has accepted the frame. So the
+    writer waits for the oldest frame, and only when too much is unsent. Frames arrive in the order of the calls because
+    Granian has one runtime thread here.
     """
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
         self._send = socket.scope["state"].get(_SEND, socket.send)
-        self._going: deque[tuple[Any, int]] = deque()
-        self._size = 0
-        self._taken = 0
+        self._writer = asyncio.current_task()
+        self._unsent: deque[tuple[Any, int]] = deque()
+        self._unsent_chars = 0
+        self._sent_frames = 0
 
-    def try_send(self, text: str) -> bool:
-        """Hands the frame over, unless an earlier one is still on its way."""
-        if self._going:
-            self._forget_taken()
-            if self._going:
+    def try_send(self, frame: str) -> bool:
+        if self._unsent:
+            self._drop_sent()
+            if self._unsent:
                 return False
         try:
-            self.send(text)
-        except (WebSocketDisconnect, RuntimeError):
+            self.send(frame)
+        except (ClientGone, WebSocketDisconnect, RuntimeError):
+            # The reader notices that the client has left.
             return False
         return True
 
     @property
-    def full(self) -> bool:
-        """Whether too much is on its way for another frame."""
-        return len(self._going) >= MOST_FRAMES or self._size > MOST_BYTES
+    def oldest_unsent(self) -> int | None:
+        self._drop_sent()
+        return self._sent_frames if self._unsent else None
 
-    async def wait_for_room(self) -> None:
-        """Waits until there is room. Raises WebSocketDisconnect."""
-        while self._going and self.full:
-            await self._oldest()
-
-    async def flush(self) -> None:
-        while self._going:
-            await self._oldest()
+    def force_close(self) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
 
     @property
-    def oldest_unsent(self) -> int | None:
-        """The number of the oldest frame that the kernel has not taken; None if it has all."""
-        self._forget_taken()
-        return self._taken if self._going else None
+    def is_full(self) -> bool:
+        return len(self._unsent) >= MAX_UNSENT_FRAMES or self._unsent_chars > MAX_UNSENT_CHARS
 
-    def send(self, text: str) -> None:
-        """Sends the frame behind those on their way. Raises WebSocketDisconnect."""
-        going: Any = self._send({"type": "websocket.send", "text": text, "bytes": None})
-        if asyncio.iscoroutine(going):
-            going = asyncio.ensure_future(going)
-        elif not hasattr(going, "done"):
-            # Granian's answer on a socket that is gone.
-            raise WebSocketDisconnect(detail="the client has left")
-        self._going.append((going, len(text)))
-        self._size += len(text)
+    async def wait_for_room(self) -> None:
+        while self._unsent and self.is_full:
+            await self._wait_for_oldest()
 
-    async def _oldest(self) -> None:
-        await self._going[0][0]
-        self._forget_taken()
+    async def flush(self) -> None:
+        while self._unsent:
+            await self._wait_for_oldest()
 
-    def _forget_taken(self) -> None:
-        while self._going and self._going[0][0].done():
-            self._size -= self._going.popleft()[1]
-            self._taken += 1
+    def send(self, frame: str) -> None:
+        sending: Any = self._send({"type": "websocket.send", "text": frame, "bytes": None})
+        if asyncio.iscoroutine(sending):
+            sending = asyncio.ensure_future(sending)
+        elif not hasattr(sending, "done"):
+            # Granian's answer on a socket whose client has left.
+            raise ClientGone
+        self._unsent.append((sending, len(frame)))
+        self._unsent_chars += len(frame)
+
+    async def _wait_for_oldest(self) -> None:
+        try:
+            await self._unsent[0][0]
+        except WebSocketDisconnect as error:
+            raise ClientGone from error
+        self._drop_sent()
+
+    def _drop_sent(self) -> None:
+        while self._unsent and self._unsent[0][0].done():
+            self._unsent_chars -= self._unsent.popleft()[1]
+            self._sent_frames += 1

@@ -1,8 +1,12 @@
 """The hub: the streams followed, and the sessions open, in this process.
 
-stream_buffer.py  a stream as this node knows it: its head, and its newest entries in memory
-frames.py    what lies between two positions, ready to send
-session.py   one client: a position in each of its streams, and what to send it next
-periodic.py    what happens each second
-hub.py       all of these together, joined to the backplane and compared with the store
+stream_buffer.py      the newest entries of one stream in memory, and its head
+frames.py             the entries between two positions, encoded once for all sessions
+streams.py            all buffers: filled from the backplane, read by sessions
+session.py            one client: a position in each of its streams, and what is sent next
+session_request.py, session_positions.py, session_messages.py, first_command.py    parts of a session
+transport.py          the connection of a session, implemented by socket adapters
+hub.py                opens, closes and removes sessions
+liveness.py, reconciliation.py, users.py    the periodic work of the hub
+policy.py             limits and timings
 """

@@ -1,26 +1,19 @@
-"""Frames: what lies between two positions of a stream, ready to send, made once for all sessions that stand at the
-same place."""
+"""Frames: the entries between two positions of a stream, ready to send, made once for all sessions at that position."""
 
 from collections.abc import Sequence
-from typing import Final
 
+from application.hub.policy import BufferPolicy
 from domain.protocol.herald_v1 import View, sse_block
 from domain.streams import Entry
-
-# How much one step of a session takes: enough to make bursts cheap, little enough that no step holds up the loop or a
-# client's parser.
-MOST_ENTRIES: Final = 64
-MOST_BYTES: Final = 64 * 1024
 
 
 class Frames:
     """What a view shows of the entries up to position `upto`.
 
-    `texts` are frames to send one by one; with SSE, blocks of `data:` lines, each still without its `id:`, whose
-    positions are `marks`. `objects` counts the entries shown. `stored_at` is the newest one's, in seconds since 1970,
-    None where nothing is shown. `complete` is False for a part of what the store had, behind which it has to be asked
-    again. `shared` is room for the finished text, where the sessions that follow this stream alone have the same
-    cursor.
+    `texts` are sent one by one; with SSE they are blocks of `data:` lines that still lack their `id:`, and `marks` has
+    the position of each. `objects` is the number of entries shown. `stored_at` is the time of the newest one in seconds
+    since 1970, None if none is shown. `complete` is False if the store has more, which must be read from there too.
+    `shared` holds the finished text for sessions that follow only this stream and so have the same cursor.
     """
 
     __slots__ = ("complete", "marks", "objects", "shared", "stored_at", "texts", "upto")
@@ -51,15 +44,15 @@ def render(view: View, entries: Sequence[Entry], upto: int) -> Frames:
     return Frames(texts, marks, upto, len(shown), shown[-1].stored_at.timestamp())
 
 
-def take_chunk(entries: Sequence[Entry], first: int) -> Sequence[Entry]:
-    """As many of the entries from index `first` on as one step may take; at least one, and all of the last one's
-    position, since a session can't stand inside a position."""
+def take_chunk(entries: Sequence[Entry], first: int, policy: BufferPolicy) -> Sequence[Entry]:
+    """The entries from index `first` on that are sent together: at least one, and always all entries of the last
+    position, because a session can't stop inside a position."""
     size = len(entries[first].content.body)
     end = first + 1
     while end < len(entries):
         entry = entries[end]
         size += len(entry.content.body)
-        full = size > MOST_BYTES or end - first >= MOST_ENTRIES
+        full = size > policy.max_chunk_bytes or end - first >= policy.max_chunk_entries
         if full and entry.changed != entries[end - 1].changed:
             break
         end += 1
@@ -67,8 +60,8 @@ def take_chunk(entries: Sequence[Entry], first: int) -> Sequence[Entry]:
 
 
 def _mark(view: View, shown: Sequence[Entry], index: int) -> int:
-    """The position behind an entry: where its arrival puts a plain session, and one that sees changes too once all of
-    the entry's position has been shown."""
+    """The position of a session that has been sent the entry: for plain sessions that of its arrival; for sessions that
+    see changes the position before, until all entries of the position have been sent."""
     entry = shown[index]
     if not view.protocol:
         return entry.seq

@@ -2,144 +2,118 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime
-from typing import Any, Final
 
-from application.hub import session_messages
+import structlog
+
+from application.counters import Counters
+from application.hub import session_messages as messages
+from application.hub.first_command import FirstCommand
 from application.hub.frames import Frames
-from application.hub.opening import Gap, Opening, ReplacementSession
+from application.hub.policy import SessionPolicy
 from application.hub.session_positions import SessionPositions
+from application.hub.session_request import ReplacementSession, SessionRequest
 from application.hub.stream_buffer import StreamBuffer
+from application.hub.streams import EntriesPruned, Streams
+from application.hub.transport import Transport
+from application.ports.clock import Clock
 from application.ports.store import StoreUnavailable
 from domain.identity import Identity
-from domain.positions import Cursor, ResumePoint, cursor_text, tag_of
+from domain.positions import Cursor, ResumePoint, tag_of
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 
-# A client of herald.v1 may say where to resume in its first frame; this long it is waited for (seconds).
-PATIENCE: Final = 1.0
-
-# Answers waiting for a client that asks faster than it listens. Beyond it they are dropped: it is about to be
-# closed.
-MOST_ANSWERS: Final = 32
-
-# Seconds until a session asks again after the store could not answer it.
-STORE_RETRY: Final = 1.0
+log = structlog.get_logger(__name__)
 
 
 class Session:
-    """A client's streams, its position in each, and what to send it next.
+    """One client: its streams, its position in each, and what is sent to it next.
 
-    `frames` is all that the client is to receive, in order: whoever iterates over it is the client's one writer, and
-    a client that takes nothing simply leaves the iteration where it is.
+    Frames leave by two paths, which share `_deliver`, and with it the order and the positions:
+
+    - Writer delivery: the adapter iterates over `frames`, and takes the next one when the last one is sent. A client
+      that does not read stops the iteration.
+    - Direct delivery: while that writer waits for something to happen, `wake` sends new entries by `Transport.try_send`
+      from within the hub's own call, without a turn of the event loop.
+
+    Each attribute has one writer:
+
+    - The session itself writes positions, resume_point, hello_sent, delivered, close_reason and replacement. Others
+      call `close`, `replace`, `fail`, `answer` and `send_heartbeat`.
+    - `Hub.open` sets resume_point and signed_out_at, once, by `start_at`.
+    - The socket adapter sets the transport, once, by `attach`.
+    - The commands of the client set the identity, by `refresh_identity`.
     """
 
-    def __init__(self, opening: Opening, buffers: tuple[StreamBuffer, ...]) -> None:
-        self.opening = opening
-        self.id = opening.id
-        self.endpoint = opening.endpoint
-        self.identity = opening.identity
-        self.view = opening.view
-        self.positions = SessionPositions(buffers, opening.view)
-        self.tag = tag_of(opening.identity.user)
-        self.resume_point = ResumePoint({})
-        self.started = False
-        self.greeted = False  # whether its client was sent `hello`, and so has a position here
+    __slots__ = (
+        "_answers",
+        "_clock",
+        "_counters",
+        "_failed",
+        "_final_heads",
+        "_first_command",
+        "_heartbeat_due",
+        "_policy",
+        "_streams",
+        "_waiter",
+        "close_reason",
+        "delivered",
+        "hello_sent",
+        "identity",
+        "positions",
+        "replacement",
+        "request",
+        "resume_point",
+        "signed_out_at",
+        "tag",
+        "transport",
+        "view",
+    )
+
+    def __init__(
+        self,
+        request: SessionRequest,
+        buffers: tuple[StreamBuffer, ...],
+        streams: Streams,
+        policy: SessionPolicy,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        self.request = request
+        self.view = request.view
+        self.identity = request.identity
+        self.tag = tag_of(request.identity.user)
+        self.positions = SessionPositions(buffers, request.view)
+        self.resume_point: ResumePoint | None = None
+        self.signed_out_at: datetime | None = None  # the user's latest sign-out at the time of opening
+        self.transport: Transport | None = None
+        self.hello_sent = False  # whether the client knows positions of this session
+        self.delivered = 0
         self.close_reason: CloseReason | None = None
         self.replacement: ReplacementSession | None = None
-        self._last: list[int] = []  # the heads at its closing
-        self.not_before: datetime | None = None  # the sign-out that was known when it was opened
-        self.force_close: Callable[[], Any] | None = (
-            None  # set by the adapter: ends a write that does not end by itself
-        )
-        self.delivered = 0
-        # Set by the adapter where it can send without waiting; False where an earlier frame is still on its way.
-        self.send_now: Callable[[str], bool] | None = None
-        # Set by the adapter: the number of the oldest frame that the client has not taken, None if there is none.
-        self.oldest_unsent: Callable[[], int | None] = lambda: None
-        self.last_oldest_unsent: int | None = None  # the same at the last sweep
-        self.stalled_sweeps = 0  # sweeps since that frame was first waited for
-        self.sweeps = 0  # since it was opened
-        self.leaving = 0  # sweeps since it was closed
-        self._heartbeat_due = False
+        self._streams = streams
+        self._policy = policy
+        self._clock = clock
+        self._counters = counters
+        self._first_command = FirstCommand() if request.may_resume else None
         self._answers: deque[str] = deque()
-        self._first: asyncio.Future[Cursor | None] | None = None
-        self._first_has_come = False
+        self._heartbeat_due = False
         self._waiter: asyncio.Future[None] | None = None
+        self._final_heads: list[int] = []  # the heads at the time of closing
+        self._failed = False
 
-    # --- what others tell it -------------------------------------------------------------------------------------
+    @property
+    def id(self) -> str:
+        return self.request.id
 
-    def start_at(self, resume_point: ResumePoint) -> None:
-        """Sets the positions; must have been called before the handshake is answered."""
-        self.resume_point = resume_point
-        self.started = True
-        self.positions.start_at(resume_point)
-
-    def wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done() and not self._all_sent_now():
-            waiter.set_result(None)
-
-    def close(self, close_reason: CloseReason) -> None:
-        """Ends the session; the first reason is the one that counts."""
-        if self.close_reason is None:
-            self.close_reason = close_reason
-            self._last = [buffer.head for buffer in self.positions.buffers]
-            self.complete_first_command(None)
-            self.wake()
-
-    def refresh_identity(self, identity: Identity) -> bool:
-        """The same user, by a fresh token. Where other streams are open to it than before, another session takes this
-        one's place; returns whether this one goes on."""
-        if not self.opening.admits(identity):
-            self.replace(ReplacementSession(identity))
-            return False
-        self.identity = identity
-        return True
-
-    def replace(self, replacement: ReplacementSession) -> None:
-        """Ends the session without a word, since another takes its place at the same client."""
-        if self.close_reason is not None:
-            return
-        self.replacement = replacement
-        self.close(CloseReason(CloseCode.RESTARTING, "replaced"))
-
-    def answer(self, frame: str) -> None:
-        """Queues an object that belongs to no stream."""
-        if len(self._answers) < MOST_ANSWERS:
-            self._answers.append(frame)
-            self.wake()
-
-    def await_first_command(self) -> None:
-        """Makes `frames` wait a moment for where to resume."""
-        self._first = asyncio.get_running_loop().create_future()
-
-    def first_frame_received(self) -> None:
-        """The first frame has arrived: from now on only `complete_first_command` ends the wait for it."""
-        self._first_has_come = True
-
-    def complete_first_command(self, cursor: Cursor | None) -> bool:
-        """Ends that wait, with a cursor or without; False if there is none to end."""
-        if self._first is None or self._first.done():
-            return False
-        self._first.set_result(cursor)
-        return True
-
-    def heartbeat(self) -> None:
-        self._heartbeat_due = True
-        self.wake()
-
-    # --- what it says of itself ----------------------------------------------------------------------------------
+    @property
+    def endpoint(self) -> str:
+        return self.request.endpoint
 
     @property
     def epoch(self) -> str:
-        return self.opening.epoch
-
-    @property
-    def beats(self) -> bool:
-        """Whether its client gets heartbeats: plain sockets know none."""
-        return self.view.protocol or self.view.transport == "sse"
+        return self.request.epoch
 
     @property
     def user(self) -> str | None:
@@ -147,110 +121,189 @@ class Session:
 
     @property
     def cursor(self) -> str:
-        return self.cursor_for(self.user)
+        return self.positions.cursor(self.epoch, self.tag)
 
     def cursor_for(self, user: str | None) -> str:
-        """This session's positions as a cursor of that user's."""
-        return cursor_text(self.epoch, tag_of(user), self.positions.by_name.items())
+        """The positions of this session as a cursor of that user."""
+        return self.positions.cursor(self.epoch, tag_of(user))
 
-    # --- what its client receives --------------------------------------------------------------------------------
+    # --- called by the hub ---------------------------------------------------------------------------------------
+
+    def start_at(self, resume_point: ResumePoint, signed_out_at: datetime | None) -> None:
+        """Sets the positions. Must be called before the handshake is answered."""
+        self._set_positions(resume_point)
+        self.signed_out_at = signed_out_at
+
+    def wake(self) -> None:
+        """Sends new entries directly, or else wakes the writer. Never raises."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        try:
+            delivered = self._deliver_directly()
+        except Exception as error:
+            self.fail(error)
+            return
+        if not delivered:
+            waiter.set_result(None)
+
+    def send_heartbeat(self) -> None:
+        """Plain sockets have no heartbeats."""
+        if self.view.protocol or self.view.transport == "sse":
+            self._heartbeat_due = True
+            self.wake()
+
+    def close(self, close_reason: CloseReason) -> None:
+        """Ends the session. The first reason counts; later calls are no-ops."""
+        if self.close_reason is None:
+            self.close_reason = close_reason
+            self._final_heads = [buffer.head for buffer in self.positions.buffers]
+            if self._first_command is not None:
+                self._first_command.complete(None)
+            self.wake()
+
+    def fail(self, error: Exception) -> None:
+        """Closes the session because of an exception in its code or its transport, and logs the first one."""
+        if self._failed:
+            return
+        self._failed = True
+        log.error("session_failed", session_id=self.id, user_id=self.user, endpoint=self.endpoint, exc_info=error)
+        self.close(CloseReason(CloseCode.INTERNAL_ERROR, "internal error"))
+
+    # --- called by the socket adapter and the client's commands --------------------------------------------------
+
+    def attach(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def answer(self, text: str) -> None:
+        """Sends an object that belongs to no stream, behind the entries before it."""
+        if len(self._answers) < self._policy.max_pending_answers:
+            self._answers.append(text)
+            self.wake()
+
+    def first_frame_received(self) -> None:
+        if self._first_command is not None:
+            self._first_command.received()
+
+    def complete_first_command(self, cursor: Cursor | None) -> bool:
+        """Ends the wait for the first command. False if the session does not wait for one, or no longer."""
+        return self._first_command is not None and self._first_command.complete(cursor)
+
+    def refresh_identity(self, identity: Identity) -> None:
+        """The same user by a new token, which opens the same streams."""
+        self.identity = identity
+
+    def replace(self, replacement: ReplacementSession) -> None:
+        """Ends the session without a `bye`, for another that follows at the same client."""
+        if self.close_reason is None:
+            self.replacement = replacement
+            self.close(CloseReason(CloseCode.RESTARTING, "replaced"))
 
     async def frames(self) -> AsyncGenerator[str, None]:
-        """All frames for the client; ends when the session is closed. Holds the position still while a frame is
-        not taken."""
-        if self._first is not None:
-            await self._resume_as_asked(self._first)
+        """All frames for the client, in order; ends when the session is closed. For one writer."""
+        if self._first_command is not None:
+            await self._resume_by_command(self._first_command)
             if self.close_reason is not None:
-                # No hello: a client that shows its place in the first frame would take these positions for it.
+                # No `hello`: a client that names its cursor in the first command would replace it by these positions.
                 if self.replacement is None:
                     yield protocol.bye(self.close_reason)
                 return
-        if greeting := session_messages.greeting(self):
-            self.greeted = True
-            yield greeting
-        positions = self.positions
+        if text := self._first_message():
+            self.hello_sent = True
+            yield text
         while True:
             moved = False
-            for index, buffer in enumerate(positions.buffers):
-                if buffer.head <= positions.values[index]:
-                    continue
-                frames = positions.ready(index) or await self._fetch(index)
-                if frames is None:
-                    continue
-                moved = True
-                if frames.objects and self.view.transport == "sse":
-                    yield session_messages.event_stream_text(self, index, frames)
-                else:
-                    for text in frames.texts:
+            for index in self.positions.pending():
+                frames = self.positions.next_frames(index) or await self._fetch(index)
+                if frames is not None:
+                    moved = True
+                    for text in self._deliver(index, frames):
                         yield text
-                self._handed_over(index, frames)
             while self._answers:
-                yield session_messages.message(self, self._answers.popleft())
+                yield messages.as_frame(self.view, self._answers.popleft(), self.cursor)
             if self._heartbeat_due:
                 self._heartbeat_due = False
-                yield session_messages.heartbeat(self)
-            if self._is_over():
+                yield messages.heartbeat(self.view, self.cursor, self._clock.now())
+            if self._is_finished():
                 break
             if not moved:
                 await self._sleep()
         if self.close_reason is not None and self.view.protocol and self.replacement is None:
-            yield session_messages.message(self, protocol.bye(self.close_reason))
+            yield messages.as_frame(self.view, protocol.bye(self.close_reason), self.cursor)
 
-    def _is_over(self) -> bool:
-        """Dismissed, and where that is no fault of the client's, not before it has got all that was there by then."""
-        if self.close_reason is None:
-            return False
-        return self.close_reason.code != CloseCode.RESTARTING or self.positions.has_reached(self._last)
+    # --- delivery ------------------------------------------------------------------------------------------------
 
-    def _all_sent_now(self) -> bool:
-        """Sends what has just arrived from within the hub's own step, where nothing else is due and the client has
-        taken all before it: in quiet times this saves each delivery two turns of the loop."""
-        send = self.send_now
-        if send is None or self._answers or self._heartbeat_due or self.close_reason is not None:
+    def _deliver(self, index: int, frames: Frames) -> Iterator[str]:
+        """The step of both paths: the texts to send for these frames. Once all have been sent, the position moves."""
+        if frames.objects and self.view.transport == "sse":
+            yield messages.event_stream_text(self.epoch, self.tag, self.positions, index, frames)
+        else:
+            yield from frames.texts
+        self.positions.advance(index, frames)
+        if frames.stored_at is not None:
+            self.delivered += frames.objects
+            self._counters.pushed[self.view.transport] += frames.objects
+            self._counters.store_to_socket.observe(self._clock.now().timestamp() - frames.stored_at)
+
+    def _deliver_directly(self) -> bool:
+        """Sends all new entries, if nothing else is due and one frame for each stream is enough; False if not. Saves
+        each delivery two turns of the event loop in quiet times."""
+        transport = self.transport
+        if (
+            transport is None
+            or self._answers
+            or self._heartbeat_due
+            or self.close_reason is not None
+            or self.view.transport == "sse"
+        ):
             return False
-        positions = self.positions
-        for index, buffer in enumerate(positions.buffers):
-            if buffer.head <= positions.values[index]:
-                continue
-            frames = positions.ready(index)
-            if frames is None or frames.upto != buffer.head or len(frames.texts) > 1:
+        for index in self.positions.pending():
+            frames = self.positions.next_frames(index)
+            if frames is None or frames.upto != self.positions.buffers[index].head or len(frames.texts) > 1:
                 return False
-            if frames.texts and not send(frames.texts[0]):
+            if not all(map(transport.try_send, self._deliver(index, frames))):
                 return False
-            self._handed_over(index, frames)
         return True
 
-    async def _resume_as_asked(self, first: asyncio.Future[Cursor | None]) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                cursor = await asyncio.shield(first)
-        except TimeoutError:
-            if not self._first_has_come:
-                self.complete_first_command(None)
-            cursor = await first
+    def _is_finished(self) -> bool:
+        """Closed; and if the node restarts, all entries up to the time of closing have been sent."""
+        if self.close_reason is None:
+            return False
+        return self.close_reason.code != CloseCode.RESTARTING or self.positions.has_reached(self._final_heads)
+
+    def _first_message(self) -> str | None:
+        point = self.resume_point or ResumePoint({})
+        heartbeat_s, now = self._policy.heartbeat_s, self._clock.now()
+        return messages.first_message(self.request, self.positions, self.cursor, point, heartbeat_s, now)
+
+    async def _resume_by_command(self, first_command: FirstCommand) -> None:
+        cursor = await first_command.wait(self._policy.first_command_timeout_s)
         if cursor is not None and self.close_reason is None:
-            self.start_at(await self.opening.resume(self, cursor))
+            resume_point, _ = await self._streams.resume_point(self.request, cursor)
+            self._set_positions(resume_point)
+
+    def _set_positions(self, resume_point: ResumePoint) -> None:
+        self.resume_point = resume_point
+        self.positions.start_at(resume_point)
 
     async def _fetch(self, index: int) -> Frames | None:
-        """Frames from the store; None if there are none to be had now."""
+        """Frames from the store; None if there are none now."""
         positions = self.positions
         try:
-            frames = await self.opening.fetch(positions.buffers[index], self.view, positions.values[index])
-        except Gap as gap:
+            return await self._streams.fetch(positions.buffers[index], self.view, positions.values[index])
+        except EntriesPruned as gap:
             if self.view.protocol:
                 self._answers.append(protocol.gap(gap.stream, gap.after, gap.upto))
                 positions.values[index] = gap.upto
             else:
-                self.close(CloseReason(CloseCode.TOO_SLOW, "what was missed is kept no more"))
-            return None
+                self.close(CloseReason(CloseCode.TOO_SLOW, "the missed entries have been deleted"))
         except StoreUnavailable:
-            await asyncio.sleep(STORE_RETRY)
-            return None
-        return frames
+            await asyncio.sleep(self._policy.store_retry_s)
+        return None
 
     async def _sleep(self) -> None:
-        # Checked and set without an await between: a wake can't fall into the gap.
-        if self._answers or self._heartbeat_due or self.positions.has_more:
+        # Nothing is awaited between the check and the waiter: no wake-up is missed.
+        if self._answers or self._heartbeat_due or self.positions.has_pending:
             await asyncio.sleep(0)
             return
         self._waiter = asyncio.get_running_loop().create_future()
@@ -258,12 +311,3 @@ class Session:
             await self._waiter
         finally:
             self._waiter = None
-
-    def _handed_over(self, index: int, frames: Frames) -> None:
-        self.positions.advance(index, frames)
-        if frames.stored_at is None:
-            return
-        self.delivered += frames.objects
-        counters = self.opening.counters
-        counters.pushed[self.view.transport] += frames.objects
-        counters.store_to_socket.observe(self.opening.now().timestamp() - frames.stored_at)

@@ -1,64 +1,71 @@
-"""How a session speaks to its client: its own messages, and the cursors of an event stream."""
+"""Messages of a session that are not entries, and the cursors between the entries of an event stream."""
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from application.hub.frames import Frames
-from domain.positions import cursor_text
+from application.hub.session_positions import SessionPositions
+from application.hub.session_request import SessionRequest
+from domain.positions import ResumePoint, cursor_text
 from domain.protocol import herald_v1 as protocol
+from domain.protocol.herald_v1 import View
 from domain.streams import public_name
 
-if TYPE_CHECKING:
-    from application.hub.session import Session
 
-
-def greeting(session: "Session") -> str | None:
-    """The first frame; a plain socket has none."""
-    opening = session.opening
-    if session.view.protocol:
-        resume_point = session.resume_point
+def first_message(
+    request: SessionRequest,
+    positions: SessionPositions,
+    cursor: str,
+    resume_point: ResumePoint,
+    heartbeat_s: float,
+    now: datetime,
+) -> str | None:
+    """`hello`, or what a plain event stream begins with; None for a plain socket."""
+    view = request.view
+    if view.protocol:
         text = protocol.hello(
-            session.id,
-            session.epoch,
-            session.positions.by_name,
-            session.cursor,
-            opening.heartbeat,
+            request.id,
+            request.epoch,
+            positions.by_name,
+            cursor,
+            heartbeat_s,
             resume_point.resumed,
             resume_point.gaps,
             resume_point.unread,
         )
-    elif session.view.transport == "sse":
-        text = protocol.plain_connection(opening.now(), session.cursor, session.resume_point.gaps)
+    elif view.transport == "sse":
+        text = protocol.plain_connection(now, cursor, resume_point.gaps)
     else:
         return None
-    retry = f"retry: {opening.retry}\n" if session.view.transport == "sse" else ""
-    return retry + message(session, text)
+    retry = f"retry: {request.retry_ms}\n" if view.transport == "sse" else ""
+    return retry + as_frame(view, text, cursor)
 
 
-def heartbeat(session: "Session") -> str:
-    make = protocol.heartbeat if session.view.protocol else protocol.plain_heartbeat
-    return message(session, make(session.opening.now(), session.cursor))
+def heartbeat(view: View, cursor: str, now: datetime) -> str:
+    make = protocol.heartbeat if view.protocol else protocol.plain_heartbeat
+    return as_frame(view, make(now, cursor), cursor)
 
 
-def message(session: "Session", text: str) -> str:
-    """A frame that is no entry: on an event stream it carries the cursor as its id, like all others."""
-    if session.view.transport == "ws":
+def as_frame(view: View, text: str, cursor: str) -> str:
+    """The frame of a message: on an event stream it has the cursor as its id, like all others."""
+    if view.transport == "ws":
         return text
-    return f"id: {session.cursor}\n{protocol.sse_block(text)}\n"
+    return f"id: {cursor}\n{protocol.sse_block(text)}\n"
 
 
-def event_stream_text(session: "Session", index: int, frames: Frames) -> str:
-    """The frames of the stream at `index` with their cursors. Sessions of one and the same stream share the text."""
-    alone = len(session.positions.buffers) == 1 and session.user is None
-    if alone and frames.shared is not None:
+def event_stream_text(epoch: str, tag: str, positions: SessionPositions, index: int, frames: Frames) -> str:
+    """The frames of the stream at `index`, each with its cursor. Sessions without a user that follow this stream alone
+    share the text."""
+    is_shared = len(positions.buffers) == 1 and not tag
+    if is_shared and frames.shared is not None:
         return frames.shared
-    names = [public_name(buffer.name) for buffer in session.positions.buffers]
-    positions = list(session.positions.values)
+    names = [public_name(buffer.name) for buffer in positions.buffers]
+    values = list(positions.values)
     events = []
     for mark, block in zip(frames.marks, frames.texts, strict=True):
-        positions[index] = mark
-        cursor = cursor_text(session.epoch, session.tag, zip(names, positions, strict=True))
+        values[index] = mark
+        cursor = cursor_text(epoch, tag, zip(names, values, strict=True))
         events.append(f"id: {cursor}\n{block}\n")
     text = "".join(events)
-    if alone:
+    if is_shared:
         frames.shared = text
     return text

@@ -1,60 +1,71 @@
-"""Where a session stands in each of its streams."""
+"""The positions of a session in its streams."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import ge
 
 from application.hub.frames import Frames
 from application.hub.stream_buffer import StreamBuffer
-from domain.positions import ResumePoint
+from domain.positions import ResumePoint, cursor_text
 from domain.protocol.herald_v1 import View
 from domain.streams import public_name
 
 
 class SessionPositions:
-    """The buffers of a session's streams, and its position in each: all up to there was handed to its client."""
+    """The buffers of a session's streams and, in `values`, the position in each up to which everything was sent."""
 
-    __slots__ = ("_behind", "_view", "buffers", "values")
+    __slots__ = ("_catching_up", "_view", "buffers", "values")
 
     def __init__(self, buffers: tuple[StreamBuffer, ...], view: View) -> None:
         self.buffers = buffers
         self.values = [0] * len(buffers)
         self._view = view
-        self._behind: set[int] = set()  # the buffers that can't serve it yet: see `ready`
+        self._catching_up: set[int] = set()  # indexes of streams to be read from the store: see `next_frames`
 
     def start_at(self, resume_point: ResumePoint) -> None:
         self.values = [resume_point.positions[buffer.name] for buffer in self.buffers]
-        self._behind = {
+        self._catching_up = {
             index
             for index, buffer in enumerate(self.buffers)
             if buffer.name in resume_point.behind and self._view.tells_state(buffer.name)
         }
 
+    def pending(self) -> Iterator[int]:
+        """The indexes of the streams with entries that were not sent yet."""
+        for index, buffer in enumerate(self.buffers):
+            if buffer.head > self.values[index]:
+                yield index
+
     @property
-    def has_more(self) -> bool:
-        """Whether there is something that its client was not handed yet."""
-        return any(buffer.head > position for buffer, position in zip(self.buffers, self.values, strict=True))
+    def has_pending(self) -> bool:
+        return any(buffer.head > value for buffer, value in zip(self.buffers, self.values, strict=True))
 
     @property
     def by_name(self) -> dict[str, int]:
-        """By public name."""
-        return {public_name(buffer.name): position for buffer, position in zip(self.buffers, self.values, strict=True)}
+        """By the streams' public names."""
+        return {public_name(buffer.name): value for buffer, value in zip(self.buffers, self.values, strict=True)}
 
-    def ready(self, index: int) -> Frames | None:
-        """What a buffer has next; None if the store has to be asked.
+    def cursor(self, epoch: str, tag: str) -> str:
+        return cursor_text(epoch, tag, self.by_name.items())
 
-        A buffer tells what became of a notification, to those who know it. Who is catching up may not know it yet: it
-        arrived before the position to which that change has moved it. So the store is asked until it had no more, even
-        where a client resumes that may have left in the midst of this.
+    def next_frames(self, index: int) -> Frames | None:
+        """The next frames from the buffer of a stream; None if they must be read from the store.
+
+        A buffer holds changes of notifications, for sessions that have sent these notifications. A session that
+        catches up may not have: the change has moved the notification to a later position. So it reads from the store,
+        which returns whole notifications, until the store has no more; also where it resumes and may have been
+        interrupted while catching up.
         """
-        return None if index in self._behind else self.buffers[index].ready(self._view, self.values[index])
+        if index in self._catching_up:
+            return None
+        return self.buffers[index].frames_after(self._view, self.values[index])
 
     def advance(self, index: int, frames: Frames) -> None:
-        """These were handed over."""
+        """Notes that these frames were sent."""
         self.values[index] = frames.upto
         if frames.complete:
-            self._behind.discard(index)
+            self._catching_up.discard(index)
         else:
-            self._behind.add(index)
+            self._catching_up.add(index)
 
     def has_reached(self, heads: Sequence[int]) -> bool:
         return all(map(ge, self.values, heads))

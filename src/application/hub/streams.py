@@ -1,90 +1,81 @@
-"""Streams: the buffers of all streams that sessions of this process follow, joined to the backplane and compared with
+"""Streams: the buffers of all streams that sessions of this process follow, filled from the backplane and compared with
 the store."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from datetime import datetime
 
 from application.counters import Counters
-from application.hub.frames import MOST_ENTRIES, Frames, render, take_chunk
-from application.hub.opening import Gap
+from application.hub.frames import Frames, render, take_chunk
+from application.hub.policy import BufferPolicy
+from application.hub.session_request import SessionRequest
 from application.hub.stream_buffer import StreamBuffer
 from application.ports.backplane import Backplane
 from application.ports.store import Store, StoreUnavailable
-from domain.positions import Head
+from domain.positions import Cursor, Head, ResumePoint, resolve_start, tag_of
 from domain.protocol.herald_v1 import View
-from domain.streams import Entry, StreamName, public_name
+from domain.streams import Entry, StreamName, inbox_of, public_name
 
-# Sweeps after which a stream that nobody follows is forgotten: a client that reconnects by then finds it still warm.
-FORGOTTEN_AFTER: Final = 5
 
-# All buffers together, in bytes. Beyond it the buffer that grows gives way: its readers go to the store.
-MOST_BYTES: Final = 256 * 1024 * 1024
+class EntriesPruned(Exception):
+    """The entries between two positions of a stream have been deleted."""
+
+    def __init__(self, stream: str, after: int, upto: int) -> None:
+        super().__init__(f"{stream}: {after} to {upto}")
+        self.stream = stream
+        self.after = after
+        self.upto = upto
 
 
 class Streams:
-    """Every stream that someone here follows, by one buffer each.
+    """One buffer for each stream that a session of this process follows; and what sessions read of them.
 
-    Whatever the backplane loses, repeats or reorders, a buffer takes only what comes next, and is compared with the
-    store.
+    The backplane may lose, repeat or reorder entries: a buffer appends only the next position, and every buffer is
+    compared with the store every few seconds.
     """
 
-    def __init__(self, store: Store, backplane: Backplane, counters: Counters) -> None:
+    def __init__(self, store: Store, backplane: Backplane, counters: Counters, policy: BufferPolicy) -> None:
         self._store = store
         self._backplane = backplane
         self._counters = counters
+        self._policy = policy
         self._buffers: dict[StreamName, StreamBuffer] = {}
         self._weight = 0
         self._fetches: dict[tuple[StreamName, View, int], asyncio.Task[Frames]] = {}
 
+    # --- for sessions --------------------------------------------------------------------------------------------
+
     async def follow(self, names: Sequence[StreamName]) -> tuple[StreamBuffer, ...]:
-        """The buffers of these streams, subscribed to: what is published from now on reaches them. A fresh one has no
-        head until `set_heads`. Raises StoreUnavailable."""
-        buffers = tuple(self._buffers.setdefault(name, StreamBuffer(name)) for name in names)
+        """The buffers of these streams, subscribed to: entries published from now on reach them. A new buffer has no
+        head before `set_heads`. Raises StoreUnavailable."""
+        buffers = tuple(self._buffers.setdefault(name, StreamBuffer(name, self._policy)) for name in names)
         for buffer in buffers:
-            # Or one that nobody has followed for a while could be forgotten during what follows.
-            buffer.idle = 0
-        if fresh := [buffer.name for buffer in buffers if not buffer.subscribed]:
-            await self._backplane.subscribe(fresh)
+            # Otherwise a buffer without followers could be forgotten during the subscription.
+            buffer.idle_sweeps = 0
+        if new := [buffer.name for buffer in buffers if not buffer.subscribed]:
+            await self._backplane.subscribe(new)
             for buffer in buffers:
                 buffer.subscribed = True
         return buffers
 
-    def set_heads(self, heads: Mapping[StreamName, Head]) -> None:
-        """Gives fresh buffers their heads, as they were read after the subscription: what that read did not see comes
-        by the backplane."""
-        for name, head in heads.items():
-            buffer = self._buffers.get(name)
-            if buffer is not None and buffer.subscribed and buffer.head == 0 and head.last > 0:
-                buffer.restart_after(head.last)
-                # Or it was empty, and those who follow it have been told nothing of its first entries.
-                buffer.wake()
-
-    def arrived(self, entries: Sequence[Entry]) -> None:
-        """Takes what the backplane has brought, and wakes who follows."""
-        moved: dict[StreamName, StreamBuffer] = {}
-        first = 0
-        while first < len(entries):
-            entry = entries[first]
-            end = first + 1
-            # A mass act is one position of many entries; one that comes twice is not twice as large.
-            while end < len(entries) and _belongs(entries[end], entry):
-                end += 1
-            buffer = self._buffers.get(entry.stream)
-            if buffer is not None:
-                self._weight += buffer.append(entries[first:end])
-                moved[entry.stream] = buffer
-            first = end
-        for buffer in moved.values():
-            if self._weight > MOST_BYTES:
-                self._weight -= buffer.restart_after(buffer.head)
-            buffer.wake()
+    async def resume_point(
+        self, request: SessionRequest, cursor: Cursor | None, lost: bool = False
+    ) -> tuple[ResumePoint, datetime | None]:
+        """Where a session starts that shows this cursor (`lost`: one that can't be read), and the latest sign-out of
+        its user. Its streams must be followed. Raises StoreUnavailable."""
+        user = request.identity.user
+        own = [inbox_of(user)] if user is not None else []
+        # The streams are subscribed to: entries that this read does not see yet arrive by the backplane.
+        heads = await self._store.heads(dict.fromkeys([*request.streams, *own]))
+        self.set_heads(heads)
+        not_before = heads[own[0]].not_before if own else None
+        followed = {name: heads[name] for name in request.streams}
+        return resolve_start(cursor, lost, request.epoch, tag_of(user), followed), not_before
 
     async def fetch(self, buffer: StreamBuffer, view: View, after: int) -> Frames:
-        """The frames that follow position `after`, from the store. Sessions that ask for the same at once are
-        answered by one read.
+        """The frames after a position, from the store. Concurrent requests for the same frames share one read.
 
-        Raises Gap where the store keeps less than that, and StoreUnavailable.
+        Raises EntriesPruned and StoreUnavailable.
         """
         key = (buffer.name, view, after)
         task = self._fetches.get(key)
@@ -93,51 +84,84 @@ class Streams:
             task.add_done_callback(lambda _: self._fetches.pop(key, None))
         return await asyncio.shield(task)
 
-    def chosen(self, choose: Callable[[str], bool]) -> list[StreamName]:
-        """The streams whose names are chosen."""
+    # --- from the backplane and the store ------------------------------------------------------------------------
+
+    def set_heads(self, heads: Mapping[StreamName, Head]) -> None:
+        """Gives new buffers their heads, read after the subscription: later entries arrive by the backplane."""
+        for name, head in heads.items():
+            buffer = self._buffers.get(name)
+            if buffer is not None and buffer.subscribed and buffer.head == 0 and head.last > 0:
+                buffer.restart_after(head.last)
+                # The stream may have been empty: its followers have not been sent its first entries.
+                buffer.wake()
+
+    def arrived(self, entries: Sequence[Entry]) -> None:
+        """Appends entries from the backplane, and wakes the sessions that follow their streams."""
+        moved: dict[StreamName, StreamBuffer] = {}
+        first = 0
+        while first < len(entries):
+            entry = entries[first]
+            end = first + 1
+            # A mass change is one position of many entries. If it arrives twice, each entry still counts once.
+            while end < len(entries) and _same_position(entries[end], entry):
+                end += 1
+            buffer = self._buffers.get(entry.stream)
+            if buffer is not None:
+                self._weight += buffer.append(entries[first:end])
+                moved[entry.stream] = buffer
+            first = end
+        for buffer in moved.values():
+            if self._weight > self._policy.max_total_bytes:
+                # The buffer that grows is emptied: its sessions read from the store.
+                self._weight -= buffer.restart_after(buffer.head)
+            buffer.wake()
+
+    def names(self, choose: Callable[[StreamName], bool]) -> list[StreamName]:
+        """The names of the buffered streams for which `choose` is true."""
         return [name for name in self._buffers if choose(name)]
 
     def compare(self, heads: Mapping[StreamName, Head]) -> None:
-        """Notes where the store is ahead of a buffer: something was missed, or is on its way just now. `heal` tells
-        which."""
+        """Notes the store's heads. A buffer behind it has missed entries, or they are about to arrive: `resynchronise`
+        finds out which."""
         for name, head in heads.items():
             if (buffer := self._buffers.get(name)) is not None and buffer.subscribed:
-                buffer.suspect = head.last
+                buffer.store_head = head.last
 
-    def heal(self) -> None:
-        """Sends those to the store who follow a buffer that is still behind where it was at the last comparison."""
+    def resynchronise(self) -> None:
+        """Restarts each buffer that is still behind the store's head of the last comparison: its sessions read the
+        missed entries from the store."""
         for buffer in self._buffers.values():
-            if buffer.head < buffer.suspect:
+            if buffer.head < buffer.store_head:
                 self._counters.healed += 1
-                self._weight -= buffer.restart_after(buffer.suspect)
+                self._weight -= buffer.restart_after(buffer.store_head)
                 buffer.wake()
 
-    def forget(self) -> None:
-        """Drops the streams that nobody has followed for a while."""
+    def forget_idle(self) -> None:
+        """Drops the buffers that have had no follower for some sweeps."""
         for buffer in self._buffers.values():
-            buffer.idle = 0 if buffer.followers else buffer.idle + 1
-        forgotten = [buffer for buffer in self._buffers.values() if buffer.idle > FORGOTTEN_AFTER]
-        for buffer in forgotten:
+            buffer.idle_sweeps = 0 if buffer.followers else buffer.idle_sweeps + 1
+        idle = [buffer for buffer in self._buffers.values() if buffer.idle_sweeps > self._policy.forget_after_sweeps]
+        for buffer in idle:
             self._weight -= buffer.restart_after(buffer.head)
             del self._buffers[buffer.name]
-        self._backplane.unsubscribe([buffer.name for buffer in forgotten])
+        self._backplane.unsubscribe([buffer.name for buffer in idle])
 
     async def _read(self, buffer: StreamBuffer, view: View, after: int) -> Frames:
         read = self._store.changes if view.protocol else self._store.arrivals
-        page = await read(buffer.name, after, MOST_ENTRIES)
+        page = await read(buffer.name, after, self._policy.max_page_entries)
         if after < page.head.pruned:
-            raise Gap(public_name(buffer.name), after, page.head.pruned)
-        taken = take_chunk(page.entries, 0) if page.entries else ()
-        whole = len(taken) == len(page.entries)
-        upto = page.upto if whole else (taken[-1].changed if view.protocol else taken[-1].seq)
+            raise EntriesPruned(public_name(buffer.name), after, page.head.pruned)
+        chunk = take_chunk(page.entries, 0, self._policy) if page.entries else ()
+        whole = len(chunk) == len(page.entries)
+        upto = page.upto if whole else (chunk[-1].changed if view.protocol else chunk[-1].seq)
         if upto <= after:
-            # A head that the store does not have (any more): it may come, and asking at once again would not hasten it.
+            # The buffer's head is one that the store does not have, or no longer has. It may come: retry after a pause.
             raise StoreUnavailable(f"{buffer.name} has nothing after {after} yet")
-        frames = render(view, taken, upto)
+        frames = render(view, chunk, upto)
         frames.complete = upto == page.head.last or not view.tells_state(buffer.name)
-        return buffer.keep((view, after), frames) if frames.complete else frames
+        return buffer.cache((view, after), frames) if frames.complete else frames
 
 
-def _belongs(entry: Entry, first: Entry) -> bool:
+def _same_position(entry: Entry, first: Entry) -> bool:
     """Whether it is another entry of the first one's position."""
     return entry.changed == first.changed and entry.stream == first.stream and entry.id != first.id

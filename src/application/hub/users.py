@@ -1,30 +1,31 @@
-"""The users who are here, and how many sessions each may have."""
+"""The users connected to this node, and the limits of their sessions."""
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
 
+from application.hub.policy import HubPolicy
 from application.hub.session import Session
+from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 
-# Users told of together: what is said of the last of them must be true still.
-AT_ONCE: Final = 500
-
 
 class Users:
-    """A user may have `most` sessions on one node. On all nodes together that limit is soft: nodes learn of each
-    other's sessions a moment late, so who exceeds it only by those is asked to try again, not to stay away.
+    """Which users have how many sessions.
 
-    Sessions without a user may be `most_anonymous` on this node; None is no limit."""
+    The limit of a user's sessions is exact for one node. For all nodes together it is approximate: nodes learn of each
+    other's sessions with a delay, so a session that exceeds only this limit is asked to try again later.
+    """
 
-    def __init__(self, presence: Presence, most: int, most_anonymous: int | None = None) -> None:
+    def __init__(self, presence: Presence, backplane: Backplane, policy: HubPolicy) -> None:
         self._presence = presence
-        self._most = most
-        self._most_anonymous = most_anonymous
+        self._backplane = backplane
+        self._policy = policy
         self._anonymous: set[Session] = set()
         self._sessions: dict[str, set[Session]] = {}
-        self._untold: set[str] = set()  # who has fewer sessions than the other nodes know
+        self._unreported: set[str] = set()  # users with fewer sessions than the other nodes know of
+        self._reports = 0
+        self._reported_outages = backplane.outages  # outages of the backplane after which all users were reported
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sessions)
@@ -32,45 +33,56 @@ class Users:
     def sessions(self, user: str) -> list[Session]:
         return list(self._sessions.get(user, ()))
 
-    def enter(self, session: Session) -> None:
+    def add(self, session: Session) -> None:
         """Raises TooManySessions, TooManyAnonymous."""
+        policy = self._policy
         if session.user is None:
-            if self._most_anonymous is not None and len(self._anonymous) >= self._most_anonymous:
+            if policy.anonymous_sessions is not None and len(self._anonymous) >= policy.anonymous_sessions:
                 raise TooManyAnonymous
             self._anonymous.add(session)
             return
-        others = self._sessions.setdefault(session.user, set())
-        if len(others) >= self._most:
+        sessions = self._sessions.setdefault(session.user, set())
+        if len(sessions) >= policy.sessions_per_user:
             raise TooManySessions
-        others.add(session)
+        sessions.add(session)
 
-    async def check_elsewhere(self, session: Session) -> None:
-        """Tells the other nodes of one who has entered. Raises TooManySessionsElsewhere."""
+    async def check_other_nodes(self, session: Session) -> None:
+        """Reports an added session to the other nodes. Raises TooManySessionsElsewhere."""
         if session.user is None:
             return
         here = len(self._sessions[session.user])
-        if here + await self._presence.enter(session.user, here) > self._most:
+        if here + await self._presence.enter(session.user, here) > self._policy.sessions_per_user:
             raise TooManySessionsElsewhere
 
-    def leave(self, session: Session) -> None:
+    def remove(self, session: Session) -> None:
         """May be called more than once."""
         user = session.user
         self._anonymous.discard(session)
-        if user is None or session not in (others := self._sessions.get(user, set())):
+        if user is None or session not in (sessions := self._sessions.get(user, set())):
             return
-        others.discard(session)
-        self._untold.add(user)
-        if not others:
+        sessions.discard(session)
+        self._unreported.add(user)
+        if not sessions:
             del self._sessions[user]
 
-    async def tell(self, everyone: bool) -> None:
-        """Tells the other nodes of those who have left since; or once more of everyone, to a presence that may have
-        forgotten. Who could not be told of now is the next time."""
-        if everyone:
-            self._untold.update(self._sessions)
-        while self._untold:
-            some = list(islice(self._untold, AT_ONCE))
-            self._untold.difference_update(some)
-            if not await self._presence.update({user: len(self._sessions.get(user, ())) for user in some}):
-                self._untold.update(some)
+    async def report(self) -> None:
+        """Reports users with fewer sessions than before to the other nodes. Reports all users now and then, and after
+        an outage of the backplane: the other nodes may have lost their counts with it. What fails is repeated by the
+        next call."""
+        self._reports += 1
+        if self._backplane.fault is not None:
+            return
+        outages = self._backplane.outages
+        if outages != self._reported_outages or self._reports % self._policy.full_report_sweeps == 0:
+            self._unreported.update(self._sessions)
+        await self._report_changes()
+        self._reported_outages = outages
+
+    async def _report_changes(self) -> None:
+        while self._unreported:
+            # In batches: counts must still be right when they are sent.
+            batch = list(islice(self._unreported, self._policy.max_batch))
+            self._unreported.difference_update(batch)
+            if not await self._presence.update({user: len(self._sessions.get(user, ())) for user in batch}):
+                self._unreported.update(batch)
                 return

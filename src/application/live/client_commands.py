@@ -1,61 +1,79 @@
-"""Hearing what a client of herald.v1 says."""
+"""Commands of a `herald.v1` client."""
 
 import msgspec
 
 from application.access.identify import IdentifyCaller
-from application.hub.opening import ReplacementSession
 from application.hub.session import Session
+from application.hub.session_request import ReplacementSession
+from application.live.followable_streams import ConnectRequest, FollowableStreams
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable
 from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired, Unavailable
-from domain.identity import check_not_signed_out
+from domain.identity import Identity, check_not_signed_out
 from domain.positions import tag_of
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, Resume
 
-# Frames a client may send in a burst, and a second in the long run. A client has little to say; a loop that went wild
-# has much.
-BURST_FRAMES = 60.0
-FRAMES_PER_S = 5.0
 
-# Commands that can't be understood, after which the client is taken to speak another language.
-MOST_MISTAKES = 5
+class CommandPolicy(msgspec.Struct, frozen=True):
+    """Limits of what a client may send. Clients send little; one with a runaway loop sends much."""
+
+    burst_frames: float = 60.0
+    frames_per_s: float = 5.0
+    max_invalid_commands: int = 5  # after which the client does not speak this protocol
 
 
 class ClientCommands:
     """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
 
-    Answers with an `error` object to what can't be done, and closes a client that repeats itself, sends too much,
-    or shows a token that does not hold. Before `hello`, a frame that names `auth` and can't be read is such a token.
+    Answers a command that fails with an `error` object. Closes the session of a client that sends too many frames or
+    invalid commands, or a token that is refused. Before `hello`, a frame that contains `auth` and cannot be read counts
+    as a refused token.
     """
 
-    def __init__(self, session: Session, identify: IdentifyCaller, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: Session,
+        request: ConnectRequest,
+        streams: FollowableStreams,
+        identify: IdentifyCaller,
+        store: Store,
+        clock: Clock,
+        policy: CommandPolicy,
+    ) -> None:
         self._session = session
+        self._request = request
+        self._streams = streams
         self._identify = identify
         self._store = store
         self._clock = clock
-        self._allowance = BURST_FRAMES
-        self._heard_at = clock.monotonic()
-        self._mistakes = 0
+        self._policy = policy
+        self._allowance = policy.burst_frames
+        self._last_frame_at = clock.monotonic()
+        self._invalid_commands = 0
 
     async def __call__(self, frame: str | bytes) -> None:
-        """Hears one frame: text, or bytes if it is binary."""
+        """Handles one frame: text, or bytes if it is binary. Raises what FollowableStreams raises, if the session's
+        feeds are closed to a new token."""
         self._session.first_frame_received()
         if not self._consume_allowance():
-            self._session.close(CloseReason(CloseCode.TOO_MANY_FRAMES, "too many frames"))
+            self._close(CloseCode.TOO_MANY_FRAMES, "too many frames")
             return
         try:
             await self._dispatch(protocol.read_command(frame))
-        except InvalidInput as fault:
-            if fault.field == "auth" and not self._session.greeted:
-                # A hello now would replace the position that the client keeps, by that of another user or of no resume.
-                self._session.close(CloseReason(CloseCode.TOKEN_REFUSED, fault.detail))
-                return
-            self._mistakes += 1
-            self._session.complete_first_command(None)
-            self._session.answer(protocol.error(fault.code, fault.detail))
-            if self._mistakes >= MOST_MISTAKES:
-                self._session.close(CloseReason(CloseCode.NOT_UNDERSTOOD, "too many commands that can't be understood"))
+        except InvalidInput as error:
+            self._reject(error)
+
+    def _reject(self, error: InvalidInput) -> None:
+        if error.field == "auth" and not self._session.hello_sent:
+            # `hello` would replace the cursor that the client keeps by that of another user, or of no resume.
+            self._close(CloseCode.TOKEN_REFUSED, error.detail)
+            return
+        self._invalid_commands += 1
+        self._session.complete_first_command(None)
+        self._session.answer(protocol.error(error.code, error.detail))
+        if self._invalid_commands >= self._policy.max_invalid_commands:
+            self._close(CloseCode.NOT_UNDERSTOOD, "too many commands that can't be understood")
 
     async def _dispatch(self, command: Command) -> None:
         session = self._session
@@ -72,38 +90,51 @@ class ClientCommands:
             session.answer(protocol.pong(command.ping))
 
     async def _authenticate(self, token: str, resume: Resume | None) -> None:
-        """A fresh token for a session that is open: it must be the same user's. Nobody's session gives way to the
-        user's own."""
+        """Continues the session with a new token of the same user. The token of a session without a user opens a
+        session of the token's user in its place."""
         session = self._session
         try:
             identity = await self._identify(token, session.user)
             if session.user is None and identity.user is not None:
-                asked = resume.asked(tag_of(identity.user)) if resume is not None else None
-                session.replace(ReplacementSession(identity, str(asked) if asked else None))
+                cursor = resume.asked(tag_of(identity.user)) if resume is not None else None
+                session.replace(ReplacementSession(identity, str(cursor) if cursor else None))
                 return
             if identity.user is not None:
                 check_not_signed_out(identity, await self._store.not_before(identity.user))
-        except TokenExpired as fault:
-            session.close(CloseReason(CloseCode.TOKEN_EXPIRED, fault.detail))
-        except SignedOut as fault:
-            session.close(CloseReason(CloseCode.SIGNED_OUT, fault.detail))
-        except NotYours as fault:
-            session.close(CloseReason(CloseCode.FORBIDDEN, fault.detail))
-        except AccessRefused as fault:
-            session.close(CloseReason(CloseCode.TOKEN_REFUSED, fault.detail))
+        except TokenExpired as error:
+            self._close(CloseCode.TOKEN_EXPIRED, error.detail)
+        except SignedOut as error:
+            self._close(CloseCode.SIGNED_OUT, error.detail)
+        except NotYours as error:
+            self._close(CloseCode.FORBIDDEN, error.detail)
+        except AccessRefused as error:
+            self._close(CloseCode.TOKEN_REFUSED, error.detail)
         except (HeraldError, StoreUnavailable):
-            if session.user is None and not session.greeted:
-                # It may have shown that user's place, which nobody's hello would replace.
-                session.close(CloseReason(CloseCode.TRY_LATER, Unavailable.text))
+            if session.user is None and not session.hello_sent:
+                # The client may have shown that user's cursor, which the `hello` of a session without a user would
+                # replace.
+                self._close(CloseCode.TRY_LATER, Unavailable.text)
                 return
             session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
         else:
-            if session.refresh_identity(identity):
-                session.answer(protocol.authenticated(identity.expires_at))
+            self._continue_as(identity)
+
+    def _continue_as(self, identity: Identity) -> None:
+        """Keeps the session if the token opens the same streams, and replaces it if not."""
+        session = self._session
+        if self._streams(msgspec.structs.replace(self._request, identity=identity)) == session.request.streams:
+            session.refresh_identity(identity)
+            session.answer(protocol.authenticated(identity.expires_at))
+        else:
+            session.replace(ReplacementSession(identity))
+
+    def _close(self, code: CloseCode, text: str) -> None:
+        self._session.close(CloseReason(code, text))
 
     def _consume_allowance(self) -> bool:
         now = self._clock.monotonic()
-        self._allowance = min(BURST_FRAMES, self._allowance + (now - self._heard_at) * FRAMES_PER_S)
-        self._heard_at = now
+        refill = (now - self._last_frame_at) * self._policy.frames_per_s
+        self._allowance = min(self._policy.burst_frames, self._allowance + refill)
+        self._last_frame_at = now
         self._allowance -= 1
         return self._allowance >= 0

@@ -13,11 +13,13 @@ from application.access.limit_rate import LimitRate
 from application.counters import Counters
 from application.delivery.handle_deliveries import HandleDeliveries
 from application.hub.hub import Hub
+from application.hub.policy import HubPolicy, SessionPolicy
 from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import FollowChanges
 from application.inbox.mark_notifications import MarkNotifications
 from application.inbox.set_preferences import SetPreferences
 from application.ingest.ingest_events import ConsumeEvents
+from application.live.followable_streams import FollowableStreams
 from application.live.open_session import OpenSession
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock, IdFactory
@@ -54,6 +56,7 @@ class UseCases(Provider):
 
     scope = Scope.APP
 
+    followable_streams = provide(FollowableStreams)
     open_session = provide(OpenSession)
     limit_rate = provide(LimitRate)
     handle_deliveries = provide(HandleDeliveries)
@@ -78,9 +81,11 @@ class UseCases(Provider):
             presence,
             clock,
             counters,
-            heartbeat=settings.heartbeat_seconds,
-            sessions_per_user=settings.max_sessions_per_user,
-            anonymous_sessions=settings.max_anonymous_sessions,
+            HubPolicy(
+                sessions_per_user=settings.max_sessions_per_user,
+                anonymous_sessions=settings.max_anonymous_sessions,
+                session=SessionPolicy(heartbeat_s=settings.heartbeat_seconds),
+            ),
         )
 
     @provide

@@ -8,8 +8,9 @@ from dishka import Provider, Scope, provide
 from adapters.http.auth import Caller
 from adapters.http.ops import About
 from adapters.sockets.event_stream import StreamGate
-from adapters.sockets.websocket import Capacity, Pending, SocketGate
 from adapters.web.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
+from adapters.web.socket import SocketPolicy
+from adapters.web.socket_gate import SocketGate
 from entrypoints.descriptors import BACKLOG, raised_limit, share_out
 from entrypoints.settings.loader import Settings
 
@@ -30,12 +31,11 @@ class Web(Provider):
         return About(version=version("herald"), service=settings.service_name, node=settings.node, auth=settings.auth)
 
     @provide
-    def pending(self, settings: Settings) -> Pending:
-        return Pending(settings.max_pending_sockets)
-
-    @provide
-    def capacity(self, settings: Settings) -> Capacity:
-        return Capacity(share_out(raised_limit(), settings, BACKLOG).sockets)
+    def socket_policy(self, settings: Settings) -> SocketPolicy:
+        return SocketPolicy(
+            max_sockets=share_out(raised_limit(), settings, BACKLOG).sockets,
+            max_unauthenticated=settings.max_pending_sockets,
+        )
 
 
 def allowed_origins(settings: Settings) -> Origins:

@@ -1,0 +1,66 @@
+"""What a client shows when it connects, whatever server has read it."""
+
+from collections.abc import Iterable, Mapping
+
+from adapters.web.tokens import find_token, read_cookies
+from application.live.endpoints import Endpoint
+from application.live.followable_streams import ConnectRequest
+from domain.identity import Identity
+from domain.protocol.herald_v1 import SUBPROTOCOL
+
+
+class Handshake:
+    """The headers and the query of a request for a socket or an event stream.
+
+    `headers` and `query` are by name, header names regardless of case. Headers that may have several lines that count
+    come as lines.
+    """
+
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+        subprotocol_lines: Iterable[str],
+        cookie_lines: Iterable[str],
+    ) -> None:
+        self._headers = headers
+        self._query = query
+        self._cookie_lines = cookie_lines
+        # Several header lines are one list (RFC 6455, section 11.3.4).
+        self.subprotocols = [name.strip() for line in subprotocol_lines for name in line.split(",") if name.strip()]
+
+    @property
+    def has_protocol(self) -> bool:
+        """Whether the client of a socket speaks `herald.v1`."""
+        return SUBPROTOCOL in self.subprotocols
+
+    @property
+    def origin(self) -> str | None:
+        return self._headers.get("origin")
+
+    def token(self, *, cookies: bool) -> str | None:
+        """The token that the client shows. `cookies`: pages of other sites cannot connect, so cookies count as well."""
+        values = read_cookies(self._cookie_lines) if cookies else {}
+        return find_token(self._headers, self.subprotocols, values, self._query)
+
+    def connect_request(self, endpoint: Endpoint, identity: Identity) -> ConnectRequest:
+        """What the query asks for. Unknown parameters are ignored."""
+        query = self._query
+        if endpoint.transport == "sse":
+            protocol = query.get("protocol") == "1"
+            cursor = self._headers.get("last-event-id") or query.get("last_event_id") or query.get("cursor")
+        else:
+            protocol, cursor = self.has_protocol, query.get("cursor")
+        types = _listed(query.get("types"))
+        return ConnectRequest(
+            endpoint=endpoint,
+            identity=identity,
+            protocol=protocol,
+            feeds=_listed(query.get("feeds")),
+            types=frozenset(types) if types is not None else None,
+            cursor=cursor or None,
+        )
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return tuple(item for item in text.split(",") if item) if text is not None else None

@@ -1,0 +1,88 @@
+"""How handshakes are refused and sockets closed: HTTP statuses and close codes."""
+
+import math
+from typing import Final
+
+import msgspec
+
+from application.ports.store import StoreUnavailable
+from domain import errors
+from domain.protocol.herald_v1 import CloseCode, CloseReason
+from domain.public_url import PublicUrl
+
+# Seconds after which another node, or the next process, is ready to answer.
+RETRY_ELSEWHERE_S: Final = 2
+
+
+class HandshakeRefusal(msgspec.Struct, frozen=True):
+    """An HTTP answer (RFC 9457) to a handshake, instead of a socket."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    retry_after_s: int | None = None
+
+    def body(self, public_url: PublicUrl) -> bytes:
+        problem = {
+            "type": public_url.of(f"/problems/{self.code}"),
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        return msgspec.json.encode(problem)
+
+    def headers(self, body: bytes) -> list[tuple[bytes, bytes]]:
+        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+        if self.retry_after_s is not None:
+            headers.append((b"retry-after", str(self.retry_after_s).encode()))
+        return headers
+
+
+NOT_FOUND: Final = HandshakeRefusal(404, "not_found", "Not found", "There is no such thing here.")
+ORIGIN_REFUSED: Final = HandshakeRefusal(
+    403, "origin_refused", "Origin refused", "Pages of this origin may not connect."
+)
+DRAINING: Final = HandshakeRefusal(503, "draining", "Draining", errors.Draining.text, RETRY_ELSEWHERE_S)
+NODE_FULL: Final = HandshakeRefusal(
+    503,
+    "node_full",
+    "Node full",
+    "This node has as many sockets as it has file descriptors for.",
+    RETRY_ELSEWHERE_S,
+)
+
+
+def too_many(error: errors.TooManyRequests | errors.TooManyAnonymous) -> HandshakeRefusal:
+    """The answer to a client that is over a rate or limit: as HTTP, it costs least and says how long to wait."""
+    if isinstance(error, errors.TooManyRequests):
+        wait_s = max(1, math.ceil(error.retry_after))
+        return HandshakeRefusal(429, error.code, "Too many requests", error.detail, wait_s)
+    return HandshakeRefusal(503, error.code, "Too many anonymous connections", error.detail, RETRY_ELSEWHERE_S)
+
+
+_CLOSE_CODES: Final[dict[type[Exception], CloseCode]] = {
+    errors.TokenMissing: CloseCode.TOKEN_REFUSED,
+    errors.TokenInvalid: CloseCode.TOKEN_REFUSED,
+    errors.TokenExpired: CloseCode.TOKEN_EXPIRED,
+    errors.SignedOut: CloseCode.SIGNED_OUT,
+    errors.NotYours: CloseCode.FORBIDDEN,
+    errors.TooManyRequests: CloseCode.TRY_LATER,
+    errors.TooManySessions: CloseCode.TOO_MANY_SESSIONS,
+    errors.TooManySessionsElsewhere: CloseCode.TRY_LATER,
+    errors.TooManyAnonymous: CloseCode.TRY_LATER,
+    errors.UnknownFeed: CloseCode.UNKNOWN_FEED,
+    errors.Draining: CloseCode.RESTARTING,
+    errors.InvalidInput: CloseCode.NOT_UNDERSTOOD,
+    errors.Unavailable: CloseCode.TRY_LATER,
+    StoreUnavailable: CloseCode.TRY_LATER,
+}
+
+# The errors that close a socket with a code of their own; all others are internal errors.
+CLOSING_ERRORS: Final = tuple(_CLOSE_CODES)
+
+
+def close_reason_for(error: Exception) -> CloseReason:
+    text = str(error) if isinstance(error, errors.HeraldError) else errors.Unavailable.text
+    return CloseReason(_CLOSE_CODES[type(error)], text)

@@ -1,0 +1,232 @@
+"""Serving sockets from handshake to close, for every socket adapter."""
+
+import asyncio
+from contextlib import aclosing
+
+import msgspec
+import structlog
+
+from adapters.web import refusals
+from adapters.web.connection import Connection, log_opened
+from adapters.web.origins import Origins
+from adapters.web.socket import ClientGone, FrameTooLarge, Socket, SocketPolicy
+from application.access.identify import IdentifyCaller
+from application.access.limit_rate import LimitRate
+from application.counters import Counters
+from application.hub.hub import Hub
+from application.hub.session import Session
+from application.hub.session_request import ReplacementSession
+from application.live.client_commands import ClientCommands
+from application.live.endpoints import Endpoint
+from application.live.followable_streams import ConnectRequest, FollowableStreams
+from application.live.open_session import OpenSession
+from application.ports.clock import Clock
+from application.ports.store import Store
+from domain.errors import InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
+from domain.positions import tag_of
+from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, read_command
+
+log = structlog.get_logger(__name__)
+
+
+class SocketGate:
+    """Serves sockets: a reader and a writer for each, and exactly one close. Whatever goes wrong, the client gets a
+    close code that says what to do."""
+
+    def __init__(
+        self,
+        identify: IdentifyCaller,
+        open_session: OpenSession,
+        streams: FollowableStreams,
+        limit_rate: LimitRate,
+        hub: Hub,
+        store: Store,
+        clock: Clock,
+        counters: Counters,
+        origins: Origins,
+        policy: SocketPolicy,
+    ) -> None:
+        self._identify = identify
+        self._open_session = open_session
+        self._streams = streams
+        self._limit_rate = limit_rate
+        self._hub = hub
+        self._store = store
+        self._clock = clock
+        self._counters = counters
+        self._origins = origins
+        self._policy = policy
+        self._sockets = 0
+        self._unauthenticated = 0
+
+    async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
+        """The whole life of a socket. `claimed` is the user whom the URL names."""
+        if not self._origins.allow(socket.handshake.origin):
+            return await socket.refuse(refusals.ORIGIN_REFUSED)
+        if self._hub.draining:
+            return await socket.refuse(refusals.DRAINING)
+        if self._sockets >= self._policy.max_sockets:
+            return await socket.refuse(refusals.NODE_FULL)
+        self._sockets += 1
+        try:
+            await self._serve(Connection(socket, endpoint.name, self._counters, self._policy), endpoint, claimed)
+        finally:
+            self._sockets -= 1
+
+    async def _serve(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
+        try:
+            await self._run_sessions(connection, endpoint, claimed)
+        except (TooManyRequests, TooManyAnonymous) as error:
+            if connection.accepted:
+                await connection.refuse(refusals.close_reason_for(error))
+            else:
+                await connection.socket.refuse(refusals.too_many(error))
+        except FrameTooLarge as error:
+            await connection.refuse(error.close_reason)
+        except refusals.CLOSING_ERRORS as error:
+            await connection.refuse(refusals.close_reason_for(error))
+        except ClientGone:
+            connection.client_left()
+        except Exception as error:
+            if connection.session is not None:
+                connection.session.fail(error)
+            else:
+                log.exception("socket_failed", endpoint=endpoint.name)
+            await connection.refuse(CloseReason(CloseCode.INTERNAL_ERROR, "internal error"))
+
+    async def _run_sessions(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
+        """The session that the client asks for, and those that replace it."""
+        request, session = await self._open_first(connection, endpoint, claimed)
+        while (replacement := await self._run(connection, request, session)) is not None:
+            if session.user is None:
+                # The client has authenticated: charge the connect to its user.
+                await self._limit_rate("connect", replacement.identity)
+            reached = session.cursor_for(replacement.identity.user) if session.hello_sent else request.cursor
+            request = msgspec.structs.replace(
+                request, identity=replacement.identity, cursor=replacement.cursor or reached, first_frame_read=True
+            )
+            session = await self._open_session(request)
+
+    async def _open_first(
+        self, connection: Connection, endpoint: Endpoint, claimed: str | None
+    ) -> tuple[ConnectRequest, Session]:
+        handshake = connection.handshake
+        token = handshake.token(cookies=self._origins.allowed is not None)
+        try:
+            identity = await self._identify(token, claimed)
+            await self._limit_rate("connect", identity)
+            request = handshake.connect_request(endpoint, identity)
+            return request, await self._open_session(request)
+        except (TokenMissing, TooManyAnonymous) as error:
+            if not handshake.has_protocol:
+                raise
+            request = await self._request_after_first_frame(connection, endpoint, claimed, error)
+            return request, await self._open_session(request)
+
+    async def _request_after_first_frame(
+        self, connection: Connection, endpoint: Endpoint, claimed: str | None, error: TokenMissing | TooManyAnonymous
+    ) -> ConnectRequest:
+        """For a client of `herald.v1` that is refused without a token: its first frame may show one. Raises the error
+        if it does not, TokenInvalid if it contains `auth` and can't be read."""
+        frame = await self._first_frame(connection)
+        try:
+            command = read_command(frame) if frame is not None else Command()
+        except InvalidInput as invalid:
+            if invalid.field == "auth":
+                raise TokenInvalid(invalid.detail) from None
+            raise
+        if command.auth is msgspec.UNSET:
+            raise error
+        identity = await self._identify(command.auth, claimed)
+        await self._limit_rate("connect", identity)
+        request = connection.handshake.connect_request(endpoint, identity)
+        if command.resume is None:
+            return request
+        cursor = command.resume.asked(tag_of(identity.user))
+        return msgspec.structs.replace(request, cursor=str(cursor) if cursor else request.cursor, first_frame_read=True)
+
+    async def _first_frame(self, connection: Connection) -> str | bytes | None:
+        """None after a timeout. Raises TooManyAnonymous."""
+        if self._unauthenticated >= self._policy.max_unauthenticated:
+            raise TooManyAnonymous("This node waits for as many tokens in first frames as it may: try again.")
+        self._unauthenticated += 1
+        try:
+            async with asyncio.timeout(self._policy.first_frame_timeout_s):
+                await connection.accept()
+                return await connection.receive()
+        except TimeoutError:
+            return None
+        finally:
+            self._unauthenticated -= 1
+
+    async def _run(
+        self, connection: Connection, request: ConnectRequest, session: Session
+    ) -> ReplacementSession | None:
+        """Serves one session until it ends. Returns what replaces it at the same socket."""
+        connection.session = session
+        log_opened(session)
+        try:
+            # All positions are set: entries that are published from now on reach the client.
+            await connection.accept()
+            all_sent = await self._exchange(connection, request, session)
+            if session.close_reason is None:
+                connection.client_left()
+            elif session.replacement is None:
+                await connection.close(session.close_reason)
+            elif all_sent:
+                return session.replacement
+            else:
+                # Whether the last frames arrived only the client knows: it has to reconnect and resume.
+                await connection.close(CloseReason(CloseCode.TOO_SLOW, "the client has stopped reading"))
+            return None
+        finally:
+            # Last of all: a node that drains waits for its sessions, and so for their close frames.
+            self._hub.remove(session)
+
+    async def _exchange(self, connection: Connection, request: ConnectRequest, session: Session) -> bool:
+        """Reads and writes until the client leaves or the session ends. Returns whether all frames were sent."""
+        commands = self._commands(request, session) if session.view.protocol else None
+        writer = asyncio.create_task(_write(connection.socket, session))
+        reader = asyncio.create_task(_read(connection, session, commands))
+        try:
+            await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+            if session.close_reason is not None:
+                await asyncio.wait({writer}, timeout=self._policy.final_frames_timeout_s)
+        finally:
+            # The reader must have ended before a close frame is sent: see Socket.close.
+            writer.cancel()
+            reader.cancel()
+            results = await asyncio.gather(writer, reader, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, ClientGone):
+                raise result
+        return results[0] is None
+
+    def _commands(self, request: ConnectRequest, session: Session) -> ClientCommands:
+        return ClientCommands(
+            session, request, self._streams, self._identify, self._store, self._clock, self._policy.commands
+        )
+
+
+async def _write(socket: Socket, session: Session) -> None:
+    """The one writer of a socket. While it waits for the session, the session may send directly."""
+    transport = socket.transport()
+    session.attach(transport)
+    async with aclosing(session.frames()) as frames:
+        async for frame in frames:
+            if transport.is_full:
+                await transport.wait_for_room()
+            transport.send(frame)
+    await transport.flush()
+
+
+async def _read(connection: Connection, session: Session, commands: ClientCommands | None) -> None:
+    """The one reader of a socket. It always waits for a frame: some servers answer pings only while it does."""
+    while session.close_reason is None:
+        try:
+            frame = await connection.receive()
+        except FrameTooLarge as error:
+            session.close(error.close_reason)
+            return
+        if commands is not None:
+            await commands(frame)

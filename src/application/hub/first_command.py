@@ -1,0 +1,36 @@
+"""The first command of a `herald.v1` client, which may say where to resume."""
+
+import asyncio
+
+from domain.positions import Cursor
+
+
+class FirstCommand:
+    """A wait for a command that may never come, and that may take long to be checked once it has come."""
+
+    __slots__ = ("_cursor", "_received")
+
+    def __init__(self) -> None:
+        self._cursor: asyncio.Future[Cursor | None] = asyncio.get_running_loop().create_future()
+        self._received = False
+
+    def received(self) -> None:
+        """The first frame has arrived. From now on only `complete` ends the wait, however long a token is checked."""
+        self._received = True
+
+    def complete(self, cursor: Cursor | None) -> bool:
+        """Ends the wait, with the cursor to resume from or None. Returns False if it had ended before."""
+        if self._cursor.done():
+            return False
+        self._cursor.set_result(cursor)
+        return True
+
+    async def wait(self, timeout_s: float) -> Cursor | None:
+        """The cursor; None if the client has named none, or has sent nothing within the timeout."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(self._cursor)
+        except TimeoutError:
+            if not self._received:
+                self.complete(None)
+        return await self._cursor

@@ -1,0 +1,64 @@
+"""Limits and timings of the hub: wiring takes some from the settings, tests choose small ones."""
+
+import msgspec
+
+
+class BufferPolicy(msgspec.Struct, frozen=True):
+    """Limits of stream buffers and of what is read from them or from the store at a time.
+
+    A chunk is what a session sends between two looks at its other streams: large enough to make bursts cheap, small
+    enough not to block the event loop or a client's parser.
+    """
+
+    max_entries: int = 1024  # in one buffer
+    max_bytes: int = 1024 * 1024  # in one buffer
+    max_total_bytes: int = 256 * 1024 * 1024  # in all buffers of the process
+    max_cached_frames: int = 16  # of one buffer: sessions in step need one, slower ones a few
+    max_chunk_entries: int = 64
+    max_chunk_bytes: int = 64 * 1024
+    max_page_entries: int = 64  # in one read from the store
+    forget_after_sweeps: int = 5  # without a follower: a client that reconnects by then finds the buffer still filled
+
+
+class SessionPolicy(msgspec.Struct, frozen=True):
+    """Timings and limits of one session."""
+
+    heartbeat_s: float = 30.0
+    first_command_timeout_s: float = 1.0
+    store_retry_s: float = 1.0
+    # Answers to commands that wait to be sent. More are dropped: a client that asks faster than it reads is about to be
+    # closed.
+    max_pending_answers: int = 32
+
+
+class HubPolicy(msgspec.Struct, frozen=True):
+    """Limits and timings of the hub and of its periodic work. A sweep is one run of that work."""
+
+    sessions_per_user: int = 100
+    anonymous_sessions: int | None = None
+    sweep_interval_s: float = 1.0
+    # Sessions or streams handled without a pause: other tasks wait 1 to 2 ms for them.
+    max_batch: int = 500
+
+    # Sweeps in which every stream is compared with the store once.
+    comparison_sweeps: int = 5
+    # Sweeps with a comparison of all streams after the backplane has returned: another node may reconnect 2 s later.
+    full_comparisons_after_outage: int = 5
+    # Sweeps between two reports of all users to the other nodes, which forget a report after 24 h.
+    full_report_sweeps: int = 6 * 3600
+
+    # Sweeps without progress of a frame until the session is closed as too slow; from there until its transport is
+    # closed by force; and from the opening of a session until one that has no transport is removed.
+    stalled_after_sweeps: int = 30
+    force_close_after_sweeps: int = 2
+    no_transport_after_sweeps: int = 15
+
+    # The share of a drain's time in which sessions are closed, one after the other; the rest is for the last of them
+    # to end. A pause between two is short: a node with few sessions does not need all of that time.
+    drain_closing_share: float = 0.7
+    max_drain_pause_s: float = 0.05
+    # Clients reconnect after a random time between these, so that they do not arrive elsewhere together.
+    reconnect_in_s: tuple[float, float] = (0.2, 3.0)
+
+    buffers: BufferPolicy = BufferPolicy()
+    session: SessionPolicy = SessionPolicy()

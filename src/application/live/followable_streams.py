@@ -1,0 +1,63 @@
+"""Which streams a caller may follow."""
+
+import msgspec
+
+from application.live.endpoints import Endpoint
+from domain.errors import NotYours, TokenMissing, UnknownFeed
+from domain.identity import Identity
+from domain.routes import PUBLIC, SIGNED_IN, RouteTable
+from domain.streams import StreamName, feed_stream, inbox_of
+
+
+class ConnectRequest(msgspec.Struct, frozen=True):
+    """What a client asks for when it connects. `feeds` and `types` narrow what it receives; None stands for all.
+    `first_frame_read`: the frame that may say where to resume has been read, so `hello` does not wait for it."""
+
+    endpoint: Endpoint
+    identity: Identity
+    protocol: bool = False
+    feeds: tuple[str, ...] | None = None
+    types: frozenset[str] | None = None
+    cursor: str | None = None
+    first_frame_read: bool = False
+
+
+class FollowableStreams:
+    """The caller's own inbox and the feeds that are open to it. Feeds that are closed to it are left out, unless the
+    request names them."""
+
+    def __init__(self, table: RouteTable) -> None:
+        self._table = table
+
+    def __call__(self, request: ConnectRequest) -> tuple[StreamName, ...]:
+        """Raises UnknownFeed, NotYours (a feed that the request names is closed to the caller), TokenMissing (nothing
+        is open to a caller without a user)."""
+        endpoint, identity = request.endpoint, request.identity
+        available = self._feeds_at(request)
+        names = available if request.feeds is None else [name for name in available if name in request.feeds]
+        for name in request.feeds or ():
+            if name not in available:
+                raise UnknownFeed(name)
+            if not self.may_follow(identity, name):
+                raise TokenMissing if identity.user is None else NotYours
+        streams = [feed_stream(name) for name in names if self.may_follow(identity, name)]
+        if identity.user is not None and (request.protocol or endpoint.inbox != "none"):
+            streams.append(inbox_of(identity.user))
+        if not streams:
+            raise TokenMissing if identity.user is None else NotYours
+        return tuple(streams)
+
+    def may_follow(self, identity: Identity, feed: str) -> bool:
+        access = self._table.feeds[feed].access
+        if access == PUBLIC:
+            return True
+        if access == SIGNED_IN:
+            return identity.user is not None or identity.may("admin")
+        return identity.may(access.removeprefix("scope:"))
+
+    def _feeds_at(self, request: ConnectRequest) -> list[str]:
+        if request.protocol:
+            return list(self._table.feeds_of(None))
+        if request.endpoint.feeds:
+            return list(self._table.feeds_of(request.endpoint.home(self._table)))
+        return []
