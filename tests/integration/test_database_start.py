@@ -59,7 +59,7 @@ class TestPrepare:
         for migrate in (False, True):
             with capture_logs() as logs:
                 await prepare(settings("serve", postgres_url), migrate=migrate)
-            assert [(one["log_level"], one["revision"], one["known"]) for one in logs] == [("warning", "9999", HEAD)]
+            assert [(one["log_level"], one["revision"], one["known_revision"]) for one in logs] == [("warning", "9999", HEAD)]
 
     async def test_nothing_is_asked_of_no_database(self) -> None:
         await prepare(settings("serve", "memory:"), migrate=True)
@@ -79,7 +79,7 @@ class TestPrepare:
         await asyncio.wait_for(waiting, 10)
         tries = [one for one in logs if one["event"] == "database_unavailable"]
         assert len(tries) >= 2
-        assert tries[0]["seconds"] < tries[1]["seconds"]
+        assert tries[0]["retry_s"] < tries[1]["retry_s"]
 
     async def test_one_that_does_not_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(preparing, "PATIENCE", 0.3)
