@@ -59,7 +59,9 @@ class TestPrepare:
         for migrate in (False, True):
             with capture_logs() as logs:
                 await prepare(settings("serve", postgres_url), migrate=migrate)
-            assert [(one["log_level"], one["revision"], one["known_revision"]) for one in logs] == [("warning", "9999", HEAD)]
+            assert [(one["log_level"], one["revision"], one["known_revision"]) for one in logs] == [
+                ("warning", "9999", HEAD)
+            ]
 
     async def test_nothing_is_asked_of_no_database(self) -> None:
         await prepare(settings("serve", "memory:"), migrate=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from dishka import Provider, Scope
 from litestar.testing import AsyncTestClient
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from adapters.http.bodies import SMALL_BODY_BYTES
@@ -181,7 +182,7 @@ async def test_a_failure_tells_its_trace_and_nothing_else() -> None:
     override = Provider(scope=Scope.APP)
     override.provide(Broken, provides=BrowseInbox, override=True)
     async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {}), override), base_url="http://127.0.0.1") as client:
-        with capture_logs() as lines:
+        with capture_logs([merge_contextvars]) as lines:
             answer = await client.get(
                 "/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "trace-7"}
             )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar.testing import AsyncTestClient
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from application.ports.inboxes import Inboxes
@@ -20,7 +21,7 @@ async def test_the_line_names_request_and_reason() -> None:
             raise StoreUnavailable("the database does not answer")
 
         inboxes.unread = fail
-        with capture_logs() as logs:
+        with capture_logs([merge_contextvars]) as logs:
             answer = await client.get(
                 "/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "request-1"}
             )
@@ -32,5 +33,6 @@ async def test_the_line_names_request_and_reason() -> None:
         "method": "GET",
         "path": "/api/v2/notifications/unread-count",
         "request_id": "request-1",
+        "user_id": "ada",
         "error": "the database does not answer",
     }

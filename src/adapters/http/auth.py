@@ -11,6 +11,7 @@ from adapters.web.origins import Origins
 from adapters.web.tokens import find_token, read_cookies
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
+from application.log_context import bind_user
 from domain.errors import TokenMissing
 from domain.identity import Identity, require_scope
 
@@ -48,6 +49,7 @@ class Caller:
         query = {"jwt": jwt or "", "token": token or ""}
         shown = find_token(request.headers, [], cookies, query)
         identity = await self._identify.current(shown, user_id)
+        bind_user(identity.user)
         await self._limit_rate("rest", identity)
         return identity
 

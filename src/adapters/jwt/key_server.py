@@ -14,9 +14,10 @@ import structlog
 from adapters.jwt.key_set import NotKeys, read_key_set
 from adapters.jwt.keys import KEY_ALGORITHMS, Key, narrowed
 from adapters.jwt.settings import JwtSettings
+from application.log_context import start_detached
 from domain.errors import TokenInvalid, Unavailable
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 # Real sets have a few kilobytes.
 LARGEST_SET: Final = 1_000_000
@@ -102,7 +103,7 @@ class KeyServer:
         if algorithm not in self._algorithms:
             raise TokenInvalid
         if self._refreshing is None and not self._closed:
-            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing = start_detached(self._refresh())
         fetches_before = self._fetches_begun
         while not (found := self._fitting(algorithm, kid)):
             if self._last_answered > fetches_before:
@@ -141,7 +142,7 @@ class KeyServer:
 
     async def _fetch(self) -> None:
         if self._fetching is None:
-            self._fetching = asyncio.create_task(self._fetch_once())
+            self._fetching = start_detached(self._fetch_once())
         # wait() leaves the fetch alone when one of those who share it is cancelled.
         await asyncio.wait({self._fetching})
 

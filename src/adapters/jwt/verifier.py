@@ -16,7 +16,7 @@ from adapters.jwt.settings import JwtSettings
 from domain.errors import TokenInvalid
 from domain.identity import Identity
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 # Tokens travel in headers, which servers bound at 8 to 16 KB. Longer ones are refused before anything is read.
 LONGEST_TOKEN: Final = 16_384

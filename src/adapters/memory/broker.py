@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from application.log_context import current_request_id
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from domain.errors import Unavailable
 from domain.messages import Message
@@ -16,10 +17,11 @@ LARGEST_BATCH: Final = 500
 
 
 class _Published:
-    """Messages published together, and how many of them are not acknowledged yet."""
+    """Messages published together, by which HTTP request, and how many of them are not acknowledged yet."""
 
     def __init__(self, count: int) -> None:
         self.open = count
+        self.request_id = current_request_id()
         self.stored = asyncio.get_running_loop().create_future()
 
 
@@ -59,7 +61,8 @@ class MemoryBroker:
         self._last_poll = datetime.now(UTC)
         taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
         self._taken.extend(taken)
-        return Batch(tuple(message for message, _ in taken), receipt=taken)
+        requests = dict.fromkeys(published.request_id for _, published in taken if published.request_id)
+        return Batch(tuple(message for message, _ in taken), receipt=taken, request_ids=tuple(requests))
 
     async def acknowledge(self, batch: Batch) -> None:
         for item in batch.receipt:

@@ -9,6 +9,7 @@ import structlog
 from adapters.web.socket import MAX_FRAME_LENGTH, ClientGone, FrameTooLarge, Socket, SocketPolicy
 from application.counters import Counters
 from application.hub.session import Session
+from application.log_context import bind_session
 from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, CloseReason, bye
 
 log = structlog.get_logger(__name__)
@@ -82,7 +83,9 @@ class Connection:
 
 
 def log_opened(session: Session) -> None:
-    log.info("session_opened", endpoint=session.endpoint, session_id=session.id, user_id=session.user)
+    """Everything that the running task logs from now on carries the session's id."""
+    bind_session(session.id, session.user)
+    log.info("session_opened", endpoint=session.endpoint)
 
 
 def record_end(counters: Counters, endpoint: str, session: Session | None, close_reason: CloseReason | None) -> None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from application.counters import Counters
 from application.delivery.attempt_mail import AttemptMail, LeftToOthers, MailPolicy, Refusal
 from application.delivery.mail_server import ServerWatch
+from application.log_context import bind_delivery
 from application.ports.deliveries import Claim, Deliveries, Outcome
 from application.ports.mailer import Mailer, MailRenderer, OutgoingMail, ServerAway
 from application.ports.store import StoreUnavailable, Unstorable
@@ -183,6 +184,7 @@ class SendMails:
         self._freed.set()
 
     async def _send(self, claim: Claim, claimed_at: float) -> None:
+        bind_delivery(str(claim.delivery.id), claim.delivery.mail.origin, claim.delivery.mail.event_id)
         prepared = await self._prepare(claim, claimed_at + self._policy.lease_seconds)
         if prepared is None:
             await self._give_back(claim)

@@ -15,6 +15,7 @@ from application.ingest.keep_bindings import KeepBindings
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.plan_events import plan_events
 from application.ingest.store_plans import Part, StorePlans
+from application.log_context import event_context, request_context
 from application.ports.backplane import Backplane
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.service import Phase, Service
@@ -190,7 +191,8 @@ class ConsumeEvents(Service):
                 continue
             finally:
                 self._taking = False
-            await self._store(batch)
+            with request_context(*batch.request_ids):
+                await self._store(batch)
 
     async def _store(self, batch: Batch) -> None:
         work: BatchInWork | None = None
@@ -198,7 +200,8 @@ class ConsumeEvents(Service):
         while True:
             try:
                 work = work or await self._ingest.plan(batch, self.source)
-                await self._ingest(work, self.source)
+                with event_context([(plan.origin, plan.event_id) for plan in work.plans]):
+                    await self._ingest(work, self.source)
             except StoreUnavailable as fault:
                 self.fault = f"the store is away: {fault}"
                 log.warning("batch_storage_failed", broker=self.source.name, error=str(fault), retry_s=delay)

@@ -50,9 +50,7 @@ class NoteDuplicates:
             label = source if (source, route) in counts or len(counts) < self._policy.max_sources else OTHER
             counts[label, route] += 1
             if self._is_first(source):
-                id_field = plan.route.id if plan.route is not None else None
-                write = log.warning if id_field else log.info
-                write("duplicate_event", source=source, event_id=plan.event_id, route=route, id_field=id_field)
+                _log(plan, source, route)
 
     def _is_first(self, source: str) -> bool:
         now = self._clock.monotonic()
@@ -64,3 +62,11 @@ class NoteDuplicates:
             del self._logged[next(iter(self._logged))]
         self._logged[source] = now
         return True
+
+
+def _log(plan: Plan, source: str, route: str) -> None:
+    id_field = plan.route.id if plan.route is not None else None
+    if id_field:
+        log.warning("duplicate_event", source=source, event_id=plan.event_id, route=route, id_field=id_field)
+    else:
+        log.info("duplicate_event", source=source, event_id=plan.event_id, route=route)

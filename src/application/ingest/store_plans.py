@@ -109,7 +109,13 @@ class StorePlans:
             part.timed_out_at = now
         part.timeouts += 1
         part.stored_before = self._stored
-        log.warning("event_storage_timed_out", event_id=event.event_id, timeouts=part.timeouts, error=str(error))
+        log.warning(
+            "event_storage_timed_out",
+            origin=event.origin,
+            event_id=event.event_id,
+            timeouts=part.timeouts,
+            error=str(error),
+        )
         policy = self._policy
         if part.timeouts < policy.timeouts or now - part.timed_out_at < policy.timeout_period_s:
             raise error

@@ -38,7 +38,7 @@ class Node:
     async def drain(self, seconds: float) -> None:
         """Takes at most `seconds` and one more."""
         deadline = self._clock.monotonic() + seconds
-        log.info("node_draining", seconds=seconds)
+        log.info("node_draining", timeout_s=seconds)
         for service in self._services:
             service.begin_drain()
         deliveries = asyncio.create_task(self._drain(Phase.DELIVERY, seconds))

@@ -14,10 +14,12 @@ class NotAcknowledged(Exception):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Messages taken together. `receipt` is the adapter's own; nobody else looks at it."""
+    """Messages taken together. `receipt` is the adapter's own; nobody else looks at it. `request_ids` are the HTTP
+    requests that published them, for the log."""
 
     messages: tuple[Message, ...]
     receipt: Any = None
+    request_ids: tuple[str, ...] = ()
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

@@ -88,7 +88,6 @@ def _log_unavailable(request: AnyRequest, error: str) -> None:
         "request_unavailable",
         method=request.method,
         path=request.scope["path"],
-        request_id=request_id_of(request.scope),
         error=error,
     )
 
@@ -141,7 +140,7 @@ def _too_deep(_: AnyRequest, __: RecursionError) -> ProblemResponse:
 
 def _unexpected(request: AnyRequest, error: Exception) -> ProblemResponse:
     trace_id = request_id_of(request.scope)
-    log.error("request_failed", path=request.scope["path"], request_id=trace_id, exc_info=error)
+    log.error("request_failed", path=request.scope["path"], exc_info=error)
     return problem("internal", errors.HeraldError.text, trace_id=trace_id)
 
 

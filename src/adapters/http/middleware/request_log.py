@@ -13,6 +13,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from application.counters import Counters
+from application.log_context import request_context
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,6 @@ class RequestLog(ASGIMiddleware):
                         path=scope["path"][:LOGGED_PATH],
                         status=message["status"],
                         duration_ms=round(seconds * 1000, 1),
-                        request_id=request_id,
                     )
             await send(message)
 
@@ -85,7 +85,8 @@ class RequestLog(ASGIMiddleware):
                 scope["state"][_LEFT] = True
             return event
 
-        await next_app(scope, hear, answer)
+        with request_context(request_id):
+            await next_app(scope, hear, answer)
 
 
 async def _drop_body(receive: Receive) -> None:

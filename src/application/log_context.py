@@ -1,0 +1,59 @@
+"""The ids that log lines carry while one request, session, event or delivery is handled (docs/log-events.md).
+
+They are context variables: a task that is created meanwhile inherits them, and so do the lines that it logs. Work that
+outlives its cause, or is shared by several, runs without them (`start_detached`).
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractContextManager
+from contextvars import Context
+from typing import Any, Final, TypeVar
+
+from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
+
+T = TypeVar("T")
+
+# Of a batch whose events were published by many requests, the log names at most so many.
+MAX_REQUEST_IDS: Final = 20
+
+
+def request_context(*request_ids: str) -> AbstractContextManager[None]:
+    """For the handling of one HTTP request, or of events that several have published."""
+    if len(request_ids) == 1:
+        return bound_contextvars(request_id=request_ids[0])
+    return bound_contextvars(request_ids=request_ids[:MAX_REQUEST_IDS]) if request_ids else bound_contextvars()
+
+
+def current_request_id() -> str:
+    """Empty outside a request."""
+    return str(get_contextvars().get("request_id", ""))
+
+
+def event_context(identities: Sequence[tuple[str, str]]) -> AbstractContextManager[None]:
+    """For the handling of events, by origin and id. Lines about several events name none of them."""
+    if len(identities) != 1:
+        return bound_contextvars()
+    ((origin, event_id),) = identities
+    return bound_contextvars(origin=origin, event_id=event_id)
+
+
+def bind_user(user_id: str | None) -> None:
+    """For the rest of the running task."""
+    if user_id is not None:
+        bind_contextvars(user_id=user_id)
+
+
+def bind_session(session_id: str, user_id: str | None) -> None:
+    """For the rest of the running task."""
+    bind_contextvars(session_id=session_id, user_id=user_id)
+
+
+def bind_delivery(delivery_id: str, origin: str, event_id: str) -> None:
+    """For the rest of the running task."""
+    bind_contextvars(delivery_id=delivery_id, origin=origin, event_id=event_id)
+
+
+def start_detached(work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+    """A task whose log lines carry no ids of the running one."""
+    return asyncio.create_task(work, name=name, context=Context())
