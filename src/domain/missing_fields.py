@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from domain.routes import Profile, Route, words_of
+from domain.routes import Profile, Route, route_templates
 from domain.samples import sample_payloads
 from domain.templates import unfilled
 
@@ -41,7 +41,9 @@ def lost_words(route: Route, payload: Any) -> Iterator[str]:
 
 def _words_in_use(route: Route) -> Iterator[tuple[str, str]]:
     """The templates of a route by key; those of an inbox only where there are users who have one."""
-    return ((key, words) for key, words in words_of(route).items() if route.users or not key.startswith("inbox."))
+    return (
+        (key, words) for key, words in route_templates(route).items() if route.users or not key.startswith("inbox.")
+    )
 
 
 def _listed(holes: list[str], conjunction: str) -> str:

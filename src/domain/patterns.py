@@ -11,8 +11,8 @@ def is_wildcard(pattern: str) -> bool:
     return any(word in ("*", "#") for word in pattern.split("."))
 
 
-def fault_in(pattern: str) -> str | None:
-    """What is wrong with a pattern, in words; None when it is sound."""
+def validate_pattern(pattern: str) -> str | None:
+    """What is invalid about a pattern; None if it is valid."""
     if not pattern:
         return "is empty"
     for word in pattern.split("."):

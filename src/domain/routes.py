@@ -1,21 +1,18 @@
-"""Routes: which events, for which audience, on which channels, in which envelope.
+"""Routes: which events, for which audience, through which channels, in which envelope.
 
-A routes file is TOML. It is read strictly: a key that is not known here, a wrong type or a pattern that can match
-nothing is refused with the file, the route and the field named.
+`routes_file` reads them from TOML; `docs/routes.md` describes every key.
 """
 
 import re
-import tomllib
-from collections.abc import Collection
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from domain.patterns import as_regex, fault_in, overlap
-from domain.preferences import LONGEST_TYPE
-from domain.streams import Envelope, fault_in_feed_name
-from domain.templates import fault_in_template
+from domain.endpoints import Endpoint, in_force, validate_together
+from domain.patterns import as_regex, overlap
+from domain.streams import Envelope
 
 Otherwise = Literal["dead-letter", "broadcast", "drop"]
 Identity = Literal["cloudevents"]
@@ -24,17 +21,16 @@ Tombstone = Literal["ignore", "dead-letter"]
 PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
 
-
-# Sources whose routes are remembered. A broker has few topics, but a publisher may invent any number of routing keys.
+# Sources whose routes are cached. A broker has few topics, but publishers may use any number of routing keys.
 CACHED_SOURCES: Final = 4096
 
 
 class RoutesInvalid(Exception):
-    """A routes file that cannot be used. The text names file, route and field."""
+    """An invalid routes file. The text names the file, the route or endpoint, and the key."""
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an inbox shows of an event: templates over its payload."""
+    """What an inbox shows of an event: templates over the payload."""
 
     title: str
     message: str = ""
@@ -59,16 +55,15 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule.
 
-    `source` is a pattern over topics or routing keys; `type`, if given, must be the event's. `users` are dotted paths
-    to recipients: a string, a number or a list of them each; all are taken together, each once. `feed` makes everyone
-    who listens the audience (with `users` as well, it is where `otherwise = "broadcast"` goes). `otherwise` says what
-    becomes of an event with `users` paths that lead to nobody. `sign_out` is the path of a user whose sessions end.
-    `reference` is the path of the key that the delivery log finds the route's deliveries by: an order's number, say.
-    `id` is the path of the event's id in payloads that have no `event_id`; a later event with the same value is a
-    duplicate and is not stored, so it has to differ in each event. With `identity` as `cloudevents` on the
-    first route of a source, its events are told apart by CloudEvents source and id alone, not by topic. `as_type` is
-    the type that clients see; `omit` names what they don't. `tombstone` says what becomes of a Kafka record without a
-    value, which deletes a key.
+    `source` is a pattern over topics or routing keys; `type`, if given, must be the event's type. `users` are dotted
+    paths to recipients, each a string, a number or a list of them; every recipient counts once. `feed` is the feed that
+    the event goes to; with `users`, it is where `otherwise = "broadcast"` goes. `otherwise` says what to do with an
+    event in which no recipient is named. `sign_out` is the path of a user whose sessions end. `reference` is the path
+    of the key that the delivery log finds the route's deliveries by, an invoice number for example. `id` is the path
+    of the event's id in payloads without `event_id`; a later event with the same id is a duplicate and is not stored.
+    With `identity = "cloudevents"` on the first route of a source, its events are identified by CloudEvents source and
+    id alone, not by topic. `as_type` is the type that clients see; `omit` names fields that they don't see.
+    `tombstone` says what to do with a Kafka record without a value, which deletes a key.
     """
 
     source: str
@@ -105,101 +100,27 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: str = "kafka"
     feeds: dict[str, Feed] = {}
     samples: tuple[Sample, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
 
 
-def read_profile(text: str, file: str, brokers: Collection[str] | None = None) -> Profile:
-    """Reads a routes file; raises RoutesInvalid. `file` names it in errors. `brokers` are the names that `broker` may
-    have; None allows any."""
-    return make_profile(parse_document(text, file), file, brokers)
-
-
-def parse_document(text: str, file: str) -> dict[str, Any]:
-    """The TOML of a routes file; raises RoutesInvalid."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RoutesInvalid(f"{file}: this is not TOML: {error}") from None
-
-
-def make_profile(document: dict[str, Any], file: str, brokers: Collection[str] | None = None) -> Profile:
-    """The profile that a parsed routes file describes; raises RoutesInvalid. Else as read_profile."""
-    try:
-        profile = msgspec.convert(document, Profile)
-    except msgspec.ValidationError as error:
-        raise RoutesInvalid(f"{file}: {_in_words(str(error))}") from None
-    if brokers is not None and profile.broker not in brokers:
-        raise RoutesInvalid(f"{file}: broker: must be one of {', '.join(brokers)}, not {profile.broker!r}")
-    for name in profile.feeds:
-        if fault := fault_in_feed_name(name) or _fault_in_access(profile.feeds[name].access):
-            raise RoutesInvalid(f"{file}: feeds.{name}: {fault}")
-    if not profile.routes:
-        raise RoutesInvalid(f"{file}: routes: there is none")
-    for number, route in enumerate(profile.routes, 1):
-        if fault := _fault_in_route(route, profile):
-            raise RoutesInvalid(f"{file}: route {number} ({route.source!r}): {fault}")
-    routes = tuple(msgspec.structs.replace(route, profile=profile.profile) for route in profile.routes)
-    return msgspec.structs.replace(profile, routes=routes)
-
-
-def _fault_in_route(route: Route, profile: Profile) -> str | None:
-    if fault := fault_in(route.source):
-        return f"source: {fault}"
-    if route.profile:
-        return "profile: it is named once, at the top of the file"
-    for name, text in _texts(route).items():
-        if "\0" in text:
-            return f"{name}: holds U+0000, which can't be stored"
-    if len(route.as_type or "") > LONGEST_TYPE:
-        return f"as_type: has more than {LONGEST_TYPE} characters"
-    if not (route.users or route.feed or route.email or route.sign_out):
-        return "it leads nowhere: give it users, feed, email or sign_out"
-    if route.feed is not None and route.feed not in profile.feeds:
-        return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
-    if route.otherwise == "broadcast" and not (route.users and route.feed):
-        return "otherwise: 'broadcast' needs users to miss and a feed to go to"
-    if route.reference is not None and route.email is None:
-        return "reference: the delivery log finds deliveries by it, and without email this route makes none"
-    for field, template in words_of(route).items():
-        if fault := fault_in_template(template):
-            return f"{field}: {fault}"
-    return None
-
-
-def _texts(route: Route) -> dict[str, str]:
-    """The texts of a route that are stored with its events, by key."""
-    texts = {"as_type": route.as_type, "email.template": route.email.template if route.email else None}
-    return words_of(route) | {name: text for name, text in texts.items() if text is not None}
-
-
-def words_of(route: Route) -> dict[str, str]:
-    """The templates of a route's words, by key."""
-    words: dict[str, str] = {}
+def route_templates(route: Route) -> dict[str, str]:
+    """The templates of a route that are filled from the payload, by key."""
+    templates: dict[str, str] = {}
     if route.inbox:
-        words |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
+        templates |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
     if route.email:
-        words["email.subject"] = route.email.subject
-    return words
-
-
-def _fault_in_access(access: str) -> str | None:
-    if access in (PUBLIC, SIGNED_IN) or (access.startswith("scope:") and access != "scope:"):
-        return None
-    return f"access: {access!r} is none of 'public', 'signed-in', 'scope:<scope>'"
-
-
-def _in_words(error: str) -> str:
-    """msgspec's `… - at `$.routes[0].envelope`` with routes counted from 1, as people do."""
-    text, _, path = error.partition(" - at `$")
-    path = re.sub(r"\.?(routes|samples)\[(\d+)\]", lambda hit: f"{hit[1][:-1]} {int(hit[2]) + 1}: ", path.rstrip("`"))
-    where = path.replace("[...]", "").strip(".: ").replace(": .", ": ")
-    return f"{where}: {text}" if where else text
+        templates["email.subject"] = route.email.subject
+    return templates
 
 
 class RouteTable:
-    """All routes in force, in file order, with what they say of feeds. Raises RoutesInvalid for profiles that
-    contradict one another."""
+    """All routes in force, in file order, with their feeds and endpoints. Raises RoutesInvalid for profiles that
+    contradict one another.
 
-    def __init__(self, profiles: tuple[Profile, ...]) -> None:
+    `shipped` are endpoints that come with Herald: each is in force unless a profile declares one at its path.
+    """
+
+    def __init__(self, profiles: tuple[Profile, ...], shipped: Sequence[Endpoint] = ()) -> None:
         self.profiles = profiles
         self.routes = tuple(route for profile in profiles for route in profile.routes)
         self.feeds: dict[str, Feed] = {}
@@ -207,15 +128,21 @@ class RouteTable:
             for name, feed in profile.feeds.items():
                 if self.feeds.setdefault(name, feed) != feed:
                     raise RoutesInvalid(
-                        f"profile {profile.profile}: feeds.{name}: another profile says otherwise who may listen"
+                        f"profile {profile.profile}: feeds.{name}: access: another profile has another value"
                     )
+        declared = [endpoint for profile in profiles for endpoint in profile.endpoints]
+        self.endpoints = in_force(declared, shipped)
+        # Those that come with Herald first: of two that contradict each other, the later one is named.
+        if invalid := validate_together((*self.endpoints[len(declared) :], *declared)):
+            endpoint, fault = invalid
+            raise RoutesInvalid(f"profile {endpoint.profile}: endpoint {endpoint.name!r}: {fault}")
         self._check_identities()
         self._patterns = tuple((re.compile(as_regex(route.source)), route) for route in self.routes)
         self._by_source = lru_cache(CACHED_SOURCES)(self._match)
 
     def _check_identities(self) -> None:
-        """The first route of a source says how its events are identified; a later one that says otherwise would be
-        ignored."""
+        """Only the first route of a source decides how its events are identified: refuses a later one that says
+        otherwise."""
         earlier: list[str] = []
         for profile in self.profiles:
             for number, route in enumerate(profile.routes, 1):
@@ -224,7 +151,7 @@ class RouteTable:
                 elif contradicted := next((source for source in earlier if overlap(source, route.source)), None):
                     raise RoutesInvalid(
                         f"profile {profile.profile}: route {number} ({route.source!r}): identity: an earlier route"
-                        f" ({contradicted!r}) takes some of the same sources without it: set it there, too"
+                        f" ({contradicted!r}) matches some of the same sources without it: set it there, too"
                     )
 
     def for_source(self, source: str) -> tuple[Route, ...]:
@@ -236,13 +163,17 @@ class RouteTable:
 
     def name_of(self, route: Route) -> str:
         """`<profile>/<number>`, numbered in its file from 1."""
-        numbered = ((one, number) for profile in self.profiles for number, one in enumerate(profile.routes, 1))
-        return next(f"{one.profile}/{number}" for one, number in numbered if one == route)
+        numbered = ((other, number) for profile in self.profiles for number, other in enumerate(profile.routes, 1))
+        return next(f"{other.profile}/{number}" for other, number in numbered if other == route)
 
     def feeds_of(self, profile: str | None) -> tuple[str, ...]:
-        """The feeds that a profile's routes go to; all feeds for None."""
-        names = [name for one in self.profiles if profile in (None, one.profile) for name in one.feeds]
+        """The feeds that a profile declares; those of all profiles for None."""
+        names = [name for loaded in self.profiles if profile in (None, loaded.profile) for name in loaded.feeds]
         return tuple(dict.fromkeys(names))
+
+    def shown_profile(self, endpoint: Endpoint) -> str | None:
+        """The profile that plain clients of an endpoint see; None for all, if its own is not loaded."""
+        return endpoint.profile if self.has_profile(endpoint.profile) else None
 
     def has_profile(self, name: str) -> bool:
         return any(profile.profile == name for profile in self.profiles)

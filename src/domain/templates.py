@@ -12,7 +12,7 @@ _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
-def fault_in_template(template: str) -> str | None:
+def validate_template(template: str) -> str | None:
     """What is wrong with a template, in words; None when it is sound."""
     for hole in _HOLE.findall(template):
         if not all(map(_PATH.match, hole.removesuffix("|").split("|"))):

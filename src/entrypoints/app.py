@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from dishka import Provider
@@ -15,9 +16,11 @@ from adapters.http.middleware.perimeter import surround
 from adapters.http.openapi.documents import openapi_config
 from adapters.http.requests import check_request
 from adapters.http.routes import HTTP_ROUTES
-from adapters.sockets.routes import EVENT_STREAMS, SOCKET_ROUTES
+from adapters.sockets.routes import endpoint_routes, is_event_stream
+from application.live.endpoints import addresses
 from application.operations.node import Node
 from domain.public_url import PublicUrl
+from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import Settings
 from entrypoints.wiring.container import make_container
 from entrypoints.wiring.web import allowed_hosts, allowed_origins
@@ -29,7 +32,9 @@ BODY_PER_EVENT = 8
 def create_app(settings: Settings, *overrides: Provider) -> Litestar:
     """The whole service, not yet started. Its container is `app.state.dishka_container`, and what its addresses begin
     with is `app.state.public_url`."""
-    container = make_container(settings, *overrides)
+    table = load_table(settings)
+    places = addresses(table)
+    container = make_container(settings, table, *overrides)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -43,7 +48,7 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
 
     public_url = PublicUrl(settings.public_url or "")
     app = Litestar(
-        route_handlers=[*HTTP_ROUTES, *SOCKET_ROUTES],
+        route_handlers=[*HTTP_ROUTES, *endpoint_routes(places)],
         exception_handlers=EXCEPTION_HANDLERS,
         guards=[check_request],
         openapi_config=openapi_config(version("herald"), public_url),
@@ -54,6 +59,10 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
     )
     setup_dishka(container, app)
     app.asgi_handler = surround(
-        app.asgi_handler, allowed_origins(settings), allowed_hosts(settings), BodyLimits(), EVENT_STREAMS
+        app.asgi_handler,
+        allowed_origins(settings),
+        allowed_hosts(settings),
+        BodyLimits(),
+        partial(is_event_stream, addresses=places),
     )
     return app

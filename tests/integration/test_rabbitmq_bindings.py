@@ -18,7 +18,8 @@ from application.ingest.keep_bindings import KeepBindings
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.bindings import Binding, NotChanged
-from domain.routes import RouteTable, read_profile
+from domain.routes import RouteTable
+from domain.routes_file import read_profile
 from tests.support.core import HandClock
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import ready, until

@@ -20,7 +20,7 @@ from domain.protocol.envelopes import data_text
 from domain.protocol.herald_v1 import read_command, sse_block
 from domain.sent_fields import SentFields
 from domain.streams import Content
-from domain.templates import fault_in_template, fill
+from domain.templates import fill, validate_template
 from entrypoints.settings.field import masked
 from herald_client.addresses import shown
 from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile
@@ -110,8 +110,8 @@ def test_twice_the_text_takes_twice_the_time(read: str, shape: str) -> None:
         (masked, "?", "pass"),
         (masked, "", "?"),
         (shown, "http://", "//"),
-        (fault_in_template, "", "{a"),
-        (fault_in_template, "{", "a."),
+        (validate_template, "", "{a"),
+        (validate_template, "{", "a."),
         (lambda text: fill(text, SentFields({"a": 1.5}, '{"a":1.5}')), "", "{a"),
         (lambda text: masked_in(text, "a@b.c"), "", "a@"),
         (lambda text: masked_in(text, "aaaaaaaaaaaaaaaaaaaa@b.c"), "", "a"),

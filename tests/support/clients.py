@@ -138,9 +138,11 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(server: Server, query: str = "", **headers: str) -> AsyncIterator[Stream]:
+async def stream(
+    server: Server, query: str = "", *, path: str = "/events/stream", **headers: str
+) -> AsyncIterator[Stream]:
     async with (
         httpx.AsyncClient(base_url=server.url, timeout=httpx.Timeout(60)) as client,
-        client.stream("GET", f"/events/stream{query}", headers=headers) as response,
+        client.stream("GET", f"{path}{query}", headers=headers) as response,
     ):
         yield Stream(response)

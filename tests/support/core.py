@@ -19,17 +19,18 @@ from application.hub.hub import Hub
 from application.hub.policy import HubPolicy, SessionPolicy
 from application.hub.session import Session
 from application.live.client_commands import ClientCommands, CommandPolicy
-from application.live.endpoints import Endpoint
 from application.live.followable_streams import ConnectRequest, FollowableStreams
 from application.live.open_session import OpenSession
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable
+from domain.endpoints import Endpoint
 from domain.identity import NOBODY, Identity
 from domain.messages import NO_HEADERS, Message
 from domain.planning import Plan, plan
 from domain.positions import Head
-from domain.routes import RouteTable, read_profile
+from domain.routes import RouteTable
+from domain.routes_file import read_profile
 from domain.streams import Content, Entry, SignOut, StreamName
 
 # How long an example takes says more about the machine than about the code.
@@ -70,9 +71,9 @@ sign_out = "user_id"
 # No wait for a first command that does not come, and a short one for a store that is unavailable.
 IMPATIENT = HubPolicy(session=SessionPolicy(first_command_timeout_s=0.0, store_retry_s=0.001))
 
-PLAIN = Endpoint("trading", "ws", "trading", inbox="profile")
-STREAM = Endpoint("products", "sse", "trading", inbox="all")
-PLAIN_ALL = Endpoint("plain", "ws", "trading", inbox="all")
+PLAIN = Endpoint(name="trading", path="/trading", transport="ws", profile="trading", inbox="profile")
+STREAM = Endpoint(name="products", path="/products", transport="sse", profile="trading", inbox="all")
+PLAIN_ALL = Endpoint(name="plain", path="/plain", transport="ws", profile="trading", inbox="all")
 
 
 def table(text: str = ROUTES) -> RouteTable:

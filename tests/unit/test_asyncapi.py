@@ -7,15 +7,16 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from adapters.http.openapi.asyncapi import CHANNELS, SENT, asyncapi_document
-from adapters.sockets.routes import SOCKET_ROUTES
+from adapters.http.openapi.asyncapi import SENT, asyncapi_document
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.public_url import PublicUrl
+from entrypoints.profiles.loader import shipped, shipped_table
 from tests.support.core import NOW, entry
 
-DOCUMENT = asyncapi_document(PublicUrl())
-PUBLIC = asyncapi_document(PublicUrl("https://shop.example:8443/herald"))
+TABLE = shipped_table(shipped(["all"]))
+DOCUMENT = asyncapi_document(PublicUrl(), TABLE)
+PUBLIC = asyncapi_document(PublicUrl("https://shop.example:8443/herald"), TABLE)
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -62,7 +63,7 @@ def test_servers_are_those_of_the_public_url() -> None:
         "ws": {"host": "shop.example:8443", "protocol": "wss", "pathname": "/herald"},
         "sse": {"host": "shop.example:8443", "protocol": "https", "pathname": "/herald"},
     }
-    for endpoint, *_ in CHANNELS:
+    for endpoint in TABLE.endpoints:
         assert PUBLIC["channels"][endpoint.name]["servers"] == [{"$ref": f"#/servers/{endpoint.transport}"}]
     assert "pathname" not in str(DOCUMENT)
 
@@ -75,9 +76,15 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_endpoint_is_a_channel_at_its_address() -> None:
-    served = {path.replace(":path", "") for route in SOCKET_ROUTES for path in route.paths}
-    assert {channel["address"] for channel in DOCUMENT["channels"].values()} == served
-    assert DOCUMENT["channels"].keys() == {endpoint.name for endpoint, *_ in CHANNELS}
+    addresses = {name: channel["address"] for name, channel in DOCUMENT["channels"].items()}
+    assert addresses == {
+        "signals": "/ws/notifications",
+        "trading": "/ws",
+        "groups": "/ws/v2/notification-service/notifications/users/{user_id}",
+        "orders": "/ws",
+        "products": "/events/stream",
+    }
+    assert addresses == {endpoint.name: endpoint.path for endpoint in TABLE.endpoints}
 
 
 FRAMES = {

@@ -321,7 +321,8 @@ class TestRoutes:
         event = '{"order_id": 7, "customer_email": "kim@example.com"}'
         output = herald("routes", "explain", "-", "--source", "order.created", input=event).output
         for line in (
-            "recipients   who listens to orders (signed-in)",
+            "recipients   subscribers of orders (signed-in)",
+            "endpoints    ws /ws (orders); any of them by herald.v1",
             "stream       feed:orders",
             "mail         to kim@example.com, subject 'Order 7 received'",
         ):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.missing_fields import lost_words, warnings_of_missing_fields
-from domain.routes import read_profile
+from domain.routes_file import read_profile
 from entrypoints.profiles.loader import EVERY, read_file, shipped
 
 INBOX = 'users = ["to"]\ninbox = {{ title = "{0}", message = "{1}" }}'

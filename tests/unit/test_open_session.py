@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from application.access.identify import IdentifyCaller
 from application.hub.session import Session
-from application.live.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint, at_ws
+from application.live.endpoints import addresses
+from domain.endpoints import Endpoint
 from domain.errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.identity import NOBODY, Identity
-from domain.routes import RouteTable
-from entrypoints.profiles.loader import shipped
+from entrypoints.profiles.loader import shipped, shipped_table
 from tests.support.core import IMPATIENT, PLAIN, STREAM, Node, Reader, message, settle
 
 EVERYONE = {"news"}
@@ -47,9 +47,9 @@ async def test_a_user_follows_their_own_inbox_and_what_is_open_to_them(node: Nod
 @pytest.mark.parametrize(
     ("endpoint", "expected"),
     [
-        (Endpoint("x", "ws", "trading"), SIGNED),
-        (Endpoint("x", "ws", "trading", feeds=False, inbox="profile"), {"inbox"}),
-        (Endpoint("x", "ws", "absent", inbox="all"), {*SIGNED, "inbox"}),
+        (Endpoint(name="x", path="/x", transport="ws", profile="trading"), SIGNED),
+        (Endpoint(name="x", path="/x", transport="ws", profile="trading", feeds=False, inbox="profile"), {"inbox"}),
+        (Endpoint(name="x", path="/x", transport="ws", profile="absent", inbox="all"), {*SIGNED, "inbox"}),
     ],
 )
 async def test_an_endpoint_says_what_a_plain_client_sees(node: Node, endpoint: Endpoint, expected: set[str]) -> None:
@@ -94,7 +94,7 @@ async def test_an_unknown_feed_is_named_shortened_where_it_is_long(node: Node) -
 
 
 async def test_a_feed_that_this_endpoint_does_not_show_is_unknown_there(node: Node) -> None:
-    without_feeds = Endpoint("x", "ws", "trading", feeds=False, inbox="profile")
+    without_feeds = Endpoint(name="x", path="/x", transport="ws", profile="trading", feeds=False, inbox="profile")
     with pytest.raises(UnknownFeed):
         await node.open("ada", endpoint=without_feeds, feeds=("news",))
     assert names(await node.open("ada", endpoint=without_feeds, feeds=("news",), protocol=True)) == {"news", "inbox"}
@@ -104,7 +104,7 @@ async def test_where_nothing_is_open_to_nobody_a_token_is_missing() -> None:
     node = await Node(
         routes='profile = "p"\n[feeds.staff]\naccess = "signed-in"\n[[routes]]\nsource = "s"\nfeed = "staff"'
     ).start()
-    endpoint = Endpoint("x", "ws", "p")
+    endpoint = Endpoint(name="x", path="/x", transport="ws", profile="p")
     for protocol in (False, True):
         with pytest.raises(TokenMissing):
             await node.open(None, endpoint=endpoint, protocol=protocol)
@@ -120,36 +120,51 @@ async def test_sessions_are_counted_by_endpoint(node: Node) -> None:
 # --- endpoints ------------------------------------------------------------------------------------------------
 
 
-def test_two_services_share_one_path() -> None:
-    every = RouteTable(shipped(["all"]))
-    assert at_ws(every, "ada") is TRADING
-    assert at_ws(every, None) is ORDERS
-    assert at_ws(RouteTable(shipped(["orders"])), "ada") is ORDERS
-    assert at_ws(RouteTable(shipped(["trading"])), "ada") is TRADING
-    assert at_ws(RouteTable(shipped(["products"])), "ada") is TRADING
+EVERY = shipped_table(shipped(["all"]))
+SHIPPED = {endpoint.name: endpoint for endpoint in EVERY.endpoints}
+
+
+@pytest.mark.parametrize(
+    ("profile", "user", "expected"),
+    [
+        ("all", "ada", "trading"),
+        ("all", None, "orders"),
+        ("orders", "ada", "orders"),
+        ("orders", None, "orders"),
+        ("trading", "ada", "trading"),
+        ("trading", None, "orders"),
+        ("products", "ada", "trading"),
+        ("products", None, "orders"),
+    ],
+)
+def test_two_endpoints_share_a_path(profile: str, user: str | None, expected: str) -> None:
+    table = shipped_table(shipped([profile]))
+    (address,) = (one for one in addresses(table) if one.path == "/ws")
+    assert address.select(table, user).name == expected
+    assert address.query_parameter == "user_id"
 
 
 @pytest.mark.parametrize(
     ("endpoint", "user", "expected"),
     [
-        (SIGNALS, None, {"signals"}),
-        (SIGNALS, "ada", {"signals"}),
-        (TRADING, "ada", {"market", "inbox"}),
-        (GROUPS, "ada", {"inbox"}),
-        (ORDERS, "ada", {"orders", "inbox"}),
-        (PRODUCTS, None, {"products"}),
-        (PRODUCTS, "ada", {"products", "inbox"}),
+        ("signals", None, {"signals"}),
+        ("signals", "ada", {"signals"}),
+        ("trading", "ada", {"market", "inbox"}),
+        ("groups", "ada", {"inbox"}),
+        ("orders", "ada", {"orders", "inbox"}),
+        ("products", None, {"products"}),
+        ("products", "ada", {"products", "inbox"}),
     ],
 )
-async def test_the_seeds_clients_see_their_own_services_only(
-    endpoint: Endpoint, user: str | None, expected: set[str]
+async def test_clients_of_replaced_services_see_their_own_service_only(
+    endpoint: str, user: str | None, expected: set[str]
 ) -> None:
-    node = await Node(routes=RouteTable(shipped(["all"]))).start()
-    assert names(await node.open(user, endpoint=endpoint)) == expected
+    node = await Node(routes=EVERY).start()
+    assert names(await node.open(user, endpoint=SHIPPED[endpoint])) == expected
 
 
 async def test_a_plain_inbox_shows_what_its_profile_made(node: Node) -> None:
-    other = Endpoint("groups", "ws", "trading", feeds=False, inbox="profile")
+    other = Endpoint(name="groups", path="/groups", transport="ws", profile="trading", feeds=False, inbox="profile")
     reader = Reader(node, await node.open("ada", endpoint=other))
     sent = node.direct("ada", "x")
     await node.send(sent)

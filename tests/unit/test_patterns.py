@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.patterns import as_regex, fault_in, is_wildcard, overlap
+from domain.patterns import as_regex, is_wildcard, overlap, validate_pattern
 
 WORD = st.text("ab", min_size=1, max_size=2)
 SOURCE = st.lists(WORD, min_size=1, max_size=5).map(".".join)
@@ -58,12 +58,12 @@ def test_letters_of_a_pattern_are_no_expression() -> None:
 
 @pytest.mark.parametrize("pattern", ["", ".", "a.", ".a", "a..b", "a*", "*b", "##", "a.b#", "a b", "a.[b]", "ä", "a\n"])
 def test_a_pattern_that_is_none_is_refused_in_words(pattern: str) -> None:
-    assert fault_in(pattern)
+    assert validate_pattern(pattern)
 
 
 @given(PATTERN)
 def test_every_sound_pattern_is_accepted(pattern: str) -> None:
-    assert fault_in(pattern) is None
+    assert validate_pattern(pattern) is None
 
 
 SHORT = st.lists(st.sampled_from(["a", "b", "*", "#"]), min_size=1, max_size=3).map(".".join)

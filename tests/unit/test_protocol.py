@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.endpoints import Endpoint
 from domain.errors import InvalidInput
 from domain.positions import Cursor
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.herald_v1 import CloseCode, CloseReason, Resume, View, protocol_text, read_command, sse_block
+from domain.protocol.plain import PlainMessages
+from entrypoints.profiles.compatibility import compatibility
 from tests.support.core import NOW, entry, events_in
 from tests.unit.test_events import JSON
 
@@ -60,26 +63,32 @@ def test_all_other_objects_are_one_line_of_json(text: str, positions: dict[str, 
         (protocol.error(text, text), "error"),
         (protocol.authenticated(5.5), "auth"),
         (protocol.bye(CloseReason(CloseCode.RESTARTING, text, 0.5)), "bye"),
-        (protocol.plain_connection(NOW, text, gaps), None),
-        (protocol.plain_heartbeat(NOW, text), None),
+        (PlainMessages({"type": text}, {}).connected_text(NOW, text, gaps), None),
+        (PlainMessages({}, {"type": text}).heartbeat_text(NOW, text), None),
     ]:
         assert "\n" not in frame
         assert json.loads(frame).get("kind") == kind
 
 
-def test_plain_stream_messages_are_the_seeds_with_a_cursor() -> None:
-    assert json.loads(protocol.plain_connection(NOW, "c", ())) == {
-        "type": "connection",
-        "message": "Connected to notifications stream",
-        "timestamp": "2026-03-01T12:00:00.000Z",
-        "cursor": "c",
-    }
-    assert json.loads(protocol.plain_connection(NOW, "c", ("news",)))["gap"] == ["news"]
-    assert json.loads(protocol.plain_heartbeat(NOW, "c")) == {
-        "type": "heartbeat",
-        "timestamp": "2026-03-01T12:00:00.000Z",
-        "cursor": "c",
-    }
+ADDED = {"timestamp": "2026-03-01T12:00:00.000Z", "cursor": "c"}
+
+
+def test_messages_of_the_shipped_event_stream_are_those_of_the_replaced_service_and_a_cursor() -> None:
+    (endpoint,) = (one for one in compatibility().endpoints if one.transport == "sse")
+    plain = PlainMessages.of(endpoint)
+    connected = {"type": "connection", "message": "Connected to notifications stream", **ADDED}
+    assert json.loads(plain.connected_text(NOW, "c", ())) == connected
+    assert json.loads(plain.connected_text(NOW, "c", ("news",))) == {**connected, "gap": ["news"]}
+    assert json.loads(plain.heartbeat_text(NOW, "c")) == {"type": "heartbeat", **ADDED}
+
+
+def test_an_endpoint_chooses_the_messages_of_its_event_stream() -> None:
+    own = Endpoint(name="x", path="/x", transport="sse", connected={"hello": [1]}, heartbeat={})
+    assert json.loads(PlainMessages.of(own).connected_text(NOW, "c", ())) == {"hello": [1], **ADDED}
+    assert json.loads(PlainMessages.of(own).heartbeat_text(NOW, "c")) == ADDED
+    default = PlainMessages.of(Endpoint(name="x", path="/x", transport="sse"))
+    assert json.loads(default.connected_text(NOW, "c", ())) == {"type": "connection", **ADDED}
+    assert json.loads(default.heartbeat_text(NOW, "c")) == {"type": "heartbeat", **ADDED}
 
 
 def test_bye_says_when_to_come_back_only_where_the_server_has_an_opinion() -> None:

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from domain.planning import plan
-from domain.routes import RouteTable, read_profile
+from domain.routes import RouteTable
+from domain.routes_file import read_profile
 from entrypoints.profiles.loader import read_file
 from entrypoints.settings.loader import SETTINGS
 from tests.support.core import message

@@ -2,7 +2,8 @@
 
 import pytest
 
-from domain.routes import CACHED_SOURCES, RoutesInvalid, RouteTable, read_profile
+from domain.routes import CACHED_SOURCES, RoutesInvalid, RouteTable
+from domain.routes_file import read_profile
 
 HEAD = 'profile = "mine"\n[feeds.news]\naccess = "public"\n[[routes]]\nsource = "first"\nfeed = "news"\n[[routes]]\n'
 

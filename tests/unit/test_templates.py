@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.events import decode_json
 from domain.sent_fields import SentFields
-from domain.templates import fault_in_template, fill, unfilled
+from domain.templates import fill, unfilled, validate_template
 from tests.unit.test_events import JSON
 
 
@@ -23,7 +23,7 @@ def as_sent(number: str) -> str | None:
 
 @pytest.mark.parametrize("template", ["", "words", "{a}", "{a.b-c.d_1} and {x}", "{a}{b}", "{a|b.c}", "{a|}", "{a|b|}"])
 def test_sound_templates(template: str) -> None:
-    assert fault_in_template(template) is None
+    assert validate_template(template) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_sound_templates(template: str) -> None:
     ],
 )
 def test_unsound_templates_are_refused(template: str) -> None:
-    assert fault_in_template(template)
+    assert validate_template(template)
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ def test_filling_anything_with_anything_never_raises(template: str, payload: Any
 
 @given(st.text())
 def test_a_template_that_is_sound_and_has_no_holes_is_itself(template: str) -> None:
-    if fault_in_template(template) is None and "{" not in template:
+    if validate_template(template) is None and "{" not in template:
         assert filled_from("{}", template) == template

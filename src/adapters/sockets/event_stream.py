@@ -16,8 +16,8 @@ from application.access.limit_rate import LimitRate
 from application.counters import Counters
 from application.hub.hub import Hub
 from application.hub.session import Session
-from application.live.endpoints import PRODUCTS
 from application.live.open_session import OpenSession
+from domain.endpoints import Endpoint
 from domain.errors import SignedOut
 
 # No proxy may store, compress or buffer events: a compressor that waits for more sends nothing, not even the head of
@@ -73,13 +73,13 @@ class StreamGate:
         self._counters = counters
         self._origins = origins
 
-    async def serve(self, request: Request[Any, Any, Any], claimed: str | None) -> Response[Any]:
+    async def serve(self, request: Request[Any, Any, Any], endpoint: Endpoint, claimed: str | None) -> Response[Any]:
         handshake = handshake_of(request)
         token = handshake.token(cookies=self._origins.allowed is not None)
         try:
             identity = await self._identify(token, claimed)
             await self._limit_rate("connect", identity)
-            session = await self._open_session(handshake.connect_request(PRODUCTS, identity))
+            session = await self._open_session(handshake.connect_request(endpoint, identity))
         except SignedOut:
             return Response(None, status_code=204)
         log_opened(session)

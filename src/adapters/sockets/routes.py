@@ -1,90 +1,133 @@
-"""Where sockets and event streams connect."""
+"""The operations at the paths where clients connect: sockets and event streams."""
 
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from dishka.integrations.litestar import FromDishka, inject, inject_websocket
 from litestar import Request, Response, WebSocket, get, websocket
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.websocket import LitestarSocket
 from adapters.web.refusals import NOT_FOUND
 from adapters.web.socket_gate import SocketGate
-from application.live.endpoints import GROUPS, SIGNALS, at_ws
+from application.live.endpoints import Address
+from domain.endpoints import HERALD_V1_PATHS
 from domain.routes import RouteTable
 
 Socket = WebSocket[Any, Any, Any]
 
 _REFUSALS: Final = {
-    400: "A parameter has a value that it can't have.",
-    401: "A token is needed, or the one shown is not valid.",
-    403: "This belongs to someone else.",
-    404: "A feed that was asked for does not exist here.",
+    400: "A parameter has an invalid value.",
+    401: "A token is needed, or the token is not valid.",
+    403: "The feed or inbox is not open to this caller.",
+    404: "A feed that the query names does not exist.",
     422: "The request can't be understood.",
-    429: "Too many connections of this user, or too often.",
-    500: "Something went wrong on our side.",
-    503: "This node is about to leave, has as many connections without a token as it may have, or something that Herald"
-    " depends on is unavailable.",
+    429: "This user has too many connections, or connects too often.",
+    500: "The server failed; see its log under `trace_id`.",
+    503: "The node is shutting down, has its maximum of anonymous connections, or something that Herald depends on is"
+    " unavailable.",
 }
-_USERS_PATH: Final = "/ws/v2/notification-service/notifications/users"
 
-ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: stop.")} | {
+ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: do not reconnect.")} | {
     status: ResponseSpec(dict[str, Any], False, description, "application/problem+json")
     for status, description in _REFUSALS.items()
 }
 
 
-@websocket("/ws/notifications")
-@inject_websocket
-async def signals_socket(socket: Socket, gate: FromDishka[SocketGate]) -> None:
-    """Signals as they are published."""
-    await gate.serve(LitestarSocket(socket), SIGNALS, _claimed(socket))
+def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHandler | HTTPRouteHandler]:
+    """An operation for each address."""
+    return [_socket(address) if address.transport == "ws" else _event_stream(address) for address in addresses]
 
 
-@websocket("/ws")
-@inject_websocket
-async def user_or_orders_socket(socket: Socket, gate: FromDishka[SocketGate], table: FromDishka[RouteTable]) -> None:
-    """With `?user_id=` the market and that user's own; without it, orders."""
-    claimed = _claimed(socket)
-    await gate.serve(LitestarSocket(socket), at_ws(table, claimed), claimed)
+def is_event_stream(path: str, addresses: Sequence[Address]) -> bool:
+    """Whether an event stream is served at this path of a request, written without a slash at its end."""
+    return any(_serves(address, path) for address in addresses if address.transport == "sse")
 
 
-@websocket(_USERS_PATH + "/{user_id:path}")
-@inject_websocket
-async def groups_socket(socket: Socket, gate: FromDishka[SocketGate]) -> None:
-    """One user's own. A slash in the user's id is written as `%2F`."""
-    segments = socket.scope["raw_path"].removesuffix(b"/").split(b"/")
-    if len(segments) != _USERS_PATH.count("/") + 2:
-        await LitestarSocket(socket).refuse(NOT_FOUND)
-        return
-    await gate.serve(LitestarSocket(socket), GROUPS, unquote_to_bytes(segments[-1]).decode(errors="replace"))
+def _serves(address: Address, path: str) -> bool:
+    if address.path_parameter is None:
+        return path == address.path
+    return path.startswith(_before_parameter(address))
 
 
-@get(
-    "/events/stream",
-    media_type="text/event-stream",
-    tags=["events"],
-    summary="Listen to events",
-    responses=ANSWERS,
-)
-@inject
-async def event_stream(
-    request: Request[Any, Any, Any],
-    gate: FromDishka[StreamGate],
-    user_id: Annotated[str | None, Parameter(description="Whose inbox is listened to as well.")] = None,
-) -> Response[Any]:
-    """Events as server-sent events: the products feed, and with an identity that user's inbox. Never ends by itself;
-    `/schema/asyncapi.json` says what comes."""
-    return await gate.serve(request, user_id)
+def _socket(address: Address) -> WebsocketRouteHandler:
+    @websocket(_litestar_path(address))
+    @inject_websocket
+    async def serve(socket: Socket, gate: FromDishka[SocketGate], table: FromDishka[RouteTable]) -> None:
+        try:
+            user = _named_user(socket, address)
+        except NotFoundException:
+            await LitestarSocket(socket).refuse(NOT_FOUND)
+            return
+        await gate.serve(LitestarSocket(socket), address.select(table, user), user)
+
+    return serve
 
 
-# Where answers never end.
-EVENT_STREAMS: Final = frozenset({"/events/stream"})
+def _event_stream(address: Address) -> HTTPRouteHandler:
+    # The operation that has always been there keeps its id.
+    shipped = address.path in HERALD_V1_PATHS
+    operation_id = "event_stream" if shipped else f"event_stream_{address.endpoints[0].name}"
 
-SOCKET_ROUTES = (signals_socket, user_or_orders_socket, groups_socket, event_stream)
+    @get(
+        _litestar_path(address),
+        media_type="text/event-stream",
+        tags=["events"],
+        summary="Receive events as server-sent events",
+        operation_id=operation_id,
+        operation_class=_naming_user(address),
+        responses=ANSWERS,
+    )
+    @inject
+    async def serve(
+        request: Request[Any, Any, Any], gate: FromDishka[StreamGate], table: FromDishka[RouteTable]
+    ) -> Response[Any]:
+        """Sends events until the client disconnects; with an identity, that user's notifications as well.
+        `/schema/asyncapi.json` describes the messages."""
+        user = _named_user(request, address)
+        return await gate.serve(request, address.select(table, user), user)
+
+    return serve
 
 
-def _claimed(socket: Socket) -> str | None:
-    return socket.query_params.get("user_id")
+def _naming_user(address: Address) -> type[Operation]:
+    """An operation with the query parameter that names the user."""
+    name = address.query_parameter
+
+    @dataclass
+    class NamingUser(Operation):
+        def __post_init__(self) -> None:
+            if name is not None:
+                schema = Schema(type=OpenAPIType.STRING)
+                text = "The user whose notifications are sent as well; with a token, the token's own user."
+                parameter = Parameter(name=name, param_in="query", schema=schema, required=False, description=text)
+                self.parameters = [*(self.parameters or []), parameter]
+
+    return NamingUser
+
+
+def _litestar_path(address: Address) -> str:
+    name = address.path_parameter
+    return address.path if name is None else f"{_before_parameter(address)}{{{name}:path}}"
+
+
+def _before_parameter(address: Address) -> str:
+    return address.path.partition("{")[0]
+
+
+def _named_user(connection: ASGIConnection[Any, Any, Any, Any], address: Address) -> str | None:
+    """The user that the client names; None if it names none. Raises NotFoundException for a path of more segments than
+    the address has: a slash in a user's id is written as `%2F`."""
+    if address.path_parameter is None:
+        return connection.query_params.get(address.query_parameter) if address.query_parameter else None
+    segments = connection.scope["raw_path"].removesuffix(b"/").split(b"/")
+    if len(segments) != address.path.count("/") + 1:
+        raise NotFoundException
+    return unquote_to_bytes(segments[-1]).decode(errors="replace")

@@ -17,11 +17,11 @@ from application.hub.hub import Hub
 from application.hub.session import Session
 from application.hub.session_request import ReplacementSession
 from application.live.client_commands import ClientCommands
-from application.live.endpoints import Endpoint
 from application.live.followable_streams import ConnectRequest, FollowableStreams
 from application.live.open_session import OpenSession
 from application.ports.clock import Clock
 from application.ports.store import Store
+from domain.endpoints import Endpoint
 from domain.errors import InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
 from domain.positions import tag_of
 from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, read_command

@@ -223,7 +223,7 @@ class Session:
                 yield messages.as_frame(self.view, self._answers.popleft(), self.cursor)
             if self._heartbeat_due:
                 self._heartbeat_due = False
-                yield messages.heartbeat(self.view, self.cursor, self._clock.now())
+                yield messages.heartbeat(self.request, self.cursor, self._clock.now())
             if self._is_finished():
                 break
             if not moved:

@@ -33,16 +33,16 @@ def first_message(
             resume_point.unread,
         )
     elif view.transport == "sse":
-        text = protocol.plain_connection(now, cursor, resume_point.gaps)
+        text = request.plain.connected_text(now, cursor, resume_point.gaps)
     else:
         return None
     retry = f"retry: {request.retry_ms}\n" if view.transport == "sse" else ""
     return retry + as_frame(view, text, cursor)
 
 
-def heartbeat(view: View, cursor: str, now: datetime) -> str:
-    make = protocol.heartbeat if view.protocol else protocol.plain_heartbeat
-    return as_frame(view, make(now, cursor), cursor)
+def heartbeat(request: SessionRequest, cursor: str, now: datetime) -> str:
+    make = protocol.heartbeat if request.view.protocol else request.plain.heartbeat_text
+    return as_frame(request.view, make(now, cursor), cursor)
 
 
 def as_frame(view: View, text: str, cursor: str) -> str:

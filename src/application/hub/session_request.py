@@ -4,20 +4,23 @@ import msgspec
 
 from domain.identity import Identity
 from domain.protocol.herald_v1 import View
+from domain.protocol.plain import PlainMessages
 from domain.streams import StreamName
 
 
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A session to be opened: whose, on which streams, from which cursor.
 
-    `endpoint` is the label of logs and metrics. `retry_ms` is the reconnection time that event streams are sent. With
-    `may_resume`, the client's first command may name another cursor, and nothing is sent before it or a timeout.
+    `endpoint` is the label of logs and metrics, `plain` has the messages of its plain event streams.
+    `retry_ms` is the reconnection time that event streams are sent. With `may_resume`, the client's first command may
+    name another cursor, and nothing is sent before it or a timeout.
     """
 
     id: str
     endpoint: str
     identity: Identity
     view: View
+    plain: PlainMessages
     epoch: str
     streams: tuple[StreamName, ...]
     cursor: str | None = None

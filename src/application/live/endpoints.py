@@ -1,37 +1,51 @@
-"""Endpoints: where clients connect, and what a plain client sees there."""
+"""Addresses: the paths where clients connect, and which endpoint a client gets there."""
 
-from typing import Final, Literal
+from collections.abc import Sequence
 
 import msgspec
 
+from domain.endpoints import Endpoint, Transport, by_path
 from domain.routes import RouteTable
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """A place for the clients of one profile.
+class Address(msgspec.Struct, frozen=True):
+    """One path. It has one endpoint, or two, of which exactly one reads the user from the query."""
 
-    A plain client sees the feeds of `profile`, and in its inbox what `inbox` says: nothing, what this profile's
-    routes made, or everything. Where the profile is not loaded, the endpoint shows whatever is.
-    """
+    endpoints: tuple[Endpoint, ...]
 
-    name: str
-    transport: Literal["ws", "sse"]
-    profile: str
-    feeds: bool = True
-    inbox: Literal["none", "profile", "all"] = "none"
+    @property
+    def path(self) -> str:
+        return self.endpoints[0].path
 
-    def home(self, table: RouteTable) -> str | None:
-        """The profile whose routes a plain client sees here; None for all."""
-        return self.profile if table.has_profile(self.profile) else None
+    @property
+    def transport(self) -> Transport:
+        return self.endpoints[0].transport
+
+    @property
+    def path_parameter(self) -> str | None:
+        """The path parameter that names the user; it is the last segment."""
+        return self.endpoints[0].path_parameter
+
+    @property
+    def query_parameter(self) -> str | None:
+        """The query parameter that names the user."""
+        names = (endpoint.query_parameter for endpoint in self.endpoints)
+        return next((name for name in names if name is not None), None)
+
+    def select(self, table: RouteTable, user: str | None) -> Endpoint:
+        """The endpoint for a client that names this user.
+
+        Of two, the one that reads the query serves clients whose query names a user, unless its profile is not loaded
+        and the other's is; the other serves all others.
+        """
+        if len(self.endpoints) == 1:
+            return self.endpoints[0]
+        first, second = self.endpoints
+        by_query, other = (first, second) if first.query_parameter else (second, first)
+        loaded = table.has_profile(by_query.profile) or not table.has_profile(other.profile)
+        return by_query if user is not None and loaded else other
 
 
-SIGNALS: Final = Endpoint("signals", "ws", "signals")
-TRADING: Final = Endpoint("trading", "ws", "trading", inbox="profile")
-GROUPS: Final = Endpoint("groups", "ws", "groups", feeds=False, inbox="profile")
-ORDERS: Final = Endpoint("orders", "ws", "orders", inbox="profile")
-PRODUCTS: Final = Endpoint("products", "sse", "products", inbox="all")
-
-
-def at_ws(table: RouteTable, user: str | None) -> Endpoint:
-    """Two services had their clients at `/ws`; those of trading name their user."""
-    return TRADING if user is not None and (table.has_profile("trading") or not table.has_profile("orders")) else ORDERS
+def addresses(table: RouteTable) -> Sequence[Address]:
+    """All paths where clients connect."""
+    return [Address(endpoints) for endpoints in by_path(table.endpoints)]

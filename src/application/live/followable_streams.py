@@ -2,7 +2,7 @@
 
 import msgspec
 
-from application.live.endpoints import Endpoint
+from domain.endpoints import Endpoint
 from domain.errors import NotYours, TokenMissing, UnknownFeed
 from domain.identity import Identity
 from domain.routes import PUBLIC, SIGNED_IN, RouteTable
@@ -59,5 +59,5 @@ class FollowableStreams:
         if request.protocol:
             return list(self._table.feeds_of(None))
         if request.endpoint.feeds:
-            return list(self._table.feeds_of(request.endpoint.home(self._table)))
+            return list(self._table.feeds_of(self._table.shown_profile(request.endpoint)))
         return []

@@ -12,6 +12,7 @@ from application.ports.clock import IdFactory
 from application.ports.store import Store
 from domain.positions import read_cursor
 from domain.protocol.herald_v1 import View
+from domain.protocol.plain import PlainMessages
 from domain.routes import RouteTable
 
 # The reconnection time that event streams are sent: random, so that those of one node do not return together.
@@ -46,6 +47,7 @@ class OpenSession:
                 endpoint=endpoint.name,
                 identity=request.identity,
                 view=self._view(request),
+                plain=PlainMessages.of(endpoint),
                 epoch=await self._store.epoch(),
                 streams=streams,
                 cursor=request.cursor,
@@ -58,7 +60,7 @@ class OpenSession:
 
     def _view(self, request: ConnectRequest) -> View:
         endpoint = request.endpoint
-        profile = endpoint.home(self._table)
+        profile = self._table.shown_profile(endpoint)
         return View(
             transport=endpoint.transport,
             protocol=request.protocol,

@@ -158,21 +158,6 @@ def bye(close_reason: CloseReason) -> str:
     )
 
 
-def plain_connection(now: datetime, cursor: str, gaps: tuple[str, ...]) -> str:
-    """The first message of a plain event stream, as the products service sent it; `gap` only where there is one."""
-    return _json(
-        type="connection",
-        message="Connected to notifications stream",
-        timestamp=to_rfc3339(now),
-        cursor=cursor,
-        **_known(gap=gaps or None),
-    )
-
-
-def plain_heartbeat(now: datetime, cursor: str) -> str:
-    return _json(type="heartbeat", timestamp=to_rfc3339(now), cursor=cursor)
-
-
 def sse_block(text: str) -> str:
     """The text as `data:` lines, one for each of its own (HTML, section 9.2.6: CR, LF and CRLF all end a line)."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,10 +1,11 @@
-"""What `herald routes explain` prints: the plan of an event, and what each kind of client would receive of it."""
+"""What `herald routes explain` prints: the plan of an event, and the frames that each kind of client would receive."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from domain.endpoints import Endpoint
 from domain.events import Event, Unreadable, read_event
 from domain.messages import Message
 from domain.missing_fields import lost_words
@@ -15,7 +16,7 @@ from domain.routes import RouteTable
 from domain.streams import Content, Entry, feed_stream, inbox_of
 from domain.visible import visible
 
-# Stands for the place at the broker, which names an event that does not name itself.
+# In place of the position at the broker, which is the id of an event that has none of its own.
 NO_ID: Final = "herald-explain"
 
 
@@ -27,18 +28,20 @@ def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -
 def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:
     event = _event(message)
     own = made.event_id != NO_ID
-    yield f"event        {made.event_id if own else 'named by its place at the broker: it has no id of its own'}"
-    if own and (field := _named_by(event, made)):
+    yield f"event        {made.event_id if own else 'identified by its position at the broker: it has no own id'}"
+    if own and (field := _id_field(event, made)):
         yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
     if event is not None:
         yield from _routes(event, table)
     for addressed in made.addressed:
         yield f"recipients   {', '.join(addressed.users)}"
         yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
+        yield _seen_at(addressed.content, table, True)
         yield from _frames(addressed.content, inbox_of(addressed.users[0]), now)
     for broadcast in made.broadcasts:
-        yield f"recipients   who listens to {broadcast.feed} ({table.feeds[broadcast.feed].access})"
+        yield f"recipients   subscribers of {broadcast.feed} ({table.feeds[broadcast.feed].access})"
         yield f"stream       {feed_stream(broadcast.feed)}"
+        yield _seen_at(broadcast.content, table, False)
         yield from _frames(broadcast.content, feed_stream(broadcast.feed), now)
     for addressee in made.mails:
         mail = addressee.mail
@@ -52,17 +55,17 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
     elif made.dead_letter:
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
     elif not (made.addressed or made.broadcasts or made.mails or made.sign_outs):
-        yield 'dropped      it names nobody, and the route says otherwise = "drop"'
+        yield 'dropped      it names no recipient, and the route has otherwise = "drop"'
 
 
-def _named_by(event: Event | None, made: Plan) -> str | None:
-    """The field that a route names as that of the event's id, if the id is from there."""
+def _id_field(event: Event | None, made: Plan) -> str | None:
+    """The field that a route names for the event's id, if the id comes from there."""
     field = made.route.id if made.route is not None else None
     return field if event is not None and event.id == NO_ID else None
 
 
 def _event(message: Message) -> Event | None:
-    """The event without what routes say of it; None if it can't be read."""
+    """The event as it is without routes; None if it can't be read."""
     try:
         return read_event(message)
     except Unreadable:
@@ -70,13 +73,29 @@ def _event(message: Message) -> Event | None:
 
 
 def _routes(event: Event, table: RouteTable) -> Iterator[str]:
-    """The routes that the event takes, numbered in their file from 1, and the fields that it lacks for their words."""
+    """The routes of the event, numbered in their file from 1, and the fields that it lacks for their templates."""
     candidates = table.for_source(event.source)
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):
             if route in candidates and route.type in (None, event.type):
                 yield f"route        {profile.profile}, route {number} ({route.source})"
                 yield from (f"             {loss}" for loss in lost_words(route, event.payload))
+
+
+def _seen_at(content: Content, table: RouteTable, is_notification: bool) -> str:
+    """Where plain clients see it. Clients of herald.v1 do at every endpoint."""
+    shown = [
+        f"{endpoint.transport} {endpoint.path} ({endpoint.name})"
+        for endpoint in table.endpoints
+        if _shows(endpoint, content, table, is_notification)
+    ]
+    return f"endpoints    {', '.join(shown) or 'none'}; any of them by herald.v1"
+
+
+def _shows(endpoint: Endpoint, content: Content, table: RouteTable, is_notification: bool) -> bool:
+    if is_notification and endpoint.inbox != "profile":
+        return endpoint.inbox == "all"
+    return (is_notification or endpoint.feeds) and table.shown_profile(endpoint) in (None, content.profile)
 
 
 def _frames(content: Content, stream: str, now: datetime) -> Iterator[str]:

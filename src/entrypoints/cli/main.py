@@ -3,28 +3,25 @@
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, BinaryIO, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import click
 
-from domain.missing_fields import warnings_of_missing_fields
-from domain.recipient_lists import warnings_of_lists
-from domain.routes import RoutesInvalid, RouteTable
+from domain.routes import RoutesInvalid
 from domain.visible import visible
 from entrypoints.cli.db import db
 from entrypoints.cli.dead_letters import dead_letters
 from entrypoints.cli.deliveries import deliveries
-from entrypoints.cli.explain import explain
+from entrypoints.cli.files import opened
 from entrypoints.cli.http_client import AskFailed
 from entrypoints.cli.listen import listen
 from entrypoints.cli.mail import mail
 from entrypoints.cli.publish import as_event, in_lists, publish
-from entrypoints.profiles.loader import EVERY, load_table, read_file, shipped
-from entrypoints.settings.loader import SETTINGS, Mode, Settings, SettingsInvalid, check, load, read, table
-from entrypoints.settings.parsers import items
+from entrypoints.cli.routes import check_mails, routes
+from entrypoints.profiles.loader import load_table
+from entrypoints.settings.loader import SETTINGS, Mode, SettingsInvalid, check, load, read, table
 
 # The permission bits that no file or folder of Herald's gets: those of the group and of all others.
 PRIVATE: Final = 0o077
@@ -105,7 +102,7 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
     settings = load(os.environ, mode, _given(options))
     # What is wrong with the routes is said now, in one line, before anything runs.
     table = load_table(settings)
-    _check_mails(table, settings)
+    check_mails(table, settings)
     # Here, since the other commands need no server, and loading one takes a while.
     from entrypoints.server import run
 
@@ -117,6 +114,7 @@ main.add_command(listen)
 main.add_command(dead_letters)
 main.add_command(mail)
 main.add_command(deliveries)
+main.add_command(routes)
 
 
 @main.command("publish", short_help="Publish an event through a running Herald.")
@@ -147,7 +145,7 @@ def publish_(
     settings = read(os.environ, "dev", _given({"url": url, "token": token}))
     accepted = 0
     try:
-        with _opened(file) as content:
+        with opened(file) as content:
             if lines:
                 events = (
                     as_event(line.rstrip(b"\r\n"), source, type=type, key=key) for line in content if line.strip()
@@ -166,66 +164,6 @@ def publish_(
         click.echo(f"Accepted: {accepted} events")
 
 
-@main.group()
-def routes() -> None:
-    """Check a routes file, or see what it makes of an event."""
-
-
-@routes.command("check")
-@click.argument("file")
-@click.option("--broker", is_flag=True, help="Ask Kafka and the database, too: where would each topic begin?")
-def check_routes(file: str, broker: bool) -> None:
-    """Say whether FILE can be used, and what is in it.
-
-    With --broker nothing is written, and no consumer group is joined; settings are those of `herald serve`.
-    """
-    try:
-        profile = read_file(file)
-        _check_mails(RouteTable((profile,)), read(os.environ, "dev", {}))
-    except (RoutesInvalid, SettingsInvalid) as fault:
-        raise click.ClickException(str(fault)) from None
-    click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {len(profile.routes)} routes, sound.")
-    for number, route in enumerate(profile.routes, 1):
-        leads = {"users": ", ".join(route.users), "feed": route.feed, "e-mail": route.email and route.email.to}
-        leads["sign-out"] = route.sign_out
-        leads["tombstone"] = route.tombstone if route.tombstone != "ignore" else None
-        words = "; ".join(f"{name} {value}" for name, value in leads.items() if value)
-        click.echo(f"  {number}. {route.source}{f' of type {route.type}' if route.type else ''}: {words}")
-    for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile)):
-        click.echo(f"{file}: warning: {warning}", err=True)
-    if broker:
-        _check_broker(RouteTable((profile,)))
-
-
-def _check_broker(table: RouteTable) -> None:
-    # Here, since the other commands need no broker, and loading one takes a while.
-    from entrypoints.cli.begins import BrokerUnreachable, begins
-
-    try:
-        for line in begins(table, read(os.environ, "serve", {})):
-            click.echo(line)
-    except BrokerUnreachable as fault:
-        raise click.ClickException(str(fault)) from None
-
-
-@routes.command("explain")
-@click.argument("files", nargs=-1, metavar="[FILE] EVENT.json")
-@click.option("--source", required=True, help="The topic or routing key of the event.")
-@click.option("--profile", metavar="NAME,…", help="The shipped profiles to ask, where there is no FILE.")
-@click.option("--tombstone", is_flag=True, help="Instead of EVENT.json: a Kafka record without a value.")
-def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
-    """Print what becomes of an event (`-` is standard input) by the routes of FILE, or of the shipped profiles.
-
-    Nothing is sent. Seqs, ids and times of storing are made up.
-    """
-    event = None if tombstone or not files else files[-1]
-    own = files if event is None else files[:-1]
-    if len(own) > 1 or (own and profile) or (event is None and not tombstone):
-        raise click.UsageError("Give one event or --tombstone, and before it a routes file or with it --profile.")
-    chosen = (read_file(own[0]),) if own else shipped(items(profile or EVERY))
-    click.echo(explain(source, None if event is None else _content(event), RouteTable(chosen), datetime.now(UTC)))
-
-
 @main.command(short_help="Show the settings in force, and their origin.")
 @click.option(
     "--mode",
@@ -240,7 +178,7 @@ def config(mode: Mode) -> None:
     for line in table(settings):
         click.echo(line)
     check(settings)
-    _check_mails(load_table(settings), settings)
+    check_mails(load_table(settings), settings)
 
 
 @main.command("version")
@@ -250,27 +188,6 @@ def show_version() -> None:
         click.echo(f"herald {version('herald')}")
     except PackageNotFoundError:
         click.echo("herald, not installed")
-
-
-def _check_mails(table: RouteTable, settings: Settings) -> None:
-    """What is wrong with the templates of the routes' mails: SettingsInvalid."""
-    # Here, since the other commands fill no templates.
-    from entrypoints.wiring.mail import check_templates
-
-    check_templates(table, settings)
-
-
-def _opened(file: str) -> BinaryIO:
-    """A file to read, or standard input for `-`."""
-    try:
-        return cast(BinaryIO, click.open_file(file, "rb"))
-    except OSError as error:
-        raise click.FileError(file, error.strerror) from None
-
-
-def _content(file: str) -> bytes:
-    with _opened(file) as content:
-        return content.read()
 
 
 def _given(options: dict[str, str | None]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from domain.endpoints import Endpoint
 from domain.routes import Profile
 from entrypoints.settings.loader import Settings
 
@@ -22,10 +23,11 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`topics`: the setting that replaces each of these topics by others."""
+    """`topics`: the setting that replaces each of these topics by others. `endpoints`: those that come with Herald."""
 
     reference: Reference
     topics: dict[str, str]
+    endpoints: tuple[Endpoint, ...]
 
 
 @cache

@@ -6,9 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from domain.routes import Profile, RoutesInvalid, RouteTable, make_profile, parse_document
+from domain.routes import Profile, RoutesInvalid, RouteTable
+from domain.routes_file import make_profile, parse_document
 from entrypoints.brokers import BROKER_NAMES
-from entrypoints.profiles.compatibility import FILE, with_references, with_topics
+from entrypoints.profiles.compatibility import FILE, compatibility, with_references, with_topics
 from entrypoints.settings.loader import Settings, SettingsInvalid
 
 EVERY: Final = "all"
@@ -25,8 +26,21 @@ SHIPPED: Final = tuple(
 
 def load_table(settings: Settings) -> RouteTable:
     """The routes in force. Raises RoutesInvalid for an invalid file, SettingsInvalid for an unknown profile."""
-    profiles = (read_file(settings.routes),) if settings.routes else shipped(settings.profile)
-    return RouteTable(tuple(with_topics(profile, settings) for profile in profiles))
+    if settings.routes:
+        return file_table(with_topics(read_file(settings.routes), settings), settings.routes)
+    return shipped_table(with_topics(profile, settings) for profile in shipped(settings.profile))
+
+
+def file_table(profile: Profile, file: str) -> RouteTable:
+    """The routes of an operator's file; raises RoutesInvalid."""
+    try:
+        return RouteTable((profile,), compatibility().endpoints)
+    except RoutesInvalid as fault:
+        raise RoutesInvalid(f"{file}: {fault}") from None
+
+
+def shipped_table(profiles: Iterable[Profile]) -> RouteTable:
+    return RouteTable(tuple(profiles), compatibility().endpoints)
 
 
 def shipped(names: Iterable[str]) -> tuple[Profile, ...]:

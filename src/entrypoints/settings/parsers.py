@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from adapters.web.origins import LOOPBACK, host_of
 from domain.addresses import as_address, fault_in_address, split_mailbox
-from domain.patterns import fault_in
+from domain.patterns import validate_pattern
 
 # The DATABASE_URL of who wants nothing to outlive the process.
 MEMORY: Final = "memory:"
@@ -127,7 +127,7 @@ def host(value: str) -> str:
 def topics(value: str) -> tuple[str, ...]:
     """Sources of routes."""
     for topic in items(value):
-        if fault := fault_in(topic):
+        if fault := validate_pattern(topic):
             raise ValueError(f"has the topic {topic!r}, which {fault}")
     return items(value)
 

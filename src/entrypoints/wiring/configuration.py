@@ -20,7 +20,6 @@ from application.ports.retention import Keep, Keeping
 from application.ports.throttle import Rate
 from domain.planning import Limits
 from domain.routes import RouteTable
-from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import Settings
 
 # A caller may be this far ahead of its rate: a page that loads, or a device that reconnects, sends many requests
@@ -42,10 +41,7 @@ T = TypeVar("T")
 class Configuration(Provider):
     scope = Scope.APP
     settings = from_context(Settings)
-
-    @provide
-    def table(self, settings: Settings) -> RouteTable:
-        return load_table(settings)
+    table = from_context(RouteTable)
 
     @provide
     def limits(self, settings: Settings) -> Limits:

@@ -26,6 +26,7 @@ from application.ports.clock import Clock, IdFactory
 from application.ports.exposition import Exposition
 from application.ports.presence import Presence
 from application.ports.store import Store
+from domain.routes import RouteTable
 from entrypoints.settings.loader import Settings
 from entrypoints.wiring.backplane import nodes
 from entrypoints.wiring.configuration import Configuration, policies, policy_context
@@ -99,7 +100,7 @@ class UseCases(Provider):
         await verifier.close()
 
 
-def make_container(settings: Settings, *overrides: Provider) -> AsyncContainer:
+def make_container(settings: Settings, table: RouteTable, *overrides: Provider) -> AsyncContainer:
     """The container of one process. An override must say so (`override=True`), so that none overrides by accident."""
     return make_async_container(
         Configuration(),
@@ -113,6 +114,6 @@ def make_container(settings: Settings, *overrides: Provider) -> AsyncContainer:
         Web(),
         NodeLists(),
         *overrides,
-        context={Settings: settings, **policy_context()},
+        context={Settings: settings, RouteTable: table, **policy_context()},
         validation_settings=STRICT_VALIDATION,
     )

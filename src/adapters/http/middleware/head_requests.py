@@ -1,5 +1,7 @@
 """HEAD: every operation that is read by GET answers it, with the same status and headers and no body."""
 
+from collections.abc import Callable
+
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,9 +17,9 @@ class AnswerHead(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, endless: frozenset[str]) -> None:
-        """`endless`: the paths of event streams."""
-        self._endless = endless
+    def __init__(self, is_event_stream: Callable[[str], bool]) -> None:
+        """`is_event_stream`: whether an event stream is served at a path."""
+        self._is_event_stream = is_event_stream
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         if scope.get("method") != "HEAD":
@@ -29,7 +31,7 @@ class AnswerHead(ASGIMiddleware):
                 message["body"] = b""
             await send(message)
 
-        if normalize_path(scope["path"]) in self._endless:
+        if self._is_event_stream(normalize_path(scope["path"])):
             refusal = problem("method_not_allowed", "An event stream has no HEAD: it never ends.")
             refusal.headers["allow"] = "GET, OPTIONS"
             await refuse(refusal, scope, receive, answer)

@@ -1,7 +1,7 @@
-"""What surrounds every operation: what is checked of a request before a handler is looked for, and what is added to
-every answer, refusals and unknown addresses included."""
+"""The middleware around every operation: checks of a request before it is routed, and headers of every answer, refusals
+and unknown paths included."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp
@@ -17,17 +17,17 @@ from adapters.web.origins import Hosts, Origins
 
 
 def surround(
-    app: ASGIApp, origins: Origins, hosts: Hosts, bodies: BodyLimits, event_streams: frozenset[str]
+    app: ASGIApp, origins: Origins, hosts: Hosts, bodies: BodyLimits, is_event_stream: Callable[[str], bool]
 ) -> ASGIApp:
-    """The application behind its checks, the outermost first. `event_streams` are the paths of answers that never
-    end."""
+    """The application behind its checks, the outermost first. `is_event_stream` says whether the answer at a path
+    never ends."""
     layers: Sequence[ASGIMiddleware] = (
         RequestLog(),
         DescribeAnswers(),
         CheckHost(hosts),
         CrossOrigin(origins),
         LimitHead(),
-        AnswerHead(event_streams),
+        AnswerHead(is_event_stream),
         LimitBodies(bodies),
     )
     for layer in reversed(layers):

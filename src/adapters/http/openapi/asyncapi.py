@@ -1,15 +1,20 @@
-"""The AsyncAPI 3.0 document of sockets and event streams. docs/protocol.md says the same in words."""
+"""The AsyncAPI 3.0 document of sockets and event streams. docs/protocol.md describes the same in prose.
 
-from functools import cache
+Schemas of what the server sends are open: later versions may add fields and kinds, which clients ignore.
+"""
+
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from adapters.http.errors.catalogue import KINDS
-from application.live.endpoints import GROUPS, ORDERS, PRODUCTS, SIGNALS, TRADING, Endpoint
+from domain.endpoints import Endpoint
 from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, Command
 from domain.public_url import PublicUrl
+from domain.routes import RouteTable
+from domain.streams import Envelope
 
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
@@ -18,12 +23,13 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 _NAMES: Final = {"type": "array", "items": _TEXT}
 _ANY: Final[dict[str, Any]] = {}
 
-# Where an entry stands in its stream, and what its event was.
-_PLACE: Final = {"stream": _TEXT, "seq": _POSITION, "id": {"type": "string", "format": "uuid"}}
+# The position of an entry in its stream, and its event.
+_POSITIONED: Final = {"stream": _TEXT, "seq": _POSITION, "id": {"type": "string", "format": "uuid"}}
 _EVENT: Final = {"event_id": _TEXT, "type": _TEXT, "time": _TIME, "data": _ANY}
 _CHANGED: Final = {"changed": _POSITION}
 
-# The objects of herald.v1 that the server sends, by kind: what is always in them, and what may be.
+# The objects of herald.v1 that the server sends, by kind: the fields that are always there, those that may be, and a
+# summary.
 SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
     "hello": (
         {
@@ -36,53 +42,55 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
             "gap": _NAMES,
         },
         {"unread": _COUNT},
-        "Begins a session; only `bye` may come instead. `gap` names the streams in which something may be missing that"
-        " was asked for.",
+        "The first object of a session, unless `bye` comes instead. `gap` names the streams in which entries after the"
+        " requested cursor may be missing.",
     ),
     "notification": (
-        {**_PLACE, **_EVENT, "title": _TEXT, "message": _TEXT, "read": {"type": "boolean"}, "unread": _COUNT},
+        {**_POSITIONED, **_EVENT, "title": _TEXT, "message": _TEXT, "read": {"type": "boolean"}, "unread": _COUNT},
         _CHANGED,
-        "One event, addressed to the user of the session. `unread` is the inbox's total after it.",
+        "One event addressed to the session's user. `unread` is the number of unread notifications after it.",
     ),
-    "broadcast": ({**_PLACE, **_EVENT}, _CHANGED, "One event of a feed."),
+    "broadcast": ({**_POSITIONED, **_EVENT}, _CHANGED, "One event of a feed."),
     **{
-        kind: ({**_PLACE, "unread": _COUNT}, _CHANGED, f"A notification is {kind} now, here or on another device.")
+        kind: (
+            {**_POSITIONED, "unread": _COUNT},
+            _CHANGED,
+            f"A notification was marked {kind}, on this or another device.",
+        )
         for kind in ("read", "unread", "archived")
     },
     "gap": (
         {"stream": _TEXT, "after": _COUNT, "upto": _COUNT},
         {},
-        "What lay between these positions is kept no more.",
+        "Entries between these positions are no longer stored.",
     ),
-    "heartbeat": ({"time": _TIME, "cursor": _TEXT}, {}, "Nothing else was to say for a while."),
+    "heartbeat": ({"time": _TIME, "cursor": _TEXT}, {}, "Sent when nothing else was sent for the heartbeat interval."),
     "pong": ({}, {"ping": _ANY}, "Answers a ping."),
-    "auth": ({"expires_at": {"type": ["number", "null"]}}, {}, "Answers a fresh token: when the session ends."),
-    "error": ({"code": _TEXT, "detail": _TEXT}, {}, "Answers what could not be understood."),
+    "auth": (
+        {"expires_at": {"type": ["number", "null"]}},
+        {},
+        "Answers a new token with the time at which the session ends.",
+    ),
+    "error": ({"code": _TEXT, "detail": _TEXT}, {}, "Answers a command that is invalid."),
     "bye": (
-        {"code": {"enum": sorted(int(code) for code in CloseCode)}, "reason": _TEXT},
+        {"code": {"type": "integer", "description": "The close code that follows."}, "reason": _TEXT},
         {"reconnect_in": {"type": "number"}},
-        "The last object before the server closes; the only one where no session was opened.",
+        "The last object before the server closes; the only one if no session was opened.",
     ),
 }
 
-_GROUPS_USER: Final = "Whose notifications; a token must be this user's own. Percent-encoded: a slash in it is `%2F`."
+_USER_IN_PATH: Final = "The user; with a token, the token's own. Percent-encode it: a slash is `%2F`."
 
-# The addresses of the endpoints, and what their plain clients receive.
-CHANNELS: Final[tuple[tuple[Endpoint, str, str], ...]] = (
-    (SIGNALS, "/ws/notifications", "The payload's own text, JSON or not."),
-    (TRADING, "/ws?user_id=", "`{type, data}`: the feed `market`, and what is the user's own."),
-    (GROUPS, "/ws/v2/notification-service/notifications/users/{user_id}", "`{event_type, data}`: the user's own."),
-    (ORDERS, "/ws", "`{type, data}`: every order event, or, by other routes, what is the user's own."),
-    (
-        PRODUCTS,
-        "/events/stream",
-        "Server-sent events: `connection`, the payload with `broadcastTimestamp`, `heartbeat`; the user's inbox too.",
-    ),
-)
+_SHAPES: Final[dict[Envelope, str]] = {
+    "raw": "the payload's own text",
+    "typed": "`{type, data}`",
+    "event": "`{event_type, data}`",
+    "flat": "the payload with `broadcastTimestamp`",
+}
 
 
-@cache
-def asyncapi_document(public_url: PublicUrl) -> dict[str, Any]:
+@lru_cache(4)
+def asyncapi_document(public_url: PublicUrl, table: RouteTable) -> dict[str, Any]:
     """The document of a service that clients reach at this URL; without one it names no servers."""
     command, parts = _command_schemas()
     sent = {kind: _message(kind, *fields) for kind, fields in SENT.items()}
@@ -95,16 +103,16 @@ def asyncapi_document(public_url: PublicUrl) -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         **({"servers": _servers(public_url)} if public_url.base else {}),
-        "channels": {endpoint.name: _channel(public_url, endpoint, *rest) for endpoint, *rest in CHANNELS},
-        "operations": {name: operation for endpoint, _, _ in CHANNELS for name, operation in _operations(endpoint)},
+        "channels": {endpoint.name: _channel(public_url, endpoint, table) for endpoint in table.endpoints},
+        "operations": {name: operation for endpoint in table.endpoints for name, operation in _operations(endpoint)},
         "components": {
             "messages": {
                 **sent,
                 "plain": {
-                    "summary": "What a plain client receives: one JSON object (or text) a frame.",
+                    "summary": "What a plain client receives: one JSON object (or text) per frame.",
                     "payload": _ANY,
                 },
-                "command": {"summary": "What a client of herald.v1 may say.", "payload": command},
+                "command": {"summary": "What a client of herald.v1 may send.", "payload": command},
             },
             "schemas": parts,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
@@ -118,9 +126,10 @@ def _description() -> str:
     refused = ", ".join(f"{KINDS[code].status} `{code}`" for code in codes_of_refusal)
     return (
         f"Clients that offer the subprotocol `{SUBPROTOCOL}` (on an event stream: `?protocol=1`) get the objects below,"
-        " one or more a frame, separated by newlines; all others get plain messages.\n\n"
-        f"A handshake may be refused with {refused}. Close codes, of which 1001, 1006, 1011, 1012, 1013 and 4000 to"
-        f" 4499 mean to reconnect, and 4500 to 4999 to stop:\n\n{codes}\n"
+        " one or more per frame, separated by newlines; all other clients get plain messages. Ignore unknown fields and"
+        " objects of an unknown `kind`: later versions may add them.\n\n"
+        f"A handshake may be refused with {refused}. Close codes (on 1001, 1006, 1011, 1012, 1013 and 4000 to 4499"
+        f" reconnect, on 4500 to 4999 stop):\n\n{codes}\n"
     )
 
 
@@ -133,28 +142,36 @@ def _servers(public_url: PublicUrl) -> dict[str, Any]:
     return servers
 
 
-def _channel(public_url: PublicUrl, endpoint: Endpoint, address: str, about: str) -> dict[str, Any]:
-    path = address.partition("?")[0]
+def _channel(public_url: PublicUrl, endpoint: Endpoint, table: RouteTable) -> dict[str, Any]:
     names = [*SENT, "plain", *(["command"] if endpoint.transport == "ws" else [])]
     channel: dict[str, Any] = {
-        "address": path,
-        "description": f"Plain clients: {about}",
+        "address": endpoint.path,
+        "description": f"Plain clients: {endpoint.description or _shown(endpoint, table)}",
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
     if public_url.base:
         channel["servers"] = [{"$ref": f"#/servers/{endpoint.transport}"}]
-    if "{user_id}" in path:
-        channel["parameters"] = {"user_id": {"description": _GROUPS_USER}}
+    if endpoint.path_parameter:
+        channel["parameters"] = {endpoint.path_parameter: {"description": _USER_IN_PATH}}
     if endpoint.transport == "ws":
         channel["bindings"] = {"ws": {"method": "GET", "query": _query(endpoint), "bindingVersion": "0.1.0"}}
     return channel
 
 
+def _shown(endpoint: Endpoint, table: RouteTable) -> str:
+    """What a plain client receives there, by the routes."""
+    profile = table.shown_profile(endpoint)
+    shapes = dict.fromkeys(_SHAPES[route.envelope] for route in table.routes if profile in (None, route.profile))
+    feeds = [f"the feed `{name}`" for name in table.feeds_of(profile)] if endpoint.feeds else []
+    inbox = [] if endpoint.inbox == "none" else ["the user's own notifications"]
+    return f"{' or '.join(shapes)}: {', '.join((*feeds, *inbox))}."
+
+
 def _query(endpoint: Endpoint) -> dict[str, Any]:
     """The query parameters of a handshake, as a schema."""
     known: dict[str, Any] = {"feeds": _TEXT, "types": _TEXT, "cursor": _TEXT, "jwt": _TEXT, "token": _TEXT}
-    if endpoint is not GROUPS:
-        known["user_id"] = _TEXT
+    if endpoint.query_parameter:
+        known[endpoint.query_parameter] = _TEXT
     if endpoint.transport == "sse":
         known |= {"protocol": {"enum": ["1"]}, "last_event_id": _TEXT}
     return {"type": "object", "properties": known}
@@ -176,7 +193,7 @@ def _operations(endpoint: Endpoint) -> list[tuple[str, dict[str, Any]]]:
     receiving = {
         "action": "receive",
         "channel": {"$ref": channel},
-        "summary": f"What clients of herald.v1 at `{endpoint.name}` may say.",
+        "summary": f"What clients of herald.v1 at `{endpoint.name}` may send.",
         "security": security,
         "messages": [{"$ref": f"{channel}/messages/command"}],
     }
@@ -188,7 +205,6 @@ def _message(kind: str, always: dict[str, Any], maybe: dict[str, Any], about: st
         "type": "object",
         "properties": {"kind": {"const": kind}, **always, **maybe},
         "required": ["kind", *always],
-        "additionalProperties": False,
     }
     return {"name": kind, "summary": about, "payload": payload}
 

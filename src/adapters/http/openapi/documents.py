@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 import msgspec
+from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
@@ -16,6 +17,7 @@ from swagger_ui_bundle import swagger_ui_path
 from adapters.http.openapi.asyncapi import asyncapi_document
 from adapters.http.requests import public_url_of
 from domain.public_url import PublicUrl
+from domain.routes import RouteTable
 
 PATH: Final = "/schema"
 
@@ -90,8 +92,9 @@ def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
 
 
 @get("/schema/asyncapi.json", include_in_schema=False)
-async def asyncapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-    document = asyncapi_document(public_url_of(request))
+@inject
+async def asyncapi(request: Request[Any, Any, Any], table: FromDishka[RouteTable]) -> Response[bytes]:
+    document = asyncapi_document(public_url_of(request), table)
     return Response(msgspec.json.encode(document), media_type="application/json")
 
 

@@ -1,8 +1,9 @@
-"""`/`: what this service is and where, as a page for people and as JSON for everyone else.
+"""`/`: what this service is and where its parts are, as a page for browsers and as JSON for programs.
 
-The page is what stands in the folder `page`: `live.html` at `/`, its style and scripts under `/page/`.
+The page is the folder `page`: `live.html` at `/`, its style and scripts under `/page/`.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from html import escape
 from importlib import resources
@@ -15,15 +16,13 @@ from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from adapters.http.openapi.asyncapi import CHANNELS
 from adapters.http.openapi.operations import also_answers, problems
 from adapters.http.ops import About
 from adapters.http.requests import public_url_of
 from domain.public_url import PublicUrl
 from domain.routes import RouteTable
 
-ENDPOINTS = (
-    *({"kind": endpoint.transport.upper(), "path": address, "for": endpoint.name} for endpoint, address, _ in CHANNELS),
+OPERATIONS: Final = (
     {"kind": "GET", "path": "/api/v2/notifications", "for": "inboxes"},
     {"kind": "GET", "path": "/api/v2/preferences", "for": "inboxes"},
     {"kind": "POST", "path": "/api/v1/events", "for": "publishing"},
@@ -38,7 +37,7 @@ ENDPOINTS = (
     {"kind": "GET", "path": "/metrics", "for": "operations"},
 )
 
-# Frames inherit it, and with it the mails that the page shows: nothing in them is fetched from anywhere.
+# Frames inherit it, and with it the mails that the page shows: nothing in them is fetched from elsewhere.
 _POLICY: Final = (
     "img-src 'self' data:; media-src 'none'; font-src 'none'; object-src 'none'; style-src 'self' 'unsafe-inline'"
 )
@@ -49,7 +48,7 @@ _PARTS: Final = {".css": "text/css", ".js": "text/javascript"}
 @get(
     "/",
     tags=["operations"],
-    summary="What and where is it?",
+    summary="Describe this service",
     operation_class=also_answers("text/html"),
     responses=problems(),
 )
@@ -57,7 +56,8 @@ _PARTS: Final = {".css": "text/css", ".js": "text/javascript"}
 async def front(
     request: Request[Any, Any, Any], table: FromDishka[RouteTable], about: FromDishka[About]
 ) -> Response[Any]:
-    """A browser gets a page on which to watch notifications arrive, and to send some."""
+    """Returns the version, the profiles and the endpoints. A browser gets a page that shows notifications as they
+    arrive, and publishes samples."""
     public_url = public_url_of(request)
     if "text/html" in request.headers.get("accept", ""):
         headers = {"vary": "accept", "cache-control": "no-cache", "content-security-policy": _POLICY}
@@ -76,7 +76,7 @@ async def front(
             }
             for profile in table.profiles
         ],
-        "endpoints": [_located(endpoint, public_url) for endpoint in ENDPOINTS],
+        "endpoints": [_located(entry, public_url) for entry in (*_connecting(table), *OPERATIONS)],
     }
     return Response(msgspec.json.encode(body), media_type="application/json", headers={"vary": "accept"})
 
@@ -90,17 +90,26 @@ async def page_part(name: FromPath[str]) -> Response[bytes]:
     return Response(_page()[name], media_type=media_type, headers={"cache-control": "no-cache"})
 
 
-def _located(endpoint: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
-    """The endpoint with its address, where that is known: `url`, of a socket one that begins with ws or wss."""
+def _connecting(table: RouteTable) -> Iterator[dict[str, str]]:
+    """The endpoints where clients connect. Of two at one path, the one that reads the query has its parameter here."""
+    shapes = [endpoint.shape for endpoint in table.endpoints]
+    for endpoint in table.endpoints:
+        parameter = endpoint.query_parameter if shapes.count(endpoint.shape) > 1 else None
+        path = f"{endpoint.path}?{parameter}=" if parameter else endpoint.path
+        yield {"kind": endpoint.transport.upper(), "path": path, "for": endpoint.name}
+
+
+def _located(entry: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
+    """The entry with its `url`, if the public URL is known; that of a socket begins with ws or wss."""
     if not public_url.base:
-        return endpoint
-    path = endpoint["path"]
-    return endpoint | {"url": public_url.of_socket(path) if endpoint["kind"] == "WS" else public_url.of(path)}
+        return entry
+    path = entry["path"]
+    return entry | {"url": public_url.of_socket(path) if entry["kind"] == "WS" else public_url.of(path)}
 
 
 @cache
 def _live_page(public_url: PublicUrl) -> bytes:
-    """The page, whose own addresses are all relative; where the public URL is known, to that."""
+    """The page, whose addresses are all relative: to the public URL, if it is known."""
     page = _page()["live.html"]
     if not public_url.base:
         return page

@@ -1,0 +1,117 @@
+"""Reads routes files.
+
+A routes file is TOML and is read strictly: an unknown key, a wrong type or a pattern that can match nothing is refused,
+with the file, the route or endpoint, and the key.
+"""
+
+import re
+import tomllib
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from domain.endpoints import validate_endpoint, validate_together
+from domain.patterns import validate_pattern
+from domain.preferences import LONGEST_TYPE
+from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
+from domain.streams import fault_in_feed_name
+from domain.templates import validate_template
+
+
+def read_profile(text: str, file: str, brokers: Collection[str] | None = None) -> Profile:
+    """Reads a routes file; raises RoutesInvalid. `file` names it in errors. `brokers` are the names that `broker` may
+    have; None allows any."""
+    return make_profile(parse_document(text, file), file, brokers)
+
+
+def parse_document(text: str, file: str) -> dict[str, Any]:
+    """The TOML of a routes file; raises RoutesInvalid."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RoutesInvalid(f"{file}: this is not TOML: {error}") from None
+
+
+def make_profile(document: dict[str, Any], file: str, brokers: Collection[str] | None = None) -> Profile:
+    """The profile that a parsed routes file describes, with the parameters of `read_profile`; raises RoutesInvalid."""
+    try:
+        profile = msgspec.convert(document, Profile)
+    except msgspec.ValidationError as error:
+        raise RoutesInvalid(f"{file}: {_readable(str(error))}") from None
+    if brokers is not None and profile.broker not in brokers:
+        raise RoutesInvalid(f"{file}: broker: must be one of {', '.join(brokers)}, not {profile.broker!r}")
+    for name in profile.feeds:
+        if fault := fault_in_feed_name(name) or _validate_access(profile.feeds[name].access):
+            raise RoutesInvalid(f"{file}: feeds.{name}: {fault}")
+    if not profile.routes:
+        raise RoutesInvalid(f"{file}: routes: at least one is needed")
+    for number, route in enumerate(profile.routes, 1):
+        if fault := _validate_route(route, profile):
+            raise RoutesInvalid(f"{file}: route {number} ({route.source!r}): {fault}")
+    _check_endpoints(profile, file)
+    return msgspec.structs.replace(
+        profile,
+        routes=tuple(msgspec.structs.replace(route, profile=profile.profile) for route in profile.routes),
+        endpoints=tuple(msgspec.structs.replace(endpoint, profile=profile.profile) for endpoint in profile.endpoints),
+    )
+
+
+def _check_endpoints(profile: Profile, file: str) -> None:
+    """Raises RoutesInvalid."""
+    for number, endpoint in enumerate(profile.endpoints, 1):
+        if fault := validate_endpoint(endpoint, bool(profile.feeds)):
+            raise RoutesInvalid(f"{file}: endpoint {number} ({endpoint.name!r}): {fault}")
+    if invalid := validate_together(profile.endpoints):
+        endpoint, fault = invalid
+        number = next(number for number, one in enumerate(profile.endpoints, 1) if one is endpoint)
+        raise RoutesInvalid(f"{file}: endpoint {number} ({endpoint.name!r}): {fault}")
+
+
+def _validate_route(route: Route, profile: Profile) -> str | None:
+    """What is invalid, as `key: text`; None if nothing is."""
+    if fault := validate_pattern(route.source):
+        return f"source: {fault}"
+    if route.profile:
+        return "profile: it is named once, at the top of the file"
+    for key, text in _stored_texts(route).items():
+        if "\0" in text:
+            return f"{key}: holds U+0000, which can't be stored"
+    if len(route.as_type or "") > LONGEST_TYPE:
+        return f"as_type: has more than {LONGEST_TYPE} characters"
+    if not (route.users or route.feed or route.email or route.sign_out):
+        return "it leads nowhere: give it users, feed, email or sign_out"
+    if route.feed is not None and route.feed not in profile.feeds:
+        return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
+    if route.otherwise == "broadcast" and not (route.users and route.feed):
+        return "otherwise: 'broadcast' needs users that may be missing, and a feed to go to"
+    if route.reference is not None and route.email is None:
+        return "reference: the delivery log finds deliveries by it, and without email this route makes none"
+    for key, template in route_templates(route).items():
+        if fault := validate_template(template):
+            return f"{key}: {fault}"
+    return None
+
+
+def _stored_texts(route: Route) -> dict[str, str]:
+    """The texts of a route that are stored with its events, by key."""
+    texts = {"as_type": route.as_type, "email.template": route.email.template if route.email else None}
+    return route_templates(route) | {key: text for key, text in texts.items() if text is not None}
+
+
+def _validate_access(access: str) -> str | None:
+    if access in (PUBLIC, SIGNED_IN) or (access.startswith("scope:") and access != "scope:"):
+        return None
+    return f"access: {access!r} is not 'public', 'signed-in' or 'scope:<scope>'"
+
+
+def _readable(error: str) -> str:
+    """msgspec's "… - at `$.routes[0].envelope`" as "route 1: envelope: …"."""
+    text, _, path = error.partition(" - at `$")
+    path = re.sub(
+        r"\.?(routes|samples|endpoints)\[(\d+)\]",
+        lambda match: f"{match[1][:-1]} {int(match[2]) + 1}: ",
+        path.rstrip("`"),
+    )
+    place = path.replace("[...]", "").strip(".: ").replace(": .", ": ")
+    return f"{place}: {text}" if place else text

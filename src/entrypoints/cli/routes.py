@@ -1,0 +1,112 @@
+"""`herald routes`: checks routes files, and explains what they make of an event."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+
+from domain.endpoints import Endpoint
+from domain.missing_fields import warnings_of_missing_fields
+from domain.recipient_lists import warnings_of_lists
+from domain.routes import Profile, Route, RoutesInvalid, RouteTable
+from entrypoints.cli.explain import explain
+from entrypoints.cli.files import content
+from entrypoints.profiles.loader import EVERY, file_table, read_file, shipped, shipped_table
+from entrypoints.settings.loader import Settings, SettingsInvalid, read
+from entrypoints.settings.parsers import items
+
+
+@click.group()
+def routes() -> None:
+    """Check a routes file, or explain what it makes of an event."""
+
+
+@routes.command("check")
+@click.argument("file")
+@click.option("--broker", is_flag=True, help="Also ask Kafka and the database where each topic would begin.")
+def check_routes(file: str, broker: bool) -> None:
+    """Say whether FILE is valid, and list its routes and endpoints.
+
+    With --broker nothing is written, and no consumer group is joined; settings are those of `herald serve`.
+    """
+    try:
+        profile = read_file(file)
+        table = file_table(profile, file)
+        check_mails(table, read(os.environ, "dev", {}))
+    except (RoutesInvalid, SettingsInvalid) as fault:
+        raise click.ClickException(str(fault)) from None
+    click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {_counted(profile)}, valid.")
+    for number, route in enumerate(profile.routes, 1):
+        click.echo(f"  {number}. {_described(route)}")
+    for endpoint in profile.endpoints:
+        click.echo(f"  {endpoint.name}: {'; '.join(_keys(endpoint))}")
+    for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile)):
+        click.echo(f"{file}: warning: {warning}", err=True)
+    if broker:
+        _check_broker(table)
+
+
+def _counted(profile: Profile) -> str:
+    counts = [f"{len(profile.routes)} routes"]
+    if profile.endpoints:
+        counts.append(f"{len(profile.endpoints)} endpoints")
+    return ", ".join(counts)
+
+
+def _described(route: Route) -> str:
+    keys = {
+        "users": ", ".join(route.users),
+        "feed": route.feed,
+        "e-mail": route.email and route.email.to,
+        "sign-out": route.sign_out,
+        "tombstone": route.tombstone if route.tombstone != "ignore" else None,
+    }
+    values = "; ".join(f"{key} {value}" for key, value in keys.items() if value)
+    return f"{route.source}{f' of type {route.type}' if route.type else ''}: {values}"
+
+
+def _keys(endpoint: Endpoint) -> Iterator[str]:
+    yield f"{endpoint.transport} {endpoint.path}"
+    if endpoint.user:
+        yield f"user {endpoint.user}"
+    if endpoint.feeds:
+        yield "feeds"
+    yield f"inbox {endpoint.inbox}"
+
+
+def _check_broker(table: RouteTable) -> None:
+    # Imported here: the other commands need no broker, and importing one takes a while.
+    from entrypoints.cli.begins import BrokerUnreachable, begins
+
+    try:
+        for line in begins(table, read(os.environ, "serve", {})):
+            click.echo(line)
+    except BrokerUnreachable as fault:
+        raise click.ClickException(str(fault)) from None
+
+
+@routes.command("explain")
+@click.argument("files", nargs=-1, metavar="[FILE] EVENT.json")
+@click.option("--source", required=True, help="The topic or routing key of the event.")
+@click.option("--profile", metavar="NAME,…", help="The shipped profiles to use, if no FILE is given.")
+@click.option("--tombstone", is_flag=True, help="Instead of EVENT.json: a Kafka record without a value.")
+def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
+    """Print what becomes of an event (`-` is standard input) by the routes of FILE, or of the shipped profiles.
+
+    Nothing is sent. Positions, ids and storing times are examples.
+    """
+    event = None if tombstone or not files else files[-1]
+    own = files if event is None else files[:-1]
+    if len(own) > 1 or (own and profile) or (event is None and not tombstone):
+        raise click.UsageError("Give one event or --tombstone, and either a routes file before it or --profile.")
+    table = file_table(read_file(own[0]), own[0]) if own else shipped_table(shipped(items(profile or EVERY)))
+    click.echo(explain(source, None if event is None else content(event), table, datetime.now(UTC)))
+
+
+def check_mails(table: RouteTable, settings: Settings) -> None:
+    """Raises SettingsInvalid for a mail of the routes whose template is invalid."""
+    # Imported here: the other commands fill no templates.
+    from entrypoints.wiring.mail import check_templates
+
+    check_templates(table, settings)

@@ -1,0 +1,170 @@
+"""A sixth service: a routes file with endpoints of its own, and no line of Python."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from domain.protocol.herald_v1 import SUBPROTOCOL
+from tests.support.clients import connect, frame, objects, publish, silent, stream, token
+from tests.support.server import SECRET, Server
+
+ROUTES = """
+profile = "helpdesk"
+broker = "memory"
+
+[feeds.news]
+access = "public"
+
+[[endpoints]]
+name = "desk"
+path = "/desk/sockets"
+transport = "ws"
+user = "query:agent"
+inbox = "profile"
+
+[[endpoints]]
+name = "wall"
+path = "/desk/sockets"
+transport = "ws"
+
+[[endpoints]]
+name = "agent"
+path = "/desk/agents/{agent}"
+transport = "ws"
+user = "path:agent"
+feeds = false
+inbox = "all"
+
+[[endpoints]]
+name = "ticker"
+path = "/desk/ticker"
+transport = "sse"
+user = "query:agent"
+inbox = "profile"
+connected = { hello = "agent" }
+heartbeat = { beat = true }
+
+[[routes]]
+source = "ticket.created"
+feed = "news"
+envelope = "typed"
+
+[[routes]]
+source = "ticket.assigned"
+users = ["agent"]
+envelope = "typed"
+"""
+
+CREATED = {"type": "created", "ticket": 1}
+
+
+def assigned(agent: str) -> dict[str, Any]:
+    return {"type": "assigned", "agent": agent}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    (file := tmp_path_factory.mktemp("routes") / "helpdesk.toml").write_text(ROUTES)
+    server = Server({"HERALD_ROUTES": str(file)}).start(ready=True)
+    yield server
+    server.stop()
+
+
+async def test_two_endpoints_at_one_path(server: Server) -> None:
+    async with (
+        connect(f"{server.ws_url}/desk/sockets?agent=ada") as desk,
+        connect(f"{server.ws_url}/desk/sockets") as wall,
+    ):
+        await publish(server, "ticket.assigned", assigned("ada"))
+        await publish(server, "ticket.created", CREATED)
+        assert (await frame(desk))["type"] == "assigned"
+        assert await frame(desk) == {"type": "created", "data": {"ticket": 1}}
+        assert await frame(wall) == {"type": "created", "data": {"ticket": 1}}
+
+
+async def test_a_user_in_the_path(server: Server) -> None:
+    async with (
+        connect(f"{server.ws_url}/desk/agents/a%2Fb") as socket,
+        connect(f"{server.ws_url}/desk/agents/other") as other,
+    ):
+        await publish(server, "ticket.created", CREATED)
+        await publish(server, "ticket.assigned", assigned("a/b"))
+        assert await frame(socket) == {"type": "assigned", "data": {"agent": "a/b"}}
+        await silent(other)
+    with pytest.raises(InvalidStatus, match="404"):
+        await connect(f"{server.ws_url}/desk/agents/a/b")
+
+
+async def test_an_event_stream_with_messages_of_its_own(server: Server) -> None:
+    async with stream(server, "?agent=kim", path="/desk/ticker") as events:
+        _, connected = await events.next()
+        assert connected.keys() == {"hello", "timestamp", "cursor"}
+        await publish(server, "ticket.assigned", assigned("kim"))
+        cursor, event = await events.next()
+        assert event == {"type": "assigned", "data": {"agent": "kim"}}
+    await publish(server, "ticket.assigned", assigned("kim"))
+    async with stream(server, "?agent=kim", path="/desk/ticker", **{"last-event-id": cursor}) as events:
+        await events.next()
+        assert (await events.next())[1] == event
+
+
+async def test_clients_of_herald_v1_connect_as_ever(server: Server) -> None:
+    async with connect(f"{server.ws_url}/ws?user_id=lee", subprotocols=[SUBPROTOCOL]) as socket:
+        (hello,) = await objects(socket, 1)
+        assert hello["positions"].keys() == {"inbox", "news"}
+        async with stream(server, "?protocol=1&user_id=lee") as events:
+            assert (await events.next())[1]["positions"].keys() == {"inbox", "news"}
+            await publish(server, "ticket.assigned", assigned("lee"))
+            (notification,) = await objects(socket, 1)
+            assert notification["kind"] == "notification"
+            assert (await events.next())[1]["id"] == notification["id"]
+
+
+async def test_documents_page_and_metrics_follow(server: Server) -> None:
+    async with (
+        connect(f"{server.ws_url}/desk/agents/ada"),
+        httpx.AsyncClient(base_url=server.url) as client,
+    ):
+        listed = [(one["kind"], one["path"], one["for"]) for one in (await client.get("/")).json()["endpoints"]]
+        assert listed[:4] == [
+            ("WS", "/desk/sockets?agent=", "desk"),
+            ("WS", "/desk/sockets", "wall"),
+            ("WS", "/desk/agents/{agent}", "agent"),
+            ("SSE", "/desk/ticker", "ticker"),
+        ]
+        asyncapi = (await client.get("/schema/asyncapi.json")).json()
+        assert asyncapi["channels"]["agent"]["address"] == "/desk/agents/{agent}"
+        assert asyncapi["channels"]["agent"]["parameters"].keys() == {"agent"}
+        assert asyncapi["channels"]["ticker"]["description"] == (
+            "Plain clients: `{type, data}`: the feed `news`, the user's own notifications."
+        )
+        assert asyncapi["channels"]["orders"]["address"] == "/ws"
+        operation = (await client.get("/schema/openapi.json")).json()["paths"]["/desk/ticker"]["get"]
+        assert operation["operationId"] == "event_stream_ticker"
+        assert [parameter["name"] for parameter in operation["parameters"]] == ["agent"]
+        assert (await client.head("/desk/ticker")).status_code == 405
+        metrics = (await client.get("/metrics", headers={"accept": "text/plain"})).text
+        assert 'herald_sessions_open{endpoint="agent"} 1.0' in metrics
+    assert '"endpoint": "agent"' in server.log or "endpoint=agent" in server.log
+
+
+async def test_a_token_must_be_of_the_user_that_the_path_names(tmp_path: Path) -> None:
+    (file := tmp_path / "helpdesk.toml").write_text(ROUTES)
+    env = {"HERALD_ROUTES": str(file), "HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET}
+    server = Server(env).start(ready=True)
+    try:
+        headers = {"authorization": f"Bearer {token('ada')}"}
+        for path, code in (("/desk/agents/bob", 4501), ("/desk/sockets?agent=bob", 4501)):
+            async with connect(server.ws_url + path, additional_headers=headers) as socket:
+                await socket.wait_closed()
+                assert socket.close_code == code
+        async with connect(f"{server.ws_url}/desk/agents/ada", additional_headers=headers) as socket:
+            bearer = token("ops", scope="events:publish")
+            await publish(server, "ticket.assigned", assigned("ada"), token=bearer)
+            assert (await frame(socket))["type"] == "assigned"
+    finally:
+        server.stop()
