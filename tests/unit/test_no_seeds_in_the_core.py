@@ -1,0 +1,86 @@
+"""The core knows none of the services that Herald replaces: what is theirs is data of the shipped profiles."""
+
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from domain.routes import RouteTable, route_templates
+from entrypoints.profiles.loader import shipped, shipped_table
+
+SRC: Final = Path(__file__).parents[2] / "src"
+CORE: Final = ("domain", "application", "adapters")
+TABLE: Final[RouteTable] = shipped_table(shipped(["all"]))
+
+# Names in the shipped profiles that are also Herald's own.
+OWN: Final = {
+    "id": "every notification has one",
+    "user_id": "how clients of herald.v1 and of REST name their user",
+    "message": "the text of a notification",
+    "status": "the state of a delivery",
+    "side": "a word of any program",
+}
+
+# Where a name may stand, by the beginning of the file's path, and why.
+ALLOWED: Final = {
+    ("adapters/http/api/deliver", "order_id"): "a field and a parameter of the public REST interface",
+    ("adapters/sql/", "order_id"): "a column, which nodes of the version before read and write",
+}
+
+
+def _names() -> set[str]:
+    """Profiles, feeds, paths, topics, types, templates and fields of payloads, as the shipped profiles name them."""
+    names = {profile.profile for profile in TABLE.profiles} | set(TABLE.feeds)
+    names |= {endpoint.name for endpoint in TABLE.endpoints} | {endpoint.path for endpoint in TABLE.endpoints}
+    for route in TABLE.routes:
+        names |= {route.source, *route.users, *route.omit}
+        names |= {text for text in (route.as_type, route.id, route.reference, route.sign_out) if text}
+        if route.email:
+            names |= {route.email.to, route.email.template}
+        for template in route_templates(route).values():
+            names |= {path for hole in re.findall(r"\{([^{}]*)\}", template) for path in hole.split("|") if path}
+    for profile in TABLE.profiles:
+        for sample in profile.samples:
+            names |= _fields(sample.payload)
+    return names - OWN.keys()
+
+
+def _fields(payload: object) -> set[str]:
+    if isinstance(payload, dict):
+        return {name for name in payload if "_" in name}.union(*map(_fields, payload.values()))
+    return set().union(*map(_fields, payload)) if isinstance(payload, list) else set()
+
+
+def _occurrences(text: str, names: set[str]) -> Iterator[str]:
+    """Names with a separator count anywhere, comments included; plain words, which prose is made of, as identifiers, as
+    parts of them, as whole texts, and in code marks."""
+    for name in names:
+        if re.search(r"[_./-]", name) and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", text):
+            yield name
+    words = {name for name in names if name.isalpha()}
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NAME:
+            yield from words & set(token.string.lower().split("_"))
+        elif token.type == tokenize.STRING:
+            yield from words & {token.string.strip("rbf").strip("\"'"), *re.findall(r"`(\w+)`", token.string)}
+
+
+def test_no_module_names_a_replaced_service() -> None:
+    names = _names()
+    assert {"trading", "market", "order_id", "/ws", "product-events", "group_members_ids", "order_created.html"} < names
+    found = [
+        (str(path.relative_to(SRC)), name)
+        for folder in CORE
+        for path in sorted((SRC / folder).rglob("*.py"))
+        for name in sorted(set(_occurrences(path.read_text(), names)))
+    ]
+    unexpected = [
+        (file, name)
+        for file, name in found
+        if not any(file.startswith(start) and name == allowed for start, allowed in ALLOWED)
+    ]
+    assert unexpected == []
+    unused = [rule for rule in ALLOWED if not any(file.startswith(rule[0]) and name == rule[1] for file, name in found)]
+    assert unused == []
