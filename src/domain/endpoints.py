@@ -143,36 +143,36 @@ def validate_together(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, str] | N
         other = named.setdefault(endpoint.name, endpoint)
         if other is not endpoint:
             return endpoint, f"name: the endpoint at {other.path!r} has this name, too"
-    for group in by_path(endpoints):
-        if fault := _validate_at_one_path(group):
-            return group[-1], fault
+    for sharing in by_path(endpoints):
+        if fault := _validate_at_one_path(sharing):
+            return sharing[-1], fault
     return None
 
 
 def by_path(endpoints: Iterable[Endpoint]) -> Sequence[tuple[Endpoint, ...]]:
     """The endpoints that are at one path, together."""
-    groups: dict[str, list[Endpoint]] = {}
+    at_path: dict[str, list[Endpoint]] = {}
     for endpoint in endpoints:
-        groups.setdefault(endpoint.shape, []).append(endpoint)
-    return [tuple(group) for group in groups.values()]
+        at_path.setdefault(endpoint.shape, []).append(endpoint)
+    return [tuple(sharing) for sharing in at_path.values()]
 
 
-def _validate_at_one_path(group: Sequence[Endpoint]) -> str | None:
-    path = group[0].path
-    if len({endpoint.transport for endpoint in group}) > 1:
-        return f"transport: endpoint {group[0].name!r} is at {path!r} with transport = {group[0].transport!r}"
-    by_query = [endpoint for endpoint in group if endpoint.query_parameter]
-    if len(group) > 2 or (len(group) == 2 and len(by_query) != 1):
+def _validate_at_one_path(sharing: Sequence[Endpoint]) -> str | None:
+    path = sharing[0].path
+    if len({endpoint.transport for endpoint in sharing}) > 1:
+        return f"transport: endpoint {sharing[0].name!r} is at {path!r} with transport = {sharing[0].transport!r}"
+    by_query = [endpoint for endpoint in sharing if endpoint.query_parameter]
+    if len(sharing) > 2 or (len(sharing) == 2 and len(by_query) != 1):
         return (
-            f"path: endpoint {group[0].name!r} is at {path!r}, too: two endpoints can share a path if exactly one of"
+            f"path: endpoint {sharing[0].name!r} is at {path!r}, too: two endpoints can share a path if exactly one of"
             " them has user = 'query:<parameter>'"
         )
     transport = HERALD_V1_PATHS.get(path)
     if transport is None:
         return None
-    if group[0].transport != transport:
+    if sharing[0].transport != transport:
         return f"transport: clients of herald.v1 connect at {path!r}: it must be {transport!r}"
-    if HERALD_V1_USER not in {endpoint.user for endpoint in group}:
+    if HERALD_V1_USER not in {endpoint.user for endpoint in sharing}:
         return f"user: clients of herald.v1 connect at {path!r} and name their user as {HERALD_V1_USER!r}"
     return None
 

@@ -1,4 +1,4 @@
-"""Titles of notifications: bounded, since the seed of the groups profile keeps them in a VARCHAR(255)."""
+"""Titles of notifications, of at most 255 characters: clients of earlier services store no more."""
 
 import unicodedata
 from typing import Final
@@ -14,8 +14,8 @@ _LONGEST_CHARACTER: Final = 32
 
 
 def as_title(text: str) -> str:
-    """The text; one that is too long is cut, and ends with an ellipsis within the limit. Combining marks and joined
-    emoji are left out with the character that they belong to."""
+    """The text, cut to the limit with an ellipsis at its end. Combining marks and joined emoji are removed together
+    with the character that they belong to."""
     if len(text) <= LONGEST_TITLE:
         return text
     end = LONGEST_TITLE - len(_ELLIPSIS)

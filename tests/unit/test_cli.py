@@ -104,6 +104,26 @@ class TestHelp:
         code = f"import sys, entrypoints.cli.main; sys.exit(any(name in sys.modules for name in {heavy}))"
         assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, check=False).returncode == 0
 
+    def test_listen_says_which_package_is_missing(self) -> None:
+        blocked = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "herald_client":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from entrypoints.cli.main import main
+main(["listen"])
+"""
+        run = subprocess.run([sys.executable, "-c", blocked], check=False, capture_output=True, text=True, timeout=60)
+        assert (run.returncode, run.stdout) == (1, "")
+        assert run.stderr == (
+            "Error: `herald listen` needs the package 'herald_client': install herald-client, which is `clients/python`"
+            " in Herald's repository.\n"
+        )
+
     def test_version(self) -> None:
         assert herald("version").output.startswith("herald")
 

@@ -20,11 +20,14 @@ OWN: Final = {
     "user_id": "how clients of herald.v1 and of REST name their user",
     "message": "the text of a notification",
     "status": "the state of a delivery",
-    "side": "a word of any program",
+    "event_type": "a field of plain messages and of REST",
+    "group_id": "a parameter of Kafka clients",
 }
 
 # Where a name may stand, by the beginning of the file's path, and why.
 ALLOWED: Final = {
+    ("domain/endpoints.py", "/ws"): "where clients of herald.v1 connect",
+    ("domain/endpoints.py", "/events/stream"): "where clients of herald.v1 connect",
     ("adapters/http/api/deliver", "order_id"): "a field and a parameter of the public REST interface",
     ("adapters/sql/", "order_id"): "a column, which nodes of the version before read and write",
 }
@@ -55,7 +58,7 @@ def _fields(payload: object) -> set[str]:
 
 def _occurrences(text: str, names: set[str]) -> Iterator[str]:
     """Names with a separator count anywhere, comments included; plain words, which prose is made of, as identifiers, as
-    parts of them, as whole texts, and in code marks."""
+    parts of them, as whole texts, between backquotes, and before `profile`, `service` and `endpoint`."""
     for name in names:
         if re.search(r"[_./-]", name) and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", text):
             yield name
@@ -65,6 +68,7 @@ def _occurrences(text: str, names: set[str]) -> Iterator[str]:
             yield from words & set(token.string.lower().split("_"))
         elif token.type == tokenize.STRING:
             yield from words & {token.string.strip("rbf").strip("\"'"), *re.findall(r"`(\w+)`", token.string)}
+    yield from re.findall(rf"\b(seeds?|(?:{'|'.join(words)}) (?:profile|service|endpoint)s?)\b", text)
 
 
 def test_no_module_names_a_replaced_service() -> None:

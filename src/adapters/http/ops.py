@@ -1,4 +1,4 @@
-"""For those who run Herald: health and metrics, in the shapes that the services it replaces had, and more."""
+"""Health and metrics, with the fields that monitoring of earlier services reads, and more."""
 
 from typing import Any, Final
 
@@ -17,13 +17,12 @@ from application.ports.health_check import CheckResult
 from domain.protocol.envelopes import to_rfc3339
 
 NOT_READY: Final = {
-    503: ResponseSpec(dict[str, Any], generate_examples=False, description="The same, when it is not ready.")
+    503: ResponseSpec(dict[str, Any], generate_examples=False, description="The same body, when the node is not ready.")
 }
 
 
 class About(msgspec.Struct, frozen=True):
-    """What this service says of itself. `service` is the site's own name for it, `node` that of this one of its
-    nodes."""
+    """Describes this process. `service` is the operator's name for the service, `node` the name of this node."""
 
     version: str
     service: str
@@ -31,22 +30,22 @@ class About(msgspec.Struct, frozen=True):
     auth: str
 
 
-@get("/health/live", tags=["operations"], summary="Is it alive?", responses=problems())
+@get("/health/live", tags=["operations"], summary="Check that the process is alive", responses=problems())
 async def live() -> dict[str, str]:
-    """Answers as long as the process does. What Herald depends on has no say in it: a restart would not mend that."""
+    """Responds 200 as long as the process can. It checks no dependencies, since a restart would not fix them."""
     return {"status": "alive"}
 
 
-@get("/health/ready", tags=["operations"], summary="Is it ready?", responses=problems() | NOT_READY)
+@get("/health/ready", tags=["operations"], summary="Check that the node is ready", responses=problems() | NOT_READY)
 @inject
 async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
-    """503 unless new clients are welcome here, and events published now will reach them."""
+    """Responds 503 unless the node accepts new clients, and events published now will reach them."""
     health = await report()
     body = {"status": "ready" if health.ready else "not ready", "checks": health.checks, "sources": health.sources}
     return Response(body, status_code=200 if health.ready else 503)
 
 
-@get("/health", tags=["operations"], summary="How is it?", responses=problems() | NOT_READY)
+@get("/health", tags=["operations"], summary="Report health", responses=problems() | NOT_READY)
 @inject
 async def health(
     report: FromDishka[ReportHealth],
@@ -55,7 +54,7 @@ async def health(
     clock: FromDishka[Clock],
     about: FromDishka[About],
 ) -> Response[Any]:
-    """All of it, in one answer that clients of each replaced service understand."""
+    """Reports status, connections, sources and the checks of all dependencies."""
     state = await report()
     now = to_rfc3339(clock.now())
     body = {
@@ -78,7 +77,7 @@ async def health(
 @get(
     "/metrics",
     tags=["operations"],
-    summary="Count everything",
+    summary="Report metrics",
     operation_class=also_answers("text/plain", "application/openmetrics-text"),
     responses=problems(),
 )
@@ -91,7 +90,7 @@ async def metrics(
     exposition: FromDishka[Exposition],
     about: FromDishka[About],
 ) -> Response[Any]:
-    """JSON as the products service had it; Prometheus or OpenMetrics text for who accepts that."""
+    """Returns the counters as JSON; as Prometheus or OpenMetrics text, if `Accept` has that type."""
     accept = request.headers.get("accept", "")
     if "text/plain" in accept or "openmetrics" in accept:
         content, media_type = exposition.render(accept)
@@ -134,8 +133,7 @@ def _service(check: CheckResult) -> dict[str, str]:
 
 
 def _consumer(counters: Counters) -> dict[str, Any]:
-    # maxCacheSize bounded the replaced service's memory of ids it had seen. Herald's store has no such bound but its
-    # retention.
+    # Earlier monitoring reads maxCacheSize, the bound of a cache of ids. Herald has no such cache.
     return {"processedMessagesCount": sum(counters.events_in.values()), "maxCacheSize": None}
 
 

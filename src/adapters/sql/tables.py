@@ -1,9 +1,8 @@
 """The tables. Migrations make them (see `migrations`); a test holds the two together.
 
-What the replaced groups service had planned for `notifications` and `notification_preferences` is here under the same
-names. User ids are text, since not every service that names users uses UUIDs. Texts that users choose have no limit
-of their own here beyond those of the domain; what an index can't hold is refused by the database, and its event
-becomes a dead letter.
+`notifications` and `notification_preferences` have the names and columns that earlier tools read. User ids are text,
+since not every service uses UUIDs for users. Texts have no limits here beyond those of the domain; the database refuses
+what an index can't hold, and the event becomes a dead letter.
 """
 
 from datetime import datetime
