@@ -1,37 +1,37 @@
-"""What Herald refuses, as one tree.
+"""Errors that Herald reports to callers, as one tree.
 
     HeraldError
-    ├── AccessRefused           the caller may not have this
-    │   ├── TokenMissing        an identity is needed and none was shown
+    ├── AccessRefused           the caller may not do this
+    │   ├── TokenMissing        a token is needed and none was sent
     │   ├── TokenInvalid        forged, malformed, for another audience, without a subject
-    │   ├── TokenExpired        was good; a fresh one will be
+    │   ├── TokenExpired        expired; a new token is needed
     │   ├── SignedOut           issued before the user signed out
-    │   ├── NotYours            a good identity asking for another's
-    │   └── ScopeMissing        a good identity without the scope for this
-    ├── UnknownFeed             a feed was asked for by a name that no feed has
-    ├── TooManyRequests         too often; `retry_after` says for how long to wait
-    ├── NotFound                it is not there, or not the caller's
-    ├── NotFailed               a delivery that did not fail is not retried; `status` says what it is
-    ├── TooManySessions         this user has as many connections as one may have
-    ├── TooManySessionsElsewhere  the same, if those on other nodes are still there
-    ├── TooManyAnonymous        this node has as many connections without a token as it may have
-    ├── Draining                this node is about to leave
-    ├── Unavailable             something Herald depends on is away; nothing was done, or it is safe to repeat
-    └── InvalidInput            what was sent can't be understood; `field` says where
+    │   ├── NotYours            a valid identity requests what belongs to another user
+    │   └── ScopeMissing        a valid identity without the scope that is needed
+    ├── UnknownFeed             no feed has this name
+    ├── TooManyRequests         above the rate limit; `retry_after` is the time to wait
+    ├── NotFound                it does not exist, or belongs to another user
+    ├── NotFailed               only failed deliveries are retried; `status` is the status of this one
+    ├── TooManySessions         the user has the maximum number of connections
+    ├── TooManySessionsElsewhere  the same, counting connections reported by other nodes
+    ├── TooManyAnonymous        the node has the maximum number of connections without a token
+    ├── Draining                the node is shutting down
+    ├── Unavailable             a dependency is unavailable; nothing was changed, or the request is safe to repeat
+    └── InvalidInput            the request is invalid; `field` names the field
 
-`code` is stable and meant for programs; the text is safe to show to the caller and never holds a token or a stack.
-Adapters choose the HTTP status and the close code for each.
+`code` is stable and meant for programs; the text may be shown to the caller and never contains a token or a stack
+trace. Adapters choose the HTTP status and the close code of each.
 """
 
 from typing import ClassVar, Final
 
-# How much of a name from outside an error repeats, in characters.
+# Characters of a name from a request that an error repeats.
 MAX_SHOWN_NAME: Final = 64
 
 
 class HeraldError(Exception):
     code: ClassVar[str] = "internal"
-    text: ClassVar[str] = "Something went wrong on our side."
+    text: ClassVar[str] = "The server failed to process the request."
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.text)
@@ -43,12 +43,12 @@ class HeraldError(Exception):
 
 class AccessRefused(HeraldError):
     code = "access_refused"
-    text = "This is not open to you."
+    text = "You may not do this."
 
 
 class TokenMissing(AccessRefused):
     code = "token_missing"
-    text = "A token is needed here."
+    text = "A token is needed."
 
 
 class TokenInvalid(AccessRefused):
@@ -58,7 +58,7 @@ class TokenInvalid(AccessRefused):
 
 class TokenExpired(AccessRefused):
     code = "token_expired"
-    text = "The token has expired: get a fresh one and come back."
+    text = "The token has expired: get a new one."
 
 
 class SignedOut(AccessRefused):
@@ -68,7 +68,7 @@ class SignedOut(AccessRefused):
 
 class NotYours(AccessRefused):
     code = "not_yours"
-    text = "This belongs to someone else."
+    text = "This belongs to another user."
 
 
 class ScopeMissing(AccessRefused):
@@ -79,7 +79,7 @@ class ScopeMissing(AccessRefused):
 
 
 class UnknownFeed(HeraldError):
-    """`name` is shortened where it is longer than the name of any feed."""
+    """A `name` that is longer than any feed's is shortened."""
 
     code = "unknown_feed"
 
@@ -92,7 +92,7 @@ class TooManyRequests(HeraldError):
     """`retry_after` is in seconds."""
 
     code = "too_many_requests"
-    text = "This is more than may be asked at once: wait a little."
+    text = "The rate limit is exceeded: wait."
 
     def __init__(self, retry_after: float) -> None:
         super().__init__()
@@ -101,16 +101,16 @@ class TooManyRequests(HeraldError):
 
 class NotFound(HeraldError):
     code = "not_found"
-    text = "There is no such thing here."
+    text = "Nothing was found here."
 
 
 class NotFailed(HeraldError):
-    """`status` is the delivery's."""
+    """`status` is the status of the delivery."""
 
     code = "not_failed"
 
     def __init__(self, status: str) -> None:
-        super().__init__(f"Only a failed delivery can be retried, and this one is {status}.")
+        super().__init__(f"Only a failed delivery can be retried; this one is {status}.")
         self.status = status
 
 
@@ -126,22 +126,22 @@ class TooManySessionsElsewhere(HeraldError):
 
 class TooManyAnonymous(HeraldError):
     code = "too_many_anonymous"
-    text = "This node has as many connections without a token as it may have: try again."
+    text = "This node has the maximum number of connections without a token: try again."
 
 
 class Draining(HeraldError):
     code = "draining"
-    text = "This node is about to leave: connect again."
+    text = "This node is shutting down: connect again."
 
 
 class Unavailable(HeraldError):
     code = "unavailable"
-    text = "Something Herald depends on is away: try again."
+    text = "A service that Herald depends on is unavailable: try again."
 
 
 class InvalidInput(HeraldError):
     code = "invalid_input"
-    text = "The request can't be understood."
+    text = "The request is invalid."
 
     def __init__(self, detail: str | None = None, field: str | None = None) -> None:
         super().__init__(detail)

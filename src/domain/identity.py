@@ -65,5 +65,5 @@ def check_not_signed_out(identity: Identity, not_before: datetime | None) -> Non
     if not signed_out(identity.issued_at, not_before):
         return
     if identity.issued_at is not None and int(identity.issued_at) == int(not_before.timestamp()):
-        raise TokenExpired("This token is as old as a sign-out: get a fresh one and come back.")
+        raise TokenExpired("This token is not newer than a sign-out: get a new one.")
     raise SignedOut

@@ -148,7 +148,7 @@ async def test_with_tokens_a_browser_is_nobody_or_who_its_token_says(start_serve
     await publish(server, "trading_signals", "for everyone", token=token("shop", scope="events:publish"))
     await both_show(page, ["for everyone"])
     await send(page, "A trading signal").click()
-    await expect(page.get_by_role("status")).to_contain_text("A token is needed here. (401)")
+    await expect(page.get_by_role("status")).to_contain_text("A token is needed. (401)")
 
     await page.get_by_label("with the token").fill(token("bøb", scope="events:publish"))
     user = page.get_by_label("You are the user")

@@ -121,6 +121,19 @@ def test_what_is_sent_is_as_described(kind: str) -> None:
             assert not validator.is_valid(without)
 
 
+@pytest.mark.parametrize("kind", SENT)
+def test_what_is_sent_may_grow(kind: str) -> None:
+    for text in FRAMES[kind]:
+        _validator(kind).validate({**msgspec.json.decode(text), "of_a_later_version": [1]})
+    payload = DOCUMENT["components"]["messages"][kind]["payload"]
+    schemas = [payload, *payload["properties"].values()]
+    assert [schema for schema in schemas if "enum" in schema or schema.get("additionalProperties") is False] == []
+
+
+def test_a_close_code_of_a_later_version_is_valid() -> None:
+    _validator("bye").validate({"kind": "bye", "code": 4999, "reason": "go"})
+
+
 @pytest.mark.parametrize(
     ("command", "sound"),
     [

@@ -27,6 +27,19 @@ def objects(value: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]
             yield from objects(inner, f"{place}/{number}")
 
 
+def objects_with_references(value: Any, document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object below a value, and below what it refers to."""
+    waiting, seen = [("", value)], set()
+    while waiting:
+        start, below = waiting.pop()
+        for place, one in objects(below, start):
+            yield place, one
+            reference = one.get("$ref")
+            if isinstance(reference, str) and reference not in seen:
+                seen.add(reference)
+                waiting.append((reference, document["components"]["schemas"][reference.rpartition("/")[2]]))
+
+
 def test_it_is_valid_by_the_schema_of_openapi(document: dict[str, Any]) -> None:
     assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
 
@@ -70,6 +83,36 @@ def test_every_reference_and_required_name_exists(document: dict[str, Any]) -> N
 def test_operations_have_ids_of_their_own(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_what_is_sent_may_grow(document: dict[str, Any]) -> None:
+    """A client generated from the document must accept the fields and values of later versions."""
+    sent = {
+        f"{path} {method} {status}": response
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for status, response in operation["responses"].items()
+    }
+    assert sent
+    closed = [
+        (operation, place)
+        for operation, response in sent.items()
+        for place, schema in objects_with_references(response, document)
+        if schema.get("additionalProperties") is False or "unevaluatedProperties" in schema or "enum" in schema
+    ]
+    assert closed == []
+
+
+def test_what_is_received_is_strict(document: dict[str, Any]) -> None:
+    bodies = [
+        schema
+        for path in document["paths"].values()
+        for operation in path.values()
+        for _, schema in objects_with_references(operation.get("requestBody", {}), document)
+        if "properties" in schema
+    ]
+    assert bodies
+    assert all(schema["additionalProperties"] is False for schema in bodies)
 
 
 def test_dates_are_one_of_two_formats(document: dict[str, Any]) -> None:

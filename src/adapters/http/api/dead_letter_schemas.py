@@ -14,37 +14,39 @@ from application.ingest.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from domain.storable import storable
 
-NextCursor = Annotated[UUID | None, Meta(description="The `cursor` to go on from; null if there are no more.")]
+NextCursor = Annotated[
+    UUID | None, Meta(description="The `cursor` of the next request; null if there is nothing more.")
+]
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterOut(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter."""
 
     id: UUID
     kept_at: datetime
-    times: Annotated[int, Meta(ge=1, description="How often its event has come.")]
-    source: Annotated[str, Meta(description="The topic or routing key.", examples=["risk-events"])]
+    times: Annotated[int, Meta(ge=1, description="How often the event was received.")]
+    source: Annotated[str, Meta(description="The topic or routing key.", examples=["ticket.created"])]
     event_id: str
     reason: Annotated[str, Meta(description="A stable code.", examples=["no_recipient"])]
-    detail: Annotated[str, Meta(description="The reason, for people.")]
-    size: Annotated[int, Meta(ge=0, description="The bytes of its body.")]
+    detail: Annotated[str, Meta(description="The reason in a sentence.")]
+    size: Annotated[int, Meta(ge=0, description="The size of the body in bytes.")]
 
     @classmethod
-    def of(cls, kept: KeptDeadLetter) -> "Letter":
+    def of(cls, kept: KeptDeadLetter) -> "DeadLetterOut":
         return cls(**_about(kept))
 
 
-class WholeLetter(Letter, frozen=True, kw_only=True):
-    """A dead letter with its message, as it came."""
+class DeadLetterWithMessage(DeadLetterOut, frozen=True, kw_only=True):
+    """A dead letter with its message as it was received."""
 
-    time: Annotated[datetime, Meta(description="The broker's time stamp.")]
+    time: Annotated[datetime, Meta(description="The broker's timestamp.")]
     key: str | None
     headers: dict[str, str]
-    body_base64: Annotated[str | None, Meta(description="The bytes; null for a record without a body.")]
-    body_text: Annotated[str | None, Meta(description="The same as text, if it is UTF-8.")]
+    body_base64: Annotated[str | None, Meta(description="The body in Base64; null for a record without a body.")]
+    body_text: Annotated[str | None, Meta(description="The body as text, if it is UTF-8.")]
 
     @classmethod
-    def of(cls, kept: KeptDeadLetter) -> "WholeLetter":
+    def of(cls, kept: KeptDeadLetter) -> "DeadLetterWithMessage":
         message = kept.letter.message
         body, text = message.body, None
         if body is not None:
@@ -60,22 +62,22 @@ class WholeLetter(Letter, frozen=True, kw_only=True):
         )
 
 
-class LetterListMeta(msgspec.Struct, frozen=True):
-    """About a list of dead letters. `total` counts all that are chosen, listed here or not."""
+class DeadLetterListMeta(msgspec.Struct, frozen=True):
+    """About a list of dead letters. `total` counts all that match the filters, on this page or not."""
 
     next_cursor: NextCursor
     total: int
 
 
-class LetterList(msgspec.Struct, frozen=True):
+class DeadLetterList(msgspec.Struct, frozen=True):
     """Dead letters, newest first."""
 
-    data: list[Letter]
-    meta: LetterListMeta
+    data: list[DeadLetterOut]
+    meta: DeadLetterListMeta
 
 
-class ChosenLetters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters are meant; what is left out does not matter. Raises InvalidInput when it is looked at."""
+class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Filters of dead letters; all that are given must match. `filter` raises InvalidInput."""
 
     source: str | None = None
     reason: str | None = None
@@ -93,8 +95,8 @@ class ChosenLetters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class FailedLetter(msgspec.Struct, frozen=True):
-    """A letter whose event could not be processed this time either. It stays."""
+class FailedReplay(msgspec.Struct, frozen=True):
+    """A dead letter whose event failed again. It is kept."""
 
     id: UUID
     reason: str
@@ -102,22 +104,22 @@ class FailedLetter(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """What became of the letters."""
+    """The results of a replay."""
 
-    replayed: Annotated[list[UUID], Meta(description="Those that led to something, and are gone.")]
-    failed: list[FailedLetter]
+    replayed: Annotated[list[UUID], Meta(description="The dead letters that were processed and removed.")]
+    failed: list[FailedReplay]
     next_cursor: NextCursor
 
     @classmethod
     def of(cls, replay: Replay) -> "Replayed":
-        failed = [FailedLetter(one.id, one.reason, one.detail) for one in replay.failed]
+        failed = [FailedReplay(failure.id, failure.reason, failure.detail) for failure in replay.failed]
         return cls(list(replay.replayed), failed, replay.rest)
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """What was dropped."""
+    """The result of dropping dead letters."""
 
-    dropped: Annotated[int, Meta(ge=0, description="How many.")]
+    dropped: Annotated[int, Meta(ge=0, description="How many were dropped.")]
     next_cursor: NextCursor
 
     @classmethod

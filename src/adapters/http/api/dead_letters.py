@@ -1,4 +1,4 @@
-"""`/api/v1/dead-letters`: events that could not be processed, for those who run Herald."""
+"""`/api/v1/dead-letters`: events that could not be processed, for operators."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -9,13 +9,13 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, Parameter
 
 from adapters.http.api.dead_letter_schemas import (
-    ChosenLetters,
+    DeadLetterList,
+    DeadLetterListMeta,
+    DeadLetterOut,
+    DeadLetterSelection,
+    DeadLetterWithMessage,
     Dropped,
-    Letter,
-    LetterList,
-    LetterListMeta,
     Replayed,
-    WholeLetter,
 )
 from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST, EndDate, StartDate
 from adapters.http.auth import CALLER, guarded_by
@@ -27,10 +27,10 @@ from domain.identity import Identity
 
 SCOPE: Final = "admin"
 
-Limit = Annotated[int, Parameter(description="How many to list.", ge=1, le=LONGEST_LIST)]
-Cursor = Annotated[UUID | None, Parameter(description="The `next_cursor` of the answer before: what is older.")]
-Source = Annotated[str | None, Parameter(description="Only those of this topic or routing key.")]
-Reason = Annotated[str | None, Parameter(description="Only those with this reason, such as `not_json`.")]
+Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=LONGEST_LIST)]
+Cursor = Annotated[UUID | None, Parameter(description="The `next_cursor` of the previous response; lists older items.")]
+Source = Annotated[str | None, Parameter(description="Only events of this topic or routing key.")]
+Reason = Annotated[str | None, Parameter(description="Only dead letters with this reason, for example `not_json`.")]
 
 
 async def chosen_by_query(
@@ -39,37 +39,39 @@ async def chosen_by_query(
     start_date: StartDate = None,
     end_date: EndDate = None,
     cursor: Cursor = None,
-) -> ChosenLetters:
-    return ChosenLetters(source, reason, start_date, end_date, cursor)
+) -> DeadLetterSelection:
+    return DeadLetterSelection(source, reason, start_date, end_date, cursor)
 
 
-async def chosen_by_body(request: Request[Any, Any, Any], admin: NamedDependency[Identity]) -> ChosenLetters:
-    """The body, read once the caller is known; an empty one chooses all."""
-    return await read_json_or_none(request, ChosenLetters) or ChosenLetters()
+async def chosen_by_body(request: Request[Any, Any, Any], admin: NamedDependency[Identity]) -> DeadLetterSelection:
+    """The body, read after authentication; an empty one selects all."""
+    return await read_json_or_none(request, DeadLetterSelection) or DeadLetterSelection()
 
 
 @get(summary="List dead letters", responses=problems(*REFUSALS, 422))
 @inject
 async def list_dead_letters(
     admin: NamedDependency[Identity],
-    chosen: NamedDependency[ChosenLetters],
+    chosen: NamedDependency[DeadLetterSelection],
     handle: FromDishka[HandleDeadLetters],
     limit: Limit = DEFAULT_LIST,
-) -> LetterList:
-    """Newest first."""
+) -> DeadLetterList:
+    """Lists dead letters, newest first."""
     letters = await handle.newest(limit + 1, chosen.filter, chosen.cursor)
     listed = letters[:limit]
     more = listed[-1].id if len(letters) > limit else None
-    return LetterList([Letter.of(kept) for kept in listed], LetterListMeta(more, await handle.count(chosen.filter)))
+    return DeadLetterList(
+        [DeadLetterOut.of(kept) for kept in listed], DeadLetterListMeta(more, await handle.count(chosen.filter))
+    )
 
 
-@get("/{id:uuid}", summary="Look at a dead letter", responses=problems(*REFUSALS, 404))
+@get("/{id:uuid}", summary="Get a dead letter", responses=problems(*REFUSALS, 404))
 @inject
 async def get_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
-) -> WholeLetter:
-    """With the bytes of its message, as they came."""
-    return WholeLetter.of(await handle.get(id))
+) -> DeadLetterWithMessage:
+    """Returns a dead letter with its message as it was received."""
+    return DeadLetterWithMessage.of(await handle.get(id))
 
 
 @post(
@@ -82,7 +84,8 @@ async def get_dead_letter(
 async def replay_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> Replayed:
-    """Puts its event through the routes again. Nobody is notified twice; a letter that fails again stays."""
+    """Processes the event again by the current routes. Nobody is notified twice; if it fails again, the dead letter is
+    kept."""
     return Replayed.of(await handle.replay(id))
 
 
@@ -90,16 +93,17 @@ async def replay_dead_letter(
     "/replay",
     status_code=200,
     summary="Replay dead letters",
-    description=f"Replays those that the body chooses, or all: the newest {MOST:,}, from `next_cursor` on the next.",
+    description=f"Replays the dead letters that match the body, or all without a body: the newest {MOST:,}. Continue"
+    " with `next_cursor`.",
     opt={READS_BODY: True},
-    operation_class=takes(ChosenLetters | None, required=False),
+    operation_class=takes(DeadLetterSelection | None, required=False),
     responses=problems(*REFUSALS, 408, 413, 415, 422),
 )
 @inject
 async def replay_dead_letters(
     admin: NamedDependency[Identity],
     handle: FromDishka[HandleDeadLetters],
-    chosen_in_body: NamedDependency[ChosenLetters],
+    chosen_in_body: NamedDependency[DeadLetterSelection],
 ) -> Replayed:
     return Replayed.of(await handle.replay_chosen(chosen_in_body.filter, chosen_in_body.cursor))
 
@@ -109,19 +113,22 @@ async def replay_dead_letters(
 async def drop_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> Dropped:
-    """Gives its event up. Dropping what is not there changes nothing."""
+    """Deletes a dead letter and its event. Dropping one that does not exist is a no-op."""
     return Dropped.of(await handle.drop(id))
 
 
 @delete(
     status_code=200,
     summary="Drop dead letters",
-    description=f"Drops those that the query chooses, or all: the newest {MOST:,}, from `next_cursor` on the next.",
+    description=f"Drops the dead letters that match the query, or all without filters: the newest {MOST:,}. Continue"
+    " with `next_cursor`.",
     responses=problems(*REFUSALS, 422),
 )
 @inject
 async def drop_dead_letters(
-    admin: NamedDependency[Identity], chosen: NamedDependency[ChosenLetters], handle: FromDishka[HandleDeadLetters]
+    admin: NamedDependency[Identity],
+    chosen: NamedDependency[DeadLetterSelection],
+    handle: FromDishka[HandleDeadLetters],
 ) -> Dropped:
     return Dropped.of(await handle.drop_chosen(chosen.filter, chosen.cursor))
 

@@ -1,4 +1,4 @@
-"""`/api/v1/notifications`: the delivery log, which says what became of each mail."""
+"""`/api/v1/notifications`: the delivery log, with the status of each mail and every attempt."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -25,29 +25,34 @@ RETRY: Final = "admin"
 
 Recipient = Annotated[
     str | None,
-    Parameter(description="Only those to this address, whole. Needs the scope `admin`. Write `+` as `%2B`."),
+    Parameter(description="Only deliveries to exactly this address. Needs the scope `admin`. Write `+` as `%2B`."),
 ]
-OnlyStatus = Annotated[Status | None, Parameter(description="Only those with this status.")]
-OrderId = Annotated[str | None, Parameter(description="Only those about this order.")]
+OnlyStatus = Annotated[Status | None, Parameter(description="Only deliveries with this status.")]
+OrderId = Annotated[
+    str | None,
+    Parameter(description="Only deliveries about this order: those whose route's `reference` has this value."),
+]
 OfUser = Annotated[
     str | None,
     # Not `user_id`: in open mode that names the caller.
-    QueryParameter(name="user", description="Only those to this user: the one whose preferences apply."),
+    QueryParameter(name="user", description="Only deliveries to which this user's preferences apply."),
 ]
-EventId = Annotated[str | None, Parameter(description="Only those of events with this id.")]
-Since = Annotated[str | None, Parameter(description=f"Only those made then or later.{WHEN}", schema_extra=MOMENT)]
+EventId = Annotated[str | None, Parameter(description="Only deliveries of events with this id.")]
+Since = Annotated[
+    str | None, Parameter(description=f"Only deliveries created at this time or later.{WHEN}", schema_extra=MOMENT)
+]
 Refused = Annotated[
     bool | None,
     Parameter(
-        description="Only failed ones: `true` for those that failed for good, since the mail server refused the mail or"
-        " it could not be made; `false` for those that were given up after too many attempts."
+        description="Only failed deliveries: `true` for permanent failures (the mail server refused the mail, or it"
+        " could not be rendered), `false` for those given up after too many attempts."
     ),
 ]
-Page = Annotated[int | None, Parameter(description="List by page, from 1, and count them all.", ge=1, le=LAST_PAGE)]
-PageSize = Annotated[int, Parameter(description="How many to list.", ge=1, le=LONGEST_LIST)]
+Page = Annotated[int | None, Parameter(description="The page, from 1; the response has the total.", ge=1, le=LAST_PAGE)]
+PageSize = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=LONGEST_LIST)]
 Cursor = Annotated[
     UUID | None,
-    Parameter(description="The `next_cursor` of the answer before: what is older. Not together with `page`."),
+    Parameter(description="The `next_cursor` of the previous response; lists older items. Not with `page`."),
 ]
 
 
@@ -74,9 +79,7 @@ async def chosen_by_query(
 
 def _address(text: str) -> str:
     if any(character.isspace() for character in text.strip(" ")):
-        raise InvalidInput(
-            "No address has a blank in it. In a URL, a plain + is a blank: write it as %2B.", "recipient"
-        )
+        raise InvalidInput("An address has no spaces. In a URL + is a space: write it as %2B.", "recipient")
     return as_address(storable(text, "recipient"))
 
 
@@ -90,22 +93,22 @@ async def list_deliveries(
     page_size: PageSize = DEFAULT_LIST,
     cursor: Cursor = None,
 ) -> DeliveryList:
-    """Newest first; the first page, if neither `page` nor `cursor` says otherwise. By cursor, a list costs the same at
-    any depth and nothing shifts; by page, all are counted."""
+    """Lists deliveries, newest first, starting with the first page. With `cursor`, each page costs the same and new
+    deliveries do not shift it; with `page`, the response has the total."""
     if cursor is not None:
         if page is not None:
-            raise InvalidInput("List by page, or by cursor.", "cursor")
+            raise InvalidInput("Use either page or cursor.", "cursor")
         return DeliveryList.of(await handle.by_cursor(reader, choice, page_size, cursor), None, page_size)
     page = page or 1
     return DeliveryList.of(await handle.by_page(reader, choice, page, page_size), page, page_size)
 
 
-@get("/{id:uuid}", summary="Look at a delivery", responses=problems(*REFUSALS, 404))
+@get("/{id:uuid}", summary="Get a delivery", responses=problems(*REFUSALS, 404))
 @inject
 async def get_delivery(
     reader: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
 ) -> DeliveryWithAttempts:
-    """With every attempt at it."""
+    """Returns a delivery with all its attempts."""
     return DeliveryWithAttempts.with_log(*await handle.one(reader, id))
 
 
@@ -114,8 +117,8 @@ async def get_delivery(
 async def retry_delivery(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
 ) -> DeliveryItem:
-    """Makes a failed delivery, or one that was skipped as `no_address`, pending and due immediately. Needs the scope
-    `admin`; one of several concurrent retries does it, and the others are 409."""
+    """Makes a failed delivery, or one skipped as `no_address`, pending and due immediately. Needs the scope `admin`.
+    Of several concurrent retries one succeeds; the others get 409."""
     return DeliveryItem.of(await handle.retry(id))
 
 

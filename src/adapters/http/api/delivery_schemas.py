@@ -1,38 +1,45 @@
-"""Deliveries as JSON, in the words of the service that is replaced."""
+"""Deliveries as JSON. Their `order_id` is the value at the `reference` of the route.
+
+What may get more values is text here, not an enumeration: a generated client must not fail on a new one.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from application.delivery.handle_deliveries import Listing
-from domain.deliveries import Attempt, Delivery, Result, Status
+from domain.deliveries import Attempt, Delivery, Status
+
+STATUSES: Final = ", ".join(f"`{status}`" for status in get_args(Status))
 
 
 class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail to one address, and what became of it."""
+    """A mail to one address, and its status."""
 
     id: UUID
-    order_id: str | None
-    recipient: Annotated[str, Meta(description="The address; masked for those who are no admins.")]
-    type: Annotated[str, Meta(examples=["order.created"])]
-    event: Annotated[str, Meta(description="The topic or routing key of its event.", examples=["order.created"])]
+    order_id: Annotated[str | None, Meta(description="The value at the route's `reference`.", examples=["o-1"])]
+    recipient: Annotated[str, Meta(description="The address; masked without the scope `admin`.")]
+    type: Annotated[str, Meta(description="The event's type, as clients see it.", examples=["ticket.assigned"])]
+    event: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["tickets"])]
     event_id: str
-    subject: Annotated[str | None, Meta(description="Null if the event lacks what it is made of.")]
+    subject: Annotated[str | None, Meta(description="Null if the event lacks a field of the subject.")]
     template: str
-    user_id: Annotated[str | None, Meta(description="Whose preferences bind.")]
-    status: Status
+    user_id: Annotated[str | None, Meta(description="The user whose preferences apply.")]
+    status: Annotated[str, Meta(description=f"One of {STATUSES}. Later versions may add values.", examples=["sent"])]
     error_message: Annotated[
-        str | None, Meta(description="Why it failed or was skipped, or what the last attempt ran into.")
+        str | None, Meta(description="Why the delivery failed or was skipped, or the error of the last attempt.")
     ]
     created_at: datetime
     updated_at: datetime
     sent_at: datetime | None
-    next_attempt_at: Annotated[datetime | None, Meta(description="When it is tried next; null unless it is pending.")]
-    attempts: Annotated[int, Meta(ge=0, description="How often it was tried.")]
+    next_attempt_at: Annotated[
+        datetime | None, Meta(description="The time of the next attempt; null unless `status` is `pending`.")
+    ]
+    attempts: Annotated[int, Meta(ge=0, description="The number of attempts.")]
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryItem":
@@ -40,16 +47,21 @@ class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoggedAttempt(msgspec.Struct, frozen=True):
-    """One try at sending."""
+    """One attempt to send a mail."""
 
     at: datetime
-    seconds: Annotated[float, Meta(description="How long it took.")]
+    seconds: Annotated[float, Meta(description="Its duration in seconds.")]
     result: Annotated[
-        Result,
-        Meta(description="The server has it, may take it later, or never will; or the server itself was the matter."),
+        str,
+        Meta(
+            description="`sent`: the server accepted the mail. `deferred`: it may accept it later. `refused`: it never"
+            " will, or the mail could not be rendered. `server`: the server was unavailable or refused the connection."
+            " Later versions may add values.",
+            examples=["sent"],
+        ),
     ]
     code: Annotated[int | None, Meta(description="The server's reply code.", examples=[550])]
-    text: Annotated[str, Meta(description="The server's last words, or what happened.")]
+    text: Annotated[str, Meta(description="The server's reply, or a description of the error.")]
 
     @classmethod
     def of(cls, attempt: Attempt) -> "LoggedAttempt":
@@ -57,7 +69,7 @@ class LoggedAttempt(msgspec.Struct, frozen=True):
 
 
 class DeliveryWithAttempts(DeliveryItem, frozen=True, kw_only=True):
-    """A delivery with every attempt at it, oldest first."""
+    """A delivery with all its attempts, oldest first."""
 
     attempt_log: list[LoggedAttempt]
 
@@ -70,10 +82,12 @@ class DeliveryList(msgspec.Struct, frozen=True):
     """Deliveries, newest first."""
 
     items: list[DeliveryItem]
-    total: Annotated[int | None, Meta(description="All that are chosen, listed here or not; null by cursor.")]
-    page: Annotated[int | None, Meta(description="Null by cursor.")]
+    total: Annotated[int | None, Meta(description="The number of all that match the filters; null with `cursor`.")]
+    page: Annotated[int | None, Meta(description="Null with `cursor`.")]
     page_size: int
-    next_cursor: Annotated[UUID | None, Meta(description="The `cursor` to go on from; null if there are no more.")]
+    next_cursor: Annotated[
+        UUID | None, Meta(description="The `cursor` of the next request; null if there is nothing more.")
+    ]
 
     @classmethod
     def of(cls, listing: Listing, page: int | None, page_size: int) -> "DeliveryList":

@@ -20,14 +20,14 @@ from domain.identity import require_scope
 
 SCOPE = "events:publish"
 
-# What `curl -d` says of any body.
+# The media type that `curl -d` sends with any body.
 FORM = "application/x-www-form-urlencoded"
 
 _decode = msgspec.json.Decoder(NewEvent | list[NewEvent]).decode
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The ids under which the events are stored, in the order they were sent."""
+    """The ids of the events, in the order of the request."""
 
     ids: list[str]
 
@@ -50,15 +50,16 @@ async def publish_events(
     jwt: Token = None,
     token: Token = None,
 ) -> Accepted:
-    """Publishes one event, or a list of up to 500. Answered only once all are stored; all are accepted, or none.
+    """Publishes one event, or a list of up to 500. Responds when all of them are stored; either all are accepted or
+    none.
 
-    An event for many users is stored in parts. If the store fails between them, or is too slow, the answer is 503: send
-    the same request again, with the same ids. What is stored already is recognised, and the rest is added. So give each
-    event an `id` (or its payload an `event_id`). An event that is for more users, or stores more for them, than the
-    server allows is 422.
+    An event for many users is stored in parts. If the store fails between two parts, or is too slow, the response is
+    503: repeat the request with the same ids. Parts that are stored already are recognised, and the others are added.
+    Therefore give each event an `id`, or its payload an `event_id`. An event for more users than the server allows, or
+    that would store too much for them, is 422.
 
-    Needs the scope `events:publish`. Each event counts towards the rate by itself. The body is JSON, even where it is
-    sent as `application/x-www-form-urlencoded`, which is what `curl -d` calls every body.
+    Needs the scope `events:publish`. Each event counts towards the rate limit. The body is JSON, also if it is sent as
+    `application/x-www-form-urlencoded`, as `curl -d` does.
     """
     # No cookies: a page of another site could make a browser send them.
     query = {"jwt": jwt or "", "token": token or ""}
@@ -82,5 +83,5 @@ def _read(body: bytes) -> list[NewEvent]:
         raise InvalidInput("The body is not UTF-8.") from None
     events = events if isinstance(events, list) else [events]
     if not 0 < len(events) <= MOST_EVENTS:
-        raise InvalidInput(f"Send between 1 and {MOST_EVENTS} events at once.")
+        raise InvalidInput(f"Send between 1 and {MOST_EVENTS} events in one request.")
     return events

@@ -1,4 +1,4 @@
-"""`/api/v1/mails`: mails that were written to a folder, for those who try Herald out without a mail server."""
+"""`/api/v1/mails`: mails that were written to a folder, for trying Herald without a mail server."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -20,8 +20,8 @@ from domain.identity import Identity
 
 SCOPE: Final = "admin"
 
-# What a mail says is made from an event: it runs nothing and loads nothing, and where its links lead does not learn
-# of an address that may have a token in it.
+# A mail is made from an event: it must run no script and load nothing, and its links must not send a referrer, which
+# may contain a token.
 _CONFINED: Final = {
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
     "x-content-type-options": "nosniff",
@@ -29,16 +29,16 @@ _CONFINED: Final = {
     "cache-control": "no-store",
 }
 
-Limit = Annotated[int, Parameter(description="How many to list.", ge=1, le=LONGEST_LIST)]
+Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=LONGEST_LIST)]
 
 
 class MailItem(msgspec.Struct, frozen=True):
     """A mail in the folder."""
 
-    id: Annotated[UUID, Meta(description="That of its delivery.")]
+    id: Annotated[UUID, Meta(description="The id of the delivery.")]
     to: str
     subject: str
-    date: Annotated[datetime, Meta(description="When its delivery was made.")]
+    date: Annotated[datetime, Meta(description="When the delivery was created.")]
 
     @classmethod
     def of(cls, mail: WrittenMail) -> "MailItem":
@@ -56,7 +56,7 @@ class MailList(msgspec.Struct, frozen=True):
 async def list_mails(
     admin: NamedDependency[Identity], read: FromDishka[ReadMails], limit: Limit = DEFAULT_LIST
 ) -> MailList:
-    """Newest first. 404 where mails are sent, not written to a folder."""
+    """Lists mails, newest first. 404 if mails are sent instead of written to a folder."""
     return MailList([MailItem.of(mail) for mail in await read.newest(limit)])
 
 
@@ -74,7 +74,8 @@ async def get_mail(
     id: FromPath[UUID],
     read: FromDishka[ReadMails],
 ) -> Response[str]:
-    """Its HTML, as a page that runs nothing and loads nothing; its plain text for who accepts that only."""
+    """Returns the HTML of a mail, as a page that runs no script and loads nothing; its plain text if `Accept` has
+    `text/plain` and not `text/html`."""
     letter = (await read.one(id)).letter
     accept = request.headers.get("accept", "")
     headers = _CONFINED | {"vary": "accept"}
@@ -93,7 +94,7 @@ async def get_mail(
 async def get_mail_source(
     admin: NamedDependency[Identity], id: FromPath[UUID], read: FromDishka[ReadMails]
 ) -> Response[bytes]:
-    """The `.eml` file, byte for byte."""
+    """Returns the mail as the `.eml` file that was written."""
     source = (await read.one(id)).source
     headers = _CONFINED | {"content-disposition": f'attachment; filename="{id.hex}.eml"'}
     return Response(source, media_type="message/rfc822", headers=headers)

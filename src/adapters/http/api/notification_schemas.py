@@ -1,4 +1,4 @@
-"""What the REST API for an inbox takes and gives, as JSON."""
+"""The inbox as JSON: what its operations accept and return."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,54 +16,57 @@ _CURSOR: Final = "1.9fa0b1c2d3e4.5d41402abc4b.inbox:57"
 
 Id = Annotated[UUID, Meta(description="The notification's id, a UUIDv7.", examples=[_ID])]
 Seq = Annotated[
-    int, Meta(description="The position of its arrival: orders the inbox, and never changes.", examples=[57])
+    int, Meta(description="The position of its arrival. It orders the inbox and never changes.", examples=[57])
 ]
-Changed = Annotated[int, Meta(description="The position of what last happened to it.", examples=[58])]
-EventId = Annotated[str, Meta(description="The id of the event that led to it.", examples=["order-7-created"])]
-Unread = Annotated[int, Meta(ge=0, description="How many of the inbox are neither read nor archived.", examples=[3])]
+Changed = Annotated[int, Meta(description="The position of its last change.", examples=[58])]
+EventId = Annotated[str, Meta(description="The id of its event.", examples=["ticket-7-assigned"])]
+Unread = Annotated[
+    int,
+    Meta(
+        ge=0, description="The number of notifications in the inbox that are neither read nor archived.", examples=[3]
+    ),
+]
 SessionCursor = Annotated[
     str,
     Meta(
-        description="Says `I have everything up to here`: for `changes`, and to resume sockets and event streams."
-        " Opaque.",
+        description="An opaque text that means: everything up to here was received. Pass it to `changes`, or resume a"
+        " socket or event stream with it.",
         examples=[_CURSOR],
     ),
 ]
-Text = Annotated[str, Meta(description="What was done, for people.", examples=["Done."])]
+Text = Annotated[str, Meta(description="What was done, in a sentence.", examples=["Done."])]
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A notification, as it stands."""
+    """A notification in its current state."""
 
     id: Id
     seq: Seq
     changed: Changed
     event_id: EventId
-    user_id: Annotated[str, Meta(description="Whose it is.", examples=["user-b"])]
-    title: Annotated[str, Meta(examples=["Added to Family"])]
-    message: Annotated[str, Meta(examples=["alex added kim@example.com to Family"])]
+    user_id: Annotated[str, Meta(description="The user whose inbox it is in.", examples=["user-b"])]
+    title: Annotated[str, Meta(examples=["Ticket 7 was assigned to you"])]
+    message: Annotated[str, Meta(examples=["Alex assigned it a minute ago"])]
     notification_type: Annotated[
-        str, Meta(description="The type that clients see and that can be muted.", examples=["group_user_added"])
+        str, Meta(description="The type that clients see and that can be muted.", examples=["ticket_assigned"])
     ]
     event_type: Annotated[
-        str | None, Meta(description="The type that its publisher gave the event.", examples=["group_user_added"])
+        str | None, Meta(description="The type that the publisher gave the event.", examples=["ticket_assigned"])
     ]
-    source: Annotated[
-        str, Meta(description="Where the event was published.", examples=["user_service.group.add_users"])
-    ]
+    source: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["tickets.assigned"])]
     data: Annotated[
         msgspec.Raw,
         Meta(
-            description="The event's data as it was published: any JSON, or a string if it was none.",
-            examples=[{"group_name": "Family"}],
+            description="The event's data as it was published: any JSON, or a string if it was not JSON.",
+            examples=[{"ticket": 7}],
         ),
     ]
     is_read: bool
     is_archived: bool
-    is_muted: Annotated[bool, Meta(description="Kept without having been pushed: its user did not want it.")]
-    time: Annotated[datetime, Meta(tz=True, description="The event's own time.")]
+    is_muted: Annotated[bool, Meta(description="Stored and not pushed, since the user has muted its type.")]
+    time: Annotated[datetime, Meta(tz=True, description="The time of the event.")]
     created_at: Annotated[datetime, Meta(tz=True, description="When it was stored.")]
-    updated_at: Annotated[datetime, Meta(tz=True, description="When something last happened to it.")]
+    updated_at: Annotated[datetime, Meta(tz=True, description="When it was last changed.")]
     read_at: Annotated[datetime | None, Meta(description="When it was read; null if it is unread.")]
 
     @classmethod
@@ -92,7 +95,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class MarkedItem(Item, frozen=True):
-    """A notification as it stands now, and how many are unread after that."""
+    """A notification after the change, with the number of unread notifications."""
 
     unread_count: Unread
 
@@ -102,10 +105,10 @@ class MarkedItem(Item, frozen=True):
         return cls(**{name: getattr(item, name) for name in Item.__struct_fields__}, unread_count=unread)
 
 
-# Two dataclasses, since msgspec knows no union of structs that only their fields tell apart, and no literal `true`.
+# Two dataclasses, since msgspec supports no union of untagged structs, and no literal `true`.
 @dataclass(frozen=True)
 class Tombstone:
-    """A notification that is archived: what is left to do is to take it off the list."""
+    """An archived notification: remove it from the list."""
 
     id: Id
     seq: Seq
@@ -122,16 +125,17 @@ def changed_item(notification: Notification) -> Item | Tombstone:
 
 
 class ListMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """About a list. `page` and `size` where no cursor was given, `total` only where it was asked for by page."""
+    """About a list. `page` and `size` are there without a cursor, `total` only if `page` or `size` was given."""
 
     unread_count: Unread
     next_cursor: Annotated[
-        str | None, Meta(description="Leads to what is older; null at the end.", examples=["p1.5d41402abc4b.57"])
+        str | None,
+        Meta(description="The `cursor` that lists older items; null at the end.", examples=["p1.5d41402abc4b.57"]),
     ]
     cursor: SessionCursor
     page: int | UnsetType = UNSET
     size: int | UnsetType = UNSET
-    total: Annotated[int, Meta(description="How many there are on all pages.")] | UnsetType = UNSET
+    total: Annotated[int, Meta(description="The number of items on all pages.")] | UnsetType = UNSET
 
 
 class NotificationList(msgspec.Struct, frozen=True):
@@ -142,7 +146,8 @@ class NotificationList(msgspec.Struct, frozen=True):
 
 
 class ChangesMeta(msgspec.Struct, frozen=True):
-    """About changes. With `gap`, fetch the list before you go on from `cursor`; `more` says not to wait."""
+    """About changes. If `gap` is true, fetch the list before you continue from `cursor`. If `more` is true, there are
+    more changes now."""
 
     cursor: SessionCursor
     more: bool
@@ -152,44 +157,44 @@ class ChangesMeta(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ChangeList:
-    """What has changed, in the order in which it did, each notification once."""
+    """Changed notifications in the order of their last change, each once."""
 
     data: list[Item | Tombstone]
     meta: ChangesMeta
 
 
 class UnreadCount(msgspec.Struct, frozen=True):
-    """How much is unread. `by_type` where it was asked for; types without any are left out."""
+    """The number of unread notifications; `by_type` only if requested, without types that have none."""
 
     unread_count: Unread
-    by_type: Annotated[dict[str, int], Meta(examples=[{"group_user_added": 3}])] | UnsetType = UNSET
+    by_type: Annotated[dict[str, int], Meta(examples=[{"ticket_assigned": 3}])] | UnsetType = UNSET
 
 
 class MarkAllRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to mark read: all that arrived up to `up_to`, the `seq` or the `id` of a notification. Without it all that
-    is there now."""
+    """What to mark as read: all that arrived up to `up_to`, the `seq` or the `id` of a notification. Without it, all
+    that are in the inbox now."""
 
     up_to: Annotated[int | UUID | None, Meta(examples=[57, _ID])] = None
 
 
 class MarkedRead(msgspec.Struct, frozen=True):
-    """What marking all read has changed."""
+    """The result of marking all as read."""
 
     message: Text
-    marked: Annotated[int, Meta(description="How many were unread.", examples=[2])]
+    marked: Annotated[int, Meta(description="How many were unread before.", examples=[2])]
     unread_count: Unread
 
 
 class Archived(msgspec.Struct, frozen=True):
-    """What archiving one leaves."""
+    """The result of archiving one notification."""
 
     message: Text
     unread_count: Unread
 
 
 class Cleared(msgspec.Struct, frozen=True):
-    """What clearing has changed."""
+    """The result of archiving all."""
 
     message: Text
-    archived: Annotated[int, Meta(description="How many were there.", examples=[12])]
+    archived: Annotated[int, Meta(description="How many were archived.", examples=[12])]
     unread_count: Unread

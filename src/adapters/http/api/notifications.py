@@ -24,23 +24,24 @@ from application.inbox.mark_notifications import MarkNotifications
 from domain.errors import InvalidInput
 from domain.notifications import NotificationFilter
 
-# Proxies take 4 KB or 8 KB for all headers of an answer together.
+# Proxies accept 4 KB or 8 KB for all headers of a response together.
 MAX_LINK_BYTES: Final = 2_000
 
 LINK: Final = ResponseHeader(
     name="Link",
-    # No value of its own: the type of the one that is documented.
+    # An empty value, for the type of the documented one.
     value="",
     documentation_only=True,
-    description="RFC 8288: `next`, `first` and, by page, `prev`; without a token. Relative to the address of the list"
-    " unless `HERALD_PUBLIC_URL` is set. Where the filters are long it is `next` alone, or left out: `next_cursor` says"
-    " the same.",
+    description="RFC 8288: `next`, `first` and, with `page`, `prev`; without the token. Relative to the address of the"
+    " list, unless `HERALD_PUBLIC_URL` is set. With long filters it has only `next` or is left out: use `next_cursor`.",
 )
 
-Id = Annotated[UUID, Parameter(description="The notification's id. What is no UUID is not found.")]
+Id = Annotated[UUID, Parameter(description="The notification's id, a UUID.")]
 UpTo = Annotated[
     int | UUID | None,
-    Parameter(description="The `seq` or the `id` of a notification: only what arrived up to it. All without."),
+    Parameter(
+        description="The `seq` or the `id` of a notification: archives what arrived up to it. All, if not given."
+    ),
 ]
 
 
@@ -56,11 +57,12 @@ async def list_notifications(
     page: Page = None,
     size: Size = None,
 ) -> Response[schemas.NotificationList]:
-    """Newest first. By cursor, a list costs the same at any depth and nothing shifts; by page, all are counted."""
+    """Lists notifications, newest first. With `cursor`, each page costs the same and new notifications do not shift it;
+    with `page`, the response has the total."""
     by_page = page is not None or size is not None
     if by_page and (cursor is not None or limit is not None):
         field = "limit" if cursor is None else "cursor"
-        raise InvalidInput("List by page and size, or by cursor and limit.", field)
+        raise InvalidInput("Use either page and size, or cursor and limit.", field)
     links: dict[str, Mapping[str, str | int]]
     if by_page:
         page, size = page or 1, size or DEFAULT_LIST
@@ -74,7 +76,7 @@ async def list_notifications(
         limit = limit or DEFAULT_LIST
         listing = await browse.by_cursor(user, filter, limit, cursor)
         if cursor is None:
-            # The newest are the first page, whichever way is taken from there.
+            # The newest are the first page, also of a list by cursor.
             page, size = 1, limit
         links = {"first": {}}
         if listing.next_cursor is not None:
@@ -93,26 +95,26 @@ async def list_notifications(
 
 
 def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
-    """The `Link` header: the same query at other places. Relative to the request's own address, so that it is right
-    behind every gateway, unless the public URL is known; without tokens, since headers end up in logs."""
+    """The `Link` header: the same query for other pages. Relative to the request's address, so that it is right behind
+    every gateway, unless the public URL is known; without tokens, since headers are logged."""
     public_url = public_url_of(request)
     list_url = public_url.of(request.url.path) if public_url.base else ""
     dropped = ("jwt", "token", "cursor", "page")
     query = [(name, value) for name, value in request.query_params.multi_items() if name not in dropped]
     found = {name: f'<{list_url}?{urlencode([*query, *place.items()])}>; rel="{name}"' for name, place in links.items()}
-    # Where the filters are long, `next` alone; or nothing, and clients go on by `next_cursor`.
+    # With long filters only `next`, or nothing: clients continue by `next_cursor`.
     fitting = (", ".join(text) for text in (found.values(), [found[name] for name in ("next",) if name in found], []))
     return next(text for text in fitting if len(text) <= MAX_LINK_BYTES)
 
 
-@get("/unread-count", summary="Count what is unread", responses=problems(*REFUSALS))
+@get("/unread-count", summary="Count unread notifications", responses=problems(*REFUSALS))
 @inject
 async def unread_count(
     user: User,
     browse: FromDishka[BrowseInbox],
-    by_type: Annotated[bool, Parameter(description="Count by type as well.")] = False,
+    by_type: Annotated[bool, Parameter(description="Also return the count of each type.")] = False,
 ) -> schemas.UnreadCount:
-    """A number that is kept, not counted, and so costs the same in every inbox; by type it is counted."""
+    """Returns the number of unread notifications. It costs the same for every inbox, except by type."""
     types = await browse.unread_by_type(user) if by_type else UNSET
     return schemas.UnreadCount(await browse.unread(user), types)
 
@@ -124,16 +126,21 @@ async def follow_changes(
     follow: FromDishka[FollowChanges],
     since: Annotated[
         str | None,
-        Parameter(description="The `cursor` of an earlier answer, of a list or of a session. Without it, from now on."),
+        Parameter(
+            description="The `cursor` of an earlier response, a list or a session. Without it, changes from now on."
+        ),
     ] = None,
     limit: Annotated[
         int,
         Parameter(
-            description="About how many: an answer never ends in the middle of a mass act.", ge=1, le=LONGEST_LIST
+            description="About how many: changes that one request made together are returned together.",
+            ge=1,
+            le=LONGEST_LIST,
         ),
     ] = LONGEST_LIST,
 ) -> schemas.ChangeList:
-    """What arrived, was read, unread or archived since a cursor, each notification once and as it stands now."""
+    """Returns the notifications that arrived, were read, marked unread or archived since a cursor, each once and in its
+    current state."""
     changes = await follow(user, since, limit)
     return schemas.ChangeList(
         [schemas.changed_item(one) for one in changes.notifications],
@@ -144,34 +151,34 @@ async def follow_changes(
 @get("/{id:uuid}", summary="Get a notification", responses=problems(*REFUSALS, 404))
 @inject
 async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) -> schemas.Item:
-    """One notification, archived or not. Another user's is not there."""
+    """Returns one notification, including archived ones. 404 if it does not exist or belongs to another user."""
     return schemas.Item.of(await browse.one(user, id))
 
 
-@put("/{id:uuid}/read", summary="Mark one read", responses=problems(*REFUSALS, 404))
+@put("/{id:uuid}/read", summary="Mark a notification as read", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks one read. What is read already stays as it is; what is archived is not there."""
+    """Marks a notification as read. A no-op if it is read already; 404 if it is archived."""
     notification, unread = await mark.one(user, id, "read")
     return schemas.MarkedItem.after(notification, unread)
 
 
-@put("/{id:uuid}/unread", summary="Mark one unread", responses=problems(*REFUSALS, 404))
+@put("/{id:uuid}/unread", summary="Mark a notification as unread", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks one unread. What is unread already stays as it is; what is archived is not there."""
+    """Marks a notification as unread. A no-op if it is unread already; 404 if it is archived."""
     notification, unread = await mark.one(user, id, "unread")
     return schemas.MarkedItem.after(notification, unread)
 
 
 async def where_to_stop(request: Request[Any, Any, Any], user: User) -> schemas.MarkAllRead | None:
-    """The body, read once the caller is known; None for an empty one."""
+    """The body, read after authentication; None for an empty one."""
     return await read_json_or_none(request, schemas.MarkAllRead)
 
 
 @put(
     "/mark-all-read",
-    summary="Mark all read",
+    summary="Mark all as read",
     opt={READS_BODY: True},
     responses=problems(*REFUSALS, 404, 408, 413, 415),
     operation_class=takes(schemas.MarkAllRead, required=False),
@@ -182,23 +189,24 @@ async def mark_all_read(
     mark: FromDishka[MarkNotifications],
     stop: NamedDependency[schemas.MarkAllRead | None],
 ) -> schemas.MarkedRead:
-    """Marks all read that arrived up to `up_to`; without it, all that is there when it begins."""
+    """Marks all notifications as read that arrived up to `up_to`; without it, all that are there when the request
+    starts."""
     marked = await mark.all(user, "read", stop.up_to if stop is not None else None)
     return schemas.MarkedRead("Marked as read.", marked.count, marked.unread)
 
 
-@delete("/clear-all", status_code=200, summary="Archive all", responses=problems(*REFUSALS, 404))
+@delete("/clear-all", status_code=200, summary="Archive all notifications", responses=problems(*REFUSALS, 404))
 @inject
 async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo = None) -> schemas.Cleared:
-    """Archives all that arrived up to `up_to`; without it, all that is there when it begins."""
+    """Archives all notifications that arrived up to `up_to`; without it, all that are there when the request starts."""
     marked = await mark.all(user, "archived", up_to)
     return schemas.Cleared("Cleared.", marked.count, marked.unread)
 
 
-@delete("/{id:uuid}", status_code=200, summary="Archive one", responses=problems(*REFUSALS, 404))
+@delete("/{id:uuid}", status_code=200, summary="Archive a notification", responses=problems(*REFUSALS, 404))
 @inject
 async def archive_notification(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Archived:
-    """Takes one off the list. It is kept, and can be listed with `archived=true`."""
+    """Removes a notification from the inbox. It is kept, and listed with `archived=true`."""
     _, unread = await mark.one(user, id, "archived")
     return schemas.Archived("Archived.", unread)
 

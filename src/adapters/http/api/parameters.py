@@ -14,15 +14,15 @@ from domain.times import is_number, since_1970
 LONGEST_LIST: Final = 100
 DEFAULT_LIST: Final = 20
 
-# What lies deeper than this is reached by cursor, and no database is asked to count further.
+# Deeper items are reached by cursor: no database has to count further.
 LAST_PAGE: Final = 1_000_000
 
 WHEN: Final = (
-    " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01`, which is the whole day; without a time zone it is UTC. Or"
-    " digits only: seconds or milliseconds since 1970."
+    " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01` for the whole day; UTC if it has no time zone. Or digits:"
+    " seconds or milliseconds since 1970."
 )
 
-# In place of the `oneOf` that Litestar makes of an optional text: without formats checked, both would match.
+# Instead of the `oneOf` that Litestar makes of an optional text: validators that ignore formats would match both.
 MOMENT: Final = {
     "one_of": None,
     "any_of": [
@@ -33,32 +33,34 @@ MOMENT: Final = {
 
 Limit = Annotated[
     int | None,
-    Parameter(description=f"How many to list, by cursor; {DEFAULT_LIST} if not given.", ge=1, le=LONGEST_LIST),
+    Parameter(
+        description=f"The maximum number of items, with `cursor`; {DEFAULT_LIST} if not given.", ge=1, le=LONGEST_LIST
+    ),
 ]
 PageCursor = Annotated[
     str | None,
-    Parameter(description="The `next_cursor` of a list: what is older. Not together with `page` or `size`."),
+    Parameter(description="The `next_cursor` of a list; lists older items. Not with `page` or `size`."),
 ]
 Page = Annotated[
     int | None,
-    Parameter(description="List by page, from 1, and count them all. Not together with `cursor`.", ge=1, le=LAST_PAGE),
+    Parameter(description="The page, from 1; the response has the total. Not with `cursor`.", ge=1, le=LAST_PAGE),
 ]
 Size = Annotated[
     int | None,
     Parameter(
-        description=f"How many make a page; {DEFAULT_LIST} if not given. Without `page`, page 1.",
+        description=f"The number of items of a page; {DEFAULT_LIST} if not given. Without `page`, page 1.",
         ge=1,
         le=LONGEST_LIST,
     ),
 ]
-Type = Annotated[str | None, Parameter(description="Only this `notification_type`.", min_length=1)]
-IsRead = Annotated[bool | None, Parameter(description="Only what is read, or only what is not.")]
-Archived = Annotated[bool, Parameter(description="List what is archived instead of what is in the inbox.")]
+Type = Annotated[str | None, Parameter(description="Only notifications of this `notification_type`.", min_length=1)]
+IsRead = Annotated[bool | None, Parameter(description="Only read (`true`) or unread (`false`) notifications.")]
+Archived = Annotated[bool, Parameter(description="List archived notifications instead of those in the inbox.")]
 StartDate = Annotated[
-    str | None, Parameter(description=f"Only what was stored then or later.{WHEN}", schema_extra=MOMENT)
+    str | None, Parameter(description=f"Only items stored at this time or later.{WHEN}", schema_extra=MOMENT)
 ]
 EndDate = Annotated[
-    str | None, Parameter(description=f"Only what was stored then or earlier.{WHEN}", schema_extra=MOMENT)
+    str | None, Parameter(description=f"Only items stored at this time or earlier.{WHEN}", schema_extra=MOMENT)
 ]
 
 
@@ -69,7 +71,7 @@ async def notification_filter(
     start_date: StartDate = None,
     end_date: EndDate = None,
 ) -> NotificationFilter:
-    """What the filters of a list choose. Raises InvalidInput."""
+    """The filters of a list. Raises InvalidInput."""
     return NotificationFilter(
         type=type,
         read=is_read,
@@ -80,15 +82,15 @@ async def notification_filter(
 
 
 def moment(text: str | None, field: str, last: bool = False) -> datetime | None:
-    """The time that a parameter says, in UTC: ISO 8601, or seconds or milliseconds since 1970. A date is its first
-    moment, or with `last` its last. Raises InvalidInput."""
+    """The time of a parameter, in UTC: ISO 8601, or seconds or milliseconds since 1970. A date means its start, or with
+    `last` its end. Raises InvalidInput."""
     if text is None:
         return None
     if is_number(text):
         if (found := since_1970(text)) is None:
-            raise InvalidInput("These digits are neither seconds nor milliseconds since 1970.", field)
+            raise InvalidInput("This number is neither seconds nor milliseconds since 1970.", field)
         return found
-    # A '+' that was not escaped arrives as a blank.
+    # An unescaped '+' arrives as a space.
     text = re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)\Z", r"\1+\2", text)
     try:
         if "T" not in text and " " not in text:
@@ -96,4 +98,4 @@ def moment(text: str | None, field: str, last: bool = False) -> datetime | None:
         found = datetime.fromisoformat(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput("This is no ISO 8601 date or time.", field) from None
+        raise InvalidInput("This is not an ISO 8601 date or time.", field) from None

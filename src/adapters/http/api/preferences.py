@@ -1,4 +1,4 @@
-"""`/api/v2/preferences`: what a user wants to be told."""
+"""`/api/v2/preferences`: which notifications a user wants, through which channels."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -23,20 +23,20 @@ MutedTypes = Annotated[
     Meta(
         max_length=MOST_MUTED,
         description="Notification types that are stored in the inbox as read, and neither pushed nor mailed.",
-        examples=[["group_user_left"]],
+        examples=[["ticket_closed"]],
     ),
 ]
 
 
 class PreferencesOut(msgspec.Struct, frozen=True):
-    """What a user wants to be told."""
+    """The preferences of a user."""
 
     user_id: str
     email_notifications: bool
     push_notifications: bool
     websocket_notifications: bool
     muted_types: MutedTypes
-    updated_at: Annotated[datetime | None, Meta(description="When they were set; null if they never were.")]
+    updated_at: Annotated[datetime | None, Meta(description="When they were last set; null if they never were.")]
 
     @classmethod
     def of(cls, user: str, preferences: Preferences) -> "PreferencesOut":
@@ -44,7 +44,7 @@ class PreferencesOut(msgspec.Struct, frozen=True):
 
 
 class NewPreferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All preferences. What is left out is set to its default."""
+    """All preferences. Fields that are left out are set to their defaults."""
 
     email_notifications: bool = True
     push_notifications: bool = True
@@ -56,7 +56,7 @@ class NewPreferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Some preferences. What is left out stays as it is."""
+    """Some preferences. Fields that are left out stay unchanged."""
 
     email_notifications: bool | UnsetType = UNSET
     push_notifications: bool | UnsetType = UNSET
@@ -64,7 +64,7 @@ class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     muted_types: MutedTypes | UnsetType = UNSET
 
     def changes(self) -> dict[str, Any]:
-        """Those that are there, by the fields of Preferences."""
+        """The fields that were sent, by the names of Preferences."""
         found = {name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
         if "muted_types" in found:
             found["muted_types"] = tuple(found["muted_types"])
@@ -72,19 +72,19 @@ class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def new_preferences(request: Request[Any, Any, Any], user: User) -> NewPreferences:
-    """The body, read once the caller is known."""
+    """The body, read after authentication."""
     return await read_json(request, NewPreferences)
 
 
 async def preferences_patch(request: Request[Any, Any, Any], user: User) -> PreferencesPatch:
-    """The body, read once the caller is known."""
+    """The body, read after authentication."""
     return await read_json(request, PreferencesPatch)
 
 
 @get("/", summary="Get preferences", responses=problems(*REFUSALS))
 @inject
 async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -> PreferencesOut:
-    """The preferences in force; whoever has set none is told everything."""
+    """Returns the user's preferences, or the defaults, with which everything is sent."""
     return PreferencesOut.of(user, await preferences.get(user))
 
 
@@ -99,7 +99,7 @@ async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -
 async def replace_preferences(
     user: User, preferences: FromDishka[SetPreferences], replacement: NamedDependency[NewPreferences]
 ) -> PreferencesOut:
-    """Sets all preferences. They bind what is stored from now on."""
+    """Replaces all preferences. They apply to what is stored from now on."""
     return PreferencesOut.of(user, await preferences.replace(user, replacement.preferences()))
 
 
@@ -114,7 +114,7 @@ async def replace_preferences(
 async def patch_preferences(
     user: User, preferences: FromDishka[SetPreferences], changes: NamedDependency[PreferencesPatch]
 ) -> PreferencesOut:
-    """Sets some preferences and leaves the others as they are. They bind what is stored from now on."""
+    """Changes some preferences and keeps the others. They apply to what is stored from now on."""
     return PreferencesOut.of(user, await preferences.patch(user, **changes.changes()))
 
 

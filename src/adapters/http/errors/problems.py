@@ -1,4 +1,4 @@
-"""Errors over HTTP: RFC 9457 problem+json, each with a stable `code`; never a stack or an exception's own text."""
+"""Errors over HTTP: RFC 9457 problem+json, each with a stable `code`; never a stack trace or an exception's text."""
 
 import math
 from typing import Any, Final
@@ -21,7 +21,7 @@ from domain.public_url import PublicUrl
 
 log = structlog.get_logger(__name__)
 
-# What Litestar refuses before any of our code is asked, by its status.
+# Codes for what Litestar refuses before a handler runs, by status.
 _CODES: Final = {
     400: "invalid_request",
     401: "token_missing",
@@ -39,8 +39,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class ProblemResponse(Response[Any]):
-    """A problem, encoded when it is sent: its `type` begins with the public URL of the service that the request is
-    at."""
+    """A problem. Its `type` begins with the public URL, which is known when the response is sent."""
 
     content: Problem | bytes
 
@@ -55,7 +54,7 @@ class ProblemResponse(Response[Any]):
 
 
 def problem(code: str, detail: str = "", *, retry_after: float | None = None, **more: Any) -> ProblemResponse:
-    """A problem+json answer. `retry_after` is in seconds, and stands before what the catalogue says."""
+    """A problem+json response. `retry_after` is in seconds and overrides the catalogue."""
     kind = KINDS[code]
     headers = {}
     if kind.status == 401:
@@ -93,31 +92,31 @@ def _log_unavailable(request: AnyRequest, error: str) -> None:
 
 
 def _unstorable(_: AnyRequest, __: Unstorable) -> ProblemResponse:
-    return problem("invalid_input", "Something in the request is no text that can be kept, such as U+0000.")
+    return problem("invalid_input", "A text in the request can't be stored, for example because it contains U+0000.")
 
 
 def _validation(_: AnyRequest, error: ValidationException) -> ProblemResponse:
     faults = error.extra if isinstance(error.extra, list) else []
     found = [FieldProblem(_field_of(fault), str(fault.get("message", ""))) for fault in faults]
-    return problem("invalid_request", "Some of what was sent can't be.", errors=found)
+    return problem("invalid_request", "Validation failed; see `errors`.", errors=found)
 
 
 def _field_of(fault: dict[str, Any]) -> str:
-    """The name of the parameter, or the field's place in the body; `data` is what handlers call the whole body."""
+    """The name of the parameter, or the path of the field in the body, which handlers call `data`."""
     key = str(fault.get("key", ""))
     return "body" if key == "data" else key
 
 
 def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> ProblemResponse:
     unknown = [FieldProblem(name, "This operation has no such parameter.") for name in error.names]
-    return problem("unknown_parameter", "The query can't be understood.", errors=unknown)
+    return problem("unknown_parameter", "The query has unknown parameters; see `errors`.", errors=unknown)
 
 
 def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
-    """What Litestar says of an error may quote the request, tokens included, so its words are not passed on."""
+    """Litestar's own text may quote the request, tokens included, so it is not sent."""
     status = error.status_code
     if status >= 500 and client_left(request.scope):
-        # Nobody reads the answer: the body ended before it was all there.
+        # The client disconnected before its body was complete.
         return problem("invalid_request", "The body is not complete.")
     if status not in _CODES and status >= 500:
         return _unexpected(request, error)
@@ -130,7 +129,7 @@ def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
 
 
 def _not_utf8(_: AnyRequest, __: UnicodeDecodeError) -> ProblemResponse:
-    """Raised while a body is decoded; msgspec does not count it as a fault of the JSON."""
+    """Raised while a body is decoded; msgspec does not raise it as a DecodeError."""
     return problem("invalid_request", "The body is not UTF-8.")
 
 

@@ -1,5 +1,5 @@
-"""`/schema`: what can be asked of Herald, as a page to read and try (`/schema`), as OpenAPI (`/schema/openapi.json`)
-and, for sockets and event streams, as AsyncAPI (`/schema/asyncapi.json`). No outside address is needed for any."""
+"""`/schema`: Herald's interfaces, as a page to read and try (`/schema`), as OpenAPI (`/schema/openapi.json`) and, for
+sockets and event streams, as AsyncAPI (`/schema/asyncapi.json`). The page loads nothing from other servers."""
 
 from functools import cache
 from html import escape
@@ -22,32 +22,35 @@ from domain.routes import RouteTable
 PATH: Final = "/schema"
 
 _DESCRIPTION: Final = """\
-Notifications: events from a broker, to every open tab and into every inbox, exactly once and in order, and by e-mail.
+Notifications: events from a broker, delivered to every open tab and inbox exactly once and in order, and by e-mail.
 
 Problems are RFC 9457 `application/problem+json`; [/problems]({problems}) explains each. Sockets and event streams are
-in the [AsyncAPI document]({asyncapi}).
+described by the [AsyncAPI document]({asyncapi}). Ignore unknown fields in responses: later versions may add some.
 """
 
 _TAGS: Final = (
-    Tag("notifications", "A user's own inbox: listed, counted, marked, followed."),
-    Tag("preferences", "What a user wants to be told."),
-    Tag("events", "Publishing events, and listening to them."),
-    Tag("deliveries", "What became of each mail. Needs the scope `deliveries:read`, which sees addresses masked."),
+    Tag("notifications", "The inbox of a user: list, count, mark, and follow changes."),
+    Tag("preferences", "Which notifications a user wants."),
+    Tag("events", "Publish events, and receive them."),
+    Tag(
+        "deliveries",
+        "The status of each mail, with its attempts. Needs the scope `deliveries:read`, which shows masked addresses.",
+    ),
     Tag("mails", "Mails that were written to a folder instead of being sent. Needs the scope `admin`."),
     Tag("dead letters", "Events that could not be processed. Needs the scope `admin`."),
-    Tag("operations", "How Herald is."),
-    Tag("problems", "What answers with an error mean."),
+    Tag("operations", "Health and metrics."),
+    Tag("problems", "The meaning of each error."),
 )
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Herald's interface</title>
+<title>Herald's API</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{base}/schema/swagger-ui.css">
 <style>
-  /* The codes of problems are long words, and telephones are narrow. */
+  /* Codes of problems are long words for narrow screens. */
   .swagger-ui .responses-table td {{ overflow-wrap: anywhere }}
 </style>
 <div id="page"></div>
@@ -69,9 +72,9 @@ class SchemaPage(OpenAPIRenderPlugin):
 
 
 def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
-    """What the document says of the whole service."""
+    """The parts of the document that describe the whole service."""
     bearer = SecurityScheme(
-        type="http", scheme="bearer", bearer_format="JWT", description="Needed where `HERALD_AUTH` is `jwt`."
+        type="http", scheme="bearer", bearer_format="JWT", description="Needed if `HERALD_AUTH` is `jwt`."
     )
     return OpenAPIConfig(
         title="Herald",
@@ -83,7 +86,7 @@ def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
         path=PATH,
         tags=list(_TAGS),
         components=Components(security_schemes={"bearer": bearer}),
-        # Either: in open mode, and for what is public, nothing is shown.
+        # Either: no token is needed in open mode, and for what is public.
         security=[{"bearer": []}, {}],
         use_handler_docstrings=True,
         operation_id_creator=lambda handler, method, path: handler.handler_name,
@@ -100,7 +103,7 @@ async def asyncapi(request: Request[Any, Any, Any], table: FromDishka[RouteTable
 
 @get([f"/schema/{name}" for name in _PARTS], include_in_schema=False)
 async def schema_part(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """A style or a script of the page."""
+    """A stylesheet or a script of the page."""
     name = PurePath(request.scope["path"]).name
     return Response(_part(name), media_type=_PARTS[name], headers={"cache-control": "public, max-age=86400"})
 

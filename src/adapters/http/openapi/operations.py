@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of every operation: its problems."""
+"""What operations have in common in the OpenAPI document: their problems, and JSON bodies."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,29 +8,29 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, RequestBody, Schema
 
 from adapters.http.errors.catalogue import KINDS
-from domain.deliveries import Status
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-# What every operation that asks who its caller is may refuse.
+# Statuses of operations that identify their caller.
 REFUSALS: Final = (401, 403, 429, 503)
 
-# Every operation may refuse a query, and every one may fail.
+# Statuses of every operation.
 _ALWAYS: Final = (400, 500)
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
-    """What is wrong with one field or parameter."""
+    """One invalid field or parameter."""
 
     field: str
     reason: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. `code` is stable and for programs, `type` is the address of a page about it, `detail` is for people.
+    """RFC 9457. Programs should use `code`, which is stable; `type` links to a page about it, `detail` is a sentence.
 
-    `field`, or for several at once `errors`, says what was wrong with the request; `delivery_status` is that of a
-    delivery that can't be retried; `trace_id` is the request's id, which the server's log has too.
+    `field`, or `errors` for several, names what is invalid in the request; `delivery_status` is the status of a
+    delivery that can't be retried; `trace_id` is the id of the request in the server's log. Later versions may add
+    fields and values.
     """
 
     type: str
@@ -40,12 +40,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     field: str | None = None
     errors: list[FieldProblem] = []
-    delivery_status: Status | None = None
+    delivery_status: str | None = None
     trace_id: str | None = None
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """What a handler's `responses` say of the problems that it answers with, 400 and 500 always among them."""
+    """The `responses` of a handler for these statuses, 400 and 500 always among them."""
     return {status: _response(status) for status in sorted({*statuses, *_ALWAYS})}
 
 
@@ -64,7 +64,7 @@ def takes(body: Any, *, required: bool = True) -> type[Operation]:
 
 
 def also_answers(*media_types: str) -> type[Operation]:
-    """The `operation_class` of a handler that answers in other media types too, by what the request accepts."""
+    """The `operation_class` of a handler that also responds in other media types, by the `Accept` of the request."""
 
     @dataclass
     class AnsweringMore(Operation):
@@ -78,7 +78,7 @@ def also_answers(*media_types: str) -> type[Operation]:
 
 
 def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
-    """The schema without references: the document's components are Litestar's to name."""
+    """The schema without references, since Litestar names the components of the document."""
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)

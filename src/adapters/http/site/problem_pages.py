@@ -1,4 +1,4 @@
-"""`/problems`: what each problem means and what to do about it. Where the `type` of a problem leads."""
+"""`/problems`: the pages that the `type` of a problem links to, with its meaning and what to do."""
 
 from html import escape
 from typing import Any, Final
@@ -49,7 +49,7 @@ def _described(kind: Kind, public_url: PublicUrl) -> dict[str, Any]:
     responses=problems(),
 )
 async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[str, Any]]]:
-    """Every problem that Herald answers with: a page for browsers, JSON for everyone else."""
+    """Lists every problem that Herald responds with: as a page for browsers, as JSON for other clients."""
     public_url = public_url_of(request)
     if not _wants_page(request):
         return Response([_described(kind, public_url) for kind in KINDS.values()], headers={"vary": "accept"})
@@ -70,14 +70,14 @@ async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[s
     responses=problems(404),
 )
 async def show_problem(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[dict[str, Any]]:
-    """What one problem means, and what to do about it."""
+    """Explains what a problem means and what to do about it."""
     kind = KINDS.get(code)
     if kind is None:
         raise NotFoundException
     public_url = public_url_of(request)
     if not _wants_page(request):
         return Response(_described(kind, public_url), headers={"vary": "accept"})
-    again = f"<dt>Try again</dt><dd>after {kind.retry_after} s, or what <code>Retry-After</code> says</dd>"
+    again = f"<dt>Retry</dt><dd>after {kind.retry_after} s, or the seconds in <code>Retry-After</code></dd>"
     return _page(
         kind.title,
         f"<p><code>{kind.status}</code> <code>{kind.code}</code></p><p>{_marked(kind.meaning)}</p>"
@@ -96,6 +96,6 @@ def _page(title: str, content: str) -> Response[Any]:
 
 
 def _marked(text: str) -> str:
-    """The text as HTML, with what stands between backquotes as code."""
+    """The text as HTML, with text between backquotes as code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
