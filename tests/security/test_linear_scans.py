@@ -16,8 +16,9 @@ from domain.notifications import read_page_cursor
 from domain.patterns import as_regex
 from domain.planning import Limits, plan
 from domain.positions import read_cursor
+from domain.protocol.commands import read_command
 from domain.protocol.envelopes import data_text
-from domain.protocol.herald_v1 import read_command, sse_block
+from domain.protocol.herald_v1 import sse_block
 from domain.sent_fields import SentFields
 from domain.streams import Content
 from domain.templates import fill, validate_template

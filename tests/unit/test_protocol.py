@@ -12,7 +12,8 @@ from domain.endpoints import Endpoint
 from domain.errors import InvalidInput
 from domain.positions import Cursor
 from domain.protocol import herald_v1 as protocol
-from domain.protocol.herald_v1 import CloseCode, CloseReason, Resume, View, protocol_text, read_command, sse_block
+from domain.protocol.commands import Resume, read_command
+from domain.protocol.herald_v1 import CloseCode, CloseReason, View, protocol_text, sse_block
 from domain.protocol.plain import PlainMessages
 from entrypoints.profiles.compatibility import compatibility
 from tests.support.core import NOW, entry, events_in
@@ -224,26 +225,26 @@ POSITIONS = st.dictionaries(st.sampled_from(["inbox", "news", "else"]), st.integ
 def test_positions_beside_a_cursor_take_it_forward_and_never_back(
     before: dict[str, int], since: dict[str, int], tag: str
 ) -> None:
-    asked = Resume(cursor=str(Cursor("e", tag, before)), positions=since).asked("another")
+    asked = Resume(cursor=str(Cursor("e", tag, before)), positions=since).requested("another")
     assert asked is not None
     assert (asked.epoch, asked.tag) == ("e", tag)
     assert asked.positions == {name: max(before.get(name, 0), since.get(name, 0)) for name in before | since}
 
 
 def test_positions_beside_a_cursor_that_is_none_or_of_another_epoch_count_for_nothing() -> None:
-    lost = Resume(cursor="rubbish", positions={"inbox": 5}).asked("t")
+    lost = Resume(cursor="rubbish", positions={"inbox": 5}).requested("t")
     assert lost is not None
     assert (lost.epoch, lost.tag) == ("", "")
-    assert Resume("1.e.ab.inbox:5", "other", {"inbox": 9}).asked("t") == Cursor("e", "ab", {"inbox": 5})
-    assert Resume("1.e.ab.inbox:5", "e", {"inbox": 9}).asked("t") == Cursor("e", "ab", {"inbox": 9})
+    assert Resume("1.e.ab.inbox:5", "other", {"inbox": 9}).requested("t") == Cursor("e", "ab", {"inbox": 5})
+    assert Resume("1.e.ab.inbox:5", "e", {"inbox": 9}).requested("t") == Cursor("e", "ab", {"inbox": 9})
 
 
 def test_a_resume_is_a_cursor_or_an_epoch_with_positions() -> None:
-    assert Resume(cursor="1.e..news:5").asked("t") == Cursor("e", "", {"news": 5})
-    assert Resume(epoch="e", positions={"inbox": 5}).asked("t") == Cursor("e", "t", {"inbox": 5})
-    assert Resume().asked("t") is None
+    assert Resume(cursor="1.e..news:5").requested("t") == Cursor("e", "", {"news": 5})
+    assert Resume(epoch="e", positions={"inbox": 5}).requested("t") == Cursor("e", "t", {"inbox": 5})
+    assert Resume().requested("t") is None
     for lost in (Resume(cursor="rubbish"), Resume(positions={"inbox": 5})):
-        assert lost.asked("t").epoch != "x"
+        assert lost.requested("t").epoch != "x"
 
 
 def test_close_codes_say_reconnect_or_stop() -> None:

@@ -24,7 +24,8 @@ from application.ports.store import Store
 from domain.endpoints import Endpoint
 from domain.errors import InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
 from domain.positions import tag_of
-from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, read_command
+from domain.protocol.commands import Command, read_command
+from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +143,7 @@ class SocketGate:
         request = connection.handshake.connect_request(endpoint, identity)
         if command.resume is None:
             return request
-        cursor = command.resume.asked(tag_of(identity.user))
+        cursor = command.resume.requested(tag_of(identity.user))
         return msgspec.structs.replace(request, cursor=str(cursor) if cursor else request.cursor, first_frame_read=True)
 
     async def _first_frame(self, connection: Connection) -> str | bytes | None:

@@ -12,7 +12,8 @@ from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, Si
 from domain.identity import Identity, check_not_signed_out
 from domain.positions import tag_of
 from domain.protocol import herald_v1 as protocol
-from domain.protocol.herald_v1 import CloseCode, CloseReason, Command, Resume
+from domain.protocol.commands import Command, Resume, read_command
+from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 
 class CommandPolicy(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class ClientCommands:
             self._close(CloseCode.TOO_MANY_FRAMES, "too many frames")
             return
         try:
-            await self._dispatch(protocol.read_command(frame))
+            await self._dispatch(read_command(frame))
         except InvalidInput as error:
             self._reject(error)
 
@@ -82,7 +83,7 @@ class ClientCommands:
             if session.close_reason is not None:
                 return
         if command.resume is not None:
-            if not session.complete_first_command(command.resume.asked(session.tag)):
+            if not session.complete_first_command(command.resume.requested(session.tag)):
                 session.answer(protocol.error("too_late", "Resume belongs in the first frame, or in ?cursor=."))
         else:
             session.complete_first_command(None)
@@ -96,7 +97,7 @@ class ClientCommands:
         try:
             identity = await self._identify(token, session.user)
             if session.user is None and identity.user is not None:
-                cursor = resume.asked(tag_of(identity.user)) if resume is not None else None
+                cursor = resume.requested(tag_of(identity.user)) if resume is not None else None
                 session.replace(ReplacementSession(identity, str(cursor) if cursor else None))
                 return
             if identity.user is not None:

@@ -1,12 +1,12 @@
-"""Envelopes: the shape in which a plain client receives an event, one JSON object a frame.
+"""Envelopes: the shape in which a plain client receives an event, one JSON object per frame.
 
     raw      the payload's own text
     typed    {"type": …, "data": …}
     event    {"event_type": …, "data": …}
-    flat     the payload, and `broadcastTimestamp`
+    flat     the payload with `broadcastTimestamp`
 
 `data` is the payload's `data` object if it has one, else the payload without its type and the omitted fields. JSON is
-cut out of the payload as it was sent, not written anew: numbers keep every digit, and fields keep their order.
+copied from the payload as it was sent and not encoded again: numbers keep every digit, and fields keep their order.
 """
 
 from datetime import datetime
@@ -25,8 +25,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
-    """The JSON text that the envelope will hold (with `raw` the event's own text); raises Unreadable for a payload
-    that has no fields."""
+    """The JSON text to put into the envelope (with `raw` the event's own text); raises Unreadable for a payload without
+    fields."""
     if envelope == "raw":
         return event.text
     require_object(event)
@@ -59,7 +59,7 @@ def plain_text(entry: Entry) -> str:
 
 
 def data_text(content: Content) -> str:
-    """What a `herald.v1` client receives as `data`: compact JSON, or a JSON string if the payload was no JSON."""
+    """The `data` of a `herald.v1` client: compact JSON, or a JSON string if the payload is not JSON."""
     match content.envelope:
         case "raw":
             try:

@@ -11,7 +11,8 @@ import msgspec
 
 from adapters.http.errors.catalogue import KINDS
 from domain.endpoints import Endpoint
-from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, Command
+from domain.protocol.commands import Command
+from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode
 from domain.public_url import PublicUrl
 from domain.routes import RouteTable
 from domain.streams import Envelope

@@ -1,0 +1,66 @@
+"""Commands: the frames that a client of `herald.v1` sends."""
+
+from typing import Annotated
+
+import msgspec
+
+from domain.errors import InvalidInput
+from domain.nesting import too_deep
+from domain.positions import Cursor, read_cursor
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Where to resume: a cursor, with the positions received since it; or the epoch and positions from `hello` and the
+    entries."""
+
+    cursor: str | None = None
+    epoch: str | None = None
+    positions: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
+
+    def requested(self, tag: str) -> Cursor | None:
+        """The cursor to resume from; None to start from now. A cursor that can't be read counts as one of an unknown
+        epoch, and so as a gap.
+
+        The cursor decides whose positions the others are, and of which epoch. They move it forward, never back.
+        """
+        if self.cursor is not None:
+            cursor = read_cursor(self.cursor) or Cursor("", "", {})
+            if cursor.epoch != (self.epoch or cursor.epoch):
+                # The positions are of another epoch than the cursor: using them would skip entries.
+                return cursor
+            since = {name: max(position, cursor.positions.get(name, 0)) for name, position in self.positions.items()}
+            return Cursor(cursor.epoch, cursor.tag, {**cursor.positions, **since})
+        if self.epoch is None and not self.positions:
+            return None
+        return Cursor(self.epoch or "", tag, self.positions)
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command has one of these fields, or `auth` and `resume` together. `auth` is a token. `ping` is any JSON value,
+    which `pong` returns."""
+
+    resume: Resume | None = None
+    auth: str | msgspec.UnsetType = msgspec.UNSET
+    ping: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(Command).decode
+
+
+def read_command(frame: str | bytes) -> Command:
+    """Reads a text frame; raises InvalidInput. A binary frame (bytes) is never a command.
+
+    The error's `field` is "auth" if `"auth"` is anywhere in the frame, JSON or not: its client meant to send a token.
+    """
+    if isinstance(frame, bytes):
+        raise InvalidInput("Commands are text, not binary.", "auth" if b'"auth"' in frame else None)
+    field = "auth" if '"auth"' in frame else None
+    if too_deep(frame):
+        raise InvalidInput("This is not a command: it is nested too deeply.", field)
+    try:
+        command = _decode(frame)
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"This is not a command: {error}", field) from None
+    if command == Command():
+        raise InvalidInput("A command needs one of resume, auth and ping.")
+    return command
