@@ -177,10 +177,10 @@ async def test_what_is_muted_is_listed_as_read_and_in_step_once_it_is_marked(
     await alert(server, "heard")
     await inbox(page, ["heard", "order_executed", "hushed", "before"], 2)
     async with page.expect_response(lambda response: response.request.method == "PATCH"):
-        await page.get_by_label("Show new ones at once").uncheck()
+        await page.get_by_label("Show new notifications immediately").uncheck()
     await page.reload()
     await page.get_by_text("Preferences", exact=True).click()
-    await expect(page.get_by_label("Show new ones at once")).not_to_be_checked()
+    await expect(page.get_by_label("Show new notifications immediately")).not_to_be_checked()
 
 
 async def test_after_a_restart_yesterdays_inbox_is_there(
@@ -198,7 +198,7 @@ async def test_after_a_restart_yesterdays_inbox_is_there(
     assert server.stop() == 0
     await state(page, "reconnecting")
     await press(page, "Refresh").click()
-    await expect(page.locator("#inbox-note")).to_have_text("Herald does not answer.")
+    await expect(page.locator("#inbox-note")).to_have_text("Herald is unreachable.")
     server.start(ready=True)
     await state(page, "live")
     await open_page(other, server.url)
@@ -232,11 +232,11 @@ async def test_with_tokens_an_inbox_is_its_owners(start_server: StartServer, pag
         await publish(server, RISKS, event, token=token("shop", scope="events:publish"))
     await open_page(page, server.url)
     note = page.locator("#inbox-note")
-    await expect(note).to_have_text("An inbox belongs to someone: connect with a token.")
+    await expect(note).to_have_text("Connect with a token to see an inbox.")
     await expect(press(page, "Refresh")).to_be_hidden()
 
     shown = token("alice")
-    await page.get_by_label("with the token").fill(shown)
+    await page.get_by_label("Token of the user").fill(shown)
     await page.get_by_role("button", name="Connect", exact=True).click()
     await inbox(page, ["for alice"], 1)
     await expect(note).to_be_empty()
@@ -247,7 +247,7 @@ async def test_with_tokens_an_inbox_is_its_owners(start_server: StartServer, pag
     assert not [url for url in asked if shown in url]
 
     # Another user's token: theirs, and nothing of the one before.
-    await page.get_by_label("with the token").fill(token("bob"))
+    await page.get_by_label("Token of the user").fill(token("bob"))
     await page.get_by_role("button", name="Connect", exact=True).click()
     await inbox(page, ["for bob"], 1)
 

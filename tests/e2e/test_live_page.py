@@ -74,7 +74,7 @@ async def test_a_user_sees_the_feeds_they_picked_and_their_own_inbox(start_serve
     await open_page(page, server.url)
     for feed in ("orders", "products", "signals"):
         await page.get_by_label(feed).uncheck()
-    await page.get_by_label("You are the user").fill("bøb & co")
+    await page.get_by_label("User ID").fill("bøb & co")
     await page.keyboard.press("Enter")
     await state(page, "live")
     await publish(server, "trading_signals", "not picked")
@@ -113,7 +113,7 @@ async def test_a_restarted_server_is_found_again_and_the_gap_is_said(start_serve
     await state(page, "reconnecting")
     server.start(ready=True)
     await state(page, "live")
-    gap = "Gap: something may be missing before this"
+    gap = "Gap: entries may be missing before this one"
     await both_show(page, [gap, "trading_signals"])
     await send(page, "A risk alert for one user").click()
     await both_show(page, ["risk_alert", gap, "trading_signals"])
@@ -150,8 +150,8 @@ async def test_with_tokens_a_browser_is_nobody_or_who_its_token_says(start_serve
     await send(page, "A trading signal").click()
     await expect(page.get_by_role("status")).to_contain_text("A token is needed. (401)")
 
-    await page.get_by_label("with the token").fill(token("bøb", scope="events:publish"))
-    user = page.get_by_label("You are the user")
+    await page.get_by_label("Token of the user").fill(token("bøb", scope="events:publish"))
+    user = page.get_by_label("User ID")
     await expect(user).to_have_value("bøb")
     await expect(user).not_to_be_editable()
     await page.get_by_role("button", name="Connect", exact=True).click()
@@ -167,18 +167,18 @@ async def test_a_refused_token_is_said_where_the_inbox_would_be(
 ) -> None:
     server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
     await open_page(page, server.url)
-    await page.get_by_label("with the token").fill(shown)
+    await page.get_by_label("Token of the user").fill(shown)
     await page.get_by_role("button", name="Connect", exact=True).click()
     await state(page, "stopped")
-    await expect(page.locator("#inbox-note")).to_contain_text("The inbox can't be read")
+    await expect(page.locator("#inbox-note")).to_contain_text("The inbox cannot be loaded")
     empty = "getComputedStyle(document.getElementById('items'), '::before').content"
     assert await page.evaluate(empty) == "none"
     # A good token afterwards is enough.
-    await page.get_by_label("with the token").fill(token("alice"))
+    await page.get_by_label("Token of the user").fill(token("alice"))
     await page.get_by_role("button", name="Connect", exact=True).click()
     await state(page, "live")
     await expect(page.locator("#inbox-note")).to_be_empty()
-    await page.wait_for_function(f"""{empty} === '"Nothing here."'""")
+    await page.wait_for_function(f"""{empty} === '"No notifications."'""")
 
 
 async def test_what_became_of_a_notification_is_shown_on_its_entry(start_server: StartServer, page: Page) -> None:

@@ -37,8 +37,8 @@ async def shown(page: Page, subjects: list[str], within: int = SOON) -> None:
 
 async def connect(page: Page, user: str, token: str) -> None:
     if not token:  # which names the user itself
-        await page.get_by_label("You are the user").fill(user)
-    await page.get_by_label("with the token").fill(token)
+        await page.get_by_label("User ID").fill(user)
+    await page.get_by_label("Token of the user").fill(token)
     await page.get_by_role("button", name="Connect", exact=True).click()
 
 

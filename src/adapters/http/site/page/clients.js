@@ -1,26 +1,35 @@
-// The two clients of herald.v1.
+// Two clients of herald.v1, over a WebSocket and over an event stream. docs/clients.md describes how clients behave.
 
-// The close codes to come back from. After any other, trying again would end the same way.
-const comesBack = (code) => [1001, 1006, 1011, 1012, 1013].includes(code) || (code >= 4000 && code < 4500);
-const TOKEN_EXPIRED = 4401; // to come back from with a fresh token, which here only a person can fetch
+// After any other close code, reconnecting would be refused again.
+const mayReconnect = (code) => [1001, 1006, 1011, 1012, 1013].includes(code) || (code >= 4000 && code < 4500);
 
-/** What both transports have in common: what to remember, when to come back, when to stop. */
+// Needs a new token, which only the user of this page can enter.
+const TOKEN_EXPIRED = 4401;
+
+const CONNECTION_BROKEN = 1006;
+const MAX_BACKOFF_S = 30;
+
+// Missed heartbeats after which the connection counts as dead.
+const MAX_SILENT_HEARTBEATS = 2.5;
+
+/** The part that both transports share: positions, reconnecting, stopping. */
 class Client {
-  constructor(view, inbox) {
+  /** `receiver` receives every object of both clients: its `receive` and `stopped` methods must accept repeats. */
+  constructor(view, receiver) {
     this.view = view;
-    this.inbox = inbox; // receives each object from both clients, and takes it once
-    view.again.onclick = () => this.connect();
+    this.receiver = receiver;
+    view.reconnectButton.onclick = () => this.connect();
   }
 
-  /** Listens as `who`: {user, feeds, token()}. Another user's positions are of no use, so they are forgotten. */
-  listen(who) {
-    if (who.user !== this.who?.user) {
-      this.epoch = null; // of the server's store: positions mean something within it only
-      this.positions = {}; // by stream: all up to here was seen
-      this.cursor = ""; // the same as the server writes it
+  /** Connects as `identity`: {user, feeds, token()}. Positions of another user are discarded. */
+  listen(identity) {
+    if (identity.user !== this.identity?.user) {
+      this.epoch = null; // of the server's store; positions are valid within one epoch only
+      this.positions = {}; // the last received position of each stream
+      this.cursor = ""; // the last cursor from the server
       this.view.clear();
     }
-    this.who = who;
+    this.identity = identity;
     this.connect();
   }
 
@@ -30,59 +39,59 @@ class Client {
     this.open();
   }
 
-  /** One object from the server. */
-  take(object) {
-    this.watch();
+  /** Processes one object from the server. */
+  receive(object) {
+    this.restartWatchdog();
     if (object.kind === "hello") {
-      const again = this.epoch !== null;
+      const isReconnect = this.epoch !== null;
       this.attempts = 0;
-      this.silence = object.heartbeat * 2.5;
+      this.maxSilence = object.heartbeat * MAX_SILENT_HEARTBEATS;
       this.positions = object.epoch === this.epoch ? { ...this.positions, ...object.positions } : object.positions;
-      this.since = { ...this.positions };
+      this.startPositions = { ...this.positions };
       this.epoch = object.epoch;
-      this.view.show("live", again && object.resumed ? "resumed, nothing missed" : "");
-      this.view.count(object.unread);
-      if (object.gap.length) this.view.gap(object.gap);
+      this.view.showState("live", isReconnect && object.resumed ? "resumed, nothing missed" : "");
+      this.view.showUnread(object.unread);
+      if (object.gap.length) this.view.addGap(object.gap);
     } else if (object.kind === "gap") {
       this.positions[object.stream] = object.upto;
-      this.view.gap([object.stream]);
+      this.view.addGap([object.stream]);
     } else if (object.kind === "bye") {
       this.bye = object;
     } else if (object.stream) {
-      // What arrived since hello is news, at whatever position it comes; the rest tells what became of older ones.
-      const isNew = object.seq > (this.since[object.stream] ?? 0);
+      // An entry is new if it arrived after hello. Older ones are sent again when their state changes.
+      const isNew = object.seq > (this.startPositions[object.stream] ?? 0);
       this.positions[object.stream] = object.changed ?? object.seq;
       this.view.put(object, isNew);
     }
-    this.inbox.take(object);
+    this.receiver.receive(object);
   }
 
-  /** The connection is over: comes back later, or stops. */
+  /** The connection has ended: reconnects after a backoff, or stops. */
   ended(code, reason) {
-    const wait = this.bye?.reconnect_in ?? Math.min(30, 2 ** this.attempts) * (0.5 + Math.random() / 2);
+    const wait = this.bye?.reconnect_in ?? Math.min(MAX_BACKOFF_S, 2 ** this.attempts) * (0.5 + Math.random() / 2);
     this.attempts += 1;
     this.close();
-    if (!comesBack(code) || code === TOKEN_EXPIRED) return this.stopped(`${reason} (${code})`);
-    const at = Date.now() + wait * 1000;
-    const tick = () => {
-      const left = at - Date.now();
+    if (!mayReconnect(code) || code === TOKEN_EXPIRED) return this.stopped(`${reason} (${code})`);
+    const dueAt = Date.now() + wait * 1000;
+    const countDown = () => {
+      const left = dueAt - Date.now();
       if (left <= 0) return this.open();
-      this.view.show("reconnecting", `in ${Math.ceil(left / 1000)} s`);
-      this.timer = setTimeout(tick, left % 1000 || 1000);
+      this.view.showState("reconnecting", `in ${Math.ceil(left / 1000)} s`);
+      this.timer = setTimeout(countDown, left % 1000 || 1000);
     };
-    tick();
+    countDown();
   }
 
-  /** The server refused the connection, or ended it for good. */
+  /** The server refused the connection, or closed it permanently. */
   stopped(reason) {
-    this.view.show("stopped", reason);
-    this.inbox.stopped(reason);
+    this.view.showState("stopped", reason);
+    this.receiver.stopped(reason);
   }
 
-  /** A network can go without a word: the server speaks once a heartbeat, so silence for longer is an end too. */
-  watch() {
+  /** Ends the connection if no object follows in time: a connection can break without a close event. */
+  restartWatchdog() {
     clearTimeout(this.watchdog);
-    if (this.silence) this.watchdog = setTimeout(() => this.ended(1006), this.silence * 1000);
+    if (this.maxSilence) this.watchdog = setTimeout(() => this.ended(CONNECTION_BROKEN), this.maxSilence * 1000);
   }
 
   close() {
@@ -93,84 +102,84 @@ class Client {
     this.connection = null;
   }
 
-  /** Where to connect; what comes after this, tokens above all, is not shown. */
-  address(path) {
-    const { user, feeds } = this.who;
+  /** The URL to connect to. It is also shown; parameters added later, such as tokens, are not. */
+  showAddress(path) {
+    const { user, feeds } = this.identity;
     const url = new URL(path, document.baseURI);
-    if (user && !this.who.token()) url.searchParams.set("user_id", user); // a token says it itself
+    if (user && !this.identity.token()) url.searchParams.set("user_id", user); // a token contains the user
     if (feeds) url.searchParams.set("feeds", feeds.join());
     this.view.address.textContent = decodeURIComponent(url.pathname + url.search);
     return url;
   }
 }
 
-/** Over a WebSocket: each frame holds one object a line. */
+/** Uses a WebSocket. A frame holds one object a line. */
 export class SocketClient extends Client {
   open() {
-    this.view.show("connecting");
-    const url = this.address("ws");
+    this.view.showState("connecting");
+    const url = this.showAddress("ws");
     url.protocol = url.protocol.replace("http", "ws");
-    const token = this.who.token();
+    const token = this.identity.token();
     let socket;
     try {
       socket = new WebSocket(url, token ? ["herald.v1", `bearer.${token}`] : ["herald.v1"]);
     } catch {
-      return this.stopped("this can't be a token");
+      return this.stopped("invalid token");
     }
     this.connection = socket;
-    const current = (act) => (event) => this.connection === socket && act(event);
-    // At once, even with nothing to resume: the server waits a moment for it.
-    socket.onopen = current(() => {
-      const place = this.epoch ? { epoch: this.epoch, positions: this.positions } : {};
-      socket.send(JSON.stringify({ resume: place }));
+    const ifCurrent = (handler) => (event) => this.connection === socket && handler(event);
+    // Sent even with nothing to resume, because the server waits a moment for this frame.
+    socket.onopen = ifCurrent(() => {
+      const resume = this.epoch ? { epoch: this.epoch, positions: this.positions } : {};
+      socket.send(JSON.stringify({ resume }));
     });
-    socket.onmessage = current(({ data }) => data.split("\n").forEach((line) => this.take(JSON.parse(line))));
-    socket.onclose = current(({ code, reason }) => this.ended(code, reason || "closed"));
+    socket.onmessage = ifCurrent(({ data }) => data.split("\n").forEach((line) => this.receive(JSON.parse(line))));
+    socket.onclose = ifCurrent(({ code, reason }) => this.ended(code, reason || "closed"));
   }
 }
 
-/** Over an EventSource, which resumes by itself (Last-Event-ID) where only the connection broke. */
+/** Uses an EventSource, which reconnects and resumes (Last-Event-ID) by itself when a connection breaks. */
 export class StreamClient extends Client {
   open() {
-    this.view.show("connecting");
-    const url = this.address("events/stream?protocol=1");
-    if (this.who.token()) url.searchParams.set("token", this.who.token());
+    this.view.showState("connecting");
+    const url = this.showAddress("events/stream?protocol=1");
+    if (this.identity.token()) url.searchParams.set("token", this.identity.token());
     if (this.cursor) url.searchParams.set("last_event_id", this.cursor);
     const stream = new EventSource(url);
     this.connection = stream;
-    const current = (act) => (event) => this.connection === stream && act(event);
-    stream.onmessage = current(({ data, lastEventId }) => {
+    const ifCurrent = (handler) => (event) => this.connection === stream && handler(event);
+    stream.onmessage = ifCurrent(({ data, lastEventId }) => {
       this.cursor = lastEventId;
-      this.take(JSON.parse(data));
+      this.receive(JSON.parse(data));
       if (this.bye) this.ended(this.bye.code, this.bye.reason);
     });
-    stream.onerror = current(() => {
+    stream.onerror = ifCurrent(() => {
       clearTimeout(this.watchdog);
-      if (stream.readyState === EventSource.CLOSED) this.askWhy(url, stream);
-      else this.view.show("reconnecting", "when the browser sees fit");
+      if (stream.readyState === EventSource.CLOSED) this.handleRefusal(url, stream);
+      else this.view.showState("reconnecting", "the browser decides when");
     });
   }
 
-  /** An EventSource that gave up does not say why: the status of the same request does. */
-  async askWhy(url, stream) {
-    const asking = new AbortController();
+  /** Repeats the request to get the status of the refusal, which an EventSource does not expose. */
+  async handleRefusal(url, stream) {
+    const abort = new AbortController();
     let status = 0;
     let reason = "signed out";
     try {
-      const answer = await fetch(url, { signal: asking.signal, cache: "no-store" });
-      status = answer.status;
+      const response = await fetch(url, { signal: abort.signal, cache: "no-store" });
+      status = response.status;
       if (status >= 400) {
-        const problem = await answer.json();
+        const problem = await response.json();
         reason = problem.detail ?? problem.title;
       }
     } catch {
-      // Not reached, or not Herald: later, then.
+      // Unreachable, or not a response from Herald: reconnect later.
     }
-    asking.abort();
+    abort.abort();
     if (this.connection !== stream) return;
     if (status === 204 || (status >= 400 && status < 500)) {
       this.close();
       this.stopped(`${reason} (${status})`);
-    } else this.ended(1006);
+    } else this.ended(CONNECTION_BROKEN);
   }
 }

@@ -1,4 +1,4 @@
-// What a notification says is its publisher's: it is only ever set as textContent, never as HTML.
+// Text from publishers is only ever assigned to textContent, never parsed as HTML.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -10,11 +10,11 @@ export function make(tag, text, parent) {
   return element;
 }
 
-/** Shows a moment in a `time` element: today's by the clock, others by the date. */
+/** Shows a time in a `time` element: the time of day if it is today, otherwise the date. */
 export function showTime(element, text) {
   const time = new Date(text);
-  const today = time.toDateString() === new Date().toDateString();
-  element.textContent = today ? time.toLocaleTimeString() : time.toLocaleDateString();
+  const isToday = time.toDateString() === new Date().toDateString();
+  element.textContent = isToday ? time.toLocaleTimeString() : time.toLocaleDateString();
   element.title = time.toLocaleString();
   element.dateTime = text;
 }

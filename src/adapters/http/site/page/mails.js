@@ -1,77 +1,78 @@
 import { byId, fromTemplate, showTime } from "./dom.js";
-import { ask } from "./rest.js";
+import { request } from "./rest.js";
 
 const MAILS = "api/v1/mails";
 
-// A mail is written within a second of its event, as a rule: milliseconds between two looks, and how many there are.
-const WAIT = 600;
-const LOOKS = 5;
+// A mail is usually written within a second of its event.
+const POLL_INTERVAL_MS = 600;
+const POLLS_AFTER_EVENT = 5;
 
-// What a mail says is from its event's publisher: nothing is loaded, and its links open beside this page. It stands
-// before all else, so that it binds all of that.
-const CONFINED = `
+// The content of a mail comes from the publisher of its event: it may load nothing, and its links open in a new tab.
+// These elements come first, because they apply only to what follows them.
+const RESTRICTIONS = `
   <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
   <base target="_blank">`;
 
-/** The mails that were written to a folder. Where they are sent instead, or are not for this user, none are shown. */
+/** The mails that were written to a folder. Hidden if there is a mail server, or if this user may not read them. */
 export class Mails {
   constructor() {
     this.section = byId("mails");
     this.list = byId("written");
-    this.items = new Map(); // by the mail's id
-    byId("look").onclick = () => this.look();
-    // For those of events that are not heard here.
-    for (const sign of ["focus", "visibilitychange"]) addEventListener(sign, () => this.expect(1));
+    this.items = new Map(); // list items by mail id
+    byId("refresh-mails").onclick = () => this.refresh();
+    // For mails of events that this page does not receive.
+    for (const type of ["focus", "visibilitychange"]) addEventListener(type, () => this.poll(1));
   }
 
-  /** Shows what there is for `who`: {token()}, or null for nobody. */
-  listen(who) {
-    this.who = who;
-    this.looks = 0;
+  /** Shows the mails that `identity` may read: {token()}, or null to hide the section. */
+  listen(identity) {
+    this.identity = identity;
+    this.pollsLeft = 0;
     clearTimeout(this.timer);
     this.timer = null;
-    if (who) return this.look();
+    if (identity) return this.refresh();
     this.section.hidden = true;
     this.list.replaceChildren();
     this.items.clear();
   }
 
-  /** One object of herald.v1. */
-  take(object) {
-    if (object.kind === "hello") this.expect(1);
-    else if ("data" in object) this.expect();
+  /** Processes one object of herald.v1. */
+  receive(object) {
+    if (object.kind === "hello") this.poll(1);
+    else if ("data" in object) this.poll();
   }
 
-  /** Looks for new mails in a moment, and then some times more. */
-  expect(looks = LOOKS) {
-    if (!this.who || document.hidden) return;
-    this.looks = Math.max(this.looks, looks);
-    this.timer ??= setTimeout(() => this.lookAgain(), WAIT);
+  /** Loads the list at least `polls` times, at intervals. */
+  poll(polls = POLLS_AFTER_EVENT) {
+    if (!this.identity || document.hidden) return;
+    this.pollsLeft = Math.max(this.pollsLeft, polls);
+    this.timer ??= setTimeout(() => this.pollOnce(), POLL_INTERVAL_MS);
   }
 
-  async lookAgain() {
-    const { who } = this;
-    this.looks -= 1;
-    await this.look();
-    if (who === this.who) this.timer = this.looks > 0 ? setTimeout(() => this.lookAgain(), WAIT) : null;
+  async pollOnce() {
+    const { identity } = this;
+    this.pollsLeft -= 1;
+    await this.refresh();
+    if (identity !== this.identity) return;
+    this.timer = this.pollsLeft > 0 ? setTimeout(() => this.pollOnce(), POLL_INTERVAL_MS) : null;
   }
 
-  async look() {
-    const { who } = this;
-    let mails, fault;
+  async refresh() {
+    const { identity } = this;
+    let mails, error;
     try {
-      mails = (await this.ask(MAILS)).items;
-    } catch (error) {
-      fault = error;
+      mails = (await this.request(MAILS)).items;
+    } catch (caught) {
+      error = caught;
     }
-    if (who !== this.who) return; // they are another's
-    if ([401, 403, 404].includes(fault?.status)) return this.listen(null);
-    this.say(fault?.message);
+    if (identity !== this.identity) return; // the response belongs to another user
+    if ([401, 403, 404].includes(error?.status)) return this.listen(null);
+    this.showNote(error?.message);
     if (mails) this.show(mails);
     this.section.hidden = false;
   }
 
-  /** Shows these, newest first. What is there already stays untouched, and so does the mail that is being read. */
+  /** Shows the mails, newest first. Existing items are not touched, and an open mail is not removed. */
   show(mails) {
     const kept = new Set(mails.map(({ id }) => id));
     for (const [id, item] of this.items) {
@@ -83,11 +84,11 @@ export class Mails {
     for (const mail of mails) {
       const item = this.items.get(mail.id);
       if (item) next = item.nextElementSibling;
-      else this.list.insertBefore(this.item(mail), next);
+      else this.list.insertBefore(this.makeItem(mail), next);
     }
   }
 
-  item({ id, to, subject, date }) {
+  makeItem({ id, to, subject, date }) {
     const item = fromTemplate("mail");
     item.querySelector("b").textContent = subject;
     item.querySelector(".to").textContent = to;
@@ -100,20 +101,20 @@ export class Mails {
 
   async open(details, id, subject) {
     try {
-      const html = await this.ask(`${MAILS}/${id}`, "text");
-      this.say();
-      if (!details.open || details.querySelector("iframe")) return; // it was closed meanwhile, or opened again
-      details.append(Object.assign(fromTemplate("letter"), { title: subject, srcdoc: CONFINED + html }));
-    } catch (fault) {
-      this.say(fault.message);
+      const html = await this.request(`${MAILS}/${id}`, "text");
+      this.showNote();
+      if (!details.open || details.querySelector("iframe")) return; // closed, or opened again, meanwhile
+      details.append(Object.assign(fromTemplate("mail-body"), { title: subject, srcdoc: RESTRICTIONS + html }));
+    } catch (error) {
+      this.showNote(error.message);
     }
   }
 
-  ask(path, as) {
-    return ask("GET", path, { token: this.who.token(), as });
+  request(path, as) {
+    return request("GET", path, { token: this.identity.token(), as });
   }
 
-  say(text = "") {
+  showNote(text = "") {
     byId("mails-note").textContent = text;
   }
 }

@@ -3,68 +3,71 @@ import { SocketClient, StreamClient } from "./clients.js";
 import { byId, make } from "./dom.js";
 import { Inbox } from "./inbox.js";
 import { Mails } from "./mails.js";
-import { ask } from "./rest.js";
+import { request } from "./rest.js";
 import { userOf } from "./tokens.js";
+
+const RESULT_SHOWN_MS = 8000;
 
 const about = await (await fetch(".", { headers: { accept: "application/json" }, cache: "no-store" })).json();
 const needsToken = about.auth === "jwt";
 const inbox = new Inbox();
 const mails = new Mails();
-const both = {
-  take: (object) => [inbox, mails].forEach((each) => each.take(object)),
+const receiver = {
+  receive: (object) => [inbox, mails].forEach((part) => part.receive(object)),
   stopped: (reason) => inbox.stopped(reason),
 };
 const clients = [
-  new SocketClient(new Arrivals("WebSocket"), both),
-  new StreamClient(new Arrivals("SSE"), both),
+  new SocketClient(new Arrivals("WebSocket"), receiver),
+  new StreamClient(new Arrivals("SSE"), receiver),
 ];
-const token = () => byId("token").value.trim(); // kept nowhere else
+const token = () => byId("token").value.trim(); // not stored anywhere else
 
 function connect() {
-  const user = needsToken && !token() ? null : byId("user").value.trim(); // "" for a token that names no user
+  const user = needsToken && !token() ? null : byId("user").value.trim(); // "" for a token without a user
   const boxes = [...byId("feeds").querySelectorAll("input")];
-  // Not to name any feed is to ask for all that are open to the user.
-  const named = boxes.filter((box) => box.checked && (user !== null || box.name === "public"));
-  const feeds = boxes.every((box) => box.checked) ? null : named.map((box) => box.value);
-  [inbox, ...clients].forEach((each) => each.listen({ user, feeds, token }));
+  // Without `feeds` in the request, the server sends every feed that the user may read.
+  const selected = boxes.filter((box) => box.checked && (user !== null || box.name === "public"));
+  const feeds = boxes.every((box) => box.checked) ? null : selected.map((box) => box.value);
+  [inbox, ...clients].forEach((part) => part.listen({ user, feeds, token }));
   mails.listen(user === null ? null : { token });
   showCommand();
 }
 
-/** The sample with `{user}` replaced, wherever it stands in a string. */
-function filledIn({ source, payload }) {
+/** The request body of a sample, with `{user}` replaced in all of its strings. */
+function bodyOf({ source, payload }) {
   const user = byId("user").value.trim();
-  const fill = (_, value) => (typeof value === "string" ? value.replaceAll("{user}", () => user) : value);
-  return JSON.stringify({ source, payload }, fill);
+  const replaceUser = (_, value) => (typeof value === "string" ? value.replaceAll("{user}", () => user) : value);
+  return JSON.stringify({ source, payload }, replaceUser);
 }
 
-let answerTimer;
-function answer(text, bad = false) {
-  byId("answer").textContent = text;
-  byId("answer").classList.toggle("bad", bad);
-  clearTimeout(answerTimer);
-  answerTimer = setTimeout(() => (byId("answer").textContent = ""), 8000);
+let resultTimer;
+function showResult(text, isError = false) {
+  byId("result").textContent = text;
+  byId("result").classList.toggle("bad", isError);
+  clearTimeout(resultTimer);
+  resultTimer = setTimeout(() => (byId("result").textContent = ""), RESULT_SHOWN_MS);
 }
 
 async function send(sample) {
   showCommand(sample);
   try {
-    const { ids } = await ask("POST", "api/v1/events", { token: token(), body: filledIn(sample) });
-    answer(`Stored: ${ids.join()}`);
-    mails.expect();
-  } catch (fault) {
-    answer(fault.message, true);
+    const { ids } = await request("POST", "api/v1/events", { token: token(), body: bodyOf(sample) });
+    showResult(`Stored: ${ids.join()}`);
+    mails.poll();
+  } catch (error) {
+    showResult(error.message, true);
   }
 }
 
-let shown;
-function showCommand(sample = shown) {
-  shown = sample;
+let shownSample;
+function showCommand(sample = shownSample) {
+  shownSample = sample;
   if (!sample) return;
-  const body = filledIn(sample).replaceAll("'", "'\\''");
-  const bearer = needsToken ? ' \\\n  -H "Authorization: Bearer $TOKEN"' : "";
+  const body = bodyOf(sample).replaceAll("'", "'\\''");
+  const authorization = needsToken ? ' \\\n  -H "Authorization: Bearer $TOKEN"' : "";
+  const url = new URL("api/v1/events", document.baseURI);
   byId("command").textContent =
-    `curl ${new URL("api/v1/events", document.baseURI)}${bearer} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
+    `curl ${url}${authorization} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
 }
 
 for (const profile of about.profiles) {
@@ -80,7 +83,7 @@ for (const profile of about.profiles) {
   for (const sample of profile.samples) {
     const button = make("button", sample.title, group);
     Object.assign(button, { type: "button", title: sample.source, onclick: () => send(sample) });
-    shown ??= sample;
+    shownSample ??= sample;
   }
 }
 byId("with-token").hidden = !needsToken;
@@ -98,8 +101,8 @@ byId("identity").onsubmit = (event) => {
 byId("user").oninput = () => showCommand();
 byId("copy").onclick = async () => {
   getSelection().selectAllChildren(byId("command"));
-  // Only pages of a safe origin may write there; elsewhere the text is selected at least.
+  // The clipboard is available on secure origins only; on others the text stays selected.
   await navigator.clipboard?.writeText(byId("command").textContent);
-  answer(navigator.clipboard ? "Copied." : "Selected: copy it with the keyboard.");
+  showResult(navigator.clipboard ? "Copied." : "Selected: copy it with the keyboard.");
 };
 connect();

@@ -2,7 +2,7 @@ import { byId, make } from "./dom.js";
 
 const PREFERENCES = "api/v2/preferences";
 
-/** What the user wants to be told at once. All else is in the inbox all the same. */
+/** The preferences of live delivery. They do not affect what the inbox stores. */
 export class Preferences {
   constructor(inbox) {
     this.inbox = inbox;
@@ -11,34 +11,34 @@ export class Preferences {
   }
 
   load() {
-    return this.showing(() => this.inbox.ask("GET", PREFERENCES));
+    return this.showResultOf(() => this.inbox.request("GET", PREFERENCES));
   }
 
   mute(type, muted) {
     return this.change(({ muted_types }) => {
-      const others = muted_types.filter((each) => each !== type);
+      const others = muted_types.filter((other) => other !== type);
       return { muted_types: muted ? [...others, type] : others };
     });
   }
 
-  /** Changes what `wish` makes of them as they are now: another tab may have changed them since. */
-  change(wish) {
-    return this.showing(async () => {
-      const body = JSON.stringify(wish(await this.inbox.ask("GET", PREFERENCES)));
-      return this.inbox.ask("PATCH", PREFERENCES, { body });
+  /** Applies `changesOf` to the present preferences, which another tab may have changed. */
+  change(changesOf) {
+    return this.showResultOf(async () => {
+      const body = JSON.stringify(changesOf(await this.inbox.request("GET", PREFERENCES)));
+      return this.inbox.request("PATCH", PREFERENCES, { body });
     });
   }
 
-  async showing(asking) {
-    const { who } = this.inbox;
-    let preferences, fault;
+  async showResultOf(send) {
+    const { identity } = this.inbox;
+    let preferences, error;
     try {
-      preferences = await asking();
-    } catch (error) {
-      fault = error;
+      preferences = await send();
+    } catch (caught) {
+      error = caught;
     }
-    if (who !== this.inbox.who) return; // they are another's
-    byId("preferences-note").textContent = fault?.message ?? "";
+    if (identity !== this.inbox.identity) return; // the response belongs to another user
+    byId("preferences-note").textContent = error?.message ?? "";
     if (preferences) this.show(preferences);
   }
 

@@ -1,6 +1,6 @@
-/** Asks Herald; returns its answer, decoded from JSON, or as text. What it refuses, and that it can't be reached, is an
- * Error in words, with the `status` of a refusal. */
-export async function ask(method, path, { token, query = {}, body, as = "json" } = {}) {
+/** Sends a request to Herald and returns the response, decoded from JSON or as text. Throws an Error with a readable
+ * message if Herald is unreachable or refuses the request; a refusal has a `status`. */
+export async function request(method, path, { token, query = {}, body, as = "json" } = {}) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(query)) if (value != null) url.searchParams.set(name, value);
   const headers = { ...(body && { "content-type": "application/json" }) };
@@ -9,12 +9,12 @@ export async function ask(method, path, { token, query = {}, body, as = "json" }
   try {
     response = await fetch(url, { method, headers, body, cache: "no-store" });
   } catch {
-    throw new Error("Herald does not answer.");
+    throw new Error("Herald is unreachable.");
   }
   if (response.ok && as === "text") return response.text();
-  const answer = await response.json().catch(() => ({ title: "This is not Herald's answer." }));
-  if (response.ok) return answer;
-  const words = [answer.title, answer.detail].filter(Boolean).join(": ");
-  const later = response.status === 429 ? ` Try again in ${response.headers.get("retry-after")} s.` : "";
-  throw Object.assign(new Error(`${words} (${response.status})${later}`), { status: response.status });
+  const content = await response.json().catch(() => ({ title: "The response is not from Herald" }));
+  if (response.ok) return content;
+  const text = [content.title, content.detail].filter(Boolean).join(": ");
+  const retry = response.status === 429 ? ` Try again in ${response.headers.get("retry-after")} s.` : "";
+  throw Object.assign(new Error(`${text} (${response.status})${retry}`), { status: response.status });
 }

@@ -1,18 +1,18 @@
 import { fromTemplate, showTime } from "./dom.js";
 
-/** One notification in the inbox's list. */
+/** One notification in the list of the inbox. */
 export class Row {
   constructor(inbox) {
     this.inbox = inbox;
     this.element = fromTemplate("item");
-    const part = (name) => this.element.querySelector(`.${name}`);
-    part("mark").onclick = () => inbox.mark(this, this.item.read ? "unread" : "read");
-    part("archive").onclick = () => inbox.archive(this);
-    part("mute").onclick = () => inbox.preferences.mute(this.item.type, !this.muted);
+    const button = (name) => this.element.querySelector(`.${name}`);
+    button("mark").onclick = () => inbox.mark(this, this.item.read ? "unread" : "read");
+    button("archive").onclick = () => inbox.archive(this);
+    button("mute").onclick = () => inbox.preferences.mute(this.item.type, !this.isTypeMuted);
   }
 
-  /** Whether more of this type will be muted: not whether this one was. */
-  get muted() {
+  /** Whether the type is muted now; `item.muted` is whether it was when the notification was stored. */
+  get isTypeMuted() {
     return this.inbox.preferences.muted.includes(this.item.type);
   }
 
@@ -21,20 +21,20 @@ export class Row {
     const { element } = this;
     element.dataset.seq = item.seq;
     element.classList.toggle("is-read", item.read);
-    const set = (name, text) => (element.querySelector(name).textContent = text);
-    set("b", item.title);
-    set("p", item.message);
-    set(".type", item.muted ? `${item.type} · muted` : item.type);
+    const setText = (selector, text) => (element.querySelector(selector).textContent = text);
+    setText("b", item.title);
+    setText("p", item.message);
+    setText(".type", item.muted ? `${item.type} · muted` : item.type);
     showTime(element.querySelector("time"), item.time);
-    this.name("mark", item.read ? "Mark unread" : "Mark read", item.title);
-    this.name("archive", "Archive", item.title);
-    this.name("mute", this.muted ? "Unmute" : "Mute", item.type);
+    this.labelButton("mark", item.read ? "Mark unread" : "Mark read", item.title);
+    this.labelButton("archive", "Archive", item.title);
+    this.labelButton("mute", this.isTypeMuted ? "Unmute" : "Mute", item.type);
   }
 
-  /** What a button says; and to those who hear it, of what. */
-  name(button, text, of) {
-    const element = this.element.querySelector(`.${button}`);
-    element.textContent = text;
-    element.ariaLabel = `${text}: ${of}`;
+  /** Sets the text of a button. Screen readers also read what it applies to. */
+  labelButton(name, text, target) {
+    const button = this.element.querySelector(`.${name}`);
+    button.textContent = text;
+    button.ariaLabel = `${text}: ${target}`;
   }
 }

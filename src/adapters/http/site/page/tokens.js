@@ -1,5 +1,5 @@
-/** The user that a token (a JWT) names, for display: the server verifies the token. Null if the text is not a JWT or
- * its `sub` is not a user. */
+/** The user in a token (a JWT), for display only: the server verifies the token. Null if the text is not a JWT or its
+ * `sub` is not a user. */
 export function userOf(token) {
   try {
     const base64 = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
