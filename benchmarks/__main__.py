@@ -24,8 +24,8 @@ from benchmarks import (
     store,
     two_nodes,
 )
-from benchmarks.report import Row, machine, note, print_table
-from benchmarks.servers import settle_here
+from benchmarks.report import Row, log, machine, print_table
+from benchmarks.servers import pin_to_client_core
 
 Benchmark = Callable[[int], Awaitable[list[Row]]]
 
@@ -47,7 +47,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "mail-away": mail.away,
     "two-nodes": two_nodes.fan_out,
     "across-nodes": across.to_socket,
-    "unfollowed": across.unfollowed,
+    "unfollowed": across.without_recipients,
     "move": resume.move,
     "cost-idle": idle.cost,
     "beside-idle": idle.beside,
@@ -57,7 +57,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "cost-feeds": costs.feeds,
 }
 
-# Which of them need what may not be on this machine.
+# Benchmarks that need services which may not be installed.
 NEED_KAFKA: Final = (
     *("kafka-to-socket", "ingest", "store-ingest", "mark-all", "store-latency", "mail-away", "across-nodes"),
     "cost-ingest",
@@ -70,7 +70,7 @@ NEED_REDIS: Final = (
 
 
 def missing(name: str) -> str | None:
-    """What a benchmark lacks on this machine, in words; None when it can run."""
+    """Why a benchmark cannot run on this machine, or None."""
     needed = ((NEED_KAFKA, broker.missing), (NEED_RABBITMQ, rabbitmq.missing), (NEED_REDIS, nodes.missing))
     return next((reason for names, look in needed if name in names and (reason := look())), None)
 
@@ -79,23 +79,23 @@ async def run(names: list[str], rounds: int) -> None:
     rows: list[Row] = []
     for name in names:
         if reason := missing(name):
-            note(f"{name}: not measured, {reason}")
+            log(f"{name}: skipped, {reason}")
             continue
-        note(name)
+        log(name)
         rows += await BENCHMARKS[name](rounds)
     print_table(rows)
-    print(f"\n{machine()}; medians of {rounds} rounds in turn, the server on one core, all else on another.")
+    print(f"\n{machine()}; medians of {rounds} alternating rounds, the server on one core, everything else on another.")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Herald, on loopback.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"one or several of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--rounds", type=int, default=3, help="of each benchmark (default: 3)")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of Herald, on loopback.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each benchmark (default: 3)")
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - BENCHMARKS.keys():
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    settle_here()
-    # The client keeps a lot and loses nothing: looking for garbage would only show in the latencies.
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
+    pin_to_client_core()
+    # The clients keep many objects and create no cycles; garbage collections would only add to the latencies.
     gc.disable()
     uvloop.run(run(chosen.names or list(BENCHMARKS), chosen.rounds))
 

@@ -1,4 +1,4 @@
-"""From one node to the clients of another: how long it takes, and what it costs a node that has no such clients."""
+"""Entries of one node for clients of another: their latency, and the cost for a node without recipients."""
 
 import asyncio
 import json
@@ -8,31 +8,32 @@ from typing import Final
 
 from benchmarks.broker import kafka
 from benchmarks.clients import socket_request
-from benchmarks.kafka import GLANCE, SIGNALS, produce_steadily, prompt_producer, stored_by
-from benchmarks.loads import CLIENTS, INBOXES, PATIENCE
-from benchmarks.nodes import Services, Site, crowds, heard, services, site
-from benchmarks.pace import STEADY, steadily
-from benchmarks.report import Row, in_turn, p50_p99
+from benchmarks.kafka import POLL_INTERVAL_S, SIGNALS, produce_at_intervals, stored_by, unbuffered_producer
+from benchmarks.loads import CLIENTS, INBOXES, TIMEOUT_S
+from benchmarks.nodes import Deployment, Services, client_groups, received_messages, running_deployment, services
+from benchmarks.pace import STEADY, at_intervals
+from benchmarks.report import Row, alternate, p50_p99
 from benchmarks.servers import Server
 
-# Clients of both nodes together; events before anything is measured, and those that are.
-FEW: Final = 20
+# Clients of both nodes together, and events before and during the measurement.
+CLIENTS_OF_BOTH: Final = 20
 WARM_UP: Final = 200
 MEASURED: Final = 2_000
 
-# What happens while a node is watched that has no part in it, and the seconds that it is watched before. By then
-# connecting has left nothing to do.
-LONG: Final = STEADY._replace(events=500)
-WATCHED: Final = LONG.events * LONG.seconds
-SETTLED: Final = 5.0
+# What is published while the node without recipients is measured, and how long it is measured before. It starts after
+# the work of connecting has settled.
+PACE: Final = STEADY._replace(events=500)
+WATCHED_S: Final = PACE.events * PACE.seconds
+SETTLING_S: Final = 5.0
 
 
 async def to_socket(rounds: int) -> list[Row]:
     with kafka() as broker, services() as shared:
-        # Two partitions, so that both nodes have one; only the first is published to.
+        # Two partitions, one for each node; events are published to the first only.
         broker.create_topic(SIGNALS, 2)
-        (runs,) = await in_turn(rounds, lambda: _latencies(broker.servers, shared))
-    what = f"Kafka to socket, to {FEW // 2} WebSockets at another node, against as many at the node that stored it:"
+        (runs,) = await alternate(rounds, lambda: _latencies(broker.servers, shared))
+    each = CLIENTS_OF_BOTH // 2
+    what = f"Kafka to socket, {each} WebSockets at another node, vs {each} at the node that stored the event:"
     rows = []
     for index, name in enumerate(("p50", "p99")):
         here, there = ([run[place][index] for run in runs] for place in range(2))
@@ -40,44 +41,47 @@ async def to_socket(rounds: int) -> list[Row]:
     return rows
 
 
-async def unfollowed(rounds: int) -> list[Row]:
+async def without_recipients(rounds: int) -> list[Row]:
     with services() as shared:
-        (runs,) = await in_turn(rounds, lambda: _untouched(shared))
+        (runs,) = await alternate(rounds, lambda: _node_without_recipients(shared))
     messages, quiet, busy = ([run[figure] for run in runs] for figure in range(3))
-    what = f"a node whose {CLIENTS // 2} users get none of another's notifications:"
+    what = f"a node with {CLIENTS // 2} users and none of the recipients:"
     return [
-        Row(f"{what} messages it has of them", "", messages, None, "≤", 0, "value"),
-        Row(f"{what} CPU a second meanwhile, against before", "ms", busy, quiet, "≤", 1.2),
+        Row(f"{what} backplane messages received", "", messages, None, "≤", 0, "value"),
+        Row(f"{what} CPU per second while others publish, vs before", "ms", busy, quiet, "≤", 1.2),
     ]
 
 
 async def _latencies(servers: str, shared: Services) -> tuple[tuple[float, float], tuple[float, float]]:
-    """At the node that stores, and at the other."""
-    producer = prompt_producer(servers)
+    """p50 and p99 at the node that stores, and at the other."""
+    producer = unbuffered_producer(servers)
     kafka_settings = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": servers, "HERALD_KAFKA_GROUP": uuid.uuid4().hex}
-    async with site(shared, 2, **kafka_settings) as at, crowds(at, [socket_request(Server.path)] * FEW) as both:
-        await _share_the_topic(at)
+    async with (
+        running_deployment(shared, 2, **kafka_settings) as deployment,
+        client_groups(deployment, [socket_request(Server.path)] * CLIENTS_OF_BOTH) as both,
+    ):
+        await _until_both_have_a_partition(deployment)
         for count in (WARM_UP, MEASURED):
-            taken: list[list[float]] = []
-            for some in both:
-                some.expect(count)
-                some.tally.latencies = []
-                taken.append(some.tally.latencies)
-            await produce_steadily(producer, count, partition=0)
-            for some in both:
-                await some.all_received(PATIENCE)
-        first, second = [await stored_by(node) for node in at.nodes]
+            latencies: list[list[float]] = []
+            for group in both:
+                group.expect(count)
+                group.progress.latencies = []
+                latencies.append(group.progress.latencies)
+            await produce_at_intervals(producer, count, partition=0)
+            for group in both:
+                await group.all_received(TIMEOUT_S)
+        first, second = [await stored_by(node) for node in deployment.nodes]
         if min(first, second) > 0:
-            raise RuntimeError("both nodes have stored events of one partition")
-        here, there = taken if first else reversed(taken)
+            raise RuntimeError("both nodes have stored events of the same partition")
+        here, there = latencies if first else reversed(latencies)
         return p50_p99(here), p50_p99(there)
 
 
-async def _share_the_topic(at: Site) -> None:
-    async with asyncio.timeout(PATIENCE):
-        for node in at.nodes:
-            while len(await _assigned(node)) != 1:  # noqa: ASYNC110 - another process knows
-                await asyncio.sleep(GLANCE)
+async def _until_both_have_a_partition(deployment: Deployment) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        for node in deployment.nodes:
+            while len(await _assigned(node)) != 1:  # noqa: ASYNC110 - the state of another process
+                await asyncio.sleep(POLL_INTERVAL_S)
 
 
 async def _assigned(node: Server) -> list[str]:
@@ -85,22 +89,25 @@ async def _assigned(node: Server) -> list[str]:
     return [partition for source in json.loads(answer)["sources"] for partition in source["assigned"]]
 
 
-async def _untouched(shared: Services) -> tuple[int, float, float]:
-    """Messages that a node has heard of what is for others, and its milliseconds of processor time a second before and
-    meanwhile. The others are all at the other node."""
-    strangers = [socket_request(f"/ws?user_id=other-{number}") for number in range(CLIENTS)]
-    requests = [strangers[number] if number % 2 else INBOXES.request(number) for number in range(CLIENTS)]
-    async with site(shared, 2, HERALD_PROFILE=INBOXES.profile) as at, crowds(at, requests) as (touched, _):
-        here, there = at.nodes
-        await asyncio.sleep(SETTLED)
-        heard_before = await heard(there)
-        quiet = (await at.spent_in(WATCHED)).nodes[1] / WATCHED
-        touched.expect(LONG.events // INBOXES.share)
+async def _node_without_recipients(shared: Services) -> tuple[int, float, float]:
+    """The backplane messages that a node without recipients has received, and its CPU time in milliseconds per second
+    before and while the other node, which has all recipients, publishes."""
+    others = [socket_request(f"/ws?user_id=other-{number}") for number in range(CLIENTS)]
+    requests = [others[number] if number % 2 else INBOXES.request(number) for number in range(CLIENTS)]
+    async with (
+        running_deployment(shared, 2, HERALD_PROFILE=INBOXES.profile) as deployment,
+        client_groups(deployment, requests) as (recipients, _),
+    ):
+        here, there = deployment.nodes
+        await asyncio.sleep(SETTLING_S)
+        received_before = await received_messages(there)
+        quiet = (await deployment.cpu_time_in(WATCHED_S)).nodes[1] / WATCHED_S
+        recipients.expect(PACE.events // INBOXES.share)
         before, began = there.cpu, time.perf_counter()
-        async for number in steadily(LONG.events, LONG.seconds):
+        async for number in at_intervals(PACE.events, PACE.seconds):
             await here.post(INBOXES.event(number).encode())
         busy = (there.cpu - before) / (time.perf_counter() - began)
-        await touched.all_received(PATIENCE)
-        if not await heard(here):
-            raise RuntimeError("nothing has gone by Redis")
-        return await heard(there) - heard_before, quiet * 1e3, busy * 1e3
+        await recipients.all_received(TIMEOUT_S)
+        if not await received_messages(here):
+            raise RuntimeError("no message was sent through Redis")
+        return await received_messages(there) - received_before, quiet * 1e3, busy * 1e3

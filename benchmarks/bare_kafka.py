@@ -1,15 +1,15 @@
-"""The references with Kafka: the least that a program can do with aiokafka.
+"""References with Kafka: minimal programs with aiokafka.
 
     python -m benchmarks.bare_kafka send SERVERS TOPIC PORT
 
-getone, then a send to each WebSocket in turn: an ASGI application without a framework, under Granian with the options
-that Herald gives it.
+getone, then a send to one WebSocket after another: an ASGI application without a framework, under Granian with the
+options that Herald uses.
 
     python -m benchmarks.bare_kafka decode SERVERS TOPIC COUNT
     python -m benchmarks.bare_kafka commit SERVERS TOPIC COUNT
 
-getmany and decode, until so many records; prints records a second. `commit` is in a group and commits after each batch,
-as whoever may lose nothing has to.
+getmany and decode, until COUNT records; prints records per second. `commit` joins a group and commits after each batch,
+which is necessary to lose nothing.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from granian.server.embed import Server
 
 from entrypoints.server import BACKLOG
 
-# As Herald takes them.
-BATCH = 500
+# The same as Herald's.
+MAX_BATCH_SIZE = 500
 
 
 class SendLoop:
-    """An ASGI application whose sockets all get every record."""
+    """An ASGI application that sends every record to all of its sockets."""
 
     def __init__(self) -> None:
         self._sends: set[Any] = set()
@@ -95,7 +95,7 @@ async def decode_loop(servers: str, topic: str, count: int, commits: bool = Fals
         decoded = 0
         began = 0.0
         while decoded < count:
-            batch = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+            batch = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH_SIZE)
             began = began or time.perf_counter()
             for records in batch.values():
                 for record in records:

@@ -1,8 +1,8 @@
-"""The seed's way of sending mail: for each in turn, fill the template, connect, send, quit.
+"""Reference for mails, as in the replaced service: render the template, connect, send, quit, for one after another.
 
     python -m benchmarks.bare_mail PORT COUNT
 
-Sends so many mails, and prints how many a second. They are not put on record, which the seed does too.
+Sends COUNT mails and prints mails per second. Nothing is recorded.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""The reference with RabbitMQ and PostgreSQL: the least that a program can do with aio-pika and asyncpg.
+"""Reference with RabbitMQ and PostgreSQL: a minimal program with aio-pika and asyncpg.
 
     python -m benchmarks.bare_rabbitmq PORT QUEUE COUNT DATABASE_URL
 
-Consumes with a bounded prefetch, takes what is there (500 at most), writes a row for each recipient by one executemany
-in one transaction, acknowledges all of it at once; until so many events; prints rows a second. The rows are those of
-`benchmarks.bare_store`.
+Consumes with a bounded prefetch, writes a row for each recipient of the available messages (at most 500) with one
+executemany in one transaction, and acknowledges them together, until COUNT events; prints rows per second. The rows are
+those of `benchmarks.bare_store`.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ import msgspec
 import uvloop
 from aio_pika.abc import AbstractIncomingMessage
 
-from benchmarks.bare_kafka import BATCH
+from benchmarks.bare_kafka import MAX_BATCH_SIZE
 from benchmarks.bare_store import Rows, write_batch
 from benchmarks.postgres import connected
 from benchmarks.store import TOPIC
 
-# As many as Herald is handed by default.
+# Herald's default.
 PREFETCH: Final = 1_000
 
 
@@ -39,18 +39,18 @@ async def main(port: int, queue: str, count: int, url: str) -> None:
         await channel.set_qos(prefetch_count=PREFETCH)
         source = await channel.get_queue(queue, ensure=False)
         await source.consume(arrived.put)
-        taken = written = 0
+        consumed = written = 0
         began = 0.0
-        while taken < count:
+        while consumed < count:
             batch = [await arrived.get()]
             began = began or time.perf_counter()
-            while len(batch) < BATCH and not arrived.empty():
+            while len(batch) < MAX_BATCH_SIZE and not arrived.empty():
                 batch.append(arrived.get_nowait())
-            some = list(rows.of([Record(message.body) for message in batch]))
-            await write_batch(database, some)
+            batch_rows = list(rows.of([Record(message.body) for message in batch]))
+            await write_batch(database, batch_rows)
             await batch[-1].ack(multiple=True)
-            taken += len(batch)
-            written += len(some)
+            consumed += len(batch)
+            written += len(batch_rows)
         print(written / (time.perf_counter() - began))
 
 

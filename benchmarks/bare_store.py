@@ -1,11 +1,12 @@
-"""The references with Kafka and PostgreSQL: the least that a program can do with aiokafka and asyncpg.
+"""References with Kafka and PostgreSQL: minimal programs with aiokafka and asyncpg.
 
     python -m benchmarks.bare_store batches SERVERS TOPIC COUNT DATABASE_URL
     python -m benchmarks.bare_store singles SERVERS TOPIC COUNT DATABASE_URL
 
-getmany, a row for each recipient, commit to Kafka; until so many records; prints rows a second. `batches` writes all of
-a batch by one executemany in one transaction. `singles` is the seed's way: one INSERT a recipient, each awaited. The
-rows are those that Herald stores, in the same table; nothing is looked up, and who has read how much is not counted.
+getmany, a row for each recipient, commit to Kafka, until COUNT records; prints rows per second. `batches` writes a
+batch with one executemany in one transaction. `singles` does as the replaced service: one INSERT per recipient, each
+awaited. The rows are those that Herald stores, in the same table; no rows are looked up, and no unread counts are
+maintained.
 """
 
 import sys
@@ -21,7 +22,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer
 
 from adapters.clock import Uuid7Factory
-from benchmarks.bare_kafka import BATCH
+from benchmarks.bare_kafka import MAX_BATCH_SIZE
 from benchmarks.postgres import connected
 
 COLUMNS: Final = (
@@ -38,7 +39,7 @@ decode = msgspec.json.Decoder().decode
 
 
 class Rows:
-    """Makes rows of records, numbered by user."""
+    """Converts records to rows, numbered by user."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -93,16 +94,16 @@ async def main(kind: str, servers: str, topic: str, count: int, url: str) -> Non
     await consumer.start()
     try:
         async with connected(url) as connection:
-            taken = written = 0
+            consumed = written = 0
             began = 0.0
-            while taken < count:
-                batch = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+            while consumed < count:
+                batch = await consumer.getmany(timeout_ms=500, max_records=MAX_BATCH_SIZE)
                 began = began or time.perf_counter()
                 for records in batch.values():
-                    some = list(rows.of(records))
-                    await write(connection, some)
-                    taken += len(records)
-                    written += len(some)
+                    batch_rows = list(rows.of(records))
+                    await write(connection, batch_rows)
+                    consumed += len(records)
+                    written += len(batch_rows)
                 await consumer.commit()
             print(written / (time.perf_counter() - began))
     finally:

@@ -1,4 +1,4 @@
-"""A real Kafka for the benchmarks, on the clients' core, and events in it."""
+"""A real Kafka for the benchmarks, on the clients' core."""
 
 import tempfile
 from collections.abc import Iterator

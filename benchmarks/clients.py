@@ -1,5 +1,8 @@
-"""The load: WebSockets and event streams by the thousand in one process, with little Python a frame, since the client
-must never be what is measured. Handshake and frames are read by hand (RFC 6455, section 5.2)."""
+"""Clients: thousands of WebSockets and event streams in one process.
+
+They use little Python per frame, so that the clients are never the bottleneck: handshakes and frames are parsed by hand
+(RFC 6455, section 5.2).
+"""
 
 import asyncio
 import socket
@@ -8,23 +11,23 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-# What a server announces as the largest segment over Ethernet. On loopback it is 64 KB, with which the kernel would
-# keep 2.6 MB for a client that does not read; from this size it keeps 50 KB.
+# The maximum segment size over Ethernet. On loopback it is 64 KB, with which the kernel would buffer 2.6 MB for a
+# client that does not read; with this size it buffers 50 KB.
 ETHERNET_SEGMENT: Final = 1400
 
 # The receive buffer of a client that never reads.
 SMALL_BUFFER: Final = 4096
 
-# Payloads begin with {"t":" and the time they were made at, in seconds and this many characters.
+# Payloads start with {"t":" and their creation time, in seconds and this many characters.
 STAMP_AT: Final = 6
 STAMP_WIDTH: Final = 17
 
-# Connections opened at once.
-ABREAST: Final = 50
+# Connections opened concurrently.
+MAX_CONNECTING: Final = 50
 
 
 def stamped(size: int) -> str:
-    """A payload of `size` bytes that says when it was made, by a clock that all processes of the machine share."""
+    """A payload of `size` bytes with its creation time, by a clock shared by all processes of the machine."""
     head = f'{{"t":"{time.perf_counter():0{STAMP_WIDTH}.6f}","pad":"'
     return f'{head}{"x" * (size - len(head) - 2)}"}}'
 
@@ -33,8 +36,8 @@ def stamp_of(data: bytes, at: int) -> float:
     return float(data[at + STAMP_AT : at + STAMP_AT + STAMP_WIDTH])
 
 
-class Tally:
-    """What a crowd has received: how many of its clients have all they should, and since when."""
+class Progress:
+    """How many clients of a group have received all expected objects, and when the last one had."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -53,38 +56,38 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One connection. `received` counts what it was sent, in objects."""
+    """One connection. `received` counts the received objects."""
 
-    def __init__(self, tally: Tally, request: bytes, reads: bool = True) -> None:
+    def __init__(self, progress: Progress, request: bytes, reads: bool = True) -> None:
         self.opened = asyncio.get_running_loop().create_future()
         self.received = 0
-        self._tally = tally
+        self._progress = progress
         self._request = request
         self._reads = reads
-        self._rest = b""
+        self._incomplete = b""
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        data = self._rest + data if self._rest else data
+        data = self._incomplete + data if self._incomplete else data
         if not self.opened.done():
             end = data.find(b"\r\n\r\n")
             if end < 0:
-                self._rest = data
+                self._incomplete = data
                 return
             self._open(data[: data.find(b"\r\n")])
             data = data[end + 4 :]
         before = self.received
-        self._rest = data[self._read(data) :]
-        if before < self._tally.target <= self.received:
-            self._tally.reached()
+        self._incomplete = data[self._read(data) :]
+        if before < self._progress.target <= self.received:
+            self._progress.reached()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._tally.lost.append("connection lost")
+        self._progress.lost.append("connection lost")
         if not self.opened.done():
-            self.opened.set_exception(ConnectionError("connection lost before it was answered"))
+            self.opened.set_exception(ConnectionError("connection lost before the handshake was answered"))
 
     def _open(self, status: bytes) -> None:
         if b" 101 " not in status and b" 200 " not in status:
@@ -95,16 +98,16 @@ class Client(asyncio.Protocol):
         self.opened.set_result(None)
 
     def _read(self, data: bytes) -> int:
-        """Counts what is complete in the data; returns where the rest begins."""
+        """Counts the complete objects in the data; returns the offset of the incomplete rest."""
         raise NotImplementedError
 
 
 class PlainSocket(Client):
-    """A WebSocket with an object a frame."""
+    """A WebSocket with one object per frame."""
 
     def _read(self, data: bytes) -> int:
         at, end = 0, len(data)
-        latencies = self._tally.latencies
+        latencies = self._progress.latencies
         while end - at > 4:
             size = data[at + 1]
             start = at + 2
@@ -117,35 +120,35 @@ class PlainSocket(Client):
             if start + size > end:
                 break
             if data[at] == 0x81:
-                self._take(data, start, start + size)
+                self._count(data, start, start + size)
                 if latencies is not None:
                     latencies.append(time.perf_counter() - stamp_of(data, start))
             elif data[at] == 0x89:
-                # A pong masked with zeros.
+                # A pong, masked with zeros.
                 self.transport.write(bytes((0x8A, 0x80 | size, 0, 0, 0, 0)) + data[start : start + size])
             at = start + size
         return at
 
-    def _take(self, data: bytes, start: int, end: int) -> None:
+    def _count(self, data: bytes, start: int, end: int) -> None:
         self.received += 1
 
 
 class ProtocolSocket(PlainSocket):
-    """A WebSocket that speaks herald.v1, with many objects a frame."""
+    """A herald.v1 WebSocket that counts broadcasts; frames hold many objects."""
 
-    def _take(self, data: bytes, start: int, end: int) -> None:
+    def _count(self, data: bytes, start: int, end: int) -> None:
         self.received += data.count(b'{"kind":"broadcast"', start, end)
 
 
 class InboxSocket(PlainSocket):
-    """A WebSocket that speaks herald.v1, with many notifications a frame."""
+    """A herald.v1 WebSocket that counts notifications; frames hold many objects."""
 
-    def _take(self, data: bytes, start: int, end: int) -> None:
+    def _count(self, data: bytes, start: int, end: int) -> None:
         self.received += data.count(b'{"kind":"notification"', start, end)
 
 
 class EventStream(Client):
-    """A stream of server-sent events; the chunks of HTTP lie between them, none within the two line ends."""
+    """A stream of server-sent events. HTTP chunks end between events, never within the two line ends."""
 
     def _read(self, data: bytes) -> int:
         self.received += data.count(b"\n\n")
@@ -170,49 +173,49 @@ def stream_request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n".encode()
 
 
-class Crowd:
-    """Clients of one kind that are all sent as many objects."""
+class ClientGroup:
+    """Clients of one kind that all receive the same number of objects."""
 
-    def __init__(self, clients: Sequence[Client], tally: Tally) -> None:
+    def __init__(self, clients: Sequence[Client], progress: Progress) -> None:
         self.clients = clients
-        self.tally = tally
+        self.progress = progress
 
     def expect(self, objects: int) -> None:
-        """From now on each client is to receive so many objects."""
-        tally = self.tally
+        """Starts to wait until each client has received this many further objects."""
+        progress = self.progress
         if not self.clients:
-            tally.finished.set()
+            progress.finished.set()
             return
         received = {client.received for client in self.clients}
         if len(received) != 1:
             raise RuntimeError(f"clients have received different numbers of objects: {sorted(received)}")
-        tally.finished.clear()
-        tally.waiting = tally.size
-        tally.target = received.pop() + objects
+        progress.finished.clear()
+        progress.waiting = progress.size
+        progress.target = received.pop() + objects
 
     async def all_received(self, within: float) -> float:
-        """When the last client had received all of it."""
+        """The time at which the last client had received all expected objects."""
         try:
             async with asyncio.timeout(within):
-                await self.tally.finished.wait()
+                await self.progress.finished.wait()
         except TimeoutError:
-            late = f"{self.tally.waiting} of {self.tally.size} clients lack objects after {within:g} s"
-            raise RuntimeError(f"{late}; {len(self.tally.lost)} were cut off") from None
-        return self.tally.finished_at
+            incomplete = f"{self.progress.waiting} of {self.progress.size} clients lack objects after {within:g} s"
+            raise RuntimeError(f"{incomplete}; {len(self.progress.lost)} connections were lost") from None
+        return self.progress.finished_at
 
 
 @asynccontextmanager
-async def crowd(
+async def client_group(
     port: int, kind: type[Client], requests: Sequence[bytes], *, reads: bool = True, ethernet: bool = False
-) -> AsyncIterator[Crowd]:
-    """A client for each request, all of them answered."""
-    tally = Tally(len(requests))
+) -> AsyncIterator[ClientGroup]:
+    """Connects a client for each request; all handshakes are answered when the block starts."""
+    progress = Progress(len(requests))
     clients: list[Client] = []
     try:
-        for first in range(0, len(requests), ABREAST):
-            some = [kind(tally, request, reads) for request in requests[first : first + ABREAST]]
-            clients += await asyncio.gather(*(connect(port, client, reads, ethernet) for client in some))
-        yield Crowd(clients, tally)
+        for first in range(0, len(requests), MAX_CONNECTING):
+            batch = [kind(progress, request, reads) for request in requests[first : first + MAX_CONNECTING]]
+            clients += await asyncio.gather(*(connect(port, client, reads, ethernet) for client in batch))
+        yield ClientGroup(clients, progress)
     finally:
         for client in clients:
             client.transport.abort()
@@ -220,7 +223,7 @@ async def crowd(
 
 
 async def connect(port: int, client: Client, reads: bool = True, ethernet: bool = False) -> Client:
-    """Returns once the client's request has been answered."""
+    """Returns once the handshake is answered."""
     sock = socket.socket()
     sock.setblocking(False)
     if ethernet:

@@ -1,77 +1,78 @@
-"""Fan-out: the same messages to the same clients, by the seed's loop and by Herald.
+"""Fan-out: the same messages to the same clients, by the reference loop and by Herald.
 
-A burst is timed from the moment its first message is posted to the moment the last client has the last one. Paced
-messages are posted one by one to both servers; what counts is the processor time of the server, its work for the
-requests included, by deliveries.
+A burst is timed from posting its first message until the last client has the last one. Paced messages are posted one by
+one; the result is the CPU time of the server per delivery, its work for the requests included.
 """
 
 import asyncio
 import time
 from typing import Final
 
-from benchmarks.clients import PlainSocket, ProtocolSocket, crowd, socket_request, stamped
-from benchmarks.pace import steadily
-from benchmarks.report import Row, in_turn
-from benchmarks.servers import Server, Serving, herald, seed_loop
+from benchmarks.clients import PlainSocket, ProtocolSocket, client_group, socket_request, stamped
+from benchmarks.pace import at_intervals
+from benchmarks.report import Row, alternate
+from benchmarks.servers import Server, Serving, herald, reference_loop
 
 CLIENTS: Final = 1_000
-SIZE: Final = 200
+MESSAGE_BYTES: Final = 200
 
-# Messages sent before anything is measured, so that every path has been taken.
+# Messages before the measurement, so that every code path has run.
 WARM_UP: Final = 10
 
-PACE: Final = 0.03
-PACED: Final = 200
+INTERVAL_S: Final = 0.03
+PACED_MESSAGES: Final = 200
 
-# Seconds until clients that still lack something are given up.
-PATIENCE: Final = 120.0
+# Until clients that have not received everything count as failed.
+TIMEOUT_S: Final = 120.0
 
 
 async def burst(rounds: int) -> list[Row]:
-    reference, ours = await in_turn(rounds, lambda: _burst(seed_loop(), 100), lambda: _burst(herald(), 100))
-    return [Row("burst: 100 messages to 1,000 WebSockets, one a frame", "/s", ours, reference, "≥", 1.3)]
+    reference, ours = await alternate(rounds, lambda: _burst(reference_loop(), 100), lambda: _burst(herald(), 100))
+    return [Row("burst: 100 messages to 1,000 WebSockets, one per frame", "/s", ours, reference, "≥", 1.3)]
 
 
 async def burst_protocol(rounds: int) -> list[Row]:
-    reference, ours = await in_turn(
-        rounds, lambda: _burst(seed_loop(), 1_000), lambda: _burst(herald(), 1_000, ProtocolSocket)
+    reference, ours = await alternate(
+        rounds, lambda: _burst(reference_loop(), 1_000), lambda: _burst(herald(), 1_000, ProtocolSocket)
     )
     return [Row("burst: 1,000 messages to 1,000 WebSockets, herald.v1", "/s", ours, reference, "≥", 15)]
 
 
 async def paced(rounds: int) -> list[Row]:
-    reference, ours = await in_turn(rounds, lambda: _paced(seed_loop()), lambda: _paced(herald()))
-    return [Row("paced: one message every 30 ms to 1,000 WebSockets, CPU a delivery", "µs", ours, reference, "≤", 1.2)]
+    reference, ours = await alternate(rounds, lambda: _paced(reference_loop()), lambda: _paced(herald()))
+    return [
+        Row("paced: one message every 30 ms to 1,000 WebSockets, CPU per delivery", "µs", ours, reference, "≤", 1.2)
+    ]
 
 
 async def _burst(serving: Serving, messages: int, kind: type[PlainSocket] = PlainSocket) -> float:
-    """Deliveries a second."""
+    """Deliveries per second."""
     protocol = "herald.v1" if kind is ProtocolSocket else None
     requests = [socket_request(Server.path, protocol)] * CLIENTS
-    async with serving as server, crowd(server.port, kind, requests) as clients:
+    async with serving as server, client_group(server.port, kind, requests) as clients:
         for count in (WARM_UP, messages):
-            bodies = server.bodies([stamped(SIZE) for _ in range(count)])
+            bodies = server.bodies([stamped(MESSAGE_BYTES) for _ in range(count)])
             clients.expect(count)
-            # Those of herald.v1 may be waiting to be told where to resume, for a second.
+            # For herald.v1 clients the server waits up to a second for their first frame.
             await asyncio.sleep(1.5)
             began = time.perf_counter()
-            _, ended = await asyncio.gather(server.broadcast(bodies), clients.all_received(PATIENCE))
+            _, ended = await asyncio.gather(server.broadcast(bodies), clients.all_received(TIMEOUT_S))
         return CLIENTS * messages / (ended - began)
 
 
 async def _paced(serving: Serving) -> float:
-    """Microseconds of processor time a delivery."""
+    """Microseconds of CPU time per delivery."""
     requests = [socket_request(Server.path)] * CLIENTS
-    async with serving as server, crowd(server.port, PlainSocket, requests) as clients:
-        for count in (WARM_UP, PACED):
+    async with serving as server, client_group(server.port, PlainSocket, requests) as clients:
+        for count in (WARM_UP, PACED_MESSAGES):
             clients.expect(count)
             used = server.cpu
-            await post_paced(server, count, SIZE, PACE)
-            await clients.all_received(PATIENCE)
-        return (server.cpu - used) * 1e6 / (CLIENTS * PACED)
+            await post_paced(server, count, MESSAGE_BYTES, INTERVAL_S)
+            await clients.all_received(TIMEOUT_S)
+        return (server.cpu - used) * 1e6 / (CLIENTS * PACED_MESSAGES)
 
 
 async def post_paced(server: Server, count: int, size: int, pace: float) -> None:
-    """Posts messages one by one, on time if the server lets it."""
-    async for _ in steadily(count, pace):
+    """Posts messages one by one, at intervals if the server is fast enough."""
+    async for _ in at_intervals(count, pace):
         await server.broadcast(server.bodies([stamped(size)]))

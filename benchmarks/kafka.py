@@ -1,4 +1,4 @@
-"""From Kafka: to a socket, and into the store."""
+"""From Kafka to a socket, and from Kafka into the store."""
 
 import asyncio
 import json
@@ -11,32 +11,32 @@ from typing import Final
 from confluent_kafka import Producer
 
 from benchmarks.broker import kafka
-from benchmarks.clients import PlainSocket, crowd, socket_request, stamped
-from benchmarks.pace import steadily
-from benchmarks.report import Row, in_turn, p50_p99
+from benchmarks.clients import PlainSocket, client_group, socket_request, stamped
+from benchmarks.pace import at_intervals
+from benchmarks.report import Row, alternate, p50_p99
 from benchmarks.servers import Server, Serving, bare_loop, herald, start_pinned
 
 SIGNALS: Final = "trading_signals"
 
 CLIENTS: Final = 10
 RATE: Final = 200
-SECONDS: Final = 10
-SIZE: Final = 200
+DURATION_S: Final = 10
+MESSAGE_BYTES: Final = 200
 WARM_UP: Final = 200
 
 EVENTS: Final = 150_000
 USERS: Final = 1_000
-PATIENCE: Final = 120.0
+TIMEOUT_S: Final = 120.0
 
-# How often Herald is asked how much it has stored: the question costs it about a millisecond.
-GLANCE: Final = 0.1
+# How often /metrics is requested, which costs Herald about a millisecond.
+POLL_INTERVAL_S: Final = 0.1
 
 
 async def to_socket(rounds: int) -> list[Row]:
     with kafka() as broker:
         broker.create_topic(SIGNALS)
         environment = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": broker.servers}
-        reference, ours = await in_turn(
+        reference, ours = await alternate(
             rounds,
             lambda: latency(broker.servers, bare_loop(broker.servers, SIGNALS)),
             lambda: latency(broker.servers, herald(**environment, HERALD_KAFKA_GROUP=uuid.uuid4().hex)),
@@ -56,13 +56,13 @@ async def ingest(rounds: int) -> list[Row]:
         bodies = [json.dumps(_alert(number)).encode() for number in range(EVENTS)]
         for first in range(0, EVENTS, 10_000):
             broker.produce("risk-events", bodies[first : first + 10_000])
-        bare, committing, ours = await in_turn(
+        bare, committing, ours = await alternate(
             rounds,
-            lambda: _decoded(broker.servers, "decode"),
-            lambda: _decoded(broker.servers, "commit"),
-            lambda: ingested(ingesting(broker.servers), EVENTS),
+            lambda: _run_bare_loop(broker.servers, "decode"),
+            lambda: _run_bare_loop(broker.servers, "commit"),
+            lambda: ingest_rate(ingesting_server(broker.servers), EVENTS),
         )
-    what = "ingest from Kafka, one recipient an event, against"
+    what = "ingest from Kafka, one recipient per event, vs"
     return [
         Row(f"{what} getmany and decode", "/s", ours, bare, "≥", 0.5),
         Row(f"{what} getmany, decode and commit", "/s", ours, committing, "≥", 0.5),
@@ -80,43 +80,45 @@ def _alert(number: int) -> dict[str, str]:
 
 
 async def latency(servers: str, serving: Serving) -> tuple[float, float]:
-    """p50 and p99 in milliseconds, from before the event is handed to the producer to after it was read."""
-    producer = prompt_producer(servers)
-    async with serving as server, crowd(server.port, PlainSocket, [socket_request(server.path)] * CLIENTS) as clients:
-        for count in (WARM_UP, RATE * SECONDS):
-            latencies = clients.tally.latencies = []
+    """p50 and p99 in milliseconds, from before an event is passed to the producer until a client has read it."""
+    producer = unbuffered_producer(servers)
+    async with (
+        serving as server,
+        client_group(server.port, PlainSocket, [socket_request(server.path)] * CLIENTS) as clients,
+    ):
+        for count in (WARM_UP, RATE * DURATION_S):
+            latencies = clients.progress.latencies = []
             clients.expect(count)
-            await produce_steadily(producer, count)
-            await clients.all_received(PATIENCE)
+            await produce_at_intervals(producer, count)
+            await clients.all_received(TIMEOUT_S)
         return p50_p99(latencies)
 
 
-def prompt_producer(servers: str) -> Producer:
+def unbuffered_producer(servers: str) -> Producer:
     return Producer({"bootstrap.servers": servers, "linger.ms": 0, "log_level": 0})
 
 
-async def produce_steadily(producer: Producer, count: int, partition: int = -1) -> None:
-    """Signals that say when they were handed to the producer."""
-    async for _ in steadily(count, 1 / RATE):
-        producer.produce(SIGNALS, stamped(SIZE).encode(), partition=partition)
+async def produce_at_intervals(producer: Producer, count: int, partition: int = -1) -> None:
+    """Produces signals that contain the time at which they were passed to the producer."""
+    async for _ in at_intervals(count, 1 / RATE):
+        producer.produce(SIGNALS, stamped(MESSAGE_BYTES).encode(), partition=partition)
         producer.poll(0)
 
 
-async def _decoded(servers: str, loop: str) -> float:
-    """Events a second that a bare loop takes and decodes."""
+async def _run_bare_loop(servers: str, loop: str) -> float:
+    """Events per second of one of the loops of `bare_kafka`."""
     command = [sys.executable, "-m", "benchmarks.bare_kafka", loop, servers, "risk-events", str(EVENTS)]
     process = start_pinned(command, {}, stdout=subprocess.PIPE)
-    printed, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+    printed, _ = await asyncio.to_thread(process.communicate, timeout=TIMEOUT_S)
     return float(printed)
 
 
-def ingesting(servers: str, **environment: str) -> Serving:
-    """A server that stores the addressed events of the profile `trading` from the first one on, in a group of its
-    own."""
-    return herald(**from_the_first(servers), ready="/health/live", **environment)
+def ingesting_server(servers: str, **environment: str) -> Serving:
+    """A server that stores the addressed events of the profile `trading` from the beginning, in a new group."""
+    return herald(**from_the_beginning(servers), ready="/health/live", **environment)
 
 
-def from_the_first(servers: str) -> dict[str, str]:
+def from_the_beginning(servers: str) -> dict[str, str]:
     return {
         "HERALD_PROFILE": "trading",
         "HERALD_BROKER": "kafka",
@@ -126,8 +128,8 @@ def from_the_first(servers: str) -> dict[str, str]:
     }
 
 
-async def ingested(serving: Serving, entries: int) -> float:
-    """Entries a second that a server stores, from its first to its last."""
+async def ingest_rate(serving: Serving, entries: int) -> float:
+    """Entries per second that a server stores, from its first to its last."""
     async with serving as server:
         began, first = await until_stored(server, 1)
         ended, last = await until_stored(server, entries)
@@ -135,16 +137,16 @@ async def ingested(serving: Serving, entries: int) -> float:
 
 
 async def until_stored(server: Server, entries: int) -> tuple[float, int]:
-    """When at least so many had been seen to be stored, and how many."""
-    deadline = time.perf_counter() + PATIENCE
+    """The time at which at least this many entries were stored, and how many there were."""
+    deadline = time.perf_counter() + TIMEOUT_S
     while (stored := await stored_by(server)) < entries:
         if time.perf_counter() > deadline:
             raise RuntimeError(f"Herald has stored {stored} of {entries} entries")
-        await asyncio.sleep(GLANCE)
+        await asyncio.sleep(POLL_INTERVAL_S)
     return time.perf_counter(), stored
 
 
 async def stored_by(server: Server) -> int:
-    """How many entries the server has stored since its start."""
+    """The number of entries that the server has stored since its start."""
     _, answer = await server.request("GET", "/metrics")
     return int(json.loads(answer)["events"]["stored"])

@@ -1,30 +1,31 @@
-"""What is published to several nodes, and what it costs each of them."""
+"""What is published to several nodes, and the CPU time that it costs."""
 
 import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from benchmarks.clients import Crowd, socket_request, stamped
-from benchmarks.nodes import Site, Spent
-from benchmarks.pace import Pace, steadily
+from benchmarks.clients import ClientGroup, socket_request, stamped
+from benchmarks.nodes import CpuTime, Deployment
+from benchmarks.pace import Pace, at_intervals
 from benchmarks.servers import Server
 
 CLIENTS: Final = 1_000
 
 WARM_UP: Final = 50
 
-# Seconds in which nothing happens are compared with: five comparisons with the store, and as many beats.
-QUIET: Final = 5.0
+# The idle load is measured for this long and subtracted: five comparisons with the store, and as many self-tests of the
+# backplane.
+IDLE_S: Final = 5.0
 
-# Users that an event is for, where it is not for all.
+# Recipients of an addressed event.
 RECIPIENTS: Final = 20
 
-PATIENCE: Final = 60.0
+TIMEOUT_S: Final = 60.0
 
 
 class Load(NamedTuple):
-    """What is published, by the number of the event, and who listens, by the number of the client. Each client gets one
+    """`event` makes the event of a number, `request` the handshake of the client of a number. Each client receives one
     event in `share`."""
 
     profile: str
@@ -33,7 +34,7 @@ class Load(NamedTuple):
     share: int
 
     def deliveries(self, pace: Pace) -> int:
-        """All that CLIENTS clients get."""
+        """The deliveries to all CLIENTS clients."""
         return CLIENTS * pace.events // self.share
 
 
@@ -55,23 +56,24 @@ FEED: Final = Load("signals", _signal, lambda _: socket_request(Server.path), 1)
 INBOXES: Final = Load("trading", _alert, _inbox, CLIENTS // RECIPIENTS)
 
 
-async def spent_on(load: Load, pace: Pace, at: Site, publishers: Sequence[Server], everyone: Sequence[Crowd]) -> Spent:
-    """The processor time of this, published to these nodes by turns, beyond what they have without it. What every path
-    does first has been done before."""
-    await _publish(load, Pace(WARM_UP, 1, pace.seconds), publishers, everyone)
-    quiet = await at.spent_in(QUIET)
-    before, began = at.spent(), time.perf_counter()
-    await _publish(load, pace, publishers, everyone)
-    spent, took = at.spent().minus(before), time.perf_counter() - began
-    return spent.minus(quiet.times(took / QUIET))
+async def cpu_time_of(
+    load: Load, pace: Pace, deployment: Deployment, publishers: Sequence[Server], groups: Sequence[ClientGroup]
+) -> CpuTime:
+    """The CPU time of publishing a load to these nodes alternately, beyond the idle load and after a warm-up."""
+    await _publish(load, Pace(WARM_UP, 1, pace.seconds), publishers, groups)
+    quiet = await deployment.cpu_time_in(IDLE_S)
+    before, began = deployment.cpu_time(), time.perf_counter()
+    await _publish(load, pace, publishers, groups)
+    cpu_time, took = deployment.cpu_time().minus(before), time.perf_counter() - began
+    return cpu_time.minus(quiet.times(took / IDLE_S))
 
 
-async def _publish(load: Load, pace: Pace, publishers: Sequence[Server], everyone: Sequence[Crowd]) -> None:
-    """Returns once all clients have all of it."""
-    for some in everyone:
-        some.expect(pace.events // load.share)
-    async for number in steadily(pace.events // pace.together, pace.seconds):
+async def _publish(load: Load, pace: Pace, publishers: Sequence[Server], groups: Sequence[ClientGroup]) -> None:
+    """Returns once all clients have received everything."""
+    for group in groups:
+        group.expect(pace.events // load.share)
+    async for number in at_intervals(pace.events // pace.together, pace.seconds):
         events = map(load.event, range(number * pace.together, (number + 1) * pace.together))
         await publishers[number % len(publishers)].post(f"[{','.join(events)}]".encode())
-    for some in everyone:
-        await some.all_received(PATIENCE)
+    for group in groups:
+        await group.all_received(TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Mails: how fast they go, and whether those that can't go are in anybody's way."""
+"""Mails: how fast they are sent, and whether pending mails delay live delivery."""
 
 import asyncio
 import subprocess
@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks.broker import kafka
 from benchmarks.kafka import CLIENTS, RATE, SIGNALS, latency
 from benchmarks.postgres import Postgres, connected, postgres
-from benchmarks.report import Row, in_turn
+from benchmarks.report import Row, alternate
 from benchmarks.servers import herald, start_pinned
 from tests.support.service import free_port
 
@@ -20,15 +20,15 @@ DELIVERIES: Final = 2_000
 WARM_UP: Final = 200
 PENDING: Final = 100_000
 CONNECTIONS: Final = 10
-PATIENCE: Final = 120.0
+TIMEOUT_S: Final = 120.0
 
-# How late each of the mail server's answers is, in milliseconds, and how many there are to a mail on a kept
-# connection: to MAIL, RCPT, DATA and the mail itself.
-LATE: Final = 10.0
-ANSWERS: Final = 4
+# The delay of each reply of the mail server, and the number of replies to a mail on a kept connection: to MAIL, RCPT,
+# DATA and the mail itself.
+REPLY_DELAY_MS: Final = 10.0
+REPLIES_PER_MAIL: Final = 4
 
-# Deliveries as Herald would have stored them.
-FILL: Final = """
+# Deliveries as Herald stores them.
+INSERT_DELIVERIES: Final = """
     INSERT INTO deliveries (
         id, origin, event_id, recipient, status, source, type, profile, payload, event_time, subject, template,
         order_id, created_at, updated_at, due_at
@@ -45,24 +45,24 @@ FILL: Final = """
 
 async def throughput(rounds: int) -> list[Row]:
     with postgres() as database:
-        theirs, ours = await in_turn(rounds, _one_by_one, lambda: _sent(database, DELIVERIES, 0))
-        late = [await _sent(database, DELIVERIES // 2, LATE) for _ in range(rounds)]
-    limit = CONNECTIONS / (ANSWERS * LATE / 1e3)
-    what = f"mails, {DELIVERIES:,} to a local server, against connect, send, quit for each in turn"
-    most = f"mails, {LATE:g} ms to each answer, against what {CONNECTIONS} connections allow"
+        theirs, ours = await alternate(rounds, _reference_rate, lambda: _send_rate(database, DELIVERIES, 0))
+        delay = [await _send_rate(database, DELIVERIES // 2, REPLY_DELAY_MS) for _ in range(rounds)]
+    limit = CONNECTIONS / (REPLIES_PER_MAIL * REPLY_DELAY_MS / 1e3)
+    what = f"{DELIVERIES:,} mails to a local server, vs connect, send, quit for one after another"
+    slow = f"mails with {REPLY_DELAY_MS:g} ms per reply of the server, vs the limit of {CONNECTIONS} connections"
     return [
         Row(what, "/s", ours, theirs, "≥", 5),
-        Row(most, "/s", late, [limit] * rounds, "≥", 0.8),
+        Row(slow, "/s", delay, [limit] * rounds, "≥", 0.8),
     ]
 
 
 async def away(rounds: int) -> list[Row]:
-    """The mail server is a port where nobody listens."""
+    """Nothing listens at the mail server's address."""
     with kafka() as broker, postgres() as database:
         broker.create_topic(SIGNALS)
 
         async def through(pending: int) -> float:
-            url = await _filled(database, pending)
+            url = await _database_with_deliveries(database, pending)
             serving = herald(
                 HERALD_PROFILE="signals,orders",
                 HERALD_BROKER="kafka",
@@ -76,26 +76,33 @@ async def away(rounds: int) -> list[Row]:
             database.drop(url)
             return p99
 
-        without, pending = await in_turn(rounds, lambda: through(0), lambda: through(PENDING))
+        without, pending = await alternate(rounds, lambda: through(0), lambda: through(PENDING))
     what = f"Kafka through PostgreSQL to socket, {RATE} events/s to {CLIENTS} WebSockets"
     return [
-        Row(f"{what}, {PENDING:,} mails pending and SMTP away, against none: p99", "ms", pending, without, "≤", 1.2)
+        Row(
+            f"{what}, {PENDING:,} mails pending and SMTP unavailable, vs no mails: p99",
+            "ms",
+            pending,
+            without,
+            "≤",
+            1.2,
+        )
     ]
 
 
-async def _one_by_one() -> float:
+async def _reference_rate() -> float:
     async with _sink(0) as port:
         command = [sys.executable, "-m", "benchmarks.bare_mail", str(port), str(DELIVERIES // 4)]
         process = start_pinned(command, {}, stdout=subprocess.PIPE)
-        printed, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+        printed, _ = await asyncio.to_thread(process.communicate, timeout=TIMEOUT_S)
         return float(printed)
 
 
-async def _sent(database: Postgres, count: int, late: float) -> float:
-    """Mails a second, once the first WARM_UP are sent: the server has only just started."""
+async def _send_rate(database: Postgres, count: int, delay: float) -> float:
+    """Mails per second, after the first WARM_UP, because the server has just started."""
     count += WARM_UP
-    url = await _filled(database, count)
-    async with _sink(late) as port:
+    url = await _database_with_deliveries(database, count)
+    async with _sink(delay) as port:
         serving = herald(
             HERALD_PROFILE="orders",
             DATABASE_URL=url,
@@ -105,36 +112,36 @@ async def _sent(database: Postgres, count: int, late: float) -> float:
             ready="/health/live",
         )
         async with serving:
-            deadline = time.perf_counter() + PATIENCE
-            seen: list[tuple[float, int]] = []
-            while not seen or seen[-1][1] < count:
+            deadline = time.perf_counter() + TIMEOUT_S
+            samples: list[tuple[float, int]] = []
+            while not samples or samples[-1][1] < count:
                 if time.perf_counter() > deadline:
-                    raise RuntimeError(f"{seen[-1][1] if seen else 0} of {count} mails were sent")
-                taken = await _taken(port)
-                if taken >= WARM_UP:
-                    seen.append((time.perf_counter(), taken))
+                    raise RuntimeError(f"{samples[-1][1] if samples else 0} of {count} mails were sent")
+                received = await _received(port)
+                if received >= WARM_UP:
+                    samples.append((time.perf_counter(), received))
                 await asyncio.sleep(0.01)
     database.drop(url)
-    (began, first), (ended, last) = seen[0], seen[-1]
+    (began, first), (ended, last) = samples[0], samples[-1]
     return (last - first) / (ended - began)
 
 
-async def _filled(database: Postgres, count: int) -> str:
+async def _database_with_deliveries(database: Postgres, count: int) -> str:
     url = database.create()
     async with connected(url) as connection:
-        await connection.execute(FILL.format(count=count))
+        await connection.execute(INSERT_DELIVERIES.format(count=count))
         await connection.execute("VACUUM ANALYZE")
     return url
 
 
 @asynccontextmanager
-async def _sink(late: float) -> AsyncIterator[int]:
+async def _sink(delay: float) -> AsyncIterator[int]:
     port = free_port()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.smtp_sink", str(port), str(late))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.smtp_sink", str(port), str(delay))
     try:
         while True:
             try:
-                await _taken(port)
+                await _received(port)
                 break
             except OSError:
                 await asyncio.sleep(0.05)
@@ -144,8 +151,8 @@ async def _sink(late: float) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def _taken(port: int) -> int:
-    """How many mails the sink has taken."""
+async def _received(port: int) -> int:
+    """The number of mails that the sink has received."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         await reader.readline()

@@ -1,7 +1,7 @@
-"""Nodes that share a PostgreSQL and a Redis, and what each part of this has had of the processors.
+"""Nodes that share a PostgreSQL and a Redis, and the CPU time of each component.
 
-All nodes are on one core, since the other is for clients and services. So together they are no quicker than one;
-what can be seen is what each of them does.
+All nodes run on one core, because the other is for clients and services. So together they are not faster than one; only
+the work of each of them can be compared.
 """
 
 import asyncio
@@ -13,54 +13,63 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.clients import Crowd, PlainSocket, crowd
+from benchmarks.clients import ClientGroup, PlainSocket, client_group
 from benchmarks.postgres import Postgres, postgres
 from benchmarks.servers import READY, Server, herald, processor_time
 from tests.support.redis import RealRedis, missing
 
-__all__ = ["Services", "Site", "Spent", "crowds", "heard", "missing", "services", "site"]
+__all__ = [
+    "CpuTime",
+    "Deployment",
+    "Services",
+    "client_groups",
+    "missing",
+    "received_messages",
+    "running_deployment",
+    "services",
+]
 
 
 class Services(NamedTuple):
-    """What nodes share."""
+    """The services that the nodes share."""
 
     database: Postgres
     redis: RealRedis
 
 
-class Spent(NamedTuple):
-    """Seconds of processor time."""
+class CpuTime(NamedTuple):
+    """Seconds of CPU time of each component."""
 
     nodes: tuple[float, ...]
     database: float
     redis: float
 
-    def minus(self, other: "Spent") -> "Spent":
+    def minus(self, other: "CpuTime") -> "CpuTime":
         nodes = tuple(mine - its for mine, its in zip(self.nodes, other.nodes, strict=True))
-        return Spent(nodes, self.database - other.database, self.redis - other.redis)
+        return CpuTime(nodes, self.database - other.database, self.redis - other.redis)
 
-    def times(self, factor: float) -> "Spent":
-        return Spent(tuple(node * factor for node in self.nodes), self.database * factor, self.redis * factor)
+    def times(self, factor: float) -> "CpuTime":
+        return CpuTime(tuple(node * factor for node in self.nodes), self.database * factor, self.redis * factor)
 
-    def each(self, count: float) -> "Spent":
-        """Microseconds for each of so many things."""
+    def each(self, count: float) -> "CpuTime":
+        """Microseconds divided by `count`."""
         return self.times(1e6 / count)
 
 
-class Site(NamedTuple):
+class Deployment(NamedTuple):
     nodes: tuple[Server, ...]
     services: Services
     url: str
-    """The database's."""
+    """The URL of the database."""
 
-    def spent(self) -> Spent:
+    def cpu_time(self) -> CpuTime:
         database, redis = (processor_time(*service.pids) for service in self.services)
-        return Spent(tuple(node.cpu for node in self.nodes), database, redis)
+        return CpuTime(tuple(node.cpu for node in self.nodes), database, redis)
 
-    async def spent_in(self, seconds: float) -> Spent:
-        before = self.spent()
+    async def cpu_time_in(self, seconds: float) -> CpuTime:
+        before = self.cpu_time()
         await asyncio.sleep(seconds)
-        return self.spent().minus(before)
+        return self.cpu_time().minus(before)
 
 
 @contextmanager
@@ -75,10 +84,10 @@ def services() -> Iterator[Services]:
 
 
 @asynccontextmanager
-async def site(
+async def running_deployment(
     shared: Services, count: int, *, joined: bool = True, ready: str = READY, **environment: str
-) -> AsyncIterator[Site]:
-    """So many nodes on a new database; without Redis unless they are `joined`."""
+) -> AsyncIterator[Deployment]:
+    """Nodes on a new database, connected by Redis if `joined`."""
     url = shared.database.create()
     settings: Mapping[str, str] = {"DATABASE_URL": url, "HERALD_REDIS_PREFIX": uuid.uuid4().hex} | environment
     if joined:
@@ -86,23 +95,23 @@ async def site(
     try:
         async with AsyncExitStack() as stack:
             nodes = [await stack.enter_async_context(herald(ready=ready, **settings)) for _ in range(count)]
-            yield Site(tuple(nodes), shared, url)
+            yield Deployment(tuple(nodes), shared, url)
     finally:
         shared.database.drop(url)
 
 
-async def heard(node: Server) -> int:
-    """How many messages of the backplane a node has had."""
+async def received_messages(node: Server) -> int:
+    """The number of backplane messages that a node has received."""
     _, answer = await node.request("GET", "/metrics")
     return int(json.loads(answer)["backplane"].get("received", 0))
 
 
 @asynccontextmanager
-async def crowds(at: Site, requests: Sequence[bytes]) -> AsyncIterator[list[Crowd]]:
-    """Plain sockets, dealt out to the nodes by turns."""
+async def client_groups(deployment: Deployment, requests: Sequence[bytes]) -> AsyncIterator[list[ClientGroup]]:
+    """Plain sockets, distributed evenly over the nodes: one group for each."""
     async with AsyncExitStack() as stack:
-        count = len(at.nodes)
+        count = len(deployment.nodes)
         yield [
-            await stack.enter_async_context(crowd(node.port, PlainSocket, requests[first::count]))
-            for first, node in enumerate(at.nodes)
+            await stack.enter_async_context(client_group(node.port, PlainSocket, requests[first::count]))
+            for first, node in enumerate(deployment.nodes)
         ]

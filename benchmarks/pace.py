@@ -1,4 +1,4 @@
-"""Paces."""
+"""How fast events are published."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 
 class Pace(NamedTuple):
-    """So many events, so many of them in a request, and a request every so many seconds, or as soon as the last one is
-    answered."""
+    """`events` in total, `together` in one request, one request every `seconds` (0: as soon as the previous one is
+    answered)."""
 
     events: int
     together: int
@@ -24,10 +24,10 @@ STEADY: Final = Pace(200, 1, 0.03)
 BURST: Final = Pace(1_000, 100, 0.0)
 
 
-async def steadily(count: int, pace: float) -> AsyncIterator[int]:
-    """0, 1, 2 …, one every `pace` seconds, on time if whoever takes them lets it."""
+async def at_intervals(count: int, interval: float) -> AsyncIterator[int]:
+    """Yields 0, 1, 2 …, one every `interval` seconds, if the consumer is fast enough."""
     due = time.perf_counter()
     for number in range(count):
         yield number
-        due += pace
+        due += interval
         await asyncio.sleep(max(0.0, due - time.perf_counter()))

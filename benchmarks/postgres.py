@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the benchmarks, on the clients' core, and notifications in it."""
+"""A real PostgreSQL for the benchmarks, on the clients' core, with notifications."""
 
 import os
 import tempfile
@@ -13,11 +13,11 @@ from tests.support.postgres import Postgres
 
 __all__ = ["Postgres", "connected", "filled", "postgres"]
 
-# As durable as it comes: a commit is on the disk. Checkpoints and vacuums would fall into some round by chance.
+# Fully durable (fsync is on). Checkpoints and vacuums are avoided, because they would affect random rounds.
 SETTINGS: Final = ("max_wal_size=16GB", "checkpoint_timeout=1h", "autovacuum=off")
 
-# Rows as Herald would have stored them, one of them for each user that `chosen` gives, in its order.
-FILL: Final = """
+# Rows as Herald stores them: one for each (number, user) of `chosen`, in its order.
+INSERT_NOTIFICATIONS: Final = """
     INSERT INTO notifications (
         id, user_id, seq, changed, created_at, updated_at, origin, event_id, source, notification_type, profile,
         envelope, body, event_time, title, message, data
@@ -35,7 +35,7 @@ FILL: Final = """
     ) AS counted
     ORDER BY number
 """
-COUNT: Final = """
+INSERT_INBOXES: Final = """
     INSERT INTO inboxes (user_id, last_seq, unread_count, entry_count, oldest_at)
     SELECT user_id, count(*), count(*), count(*), min(created_at) FROM notifications GROUP BY user_id
 """
@@ -43,10 +43,10 @@ COUNT: Final = """
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    # What others have written shall not reach the disk in the middle of a round.
+    # Flush data of earlier benchmarks, so that it is not written to disk during a round.
     os.sync()
     with tempfile.TemporaryDirectory() as directory:
-        # It runs as a user of its own, who is to reach its data.
+        # PostgreSQL may run as another user.
         Path(directory).chmod(0o755)
         server = Postgres(Path(directory), SETTINGS)
         server.start()
@@ -66,10 +66,10 @@ async def connected(url: str) -> AsyncIterator[Any]:
 
 
 async def filled(server: Postgres, chosen: str) -> str:
-    """The URL of a new database with an unread notification for each row (number, user) of a query, in order."""
+    """The URL of a new database with an unread notification for each row (number, user) of the query `chosen`."""
     url = server.create()
     async with connected(url) as connection:
-        await connection.execute(FILL.format(chosen=chosen))
-        await connection.execute(COUNT)
+        await connection.execute(INSERT_NOTIFICATIONS.format(chosen=chosen))
+        await connection.execute(INSERT_INBOXES)
         await connection.execute("VACUUM ANALYZE")
     return url

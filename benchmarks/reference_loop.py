@@ -1,8 +1,7 @@
-"""The reference: the loop of the services that Herald replaces, as their documents show it, under FastAPI and uvicorn
-with uvicorn's defaults.
+"""The reference: the loop of the replaced services, as documented, under FastAPI and uvicorn with uvicorn's defaults.
 
-What is replaced is only where messages come from: instead of a Kafka topic, a POST with a JSON list of texts. Herald
-is given the same list as events, which it has to plan, number and store before it sends them.
+Only the source of messages differs: a POST with a JSON list of texts instead of a Kafka topic. Herald receives the same
+list as events, and has to plan, number and store them before it sends them.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Rounds, and the table of what they gave."""
+"""Rounds, and the table of results."""
 
 import os
 import platform
@@ -21,8 +21,8 @@ PACKAGES: Final = (
 
 @dataclass
 class Row:
-    """One line of the table: what both gave in each round, and what the ratio is to be (`of` the value itself where
-    there is nothing to compare with). Without a `bound` it only tells."""
+    """One line of the table: the results of each round, and the target of the ratio (or of the value itself, if there
+    is no reference). Without a `bound` there is no target."""
 
     what: str
     unit: str
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def ratios(self) -> list[float]:
-        """Herald's figure by the reference's, round by round."""
+        """Herald's result divided by the reference's, for each round."""
         return [ours / theirs for ours, theirs in zip(self.herald, self.reference or (), strict=False)]
 
     @property
@@ -57,13 +57,13 @@ class Row:
         return f"{_figure(statistics.median(values))} {self.unit}"
 
 
-async def in_turn(rounds: int, *runs: Callable[[], Awaitable[Result]]) -> list[list[Result]]:
-    """A B A B …, so that whatever else the machine does meets all of them alike; the results of each run by itself."""
+async def alternate(rounds: int, *runs: Callable[[], Awaitable[Result]]) -> list[list[Result]]:
+    """Runs A B A B …, so that other load of the machine affects all of them equally; returns the results of each."""
     results: list[list[Result]] = [[] for _ in runs]
     for number in range(rounds):
         for run, gathered in zip(runs, results, strict=True):
             gathered.append(await run())
-        note(f"  round {number + 1}: " + "   ".join(str(gathered[-1]) for gathered in results))
+        log(f"  round {number + 1}: " + "   ".join(str(gathered[-1]) for gathered in results))
     return results
 
 
@@ -73,13 +73,13 @@ def p50_p99(latencies: list[float]) -> tuple[float, float]:
     return cuts[49] * 1e3, cuts[98] * 1e3
 
 
-def note(text: str) -> None:
-    """What is going on, beside the table."""
+def log(text: str) -> None:
+    """Prints progress to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """In Markdown, so that it can be pasted into the documentation."""
+    """Prints the table in Markdown, for docs/performance.md."""
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     rule = tuple("-" * width for width in widths)
@@ -88,7 +88,7 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def machine() -> str:
-    """What the figures were taken on."""
+    """The machine and the versions of packages."""
     model = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

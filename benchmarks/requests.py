@@ -1,4 +1,4 @@
-"""Requests over one connection that is kept, read by hand: the client must never be what is measured."""
+"""Requests over one kept connection, parsed by hand, so that the client is never the bottleneck."""
 
 import asyncio
 import re
@@ -6,25 +6,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
-# Method and path to status and body.
-Asker: TypeAlias = Callable[[str, str], Awaitable[tuple[int, bytes]]]
+# From method and path to status and body.
+Requester: TypeAlias = Callable[[str, str], Awaitable[tuple[int, bytes]]]
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
 @asynccontextmanager
-async def asker(port: int) -> AsyncIterator[Asker]:
+async def requester(port: int) -> AsyncIterator[Requester]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
-    async def ask(method: str, path: str) -> tuple[int, bytes]:
+    async def request(method: str, path: str) -> tuple[int, bytes]:
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         if length is None:
-            raise RuntimeError(f"{method} {path} was answered without a length: {head!r}")
+            raise RuntimeError(f"{method} {path} has a response without a length: {head!r}")
         return int(head[9:12]), await reader.readexactly(int(length[1]))
 
     try:
-        yield ask
+        yield request
     finally:
         writer.close()

@@ -1,4 +1,4 @@
-"""Coming back: many clients at once, each with something that it missed; to the same node, or from one that is dead."""
+"""Resuming: many concurrent clients that have missed entries, at the same node or after their node was killed."""
 
 import asyncio
 import json
@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from benchmarks.clients import Client, InboxSocket, PlainSocket, Tally, connect, crowd, socket_request
-from benchmarks.nodes import Services, services, site
+from benchmarks.clients import Client, InboxSocket, PlainSocket, Progress, client_group, connect, socket_request
+from benchmarks.nodes import Services, running_deployment, services
 from benchmarks.postgres import connected, filled, postgres
-from benchmarks.report import Row, in_turn
+from benchmarks.report import Row, alternate
 from benchmarks.servers import Server, herald
 from domain.positions import cursor_text, tag_of
 from domain.protocol.herald_v1 import SUBPROTOCOL
@@ -18,13 +18,13 @@ from domain.streams import INBOX
 CLIENTS: Final = 1_000
 USERS: Final = [f"u-{number}" for number in range(CLIENTS)]
 MISSED: Final = 50
-# They had something before, too.
-KNOWN: Final = 50
+# Notifications of each user that the client has received already.
+RECEIVED_BEFORE: Final = 50
 
-# Users whom one event is for.
+# Recipients of one event.
 RECIPIENTS: Final = 100
 
-PATIENCE: Final = 60.0
+TIMEOUT_S: Final = 60.0
 
 
 async def resume(rounds: int) -> list[Row]:
@@ -33,15 +33,15 @@ async def resume(rounds: int) -> list[Row]:
             database,
             f"""
                 SELECT number, 'u-' || number % {CLIENTS}
-                FROM generate_series(1, {CLIENTS * (KNOWN + MISSED)}) AS number
+                FROM generate_series(1, {CLIENTS * (RECEIVED_BEFORE + MISSED)}) AS number
             """,
         )
         async with connected(url) as connection:
             epoch = await _epoch(connection)
-        plain, resumed = await in_turn(rounds, lambda: _connected(url), lambda: _resumed(url, epoch))
+        plain, resumed = await alternate(rounds, lambda: _connect(url), lambda: _resume(url, epoch))
     return [
         Row(
-            f"{CLIENTS:,} clients at once that resume {MISSED} missed notifications each, against plain connects",
+            f"{CLIENTS:,} concurrent clients resuming {MISSED} missed notifications each, vs plain connects",
             "s",
             resumed,
             plain,
@@ -53,49 +53,51 @@ async def resume(rounds: int) -> list[Row]:
 
 async def move(rounds: int) -> list[Row]:
     with services() as shared:
-        plain, moved = await in_turn(rounds, lambda: _connected_to_one_of_two(shared), lambda: _moved(shared))
-    what = f"{CLIENTS:,} clients of a node that is killed resume at another, with what they missed, against"
-    return [Row(f"{what} plain connects", "s", moved, plain, "≤", 3)]
+        plain, moved = await alternate(rounds, lambda: _connect_to_one_of_two(shared), lambda: _move(shared))
+    what = f"{CLIENTS:,} clients of a killed node resuming at another node, vs plain connects"
+    return [Row(what, "s", moved, plain, "≤", 3)]
 
 
-async def _connected(url: str) -> float:
+async def _connect(url: str) -> float:
     async with herald(HERALD_PROFILE="trading", DATABASE_URL=url) as server:
-        return await _until_answered(server)
+        return await _until_all_connected(server)
 
 
-async def _resumed(url: str, epoch: str) -> float:
+async def _resume(url: str, epoch: str) -> float:
     async with herald(HERALD_PROFILE="trading", DATABASE_URL=url) as server:
-        return await _until_all_have(server, epoch, KNOWN, MISSED)
+        return await _until_all_received(server, epoch, RECEIVED_BEFORE, MISSED)
 
 
-async def _connected_to_one_of_two(shared: Services) -> float:
-    async with site(shared, 2, HERALD_PROFILE="trading") as at:
-        _, server = at.nodes
-        await _notify_all(server)
-        return await _until_answered(server)
+async def _connect_to_one_of_two(shared: Services) -> float:
+    async with running_deployment(shared, 2, HERALD_PROFILE="trading") as deployment:
+        _, server = deployment.nodes
+        await _notify_every_user(server)
+        return await _until_all_connected(server)
 
 
-async def _moved(shared: Services) -> float:
-    """Seconds from the kill until all are at the other node, and have what was stored when they were at neither."""
-    async with site(shared, 2, HERALD_PROFILE="trading") as at:
-        here, there = at.nodes
-        async with connected(at.url) as connection:
+async def _move(shared: Services) -> float:
+    """Seconds from the kill until all clients are connected to the other node and have what they missed."""
+    async with running_deployment(shared, 2, HERALD_PROFILE="trading") as deployment:
+        here, there = deployment.nodes
+        async with connected(deployment.url) as connection:
             epoch = await _epoch(connection)
-        async with crowd(here.port, InboxSocket, [_resuming(user, epoch, 0) for user in USERS]) as clients:
+        async with client_group(here.port, InboxSocket, [_resuming(user, epoch, 0) for user in USERS]) as clients:
             clients.expect(1)
-            await _notify_all(here)
-            await clients.all_received(PATIENCE)
+            await _notify_every_user(here)
+            await clients.all_received(TIMEOUT_S)
             began = time.perf_counter()
             here.kill()
-            await _notify_all(there)
+            await _notify_every_user(there)
             notified = time.perf_counter()
-            return notified - began + await _until_all_have(there, epoch, 1, 1)
+            return notified - began + await _until_all_received(there, epoch, 1, 1)
 
 
-async def _notify_all(server: Server) -> None:
-    """One notification for each user."""
-    some = [USERS[first : first + RECIPIENTS] for first in range(0, CLIENTS, RECIPIENTS)]
-    await server.post(json.dumps([{"source": "risk-events", "payload": {"user_id": users}} for users in some]).encode())
+async def _notify_every_user(server: Server) -> None:
+    """Publishes one notification for each user."""
+    chunks = [USERS[first : first + RECIPIENTS] for first in range(0, CLIENTS, RECIPIENTS)]
+    await server.post(
+        json.dumps([{"source": "risk-events", "payload": {"user_id": users}} for users in chunks]).encode()
+    )
 
 
 def _resuming(user: str, epoch: str, position: int) -> bytes:
@@ -108,26 +110,28 @@ async def _epoch(connection: Any) -> str:
     return epoch
 
 
-async def _until_answered(server: Server) -> float:
-    """Seconds until as many sockets as ask for nothing are answered, which connect at once."""
-    tally = Tally(CLIENTS)
-    return await _timed(server, tally, [PlainSocket(tally, socket_request(f"/ws?user_id={user}")) for user in USERS])
+async def _until_all_connected(server: Server) -> float:
+    """Seconds until all handshakes of concurrently connecting plain sockets are answered."""
+    progress = Progress(CLIENTS)
+    return await _timed(
+        server, progress, [PlainSocket(progress, socket_request(f"/ws?user_id={user}")) for user in USERS]
+    )
 
 
-async def _until_all_have(server: Server, epoch: str, position: int, missed: int) -> float:
-    """Seconds until the last of them, which connect at once, has the last of what it missed behind this position."""
-    tally = Tally(CLIENTS)
-    tally.target, tally.waiting = missed, CLIENTS
-    return await _timed(server, tally, [InboxSocket(tally, _resuming(user, epoch, position)) for user in USERS])
+async def _until_all_received(server: Server, epoch: str, position: int, missed: int) -> float:
+    """Seconds until the last of the concurrently resuming clients has everything after this position."""
+    progress = Progress(CLIENTS)
+    progress.target, progress.waiting = missed, CLIENTS
+    return await _timed(server, progress, [InboxSocket(progress, _resuming(user, epoch, position)) for user in USERS])
 
 
-async def _timed(server: Server, tally: Tally, clients: Sequence[Client]) -> float:
+async def _timed(server: Server, progress: Progress, clients: Sequence[Client]) -> float:
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_S):
             await asyncio.gather(*(connect(server.port, client) for client in clients))
-            if tally.waiting:
-                await tally.finished.wait()
+            if progress.waiting:
+                await progress.finished.wait()
         return time.perf_counter() - began
     finally:
         for client in clients:

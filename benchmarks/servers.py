@@ -1,4 +1,4 @@
-"""Server processes: started, pinned to one core, looked at, stopped."""
+"""Server processes: start, pin to one core, measure, stop."""
 
 import asyncio
 import json
@@ -19,33 +19,33 @@ from tests.support.service import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-# The server has one core to itself; clients, and Kafka where there is one, share the other.
+# The server has one core to itself; clients and services share the other.
 SERVER_CORE: Final = 0
 CLIENT_CORE: Final = 1
 
-# What answers 200 once a server is ready.
+# Responds 200 when a server is ready.
 READY: Final = "/health/ready"
 
-START_PATIENCE: Final = 30.0
-STOP_PATIENCE: Final = 15.0
+START_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 15.0
 
 Serving = AbstractAsyncContextManager["Server"]
 
-# As many events as Herald takes in one request.
-MOST_EVENTS: Final = 500
+# Herald's limit.
+MAX_EVENTS_PER_REQUEST: Final = 500
 
 
-def settle_here() -> None:
-    """Pins this process, and what it starts, to the clients' core, and lets it hold some thousand connections."""
+def pin_to_client_core() -> None:
+    """Pins this process and its children to the clients' core, and raises the limit of open files."""
     os.sched_setaffinity(0, {CLIENT_CORE})
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def processor_time(*pids: int) -> float:
-    """Seconds of it that these processes have had so far, all threads together, and their children that have ended."""
+    """Seconds of CPU time of these processes so far: all threads, and children that have ended."""
     ended = [psutil.Process(pid).cpu_times() for pid in pids]
-    # The clock of a process, by its number (clock_getcpuclockid(3)): /proc counts in steps of 10 ms.
+    # The CPU clock of the process (clock_getcpuclockid(3)), because /proc has a resolution of 10 ms.
     return sum(
         time.clock_gettime((~pid) << 3 | 2) + times.children_user + times.children_system
         for pid, times in zip(pids, ended, strict=True)
@@ -53,7 +53,7 @@ def processor_time(*pids: int) -> float:
 
 
 class Server:
-    """A server on loopback, and how to have it send messages to its clients."""
+    """A server on loopback that can be told to send messages to its clients."""
 
     path = "/ws/notifications"
     publish_at = ""
@@ -64,28 +64,28 @@ class Server:
 
     @property
     def cpu(self) -> float:
-        """Seconds of processor time so far, all threads together."""
+        """Seconds of CPU time of all threads so far."""
         return processor_time(self._process.pid)
 
     @property
     def memory(self) -> int:
-        """Resident bytes."""
+        """Resident memory in bytes."""
         return psutil.Process(self._process.pid).memory_info().rss
 
     def bodies(self, texts: Sequence[str]) -> list[bytes]:
-        """The requests by which these messages go to all clients."""
+        """The bodies of the requests that send these messages to all clients."""
         raise NotImplementedError
 
     async def broadcast(self, bodies: Sequence[bytes]) -> None:
-        """Returns when the server has answered, which may be before or after the clients have everything."""
+        """Returns when the server has responded; the clients may have everything before or after."""
         for body in bodies:
             await self.post(body)
 
     async def post(self, body: bytes) -> None:
-        """One of these requests."""
+        """Sends one of these bodies."""
         status, _ = await self.request("POST", self.publish_at, body)
         if not 200 <= status < 300:
-            raise RuntimeError(f"POST {self.publish_at} was answered {status}")
+            raise RuntimeError(f"POST {self.publish_at} failed with {status}")
 
     async def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -104,12 +104,12 @@ class Server:
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(STOP_PATIENCE)
+            self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.kill()
 
 
-class SeedLoop(Server):
+class ReferenceLoop(Server):
     publish_at = "/broadcast"
 
     def bodies(self, texts: Sequence[str]) -> list[bytes]:
@@ -121,12 +121,14 @@ class Herald(Server):
 
     def bodies(self, texts: Sequence[str]) -> list[bytes]:
         events = [f'{{"source":"trading_signals","payload":{text}}}' for text in texts]
-        lists = [events[first : first + MOST_EVENTS] for first in range(0, len(events), MOST_EVENTS)]
-        return [f"[{','.join(some)}]".encode() for some in lists]
+        batches = [
+            events[first : first + MAX_EVENTS_PER_REQUEST] for first in range(0, len(events), MAX_EVENTS_PER_REQUEST)
+        ]
+        return [f"[{','.join(batch)}]".encode() for batch in batches]
 
 
 def herald(*, ready: str = READY, **environment: str) -> Serving:
-    """Without a database, unless DATABASE_URL is given, and without limits on how often one caller may ask."""
+    """Herald without rate limits, and without a database unless DATABASE_URL is given."""
     settings = {
         "HERALD_AUTH": "open",
         "DATABASE_URL": "memory:",
@@ -143,9 +145,9 @@ def herald(*, ready: str = READY, **environment: str) -> Serving:
     return _serving(Herald, port, command, settings | environment | {"HERALD_PORT": str(port)}, ready)
 
 
-def seed_loop() -> Serving:
+def reference_loop() -> Serving:
     port = free_port()
-    return _serving(SeedLoop, port, [sys.executable, "-m", "benchmarks.seed_loop", str(port)], {}, "/docs")
+    return _serving(ReferenceLoop, port, [sys.executable, "-m", "benchmarks.reference_loop", str(port)], {}, "/docs")
 
 
 def bare_loop(servers: str, topic: str) -> Serving:
@@ -168,7 +170,7 @@ async def _serving(
 
 
 def start_pinned(command: Sequence[str], settings: Mapping[str, str], **options: Any) -> subprocess.Popen[bytes]:
-    """Starts a process on the servers' core; of Herald's settings it sees those given only."""
+    """Starts a process on the servers' core, without the settings of Herald in this environment."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("HERALD_") and name != "REDIS_URL"
     }
@@ -176,16 +178,16 @@ def start_pinned(command: Sequence[str], settings: Mapping[str, str], **options:
         "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT / "src")]).strip(os.pathsep)
     }
     process = subprocess.Popen(list(command), env=environment | settings, cwd=ROOT, **options)
-    # It has no threads yet; those to come will be pinned with it.
+    # It has no threads yet; later ones inherit the affinity.
     os.sched_setaffinity(process.pid, {SERVER_CORE})
     return process
 
 
 async def _until_ready(server: Server, process: subprocess.Popen[bytes], path: str) -> None:
-    deadline = time.monotonic() + START_PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"the server ended at its start, with {process.returncode}")
+            raise RuntimeError(f"the server exited at its start with {process.returncode}")
         try:
             status, _ = await server.request("GET", path)
         except (OSError, ValueError):
@@ -193,4 +195,4 @@ async def _until_ready(server: Server, process: subprocess.Popen[bytes], path: s
         if status == 200:
             return
         await asyncio.sleep(0.1)
-    raise RuntimeError(f"the server was not ready within {START_PATIENCE:g} s")
+    raise RuntimeError(f"the server was not ready within {START_TIMEOUT_S:g} s")

@@ -1,8 +1,8 @@
-"""A mail server that takes everything and keeps nothing: aiosmtpd, as in the tests.
+"""A mail server that accepts every mail and discards it: aiosmtpd, as in the tests.
 
     python -m benchmarks.smtp_sink PORT MILLISECONDS
 
-Each answer is so many milliseconds late. Whoever says `COUNT` is told how many mails there were.
+Each reply is delayed by MILLISECONDS. The command `COUNT` returns the number of mails.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from aiosmtpd.smtp import SMTP
 
 
 class Handler:
-    taken = 0
+    received = 0
 
     async def handle_DATA(self, *_: Any) -> str:
-        self.taken += 1
-        return "250 2.0.0 taken"
+        self.received += 1
+        return "250 2.0.0 accepted"
 
 
 class Sink(SMTP):
@@ -29,7 +29,7 @@ class Sink(SMTP):
         await super().push(status)
 
     async def smtp_COUNT(self, _: str | None) -> None:
-        await super().push(f"250 {self.event_handler.taken}")
+        await super().push(f"250 {self.event_handler.received}")
 
 
 async def main(port: int, milliseconds: float) -> None:

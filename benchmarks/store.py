@@ -1,4 +1,4 @@
-"""With PostgreSQL: from Kafka into it, and through it to a socket."""
+"""From Kafka into PostgreSQL, and through PostgreSQL to a socket."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from benchmarks.broker import kafka
-from benchmarks.kafka import CLIENTS, PATIENCE, RATE, SIGNALS, ingested, ingesting, latency
+from benchmarks.kafka import CLIENTS, RATE, SIGNALS, TIMEOUT_S, ingest_rate, ingesting_server, latency
 from benchmarks.postgres import postgres
-from benchmarks.report import Row, in_turn
+from benchmarks.report import Row, alternate
 from benchmarks.servers import herald, start_pinned
 from tests.support.kafka import RealKafka
 
@@ -31,23 +31,23 @@ async def ingest(rounds: int) -> list[Row]:
             url = database.create()
             command = [sys.executable, "-m", "benchmarks.bare_store", kind, broker.servers, TOPIC, str(events), url]
             process = start_pinned(command, {}, stdout=subprocess.PIPE)
-            printed, _ = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+            printed, _ = await asyncio.to_thread(process.communicate, timeout=TIMEOUT_S)
             database.drop(url)
             return float(printed)
 
         async def ours() -> float:
             url = database.create()
-            rate = await ingested(ingesting(broker.servers, DATABASE_URL=url), EVENTS * RECIPIENTS)
+            rate = await ingest_rate(ingesting_server(broker.servers, DATABASE_URL=url), EVENTS * RECIPIENTS)
             database.drop(url)
             return rate
 
-        batches, singles, stored = await in_turn(
+        batches, singles, stored = await alternate(
             rounds, lambda: bare("batches", EVENTS), lambda: bare("singles", SINGLE_EVENTS), ours
         )
-    what = f"Kafka to PostgreSQL, {RECIPIENTS} recipients an event, rows, against"
+    what = f"Kafka to PostgreSQL, {RECIPIENTS} recipients per event, rows, vs"
     return [
         Row(f"{what} getmany, executemany and commit", "/s", stored, batches, "≥", 0.75),
-        Row(f"{what} one INSERT a recipient", "/s", stored, singles, "≥", 8),
+        Row(f"{what} one INSERT per recipient", "/s", stored, singles, "≥", 8),
     ]
 
 
@@ -64,13 +64,13 @@ async def to_socket(rounds: int) -> list[Row]:
             )
             return await latency(broker.servers, serving)
 
-        without, stored = await in_turn(rounds, lambda: through("memory:"), lambda: through(database.create()))
-    what = f"Kafka through PostgreSQL to socket, {RATE} events/s to {CLIENTS} WebSockets, against no database: p99"
+        without, stored = await alternate(rounds, lambda: through("memory:"), lambda: through(database.create()))
+    what = f"Kafka through PostgreSQL to socket, {RATE} events/s to {CLIENTS} WebSockets, vs no database: p99"
     return [Row(what, "ms", [run[1] for run in stored], [run[1] for run in without], "≤", 3)]
 
 
 def produce_alerts(broker: RealKafka, events: int, extra: str | None = None) -> None:
-    """Addressed events, whose recipients take turns; every tenth one is for `extra` too."""
+    """Produces addressed events whose recipients alternate; every tenth one is for `extra` too."""
     broker.create_topic(TOPIC)
     for first in range(0, events, 10_000):
         broker.produce(TOPIC, alerts(range(first, min(events, first + 10_000)), extra))
@@ -81,7 +81,7 @@ def alerts(numbers: Iterable[int], extra: str | None = None) -> list[bytes]:
 
 
 def _alert(number: int, extra: str | None) -> dict[str, object]:
-    # 7 has no divisor in common with the number of users: the same five do not meet again and again.
+    # 7 is coprime to the number of users, so that the same five users do not always occur together.
     users = [f"u-{(number * 7 + other * 401) % USERS}" for other in range(RECIPIENTS)]
     if extra is not None and number % 10 == 0:
         users[0] = extra

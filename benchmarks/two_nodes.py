@@ -1,15 +1,15 @@
-"""Two nodes with Redis against one node without: the same clients, and the same events, to each node by turns."""
+"""Two nodes with Redis, compared with one node without: the same clients and events, distributed evenly."""
 
 from typing import NamedTuple
 
-from benchmarks.loads import CLIENTS, FEED, INBOXES, RECIPIENTS, Load, spent_on
-from benchmarks.nodes import Services, crowds, services, site
+from benchmarks.loads import CLIENTS, FEED, INBOXES, RECIPIENTS, Load, cpu_time_of
+from benchmarks.nodes import Services, client_groups, running_deployment, services
 from benchmarks.pace import BURST, STEADY, Pace
-from benchmarks.report import Row, in_turn
+from benchmarks.report import Row, alternate
 
 
 class Cost(NamedTuple):
-    """Microseconds of processor time by all deliveries: of all nodes together, and of the one that had most of it."""
+    """Microseconds of CPU time, divided by all deliveries: of all nodes together, and of the busiest node."""
 
     together: float
     most: float
@@ -25,20 +25,20 @@ async def fan_out(rounds: int) -> list[Row]:
 
 
 async def _compared(rounds: int, shared: Services, load: Load, pace: Pace, what: str) -> list[Row]:
-    one, two = await in_turn(rounds, lambda: _cost(shared, load, pace, 1), lambda: _cost(shared, load, pace, 2))
-    what = f"{what}, to {CLIENTS:,} WebSockets at two nodes, against one: CPU by all deliveries, of"
+    one, two = await alternate(rounds, lambda: _cost(shared, load, pace, 1), lambda: _cost(shared, load, pace, 2))
+    what = f"{what}, to {CLIENTS:,} WebSockets at two nodes, vs one: CPU per delivery,"
     alone = [cost.together for cost in one]
     return [
-        Row(f"{what} both nodes", "µs", [cost.together for cost in two], alone),
-        Row(f"{what} the busier one", "µs", [cost.most for cost in two], alone),
+        Row(f"{what} both nodes together", "µs", [cost.together for cost in two], alone),
+        Row(f"{what} busier node", "µs", [cost.most for cost in two], alone),
     ]
 
 
 async def _cost(shared: Services, load: Load, pace: Pace, nodes: int) -> Cost:
     async with (
-        site(shared, nodes, joined=nodes > 1, HERALD_PROFILE=load.profile) as at,
-        crowds(at, [load.request(number) for number in range(CLIENTS)]) as everyone,
+        running_deployment(shared, nodes, joined=nodes > 1, HERALD_PROFILE=load.profile) as deployment,
+        client_groups(deployment, [load.request(number) for number in range(CLIENTS)]) as groups,
     ):
-        spent = await spent_on(load, pace, at, at.nodes, everyone)
+        spent = await cpu_time_of(load, pace, deployment, deployment.nodes, groups)
     each = spent.each(load.deliveries(pace)).nodes
     return Cost(sum(each), max(each))
