@@ -1,6 +1,6 @@
 """Planning: what one event leads to, by the routes. Pure: the same message and routes give the same plan."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -8,6 +8,7 @@ from domain.addresses import as_address
 from domain.deliveries import Addressee, Mail, subject_line
 from domain.event_identity import origin_of
 from domain.events import Event, Unreadable, as_id, at_path, read_event, values_at
+from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
 from domain.protocol.envelopes import make_body, require_object
 from domain.routes import Email, Route, RouteTable
@@ -31,19 +32,6 @@ class Broadcast(msgspec.Struct, frozen=True):
 
     content: Content
     feed: str
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What one event may be and do: the bytes of its body, the addresses that it mails to, the users it is for or
-    signs out, and the bytes that it stores for all of these users together. 0 is no limit."""
-
-    event_bytes: int = 0
-    addresses: int = 100
-    recipients: int = 0
-    fanout_bytes: int = 0
-
-
-NO_LIMITS: Final = Limits()
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

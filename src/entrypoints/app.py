@@ -46,13 +46,13 @@ def create_app(settings: Settings, *overrides: Provider) -> Litestar:
             await node.stop()
             await container.close()
 
-    public_url = PublicUrl(settings.public_url or "")
+    public_url = PublicUrl(settings.web.public_url or "")
     app = Litestar(
         route_handlers=[*HTTP_ROUTES, *endpoint_routes(places)],
         exception_handlers=EXCEPTION_HANDLERS,
         guards=[check_request],
         openapi_config=openapi_config(version("herald"), public_url),
-        request_max_body_size=settings.max_event_bytes * BODY_PER_EVENT,
+        request_max_body_size=settings.limits.event_bytes * BODY_PER_EVENT,
         lifespan=[lifespan],
         logging_config=None,
         state=State({"public_url": public_url}),

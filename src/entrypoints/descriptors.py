@@ -47,7 +47,7 @@ def raised_limit() -> int:
 def share_out(limit: int, settings: Settings, most_requests: int) -> Descriptors:
     """Half of what Herald does not need itself for requests, at most `most_requests`, and the rest for sockets. Raises
     ValueError where too few are left."""
-    own = OWN + settings.database_connections + settings.smtp_connections
+    own = OWN + settings.database.connections + settings.smtp.connections
     for_clients = limit - own
     if for_clients < LEAST:
         raise ValueError(

@@ -12,9 +12,9 @@ import structlog
 
 from adapters.sql.database import Database
 from adapters.sql.schema import DatabaseUnusable, MigrationRefused, Schema, SchemaOutdated
+from adapters.sql.settings import MEMORY, SQLITE
 from application.ports.store import StoreUnavailable
 from entrypoints.settings.loader import Settings
-from entrypoints.settings.parsers import MEMORY, SQLITE
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ async def prepare(settings: Settings, *, migrate: bool) -> None:
     `herald dev`, and whoever keeps everything in a file, has no one to run migrations: there they are run here. On
     PostgreSQL it takes `migrate`.
     """
-    if settings.database_url == MEMORY:
+    if settings.database.url == MEMORY:
         return
     async with opened(settings) as (database, schema):
         automatic = settings.mode == "dev" and database.pooler != "transaction"
@@ -52,13 +52,13 @@ async def prepare(settings: Settings, *, migrate: bool) -> None:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
     """The database and its schema, for one thing at a time. Raises StartRefused where a file can't be."""
-    if settings.database_url.startswith(SQLITE):
-        folder = Path(settings.database_url.removeprefix(SQLITE)).parent
+    if settings.database.url.startswith(SQLITE):
+        folder = Path(settings.database.url.removeprefix(SQLITE)).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
             raise StartRefused(f"the folder {folder} can't be made: {fault.strerror}", 2) from None
-    database = Database(settings.database_url, 1, pooler=settings.database_pooler)
+    database = Database(settings.database.url, 1, pooler=settings.database.pooler)
     try:
         yield database, Schema(database)
     finally:

@@ -30,6 +30,7 @@ from entrypoints.cli.welcome import kept_in, welcome
 from entrypoints.descriptors import BACKLOG, FEW, Descriptors, raised_limit, share_out
 from entrypoints.prepare import StartRefused, prepare
 from entrypoints.settings.loader import Settings
+from entrypoints.settings.sections import ServerSettings
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +41,9 @@ STOP_PATIENCE: Final = 4.0
 def run(settings: Settings, *, migrate: bool = False) -> int:
     """Serves until a signal; returns the exit code. Says why, in one line, where it can't start. With `migrate`, the
     database is upgraded first."""
-    set_up_logs(settings.log_format, settings.log_level, settings.service_name, settings.node)
+    set_up_logs(settings.logs.format, settings.logs.level, settings.node.service, settings.node.name)
     try:
-        address = _address(settings)
+        address = _address(settings.server)
         descriptors = share_out(raised_limit(), settings, BACKLOG)
         app = create_app(settings)
     except (OSError, RoutesInvalid, ValueError) as fault:
@@ -76,11 +77,11 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     server = Server(
         with_direct_send(app),
         address=address,
-        port=settings.port,
+        port=settings.server.port,
         interface=Interfaces.ASGI,
-        http=HTTPModes.auto if settings.http2 == "on" else HTTPModes.http1,
+        http=HTTPModes.auto if settings.server.http2 else HTTPModes.http1,
         # How long Granian waits for the head of a request: the first one, and the next on a connection that is kept.
-        http1_settings=HTTP1Settings(header_read_timeout=round(settings.keep_alive_seconds * 1000)),
+        http1_settings=HTTP1Settings(header_read_timeout=round(settings.server.keep_alive_seconds * 1000)),
         backlog=BACKLOG,
         backpressure=descriptors.requests,
         # One, so that frames leave in the order in which they were handed over (see adapters.sockets.send_window).
@@ -100,7 +101,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     leave.clear()
     hurry = asyncio.create_task(leave.wait())
     node = await app.state.dishka_container.get(Node)
-    drain = asyncio.create_task(node.drain(settings.drain_seconds))
+    drain = asyncio.create_task(node.drain(settings.server.drain_seconds))
     await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
     for task in (drain, hurry):
         task.cancel()
@@ -136,15 +137,15 @@ def _warn(settings: Settings, descriptors: Descriptors) -> None:
             sockets=descriptors.sockets,
             advice="raise ulimit -n",
         )
-    if settings.auth == "open":
+    if settings.server.auth == "open":
         log.warning("auth_open", advice="set HERALD_AUTH=jwt: any caller may be any user, and may publish")
-        if settings.origins is None:
+        if settings.web.origins is None:
             log.warning("origins_unrestricted", origins="*", advice="set HERALD_ORIGINS to the origins of your pages")
-    if settings.mode == "serve" and settings.came_from["database_url"] == "default":
+    if settings.mode == "serve" and settings.came_from["database.url"] == "default":
         log.warning("database_is_a_file", file=kept_in(settings), advice="set DATABASE_URL")
-    if settings.mode == "serve" and settings.smtp_host is None:
-        log.warning("mails_written_to_folder", folder=settings.mail_folder, advice="set SMTP_HOST")
-    if settings.smtp_user is not None and settings.smtp_security == "none":
+    if settings.mode == "serve" and settings.smtp.host is None:
+        log.warning("mails_written_to_folder", folder=settings.mail.folder, advice="set SMTP_HOST")
+    if settings.smtp.user is not None and settings.smtp.security == "none":
         log.warning("smtp_password_unencrypted", advice="set HERALD_SMTP_SECURITY to starttls or tls")
 
 
@@ -153,13 +154,13 @@ async def _announce(settings: Settings, address: str) -> None:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
     while True:
         with suppress(OSError):
-            _, writer = await asyncio.open_connection(host, settings.port)
+            _, writer = await asyncio.open_connection(host, settings.server.port)
             writer.close()
             break
         await asyncio.sleep(0.05)
     if settings.mode == "dev":
         print(welcome(settings), flush=True)
-    log.info("server_listening", host=settings.host, port=settings.port, auth=settings.auth)
+    log.info("server_listening", host=settings.server.host, port=settings.server.port, auth=settings.server.auth)
 
 
 def _calm_garbage_collection() -> None:
@@ -171,27 +172,27 @@ def _calm_garbage_collection() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _address(settings: Settings) -> str:
+def _address(server: ServerSettings) -> str:
     """The address that HERALD_HOST names, free to listen on; of several an IPv4 one, as in the URLs that are shown.
     Raises OSError.
 
     Granian shares a port with whoever else shares it; two Heralds on one port would each get half of the clients.
     """
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "this is no name of a host"
-        raise OSError(f"HERALD_HOST is {settings.host!r}, which leads to no address: {reason}") from None
+        raise OSError(f"HERALD_HOST is {server.host!r}, which leads to no address: {reason}") from None
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     address = str(where[0])
     if "%" in address:
-        raise OSError(f"HERALD_HOST is {settings.host!r}: an address of one interface only can't be listened on")
+        raise OSError(f"HERALD_HOST is {server.host!r}: an address of one interface only can't be listened on")
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((address, settings.port))
+            probe.bind((address, server.port))
         except OSError as fault:
-            where_to = f"{settings.host}:{settings.port}"
+            where_to = f"{server.host}:{server.port}"
             if fault.errno == errno.EADDRINUSE:
                 raise OSError(f"{where_to} is taken: stop what listens there, or set HERALD_PORT") from None
             raise OSError(f"HERALD_HOST: can't listen on {where_to}: {fault.strerror}") from None

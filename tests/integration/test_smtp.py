@@ -586,4 +586,4 @@ def test_a_ca_file_that_is_none_is_told_at_once(tmp_path: Path) -> None:
 
 def test_half_a_login_is_none() -> None:
     with pytest.raises(ValueError, match="go together"):
-        SmtpSettings("127.0.0.1", user="herald")
+        SmtpSettings("127.0.0.1", user="herald").check()

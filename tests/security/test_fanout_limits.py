@@ -10,7 +10,8 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from application.ingest.store_plans import StoragePolicy, StorePlans
-from domain.planning import Limits, plan
+from domain.limits import Limits
+from domain.planning import plan
 from entrypoints.app import create_app
 from entrypoints.profiles.loader import EVERY, shipped
 from entrypoints.settings.loader import load

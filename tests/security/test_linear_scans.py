@@ -11,18 +11,19 @@ from domain.addresses import as_address, fault_in_address, masked_in
 from domain.deliveries import one_line
 from domain.errors import HeraldError
 from domain.events import decode_json
+from domain.limits import Limits
 from domain.nesting import too_deep
 from domain.notifications import read_page_cursor
 from domain.patterns import as_regex
-from domain.planning import Limits, plan
+from domain.planning import plan
 from domain.positions import read_cursor
 from domain.protocol.commands import read_command
 from domain.protocol.envelopes import data_text
 from domain.protocol.herald_v1 import sse_block
 from domain.sent_fields import SentFields
+from domain.settings import masked
 from domain.streams import Content
 from domain.templates import fill, validate_template
-from entrypoints.settings.field import masked
 from herald_client.addresses import shown
 from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile
 from tests.support.core import NOW, message, table

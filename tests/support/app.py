@@ -5,8 +5,8 @@ from typing import Any, Final
 from dishka import Provider
 from litestar.testing import AsyncTestClient
 
+from domain.settings import Mode
 from entrypoints.app import create_app
-from entrypoints.settings.field import Mode
 from entrypoints.settings.loader import load
 
 IN_MEMORY: Final = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from adapters.mail.rendering import fault_in_templates
+from adapters.setting_files import pem
 from domain.events import read_event
 from entrypoints.cli.publish import as_event
 from entrypoints.profiles.loader import read_file
-from entrypoints.settings.parsers import pem
 from tests.support.core import ROUTES, message
 
 BOM = codecs.BOM_UTF8

@@ -133,12 +133,12 @@ class TestRun:
         result = herald("dev", "--port", "9001", "--profile", "groups,signals", HERALD_PORT="9000")
         assert result.exit_code == 3
         (settings,) = started
-        assert (settings.mode, settings.port, settings.profile) == ("dev", 9001, ("groups", "signals"))
-        assert settings.came_from["port"] == "--port"
+        assert (settings.mode, settings.server.port, settings.routing.profile) == ("dev", 9001, ("groups", "signals"))
+        assert settings.came_from["server.port"] == "--port"
 
     def test_serve(self, started: list[Settings]) -> None:
         assert herald("serve", HERALD_AUTH="open", HERALD_BROKER="kafka").exit_code == 3
-        assert (started[0].mode, started[0].broker) == ("serve", "kafka")
+        assert (started[0].mode, started[0].routing.broker) == ("serve", "kafka")
         assert herald("serve", "--migrate", HERALD_AUTH="open", HERALD_BROKER="kafka").exit_code == 4
 
     @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.fanout import Size, divided, size_of
-from domain.planning import Limits, Plan, plan
+from domain.limits import Limits
+from domain.planning import Plan, plan
 from domain.streams import stored_bytes
 from tests.support.core import message, table
 

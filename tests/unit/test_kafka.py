@@ -64,10 +64,10 @@ def test_a_source_without_topics_is_a_mistake() -> None:
 
 
 def test_sasl_needs_a_name_and_a_password() -> None:
-    with pytest.raises(ValueError, match="sasl_username"):
-        KafkaSettings("kafka:9093", security_protocol="SASL_SSL", sasl_username="herald")
-    with pytest.raises(ValueError, match="security_protocol"):
-        KafkaSettings("kafka:9093", sasl_mechanism="PLAIN", sasl_username="herald", sasl_password="x")
+    with pytest.raises(ValueError, match="HERALD_KAFKA_SASL_USERNAME"):
+        KafkaSettings("kafka:9093", security_protocol="SASL_SSL", sasl_username="herald").check()
+    with pytest.raises(ValueError, match="HERALD_KAFKA_SECURITY_PROTOCOL"):
+        KafkaSettings("kafka:9093", sasl_mechanism="PLAIN", sasl_username="herald", sasl_password="x").check()
 
 
 def test_settings_become_options_of_the_client() -> None:

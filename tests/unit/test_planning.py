@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import read_event
+from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
-from domain.planning import NO_LIMITS, Limits, Plan, plan
+from domain.planning import Plan, plan
 from domain.protocol.envelopes import plain_text
 from domain.protocol.herald_v1 import protocol_text
 from domain.routes import RouteTable

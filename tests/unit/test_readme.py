@@ -7,17 +7,9 @@ from domain.planning import plan
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import read_file
-from entrypoints.settings.loader import SETTINGS
 from tests.support.core import message
 
 README = Path(__file__).parents[2].joinpath("README.md").read_text()
-
-
-def test_every_setting_is_in_the_table_with_its_meaning() -> None:
-    rows = dict(re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|", README, re.MULTILINE))
-    assert rows == {
-        ", ".join(f"`{name}`" for name in setting.names.split()): setting.help for setting in SETTINGS.values()
-    }
 
 
 def test_the_example_of_a_routes_file_is_one() -> None:

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.commands import Exchange, Queue
 
+from adapters.kafka.settings import KafkaSettings
 from adapters.rabbitmq.address import address
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.web.origins import Origins
-from entrypoints.settings.field import masked
+from domain.settings import masked, settings_of
 from entrypoints.settings.loader import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table
+from entrypoints.settings.model import SECTIONS
 
 SECRET = "a secret of more than thirty-two bytes"
 PEM = (
@@ -52,43 +54,49 @@ def attempt(**environ: str) -> Settings | str:
 class TestDefaults:
     def test_dev_needs_nothing_and_stays_on_loopback(self) -> None:
         settings = dev()
-        assert (settings.host, settings.port, settings.auth, settings.broker) == ("127.0.0.1", 8000, "open", "memory")
-        assert settings.log_format == "console"
-        assert settings.profile == ("all",)
-        assert settings.url == "http://127.0.0.1:8000"
+        assert (settings.server.host, settings.server.port, settings.server.auth, settings.routing.broker) == (
+            "127.0.0.1",
+            8000,
+            "open",
+            "memory",
+        )
+        assert settings.logs.format == "console"
+        assert settings.routing.profile == ("all",)
+        assert settings.client.url == "http://127.0.0.1:8000"
 
     def test_serve_listens_to_everyone_and_takes_each_profiles_broker(self) -> None:
         settings = serve()
-        assert (settings.host, settings.broker, settings.log_format) == ("0.0.0.0", None, "json")
-        assert settings.origins is None
+        assert (settings.server.host, settings.routing.broker, settings.logs.format) == ("0.0.0.0", None, "json")
+        assert settings.web.origins is None
 
     def test_in_dev_only_pages_of_this_machine_may_connect(self) -> None:
-        origins = Origins(dev().origins)
+        origins = Origins(dev().web.origins)
         for own in ("http://localhost:3000", "https://127.0.0.1", "http://[::1]:8000"):
             assert origins.allow(own)
         assert not origins.allow("https://localhost.example")
 
     def test_every_value_has_the_type_of_its_field(self) -> None:
         for settings in (dev(), serve()):
-            plain = {field: getattr(settings, field) for field in Settings.__struct_fields__}
-            msgspec.convert(plain, Settings, strict=True)
+            for section in settings.sections():
+                plain = {field: getattr(section, field) for field in section.__struct_fields__}
+                assert msgspec.convert(plain, type(section), strict=True) == section
 
     def test_numbers(self) -> None:
         settings = dev()
-        assert (settings.drain_seconds, settings.heartbeat_seconds) == (10, 30)
-        assert (settings.max_event_bytes, settings.max_sessions_per_user) == (1_048_576, 100)
+        assert (settings.server.drain_seconds, settings.sessions.heartbeat_s) == (10, 30)
+        assert (settings.limits.event_bytes, settings.hub.sessions_per_user) == (1_048_576, 100)
 
     def test_the_url_follows_the_port(self) -> None:
-        assert dev(HERALD_PORT="9000").url == "http://127.0.0.1:9000"
-        assert dev(HERALD_PORT="9000", HERALD_URL="https://herald.example/").url == "https://herald.example"
+        assert dev(HERALD_PORT="9000").client.url == "http://127.0.0.1:9000"
+        assert dev(HERALD_PORT="9000", HERALD_URL="https://herald.example/").client.url == "https://herald.example"
 
 
 class TestWhereFrom:
     def test_option_before_environment_before_default(self) -> None:
-        settings = load({"HERALD_PORT": "9000", "WS_HOST": "127.0.0.2"}, "dev", {"port": "9001"})
-        assert (settings.port, settings.came_from["port"]) == (9001, "--port")
-        assert (settings.host, settings.came_from["host"]) == ("127.0.0.2", "WS_HOST")
-        assert settings.came_from["auth"] == "default"
+        settings = load({"HERALD_PORT": "9000", "WS_HOST": "127.0.0.2"}, "dev", {"server.port": "9001"})
+        assert (settings.server.port, settings.came_from["server.port"]) == (9001, "--port")
+        assert (settings.server.host, settings.came_from["server.host"]) == ("127.0.0.2", "WS_HOST")
+        assert settings.came_from["server.auth"] == "default"
 
     @pytest.mark.parametrize(
         ("environ", "port", "origin"),
@@ -101,7 +109,7 @@ class TestWhereFrom:
     )
     def test_the_first_name_that_is_set_counts(self, environ: dict[str, str], port: int, origin: str) -> None:
         settings = dev(**environ)
-        assert (settings.port, settings.came_from["port"]) == (port, origin)
+        assert (settings.server.port, settings.came_from["server.port"]) == (port, origin)
 
     @given(st.sampled_from(sorted(NAMES)), st.sampled_from(["", " ", "\n", ",", " , "]))
     def test_set_to_nothing_is_not_set(self, name: str, nothing: str) -> None:
@@ -109,12 +117,14 @@ class TestWhereFrom:
 
     def test_every_field_knows_where_it_came_from(self) -> None:
         assert set(dev().came_from) == set(SETTINGS)
-        assert set(Settings.__struct_fields__) == {"mode", "came_from", *SETTINGS}
+        assert {f"{name}.{field}" for name, kind in SECTIONS.items() for field in settings_of(kind)} == set(SETTINGS)
 
 
 class TestNames:
     def test_a_misspelt_name_is_refused_with_the_nearest(self) -> None:
-        assert refusal(HERALD_PROFLIE="all") == "HERALD_PROFLIE is no setting of Herald: did you mean HERALD_PROFILE?"
+        assert (
+            refusal(HERALD_PROFLIE="all") == "HERALD_PROFLIE is not a setting of Herald: did you mean HERALD_PROFILE?"
+        )
         assert "did you mean HERALD_JWT_PUBLIC_KEY?" in refusal(HERALD_JWT_PUBKEY="x")
 
     @given(st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=30))
@@ -122,7 +132,7 @@ class TestNames:
         name = f"HERALD_{rest}"
         known = name in NAMES or name in ("HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME")
         if not known and not name.startswith(("HERALD_SERVICE_", "HERALD_PORT_")):
-            assert refusal(**{name: "x"}).startswith(f"{name} is no setting")
+            assert refusal(**{name: "x"}).startswith(f"{name} is not a setting")
 
     def test_a_misspelt_secrets_value_is_not_repeated(self) -> None:
         assert "hunter2" not in refusal(HERALD_JWT_SECRETT="hunter2")
@@ -135,8 +145,8 @@ class TestNames:
             HERALD_PORT_80_TCP_ADDR="10.0.0.1",
             SMTP_PORT="tcp://10.0.0.2:25",
         )
-        assert (settings.port, settings.came_from["port"]) == (8000, "default")
-        assert settings.smtp_port is None
+        assert (settings.server.port, settings.came_from["server.port"]) == (8000, "default")
+        assert settings.smtp.port is None
 
     def test_names_of_the_tests_and_of_others_are_ignored(self) -> None:
         dev(HERALD_REQUIRE_REAL="1", HERALD_KAFKA_HOME="/x", HERALDRY="x", KAFKA_HOME="/x")
@@ -164,9 +174,9 @@ class TestValues:
             ("HERALD_URL", "localhost:8000", "must be a URL"),
             ("HERALD_URL", "http://[", "must be a URL"),
             ("HERALD_JWT_JWKS_URL", "file:///keys", "must be a URL"),
-            ("HERALD_ORIGINS", "shop.example", "'shop.example' is none"),
-            ("HERALD_ORIGINS", "*, https://shop.example", "'*' is none"),
-            ("HERALD_ORIGINS", "https://shop.example/", "is none"),
+            ("HERALD_ORIGINS", "shop.example", "'shop.example' is not"),
+            ("HERALD_ORIGINS", "*, https://shop.example", "'*' is not"),
+            ("HERALD_ORIGINS", "https://shop.example/", "is not"),
             ("KAFKA_BROKERS", "kafka:9092, PLAINTEXT://kafka:9092", "must be host:port"),
             ("RABBITMQ_QUEUE", "grün", "must be letters, digits and - _ . : @ # , / or blanks"),
             ("RABBITMQ_QUEUE", "a\nb", "127 at most"),
@@ -184,11 +194,11 @@ class TestValues:
 
     def test_an_option_is_named_as_an_option(self) -> None:
         with pytest.raises(SettingsInvalid, match=r"^--port must be"):
-            load({}, "dev", {"port": "x"})
+            load({}, "dev", {"server.port": "x"})
 
     @given(st.integers(1, 65_535))
     def test_every_port_is_taken(self, port: int) -> None:
-        assert dev(HERALD_PORT=f" {port}\n").port == port
+        assert dev(HERALD_PORT=f" {port}\n").server.port == port
 
     @pytest.mark.parametrize(
         ("value", "url"),
@@ -200,7 +210,7 @@ class TestValues:
         ],
     )
     def test_a_public_url(self, value: str, url: str) -> None:
-        assert dev(HERALD_PUBLIC_URL=value).public_url == url
+        assert dev(HERALD_PUBLIC_URL=value).web.public_url == url
 
     @pytest.mark.parametrize(
         "value",
@@ -219,12 +229,12 @@ class TestValues:
     @given(st.text())
     def test_any_text_is_a_public_url_or_is_refused(self, value: str) -> None:
         outcome = attempt(HERALD_PUBLIC_URL=value)
-        assert isinstance(outcome, str) or (outcome.public_url or "").isascii()
+        assert isinstance(outcome, str) or (outcome.web.public_url or "").isascii()
 
     @given(st.text())
     def test_any_text_is_a_port_or_is_refused(self, value: str) -> None:
         outcome = attempt(PORT=value)
-        assert outcome.startswith("PORT must be") if isinstance(outcome, str) else 1 <= outcome.port <= 65_535
+        assert outcome.startswith("PORT must be") if isinstance(outcome, str) else 1 <= outcome.server.port <= 65_535
 
     @given(st.sampled_from(sorted(NAMES)), st.text(max_size=50))
     def test_no_text_does_worse_than_be_refused(self, name: str, value: str) -> None:
@@ -232,17 +242,17 @@ class TestValues:
         assert name in outcome if isinstance(outcome, str) else table(outcome)
 
     def test_words_in_any_case(self) -> None:
-        assert dev(LOG_LEVEL="debug").log_level == "DEBUG"
-        assert dev(HERALD_KAFKA_SECURITY_PROTOCOL="ssl").kafka_security_protocol == "SSL"
+        assert dev(LOG_LEVEL="debug").logs.level == "DEBUG"
+        assert dev(HERALD_KAFKA_SECURITY_PROTOCOL="ssl").of(KafkaSettings).security_protocol == "SSL"
 
     def test_lists(self) -> None:
         settings = dev(HERALD_PROFILE="groups, orders,,groups", HERALD_PRODUCTS_TOPICS="shop.new,shop.sold")
-        assert settings.profile == ("groups", "orders")
-        assert settings.products_topics == ("shop.new", "shop.sold")
+        assert settings.routing.profile == ("groups", "orders")
+        assert settings.routing.products_topics == ("shop.new", "shop.sold")
 
     def test_origins(self) -> None:
-        assert serve(HERALD_ORIGINS="*").origins is None
-        assert serve(HERALD_ORIGINS="https://Shop.example:8443, loopback").origins == (
+        assert serve(HERALD_ORIGINS="*").web.origins is None
+        assert serve(HERALD_ORIGINS="https://Shop.example:8443, loopback").web.origins == (
             "https://shop.example:8443",
             "loopback",
         )
@@ -250,12 +260,12 @@ class TestValues:
 
 class TestKafka:
     def test_brokers_by_either_name(self) -> None:
-        assert dev().kafka_brokers == "localhost:9092"
-        assert dev(REDPANDA_BROKERS="redpanda:9092").kafka_brokers == "redpanda:9092"
-        assert dev(KAFKA_BROKERS="a:1, [::1]:2,c").kafka_brokers == "a:1,[::1]:2,c"
+        assert dev().of(KafkaSettings).servers == "localhost:9092"
+        assert dev(REDPANDA_BROKERS="redpanda:9092").of(KafkaSettings).servers == "redpanda:9092"
+        assert dev(KAFKA_BROKERS="a:1, [::1]:2,c").of(KafkaSettings).servers == "a:1,[::1]:2,c"
 
     def test_both_names_must_agree(self) -> None:
-        assert dev(KAFKA_BROKERS="a:1", REDPANDA_BROKERS="a:1").kafka_brokers == "a:1"
+        assert dev(KAFKA_BROKERS="a:1", REDPANDA_BROKERS="a:1").of(KafkaSettings).servers == "a:1"
         assert "KAFKA_BROKERS and REDPANDA_BROKERS" in refusal(KAFKA_BROKERS="a:1", REDPANDA_BROKERS="b:1")
 
     def test_sasl_needs_a_user(self) -> None:
@@ -267,15 +277,15 @@ class TestKafka:
         assert "HERALD_KAFKA_SECURITY_PROTOCOL" in refusal(HERALD_KAFKA_SASL_MECHANISM="PLAIN")
 
     def test_rabbitmq_is_taken_in_both_modes(self) -> None:
-        assert dev(HERALD_BROKER="rabbitmq").broker == "rabbitmq"
-        assert serve(HERALD_BROKER="rabbitmq").broker == "rabbitmq"
+        assert dev(HERALD_BROKER="rabbitmq").routing.broker == "rabbitmq"
+        assert serve(HERALD_BROKER="rabbitmq").routing.broker == "rabbitmq"
 
 
 class TestNamesAndHosts:
     @pytest.mark.parametrize("name", ["orders", "a-b_C.9:d@e#f,g/h", "two words", "x" * 127])
     def test_every_name_that_the_client_can_send_is_taken(self, name: str) -> None:
         settings = dev(RABBITMQ_EXCHANGE=name, RABBITMQ_QUEUE=f" {name} ")
-        assert (settings.rabbitmq_exchange, settings.rabbitmq_queue) == (name, name)
+        assert (settings.of(RabbitSettings).exchange, settings.of(RabbitSettings).queue) == (name, name)
         Exchange.Declare(exchange=name).validate()
         Queue.Declare(queue=name).validate()
 
@@ -285,7 +295,7 @@ class TestNamesAndHosts:
     )
     def test_hosts(self, name: str, host: str) -> None:
         settings = dev(**{name: f" {host}\n"})
-        assert (settings.rabbitmq_host if name == "RABBITMQ_HOST" else settings.smtp_host) == host
+        assert (settings.of(RabbitSettings).host if name == "RABBITMQ_HOST" else settings.smtp.host) == host
 
     @pytest.mark.parametrize("name", ["RABBITMQ_HOST", "SMTP_HOST"])
     @pytest.mark.parametrize(
@@ -300,15 +310,15 @@ class TestNamesAndHosts:
     def test_every_host_that_is_taken_makes_an_address(self, host: str) -> None:
         outcome = attempt(RABBITMQ_HOST=host)
         if isinstance(outcome, Settings):
-            assert address(RabbitSettings(host=outcome.rabbitmq_host), 10).port == 5672
-            outcome.rabbitmq_host.encode("idna")
+            assert address(RabbitSettings(host=outcome.of(RabbitSettings).host), 10).port == 5672
+            outcome.of(RabbitSettings).host.encode("idna")
 
 
 class TestDatabase:
     @pytest.mark.parametrize("settings", [dev(), serve()])
     def test_a_file_by_default(self, settings: Settings) -> None:
-        assert settings.database_url == "sqlite+aiosqlite:///var/herald.db"
-        assert (settings.came_from["database_url"], settings.database_connections) == ("default", 10)
+        assert settings.database.url == "sqlite+aiosqlite:///var/herald.db"
+        assert (settings.came_from["database.url"], settings.database.connections) == ("default", 10)
 
     @pytest.mark.parametrize(
         ("given", "taken"),
@@ -326,7 +336,7 @@ class TestDatabase:
         ],
     )
     def test_urls(self, given: str, taken: str) -> None:
-        assert dev(DATABASE_URL=given).database_url == taken
+        assert dev(DATABASE_URL=given).database.url == taken
 
     @pytest.mark.parametrize(
         ("given", "reason"),
@@ -355,14 +365,14 @@ class TestDatabase:
 
     def test_the_password_is_shown_nowhere(self) -> None:
         settings = dev(DATABASE_URL="postgres://me:hunter2@db/x")
-        assert settings.shown("database_url") == "postgresql+asyncpg://me:***@db/x"
+        assert settings.shown("database.url") == "postgresql+asyncpg://me:***@db/x"
         assert not any("hunter2" in line for line in [repr(settings), *table(settings)])
 
     def test_how_much_is_kept(self) -> None:
         settings = dev(HERALD_KEEP_FEED_DAYS="7", HERALD_KEEP_DEAD_LETTERS="5")
-        assert (settings.keep_inbox_days, settings.keep_inbox_entries) == (365, 100_000)
-        assert (settings.keep_feed_days, settings.keep_feed_entries) == (7, 100_000)
-        assert (settings.keep_dead_letter_days, settings.keep_dead_letters) == (90, 5)
+        assert (settings.retention.inbox_days, settings.retention.inbox_entries) == (365, 100_000)
+        assert (settings.retention.feed_days, settings.retention.feed_entries) == (7, 100_000)
+        assert (settings.retention.dead_letter_days, settings.retention.dead_letters) == (90, 5)
         # A date so long ago that there is none would stop the pruning.
         assert "from 1 to 36500" in refusal(HERALD_KEEP_INBOX_DAYS="36501")
 
@@ -390,7 +400,7 @@ class TestTokens:
     def test_the_text_of_a_key_file_is_taken(self, tmp_path: Path) -> None:
         (file := tmp_path / "key.pem").write_text(PEM)
         settings = load({"HERALD_JWT_PUBLIC_KEY": str(file)}, "serve", {})
-        assert settings.jwt_public_key == PEM
+        assert settings.jwt.public_key == PEM
         assert settings.jwt.public_key == PEM
 
     def test_a_key_file_must_be_text(self, tmp_path: Path) -> None:
@@ -410,7 +420,7 @@ class TestTokens:
         ],
     )
     def test_who_mails_are_from(self, value: str) -> None:
-        assert dev(SMTP_FROM=f" {value} ").smtp_from == value
+        assert dev(SMTP_FROM=f" {value} ").smtp.sender == value
 
     @pytest.mark.parametrize("value", ["kim", "Shop", "a@b\nBcc: c@d", "Shop <a b@c.d>", "<>"])
     def test_nobody_else_is_it(self, value: str) -> None:
@@ -418,7 +428,7 @@ class TestTokens:
             dev(SMTP_FROM=value)
 
     def test_templates_are_in_a_folder(self, tmp_path: Path) -> None:
-        assert dev(HERALD_MAIL_TEMPLATES=str(tmp_path)).mail_templates == str(tmp_path)
+        assert dev(HERALD_MAIL_TEMPLATES=str(tmp_path)).mail.templates == str(tmp_path)
         with pytest.raises(SettingsInvalid, match="HERALD_MAIL_TEMPLATES names no folder"):
             dev(HERALD_MAIL_TEMPLATES=str(tmp_path / "none"))
 
@@ -435,10 +445,10 @@ class TestTokens:
         )
 
     def test_a_secret_is_taken_with_its_blanks(self) -> None:
-        assert dev(HERALD_JWT_SECRET=f" {SECRET} ").jwt_secret == f" {SECRET} "
+        assert dev(HERALD_JWT_SECRET=f" {SECRET} ").jwt.secret == f" {SECRET} "
 
     def test_serve_may_be_open(self) -> None:
-        assert serve().auth == "open"
+        assert serve().server.auth == "open"
 
 
 class TestShown:
@@ -479,7 +489,7 @@ class TestShown:
 
     def test_the_password_of_redis_is_shown_to_nobody(self) -> None:
         settings = dev(REDIS_URL="rediss://me:pw@cache:6379/0")
-        assert settings.shown("redis_url") == "rediss://me:***@cache:6379/0"
+        assert settings.shown("redis.url") == "rediss://me:***@cache:6379/0"
         assert "pw" not in repr(settings)
 
     @given(st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="*"), min_size=1))
@@ -487,7 +497,9 @@ class TestShown:
         assert masked(f"redis://user:{password}@cache/0") == "redis://user:***@cache/0"
 
     def test_where_each_came_from(self) -> None:
-        lines = {line.split()[0]: line.split()[1:] for line in table(load({"PORT": "9000"}, "dev", {"host": "::1"}))}
+        lines = {
+            line.split()[0]: line.split()[1:] for line in table(load({"PORT": "9000"}, "dev", {"server.host": "::1"}))
+        }
         assert lines["HERALD_PORT"] == ["9000", "PORT"]
         assert lines["HERALD_HOST"] == ["::1", "--host"]
         assert lines["HERALD_AUTH"] == ["open", "default"]
@@ -499,8 +511,8 @@ class TestShown:
 class TestNodes:
     def test_one_node_needs_nothing(self) -> None:
         settings = serve(HERALD_PORT="8123")
-        assert settings.node == f"{gethostname()}:8123"
-        assert settings.redis_url is None
+        assert settings.node.name == f"{gethostname()}:8123"
+        assert settings.redis.url is None
 
     @pytest.mark.parametrize(
         "url",
@@ -514,7 +526,7 @@ class TestNodes:
         ],
     )
     def test_where_redis_is(self, url: str) -> None:
-        assert serve(REDIS_URL=f" {url} ").redis_url == url
+        assert serve(REDIS_URL=f" {url} ").redis.url == url
 
     @pytest.mark.parametrize(
         ("url", "reason"),
@@ -535,7 +547,7 @@ class TestNodes:
 
     @pytest.mark.parametrize("prefix", ["herald", "shop:herald", "a-b_c.d/e", "x" * 64])
     def test_prefixes(self, prefix: str) -> None:
-        assert serve(HERALD_REDIS_PREFIX=prefix).redis_prefix == prefix
+        assert serve(HERALD_REDIS_PREFIX=prefix).redis.prefix == prefix
 
     @pytest.mark.parametrize("prefix", ["a b", "a*", "[a]", "{a}", "a\nb", "ü", "x" * 65, "a?"])
     def test_what_is_no_prefix(self, prefix: str) -> None:
@@ -543,7 +555,7 @@ class TestNodes:
 
     def test_certificates_without_tls_are_a_mistake(self) -> None:
         file = str(Path(__file__))
-        assert serve(REDIS_URL="rediss://cache", HERALD_REDIS_CAFILE=file).redis_cafile == file
+        assert serve(REDIS_URL="rediss://cache", HERALD_REDIS_CAFILE=file).redis.cafile == file
         for environ in ({"REDIS_URL": "redis://cache"}, {}):
             assert "REDIS_URL does not begin with rediss://" in refusal(HERALD_REDIS_CAFILE=file, **environ)
 

@@ -1,32 +1,74 @@
-"""What the verifier of tokens is told by the environment."""
+"""The settings of token verification."""
 
-import msgspec
+from typing import Annotated
+
+from adapters.setting_files import certificates, pem
+from domain.setting_values import http_url, items, text, verbatim
+from domain.settings import Section, Setting
 
 
-class JwtSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the key is, and what a token must say beside being signed by it.
+class JwtSettings(Section, frozen=True, kw_only=True):
+    """Tokens: where their key is, and what they must claim.
 
-    Exactly one of `secret` (HERALD_JWT_SECRET: the text itself, not base64 of it), `public_key`
-    (HERALD_JWT_PUBLIC_KEY: PEM text) and `jwks_url` (HERALD_JWT_JWKS_URL). `cafile`
-    (HERALD_JWT_CAFILE) is a file with the authorities to believe for that URL; without it, the usual ones.
-    `algorithms` (HERALD_JWT_ALGORITHMS) narrows
-    those that the key can be used with; empty is all of them. Without `audience` any `aud` is taken, without `issuer`
-    any `iss`. An empty text counts as not set. `scope_claims` (HERALD_JWT_SCOPE_CLAIMS) are claims with scopes beside
-    `scope`, `scp` and `permissions`. `leeway` is by how many seconds the issuer's clock and ours may differ
-    (RFC 7519 section 4.1.4 allows "a few minutes"; clocks that are kept in step need less than these ten seconds).
+    Exactly one of `secret` (the text itself, not base64 of it), `public_key` (PEM text) and `jwks_url` is set. An empty
+    text counts as not set. `leeway` is the allowed difference in seconds between the clocks of the issuer and of this
+    machine (RFC 7519, section 4.1.4, allows "a few minutes"; synchronised clocks need less than 10 s).
     """
 
-    secret: str | None = None
-    public_key: str | None = None
-    jwks_url: str | None = None
-    cafile: str | None = None
-    algorithms: tuple[str, ...] = ()
-    audience: str | None = None
-    issuer: str | None = None
-    scope_claims: tuple[str, ...] = ()
+    secret: Annotated[
+        str | None,
+        Setting("HERALD_JWT_SECRET", verbatim, "The secret that tokens are signed with (HS256, …).", secret=True),
+    ] = None
+    public_key: Annotated[
+        str | None,
+        Setting("HERALD_JWT_PUBLIC_KEY", pem, "The public key of tokens: PEM text, or the path of its file."),
+    ] = None
+    jwks_url: Annotated[
+        str | None,
+        Setting("HERALD_JWT_JWKS_URL", http_url, "The URL of the public keys of tokens."),
+    ] = None
+    cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_JWT_CAFILE",
+            certificates,
+            "A PEM file with the authorities to trust for HERALD_JWT_JWKS_URL.",
+            unset="the system's",
+        ),
+    ] = None
+    algorithms: Annotated[
+        tuple[str, ...],
+        Setting("HERALD_JWT_ALGORITHMS", items, "The accepted algorithms, comma separated.", unset="all of the key's"),
+    ] = ()
+    audience: Annotated[
+        str | None, Setting("HERALD_JWT_AUDIENCE", text, "The `aud` that tokens must have.", unset="any")
+    ] = None
+    issuer: Annotated[
+        str | None, Setting("HERALD_JWT_ISSUER", text, "The `iss` that tokens must have.", unset="any")
+    ] = None
+    scope_claims: Annotated[
+        tuple[str, ...],
+        Setting(
+            "HERALD_JWT_SCOPE_CLAIMS",
+            items,
+            "More claims with scopes, comma separated; dots lead into objects: `realm_access.roles`.",
+            unset="only `scope`, `scp` and `permissions`",
+        ),
+    ] = ()
     leeway: float = 10.0
 
-    def __repr__(self) -> str:
-        """Without the secret: settings find their way into logs."""
-        key = "secret" if self.secret else "public_key" if self.public_key else "jwks_url"
-        return f"JwtSettings({key}=…, algorithms={self.algorithms}, audience={self.audience!r}, issuer={self.issuer!r})"
+    def check(self) -> None:
+        keys = {"SECRET": self.secret, "PUBLIC_KEY": self.public_key, "JWKS_URL": self.jwks_url}
+        set_keys = [f"HERALD_JWT_{name}" for name, value in keys.items() if value]
+        if len(set_keys) > 1:
+            raise ValueError(
+                f"{' and '.join(set_keys)} are set: tokens are verified by one kind of key, so set one of them."
+            )
+        if self.cafile and not (self.jwks_url or "").startswith("https:"):
+            raise ValueError(
+                "HERALD_JWT_CAFILE is set, and HERALD_JWT_JWKS_URL does not begin with https://: it has no effect."
+            )
+
+    @property
+    def has_key(self) -> bool:
+        return bool(self.secret or self.public_key or self.jwks_url)

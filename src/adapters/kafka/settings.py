@@ -1,34 +1,94 @@
-"""What an operator sets about Kafka, in the terms of aiokafka."""
+"""The settings of Kafka, and the options of aiokafka that they lead to."""
 
+import re
 import ssl
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-import msgspec
+from adapters.setting_files import file_path
+from domain.setting_values import choice, items, text, verbatim
+from domain.settings import Section, Setting
+
+_SERVER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
 
 
-class KafkaSettings(msgspec.Struct, frozen=True):
-    """Where Kafka is, as whom to go there, and where to begin.
+def server_list(value: str) -> str:
+    """A comma separated list of `host:port`, as Kafka clients take it."""
+    for server in items(value):
+        if not _SERVER.fullmatch(server):
+            raise ValueError(f"must be host:port, or several with commas between, and {server!r} is not")
+    return ",".join(items(value))
 
-    `servers` is a comma separated list of host:port. `start` is where a topic begins that exists when its pattern is
-    first configured; everything that appears later is read from its beginning.
+
+class KafkaSettings(Section, frozen=True):
+    """Kafka and Redpanda: the servers, the credentials, and where topics begin.
+
+    `start` is where a topic begins that exists when its pattern is first configured; topics that are created later are
+    read from their beginning.
     """
 
-    servers: str
-    group: str = "herald"
-    client_id: str = "herald"
-    start: Literal["latest", "earliest"] = "latest"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] | None = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: str | None = None
-    ssl_cafile: str | None = None
+    servers: Annotated[
+        str,
+        Setting(
+            "KAFKA_BROKERS REDPANDA_BROKERS", server_list, "Kafka's servers: `host:port`, comma separated.", same=True
+        ),
+    ] = "localhost:9092"
+    client_id: Annotated[str, Setting("KAFKA_CLIENT_ID", text, "The name of this client in Kafka's logs.")] = "herald"
+    group: Annotated[
+        str, Setting("HERALD_KAFKA_GROUP", text, "The consumer group that the nodes share partitions in.")
+    ] = "herald"
+    start: Annotated[
+        Literal["latest", "earliest"],
+        Setting(
+            "HERALD_KAFKA_START",
+            choice("latest", "earliest"),
+            "Where a topic begins that exists when a route first names it: at its end, or at its beginning.",
+        ),
+    ] = "latest"
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Setting(
+            "HERALD_KAFKA_SECURITY_PROTOCOL",
+            choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+            "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
+        ),
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
+        Setting(
+            "HERALD_KAFKA_SASL_MECHANISM",
+            choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+            "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
+            unset="PLAIN, with SASL",
+        ),
+    ] = None
+    sasl_username: Annotated[
+        str | None, Setting("HERALD_KAFKA_SASL_USERNAME", text, "The user that authenticates to Kafka.")
+    ] = None
+    sasl_password: Annotated[
+        str | None, Setting("HERALD_KAFKA_SASL_PASSWORD", verbatim, "The password of that user.", secret=True)
+    ] = None
+    ssl_cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_KAFKA_SSL_CAFILE",
+            file_path,
+            "A PEM file with the authorities to trust for Kafka.",
+            unset="the system's",
+        ),
+    ] = None
 
-    def __post_init__(self) -> None:
-        with_sasl = (self.security_protocol or "").startswith("SASL")
-        if with_sasl and not (self.sasl_username and self.sasl_password):
-            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_username and sasl_password")
-        if self.sasl_mechanism and not with_sasl:
-            raise ValueError("sasl_mechanism needs security_protocol SASL_PLAINTEXT or SASL_SSL")
+    def check(self) -> None:
+        if self.security_protocol.startswith("SASL"):
+            if not (self.sasl_username and self.sasl_password):
+                raise ValueError(
+                    f"HERALD_KAFKA_SECURITY_PROTOCOL is {self.security_protocol}:"
+                    " set HERALD_KAFKA_SASL_USERNAME and HERALD_KAFKA_SASL_PASSWORD too."
+                )
+        elif self.sasl_mechanism:
+            raise ValueError(
+                f"HERALD_KAFKA_SASL_MECHANISM is set, and HERALD_KAFKA_SECURITY_PROTOCOL is {self.security_protocol}:"
+                " set that to SASL_SSL or SASL_PLAINTEXT."
+            )
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -36,15 +96,14 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": settings.servers,
         "client_id": settings.client_id,
+        "security_protocol": settings.security_protocol,
         # More than the broker may hold back its answer to a join: see Timing.rejoin_by.
         "request_timeout_ms": 15_000,
     }
-    if settings.security_protocol:
-        options["security_protocol"] = settings.security_protocol
-        if settings.security_protocol.endswith("SSL"):
-            options["ssl_context"] = ssl.create_default_context(cafile=settings.ssl_cafile)
-        if settings.security_protocol.startswith("SASL"):
-            options["sasl_mechanism"] = settings.sasl_mechanism or "PLAIN"
-            options["sasl_plain_username"] = settings.sasl_username
-            options["sasl_plain_password"] = settings.sasl_password
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = ssl.create_default_context(cafile=settings.ssl_cafile)
+    if settings.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = settings.sasl_mechanism or "PLAIN"
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password
     return options

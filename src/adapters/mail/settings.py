@@ -1,33 +1,106 @@
-"""What an operator sets about the mail server."""
+"""The settings of mails."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-import msgspec
+from adapters.setting_files import file_path, folder_path
+from domain.addresses import as_address, fault_in_address, split_mailbox
+from domain.setting_values import choice, host_name, port_number, seconds, text, verbatim, whole
+from domain.settings import Section, Setting
 
 # RFC 8314, section 7, and RFC 5321, section 4.5.4.2.
 PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}
 
 
-class SmtpSettings(msgspec.Struct, frozen=True):
-    """Where the mail server is, as whom to go there, and who mails are from.
+def mailbox(value: str) -> str:
+    """An address, with or without a name before it."""
+    given = value.strip()
+    _, address = split_mailbox(given)
+    fault = None if given.isprintable() else "it has a line break or another control character in it"
+    if fault := fault or fault_in_address(as_address(address)):
+        raise ValueError(f"must be an address, or Name <address>, and {given!r} is not: {fault}")
+    return given
 
-    `sender` is an address or `Name <address>`; `port` None is the usual one for `security`; `connections` is how many
-    there are at once.
-    """
 
-    host: str
-    port: int | None = None
-    sender: str = "Herald <herald@localhost>"
-    security: Literal["none", "starttls", "tls"] = "none"
-    cafile: str | None = None
-    user: str | None = None
-    password: str | None = None
-    connections: int = 10
+class SmtpSettings(Section, frozen=True):
+    """Mail server: its address, the credentials, and the sender of mails."""
 
-    def __post_init__(self) -> None:
+    host: Annotated[
+        str | None,
+        Setting("SMTP_HOST", host_name, "The mail server. Without one, mails are written to HERALD_MAIL_FOLDER."),
+    ] = None
+    port: Annotated[
+        int | None,
+        Setting("SMTP_PORT", port_number, "The mail server's port.", unset="25; with starttls 587, with tls 465"),
+    ] = None
+    sender: Annotated[str, Setting("SMTP_FROM", mailbox, "The sender of mails: an address, or `Name <address>`.")] = (
+        "Herald <herald@localhost>"
+    )
+    security: Annotated[
+        Literal["none", "starttls", "tls"],
+        Setting(
+            "HERALD_SMTP_SECURITY",
+            choice("none", "starttls", "tls"),
+            "The encryption of the connection: `none`, `starttls` (required, not opportunistic), or `tls` from the"
+            " start.",
+        ),
+    ] = "none"
+    cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_SMTP_CAFILE",
+            file_path,
+            "A PEM file with the authorities to trust for the mail server.",
+            unset="the system's",
+        ),
+    ] = None
+    user: Annotated[
+        str | None, Setting("HERALD_SMTP_USER", text, "The user that authenticates to the mail server.")
+    ] = None
+    password: Annotated[
+        str | None, Setting("HERALD_SMTP_PASSWORD", verbatim, "The password of that user.", secret=True)
+    ] = None
+    connections: Annotated[
+        int,
+        Setting(
+            "HERALD_SMTP_CONNECTIONS", whole(200), "The mails that this process sends concurrently, one per connection."
+        ),
+    ] = 10
+
+    def check(self) -> None:
         if (self.user is None) != (self.password is None):
-            raise ValueError("the mail server's user and password go together: one is missing")
+            raise ValueError("HERALD_SMTP_USER and HERALD_SMTP_PASSWORD go together, and only one of them is set.")
 
     @property
     def its_port(self) -> int:
         return PORTS[self.security] if self.port is None else self.port
+
+
+class MailSettings(Section, frozen=True):
+    """Mails: templates, attempts, and the folder that replaces a mail server."""
+
+    templates: Annotated[
+        str | None,
+        Setting(
+            "HERALD_MAIL_TEMPLATES",
+            folder_path,
+            "A folder of mail templates that replace the shipped ones of the same names.",
+        ),
+    ] = None
+    folder: Annotated[
+        str, Setting("HERALD_MAIL_FOLDER", text, "The folder that mails are written to without a mail server.")
+    ] = "var/mail"
+    tries: Annotated[
+        int, Setting("HERALD_MAIL_TRIES", whole(1_000), "The attempts at a mail before it has failed.")
+    ] = 60
+    retry_seconds: Annotated[
+        float,
+        Setting(
+            "HERALD_MAIL_RETRY_SECONDS",
+            seconds,
+            "The delay before the second attempt; it doubles with each further one, up to an hour.",
+            unit="s",
+        ),
+    ] = 10.0
+    attempt_seconds: Annotated[
+        float, Setting("HERALD_MAIL_ATTEMPT_SECONDS", seconds, "The timeout of one attempt.", unit="s")
+    ] = 30.0

@@ -1,23 +1,64 @@
-"""What an operator sets about RabbitMQ."""
+"""The settings of RabbitMQ."""
 
-import msgspec
+import re
+from typing import Annotated, Final
+
+from adapters.setting_files import file_path
+from domain.setting_values import host_name, port_number, switch, text, verbatim, whole
+from domain.settings import Section, Setting
+
+# What aiormq accepts too.
+_AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:@#,/ -]{1,127}")
 
 
-class RabbitSettings(msgspec.Struct, frozen=True):
-    """Where RabbitMQ is, as whom to go there, and what to read.
+def amqp_name(value: str) -> str:
+    """The name of an exchange or a queue, as AMQP 0-9-1 has it (its domains exchange-name and queue-name)."""
+    name = value.strip()
+    if not _AMQP_NAME.fullmatch(name):
+        raise ValueError(f"must be letters, digits and - _ . : @ # , / or blanks, 127 at most, and {name!r} is not")
+    return name
 
-    `port` is 5672 by default, 5671 with TLS. `prefetch` bounds the messages that RabbitMQ hands over before they are
-    acknowledged, and so what a node holds in memory; 0 is no bound. `cafile` says whom to trust in TLS: by default
-    whom the system trusts.
+
+class RabbitSettings(Section, frozen=True):
+    """RabbitMQ: the server, the credentials, and the queue.
+
+    `prefetch` limits the messages that a node holds in memory; 0 is no limit.
     """
 
-    host: str = "localhost"
-    port: int | None = None
-    user: str = "guest"
-    password: str = "guest"  # noqa: S105 - what every RabbitMQ begins with
-    vhost: str = "/"
-    exchange: str = "ecommerce_events"
-    queue: str = "notification_queue"
-    prefetch: int = 1_000
-    tls: bool = False
-    cafile: str | None = None
+    host: Annotated[str, Setting("RABBITMQ_HOST", host_name, "RabbitMQ's host name or address.")] = "localhost"
+    port: Annotated[
+        int | None, Setting("HERALD_RABBITMQ_PORT", port_number, "RabbitMQ's port.", unset="5672, or 5671 with TLS")
+    ] = None
+    user: Annotated[str, Setting("RABBITMQ_USER", text, "The user that authenticates to RabbitMQ.")] = "guest"
+    # The password is what every RabbitMQ begins with.
+    password: Annotated[str, Setting("RABBITMQ_PASS", verbatim, "The password of that user.", secret=True)] = "guest"  # noqa: S105
+    vhost: Annotated[str, Setting("HERALD_RABBITMQ_VHOST", text, "The virtual host of the exchange and the queue.")] = (
+        "/"
+    )
+    exchange: Annotated[
+        str, Setting("RABBITMQ_EXCHANGE", amqp_name, "The topic exchange that events are published to.")
+    ] = "ecommerce_events"
+    queue: Annotated[
+        str,
+        Setting(
+            "RABBITMQ_QUEUE",
+            amqp_name,
+            "The queue to consume from. An existing one is used as it is; otherwise it is declared.",
+        ),
+    ] = "notification_queue"
+    prefetch: Annotated[
+        int,
+        Setting(
+            "HERALD_RABBITMQ_PREFETCH", whole(65_535), "The events that this process holds before they are stored."
+        ),
+    ] = 1_000
+    tls: Annotated[bool, Setting("HERALD_RABBITMQ_TLS", switch, "`on` connects to RabbitMQ with TLS.")] = False
+    cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_RABBITMQ_CAFILE",
+            file_path,
+            "A PEM file with the authorities to trust for RabbitMQ.",
+            unset="the system's",
+        ),
+    ] = None

@@ -123,7 +123,7 @@ class Connections:
 def _client(settings: RedisSettings, retry: Retry) -> Redis:
     tls: dict[str, Any] = {"ssl_ca_certs": settings.cafile} if settings.cafile else {}
     return Redis.from_url(
-        settings.url,
+        settings.url or "",
         socket_connect_timeout=PATIENCE,
         socket_timeout=PATIENCE,
         retry=retry,

@@ -1,12 +1,69 @@
-"""Where Redis is, and how it is spoken to."""
+"""The settings of Redis."""
 
-import msgspec
+import re
+from typing import Annotated, Final
+
+from adapters.setting_files import file_path
+from domain.settings import Section, Setting
+
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 
-class RedisSettings(msgspec.Struct, frozen=True):
-    """`url` is redis://, rediss:// (TLS) or unix://, with the user and password of an access list in it. The names of
-    all keys and channels begin with `prefix`. `cafile` says whom to trust in TLS: by default whom the system trusts."""
+def redis_url(value: str) -> str:
+    """As redis-py takes it, without options: those that it knows change with its releases. The text is not repeated:
+    it may hold a password."""
+    # Imported here: it takes long to load, and the default needs none of it.
+    from redis.asyncio.connection import parse_url
 
-    url: str
-    prefix: str = "herald"
-    cafile: str | None = None
+    url = value.strip()
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    try:
+        known = parse_url(url)
+    except ValueError:
+        raise ValueError("must be redis://user:password@host:port/database, or unix://path of its socket") from None
+    if "?" in url:
+        raise ValueError("has options behind a question mark; write / as %2F and ? as %3F in its password")
+    if not (known.get("host") or known.get("path")):
+        raise ValueError("names no host")
+    return url
+
+
+def redis_prefix(value: str) -> str:
+    """The start of all names. None of its characters is special in the patterns of an access list."""
+    prefix = value.strip()
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError(f"must be letters, digits and - _ . : / alone, 64 at most, and {prefix!r} is not")
+    return prefix
+
+
+class RedisSettings(Section, frozen=True):
+    """Redis or Valkey: the connection between nodes."""
+
+    url: Annotated[
+        str | None,
+        Setting(
+            "REDIS_URL",
+            redis_url,
+            "The Redis or Valkey that connects the nodes: `redis://…`, `rediss://…` for TLS, or `unix://…`. Without one"
+            " a node reads the entries of the others from the database, seconds later.",
+        ),
+    ] = None
+    prefix: Annotated[
+        str, Setting("HERALD_REDIS_PREFIX", redis_prefix, "The start of the names of all keys and channels in Redis.")
+    ] = "herald"
+    cafile: Annotated[
+        str | None,
+        Setting(
+            "HERALD_REDIS_CAFILE",
+            file_path,
+            "A PEM file with the authorities to trust for Redis.",
+            unset="the system's",
+        ),
+    ] = None
+
+    def check(self) -> None:
+        if self.cafile and not (self.url or "").startswith("rediss:"):
+            raise ValueError(
+                "HERALD_REDIS_CAFILE is set, and REDIS_URL does not begin with rediss://: it has no effect."
+            )

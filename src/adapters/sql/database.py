@@ -16,7 +16,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.sql.errors import ConnectionLost, TransactionConflict, translated, writing
-from adapters.sql.poolers import Pooler, apply_limits, connect_arguments
+from adapters.sql.poolers import apply_limits, connect_arguments
+from adapters.sql.settings import Pooler
 from adapters.sql.tls import without_tls
 from application.counters import Counters, Histogram
 from application.ports.store import StoreUnavailable

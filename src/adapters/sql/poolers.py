@@ -1,12 +1,11 @@
 """PostgreSQL behind a connection pooler (PgBouncer and the like): how limits get there, how statements are prepared."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from sqlalchemy import Engine, event
 
-# `session`: a server session is this client's until it disconnects. `transaction`: until its transaction ends.
-Pooler: TypeAlias = Literal["none", "session", "transaction"]
+from adapters.sql.settings import Pooler
 
 
 def connect_arguments(pooler: Pooler, application_name: str, limits: Mapping[str, str]) -> dict[str, Any]:

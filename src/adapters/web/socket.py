@@ -19,7 +19,7 @@ class SocketPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     max_sockets: int  # each takes a file descriptor
     # Sockets that are accepted and have yet to send a token in their first frame, and the time that each has for it.
-    max_unauthenticated: int = 1000
+    max_unauthenticated: int
     first_frame_timeout_s: float = 5.0
     close_timeout_s: float = 1.0  # for sending a close frame; a client that does not read never gets it
     final_frames_timeout_s: float = 1.0  # for sending the last frames of a session that is closed

@@ -1,6 +1,11 @@
 """Limits and timings of the hub: wiring takes some from the settings, tests choose small ones."""
 
+from typing import Annotated
+
 import msgspec
+
+from domain.setting_values import seconds, whole
+from domain.settings import Section, Setting
 
 
 class BufferPolicy(msgspec.Struct, frozen=True):
@@ -20,10 +25,12 @@ class BufferPolicy(msgspec.Struct, frozen=True):
     forget_after_sweeps: int = 5  # without a follower: a client that reconnects by then finds the buffer still filled
 
 
-class SessionPolicy(msgspec.Struct, frozen=True):
-    """Timings and limits of one session."""
+class SessionPolicy(Section, frozen=True):
+    """One session: timings and limits."""
 
-    heartbeat_s: float = 30.0
+    heartbeat_s: Annotated[
+        float, Setting("HERALD_HEARTBEAT_SECONDS", seconds, "The interval of heartbeats to idle clients.", unit="s")
+    ] = 30.0
     first_command_timeout_s: float = 1.0
     store_retry_s: float = 1.0
     # Answers to commands that wait to be sent. More are dropped: a client that asks faster than it reads is about to be
@@ -31,11 +38,21 @@ class SessionPolicy(msgspec.Struct, frozen=True):
     max_pending_answers: int = 32
 
 
-class HubPolicy(msgspec.Struct, frozen=True):
-    """Limits and timings of the hub and of its periodic work. A sweep is one run of that work."""
+class HubPolicy(Section, frozen=True):
+    """All sessions: limits and timings of the hub and of its periodic work. A sweep is one run of that work."""
 
-    sessions_per_user: int = 100
-    anonymous_sessions: int | None = None
+    sessions_per_user: Annotated[
+        int, Setting("HERALD_MAX_SESSIONS_PER_USER", whole(), "The connections that one user may have.")
+    ] = 100
+    anonymous_sessions: Annotated[
+        int | None,
+        Setting(
+            "HERALD_MAX_ANONYMOUS_SESSIONS",
+            whole(),
+            "The sessions without a user that one node may have; beyond it 503, with `Retry-After`.",
+            unset="no limit",
+        ),
+    ] = None
     sweep_interval_s: float = 1.0
     # Sessions or streams handled without a pause: other tasks wait 1 to 2 ms for them.
     max_batch: int = 500

@@ -20,8 +20,9 @@ from application.ports.backplane import Backplane
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.service import Phase, Service
 from application.ports.store import Recorded, StoreUnavailable
+from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
-from domain.planning import NO_LIMITS, DeadLetter, Limits, Plan, plan
+from domain.planning import DeadLetter, Plan, plan
 from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)

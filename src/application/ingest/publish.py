@@ -10,8 +10,9 @@ from application.ingest.plan_events import plan_events
 from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from domain.errors import InvalidInput, Unavailable
+from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
-from domain.planning import NO_LIMITS, Limits, Plan, plan
+from domain.planning import Plan, plan
 from domain.routes import RouteTable
 
 # Events of one request: as many as ingest stores in one transaction.

@@ -10,19 +10,18 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from adapters.kafka.beginnings import Beginning, Beginnings, Reason
-from adapters.kafka.settings import client_options
+from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.sql.schema import DatabaseUnusable, SchemaOutdated
+from adapters.sql.settings import MEMORY, SQLITE
 from adapters.sql.start_offsets import SqlStartOffsets
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import StoreUnavailable
 from domain.routes import RouteTable
 from entrypoints.prepare import StartRefused, opened
 from entrypoints.settings.loader import Settings
-from entrypoints.settings.parsers import MEMORY, SQLITE
-from entrypoints.wiring.configuration import kafka_settings
 
 REASONS: Final[dict[Reason, str]] = {
     "committed": "the group's committed offset",
@@ -39,7 +38,8 @@ class BrokerUnreachable(Exception):
 
 def begins(table: RouteTable, settings: Settings) -> Iterator[str]:
     """A line for each partition. Raises BrokerUnreachable."""
-    patterns = table.sources("kafka", settings.broker)
+    kafka = settings.of(KafkaSettings)
+    patterns = table.sources("kafka", settings.routing.broker)
     if not patterns:
         yield "  No events come from Kafka: RabbitMQ's queue, or the process itself, holds what is not stored yet."
         return
@@ -48,10 +48,10 @@ def begins(table: RouteTable, settings: Settings) -> Iterator[str]:
     try:
         found = asyncio.run(_survey(patterns, settings))
     except (KafkaError, TimeoutError, OSError, ValueError) as fault:
-        raise BrokerUnreachable(f"Kafka at {settings.kafka_brokers}: {str(fault) or type(fault).__name__}") from None
+        raise BrokerUnreachable(f"Kafka at {kafka.servers}: {str(fault) or type(fault).__name__}") from None
     except (StoreUnavailable, DatabaseUnusable, SchemaOutdated, StartRefused) as fault:
         raise BrokerUnreachable(f"The database: {fault}") from None
-    yield f"Kafka at {settings.kafka_brokers}, group {settings.kafka_group}:"
+    yield f"Kafka at {kafka.servers}, group {kafka.group}:"
     for one in found:
         waiting = f", {one.end - one.offset} records wait" if one.end > one.offset else ""
         where = f"{one.partition.topic}/{one.partition.partition}"
@@ -61,7 +61,7 @@ def begins(table: RouteTable, settings: Settings) -> Iterator[str]:
 
 
 async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning]:
-    kafka = kafka_settings(settings)
+    kafka = settings.of(KafkaSettings)
     async with _start_offsets(settings) as starts:
         return await Beginnings(kafka, client_options(kafka), patterns, starts, Timing()).survey()
 
@@ -69,7 +69,7 @@ async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning
 @asynccontextmanager
 async def _start_offsets(settings: Settings) -> AsyncIterator[StartOffsets]:
     """Those of the database; an SQLite file that does not exist remembers nothing, and is not made."""
-    if _has_no_database(settings.database_url):
+    if _has_no_database(settings.database.url):
         yield MemoryStartOffsets()
         return
     async with opened(settings) as (database, schema):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from adapters.sql.settings import MEMORY
 from entrypoints.settings.loader import read
-from entrypoints.settings.parsers import MEMORY
 
 if TYPE_CHECKING:
     from adapters.sql.database import Database
@@ -96,7 +96,7 @@ def _do(act: Callable[["Database", "Schema"], Awaitable[T]]) -> T:
     from entrypoints.prepare import StartRefused, opened
 
     settings = read(os.environ, "dev", {})
-    if settings.database_url == MEMORY:
+    if settings.database.url == MEMORY:
         raise click.ClickException(f"DATABASE_URL is {MEMORY} There is no schema.")
 
     async def done() -> T:

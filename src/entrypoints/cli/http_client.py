@@ -80,17 +80,17 @@ def asking(url: str, token: str | None) -> Iterator[Client]:
 
 def asks(command: _Command) -> _Command:
     """The options of a command that asks a Herald: where it is, and who asks."""
-    command = click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")(command)
-    return click.option("--url", help=f"{SETTINGS['url'].help} [HERALD_URL]")(command)
+    command = click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")(command)
+    return click.option("--url", help=f"{SETTINGS['client.url'].help} [HERALD_URL]")(command)
 
 
 @contextmanager
 def by_settings(url: str | None, token: str | None) -> Iterator[Client]:
     """A client by the settings; these options go before them. What fails is said in one line."""
-    given = {name: value for name, value in (("url", url), ("token", token)) if value is not None}
+    given = {name: value for name, value in (("client.url", url), ("client.token", token)) if value is not None}
     settings = read(os.environ, "dev", given)
     try:
-        with asking(settings.url, settings.token) as client:
+        with asking(settings.client.url, settings.client.token) as client:
             yield client
     except AskFailed as fault:
         raise click.ClickException(str(fault)) from None

@@ -6,9 +6,9 @@ import sys
 
 import click
 
+from domain.setting_values import items
 from domain.visible import visible
 from entrypoints.settings.loader import SETTINGS, read
-from entrypoints.settings.parsers import items
 
 
 @click.command(short_help="Print what a user, or a feed, is shown.")
@@ -16,7 +16,7 @@ from entrypoints.settings.parsers import items
     "--url", "urls", multiple=True, help="A Herald to listen to, or several of one: give it again. [HERALD_URL]"
 )
 @click.option("--user", help="Who listens, where no token says it (HERALD_AUTH=open).")
-@click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")
+@click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")
 @click.option("--feeds", metavar="NAME,…", multiple=True, help="Of the feeds only these; may be given again.")
 @click.option("--types", metavar="TYPE,…", multiple=True, help="Events of these types only; may be given again.")
 @click.option("--cursor", metavar="FILE", help="Keep the place in this file, and go on from it the next time.")
@@ -41,7 +41,7 @@ def listen(
                                                        goes on where it was, however it ended
       herald listen --url https://a.example --url https://b.example --token …
     """
-    settings = read(os.environ, "dev", {"token": token} if token is not None else {})
+    settings = read(os.environ, "dev", {"client.token": token} if token is not None else {})
     # Imported here: the other commands open no socket, and importing the client takes a while.
     try:
         from herald_client import CursorUnreadable, Listener, Stopped
@@ -55,9 +55,9 @@ def listen(
 
     try:
         listener = Listener(
-            urls or (settings.url,),
+            urls or (settings.client.url,),
             user=user,
-            token=settings.token,
+            token=settings.client.token,
             feeds=items(*feeds) if feeds else None,
             types=items(*types) if types else None,
             cursor=cursor,

@@ -13,8 +13,9 @@ import click
 from application.ports.mailer import OutgoingMail, Unrenderable
 from domain.deliveries import Addressee, Delivery
 from domain.events import Unreadable, read_event
+from domain.limits import Limits
 from domain.messages import Message
-from domain.planning import Limits, plan
+from domain.planning import plan
 from domain.routes import RouteTable
 from domain.visible import visible
 from entrypoints.cli.explain import NO_ID
@@ -52,7 +53,7 @@ def preview(event: BinaryIO, source: str | None, routes: str | None, profile: st
     body = event.read()
     now = datetime.now(UTC)
     message = Message(source or _own_type(body, table, now), body, now, NO_ID)
-    made = plan(message, table, Limits(addresses=settings.mail_addresses))
+    made = plan(message, table, Limits(addresses=settings.limits.addresses))
     if made.dead_letter:
         click.echo(visible(f"A dead letter: {made.dead_letter.reason}: {made.dead_letter.detail}"), err=True)
     elif not made.mails:
@@ -65,7 +66,7 @@ def preview(event: BinaryIO, source: str | None, routes: str | None, profile: st
 def _settings(routes: str | None, profile: str | None) -> Settings:
     # A profile asked for here comes before a routes file that is only in the environment.
     environ = {name: value for name, value in os.environ.items() if name != "HERALD_ROUTES" or not profile}
-    given = {"routes": routes, "profile": profile}
+    given = {"routing.routes": routes, "routing.profile": profile}
     return read(environ, "dev", {name: value for name, value in given.items() if value})
 
 
@@ -87,8 +88,8 @@ async def _write(mails: Iterable[Addressee], settings: Settings, folder: Path, n
     from adapters.mail.mime import sender_of
     from adapters.mail.renderer import ProcessRenderer
 
-    renderer = ProcessRenderer(settings.mail_templates)
-    sender = sender_of(settings.smtp_from)
+    renderer = ProcessRenderer(settings.mail.templates)
+    sender = sender_of(settings.smtp.sender)
     written = 0
     try:
         for number, addressee in enumerate(mails, 1):

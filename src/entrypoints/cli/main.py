@@ -28,6 +28,14 @@ PRIVATE: Final = 0o077
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+# Settings that are options of `dev` and `serve` too, with what their help calls the value.
+SERVER_OPTIONS: Final = {
+    "routing.routes": "FILE",
+    "routing.profile": "NAME,…",
+    "server.host": "ADDRESS",
+    "server.port": "NUMBER",
+}
+
 SECTIONS: Final = {
     "Run": ("dev", "serve", "db"),
     "Use": ("publish", "listen", "dead-letters", "deliveries"),
@@ -75,9 +83,10 @@ def main() -> None:
 
 
 def _server_options(command: _Command) -> _Command:
-    for field, metavar in (("routes", "FILE"), ("profile", "NAME,…"), ("host", "ADDRESS"), ("port", "NUMBER")):
-        setting = SETTINGS[field]
-        command = click.option(f"--{field}", metavar=metavar, help=f"{setting.help} [{setting.names.split()[0]}]")(
+    for key, metavar in SERVER_OPTIONS.items():
+        setting = SETTINGS[key]
+        option = f"--{key.partition('.')[2]}"
+        command = click.option(option, key.replace(".", "_"), metavar=metavar, help=f"{setting.help} [{setting.name}]")(
             command
         )
     return command
@@ -99,7 +108,7 @@ def serve(migrate: bool, **options: str | None) -> None:
 
 
 def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -> None:
-    settings = load(os.environ, mode, _given(options))
+    settings = load(os.environ, mode, _given({key: options[key.replace(".", "_")] for key in SERVER_OPTIONS}))
     # What is wrong with the routes is said now, in one line, before anything runs.
     table = load_table(settings)
     check_mails(table, settings)
@@ -124,8 +133,8 @@ main.add_command(routes)
 @click.option("--type", help="The event's type.")
 @click.option("--key", help="The record's key: events of one key keep their order.")
 @click.option("--lines", is_flag=True, help="Each line of the file is an event.")
-@click.option("--url", help=f"{SETTINGS['url'].help} [HERALD_URL]")
-@click.option("--token", help=f"{SETTINGS['token'].help} [HERALD_TOKEN]")
+@click.option("--url", help=f"{SETTINGS['client.url'].help} [HERALD_URL]")
+@click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")
 def publish_(
     source: str,
     file: str,
@@ -142,7 +151,7 @@ def publish_(
     """
     if lines and id is not None:
         raise click.UsageError("--id names one event, and --lines makes several.")
-    settings = read(os.environ, "dev", _given({"url": url, "token": token}))
+    settings = read(os.environ, "dev", _given({"client.url": url, "client.token": token}))
     accepted = 0
     try:
         with opened(file) as content:
@@ -153,7 +162,7 @@ def publish_(
                 bodies = in_lists(events)
             else:
                 bodies = iter([as_event(content.read(), source, id=id, type=type, key=key)])
-            for ids in publish(bodies, settings.url, settings.token):
+            for ids in publish(bodies, settings.client.url, settings.client.token):
                 accepted += len(ids)
                 if not lines:
                     click.echo(visible(f"Accepted: {', '.join(ids)}"))

@@ -10,11 +10,11 @@ from domain.endpoints import Endpoint
 from domain.missing_fields import warnings_of_missing_fields
 from domain.recipient_lists import warnings_of_lists
 from domain.routes import Profile, Route, RoutesInvalid, RouteTable
+from domain.setting_values import items
 from entrypoints.cli.explain import explain
 from entrypoints.cli.files import content
 from entrypoints.profiles.loader import EVERY, file_table, read_file, shipped, shipped_table
 from entrypoints.settings.loader import Settings, SettingsInvalid, read
-from entrypoints.settings.parsers import items
 
 
 @click.group()

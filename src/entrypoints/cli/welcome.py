@@ -2,8 +2,8 @@
 
 from importlib.metadata import version
 
+from adapters.sql.settings import MEMORY, SQLITE
 from entrypoints.settings.loader import Settings
-from entrypoints.settings.parsers import MEMORY, SQLITE
 
 LINES = """
 Herald {version} is up, for trying it out: {trust}, and {kept}.
@@ -17,20 +17,20 @@ Herald {version} is up, for trying it out: {trust}, and {kept}.
 
 
 def welcome(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = settings.public_url or f"http://{host}:{settings.port}"
+    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
+    url = settings.web.public_url or f"http://{host}:{settings.server.port}"
     # Where another `herald publish` would go by itself, it need not be told.
     option = "" if url == "http://127.0.0.1:8000" else f"--url {url} "
-    trust = "every user_id is believed" if settings.auth == "open" else "tokens are checked"
+    trust = "every user_id is believed" if settings.server.auth == "open" else "tokens are checked"
     where = kept_in(settings)
     kept = f"what it keeps is in {where}" if where else "what it keeps is gone when it ends"
-    mails = f"to {settings.smtp_host}" if settings.smtp_host else f"in {settings.mail_folder}, and on the page"
+    mails = f"to {settings.smtp.host}" if settings.smtp.host else f"in {settings.mail.folder}, and on the page"
     about = {"trust": trust, "kept": kept, "url": url, "option": option, "herald": ".venv/bin/herald", "mails": mails}
     return LINES.format(version=version("herald"), **about)
 
 
 def kept_in(settings: Settings) -> str | None:
     """The file or the database, as people may see it; None for none."""
-    if settings.database_url == MEMORY:
+    if settings.database.url == MEMORY:
         return None
-    return settings.shown("database_url").removeprefix(SQLITE)
+    return settings.shown("database.url").removeprefix(SQLITE)

@@ -54,7 +54,7 @@ def _with_reference(route: Any) -> Any:
 
 def with_topics(profile: Profile, settings: Settings) -> Profile:
     """The profile, with topics replaced as the settings say; samples go to the first of several."""
-    topics = {topic: getattr(settings, name) for topic, name in compatibility().topics.items()}
+    topics = {topic: settings.value(name) for topic, name in compatibility().topics.items()}
     routes = tuple(
         replace(route, source=topic) for route in profile.routes for topic in topics.get(route.source, (route.source,))
     )

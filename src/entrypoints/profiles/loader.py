@@ -26,9 +26,9 @@ SHIPPED: Final = tuple(
 
 def load_table(settings: Settings) -> RouteTable:
     """The routes in force. Raises RoutesInvalid for an invalid file, SettingsInvalid for an unknown profile."""
-    if settings.routes:
-        return file_table(with_topics(read_file(settings.routes), settings), settings.routes)
-    return shipped_table(with_topics(profile, settings) for profile in shipped(settings.profile))
+    if settings.routing.routes:
+        return file_table(with_topics(read_file(settings.routing.routes), settings), settings.routing.routes)
+    return shipped_table(with_topics(profile, settings) for profile in shipped(settings.routing.profile))
 
 
 def file_table(profile: Profile, file: str) -> RouteTable:

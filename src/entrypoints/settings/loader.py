@@ -5,19 +5,19 @@ import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapters.jwt.verifier import JwtVerifier
-from entrypoints.settings.field import Mode, Setting
-from entrypoints.settings.model import SETTINGS, Settings
+from domain.settings import Mode, Section, Setting, settings_of
+from entrypoints.brokers import BROKERS
+from entrypoints.settings.model import SECTIONS, SETTINGS, Settings
 
-__all__ = ["SETTINGS", "Mode", "Settings", "SettingsInvalid", "check", "load", "read", "table"]
+__all__ = ["NAMES", "SETTINGS", "Mode", "Settings", "SettingsInvalid", "check", "load", "read", "table"]
 
 NAMES: Final = frozenset(name for setting in SETTINGS.values() for name in setting.names.split())
 
-# What only Herald's own tests read.
+# Variables that only Herald's own tests read.
 TEST_NAMES: Final = frozenset({"HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME", "HERALD_CHROMIUM"})
 
-# Kubernetes tells every pod about a Service called `herald` by HERALD_SERVICE_HOST, HERALD_PORT_8000_TCP and so on, and
-# sets HERALD_PORT itself to tcp://…; one called `ws` or `smtp` likewise.
+# Kubernetes announces a Service called `herald` to every pod by HERALD_SERVICE_HOST, HERALD_PORT_8000_TCP and so on,
+# and sets HERALD_PORT itself to tcp://…; one called `ws` or `smtp` likewise.
 KUBERNETES_PREFIXES: Final = ("HERALD_SERVICE_", "HERALD_PORT_")
 KUBERNETES_PORT: Final = "tcp://"
 
@@ -29,8 +29,8 @@ class SettingsInvalid(Exception):
 def load(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
     """The settings in force; raises SettingsInvalid.
 
-    `overrides` are the options of the command line, by field. What is set to nothing (blanks and commas are nothing
-    too) counts as not set: that is what compose files and charts make of a value that they were not given.
+    `overrides` are the options of the command line, by `section.field`. An empty text, or one of spaces and commas
+    only, counts as not set: compose files and charts make it of a value that they were not given.
     """
     settings = read(environ, mode, overrides)
     check(settings)
@@ -40,90 +40,80 @@ def load(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -
 def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
     """As load, but each setting is checked by itself only."""
     _refuse_misspelt(environ)
-    values: dict[str, Any] = {}
     came_from: dict[str, str] = {}
-    known = {"hostname": socket.gethostname()}
-    for field, setting in SETTINGS.items():
-        name, text = _given(field, setting, environ, overrides)
-        if text is None:
-            default = setting.default_for(mode)
-            name, text = "default", default.format_map(known | values) if default is not None else None
-        try:
-            values[field] = None if text is None else setting.parse(text)
-        except ValueError as reason:
-            raise SettingsInvalid(f"{name} {reason}.") from None
-        came_from[field] = name
-    return Settings(mode=mode, came_from=came_from, **values)
+    sections: dict[str, Any] = {"hostname": socket.gethostname()}
+    for name, kind in SECTIONS.items():
+        values: dict[str, object] = {}
+        for field, setting in settings_of(kind).items():
+            key = f"{name}.{field}"
+            came_from[key], text = _given(key, setting, environ, overrides)
+            if came_from[key] == "default":
+                default = setting.default_for(mode)
+                text = None if default is None else default.format_map(sections)
+            if text is not None:
+                values[field] = _parsed(setting, came_from[key], text)
+        sections[name] = kind(**values)
+    brokers: dict[str, Section] = {broker.name: sections.pop(broker.name) for broker in BROKERS}
+    del sections["hostname"]
+    return Settings(mode=mode, came_from=came_from, brokers=brokers, **sections)
 
 
 def check(settings: Settings) -> None:
-    """Refuses settings that don't go together: SettingsInvalid."""
-    keys = [SETTINGS[f].names for f in ("jwt_secret", "jwt_public_key", "jwt_jwks_url") if getattr(settings, f)]
-    if len(keys) > 1:
-        raise SettingsInvalid(f"{' and '.join(keys)} are set: tokens are checked by one kind of key, so set one.")
-    if settings.jwt_cafile and not (settings.jwt_jwks_url or "").startswith("https:"):
-        raise SettingsInvalid(
-            "HERALD_JWT_CAFILE is set, and HERALD_JWT_JWKS_URL does not begin with https://: it would be no use."
-        )
-    if settings.auth == "jwt":
-        if not keys:
-            raise SettingsInvalid(
-                "HERALD_AUTH is jwt, and there is no key to check tokens with: set HERALD_JWT_SECRET,"
-                " HERALD_JWT_PUBLIC_KEY or HERALD_JWT_JWKS_URL, or HERALD_AUTH=open if everyone may be anyone."
-            )
-        try:
-            JwtVerifier(settings.jwt)
-        except ValueError as fault:
-            raise SettingsInvalid(str(fault)) from None
-    if (settings.smtp_user is None) != (settings.smtp_password is None):
-        raise SettingsInvalid("HERALD_SMTP_USER and HERALD_SMTP_PASSWORD go together, and only one of them is set.")
-    if settings.redis_cafile and not (settings.redis_url or "").startswith("rediss:"):
-        raise SettingsInvalid(
-            "HERALD_REDIS_CAFILE is set, and REDIS_URL does not begin with rediss://: it would be no use."
-        )
-    if settings.database_pooler != "none" and not settings.database_url.startswith("postgresql"):
-        raise SettingsInvalid("HERALD_DATABASE_POOLER is set, and DATABASE_URL is no PostgreSQL: it would be no use.")
-    protocol = settings.kafka_security_protocol
-    if protocol.startswith("SASL"):
-        if not (settings.kafka_sasl_username and settings.kafka_sasl_password):
-            raise SettingsInvalid(
-                f"HERALD_KAFKA_SECURITY_PROTOCOL is {protocol}:"
-                " set HERALD_KAFKA_SASL_USERNAME and HERALD_KAFKA_SASL_PASSWORD too."
-            )
-    elif settings.kafka_sasl_mechanism:
-        raise SettingsInvalid(
-            f"HERALD_KAFKA_SASL_MECHANISM is set, and HERALD_KAFKA_SECURITY_PROTOCOL is {protocol}:"
-            " set that to SASL_SSL or SASL_PLAINTEXT."
-        )
+    """Raises SettingsInvalid if settings do not fit together."""
+    try:
+        for section in settings.sections():
+            section.check()
+        if settings.server.auth == "jwt":
+            _check_tokens(settings)
+    except ValueError as error:
+        raise SettingsInvalid(str(error)) from None
 
 
 def table(settings: Settings) -> list[str]:
-    """The settings as people may see them, a line each: name, value, who set it."""
-    rows = []
-    for field, setting in SETTINGS.items():
-        rows.append((setting.names.split()[0], settings.shown(field), settings.came_from[field]))
+    """The settings without secrets, one per line: name, value, origin."""
+    rows = [(setting.name, settings.shown(key), settings.came_from[key]) for key, setting in SETTINGS.items()]
     name_width, value_width = (min(max(len(row[column]) for row in rows), 40) for column in (0, 1))
     return [f"{name:{name_width}}  {value:{value_width}}  {origin}" for name, value, origin in rows]
 
 
+def _check_tokens(settings: Settings) -> None:
+    # Imported here: cryptography takes long to load, and most commands verify no tokens.
+    from adapters.jwt.verifier import JwtVerifier
+
+    if not settings.jwt.has_key:
+        raise ValueError(
+            "HERALD_AUTH is jwt, and there is no key to verify tokens with: set HERALD_JWT_SECRET,"
+            " HERALD_JWT_PUBLIC_KEY or HERALD_JWT_JWKS_URL, or HERALD_AUTH=open to accept every user without a token."
+        )
+    JwtVerifier(settings.jwt)
+
+
 def _given(
-    field: str, setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, str]
+    key: str, setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, str]
 ) -> tuple[str, str | None]:
-    """What was set, and by which name."""
-    if _counts(field, overrides.get(field, "")):
-        return f"--{field}", overrides[field]
+    """Where the setting was set, and its text."""
+    option = f"--{key.partition('.')[2]}"
+    if _counts(option, overrides.get(key, "")):
+        return option, overrides[key]
     given = {name: environ[name] for name in setting.names.split() if _counts(name, environ.get(name, ""))}
-    if field == "kafka_brokers" and len(set(given.values())) > 1:
-        raise SettingsInvalid(f"{' and '.join(given)} are both set, and differ: which of them is Kafka?")
-    return next(iter(given.items()), ("", None))
+    if setting.same and len(set(given.values())) > 1:
+        raise SettingsInvalid(f"{' and '.join(given)} are both set, and differ: set one of them.")
+    return next(iter(given.items()), ("default", None))
 
 
 def _counts(name: str, value: str) -> bool:
     return value.strip(" \t\r\n,") != "" and not (name.endswith("PORT") and value.startswith(KUBERNETES_PORT))
 
 
+def _parsed(setting: Setting, origin: str, text: str) -> object:
+    try:
+        return setting.parse(text)
+    except ValueError as reason:
+        raise SettingsInvalid(f"{origin} {reason}.") from None
+
+
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
     for name in sorted(environ):
         if name.startswith("HERALD_") and not name.startswith(KUBERNETES_PREFIXES) and name not in NAMES | TEST_NAMES:
             nearest = difflib.get_close_matches(name, sorted(n for n in NAMES if n.startswith("HERALD_")), 1, 0)
-            raise SettingsInvalid(f"{name} is no setting of Herald: did you mean {nearest[0]}?")
+            raise SettingsInvalid(f"{name} is not a setting of Herald: did you mean {nearest[0]}?")

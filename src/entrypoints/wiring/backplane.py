@@ -19,6 +19,7 @@ from application.ports.presence import Presence
 from application.ports.store import Store
 from application.ports.throttle import Throttle
 from entrypoints.settings.loader import Settings
+from entrypoints.settings.sections import NodeSettings
 
 
 class RedisNodes(Provider):
@@ -29,16 +30,12 @@ class RedisNodes(Provider):
     backplane = provide(RedisBackplane, provides=Backplane)
     presence = provide(RedisPresence, provides=Presence)
 
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self._url = url
-
     @provide
-    async def connections(self, settings: Settings, store: Store) -> AsyncIterator[Connections]:
+    async def connections(
+        self, settings: RedisSettings, node: NodeSettings, store: Store
+    ) -> AsyncIterator[Connections]:
         # Two processes may have the same name, and a restarted process must not be mistaken for its predecessor.
-        node = f"{settings.node}:{uuid4().hex}"
-        redis = RedisSettings(self._url, settings.redis_prefix, settings.redis_cafile)
-        connections = Connections(redis, store, node)
+        connections = Connections(settings, store, f"{node.name}:{uuid4().hex}")
         yield connections
         await connections.close()
 
@@ -67,4 +64,4 @@ class SeparateNodes(Provider):
 
 def nodes(settings: Settings) -> Provider:
     """As REDIS_URL says."""
-    return RedisNodes(settings.redis_url) if settings.redis_url else SeparateNodes()
+    return RedisNodes() if settings.redis.url else SeparateNodes()

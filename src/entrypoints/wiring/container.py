@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 from dishka import STRICT_VALIDATION, AsyncContainer, Provider, Scope, make_async_container, provide
 
 from adapters.clock import SystemClock, Uuid7Factory
@@ -29,7 +30,7 @@ from application.ports.store import Store
 from domain.routes import RouteTable
 from entrypoints.settings.loader import Settings
 from entrypoints.wiring.backplane import nodes
-from entrypoints.wiring.configuration import Configuration, policies, policy_context
+from entrypoints.wiring.configuration import Configuration, provided, values
 from entrypoints.wiring.ingest import Ingest
 from entrypoints.wiring.mail import Mailing
 from entrypoints.wiring.node import NodeLists
@@ -74,24 +75,14 @@ class UseCases(Provider):
         presence: Presence,
         clock: Clock,
         counters: Counters,
-        settings: Settings,
+        hub: HubPolicy,
+        session: SessionPolicy,
     ) -> Hub:
-        return Hub(
-            store,
-            backplane,
-            presence,
-            clock,
-            counters,
-            HubPolicy(
-                sessions_per_user=settings.max_sessions_per_user,
-                anonymous_sessions=settings.max_anonymous_sessions,
-                session=SessionPolicy(heartbeat_s=settings.heartbeat_seconds),
-            ),
-        )
+        return Hub(store, backplane, presence, clock, counters, msgspec.structs.replace(hub, session=session))
 
     @provide
     async def identify(self, settings: Settings, store: Store, clock: Clock) -> AsyncIterator[IdentifyCaller]:
-        if settings.auth == "open":
+        if settings.server.auth == "open":
             yield IdentifyCaller(None, store, clock)
             return
         verifier = JwtVerifier(settings.jwt)
@@ -102,9 +93,10 @@ class UseCases(Provider):
 
 def make_container(settings: Settings, table: RouteTable, *overrides: Provider) -> AsyncContainer:
     """The container of one process. An override must say so (`override=True`), so that none overrides by accident."""
+    context = values(settings, table)
     return make_async_container(
         Configuration(),
-        policies(),
+        provided(context),
         Core(),
         storage(settings),
         nodes(settings),
@@ -114,6 +106,6 @@ def make_container(settings: Settings, table: RouteTable, *overrides: Provider) 
         Web(),
         NodeLists(),
         *overrides,
-        context={Settings: settings, RouteTable: table, **policy_context()},
+        context=context,
         validation_settings=STRICT_VALIDATION,
     )

@@ -18,11 +18,10 @@ from application.ports.clock import Clock
 from application.ports.event_publisher import EventPublisher
 from application.ports.event_source import EventSource
 from application.ports.start_offsets import StartOffsets
-from domain.planning import Limits
+from domain.limits import Limits
 from domain.routes import RouteTable
 from entrypoints.brokers import BROKERS
 from entrypoints.settings.loader import Settings
-from entrypoints.wiring.configuration import broker_settings
 
 
 class Ingest(Provider):
@@ -48,7 +47,7 @@ class Ingest(Provider):
         self, sources: Sequence[EventSource], bindings: Bindings, clock: Clock, settings: Settings
     ) -> KeepBindings:
         queues = {source.name: source.queue for source in sources if source.queue is not None}
-        return KeepBindings(settings.node, queues, bindings, clock)
+        return KeepBindings(settings.node.name, queues, bindings, clock)
 
     optional_bindings = alias(KeepBindings, provides=KeepBindings | None)
 
@@ -66,9 +65,7 @@ def broker_sources(
     read."""
     context = SourceContext((), limits.event_bytes, offsets)
     return [
-        broker.make_source(
-            broker_settings(settings, broker.settings), msgspec.structs.replace(context, patterns=patterns)
-        )
+        broker.make_source(settings.brokers[broker.name], msgspec.structs.replace(context, patterns=patterns))
         for broker in BROKERS
-        if (patterns := table.sources(broker.name, settings.broker))
+        if (patterns := table.sources(broker.name, settings.routing.broker))
     ]

@@ -20,6 +20,7 @@ from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
+from adapters.sql.settings import MEMORY, DatabaseSettings
 from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
 from application.counters import Counters
@@ -33,7 +34,6 @@ from application.ports.retention import Retention
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import Store
 from entrypoints.settings.loader import Settings
-from entrypoints.settings.parsers import MEMORY
 
 
 class SqlStorage(Provider):
@@ -51,8 +51,8 @@ class SqlStorage(Provider):
     bindings = provide(SqlBindings, provides=Bindings)
 
     @provide
-    async def database(self, settings: Settings, counters: Counters) -> AsyncIterator[Database]:
-        database = Database(settings.database_url, settings.database_connections, counters, settings.database_pooler)
+    async def database(self, settings: DatabaseSettings, counters: Counters) -> AsyncIterator[Database]:
+        database = Database(settings.url, settings.connections, counters, settings.pooler)
         yield database
         await database.close()
 
@@ -78,4 +78,4 @@ class MemoryStorage(Provider):
 
 def storage(settings: Settings) -> Provider:
     """What DATABASE_URL asks for."""
-    return MemoryStorage() if settings.database_url == MEMORY else SqlStorage()
+    return MemoryStorage() if settings.database.url == MEMORY else SqlStorage()

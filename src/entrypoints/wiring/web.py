@@ -13,6 +13,7 @@ from adapters.web.socket import SocketPolicy
 from adapters.web.socket_gate import SocketGate
 from entrypoints.descriptors import BACKLOG, raised_limit, share_out
 from entrypoints.settings.loader import Settings
+from entrypoints.settings.sections import ServerSettings
 
 
 class Web(Provider):
@@ -28,18 +29,24 @@ class Web(Provider):
 
     @provide
     def about(self, settings: Settings) -> About:
-        return About(version=version("herald"), service=settings.service_name, node=settings.node, auth=settings.auth)
+        return About(
+            version=version("herald"),
+            service=settings.node.service,
+            node=settings.node.name,
+            auth=settings.server.auth,
+        )
 
     @provide
     def socket_policy(self, settings: Settings) -> SocketPolicy:
         return SocketPolicy(
             max_sockets=share_out(raised_limit(), settings, BACKLOG).sockets,
-            max_unauthenticated=settings.max_pending_sockets,
+            max_unauthenticated=settings.web.max_unauthenticated,
         )
 
 
 def allowed_origins(settings: Settings) -> Origins:
-    return Origins(settings.origins, origin_of(settings.public_url) if settings.public_url else None)
+    web = settings.web
+    return Origins(web.origins, origin_of(web.public_url) if web.public_url else None)
 
 
 def allowed_hosts(settings: Settings) -> Hosts:
@@ -48,20 +55,21 @@ def allowed_hosts(settings: Settings) -> Hosts:
     If HERALD_HOSTS is not set and only pages of this machine are allowed: the names of this machine and the address
     that Herald listens on, which no foreign name can resolve to. If it is not set otherwise: all hosts.
     """
-    named = settings.hosts
+    web = settings.web
+    named = web.hosts
     if named is None:
-        named = (LOOPBACK,) if settings.origins == (LOOPBACK,) else ("*",)
+        named = (LOOPBACK,) if web.origins == (LOOPBACK,) else ("*",)
     if named == ("*",):
         return Hosts(None)
     hosts = {name for name in named if name != LOOPBACK}
     if LOOPBACK in named:
-        hosts |= {*LOOPBACK_HOSTS, *_listening(settings)}
-    if settings.public_url and (host := host_of(urlsplit(settings.public_url).netloc.rpartition("@")[2])):
+        hosts |= {*LOOPBACK_HOSTS, *_listening(settings.server)}
+    if web.public_url and (host := host_of(urlsplit(web.public_url).netloc.rpartition("@")[2])):
         hosts.add(host)
     return Hosts(frozenset(hosts))
 
 
-def _listening(settings: Settings) -> set[str]:
+def _listening(server: ServerSettings) -> set[str]:
     """The address that Herald listens on, as a host; empty if it listens on all addresses."""
-    host = host_of(f"[{settings.host}]" if ":" in settings.host else settings.host)
+    host = host_of(f"[{server.host}]" if ":" in server.host else server.host)
     return set() if host is None or host in ("0.0.0.0", "[::]") else {host}  # noqa: S104 - compared, not bound

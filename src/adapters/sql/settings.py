@@ -1,0 +1,97 @@
+"""The settings of the database."""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from adapters.setting_files import check_certificates
+from domain.setting_values import choice, whole
+from domain.settings import Section, Setting
+
+# Nothing outlives the process.
+MEMORY: Final = "memory:"
+SQLITE: Final = "sqlite+aiosqlite:///"
+
+# `session`: a server session is this client's until it disconnects. `transaction`: until its transaction ends.
+Pooler: TypeAlias = Literal["none", "session", "transaction"]
+
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_POSTGRESQL_OPTIONS: Final = frozenset(
+    {"host", "password", "port", "ssl", "sslrootcert", "target_session_attrs", "user"}
+)
+
+
+def database_url(value: str) -> str:
+    """As SQLAlchemy takes it; `memory:` stays as it is. No reason repeats the URL: it may hold a password."""
+    url = value.strip()
+    scheme, colon, rest = url.partition(":")
+    if (scheme, rest) == (MEMORY[:-1], ""):
+        return MEMORY
+    if colon and scheme in ("postgresql+asyncpg", "postgresql", "postgres"):
+        return _postgresql_url(rest)
+    if colon and scheme in ("sqlite+aiosqlite", "sqlite"):
+        return _sqlite_url(rest)
+    raise ValueError(f"must begin with postgresql+asyncpg:// or {SQLITE}, or be {MEMORY}")
+
+
+def _postgresql_url(rest: str) -> str:
+    # Imported here: it takes long to load, and the default needs none of it.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(f"postgresql+asyncpg:{rest}")
+    except (ArgumentError, ValueError):
+        raise ValueError("must be postgresql+asyncpg://user:password@host:port/database") from None
+    if not url.database:
+        raise ValueError("names no database: it is what follows the host and a slash")
+    if set(url.database) & set("/@:#"):
+        raise ValueError("is ambiguous: write @ as %40, / as %2F, : as %3A and # as %23 in its password")
+    if "sslmode" in url.query:
+        url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
+    if "ssl" in url.query and url.query["ssl"] not in _SSL_MODES:
+        raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
+    if "sslrootcert" in url.query:
+        if url.query.get("ssl") not in ("require", "verify-ca", "verify-full"):
+            raise ValueError("has an sslrootcert, and no sslmode that would use it: verify-full, verify-ca or require")
+        if (root := url.query["sslrootcert"]) != "system":
+            check_certificates(str(root), "has an sslrootcert that")
+    if unknown := sorted(url.query.keys() - _POSTGRESQL_OPTIONS):
+        raise ValueError(f"has the option {unknown[0]!r}; known are sslmode, {', '.join(sorted(_POSTGRESQL_OPTIONS))}")
+    return url.render_as_string(hide_password=False)
+
+
+def _sqlite_url(rest: str) -> str:
+    file = rest.removeprefix("///")
+    if file == rest or not file or file.startswith(":"):
+        raise ValueError(f"names no file: write {SQLITE}FILE, or {MEMORY} to keep nothing")
+    if "?" in file or "\0" in file:
+        raise ValueError(f"has something other than a file's path after {SQLITE}")
+    return f"{SQLITE}{file}"
+
+
+class DatabaseSettings(Section, frozen=True):
+    """Database: where it is, and how many connections it gets."""
+
+    url: Annotated[
+        str,
+        Setting(
+            "DATABASE_URL",
+            database_url,
+            "The database: `postgresql+asyncpg://…`, `sqlite+aiosqlite:///FILE`, or `memory:` to store nothing.",
+        ),
+    ] = f"{SQLITE}var/herald.db"
+    connections: Annotated[
+        int, Setting("HERALD_DATABASE_CONNECTIONS", whole(1000), "The connections of this process to PostgreSQL.")
+    ] = 10
+    pooler: Annotated[
+        Pooler,
+        Setting(
+            "HERALD_DATABASE_POOLER",
+            choice("none", "session", "transaction"),
+            "What DATABASE_URL leads to: PostgreSQL itself (`none`), or a pooler in front of it, such as PgBouncer, in"
+            " `session` or `transaction` mode.",
+        ),
+    ] = "none"
+
+    def check(self) -> None:
+        if self.pooler != "none" and not self.url.startswith("postgresql"):
+            raise ValueError("HERALD_DATABASE_POOLER is set, and DATABASE_URL is not PostgreSQL: it has no effect.")

@@ -1,0 +1,21 @@
+"""The settings of logs."""
+
+from typing import Annotated, Literal
+
+from domain.setting_values import choice
+from domain.settings import Section, Setting
+
+
+class LogSettings(Section, frozen=True):
+    """Logs: format and level."""
+
+    format: Annotated[
+        Literal["console", "json"],
+        Setting("HERALD_LOG_FORMAT", choice("console", "json"), "`console` or `json`.", in_dev="console"),
+    ] = "json"
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        Setting(
+            "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "The lowest level that is logged."
+        ),
+    ] = "INFO"

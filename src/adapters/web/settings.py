@@ -1,0 +1,113 @@
+"""The settings of who may use this service over the web, and by which addresses."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from adapters.web.origins import LOOPBACK, host_of
+from domain.setting_values import items, whole
+from domain.settings import Section, Setting
+
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
+_HOST: Final = re.compile(r"[\w.-]+")
+# A host (letters, digits, or an IPv6 address in brackets), then segments of the path (RFC 3986, without quotes).
+_PUBLIC_URL: Final = re.compile(
+    r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:/[a-z0-9._~%!$&()*+,;=:@-]+)*",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def absolute_url(value: str) -> str:
+    """An absolute URL that is safe in documents, headers and pages: ASCII, without query and password."""
+    url = value.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        if not _PUBLIC_URL.fullmatch(url) or port == 0 or {".", ".."} & set(parts.path.split("/")):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            "must be http:// or https://, a host and at most a port and a path, such as https://shop.example/herald"
+        ) from None
+    usual = {"http": 80, "https": 443}[parts.scheme.lower()]
+    host = parts.netloc.lower().removesuffix(f":{usual}")
+    return f"{parts.scheme.lower()}://{host}{parts.path}"
+
+
+def origin_list(value: str) -> tuple[str, ...] | None:
+    """None for `*`, all origins. Browsers send scheme and host in lower case, without a trailing slash."""
+    allowed = items(value)
+    if allowed == ("*",):
+        return None
+    for origin in allowed:
+        if origin != LOOPBACK and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"must be '*', or origins such as https://shop.example:8443, and {origin!r} is not")
+    return tuple(origin.lower() for origin in allowed)
+
+
+def host_list(value: str) -> tuple[str, ...]:
+    """Hosts as `adapters.web.origins.host_of` normalises them, the word `loopback`, or `*` alone for all."""
+    named = items(value)
+    if named == ("*",):
+        return named
+    return tuple(dict.fromkeys(LOOPBACK if name == LOOPBACK else _host(name) for name in named))
+
+
+def _host(name: str) -> str:
+    try:
+        # An IPv6 address may lack its brackets here.
+        address = ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        host = host_of(name) if _HOST.fullmatch(name) else None
+    else:
+        host = host_of(str(address) if address.version == 4 else f"[{address}]")
+    if not host:
+        raise ValueError(f"must be '*', or names and addresses of hosts without ports, and {name!r} is not")
+    return host
+
+
+class WebSettings(Section, frozen=True):
+    """Public address, origins, hosts and sockets."""
+
+    public_url: Annotated[
+        str | None,
+        Setting(
+            "HERALD_PUBLIC_URL",
+            absolute_url,
+            "The URL at which clients reach this service, with the path that a gateway strips:"
+            " `https://shop.example/herald`. All addresses that Herald gives out begin with it; its origin and host are"
+            " always allowed.",
+            unset="addresses without scheme and host",
+        ),
+    ] = None
+    origins: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "HERALD_ORIGINS",
+            origin_list,
+            "The origins whose pages may connect, publish and change things, comma separated; `loopback` for pages of"
+            " this machine, `*` for all. The cookie is accepted only if this is a list.",
+            in_dev="loopback",
+            unset="all",
+        ),
+    ] = None
+    hosts: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "HERALD_HOSTS",
+            host_list,
+            "The names and addresses that the `Host` header may have, comma separated, without ports; `loopback` for"
+            " `localhost`, `127.0.0.1` and `[::1]`, `*` for all. Health checks are exempt.",
+            unset="loopback if HERALD_ORIGINS is loopback, else all",
+        ),
+    ] = None
+    max_unauthenticated: Annotated[
+        int,
+        Setting(
+            "HERALD_MAX_PENDING_SOCKETS",
+            whole(),
+            "The sockets of one node that may wait for a token in their first frame, for which each has 5 s; beyond it"
+            " 503, with `Retry-After`.",
+        ),
+    ] = 1000

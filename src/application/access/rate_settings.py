@@ -1,0 +1,52 @@
+"""The settings of rate limits."""
+
+from typing import Annotated, Final
+
+from application.access.limit_rate import Rates
+from application.ports.throttle import Rate
+from domain.setting_values import per_second
+from domain.settings import Section, Setting
+
+# A caller may be this far ahead of its rate: a page that loads, or a device that reconnects, sends many requests
+# together and few afterwards. Publishers are paced by the second.
+BURST_S: Final = 10
+
+
+class RateSettings(Section, frozen=True):
+    """Rate limits: of each user, and of each token."""
+
+    rest: Annotated[
+        float,
+        Setting("HERALD_REST_RATE", per_second, "The requests of one user or token; `0` is no limit.", unit="per s"),
+    ] = 50.0
+    publish: Annotated[
+        float,
+        Setting(
+            "HERALD_PUBLISH_RATE",
+            per_second,
+            "The events that one user or token publishes over HTTP; `0` is no limit.",
+            unit="per s",
+        ),
+    ] = 5000.0
+    connect: Annotated[
+        float,
+        Setting(
+            "HERALD_CONNECT_RATE",
+            per_second,
+            "The connections that one user or token opens; `0` is no limit.",
+            unit="per s",
+        ),
+    ] = 50.0
+
+    def rates(self, max_published: int) -> Rates:
+        """As token buckets. `max_published` is the number of events that one request may publish: such a list must
+        never be refused."""
+        return Rates(
+            rest=_rate(self.rest, self.rest * BURST_S),
+            publish=_rate(self.publish, max(self.publish, max_published)),
+            connect=_rate(self.connect, self.connect * BURST_S),
+        )
+
+
+def _rate(per_second: float, burst: float) -> Rate | None:
+    return Rate(per_second, max(1, int(burst))) if per_second else None

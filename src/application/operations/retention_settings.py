@@ -1,0 +1,50 @@
+"""The settings of retention."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from application.ports.retention import Keep, Keeping
+from domain.setting_values import days, whole
+from domain.settings import Section, Setting
+
+
+class RetentionSettings(Section, frozen=True):
+    """Retention: how long entries of each kind are stored, and how many of them."""
+
+    inbox_days: Annotated[
+        int, Setting("HERALD_KEEP_INBOX_DAYS", days, "The retention of notifications.", unit="days")
+    ] = 365
+    inbox_entries: Annotated[
+        int, Setting("HERALD_KEEP_INBOX_ENTRIES", whole(), "The notifications that each inbox keeps.")
+    ] = 100_000
+    feed_days: Annotated[int, Setting("HERALD_KEEP_FEED_DAYS", days, "The retention of broadcasts.", unit="days")] = 30
+    feed_entries: Annotated[
+        int, Setting("HERALD_KEEP_FEED_ENTRIES", whole(), "The broadcasts that each feed keeps.")
+    ] = 100_000
+    dead_letter_days: Annotated[
+        int, Setting("HERALD_KEEP_DEAD_LETTER_DAYS", days, "The retention of dead letters.", unit="days")
+    ] = 90
+    dead_letters: Annotated[int, Setting("HERALD_KEEP_DEAD_LETTERS", whole(), "The dead letters that are kept.")] = (
+        100_000
+    )
+    delivery_days: Annotated[
+        int,
+        Setting(
+            "HERALD_KEEP_DELIVERY_DAYS",
+            days,
+            "The retention of deliveries. Pending deliveries are never pruned.",
+            unit="days",
+        ),
+    ] = 90
+    deliveries: Annotated[
+        int, Setting("HERALD_KEEP_DELIVERIES", whole(), "The deliveries that are kept, pending ones not counted.")
+    ] = 1_000_000
+
+    @property
+    def keeping(self) -> Keeping:
+        return Keeping(
+            inbox=Keep(timedelta(days=self.inbox_days), self.inbox_entries),
+            feed=Keep(timedelta(days=self.feed_days), self.feed_entries),
+            dead_letters=Keep(timedelta(days=self.dead_letter_days), self.dead_letters),
+            deliveries=Keep(timedelta(days=self.delivery_days), self.deliveries),
+        )

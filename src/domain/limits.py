@@ -1,0 +1,53 @@
+"""The limits of one event, which keep it from harming others."""
+
+from typing import Annotated, Final
+
+from domain.setting_values import whole
+from domain.settings import Section, Setting
+
+
+class Limits(Section, frozen=True):
+    """Limits of one event: the bytes of its body, the addresses that it mails to, the users it is for or signs out, and
+    the bytes that it stores for all of these users together. 0 is no limit."""
+
+    event_bytes: Annotated[
+        int,
+        Setting(
+            "HERALD_MAX_EVENT_BYTES",
+            whole(),
+            "The size of an event's body; a larger event becomes a dead letter.",
+            "1048576",
+            unit="bytes",
+        ),
+    ] = 0
+    addresses: Annotated[
+        int,
+        Setting(
+            "HERALD_MAIL_ADDRESSES",
+            whole(10_000),
+            "The addresses that one event may mail to; with more it becomes a dead letter.",
+        ),
+    ] = 100
+    recipients: Annotated[
+        int,
+        Setting(
+            "HERALD_MAX_RECIPIENTS",
+            whole(10_000_000),
+            "The users that one event may be for; with more it becomes a dead letter.",
+            "100000",
+        ),
+    ] = 0
+    fanout_bytes: Annotated[
+        int,
+        Setting(
+            "HERALD_MAX_FANOUT_BYTES",
+            whole(),
+            "The bytes that one event may store for all of its users together; with more it becomes a dead letter. A"
+            " route's `omit` keeps the list of users out of what each of them stores.",
+            "268435456",
+            unit="bytes",
+        ),
+    ] = 0
+
+
+NO_LIMITS: Final = Limits()

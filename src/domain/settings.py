@@ -1,0 +1,112 @@
+"""How a part of Herald declares its settings: on the fields of the struct that it is given.
+
+    class HubSettings(Section, frozen=True):
+        heartbeat_s: Annotated[float, Setting("HERALD_HEARTBEAT_SECONDS", seconds, "Interval of heartbeats.")] = 30.0
+
+The declaration is data: reading the environment, the command line and files is left to `entrypoints.settings`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias, get_type_hints
+
+import msgspec
+
+Mode: TypeAlias = Literal["dev", "serve"]
+
+# Takes the text of a variable. Raises ValueError with a reason that reads well after the variable's name; a parser
+# that may be given a secret by mistake does not repeat the text.
+Parser: TypeAlias = Callable[[str], object]
+
+# The password in a URL: behind the user's name, up to the last `@`; and the parameters of a query.
+_PASSWORD: Final = re.compile(r"(://[^/?#:@]*:).*", re.DOTALL)
+_PARAMETER: Final = re.compile(r"([?&][^?&=#]*+=)[^&#]*")
+_SECRETS: Final = ("pass", "secret", "token")
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """How one field of a section is set.
+
+    `names` are environment variables, separated by spaces: the first that is set counts; with `same`, all that are set
+    must be equal. Without any, the text `default` counts (`{hostname}` and `{section.field}` are filled in), else the
+    default of the field. `in_dev` takes their place for `herald dev`. `unset` says what None or an empty list mean. A
+    `secret` is never shown.
+    """
+
+    names: str
+    parse: Parser
+    help: str
+    default: str | None = None
+    in_dev: str | None = None
+    unset: str = "not set"
+    unit: str = ""
+    secret: bool = False
+    same: bool = False
+
+    @property
+    def name(self) -> str:
+        """The variable that the documentation names first."""
+        return self.names.split()[0]
+
+    def default_for(self, mode: Mode) -> str | None:
+        """The default as text; None for the default of the field."""
+        return self.in_dev if mode == "dev" and self.in_dev is not None else self.default
+
+    def shown(self, value: object) -> str:
+        """The value without secrets, on one line."""
+        if value is None or value == ():
+            return self.unset
+        if self.secret:
+            return "***"
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if isinstance(value, tuple):
+            return ", ".join(value)
+        if isinstance(value, float):
+            return f"{value:g}"
+        first, *more = masked(str(value)).splitlines() or [""]
+        return f"{first} …" if more else first
+
+
+class Section(msgspec.Struct, frozen=True):
+    """The settings of one part of Herald. Fields without a Setting are no settings. All have a default."""
+
+    def check(self) -> None:
+        """Raises ValueError if the settings do not fit together."""
+        return
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Structs get into logs and tracebacks; secrets must not."""
+        declared = settings_of(type(self))
+        return [
+            (field, declared[field].shown(getattr(self, field)) if field in declared else getattr(self, field))
+            for field in self.__struct_fields__
+        ]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+
+@cache
+def settings_of(section: type[msgspec.Struct]) -> Mapping[str, Setting]:
+    """The settings that a struct declares, by field."""
+    declared: dict[str, Setting] = {}
+    for field, hint in get_type_hints(section, include_extras=True).items():
+        for item in getattr(hint, "__metadata__", ()):
+            if isinstance(item, Setting):
+                declared[field] = item
+    return declared
+
+
+def masked(value: str) -> str:
+    """A text without the passwords of a URL: the one before the host (up to the last `@`, since an `@` in a password
+    is often left unquoted) and those in the query."""
+    before, at, host = value.rpartition("@")
+    value = _PASSWORD.sub(r"\1***", before, count=1) + at + host
+    return _PARAMETER.sub(_without_secret, value)
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    name = parameter[1]
+    return f"{name}***" if any(word in name.lower() for word in _SECRETS) else parameter[0]

@@ -1,0 +1,69 @@
+"""docs/settings.md, made from the declarations of the settings: `python -m entrypoints.settings.page > FILE`."""
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from domain.settings import Mode, Section, Setting, settings_of
+from entrypoints.settings.model import SECTIONS, SETTINGS
+
+HEAD: Final = """\
+# Settings
+
+Settings are environment variables; the options of `herald dev` and `herald serve` take precedence. A variable with
+several names has the value of the first that is set. An empty value counts as not set. A misspelt `HERALD_…` refuses
+the start and names the nearest setting. `herald config` shows the settings in force and where each came from.
+
+This page is made from the declarations in the code by `task docs`.
+"""
+
+_PLACE: Final = re.compile(r"\{([a-z0-9_.]+)\}")
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join((HEAD, *(line for kind in SECTIONS.values() for line in _section(kind))))
+
+
+def _section(kind: type[Section]) -> Iterator[str]:
+    # The docstring of a section begins with its title.
+    yield f"## {re.split('[:.]', kind.__doc__ or '')[0]}"
+    yield ""
+    yield "| variable | meaning | default |"
+    yield "|---|---|---|"
+    for field, setting in settings_of(kind).items():
+        names = ", ".join(f"`{name}`" for name in setting.names.split())
+        yield f"| {names} | {setting.help} | {_default(kind, field, setting)} |"
+    yield ""
+
+
+def _default(kind: type[Section], field: str, setting: Setting) -> str:
+    """The default of `serve`, and that of `dev` if it differs."""
+    serve, dev = _shown(kind, field, setting, "serve"), _shown(kind, field, setting, "dev")
+    return serve if serve == dev else f"{serve}; `herald dev`: {dev}"
+
+
+def _shown(kind: type[Section], field: str, setting: Setting, mode: Mode) -> str:
+    text = setting.default_for(mode)
+    if text is not None:
+        return f"`{_PLACE.sub(_place, text)}`{_unit(setting)}"
+    value = getattr(kind(), field)
+    if value is None or value == ():
+        return setting.unset
+    # A secret with a default has one that everyone knows.
+    plain = setting if not setting.secret else Setting(setting.names, setting.parse, setting.help)
+    return f"`{plain.shown(value)}`{_unit(setting)}"
+
+
+def _unit(setting: Setting) -> str:
+    return f" {setting.unit}" if setting.unit else ""
+
+
+def _place(place: re.Match[str]) -> str:
+    """`{server.port}` as `{HERALD_PORT}`."""
+    return f"{{{SETTINGS[place[1]].name}}}" if place[1] in SETTINGS else place[0]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,108 @@
+"""The sections of settings that only the process itself uses: what it serves, under which name, and its clients."""
+
+from typing import Annotated, Literal
+
+from domain.patterns import validate_pattern
+from domain.setting_values import choice, http_url, items, port_number, seconds, switch, text
+from domain.settings import Section, Setting
+from entrypoints.brokers import BROKER_NAMES
+
+
+def topics(value: str) -> tuple[str, ...]:
+    """Sources of routes."""
+    for topic in items(value):
+        if fault := validate_pattern(topic):
+            raise ValueError(f"has the topic {topic!r}, which {fault}")
+    return items(value)
+
+
+class RoutingSettings(Section, frozen=True):
+    """Routes: which are loaded, and the broker that their events come from."""
+
+    profile: Annotated[tuple[str, ...], Setting("HERALD_PROFILE", items, "The profiles to load, comma separated.")] = (
+        "all",
+    )
+    routes: Annotated[
+        str | None, Setting("HERALD_ROUTES", text, "A routes file to load in place of the shipped profiles.")
+    ] = None
+    broker: Annotated[
+        str | None,
+        Setting(
+            "HERALD_BROKER",
+            choice(*BROKER_NAMES),
+            f"The broker of all routes: {', '.join(BROKER_NAMES[:-1])} or {BROKER_NAMES[-1]}.",
+            in_dev="memory",
+            unset="each profile's own",
+        ),
+    ] = None
+    products_topics: Annotated[
+        tuple[str, ...],
+        Setting("HERALD_PRODUCTS_TOPICS", topics, "The topics of the products profile, comma separated."),
+    ] = ("product-events",)
+
+
+class ServerSettings(Section, frozen=True):
+    """HTTP server: where it listens, and how it ends."""
+
+    host: Annotated[
+        str, Setting("HERALD_HOST WS_HOST", text, "The address to listen on, or its name.", in_dev="127.0.0.1")
+    ] = "0.0.0.0"  # noqa: S104 - a server's default
+    port: Annotated[int, Setting("HERALD_PORT PORT WS_PORT", port_number, "The port to listen on.")] = 8000
+    keep_alive_seconds: Annotated[
+        float,
+        Setting(
+            "HERALD_KEEP_ALIVE_SECONDS",
+            seconds,
+            "The time that an idle connection is kept open. Proxies in front must close theirs earlier.",
+            unit="s",
+        ),
+    ] = 75.0
+    http2: Annotated[
+        bool,
+        Setting("HERALD_HTTP2", switch, "`on` serves HTTP/2 without TLS too (h2c), to clients that begin with it."),
+    ] = False
+    drain_seconds: Annotated[
+        float,
+        Setting(
+            "HERALD_DRAIN_SECONDS", seconds, "The time over which clients are closed before the process ends.", unit="s"
+        ),
+    ] = 10.0
+    auth: Annotated[
+        Literal["jwt", "open"],
+        Setting(
+            "HERALD_AUTH",
+            choice("jwt", "open"),
+            "`jwt` verifies tokens; `open` accepts every `user_id` without one.",
+            in_dev="open",
+        ),
+    ] = "jwt"
+
+
+class NodeSettings(Section, frozen=True):
+    """Names of this node."""
+
+    name: Annotated[
+        str,
+        Setting(
+            "HERALD_NODE",
+            text,
+            "The name of this node in /health, /metrics, logs and Redis.",
+            "{hostname}:{server.port}",
+        ),
+    ] = ""
+    service: Annotated[str, Setting("SERVICE_NAME", text, "The name of this service in /health and logs.")] = "herald"
+
+
+class ClientSettings(Section, frozen=True):
+    """Commands: the service that they send requests to."""
+
+    url: Annotated[
+        str,
+        Setting(
+            "HERALD_URL",
+            http_url,
+            "The service that `herald publish`, `listen`, `dead-letters` and `deliveries` send requests to.",
+            "http://127.0.0.1:{server.port}",
+        ),
+    ] = ""
+    token: Annotated[str | None, Setting("HERALD_TOKEN", text, "The token that they send.", secret=True)] = None

@@ -1,0 +1,54 @@
+"""A broker is a folder and a line in the registry: routes files, settings, ingest, health and metrics follow."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from tests.support.server import Server
+
+WITH_LINES: Final = (sys.executable, "-m", "tests.support.lines")
+
+ROUTES: Final = """
+profile = "mine"
+broker = "lines"
+[feeds.news]
+access = "public"
+[[routes]]
+source = "news.*"
+feed = "news"
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    (routes := tmp_path / "routes.toml").write_text(ROUTES)
+    (lines := tmp_path / "lines.txt").write_text('news.a {"text": "one"}\nnews.b {"text": "two"}\n')
+    return {"HERALD_ROUTES": str(routes), "LINES_FILE": str(lines), "HERALD_AUTH": "open"}
+
+
+def test_its_events_are_consumed_and_it_is_reported(files: dict[str, str]) -> None:
+    server = Server(files, ("serve",), prefix=WITH_LINES).start(ready=True)
+    try:
+        health = httpx.get(f"{server.url}/health").json()
+        assert list(health["checks"]) == ["store", "backplane", "memory", "lines", "draining", "mail", "tokens"]
+        assert health["sources"][1]["assigned"] == ["news.*"]
+        while httpx.get(f"{server.url}/metrics").json()["events"]["in"].get("lines") != 2:
+            pass
+        assert httpx.get(f"{server.url}/metrics").json()["events"]["stored"] == 2
+    finally:
+        assert server.stop() == 0
+
+
+def test_its_settings_and_its_name_are_known(files: dict[str, str]) -> None:
+    def herald(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        command = [*WITH_LINES, "herald", *arguments]
+        return subprocess.run(command, env=files | environ, capture_output=True, text=True, check=False)
+
+    shown = herald("config", HERALD_BROKER="lines").stdout
+    assert f"LINES_FILE {files['LINES_FILE']} LINES_FILE" in " ".join(shown.split())
+    assert "kafka, rabbitmq, memory or lines, not 'line'" in herald("config", HERALD_BROKER="line").stderr
+    assert "events from lines" in herald("routes", "check", files["HERALD_ROUTES"]).stdout

@@ -1,0 +1,16 @@
+"""`python -m tests.support.lines herald …` is that command with one more line in the registry of brokers."""
+
+import sys
+
+import entrypoints.brokers as registry
+from tests.support.lines.broker import LINES
+
+registry.BROKERS = (*registry.BROKERS, LINES)
+registry.BROKER_NAMES = (*registry.BROKER_NAMES, LINES.name)
+
+if __name__ == "__main__":
+    # Imported after the registration, as by a process whose registry has that line.
+    from entrypoints.cli.main import main
+
+    del sys.argv[0]
+    main()

@@ -1,0 +1,67 @@
+"""The broker: its settings, and its source."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from application.ports.broker import Broker, SourceContext
+from application.ports.event_source import Batch, EventSource, SourceStatus
+from domain.messages import Message
+from domain.setting_values import text
+from domain.settings import Section, Setting
+
+POLL_INTERVAL_S = 0.05
+
+
+class LinesSettings(Section, frozen=True):
+    """Lines of a file."""
+
+    path: Annotated[str, Setting("LINES_FILE", text, "The file; each line is a topic, a space and a payload.")] = ""
+
+
+class LinesSource:
+    """Implements EventSource. All nodes read the file from its beginning."""
+
+    name = "lines"
+    max_poll_age_s = 60.0
+    queue = None
+
+    def __init__(self, settings: LinesSettings, context: SourceContext) -> None:
+        self._path = Path(settings.path)
+        self._topics = context.patterns
+        self._read = 0
+        self._last_poll: datetime | None = None
+
+    async def open(self) -> None:
+        """The file is opened by each poll."""
+
+    async def take(self) -> Batch:
+        while True:
+            self._last_poll = datetime.now(UTC)
+            lines = self._path.read_text().splitlines()[self._read :]
+            if lines:
+                messages = [self._message(number, line) for number, line in enumerate(lines, self._read)]
+                self._read += len(lines)
+                return Batch(tuple(messages))
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """A file forgets nothing."""
+
+    def status(self) -> SourceStatus:
+        return SourceStatus(self.name, self._last_poll is not None, assigned=self._topics, last_poll=self._last_poll)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _message(self, number: int, line: str) -> Message:
+        topic, _, payload = line.partition(" ")
+        return Message(topic, payload.encode(), datetime.now(UTC), f"line-{number}")
+
+
+def make_source(settings: LinesSettings, context: SourceContext) -> EventSource:
+    return LinesSource(settings, context)
+
+
+LINES = Broker("lines", LinesSettings, make_source)
