@@ -1,4 +1,4 @@
-"""Fields that words need and an event may lack: the title, the message or the subject is lost with them."""
+"""Fields of templates that an event may lack: without them there is no title, message or subject."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,7 +7,7 @@ from domain.routes import Profile, Route, route_templates
 from domain.samples import sample_payloads
 from domain.templates import unfilled
 
-# What becomes of an event whose payload lacks a field of these words.
+# What happens if the payload lacks a field of the template.
 _CONSEQUENCES: Final = {
     "inbox.title": "its type is the title",
     "inbox.message": "it has no message",
@@ -16,36 +16,39 @@ _CONSEQUENCES: Final = {
 
 
 def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
-    """A warning for each title, message and subject with fields that an event may lack and no fallback for them.
+    """A warning for each title, message and subject with a field that an event may lack, and without a fallback.
 
-    Samples of the route show which fields its events have: what each of them has is taken to be there. Without samples
-    any field may be missing.
+    A field that every sample of the route has counts as present. Without samples any field may be missing.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route) or [{}]
-        for key, words in _words_in_use(route):
-            holes = list(dict.fromkeys(hole for payload in payloads for hole in unfilled(words, payload)))
-            if holes:
+        for key, template in _templates_in_use(route):
+            placeholders = list(
+                dict.fromkeys(placeholder for payload in payloads for placeholder in unfilled(template, payload))
+            )
+            if placeholders:
                 yield (
-                    f"route {number} ({route.source!r}): {key}: where an event lacks {_listed(holes, 'or')},"
-                    f" {_CONSEQUENCES[key]}: write {{{holes[0]}|}} for empty text"
+                    f"route {number} ({route.source!r}): {key}: where an event lacks {_listed(placeholders, 'or')},"
+                    f" {_CONSEQUENCES[key]}: write {{{placeholders[0]}|}} for empty text"
                 )
 
 
-def lost_words(route: Route, payload: Any) -> Iterator[str]:
-    """What a payload lacks for the words of a route that takes it, and what becomes of the event then."""
-    for key, words in _words_in_use(route):
-        if holes := unfilled(words, payload):
-            yield f"{key}: the event lacks {_listed(holes, 'and')}: {_CONSEQUENCES[key]}"
+def unfilled_templates(route: Route, payload: Any) -> Iterator[str]:
+    """The fields that a payload lacks for the templates of a route, and what happens then."""
+    for key, template in _templates_in_use(route):
+        if placeholders := unfilled(template, payload):
+            yield f"{key}: the event lacks {_listed(placeholders, 'and')}: {_CONSEQUENCES[key]}"
 
 
-def _words_in_use(route: Route) -> Iterator[tuple[str, str]]:
-    """The templates of a route by key; those of an inbox only where there are users who have one."""
+def _templates_in_use(route: Route) -> Iterator[tuple[str, str]]:
+    """The templates of a route by key; those of the inbox only if the route has users."""
     return (
-        (key, words) for key, words in route_templates(route).items() if route.users or not key.startswith("inbox.")
+        (key, template)
+        for key, template in route_templates(route).items()
+        if route.users or not key.startswith("inbox.")
     )
 
 
-def _listed(holes: list[str], conjunction: str) -> str:
-    *others, last = (f"{{{hole}}}" for hole in holes)
+def _listed(placeholders: list[str], conjunction: str) -> str:
+    *others, last = (f"{{{placeholder}}}" for placeholder in placeholders)
     return f"{', '.join(others)} {conjunction} {last}" if others else last

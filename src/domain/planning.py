@@ -1,4 +1,4 @@
-"""Planning: what one event leads to, by the routes. Pure: the same message and routes give the same plan."""
+"""Planning: what one event leads to by the routes. Pure: the same message and routes give the same plan."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ from domain.users import as_user, recipients
 
 
 class Addressed(msgspec.Struct, frozen=True):
-    """A notification for each of some users. No user stands twice."""
+    """A notification for each of these users. No user is listed twice."""
 
     content: Content
     users: tuple[str, ...]
 
 
 class Broadcast(msgspec.Struct, frozen=True):
-    """A message for everyone who listens to a feed."""
+    """A message for all subscribers of a feed."""
 
     content: Content
     feed: str
@@ -77,7 +77,7 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
-    """The plan of a message. Never raises: what can't be planned becomes a dead letter."""
+    """The plan of a message. Never raises: an event that can't be planned becomes a dead letter."""
     candidates = table.for_source(message.source)
     if message.body is None and all(route.tombstone == "ignore" for route in candidates):
         return Plan(message.source, message.fallback_id, message=message, ignored="tombstone")
@@ -95,7 +95,7 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
 
 
 class _Planner:
-    """Gathers what each route adds. For one user, one feed and one address the first route in file order speaks."""
+    """Collects what each route adds. For one user, one feed and one address the first route in file order counts."""
 
     def __init__(self, message: Message, event: Event, limits: Limits, by_source: bool) -> None:
         self.message = message
@@ -122,7 +122,7 @@ class _Planner:
                     self.faults.append(fault)
         if not routes:
             about = f" and type {self.event.type!r}" if self.event.type else ""
-            self.faults.append(Unreadable("no_route", f"No route takes source {self.message.source!r}{about}."))
+            self.faults.append(Unreadable("no_route", f"No route matches source {self.message.source!r}{about}."))
         event = self.event
         letter = None
         if self.faults:
@@ -145,7 +145,7 @@ class _Planner:
             return
         users, _ = recipients(self.event.payload, (route.sign_out,))
         if not users:
-            raise Unreadable("no_recipient", f"Nobody to sign out is named by {route.sign_out}.")
+            raise Unreadable("no_recipient", f"The event names no user to sign out in {route.sign_out}.")
         self._check_recipients(len(users))
         self.sign_outs.extend(SignOut(user, self.event.time) for user in users)
 
@@ -170,7 +170,7 @@ class _Planner:
         elif not unusable and route.otherwise == "dead-letter":
             # A payload without fields has nobody in it either; that it is no JSON object is the better reason.
             make_body(self.event, route.envelope if route.envelope != "raw" else "event", ())
-            raise Unreadable("no_recipient", f"Nobody is named by {', '.join(route.users)}.")
+            raise Unreadable("no_recipient", f"The event names no recipient in {', '.join(route.users)}.")
         if unusable:
             raise Unreadable("bad_recipient", f"A recipient is {unusable}.")
 

@@ -1,4 +1,4 @@
-"""Lists of recipients in payloads: what a routes file should omit, since every recipient would store the whole list."""
+"""Lists of recipients in payloads, which a routes file should omit: otherwise every recipient stores the whole list."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,7 @@ from domain.samples import sample_payloads
 def warnings_of_lists(profile: Profile) -> Iterator[str]:
     """A warning for each `users` path that may lead to a list and is not omitted.
 
-    Where a sample of the route has the field, the sample tells whether it is a list; otherwise its name does, by its
-    plural.
+    A sample of the route that has the field decides whether it is a list; without one, its name does, by its plural.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route)
@@ -36,7 +35,7 @@ def _is_omitted(path: str, route: Route) -> bool:
 
 
 def _advice(path: str, route: Route) -> str:
-    words = f"users: {path!r} may be a list, which every recipient stores as a whole"
+    text = f"users: {path!r} may be a list, which every recipient stores as a whole"
     if route.envelope == "raw":
-        return f"{words}: choose another envelope than 'raw', which omits nothing, and name it in omit"
-    return f"{words}: name it in omit"
+        return f"{text}: choose another envelope than 'raw', which omits nothing, and name it in omit"
+    return f"{text}: name it in omit"

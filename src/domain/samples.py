@@ -1,4 +1,4 @@
-"""Samples of events, which show what the payloads of a route look like."""
+"""Samples of events, which show the payloads of a route."""
 
 import re
 
@@ -8,7 +8,7 @@ from domain.routes import Profile, Route
 
 
 def sample_payloads(profile: Profile, route: Route) -> list[object]:
-    """The payloads of the profile's samples that a route takes."""
+    """The payloads of the samples that match a route."""
     return [
         sample.payload
         for sample in profile.samples

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.missing_fields import lost_words, warnings_of_missing_fields
+from domain.missing_fields import unfilled_templates, warnings_of_missing_fields
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import EVERY, read_file, shipped
 
@@ -77,13 +77,13 @@ def test_words_that_nobody_is_shown_are_not_warned_of() -> None:
 )
 def test_the_lines_that_an_event_loses(payload: Any, lost: list[str]) -> None:
     (route,) = profile_of(INBOX.format("{name}", "By {by|author}{id}")).routes
-    assert list(lost_words(route, payload)) == lost
+    assert list(unfilled_templates(route, payload)) == lost
 
 
 def test_the_subject_that_an_event_loses() -> None:
     (route,) = profile_of(EMAIL.format("{a}{b}{c|}")).routes
-    assert list(lost_words(route, {"a": 1})) == ["email.subject: the event lacks {b}: its mail fails"]
-    assert list(lost_words(route, {"a": 1, "b": 0})) == []
+    assert list(unfilled_templates(route, {"a": 1})) == ["email.subject: the event lacks {b}: its mail fails"]
+    assert list(unfilled_templates(route, {"a": 1, "b": 0})) == []
 
 
 def test_the_shipped_profiles_and_the_example_are_without_warnings() -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.endpoints import Endpoint
 from domain.events import Event, Unreadable, read_event
 from domain.messages import Message
-from domain.missing_fields import lost_words
+from domain.missing_fields import unfilled_templates
 from domain.planning import Plan, plan
 from domain.protocol.envelopes import plain_text, to_rfc3339
 from domain.protocol.herald_v1 import protocol_text, sse_block
@@ -79,7 +79,7 @@ def _routes(event: Event, table: RouteTable) -> Iterator[str]:
         for number, route in enumerate(profile.routes, 1):
             if route in candidates and route.type in (None, event.type):
                 yield f"route        {profile.profile}, route {number} ({route.source})"
-                yield from (f"             {loss}" for loss in lost_words(route, event.payload))
+                yield from (f"             {loss}" for loss in unfilled_templates(route, event.payload))
 
 
 def _seen_at(content: Content, table: RouteTable, is_notification: bool) -> str:
