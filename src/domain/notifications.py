@@ -1,58 +1,44 @@
-"""Notifications as an inbox keeps them: what can be asked of it, and what can be done to it."""
+"""Notifications as an inbox holds them, and the filters and cursors of its lists."""
 
 import re
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 from domain.errors import InvalidInput
+from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter
 from domain.positions import tag_of
 from domain.streams import Content, Entry, inbox_of
 
-# What can be done to a notification.
-Mark: TypeAlias = Literal["read", "unread", "archived"]
-
 
 class Notification(msgspec.Struct, frozen=True, gc=False):
-    """One event addressed to one user, as it stands in that user's inbox.
+    """One event addressed to one user, as stored in that user's inbox.
 
-    `seq` is the position of its arrival, `changed` that of what last happened to it. `updated_at` is when that was.
-    What is archived has left the inbox, and can't be marked any more.
+    `seq` is the position of its arrival, `changed` the position of its last change, which was made at `updated_at`.
     """
 
     id: UUID
     user: str
     seq: int
     changed: int
-    content: Content
     stored_at: datetime
     updated_at: datetime
-    read_at: datetime | None = None
-    archived: bool = False
-    muted: bool = False
+    content: Content
+    state: NotificationState
 
-    @property
-    def read(self) -> bool:
-        return self.read_at is not None
-
-    @property
-    def unread(self) -> bool:
-        """Whether it counts as unread: what is archived does not."""
-        return not self.read and not self.archived
-
-    def marked(self, mark: Mark, position: int, now: datetime) -> "Notification | None":
-        """What a mark makes of it, at a position; None where that is no news. What is archived can't be marked any
-        more."""
-        if self.archived or (mark != "archived" and self.read == (mark == "read")):
+    def after(self, change: StateChange, position: int, now: datetime) -> "Notification | None":
+        """The notification after a change at a position; None if the change is a no-op."""
+        state = TRANSITIONS[change].apply(self.state, now)
+        if state is None:
             return None
-        read_at = {"read": now, "unread": None, "archived": self.read_at}[mark]
-        archived = mark == "archived"
-        return msgspec.structs.replace(self, changed=position, updated_at=now, read_at=read_at, archived=archived)
+        return msgspec.structs.replace(self, changed=position, updated_at=now, state=state)
 
-    def entry(self, unread: int, kind: Mark | Literal["arrival"] | None = None) -> Entry:
-        """What a stream tells of it: as it stands, or that it was just marked. `unread` is the inbox's total."""
+    def entry(self, unread: int, kind: StateChange | Literal["arrival"] | None = None) -> Entry:
+        """Its entry in the stream: for a `kind` that has just happened, or without one as it is now. `unread` is the
+        inbox's total."""
+        state = self.state
         return Entry(
             inbox_of(self.user),
             self.seq,
@@ -60,22 +46,29 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
             self.id,
             self.content,
             self.stored_at,
-            kind or ("archived" if self.archived else "arrival"),
-            self.read,
-            self.muted,
+            kind or ("archived" if state.archived else "arrival"),
+            state.read,
+            state.muted,
             unread,
         )
 
 
-class NotificationFilter(msgspec.Struct, frozen=True):
-    """Which notifications of an inbox are meant; None is any. `start` and `end` bound the time of storing, both
+class NotificationFilter(StateFilter, frozen=True, kw_only=True):
+    """Selects notifications of an inbox; None matches any value. `start` and `end` bound the time of storing, both
     included."""
 
-    type: str | None = None
-    read: bool | None = None
     archived: bool | None = False
+    type: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+
+    def selects(self, notification: Notification) -> bool:
+        return (
+            self.matches(notification.state)
+            and (self.type is None or self.type == notification.content.type)
+            and (self.start is None or self.start <= notification.stored_at)
+            and (self.end is None or notification.stored_at <= self.end)
+        )
 
 
 # 15 digits: no position is longer.
@@ -83,13 +76,13 @@ _PAGE_CURSOR: Final = re.compile(r"p1\.([0-9a-f]+)\.([0-9]{1,15})\Z")
 
 
 def page_cursor(user: str, seq: int) -> str:
-    """Says "what is older than this": opaque text that leads through this user's list, and nothing else."""
+    """The opaque text that continues this user's list below a position."""
     return f"p1.{tag_of(user)}.{seq}"
 
 
 def read_page_cursor(user: str, text: str) -> int:
-    """The seq that the page begins below. Raises InvalidInput for what is no page cursor of this user."""
+    """The seq below which the page begins. Raises InvalidInput unless it is a page cursor of this user."""
     match = _PAGE_CURSOR.match(text)
     if match is None or match[1] != tag_of(user):
-        raise InvalidInput("This cursor leads through no list of yours: begin without one.", "cursor")
+        raise InvalidInput("This is not a cursor of your list: begin without one.", "cursor")
     return int(match[2])

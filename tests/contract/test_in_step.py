@@ -9,13 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from domain.notifications import Mark, NotificationFilter
+from domain.notification_state import StateChange
+from domain.notifications import NotificationFilter
 from domain.positions import Head
 from domain.streams import Entry
 from tests.support.stores import Sent, Stores, check_counters, direct, kept, later, record
 
 USERS = ("ada", "bob", "eve")
-MARKS: tuple[Mark, ...] = ("read", "unread", "archived")
+MARKS: tuple[StateChange, ...] = ("read", "unread", "archived")
 MASS_ACTS: tuple[Literal["read", "archived"], ...] = ("read", "archived")
 
 
@@ -47,12 +48,12 @@ class Crowd:
             page = await inboxes.page(user, NotificationFilter(archived=None), 6)
             if chance.random() < 0.3:
                 upto = chance.randint(0, page.head.last)
-                marked = await inboxes.mark_all(
+                marked = await inboxes.change_all(
                     user, chance.choice(MASS_ACTS), upto, chance.randint(1, 5), later(number)
                 )
                 self.told.append(marked.entries)
             elif page.notifications:
-                one = await inboxes.mark(
+                one = await inboxes.change(
                     user, chance.choice(page.notifications).id, chance.choice(MARKS), later(number)
                 )
                 assert one is not None
@@ -115,7 +116,7 @@ async def test_many_who_write_mark_and_read_at_once_end_in_step(stores: Stores, 
     await asyncio.gather(*counters)
     for user, state, seen in zip(USERS, states, arrivals, strict=True):
         rows = await kept(stores, user)
-        assert state == {one.id: (one.seq, one.changed, one.read, one.archived) for one in rows}
+        assert state == {one.id: (one.seq, one.changed, one.state.read, one.state.archived) for one in rows}
         assert seen == [(one.seq, one.id) for one in rows]
         assert len({one.content.event_id for one in rows}) == len(rows)
         await check_counters(stores, user)
@@ -131,7 +132,7 @@ async def test_many_who_write_mark_and_read_at_once_end_in_step(stores: Stores, 
                 (unread.add if entry.kind in ("arrival", "unread") else unread.discard)(entry.id)
             assert {entry.unread for entry in act} == {len(unread)}
         assert head == Head(len(acts), 0, unread=len(unread))
-        assert {one.id for one in rows if not one.read and not one.archived} == unread
+        assert {one.id for one in rows if not one.state.read and not one.state.archived} == unread
 
 
 async def test_two_devices_that_mark_agree_with_one_that_comes_late(stores: Stores) -> None:
@@ -139,12 +140,12 @@ async def test_two_devices_that_mark_agree_with_one_that_comes_late(stores: Stor
     crowd = Crowd(stores, 7)
     early = asyncio.create_task(crowd.follow_changes("ada"))
 
-    async def device(mark: Mark) -> None:
+    async def device(mark: StateChange) -> None:
         for one in (await stores.inboxes.page("ada", NotificationFilter(), 12)).notifications:
-            await stores.inboxes.mark("ada", one.id, mark, later(1))
+            await stores.inboxes.change("ada", one.id, mark, later(1))
             await asyncio.sleep(0)
 
     await asyncio.gather(device("read"), device("unread"), device("read"))
-    await stores.inboxes.mark_all("ada", "archived", 4, 3, later(2))
+    await stores.inboxes.change_all("ada", "archived", 4, 3, later(2))
     crowd.working = False
     assert await early == await crowd.follow_changes("ada")

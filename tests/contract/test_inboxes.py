@@ -7,13 +7,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from application.ports.inboxes import InboxPage, Marked
-from domain.notifications import Mark, NotificationFilter
+from application.ports.inboxes import InboxPage, StateChanged
+from domain.notification_state import StateChange
+from domain.notifications import NotificationFilter
 from domain.positions import Head
 from tests.support.core import NOW
 from tests.support.stores import Stores, check_counters, direct, fill, kept, later, record, whole
 
-MARKS: tuple[Mark, ...] = ("read", "unread", "archived")
+MARKS: tuple[StateChange, ...] = ("read", "unread", "archived")
 
 
 def seqs(page: InboxPage) -> list[int]:
@@ -24,8 +25,8 @@ async def head(stores: Stores, user: str = "ada") -> Head:
     return (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
 
 
-async def mark(stores: Stores, id: UUID, mark: Mark, seconds: float = 100, user: str = "ada") -> Marked:
-    marked = await stores.inboxes.mark(user, id, mark, later(seconds))
+async def mark(stores: Stores, id: UUID, mark: StateChange, seconds: float = 100, user: str = "ada") -> StateChanged:
+    marked = await stores.inboxes.change(user, id, mark, later(seconds))
     assert marked is not None
     return marked
 
@@ -40,7 +41,7 @@ async def test_a_notification_is_what_was_recorded(stores: Stores) -> None:
     assert found is not None
     assert (found.id, found.user, found.seq, found.changed) == (entry.id, "ada", 1, 1)
     assert (found.content, found.stored_at, found.updated_at) == (entry.content, at, at)
-    assert (found.read_at, found.archived, found.muted) == (None, False, False)
+    assert (found.state.read_at, found.state.archived, found.state.muted) == (None, False, False)
     assert found.entry(1) == entry
 
 
@@ -60,9 +61,9 @@ async def test_another_users_notification_is_not_there(stores: Stores) -> None:
     assert await stores.inboxes.get("ada", uuid4()) is None
     assert await stores.inboxes.some("ada", []) == {}
     for name in MARKS:
-        assert await stores.inboxes.mark("bob", of_ada, name, later(1)) is None
-        assert await stores.inboxes.mark("eve", of_ada, name, later(1)) is None
-        assert await stores.inboxes.mark("ada", uuid4(), name, later(1)) is None
+        assert await stores.inboxes.change("bob", of_ada, name, later(1)) is None
+        assert await stores.inboxes.change("eve", of_ada, name, later(1)) is None
+        assert await stores.inboxes.change("ada", uuid4(), name, later(1)) is None
     assert [await head(stores, user) for user in ("ada", "bob", "eve")] == [
         Head(1, 0, unread=1),
         Head(1, 0, unread=1),
@@ -75,7 +76,7 @@ async def test_an_inbox_that_was_never_written_is_empty(stores: Stores) -> None:
     assert await inboxes.page("ada", NotificationFilter(), 10) == InboxPage((), Head(), False)
     assert (await inboxes.count("ada", NotificationFilter()), await inboxes.unread("ada")) == (0, 0)
     assert await inboxes.unread_by_type("ada") == {}
-    assert await inboxes.mark_all("ada", "read", 100, 10, NOW) == Marked((), 0)
+    assert await inboxes.change_all("ada", "read", 100, 10, NOW) == StateChanged((), 0)
     assert await stores.store.heads(["inbox:ada"]) == {"inbox:ada": Head()}
 
 
@@ -177,7 +178,7 @@ async def test_unread_ones_are_counted_by_type(stores: Stores) -> None:
 async def test_a_mark_takes_the_next_position_and_is_told(stores: Stores) -> None:
     first, second = await fill(stores.store, 2)
     at = later(50) + timedelta(microseconds=7)
-    marked = await stores.inboxes.mark("ada", first.id, "read", at)
+    marked = await stores.inboxes.change("ada", first.id, "read", at)
     assert marked is not None
     (entry,) = marked.entries
     assert (entry.id, entry.seq, entry.changed, entry.kind, entry.read, entry.unread) == (
@@ -191,13 +192,13 @@ async def test_a_mark_takes_the_next_position_and_is_told(stores: Stores) -> Non
     assert (entry.stream, entry.content, entry.stored_at) == ("inbox:ada", first.content, first.stored_at)
     now = marked.notification
     assert now is not None
-    assert (now.read_at, now.updated_at, now.stored_at, now.changed) == (at, at, later(1), 3)
+    assert (now.state.read_at, now.updated_at, now.stored_at, now.changed) == (at, at, later(1), 3)
     assert now == await stores.inboxes.get("ada", first.id)
     assert marked.unread == 1
     assert await head(stores) == Head(3, 0, unread=1)
     untouched = await stores.inboxes.get("ada", second.id)
     assert untouched is not None
-    assert (untouched.changed, untouched.updated_at, untouched.read_at) == (2, later(2), None)
+    assert (untouched.changed, untouched.updated_at, untouched.state.read_at) == (2, later(2), None)
 
 
 async def test_what_was_read_can_be_unread_and_read_again(stores: Stores) -> None:
@@ -208,10 +209,10 @@ async def test_what_was_read_can_be_unread_and_read_again(stores: Stores) -> Non
         ("unread", 3, False, 1)
     ]
     assert marked.notification is not None
-    assert (marked.notification.read_at, marked.notification.updated_at) == (None, later(11))
+    assert (marked.notification.state.read_at, marked.notification.updated_at) == (None, later(11))
     marked = await mark(stores, one.id, "read", 12)
     assert marked.notification is not None
-    assert (marked.notification.read_at, marked.notification.changed, marked.unread) == (later(12), 4, 0)
+    assert (marked.notification.state.read_at, marked.notification.changed, marked.unread) == (later(12), 4, 0)
     await check_counters(stores)
 
 
@@ -227,24 +228,24 @@ async def test_what_is_archived_has_left_the_inbox_and_stays_as_it_is(stores: St
     ]
     for name in MARKS:
         again = await mark(stores, one.id, name, 12)
-        assert again == Marked((), 1, marked.notification)
+        assert again == StateChanged((), 1, marked.notification)
     found = await stores.inboxes.get("ada", one.id)
     assert found == marked.notification
     assert found is not None
-    assert (found.archived, found.read, found.updated_at) == (True, read, later(11))
+    assert (found.state.archived, found.state.read, found.updated_at) == (True, read, later(11))
     assert await head(stores) == Head(last, 0, unread=1)
     assert seqs(await stores.inboxes.page("ada", NotificationFilter(), 10)) == [2]
     await check_counters(stores)
 
 
 @pytest.mark.parametrize("name", MARKS)
-async def test_what_changes_nothing_takes_no_position(stores: Stores, name: Mark) -> None:
+async def test_what_changes_nothing_takes_no_position(stores: Stores, name: StateChange) -> None:
     (one,) = await fill(stores.store, 1)
     await mark(stores, one.id, name, 10)
     before = await head(stores)
     known = await stores.inboxes.get("ada", one.id)
     for seconds in (11, 12):
-        assert await mark(stores, one.id, name, seconds) == Marked((), before.unread, known)
+        assert await mark(stores, one.id, name, seconds) == StateChanged((), before.unread, known)
     assert await head(stores) == before
     assert await stores.inboxes.get("ada", one.id) == known
     assert (await stores.store.changes("inbox:ada", before.last, 10)).entries == ()
@@ -271,7 +272,7 @@ async def test_any_possible_user_can_handle_their_inbox(stores: Stores, user: st
     (one,) = await fill(stores.store, 1, user)
     assert (await mark(stores, one.id, "read", user=user)).entries[0].stream == f"inbox:{user}"
     await record(stores.store, direct("more", user))
-    assert len((await stores.inboxes.mark_all(user, "archived", 10, 10, later(1))).entries) == 2
+    assert len((await stores.inboxes.change_all(user, "archived", 10, 10, later(1))).entries) == 2
     await check_counters(stores, user)
 
 
@@ -280,15 +281,17 @@ async def test_any_possible_user_can_handle_their_inbox(stores: Stores, user: st
 
 async def test_a_mass_act_takes_one_position(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada", "bob") for n in range(1, 6)))
-    marked = await stores.inboxes.mark_all("ada", "read", 5, 100, later(10))
+    marked = await stores.inboxes.change_all("ada", "read", 5, 100, later(10))
     assert sorted((entry.seq, entry.changed, entry.kind, entry.read, entry.unread) for entry in marked.entries) == [
         (seq, 6, "read", True, 0) for seq in range(1, 6)
     ]
     assert (marked.unread, marked.notification) == (0, None)
     assert await head(stores) == Head(6, 0)
-    assert {(one.read_at, one.updated_at, one.changed) for one in await kept(stores)} == {(later(10), later(10), 6)}
+    assert {(one.state.read_at, one.updated_at, one.changed) for one in await kept(stores)} == {
+        (later(10), later(10), 6)
+    }
     assert await head(stores, "bob") == Head(5, 0, unread=5)
-    assert await stores.inboxes.mark_all("ada", "read", 5, 100, later(11)) == Marked((), 0)
+    assert await stores.inboxes.change_all("ada", "read", 5, 100, later(11)) == StateChanged((), 0)
     assert await head(stores) == Head(6, 0)
 
 
@@ -296,7 +299,7 @@ async def test_a_mass_act_goes_in_chunks_from_the_newest_on(stores: Stores) -> N
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
     chunks, places, totals = [], [], []
     while True:
-        marked = await stores.inboxes.mark_all("ada", "read", 7, 3, later(10))
+        marked = await stores.inboxes.change_all("ada", "read", 7, 3, later(10))
         chunks.append([entry.seq for entry in marked.entries])
         places.append({entry.changed for entry in marked.entries})
         totals.append(marked.unread)
@@ -312,9 +315,9 @@ async def test_a_mass_act_passes_over_what_is_so_marked(stores: Stores) -> None:
     await mark(stores, entries[0].id, "archived")
     await mark(stores, entries[1].id, "read", 50)
     await mark(stores, entries[5].id, "read", 50)
-    marked = await stores.inboxes.mark_all("ada", "read", 6, 2, later(60))
+    marked = await stores.inboxes.change_all("ada", "read", 6, 2, later(60))
     assert (sorted(entry.seq for entry in marked.entries), marked.unread) == ([4, 5], 1)
-    cleared = await stores.inboxes.mark_all("ada", "archived", 6, 100, later(70))
+    cleared = await stores.inboxes.change_all("ada", "archived", 6, 100, later(70))
     assert sorted((entry.seq, entry.read, entry.kind) for entry in cleared.entries) == [
         (2, True, "archived"),
         (3, False, "archived"),
@@ -323,10 +326,10 @@ async def test_a_mass_act_passes_over_what_is_so_marked(stores: Stores) -> None:
         (6, True, "archived"),
     ]
     assert cleared.unread == 0
-    read_at = {one.seq: one.read_at for one in await kept(stores)}
+    read_at = {one.seq: one.state.read_at for one in await kept(stores)}
     assert read_at == {1: None, 2: later(50), 3: None, 4: later(60), 5: later(60), 6: later(50)}
     for name in ("read", "archived"):
-        assert (await stores.inboxes.mark_all("ada", name, 100, 100, later(80))).entries == ()
+        assert (await stores.inboxes.change_all("ada", name, 100, 100, later(80))).entries == ()
     assert await head(stores) == Head(11, 0)
     await check_counters(stores)
 
@@ -334,13 +337,13 @@ async def test_a_mass_act_passes_over_what_is_so_marked(stores: Stores) -> None:
 @pytest.mark.parametrize("name", ["read", "archived"])
 async def test_a_mass_act_goes_as_far_as_it_is_told(stores: Stores, name: Literal["read", "archived"]) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 6)))
-    assert (await stores.inboxes.mark_all("ada", name, 0, 10, later(1))).entries == ()
-    marked = await stores.inboxes.mark_all("ada", name, 3, 10, later(1))
+    assert (await stores.inboxes.change_all("ada", name, 0, 10, later(1))).entries == ()
+    marked = await stores.inboxes.change_all("ada", name, 3, 10, later(1))
     assert sorted(entry.seq for entry in marked.entries) == [1, 2, 3]
     assert marked.unread == 2
     # By seq, not by what has changed since.
     await mark(stores, (await kept(stores))[4].id, "read")
-    assert (await stores.inboxes.mark_all("ada", name, 3, 10, later(2))).entries == ()
+    assert (await stores.inboxes.change_all("ada", name, 3, 10, later(2))).entries == ()
     await check_counters(stores)
 
 
@@ -356,12 +359,14 @@ async def test_what_arrives_during_a_mass_act_is_not_swallowed(
             await asyncio.sleep(0)
 
     async def clear() -> None:
-        while len((await stores.inboxes.mark_all("ada", name, 30, 4, later(2))).entries) == 4:
+        while len((await stores.inboxes.change_all("ada", name, 30, 4, later(2))).entries) == 4:
             await asyncio.sleep(0)
 
     await asyncio.gather(write(), clear(), write())
     rows = await kept(stores)
-    assert {one.content.event_id for one in rows if not one.read and not one.archived} == {f"new{n}" for n in range(10)}
+    assert {one.content.event_id for one in rows if not one.read and not one.state.archived} == {
+        f"new{n}" for n in range(10)
+    }
     assert await stores.inboxes.unread("ada") == 10
     await check_counters(stores)
 
@@ -370,7 +375,7 @@ async def test_what_arrives_during_a_mass_act_is_not_swallowed(
 
 
 @pytest.mark.parametrize("name", ["read", "archived"])
-async def test_of_the_same_marks_at_once_one_counts(stores: Stores, name: Mark) -> None:
+async def test_of_the_same_marks_at_once_one_counts(stores: Stores, name: StateChange) -> None:
     one, _ = await fill(stores.store, 2)
     made = await asyncio.gather(*(mark(stores, one.id, name, 10 + n) for n in range(8)))
     assert sorted(len(marked.entries) for marked in made) == [0] * 7 + [1]
@@ -381,12 +386,12 @@ async def test_of_the_same_marks_at_once_one_counts(stores: Stores, name: Mark) 
 
 async def test_different_marks_at_once_take_their_turns(stores: Stores) -> None:
     entries = await fill(stores.store, 3)
-    names: list[Mark] = ["read", "unread", "archived", "read", "unread", "archived"]
+    names: list[StateChange] = ["read", "unread", "archived", "read", "unread", "archived"]
     made = await asyncio.gather(*(mark(stores, entry.id, name) for name in names for entry in entries))
     told = sorted((one.changed, one.kind, one.unread) for marked in made for one in marked.entries)
     assert [changed for changed, _, _ in told] == list(range(4, 4 + len(told)))
     assert [kind for _, kind, _ in told].count("archived") == 3
-    assert all(one.archived for one in await kept(stores))
+    assert all(one.state.archived for one in await kept(stores))
     assert await head(stores) == Head(3 + len(told), 0)
 
 
@@ -396,7 +401,7 @@ async def test_mass_acts_at_once_mark_each_notification_once(stores: Stores, nam
 
     async def clear() -> list[Any]:
         told: list[Any] = []
-        while marked := (await stores.inboxes.mark_all("ada", name, 20, 3, later(1))).entries:
+        while marked := (await stores.inboxes.change_all("ada", name, 20, 3, later(1))).entries:
             told.append(sorted((entry.changed, entry.seq) for entry in marked))
             await asyncio.sleep(0)
         return told

@@ -16,7 +16,8 @@ from application.inbox.follow_changes import FollowChanges
 from application.inbox.read_muted import Pace, ReadMuted
 from application.inbox.set_preferences import SetPreferences
 from application.ports.inboxes import MutedUnread
-from domain.notifications import Mark, NotificationFilter
+from domain.notification_state import StateChange
+from domain.notifications import NotificationFilter
 from domain.positions import Cursor, Head, tag_of
 from domain.preferences import DEFAULT, LONGEST_TYPE, MOST_MUTED, Preferences
 from domain.streams import INBOX, Entry, SignOut, inbox_of
@@ -25,7 +26,7 @@ from tests.support.stores import Stores, check_counters, direct, kept, later, re
 
 
 async def muted(stores: Stores, user: str = "ada") -> dict[str, bool]:
-    return {one.content.event_id: one.muted for one in await kept(stores, user)}
+    return {one.content.event_id: one.state.muted for one in await kept(stores, user)}
 
 
 # --- keeping --------------------------------------------------------------------------------------------------
@@ -138,7 +139,12 @@ async def test_a_muted_type_is_stored_as_read_and_takes_its_position(stores: Sto
     assert await stores.store.heads(["inbox:ada"]) == {"inbox:ada": Head(2, 0, unread=1)}
     assert await stores.inboxes.unread_by_type("ada") == {"b": 1}
     first, second = await kept(stores)
-    assert (first.muted, first.read_at, second.muted, second.read_at) == (True, NOW, False, None)
+    assert (first.state.muted, first.state.read_at, second.state.muted, second.state.read_at) == (
+        True,
+        NOW,
+        False,
+        None,
+    )
     for choice, expected in ((NotificationFilter(read=True), ["a1"]), (NotificationFilter(read=False), ["b1"])):
         page = await stores.inboxes.page("ada", choice, 10)
         assert [one.content.event_id for one in page.notifications] == expected
@@ -154,7 +160,7 @@ async def test_a_muted_type_is_stored_as_read_and_takes_its_position(stores: Sto
         second,
     ]
     # It may be marked like any other.
-    marked = await stores.inboxes.mark("ada", first.id, "unread", later(1))
+    marked = await stores.inboxes.change("ada", first.id, "unread", later(1))
     assert marked is not None
     assert ([one.muted for one in marked.entries], marked.unread) == ([True], 2)
     await check_counters(stores)
@@ -168,7 +174,7 @@ async def cursor(stores: Stores, user: str = "ada") -> str:
 async def test_without_live_updates_everything_counts_as_unread(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(websocket_notifications=False, muted_types=("a",)), NOW)
     await record(stores.store, direct("a1", "ada", type="a"), direct("b1", "ada", type="b"))
-    assert [(one.muted, one.read) for one in await kept(stores)] == [(True, True), (True, False)]
+    assert [(one.state.muted, one.state.read) for one in await kept(stores)] == [(True, True), (True, False)]
     assert await stores.inboxes.unread_by_type("ada") == {"b": 1}
     await check_counters(stores)
 
@@ -202,7 +208,7 @@ async def test_unread_ones_of_muted_types_are_found_and_marked_read(stores: Stor
 async def test_what_a_user_has_marked_unread_stays_so(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(muted_types=("a",)), NOW)
     (entry,) = (await record(stores.store, direct("a1", "ada", type="a"))).entries
-    await stores.inboxes.mark("ada", entry.id, "unread", later(1))
+    await stores.inboxes.change("ada", entry.id, "unread", later(1))
     assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread((), None)
     assert (await stores.inboxes.read_muted("ada", 10, later(2))).entries == ()
     assert await stores.inboxes.unread("ada") == 1
@@ -268,8 +274,8 @@ async def test_counters_are_what_counting_gives_whatever_is_done(stores: Stores,
             case 1:
                 await stores.inboxes.read_muted("ada", 2, later(step))
             case 2 if rows := await kept(stores):
-                mark: Mark = chance.choice(("read", "unread", "archived"))
-                await stores.inboxes.mark("ada", chance.choice(rows).id, mark, later(step))
+                mark: StateChange = chance.choice(("read", "unread", "archived"))
+                await stores.inboxes.change("ada", chance.choice(rows).id, mark, later(step))
             case _:
                 events = [direct(f"{step}-{n}", "ada", type=chance.choice("abc")) for n in range(3)]
                 await record(stores.store, *events, at=later(step))

@@ -126,28 +126,28 @@ async def test_each_kind_has_its_own_rule(stores: Stores) -> None:
 
 async def test_what_is_pruned_is_nowhere_any_more(stores: Stores) -> None:
     entries = await fill(stores.store, 4)
-    await stores.inboxes.mark("ada", entries[1].id, "read", later(10))  # 5
-    await stores.inboxes.mark("ada", entries[3].id, "archived", later(11))  # 6
+    await stores.inboxes.change("ada", entries[1].id, "read", later(10))  # 5
+    await stores.inboxes.change("ada", entries[3].id, "archived", later(11))  # 6
     await prune_all(stores, keeping(inbox=newer_than(97.5)))
     for gone in entries[:2]:
         assert await stores.inboxes.get("ada", gone.id) is None
-        assert await stores.inboxes.mark("ada", gone.id, "read", later(20)) is None
+        assert await stores.inboxes.change("ada", gone.id, "read", later(20)) is None
     assert [one.seq for one in await kept(stores)] == [3, 4]
     assert await stores.inboxes.count("ada", NotificationFilter(archived=None)) == 2
     assert [one.seq for one in (await stores.store.arrivals("inbox:ada", 0, 10)).entries] == [3, 4]
     page = await stores.store.changes("inbox:ada", 0, 10)
     assert [(one.changed, one.seq) for one in page.entries] == [(3, 3), (6, 4)]
     assert (page.upto, page.head) == (6, Head(6, 2, unread=1))
-    assert len((await stores.inboxes.mark_all("ada", "archived", 6, 10, later(21))).entries) == 1
+    assert len((await stores.inboxes.change_all("ada", "archived", 6, 10, later(21))).entries) == 1
     await check_counters(stores)
 
 
 async def test_the_unread_total_falls_by_those_that_were_unread(stores: Stores) -> None:
     entries = await fill(stores.store, 6)
-    await stores.inboxes.mark("ada", entries[0].id, "read", later(10))
-    await stores.inboxes.mark("ada", entries[1].id, "archived", later(10))
-    await stores.inboxes.mark("ada", entries[2].id, "read", later(10))
-    await stores.inboxes.mark("ada", entries[2].id, "unread", later(11))
+    await stores.inboxes.change("ada", entries[0].id, "read", later(10))
+    await stores.inboxes.change("ada", entries[1].id, "archived", later(10))
+    await stores.inboxes.change("ada", entries[2].id, "read", later(10))
+    await stores.inboxes.change("ada", entries[2].id, "unread", later(11))
     assert await stores.inboxes.unread("ada") == 4
     for count, unread in ((5, 4), (4, 4), (3, 3), (2, 2), (0, 0)):
         await prune_all(stores, keeping(inbox=at_most(count)))
@@ -157,7 +157,7 @@ async def test_the_unread_total_falls_by_those_that_were_unread(stores: Stores) 
 
 async def test_a_stream_that_was_emptied_goes_on_where_it_was(stores: Stores) -> None:
     entries = await fill(stores.store, 3)
-    await stores.inboxes.mark("ada", entries[0].id, "read", later(5))
+    await stores.inboxes.change("ada", entries[0].id, "read", later(5))
     await record(stores.store, news("n1"), news("n2"))
     await prune_all(stores, keeping(inbox=at_most(0), feed=at_most(0)))
     assert (await head(stores), await head(stores, "feed:news")) == (Head(4, 3), Head(2, 2))
@@ -247,8 +247,8 @@ async def test_pruning_goes_on_beside_writers_markers_and_readers(stores: Stores
     async def mark() -> None:
         for number in range(8):
             if page := (await stores.inboxes.page("ada", NotificationFilter(), 9)).notifications:
-                await stores.inboxes.mark("ada", chance.choice(page).id, chance.choice(["read", "archived"]), NOW)
-            await stores.inboxes.mark_all("ada", "read", number * 5, 3, NOW)
+                await stores.inboxes.change("ada", chance.choice(page).id, chance.choice(["read", "archived"]), NOW)
+            await stores.inboxes.change_all("ada", "read", number * 5, 3, NOW)
             await asyncio.sleep(0)
 
     async def read() -> None:

@@ -229,7 +229,7 @@ async def test_pages_read_at_once_are_each_its_own(stores: Stores) -> None:
     users = ("ada", "bob", "cyd")
     await record(stores.store, *(direct(f"e{n}", *users[n % 3 :]) for n in range(30)))
     await record(stores.store, *(("both.x", {"to": "bob"}, f"n{n}") for n in range(7)))
-    await stores.inboxes.mark_all("ada", "read", 6, 3, later(1))
+    await stores.inboxes.change_all("ada", "read", 6, 3, later(1))
     questions = [
         (way, stream, after, limit)
         for way in ("arrivals", "changes")
@@ -255,10 +255,10 @@ async def test_heads_read_at_once_are_each_its_own(stores: Stores) -> None:
 
 async def test_changes_tell_each_notification_once_as_it_stands(stores: Stores) -> None:
     first, second, third, fourth = await fill(stores.store, 4)
-    await stores.inboxes.mark("ada", third.id, "read", later(10))  # 5
-    await stores.inboxes.mark("ada", first.id, "archived", later(11))  # 6
-    await stores.inboxes.mark("ada", third.id, "unread", later(12))  # 7
-    await stores.inboxes.mark("ada", second.id, "read", later(13))  # 8
+    await stores.inboxes.change("ada", third.id, "read", later(10))  # 5
+    await stores.inboxes.change("ada", first.id, "archived", later(11))  # 6
+    await stores.inboxes.change("ada", third.id, "unread", later(12))  # 7
+    await stores.inboxes.change("ada", second.id, "read", later(13))  # 8
     page = await stores.store.changes("inbox:ada", 0, 10)
     assert (page.upto, page.head) == (8, Head(8, 0, unread=2))
     assert [(one.changed, one.seq, one.id, one.kind, one.read) for one in page.entries] == [
@@ -274,9 +274,9 @@ async def test_changes_tell_each_notification_once_as_it_stands(stores: Stores) 
 
 async def test_arrivals_stay_in_their_places_whatever_is_marked(stores: Stores) -> None:
     first, second, _ = await fill(stores.store, 3)
-    await stores.inboxes.mark("ada", second.id, "read", later(10))
+    await stores.inboxes.change("ada", second.id, "read", later(10))
     await record(stores.store, direct("late", "ada"), at=later(11))
-    await stores.inboxes.mark("ada", first.id, "archived", later(12))
+    await stores.inboxes.change("ada", first.id, "archived", later(12))
     page = await stores.store.arrivals("inbox:ada", 0, 10)
     assert [(one.seq, one.changed, one.read, one.kind) for one in page.entries] == [
         (1, 6, False, "arrival"),
@@ -294,9 +294,9 @@ async def test_arrivals_stay_in_their_places_whatever_is_marked(stores: Stores) 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
 async def test_pages_over_marks_reach_the_head_and_lose_nothing(stores: Stores, way: str, limit: int) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
-    await stores.inboxes.mark_all("ada", "read", 6, 3, later(1))  # 4, 5 and 6 at 8
+    await stores.inboxes.change_all("ada", "read", 6, 3, later(1))  # 4, 5 and 6 at 8
     await record(stores.store, direct("e9", "ada"), at=later(2))
-    await stores.inboxes.mark_all("ada", "archived", 2, 10, later(3))  # 1 and 2 at 10
+    await stores.inboxes.change_all("ada", "archived", 2, 10, later(3))  # 1 and 2 at 10
     read = getattr(stores.store, way)
     after, pages = 0, []
     for _ in range(20):
@@ -315,7 +315,7 @@ async def test_pages_over_marks_reach_the_head_and_lose_nothing(stores: Stores, 
 
 async def test_a_page_of_changes_may_be_larger_than_its_limit_but_not_by_much(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 31)))
-    await stores.inboxes.mark_all("ada", "read", 30, 10, later(1))
+    await stores.inboxes.change_all("ada", "read", 30, 10, later(1))
     page = await stores.store.changes("inbox:ada", 0, 5)
     assert 1 <= len(page.entries) <= 15
     page = await stores.store.changes("inbox:ada", 30, 1)

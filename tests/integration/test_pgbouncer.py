@@ -94,7 +94,7 @@ async def test_everything_is_stored_and_read_by_many_at_once(
             await stores.preferences.put(user, Preferences(muted_types=("x",)), NOW)
             assert (await stores.preferences.get(user)).muted_types == ("x",)
             assert len(await kept(stores, user)) == 21
-            assert (await stores.inboxes.mark_all(user, "read", 10, 100, later(1))).unread == 11
+            assert (await stores.inboxes.change_all(user, "read", 10, 100, later(1))).unread == 11
             await stores.store.ping()
 
         async with asyncio.TaskGroup() as group:

@@ -301,8 +301,8 @@ async def test_many_at_once_with_connections_cut_at_random(postgres_url: str) ->
                 page = await insist(lambda user=user: stores.inboxes.page(user, NotificationFilter(archived=None), 20))
                 for one in chance.sample(page.notifications, min(3, len(page.notifications))):
                     how: Any = chance.choice(["read", "unread", "archived"])
-                    await insist(lambda one=one, how=how: stores.inboxes.mark(one.user, one.id, how, later(1)))
-                await insist(lambda user=user: stores.inboxes.mark_all(user, "read", 20, 5, later(2)))
+                    await insist(lambda one=one, how=how: stores.inboxes.change(one.user, one.id, how, later(1)))
+                await insist(lambda user=user: stores.inboxes.change_all(user, "read", 20, 5, later(2)))
 
         async def cut() -> None:
             admin = Database(postgres_url, 1)
@@ -460,9 +460,9 @@ async def test_every_question_about_notifications_has_its_index(database: Databa
         lambda: inboxes.count("user-7", NotificationFilter(read=False)),
         lambda: inboxes.unread("user-7"),
         lambda: inboxes.unread_by_type("user-7"),
-        lambda: inboxes.mark("user-7", some, "read", NOW),
-        lambda: inboxes.mark_all("user-7", "read", 90, 10, NOW),
-        lambda: inboxes.mark_all("user-7", "archived", 90, 10, NOW),
+        lambda: inboxes.change("user-7", some, "read", NOW),
+        lambda: inboxes.change_all("user-7", "read", 90, 10, NOW),
+        lambda: inboxes.change_all("user-7", "archived", 90, 10, NOW),
         lambda: record(store, direct("new", "user-7")),
         lambda: record(store, direct("new", "user-7"), direct("newer", "user-7")),
         lambda: SqlPreferences(database, Uuid7Factory()).get("user-7"),

@@ -202,7 +202,7 @@ async def kept(stores: Stores, user: str = "ada") -> list[Notification]:
 async def check_counters(stores: Stores, user: str = "ada") -> None:
     """What is kept as a number is what counting gives."""
     rows = await kept(stores, user)
-    unread = [one for one in rows if not one.read and not one.archived]
+    unread = [one for one in rows if not one.state.read and not one.state.archived]
     head = (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
     assert head.unread == len(unread) == await stores.inboxes.unread(user)
     assert sum((await stores.inboxes.unread_by_type(user)).values()) == len(unread)

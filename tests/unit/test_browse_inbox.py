@@ -29,7 +29,7 @@ class Rig:
 
     async def mark(self, seq: int, mark: Any) -> None:
         page = await self.inboxes.page("ada", NotificationFilter(archived=None), 1, before=seq + 1)
-        await self.inboxes.mark("ada", page.notifications[0].id, mark, NOW)
+        await self.inboxes.change("ada", page.notifications[0].id, mark, NOW)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ async def test_one_archived_or_not_but_never_anothers(rig: Rig) -> None:
     (one,) = (await rig.browse.by_cursor("ada", EVERY, 1)).notifications
     assert await rig.browse.one("ada", one.id) == one
     await rig.mark(1, "archived")
-    assert (await rig.browse.one("ada", one.id)).archived
+    assert (await rig.browse.one("ada", one.id)).state.archived
     for user, id in (("bob", one.id), ("ada", uuid4())):
         with pytest.raises(NotFound):
             await rig.browse.one(user, id)

@@ -34,7 +34,7 @@ class Rig:
 
     async def mark(self, seq: int, mark: Any) -> None:
         page = await self.inboxes.page("ada", EVERY, 1, before=seq + 1)
-        await self.inboxes.mark("ada", page.notifications[0].id, mark, self.node.clock.now())
+        await self.inboxes.change("ada", page.notifications[0].id, mark, self.node.clock.now())
 
     async def cursor(self, *, user: str = "ada", epoch: str | None = None, **positions: int) -> str:
         return str(Cursor(epoch or await self.node.store.epoch(), tag_of(user), positions))
@@ -76,8 +76,8 @@ async def test_each_comes_once_and_as_it_stands(rig: Rig) -> None:
     changes = await rig.follow("ada", await rig.cursor(inbox=0), 100)
     assert seqs(changes) == [(3, 5), (1, 6), (2, 7)]
     three, one, two = changes.notifications
-    assert three.archived
-    assert (one.read, two.read, two.read_at) == (False, True, rig.node.clock.now())
+    assert three.state.archived
+    assert (one.state.read, two.state.read, two.state.read_at) == (False, True, rig.node.clock.now())
     stored = [await rig.browse.one("ada", found.id) for found in (one, two)]
     assert [one, two] == stored
 
@@ -90,7 +90,7 @@ async def test_an_untouched_arrival_is_whole(rig: Rig) -> None:
 
 async def test_an_answer_never_ends_inside_a_mass_act(rig: Rig) -> None:
     await rig.send(5)
-    await rig.inboxes.mark_all("ada", "read", 5, 500, NOW)
+    await rig.inboxes.change_all("ada", "read", 5, 500, NOW)
     await rig.send()
     first = await rig.follow("ada", await rig.cursor(inbox=0), 2)
     assert seqs(first) == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6)]
@@ -112,12 +112,12 @@ async def test_followed_to_the_end_it_is_the_list(rig: Rig, limit: int) -> None:
             else:
                 await rig.mark(dice.randint(1, 200), dice.choice(["read", "unread", "archived", "read"]))
         if round % 20 == 19:
-            await rig.inboxes.mark_all("ada", dice.choice(["read", "archived"]), 40, 7, NOW)
+            await rig.inboxes.change_all("ada", dice.choice(["read", "archived"]), 40, 7, NOW)
         changes = await rig.follow("ada", cursor, limit)
         while True:
             assert not changes.gap
             for one in changes.notifications:
-                if one.archived:
+                if one.state.archived:
                     mine.pop(one.id, None)
                 else:
                     mine[one.id] = one
@@ -198,13 +198,13 @@ async def test_one_that_changes_again_while_it_is_looked_up_comes_again(rig: Rig
     rig.inboxes.some = late
     first = await rig.follow("ada", since, 100)
     assert positions(first) == {"inbox": 3}
-    assert [(one.seq, one.archived) for one in first.notifications] == [(2, False), (1, True)]
+    assert [(one.seq, one.state.archived) for one in first.notifications] == [(2, False), (1, True)]
     then = await rig.follow("ada", first.cursor, 100)
-    assert [(one.seq, one.changed, one.archived) for one in then.notifications] == [(1, 4, True)]
+    assert [(one.seq, one.changed, one.state.archived) for one in then.notifications] == [(1, 4, True)]
 
 
 async def test_muted_ones_are_among_the_changes(rig: Rig) -> None:
     await MemoryPreferences(rig.node.store.records).put("ada", Preferences(websocket_notifications=False), NOW)
     await rig.send()
     (found,) = (await rig.follow("ada", await rig.cursor(inbox=0), 100)).notifications
-    assert found.muted
+    assert found.state.muted

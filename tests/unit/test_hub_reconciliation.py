@@ -41,7 +41,7 @@ async def test_a_session_that_catches_up_is_sent_whole_notifications_not_changes
     await node.send(*[node.direct(["ada"], text) for text in ("one", "two", "three", "four")])
     inboxes = MemoryInboxes(node.store.records)
     (first,) = (await inboxes.page("ada", NotificationFilter(), 1, before=2)).notifications
-    marked = await inboxes.mark("ada", first.id, "read", NOW)
+    marked = await inboxes.change("ada", first.id, "read", NOW)
     assert marked is not None
     await node.backplane.publish(marked.entries, ())
     await settle()

@@ -12,7 +12,7 @@ from adapters.memory.inboxes import MemoryInboxes
 from application.inbox import mark_notifications
 from application.inbox.mark_notifications import MarkedAll, MarkNotifications
 from application.ports.backplane import BackplaneUnavailable
-from application.ports.inboxes import Marked
+from application.ports.inboxes import StateChanged
 from application.ports.store import StoreUnavailable
 from domain.errors import NotFound
 from domain.notifications import Notification, NotificationFilter
@@ -41,8 +41,8 @@ class BusyInboxes(MemoryInboxes):
     async def meanwhile(self) -> None:
         """Nothing, unless a test says otherwise."""
 
-    async def mark_all(self, user: str, mark: Any, upto: int, limit: int, now: datetime) -> Marked:
-        marked = await super().mark_all(user, mark, upto, limit, now)
+    async def change_all(self, user: str, change: Any, upto: int, limit: int, now: datetime) -> StateChanged:
+        marked = await super().change_all(user, change, upto, limit, now)
         await self.meanwhile()
         return marked
 
@@ -92,9 +92,9 @@ async def test_one_read_and_unread_again(rig: Rig) -> None:
     id = await rig.id(1)
     rig.node.clock.turn(5)
     read, unread = await rig.mark.one("ada", id, "read")
-    assert (read.id, read.seq, read.changed, read.read_at, unread) == (id, 1, 3, rig.node.clock.now(), 1)
+    assert (read.id, read.seq, read.changed, read.state.read_at, unread) == (id, 1, 3, rig.node.clock.now(), 1)
     back, unread = await rig.mark.one("ada", id, "unread")
-    assert (back.changed, back.read_at, unread) == (4, None, 2)
+    assert (back.changed, back.state.read_at, unread) == (4, None, 2)
     told = [(entry.kind, entry.seq, entry.changed, entry.unread) for (entry,) in rig.backplane.published]
     assert told == [("read", 1, 3, 1), ("unread", 1, 4, 2)]
 

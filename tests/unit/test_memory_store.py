@@ -135,7 +135,7 @@ async def test_whatever_comes_the_store_stays_within_its_limits_and_tells_the_tr
                 keep = Keep(timedelta(days=1), count)
                 await MemoryRetention(records).prune(Keeping(keep, keep, keep, keep), NOW, limit=2)
             else:
-                await inboxes.mark_all("ada", act, upto, count, NOW)
+                await inboxes.change_all("ada", act, upto, count, NOW)
         weight = 0
         for stream in STREAMS:
             head, seqs = await kept(records, stream)

@@ -24,7 +24,7 @@ class Rig:
     async def muted(self) -> list[bool]:
         """Oldest first."""
         page = await self.inboxes.page("ada", NotificationFilter(), 100)
-        return [one.muted for one in reversed(page.notifications)]
+        return [one.state.muted for one in reversed(page.notifications)]
 
 
 @pytest.fixture

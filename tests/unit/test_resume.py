@@ -229,7 +229,9 @@ class World:
     async def _check_in_step(self, client: Speaking) -> None:
         page = await self.inboxes.page(client.user, NotificationFilter(archived=None), 10_000)
         numbers = {one.seq: json.loads(one.content.body)["n"] for one in page.notifications}
-        listed = {str(one.id): (numbers[one.seq], one.read) for one in page.notifications if not one.archived}
+        listed = {
+            str(one.id): (numbers[one.seq], one.state.read) for one in page.notifications if not one.state.archived
+        }
         assert client.listed == listed
         assert client.unread == page.head.unread
         # Of one that was archived while the client was away it hears no more than that.

@@ -1,17 +1,17 @@
-"""Inboxes in memory, as their owners handle them."""
+"""Inboxes in memory, as their owners use them."""
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Literal
 from uuid import UUID
 
 from adapters.memory.records import MemoryRecords
 from adapters.memory.streams import Inbox
-from application.ports.inboxes import InboxPage, Marked, MutedUnread
-from domain.notifications import Mark, Notification, NotificationFilter
+from application.ports.inboxes import InboxPage, MutedUnread, StateChanged
+from domain.notification_state import TRANSITIONS, StateChange
+from domain.notifications import Notification, NotificationFilter
 from domain.preferences import DEFAULT
 from domain.streams import inbox_of
 
@@ -34,72 +34,66 @@ class MemoryInboxes:
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        found = list(islice(_matching(self._inbox(user), filter, before), skip, skip + limit + 1))
+        found = list(islice(_newest_first(self._inbox(user), filter.selects, before), skip, skip + limit + 1))
         return InboxPage(tuple(found[:limit]), self._records.head(inbox_of(user)), more=len(found) > limit)
 
     async def count(self, user: str, filter: NotificationFilter) -> int:
-        return sum(1 for _ in _matching(self._inbox(user), filter))
+        return sum(1 for _ in _newest_first(self._inbox(user), filter.selects))
 
     async def unread(self, user: str) -> int:
         return self._inbox(user).unread
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        return dict(Counter(one.content.type for one in _matching(self._inbox(user), NotificationFilter(read=False))))
+        unread = _newest_first(self._inbox(user), lambda one: one.state.unread)
+        return dict(Counter(one.content.type for one in unread))
 
-    async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
+    async def change(self, user: str, id: UUID, change: StateChange, now: datetime) -> StateChanged | None:
         inbox = self._inbox(user)
         seq = inbox.ids.get(id)
         if seq is None:
             return None
-        entries = inbox.mark([seq], mark, now)
-        return Marked(entries, inbox.unread, inbox.notifications[seq])
+        entries = inbox.change([seq], change, now)
+        return StateChanged(entries, inbox.unread, inbox.notifications[seq])
+
+    async def change_all(self, user: str, change: StateChange, upto: int, limit: int, now: datetime) -> StateChanged:
+        applies = TRANSITIONS[change].before.matches
+        return _change_newest(self._inbox(user), change, lambda one: applies(one.state), upto, limit, now)
 
     async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
         muting = sorted(user for user, preferences in self._records.preferences.items() if preferences.muted_types)
-        found = [user for user in muting if after is None or user > after][:limit]
-        with_unread = tuple(user for user in found if next(self._muted_unread(user), None) is not None)
-        return MutedUnread(with_unread, found[-1] if len(found) == limit else None)
+        searched = [user for user in muting if after is None or user > after][:limit]
+        with_unread = tuple(user for user in searched if self._has_muted_unread(user))
+        return MutedUnread(with_unread, searched[-1] if len(searched) == limit else None)
 
-    async def read_muted(self, user: str, limit: int, now: datetime) -> Marked:
+    async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
         inbox = self._inbox(user)
-        newest = [one.seq for one in islice(self._muted_unread(user), limit)]
-        entries = inbox.mark(newest[::-1], "read", now)
-        return Marked(entries[::-1], inbox.unread)
+        return _change_newest(inbox, "read", self._is_muted_unread(user), inbox.last, limit, now)
 
-    async def mark_all(
-        self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
-    ) -> Marked:
-        inbox = self._inbox(user)
-        filter = NotificationFilter(read=False) if mark == "read" else NotificationFilter()
-        newest = [one.seq for one in islice(_matching(inbox, filter, upto + 1), limit)]
-        entries = inbox.mark(newest[::-1], mark, now)
-        return Marked(entries[::-1], inbox.unread)
+    def _has_muted_unread(self, user: str) -> bool:
+        return any(_newest_first(self._inbox(user), self._is_muted_unread(user)))
 
-    def _muted_unread(self, user: str) -> Iterator[Notification]:
-        """Newest first."""
-        preferences = self._records.preferences.get(user, DEFAULT)
-        unread = _matching(self._inbox(user), NotificationFilter(read=False))
-        return (one for one in unread if one.changed == one.seq and preferences.mutes(one.content.type))
+    def _is_muted_unread(self, user: str) -> Callable[[Notification], bool]:
+        mutes = self._records.preferences.get(user, DEFAULT).mutes
+        return lambda one: one.state.unread and one.changed == one.seq and mutes(one.content.type)
 
     def _inbox(self, user: str) -> Inbox:
-        """An empty one of its own for whoever has none: nothing can be marked in it."""
+        """An empty one, which is not stored, for a user without an inbox."""
         return self._records.inboxes.get(inbox_of(user)) or Inbox()
 
 
-def _matching(inbox: Inbox, filter: NotificationFilter, before: int | None = None) -> Iterator[Notification]:
-    """Newest first."""
+def _newest_first(
+    inbox: Inbox, selects: Callable[[Notification], bool], before: int | None = None
+) -> Iterator[Notification]:
     end = len(inbox.seqs) if before is None else bisect_left(inbox.seqs, before)
     for index in range(end - 1, -1, -1):
         notification = inbox.notifications[inbox.seqs[index]]
-        if _matches(notification, filter):
+        if selects(notification):
             yield notification
 
 
-def _matches(notification: Notification, filter: NotificationFilter) -> bool:
-    return (
-        (filter.type is None or filter.type == notification.content.type)
-        and (filter.read is None or filter.read == notification.read)
-        and (filter.archived is None or filter.archived == notification.archived)
-        and (filter.start is None or filter.start <= notification.stored_at)
-        and (filter.end is None or notification.stored_at <= filter.end)
-    )
+def _change_newest(
+    inbox: Inbox, change: StateChange, selects: Callable[[Notification], bool], upto: int, limit: int, now: datetime
+) -> StateChanged:
+    newest = [one.seq for one in islice(_newest_first(inbox, selects, upto + 1), limit)]
+    entries = inbox.change(newest[::-1], change, now)
+    return StateChanged(entries[::-1], inbox.unread)

@@ -12,6 +12,7 @@ from application.ports.clock import IdFactory
 from application.ports.dead_letters import KeptDeadLetter
 from domain.deliveries import Addressee, Attempt, Delivery, first_status
 from domain.event_identity import find_origin
+from domain.notification_state import state_on_arrival
 from domain.notifications import Notification
 from domain.planning import DeadLetter
 from domain.positions import Head
@@ -83,11 +84,9 @@ class MemoryRecords:
             inbox = self.inboxes[name] = Inbox()
         if (fresh := self._makes_room(inbox, content, by_source)) is None:
             return None
-        preferences = self.preferences.get(user, DEFAULT)
-        read_at = now if preferences.mutes(fresh.type) else None
-        muted = not preferences.pushes(fresh.type)
+        state = state_on_arrival(self.preferences.get(user, DEFAULT), fresh.type, now)
         seq = inbox.last + 1
-        arrival = Notification(self._ids.new_id(), user, seq, seq, fresh, now, now, read_at, muted=muted)
+        arrival = Notification(self._ids.new_id(), user, seq, seq, now, now, fresh, state)
         inbox.append(arrival)
         return self._kept(inbox, arrival.entry(inbox.unread))
 

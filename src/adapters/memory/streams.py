@@ -1,17 +1,18 @@
-"""Streams in memory: a feed's broadcasts, and an inbox's notifications with all that happened to them."""
+"""Streams in memory: the broadcasts of a feed, and the notifications of an inbox with their changes."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain.notifications import Mark, Notification
+from domain.notification_state import StateChange
+from domain.notifications import Notification
 from domain.streams import Entry
 
 
 class Feed:
-    """The broadcasts kept, by seq. `seqs` are their keys, sorted; `events` the origin and id
-    of what they were made of, with its source."""
+    """The stored broadcasts by seq. `seqs` are their keys, sorted; `events` maps the origin and id of their events to
+    the source."""
 
     __slots__ = ("broadcasts", "events", "last", "pruned", "seqs")
 
@@ -33,14 +34,14 @@ class Feed:
         return self.broadcasts[seq]
 
     def prune(self) -> Entry:
-        """Lets the oldest go, and returns it."""
+        """Removes the oldest and returns it."""
         self.pruned = self.seqs.pop(0)
         return self.broadcasts.pop(self.pruned)
 
 
 class Inbox:
-    """The notifications kept, by seq. `seqs` are their keys, sorted, and `changes` their (changed, seq), sorted too;
-    `unread` counts those that are neither read nor archived. `events` as in a feed."""
+    """The stored notifications by seq. `seqs` are their keys, sorted, and `changes` their (changed, seq), sorted too;
+    `unread` is the unread total. `events` as in a feed."""
 
     __slots__ = ("changes", "events", "ids", "last", "notifications", "pruned", "seqs", "unread")
 
@@ -56,35 +57,37 @@ class Inbox:
 
     def append(self, arrival: Notification) -> None:
         self.last = arrival.seq
-        self.unread += arrival.unread
+        self.unread += arrival.state.unread
         self.seqs.append(arrival.seq)
         self.changes.append((arrival.changed, arrival.seq))
         self.notifications[arrival.seq] = arrival
         self.ids[arrival.id] = arrival.seq
 
     def entry(self, seq: int) -> Entry:
-        """Its arrival, whatever has happened to it since."""
+        """Its arrival, whatever has changed since."""
         return self.notifications[seq].entry(self.unread, "arrival")
 
-    def mark(self, seqs: Sequence[int], mark: Mark, now: datetime) -> tuple[Entry, ...]:
-        """Marks those that are not so marked, all at one position; `seqs` ascend. Returns what has changed."""
-        before = [self.notifications[seq] for seq in seqs]
-        after = [marked for one in before if (marked := one.marked(mark, self.last + 1, now)) is not None]
-        if after:
-            self.last += 1
-        for one in after:
-            known = self.notifications[one.seq]
-            self.unread += one.unread - known.unread
-            del self.changes[bisect_left(self.changes, (known.changed, one.seq))]
-            self.changes.append((one.changed, one.seq))
-            self.notifications[one.seq] = one
-        return tuple(one.entry(self.unread, mark) for one in after)
+    def change(self, seqs: Sequence[int], change: StateChange, now: datetime) -> tuple[Entry, ...]:
+        """Makes a change to those that it applies to, all at one position; `seqs` ascend."""
+        position = self.last + 1
+        notifications = (self.notifications[seq] for seq in seqs)
+        changed = [
+            (before, after) for before in notifications if (after := before.after(change, position, now)) is not None
+        ]
+        if changed:
+            self.last = position
+        for before, after in changed:
+            self.unread += after.state.unread - before.state.unread
+            del self.changes[bisect_left(self.changes, (before.changed, before.seq))]
+            self.changes.append((after.changed, after.seq))
+            self.notifications[after.seq] = after
+        return tuple(after.entry(self.unread, change) for _, after in changed)
 
     def prune(self) -> Entry:
-        """Lets the oldest go, and returns it."""
+        """Removes the oldest and returns it."""
         self.pruned = self.seqs.pop(0)
         gone = self.notifications.pop(self.pruned)
-        self.unread -= gone.unread
+        self.unread -= gone.state.unread
         del self.changes[bisect_left(self.changes, (gone.changed, gone.seq))]
         del self.ids[gone.id]
         return gone.entry(self.unread)

@@ -10,6 +10,7 @@ import msgspec
 
 from domain.deliveries import Addressee, Delivery
 from domain.event_identity import qualified_origin
+from domain.notification_state import NotificationState
 from domain.planning import DeadLetter, Plan
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Content, SignOut
@@ -24,8 +25,8 @@ class Counter(msgspec.Struct):
     pruned: int
     qualified: int
     unread: int = 0
-    added: int = 0
     not_before: datetime | None = None
+    added: int = 0
     preferences: Preferences = DEFAULT
 
     @property
@@ -42,8 +43,7 @@ class Arrivals(msgspec.Struct):
     ids: list[UUID] = []
     names: list[str] = []
     seqs: list[int] = []
-    read: list[bool] = []
-    muted: list[bool] = []
+    states: list[NotificationState] = []
     _qualified: dict[int, int] = {}
 
     def qualified(self, index: int) -> int:
@@ -56,13 +56,12 @@ class Arrivals(msgspec.Struct):
             self.contents = [*self.contents, msgspec.structs.replace(content, origin=origin)]
         return found
 
-    def add(self, number: int, id: UUID, name: str, seq: int, read: bool, muted: bool) -> None:
+    def add(self, number: int, id: UUID, name: str, seq: int, state: NotificationState) -> None:
         self.numbers.append(number)
         self.ids.append(id)
         self.names.append(name)
         self.seqs.append(seq)
-        self.read.append(read)
-        self.muted.append(muted)
+        self.states.append(state)
 
 
 class Part:

@@ -1,4 +1,4 @@
-"""Dead letters, as those look through them who run Herald. Recordings put them there."""
+"""Dead letters as administrators use them. Recordings store them."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -7,11 +7,12 @@ from uuid import UUID
 from advanced_alchemy.filters import CollectionFilter, ComparisonFilter, LimitOffset, OrderBy, StatementFilter
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import delete, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import read_letter
 from adapters.sql.database import Database
 from adapters.sql.queries import letters
+from adapters.sql.repository import opened
 from adapters.sql.tables import DeadLetterRow
 from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 
@@ -21,7 +22,7 @@ class _Rows(SQLAlchemyAsyncRepository[DeadLetterRow]):
 
 
 class SqlDeadLetters:
-    """Implements DeadLetters. Ids are UUIDv7, so their order is that of keeping."""
+    """Implements DeadLetters. Ids are UUIDv7, so they ascend in the order of storing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,56 +33,55 @@ class SqlDeadLetters:
         filters = [*_filters(filter), OrderBy("id", "desc"), LimitOffset(limit, 0)]
         if before is not None:
             filters.append(ComparisonFilter("id", "lt", before))
+        return await self._many(*filters)
 
-        async def ask(connection: AsyncConnection) -> tuple[KeptDeadLetter, ...]:
-            return tuple(_kept(row) for row in await _rows(connection).get_many(*filters))
+    async def count(self, filter: DeadLetterFilter) -> int:
+        async def ask(connection: AsyncConnection) -> int:
+            async with opened(_Rows, connection) as rows:
+                return await rows.count(*_filters(filter))
 
         return await self._database.read(ask)
 
-    async def count(self, filter: DeadLetterFilter) -> int:
-        return await self._database.read(lambda connection: _rows(connection).count(*_filters(filter)))
-
     async def get(self, id: UUID) -> KeptDeadLetter | None:
         async def ask(connection: AsyncConnection) -> KeptDeadLetter | None:
-            row = await _rows(connection).get_one_or_none(id=id)
-            return _kept(row) if row is not None else None
+            async with opened(_Rows, connection) as rows:
+                row = await rows.get_one_or_none(id=id)
+                return _dead_letter(row) if row is not None else None
 
         return await self._database.read(ask)
 
     async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
         if not ids:
             return {}
+        return {one.id: one for one in await self._many(CollectionFilter("id", ids))}
 
-        async def ask(connection: AsyncConnection) -> dict[UUID, KeptDeadLetter]:
-            found = await _rows(connection).get_many(CollectionFilter("id", ids))
-            return {row.id: _kept(row) for row in found}
-
-        return await self._database.read(ask)
-
-    async def drop(self, letters_: Sequence[KeptDeadLetter]) -> int:
-        if not letters_:
+    async def drop(self, dead_letters: Sequence[KeptDeadLetter]) -> int:
+        if not dead_letters:
             return 0
-        as_seen = tuple_(letters.c.id, letters.c.times).in_([(letter.id, letter.times) for letter in letters_])
+        unchanged = tuple_(letters.c.id, letters.c.times).in_([(one.id, one.times) for one in dead_letters])
 
         async def store(connection: AsyncConnection) -> int:
-            return (await connection.execute(delete(letters).where(as_seen))).rowcount
+            return (await connection.execute(delete(letters).where(unchanged))).rowcount
 
         return await self._database.write(store)
 
+    async def _many(self, *filters: StatementFilter) -> tuple[KeptDeadLetter, ...]:
+        async def ask(connection: AsyncConnection) -> tuple[KeptDeadLetter, ...]:
+            async with opened(_Rows, connection) as rows:
+                return tuple(_dead_letter(row) for row in await rows.get_many(*filters))
 
-def _rows(connection: AsyncConnection) -> _Rows:
-    return _Rows(session=AsyncSession(connection), wrap_exceptions=False)
+        return await self._database.read(ask)
 
 
 def _filters(filter: DeadLetterFilter) -> list[StatementFilter]:
-    wanted: list[tuple[str, Any, Any]] = [
+    comparisons: list[tuple[str, Any, Any]] = [
         ("source", "eq", filter.source),
         ("reason", "eq", filter.reason),
         ("kept_at", "ge", filter.start),
         ("kept_at", "le", filter.end),
     ]
-    return [ComparisonFilter(field, how, value) for field, how, value in wanted if value is not None]
+    return [ComparisonFilter(column, operator, value) for column, operator, value in comparisons if value is not None]
 
 
-def _kept(row: DeadLetterRow) -> KeptDeadLetter:
+def _dead_letter(row: DeadLetterRow) -> KeptDeadLetter:
     return KeptDeadLetter(row.id, row.kept_at, read_letter(row.letter), row.times)

@@ -1,90 +1,67 @@
-"""Inboxes as their owners handle them."""
+"""Inboxes as their owners use them."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, Text, TextClause, bindparam, func, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    ColumnExpressionArgument,
+    Select,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql import row_mapping as rows
 from adapters.sql.database import Database
+from adapters.sql.notification_state import changed_values, in_state
 from adapters.sql.queries import Queries, inboxes, notifications, preferences
-from adapters.sql.statements import statement
-from application.ports.inboxes import InboxPage, Marked, MutedUnread
-from domain.notifications import Mark, Notification, NotificationFilter
+from adapters.sql.records import INBOX_HEAD, NOTIFICATION
+from application.ports.inboxes import InboxPage, MutedUnread, StateChanged
+from domain.notification_state import TRANSITIONS, UNREAD, StateChange
+from domain.notifications import Notification, NotificationFilter
 from domain.positions import Head
-from domain.streams import Content, Entry, inbox_of
 
-_MINE: Final = notifications.c.user_id == bindparam("user")
-_KEPT: Final = (~notifications.c.is_archived,)
-_UNREAD: Final = (~notifications.c.is_read, *_KEPT)
-# What sessions are told of a notification that was marked together with many others: not its text again.
-_LIGHT: Final = tuple(
-    notifications.c[name]
-    for name in (
-        "user_id",
-        "id",
-        "seq",
-        "is_read",
-        "is_muted",
-        "origin",
-        "event_id",
-        "source",
-        "notification_type",
-        "profile",
-        "envelope",
-        "event_time",
-        "created_at",
-    )
-)
+_OF_USER: Final = notifications.c.user_id == bindparam("user")
+_UNREAD: Final = in_state(notifications.c, UNREAD)
 _UNREAD_TOTAL: Final = select(inboxes.c.unread_count).where(inboxes.c.user_id == bindparam("user"))
 _UNREAD_BY_TYPE: Final = (
-    select(notifications.c.notification_type, func.count())
-    .where(_MINE, *_UNREAD)
+    select(notifications.c.notification_type.label("type"), func.count().label("total"))
+    .where(_OF_USER, *_UNREAD)
     .group_by(notifications.c.notification_type)
 )
-
-
 _MUTED_TYPES: Final = select(preferences.c.muted_types).where(preferences.c.user_id == bindparam("user"))
 
+# A notification that the user has marked unread does not count as muted.
+_UNCHANGED: Final = notifications.c.changed == notifications.c.seq
 
-def _find_muted_unread(is_muted: str) -> TextClause:
-    return statement(
-        f"""
-        SELECT p.user_id, EXISTS (
-            SELECT 1 FROM notifications n
-            WHERE n.user_id = p.user_id AND NOT n.is_read AND NOT n.is_archived AND n.changed = n.seq AND {is_muted}
-        )
-        FROM (
-            SELECT user_id, muted_types FROM notification_preferences
-            WHERE user_id > :after AND muted_types <> '[]' ORDER BY user_id LIMIT :limit
-        ) p
-        ORDER BY p.user_id
-        """,  # noqa: S608 - our own names
-        after=Text(),
-        limit=BigInteger(),
-    )
+# Columns that sessions are not sent again when many notifications change at one position.
+_TEXTS: Final = {"body": literal_column("''"), "title": null(), "message": null()}
 
-
-# By whether it is PostgreSQL. Both find unread ones by the index over these alone.
-_FIND_MUTED_UNREAD: Final = {
-    True: _find_muted_unread("p.muted_types ? n.notification_type"),
-    False: _find_muted_unread("n.notification_type IN (SELECT value FROM json_each(p.muted_types))"),
-}
+_read_head: Final = INBOX_HEAD.reader()
+_read_notification: Final = NOTIFICATION.reader()
+_read_notification_beside_head: Final = NOTIFICATION.reader(len(INBOX_HEAD.columns))
 
 
 class SqlInboxes:
-    """Implements Inboxes. Every mark locks the inbox's counters first, as every recording does."""
+    """Implements Inboxes. Every change locks the inbox's counters first, as every recording does."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         queries = Queries(database.is_postgresql)
         self._columns = queries.notification
-        self._counters = select(*queries.inbox).where(inboxes.c.user_id == bindparam("user"))
+        self._without_texts = [_TEXTS.get(column.name, column).label(column.name) for column in queries.notification]
+        self._counters = select(*queries.inbox_head).where(inboxes.c.user_id == bindparam("user"))
         self._lock = self._counters.with_for_update()
-        self._get = select(*queries.notification).where(_MINE, notifications.c.id == bindparam("id"))
+        self._get = select(*queries.notification).where(_OF_USER, notifications.c.id == bindparam("id"))
+        self._find_muted_unread = _find_muted_unread(database.is_postgresql)
 
     async def get(self, user: str, id: UUID) -> Notification | None:
         return await self._database.read(lambda connection: self._one(connection, user, id))
@@ -92,155 +69,155 @@ class SqlInboxes:
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
         if not ids:
             return {}
-        statement = select(*self._columns).where(_MINE, notifications.c.id.in_(ids))
-        return {row[0]: rows.notification(row) for row in await self._database.fetch(statement, {"user": user})}
+        statement = select(*self._columns).where(_OF_USER, notifications.c.id.in_(ids))
+        found = map(_read_notification, await self._database.fetch(statement, {"user": user}))
+        return {notification.id: notification for notification in found}
 
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        # One more than asked for tells whether older ones follow; beside the counters, so that both are of one moment.
-        chosen = _matching(select(*self._columns), user, filter).order_by(notifications.c.seq.desc()).limit(limit + 1)
+        # One more than the limit tells whether there are older ones; beside the counters, so that both are of one
+        # moment.
+        selected = _selected(select(*self._columns), user, filter)
+        selected = selected.order_by(notifications.c.seq.desc()).limit(limit + 1)
         if before is not None:
-            chosen = chosen.where(notifications.c.seq < before)
-        kept = (chosen.offset(skip) if skip else chosen).subquery()
+            selected = selected.where(notifications.c.seq < before)
+        listed = (selected.offset(skip) if skip else selected).subquery()
         counters = self._counters.subquery()
         statement = (
-            select(*counters.c, *kept.c).select_from(counters.outerjoin(kept, true())).order_by(kept.c.seq.desc())
+            select(*counters.c, *listed.c).select_from(counters.outerjoin(listed, true())).order_by(listed.c.seq.desc())
         )
-        found = await self._database.fetch(statement, {"user": user})
-        head = rows.head(found[0][:4]) if found else Head()
-        notes = tuple(rows.notification(row[4:]) for row in found if row[4] is not None)
-        return InboxPage(notes[:limit], head, more=len(notes) > limit)
+        rows = await self._database.fetch(statement, {"user": user})
+        head = _read_head(rows[0]) if rows else Head()
+        listed_rows = (row for row in rows if row[len(INBOX_HEAD.columns)] is not None)
+        found = tuple(map(_read_notification_beside_head, listed_rows))
+        return InboxPage(found[:limit], head, more=len(found) > limit)
 
     async def count(self, user: str, filter: NotificationFilter) -> int:
-        statement = _matching(select(func.count()).select_from(notifications), user, filter)
+        statement = _selected(select(func.count()).select_from(notifications), user, filter)
         return await self._number(statement, user)
 
     async def unread(self, user: str) -> int:
         return await self._number(_UNREAD_TOTAL, user)
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        return {row[0]: row[1] for row in await self._database.fetch(_UNREAD_BY_TYPE, {"user": user})}
+        return {row.type: row.total for row in await self._database.fetch(_UNREAD_BY_TYPE, {"user": user})}
 
-    async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
-        async def store(connection: AsyncConnection) -> Marked | None:
+    async def change(self, user: str, id: UUID, change: StateChange, now: datetime) -> StateChanged | None:
+        async def store(connection: AsyncConnection) -> StateChanged | None:
             head = await self._locked(connection, user)
-            note = await self._one(connection, user, id) if head else None
-            if head is None or note is None:
+            before = await self._one(connection, user, id) if head else None
+            if head is None or before is None:
                 return None
             position = head.last + 1
-            marked = note.marked(mark, position, now)
-            if marked is None:
-                return Marked((), head.unread, note)
-            unread = head.unread + marked.unread - note.unread
+            after = before.after(change, position, now)
+            if after is None:
+                return StateChanged((), head.unread, before)
+            unread = head.unread + after.state.unread - before.state.unread
             await _move(connection, user, position, unread)
-            statement = update(notifications).where(_MINE, notifications.c.id == bindparam("one"))
-            await connection.execute(statement.values(**_marked(mark, position, now)), {"user": user, "one": id})
-            return Marked((marked.entry(unread, mark),), unread, marked)
+            statement = update(notifications).where(_OF_USER, notifications.c.id == bindparam("one"))
+            values = changed_values(change, position, now)
+            await connection.execute(statement.values(**values), {"user": user, "one": id})
+            return StateChanged((after.entry(unread, change),), unread, after)
 
         return await self._database.write(store)
 
-    async def mark_all(
-        self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
-    ) -> Marked:
-        unmarked = _UNREAD if mark == "read" else _KEPT
-
-        async def store(connection: AsyncConnection) -> Marked:
+    async def change_all(self, user: str, change: StateChange, upto: int, limit: int, now: datetime) -> StateChanged:
+        async def store(connection: AsyncConnection) -> StateChanged:
             head = await self._locked(connection, user)
             if head is None:
-                return Marked((), 0)
-            return await _mark_newest(
-                connection, user, head, mark, (*unmarked, notifications.c.seq <= upto), limit, now
-            )
+                return StateChanged((), 0)
+            upto_position = notifications.c.seq <= upto
+            return await self._change_newest(connection, user, head, change, (upto_position,), limit, now)
 
         return await self._database.write(store)
 
     async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
-        parameters = {"after": after or "", "limit": limit}
-        found = await self._database.fetch(_FIND_MUTED_UNREAD[self._database.is_postgresql], parameters)
-        users = tuple(user for user, has_unread in found if has_unread)
-        return MutedUnread(users, found[-1][0] if len(found) == limit else None)
+        rows = await self._database.fetch(self._find_muted_unread, {"after": after or "", "limit": limit})
+        users = tuple(row.user_id for row in rows if row.has_unread)
+        return MutedUnread(users, rows[-1].user_id if len(rows) == limit else None)
 
-    async def read_muted(self, user: str, limit: int, now: datetime) -> Marked:
-        async def store(connection: AsyncConnection) -> Marked:
+    async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
+        async def store(connection: AsyncConnection) -> StateChanged:
             head = await self._locked(connection, user)
             muted = await connection.scalar(_MUTED_TYPES, {"user": user})
             if head is None or not muted:
-                return Marked((), head.unread if head is not None else 0)
-            column = notifications.c
-            which = (*_UNREAD, column.changed == column.seq, column.notification_type.in_(muted))
-            return await _mark_newest(connection, user, head, "read", which, limit, now)
+                return StateChanged((), head.unread if head is not None else 0)
+            conditions = (_UNCHANGED, notifications.c.notification_type.in_(muted))
+            return await self._change_newest(connection, user, head, "read", conditions, limit, now)
 
         return await self._database.write(store)
 
+    async def _change_newest(
+        self,
+        connection: AsyncConnection,
+        user: str,
+        head: Head,
+        change: StateChange,
+        conditions: Sequence[ColumnExpressionArgument[bool]],
+        limit: int,
+        now: datetime,
+    ) -> StateChanged:
+        """Makes a change to the newest `limit` that it applies to, at one position. The inbox is locked, so both
+        statements select the same ones."""
+        seq = notifications.c.seq
+        conditions = (_OF_USER, *in_state(notifications.c, TRANSITIONS[change].before), *conditions)
+        newest = select(*self._without_texts).where(*conditions).order_by(seq.desc()).limit(limit)
+        before = [_read_notification(row) for row in await connection.execute(newest, {"user": user})]
+        if not before:
+            return StateChanged((), head.unread)
+        position = head.last + 1
+        changed = [(one, after) for one in before if (after := one.after(change, position, now)) is not None]
+        unread = head.unread + sum(after.state.unread - one.state.unread for one, after in changed)
+        await _move(connection, user, position, unread)
+        selected = seq.in_(newest.with_only_columns(seq))
+        values = changed_values(change, position, now)
+        await connection.execute(update(notifications).where(_OF_USER, selected).values(**values), {"user": user})
+        return StateChanged(tuple(after.entry(unread, change) for _, after in changed), unread)
+
     async def _locked(self, connection: AsyncConnection, user: str) -> Head | None:
         row = (await connection.execute(self._lock, {"user": user})).one_or_none()
-        return rows.head(row) if row is not None else None
+        return _read_head(row) if row is not None else None
 
     async def _one(self, connection: AsyncConnection, user: str, id: UUID) -> Notification | None:
         row = (await connection.execute(self._get, {"user": user, "id": id})).one_or_none()
-        return rows.notification(row) if row is not None else None
+        return _read_notification(row) if row is not None else None
 
     async def _number(self, statement: Select[Any], user: str) -> int:
         return await self._database.read(lambda connection: connection.scalar(statement, {"user": user})) or 0
 
 
-def _matching(statement: Select[Any], user: str, filter: NotificationFilter) -> Select[Any]:
-    column = notifications.c
-    conditions: list[ColumnElement[bool]] = [column.user_id == user]
+def _selected(statement: Select[Any], user: str, filter: NotificationFilter) -> Select[Any]:
+    columns = notifications.c
+    conditions: list[ColumnElement[bool]] = [columns.user_id == user, *in_state(columns, filter)]
     if filter.type is not None:
-        conditions.append(column.notification_type == filter.type)
-    if filter.read is not None:
-        conditions.append(column.is_read if filter.read else ~column.is_read)
-    if filter.archived is not None:
-        conditions.append(column.is_archived if filter.archived else ~column.is_archived)
+        conditions.append(columns.notification_type == filter.type)
     if filter.start is not None:
-        conditions.append(column.created_at >= filter.start)
+        conditions.append(columns.created_at >= filter.start)
     if filter.end is not None:
-        conditions.append(column.created_at <= filter.end)
+        conditions.append(columns.created_at <= filter.end)
     return statement.where(*conditions)
 
 
-async def _mark_newest(
-    connection: AsyncConnection,
-    user: str,
-    head: Head,
-    mark: Mark,
-    which: Sequence[ColumnElement[bool]],
-    limit: int,
-    now: datetime,
-) -> Marked:
-    """Marks the newest `limit` of these, which must not be so marked, at one position. The inbox is locked."""
-    seq = notifications.c.seq
-    chosen = select(seq).where(_MINE, *which).order_by(seq.desc()).limit(limit)
-    position = head.last + 1
-    statement = (
-        update(notifications).where(_MINE, seq.in_(chosen)).values(**_marked(mark, position, now)).returning(*_LIGHT)
+def _find_muted_unread(is_postgresql: bool) -> Select[Any]:
+    """Of some users who mute any type, whether they have unread notifications of these types. Both databases find them
+    by the index over unread notifications alone."""
+    muting = (
+        select(preferences.c.user_id, preferences.c.muted_types)
+        .where(preferences.c.user_id > bindparam("after"), preferences.c.muted_types != [])
+        .order_by(preferences.c.user_id)
+        .limit(bindparam("limit"))
+        .subquery()
     )
-    found = (await connection.execute(statement, {"user": user})).all()
-    if not found:
-        return Marked((), head.unread)
-    unread = head.unread - sum(1 for row in found if mark == "read" or not row.is_read)
-    await _move(connection, user, position, unread)
-    entries = (_light_entry(row, mark, position, unread) for row in found)
-    return Marked(tuple(sorted(entries, key=lambda entry: -entry.seq)), unread)
+    type_, muted = notifications.c.notification_type, muting.c.muted_types
+    if is_postgresql:
+        is_muted = muted.op("?")(type_)
+    else:
+        is_muted = type_.in_(select(func.json_each(muted).table_valued("value").c.value))
+    unread = exists().where(notifications.c.user_id == muting.c.user_id, *_UNREAD, _UNCHANGED, is_muted)
+    return select(muting.c.user_id, unread.correlate(muting).label("has_unread")).order_by(muting.c.user_id)
 
 
 async def _move(connection: AsyncConnection, user: str, position: int, unread: int) -> None:
     statement = update(inboxes).where(inboxes.c.user_id == user).values(last_seq=position, unread_count=unread)
     await connection.execute(statement)
-
-
-def _marked(mark: Mark, position: int, now: datetime) -> dict[str, Any]:
-    what: dict[Mark, dict[str, Any]] = {
-        "read": {"is_read": True, "read_at": now},
-        "unread": {"is_read": False, "read_at": None},
-        "archived": {"is_archived": True},
-    }
-    return {**what[mark], "changed": position, "updated_at": now}
-
-
-def _light_entry(row: Row[Any], mark: Mark, position: int, unread: int) -> Entry:
-    user, id_, seq, read, muted, origin, event_id, source, type_, profile, envelope, time, stored_at = row
-    content = Content(origin, event_id, source, type_, profile, envelope, "", time)
-    return Entry(inbox_of(user), seq, position, id_, content, stored_at, mark, read, muted, unread)

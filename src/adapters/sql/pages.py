@@ -1,63 +1,70 @@
-"""Pages of streams. Those that are wanted at once are read by one statement: after a restart everybody wants one."""
+"""Pages of streams. Those requested concurrently are read by one statement: after a restart every client wants one."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Select
 
-from adapters.sql import row_mapping as rows
 from adapters.sql.coalescer import Coalescer
 from adapters.sql.database import Database
 from adapters.sql.queries import PageRequest, Queries
+from adapters.sql.row_mapping import RowMapping
 from application.ports.store import StreamPage
 from domain.positions import Head
 from domain.streams import Entry
 
-# Pages that one statement reads: while it decodes their rows, the loop does nothing else.
+T = TypeVar("T")
+
+# Pages that one statement reads: while their rows are decoded, the event loop does nothing else.
 MAX_PAGES: Final = 16
 
 _EMPTY: Final = Head()
 
 
-class Pages:
-    """Pages of one kind, by a statement of Queries: in each row the number of its request, `counters` columns that
-    make its stream's head, and, unless the page is empty, what `entry` takes. `place` is an entry's position."""
+class Pages(Generic[T]):
+    """Pages of one kind of stream, by a statement of Queries.
+
+    A row of its result has the number of its request, the columns of `head`, and those of `item`, which are null for an
+    empty page. `entry` makes an entry of an item; `position` is where an entry stands in the page's order.
+    """
 
     def __init__(
         self,
         database: Database,
-        turns: asyncio.Semaphore,
+        slots: asyncio.Semaphore,
         queries: Queries,
         statement: Select[Any],
-        counters: int,
-        entry: Callable[[Sequence[Any], Head], Entry],
-        place: Callable[[Entry], int],
+        head: RowMapping[Head],
+        item: RowMapping[T],
+        entry: Callable[[T, Head], Entry],
+        position: Callable[[Entry], int],
     ) -> None:
         self._database = database
         self._queries = queries
         self._statement = statement
-        self._first = 1 + counters
+        self._read_head = head.reader(1)
+        self._first = 1 + len(head.columns)
+        self._read_item = item.reader(self._first)
         self._entry = entry
-        self._place = place
-        self._gather = Coalescer(self._ask, turns, max_batch=MAX_PAGES if queries.reads_many_pages else 1)
+        self._position = position
+        self._request = Coalescer(self._query, slots, max_batch=MAX_PAGES if queries.reads_many_pages else 1)
 
     async def __call__(self, owner: str, after: int, limit: int) -> StreamPage:
-        return await self._gather(PageRequest(owner, after, limit))
+        return await self._request(PageRequest(owner, after, limit))
 
-    async def _ask(self, requests: Sequence[PageRequest]) -> Sequence[StreamPage]:
-        parameters = self._queries.page_parameters(requests)
-        found = await self._database.fetch(self._statement, parameters)
-        parts: list[list[Sequence[Any]]] = [[] for _ in requests]
-        for row in found:
-            parts[row[0] - 1].append(row)
-        return [self._page(request, part) for request, part in zip(requests, parts, strict=True)]
+    async def _query(self, requests: Sequence[PageRequest]) -> Sequence[StreamPage]:
+        rows = await self._database.fetch(self._statement, self._queries.page_parameters(requests))
+        rows_of: list[list[Sequence[Any]]] = [[] for _ in requests]
+        for row in rows:
+            rows_of[row[0] - 1].append(row)
+        return [self._page(request, part) for request, part in zip(requests, rows_of, strict=True)]
 
-    def _page(self, request: PageRequest, part: Sequence[Sequence[Any]]) -> StreamPage:
-        if not part:
+    def _page(self, request: PageRequest, rows: Sequence[Sequence[Any]]) -> StreamPage:
+        if not rows:
             return StreamPage((), request.after, _EMPTY)
-        first = self._first
-        head = rows.head(part[0][1:first])
-        entries = tuple(self._entry(row[first:], head) for row in part if row[first] is not None)
-        upto = self._place(entries[-1]) if len(entries) >= request.limit else max(request.after, head.last)
-        return StreamPage(entries, upto, head)
+        head = self._read_head(rows[0])
+        entry, read, first = self._entry, self._read_item, self._first
+        entries = tuple(entry(read(row), head) for row in rows if row[first] is not None)
+        is_full = len(entries) >= request.limit
+        return StreamPage(entries, self._position(entries[-1]) if is_full else max(request.after, head.last), head)

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
 from adapters.sql.queries import preferences as preferences_table
+from adapters.sql.repository import opened
 from adapters.sql.tables import PreferencesRow
 from application.ports.clock import IdFactory
 from domain.preferences import DEFAULT, Preferences
@@ -30,9 +31,9 @@ class SqlPreferences:
 
     async def get(self, user: str) -> Preferences:
         async def ask(connection: AsyncConnection) -> Preferences:
-            rows = _Rows(session=AsyncSession(connection), wrap_exceptions=False)
-            row = await rows.get_one_or_none(user_id=user)
-            return DEFAULT if row is None else _preferences(row)
+            async with opened(_Rows, connection) as rows:
+                row = await rows.get_one_or_none(user_id=user)
+                return DEFAULT if row is None else _preferences(row)
 
         return await self._database.read(ask)
 

@@ -32,6 +32,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import CompoundSelect
 from sqlalchemy.types import TypeEngine
 
+from adapters.sql.records import BROADCAST, FEED_COUNTER, FEED_HEAD, INBOX_COUNTER, INBOX_HEAD, NOTIFICATION
+from adapters.sql.row_mapping import RowMapping
 from adapters.sql.tables import (
     AttemptRow,
     BroadcastRow,
@@ -51,17 +53,6 @@ preferences = cast(Table, PreferencesRow.__table__)
 letters = cast(Table, DeadLetterRow.__table__)
 deliveries = cast(Table, DeliveryRow.__table__)
 attempts = cast(Table, AttemptRow.__table__)
-
-# In the order in which `rows` takes them. `data` is for people: what is pushed is `body`.
-_NOTIFICATION: Final = (
-    *("id", "user_id", "seq", "changed", "created_at", "updated_at", "read_at", "is_archived", "is_muted"),
-    *("origin", "event_id", "source", "notification_type", "profile", "envelope", "body", "event_time", "event_type"),
-    *("title", "message"),
-)
-_BROADCAST: Final = (
-    *("id", "feed", "seq", "created_at"),
-    *("origin", "event_id", "source", "type", "profile", "envelope", "body", "event_time", "event_type"),
-)
 
 # Beyond any position: the largest bigint.
 _BEYOND: Final = 2**63 - 1
@@ -94,25 +85,19 @@ class Queries:
         self.heads_of_inboxes = _heads_of_inboxes().where(self.among(inboxes.c.user_id, "users"))
         self.heads_of_feeds = _heads_of_feeds().where(self.among(feeds.c.name, "names"))
         self.heads: CompoundSelect[Any] = union_all(self.heads_of_inboxes, self.heads_of_feeds)
-        # Whole notifications, and the counters of an inbox or a feed.
-        self.notification = [self._plain(notifications.c[name]) for name in _NOTIFICATION]
-        self.inbox = [self._plain(inboxes.c[name]) for name in ("last_seq", "pruned_seq", "not_before", "unread_count")]
+        self.notification = self.columns(notifications, NOTIFICATION)
+        self.inbox_head = self.columns(inboxes, INBOX_HEAD)
         asked = _many_asked() if is_postgresql else _one_asked()
         arrivals = _arrivals(asked, self.notification, notifications.c.user_id, notifications.c.seq)
         changes = _changes(asked, self.notification)
-        self.arrivals = _pages(asked, inboxes.c.user_id, self.inbox, arrivals, ("seq",))
-        self.changes = _pages(asked, inboxes.c.user_id, self.inbox, changes, ("changed", "seq"))
-        broadcast = [self._plain(broadcasts.c[name]) for name in _BROADCAST]
+        self.arrivals = _pages(asked, inboxes.c.user_id, self.inbox_head, arrivals, ("seq",))
+        self.changes = _pages(asked, inboxes.c.user_id, self.inbox_head, changes, ("changed", "seq"))
+        broadcast = self.columns(broadcasts, BROADCAST)
         arrivals = _arrivals(asked, broadcast, broadcasts.c.feed, broadcasts.c.seq)
-        self.broadcasts = _pages(asked, feeds.c.name, [feeds.c.last_seq, feeds.c.pruned_seq], arrivals, ("seq",))
+        self.broadcasts = _pages(asked, feeds.c.name, self.columns(feeds, FEED_HEAD), arrivals, ("seq",))
         self.lock_inboxes = (
             select(
-                inboxes.c.user_id,
-                inboxes.c.last_seq,
-                inboxes.c.pruned_seq,
-                inboxes.c.qualified_seq,
-                inboxes.c.unread_count,
-                inboxes.c.not_before,
+                *(inboxes.c[name] for name in INBOX_COUNTER.columns),
                 preferences.c.websocket_notifications,
                 preferences.c.muted_types,
             )
@@ -125,7 +110,7 @@ class Queries:
             preferences.c.user_id, preferences.c.email_notifications, preferences.c.muted_types
         ).where(self.among(preferences.c.user_id, "users"))
         self.lock_feeds = (
-            select(feeds.c.name, feeds.c.last_seq, feeds.c.pruned_seq, feeds.c.qualified_seq)
+            select(*(feeds.c[name] for name in FEED_COUNTER.columns))
             .where(self.among(feeds.c.name, "names"))
             .order_by(feeds.c.name)
             .with_for_update()
@@ -150,6 +135,10 @@ class Queries:
         owners, afters, limits = zip(*some, strict=True)
         return {"owners": owners, "afters": afters, "limits": limits}
 
+    def columns(self, table: Table, mapping: RowMapping[Any]) -> list[ColumnElement[Any]]:
+        """The columns that the mapping reads, in its order."""
+        return [self._plain(table.c[name]) for name in mapping.columns]
+
     def _plain(self, column: Column[Any]) -> ColumnElement[Any]:
         """The column as asyncpg gives it, which is what is wanted; SQLite's values need to be made into it."""
         if not self._is_postgresql or not isinstance(column.type, TypeDecorator):
@@ -164,21 +153,20 @@ class Queries:
 
 def _heads_of_inboxes() -> Select[Any]:
     return select(
-        literal("inbox:").concat(inboxes.c.user_id).label("stream"),
-        inboxes.c.last_seq,
-        inboxes.c.pruned_seq,
-        inboxes.c.not_before,
-        inboxes.c.unread_count,
+        literal("inbox:").concat(inboxes.c.user_id).label("stream"), *(inboxes.c[name] for name in INBOX_HEAD.columns)
     )
 
 
 def _heads_of_feeds() -> Select[Any]:
+    """With the columns of an inbox, so that one statement reads both."""
+    columns: dict[str, ColumnElement[Any]] = {
+        "last_seq": feeds.c.last_seq,
+        "pruned_seq": feeds.c.pruned_seq,
+        "not_before": null().cast(inboxes.c.not_before.type).label("not_before"),
+        "unread_count": literal(0).label("unread_count"),
+    }
     return select(
-        literal("feed:").concat(feeds.c.name).label("stream"),
-        feeds.c.last_seq,
-        feeds.c.pruned_seq,
-        null().cast(inboxes.c.not_before.type).label("not_before"),
-        literal(0).label("unread_count"),
+        literal("feed:").concat(feeds.c.name).label("stream"), *(columns[name] for name in INBOX_HEAD.columns)
     )
 
 

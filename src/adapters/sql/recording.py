@@ -8,7 +8,7 @@ lock the feeds, number and add the broadcasts    last, since every node wants th
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,13 +18,18 @@ from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import DeliveryWriting
 from adapters.sql.keeping import add_deliveries, keep_letters
 from adapters.sql.queries import Queries
+from adapters.sql.records import FEED_COUNTER, INBOX_COUNTER
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded
 from domain.deliveries import Delivery, first_status
 from domain.event_identity import find_origin, qualified_origin
+from domain.notification_state import state_on_arrival
 from domain.planning import DeadLetter
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Entry, SignOut, StreamName, feed_stream, inbox_of
+
+_read_inbox_counter: Final = INBOX_COUNTER.reader()
+_read_feed_counter: Final = FEED_COUNTER.reader()
 
 # The sources of what is stored, by user or feed, origin and event id.
 Known: TypeAlias = dict[tuple[str, str, str], str]
@@ -81,15 +86,15 @@ class Recording:
         return Recorded(tuple(self._entries), sign_outs, letters, repeated, deliveries)
 
     async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
-        found = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
-        counters = {}
-        for user, last, pruned, qualified, unread, not_before, websocket, muted in found:
-            preferences = DEFAULT
-            if muted is not None:
-                preferences = Preferences(websocket_notifications=websocket, muted_types=tuple(muted))
-            counters[user] = Counter(
-                user, last, pruned, qualified, unread, not_before=not_before, preferences=preferences
-            )
+        rows = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
+        counters: dict[str, Counter] = {}
+        for row in rows:
+            counter = _read_inbox_counter(row)
+            counters[counter.name] = counter
+            if (muted_types := row.muted_types) is not None:
+                counter.preferences = Preferences(
+                    websocket_notifications=row.websocket_notifications, muted_types=tuple(muted_types)
+                )
         if len(counters) < len(users):
             raise MissingCounters(users=[user for user in users if user not in counters])
         return counters
@@ -113,8 +118,8 @@ class Recording:
 
     async def _add_broadcasts(self, connection: AsyncConnection) -> None:
         feeds = self._batch.feeds.names
-        found = await connection.execute(self._queries.lock_feeds, {"names": self._queries.many(feeds)})
-        counters = {name: Counter(name, last, pruned, qualified) for name, last, pruned, qualified in found}
+        rows = await connection.execute(self._queries.lock_feeds, {"names": self._queries.many(feeds)})
+        counters = {counter.name: counter for counter in map(_read_feed_counter, rows)}
         if len(counters) < len(feeds):
             raise MissingCounters(feeds=[name for name in feeds if name not in counters])
         known = await self._known(connection, "feed", self._batch.feeds, counters)
@@ -153,17 +158,16 @@ class Recording:
                 continue
             content = arrivals.contents[index]
             counter.last += 1
-            preferences, type_ = counter.preferences, content.type
-            read = muted = False
-            if preferences is not DEFAULT:
-                read, muted = preferences.mutes(type_), not preferences.pushes(type_)
-            counter.unread += not read
+            state = state_on_arrival(counter.preferences, content.type, self._now)
+            counter.unread += state.unread
             counter.added += 1
             seq = counter.last
             id_ = self._ids.new_id()
-            arrivals.add(index + 1, id_, name, seq, read, muted)
+            arrivals.add(index + 1, id_, name, seq, state)
             unread = counter.unread if stream_of is inbox_of else 0
-            entry = Entry(stream_of(name), seq, seq, id_, content, self._now, read=read, muted=muted, unread=unread)
+            entry = Entry(
+                stream_of(name), seq, seq, id_, content, self._now, read=state.read, muted=state.muted, unread=unread
+            )
             self._entries.append(entry)
             self._new.add(plan)
         return arrivals
@@ -216,5 +220,8 @@ class Recording:
         users = sorted({mail.user for mail in mails if mail.user is not None})
         if not users:
             return {}
-        found = await connection.execute(self._queries.mail_preferences, {"users": self._queries.many(users)})
-        return {user: Preferences(email_notifications=email, muted_types=tuple(muted)) for user, email, muted in found}
+        rows = await connection.execute(self._queries.mail_preferences, {"users": self._queries.many(users)})
+        return {
+            row.user_id: Preferences(email_notifications=row.email_notifications, muted_types=tuple(row.muted_types))
+            for row in rows
+        }

@@ -1,4 +1,4 @@
-"""Retention: the oldest go, a few at a time."""
+"""Retention: deletes the oldest entries, a few at a time."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -8,15 +8,18 @@ from sqlalchemy import Table, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
+from adapters.sql.notification_state import in_state
 from adapters.sql.queries import attempts, broadcasts, deliveries, feeds, inboxes, letters, notifications
 from application.ports.retention import Keep, Keeping, Pruned
+from domain.notification_state import UNREAD
 
-# Streams looked at in one step, so that a step stays short whatever is due.
-STREAMS: Final = 50
+# Streams pruned in one step, so that a step stays short however much is due.
+MAX_STREAMS: Final = 50
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """Inboxes or feeds: the table of their counters, that of their entries, and what names a stream in each."""
+    """Inboxes or feeds: the table of their counters, the table of their entries, and the column of each that names the
+    stream."""
 
     counters: Table
     name: str
@@ -46,9 +49,10 @@ class SqlRetention:
         counters = kind.counters.c
         due = or_(counters.entry_count > keep.count, counters.oldest_at < now - keep.age)
         pruned = 0
-        for (name,) in await self._database.fetch(select(counters[kind.name]).where(due).limit(STREAMS), {}):
+        streams = select(counters[kind.name].label("name")).where(due).limit(MAX_STREAMS)
+        for stream in await self._database.fetch(streams, {}):
             if pruned < limit:
-                pruned += await self._prune_stream(kind, name, keep, now, limit - pruned)
+                pruned += await self._prune_stream(kind, stream.name, keep, now, limit - pruned)
         return pruned
 
     async def _prune_stream(self, kind: _Kind, name: str, keep: Keep, now: datetime, limit: int) -> int:
@@ -58,9 +62,10 @@ class SqlRetention:
 
         async def store(connection: AsyncConnection) -> int:
             lock = select(counters.entry_count, counters.pruned_seq).where(stream).with_for_update()
-            count, pruned = (await connection.execute(lock)).one()
+            locked = (await connection.execute(lock)).one()
+            count, pruned = locked.entry_count, locked.pruned_seq
             first = (await connection.execute(oldest.limit(limit))).all()
-            # From the oldest on, as long as each is too old or one too many.
+            # From the oldest on, while each is too old or beyond the count.
             gone = 0
             while gone < len(first) and (count - gone > keep.count or first[gone].created_at < now - keep.age):
                 gone += 1
@@ -80,11 +85,11 @@ class SqlRetention:
         return await self._database.write(store)
 
     async def _delete(self, connection: AsyncConnection, kind: _Kind, which: Any) -> int:
-        """Returns how many of those that went were unread."""
+        """Returns how many of the deleted entries were unread."""
         unread = 0
         if kind is _INBOXES:
-            still = and_(which, ~notifications.c.is_read, ~notifications.c.is_archived)
-            unread = await connection.scalar(select(func.count()).select_from(notifications).where(still)) or 0
+            conditions = (which, *in_state(notifications.c, UNREAD))
+            unread = await connection.scalar(select(func.count()).select_from(notifications).where(*conditions)) or 0
         await connection.execute(delete(kind.entries).where(which))
         return unread
 

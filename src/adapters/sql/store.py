@@ -1,4 +1,4 @@
-"""The store: what ingest writes and hubs read."""
+"""The store: ingest writes to it, hubs read from it."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,6 @@ from typing import Any, Final
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql import row_mapping as rows
 from adapters.sql.batch import Batch
 from adapters.sql.coalescer import Coalescer
 from adapters.sql.database import Database
@@ -21,16 +20,19 @@ from adapters.sql.dialects.sqlite import SqliteWriting
 from adapters.sql.pages import Pages
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import AlreadyStored, MissingCounters, Recording
+from adapters.sql.records import BROADCAST, FEED_HEAD, INBOX_HEAD, NOTIFICATION, Broadcast
 from adapters.sql.tables import StateRow
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded, StoreUnavailable, StreamPage
+from domain.notifications import Notification
 from domain.planning import Plan
 from domain.positions import Head
 from domain.streams import Entry, StreamName, is_inbox, owner_of
 
 _EMPTY: Final = Head()
+_read_head: Final = INBOX_HEAD.reader(1)  # beside the name of the stream
 
-# Sessions opened at once, the heads of whose streams one statement reads.
+# Sessions whose streams' heads one statement reads.
 MAX_BATCH_SIZE: Final = 100
 
 _READ_EPOCH: Final = select(StateRow.value).where(StateRow.name == "epoch")
@@ -38,7 +40,7 @@ _NOT_BEFORE: Final = select(inboxes.c.not_before).where(inboxes.c.user_id == bin
 
 
 class SqlStore:
-    """Implements Store. A batch is one transaction (see Recording); what is read at once is read together
+    """Implements Store. A batch is one transaction (see Recording); concurrent reads share statements
     (see Coalescer)."""
 
     def __init__(self, database: Database, ids: IdFactory) -> None:
@@ -47,19 +49,18 @@ class SqlStore:
         self._queries = Queries(database.is_postgresql)
         self._writing: Writing = PostgresqlWriting() if database.is_postgresql else SqliteWriting()
         self._delivery_writing = delivery_writing(database)
-        # What a crowd of clients asks takes half of the connections at most: ingest goes on.
-        turns = asyncio.Semaphore(max(1, database.connections // 2))
-        pages = partial(Pages, database, turns, self._queries)
-        inbox = len(self._queries.inbox)
-        self._arrivals = pages(self._queries.arrivals, inbox, _arrival, lambda entry: entry.seq)
-        self._changes = pages(self._queries.changes, inbox, _as_it_stands, lambda entry: entry.changed)
-        self._broadcasts = pages(self._queries.broadcasts, 2, _broadcast, lambda entry: entry.seq)
-        self._heads = Coalescer(self._ask_heads, turns, max_batch=MAX_BATCH_SIZE)
-        self._epochs = Coalescer(self._ask_epoch, turns, max_batch=MAX_BATCH_SIZE)
+        # Clients that connect take at most half of the connections, so that ingest goes on.
+        slots = asyncio.Semaphore(max(1, database.connections // 2))
+        queries, pages = self._queries, partial(Pages, database, slots, self._queries)
+        self._arrivals = pages(queries.arrivals, INBOX_HEAD, NOTIFICATION, _arrival, _seq)
+        self._changes = pages(queries.changes, INBOX_HEAD, NOTIFICATION, _current, _changed)
+        self._broadcasts = pages(queries.broadcasts, FEED_HEAD, BROADCAST, _broadcast, _seq)
+        self._heads = Coalescer(self._query_heads, slots, max_batch=MAX_BATCH_SIZE)
+        self._epochs = Coalescer(self._query_epoch, slots, max_batch=MAX_BATCH_SIZE)
         self._epoch: str | None = None
 
     async def epoch(self) -> str:
-        # Asked by every session that opens, and read once: it changes only while no node runs (`herald db new-epoch`).
+        # Every session that opens needs it; it changes only while no node runs (`herald db new-epoch`).
         if self._epoch is None:
             self._epoch = await self._epochs(None)
         return self._epoch
@@ -98,18 +99,18 @@ class SqlStore:
         return await pages(_owner(stream), after, limit)
 
     async def not_before(self, user: str) -> datetime | None:
-        found: datetime | None = await self._database.read(
+        not_before: datetime | None = await self._database.read(
             lambda connection: connection.scalar(_NOT_BEFORE, {"user": user})
         )
-        return found
+        return not_before
 
     async def ping(self) -> None:
         await self._database.ping()
 
-    async def _ask_epoch(self, wanted: Sequence[None]) -> Sequence[str]:
+    async def _query_epoch(self, wanted: Sequence[None]) -> Sequence[str]:
         return [await self._database.read(_read_epoch)] * len(wanted)
 
-    async def _ask_heads(self, wanted: Sequence[Sequence[StreamName]]) -> Sequence[dict[StreamName, Head]]:
+    async def _query_heads(self, wanted: Sequence[Sequence[StreamName]]) -> Sequence[dict[StreamName, Head]]:
         heads = dict.fromkeys(chain.from_iterable(wanted), _EMPTY)
         users = [owner_of(name) for name in heads if is_inbox(name)]
         feeds = [name.removeprefix("feed:") for name in heads if not is_inbox(name)]
@@ -122,8 +123,8 @@ class SqlStore:
         elif not users:
             statement = queries.heads_of_feeds
             del parameters["users"]
-        for stream, last, pruned, not_before, unread in await self._database.fetch(statement, parameters):
-            heads[stream] = Head(last, pruned, not_before, unread)
+        for row in await self._database.fetch(statement, parameters):
+            heads[row.stream] = _read_head(row)
         return [{name: heads[name] for name in names} for names in wanted]
 
 
@@ -131,20 +132,28 @@ def _owner(stream: StreamName) -> str:
     return owner_of(stream) if is_inbox(stream) else stream.removeprefix("feed:")
 
 
-def _arrival(row: Sequence[Any], head: Head) -> Entry:
-    return rows.notification(row).entry(head.unread, "arrival")
+def _arrival(notification: Notification, head: Head) -> Entry:
+    return notification.entry(head.unread, "arrival")
 
 
-def _as_it_stands(row: Sequence[Any], head: Head) -> Entry:
-    return rows.notification(row).entry(head.unread)
+def _current(notification: Notification, head: Head) -> Entry:
+    return notification.entry(head.unread)
 
 
-def _broadcast(row: Sequence[Any], _: Head) -> Entry:
-    return rows.broadcast(row)
+def _broadcast(broadcast: Broadcast, _: Head) -> Entry:
+    return broadcast.entry()
+
+
+def _seq(entry: Entry) -> int:
+    return entry.seq
+
+
+def _changed(entry: Entry) -> int:
+    return entry.changed
 
 
 async def _read_epoch(connection: AsyncConnection) -> str:
-    found: str | None = await connection.scalar(_READ_EPOCH)
-    if found is None:
+    epoch: str | None = await connection.scalar(_READ_EPOCH)
+    if epoch is None:
         raise StoreUnavailable("the database has no epoch: has it been upgraded?")
-    return found
+    return epoch

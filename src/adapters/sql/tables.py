@@ -11,8 +11,11 @@ from uuid import UUID
 
 from advanced_alchemy.base import CommonTableAttributes
 from advanced_alchemy.types import GUID, DateTimeUTC, JsonB
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, false, text, true
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, and_, false, text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from adapters.sql.notification_state import in_state
+from domain.notification_state import UNREAD
 
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -20,7 +23,6 @@ _NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
-_UNREAD = text("NOT is_read AND NOT is_archived")
 _ENDED = text("status <> 'pending'")
 _OF_A_USER = text("user_id IS NOT NULL")
 
@@ -72,7 +74,6 @@ class NotificationRow(Base):
         Index(None, "user_id", "changed", "seq"),
         Index(None, "user_id", "notification_type", "seq"),
         Index(None, "user_id", "created_at"),
-        Index("ix_notifications_unread", "user_id", "seq", postgresql_where=_UNREAD, sqlite_where=_UNREAD),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -97,6 +98,16 @@ class NotificationRow(Base):
     envelope: Mapped[str]
     body: Mapped[str]
     event_time: Mapped[datetime]
+
+
+_unread = and_(*in_state(NotificationRow.__table__.c, UNREAD))
+Index(
+    "ix_notifications_unread",
+    NotificationRow.user_id,
+    NotificationRow.seq,
+    postgresql_where=_unread,
+    sqlite_where=_unread,
+)
 
 
 class FeedRow(Base):

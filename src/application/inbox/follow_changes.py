@@ -1,4 +1,4 @@
-"""Following an inbox by asking: the pull twin of a session's resume."""
+"""Following an inbox by polling: the counterpart of a session's resume."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,17 @@ import msgspec
 
 from application.ports.inboxes import Inboxes
 from application.ports.store import Store
+from domain.notification_state import NotificationState
 from domain.notifications import Notification
 from domain.positions import Cursor, read_cursor, resolve_start, tag_of
 from domain.streams import INBOX, Entry, inbox_of
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What has changed in an inbox, each notification once and as it stands, in the order of `changed`.
+    """What has changed in an inbox: each notification once, as it is now, in the order of `changed`.
 
-    `cursor` is behind all of these. `more` says whether more is known already. With `gap`, something is missing that
-    can't be had any more, or the cursor was of no use: fetch the list, then go on from `cursor`.
+    `cursor` continues after these. `more` says whether there are more changes already. With `gap`, changes are missing
+    that are not stored any more, or the given cursor was unusable: fetch the list, then continue from `cursor`.
     """
 
     notifications: Sequence[Notification]
@@ -39,14 +40,15 @@ class FollowChanges:
         self._store = store
 
     async def __call__(self, user: str, since: str | None, limit: int) -> Changes:
-        """About `limit` changes: an answer never ends inside a position, and a mass act takes one for up to 500."""
+        """About `limit` changes: an answer never ends inside a position, and a change of many notifications takes one
+        position for up to 500."""
         stream, tag = inbox_of(user), tag_of(user)
         epoch = await self._store.epoch()
         cursor = None if since is None else read_cursor(since)
         lost = since is not None and cursor is None
         start = resolve_start(cursor, lost, epoch, tag, await self._store.heads([stream]))
         page = await self._store.changes(stream, start.positions[stream], limit)
-        notifications = await self._as_they_stand(user, page.entries)
+        notifications = await self._current(user, page.entries)
         others = cursor.positions if cursor is not None and (cursor.epoch, cursor.tag) == (epoch, tag) else {}
         return Changes(
             notifications=notifications,
@@ -57,28 +59,28 @@ class FollowChanges:
             unread=page.head.unread,
         )
 
-    async def _as_they_stand(self, user: str, entries: Sequence[Entry]) -> list[Notification]:
-        """The whole notifications. An entry doesn't say when it was read, so those that were marked since they arrived
-        are looked up: they may be newer than their entries then, which will come again, or be pruned."""
-        marked = {entry.id for entry in entries if entry.changed != entry.seq and entry.kind == "arrival"}
-        found = await self._inboxes.some(user, marked)
+    async def _current(self, user: str, entries: Sequence[Entry]) -> list[Notification]:
+        """The notifications of the entries. An entry does not say when its notification was read, so those that have
+        changed since they arrived are looked up. They may have changed again (their next entry follows), or be
+        pruned."""
+        changed = {entry.id for entry in entries if entry.changed != entry.seq and entry.kind == "arrival"}
+        found = await self._inboxes.some(user, changed)
         return [
-            found[entry.id] if entry.id in found else _as_it_arrived(user, entry)
+            found[entry.id] if entry.id in found else _notification_of(user, entry)
             for entry in entries
-            if entry.id in found or entry.id not in marked
+            if entry.id in found or entry.id not in changed
         ]
 
 
-def _as_it_arrived(user: str, entry: Entry) -> Notification:
+def _notification_of(user: str, entry: Entry) -> Notification:
+    read_at = entry.stored_at if entry.read else None
     return Notification(
         id=entry.id,
         user=user,
         seq=entry.seq,
         changed=entry.changed,
-        content=entry.content,
         stored_at=entry.stored_at,
         updated_at=entry.stored_at,
-        read_at=entry.stored_at if entry.read else None,
-        archived=entry.kind == "archived",
-        muted=entry.muted,
+        content=entry.content,
+        state=NotificationState(read_at, archived=entry.kind == "archived", muted=entry.muted),
     )

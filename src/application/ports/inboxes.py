@@ -1,30 +1,31 @@
-"""The port for an inbox as its owner handles it: looked through, counted, marked."""
+"""The port for an inbox as its owner uses it: listed, counted, changed."""
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
-from domain.notifications import Mark, Notification, NotificationFilter
+from domain.notification_state import StateChange
+from domain.notifications import Notification, NotificationFilter
 from domain.positions import Head
 from domain.streams import Entry
 
 
 class InboxPage(msgspec.Struct, frozen=True):
-    """Some notifications, newest first, and the inbox's head as of the same moment. `more` says whether older ones
-    follow."""
+    """Notifications, newest first, and the inbox's head, both of one moment. `more` says whether there are older
+    ones."""
 
     notifications: tuple[Notification, ...]
     head: Head
     more: bool
 
 
-class Marked(msgspec.Struct, frozen=True):
-    """What a mark has changed: the entries to publish, all at one position, none where there was nothing to change.
+class StateChanged(msgspec.Struct, frozen=True):
+    """The result of a change: the entries to publish, all at one position; empty if it was a no-op.
 
-    `notification` is the one that was meant, as it stands now; None for a mass act. `unread` is the inbox's total.
+    `notification` is the one that was meant, as it is now; None where several were. `unread` is the inbox's total.
     """
 
     entries: tuple[Entry, ...]
@@ -40,47 +41,46 @@ class MutedUnread(msgspec.Struct, frozen=True):
 
 
 class Inboxes(Protocol):
-    """For looking through an inbox and marking what is in it.
+    """For listing an inbox and changing the state of its notifications.
 
-    Marks are events of the stream: each takes the inbox's next position in the transaction that makes it, and what
-    changes nothing takes none. All methods see and change the one user's inbox only: another's notification is not
-    there. Every method raises StoreUnavailable or Unstorable, having changed nothing.
+    Changes are entries of the stream: each takes the inbox's next position in the transaction that makes it; a no-op
+    takes none (domain.notification_state says which changes are no-ops). All methods read and change the inbox of the
+    one user; other users' notifications do not exist for them. Every method raises StoreUnavailable or Unstorable,
+    having changed nothing.
     """
 
     async def get(self, user: str, id: UUID) -> Notification | None:
-        """Archived ones too."""
+        """One notification, archived or not."""
 
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
-        """Those of them that are there, by id."""
+        """Those of the ids that exist, archived or not."""
 
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        """The newest chosen ones with seq < `before`, without the first `skip` of them. By `before` at the same cost
-        at any depth."""
+        """The newest `limit` that the filter selects, with seq < `before`, without the first `skip` of them. With
+        `before`, a page costs the same at any depth."""
 
     async def count(self, user: str, filter: NotificationFilter) -> int:
-        """How many are chosen. Counts them one by one."""
+        """How many the filter selects. Counts them one by one."""
 
     async def unread(self, user: str) -> int:
-        """How many are neither read nor archived. A number that is kept, not counted."""
+        """The unread total, which is stored and need not be counted."""
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        """The same by type; types without any are left out."""
+        """The unread total by type; types without unread notifications are left out."""
 
-    async def mark(self, user: str, id: UUID, mark: Mark, now: datetime) -> Marked | None:
-        """Marks one; None if it is not there. One that is archived stays as it is, whatever it is marked."""
+    async def change(self, user: str, id: UUID, change: StateChange, now: datetime) -> StateChanged | None:
+        """Changes one; None if it does not exist."""
+
+    async def change_all(self, user: str, change: StateChange, upto: int, limit: int, now: datetime) -> StateChanged:
+        """Changes the newest `limit` with seq <= `upto` that the change applies to, at one position. The entries come
+        newest first; fewer than `limit` mean that none are left."""
 
     async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
         """Searches the next `limit` users who mute any type, in the order of their ids, for unread notifications of
-        these types. What a user has marked unread does not count."""
+        these types. Notifications that their user has marked unread do not count."""
 
-    async def read_muted(self, user: str, limit: int, now: datetime) -> Marked:
-        """Marks the newest `limit` of these as read, at one position. The entries come newest first; fewer than
-        `limit` mean that none are left."""
-
-    async def mark_all(
-        self, user: str, mark: Literal["read", "archived"], upto: int, limit: int, now: datetime
-    ) -> Marked:
-        """Marks the newest `limit` with seq <= `upto` that are not so marked (nor archived), at one position. The
-        entries come newest first; fewer than `limit` mean that none are left."""
+    async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
+        """Marks the newest `limit` of these as read, at one position. The entries come newest first; fewer than `limit`
+        mean that none are left."""

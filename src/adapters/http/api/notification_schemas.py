@@ -84,13 +84,13 @@ class Item(msgspec.Struct, frozen=True):
             event_type=content.event_type,
             source=content.source,
             data=msgspec.Raw(data_text(content).encode()),
-            is_read=notification.read,
-            is_archived=notification.archived,
-            is_muted=notification.muted,
+            is_read=notification.state.read,
+            is_archived=notification.state.archived,
+            is_muted=notification.state.muted,
             time=content.time,
             created_at=notification.stored_at,
             updated_at=notification.updated_at,
-            read_at=notification.read_at,
+            read_at=notification.state.read_at,
         )
 
 
@@ -118,7 +118,7 @@ class Tombstone:
 
 
 def changed_item(notification: Notification) -> Item | Tombstone:
-    if not notification.archived:
+    if not notification.state.archived:
         return Item.of(notification)
     event_id = notification.content.event_id
     return Tombstone(notification.id, notification.seq, notification.changed, event_id)

@@ -32,7 +32,7 @@ _OPEN_FEEDS: Final = statement("INSERT INTO feeds (name) SELECT unnest(:names) O
 
 _KNOWN: Final = {
     kind: statement(
-        f"SELECT t.{column}, t.origin, t.event_id, t.source"  # noqa: S608 - our own names
+        f"SELECT t.{column} AS name, t.origin, t.event_id, t.source"  # noqa: S608 - our own names
         f" FROM unnest(:names, :origins, :event_ids) AS k(name, origin, event_id) JOIN {table} t"
         f" ON t.{column} = k.name AND t.origin = k.origin AND t.event_id = k.event_id",
         names=_TEXTS,
@@ -68,10 +68,10 @@ _ADD_NOTIFICATIONS: Final = statement(
             id, user_id, seq, changed, is_read, read_at, is_muted, created_at, updated_at, origin, event_id, source,
             notification_type, event_type, profile, envelope, body, event_time, title, message, data
         )
-        SELECT r.id, r.name, r.seq, r.seq, r.read, CASE WHEN r.read THEN :now END, r.muted, :now, :now, c.origin,
+        SELECT r.id, r.name, r.seq, r.seq, r.read_at IS NOT NULL, r.read_at, r.muted, :now, :now, c.origin,
             c.event_id, c.source, c.type, c.event_type, c.profile, c.envelope, c.body, c.event_time, c.title,
             c.message, c.data::jsonb
-        FROM unnest(:ids, :names, :seqs, :numbers, :read, :muted) AS r(id, name, seq, number, read, muted)
+        FROM unnest(:ids, :names, :seqs, :numbers, :read_ats, :muted) AS r(id, name, seq, number, read_at, muted)
         JOIN unnest(
             :origins, :event_ids, :sources, :types, :event_types, :profiles, :envelopes, :bodies, :event_times, :titles,
             :messages, :data
@@ -95,7 +95,7 @@ _ADD_NOTIFICATIONS: Final = statement(
     **_ROW_TYPES,
     **_CONTENT_TYPES,
     **_COUNTER_TYPES,
-    read=_FLAGS,
+    read_ats=_TIMES,
     muted=_FLAGS,
     titles=_TEXTS,
     messages=_TEXTS,
@@ -181,8 +181,8 @@ class PostgresqlWriting:
     ) -> dict[tuple[str, str, str], str]:
         names, origins, event_ids = (list(column) for column in zip(*keys, strict=True))
         columns = {"names": names, "origins": origins, "event_ids": event_ids}
-        found = await connection.execute(_KNOWN[kind], columns)
-        return {(name, origin, event_id): source for name, origin, event_id, source in found}
+        rows = await connection.execute(_KNOWN[kind], columns)
+        return {(row.name, row.origin, row.event_id): row.source for row in rows}
 
     async def add_notifications(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
@@ -190,8 +190,8 @@ class PostgresqlWriting:
         contents = arrivals.contents
         columns = {
             **_columns(arrivals, counters, now),
-            "read": arrivals.read,
-            "muted": arrivals.muted,
+            "read_ats": [state.read_at for state in arrivals.states],
+            "muted": [state.muted for state in arrivals.states],
             "titles": [content.title or "" for content in contents],
             "messages": [content.message or "" for content in contents],
             "data": [data_text(content) for content in contents],

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger, Text
 
 from adapters.sql.batch import Arrivals, Counter, Letter, letter_columns
+from adapters.sql.notification_state import state_values
 from adapters.sql.queries import broadcasts, inboxes, notifications
 from adapters.sql.queries import feeds as feeds_table
 from adapters.sql.queries import letters as letters_table
@@ -20,7 +21,7 @@ from domain.streams import Content
 
 _KNOWN: Final = {
     kind: text(
-        f"SELECT t.{column}, t.origin, t.event_id, t.source FROM json_each(:keys) k JOIN {table} t"  # noqa: S608 - our own names
+        f"SELECT t.{column} AS name, t.origin, t.event_id, t.source FROM json_each(:keys) k JOIN {table} t"  # noqa: S608 - our own names
         f" ON t.{column} = json_extract(k.value, '$[0]') AND t.origin = json_extract(k.value, '$[1]')"
         f" AND t.event_id = json_extract(k.value, '$[2]')"
     )
@@ -73,8 +74,8 @@ class SqliteWriting:
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], str]:
         parameter = {"keys": msgspec.json.encode(keys).decode()}
-        found = await connection.execute(_KNOWN[kind], parameter)
-        return {(name, origin, event_id): source for name, origin, event_id, source in found}
+        rows = await connection.execute(_KNOWN[kind], parameter)
+        return {(row.name, row.origin, row.event_id): row.source for row in rows}
 
     async def add_notifications(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
@@ -90,7 +91,7 @@ class SqliteWriting:
             }
             for content in arrivals.contents
         ]
-        columns = (arrivals.numbers, arrivals.ids, arrivals.names, arrivals.seqs, arrivals.read, arrivals.muted)
+        columns = (arrivals.numbers, arrivals.ids, arrivals.names, arrivals.seqs, arrivals.states)
         added = [
             {
                 **shared[number - 1],
@@ -98,11 +99,9 @@ class SqliteWriting:
                 "user_id": name,
                 "seq": seq,
                 "changed": seq,
-                "is_read": read,
-                "read_at": now if read else None,
-                "is_muted": muted,
+                **state_values(state),
             }
-            for number, id_, name, seq, read, muted in zip(*columns, strict=True)
+            for number, id_, name, seq, state in zip(*columns, strict=True)
         ]
         if added:
             await connection.execute(_ADD_NOTIFICATION, added)

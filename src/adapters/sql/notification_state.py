@@ -1,0 +1,40 @@
+"""The state of a notification as columns: conditions on it, and the values that a change sets."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement
+
+from adapters.sql.row_mapping import RowMapping
+from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter
+
+# The column of each field.
+_COLUMNS: Final = {"read_at": "read_at", "archived": "is_archived", "muted": "is_muted"}
+STATE: Final = RowMapping(NotificationState, **_COLUMNS)
+
+# The column of each field of StateFilter.
+_FILTERED: Final = {"read": "is_read", "archived": "is_archived"}
+
+
+def in_state(columns: Any, wanted: StateFilter) -> tuple[ColumnElement[bool], ...]:
+    """The conditions that select notifications in such a state. `columns` are a table's, or an alias's."""
+    values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
+    return tuple(columns[name] if value else ~columns[name] for name, value in values.items() if value is not None)
+
+
+def state_values(state: NotificationState) -> dict[str, Any]:
+    """The values of the state's columns."""
+    return _values({field: getattr(state, field) for field in _COLUMNS})
+
+
+def changed_values(change: StateChange, position: int, now: datetime) -> dict[str, Any]:
+    """The values of the columns that a change sets, made at a position."""
+    return {**_values(TRANSITIONS[change].values(now)), "changed": position, "updated_at": now}
+
+
+def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
+    values = {_COLUMNS[field]: value for field, value in fields.items()}
+    if "read_at" in fields:
+        values["is_read"] = fields["read_at"] is not None  # indexed; redundant otherwise
+    return values

@@ -1,0 +1,76 @@
+"""The rows that are read as structs: which column holds which field."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from adapters.sql.batch import Counter
+from adapters.sql.notification_state import STATE
+from adapters.sql.row_mapping import RowMapping
+from domain.notifications import Notification
+from domain.positions import Head
+from domain.streams import Content, Entry, feed_stream
+
+
+class Broadcast(msgspec.Struct, frozen=True, gc=False):
+    """A row of `broadcasts`."""
+
+    id: UUID
+    feed: str
+    seq: int
+    stored_at: datetime
+    content: Content
+
+    def entry(self) -> Entry:
+        return Entry(feed_stream(self.feed), self.seq, self.seq, self.id, self.content, self.stored_at)
+
+
+def _content(type_: str, **words: str) -> RowMapping[Content]:
+    """`data` is not read: it is for people who query the database, and clients are sent `body`."""
+    return RowMapping(
+        Content,
+        origin="origin",
+        event_id="event_id",
+        source="source",
+        type=type_,
+        profile="profile",
+        envelope="envelope",
+        body="body",
+        time="event_time",
+        event_type="event_type",
+        **words,
+    )
+
+
+NOTIFICATION: Final = RowMapping(
+    Notification,
+    id="id",
+    user="user_id",
+    seq="seq",
+    changed="changed",
+    stored_at="created_at",
+    updated_at="updated_at",
+    content=_content("notification_type", title="title", message="message"),
+    state=STATE,
+)
+BROADCAST: Final = RowMapping(
+    Broadcast, id="id", feed="feed", seq="seq", stored_at="created_at", content=_content("type")
+)
+INBOX_HEAD: Final = RowMapping(
+    Head, last="last_seq", pruned="pruned_seq", not_before="not_before", unread="unread_count"
+)
+FEED_HEAD: Final = RowMapping(Head, last="last_seq", pruned="pruned_seq")
+
+# Counters as a recording locks them.
+INBOX_COUNTER: Final = RowMapping(
+    Counter,
+    name="user_id",
+    last="last_seq",
+    pruned="pruned_seq",
+    qualified="qualified_seq",
+    unread="unread_count",
+    not_before="not_before",
+)
+FEED_COUNTER: Final = RowMapping(Counter, name="name", last="last_seq", pruned="pruned_seq", qualified="qualified_seq")

@@ -1,0 +1,79 @@
+"""The state of a notification, and how it changes. The one definition of "unread" is here."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from domain.preferences import DEFAULT, Preferences
+
+# The changes that a user can make to a notification; also the `kind` of the entries that report them.
+StateChange: TypeAlias = Literal["read", "unread", "archived"]
+
+
+class NotificationState(msgspec.Struct, frozen=True, gc=False):
+    """Everything about a notification that changes after its arrival.
+
+    An archived notification has left the inbox and does not change any more. A muted one is stored and not pushed.
+    """
+
+    read_at: datetime | None = None
+    archived: bool = False
+    muted: bool = False
+
+    @property
+    def read(self) -> bool:
+        return self.read_at is not None
+
+    @property
+    def unread(self) -> bool:
+        """Whether it counts as unread."""
+        return UNREAD.matches(self)
+
+
+class StateFilter(msgspec.Struct, frozen=True):
+    """Required values of a state; None matches any value. The fields are properties of NotificationState."""
+
+    read: bool | None = None
+    archived: bool | None = None
+
+    def matches(self, state: NotificationState) -> bool:
+        return (self.read is None or self.read == state.read) and (
+            self.archived is None or self.archived == state.archived
+        )
+
+
+UNREAD: Final = StateFilter(read=False, archived=False)
+NOT_ARCHIVED: Final = StateFilter(archived=False)
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """What one change does: notifications in a state that matches `before` get the `values`, at the time of the change.
+    For all others the change is a no-op: it takes no position and is not reported."""
+
+    before: StateFilter
+    values: Callable[[datetime], Mapping[str, Any]]
+
+    def apply(self, state: NotificationState, now: datetime) -> NotificationState | None:
+        """The state after the change; None for a no-op."""
+        if not self.before.matches(state):
+            return None
+        return msgspec.structs.replace(state, **self.values(now))
+
+
+TRANSITIONS: Final[Mapping[StateChange, Transition]] = {
+    "read": Transition(UNREAD, lambda now: {"read_at": now}),
+    "unread": Transition(StateFilter(read=True, archived=False), lambda now: {"read_at": None}),
+    "archived": Transition(NOT_ARCHIVED, lambda now: {"archived": True}),
+}
+
+_NEW: Final = NotificationState()
+
+
+def state_on_arrival(preferences: Preferences, type_: str, now: datetime) -> NotificationState:
+    """The state in which a notification of this type is stored for a user with these preferences."""
+    if preferences is DEFAULT:
+        return _NEW
+    read_at = now if preferences.mutes(type_) else None
+    return NotificationState(read_at=read_at, muted=not preferences.pushes(type_))
