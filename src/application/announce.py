@@ -6,13 +6,13 @@ import structlog
 
 from application.counters import Counters
 from application.ports.backplane import Backplane, BackplaneUnavailable
-from domain.streams import Entry, SignOut
+from domain.streams import SignOut, StreamEntry
 
 log = structlog.get_logger(__name__)
 
 
 async def announce(
-    backplane: Backplane, counters: Counters, entries: Sequence[Entry], sign_outs: Sequence[SignOut] = ()
+    backplane: Backplane, counters: Counters, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut] = ()
 ) -> None:
     """Never raises: it is stored already, and what was not published the hubs find by themselves."""
     try:

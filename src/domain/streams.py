@@ -7,10 +7,12 @@ a feed by its bare name, so no feed may be called `inbox`.
 import re
 import sys
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 from uuid import UUID
 
 import msgspec
+
+from domain.notification_state import StateChange
 
 INBOX: Final = "inbox"
 
@@ -82,14 +84,39 @@ def _utf8_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One thing that happened to a stream, at a position.
+class StreamEntry(Protocol):
+    """One change of a stream, at a position: `changed`, which is also the position to remember. `seq` is the position
+    of the arrival that it is about, or `changed`. `kind` is one of domain.protocol.entry_kinds.
 
-    `seq` is the position of the arrival, which orders the stream and never changes; `changed` the position of what
-    this entry tells, the same for an arrival. `kind` is `arrival`, or for an inbox what was done to the notification
-    since. A catch-up tells each notification once, as it stands: an `arrival` with `read` set, or `archived` once it
-    is gone. `unread` is the inbox's unread total at `changed`, or when a catch-up read it. A `muted` entry is kept
-    but pushed to nobody; of a muted type it arrives with `read` set.
+    Buffers, the backplane and sessions use nothing else of an entry. All entries of one position have one kind.
+    """
+
+    @property
+    def stream(self) -> StreamName: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def changed(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def stored_at(self) -> datetime: ...
+    @property
+    def weight(self) -> int:
+        """About how many bytes it occupies in memory."""
+
+    @property
+    def text_size(self) -> int:
+        """About how many characters of it clients are sent."""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A notification or a broadcast as an entry of its stream: its arrival, or a change of its state.
+
+    `seq` is the position of the arrival, which orders the stream; `changed` is the position of this entry, equal to
+    `seq` for an arrival. A catch-up sends each notification once, in its current state: an `arrival` with `read` set,
+    or `archived`. `unread` is the inbox's unread total at `changed`, or when a catch-up read it. A `muted` entry is
+    stored and not pushed; if its type is muted, it arrives with `read` set.
     """
 
     stream: StreamName
@@ -98,20 +125,24 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     id: UUID
     content: Content
     stored_at: datetime
-    kind: Literal["arrival", "read", "unread", "archived"] = "arrival"
+    kind: Literal["arrival"] | StateChange = "arrival"
     read: bool = False
     muted: bool = False
     unread: int = 0
 
     @property
     def weight(self) -> int:
-        """About how many bytes it occupies in memory: its text, and what Python needs for an entry of this shape."""
+        """Its text, and what Python needs for an entry of this shape."""
         content = self.content
         return sys.getsizeof(content.body) + sys.getsizeof(content.message or "") + 600
 
+    @property
+    def text_size(self) -> int:
+        return len(self.content.body)
+
 
 class SignOut(msgspec.Struct, frozen=True):
-    """All that was issued to this user up to `not_before` is over."""
+    """Ends everything that was issued to this user up to `not_before`."""
 
     user: str
     not_before: datetime

@@ -9,10 +9,11 @@ import pytest
 
 from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.redis.settings import RedisSettings
-from adapters.redis.wire import MOST_BYTES
+from adapters.redis.wire import MAX_BYTES
 from application.ports.backplane import Backplane
-from domain.streams import Entry, SignOut
+from domain.streams import SignOut, StreamEntry
 from tests.support.core import NOW, FaultyStore, entry
+from tests.support.inbox_kind import opened, registered
 from tests.support.reading import until
 from tests.support.redis import RealRedis, connected
 
@@ -42,11 +43,11 @@ class Heard:
     """A node's listener."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[StreamEntry] = []
         self.together: list[list[int]] = []  # the positions that came in one call
         self.sign_outs: list[SignOut] = []
 
-    def arrived(self, entries: Sequence[Entry]) -> None:
+    def arrived(self, entries: Sequence[StreamEntry]) -> None:
         self.entries.extend(entries)
         self.together.append([entry.changed for entry in entries])
 
@@ -60,7 +61,7 @@ class Rig:
         self.heard_here, self.heard_there = Heard(), Heard()
 
 
-async def opened(backplane: Backplane, heard: Heard) -> None:
+async def started(backplane: Backplane, heard: Heard) -> None:
     await backplane.open(heard)
     await until(lambda: backplane.fault is None, what=lambda: backplane.fault)
 
@@ -73,8 +74,8 @@ async def rig(request: pytest.FixtureRequest, redis_prefix: str) -> AsyncIterato
 
     async with BUSES[request.param](place) as pair:
         made = Rig(pair)
-        await opened(made.here, made.heard_here)
-        await opened(made.there, made.heard_there)
+        await started(made.here, made.heard_here)
+        await started(made.there, made.heard_there)
         yield made
         await made.here.close()
         await made.there.close()
@@ -226,7 +227,7 @@ async def test_all_of_one_position_comes_together_however_large(rig: Rig) -> Non
     before = [entry(body, stream="inbox:ada", seq=seq) for seq in range(1, 101)]
     act = [entry(body, stream="inbox:ada", seq=seq, changed=600, kind="read") for seq in range(101, 601)]
     after = [entry(body, stream="inbox:ada", seq=seq) for seq in range(601, 701)]
-    assert sum(len(one.content.body) for one in act) > 5 * MOST_BYTES
+    assert sum(len(one.content.body) for one in act) > 5 * MAX_BYTES
     await rig.there.subscribe(["inbox:ada"])
     await rig.here.publish([*before, *act, *after], ())
     await settled(rig)
@@ -272,7 +273,7 @@ async def test_a_node_that_has_closed_hears_nothing_and_does_not_disturb_the_oth
     await passed(rig.here, rig.heard_here)
     assert len(rig.heard_here.entries) == 1
     assert rig.heard_there.entries == []
-    await opened(rig.there, late)
+    await started(rig.there, late)
     await passed(rig.here, rig.heard_here, late)
 
 
@@ -287,8 +288,8 @@ async def test_nodes_with_another_store_or_prefix_hear_nothing_of_one_another(
         connected(real_redis.settings(elsewhere[0]), elsewhere[1]) as (_, there),
     ):
         heard_here, heard_there = Heard(), Heard()
-        await opened(here, heard_here)
-        await opened(there, heard_there)
+        await started(here, heard_here)
+        await started(there, heard_there)
         await here.subscribe(["feed:news"])
         await there.publish([entry()], [SignOut("ada", NOW)])
         await passed(there, heard_there)
@@ -296,3 +297,16 @@ async def test_nodes_with_another_store_or_prefix_hear_nothing_of_one_another(
         await passed(here, heard_here)
         assert heard_here.entries == []
         assert [one.user for one in heard_here.sign_outs if not one.user.startswith("mark")] == []
+
+
+async def test_an_entry_about_the_inbox_itself_comes_in_its_place(rig: Rig) -> None:
+    with registered():
+        entries = (
+            entry(stream="inbox:ada", seq=1),
+            opened(2),
+            entry(stream="inbox:ada", seq=1, changed=3, kind="read"),
+        )
+        await rig.there.subscribe(["inbox:ada"])
+        await rig.here.publish(entries, ())
+        await settled(rig)
+        assert rig.heard_there.entries == list(entries)

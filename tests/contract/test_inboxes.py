@@ -364,7 +364,7 @@ async def test_what_arrives_during_a_mass_act_is_not_swallowed(
 
     await asyncio.gather(write(), clear(), write())
     rows = await kept(stores)
-    assert {one.content.event_id for one in rows if not one.read and not one.state.archived} == {
+    assert {one.content.event_id for one in rows if not one.state.read and not one.state.archived} == {
         f"new{n}" for n in range(10)
     }
     assert await stores.inboxes.unread("ada") == 10

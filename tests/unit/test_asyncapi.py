@@ -9,6 +9,7 @@ import pytest
 
 from adapters.http.openapi.asyncapi import SENT, asyncapi_document
 from domain.protocol import herald_v1 as protocol
+from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.public_url import PublicUrl
 from entrypoints.profiles.loader import shipped, shipped_table
@@ -93,12 +94,12 @@ FRAMES = {
         protocol.hello("s", "e", {}, "c", 30.0, False, (), None),
     ],
     "notification": [
-        protocol.protocol_text(entry(stream="inbox:ada", title="t", message="m", unread=1)),
-        protocol.protocol_text(entry(stream="inbox:ada", title="t", message="", unread=1, changed=9, read=True)),
+        protocol_text(entry(stream="inbox:ada", title="t", message="m", unread=1)),
+        protocol_text(entry(stream="inbox:ada", title="t", message="", unread=1, changed=9, read=True)),
     ],
-    "broadcast": [protocol.protocol_text(entry()), protocol.protocol_text(entry("text", envelope="raw"))],
+    "broadcast": [protocol_text(entry()), protocol_text(entry("text", envelope="raw"))],
     **{
-        kind: [protocol.protocol_text(entry(stream="inbox:ada", changed=9, kind=kind))]
+        kind: [protocol_text(entry(stream="inbox:ada", changed=9, kind=kind))]
         for kind in ("read", "unread", "archived")
     },
     "gap": [protocol.gap("news", 1, 5)],

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from adapters.memory.backplane import Bus
-from domain.protocol.herald_v1 import View
+from domain.protocol.entry_kinds import View
 from tests.support.backplanes import SlowBackplane
 from tests.support.core import (
     IMPATIENT,

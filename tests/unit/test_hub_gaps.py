@@ -8,7 +8,8 @@ from adapters.memory.backplane import Bus
 from adapters.memory.records import Limits
 from application.ports.store import StreamPage
 from domain.positions import Cursor, Head, tag_of
-from domain.protocol.herald_v1 import CloseCode, View
+from domain.protocol.entry_kinds import View
+from domain.protocol.herald_v1 import CloseCode
 from tests.support.backplanes import MutedBackplane
 from tests.support.core import (
     IMPATIENT,

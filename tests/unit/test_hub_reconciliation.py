@@ -13,7 +13,7 @@ from application.ports.backplane import Listener
 from application.ports.store import StreamPage
 from domain.notifications import NotificationFilter
 from domain.positions import Cursor, Head, tag_of
-from domain.protocol.herald_v1 import View
+from domain.protocol.entry_kinds import View
 from tests.support.backplanes import MutedBackplane
 from tests.support.core import (
     IMPATIENT,

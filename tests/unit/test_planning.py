@@ -12,8 +12,8 @@ from domain.events import read_event
 from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
 from domain.planning import Plan, plan
+from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.envelopes import plain_text
-from domain.protocol.herald_v1 import protocol_text
 from domain.routes import RouteTable
 from domain.streams import Entry
 from domain.users import LONGEST_USER, recipients

@@ -13,7 +13,8 @@ from domain.errors import InvalidInput
 from domain.positions import Cursor
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.commands import Resume, read_command
-from domain.protocol.herald_v1 import CloseCode, CloseReason, View, protocol_text, sse_block
+from domain.protocol.entry_kinds import View, protocol_text
+from domain.protocol.herald_v1 import CloseCode, CloseReason, sse_block
 from domain.protocol.plain import PlainMessages
 from entrypoints.profiles.compatibility import compatibility
 from tests.support.core import NOW, entry, events_in

@@ -7,7 +7,7 @@ import pytest
 from application.hub.frames import take_chunk
 from application.hub.policy import BufferPolicy
 from application.hub.stream_buffer import StreamBuffer
-from domain.protocol.herald_v1 import View
+from domain.protocol.entry_kinds import View
 from tests.support.core import (
     entry,
 )

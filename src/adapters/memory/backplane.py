@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from application.ports.backplane import Listener
-from domain.streams import Entry, SignOut, StreamName
+from domain.streams import SignOut, StreamEntry, StreamName
 
 
 class Bus:
@@ -33,7 +33,7 @@ class MemoryBackplane:
         self._listener = listener
         self._bus.backplanes.append(self)
 
-    async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+    async def publish(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
         for backplane in self._bus.backplanes:
             backplane._bring(entries, sign_outs)
 
@@ -48,7 +48,7 @@ class MemoryBackplane:
             self._bus.backplanes.remove(self)
             self._listener = None
 
-    def _bring(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+    def _bring(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
         if self._listener is None:
             return
         if followed := [entry for entry in entries if entry.stream in self._streams]:

@@ -12,40 +12,41 @@ from adapters.redis.connections import Connections
 from adapters.redis.link import NODE, Link
 from adapters.redis.wire import (
     UNREADABLE,
+    EntryReader,
     bundles,
     entry_messages,
     publication,
-    read_entries,
     read_sign_outs,
     sign_out_message,
 )
 from application.counters import Counters
 from application.ports.backplane import BackplaneUnavailable, Listener
 from application.ports.store import StoreUnavailable
-from domain.streams import Entry, SignOut, StreamName
+from domain.streams import SignOut, StreamEntry, StreamName
 
 log = structlog.get_logger(__name__)
 
-# The channel that every node hears; the others are called as their streams are.
+# The channel that every node subscribes to; all other channels have the names of their streams.
 SIGN_OUTS: Final = "sign-outs"
 
-# Seconds until the store is asked again for the epoch, without which no channel has a name.
-STORE_RETRY: Final = 1.0
+# Seconds until the store is asked again for the epoch, which the names of channels are made of.
+STORE_RETRY_S: Final = 1.0
 
 
 class RedisBackplane:
-    """Implements Backplane. Redis loses what nobody is subscribed to just then, and knows nothing of positions; nobody
-    relies on it for either.
+    """Implements Backplane. Redis drops messages that nobody subscribes to at that moment, and knows no positions;
+    nothing here relies on it for either.
 
     Publishing takes one round trip for all that was stored together, and publishers take turns, so that a stream's
-    messages stay in order. While Redis is away nothing is tried, since whoever publishes has people waiting; this
+    messages stay in order. While Redis is unavailable nothing is sent, since publishers must not wait for it; this
     node's own sessions are served all the same.
     """
 
     def __init__(self, connections: Connections, counters: Counters) -> None:
         self._connections = connections
         self._counters = counters
-        self._link = Link(connections, self._heard)
+        self._link = Link(connections, self._received)
+        self._read_entries = EntryReader()
         self._prefix: str | None = None
         self._turn = asyncio.Lock()
         self._listener: Listener | None = None
@@ -63,16 +64,16 @@ class RedisBackplane:
         self._listener = listener
         self._running = asyncio.create_task(self._run(), name="backplane")
 
-    async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+    async def publish(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
         try:
             async with self._turn:
                 await self._publish(entries, sign_outs)
         except (RedisUnavailable, StoreUnavailable) as fault:
-            self._bring_here(entries, sign_outs)
+            self._deliver_here(entries, sign_outs)
             raise BackplaneUnavailable(str(fault)) from fault
 
     async def subscribe(self, streams: Collection[StreamName]) -> None:
-        prefix = await self._named()
+        prefix = await self._channel_prefix()
         await self._link.want([prefix + stream for stream in streams])
 
     def unsubscribe(self, streams: Collection[StreamName]) -> None:
@@ -86,13 +87,13 @@ class RedisBackplane:
                 await self._running
         self._connections.fault = "closed"
 
-    async def _named(self) -> str:
+    async def _channel_prefix(self) -> str:
         if self._prefix is None:
             self._prefix = await self._connections.name("")
         return self._prefix
 
-    async def _publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
-        prefix = await self._named()
+    async def _publish(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
+        prefix = await self._channel_prefix()
         messages = [(prefix + stream, text) for stream, text in entry_messages(entries)]
         if sign_outs:
             messages.append((prefix + SIGN_OUTS, sign_out_message(sign_outs)))
@@ -105,29 +106,29 @@ class RedisBackplane:
     async def _run(self) -> None:
         while True:
             try:
-                prefix = await self._named()
+                prefix = await self._channel_prefix()
                 break
             except StoreUnavailable:
-                await asyncio.sleep(STORE_RETRY)
+                await asyncio.sleep(STORE_RETRY_S)
         await self._link.want([prefix + SIGN_OUTS])
         await self._link.run(prefix + NODE + self._connections.node)
 
-    def _heard(self, channel: str, message: bytes) -> None:
+    def _received(self, channel: str, message: bytes) -> None:
         self._counters.backplane["received"] += 1
         try:
             if channel == f"{self._prefix}{SIGN_OUTS}":
-                self._bring((), read_sign_outs(message))
+                self._deliver((), read_sign_outs(message))
             else:
-                self._bring(read_entries(message), ())
+                self._deliver(self._read_entries(message), ())
         except UNREADABLE as fault:
             log.warning("backplane_message_invalid", channel=channel, error=str(fault))
 
-    def _bring_here(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
-        """To this node's own sessions, what the others can't be told."""
+    def _deliver_here(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
+        """Delivers to this node's own sessions what can't be published."""
         followed = [entry for entry in entries if self._link.wants(f"{self._prefix}{entry.stream}")]
-        self._bring(followed, sign_outs)
+        self._deliver(followed, sign_outs)
 
-    def _bring(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+    def _deliver(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
         if self._listener is None:
             return
         if entries:

@@ -1,61 +1,103 @@
-"""What nodes say to one another: entries and sign-outs as MessagePack, with the names of their fields.
+"""Messages between nodes: entries and sign-outs as MessagePack, with the names of their fields.
 
-Nodes of two versions hear each other during an upgrade. A field that is new must have a default, and one that is gone
-must have had one; what can't be read is passed over, and found in the store.
+Nodes of two versions exchange messages during an upgrade. A new field must have a default, and a removed one must have
+had one. A message holds entries of one kind: a node that does not know the kind ignores that message and nothing else.
+What can't be read is ignored, and found in the store within seconds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
-from operator import attrgetter
 from typing import Final
 
 import msgspec
+import structlog
 
 from adapters.redis.command_batcher import Command
-from domain.streams import Entry, SignOut, StreamName
+from domain.protocol.entry_kinds import ENTRY_KINDS
+from domain.streams import Entry, SignOut, StreamEntry, StreamName
 
-# About how many bytes of entries one message holds, and of messages one command: a subscriber that reads slowly is cut
-# off by Redis at 32 MB (client-output-buffer-limit pubsub), and either is read in one step.
-MOST_BYTES: Final = 256 * 1024
+log = structlog.get_logger(__name__)
 
-# What reading raises; two of them for what no node has said: broken text, and what is nested without end.
+# About how many bytes of entries one message holds, and of messages one command: Redis disconnects a subscriber with
+# 32 MB unread (client-output-buffer-limit pubsub), and either is read in one step.
+MAX_BYTES: Final = 256 * 1024
+
+# What reading raises; the last two for messages that no node sends: broken text, and endless nesting.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # A batch of ingest has thousands of messages, one for each inbox. As commands of their own they cost the client three
 # times as much (docs/performance.md).
 _PUBLISH: Final = "for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end"
 
+
+class _Kind(msgspec.Struct):
+    kind: str = "arrival"
+
+
 _encode = msgspec.msgpack.Encoder().encode
-read_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+_decode_notifications = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+_decode_items = msgspec.msgpack.Decoder(tuple[msgspec.Raw, ...]).decode
+_decode_kind = msgspec.msgpack.Decoder(_Kind).decode
 read_sign_outs = msgspec.msgpack.Decoder(tuple[SignOut, ...]).decode
 
 
-def entry_messages(entries: Iterable[Entry]) -> Iterator[tuple[StreamName, bytes]]:
-    """Messages of one stream each, in the order of the entries. All of one position is in one message."""
-    by_stream: dict[StreamName, list[Entry]] = {}
+class EntryReader:
+    """Reads messages of entries. Raises one of UNREADABLE for a message that can't be read; entries of unknown kinds
+    are left out one by one, and each kind is logged once."""
+
+    def __init__(self) -> None:
+        self._unknown: set[str] = set()
+
+    def __call__(self, message: bytes) -> Sequence[StreamEntry]:
+        try:
+            return _decode_notifications(message)
+        except msgspec.ValidationError:
+            # Not all of them are notifications or broadcasts: each is read as its kind says.
+            return tuple(entry for item in _decode_items(message) if (entry := self._read(item)) is not None)
+
+    def _read(self, item: msgspec.Raw) -> StreamEntry | None:
+        name = _decode_kind(item).kind
+        kind = ENTRY_KINDS.get(name)
+        if kind is not None:
+            entry: StreamEntry = msgspec.msgpack.decode(item, type=kind.struct)
+            return entry
+        if name not in self._unknown:
+            self._unknown.add(name)
+            log.warning("unknown_entry_kind", kind=name)
+        return None
+
+
+def entry_messages(entries: Iterable[StreamEntry], max_bytes: int = MAX_BYTES) -> Iterator[tuple[StreamName, bytes]]:
+    """Messages, each of one stream and one kind, in the order of the entries. All of one position is in one message."""
+    by_stream: dict[StreamName, list[StreamEntry]] = {}
     for entry in entries:
         by_stream.setdefault(entry.stream, []).append(entry)
     for stream, its in by_stream.items():
-        message: list[Entry] = []
-        weight = 0
-        for _, group in groupby(its, attrgetter("changed")):
-            position = list(group)
-            added = sum(entry.weight for entry in position)
-            if message and weight + added > MOST_BYTES:
-                yield stream, _encode(message)
-                message, weight = [], 0
-            message += position
-            weight += added
-        yield stream, _encode(message)
+        for _, of_one_kind in groupby(its, lambda entry: entry.kind):
+            yield from ((stream, message) for message in _messages(of_one_kind, max_bytes))
 
 
-def bundles(messages: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
-    """The same messages in the same order, as many together as one command should have."""
+def _messages(entries: Iterable[StreamEntry], max_bytes: int) -> Iterator[bytes]:
+    message: list[StreamEntry] = []
+    weight = 0
+    for _, group in groupby(entries, lambda entry: entry.changed):
+        position = list(group)
+        added = sum(entry.weight for entry in position)
+        if message and weight + added > max_bytes:
+            yield _encode(message)
+            message, weight = [], 0
+        message += position
+        weight += added
+    yield _encode(message)
+
+
+def bundles(messages: Iterable[tuple[str, bytes]], max_bytes: int = MAX_BYTES) -> Iterator[list[tuple[str, bytes]]]:
+    """The same messages in the same order, in groups of the size that one command should have."""
     bundle: list[tuple[str, bytes]] = []
     weight = 0
     for channel, message in messages:
         added = len(channel) + len(message)
-        if bundle and weight + added > MOST_BYTES:
+        if bundle and weight + added > max_bytes:
             yield bundle
             bundle, weight = [], 0
         bundle.append((channel, message))

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from application.hub.policy import BufferPolicy
-from domain.protocol.herald_v1 import View, sse_block
-from domain.streams import Entry
+from domain.protocol.entry_kinds import View
+from domain.protocol.herald_v1 import sse_block
+from domain.streams import StreamEntry
 
 
 class Frames:
@@ -30,7 +31,7 @@ class Frames:
         self.shared: str | None = None
 
 
-def render(view: View, entries: Sequence[Entry], upto: int) -> Frames:
+def render(view: View, entries: Sequence[StreamEntry], upto: int) -> Frames:
     shown = [entry for entry in entries if view.shows(entry)]
     if not shown:
         return Frames((), (), upto, 0, None)
@@ -44,14 +45,14 @@ def render(view: View, entries: Sequence[Entry], upto: int) -> Frames:
     return Frames(texts, marks, upto, len(shown), shown[-1].stored_at.timestamp())
 
 
-def take_chunk(entries: Sequence[Entry], first: int, policy: BufferPolicy) -> Sequence[Entry]:
+def take_chunk(entries: Sequence[StreamEntry], first: int, policy: BufferPolicy) -> Sequence[StreamEntry]:
     """The entries from index `first` on that are sent together: at least one, and always all entries of the last
     position, because a session can't stop inside a position."""
-    size = len(entries[first].content.body)
+    size = entries[first].text_size
     end = first + 1
     while end < len(entries):
         entry = entries[end]
-        size += len(entry.content.body)
+        size += entry.text_size
         full = size > policy.max_chunk_bytes or end - first >= policy.max_chunk_entries
         if full and entry.changed != entries[end - 1].changed:
             break
@@ -59,7 +60,7 @@ def take_chunk(entries: Sequence[Entry], first: int, policy: BufferPolicy) -> Se
     return entries[first:end]
 
 
-def _mark(view: View, shown: Sequence[Entry], index: int) -> int:
+def _mark(view: View, shown: Sequence[StreamEntry], index: int) -> int:
     """The position of a session that has been sent the entry: for plain sessions that of its arrival; for sessions that
     see changes the position before, until all entries of the position have been sent."""
     entry = shown[index]

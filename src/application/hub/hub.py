@@ -22,7 +22,7 @@ from domain.errors import Draining
 from domain.identity import check_not_signed_out, ended_by
 from domain.positions import read_cursor
 from domain.protocol.herald_v1 import CloseCode, CloseReason
-from domain.streams import Entry, SignOut
+from domain.streams import SignOut, StreamEntry
 
 
 class Hub:
@@ -118,7 +118,7 @@ class Hub:
 
     # --- from the backplane --------------------------------------------------------------------------------------
 
-    def arrived(self, entries: Sequence[Entry]) -> None:
+    def arrived(self, entries: Sequence[StreamEntry]) -> None:
         self.streams.arrived(entries)
 
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:

@@ -7,7 +7,7 @@ from application.hub.session_positions import SessionPositions
 from application.hub.session_request import SessionRequest
 from domain.positions import ResumePoint, cursor_text
 from domain.protocol import herald_v1 as protocol
-from domain.protocol.herald_v1 import View
+from domain.protocol.entry_kinds import View
 from domain.streams import public_name
 
 

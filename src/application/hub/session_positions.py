@@ -6,7 +6,7 @@ from operator import ge
 from application.hub.frames import Frames
 from application.hub.stream_buffer import StreamBuffer
 from domain.positions import ResumePoint, cursor_text
-from domain.protocol.herald_v1 import View
+from domain.protocol.entry_kinds import View
 from domain.streams import public_name
 
 

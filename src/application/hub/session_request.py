@@ -3,7 +3,7 @@
 import msgspec
 
 from domain.identity import Identity
-from domain.protocol.herald_v1 import View
+from domain.protocol.entry_kinds import View
 from domain.protocol.plain import PlainMessages
 from domain.streams import StreamName
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from application.hub.frames import Frames, render, take_chunk
 from application.hub.policy import BufferPolicy
-from domain.protocol.herald_v1 import View
-from domain.streams import Entry, StreamName
+from domain.protocol.entry_kinds import View
+from domain.streams import StreamEntry, StreamName
 
 
 class Follower(Protocol):
@@ -44,7 +44,7 @@ class StreamBuffer:
         self.policy = policy
         self.head = 0
         self.base = 0
-        self.entries: list[Entry] = []
+        self.entries: list[StreamEntry] = []
         self.weight = 0  # bytes of all entries
         self.followers: set[Follower] = set()
         self.frames: dict[tuple[View, int], Frames] = {}
@@ -52,7 +52,7 @@ class StreamBuffer:
         self.store_head = 0  # the store's head at the last comparison, if it was ahead of this one
         self.idle_sweeps = 0  # sweeps since the last follower left
 
-    def append(self, entries: Sequence[Entry]) -> int:
+    def append(self, entries: Sequence[StreamEntry]) -> int:
         """Appends all entries of one position, if it is the next. Returns the bytes by which the buffer has grown;
         negative if it has shrunk."""
         position = entries[0].changed

@@ -13,8 +13,8 @@ from application.hub.stream_buffer import StreamBuffer
 from application.ports.backplane import Backplane
 from application.ports.store import Store, StoreUnavailable
 from domain.positions import Cursor, Head, ResumePoint, resolve_start, tag_of
-from domain.protocol.herald_v1 import View
-from domain.streams import Entry, StreamName, inbox_of, public_name
+from domain.protocol.entry_kinds import View
+from domain.streams import StreamEntry, StreamName, inbox_of, public_name
 
 
 class EntriesPruned(Exception):
@@ -95,7 +95,7 @@ class Streams:
                 # The stream may have been empty: its followers have not been sent its first entries.
                 buffer.wake()
 
-    def arrived(self, entries: Sequence[Entry]) -> None:
+    def arrived(self, entries: Sequence[StreamEntry]) -> None:
         """Appends entries from the backplane, and wakes the sessions that follow their streams."""
         moved: dict[StreamName, StreamBuffer] = {}
         first = 0
@@ -162,6 +162,6 @@ class Streams:
         return buffer.cache((view, after), frames) if frames.complete else frames
 
 
-def _same_position(entry: Entry, first: Entry) -> bool:
+def _same_position(entry: StreamEntry, first: StreamEntry) -> bool:
     """Whether it is another entry of the first one's position."""
-    return entry.changed == first.changed and entry.stream == first.stream and entry.id != first.id
+    return entry.changed == first.changed and entry.stream == first.stream and entry != first

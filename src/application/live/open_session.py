@@ -11,7 +11,7 @@ from application.live.followable_streams import ConnectRequest, FollowableStream
 from application.ports.clock import IdFactory
 from application.ports.store import Store
 from domain.positions import read_cursor
-from domain.protocol.herald_v1 import View
+from domain.protocol.entry_kinds import View
 from domain.protocol.plain import PlainMessages
 from domain.routes import RouteTable
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from domain.streams import Entry, SignOut, StreamName
+from domain.streams import SignOut, StreamEntry, StreamName
 
 
 class BackplaneUnavailable(Exception):
@@ -13,7 +13,7 @@ class BackplaneUnavailable(Exception):
 class Listener(Protocol):
     """What a backplane brings its messages to: a node's hub."""
 
-    def arrived(self, entries: Sequence[Entry]) -> None:
+    def arrived(self, entries: Sequence[StreamEntry]) -> None:
         """Entries of streams that were subscribed to. Those of one position come together, or not at all."""
 
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
@@ -42,7 +42,7 @@ class Backplane(Protocol):
         """Starts bringing messages to this node's one listener. A backplane that is away is waited for in the
         background."""
 
-    async def publish(self, entries: Sequence[Entry], sign_outs: Sequence[SignOut]) -> None:
+    async def publish(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
         """Raises BackplaneUnavailable, at once while there is a `fault`; some may have been carried nevertheless."""
 
     async def subscribe(self, streams: Collection[StreamName]) -> None:

@@ -7,12 +7,11 @@ position to remember is later than that of the arrival.
 from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from domain.protocol.envelopes import data_text, plain_text, quoted, to_rfc3339
-from domain.streams import Entry, StreamName, is_inbox, public_name
+from domain.protocol.envelopes import to_rfc3339
 
 SUBPROTOCOL: Final = "herald.v1"
 
@@ -44,55 +43,6 @@ class CloseReason(msgspec.Struct, frozen=True):
     code: CloseCode
     text: str
     reconnect_in: float | None = None
-
-
-class View(msgspec.Struct, frozen=True):
-    """How a session sees its streams; sessions with equal views at one position share one frame.
-
-    A plain view shows arrivals only: in feeds those of `profile` (None: of all), in an inbox those of `inbox_profile`.
-    With `types`, only these types are shown.
-    """
-
-    transport: Literal["ws", "sse"]
-    protocol: bool = False
-    profile: str | None = None
-    inbox_profile: str | None = None
-    types: frozenset[str] | None = None
-
-    def shows(self, entry: Entry) -> bool:
-        content = entry.content
-        if self.types is not None and content.type not in self.types:
-            return False
-        # A muted notification is sent only when it has changed: clients may have it in a list.
-        if entry.muted and entry.kind == "arrival" and not (self.protocol and entry.changed != entry.seq):
-            return False
-        if self.protocol:
-            return True
-        profile = self.inbox_profile if is_inbox(entry.stream) else self.profile
-        return entry.kind == "arrival" and (profile is None or profile == content.profile)
-
-    def tells_state(self, stream: StreamName) -> bool:
-        """Whether a session that has missed entries of this stream is sent the current state, and not each change."""
-        return self.protocol and is_inbox(stream)
-
-    def text(self, entry: Entry) -> str:
-        return protocol_text(entry) if self.protocol else plain_text(entry)
-
-
-def protocol_text(entry: Entry) -> str:
-    """The `herald.v1` object of an entry, on one line."""
-    content = entry.content
-    stream = public_name(entry.stream)
-    changed = "" if entry.changed == entry.seq else f',"changed":{entry.changed}'
-    place = f'"stream":{quoted(stream)},"seq":{entry.seq}{changed},"id":"{entry.id}"'
-    if entry.kind != "arrival":
-        return f'{{"kind":"{entry.kind}",{place},"unread":{entry.unread}}}'
-    about = f'"event_id":{quoted(content.event_id)},"type":{quoted(content.type)},"time":"{to_rfc3339(content.time)}"'
-    if not is_inbox(entry.stream):
-        return f'{{"kind":"broadcast",{place},{about},"data":{data_text(content)}}}'
-    words = f'"title":{quoted(content.title or "")},"message":{quoted(content.message or "")}'
-    state = f'"read":{"true" if entry.read else "false"},"unread":{entry.unread}'
-    return f'{{"kind":"notification",{place},{about},{words},{state},"data":{data_text(content)}}}'
 
 
 def hello(

@@ -10,8 +10,9 @@ from domain.events import Event, Unreadable, read_event
 from domain.messages import Message
 from domain.missing_fields import unfilled_templates
 from domain.planning import Plan, plan
+from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.envelopes import plain_text, to_rfc3339
-from domain.protocol.herald_v1 import protocol_text, sse_block
+from domain.protocol.herald_v1 import sse_block
 from domain.routes import RouteTable
 from domain.streams import Content, Entry, feed_stream, inbox_of
 from domain.visible import visible
