@@ -15,9 +15,10 @@ from adapters.jwt.verifier import JwtVerifier
 from domain.errors import Unavailable
 from entrypoints.app import create_app
 from entrypoints.settings.loader import SettingsInvalid, load
-from tests.integration.test_jwt import RSA_KEY, signed_by, until
 from tests.support.certificates import Authority
 from tests.support.key_server import JwksServer, jwk, key_set
+from tests.support.reading import until
+from tests.support.tokens import RSA_KEY, signed_by
 
 NOW = int(time.time())
 

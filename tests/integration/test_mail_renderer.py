@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from adapters.mail.render_process import LIFETIME
 from adapters.mail.renderer import TOGETHER, ProcessRenderer
 from application.ports.mailer import Letter, Unrenderable
 from domain.deliveries import Delivery, Mail
+from tests.support.reading import until
 
 NOW = datetime(2026, 3, 7, 10, tzinfo=UTC)
 ORDER = {"order_id": 7, "status": "shipped"}
@@ -92,13 +93,6 @@ def children() -> list[psutil.Process]:
 def child() -> psutil.Process:
     (found,) = children()
     return found
-
-
-async def until(what: Callable[[], Any], seconds: float = SLACK) -> None:
-    ends = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < ends
-        await asyncio.sleep(0.01)
 
 
 async def until_busy() -> None:

@@ -11,7 +11,8 @@ import pytest
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import LONGEST_TOKEN, JwtVerifier
 from domain.errors import TokenExpired, TokenInvalid
-from tests.integration.test_jwt import (
+from tests.support.key_server import JwksServer, jwk, key_set
+from tests.support.tokens import (
     CLAIMS_OF_ADA,
     HS256,
     OTHER_RSA_KEY,
@@ -24,7 +25,6 @@ from tests.integration.test_jwt import (
     signed_by,
     token,
 )
-from tests.support.key_server import JwksServer, jwk, key_set
 
 NOW = int(time.time())
 

@@ -20,6 +20,7 @@ from domain.messages import Message
 from domain.planning import Plan
 from domain.streams import Entry, SignOut
 from tests.support.core import FaultyStore, HandClock, message, settle, table
+from tests.support.reading import until
 
 
 class Rig:
@@ -111,12 +112,6 @@ class LoggedBroker(MemoryBroker):
 
 def direct(id: str, to: str = "ada") -> Message:
     return message("direct", {"to": to, "text": id}, id)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture

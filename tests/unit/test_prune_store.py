@@ -1,7 +1,7 @@
 """Pruning, round by round."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from application.ports.retention import Keep, Keeping, Pruned
 from application.ports.store import StoreUnavailable
 from domain.planning import plan
 from tests.support.core import FaultyStore, HandClock, message, table
+from tests.support.reading import until
 
 KEEPING = Keeping(
     inbox=Keep(timedelta(days=2), 3),
@@ -71,12 +72,6 @@ def pruning(monkeypatch: pytest.MonkeyPatch) -> Pruning:
     monkeypatch.setattr(prune_store, "PERIOD", 0.005)
     monkeypatch.setattr(prune_store, "PAUSE", 0.0)
     return Pruning()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_round_goes_on_until_nothing_is_due(pruning: Pruning, monkeypatch: pytest.MonkeyPatch) -> None:

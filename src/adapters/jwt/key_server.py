@@ -167,7 +167,7 @@ class KeyServer:
 
     def _words(self, error: Exception) -> str:
         if isinstance(error, TimeoutError | httpx.TimeoutException):
-            return f"it did not answer within {self._pace.timeout:g} s"
+            return f"no answer within {self._pace.timeout:g} s"
         if isinstance(error, NotKeys | httpx.HTTPError | OSError):
             return str(error) or type(error).__name__
         return type(error).__name__
@@ -181,12 +181,12 @@ class KeyServer:
     async def _download(self) -> bytes:
         async with self._client.stream("GET", self._url) as response:
             if response.status_code != httpx.codes.OK:
-                raise NotKeys(f"it answered with status {response.status_code}")
+                raise NotKeys(f"the answer has status {response.status_code}")
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > LARGEST_SET:
-                    raise NotKeys("it answered more than 1 MB")
+                    raise NotKeys("the answer exceeds 1 MB")
             return bytes(body)
 
     async def _refresh(self) -> None:

@@ -1,26 +1,18 @@
 """Reading a JWK set (RFC 7517 section 5)."""
 
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt import PyJWK
 
 from adapters.jwt.keys import Key, PublicKey, algorithms_of
 
-# Symmetric keys ("oct") are not among them: what everyone can fetch is no secret.
-_LOADERS: Final[Mapping[str, Callable[[dict[str, Any]], Any]]] = {
-    "RSA": RSAAlgorithm.from_jwk,
-    "EC": ECAlgorithm.from_jwk,
-    "OKP": OKPAlgorithm.from_jwk,
-}
-
-# Of a set that gives away private keys, only the public half is looked at.
+# The members of public keys. If an issuer publishes private keys by mistake, their private members are not read.
 _PUBLIC_MEMBERS: Final = ("kty", "n", "e", "crv", "x", "y")
 
 
 class NotKeys(Exception):
-    """What the server answered is no use as a JWK set. The text says why, and holds nothing of the answer."""
+    """The answer is not a usable JWK set. The text says why and quotes nothing of the answer."""
 
 
 class _KeySet(msgspec.Struct):
@@ -33,21 +25,21 @@ _decode = msgspec.json.Decoder(_KeySet).decode
 def read_key_set(document: bytes, allowed: tuple[str, ...]) -> tuple[Key, ...]:
     """The keys of a set that can verify by one of the `allowed` algorithms.
 
-    As the RFC wants, keys that are malformed or not understood are passed over. NotKeys for what is no JWK set, and for
-    a set without a single key that fits: an issuer in working order has one.
+    As RFC 7517 requires, malformed and unknown keys are ignored one by one. Raises NotKeys if the document is not a JWK
+    set, or if no key in it fits: an issuer that works has one.
     """
     try:
         entries = _decode(document).keys
     except (msgspec.DecodeError, RecursionError):
-        raise NotKeys("it answered something else than a JWK set") from None
+        raise NotKeys("the answer is not a JWK set") from None
     keys = tuple(key for entry in entries if (key := _read_key(entry, allowed)))
     if not keys:
-        raise NotKeys("none of its keys fits the algorithms in use")
+        raise NotKeys("no key in the set fits the algorithms in use")
     return keys
 
 
 def _read_key(entry: Any, allowed: tuple[str, ...]) -> Key | None:
-    """One key of a set, bound to those algorithms that its kind, its own `alg` and the settings all allow."""
+    """One key of a set, bound to the algorithms that its type, its own `alg` and the settings all allow."""
     if not isinstance(entry, dict) or not _for_verifying(entry):
         return None
     alg, kid, material = entry.get("alg"), entry.get("kid"), _material(entry)
@@ -58,18 +50,19 @@ def _read_key(entry: Any, allowed: tuple[str, ...]) -> Key | None:
 
 
 def _for_verifying(entry: dict[str, Any]) -> bool:
-    """Whether `use` and `key_ops` (RFC 7517 sections 4.2, 4.3), where present, let the key verify signatures."""
+    """Whether `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3), if present, allow the key to verify signatures."""
     operations = entry.get("key_ops", ["verify"])
     return entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
 
 
 def _material(entry: dict[str, Any]) -> PublicKey | None:
-    kind = entry.get("kty")
-    loader = _LOADERS.get(kind) if isinstance(kind, str) else None
-    if loader is None:
-        return None
+    """None for a malformed key, and for a symmetric one: anyone can fetch it, so it is not a secret."""
+    public = {name: entry[name] for name in _PUBLIC_MEMBERS if name in entry}
+    # From `kty` and `crv` alone, PyJWK does not recognise Ed448.
+    algorithm = "EdDSA" if public.get("kty") == "OKP" else None
     try:
-        material = loader({name: entry[name] for name in _PUBLIC_MEMBERS if name in entry})
-    except Exception:  # The libraries below promise no common error, and one bad key must not hide the good ones.
+        # Not PyJWKSet: it gives up on the whole set for an entry that is not an object.
+        material = PyJWK(public, algorithm).key
+    except Exception:  # PyJWT and cryptography raise many errors, and one bad key must not hide the good ones.
         return None
     return material if isinstance(material, PublicKey) else None
