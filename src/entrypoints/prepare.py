@@ -1,6 +1,7 @@
 """The database before the start: there, and at a revision that this version can run on."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from adapters.sql.database import Database
 from adapters.sql.schema import DatabaseUnusable, MigrationRefused, Schema, SchemaOutdated
 from adapters.sql.settings import MEMORY, SQLITE
 from application.ports.store import StoreUnavailable
+from domain.backoff import Backoff
 from entrypoints.settings.loader import Settings
 
 log = structlog.get_logger(__name__)
@@ -21,9 +23,8 @@ log = structlog.get_logger(__name__)
 # Seconds that a database may take to come up: what starts beside us is often slower than we are.
 PATIENCE: Final = 60.0
 
-# Seconds between two tries: doubling.
-FIRST_RETRY: Final = 0.5
-LONGEST_RETRY: Final = 5.0
+# Between two attempts to reach it.
+RETRY: Final = Backoff(initial_s=0.5, max_s=5.0)
 
 
 class StartRefused(Exception):
@@ -77,7 +78,7 @@ async def _see_to(schema: Schema, upgrades: bool) -> None:
 
 async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
     deadline = time.monotonic() + PATIENCE
-    delay = FIRST_RETRY
+    failures = 0
     while True:
         try:
             return await act()
@@ -86,6 +87,7 @@ async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
         except StoreUnavailable as fault:
             if time.monotonic() >= deadline:
                 raise StartRefused(f"given up after {PATIENCE:g} s: {fault}", 1) from None
+            failures += 1
+            delay = RETRY.delay_s(failures, random.random())
             log.warning("database_unavailable", error=str(fault), retry_s=delay)
         await asyncio.sleep(delay)
-        delay = min(delay * 2, LONGEST_RETRY)

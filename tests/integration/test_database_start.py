@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from adapters.sql.database import Database
 from adapters.sql.schema import Schema
+from domain.backoff import Backoff
 from entrypoints import prepare as preparing
 from entrypoints.cli.main import main
 from entrypoints.prepare import StartRefused, opened, prepare
@@ -69,7 +70,7 @@ class TestPrepare:
     async def test_a_database_that_comes_up_later(
         self, postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(preparing, "FIRST_RETRY", 0.1)
+        monkeypatch.setattr(preparing, "RETRY", Backoff(0.1, 5.0))
         postgres.stop()
         try:
             with capture_logs() as logs:
@@ -85,7 +86,7 @@ class TestPrepare:
 
     async def test_one_that_does_not_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(preparing, "PATIENCE", 0.3)
-        monkeypatch.setattr(preparing, "FIRST_RETRY", 0.1)
+        monkeypatch.setattr(preparing, "RETRY", Backoff(0.1, 5.0))
         url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x"
         with pytest.raises(StartRefused, match=r"given up after 0\.3 s: the database does not answer") as refused:
             await prepare(settings("serve", url), migrate=False)

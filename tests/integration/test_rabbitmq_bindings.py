@@ -18,6 +18,7 @@ from application.ingest.keep_bindings import KeepBindings
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.bindings import Binding, NotChanged
+from domain.backoff import Backoff
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
 from tests.support.core import HandClock
@@ -25,7 +26,7 @@ from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import ready, until
 from tests.support.stores import STORES, Stores
 
-QUICK = Timing(probe=0.5, silence=3.0, retry=1.0, bind=1.0)
+QUICK = Timing(probe=0.5, silence=3.0, reconnect=Backoff(0.2, 1.0), bind=1.0)
 
 HOUR = 3600.0
 

@@ -19,6 +19,7 @@ from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource, Receipt
 from adapters.rabbitmq.timing import Timing
 from application.ports.event_source import Batch, NotAcknowledged
+from domain.backoff import Backoff
 from domain.patterns import as_regex
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import reading, ready, until
@@ -28,7 +29,7 @@ from tests.support.reading import reading, ready, until
 WRITTEN_DOWN = 2.0
 
 # Faults are noticed as fast as a probe can, and a broker that is back is found within a second.
-QUICK = Timing(probe=0.5, silence=3.0, retry=1.0)
+QUICK = Timing(probe=0.5, silence=3.0, reconnect=Backoff(0.2, 1.0))
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def _for_verifying(entry: dict[str, Any]) -> bool:
 
 def _material(entry: dict[str, Any]) -> PublicKey | None:
     """None for a malformed key, and for a symmetric one: anyone can fetch it, so it is not a secret."""
-    public = {name: entry[name] for name in _PUBLIC_MEMBERS if name in entry}
+    public: dict[str, Any] = {name: entry[name] for name in _PUBLIC_MEMBERS if name in entry}
     # From `kty` and `crv` alone, PyJWK does not recognise Ed448.
     algorithm = "EdDSA" if public.get("kty") == "OKP" else None
     try:

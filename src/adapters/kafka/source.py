@@ -1,7 +1,7 @@
 """The event source that reads Kafka."""
 
 import asyncio
-import secrets
+import random
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -21,15 +21,14 @@ from adapters.kafka.watch import Stalled
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import StoreUnavailable
+from domain.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
-# Between attempts to connect, in seconds: drawn at random between the shortest and a ceiling that doubles each time
-# (full jitter), so that many nodes do not come back at once.
-SHORTEST: Final = 0.2
-LONGEST: Final = 15.0
-# A consumer that lived this long was sound: its end begins a new series.
-SOUND: Final = 60.0
+# Between attempts to connect.
+RECONNECT: Final = Backoff(initial_s=0.2, max_s=15.0)
+# The end of a consumer that has run for this long counts as a first failure.
+STABLE_AFTER_S: Final = 60.0
 
 # What is expected of a network; anything else is logged with its trace.
 OUTAGES: Final = (KafkaError, TimeoutError, OSError, Stalled)
@@ -110,7 +109,7 @@ class KafkaSource:
         return ""
 
     async def _supervise(self) -> None:
-        ceiling = SHORTEST
+        failures = 0
         while True:
             born = time.monotonic()
             try:
@@ -127,8 +126,8 @@ class KafkaSource:
             except Exception as fault:
                 self._trouble = f"{type(fault).__name__}: {fault}"
                 log.exception("kafka_consumer_failed", server=self._settings.servers)
-            ceiling = min(LONGEST, ceiling * 2) if time.monotonic() - born < SOUND else SHORTEST
-            await asyncio.sleep(secrets.SystemRandom().uniform(SHORTEST, ceiling))
+            failures = failures + 1 if time.monotonic() - born < STABLE_AFTER_S else 1
+            await asyncio.sleep(RECONNECT.delay_s(failures, random.random()))
 
     async def _live(self) -> None:
         """Until something goes wrong."""

@@ -1,7 +1,7 @@
 """The event source that reads RabbitMQ."""
 
 import asyncio
-import secrets
+import random
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
@@ -19,11 +19,8 @@ from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 
 log = structlog.get_logger(__name__)
 
-# Between attempts to connect, in seconds: drawn at random between the shortest and a ceiling that doubles each time
-# (full jitter), so that many nodes do not come back at once.
-SHORTEST: Final = 0.2
-# A connection that lived this long was sound: its end begins a new series.
-SOUND: Final = 60.0
+# The end of a connection that has lasted for this long counts as a first failure.
+STABLE_AFTER_S: Final = 60.0
 
 MAX_EVENT_BYTES: Final = 1_048_576
 
@@ -121,7 +118,7 @@ class RabbitSource:
         return ""
 
     async def _supervise(self) -> None:
-        ceiling = SHORTEST
+        failures = 0
         this = cast(asyncio.Task[None], asyncio.current_task())
         while True:
             born = time.monotonic()
@@ -141,8 +138,8 @@ class RabbitSource:
             # A cancellation is not enough to go by: it may have met aiormq while the link was leaving.
             if self._supervisor is not this:
                 return
-            ceiling = min(self._timing.retry, ceiling * 2) if time.monotonic() - born < SOUND else SHORTEST
-            await asyncio.sleep(secrets.SystemRandom().uniform(SHORTEST, ceiling))
+            failures = failures + 1 if time.monotonic() - born < STABLE_AFTER_S else 1
+            await asyncio.sleep(self._timing.reconnect.delay_s(failures, random.random()))
 
     def _tell(self, fault: BaseException) -> None:
         """To the status, before the link has left: that takes seconds where the broker is frozen. What is no outage is

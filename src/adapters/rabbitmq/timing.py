@@ -2,12 +2,14 @@
 
 import msgspec
 
+from domain.backoff import Backoff
+
 
 class Timing(msgspec.Struct, frozen=True):
     """All in seconds. Not for operators: tests shorten what they would have to sit through."""
 
-    # Between attempts to connect, at most.
-    retry: float = 15.0
+    # Between attempts to connect.
+    reconnect: Backoff = Backoff(initial_s=0.2, max_s=15.0)
     # For connecting, and making sure of exchange, queue and bindings.
     connect: float = 15.0
     # RabbitMQ gives up a consumer of which it has heard nothing for twice as long, and hands its messages to another.

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from adapters.redis.connections import Connections
 from adapters.redis.wire import publication
+from domain.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +28,8 @@ BEAT_PATIENCE: Final = 3.0
 CONFIRMATION: Final = 2.0
 CONFIRMATIONS: Final = 20.0
 
-# Seconds between attempts to connect: the first, and the longest.
-PAUSES: Final = (0.1, 2.0)
+# Between attempts to connect.
+RECONNECT: Final = Backoff(initial_s=0.1, max_s=2.0)
 
 # Channels in one command.
 MOST_CHANNELS: Final = 1_000
@@ -50,7 +51,7 @@ class Link:
         self._asked: deque[asyncio.Future[None] | None] = deque()  # what Redis has still to answer, in its order
         self._changed = asyncio.Event()
         self._beaten = asyncio.Event()
-        self._pause = PAUSES[0]
+        self._failures = 0  # of connections, since the last one that worked
 
     async def want(self, channels: Collection[str]) -> None:
         """Returns once they are subscribed to; without waiting while the link is down."""
@@ -85,8 +86,8 @@ class Link:
             except Exception as fault:
                 _go_on()
                 self._connections.lost(_reason(fault))
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
-            self._pause = min(self._pause * 2, PAUSES[1])
+            self._failures += 1
+            await asyncio.sleep(RECONNECT.delay_s(self._failures, random.random()))
 
     async def _connect(self) -> None:
         """Ends by a fault only. For a task of its own: before Python 3.13 a task group that is failing passes over a
@@ -153,7 +154,7 @@ class Link:
                 await self._connections.beat(publication([(self._beat, b"")]))
                 _go_on()
                 await self._beaten.wait()
-            self._pause = PAUSES[0]
+            self._failures = 0
             if self._connections.fault is not None:
                 self._connections.fault = None
                 log.info("backplane_connected", channels=len(self._confirmed))

@@ -21,6 +21,7 @@ from adapters.sql.settings import Pooler
 from adapters.sql.tls import without_tls
 from application.counters import Counters, Histogram
 from application.ports.store import StoreUnavailable
+from domain.backoff import Backoff
 
 T = TypeVar("T")
 
@@ -45,8 +46,9 @@ SERVER_KEEPALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval"
 # go unanswered: a database whose machine is gone is noticed after 15.
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
 
-# How often something is tried that another transaction was in the way of.
+# How often a conflicting transaction is tried, and the time between two attempts.
 TRIES: Final = 5
+CONFLICT_RETRY: Final = Backoff(initial_s=0.04, max_s=0.32, jitter=1.0)
 
 
 class Database:
@@ -145,7 +147,7 @@ class Database:
             try:
                 return await self._write(work)
             except TransactionConflict:
-                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))
+                await asyncio.sleep(CONFLICT_RETRY.delay_s(attempt, random.random()))
         return await self._write(work)
 
     async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:

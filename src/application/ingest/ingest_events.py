@@ -20,6 +20,7 @@ from application.ports.backplane import Backplane
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.service import Phase, Service
 from application.ports.store import Recorded, StoreUnavailable
+from domain.backoff import Backoff
 from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
 from domain.planning import DeadLetter, Plan, plan
@@ -32,12 +33,11 @@ log = structlog.get_logger(__name__)
 STOP_S: Final = 0.5
 
 
-class RetryPolicy(msgspec.Struct, frozen=True):
-    """Seconds before a batch that could not be stored is tried again: doubling, with jitter, so that nodes do not try
-    in step."""
+class RetryPolicy(Backoff, frozen=True):
+    """When a batch that could not be stored is tried again."""
 
-    first_s: float = 0.2
-    longest_s: float = 10.0
+    initial_s: float = 0.2
+    max_s: float = 10.0
 
 
 class BatchInWork(msgspec.Struct, frozen=True):
@@ -187,8 +187,8 @@ class ConsumeEvents(Service):
                 batch = await self.source.take()
             except Exception:
                 self.fault = "no events can be taken: see the log"
-                log.exception("broker_read_failed", broker=self.source.name, retry_s=self._retry.first_s)
-                await asyncio.sleep(self._retry.first_s)
+                log.exception("broker_read_failed", broker=self.source.name, retry_s=self._retry.initial_s)
+                await asyncio.sleep(self._retry.initial_s)
                 continue
             finally:
                 self._taking = False
@@ -197,8 +197,10 @@ class ConsumeEvents(Service):
 
     async def _store(self, batch: Batch) -> None:
         work: BatchInWork | None = None
-        delay = self._retry.first_s
+        failures = 0
         while True:
+            failures += 1
+            delay = self._retry.delay_s(failures, random.random())
             try:
                 work = work or await self._ingest.plan(batch, self.source)
                 with event_context([(plan.origin, plan.event_id) for plan in work.plans]):
@@ -214,5 +216,4 @@ class ConsumeEvents(Service):
             else:
                 self.fault = None
                 return
-            await asyncio.sleep(random.uniform(delay / 2, delay))
-            delay = min(delay * 2, self._retry.longest_s)
+            await asyncio.sleep(delay)
