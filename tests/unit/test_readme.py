@@ -1,21 +1,34 @@
-"""The README says what is so."""
+"""The examples of the README and of docs/routes.md work."""
 
+import json
 import re
 from pathlib import Path
 
 from domain.planning import plan
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
-from entrypoints.profiles.loader import read_file
+from entrypoints.profiles.loader import read_file, shipped
 from tests.support.core import message
 
-README = Path(__file__).parents[2].joinpath("README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROUTES_PAGE = (ROOT / "docs" / "routes.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_a_routes_file_is_one() -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    profile = read_profile(example, "README.md")
-    assert [route.source for route in profile.routes] == ["shop.*.created", "shop.offers"]
+def test_the_example_of_a_routes_file_is_valid() -> None:
+    example = next(re.finditer(r"```toml\n(.*?)```", ROUTES_PAGE, re.DOTALL))[1]
+    profile = read_profile(example, "docs/routes.md")
+    assert [route.source for route in profile.routes] == ["shop.*.created", "shop.invoice.sent", "shop.offers"]
+
+
+def test_every_event_of_the_readme_leads_to_something() -> None:
+    table = RouteTable(shipped(["all"]))
+    events = [json.loads(text) for text in re.findall(r"-d '(\{.*\})'", README)]
+    assert len(events) >= 5  # one for each profile
+    for event in events:
+        made = plan(message(event["source"], event["payload"]), table)
+        assert made.dead_letter is None
+        assert made.addressed or made.broadcasts, event
 
 
 def test_the_orders_that_only_their_customer_sees_are_a_routes_file() -> None:
