@@ -1,4 +1,4 @@
-"""File descriptors: how many this process may have open, and what they are for."""
+"""File descriptors: the limit of this process, and how it is divided."""
 
 import resource
 from typing import Final
@@ -7,27 +7,26 @@ import msgspec
 
 from entrypoints.settings.loader import Settings
 
-# Beside pools and mail connections: the listening socket, brokers, Redis, databases of one file, templates, logs.
-OWN: Final = 64
+# For the listening socket, brokers, Redis, database files, templates and logs; connection pools come on top.
+OWN_DESCRIPTORS: Final = 64
 
-# More than this is of no use to one process.
-MOST: Final = 1_048_576
+# One process has no use for more.
+MAX_DESCRIPTORS: Final = 1_048_576
 
-# Connections that wait to be accepted, and the most that Granian serves at once (its `backpressure`): event streams and
-# idle keep-alive connections count among these, WebSockets do not.
+# Connections that wait to be accepted, and the limit of those that Granian serves concurrently (its `backpressure`).
+# Event streams and idle keep-alive connections count; WebSockets do not.
 BACKLOG: Final = 16_384
 
-# With fewer, a warning at the start: browsers keep several connections each.
-FEW: Final = 4_096
+# Below this the start logs a warning: a browser opens several connections.
+WARN_BELOW: Final = 4_096
 
-# The least that clients can be served with.
-LEAST: Final = 32
+MIN_FOR_CLIENTS: Final = 32
 
 
 class Descriptors(msgspec.Struct, frozen=True):
-    """`limit` descriptors may be open. `requests` are for HTTP connections, event streams and idle ones included;
-    `sockets` for WebSockets. The rest is kept for Herald's own connections and files, so that a client is refused
-    while there are descriptors left to refuse it with."""
+    """`limit` descriptors may be open: `requests` for HTTP connections, including event streams and idle ones,
+    `sockets` for WebSockets, and the rest for Herald's own connections and files. So a client can still be refused with
+    a response."""
 
     limit: int
     requests: int
@@ -37,22 +36,22 @@ class Descriptors(msgspec.Struct, frozen=True):
 def raised_limit() -> int:
     """The limit of open files (RLIMIT_NOFILE), raised to what the system allows this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return wanted
-    return MOST if soft == resource.RLIM_INFINITY else min(soft, MOST)
+    return MAX_DESCRIPTORS if soft == resource.RLIM_INFINITY else min(soft, MAX_DESCRIPTORS)
 
 
 def share_out(limit: int, settings: Settings, most_requests: int) -> Descriptors:
-    """Half of what Herald does not need itself for requests, at most `most_requests`, and the rest for sockets. Raises
-    ValueError where too few are left."""
-    own = OWN + settings.database.connections + settings.smtp.connections
+    """Half of what Herald does not need itself is for requests, at most `most_requests`, the rest for sockets. Raises
+    ValueError if too few are left."""
+    own = OWN_DESCRIPTORS + settings.database.connections + settings.smtp.connections
     for_clients = limit - own
-    if for_clients < LEAST:
+    if for_clients < MIN_FOR_CLIENTS:
         raise ValueError(
             f"this process may open {limit} files, and Herald needs {own} of them itself: raise the limit"
-            f" (ulimit -n, LimitNOFILE) to {own + LEAST} at least"
+            f" (ulimit -n, LimitNOFILE) to {own + MIN_FOR_CLIENTS} at least"
         )
     requests = min(for_clients // 2, most_requests)
     return Descriptors(limit, requests, for_clients - requests)

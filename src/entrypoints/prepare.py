@@ -1,4 +1,4 @@
-"""The database before the start: there, and at a revision that this version can run on."""
+"""The database before the start: waits until it answers, and upgrades or verifies its schema."""
 
 import asyncio
 import random
@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from adapters.sql.database import Database
@@ -20,45 +21,50 @@ from entrypoints.settings.loader import Settings
 
 log = structlog.get_logger(__name__)
 
-# Seconds that a database may take to come up: what starts beside us is often slower than we are.
-PATIENCE: Final = 60.0
 
-# Between two attempts to reach it.
-RETRY: Final = Backoff(initial_s=0.5, max_s=5.0)
+class PreparePolicy(msgspec.Struct, frozen=True):
+    """`timeout_s` is the time that a database may take to start: one that starts together with Herald is often slower.
+    `retry` is the backoff between attempts to reach it."""
+
+    timeout_s: float = 60.0
+    retry: Backoff = Backoff(initial_s=0.5, max_s=5.0)
+
+
+PREPARE_POLICY: Final = PreparePolicy()
 
 
 class StartRefused(Exception):
-    """Herald can't start. The text says why in one line; `code` is what the process ends with: 2 where the
-    configuration has to be changed, 1 where the same may work later."""
+    """Herald can't start. The text says why in one line. `code` is the exit code: 2 if the configuration has to be
+    changed, 1 if the same may work later."""
 
     def __init__(self, reason: str, code: int) -> None:
         super().__init__(reason)
         self.code = code
 
 
-async def prepare(settings: Settings, *, migrate: bool) -> None:
+async def prepare(settings: Settings, *, migrate: bool, policy: PreparePolicy = PREPARE_POLICY) -> None:
     """Returns once the database can be used. Raises StartRefused.
 
-    `herald dev`, and whoever keeps everything in a file, has no one to run migrations: there they are run here. On
-    PostgreSQL it takes `migrate`.
+    The schema is upgraded for `herald dev` and for database files, which have no operator to do it. On PostgreSQL
+    `herald serve` upgrades it only with `migrate`.
     """
     if settings.database.url == MEMORY:
         return
-    async with opened(settings) as (database, schema):
+    async with open_database(settings) as (database, schema):
         automatic = settings.mode == "dev" and database.pooler != "transaction"
         upgrades = migrate or automatic or not database.is_postgresql
-        await _patiently(partial(_see_to, schema, upgrades))
+        await _with_retries(partial(_upgrade_or_verify, schema, upgrades), policy)
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
-    """The database and its schema, for one thing at a time. Raises StartRefused where a file can't be."""
+async def open_database(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
+    """The database, with one connection, and its schema. Raises StartRefused if the folder of a file can't be made."""
     if settings.database.url.startswith(SQLITE):
         folder = Path(settings.database.url.removeprefix(SQLITE)).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as fault:
-            raise StartRefused(f"the folder {folder} can't be made: {fault.strerror}", 2) from None
+        except OSError as error:
+            raise StartRefused(f"the folder {folder} can't be made: {error.strerror}", 2) from None
     database = Database(settings.database.url, 1, pooler=settings.database.pooler)
     try:
         yield database, Schema(database)
@@ -66,7 +72,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
         await database.close()
 
 
-async def _see_to(schema: Schema, upgrades: bool) -> None:
+async def _upgrade_or_verify(schema: Schema, upgrades: bool) -> None:
     if not upgrades:
         await schema.verify()
     elif await schema.upgrade():
@@ -76,18 +82,18 @@ async def _see_to(schema: Schema, upgrades: bool) -> None:
         log.warning("schema_newer", revision=current, known_revision=schema.head())
 
 
-async def _patiently(act: Callable[[], Awaitable[None]]) -> None:
-    deadline = time.monotonic() + PATIENCE
+async def _with_retries(act: Callable[[], Awaitable[None]], policy: PreparePolicy) -> None:
+    deadline = time.monotonic() + policy.timeout_s
     failures = 0
     while True:
         try:
             return await act()
-        except (SchemaOutdated, DatabaseUnusable, MigrationRefused) as fault:
-            raise StartRefused(str(fault), 2) from None
-        except StoreUnavailable as fault:
+        except (SchemaOutdated, DatabaseUnusable, MigrationRefused) as error:
+            raise StartRefused(str(error), 2) from None
+        except StoreUnavailable as error:
             if time.monotonic() >= deadline:
-                raise StartRefused(f"given up after {PATIENCE:g} s: {fault}", 1) from None
+                raise StartRefused(f"given up after {policy.timeout_s:g} s: {error}", 1) from None
             failures += 1
-            delay = RETRY.delay_s(failures, random.random())
-            log.warning("database_unavailable", error=str(fault), retry_s=delay)
+            delay = policy.retry.delay_s(failures, random.random())
+            log.warning("database_unavailable", error=str(error), retry_s=delay)
         await asyncio.sleep(delay)

@@ -1,7 +1,7 @@
-"""The server process: Granian on our own loop, and an orderly end.
+"""The server process: Granian on the event loop of Herald, and a graceful end.
 
-Granian is embedded, one process and one loop: a signal is ours first, so that clients can be told before their
-sockets go (docs/decisions).
+Granian is embedded (decision 3): Herald handles signals first, so that clients get a close reason before their
+sockets are closed.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from application.operations.node import Node
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
-from entrypoints.descriptors import BACKLOG, FEW, Descriptors, raised_limit, share_out
+from entrypoints.descriptors import BACKLOG, WARN_BELOW, Descriptors, raised_limit, share_out
 from entrypoints.prepare import StartRefused, prepare
 from entrypoints.settings.loader import Settings
 from entrypoints.settings.sections import ServerSettings
 
 log = structlog.get_logger(__name__)
 
-# Seconds for Granian and the lifespan to end after the drain.
-STOP_PATIENCE: Final = 4.0
+# The time that Granian and the lifespan have to end after the drain.
+STOP_TIMEOUT_S: Final = 4.0
 
 
 def run(settings: Settings, *, migrate: bool = False) -> int:
-    """Serves until a signal; returns the exit code. Says why, in one line, where it can't start. With `migrate`, the
-    database is upgraded first."""
+    """Serves until a signal, and returns the exit code. If it can't start, it prints the reason in one line. `migrate`
+    upgrades the database first."""
     set_up_logs(settings.logs.format, settings.logs.level, settings.node.service, settings.node.name)
     try:
         address = _address(settings.server)
@@ -49,7 +49,7 @@ def run(settings: Settings, *, migrate: bool = False) -> int:
     except (OSError, RoutesInvalid, ValueError) as fault:
         print(f"herald: {fault}", file=sys.stderr)
         return 2
-    _calm_garbage_collection()
+    _tune_garbage_collection()
     try:
         code: int = uvloop.run(_serve(app, settings, address, descriptors, migrate))
     except StartRefused as fault:
@@ -69,7 +69,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     await asyncio.wait({preparing, leaving}, return_when=asyncio.FIRST_COMPLETED)
     if not preparing.done():
         preparing.cancel()
-        await asyncio.wait({preparing}, timeout=STOP_PATIENCE)
+        await asyncio.wait({preparing}, timeout=STOP_TIMEOUT_S)
         return 0
     preparing.result()
     _warn(settings, descriptors)
@@ -97,7 +97,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
         log.error("server_failed", exc_info=serving.exception())
         return 1
 
-    # A second signal is impatience: no more waiting for clients.
+    # A second signal ends the drain: no more waiting for clients.
     leave.clear()
     hurry = asyncio.create_task(leave.wait())
     node = await app.state.dishka_container.get(Node)
@@ -106,16 +106,16 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     for task in (drain, hurry):
         task.cancel()
     server.stop()
-    done, _ = await asyncio.wait({serving}, timeout=STOP_PATIENCE)
+    done, _ = await asyncio.wait({serving}, timeout=STOP_TIMEOUT_S)
     if not done:
-        log.warning("connections_left_open", timeout_s=STOP_PATIENCE)
+        log.warning("connections_left_open", timeout_s=STOP_TIMEOUT_S)
         await node.stop()
     return 0
 
 
 def _hang_up(leave: asyncio.Event, had_terminal: bool) -> None:
-    """SIGHUP: the end of the terminal that Herald was started in ends it, too. Otherwise the signal changes nothing;
-    service managers and log rotation send it to daemons to have them read their files again."""
+    """SIGHUP: stops Herald if the terminal that it was started in has been closed. Otherwise the signal is ignored:
+    service managers and log rotation send it to make daemons read their files again."""
     if had_terminal and not _has_terminal():
         leave.set()
     else:
@@ -128,8 +128,8 @@ def _has_terminal() -> bool:
 
 
 def _warn(settings: Settings, descriptors: Descriptors) -> None:
-    """Says what is fine for trying Herald out and seldom meant elsewhere."""
-    if descriptors.limit < FEW:
+    """Logs settings that are fine for trying Herald and rarely intended in production."""
+    if descriptors.limit < WARN_BELOW:
         log.warning(
             "few_file_descriptors",
             limit=descriptors.limit,
@@ -150,7 +150,7 @@ def _warn(settings: Settings, descriptors: Descriptors) -> None:
 
 
 async def _announce(settings: Settings, address: str) -> None:
-    """Says that the server is up once it is: when it can be connected to."""
+    """Logs, and in dev prints, that the server is up, once it accepts connections."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
     while True:
         with suppress(OSError):
@@ -163,26 +163,23 @@ async def _announce(settings: Settings, address: str) -> None:
     log.info("server_listening", host=settings.server.host, port=settings.server.port, auth=settings.server.auth)
 
 
-def _calm_garbage_collection() -> None:
-    """What was built at the start stays, and need not be looked at again. One message to a thousand sessions makes
-    thousands of short-lived objects: with the default threshold of 700, looking for garbage among them took a third
-    of the processor's time."""
+def _tune_garbage_collection() -> None:
+    """Freezes the objects of the start, which stay, and raises the thresholds. One message to a thousand sessions makes
+    thousands of short-lived objects: with the default threshold of 700, collections took a third of the CPU time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
 
 
 def _address(server: ServerSettings) -> str:
-    """The address that HERALD_HOST names, free to listen on; of several an IPv4 one, as in the URLs that are shown.
-    Raises OSError.
-
-    Granian shares a port with whoever else shares it; two Heralds on one port would each get half of the clients.
+    """The address that HERALD_HOST resolves to, IPv4 first, as in the URLs that are shown. Raises OSError, also if the
+    port is in use: Granian sets SO_REUSEPORT, and two Heralds on one port would each get half of the clients.
     """
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "this is no name of a host"
-        raise OSError(f"HERALD_HOST is {server.host!r}, which leads to no address: {reason}") from None
+        reason = fault.strerror if isinstance(fault, OSError) else "this is not a host name"
+        raise OSError(f"HERALD_HOST is {server.host!r}, which resolves to no address: {reason}") from None
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     address = str(where[0])
     if "%" in address:
@@ -194,6 +191,6 @@ def _address(server: ServerSettings) -> str:
         except OSError as fault:
             where_to = f"{server.host}:{server.port}"
             if fault.errno == errno.EADDRINUSE:
-                raise OSError(f"{where_to} is taken: stop what listens there, or set HERALD_PORT") from None
+                raise OSError(f"{where_to} is in use: stop what listens there, or set HERALD_PORT") from None
             raise OSError(f"HERALD_HOST: can't listen on {where_to}: {fault.strerror}") from None
     return address

@@ -82,11 +82,11 @@ def test_what_cannot_be(server: Server) -> None:
         assert result.exit_code == 2, arguments
         assert "Say which: by ids, by filters, or --all." in result.stderr
     for id in ("../events", "a/b", "?"):
-        assert "is no id of a dead letter" in herald(server, "show", id).stderr
+        assert "is not the id of a dead letter" in herald(server, "show", id).stderr
     absent = herald(server, "replay", "0193a0f4-5b6c-7d8e-9fa0-b1c2d3e4f5a6")
     assert (absent.exit_code, absent.stderr) == (
         1,
         "Error: Refused with 404: Not found: There is no such dead letter.\n",
     )
     wrong = herald(server, "list", "--since", "yesterday")
-    assert (wrong.exit_code, "no ISO 8601 date" in wrong.stderr) == (1, True)
+    assert (wrong.exit_code, "not an ISO 8601 date" in wrong.stderr) == (1, True)

@@ -215,7 +215,7 @@ def test_what_cannot_be(dev_server: Server) -> None:
         assert "Say which: by ids, or --all-failed." in result.stderr
     for command in ("show", "retry"):
         for id in ("../events", "a/b", "?"):
-            assert "is no id of a delivery" in herald(dev_server, command, id).stderr
+            assert "is not the id of a delivery" in herald(dev_server, command, id).stderr
     assert herald(dev_server, "list", "--status", "lost").exit_code == 2
     wrong = herald(dev_server, "list", "--order", "\0")
     assert (wrong.exit_code, "U+0000" in wrong.stderr) == (1, True)

@@ -12,9 +12,8 @@ from structlog.testing import capture_logs
 from adapters.sql.database import Database
 from adapters.sql.schema import Schema
 from domain.backoff import Backoff
-from entrypoints import prepare as preparing
 from entrypoints.cli.main import main
-from entrypoints.prepare import StartRefused, opened, prepare
+from entrypoints.prepare import PreparePolicy, StartRefused, open_database, prepare
 from entrypoints.settings.loader import NAMES, Settings, load
 from tests.support.postgres import Postgres
 from tests.support.service import free_port
@@ -27,7 +26,7 @@ def settings(mode: Any, url: str) -> Settings:
 
 
 async def revision(url: str) -> str | None:
-    async with opened(settings("dev", url)) as (_, schema):
+    async with open_database(settings("dev", url)) as (_, schema):
         return await schema.current()
 
 
@@ -67,14 +66,12 @@ class TestPrepare:
     async def test_nothing_is_asked_of_no_database(self) -> None:
         await prepare(settings("serve", "memory:"), migrate=True)
 
-    async def test_a_database_that_comes_up_later(
-        self, postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(preparing, "RETRY", Backoff(0.1, 5.0))
+    async def test_a_database_that_comes_up_later(self, postgres: Postgres, postgres_url: str) -> None:
+        policy = PreparePolicy(retry=Backoff(0.1, 5.0))
         postgres.stop()
         try:
             with capture_logs() as logs:
-                waiting = asyncio.create_task(prepare(settings("serve", postgres_url), migrate=False))
+                waiting = asyncio.create_task(prepare(settings("serve", postgres_url), migrate=False, policy=policy))
                 await asyncio.sleep(0.5)
                 assert not waiting.done()
         finally:
@@ -84,12 +81,10 @@ class TestPrepare:
         assert len(tries) >= 2
         assert tries[0]["retry_s"] < tries[1]["retry_s"]
 
-    async def test_one_that_does_not_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(preparing, "PATIENCE", 0.3)
-        monkeypatch.setattr(preparing, "RETRY", Backoff(0.1, 5.0))
+    async def test_one_that_does_not_is_given_up(self) -> None:
         url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x"
         with pytest.raises(StartRefused, match=r"given up after 0\.3 s: the database does not answer") as refused:
-            await prepare(settings("serve", url), migrate=False)
+            await prepare(settings("serve", url), migrate=False, policy=PreparePolicy(0.3, Backoff(0.1, 5.0)))
         assert refused.value.code == 1
         assert "hunter2" not in str(refused.value)
         assert "\n" not in str(refused.value)

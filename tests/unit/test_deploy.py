@@ -12,7 +12,7 @@ import yaml
 
 from adapters.http.errors.catalogue import KINDS
 from entrypoints.app import BODY_PER_EVENT
-from entrypoints.server import STOP_PATIENCE
+from entrypoints.server import STOP_TIMEOUT_S
 from entrypoints.settings.loader import NAMES, load
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ OTHERS = {"PATH", "PYTHONUNBUFFERED", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_C
 DEFAULTS = load({"HERALD_AUTH": "open"}, "serve", {})
 
 # Seconds that a node takes to end at most: a batch in work is one more than what is set.
-LEAVING = DEFAULTS.server.drain_seconds + 1 + STOP_PATIENCE
+LEAVING = DEFAULTS.server.drain_seconds + 1 + STOP_TIMEOUT_S
 
 
 def compose() -> Any:

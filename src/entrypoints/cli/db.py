@@ -93,14 +93,14 @@ def _do(act: Callable[["Database", "Schema"], Awaitable[T]]) -> T:
     # Here, since the other commands need no database, and loading what it takes is slow.
     from adapters.sql.schema import DatabaseUnusable, MigrationRefused, SchemaOutdated
     from application.ports.store import StoreUnavailable
-    from entrypoints.prepare import StartRefused, opened
+    from entrypoints.prepare import StartRefused, open_database
 
     settings = read(os.environ, "dev", {})
     if settings.database.url == MEMORY:
         raise click.ClickException(f"DATABASE_URL is {MEMORY} There is no schema.")
 
     async def done() -> T:
-        async with opened(settings) as (database, schema):
+        async with open_database(settings) as (database, schema):
             return await act(database, schema)
 
     try:

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from domain.visible import visible
-from entrypoints.cli.http_client import Client, asks, by_settings, segment
+from entrypoints.cli.http_client import Client, client_from_settings, client_options, path_segment
 
 PATH: Final = "/api/v1/dead-letters"
 KIND: Final = "dead letter"
@@ -41,7 +41,7 @@ def _chooses(command: _Command) -> _Command:
 @dead_letters.command("list")
 @_chooses
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
-@asks
+@client_options
 def list_(
     source: str | None,
     reason: str | None,
@@ -52,12 +52,12 @@ def list_(
     token: str | None,
 ) -> None:
     """List dead letters, newest first: id, time, source, reason and detail."""
-    with by_settings(url, token) as client:
+    with client_from_settings(url, token) as client:
         chosen = _filter(source, reason, since, until)
         shown, total = 0, 0
         while shown < limit:
             query = {**chosen, "limit": str(min(PAGE, limit - shown))}
-            answer = client.ask("GET", PATH, _Letters, params=query)
+            answer = client.request("GET", PATH, _Letters, params=query)
             for letter in answer.data:
                 kept_at = letter.kept_at.strftime("%Y-%m-%d %H:%M:%S")
                 click.echo(visible(f"{letter.id}  {kept_at}  {letter.source}  {letter.reason}: {letter.detail}"))
@@ -71,11 +71,11 @@ def list_(
 @dead_letters.command()
 @click.argument("id")
 @click.option("--body", is_flag=True, help="Print nothing but the bytes of the event.")
-@asks
+@client_options
 def show(id: str, body: bool, url: str | None, token: str | None) -> None:
     """Show one dead letter: why it is one, and the event as it came."""
-    with by_settings(url, token) as client:
-        letter = client.ask("GET", f"{PATH}/{segment(id, KIND)}", dict[str, Any])
+    with client_from_settings(url, token) as client:
+        letter = client.request("GET", f"{PATH}/{path_segment(id, KIND)}", dict[str, Any])
     content, text = letter.pop("body_base64", None), letter.pop("body_text", None)
     if body:
         sys.stdout.buffer.write(base64.b64decode(content or ""))
@@ -90,7 +90,7 @@ def show(id: str, body: bool, url: str | None, token: str | None) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @_chooses
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
-@asks
+@client_options
 def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
     """Put the events of some dead letters through the routes again: by id, by filter, or all.
 
@@ -98,7 +98,7 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
     """
     filters = _meant(ids, chosen, everything)
     replayed = failed = 0
-    with by_settings(url, token) as client:
+    with client_from_settings(url, token) as client:
         for answer in _each(client, "POST", "/replay", ids, filters, _Replayed):
             replayed += len(answer.replayed)
             failed += len(answer.failed)
@@ -112,11 +112,11 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @_chooses
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
-@asks
+@client_options
 def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
     """Give up the events of some dead letters: by id, by filter, or all."""
     filters = _meant(ids, chosen, everything)
-    with by_settings(url, token) as client:
+    with client_from_settings(url, token) as client:
         dropped = sum(answer.dropped for answer in _each(client, "DELETE", "", ids, filters, _Dropped))
     click.echo(f"Dropped: {dropped}")
 
@@ -129,10 +129,10 @@ def _each(
 ) -> Iterator[_Answer]:
     """One request for each id, or as many as it takes for all that are chosen."""
     for id in ids:
-        yield client.ask(method, f"{PATH}/{segment(id, KIND)}{verb}", answer)
+        yield client.request(method, f"{PATH}/{path_segment(id, KIND)}{verb}", answer)
     while not ids:
         query: dict[str, Any] = {"json": chosen} if method == "POST" else {"params": chosen}
-        got = client.ask(method, PATH + verb, answer, **query)
+        got = client.request(method, PATH + verb, answer, **query)
         yield got
         if got.next_cursor is None:
             return

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from domain.visible import visible
-from entrypoints.cli.http_client import AskFailed, Client, asks, by_settings, segment
+from entrypoints.cli.http_client import Client, RequestFailed, client_from_settings, client_options, path_segment
 
 PATH: Final = "/api/v1/notifications"
 KIND: Final = "delivery"
@@ -46,11 +46,11 @@ def deliveries() -> None:
 @_filters
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as the REST API gives them.")
-@asks
+@client_options
 def list_(limit: int, as_json: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
     """List deliveries, newest first: id, time, status, recipient, subject, and what went wrong."""
     shown, total = 0, 0
-    with by_settings(url, token) as client:
+    with client_from_settings(url, token) as client:
         for page in _pages(client, _given(chosen), limit):
             for item in page.items:
                 text = bytes(item).decode() if as_json else _summary(msgspec.json.decode(item, type=_Delivery))
@@ -68,11 +68,11 @@ def _summary(one: "_Delivery") -> str:
 
 @deliveries.command()
 @click.argument("id")
-@asks
+@client_options
 def show(id: str, url: str | None, token: str | None) -> None:
     """Show one delivery with every attempt at it."""
-    with by_settings(url, token) as client:
-        delivery = client.ask("GET", f"{PATH}/{segment(id, KIND)}", _DeliveryWithAttempts)
+    with client_from_settings(url, token) as client:
+        delivery = client.request("GET", f"{PATH}/{path_segment(id, KIND)}", _DeliveryWithAttempts)
     fields = msgspec.to_builtins(delivery)
     del fields["attempt_log"]
     for name, value in fields.items():
@@ -88,7 +88,7 @@ def show(id: str, url: str | None, token: str | None) -> None:
 @click.option("--all-failed", is_flag=True, help="All that failed after too many attempts, or those of the filters.")
 @click.option("--refused", "with_refused", is_flag=True, help="With --all-failed: those that failed for good, too.")
 @_filters
-@asks
+@client_options
 def retry(
     ids: tuple[str, ...], all_failed: bool, with_refused: bool, url: str | None, token: str | None, **chosen: str | None
 ) -> None:
@@ -105,9 +105,9 @@ def retry(
         raise click.UsageError("Filters go with --all-failed, not with ids.")
     if not with_refused:
         filters["refused"] = "false"
-    ids = tuple(segment(id, KIND) for id in ids)
+    ids = tuple(path_segment(id, KIND) for id in ids)
     retried = refused = 0
-    with by_settings(url, token) as client:
+    with client_from_settings(url, token) as client:
         try:
             for id in _failed(client, filters) if all_failed else ids:
                 if fault := _refusal(client, id):
@@ -130,10 +130,10 @@ def _given(chosen: dict[str, str | None]) -> dict[str, str]:
 
 
 def _refusal(client: Client, id: str) -> str | None:
-    """Why this one can't be retried; None if it will be. Raises AskFailed for what concerns all of them."""
+    """Why this one can't be retried; None if it will be. Raises RequestFailed for what concerns all of them."""
     try:
-        client.ask_patiently("POST", f"{PATH}/retry/{id}", _Delivery)
-    except AskFailed as fault:
+        client.request_with_retries("POST", f"{PATH}/retry/{id}", _Delivery)
+    except RequestFailed as fault:
         if fault.status not in (404, 409):
             raise
         return str(fault)
@@ -147,7 +147,7 @@ def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> 
     left = limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
-        page = client.ask_patiently("GET", PATH, _Page, params={**chosen, **place, "page_size": str(size)})
+        page = client.request_with_retries("GET", PATH, _Page, params={**chosen, **place, "page_size": str(size)})
         yield page
         if page.next_cursor is None:
             return

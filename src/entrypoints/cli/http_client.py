@@ -1,4 +1,4 @@
-"""Asking a running Herald, for the commands that do."""
+"""The HTTP client of the commands that talk to a running Herald."""
 
 import os
 import time
@@ -13,97 +13,97 @@ import msgspec
 from domain.visible import visible
 from entrypoints.settings.loader import SETTINGS, read
 
-# Seconds. The service answers when what was asked for is done: events are stored, letters replayed.
-TIMEOUT: Final = 30.0
+# The service answers when the work is done: events are stored, dead letters replayed.
+TIMEOUT_S: Final = 30.0
 
 _Answer = TypeVar("_Answer")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class AskFailed(Exception):
-    """There was no answer, or a refusal. The text says why and is fit for a terminal, `status` with which HTTP status
-    it was refused.
+class RequestFailed(Exception):
+    """No response, or an error response. The text says why, without control characters; `status` is the HTTP status.
 
-    `wait` is the seconds to wait before asking again, where asking too often was all that was wrong.
+    `retry_after_s` is set if the rate limit was exceeded and the request can be repeated after that time.
     """
 
-    def __init__(self, text: str, status: int | None = None, wait: float | None = None) -> None:
+    def __init__(self, text: str, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(visible(text))
         self.status = status
-        self.wait = wait
+        self.retry_after_s = retry_after_s
 
 
 class Client:
-    """Asks one Herald. Every method raises AskFailed."""
+    """Sends requests to one Herald. Every method raises RequestFailed."""
 
     def __init__(self, http: httpx.Client, url: str) -> None:
         self._http = http
         self._url = url
 
-    def ask(self, method: str, path: str, answer: type[_Answer], *, status: int = 200, **request: Any) -> _Answer:
-        """What is answered with this status, decoded."""
+    def request(self, method: str, path: str, answer: type[_Answer], *, status: int = 200, **request: Any) -> _Answer:
+        """The decoded body of a response with this status."""
         got = self._send(method, path, request)
         if got.status_code != status:
-            raise AskFailed(_reason(got), got.status_code, _wait(got))
+            raise RequestFailed(_reason(got), got.status_code, _retry_after_s(got))
         try:
             return msgspec.json.decode(got.content, type=answer)
         except msgspec.DecodeError:
-            raise AskFailed(f"{got.url} answered {status}, but not as Herald does.") from None
+            raise RequestFailed(f"{got.url} answered {status}, but not as Herald does.") from None
 
-    def ask_patiently(self, method: str, path: str, answer: type[_Answer], **request: Any) -> _Answer:
-        """The same, waiting whenever the service says that it was asked too often: for long runs of requests."""
+    def request_with_retries(self, method: str, path: str, answer: type[_Answer], **request: Any) -> _Answer:
+        """As `request`, repeated after each 429 when its `Retry-After` is over: for long series of requests."""
         while True:
             try:
-                return self.ask(method, path, answer, **request)
-            except AskFailed as fault:
-                if fault.wait is None:
+                return self.request(method, path, answer, **request)
+            except RequestFailed as error:
+                if error.retry_after_s is None:
                     raise
-                time.sleep(fault.wait)
+                time.sleep(error.retry_after_s)
 
     def _send(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
         try:
             return self._http.request(method, self._url + path, **request)
         except httpx.ConnectError:
-            raise AskFailed(f"Nothing answers at {self._url}: is Herald running there?") from None
+            raise RequestFailed(f"Nothing answers at {self._url}: is Herald running there?") from None
         except httpx.TimeoutException:
-            raise AskFailed(f"{self._url} did not answer within {TIMEOUT:g} s.") from None
+            raise RequestFailed(f"{self._url} did not answer within {TIMEOUT_S:g} s.") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise AskFailed(f"{self._url} could not be asked: {error}") from None
+            raise RequestFailed(f"{self._url} could not be asked: {error}") from None
 
 
 @contextmanager
-def asking(url: str, token: str | None) -> Iterator[Client]:
+def open_client(url: str, token: str | None) -> Iterator[Client]:
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
-    with httpx.Client(headers=headers, timeout=TIMEOUT) as http:
+    with httpx.Client(headers=headers, timeout=TIMEOUT_S) as http:
         yield Client(http, url)
 
 
-def asks(command: _Command) -> _Command:
-    """The options of a command that asks a Herald: where it is, and who asks."""
+def client_options(command: _Command) -> _Command:
+    """The options of a command that sends requests: the URL, and the token."""
     command = click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")(command)
     return click.option("--url", help=f"{SETTINGS['client.url'].help} [HERALD_URL]")(command)
 
 
 @contextmanager
-def by_settings(url: str | None, token: str | None) -> Iterator[Client]:
-    """A client by the settings; these options go before them. What fails is said in one line."""
+def client_from_settings(url: str | None, token: str | None) -> Iterator[Client]:
+    """A client for the URL and the token of the options, or else of the settings. RequestFailed ends the command with
+    its text."""
     given = {name: value for name, value in (("client.url", url), ("client.token", token)) if value is not None}
     settings = read(os.environ, "dev", given)
     try:
-        with asking(settings.client.url, settings.client.token) as client:
+        with open_client(settings.client.url, settings.client.token) as client:
             yield client
-    except AskFailed as fault:
-        raise click.ClickException(str(fault)) from None
+    except RequestFailed as error:
+        raise click.ClickException(str(error)) from None
 
 
-def segment(id: str, kind: str) -> str:
-    """An id as it may stand in a path. Raises ClickException, which names the kind of thing that it is no id of."""
+def path_segment(id: str, kind: str) -> str:
+    """An id that is safe in a path. Raises ClickException for any other text; `kind` names what it should identify."""
     if not id or not all(character.isalnum() or character == "-" for character in id):
-        raise click.ClickException(f"{id!r} is no id of a {kind}.")
+        raise click.ClickException(f"{id!r} is not the id of a {kind}.")
     return id
 
 
-def _wait(answer: httpx.Response) -> float | None:
+def _retry_after_s(answer: httpx.Response) -> float | None:
     if answer.status_code != 429:
         return None
     after = answer.headers.get("retry-after", "")
@@ -111,7 +111,7 @@ def _wait(answer: httpx.Response) -> float | None:
 
 
 def _reason(answer: httpx.Response) -> str:
-    """The words of an RFC 9457 problem, or what there is in place of them."""
+    """The title, detail and errors of an RFC 9457 problem, or else the reason phrase."""
     try:
         problem = msgspec.json.decode(answer.content, type=_Problem)
     except msgspec.DecodeError:

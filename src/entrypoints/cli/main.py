@@ -15,7 +15,7 @@ from entrypoints.cli.db import db
 from entrypoints.cli.dead_letters import dead_letters
 from entrypoints.cli.deliveries import deliveries
 from entrypoints.cli.files import opened
-from entrypoints.cli.http_client import AskFailed
+from entrypoints.cli.http_client import RequestFailed
 from entrypoints.cli.listen import listen
 from entrypoints.cli.mail import mail
 from entrypoints.cli.publish import as_event, in_lists, publish
@@ -48,7 +48,7 @@ class Misconfigured(click.ClickException):
 
 
 class _Herald(click.Group):
-    """Shows the commands by use, and answers what is wrong with the configuration by one line and exit code 2."""
+    """Groups the commands in the help, and reports an invalid configuration in one line with exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -64,11 +64,11 @@ class _Herald(click.Group):
 
 @click.group(cls=_Herald, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
-    """Herald takes events from a broker and puts each in front of the people it is for: at once, in order, on every
-    open tab; later in their inbox; and by e-mail.
+    """Herald consumes events from a broker and delivers each to the people it is for: immediately and in order on every
+    open tab, later in their inbox, and by e-mail.
 
-    Settings come from the environment (`herald config` shows them all); options go before them. Files that Herald
-    creates can be read by its own user only.
+    Settings are environment variables (`herald config` shows them all); options take precedence. Only its own user can
+    read the files that Herald creates.
 
     \b
     Examples:
@@ -103,16 +103,16 @@ def dev(**options: str | None) -> None:
 @_server_options
 @click.option("--migrate", is_flag=True, help="Upgrade the database first, as `herald db upgrade` does.")
 def serve(migrate: bool, **options: str | None) -> None:
-    """Run Herald in production: tokens are checked, events come from the profiles' brokers."""
+    """Run Herald in production: tokens are verified, events come from the brokers of the profiles."""
     _run("serve", options, migrate=migrate)
 
 
 def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -> None:
     settings = load(os.environ, mode, _given({key: options[key.replace(".", "_")] for key in SERVER_OPTIONS}))
-    # What is wrong with the routes is said now, in one line, before anything runs.
+    # Invalid routes are reported here, in one line, before anything starts.
     table = load_table(settings)
     check_mails(table, settings)
-    # Here, since the other commands need no server, and loading one takes a while.
+    # Imported here: the other commands need no server, and it takes long to load.
     from entrypoints.server import run
 
     sys.exit(run(settings, migrate=migrate))
@@ -129,7 +129,7 @@ main.add_command(routes)
 @main.command("publish", short_help="Publish an event through a running Herald.")
 @click.argument("source")
 @click.argument("file")
-@click.option("--id", help="The event's id: one that was published before is not delivered again.")
+@click.option("--id", help="The event's id. An id that was published before is not delivered again.")
 @click.option("--type", help="The event's type.")
 @click.option("--key", help="The record's key: events of one key keep their order.")
 @click.option("--lines", is_flag=True, help="Each line of the file is an event.")
@@ -166,9 +166,9 @@ def publish_(
                 accepted += len(ids)
                 if not lines:
                     click.echo(visible(f"Accepted: {', '.join(ids)}"))
-    except AskFailed as fault:
+    except RequestFailed as error:
         before = f" {accepted} events were accepted before." if accepted else ""
-        raise click.ClickException(f"{fault}{before}") from None
+        raise click.ClickException(f"{error}{before}") from None
     if lines:
         click.echo(f"Accepted: {accepted} events")
 

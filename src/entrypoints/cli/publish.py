@@ -6,32 +6,32 @@ from typing import Any, Final
 import msgspec
 
 from domain.events import Undecoded, decode_json
-from entrypoints.cli.http_client import AskFailed, asking
+from entrypoints.cli.http_client import RequestFailed, open_client
 
 PATH: Final = "/api/v1/events"
 
-# What the service takes in one request, and a bound on its bytes that stays clear of the limits of servers and proxies.
-MOST_EVENTS: Final = 500
-MOST_BYTES: Final = 1_000_000
+# The limit of the service for one request, and a size that is below the limits of servers and proxies.
+MAX_EVENTS: Final = 500
+MAX_BYTES: Final = 1_000_000
 
 
 def as_event(body: bytes, source: str, **more: str | None) -> bytes:
-    """The event as the service takes it. JSON goes in as it stands, every digit kept; other text as a JSON string.
-    Raises AskFailed."""
+    """The body of a request that publishes the event. JSON is kept digit by digit; other text becomes a string. Raises
+    RequestFailed."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise AskFailed(f"The event is not UTF-8 from byte {error.start} on.") from None
+        raise RequestFailed(f"The event is not UTF-8 from byte {error.start} on.") from None
     payload: Any = text if isinstance(decode_json(text), Undecoded) else msgspec.Raw(text.strip().encode())
     named = {name: value for name, value in more.items() if value is not None}
     return msgspec.json.encode({"source": source, "payload": payload, **named})
 
 
 def publish(bodies: Iterable[bytes], url: str, token: str | None) -> Iterator[list[str]]:
-    """Sends each body, and yields the ids of the events in it as they are accepted; raises AskFailed."""
-    with asking(url, token) as client:
+    """Sends each body, and yields the ids of the events in it as they are accepted; raises RequestFailed."""
+    with open_client(url, token) as client:
         for body in bodies:
-            yield client.ask("POST", PATH, _Accepted, status=202, content=body).ids
+            yield client.request("POST", PATH, _Accepted, status=202, content=body).ids
 
 
 def in_lists(events: Iterable[bytes]) -> Iterator[bytes]:
@@ -39,7 +39,7 @@ def in_lists(events: Iterable[bytes]) -> Iterator[bytes]:
     waiting: list[bytes] = []
     size = 0
     for event in events:
-        if waiting and (len(waiting) == MOST_EVENTS or size + len(event) > MOST_BYTES):
+        if waiting and (len(waiting) == MAX_EVENTS or size + len(event) > MAX_BYTES):
             yield b"[" + b",".join(waiting) + b"]"
             waiting, size = [], 0
         waiting.append(event)

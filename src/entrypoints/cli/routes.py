@@ -77,10 +77,10 @@ def _keys(endpoint: Endpoint) -> Iterator[str]:
 
 def _check_broker(table: RouteTable) -> None:
     # Imported here: the other commands need no broker, and importing one takes a while.
-    from entrypoints.cli.begins import BrokerUnreachable, begins
+    from entrypoints.cli.start_positions import BrokerUnreachable, start_positions
 
     try:
-        for line in begins(table, read(os.environ, "serve", {})):
+        for line in start_positions(table, read(os.environ, "serve", {})):
             click.echo(line)
     except BrokerUnreachable as fault:
         raise click.ClickException(str(fault)) from None

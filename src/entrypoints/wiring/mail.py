@@ -1,4 +1,4 @@
-"""How mails go: to a mail server, or into a folder where there is none."""
+"""Mails: sent to a mail server, or written to a folder without one."""
 
 from dishka import Provider, Scope, provide
 

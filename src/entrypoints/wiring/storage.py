@@ -1,4 +1,4 @@
-"""Where everything is kept: in a database, or in memory. One of the two stands behind all the ports of storage."""
+"""The ports of storage: implemented by a database, or in memory."""
 
 from collections.abc import AsyncIterator
 
@@ -37,7 +37,7 @@ from entrypoints.settings.loader import Settings
 
 
 class SqlStorage(Provider):
-    """Outlives the process; the database is ready for use (see `prepare`)."""
+    """Outlives the process. The database is prepared before (see `prepare`)."""
 
     scope = Scope.APP
 
@@ -58,7 +58,7 @@ class SqlStorage(Provider):
 
 
 class MemoryStorage(Provider):
-    """Gone with the process."""
+    """Lost when the process ends."""
 
     scope = Scope.APP
 
@@ -77,5 +77,5 @@ class MemoryStorage(Provider):
 
 
 def storage(settings: Settings) -> Provider:
-    """What DATABASE_URL asks for."""
+    """As DATABASE_URL says."""
     return MemoryStorage() if settings.database.url == MEMORY else SqlStorage()

@@ -1,4 +1,4 @@
-"""What `herald routes check --broker` prints: where the events of a profile begin, by asking the real broker."""
+"""What `herald routes check --broker` prints: the offsets at which the topics of a profile start, read from Kafka."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from adapters.sql.start_offsets import SqlStartOffsets
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import StoreUnavailable
 from domain.routes import RouteTable
-from entrypoints.prepare import StartRefused, opened
+from entrypoints.prepare import StartRefused, open_database
 from entrypoints.settings.loader import Settings
 
 REASONS: Final[dict[Reason, str]] = {
@@ -33,11 +33,11 @@ REASONS: Final[dict[Reason, str]] = {
 
 
 class BrokerUnreachable(Exception):
-    """The broker or the database can't be asked. The text says why."""
+    """The broker or the database does not answer. The text says why."""
 
 
-def begins(table: RouteTable, settings: Settings) -> Iterator[str]:
-    """A line for each partition. Raises BrokerUnreachable."""
+def start_positions(table: RouteTable, settings: Settings) -> Iterator[str]:
+    """One line per partition. Raises BrokerUnreachable."""
     kafka = settings.of(KafkaSettings)
     patterns = table.sources("kafka", settings.routing.broker)
     if not patterns:
@@ -52,11 +52,11 @@ def begins(table: RouteTable, settings: Settings) -> Iterator[str]:
     except (StoreUnavailable, DatabaseUnusable, SchemaOutdated, StartRefused) as fault:
         raise BrokerUnreachable(f"The database: {fault}") from None
     yield f"Kafka at {kafka.servers}, group {kafka.group}:"
-    for one in found:
-        waiting = f", {one.end - one.offset} records wait" if one.end > one.offset else ""
-        where = f"{one.partition.topic}/{one.partition.partition}"
-        yield f"  {where} begins at {one.offset} of {one.end}, {REASONS[one.reason]}{waiting}"
-    for topic in Topics(patterns).missing({one.partition.topic for one in found}):
+    for beginning in found:
+        waiting = f", {beginning.end - beginning.offset} records wait" if beginning.end > beginning.offset else ""
+        where = f"{beginning.partition.topic}/{beginning.partition.partition}"
+        yield f"  {where} begins at {beginning.offset} of {beginning.end}, {REASONS[beginning.reason]}{waiting}"
+    for topic in Topics(patterns).missing({beginning.partition.topic for beginning in found}):
         yield f"  {topic} does not exist: it will begin at its beginning once the pattern is configured"
 
 
@@ -68,11 +68,11 @@ async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning
 
 @asynccontextmanager
 async def _start_offsets(settings: Settings) -> AsyncIterator[StartOffsets]:
-    """Those of the database; an SQLite file that does not exist remembers nothing, and is not made."""
+    """Those of the database. An SQLite file that does not exist has none, and is not created."""
     if _has_no_database(settings.database.url):
         yield MemoryStartOffsets()
         return
-    async with opened(settings) as (database, schema):
+    async with open_database(settings) as (database, schema):
         await schema.verify()
         yield SqlStartOffsets(database)
 
