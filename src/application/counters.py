@@ -40,7 +40,7 @@ class Counters:
         self.deliveries: Counter[str] = Counter()  # deliveries made, by what they were at first
         self.sessions: Counter[str] = Counter()  # sessions opened, by endpoint
         self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` where the peer left
-        self.mails: Counter[str] = Counter()  # attempts at mails, by result
+        self.attempts: dict[str, Counter[str]] = {}  # attempts at deliveries, by channel and result
         self.pruned: Counter[str] = Counter()  # rows let go, by kind: notification, broadcast, dead_letter, delivery
         self.healed = 0  # streams that the backplane had left behind the store
         self.marked: Counter[str] = Counter()  # notifications marked, by mark
@@ -49,3 +49,11 @@ class Counters:
         self.store_read = Histogram()
         self.store_write = Histogram()
         self.store_to_socket = Histogram()
+
+    def count_attempt(self, channel: str, result: str) -> None:
+        self.attempts.setdefault(channel, Counter())[result] += 1
+
+    @property
+    def mails(self) -> Counter[str]:
+        """Attempts at mails, by result: metrics had these before there were other channels."""
+        return self.attempts.get("email", Counter())

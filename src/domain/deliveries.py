@@ -1,46 +1,45 @@
-"""Deliveries: one mail for one event to one address, and what became of it."""
+"""Deliveries: what is owed to one destination through one outbound channel, and what became of it."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
-from domain.addresses import fault_in_address
-from domain.preferences import Preferences
-
-# `skipped`: by the rule that its error names: its user wants no such mail, or the event has no address.
+# `skipped`: a rule decided against sending, and `error` names it.
 Status = Literal["pending", "sent", "failed", "skipped"]
 
-# How an attempt ended: the server has the mail; the mail may be taken later; it never will be; the server was away,
-# or refused us before any mail was spoken of.
+# How an attempt ended: accepted by the peer; to be tried again; refused for good; or the peer itself (a mail server, a
+# push service) was unavailable or refused us, whatever we had to send.
 Result = Literal["sent", "deferred", "refused", "server"]
 
-# The rule by which a delivery without an address is skipped.
+# The rule by which a delivery without a destination is skipped.
 NO_ADDRESS: Final = "no_address"
 
-# Seconds between two attempts at one mail, at most.
-LONGEST_DELAY: Final = 3_600.0
+# Delay between two attempts, at most.
+MAX_DELAY_S: Final = 3_600.0
 
 # Longer subjects are cut: mail clients show less.
-LONGEST_SUBJECT: Final = 255
+MAX_SUBJECT_LENGTH: Final = 255
 
-# Of what happened at an attempt. Servers may be talkative.
-LONGEST_WORDS: Final = 500
+# Characters kept of what a peer says at an attempt.
+MAX_REPLY_LENGTH: Final = 500
 
-# How many characters are looked at for one that is kept.
-_LOOKED_AT: Final = 8
+# Characters examined for each one that is kept.
+_EXAMINED_PER_KEPT: Final = 8
 
 # ZERO WIDTH NON-JOINER and JOINER, which Persian and some emoji are written with.
 _JOINERS: Final = frozenset("\u200c\u200d")
 
 
-class Mail(msgspec.Struct, frozen=True):
-    """What a mail is made from: an event and the words of its route.
+class Item(msgspec.Struct, frozen=True):
+    """One event in a delivery, with the words of its route.
 
-    `payload` is the event's JSON as it came, from which the template is filled. `subject` is None where the event
-    lacks what the route's subject needs. `user` is whose preferences bind, `reference` the key that the delivery log
-    finds it by, from the path that the route names.
+    `payload` is the event's JSON as it was published. `subject` is one line that says what the item is about, None
+    where the event lacks a field that the route's subject needs. `template` names what the channel renders the item
+    with; it is empty for channels without templates. `reference` is the key that the delivery log finds the item by.
+    `options` is whatever else the channel needs from the route: values that JSON can hold.
     """
 
     origin: str
@@ -51,39 +50,42 @@ class Mail(msgspec.Struct, frozen=True):
     payload: str
     time: datetime
     subject: str | None
-    template: str
-    user: str | None = None
+    template: str = ""
     reference: str | None = None
+    options: Mapping[str, Any] = {}
 
 
-class Addressee(msgspec.Struct, frozen=True):
-    """A mail to one address."""
+class PlannedDelivery(msgspec.Struct, frozen=True):
+    """A delivery that a plan asks for. `user` is whose preferences apply; `fault` says why it can never be sent; it is
+    not sent before `due_at`, if that is given."""
 
-    mail: Mail
-    address: str
+    channel: str
+    destination: str
+    item: Item
+    user: str | None = None
+    fault: str | None = None
+    due_at: datetime | None = None
 
     @property
-    def fault(self) -> str | None:
-        """What is wrong with it before anything is sent, in words."""
-        if fault := fault_in_address(self.address):
-            return f"no mail can be sent to {self.address!r}: {fault}" if self.address else fault
-        if self.mail.subject is None:
-            return "the event lacks what the subject is made of"
-        return None
+    def key(self) -> tuple[str, str, str, str]:
+        """Identifies the delivery of an event: channel, destination, origin, event id."""
+        return self.channel, self.destination, self.item.origin, self.item.event_id
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A mail to one address, on record.
+    """Something owed to one destination, on record.
 
-    `attempts` counts all attempts, `strikes` those that count against it since it last became pending: being turned
-    away by a server that takes no mail at all does not. `error` says why it failed or was skipped, or what the last
-    attempt ran into. `due_at` is when it is tried next, if it is pending. `unrendered_since` is when, since the last
-    attempt, a node first had no usable template for it.
+    `destination` is an address as the channel understands it, or `user:<id>`. `items` holds one event, or several in a
+    digest. `due_at` is when a pending delivery is tried next. `attempts` counts all attempts, `counted_attempts` those
+    that count against it since it last became pending: a peer that accepts nothing from us does not count. `error`
+    says why the delivery failed, was skipped or is held, or how the last attempt went wrong. `unrendered_since` is
+    when, since the last attempt, a node first had no usable template for it.
     """
 
     id: UUID
-    mail: Mail
-    address: str
+    channel: str
+    destination: str
+    items: tuple[Item, ...]
     status: Status
     error: str | None
     created_at: datetime
@@ -91,17 +93,28 @@ class Delivery(msgspec.Struct, frozen=True):
     due_at: datetime
     sent_at: datetime | None = None
     attempts: int = 0
-    strikes: int = 0
+    counted_attempts: int = 0
+    user: str | None = None
     unrendered_since: datetime | None = None
 
     @property
+    def item(self) -> Item:
+        """The first item; the only one, unless the delivery is a digest."""
+        return self.items[0]
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Identifies the delivery of an event: channel, destination, origin, event id."""
+        return self.channel, self.destination, self.item.origin, self.item.event_id
+
+    @property
     def retryable(self) -> bool:
-        """Whether an administrator may make it pending again: it has failed, or it had no address."""
+        """Whether an administrator may make it pending again: it has failed, or it had no destination."""
         return self.status == "failed" or (self.status == "skipped" and self.error == NO_ADDRESS)
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try at sending. `code` and `text` are the server's last words, or `text` alone says what happened; `seconds`
+    """One try at a delivery. `code` and `text` are the peer's last reply, or `text` alone says what happened; `seconds`
     is how long it took."""
 
     at: datetime
@@ -111,42 +124,29 @@ class Attempt(msgspec.Struct, frozen=True):
     text: str
 
     @property
-    def words(self) -> str:
-        """The server's reply with its code, or what happened."""
+    def reply(self) -> str:
+        """The peer's reply with its code, or what happened."""
         return self.text if self.code is None else f"{self.code} {self.text}"
 
 
-def first_status(addressee: Addressee, preferences: Preferences) -> tuple[Status, str | None]:
-    """What a new delivery is, and why, if it is not to be sent."""
-    user, type_ = addressee.mail.user, addressee.mail.type
-    if user is not None and not preferences.email_notifications:
-        return "skipped", f"{user} wants no e-mail"
-    if user is not None and type_ in preferences.muted_types:
-        return "skipped", f"{user} has muted {type_}"
-    if not addressee.address:
-        return "skipped", NO_ADDRESS
-    if fault := addressee.fault:
-        return "failed", fault
-    return "pending", None
-
-
 def subject_line(text: str) -> str:
-    """A subject in one line, and no longer than it may be: line breaks and their kind would begin another header."""
-    return one_line(text, LONGEST_SUBJECT)
+    """A subject of one line and at most MAX_SUBJECT_LENGTH characters: a line break would begin another header."""
+    return one_line(text, MAX_SUBJECT_LENGTH)
 
 
-def one_line(text: str, longest: int) -> str:
-    """The text fit to be kept, shown and sent as one line: without what can't be seen (except what joins letters),
-    cut where it is too long."""
+def one_line(text: str, max_length: int) -> str:
+    """The text as one line that can be stored, shown and sent: without invisible characters (except joiners), and cut
+    at `max_length`."""
     text = text.lstrip()
-    # Text may be hostile: no more of it is looked at than it takes for a line, unless nearly all of it is invisible.
-    begin = text[: _LOOKED_AT * longest]
-    line = " ".join("".join(one if one.isprintable() or one in _JOINERS else " " for one in begin).split())
-    return line if len(line) <= longest and len(begin) == len(text) else f"{line[: longest - 1]}…"
+    # Text may be hostile: a bounded part of it is examined, unless nearly all of it is invisible.
+    start = text[: _EXAMINED_PER_KEPT * max_length]
+    visible = (character if character.isprintable() or character in _JOINERS else " " for character in start)
+    line = " ".join("".join(visible).split())
+    return line if len(line) <= max_length and len(start) == len(text) else f"{line[: max_length - 1]}…"
 
 
-def delay_after(strikes: int, first: float, chance: float) -> float:
-    """Seconds until the next attempt: doubling with each strike, from `first` on, up to LONGEST_DELAY. `chance`, from 0
-    to 1, spreads them over the upper half, so that mails deferred together are not tried together."""
-    full: float = min(first * 2.0 ** min(strikes - 1, 32), LONGEST_DELAY)
+def delay_after(counted_attempts: int, first_s: float, chance: float) -> float:
+    """Seconds until the next attempt: `first_s`, doubled with each counted attempt, up to MAX_DELAY_S. `chance`, from 0
+    to 1, spreads them over the upper half, so that deliveries deferred together are not tried together."""
+    full: float = min(first_s * 2.0 ** min(counted_attempts - 1, 32), MAX_DELAY_S)
     return full * (0.5 + chance / 2)

@@ -17,8 +17,9 @@ class Size(NamedTuple):
 
 
 def size_of(plan: Plan) -> Size:
-    rows = len(plan.sign_outs) + len(plan.broadcasts) + len(plan.mails)
-    total = sum(len(one.content.body) for one in plan.broadcasts) + sum(len(one.mail.payload) for one in plan.mails)
+    rows = len(plan.sign_outs) + len(plan.broadcasts) + len(plan.deliveries)
+    total = sum(len(one.content.body) for one in plan.broadcasts)
+    total += sum(len(one.item.payload) for one in plan.deliveries)
     for addressed in plan.addressed:
         rows += len(addressed.users)
         total += len(addressed.users) * stored_bytes(addressed.content)
@@ -33,7 +34,7 @@ def divided(plan: Plan, most: Size) -> Iterator[Plan]:
     first part has all that is not addressed to single users."""
     for number, (addressed, sign_outs) in enumerate(_parts(plan, most)):
         part = msgspec.structs.replace(plan, addressed=addressed, sign_outs=sign_outs)
-        yield part if number == 0 else msgspec.structs.replace(part, broadcasts=(), mails=(), dead_letter=None)
+        yield part if number == 0 else msgspec.structs.replace(part, broadcasts=(), deliveries=(), dead_letter=None)
 
 
 def _parts(plan: Plan, most: Size) -> Iterator[tuple[tuple[Addressed, ...], tuple[SignOut, ...]]]:

@@ -11,7 +11,6 @@ from domain.templates import unfilled
 _CONSEQUENCES: Final = {
     "inbox.title": "its type is the title",
     "inbox.message": "it has no message",
-    "email.subject": "its mail fails",
 }
 
 
@@ -29,7 +28,7 @@ def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
             if placeholders:
                 yield (
                     f"route {number} ({route.source!r}): {key}: where an event lacks {_listed(placeholders, 'or')},"
-                    f" {_CONSEQUENCES[key]}: write {{{placeholders[0]}|}} for empty text"
+                    f" {_consequence(route, key)}: write {{{placeholders[0]}|}} for empty text"
                 )
 
 
@@ -37,7 +36,12 @@ def unfilled_templates(route: Route, payload: Any) -> Iterator[str]:
     """The fields that a payload lacks for the templates of a route, and what happens then."""
     for key, template in _templates_in_use(route):
         if placeholders := unfilled(template, payload):
-            yield f"{key}: the event lacks {_listed(placeholders, 'and')}: {_CONSEQUENCES[key]}"
+            yield f"{key}: the event lacks {_listed(placeholders, 'and')}: {_consequence(route, key)}"
+
+
+def _consequence(route: Route, key: str) -> str:
+    losses = {table.channel: table.loss for table in route.channels}
+    return losses.get(key.partition(".")[0]) or _CONSEQUENCES[key]
 
 
 def _templates_in_use(route: Route) -> Iterator[tuple[str, str]]:

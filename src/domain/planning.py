@@ -1,23 +1,23 @@
 """Planning: what one event leads to by the routes. Pure: the same message and routes give the same plan."""
 
-from typing import Any
+from functools import partial
 
 import msgspec
 
-from domain.addresses import as_address
-from domain.deliveries import Addressee, Mail, subject_line
+from domain.channels import ChannelPlan, ChannelTable
+from domain.deliveries import Item, PlannedDelivery
 from domain.event_identity import origin_of
-from domain.events import Event, Unreadable, as_id, at_path, read_event, values_at
+from domain.events import Event, Unreadable, as_id, at_path, read_event
 from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
 from domain.protocol.envelopes import make_body, require_object
-from domain.routes import Email, Route, RouteTable
+from domain.routes import Route, RouteTable
 from domain.sent_fields import SentFields
-from domain.storable import fault_in_mail, fault_in_text
+from domain.storable import fault_in_item, fault_in_text
 from domain.streams import Content, SignOut, stored_bytes
 from domain.templates import fill
 from domain.titles import as_title
-from domain.users import as_user, recipients
+from domain.users import recipients
 
 
 class Addressed(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class Plan(msgspec.Struct, frozen=True):
     event_id: str
     addressed: tuple[Addressed, ...] = ()
     broadcasts: tuple[Broadcast, ...] = ()
-    mails: tuple[Addressee, ...] = ()
+    deliveries: tuple[PlannedDelivery, ...] = ()
     sign_outs: tuple[SignOut, ...] = ()
     dead_letter: DeadLetter | None = None
     message: Message | None = None
@@ -73,7 +73,7 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
     if plan.message is None:
         raise ValueError("a plan without its message can't become a dead letter")
     letter = DeadLetter(plan.message, plan.origin, plan.event_id, reason, detail)
-    return msgspec.structs.replace(plan, addressed=(), broadcasts=(), mails=(), sign_outs=(), dead_letter=letter)
+    return msgspec.structs.replace(plan, addressed=(), broadcasts=(), deliveries=(), sign_outs=(), dead_letter=letter)
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
@@ -95,7 +95,8 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
 
 
 class _Planner:
-    """Collects what each route adds. For one user, one feed and one address the first route in file order counts."""
+    """Collects what each route adds. For one user, one feed and one destination of a channel the first route in file
+    order decides."""
 
     def __init__(self, message: Message, event: Event, limits: Limits, by_source: bool) -> None:
         self.message = message
@@ -104,20 +105,21 @@ class _Planner:
         self.by_source = by_source
         self.addressed: list[Addressed] = []
         self.broadcasts: list[Broadcast] = []
-        self.mails: list[Addressee] = []
+        self.deliveries: list[PlannedDelivery] = []
         self.sign_outs: list[SignOut] = []
         self.faults: list[Unreadable] = []
         self.users: set[str] = set()
         self.feeds: set[str] = set()
-        self.addresses: set[str] = set()
+        self.destinations: dict[str, set[str]] = {}  # by channel
         self.fanout_bytes = 0
         self.fields = SentFields(event.payload, event.text)
 
     def follow(self, routes: list[Route]) -> Plan:
         for route in routes:
-            for part in (self._sign_out, self._audience, self._mail):
+            tables = (partial(self._deliver, route, table) for table in route.channels)
+            for part in (partial(self._sign_out, route), partial(self._audience, route), *tables):
                 try:
-                    part(route)
+                    part()
                 except Unreadable as fault:
                     self.faults.append(fault)
         if not routes:
@@ -133,7 +135,7 @@ class _Planner:
             event.id,
             tuple(self.addressed),
             tuple(self.broadcasts),
-            tuple(self.mails),
+            tuple(self.deliveries),
             tuple(self.sign_outs),
             letter,
             self.message,
@@ -200,27 +202,29 @@ class _Planner:
             self.broadcasts.append(Broadcast(self._content(route, worded=False), feed))
             self.feeds.add(feed)
 
-    def _mail(self, route: Route) -> None:
-        email = route.email
-        if email is None:
-            return
+    def _deliver(self, route: Route, table: ChannelTable) -> None:
         require_object(self.event)
-        most = len(self.addresses) + self.limits.addresses
-        # Without an address there is a delivery too: one that is skipped, and says why.
-        addresses = _addresses(values_at(self.event.payload, email.to), most) or [""]
-        fresh = [address for address in addresses if address not in self.addresses]
-        if len(self.addresses) + len(fresh) > self.limits.addresses:
+        known = self.destinations.setdefault(table.channel, set())
+        most = self.limits.addresses
+        made = table.plan(self.event, self.fields, len(known) + most)
+        # Without a destination there is a delivery too: one that is skipped, and says why.
+        fresh = [one for one in dict.fromkeys(made.destinations or [""]) if one not in known]
+        if len(known) + len(fresh) > most:
             raise Unreadable(
-                "too_many_addresses", f"It mails to more than {self.limits.addresses} addresses: no mail is sent."
+                "too_many_addresses", f"Its {table.channel} goes to more than {most} addresses: none of it is sent."
             )
-        self.addresses.update(fresh)
-        mail = self._letter(email, route)
-        self.mails.extend(Addressee(mail, address) for address in fresh)
+        known.update(fresh)
+        item = self._item(route, made)
+        if fault := fault_in_item(item, fresh):
+            raise Unreadable("unstorable_text", f"{fault}.")
+        self.deliveries.extend(
+            PlannedDelivery(table.channel, one, item, made.user, table.fault_in(item, one), made.due_at)
+            for one in fresh
+        )
 
-    def _letter(self, email: Email, route: Route) -> Mail:
+    def _item(self, route: Route, made: ChannelPlan) -> Item:
         event = self.event
-        subject = fill(email.subject, self.fields)
-        mail = Mail(
+        return Item(
             origin=event.origin,
             event_id=event.id,
             source=event.source,
@@ -228,14 +232,11 @@ class _Planner:
             profile=route.profile,
             payload=event.text,
             time=event.time,
-            subject=None if subject is None else subject_line(subject),
-            template=email.template,
-            user=as_user(at_path(event.payload, email.user)) if email.user else None,
+            subject=made.subject,
+            template=made.template,
             reference=as_id(at_path(event.payload, route.reference)) if route.reference else None,
+            options=made.options,
         )
-        if fault := fault_in_mail(mail):
-            raise Unreadable("unstorable_text", f"{fault}.")
-        return mail
 
     def _content(self, route: Route, *, worded: bool) -> Content:
         event = self.event
@@ -264,15 +265,3 @@ class _Planner:
         message = fill(route.inbox.message, self.fields) if route.inbox else None
         title = title or type_.replace("_", " ").replace(".", " ").capitalize()
         return as_title(title), message or ""
-
-
-def _addresses(values: list[Any], most: int) -> list[str]:
-    """The addresses, each once; a list of more than `most` is cut behind the one that is too many."""
-    addresses: dict[str, None] = {}
-    for text in dict.fromkeys(
-        value if type(value) is str else as_address(value) for value in values if value is not None
-    ):
-        addresses[as_address(text)] = None
-        if len(addresses) > most:
-            break
-    return list(addresses)

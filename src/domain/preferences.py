@@ -10,10 +10,11 @@ LONGEST_TYPE: Final = 255
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """A user's wishes. They bind what is stored after they were; what is unwanted is kept in the inbox all the same.
+    """A user's preferences. They apply to notifications that are stored later, and to deliveries that are sent later.
+    An unwanted notification is in the inbox all the same.
 
-    `push_notifications` is kept for whoever sends pushes to phones; Herald itself sends none. `updated_at` is None
-    where nothing was ever set.
+    `push_notifications` is kept for services that send pushes to phones; Herald itself sends none. `updated_at` is
+    None where nothing was ever set.
     """
 
     email_notifications: bool = True
@@ -24,6 +25,10 @@ class Preferences(msgspec.Struct, frozen=True):
         msgspec.Meta(max_length=MOST_MUTED),
     ] = ()
     updated_at: datetime | None = None
+
+    def wants(self, channel: str) -> bool:
+        """Whether the user wants deliveries through this outbound channel at all."""
+        return {"email": self.email_notifications, "push": self.push_notifications}.get(channel, True)
 
     def mutes(self, type_: str) -> bool:
         """Whether a notification of this type is stored as read. It is not pushed."""

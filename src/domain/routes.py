@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from domain.channels import ChannelTable
 from domain.endpoints import Endpoint, in_force, validate_together
 from domain.patterns import as_regex, overlap
 from domain.streams import Envelope
@@ -36,16 +37,6 @@ class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str = ""
 
 
-class Email(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The mail that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
-    the payload, `template` the name of the template file, `user` the path of the user whose preferences apply."""
-
-    to: str
-    subject: str
-    template: str
-    user: str | None = None
-
-
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may listen: `public`, `signed-in`, or `scope:<scope>`."""
 
@@ -63,7 +54,8 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     of the event's id in payloads without `event_id`; a later event with the same id is a duplicate and is not stored.
     With `identity = "cloudevents"` on the first route of a source, its events are identified by CloudEvents source and
     id alone, not by topic. `as_type` is the type that clients see; `omit` names fields that they don't see.
-    `tombstone` says what to do with a Kafka record without a value, which deletes a key.
+    `tombstone` says what to do with a Kafka record without a value, which deletes a key. `channels` are the tables of
+    outbound channels; in the file each has its channel's own key.
     """
 
     source: str
@@ -78,10 +70,10 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     envelope: Envelope = "event"
     omit: tuple[str, ...] = ()
     inbox: Inbox | None = None
-    email: Email | None = None
     reference: str | None = None
     sign_out: str | None = None
     profile: str = ""
+    channels: tuple[ChannelTable, ...] = ()
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,8 +100,8 @@ def route_templates(route: Route) -> dict[str, str]:
     templates: dict[str, str] = {}
     if route.inbox:
         templates |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
-    if route.email:
-        templates["email.subject"] = route.email.subject
+    for table in route.channels:
+        templates |= {f"{table.channel}.{key}": template for key, template in table.words.items()}
     return templates
 
 
@@ -165,6 +157,11 @@ class RouteTable:
         """`<profile>/<number>`, numbered in its file from 1."""
         numbered = ((other, number) for profile in self.profiles for number, other in enumerate(profile.routes, 1))
         return next(f"{other.profile}/{number}" for other, number in numbered if other == route)
+
+    def templates_of(self, channel: str) -> set[str]:
+        """The templates that routes name for an outbound channel."""
+        tables = (table for route in self.routes for table in route.channels)
+        return {table.template for table in tables if table.channel == channel and table.template}
 
     def feeds_of(self, profile: str | None) -> tuple[str, ...]:
         """The feeds that a profile declares; those of all profiles for None."""

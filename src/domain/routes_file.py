@@ -6,11 +6,12 @@ with the file, the route or endpoint, and the key.
 
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from domain.channels import ChannelTable
 from domain.endpoints import validate_endpoint, validate_together
 from domain.patterns import validate_pattern
 from domain.preferences import LONGEST_TYPE
@@ -19,10 +20,12 @@ from domain.streams import fault_in_feed_name
 from domain.templates import validate_template
 
 
-def read_profile(text: str, file: str, brokers: Collection[str] | None = None) -> Profile:
-    """Reads a routes file; raises RoutesInvalid. `file` names it in errors. `brokers` are the names that `broker` may
-    have; None allows any."""
-    return make_profile(parse_document(text, file), file, brokers)
+def read_profile(
+    text: str, file: str, channels: Sequence[type[ChannelTable]] = (), brokers: Collection[str] | None = None
+) -> Profile:
+    """Reads a routes file; raises RoutesInvalid. `file` names it in errors. Its routes may use these `channels`, and
+    `brokers` are the names that `broker` may have; None allows any."""
+    return make_profile(parse_document(text, file), file, channels, brokers)
 
 
 def parse_document(text: str, file: str) -> dict[str, Any]:
@@ -33,10 +36,15 @@ def parse_document(text: str, file: str) -> dict[str, Any]:
         raise RoutesInvalid(f"{file}: this is not TOML: {error}") from None
 
 
-def make_profile(document: dict[str, Any], file: str, brokers: Collection[str] | None = None) -> Profile:
+def make_profile(
+    document: dict[str, Any],
+    file: str,
+    channels: Sequence[type[ChannelTable]] = (),
+    brokers: Collection[str] | None = None,
+) -> Profile:
     """The profile that a parsed routes file describes, with the parameters of `read_profile`; raises RoutesInvalid."""
     try:
-        profile = msgspec.convert(document, Profile)
+        profile = _convert(document, {table.channel: table for table in channels})
     except msgspec.ValidationError as error:
         raise RoutesInvalid(f"{file}: {_readable(str(error))}") from None
     if brokers is not None and profile.broker not in brokers:
@@ -55,6 +63,33 @@ def make_profile(document: dict[str, Any], file: str, brokers: Collection[str] |
         routes=tuple(msgspec.structs.replace(route, profile=profile.profile) for route in profile.routes),
         endpoints=tuple(msgspec.structs.replace(endpoint, profile=profile.profile) for endpoint in profile.endpoints),
     )
+
+
+def _convert(document: dict[str, Any], channels: Mapping[str, type[ChannelTable]]) -> Profile:
+    """Raises msgspec.ValidationError. The tables of channels are read by the channels, everything else here."""
+    routes = document.get("routes")
+    if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
+        return msgspec.convert(document, Profile)
+    tables: list[tuple[ChannelTable, ...]] = []
+    for index, route in enumerate(routes):
+        if "channels" in route:
+            raise msgspec.ValidationError(f"Object contains unknown field `channels` - at `$.routes[{index}]`")
+        used = [key for key in route if key in channels]
+        tables.append(tuple(_read_table(channels[key], route[key], f"routes[{index}].{key}") for key in used))
+    own = [{key: value for key, value in route.items() if key not in channels} for route in routes]
+    profile = msgspec.convert({**document, "routes": own}, Profile)
+    pairs = zip(profile.routes, tables, strict=True)
+    return msgspec.structs.replace(
+        profile, routes=tuple(msgspec.structs.replace(route, channels=used) for route, used in pairs)
+    )
+
+
+def _read_table(channel: type[ChannelTable], value: object, path: str) -> ChannelTable:
+    try:
+        return channel.read(value)
+    except msgspec.ValidationError as error:
+        text, _, within = str(error).partition(" - at `$")
+        raise msgspec.ValidationError(f"{text} - at `$.{path}{within.rstrip('`')}`") from None
 
 
 def _check_endpoints(profile: Profile, file: str) -> None:
@@ -79,13 +114,13 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
             return f"{key}: holds U+0000, which can't be stored"
     if len(route.as_type or "") > LONGEST_TYPE:
         return f"as_type: has more than {LONGEST_TYPE} characters"
-    if not (route.users or route.feed or route.email or route.sign_out):
+    if not (route.users or route.feed or route.channels or route.sign_out):
         return "it leads nowhere: give it users, feed, email or sign_out"
     if route.feed is not None and route.feed not in profile.feeds:
         return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
     if route.otherwise == "broadcast" and not (route.users and route.feed):
         return "otherwise: 'broadcast' needs users that may be missing, and a feed to go to"
-    if route.reference is not None and route.email is None:
+    if route.reference is not None and not route.channels:
         return "reference: the delivery log finds deliveries by it, and without email this route makes none"
     for key, template in route_templates(route).items():
         if fault := validate_template(template):
@@ -95,8 +130,10 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
 
 def _stored_texts(route: Route) -> dict[str, str]:
     """The texts of a route that are stored with its events, by key."""
-    texts = {"as_type": route.as_type, "email.template": route.email.template if route.email else None}
-    return route_templates(route) | {key: text for key, text in texts.items() if text is not None}
+    texts = {f"{table.channel}.template": table.template for table in route.channels}
+    if route.as_type is not None:
+        texts["as_type"] = route.as_type
+    return route_templates(route) | texts
 
 
 def _validate_access(access: str) -> str | None:

@@ -1,8 +1,10 @@
 """What text can be kept: databases hold neither U+0000 nor half a surrogate pair."""
 
+import json
+from collections.abc import Iterable
 from typing import Final
 
-from domain.deliveries import Mail
+from domain.deliveries import Item
 from domain.errors import InvalidInput
 from domain.event_identity import LONGEST_QUALIFIED_BYTES
 from domain.preferences import LONGEST_TYPE
@@ -61,14 +63,16 @@ def fault_in_text(content: Content) -> str | None:
     return fault
 
 
-def fault_in_mail(mail: Mail) -> str | None:
-    """The same for a mail. Its payload is kept as text."""
-    return fault_in_identity(mail.origin, mail.event_id) or _fault_in(
+def fault_in_item(item: Item, destinations: Iterable[str]) -> str | None:
+    """The same for an item of deliveries to these destinations. Its payload and its options are kept as text."""
+    return fault_in_identity(item.origin, item.event_id) or _fault_in(
         {
-            "source": mail.source,
-            "type": mail.type,
-            "payload": mail.payload,
-            "reference": mail.reference,
+            "source": item.source,
+            "type": item.type,
+            "payload": item.payload,
+            "reference": item.reference,
+            "options": json.dumps(item.options, ensure_ascii=False) if item.options else None,
+            "destination": " ".join(destinations),
         }
     )
 

@@ -1,6 +1,6 @@
 """The application: what Granian serves, and what tests call."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from adapters.sockets.routes import endpoint_routes, is_event_stream
 from application.live.endpoints import addresses
 from application.operations.node import Node
 from domain.public_url import PublicUrl
+from entrypoints.channels import CHANNELS, OutboundChannel
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import Settings
 from entrypoints.wiring.container import make_container
@@ -29,12 +30,12 @@ from entrypoints.wiring.web import allowed_hosts, allowed_origins
 BODY_PER_EVENT = 8
 
 
-def create_app(settings: Settings, *overrides: Provider) -> Litestar:
+def create_app(settings: Settings, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS) -> Litestar:
     """The whole service, not yet started. Its container is `app.state.dishka_container`, and what its addresses begin
     with is `app.state.public_url`."""
-    table = load_table(settings)
+    table = load_table(settings, channels)
     places = addresses(table)
-    container = make_container(settings, table, *overrides)
+    container = make_container(settings, table, *overrides, channels=channels)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec.structs import replace
 
-from application.ports.deliveries import Claim, DeliveryChoice, Outcome
+from application.ports.deliveries import Claim, DeliveryFilter, Outcome
 from application.ports.retention import Keep, Keeping
 from domain.deliveries import Attempt, Delivery, Result, Status
 from domain.preferences import Preferences
@@ -33,13 +33,13 @@ def failed(claim: Claim, text: str = "no such user") -> Outcome:
     return Outcome(claim, attempt("refused", text, 550), "failed", text)
 
 
-def deferred(claim: Claim, seconds: float = 0, *, counts: bool = True, awaits_server: bool = False) -> Outcome:
-    result: Result = "server" if awaits_server else "deferred"
-    return Outcome(claim, attempt(result, "later", 450), "pending", "later", seconds, counts, awaits_server)
+def deferred(claim: Claim, seconds: float = 0, *, counts: bool = True, peer: str | None = None) -> Outcome:
+    result: Result = "server" if peer else "deferred"
+    return Outcome(claim, attempt(result, "later", 450), "pending", "later", seconds, counts, peer)
 
 
 async def claim(stores: Stores, limit: int = 10) -> tuple[Claim, ...]:
-    return await stores.deliveries.claim(limit, LEASE)
+    return await stores.deliveries.claim("email", limit, LEASE)
 
 
 async def series(stores: Stores, count: int) -> None:
@@ -50,7 +50,7 @@ async def series(stores: Stores, count: int) -> None:
 
 
 def addresses(some: Sequence[Claim] | Sequence[Delivery]) -> list[str]:
-    return [(one.delivery if isinstance(one, Claim) else one).address for one in some]
+    return [(one.delivery if isinstance(one, Claim) else one).destination for one in some]
 
 
 async def all_of(stores: Stores) -> tuple[Delivery, ...]:
@@ -66,14 +66,14 @@ async def test_a_mail_becomes_one_delivery_to_each_address(stores: Stores) -> No
     assert {one.status for one in recorded.deliveries} == {"pending"}
     kept = await all_of(stores)
     assert kept == recorded.deliveries[::-1]
-    mail = kept[0].mail
+    mail = kept[0].item
     assert (mail.origin, mail.event_id, mail.source, mail.type) == ("order", "e", "order", "order")
     assert (mail.subject, mail.template, mail.reference) == ("Order o-1", "order_created.html", "o-1")
     assert '"order_id":"o-1"' in mail.payload.replace(" ", "")
     assert mail.time == NOW
     one = await stores.deliveries.get(kept[0].id)
     assert one == kept[0]
-    assert (one.attempts, one.strikes, one.sent_at, one.created_at) == (0, 0, None, NOW)
+    assert (one.attempts, one.counted_attempts, one.sent_at, one.created_at) == (0, 0, None, NOW)
 
 
 async def test_an_event_that_comes_again_mails_nobody_twice(stores: Stores) -> None:
@@ -114,7 +114,7 @@ async def test_a_user_who_wants_no_mail_gets_none(stores: Stores) -> None:
         await stores.preferences.put(user, wish, NOW)
     events = [order(user, KIM, user=user) for user in ("no", "muted", "other", "new")]
     recorded = await record(stores.store, *events, order("nobody", KIM))
-    assert [(one.mail.event_id, one.status) for one in recorded.deliveries] == [
+    assert [(one.item.event_id, one.status) for one in recorded.deliveries] == [
         ("no", "skipped"),
         ("muted", "skipped"),
         ("other", "pending"),
@@ -123,7 +123,7 @@ async def test_a_user_who_wants_no_mail_gets_none(stores: Stores) -> None:
     ]
     reasons = [one.error for one in recorded.deliveries]
     assert reasons == ["no wants no e-mail", "muted has muted order", None, None, None]
-    assert [one.delivery.mail.event_id for one in await claim(stores)] == ["other", "new", "nobody"]
+    assert [one.delivery.item.event_id for one in await claim(stores)] == ["other", "new", "nobody"]
 
 
 # --- working off ----------------------------------------------------------------------------------------------
@@ -144,32 +144,32 @@ async def test_many_who_claim_at_once_share_the_work(stores: Stores) -> None:
     async def work() -> None:
         while some := await claim(stores, 4):
             claimed.extend(one.delivery.id for one in some)
-            assert await stores.deliveries.settle([sent(one) for one in some]) == len(some)
+            assert await stores.deliveries.record_outcomes([sent(one) for one in some]) == len(some)
 
     await asyncio.gather(*(work() for _ in range(8)))
     assert len(claimed) == len(set(claimed)) == 60
-    assert await stores.deliveries.count(DeliveryChoice(status="sent")) == 60
+    assert await stores.deliveries.count(DeliveryFilter(status="sent")) == 60
 
 
 async def test_a_lease_runs_out_and_what_comes_of_it_then_counts_for_nothing(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
-    (old,) = await stores.deliveries.claim(1, 0.05)
+    (old,) = await stores.deliveries.claim("email", 1, 0.05)
     await asyncio.sleep(0.1)
     (new,) = await claim(stores)
-    assert await stores.deliveries.settle([failed(old)]) == 0
+    assert await stores.deliveries.record_outcomes([failed(old)]) == 0
     assert await stores.deliveries.attempts(old.delivery.id) == ()
-    assert await stores.deliveries.settle([sent(new)]) == 1
-    assert await stores.deliveries.settle([sent(new)]) == 0
+    assert await stores.deliveries.record_outcomes([sent(new)]) == 1
+    assert await stores.deliveries.record_outcomes([sent(new)]) == 0
     (one,) = await all_of(stores)
     assert (one.status, one.attempts) == ("sent", 1)
 
 
 async def test_what_comes_of_an_old_lease_and_a_new_one_may_be_told_together(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
-    (old,) = await stores.deliveries.claim(1, 0.05)
+    (old,) = await stores.deliveries.claim("email", 1, 0.05)
     await asyncio.sleep(0.1)
     (new,) = await claim(stores)
-    assert await stores.deliveries.settle([failed(old), sent(new)]) == 1
+    assert await stores.deliveries.record_outcomes([failed(old), sent(new)]) == 1
     (one,) = await all_of(stores)
     assert (one.status, one.attempts) == ("sent", 1)
     assert [attempt.result for attempt in await stores.deliveries.attempts(one.id)] == ["sent"]
@@ -177,9 +177,9 @@ async def test_what_comes_of_an_old_lease_and_a_new_one_may_be_told_together(sto
 
 async def test_a_lease_that_ran_out_still_counts_while_nobody_else_has_it(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
-    (late,) = await stores.deliveries.claim(1, 0.01)
+    (late,) = await stores.deliveries.claim("email", 1, 0.01)
     await asyncio.sleep(0.05)
-    assert await stores.deliveries.settle([sent(late)]) == 1
+    assert await stores.deliveries.record_outcomes([sent(late)]) == 1
     assert await claim(stores) == ()
 
 
@@ -194,10 +194,10 @@ async def test_every_attempt_is_kept(stores: Stores) -> None:
     for one, status in zip(tried, statuses, strict=True):
         (mine,) = await claim(stores)
         outcome = Outcome(mine, one, status, one.text or None, counts=one.result != "server")
-        assert await stores.deliveries.settle([outcome]) == 1
+        assert await stores.deliveries.record_outcomes([outcome]) == 1
     (kept,) = await all_of(stores)
     assert await stores.deliveries.attempts(kept.id) == tuple(tried)
-    assert (kept.status, kept.attempts, kept.strikes, kept.error) == ("sent", 3, 2, None)
+    assert (kept.status, kept.attempts, kept.counted_attempts, kept.error) == ("sent", 3, 2, None)
     assert kept.sent_at is not None
     assert abs(kept.sent_at - datetime.now(UTC)) < timedelta(seconds=30)
     assert kept.updated_at == kept.sent_at
@@ -208,8 +208,8 @@ async def test_several_are_settled_together(stores: Stores) -> None:
     one, two, three, four = await claim(stores)
     lost = replace(four, lease=uuid4())
     outcomes = [sent(one), failed(two), deferred(three, 3_600), sent(lost)]
-    assert await stores.deliveries.settle(outcomes) == 3
-    found = {delivery.address: delivery for delivery in await all_of(stores)}
+    assert await stores.deliveries.record_outcomes(outcomes) == 3
+    found = {delivery.destination: delivery for delivery in await all_of(stores)}
     assert [found[f"a{number}@example.com"].status for number in range(1, 5)] == [
         "sent",
         "failed",
@@ -218,43 +218,43 @@ async def test_several_are_settled_together(stores: Stores) -> None:
     ]
     assert found["a2@example.com"].error == "no such user"
     assert found["a4@example.com"].attempts == 0
-    assert await stores.deliveries.settle([]) == 0
+    assert await stores.deliveries.record_outcomes([]) == 0
 
 
 async def test_a_deferred_one_is_due_again_when_its_time_has_come(stores: Stores) -> None:
     await record(stores.store, order("soon", KIM), order("late", KIM))
     soon, late = await claim(stores)
-    await stores.deliveries.settle([deferred(soon, 0.05), deferred(late, 3_600)])
+    await stores.deliveries.record_outcomes([deferred(soon, 0.05), deferred(late, 3_600)])
     (kept, _) = await all_of(stores)
     assert timedelta(minutes=59) < kept.due_at - datetime.now(UTC) < timedelta(minutes=61)
     await asyncio.sleep(0.1)
     (again,) = await claim(stores)
-    assert again.delivery.mail.event_id == "soon"
-    assert (again.delivery.attempts, again.delivery.strikes, again.delivery.error) == (1, 1, "later")
+    assert again.delivery.item.event_id == "soon"
+    assert (again.delivery.attempts, again.delivery.counted_attempts, again.delivery.error) == (1, 1, "later")
 
 
 async def test_what_is_given_back_is_due_at_once(stores: Stores) -> None:
     await series(stores, 3)
     claims = (*await claim(stores, 1), *await claim(stores, 2))
-    await stores.deliveries.settle([sent(claims[0])])
+    await stores.deliveries.record_outcomes([sent(claims[0])])
     await stores.deliveries.release(claims)
     await stores.deliveries.release([])
     again = await claim(stores)
     assert sorted(addresses(again)) == ["a2@example.com", "a3@example.com"]
     assert all(one.delivery.attempts == 0 for one in again)
-    assert await stores.deliveries.settle([sent(claims[1])]) == 0
+    assert await stores.deliveries.record_outcomes([sent(claims[1])]) == 0
 
 
 async def test_when_the_server_is_back_those_that_await_it_are_due(stores: Stores) -> None:
     await series(stores, 3)
     one, two, three = await claim(stores)
-    outcomes = [deferred(one, 3_600, awaits_server=True, counts=False), deferred(two, 3_600), sent(three)]
-    await stores.deliveries.settle(outcomes)
+    outcomes = [deferred(one, 3_600, peer="post:25", counts=False), deferred(two, 3_600), sent(three)]
+    await stores.deliveries.record_outcomes(outcomes)
     assert await claim(stores) == ()
-    assert await stores.deliveries.hasten() == 1
+    assert await stores.deliveries.wake_deferred("email") == 1
     (again,) = await claim(stores)
-    assert (again.delivery.address, again.delivery.strikes) == ("a1@example.com", 0)
-    assert await stores.deliveries.hasten() == 0
+    assert (again.delivery.destination, again.delivery.counted_attempts) == ("a1@example.com", 0)
+    assert await stores.deliveries.wake_deferred("email") == 0
 
 
 # --- left to other nodes ---------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ async def test_an_attempt_or_a_retry_forgets_since_when(stores: Stores) -> None:
         await stores.deliveries.leave_to_others([mine], "no template")
         (again,) = await claim(stores)
         assert again.delivery.unrendered_since is not None
-        await stores.deliveries.settle([ends(again)])
+        await stores.deliveries.record_outcomes([ends(again)])
         assert (await all_of(stores))[0].unrendered_since is None
     await stores.deliveries.retry(again.delivery.id)
     assert (await all_of(stores))[0].unrendered_since is None
@@ -292,20 +292,20 @@ async def test_an_attempt_or_a_retry_forgets_since_when(stores: Stores) -> None:
 async def test_a_node_that_has_a_template_ends_the_wait_for_it(stores: Stores) -> None:
     await series(stores, 2)
     await stores.deliveries.leave_to_others(await claim(stores), "no template")
-    template = (await all_of(stores))[0].mail.template
+    template = (await all_of(stores))[0].item.template
     assert {one.error for one in await all_of(stores)} == {"no template"}
-    assert await stores.deliveries.clear_unrendered(["other.html"]) == 0
-    assert await stores.deliveries.clear_unrendered([]) == 0
-    assert await stores.deliveries.clear_unrendered([template, "other.html"]) == 2
-    assert await stores.deliveries.clear_unrendered([template]) == 0
+    assert await stores.deliveries.clear_unrendered("email", ["other.html"]) == 0
+    assert await stores.deliveries.clear_unrendered("email", []) == 0
+    assert await stores.deliveries.clear_unrendered("email", [template, "other.html"]) == 2
+    assert await stores.deliveries.clear_unrendered("email", [template]) == 0
     assert {one.unrendered_since for one in await all_of(stores)} == {None}
 
 
 async def test_a_claim_leaves_out_templates(stores: Stores) -> None:
     await series(stores, 2)
-    template = (await all_of(stores))[0].mail.template
-    assert await stores.deliveries.claim(10, LEASE, {template, "other.html"}) == ()
-    assert len(await stores.deliveries.claim(10, LEASE, {"other.html"})) == 2
+    template = (await all_of(stores))[0].item.template
+    assert await stores.deliveries.claim("email", 10, LEASE, {template, "other.html"}) == ()
+    assert len(await stores.deliveries.claim("email", 10, LEASE, {"other.html"})) == 2
 
 
 # --- trying again ---------------------------------------------------------------------------------------------
@@ -314,12 +314,12 @@ async def test_a_claim_leaves_out_templates(stores: Stores) -> None:
 async def test_a_failed_one_is_retried_by_exactly_one_of_many(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     (mine,) = await claim(stores)
-    await stores.deliveries.settle([failed(mine)])
+    await stores.deliveries.record_outcomes([failed(mine)])
     before = await asyncio.gather(*(stores.deliveries.retry(mine.delivery.id) for _ in range(8)))
     assert sorted(one.status for one in before if one is not None) == ["failed", *["pending"] * 7]
     (again,) = await claim(stores)
-    assert (again.delivery.attempts, again.delivery.strikes) == (1, 0)
-    await stores.deliveries.settle([sent(again)])
+    assert (again.delivery.attempts, again.delivery.counted_attempts) == (1, 0)
+    await stores.deliveries.record_outcomes([sent(again)])
     ended = await stores.deliveries.retry(mine.delivery.id)
     assert ended is not None
     assert (ended.status, ended.retryable) == ("sent", False)
@@ -334,7 +334,7 @@ async def test_one_without_an_address_is_skipped_and_may_be_retried(stores: Stor
     assert before is not None
     assert before.retryable
     (mine,) = await claim(stores)
-    assert mine.delivery.address == ""
+    assert mine.delivery.destination == ""
 
 
 async def test_what_its_user_wants_no_mail_about_is_not_retried(stores: Stores) -> None:
@@ -363,23 +363,23 @@ async def test_the_newest_come_first_page_by_page(stores: Stores) -> None:
     assert addresses(await deliveries.newest(2, before=first[-1].id)) == ["a3@example.com", "a2@example.com"]
     assert addresses(await deliveries.newest(10, offset=3)) == ["a2@example.com", "a1@example.com"]
     assert await deliveries.newest(10, offset=5) == ()
-    assert await deliveries.count(DeliveryChoice()) == 5
+    assert await deliveries.count(DeliveryFilter()) == 5
 
 
 async def test_they_are_found_by_recipient_status_and_order(stores: Stores) -> None:
     await series(stores, 3)
     (first, *_) = await claim(stores, 1)
-    await stores.deliveries.settle([sent(first)])
+    await stores.deliveries.record_outcomes([sent(first)])
     for choice, found in (
-        (DeliveryChoice(recipient="a2@example.com"), ["a2@example.com"]),
-        (DeliveryChoice(status="sent"), ["a1@example.com"]),
-        (DeliveryChoice(status="pending"), ["a3@example.com", "a2@example.com"]),
-        (DeliveryChoice(reference="o-3"), ["a3@example.com"]),
-        (DeliveryChoice(status="sent", reference="o-3"), []),
-        (DeliveryChoice(recipient="a@example.com"), []),
-        (DeliveryChoice(event_id="e2"), ["a2@example.com"]),
-        (DeliveryChoice(since=later(2)), ["a3@example.com", "a2@example.com"]),
-        (DeliveryChoice(user="kim"), []),
+        (DeliveryFilter(recipient="a2@example.com"), ["a2@example.com"]),
+        (DeliveryFilter(status="sent"), ["a1@example.com"]),
+        (DeliveryFilter(status="pending"), ["a3@example.com", "a2@example.com"]),
+        (DeliveryFilter(reference="o-3"), ["a3@example.com"]),
+        (DeliveryFilter(status="sent", reference="o-3"), []),
+        (DeliveryFilter(recipient="a@example.com"), []),
+        (DeliveryFilter(event_id="e2"), ["a2@example.com"]),
+        (DeliveryFilter(since=later(2)), ["a3@example.com", "a2@example.com"]),
+        (DeliveryFilter(user="kim"), []),
     ):
         assert addresses(await stores.deliveries.newest(10, choice)) == found
         assert await stores.deliveries.count(choice) == len(found)
@@ -387,7 +387,7 @@ async def test_they_are_found_by_recipient_status_and_order(stores: Stores) -> N
 
 async def test_they_are_found_by_user(stores: Stores) -> None:
     await record(stores.store, order("e1", KIM, user="kim"), order("e2", KIM))
-    assert [one.mail.event_id for one in await stores.deliveries.newest(10, DeliveryChoice(user="kim"))] == ["e1"]
+    assert [one.item.event_id for one in await stores.deliveries.newest(10, DeliveryFilter(user="kim"))] == ["e1"]
 
 
 async def test_failed_ones_are_found_by_how_they_failed(stores: Stores) -> None:
@@ -395,15 +395,15 @@ async def test_failed_ones_are_found_by_how_they_failed(stores: Stores) -> None:
     await record(stores.store, order("bad", "no address"))  # it fails without an attempt
     refused, given_up, delivered, _ = await claim(stores)
     gone = Outcome(given_up, attempt("deferred", "later", 450), "failed", "given up after 3 attempts: 450 later")
-    await stores.deliveries.settle([failed(refused), gone, sent(delivered)])
-    found = [addresses(await stores.deliveries.newest(9, DeliveryChoice(refused=which))) for which in (True, False)]
+    await stores.deliveries.record_outcomes([failed(refused), gone, sent(delivered)])
+    found = [addresses(await stores.deliveries.newest(9, DeliveryFilter(refused=which))) for which in (True, False)]
     assert found == [["no address", "a1@example.com"], ["a2@example.com"]]
-    assert await stores.deliveries.count(DeliveryChoice(refused=True)) == 2
+    assert await stores.deliveries.count(DeliveryFilter(refused=True)) == 2
     # Tried again, it counts by its latest attempt.
     await stores.deliveries.retry(refused.delivery.id)
     (again,) = [one for one in await claim(stores) if one.delivery.id == refused.delivery.id]
-    await stores.deliveries.settle([replace(gone, claim=again)])
-    assert await stores.deliveries.count(DeliveryChoice(refused=False)) == 2
+    await stores.deliveries.record_outcomes([replace(gone, claim=again)])
+    assert await stores.deliveries.count(DeliveryFilter(refused=False)) == 2
 
 
 # --- letting go -----------------------------------------------------------------------------------------------
@@ -417,7 +417,7 @@ def keeping(age: float = 1e6, count: int = 1_000) -> Keeping:
 async def test_the_oldest_go_first_and_pending_ones_never(stores: Stores) -> None:
     await series(stores, 6)
     one, two, _, four, five, _ = await claim(stores)
-    await stores.deliveries.settle([sent(one), failed(two), sent(four), sent(five)])
+    await stores.deliveries.record_outcomes([sent(one), failed(two), sent(four), sent(five)])
     pruned = await stores.retention.prune(keeping(count=2), later(10))
     assert pruned.deliveries == 2
     left = ["a6@example.com", "a5@example.com", "a4@example.com", "a3@example.com"]
@@ -432,6 +432,6 @@ async def test_the_oldest_go_first_and_pending_ones_never(stores: Stores) -> Non
 
 async def test_a_step_lets_go_no_more_than_it_may(stores: Stores) -> None:
     await series(stores, 5)
-    await stores.deliveries.settle([sent(one) for one in await claim(stores)])
+    await stores.deliveries.record_outcomes([sent(one) for one in await claim(stores)])
     steps = [(await stores.retention.prune(keeping(count=0), NOW, limit=2)).deliveries for _ in range(4)]
     assert steps == [2, 2, 1, 0]

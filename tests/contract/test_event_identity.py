@@ -63,7 +63,7 @@ async def feed(stores: Stores) -> list[str]:
 
 
 async def mails(stores: Stores) -> list[str]:
-    return [one.mail.source for one in (await stores.deliveries.newest(1000))[::-1]]
+    return [one.item.source for one in (await stores.deliveries.newest(1000))[::-1]]
 
 
 @pytest.mark.parametrize("order", [(A, B), (B, A)])
@@ -88,7 +88,7 @@ async def test_what_is_pushed_is_what_is_stored(stores: Stores) -> None:
     assert page.entries[1].content == entry.content
     assert broadcast.content.origin == entry.content.origin
     # What was stored first keeps its identity.
-    assert {one.mail.origin for one in await stores.deliveries.newest(10)} == {
+    assert {one.item.origin for one in await stores.deliveries.newest(10)} == {
         "/billing",
         "herald-source:shop.b /billing",
     }
@@ -149,10 +149,10 @@ async def test_once_even_when_the_one_that_came_first_is_pruned(stores: Stores) 
 
 async def test_a_delivery_is_made_once_even_when_the_one_that_came_first_is_pruned(stores: Stores) -> None:
     await record(stores.store, A)
-    claims = await stores.deliveries.claim(10, 60)
+    claims = await stores.deliveries.claim("email", 10, 60)
     await record(stores.store, B)
     attempt = Attempt(NOW, 0.1, "sent", 250, "ok")
-    assert await stores.deliveries.settle([Outcome(claim, attempt, "sent") for claim in claims]) == 1
+    assert await stores.deliveries.record_outcomes([Outcome(claim, attempt, "sent") for claim in claims]) == 1
     every, none = Keep(timedelta(days=9999), 1000), Keep(timedelta(days=9999), 0)
     assert (await stores.retention.prune(Keeping(every, every, every, none), NOW)).deliveries == 1
     await record(stores.store, B, B)

@@ -14,13 +14,15 @@ import pytest
 import uuid_utils.compat
 
 from adapters.mail.folder import FolderMailer
+from adapters.mail.mailer import Mailer, OutgoingMail
 from adapters.mail.settings import SmtpSettings
 from adapters.mail.smtp import SmtpMailer
-from application.ports.mailer import Letter, MailDeferred, Mailer, MailRefused, OutgoingMail
+from application.delivery.channel import Deferred, Refused
+from application.ports.mail_folder import RenderedMail
 from tests.support.smtp import Mailbox
 
 SENDER = "Grüße aus dem Büro <herald@bücher.example>"
-LETTER = Letter(
+RENDERED = RenderedMail(
     html="<p>Grüße &amp; <b>日本</b> 🎉</p>\n.\n.hidden\n--=_\n" + "<i>x</i>" * 500,
     text="Grüße, 日本 🎉\n.\n.hidden\n--=_\nFrom here  \n" + "word " * 500,
 )
@@ -55,8 +57,10 @@ def in_folder(folder: Path) -> list[EmailMessage]:
     return [email.message_from_bytes(file.read_bytes(), policy=email.policy.SMTPUTF8) for file in files]
 
 
-def mail(to: str = "ann@example.com", subject: str = "Order 7", letter: Letter = LETTER) -> OutgoingMail:
-    return OutgoingMail(uuid_utils.compat.uuid7().hex, to, subject, datetime(2026, 3, 1, 12, 0, 7, tzinfo=UTC), letter)
+def mail(to: str = "ann@example.com", subject: str = "Order 7", rendered: RenderedMail = RENDERED) -> OutgoingMail:
+    return OutgoingMail(
+        uuid_utils.compat.uuid7().hex, to, subject, datetime(2026, 3, 1, 12, 0, 7, tzinfo=UTC), rendered
+    )
 
 
 def soon() -> float:
@@ -83,8 +87,8 @@ async def test_what_is_sent_is_there_once_as_it_was_meant(rig: Rig) -> None:
     assert message["Auto-Submitted"] == "auto-generated"
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
-    assert body(message, "plain") == LETTER.text + "\n"
-    assert body(message, "html") == LETTER.html + "\n"
+    assert body(message, "plain") == RENDERED.text + "\n"
+    assert body(message, "html") == RENDERED.html + "\n"
     assert not any(part.defects for part in message.walk())
 
 
@@ -110,9 +114,9 @@ async def test_names_beyond_ascii_are_addresses_too(rig: Rig, to: str) -> None:
 
 
 async def test_nothing_is_handed_over_once_the_deadline_has_passed(rig: Rig) -> None:
-    with pytest.raises(MailDeferred):
+    with pytest.raises(Deferred):
         await rig.mailer.send(mail(), time.monotonic())
-    with pytest.raises(MailDeferred):
+    with pytest.raises(Deferred):
         await rig.mailer.send(mail(), time.monotonic() - 60)
     assert rig.read() == []
 
@@ -132,7 +136,7 @@ async def test_nothing_is_handed_over_once_the_deadline_has_passed(rig: Rig) -> 
     ],
 )
 async def test_what_is_no_address_is_refused(rig: Rig, to: str) -> None:
-    with pytest.raises(MailRefused):
+    with pytest.raises(Refused):
         await rig.mailer.send(mail(to), soon())
     assert rig.read() == []
 
@@ -154,7 +158,7 @@ async def test_a_subject_begins_no_header(rig: Rig, subject: str) -> None:
     assert message.keys() == [
         *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type")
     ]
-    assert body(message, "html") == LETTER.html + "\n"
+    assert body(message, "html") == RENDERED.html + "\n"
     # What looks like an encoded word is shown as it was written.
     assert ("=?utf-8" in message["Subject"]) == ("=?utf-8" in subject)
 
@@ -171,7 +175,7 @@ async def test_an_html_text_stays_within_its_part(rig: Rig) -> None:
     end = (
         f"</p>\r\n--=_{sent.id}--\r\n.\r\nMAIL FROM:<x@y.example>\r\n--=_{sent.id}\r\nContent-Type: text/html\r\n\r\nx"
     )
-    await rig.mailer.send(msgspec.structs.replace(sent, letter=Letter(end, end)), soon())
+    await rig.mailer.send(msgspec.structs.replace(sent, rendered=RenderedMail(end, end)), soon())
     (message,) = rig.read()
     assert len(list(message.iter_parts())) == 2
     assert body(message, "html") == end.replace("\r\n", "\n") + "\n"
@@ -182,7 +186,7 @@ async def test_closing_is_quick_and_happens_once(rig: Rig) -> None:
     async with asyncio.timeout(2):
         await rig.mailer.close()
         await rig.mailer.close()
-    with pytest.raises(MailDeferred):
+    with pytest.raises(Deferred):
         await rig.mailer.send(mail(), soon())
     assert len(rig.read()) == 1
 

@@ -74,10 +74,10 @@ class Log:
             ]
             recorded = await SqlStore(database, Uuid7Factory()).record([plan(one, ROUTES) for one in events], MADE)
             deliveries = SqlDeliveries(database)
-            claims = await deliveries.claim(count, 3600)
+            claims = await deliveries.claim("email", count, 3600)
             attempt = Attempt(MADE, 0.25, "sent" if status == "sent" else result, 550, text)
             outcomes = [Outcome(claim, attempt, status, None if status == "sent" else text) for claim in claims]
-            assert await deliveries.settle(outcomes) == count
+            assert await deliveries.record_outcomes(outcomes) == count
             return [str(delivery.id) for delivery in recorded.deliveries]
 
     async def statuses(self, *ids: str) -> set[str]:

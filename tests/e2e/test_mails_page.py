@@ -8,7 +8,8 @@ import uuid_utils.compat
 from playwright.async_api import Browser, Error, Locator, Page, Route, expect
 
 from adapters.mail.folder import FolderMailer
-from application.ports.mailer import Letter, OutgoingMail
+from adapters.mail.mailer import OutgoingMail
+from application.ports.mail_folder import RenderedMail
 from tests.e2e.conftest import StartServer
 from tests.support.clients import publish, token
 from tests.support.core import NOW
@@ -107,7 +108,7 @@ async def test_a_mail_runs_nothing_and_loads_nothing_and_its_links_open_beside_i
         <iframe src="http://outside.invalid/frame"></iframe>
         <a href="{server.url}/health/live">Track it</a></body></html>"""
     markup = "<img src=/x onerror='window.caught=1'>"
-    mail = OutgoingMail(uuid_utils.compat.uuid7().hex, "kim@example.com", markup, NOW, Letter(html, "text"))
+    mail = OutgoingMail(uuid_utils.compat.uuid7().hex, "kim@example.com", markup, NOW, RenderedMail(html, "text"))
     await FolderMailer(str(tmp_path), "herald@localhost").send(mail, time.monotonic() + 20)
     await open_page(page, server.url)
     await shown(page, [markup])
@@ -128,13 +129,13 @@ async def test_mails_of_what_is_not_heard_here_are_looked_for(start_server: Star
     await open_page(page, server.url)
     await page.get_by_label("orders").uncheck()
     await publish(server, CREATED, order("1"))
-    while "mail_sent" not in server.log:
+    while "delivery_sent" not in server.log:
         await page.wait_for_timeout(50)
     await section(page).get_by_role("button", name="Refresh").click()
     await shown(page, ["Order 1 received"])
 
     await publish(server, CREATED, order("2"))
-    while server.log.count("mail_sent") < 2:
+    while server.log.count("delivery_sent") < 2:
         await page.wait_for_timeout(50)
     await shown(page, ["Order 1 received"])
     await page.evaluate("dispatchEvent(new Event('focus'))")

@@ -54,10 +54,10 @@ class Rig:
         self.made += 1
         event = message("order.created", {"to": to, "order_id": order, "user": "ada"}, f"e-{self.made}")
         await store.record([plan(event, ROUTES)], NOW)
-        (claim,) = await deliveries.claim(1, 3600)
+        (claim,) = await deliveries.claim("email", 1, 3600)
         if status != "pending":
             attempt = Attempt(NOW, 0.25, "sent" if status == "sent" else "refused", 550, text)
-            await deliveries.settle([Outcome(claim, attempt, status, None if status == "sent" else text)])
+            await deliveries.record_outcomes([Outcome(claim, attempt, status, None if status == "sent" else text)])
         return str(claim.delivery.id)
 
     async def ask(self, method: str, path: str = "", status: int = 200, **more: Any) -> Any:

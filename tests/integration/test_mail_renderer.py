@@ -18,9 +18,10 @@ import psutil
 import pytest
 import uvloop
 
+from adapters.mail.mailer import Unrenderable
 from adapters.mail.render_process import LIFETIME
 from adapters.mail.renderer import TOGETHER, ProcessRenderer
-from application.ports.mailer import Letter, Unrenderable
+from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Delivery, Mail
 from tests.support.reading import until
 
@@ -54,7 +55,7 @@ class Site:
         (self.folder / f"{name}.html").write_text(html)
         (self.folder / f"{name}.txt").write_text("words")
 
-    async def render(self, template: str = "order_status_updated.html", payload: Any = ORDER) -> Letter:
+    async def render(self, template: str = "order_status_updated.html", payload: Any = ORDER) -> RenderedMail:
         return await self.renderer.render(delivery(template, payload))
 
     async def refusal(self, template: str) -> str:
@@ -193,7 +194,7 @@ class TestHostileTemplates:
 class TestTogether:
     """Those who ask while others are answered go to the process together."""
 
-    async def asked(self, site: Site, *templates: str) -> list[asyncio.Task[Letter]]:
+    async def asked(self, site: Site, *templates: str) -> list[asyncio.Task[RenderedMail]]:
         """All behind one that is being filled, and so in one batch."""
         site.put("slow", "{% for a in range(99999) %}{% endfor %}slow {{ order_id }}")
         await site.works()

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from litestar.testing import AsyncTestClient
 
 from adapters.mail.folder import FolderMailer
+from adapters.mail.mailer import OutgoingMail
 from adapters.mail.reading import EmlFolder
-from application.ports.mailer import Letter, OutgoingMail
+from application.ports.mail_folder import RenderedMail
 from domain.errors import Unavailable
 from entrypoints.app import create_app
 from entrypoints.settings.loader import load
@@ -26,7 +27,7 @@ from tests.support.server import SECRET
 PATH = "/api/v1/mails"
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 DATE = datetime(2026, 3, 1, 12, 0, 7, tzinfo=UTC)
-LETTER = Letter(html="<p>Grüße &amp; <b>日本</b></p>", text="Grüße, 日本")
+RENDERED = RenderedMail(html="<p>Grüße &amp; <b>日本</b></p>", text="Grüße, 日本")
 OPERATIONS = ["", "/{id}", "/{id}/source"]
 
 
@@ -38,10 +39,14 @@ class Folder:
         self._mailer = FolderMailer(str(path), "Herald <herald@localhost>")
 
     async def write(
-        self, subject: str = "Order 7", to: str = "kim@example.com", letter: Letter = LETTER, date: datetime = DATE
+        self,
+        subject: str = "Order 7",
+        to: str = "kim@example.com",
+        rendered: RenderedMail = RENDERED,
+        date: datetime = DATE,
     ) -> UUID:
         id = uuid_utils.compat.uuid7()
-        await self._mailer.send(OutgoingMail(id.hex, to, subject, date, letter), time.monotonic() + 20)
+        await self._mailer.send(OutgoingMail(id.hex, to, subject, date, rendered), time.monotonic() + 20)
         return UUID(id.hex)
 
     def file(self, id: UUID) -> Path:
@@ -94,7 +99,7 @@ async def test_a_list_is_as_long_as_it_may_be(client: AsyncTestClient[Any], fold
 async def test_a_mail_is_a_page_that_runs_nothing_and_loads_nothing(
     client: AsyncTestClient[Any], folder: Folder
 ) -> None:
-    id = await folder.write(letter=Letter("<script>1</script><img src=http://x.example>", "read me"))
+    id = await folder.write(rendered=RenderedMail("<script>1</script><img src=http://x.example>", "read me"))
     answer = await client.get(f"{PATH}/{id}", headers={"accept": "text/html,*/*"})
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert (
@@ -110,8 +115,8 @@ async def test_who_accepts_only_text_gets_the_text(client: AsyncTestClient[Any],
     id = await folder.write()
     for accept, media_type, text in (
         ("text/plain", "text/plain", "Grüße, 日本\r\n"),
-        ("text/html,text/plain", "text/html", f"{LETTER.html}\r\n"),
-        ("*/*", "text/html", f"{LETTER.html}\r\n"),
+        ("text/html,text/plain", "text/html", f"{RENDERED.html}\r\n"),
+        ("*/*", "text/html", f"{RENDERED.html}\r\n"),
     ):
         answer = await client.get(f"{PATH}/{id}", headers={"accept": accept})
         assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
@@ -183,7 +188,7 @@ def test_whatever_a_header_holds_the_others_are_listed_and_can_be_told(
         for mail in listed:
             f"{mail.to}{mail.subject}".encode()  # no half of a character, which no answer could hold
         if whole := await reader.read(damaged):
-            f"{whole.letter.html}{whole.letter.text}".encode()
+            f"{whole.rendered.html}{whole.rendered.text}".encode()
 
     asyncio.run(check())
 

@@ -106,7 +106,7 @@ async def test_everything_is_stored_and_read_by_many_at_once(
 async def rest_of_it(stores: Stores) -> None:
     assert await stores.dead_letters.count(ANY) == 30
     assert len(await stores.dead_letters.newest(10)) == 10
-    assert await stores.deliveries.claim(10, 30) == ()
+    assert await stores.deliveries.claim("email", 10, 30) == ()
     queue = QueueName("/", "q")
     renewing = [stores.bindings.renew(f"node-{n}", queue, [Binding("x", "key")], NOW) for n in range(10)]
     assert sorted(map(len, await asyncio.gather(*renewing))) == [0] * 9 + [1]

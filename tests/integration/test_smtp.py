@@ -20,9 +20,11 @@ import uuid_utils.compat
 
 from adapters.mail import connections
 from adapters.mail.folder import FolderMailer
+from adapters.mail.mailer import OutgoingMail
 from adapters.mail.settings import SmtpSettings
 from adapters.mail.smtp import SmtpMailer
-from application.ports.mailer import Letter, MailDeferred, MailRefused, NotSent, OutgoingMail, ServerAway
+from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Refused
+from application.ports.mail_folder import RenderedMail
 from tests.support.certificates import Authority
 from tests.support.reading import until
 from tests.support.service import free_port
@@ -34,7 +36,9 @@ PASSWORD = "correct horse, battery"
 
 
 def mail(to: str = "ann@example.com", text: str = "Hello") -> OutgoingMail:
-    return OutgoingMail(uuid_utils.compat.uuid7().hex, to, "Order 7", datetime.now(UTC), Letter(f"<p>{text}</p>", text))
+    return OutgoingMail(
+        uuid_utils.compat.uuid7().hex, to, "Order 7", datetime.now(UTC), RenderedMail(f"<p>{text}</p>", text)
+    )
 
 
 @asynccontextmanager
@@ -52,14 +56,14 @@ async def outcome(sending: Awaitable[Any]) -> tuple[type[NotSent], int | None]:
         await sending
     assert str(caught.value).isprintable()
     assert 0 < len(str(caught.value)) <= 600
-    if isinstance(caught.value, ServerAway) and caught.value.refused_us:
+    if isinstance(caught.value, PeerUnavailable) and caught.value.refused_us:
         return RefusedUs, caught.value.code
-    kind = next(kind for kind in (ServerAway, MailRefused, MailDeferred) if isinstance(caught.value, kind))
+    kind = next(kind for kind in (PeerUnavailable, Refused, Deferred) if isinstance(caught.value, kind))
     return kind, caught.value.code
 
 
-class RefusedUs(ServerAway):
-    """ServerAway with `refused_us`, for the table."""
+class RefusedUs(PeerUnavailable):
+    """PeerUnavailable with `refused_us`, for the table."""
 
 
 def open_to(port: int) -> list[Any]:
@@ -79,51 +83,51 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ({"GREETING": STALL}, (ServerAway, None)),
-        ({"GREETING": DROP}, (ServerAway, None)),
-        ({"GREETING": "421 too many of you"}, (ServerAway, 421)),
+        ({"GREETING": STALL}, (PeerUnavailable, None)),
+        ({"GREETING": DROP}, (PeerUnavailable, None)),
+        ({"GREETING": "421 too many of you"}, (PeerUnavailable, 421)),
         ({"GREETING": "554 not you"}, (RefusedUs, 554)),
-        ({"GREETING": "SSH-2.0-OpenSSH_9.2"}, (ServerAway, None)),
-        ({"GREETING": ENDLESS}, (ServerAway, None)),
+        ({"GREETING": "SSH-2.0-OpenSSH_9.2"}, (PeerUnavailable, None)),
+        ({"GREETING": ENDLESS}, (PeerUnavailable, None)),
         ({"EHLO": "550 not you", "HELO": "550 not you"}, (RefusedUs, 550)),
         ({"EHLO": "550 not you", "HELO": DROP}, (RefusedUs, 550)),
-        ({"EHLO": "451 not now", "HELO": "451 not now"}, (ServerAway, 451)),
-        ({"EHLO": "421 not now"}, (ServerAway, 421)),
-        ({"EHLO": STALL}, (ServerAway, None)),
-        ({"EHLO": ENDLESS, "HELO": DROP}, (ServerAway, None)),
-        ({"MAIL": "451 not now"}, (MailDeferred, 451)),
-        ({"MAIL": "421 not now"}, (MailDeferred, 421)),
-        ({"MAIL": "550 not from there"}, (MailRefused, 550)),
-        ({"MAIL": "552 too large"}, (MailRefused, 552)),
+        ({"EHLO": "451 not now", "HELO": "451 not now"}, (PeerUnavailable, 451)),
+        ({"EHLO": "421 not now"}, (PeerUnavailable, 421)),
+        ({"EHLO": STALL}, (PeerUnavailable, None)),
+        ({"EHLO": ENDLESS, "HELO": DROP}, (PeerUnavailable, None)),
+        ({"MAIL": "451 not now"}, (Deferred, 451)),
+        ({"MAIL": "421 not now"}, (Deferred, 421)),
+        ({"MAIL": "550 not from there"}, (Refused, 550)),
+        ({"MAIL": "552 too large"}, (Refused, 552)),
         ({"MAIL": "530 log in first"}, (RefusedUs, 530)),
         ({"MAIL": "538 not in the clear"}, (RefusedUs, 538)),
-        ({"MAIL": DROP}, (MailDeferred, None)),
-        ({"MAIL": STALL}, (MailDeferred, None)),
-        ({"MAIL": "what?"}, (MailDeferred, None)),
-        ({"MAIL": "354 go on"}, (MailDeferred, None)),
-        ({"MAIL": ENDLESS}, (MailDeferred, None)),
-        ({"RCPT": "450 busy"}, (MailDeferred, 450)),
-        ({"RCPT": "452 full"}, (MailDeferred, 452)),
-        ({"RCPT": "550 nobody"}, (MailRefused, 550)),
-        ({"RCPT": "552 full"}, (MailRefused, 552)),
-        ({"RCPT": "421 bye"}, (MailDeferred, 421)),
-        ({"RCPT": DROP}, (MailDeferred, None)),
-        ({"DATA": "451 not now"}, (MailDeferred, 451)),
-        ({"DATA": "554 never"}, (MailRefused, 554)),
-        ({"DATA": "250 taken, of course"}, (MailDeferred, None)),
-        ({"DATA": STALL}, (MailDeferred, None)),
-        ({"DATA": DROP}, (MailDeferred, None)),
-        ({"BODY": DROP}, (MailDeferred, None)),
-        ({".": STALL}, (MailDeferred, None)),
-        ({".": DROP}, (MailDeferred, None)),
-        ({".": "421 bye"}, (MailDeferred, 421)),
-        ({".": "451 not now"}, (MailDeferred, 451)),
-        ({".": "552 too large"}, (MailRefused, 552)),
-        ({".": "554 spam"}, (MailRefused, 554)),
-        ({".": "ok!"}, (MailDeferred, None)),
-        ({".": "\0\x1b[2J 250"}, (MailDeferred, None)),
-        ({".": "550 " + "x" * 5_000}, (MailRefused, 550)),
-        ({".": "550-first\r\n550 second\x07"}, (MailRefused, 550)),
+        ({"MAIL": DROP}, (Deferred, None)),
+        ({"MAIL": STALL}, (Deferred, None)),
+        ({"MAIL": "what?"}, (Deferred, None)),
+        ({"MAIL": "354 go on"}, (Deferred, None)),
+        ({"MAIL": ENDLESS}, (Deferred, None)),
+        ({"RCPT": "450 busy"}, (Deferred, 450)),
+        ({"RCPT": "452 full"}, (Deferred, 452)),
+        ({"RCPT": "550 nobody"}, (Refused, 550)),
+        ({"RCPT": "552 full"}, (Refused, 552)),
+        ({"RCPT": "421 bye"}, (Deferred, 421)),
+        ({"RCPT": DROP}, (Deferred, None)),
+        ({"DATA": "451 not now"}, (Deferred, 451)),
+        ({"DATA": "554 never"}, (Refused, 554)),
+        ({"DATA": "250 taken, of course"}, (Deferred, None)),
+        ({"DATA": STALL}, (Deferred, None)),
+        ({"DATA": DROP}, (Deferred, None)),
+        ({"BODY": DROP}, (Deferred, None)),
+        ({".": STALL}, (Deferred, None)),
+        ({".": DROP}, (Deferred, None)),
+        ({".": "421 bye"}, (Deferred, 421)),
+        ({".": "451 not now"}, (Deferred, 451)),
+        ({".": "552 too large"}, (Refused, 552)),
+        ({".": "554 spam"}, (Refused, 554)),
+        ({".": "ok!"}, (Deferred, None)),
+        ({".": "\0\x1b[2J 250"}, (Deferred, None)),
+        ({".": "550 " + "x" * 5_000}, (Refused, 550)),
+        ({".": "550-first\r\n550 second\x07"}, (Refused, 550)),
     ],
     ids=str,
 )
@@ -160,7 +164,7 @@ async def test_any_2xx_takes_a_mail() -> None:
 async def test_servers_words_are_told_in_one_short_line() -> None:
     with BadServer({"RCPT": "550-No such user,\r\n550 \tsee \x07http://x"}) as server:
         async with mailer(server) as sender:
-            with pytest.raises(MailRefused, match=r"^No such user, see http://x$"):
+            with pytest.raises(Refused, match=r"^No such user, see http://x$"):
                 await sender.send(mail(), after(10))
 
 
@@ -168,7 +172,7 @@ async def test_a_server_that_is_not_there() -> None:
     for host in ("127.0.0.1", "no-such-host.invalid", f"{'x' * 64}.example"):
         sender = SmtpMailer(SmtpSettings(host, free_port()))
         kind, code = await outcome(sender.send(mail(), after(10)))
-        assert issubclass(kind, ServerAway)
+        assert issubclass(kind, PeerUnavailable)
         assert code is None
         # A name that can't be asked for is a slip in the settings.
         assert (kind is RefusedUs) == host.startswith("xx")
@@ -185,7 +189,7 @@ async def test_a_server_that_accepts_nobody_costs_an_attempt_its_time_and_no_mor
             filler.connect_ex(("127.0.0.1", port))
         sender = SmtpMailer(SmtpSettings("127.0.0.1", port))
         start = time.monotonic()
-        assert await outcome(sender.send(mail(), after(SHORT))) == (ServerAway, None)
+        assert await outcome(sender.send(mail(), after(SHORT))) == (PeerUnavailable, None)
         assert time.monotonic() - start < SHORT + 1
         await sender.close()
         for filler in fillers:
@@ -270,8 +274,8 @@ class _Once(dict[str, str]):
 async def test_what_a_refused_mail_began_is_taken_back_before_the_next() -> None:
     with Mailbox() as server:
         async with mailer(server, connections=1) as sender:
-            assert await outcome(sender.send(mail("550-no@example.com"), after(10))) == (MailRefused, 550)
-            assert await outcome(sender.send(mail("450-later@example.com"), after(10))) == (MailDeferred, 450)
+            assert await outcome(sender.send(mail("550-no@example.com"), after(10))) == (Refused, 550)
+            assert await outcome(sender.send(mail("450-later@example.com"), after(10))) == (Deferred, 450)
             await sender.send(mail(), after(10))
             assert server.connections == 1
             assert [taken.recipients for taken in server.mails] == [("ann@example.com",)]
@@ -281,7 +285,7 @@ async def test_a_server_that_stalls_at_rset_does_not_hide_a_refusal() -> None:
     with BadServer({"RCPT": "550 nobody", "RSET": STALL}) as server:
         async with mailer(server, connections=1) as sender:
             start = time.monotonic()
-            assert await outcome(sender.send(mail(), after(10))) == (MailRefused, 550)
+            assert await outcome(sender.send(mail(), after(10))) == (Refused, 550)
             assert time.monotonic() - start < 2
 
 
@@ -318,7 +322,7 @@ async def test_who_gets_no_connection_in_time_is_deferred() -> None:
         async with mailer(server, connections=1) as sender:
             first = asyncio.create_task(sender.send(mail(), after(3 * SHORT)))
             await asyncio.sleep(0.1)
-            assert await outcome(sender.send(mail(), after(SHORT))) == (MailDeferred, None)
+            assert await outcome(sender.send(mail(), after(SHORT))) == (Deferred, None)
             assert server.connections == 1
             await outcome(first)
 
@@ -333,7 +337,7 @@ async def test_closing_gives_up_what_is_being_sent(step: str) -> None:
         await sender.close()
         assert time.monotonic() - start < 1
         for sending in sendings:
-            with pytest.raises(MailDeferred, match="we are leaving"):
+            with pytest.raises(Deferred, match="we are leaving"):
                 await sending
         await until(lambda: server.open == 0)
 
@@ -354,7 +358,7 @@ async def test_a_server_that_reads_nothing_is_left_at_the_deadline() -> None:
             # More than the buffers of both ends hold.
             large = mail(text="x" * 15_000_000)
             deadline = after(2)
-            assert await outcome(sender.send(large, deadline)) == (MailDeferred, None)
+            assert await outcome(sender.send(large, deadline)) == (Deferred, None)
             assert 0 <= time.monotonic() - deadline < 1
             await until(lambda: not open_to(server.port))
 
@@ -377,7 +381,7 @@ async def test_after_a_freeze_nothing_is_handed_over(step: str, monkeypatch: pyt
                 return answer
 
             monkeypatch.setattr(connections.Line, "say", then_freeze)
-            assert await outcome(sender.send(mail(), after(SHORT))) == (MailDeferred, None)
+            assert await outcome(sender.send(mail(), after(SHORT))) == (Deferred, None)
             monkeypatch.undo()
             assert len(server.taken) == 1
             await sender.send(mail(), after(10))
@@ -412,7 +416,7 @@ async def test_a_certificate_that_is_wrong(authority: Authority, tmp_path: Path,
     cafile = authority.cafile if fault == "another host's" else None
     with Mailbox(tls=context, starttls=starttls) as server:
         async with mailer(server, security="starttls" if starttls else "tls", cafile=cafile) as sender:
-            with pytest.raises(ServerAway, match="certificate verify failed") as caught:
+            with pytest.raises(PeerUnavailable, match="certificate verify failed") as caught:
                 await sender.send(mail(), after(10))
             assert caught.value.refused_us
         assert server.mails == []
@@ -424,9 +428,9 @@ async def test_starttls_that_is_not_to_be_had(authority: Authority) -> None:
     for script, expected in (
         ({}, (RefusedUs, None)),
         ({**offer, "STARTTLS": "554 no"}, (RefusedUs, 554)),
-        ({**offer, "STARTTLS": "454 not now"}, (ServerAway, 454)),
-        ({**offer, "STARTTLS": DROP}, (ServerAway, None)),
-        ({**offer, "STARTTLS": STALL}, (ServerAway, None)),
+        ({**offer, "STARTTLS": "454 not now"}, (PeerUnavailable, 454)),
+        ({**offer, "STARTTLS": DROP}, (PeerUnavailable, None)),
+        ({**offer, "STARTTLS": STALL}, (PeerUnavailable, None)),
         # It says yes, and speaks no TLS then.
         ({**offer, "STARTTLS": "220 go on"}, (RefusedUs, None)),
     ):
@@ -478,7 +482,7 @@ async def test_a_server_that_repeats_the_password_is_not_quoted(form: str) -> No
     repeated = {"plain": plain, "password": base64.b64encode(PASSWORD.encode()).decode(), "text": PASSWORD}[form]
     with BadServer({"EHLO": "250-bad.test\r\n250 AUTH PLAIN", "AUTH": f"535 what is {repeated}?"}) as server:
         async with mailer(server, user="herald", password=PASSWORD) as sender:
-            with pytest.raises(ServerAway, match=r"^what is \*\*\*\?$"):
+            with pytest.raises(PeerUnavailable, match=r"^what is \*\*\*\?$"):
                 await sender.send(mail(), after(10))
 
 
@@ -488,7 +492,7 @@ async def test_a_server_that_repeats_the_password_is_not_quoted(form: str) -> No
 async def test_letters_beyond_ascii_need_a_server_that_takes_them() -> None:
     with Mailbox(utf8=False) as server:
         async with mailer(server) as sender:
-            with pytest.raises(MailRefused, match="beyond ASCII"):
+            with pytest.raises(Refused, match="beyond ASCII"):
                 await sender.send(mail("jürgen@example.com"), after(10))
             await sender.send(mail("ann@bücher.example"), after(10))
             assert [taken.recipients for taken in server.mails] == [("ann@xn--bcher-kva.example",)]
@@ -501,7 +505,7 @@ async def test_letters_beyond_ascii_need_a_server_that_takes_them() -> None:
 async def test_a_mail_that_is_too_large_is_refused_before_it_is_sent() -> None:
     with Mailbox(size=10_000) as server:
         async with mailer(server) as sender:
-            assert await outcome(sender.send(mail(text="x" * 20_000), after(10))) == (MailRefused, 552)
+            assert await outcome(sender.send(mail(text="x" * 20_000), after(10))) == (Refused, 552)
             assert not any(command == "DATA" for command in server.commands)
             await sender.send(mail(), after(10))
 
@@ -521,7 +525,7 @@ async def test_who_we_are_is_a_full_name_or_where_we_are() -> None:
 async def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     folder = tmp_path / "mail"
     folder.write_text("in the way")
-    with pytest.raises(ServerAway, match=str(folder)) as caught:
+    with pytest.raises(PeerUnavailable, match=str(folder)) as caught:
         await FolderMailer(str(folder), "herald@example.com").send(mail(), after(10))
     assert not caught.value.refused_us
 
@@ -554,7 +558,7 @@ def test_what_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path: Path) -> 
         text=True,
         timeout=60,
     )
-    assert run.stdout.splitlines() == [f"ServerAway False {tmp_path}: File too large", "Receipt"]
+    assert run.stdout.splitlines() == [f"PeerUnavailable False {tmp_path}: File too large", "Receipt"]
     assert [file.suffix for file in tmp_path.iterdir()] == [".eml"]
 
 

@@ -26,7 +26,7 @@ from adapters.sql.schema import Schema
 from adapters.sql.store import SqlStore
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import DeadLetterFilter
-from application.ports.deliveries import DeliveryChoice, Outcome
+from application.ports.deliveries import DeliveryFilter, Outcome
 from application.ports.retention import Keep, Keeping
 from application.ports.store import Recorded, StoreTimedOut, StoreUnavailable, Unstorable
 from domain.deliveries import Attempt
@@ -270,7 +270,7 @@ async def test_a_crash_between_any_two_statements_leaves_all_or_nothing(database
             assert await whole(store, streams[1]) == [(1, f"a{turn}")]
             await check_counters(stores, f"ada-{turn}")
             await check_counters(stores, f"bob-{turn}")
-        assert await stores.deliveries.count(DeliveryChoice()) == len(run) + 2
+        assert await stores.deliveries.count(DeliveryFilter()) == len(run) + 2
     assert [seq for seq, _ in await whole(store, "feed:news")] == list(range(1, len(run) + 3))
 
 
@@ -495,20 +495,20 @@ async def test_every_question_about_deliveries_has_its_index(database: Database,
     attempt = Attempt(NOW, 1.0, "sent", 250, "")
     rest = Keep(timedelta(days=36_500), 1_000_000)
     keeping = Keeping(rest, rest, rest, Keep(timedelta(seconds=99_990), 80_000))
-    claims = await deliveries.claim(20, 60)
+    claims = await deliveries.claim("email", 20, 60)
     assert len(claims) == 20
     questions: list[Callable[[], Any]] = [
-        lambda: deliveries.claim(20, 60),
-        lambda: deliveries.settle([Outcome(claim, attempt, "sent") for claim in claims[:10]]),
+        lambda: deliveries.claim("email", 20, 60),
+        lambda: deliveries.record_outcomes([Outcome(claim, attempt, "sent") for claim in claims[:10]]),
         lambda: deliveries.release(claims[10:]),
-        deliveries.hasten,
+        lambda: deliveries.wake_deferred("email"),
         lambda: deliveries.newest(20),
         lambda: deliveries.newest(20, before=some.id),
-        lambda: deliveries.newest(20, DeliveryChoice(recipient="a7@example.com")),
-        lambda: deliveries.newest(20, DeliveryChoice(status="failed")),
-        lambda: deliveries.newest(20, DeliveryChoice(reference="o-7")),
-        lambda: deliveries.count(DeliveryChoice(recipient="a7@example.com")),
-        lambda: deliveries.count(DeliveryChoice(reference="o-7")),
+        lambda: deliveries.newest(20, DeliveryFilter(recipient="a7@example.com")),
+        lambda: deliveries.newest(20, DeliveryFilter(status="failed")),
+        lambda: deliveries.newest(20, DeliveryFilter(reference="o-7")),
+        lambda: deliveries.count(DeliveryFilter(recipient="a7@example.com")),
+        lambda: deliveries.count(DeliveryFilter(reference="o-7")),
         lambda: deliveries.get(some.id),
         lambda: deliveries.attempts(some.id),
         lambda: deliveries.retry(some.id),

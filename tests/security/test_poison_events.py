@@ -11,7 +11,7 @@ import pytest
 from adapters.clock import SystemClock
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import DeadLetterFilter
-from application.ports.deliveries import DeliveryChoice
+from application.ports.deliveries import DeliveryFilter
 from domain.messages import Message
 from domain.planning import plan
 from tests.support.core import message, table
@@ -122,7 +122,7 @@ async def test_hostile_texts_stop_nothing_on_any_store(stores: Stores) -> None:
     # Texts are checked where they are made. Only numbers that jsonb has no room for are left to PostgreSQL.
     refused = await stores.dead_letters.newest(10, DeadLetterFilter(reason="refused_by_store"))
     assert {one.letter.event_id for one in refused} <= {"e17", "e19"}
-    assert await stores.deliveries.count(DeliveryChoice(reference=NOISE[:512])) > 0
+    assert await stores.deliveries.count(DeliveryFilter(reference=NOISE[:512])) > 0
 
 
 def good(number: int) -> Message:

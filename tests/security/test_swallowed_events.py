@@ -66,7 +66,7 @@ class Rig:
         topics = [one.content.source for one in await kept(self.stores)]
         feed = await self.stores.store.arrivals("feed:all", 0, 100)
         assert [entry.content.source for entry in feed.entries] == topics
-        assert [one.mail.source for one in (await self.stores.deliveries.newest(100))[::-1]] == topics
+        assert [one.item.source for one in (await self.stores.deliveries.newest(100))[::-1]] == topics
         return topics
 
 

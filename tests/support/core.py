@@ -32,10 +32,14 @@ from domain.positions import Head
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
 from domain.streams import Content, Entry, SignOut, StreamName
+from entrypoints.channels import CHANNELS
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("herald", deadline=None)
 settings.load_profile("herald")
+
+# The channels that routes can use, as shipped.
+ROUTE_CHANNELS = [channel.table for channel in CHANNELS]
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -77,7 +81,7 @@ PLAIN_ALL = Endpoint(name="plain", path="/plain", transport="ws", profile="tradi
 
 
 def table(text: str = ROUTES) -> RouteTable:
-    return RouteTable((read_profile(text, "routes.toml"),))
+    return RouteTable((read_profile(text, "routes.toml", ROUTE_CHANNELS),))
 
 
 def message(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from adapters.clock import Uuid7Factory
+from adapters.clock import SystemClock, Uuid7Factory
 from adapters.memory.bindings import MemoryBindings
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
@@ -69,7 +69,7 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
         MemoryInboxes(records),
         MemoryPreferences(records),
         MemoryDeadLetters(records),
-        MemoryDeliveries(records),
+        MemoryDeliveries(records, SystemClock()),
         MemoryRetention(records),
         MemoryStartOffsets(),
         MemoryBindings(records),

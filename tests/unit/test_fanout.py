@@ -53,14 +53,18 @@ def test_the_parts_of_a_plan_are_all_of_it_in_its_order(
     parts = list(divided(whole, Size(rows, size)))
     assert [user for part in parts for user in users(part)] == users(whole)
     assert [one for part in parts for one in part.sign_outs] == list(whole.sign_outs)
-    assert (parts[0].broadcasts, parts[0].mails, parts[0].dead_letter) == (whole.broadcasts, whole.mails, None)
+    assert (parts[0].broadcasts, parts[0].deliveries, parts[0].dead_letter) == (
+        whole.broadcasts,
+        whole.deliveries,
+        None,
+    )
     assert all((part.origin, part.event_id, part.message) == ("all", "m-1", whole.message) for part in parts)
     for part in parts:
         assert sum(len(one.users) for one in part.addressed) + len(part.sign_outs) <= rows
         held = sum(len(one.users) * stored_bytes(one.content) for one in part.addressed)
         assert held <= size or sum(len(one.users) for one in part.addressed) == 1
     for part in parts[1:]:
-        assert (part.broadcasts, part.mails, part.dead_letter) == ((), (), None)
+        assert (part.broadcasts, part.deliveries, part.dead_letter) == ((), (), None)
         assert part.addressed or part.sign_outs
 
 
@@ -74,7 +78,9 @@ def test_the_size_of_a_plan() -> None:
     assert size_of(whole).rows == 10 + 5 + 3 + 1 + 1
     first, second = whole.addressed
     expected = 10 * stored_bytes(first.content) + 5 * stored_bytes(second.content)
-    assert size_of(whole).bytes == expected + len(whole.broadcasts[0].content.body) + len(whole.mails[0].mail.payload)
+    assert size_of(whole).bytes == expected + len(whole.broadcasts[0].content.body) + len(
+        whole.deliveries[0].item.payload
+    )
 
 
 def test_the_body_of_a_notification_is_stored_twice() -> None:

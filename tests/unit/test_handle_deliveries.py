@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from adapters.clock import Uuid7Factory
+from adapters.clock import SystemClock, Uuid7Factory
 from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.delivery.handle_deliveries import HandleDeliveries
-from application.ports.deliveries import ANY, DeliveryChoice, Outcome
+from application.ports.deliveries import ANY, DeliveryFilter, Outcome
 from domain.deliveries import Attempt, Delivery, Result, Status
 from domain.errors import NotFailed, NotFound, ScopeMissing
 from domain.identity import Identity
@@ -41,7 +41,7 @@ class Rig:
     def __init__(self) -> None:
         self.records = MemoryRecords(Uuid7Factory())
         self.store = MemoryStore(self.records)
-        self.deliveries = MemoryDeliveries(self.records)
+        self.deliveries = MemoryDeliveries(self.records, SystemClock())
         self.handle = HandleDeliveries(self.deliveries)
         self.events = 0
 
@@ -53,11 +53,11 @@ class Rig:
         return delivery
 
     async def attempt(self, delivery: Delivery, status: Status, text: str) -> None:
-        (claim,) = await self.deliveries.claim(1, 60)
+        (claim,) = await self.deliveries.claim("email", 1, 60)
         assert claim.delivery.id == delivery.id
         result: Result = "sent" if status == "sent" else "refused"
         attempt = Attempt(NOW, 0.5, result, 250 if status == "sent" else 550, text)
-        assert await self.deliveries.settle([Outcome(claim, attempt, status, text)]) == 1
+        assert await self.deliveries.record_outcomes([Outcome(claim, attempt, status, text)]) == 1
 
     async def failed(self, to: str = KIM, text: str = "no such user") -> UUID:
         delivery = await self.mail(to)
@@ -75,30 +75,30 @@ async def test_by_page_and_by_cursor_come_to_the_same_newest_first(rig: Rig) -> 
     pages = [await rig.handle.by_page(ADMIN, ANY, page, 2) for page in (1, 2, 3, 4)]
     assert [one.id for page in pages for one in page.deliveries] == made[::-1]
     assert [page.total for page in pages] == [6] * 4
-    assert [page.rest for page in pages] == [made[4], made[2], None, None]
+    assert [page.next_cursor for page in pages] == [made[4], made[2], None, None]
 
     first = await rig.handle.by_cursor(ADMIN, ANY, 4, None)
-    assert (first.total, first.rest) == (None, made[2])
+    assert (first.total, first.next_cursor) == (None, made[2])
     await rig.mail()
-    second = await rig.handle.by_cursor(ADMIN, ANY, 4, first.rest)
+    second = await rig.handle.by_cursor(ADMIN, ANY, 4, first.next_cursor)
     assert [one.id for one in second.deliveries] == made[1::-1]
-    assert second.rest is None
+    assert second.next_cursor is None
 
 
 async def test_what_is_counted_is_what_is_chosen(rig: Rig) -> None:
     for order in ("o-1", "o-2", "o-1"):
         await rig.mail(order=order)
-    listing = await rig.handle.by_page(ADMIN, DeliveryChoice(recipient=KIM, status="pending", reference="o-1"), 1, 1)
+    listing = await rig.handle.by_page(ADMIN, DeliveryFilter(recipient=KIM, status="pending", reference="o-1"), 1, 1)
     assert (len(listing.deliveries), listing.total) == (1, 2)
-    assert (await rig.handle.by_page(ADMIN, DeliveryChoice(recipient="k***@example.com"), 1, 9)).total == 0
+    assert (await rig.handle.by_page(ADMIN, DeliveryFilter(recipient="k***@example.com"), 1, 9)).total == 0
 
 
 async def test_only_an_admin_chooses_by_address(rig: Rig) -> None:
     for recipient in (KIM, "lee@example.com", "k***@example.com"):
         with pytest.raises(ScopeMissing):
-            await rig.handle.by_page(READER, DeliveryChoice(recipient=recipient), 1, 9)
+            await rig.handle.by_page(READER, DeliveryFilter(recipient=recipient), 1, 9)
         with pytest.raises(ScopeMissing):
-            await rig.handle.by_cursor(READER, DeliveryChoice(recipient=recipient), 9, None)
+            await rig.handle.by_cursor(READER, DeliveryFilter(recipient=recipient), 9, None)
 
 
 async def test_an_admin_sees_addresses_whole(rig: Rig) -> None:
@@ -106,13 +106,13 @@ async def test_an_admin_sees_addresses_whole(rig: Rig) -> None:
     delivery, (attempt,) = await rig.handle.one(ADMIN, id)
     (listed,) = (await rig.handle.by_page(ADMIN, ANY, 1, 1)).deliveries
     assert listed == delivery == await rig.deliveries.get(id)
-    assert (delivery.address, delivery.error, attempt.text) == (KIM, *[f"<{KIM}>: no such user"] * 2)
+    assert (delivery.destination, delivery.error, attempt.text) == (KIM, *[f"<{KIM}>: no such user"] * 2)
 
 
 async def test_who_may_only_look_sees_no_address_whole_wherever_it_stands(rig: Rig) -> None:
     rig.records.preferences[KIM] = Preferences(email_notifications=False)
     skipped = await rig.mail(user=KIM)
-    assert (skipped.mail.user, skipped.mail.subject, skipped.error) == (KIM, f"For {KIM}", f"{KIM} wants no e-mail")
+    assert (skipped.user, skipped.item.subject, skipped.error) == (KIM, f"For {KIM}", f"{KIM} wants no e-mail")
     id = await rig.failed(text=f"550 <{KIM}>: no such user")
     delivery, (attempt,) = await rig.handle.one(READER, id)
     by_page = (await rig.handle.by_page(READER, ANY, 1, 2)).deliveries
@@ -120,8 +120,8 @@ async def test_who_may_only_look_sees_no_address_whole_wherever_it_stands(rig: R
     assert (await rig.handle.one(READER, skipped.id))[0] == by_page[1] == by_cursor[1]
     assert delivery == by_page[0] == by_cursor[0]
     assert (delivery.error, attempt.text) == ("550 <K***@example.com>: no such user",) * 2
-    assert (by_page[1].address, by_page[1].mail.user) == ("K***@example.com",) * 2
-    assert by_page[1].mail.subject == "For K***@example.com"
+    assert (by_page[1].destination, by_page[1].user) == ("K***@example.com",) * 2
+    assert by_page[1].item.subject == "For K***@example.com"
     assert by_page[1].error == "K***@example.com wants no e-mail"
 
 
@@ -158,10 +158,10 @@ async def test_servers_write_addresses_in_ways_of_their_own(rig: Rig, address: s
 async def test_what_is_no_address_is_masked_as_well(rig: Rig, to: Any, address: str, seen: str) -> None:
     id = (await rig.mail(to)).id
     delivery, _ = await rig.handle.one(READER, id)
-    assert (delivery.status, delivery.address) == ("failed" if address else "skipped", address)
+    assert (delivery.status, delivery.destination) == ("failed" if address else "skipped", address)
     assert delivery.error is not None
     assert delivery.error.startswith(seen)
-    assert delivery.mail.subject == (None if to is None else f"For {address}")
+    assert delivery.item.subject == (None if to is None else f"For {address}")
 
 
 async def test_a_text_is_masked_in_a_time_that_grows_with_its_length_only(rig: Rig) -> None:
@@ -171,19 +171,19 @@ async def test_a_text_is_masked_in_a_time_that_grows_with_its_length_only(rig: R
     assert time.monotonic() - began < 2
 
 
-async def test_a_retry_makes_what_failed_due_at_once_with_its_strikes_forgotten(rig: Rig) -> None:
+async def test_a_retry_makes_what_failed_due_at_once_with_its_counted_attempts_forgotten(rig: Rig) -> None:
     id = await rig.failed()
-    assert (await rig.handle.one(ADMIN, id))[0].strikes == 1
+    assert (await rig.handle.one(ADMIN, id))[0].counted_attempts == 1
     retried = await rig.handle.retry(id)
-    assert (retried.id, retried.status, retried.strikes, retried.attempts) == (id, "pending", 0, 1)
-    assert [claim.delivery.id for claim in await rig.deliveries.claim(10, 60)] == [id]
+    assert (retried.id, retried.status, retried.counted_attempts, retried.attempts) == (id, "pending", 0, 1)
+    assert [claim.delivery.id for claim in await rig.deliveries.claim("email", 10, 60)] == [id]
 
 
 async def test_of_two_retries_at_once_one_has_the_mail_sent(rig: Rig) -> None:
     id = await rig.failed()
     outcomes = await asyncio.gather(*(rig.handle.retry(id) for _ in range(2)), return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Delivery", "NotFailed"]
-    assert len(await rig.deliveries.claim(10, 60)) == 1
+    assert len(await rig.deliveries.claim("email", 10, 60)) == 1
 
 
 async def test_only_what_failed_is_retried(rig: Rig) -> None:

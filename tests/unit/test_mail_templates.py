@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.mail.filters import FILTERS
+from adapters.mail.mailer import Unrenderable
 from adapters.mail.rendering import LARGEST, Request, Templates, fault_in_templates
 from adapters.mail.template_files import SHIPPED
-from application.ports.mailer import Letter, Unrenderable
+from application.ports.mail_folder import RenderedMail
 from entrypoints.profiles.loader import shipped
 
 CREATED, UPDATED = "order_created.html", "order_status_updated.html"
-ROUTED = [route.email.template for route in shipped(["all"])[1].routes if route.email]
+ROUTED = [table.template for route in shipped(["all"])[1].routes for table in route.channels]
 STATUSES = ["pending", "confirmed", "paid", "processing", "shipped", "out_for_delivery", "delivered"]
 STATUSES += ["cancelled", "canceled", "returned", "refunded", "failed"]
 OTHER_STATUS = "There is news of your order"
@@ -87,7 +88,7 @@ def request(template: str, payload: Any) -> Request:
     return Request(template, text, "e-1", "order.created", "order.created", datetime(2026, 3, 7, 10, tzinfo=UTC))
 
 
-def render(template: str, payload: Any, templates: Templates = SHIPPED_TEMPLATES) -> Letter:
+def render(template: str, payload: Any, templates: Templates = SHIPPED_TEMPLATES) -> RenderedMail:
     return templates.render(request(template, payload))
 
 
@@ -129,7 +130,7 @@ class Page(HTMLParser):
         self.words += data
 
 
-def sound(letter: Letter, headline: str | None = None) -> Page:
+def sound(letter: RenderedMail, headline: str | None = None) -> Page:
     """What holds for each mail, whatever the event."""
     page = Page(letter.html)
     assert page.tags.isdisjoint({"script", "img", "iframe", "link", "object", "form"})

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import compose, sender_of
-from application.ports.mailer import Letter, MailRefused, OutgoingMail
+from application.delivery.channel import Refused
+from application.ports.mail_folder import RenderedMail
 
 ID = "0195f0b8c5a07c3e8b7c0a1b2c3d4e5f"
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
@@ -27,7 +29,7 @@ awkward = st.lists(
 
 
 def content(subject: str = "Order 7", html: str = "<p>x</p>", text: str = "x", sender: str = "a@b.example") -> bytes:
-    mail = OutgoingMail(ID, "ann@example.com", subject, datetime(2026, 3, 1, tzinfo=UTC), Letter(html, text))
+    mail = OutgoingMail(ID, "ann@example.com", subject, datetime(2026, 3, 1, tzinfo=UTC), RenderedMail(html, text))
     return compose(mail, sender_of(sender)).content
 
 
@@ -121,10 +123,10 @@ def test_a_sender_that_is_none(sender: str) -> None:
 
 @given(address=st.text() | awkward.map(lambda text: f"{text}@example.com") | awkward.map(lambda text: f"ann@{text}"))
 def test_an_address_is_refused_or_is_one_header(address: str) -> None:
-    mail = OutgoingMail(ID, address, "Order 7", datetime(2026, 3, 1, tzinfo=UTC), Letter("x", "x"))
+    mail = OutgoingMail(ID, address, "Order 7", datetime(2026, 3, 1, tzinfo=UTC), RenderedMail("x", "x"))
     try:
         composed = compose(mail, sender_of("a@b.example"))
-    except MailRefused:
+    except Refused:
         return
     head = composed.content.partition(b"\r\n\r\n")[0].decode()
     assert [line.split(":")[0] for line in head.split("\r\n") if not line.startswith(" ")] == HEADERS
@@ -133,7 +135,7 @@ def test_an_address_is_refused_or_is_one_header(address: str) -> None:
 
 def test_an_id_that_is_none_is_an_error_of_ours() -> None:
     mail = OutgoingMail(
-        "a>\r\nBcc: b", "ann@example.com", "Order 7", datetime(2026, 3, 1, tzinfo=UTC), Letter("x", "x")
+        "a>\r\nBcc: b", "ann@example.com", "Order 7", datetime(2026, 3, 1, tzinfo=UTC), RenderedMail("x", "x")
     )
     with pytest.raises(ValueError, match="names no mail"):
         compose(mail, sender_of("a@b.example"))

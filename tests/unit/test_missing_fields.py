@@ -7,13 +7,14 @@ import pytest
 from domain.missing_fields import unfilled_templates, warnings_of_missing_fields
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import EVERY, read_file, shipped
+from tests.support.core import ROUTE_CHANNELS
 
 INBOX = 'users = ["to"]\ninbox = {{ title = "{0}", message = "{1}" }}'
 EMAIL = 'email = {{ to = "mail", subject = "{0}", template = "order_created.html" }}'
 
 
 def profile_of(route: str, samples: str = "") -> Any:
-    return read_profile(f'profile = "p"\n[[routes]]\nsource = "a.*"\n{route}\n{samples}', "p.toml")
+    return read_profile(f'profile = "p"\n[[routes]]\nsource = "a.*"\n{route}\n{samples}', "p.toml", ROUTE_CHANNELS)
 
 
 def warnings(route: str, samples: str = "") -> list[str]:

@@ -40,8 +40,7 @@ def _names() -> set[str]:
     for route in TABLE.routes:
         names |= {route.source, *route.users, *route.omit}
         names |= {text for text in (route.as_type, route.id, route.reference, route.sign_out) if text}
-        if route.email:
-            names |= {route.email.to, route.email.template}
+        names |= {text for table in route.channels for text in (table.summary[1], table.template)}
         for template in route_templates(route).values():
             names |= {path for hole in re.findall(r"\{([^{}]*)\}", template) for path in hole.split("|") if path}
     for profile in TABLE.profiles:

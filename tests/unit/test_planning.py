@@ -173,7 +173,7 @@ def test_a_mail_does_not_depend_on_the_notification_beside_it() -> None:
         message("t", {"mail": "a@b.c"}),
         routes('source = "t"\nusers = ["to"]\nemail = { to = "mail", subject = "s", template = "t" }'),
     )
-    assert [mail.address for mail in made.mails] == ["a@b.c"]
+    assert [one.destination for one in made.deliveries] == ["a@b.c"]
     assert made.dead_letter is not None
 
 
@@ -190,11 +190,11 @@ def mails_of(payload: dict[str, Any], *more: str, limits: Limits = NO_LIMITS) ->
 
 def test_a_mail_is_made_of_the_event_and_the_words_of_the_route() -> None:
     made = mails_of({"mail": "a@b.c", "name": "Ada", "user": 7, "ticket": {"number": 42}, "type": "hello"})
-    (one,) = made.mails
-    assert one.address == "a@b.c"
-    mail = one.mail
+    (one,) = made.deliveries
+    assert (one.channel, one.destination) == ("email", "a@b.c")
+    mail = one.item
     assert (mail.origin, mail.event_id, mail.source, mail.type, mail.time) == ("t", "m-1", "t", "hello", NOW)
-    assert (mail.subject, mail.template, mail.user, mail.reference) == ("For Ada", "t.html", "7", "42")
+    assert (mail.subject, mail.template, one.user, mail.reference) == ("For Ada", "t.html", "7", "42")
     assert json.loads(mail.payload)["name"] == "Ada"
 
 
@@ -202,7 +202,7 @@ def test_a_mail_goes_once_to_each_address_and_the_first_route_speaks() -> None:
     other = 'source = "t"\nemail = { to = "copies", subject = "Copy", template = "copy.html" }'
     payload = {"mail": ["a@b.c", "A@B.C", "d@e.f", "a@B.c", None], "copies": ["d@e.f", "g@h.i"], "name": "x"}
     made = mails_of(payload, other)
-    assert [(one.address, one.mail.subject) for one in made.mails] == [
+    assert [(one.destination, one.item.subject) for one in made.deliveries] == [
         ("a@b.c", "For x"),
         ("A@b.c", "For x"),
         ("d@e.f", "For x"),
@@ -213,29 +213,29 @@ def test_a_mail_goes_once_to_each_address_and_the_first_route_speaks() -> None:
 @pytest.mark.parametrize("mail", [None, [], {}, "", 5])
 def test_a_mail_to_nobody_is_on_record_all_the_same(mail: Any) -> None:
     made = mails_of({"mail": mail, "name": "x"})
-    (one,) = made.mails
+    (one,) = made.deliveries
     assert one.fault
     assert len(made.broadcasts) == 1
     assert made.dead_letter is None
 
 
 def test_a_subject_with_a_hole_is_the_mails_fault() -> None:
-    (one,) = mails_of({"mail": "a@b.c"}).mails
-    assert (one.mail.subject, one.fault) == (None, "the event lacks what the subject is made of")
+    (one,) = mails_of({"mail": "a@b.c"}).deliveries
+    assert (one.item.subject, one.fault) == (None, "the event lacks what the subject is made of")
 
 
 def test_an_event_may_mail_to_so_many_and_no_more() -> None:
     addresses = [f"a{number}@b.c" for number in range(4)]
-    assert len(mails_of({"mail": addresses, "name": "x"}, limits=Limits(addresses=4)).mails) == 4
+    assert len(mails_of({"mail": addresses, "name": "x"}, limits=Limits(addresses=4)).deliveries) == 4
     made = mails_of({"mail": addresses, "name": "x"}, limits=Limits(addresses=3))
-    assert (made.mails, len(made.broadcasts)) == ((), 1)
+    assert (made.deliveries, len(made.broadcasts)) == ((), 1)
     assert made.dead_letter is not None
     assert made.dead_letter.reason == "too_many_addresses"
 
 
 def test_a_mail_that_could_not_be_kept_is_a_dead_letter() -> None:
     made = mails_of({"mail": "a@b.c", "name": "x", "ticket": {"number": "a\0b"}})
-    assert made.mails == ()
+    assert made.deliveries == ()
     assert made.dead_letter is not None
     assert made.dead_letter.reason == "unstorable_text"
 
@@ -297,7 +297,7 @@ def test_words_show_numbers_as_they_were_sent() -> None:
         made = plan(message("t", sent), one)
         content = made.addressed[0].content
         assert (content.title, content.message) == ("0.00001 of 123456789012345678901", "1.50 true")
-        assert [one.mail.subject for one in made.mails] == ["1.50 123456789012345678901"]
+        assert [one.item.subject for one in made.deliveries] == ["1.50 123456789012345678901"]
 
 
 def test_a_line_with_fallbacks_needs_no_field() -> None:
@@ -308,7 +308,7 @@ def test_a_line_with_fallbacks_needs_no_field() -> None:
     made = plan(message("t", {"to": 1, "mail": "a@b.c"}), one)
     content = made.addressed[0].content
     assert (content.title, content.message) == ("Order sent", "By .")
-    assert [(one.mail.subject, one.fault) for one in made.mails] == [("Order:", None)]
+    assert [(one.item.subject, one.fault) for one in made.deliveries] == [("Order:", None)]
 
 
 # --- rubbish --------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def test_rubbish_is_a_dead_letter_with_the_reason_and_the_message_as_it_came(
     assert made.dead_letter is not None
     assert (made.dead_letter.reason, made.dead_letter.event_id) == (reason, "place")
     assert made.dead_letter.message is sent
-    assert (made.addressed, made.broadcasts, made.mails, made.sign_outs) == ((), (), (), ())
+    assert (made.addressed, made.broadcasts, made.deliveries, made.sign_outs) == ((), (), (), ())
 
 
 @pytest.mark.parametrize("source", ["risk-events", "no-such-source"])
@@ -370,7 +370,7 @@ tombstone = "dead-letter"
 def test_rubbish_makes_no_delivery_that_could_only_fail(source: str, body: bytes, reason: str) -> None:
     made = plan(message(source, body, "place"), SHIPPED)
     assert made.dead_letter is not None
-    assert (made.dead_letter.reason, made.mails) == (reason, ())
+    assert (made.dead_letter.reason, made.deliveries) == (reason, ())
 
 
 def test_signals_pass_any_text() -> None:

@@ -319,7 +319,7 @@ class TestWhatTheReplacedServicesPromise:
             ("order.status.updated", "Order 7: shipped"),
         ):
             made = planned(source, order)
-            assert (made.mails[0].address, made.mails[0].mail.subject) == ("kim@example.com", subject)
+            assert (made.deliveries[0].destination, made.deliveries[0].item.subject) == ("kim@example.com", subject)
             assert json.loads(frame(made.broadcasts[0].content)) == {"type": source, "data": order}
 
     @pytest.mark.parametrize("type_", ["ProductCreated", "ProductUpdated", "ProductDeleted", "LowStockWarning"])

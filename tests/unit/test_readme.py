@@ -8,7 +8,7 @@ from domain.planning import plan
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import read_file, shipped
-from tests.support.core import message
+from tests.support.core import ROUTE_CHANNELS, message
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,7 +17,7 @@ ROUTES_PAGE = (ROOT / "docs" / "routes.md").read_text(encoding="utf-8")
 
 def test_the_example_of_a_routes_file_is_valid() -> None:
     example = next(re.finditer(r"```toml\n(.*?)```", ROUTES_PAGE, re.DOTALL))[1]
-    profile = read_profile(example, "docs/routes.md")
+    profile = read_profile(example, "docs/routes.md", ROUTE_CHANNELS)
     assert [route.source for route in profile.routes] == ["shop.*.created", "shop.invoice.sent", "shop.offers"]
 
 
@@ -38,6 +38,6 @@ def test_the_orders_that_only_their_customer_sees_are_a_routes_file() -> None:
     for source in ("order.created", "order.status.updated"):
         made = plan(message(source, order), table)
         assert [one.users for one in made.addressed] == [("kim",)]
-        assert [(one.address, one.mail.user) for one in made.mails] == [("kim@example.com", "kim")]
+        assert [(one.destination, one.user) for one in made.deliveries] == [("kim@example.com", "kim")]
         assert [table.feeds[one.feed].access for one in made.broadcasts] == ["scope:orders:read"]
         assert made.dead_letter is None

@@ -4,6 +4,7 @@ import pytest
 
 from domain.routes import CACHED_SOURCES, RoutesInvalid, RouteTable
 from domain.routes_file import read_profile
+from tests.support.core import ROUTE_CHANNELS
 
 HEAD = 'profile = "mine"\n[feeds.news]\naccess = "public"\n[[routes]]\nsource = "first"\nfeed = "news"\n[[routes]]\n'
 
@@ -54,7 +55,7 @@ REFUSED = {
 @pytest.mark.parametrize("route", REFUSED)
 def test_a_wrong_route_is_refused_by_file_route_and_field(route: str) -> None:
     with pytest.raises(RoutesInvalid) as caught:
-        read_profile(HEAD + route, "mine.toml")
+        read_profile(HEAD + route, "mine.toml", ROUTE_CHANNELS)
     text = str(caught.value)
     assert text.startswith("mine.toml: ")
     assert "route 2" in text
@@ -90,7 +91,7 @@ def test_a_route_that_leads_nowhere_is_refused() -> None:
 )
 def test_a_wrong_file_is_refused_by_name_and_field(text: str, named: str) -> None:
     with pytest.raises(RoutesInvalid) as caught:
-        read_profile(text, "mine.toml")
+        read_profile(text, "mine.toml", ROUTE_CHANNELS)
     assert str(caught.value).startswith("mine.toml: ")
     assert named.rstrip("s") in str(caught.value).removeprefix("mine.toml: ")
 
@@ -129,7 +130,7 @@ SHARED = 'identity = "cloudevents"\n'
 def identities(*routes: tuple[str, str]) -> RouteTable:
     text = 'profile = "mine"\n[feeds.news]\naccess = "public"\n'
     text += "".join(f'[[routes]]\nsource = "{source}"\nfeed = "news"\n{identity}' for source, identity in routes)
-    return RouteTable((read_profile(text, "mine.toml"),))
+    return RouteTable((read_profile(text, "mine.toml", ROUTE_CHANNELS),))
 
 
 def test_the_first_route_of_a_source_says_how_its_events_are_identified() -> None:
@@ -161,7 +162,7 @@ def test_sources_that_are_invented_fill_no_memory() -> None:
 
 def test_a_broker_has_an_allowed_name() -> None:
     text = 'profile = "mine"\nbroker = "zeromq"\n[[routes]]\nsource = "a"\nusers = ["to"]\n'
-    assert read_profile(text, "mine.toml", ("kafka", "zeromq")).broker == "zeromq"
+    assert read_profile(text, "mine.toml", brokers=("kafka", "zeromq")).broker == "zeromq"
     with pytest.raises(RoutesInvalid) as caught:
         read_profile(text, "mine.toml", ("kafka", "memory"))
     assert str(caught.value) == "mine.toml: broker: must be one of kafka, memory, not 'zeromq'"

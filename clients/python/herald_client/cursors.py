@@ -1,4 +1,4 @@
-"""Where the resume point is stored."""
+"""Where a place is kept."""
 
 import os
 from pathlib import Path
@@ -6,73 +6,73 @@ from typing import Protocol
 
 import msgspec
 
-from herald_client.positions import ResumePoint
+from herald_client.places import Place
 
 
 class CursorUnreadable(Exception):
-    """A stored cursor cannot be read. The text names its file."""
+    """A cursor is there, and can't be read. The text names its file."""
 
 
 class CursorStore(Protocol):
-    """Stores the resume point of one listener."""
+    """For keeping a place while the client is not there."""
 
-    def load(self) -> ResumePoint | None:
-        """None if nothing is stored. Raises CursorUnreadable: a listener that started at the present instead would
-        lose entries silently."""
+    def load(self) -> Place | None:
+        """None if nothing was kept yet. Raises CursorUnreadable: whoever began "from now on" instead would lose
+        without a word what came meanwhile."""
 
-    def save(self, resume_point: ResumePoint) -> None:
-        """Replaces the stored resume point, and returns once that is done. Called after each frame."""
+    def save(self, place: Place) -> None:
+        """Keeps this in the place of what was kept before. Returns once it is; it is called for each frame."""
 
 
 class CursorInMemory:
-    """Survives reconnects, but not the process."""
+    """For who needs no more than to survive a reconnect."""
 
-    def __init__(self, resume_point: ResumePoint | None = None) -> None:
-        self.resume_point = resume_point
+    def __init__(self, place: Place | None = None) -> None:
+        self.place = place
 
-    def load(self) -> ResumePoint | None:
-        return self.resume_point
+    def load(self) -> Place | None:
+        return self.place
 
-    def save(self, resume_point: ResumePoint) -> None:
-        self.resume_point = resume_point
+    def save(self, place: Place) -> None:
+        self.place = place
 
 
 class CursorFile:
-    """A file for one listener. It always holds one complete resume point, even if the process is killed: a new file
-    replaces the old one when it is written.
+    """A file for one listener. Whatever kills the process, it holds one whole place: a new one takes the old one's
+    name only when it is written.
 
-    It is not synced to the disk, which would cost some milliseconds a frame. After a power failure it may hold an
-    earlier resume point, and the entries since are received again.
+    It is not forced to the disk, which would cost some milliseconds a frame: after a power cut it may hold an earlier
+    place, and what came since comes again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def load(self) -> ResumePoint | None:
+    def load(self) -> Place | None:
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise CursorUnreadable(f"The cursor file {self.path} can't be read: {error.strerror}") from None
+        except OSError as fault:
+            raise CursorUnreadable(f"The cursor file {self.path} can't be read: {fault.strerror}") from None
         try:
-            return msgspec.json.decode(content, type=ResumePoint)
-        except msgspec.DecodeError as error:
+            return msgspec.json.decode(content, type=Place)
+        except msgspec.DecodeError as fault:
             raise CursorUnreadable(
-                f"{self.path} is not a cursor file, or damaged ({error}). Remove it to start at the present: entries"
-                " since it was written are then skipped."
+                f"{self.path} is no cursor file, or a damaged one ({fault}). Without it, what came meanwhile is passed"
+                " over: remove it if that is meant."
             ) from None
 
-    def save(self, resume_point: ResumePoint) -> None:
+    def save(self, place: Place) -> None:
         """Raises OSError."""
-        # The target of a symbolic link, so that the link is not replaced by a file.
+        # Not the name itself, if that is a link: it would be replaced by a file.
         target = os.path.realpath(self.path)
-        temporary = f"{target}.new"
-        with open(temporary, "wb", opener=_private) as file:
-            file.write(msgspec.json.encode(resume_point) + b"\n")
-        os.replace(temporary, target)
+        fresh = f"{target}.new"
+        with open(fresh, "wb", opener=_private) as file:
+            file.write(msgspec.json.encode(place) + b"\n")
+        os.replace(fresh, target)
 
 
 def _private(path: str, flags: int) -> int:
-    """Creates a file that only its owner may read: a cursor identifies streams and their user."""
+    """Opens a file that only its owner may read, where it is created: a cursor names streams and their user."""
     return os.open(path, flags, 0o600)

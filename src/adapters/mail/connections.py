@@ -11,7 +11,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 from adapters.mail.faults import HungUp, nonsense
 from adapters.mail.opening import Opening, cut
 from adapters.mail.settings import SmtpSettings
-from application.ports.mailer import MailDeferred, NotSent
+from application.delivery.channel import Deferred, NotSent
 
 # Mails on one connection: servers set a limit to them.
 MAILS: Final = 100
@@ -44,7 +44,7 @@ class Line:
         return self._client is not None and self._client.supports_extension(extension)
 
     async def open(self) -> None:
-        """Raises ServerAway."""
+        """Raises PeerUnavailable."""
         if self._leaving:
             await asyncio.wait({self._leaving})
             self._leaving = None
@@ -70,13 +70,13 @@ class Line:
         self._mails += 1
 
     async def say(self, *words: bytes) -> SMTPResponse:
-        """A command and its answer. Raises HungUp where there is none to be had, MailDeferred for what is none."""
+        """A command and its answer. Raises HungUp where there is none to be had, Deferred for what is none."""
         if self._client is None:
             raise HungUp("the connection was lost")
         return await self._answer(words[0].decode(), self._client.execute_command(*words))
 
     async def hand_over(self, content: bytes) -> SMTPResponse:
-        """What DATA announced. Raises MailDeferred.
+        """What DATA announced. Raises Deferred.
 
         aiosmtplib's `data` does both at once: it lets nobody look at the clock in between, and what is answered to the
         one can't be told from what is answered to the other.
@@ -88,8 +88,8 @@ class Line:
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         try:
             answer = await self._answer("the mail", protocol.read_response())
-        except MailDeferred as fault:
-            raise MailDeferred(f"{fault}; it may have been taken") from fault
+        except Deferred as fault:
+            raise Deferred(f"{fault}; it may have been taken") from fault
         self._begun = False
         return answer
 

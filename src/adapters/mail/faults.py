@@ -6,7 +6,7 @@ from typing import Final
 
 from aiosmtplib import SMTPResponse, SMTPResponseException
 
-from application.ports.mailer import MailDeferred, MailRefused, NotSent, ServerAway
+from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Refused
 
 # Of a server's words, in characters: more is not read, and an answer may have 32 KB.
 LONGEST: Final = 500
@@ -17,7 +17,7 @@ SHUTTING_DOWN: Final = 421
 _NOT_FROM_US: Final = (530, 538)
 
 
-class HungUp(MailDeferred):
+class HungUp(Deferred):
     """The connection is lost, or the server has said that it closes it."""
 
 
@@ -34,20 +34,20 @@ def objection(step: str, answer: SMTPResponse) -> NotSent:
     if code == SHUTTING_DOWN:
         return HungUp(text, code)
     if 400 <= code <= 499:
-        return MailDeferred(text, code)
+        return Deferred(text, code)
     if step == "MAIL" and code in _NOT_FROM_US:
-        return ServerAway(text, code, refused_us=True)
+        return PeerUnavailable(text, code, refused_us=True)
     if 500 <= code <= 599:
-        return MailRefused(text, code)
+        return Refused(text, code)
     return nonsense(step, f"{code} {text}")
 
 
-def nonsense(step: str, answer: str) -> MailDeferred:
+def nonsense(step: str, answer: str) -> Deferred:
     """After it, nobody knows which answer is to what: the connection is worth no more than a lost one."""
-    return MailDeferred(one_line(f"the answer to {step} makes no sense: {answer}"))
+    return Deferred(one_line(f"the answer to {step} makes no sense: {answer}"))
 
 
-def away(fault: Exception, secrets: Iterable[str] = ()) -> ServerAway:
+def away(fault: Exception, secrets: Iterable[str] = ()) -> PeerUnavailable:
     """Of a connection that can't be had, whatever the reason. `secrets` are struck out of the server's words."""
     code = fault.code if isinstance(fault, SMTPResponseException) else None
     words = str(fault.message) if isinstance(fault, SMTPResponseException) else str(fault) or type(fault).__name__
@@ -56,7 +56,7 @@ def away(fault: Exception, secrets: Iterable[str] = ()) -> ServerAway:
     answered_5xx = code is not None and 500 <= code <= 599
     # A ValueError is a host's or a user's name that can't be spoken.
     ours = answered_5xx or isinstance(fault, ValueError) or any(isinstance(one, ssl.SSLError) for one in _chain(fault))
-    return ServerAway(one_line(words), code if code and 200 <= code <= 599 else None, refused_us=ours)
+    return PeerUnavailable(one_line(words), code if code and 200 <= code <= 599 else None, refused_us=ours)
 
 
 def _chain(fault: BaseException | None) -> Iterable[BaseException]:

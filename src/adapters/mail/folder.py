@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
-from application.ports.mailer import MailDeferred, OutgoingMail, Receipt, ServerAway
+from application.delivery.channel import Deferred, PeerUnavailable, Receipt
 
 # Bytes: what a mail takes, so that a disk with room for less counts as full.
 PROBE: Final = 16_384
@@ -35,22 +36,22 @@ class FolderMailer:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await asyncio.to_thread(self._write, composed, deadline)
         except TimeoutError:
-            raise MailDeferred(f"out of time while writing to {self.name}") from None
+            raise Deferred(f"out of time while writing to {self.name}") from None
 
     async def ping(self, deadline: float) -> None:
         try:
             await asyncio.to_thread(self._try)
         except OSError as fault:
-            raise ServerAway(f"{self.name}: {fault.strerror or fault}") from fault
+            raise PeerUnavailable(f"{self.name}: {fault.strerror or fault}") from fault
 
     async def close(self) -> None:
         self._closed = True
 
     def _check(self, deadline: float) -> None:
         if self._closed:
-            raise MailDeferred("not written: we are leaving")
+            raise Deferred("not written: we are leaving")
         if time.monotonic() >= deadline:
-            raise MailDeferred(f"out of time while writing to {self.name}")
+            raise Deferred(f"out of time while writing to {self.name}")
 
     def _try(self) -> None:
         """Raises OSError where nothing can be written."""
@@ -74,5 +75,5 @@ class FolderMailer:
                 with contextlib.suppress(OSError):
                     part.unlink(missing_ok=True)
         except OSError as fault:
-            raise ServerAway(f"{self.name}: {fault.strerror or fault}") from fault
+            raise PeerUnavailable(f"{self.name}: {fault.strerror or fault}") from fault
         return Receipt(None, f"written to {self._folder / mail.id}.eml")

@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from application.ports.mailer import MailRefused, OutgoingMail
+from adapters.mail.mailer import OutgoingMail
+from application.delivery.channel import Refused
 from domain.addresses import as_address, ascii_domain, fault_in_address, split_mailbox
 from domain.deliveries import subject_line
 
@@ -23,6 +24,9 @@ _WORD: Final = 39
 _MOSTLY_STRANGE: Final = 6
 _ASCII: Final = bytes(range(128))
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+\Z")
+# RFC 5322, section 2.1.1: characters of a line, without CRLF.
+_MAX_LINE: Final = 998
 _ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 
@@ -66,9 +70,9 @@ def sender_of(text: str) -> Sender:
 
 
 def compose(mail: OutgoingMail, sender: Sender) -> Composed:
-    """Raises MailRefused for an address that is none: whatever it holds, it begins no header and no command."""
+    """Raises Refused for an address that is none: whatever it holds, it begins no header and no command."""
     if fault := fault_in_address(mail.to):
-        raise MailRefused(f"no mail can be sent to {mail.to!r}: {fault}")
+        raise Refused(f"no mail can be sent to {mail.to!r}: {fault}")
     if not _ID.match(mail.id):
         raise ValueError(f"{mail.id!r} names no mail")
     recipient = _with_ascii_domain(mail.to)
@@ -82,13 +86,14 @@ def compose(mail: OutgoingMail, sender: Sender) -> Composed:
         f"Message-ID: <{mail.id}@{sender.domain}>\r\n"
         # RFC 3834: nobody's holiday notice answers it.
         "Auto-Submitted: auto-generated\r\n"
+        f"{''.join(_header(name, value) for name, value in mail.headers)}"
         "MIME-Version: 1.0\r\n"
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'
     )
     between = f"--{boundary}\r\n".encode()
     content = b"".join(
         # The last is the one that is shown where all can be (RFC 2046, section 5.1.4).
-        (head.encode(), between, _part("plain", mail.letter.text), between, _part("html", mail.letter.html))
+        (head.encode(), between, _part("plain", mail.rendered.text), between, _part("html", mail.rendered.html))
     )
     return Composed(mail.id, sender.address, recipient, content + f"--{boundary}--\r\n".encode())
 
@@ -105,8 +110,16 @@ def _part(subtype: str, text: str) -> bytes:
     return b"".join((head.encode(), encoded, b"\r\n"))
 
 
+def _header(name: str, value: str) -> str:
+    """A further header. Raises ValueError for what would begin another one, or makes a line too long for RFC 5322."""
+    line = f"{name}: {value}"
+    if not _HEADER_NAME.match(name) or not (value.isascii() and value.isprintable()) or len(line) > _MAX_LINE:
+        raise ValueError(f"{name!r} can't be a header, or not with this value")
+    return f"{line}\r\n"
+
+
 def _unstructured(text: str) -> str:
-    """Of at most domain.deliveries.LONGEST_SUBJECT characters, so that a line of ASCII need not be folded."""
+    """Of at most domain.deliveries.MAX_SUBJECT_LENGTH characters, so that a line of ASCII need not be folded."""
     return text if text.isascii() and "=?" not in text else _encoded(text)
 
 

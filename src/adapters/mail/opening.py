@@ -11,7 +11,7 @@ from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPHeloErr
 
 from adapters.mail.faults import away
 from adapters.mail.settings import SmtpSettings
-from application.ports.mailer import ServerAway
+from application.delivery.channel import PeerUnavailable
 
 _FULL_NAME: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z")
 
@@ -29,7 +29,7 @@ class Opening:
         self._own_name: str | None = None
 
     async def open(self) -> SMTP:
-        """Raises ServerAway."""
+        """Raises PeerUnavailable."""
         client = SMTP(
             hostname=self._settings.host,
             port=self._settings.its_port,
@@ -57,7 +57,7 @@ class Opening:
         await self._introduce(client)
         if self._settings.security == "starttls":
             if not client.supports_extension("starttls"):
-                raise ServerAway("it offers no STARTTLS", refused_us=True)
+                raise PeerUnavailable("it offers no STARTTLS", refused_us=True)
             await client.starttls()
             # What it offered before may have been anybody's words: RFC 3207, section 4.2.
             await self._introduce(client)
@@ -91,7 +91,7 @@ class Opening:
                 raise refusal or fault from None
             else:
                 return
-        raise refusal or ServerAway("it offers no login that we know", refused_us=True)
+        raise refusal or PeerUnavailable("it offers no login that we know", refused_us=True)
 
 
 def cut(client: SMTP) -> None:

@@ -14,8 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from application.ports.mail_folder import WholeMail, WrittenMail
-from application.ports.mailer import Letter
+from application.ports.mail_folder import RenderedMail, WholeMail, WrittenMail
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -68,7 +67,7 @@ class EmlFolder:
         try:
             source = self._file(id.hex).read_bytes()
             message = BytesParser(policy=SMTPUTF8).parsebytes(source)
-            return WholeMail(Letter(_content(message, "html"), _content(message, "plain")), source)
+            return WholeMail(RenderedMail(_content(message, "html"), _content(message, "plain")), source)
         except Exception as fault:
             self._pass_over(id.hex, fault)
             return None

@@ -15,8 +15,8 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.rendering import Request, Templates
-from application.ports.mailer import TemplateUnavailable, Unrenderable
 
 # Bytes of address space. Python and Jinja take a tenth of it.
 MEMORY: Final = 512 * 1024 * 1024
@@ -52,7 +52,7 @@ def answer(templates: Templates, request: Request, limit: float, patience: float
         try:
             signal.setitimer(signal.ITIMER_REAL, patience * LIFETIME)
             signal.setitimer(signal.ITIMER_PROF, limit, AGAIN)
-            letter = templates.render(request)
+            rendered = templates.render(request)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -62,7 +62,7 @@ def answer(templates: Templates, request: Request, limit: float, patience: float
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         return Answer(fault=f"{request.template}: still not done after {limit:g} s")
-    return Answer(letter.html, letter.text)
+    return Answer(rendered.html, rendered.text)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float, patience: float) -> None:

@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
+from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.render_process import Answer, frame
 from adapters.mail.rendering import Request
-from application.ports.mailer import Letter, TemplateUnavailable, Unrenderable
-from domain.deliveries import Delivery
+from application.ports.mail_folder import RenderedMail
+from domain.deliveries import Item
 
 # Seconds of computing that one mail may take. The shipped ones take less than a thousandth of it.
 LIMIT: Final = 2.0
@@ -53,9 +54,8 @@ class ProcessRenderer:
         self._child: Process | None = None
         self._closed = False
 
-    async def render(self, delivery: Delivery) -> Letter:
-        mail = delivery.mail
-        request = Request(mail.template, mail.payload, mail.event_id, mail.type, mail.source, mail.time)
+    async def render(self, item: Item) -> RenderedMail:
+        request = Request(item.template, item.payload, item.event_id, item.type, item.source, item.time)
         asked = _Asked(request, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if self._filling is None or self._filling.done():
@@ -66,7 +66,7 @@ class ProcessRenderer:
             self._leave(asked)
         if answer.fault is not None:
             raise (TemplateUnavailable if answer.unavailable else Unrenderable)(answer.fault)
-        return Letter(answer.html, answer.text)
+        return RenderedMail(answer.html, answer.text)
 
     async def _fill_all(self) -> None:
         """Until nobody waits."""

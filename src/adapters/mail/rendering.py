@@ -14,9 +14,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing, object_type_repr
 
 from adapters.mail.filters import FILTERS
+from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.numbers import SentNumber, decode
 from adapters.mail.template_files import TemplateFiles
-from application.ports.mailer import Letter, TemplateUnavailable, Unrenderable
+from application.ports.mail_folder import RenderedMail
 from domain.events import decode_json
 
 HTML: Final = ".html"
@@ -89,10 +90,10 @@ class Templates:
         # Filler text is of no use in mails, and its function is the usual first step out of a sandbox.
         del self._environment.globals["lipsum"]
 
-    def render(self, request: Request) -> Letter:
+    def render(self, request: Request) -> RenderedMail:
         """Raises Unrenderable, of which TemplateUnavailable where a template is missing or does not compile."""
         context = _context(request)
-        return Letter(self._fill(request.template, context), self._fill(twin(request.template), context))
+        return RenderedMail(self._fill(request.template, context), self._fill(twin(request.template), context))
 
     def fault_in(self, name: str) -> str | None:
         """What keeps a template from being used, in words: it is not there, or it, or one that it names, is wrong."""

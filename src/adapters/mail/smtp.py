@@ -8,9 +8,10 @@ from aiosmtplib import SMTPResponse
 
 from adapters.mail.connections import Connections, Line
 from adapters.mail.faults import SHUTTING_DOWN, HungUp, objection, one_line
+from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
 from adapters.mail.settings import SmtpSettings
-from application.ports.mailer import MailDeferred, MailRefused, NotSent, OutgoingMail, Receipt, ServerAway
+from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Receipt, Refused
 
 _WAITING: Final = "waiting for a connection"
 _CONNECTING: Final = "connecting"
@@ -37,7 +38,7 @@ class SmtpMailer:
         attempt = _Attempt(compose(mail, self._sender), deadline)
         attempt.check_time()
         if self._closed:
-            raise MailDeferred("not sent: we are leaving")
+            raise Deferred("not sent: we are leaving")
         limit = asyncio.timeout(deadline - time.monotonic())
         self._running.add(limit)
         try:
@@ -56,7 +57,7 @@ class SmtpMailer:
                 if not await line.resume():
                     await line.open()
         except TimeoutError:
-            raise ServerAway(f"{self.name} did not answer in time") from None
+            raise PeerUnavailable(f"{self.name} did not answer in time") from None
         finally:
             self._running.discard(limit)
 
@@ -72,10 +73,10 @@ class SmtpMailer:
 
     def _out_of_time(self, attempt: "_Attempt") -> NotSent:
         if self._closed:
-            return MailDeferred(f"given up while {attempt.step}: we are leaving")
+            return Deferred(f"given up while {attempt.step}: we are leaving")
         if attempt.step == _CONNECTING:
-            return ServerAway(f"{self.name} did not answer in time while {attempt.step}")
-        return MailDeferred(f"out of time while {attempt.step}")
+            return PeerUnavailable(f"{self.name} did not answer in time while {attempt.step}")
+        return Deferred(f"out of time while {attempt.step}")
 
 
 class _Attempt:
@@ -105,16 +106,16 @@ class _Attempt:
         return await self._hand_over(line)
 
     def check_time(self) -> None:
-        """Raises MailDeferred once the deadline has passed: after a freeze, that may be seen here before the timer
+        """Raises Deferred once the deadline has passed: after a freeze, that may be seen here before the timer
         has it."""
         if time.monotonic() >= self._deadline:
-            raise MailDeferred(f"out of time while {self.step}")
+            raise Deferred(f"out of time while {self.step}")
 
     async def _begin(self, line: Line) -> None:
         options = []
         if self._mail.utf8:
             if not line.offers("smtputf8"):
-                raise MailRefused(f"the server takes no address with letters beyond ASCII: {self._mail.recipient}")
+                raise Refused(f"the server takes no address with letters beyond ASCII: {self._mail.recipient}")
             options += [b"SMTPUTF8", b"BODY=8BITMIME"]
         if line.offers("size"):
             # What is too large for it is refused before it is sent.
@@ -129,7 +130,7 @@ class _Attempt:
     async def _hand_over(self, line: Line) -> Receipt:
         try:
             self.check_time()
-        except MailDeferred:
+        except Deferred:
             # Whatever came next would be part of the mail.
             line.drop()
             raise

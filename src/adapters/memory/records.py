@@ -7,10 +7,11 @@ from uuid import UUID
 import msgspec
 
 from adapters.memory.streams import Feed, Inbox
+from application.delivery.policy import new_delivery
 from application.ports.bindings import Binding, QueueName
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import KeptDeadLetter
-from domain.deliveries import Addressee, Attempt, Delivery, first_status
+from domain.deliveries import Attempt, Delivery, PlannedDelivery
 from domain.event_identity import find_origin
 from domain.notification_state import state_on_arrival
 from domain.notifications import Notification
@@ -32,12 +33,12 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class KeptDelivery(msgspec.Struct):
-    """A delivery with its attempts, and the lease of who is trying it."""
+    """A delivery with its attempts, the lease of the process that has claimed it, and the peer that it awaits."""
 
     delivery: Delivery
     attempts: list[Attempt] = []
     lease: UUID | None = None
-    awaits_server: bool = False
+    awaited_peer: str | None = None
 
 
 class BindingClaim(msgspec.Struct):
@@ -65,7 +66,8 @@ class MemoryRecords:
         self._bytes = 0
         self._letter_bytes = 0
         self._lettered: dict[tuple[str, str], UUID] = {}
-        self._addressed: dict[tuple[str, str, str], str] = {}  # the source of each delivery's event
+        # The source of each delivery's event, by channel, destination, origin and event id.
+        self._delivered: dict[tuple[str, str, str, str], str] = {}
 
     def stream(self, name: StreamName) -> Feed | Inbox | None:
         """None where nothing was ever written."""
@@ -149,19 +151,20 @@ class MemoryRecords:
             self.drop_letter(next(iter(self.letters)))
         return letter if id is None else None
 
-    def deliver(self, addressee: Addressee, now: datetime, by_source: bool = True) -> Delivery | None:
-        """Adds a delivery; None if there is one of this event to this address."""
-        mail, address = addressee.mail, addressee.address
-        addressed = self._addressed
+    def deliver(self, planned: PlannedDelivery, now: datetime, by_source: bool = True) -> Delivery | None:
+        """Adds a delivery; None if there is one of this event to this destination on this channel."""
+        item, channel, destination = planned.item, planned.channel, planned.destination
         origin, known = find_origin(
-            mail.origin, mail.source, by_source, lambda origin: addressed.get((origin, mail.event_id, address))
+            item.origin,
+            item.source,
+            by_source,
+            lambda origin: self._delivered.get((channel, destination, origin, item.event_id)),
         )
         if known:
             return None
-        addressed[origin, mail.event_id, address] = mail.source
-        mail = msgspec.structs.replace(mail, origin=origin)
-        status, error = first_status(addressee, self.preferences.get(mail.user or "", DEFAULT))
-        made = Delivery(self._ids.new_id(), mail, address, status, error, now, now, now)
+        planned = msgspec.structs.replace(planned, item=msgspec.structs.replace(item, origin=origin))
+        self._delivered[planned.key] = item.source
+        made = new_delivery(planned, self._ids.new_id(), self.preferences.get(planned.user or "", DEFAULT), now)
         self.deliveries[made.id] = KeptDelivery(made)
         if len(self.deliveries) > self._limits.deliveries:
             ended = [id for id, kept in self.deliveries.items() if kept.delivery.status != "pending"]
@@ -170,8 +173,7 @@ class MemoryRecords:
         return made
 
     def drop_delivery(self, id: UUID) -> None:
-        gone = self.deliveries.pop(id).delivery
-        del self._addressed[gone.mail.origin, gone.mail.event_id, gone.address]
+        del self._delivered[self.deliveries.pop(id).delivery.key]
 
     def drop_letter(self, id: UUID) -> None:
         letter = self.letters.pop(id).letter

@@ -31,7 +31,7 @@ class MemoryStore:
         for plan in plans:
             by_source = plan.by_source
             before = len(entries) + len(sign_outs) + len(letters) + len(deliveries)
-            intended = len(plan.broadcasts) + len(plan.sign_outs) + len(plan.mails)
+            intended = len(plan.broadcasts) + len(plan.sign_outs) + len(plan.deliveries)
             for addressed in plan.addressed:
                 intended += len(addressed.users)
                 told = (self._records.notify(user, addressed.content, now, by_source) for user in addressed.users)
@@ -41,7 +41,7 @@ class MemoryStore:
                 if entry is not None:
                     entries.append(entry)
             sign_outs.extend(sign_out for sign_out in plan.sign_outs if self._records.sign_out(sign_out))
-            made = (self._records.deliver(addressee, now, by_source) for addressee in plan.mails)
+            made = (self._records.deliver(planned, now, by_source) for planned in plan.deliveries)
             deliveries.extend(delivery for delivery in made if delivery is not None)
             if plan.dead_letter is not None:
                 intended += 1

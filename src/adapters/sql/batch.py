@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.deliveries import Addressee, Delivery
+from domain.deliveries import PlannedDelivery
 from domain.event_identity import qualified_origin
 from domain.notification_state import NotificationState
 from domain.planning import DeadLetter, Plan
@@ -117,10 +117,10 @@ class Letter(msgspec.Struct):
         return msgspec.structs.replace(self, letter=msgspec.structs.replace(self.letter, origin=origin))
 
 
-class Mailing(msgspec.Struct, frozen=True):
-    """A mail of the batch. `by_source` as in its plan."""
+class BatchedDelivery(msgspec.Struct, frozen=True):
+    """A delivery of the batch. `by_source` as in its plan."""
 
-    addressee: Addressee
+    planned: PlannedDelivery
     plan: int
     by_source: bool
 
@@ -128,8 +128,8 @@ class Mailing(msgspec.Struct, frozen=True):
 class Batch:
     """What some plans lead to, in their order.
 
-    `sign_outs` stand with the index of their plan; mails are one to each address of an event of one source, `letters`
-    one of each such event.
+    `sign_outs` stand with the index of their plan; `deliveries` are one for each destination of an event of one source,
+    `letters` one of each such event.
     `intended` are the plans that lead to anything at all.
     """
 
@@ -138,7 +138,7 @@ class Batch:
         self.inboxes = Part()
         self.feeds = Part()
         self.sign_outs: list[tuple[SignOut, int]] = []
-        self.mails: dict[tuple[str, ...], Mailing] = {}
+        self.deliveries: dict[tuple[str, ...], BatchedDelivery] = {}
         self.letters: dict[tuple[str, ...], Letter] = {}
         self.intended: set[int] = set()
         for number, plan in enumerate(plans):
@@ -151,10 +151,10 @@ class Batch:
             for sign_out in plan.sign_outs:
                 self.intended.add(number)
                 self.sign_outs.append((sign_out, number))
-            for addressee in plan.mails:
+            for planned in plan.deliveries:
                 self.intended.add(number)
-                key = (*mail_key(addressee), addressee.mail.source)
-                self.mails.setdefault(key, Mailing(addressee, number, plan.by_source))
+                key = (*planned.key, planned.item.source)
+                self.deliveries.setdefault(key, BatchedDelivery(planned, number, plan.by_source))
             if (letter := plan.dead_letter) is not None:
                 self.intended.add(number)
                 letter_key = (letter.origin, letter.event_id, letter.message.source)
@@ -166,11 +166,6 @@ class Batch:
     def users(self) -> list[str]:
         """Whose inboxes are concerned."""
         return list(dict.fromkeys([*self.inboxes.names, *(sign_out.user for sign_out, _ in self.sign_outs)]))
-
-
-def mail_key(mail: Addressee | Delivery) -> tuple[str, str, str]:
-    """What a delivery is told by: origin, event id, address."""
-    return mail.mail.origin, mail.mail.event_id, mail.address
 
 
 def identity(origin: str, event_id: str) -> bytes:

@@ -195,7 +195,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     try:
         # Readers and the writer do not wait for one another; what is committed is on the disk.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             cursor.execute(f"PRAGMA {pragma}")
     except Exception:
         # The pool has not taken it yet, so nobody else would; its thread would stay.

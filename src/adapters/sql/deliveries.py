@@ -1,31 +1,44 @@
-"""Deliveries: worked off, and looked through. Recordings put them there."""
+"""Deliveries: claimed and recorded by dispatchers, and listed. Recordings write them."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ColumnElement, Interval, Row, Select, bindparam, func, select, true, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Interval,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from adapters.sql.database import Database
+from adapters.sql.delivery_rows import (
+    COLUMNS,
+    FORMAT,
+    IS_PENDING,
+    PENDING,
+    PENDING_AGAIN,
+    WAITING,
+    delivery_preferences,
+    pending_status,
+    read_deliveries,
+)
 from adapters.sql.dialects.deliveries import delivery_writing
-from adapters.sql.queries import attempts, deliveries
-from application.ports.deliveries import ANY, Claim, DeliveryChoice, Outcome
-from domain.deliveries import Attempt, Delivery, Mail
+from adapters.sql.queries import DELIVERY_PREFERENCES, attempts, deliveries, preferences
+from application.ports.deliveries import ANY, Claim, DeliveryFilter, Outcome
+from domain.deliveries import Attempt, Delivery
+from domain.preferences import DEFAULT, Preferences
 
-_MAIL: Final = (
-    *("origin", "event_id", "source", "type", "profile", "payload", "event_time", "subject", "template", "user_id"),
-    "order_id",
-)
-_DELIVERY: Final = (
-    *("id", "recipient", "status", "error_message", "created_at", "updated_at", "due_at", "sent_at", "attempts"),
-    *("strikes", "unrendered_since"),
-)
-_COLUMNS: Final = [deliveries.c[name] for name in (*_MAIL, *_DELIVERY)]
-_ALL: Final = select(*_COLUMNS)
-_PENDING: Final = deliveries.c.status == "pending"
+_ALL: Final = select(*COLUMNS)
 # Null for a delivery that failed before any attempt.
 _LAST_RESULT: Final = (
     select(attempts.c.result)
@@ -43,17 +56,29 @@ class SqlDeliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._writing = delivery_writing(database)
-        self._claim = _claim(database.is_postgresql)
+        self._claims = {status: _claim(status, database.is_postgresql) for status in (PENDING, WAITING)}
 
-    async def claim(self, limit: int, seconds: float, except_templates: Collection[str] = ()) -> tuple[Claim, ...]:
+    async def claim(
+        self, channel: str, limit: int, lease_seconds: float, except_templates: Collection[str] = ()
+    ) -> tuple[Claim, ...]:
         lease = uuid4()
-        span, now = timedelta(seconds=seconds), datetime.now(UTC)
+        span, now = timedelta(seconds=lease_seconds), datetime.now(UTC)
         times = {"span": span} if self._database.is_postgresql else {"now": now, "until": now + span}
-        parameters = {"limit": limit, "lease": lease, "except_templates": list(except_templates), **times}
+        parameters = {
+            "of_channel": channel,
+            "limit": limit,
+            "new_lease": lease,
+            "except_templates": list(except_templates),
+            **times,
+        }
+        statement = self._claims[pending_status(channel)]
 
         async def store(connection: AsyncConnection) -> tuple[Claim, ...]:
-            rows = (await connection.execute(self._claim, parameters)).all()
-            return tuple(Claim(one, lease) for one in sorted(map(_delivery, rows), key=lambda one: one.id))
+            rows = (await connection.execute(statement, parameters)).all()
+            claimed = await read_deliveries(connection, rows)
+            of_users = await _preferences(connection, claimed)
+            claimed.sort(key=lambda one: one.id)
+            return tuple(Claim(one, lease, of_users.get(one.user or "", DEFAULT)) for one in claimed)
 
         return await self._database.write(store)
 
@@ -68,34 +93,42 @@ class SqlDeliveries:
             values = {"lease": None, "due_at": now, "error_message": error, "unrendered_since": since}
             await self._change(_held(claims), **values)
 
-    async def clear_unrendered(self, templates: Collection[str]) -> int:
-        marked = _PENDING & deliveries.c.unrendered_since.is_not(None) & deliveries.c.template.in_(list(templates))
-        return await self._change(marked, unrendered_since=None) if templates else 0
+    async def clear_unrendered(self, channel: str, templates: Collection[str]) -> int:
+        if not templates:
+            return 0
+        table = deliveries.c
+        marked = _pending_of(channel) & table.unrendered_since.is_not(None) & table.template.in_(list(templates))
+        return await self._change(marked, unrendered_since=None)
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> int:
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
         if not outcomes:
             return 0
-        return await self._database.write(lambda connection: self._writing.settle(connection, outcomes))
+        return await self._database.write(lambda connection: self._writing.record_outcomes(connection, outcomes))
 
-    async def hasten(self) -> int:
-        return await self._change(_PENDING & deliveries.c.awaits_server, awaits_server=False, due_at=self._now())
+    async def wake_deferred(self, channel: str, peer: str | None = None) -> int:
+        table = deliveries.c
+        waiting = _pending_of(channel) & table.awaits_server
+        if peer is not None:
+            # Null in rows that nodes of the version before have deferred.
+            waiting &= func.coalesce(table.awaited_peer, peer) == peer
+        return await self._change(waiting, awaits_server=False, due_at=self._now())
 
     async def newest(
-        self, limit: int, choice: DeliveryChoice = ANY, before: UUID | None = None, offset: int = 0
+        self, limit: int, only: DeliveryFilter = ANY, before: UUID | None = None, offset: int = 0
     ) -> tuple[Delivery, ...]:
-        statement = _chosen(_ALL, choice).order_by(deliveries.c.id.desc()).limit(limit).offset(offset)
+        statement = _matching(_ALL, only).order_by(deliveries.c.id.desc()).limit(limit).offset(offset)
         if before is not None:
             statement = statement.where(deliveries.c.id < before)
-        return tuple(map(_delivery, await self._database.fetch(statement, {})))
+        return tuple(await self._read(statement))
 
-    async def count(self, choice: DeliveryChoice) -> int:
-        statement = _chosen(select(func.count()).select_from(deliveries), choice)
+    async def count(self, only: DeliveryFilter) -> int:
+        statement = _matching(select(func.count()).select_from(deliveries), only)
         ((count,),) = await self._database.fetch(statement, {})
         return int(count)
 
     async def get(self, id: UUID) -> Delivery | None:
-        rows = await self._database.fetch(_ALL.where(deliveries.c.id == id), {})
-        return _delivery(rows[0]) if rows else None
+        found = await self._read(_ALL.where(deliveries.c.id == id))
+        return found[0] if found else None
 
     async def attempts(self, id: UUID) -> tuple[Attempt, ...]:
         columns = [attempts.c[name] for name in ("at", "seconds", "result", "code", "text")]
@@ -106,16 +139,22 @@ class SqlDeliveries:
         now = self._now()
         this = deliveries.c.id == id
         again = update(deliveries).where(this)
-        again = again.values(status="pending", due_at=now, updated_at=now, strikes=0, unrendered_since=None)
+        again = again.values(status=PENDING_AGAIN, due_at=now, updated_at=now, strikes=0, unrendered_since=None)
 
         async def store(connection: AsyncConnection) -> Delivery | None:
-            row = (await connection.execute(_ALL.where(this).with_for_update())).one_or_none()
-            before = None if row is None else _delivery(row)
+            rows = (await connection.execute(_ALL.where(this).with_for_update())).all()
+            before = next(iter(await read_deliveries(connection, rows)), None)
             if before is not None and before.retryable:
                 await connection.execute(again)
             return before
 
         return await self._database.write(store)
+
+    async def _read(self, statement: Select[Any]) -> list[Delivery]:
+        async def ask(connection: AsyncConnection) -> list[Delivery]:
+            return await read_deliveries(connection, (await connection.execute(statement)).all())
+
+        return await self._database.read(ask)
 
     async def _change(self, which: ColumnElement[bool], **values: Any) -> int:
         statement = update(deliveries).where(which).values(**values)
@@ -130,7 +169,16 @@ class SqlDeliveries:
         return func.now() if self._database.is_postgresql else datetime.now(UTC)
 
 
-def _claim(is_postgresql: bool) -> ReturningUpdate[Any]:
+async def _preferences(connection: AsyncConnection, claimed: Sequence[Delivery]) -> dict[str, Preferences]:
+    """Of the users of these deliveries, where they have set any."""
+    users = {one.user for one in claimed if one.user is not None}
+    if not users:
+        return {}
+    found = await connection.execute(select(*DELIVERY_PREFERENCES).where(preferences.c.user_id.in_(users)))
+    return {row.user_id: delivery_preferences(row) for row in found}
+
+
+def _claim(stored_status: str, is_postgresql: bool) -> ReturningUpdate[Any]:
     table = deliveries.c
     moment = table.due_at.type
     if is_postgresql:
@@ -139,28 +187,44 @@ def _claim(is_postgresql: bool) -> ReturningUpdate[Any]:
     else:
         now, until = bindparam("now", type_=moment), bindparam("until", type_=moment)
     others = table.template.not_in(bindparam("except_templates", expanding=True))
-    due = select(table.id).where(_PENDING, table.due_at <= now, others).order_by(table.due_at)
-    # What another node is claiming is passed over; on SQLite only one writes at a time, and FOR UPDATE is nothing.
-    due = due.limit(bindparam("limit", type_=BigInteger)).with_for_update(skip_locked=True)
-    chosen = select(due.cte("due").c.id)
-    values = {"lease": bindparam("lease", type_=table.lease.type), "due_at": until, "awaits_server": False}
-    return update(deliveries).where(table.id.in_(chosen)).values(values).returning(*_COLUMNS)
+    due = select(table.id).where(
+        # Written out, so that PostgreSQL's plan can use an index over rows that are waiting.
+        table.status == literal_column(f"'{stored_status}'"),
+        table.channel == bindparam("of_channel"),
+        table.format <= FORMAT,
+        table.due_at <= now,
+        others,
+    )
+    # Rows that another node is claiming are skipped; on SQLite only one writes at a time, and FOR UPDATE is a no-op.
+    due = due.order_by(table.due_at).limit(bindparam("limit", type_=BigInteger)).with_for_update(skip_locked=True)
+    values = {
+        "lease": bindparam("new_lease", type_=table.lease.type),
+        "due_at": until,
+        "awaits_server": False,
+        "awaited_peer": None,
+    }
+    return update(deliveries).where(table.id.in_(select(due.cte("due").c.id))).values(values).returning(*COLUMNS)
 
 
-def _chosen(statement: Select[Any], choice: DeliveryChoice) -> Select[Any]:
+def _pending_of(channel: str) -> ColumnElement[bool]:
+    return (deliveries.c.status == literal_column(f"'{pending_status(channel)}'")) & (deliveries.c.channel == channel)
+
+
+def _matching(statement: Select[Any], only: DeliveryFilter) -> Select[Any]:
     wanted = {
-        "recipient": choice.recipient,
-        "status": choice.status,
-        "order_id": choice.reference,
-        "user_id": choice.user,
-        "event_id": choice.event_id,
+        "recipient": only.recipient,
+        "order_id": only.reference,
+        "user_id": only.user,
+        "event_id": only.event_id,
     }
     statement = statement.where(*(deliveries.c[name] == value for name, value in wanted.items() if value is not None))
-    if choice.since is not None:
-        statement = statement.where(deliveries.c.created_at >= choice.since)
-    if choice.refused is not None:
+    if only.status is not None:
+        statement = statement.where(IS_PENDING if only.status == PENDING else deliveries.c.status == only.status)
+    if only.since is not None:
+        statement = statement.where(deliveries.c.created_at >= only.since)
+    if only.refused is not None:
         was_refused = func.coalesce(_LAST_RESULT == "refused", true())
-        statement = statement.where(deliveries.c.status == "failed", was_refused == choice.refused)
+        statement = statement.where(deliveries.c.status == "failed", was_refused == only.refused)
     return statement
 
 
@@ -168,8 +232,3 @@ def _held(claims: Sequence[Claim]) -> ColumnElement[bool]:
     """The deliveries whose lease is still their claim's own. They may be of several claims."""
     table = deliveries.c
     return table.id.in_([one.delivery.id for one in claims]) & table.lease.in_({one.lease for one in claims})
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    id_, *rest = row[len(_MAIL) :]
-    return Delivery(id_, Mail(*row[: len(_MAIL)]), *rest)

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Letter, identity, mail_key
+from adapters.sql.batch import Letter, identity
 from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import DeliveryWriting
 from application.ports.clock import IdFactory
@@ -35,20 +35,20 @@ async def keep_letters(
 async def add_deliveries(
     connection: AsyncConnection, writing: DeliveryWriting, made: Sequence[Delivery], by_source: Container[UUID]
 ) -> dict[UUID, Delivery]:
-    """Adds those whose event has none to the same address yet. Returns what was added, as it is stored. `by_source`
+    """Adds those whose event has none to the same destination yet. Returns what was added, as it is stored. `by_source`
     are the ids of those that other sources' events are not the same as."""
     added: dict[UUID, Delivery] = {}
     waiting = list(made)
     while waiting:
         # In one order on every node, so that none waits for another in a circle.
-        waiting.sort(key=mail_key)
+        waiting.sort(key=lambda one: one.key)
         new = await writing.add(connection, waiting)
         added.update((one.id, one) for one in waiting if one.id in new)
         left = [one for one in waiting if one.id not in new and one.id in by_source]
         if not left:
             break
-        sources = await writing.sources(connection, [mail_key(one) for one in left])
-        waiting = [_qualified(one) for one in left if sources.get(mail_key(one), one.mail.source) != one.mail.source]
+        sources = await writing.sources(connection, [one.key for one in left])
+        waiting = [_qualified(one) for one in left if sources.get(one.key, one.item.source) != one.item.source]
     return added
 
 
@@ -81,5 +81,5 @@ def _place(letters: Iterable[Letter], sources: dict[bytes, str]) -> dict[bytes, 
 
 
 def _qualified(delivery: Delivery) -> Delivery:
-    mail = delivery.mail
-    return replace(delivery, mail=replace(mail, origin=qualified_origin(mail.origin, mail.source)))
+    item = delivery.item
+    return replace(delivery, items=(replace(item, origin=qualified_origin(item.origin, item.source)),))

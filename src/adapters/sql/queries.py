@@ -38,6 +38,7 @@ from adapters.sql.tables import (
     AttemptRow,
     BroadcastRow,
     DeadLetterRow,
+    DeliveryItemRow,
     DeliveryRow,
     FeedRow,
     InboxRow,
@@ -52,7 +53,13 @@ broadcasts = cast(Table, BroadcastRow.__table__)
 preferences = cast(Table, PreferencesRow.__table__)
 letters = cast(Table, DeadLetterRow.__table__)
 deliveries = cast(Table, DeliveryRow.__table__)
+delivery_items = cast(Table, DeliveryItemRow.__table__)
 attempts = cast(Table, AttemptRow.__table__)
+
+# What decides about deliveries of a user.
+DELIVERY_PREFERENCES: Final = [
+    preferences.c[name] for name in ("user_id", "email_notifications", "push_notifications", "muted_types")
+]
 
 # Beyond any position: the largest bigint.
 _BEYOND: Final = 2**63 - 1
@@ -106,9 +113,7 @@ class Queries:
             .order_by(inboxes.c.user_id)
             .with_for_update(of=inboxes)
         )
-        self.mail_preferences = select(
-            preferences.c.user_id, preferences.c.email_notifications, preferences.c.muted_types
-        ).where(self.among(preferences.c.user_id, "users"))
+        self.delivery_preferences = select(*DELIVERY_PREFERENCES).where(self.among(preferences.c.user_id, "users"))
         self.lock_feeds = (
             select(*(feeds.c[name] for name in FEED_COUNTER.columns))
             .where(self.among(feeds.c.name, "names"))

@@ -14,14 +14,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Arrivals, Batch, Counter, Part
+from adapters.sql.delivery_rows import delivery_preferences
 from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import DeliveryWriting
 from adapters.sql.keeping import add_deliveries, keep_letters
 from adapters.sql.queries import Queries
 from adapters.sql.records import FEED_COUNTER, INBOX_COUNTER
+from application.delivery.policy import new_delivery
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded
-from domain.deliveries import Delivery, first_status
+from domain.deliveries import Delivery
 from domain.event_identity import find_origin, qualified_origin
 from domain.notification_state import state_on_arrival
 from domain.planning import DeadLetter
@@ -197,31 +199,27 @@ class Recording:
 
     async def _add_deliveries(self, connection: AsyncConnection) -> tuple[Delivery, ...]:
         """The ids keep the order of arrival, whatever order they are added in."""
-        mails = self._batch.mails
-        if not mails:
+        batched = self._batch.deliveries
+        if not batched:
             return ()
-        preferences = await self._mail_preferences(connection)
+        preferences = await self._delivery_preferences(connection)
         made: dict[UUID, tuple[Delivery, int]] = {}
         by_source: set[UUID] = set()
-        for mailing in mails.values():
-            addressee, mail, id_ = mailing.addressee, mailing.addressee.mail, self._ids.new_id()
-            status, error = first_status(addressee, preferences.get(mail.user or "", DEFAULT))
-            now = self._now
-            made[id_] = Delivery(id_, mail, addressee.address, status, error, now, now, now), mailing.plan
-            if mailing.by_source:
+        for one in batched.values():
+            id_ = self._ids.new_id()
+            of_user = preferences.get(one.planned.user or "", DEFAULT)
+            made[id_] = new_delivery(one.planned, id_, of_user, self._now), one.plan
+            if one.by_source:
                 by_source.add(id_)
-        all_made = [one for one, _ in made.values()]
+        all_made = [delivery for delivery, _ in made.values()]
         added = await add_deliveries(connection, self._delivery_writing, all_made, by_source)
         self._new.update(plan for id_, (_, plan) in made.items() if id_ in added)
         return tuple(added[id_] for id_ in made if id_ in added)
 
-    async def _mail_preferences(self, connection: AsyncConnection) -> dict[str, Preferences]:
-        mails = (mailing.addressee.mail for mailing in self._batch.mails.values())
-        users = sorted({mail.user for mail in mails if mail.user is not None})
+    async def _delivery_preferences(self, connection: AsyncConnection) -> dict[str, Preferences]:
+        planned = (one.planned for one in self._batch.deliveries.values())
+        users = sorted({one.user for one in planned if one.user is not None})
         if not users:
             return {}
-        rows = await connection.execute(self._queries.mail_preferences, {"users": self._queries.many(users)})
-        return {
-            row.user_id: Preferences(email_notifications=row.email_notifications, muted_types=tuple(row.muted_types))
-            for row in rows
-        }
+        found = await connection.execute(self._queries.delivery_preferences, {"users": self._queries.many(users)})
+        return {row.user_id: delivery_preferences(row) for row in found}

@@ -8,6 +8,7 @@ from sqlalchemy import Table, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
+from adapters.sql.delivery_rows import PENDING, WAITING
 from adapters.sql.notification_state import in_state
 from adapters.sql.queries import attempts, broadcasts, deliveries, feeds, inboxes, letters, notifications
 from application.ports.retention import Keep, Keeping, Pruned
@@ -107,7 +108,9 @@ class SqlRetention:
 
     async def _prune_deliveries(self, keep: Keep, now: datetime, limit: int) -> int:
         column = deliveries.c
-        ended = select(column.id).where(column.status != "pending")
+        # Two conditions: the first is that of the index.
+        has_ended = (column.status != PENDING, column.status != WAITING)
+        ended = select(column.id).where(*has_ended)
         # By index (ix_deliveries_ended) in both cases, whatever is pending.
         newest_first = ended.order_by(column.created_at.desc(), column.id.desc())
         oldest_first = ended.order_by(column.created_at, column.id)
@@ -117,7 +120,7 @@ class SqlRetention:
         async def store(connection: AsyncConnection) -> int:
             gone = (await connection.scalars(too_old)).all() or (await connection.scalars(too_many)).all()
             # One may have been made pending again meanwhile.
-            still = delete(deliveries).where(column.id.in_(gone), column.status != "pending").returning(column.id)
+            still = delete(deliveries).where(column.id.in_(gone), *has_ended).returning(column.id)
             gone = (await connection.scalars(still)).all()
             await connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(gone)))
             return len(gone)

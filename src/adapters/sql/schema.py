@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeEngine
 
+import adapters.sql.triggers  # noqa: F401 - they belong to the tables
 from adapters.sql.database import CONNECT, LOCK, Database
 from adapters.sql.errors import translated
 from adapters.sql.poolers import apply_limits, connect_arguments

@@ -11,19 +11,34 @@ from uuid import UUID
 
 from advanced_alchemy.base import CommonTableAttributes
 from advanced_alchemy.types import GUID, DateTimeUTC, JsonB
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String, Text, UniqueConstraint, and_, false, text, true
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    and_,
+    false,
+    text,
+    true,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from adapters.sql.notification_state import in_state
 from domain.notification_state import UNREAD
 
 _NAMES = {
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
 
 _ENDED = text("status <> 'pending'")
+_WAITING = text("status = 'waiting'")
 _OF_A_USER = text("user_id IS NOT NULL")
 
 
@@ -184,9 +199,17 @@ class DeadLetterRow(Base):
 
 
 class DeliveryRow(Base):
-    """One mail to one address. `due_at` is when a pending one is tried next: a claim moves it to the end of its lease,
-    so that whoever dies leaves one that is due again. `payload` is the event to the letter, as text: it need not be
-    JSON that a jsonb column takes."""
+    """One delivery to one destination (`recipient`). `due_at` is when a pending one is tried next: a claim moves it to
+    the end of its lease, so that the delivery of a process that dies is due again.
+
+    Nodes of the version before know e-mail only, and claim every row that is `pending` and due. So a pending row of
+    another channel, or of a later `format`, has the status `waiting`. E-mail rows of format 1 keep their event in the
+    columns that those nodes read: `origin`, `event_id`, `source` … `payload`. In other rows the event is in
+    `delivery_items`; here these columns repeat what lists show, `origin` is the delivery's own id, and `payload` is
+    empty. `payload` is the event's JSON as it was published: it need not be JSON that a jsonb column accepts.
+
+    `awaits_server` says that the peer was unavailable at the last attempt, `awaited_peer` which one.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -198,6 +221,7 @@ class DeliveryRow(Base):
         Index(None, "order_id", "id"),
         Index(None, "user_id", "id", postgresql_where=_OF_A_USER, sqlite_where=_OF_A_USER),
         Index(None, "event_id", "id"),
+        Index("ix_deliveries_waiting", "channel", "due_at", postgresql_where=_WAITING, sqlite_where=_WAITING),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -224,6 +248,35 @@ class DeliveryRow(Base):
     awaits_server: Mapped[bool] = mapped_column(server_default=false())
     lease: Mapped[UUID | None]
     unrendered_since: Mapped[datetime | None]
+    channel: Mapped[str] = mapped_column(server_default="email")
+    format: Mapped[int] = mapped_column(server_default="1")
+    awaited_peer: Mapped[str | None]
+
+
+class DeliveryItemRow(Base):
+    """One event in a delivery; it goes with the delivery. Each event is delivered once to each destination of a
+    channel. Columns from `type` on are null where the delivery's own row has the event (see DeliveryRow)."""
+
+    __tablename__ = "delivery_items"
+    __table_args__ = (UniqueConstraint("channel", "destination", "origin", "event_id"),)
+
+    delivery_id: Mapped[UUID] = mapped_column(
+        ForeignKey("deliveries.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str]
+    destination: Mapped[str]
+    origin: Mapped[str]
+    event_id: Mapped[str]
+    source: Mapped[str]
+    type: Mapped[str | None]
+    profile: Mapped[str | None]
+    payload: Mapped[str | None]
+    event_time: Mapped[datetime | None]
+    subject: Mapped[str | None]
+    template: Mapped[str | None]
+    order_id: Mapped[str | None]
+    options: Mapped[str | None]
 
 
 class AttemptRow(Base):

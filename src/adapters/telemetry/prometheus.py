@@ -63,6 +63,7 @@ class _HeraldCollector(Collector):
         yield _counter("pushed", "Objects sent to clients, by transport.", "transport", counters.pushed)
         yield _counter("deliveries", "Deliveries made, by their first status.", "status", counters.deliveries)
         yield _counter("mail_attempts", "Attempts at sending a mail, by result.", "result", counters.mails)
+        yield self._attempts()
         yield _counter("sessions_opened", "Sessions opened, by endpoint.", "endpoint", counters.sessions)
         yield _counter("sessions_closed", "Sessions ended, by close code.", "code", counters.closes)
         yield _counter("marked", "Notifications marked, by mark.", "mark", counters.marked)
@@ -87,6 +88,17 @@ class _HeraldCollector(Collector):
         )
         for labels, count in list(self._counters.duplicates_by_route.items()):
             family.add_metric(labels, count)
+        return family
+
+    def _attempts(self) -> Metric:
+        family = CounterMetricFamily(
+            "herald_delivery_attempts",
+            "Attempts at deliveries, and decisions against one, by channel and result.",
+            labels=["channel", "result"],
+        )
+        for channel, results in list(self._counters.attempts.items()):
+            for result, count in list(results.items()):
+                family.add_metric([channel, result], count)
         return family
 
     def _sessions_open(self) -> Metric:

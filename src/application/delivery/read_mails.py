@@ -1,4 +1,4 @@
-"""Reading mails where none are sent."""
+"""Reading mails that were written to a folder."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,10 +8,10 @@ from domain.errors import NotFound
 
 
 class ReadMails:
-    """Shows the mails that were written to a folder, to those who try Herald out without a mail server.
+    """Shows the mails that were written to a folder, for trying Herald out without a mail server.
 
-    With a mail server there is nothing to show: what was sent is its receiver's. Raises NotFound for that, and for a
-    mail that is not there; and Unavailable.
+    With a mail server nothing is kept here to be shown. Raises NotFound for that, and for a mail that does not exist;
+    and Unavailable.
     """
 
     def __init__(self, folder: MailFolder | None) -> None:

@@ -161,7 +161,7 @@ def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
     the error if the plan is nothing else already."""
     part = parts.popleft()
     plan = part.plans[0]
-    if plan.dead_letter is not None and not (plan.addressed or plan.broadcasts or plan.mails or plan.sign_outs):
+    if plan.dead_letter is not None and not (plan.addressed or plan.broadcasts or plan.deliveries or plan.sign_outs):
         parts.appendleft(part)
         raise error
     if part.event is not None:

@@ -1,4 +1,4 @@
-"""The port for deliveries: worked off by those who send mail, looked through by those who run Herald."""
+"""The port for deliveries: claimed and recorded by dispatchers, listed and retried by administrators."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -8,37 +8,41 @@ from uuid import UUID
 import msgspec
 
 from domain.deliveries import Attempt, Delivery, Status
+from domain.preferences import DEFAULT, Preferences
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A delivery that this process may try, as long as its lease lasts."""
+    """A delivery that this process may attempt, as long as its lease lasts, with the preferences of its user at that
+    moment."""
 
     delivery: Delivery
     lease: UUID
+    preferences: Preferences = DEFAULT
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What an attempt has made of a claim.
+    """What became of a claim. `attempt` is None where nothing was attempted: it was held or skipped.
 
-    `status` is what the delivery becomes; `retry_in` the seconds until the next attempt, if it stays pending. `counts`
-    is whether the attempt counts as a strike, `awaits_server` that the next one is only worth it once the server is
-    back.
+    `status` is what the delivery becomes; `retry_in` the seconds until it is due, if it stays pending. `counts` is
+    whether the attempt counts against the delivery. `awaited_peer` is the peer that was unavailable: the delivery is
+    due as soon as that peer is available (see Deliveries.wake_deferred).
     """
 
     claim: Claim
-    attempt: Attempt
+    attempt: Attempt | None
     status: Status
     error: str | None = None
     retry_in: float = 0.0
     counts: bool = True
-    awaits_server: bool = False
+    awaited_peer: str | None = None
 
 
-class DeliveryChoice(msgspec.Struct, frozen=True):
-    """Which deliveries are meant; None is any. Addresses compare as `domain.addresses.as_address` writes them.
+class DeliveryFilter(msgspec.Struct, frozen=True):
+    """Selects deliveries; None is any. Addresses compare as `domain.addresses.as_address` writes them.
 
-    `since` chooses those made then or later. `refused` chooses failed ones by how they failed: for good (True: the
-    mail server refused the mail, or it could not be made), or after too many attempts (False).
+    `event_id` and `reference` select by any of a delivery's items. `since` selects those made then or later. `refused`
+    selects failed ones by how they failed: for good (True: the peer refused the delivery, or it could not be prepared),
+    or after too many attempts (False).
     """
 
     recipient: str | None = None
@@ -50,45 +54,49 @@ class DeliveryChoice(msgspec.Struct, frozen=True):
     refused: bool | None = None
 
 
-ANY: Final = DeliveryChoice()
+ANY: Final = DeliveryFilter()
 
 
 class Deliveries(Protocol):
-    """For working off deliveries and looking through them. Store.record puts them there.
+    """For working off deliveries and listing them. Store.record writes them.
 
-    A delivery is tried by one process at a time: whoever claims it has it for as long as the lease lasts, by the
-    store's own clock, and what comes of it counts only while the lease is its own. Whoever dies leaves a lease that
-    runs out. Every method raises StoreUnavailable or Unstorable, having changed nothing.
+    A delivery is attempted by one process at a time: a claim holds it for as long as its lease lasts, by the store's
+    clock, and an outcome counts only while the lease is the claim's own. The lease of a process that dies expires.
+    Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
-    async def claim(self, limit: int, seconds: float, except_templates: Collection[str] = ()) -> tuple[Claim, ...]:
-        """At most `limit` of the deliveries that are due, the longest due first, each leased for so many seconds. Rows
-        that another process is claiming are skipped, and so are mails with one of these templates."""
+    async def claim(
+        self, channel: str, limit: int, lease_seconds: float, except_templates: Collection[str] = ()
+    ) -> tuple[Claim, ...]:
+        """At most `limit` of the channel's deliveries that are due, the longest due first. Skips rows that another
+        process is claiming, deliveries with one of these templates, and those of a format that this version does not
+        know."""
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Gives back what was not tried: due immediately."""
+        """Gives back what was not attempted: due immediately."""
 
     async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
         """Gives back what this node has no usable template for: due immediately, with this error, and with
-        `unrendered_since` set where it was not. Recording an attempt clears that, and so does a retry."""
+        `unrendered_since` set if it was not. An attempt clears that, and so does a retry."""
 
-    async def clear_unrendered(self, templates: Collection[str]) -> int:
-        """Some node has these templates: clears `unrendered_since` of the pending mails with them. Returns how many
-        had it."""
+    async def clear_unrendered(self, channel: str, templates: Collection[str]) -> int:
+        """A node has these templates: clears `unrendered_since` of the channel's pending deliveries with them. Returns
+        how many had it."""
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> int:
-        """Records attempts and what they made of their deliveries, in one transaction. Returns how many counted: those
-        whose lease was still the claim's own. Of the others nothing is kept."""
+    async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
+        """Records attempts and what became of their deliveries, in one transaction. Returns how many counted: those
+        whose lease was still the claim's own. Nothing is kept of the others."""
 
-    async def hasten(self) -> int:
-        """The server is back: deliveries that await it are due now. Returns how many."""
+    async def wake_deferred(self, channel: str, peer: str | None = None) -> int:
+        """This peer is available, or None for any: the channel's deliveries that await it are due now. Returns how
+        many."""
 
     async def newest(
-        self, limit: int, choice: DeliveryChoice = ANY, before: UUID | None = None, offset: int = 0
+        self, limit: int, only: DeliveryFilter = ANY, before: UUID | None = None, offset: int = 0
     ) -> tuple[Delivery, ...]:
         """Newest first; with `before`, those made before that one."""
 
-    async def count(self, choice: DeliveryChoice) -> int: ...
+    async def count(self, only: DeliveryFilter) -> int: ...
 
     async def get(self, id: UUID) -> Delivery | None: ...
 
@@ -96,6 +104,6 @@ class Deliveries(Protocol):
         """Those at one delivery, in their order."""
 
     async def retry(self, id: UUID) -> Delivery | None:
-        """Makes a retryable delivery pending, due immediately, with its strikes reset. Returns the delivery as it was
+        """Makes a retryable delivery pending, due immediately, with no attempts counted. Returns the delivery as it was
         before, so that exactly one of several concurrent calls finds it retryable; None if there is no such
         delivery."""

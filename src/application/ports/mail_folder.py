@@ -1,4 +1,4 @@
-"""The port for mails that stayed here: what a mailer has written to a folder."""
+"""The port for mails that were written to a folder instead of being sent."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,12 @@ from uuid import UUID
 
 import msgspec
 
-from application.ports.mailer import Letter
+
+class RenderedMail(msgspec.Struct, frozen=True):
+    """The content of a mail: in HTML, and the same as plain text."""
+
+    html: str
+    text: str
 
 
 class WrittenMail(msgspec.Struct, frozen=True):
@@ -20,17 +25,17 @@ class WrittenMail(msgspec.Struct, frozen=True):
 
 
 class WholeMail(msgspec.Struct, frozen=True):
-    """What a mail says, and the same as it was written, in bytes (RFC 5322)."""
+    """A mail's content, and the file as it was written (RFC 5322)."""
 
-    letter: Letter
+    rendered: RenderedMail
     source: bytes
 
 
 class MailFolder(Protocol):
     """For reading mails that were written to a folder instead of being sent.
 
-    What else lies in the folder, or has been damaged, is not there; nor is a mail that goes while it is being read. A
-    folder that is not there yet is empty. Every method raises Unavailable for one that can't be read.
+    Other files, damaged mails, and mails that are deleted while they are read are ignored. A folder that does not
+    exist yet is empty. Every method raises Unavailable for a folder that can't be read.
     """
 
     async def newest(self, limit: int) -> Sequence[WrittenMail]:

@@ -44,18 +44,20 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield f"stream       {feed_stream(broadcast.feed)}"
         yield _seen_at(broadcast.content, table, False)
         yield from _frames(broadcast.content, feed_stream(broadcast.feed), now)
-    for addressee in made.mails:
-        mail = addressee.mail
-        yield f"mail         to {addressee.address or 'nobody'}, subject {mail.subject!r}, template {mail.template}"
-        if addressee.fault:
-            yield f"             fails: {addressee.fault}"
+    for planned in made.deliveries:
+        item = planned.item
+        template = f", template {item.template}" if item.template else ""
+        name = "mail" if planned.channel == "email" else planned.channel
+        yield f"{name:<12} to {planned.destination or 'nobody'}, subject {item.subject!r}{template}"
+        if planned.fault:
+            yield f"             fails: {planned.fault}"
     for sign_out in made.sign_outs:
         yield f"sign-out     {sign_out.user}, of everything issued up to {to_rfc3339(sign_out.not_before)}"
     if made.ignored:
         yield f"ignored      {made.ignored}: it has no value, and no route of its source keeps it as a dead letter"
     elif made.dead_letter:
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
-    elif not (made.addressed or made.broadcasts or made.mails or made.sign_outs):
+    elif not (made.addressed or made.broadcasts or made.deliveries or made.sign_outs):
         yield 'dropped      it names no recipient, and the route has otherwise = "drop"'
 
 

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import click
 
-from application.ports.mailer import OutgoingMail, Unrenderable
-from domain.deliveries import Addressee, Delivery
+from adapters.mail.mailer import OutgoingMail, Unrenderable
+from adapters.mail.route import EmailTable
+from domain.deliveries import PlannedDelivery
 from domain.events import Unreadable, read_event
 from domain.limits import Limits
 from domain.messages import Message
@@ -56,10 +57,11 @@ def preview(event: BinaryIO, source: str | None, routes: str | None, profile: st
     made = plan(message, table, Limits(addresses=settings.limits.addresses))
     if made.dead_letter:
         click.echo(visible(f"A dead letter: {made.dead_letter.reason}: {made.dead_letter.detail}"), err=True)
-    elif not made.mails:
+    mails = [one for one in made.deliveries if one.channel == EmailTable.channel]
+    if not made.dead_letter and not mails:
         click.echo("No route mails this event to anyone.", err=True)
-    written = asyncio.run(_write(made.mails, settings, Path(out), now))
-    if made.dead_letter or not written or written < len(made.mails):
+    written = asyncio.run(_write(mails, settings, Path(out), now))
+    if made.dead_letter or not written or written < len(mails):
         raise SystemExit(1)
 
 
@@ -82,7 +84,7 @@ def _own_type(body: bytes, table: RouteTable, now: datetime) -> str:
     return type_
 
 
-async def _write(mails: Iterable[Addressee], settings: Settings, folder: Path, now: datetime) -> int:
+async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: Path, now: datetime) -> int:
     """Writes the mails, and says of each where it is or why it is not. Returns how many there are."""
     # Here, since the other commands fill no templates, and loading Jinja takes a while.
     from adapters.mail.mime import sender_of
@@ -92,10 +94,10 @@ async def _write(mails: Iterable[Addressee], settings: Settings, folder: Path, n
     sender = sender_of(settings.smtp.sender)
     written = 0
     try:
-        for number, addressee in enumerate(mails, 1):
-            click.echo(visible(f"to       {addressee.address or 'nobody'}"))
-            click.echo(visible(f"subject  {addressee.mail.subject or 'none'}"))
-            fault = addressee.fault or await _write_one(addressee, renderer, sender, folder / str(number), now)
+        for number, mail in enumerate(mails, 1):
+            click.echo(visible(f"to       {mail.destination or 'nobody'}"))
+            click.echo(visible(f"subject  {mail.item.subject or 'none'}"))
+            fault = mail.fault or await _write_one(mail, renderer, sender, folder / str(number), now)
             if fault:
                 click.echo(visible(f"fails    {fault}"), err=True)
             written += not fault
@@ -105,22 +107,20 @@ async def _write(mails: Iterable[Addressee], settings: Settings, folder: Path, n
 
 
 async def _write_one(
-    addressee: Addressee, renderer: "ProcessRenderer", sender: "Sender", stem: Path, now: datetime
+    mail: PlannedDelivery, renderer: "ProcessRenderer", sender: "Sender", stem: Path, now: datetime
 ) -> str | None:
     """What keeps the mail from being made, in words."""
     from adapters.mail.mime import compose
 
-    about = addressee.mail
-    delivery = Delivery(uuid4(), about, addressee.address, "pending", None, now, now, now)
     try:
-        letter = await renderer.render(delivery)
+        rendered = await renderer.render(mail.item)
     except Unrenderable as fault:
         return str(fault)
     except OSError as fault:
         raise click.ClickException(str(fault)) from None
-    outgoing = OutgoingMail(str(delivery.id), addressee.address, about.subject or "", now, letter)
+    outgoing = OutgoingMail(str(uuid4()), mail.destination, mail.item.subject or "", now, rendered)
     composed = compose(outgoing, sender)
-    files = {stem.with_suffix(".eml"): composed.content, stem.with_suffix(".html"): letter.html.encode()}
+    files = {stem.with_suffix(".eml"): composed.content, stem.with_suffix(".html"): rendered.html.encode()}
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         for file, content in files.items():

@@ -19,7 +19,7 @@ from entrypoints.cli.http_client import RequestFailed
 from entrypoints.cli.listen import listen
 from entrypoints.cli.mail import mail
 from entrypoints.cli.publish import as_event, in_lists, publish
-from entrypoints.cli.routes import check_mails, routes
+from entrypoints.cli.routes import check_deliveries, routes
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import SETTINGS, Mode, SettingsInvalid, check, load, read, table
 
@@ -111,7 +111,7 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
     settings = load(os.environ, mode, _given({key: options[key.replace(".", "_")] for key in SERVER_OPTIONS}))
     # Invalid routes are reported here, in one line, before anything starts.
     table = load_table(settings)
-    check_mails(table, settings)
+    check_deliveries(table, settings)
     # Imported here: the other commands need no server, and it takes long to load.
     from entrypoints.server import run
 
@@ -187,7 +187,7 @@ def config(mode: Mode) -> None:
     for line in table(settings):
         click.echo(line)
     check(settings)
-    check_mails(load_table(settings), settings)
+    check_deliveries(load_table(settings), settings)
 
 
 @main.command("version")

@@ -11,6 +11,7 @@ from domain.missing_fields import warnings_of_missing_fields
 from domain.recipient_lists import warnings_of_lists
 from domain.routes import Profile, Route, RoutesInvalid, RouteTable
 from domain.setting_values import items
+from entrypoints.channels import CHANNELS, check_channels
 from entrypoints.cli.explain import explain
 from entrypoints.cli.files import content
 from entrypoints.profiles.loader import EVERY, file_table, read_file, shipped, shipped_table
@@ -33,7 +34,7 @@ def check_routes(file: str, broker: bool) -> None:
     try:
         profile = read_file(file)
         table = file_table(profile, file)
-        check_mails(table, read(os.environ, "dev", {}))
+        check_deliveries(table, read(os.environ, "dev", {}))
     except (RoutesInvalid, SettingsInvalid) as fault:
         raise click.ClickException(str(fault)) from None
     click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {_counted(profile)}, valid.")
@@ -58,7 +59,7 @@ def _described(route: Route) -> str:
     keys = {
         "users": ", ".join(route.users),
         "feed": route.feed,
-        "e-mail": route.email and route.email.to,
+        **dict(table.summary for table in route.channels),
         "sign-out": route.sign_out,
         "tombstone": route.tombstone if route.tombstone != "ignore" else None,
     }
@@ -104,9 +105,6 @@ def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tom
     click.echo(explain(source, None if event is None else content(event), table, datetime.now(UTC)))
 
 
-def check_mails(table: RouteTable, settings: Settings) -> None:
-    """Raises SettingsInvalid for a mail of the routes whose template is invalid."""
-    # Imported here: the other commands fill no templates.
-    from entrypoints.wiring.mail import check_templates
-
-    check_templates(table, settings)
+def check_deliveries(table: RouteTable, settings: Settings) -> None:
+    """Raises SettingsInvalid for routes whose deliveries could never be sent."""
+    check_channels(CHANNELS, table, settings)

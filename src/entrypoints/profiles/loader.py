@@ -1,7 +1,7 @@
 """Loads profiles: the routes files that come with Herald, or the operator's own instead of them."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import make_profile, parse_document
 from entrypoints.brokers import BROKER_NAMES
+from entrypoints.channels import CHANNELS, OutboundChannel
 from entrypoints.profiles.compatibility import FILE, compatibility, with_references, with_topics
 from entrypoints.settings.loader import Settings, SettingsInvalid
 
@@ -24,10 +25,11 @@ SHIPPED: Final = tuple(
 )
 
 
-def load_table(settings: Settings) -> RouteTable:
+def load_table(settings: Settings, channels: Sequence[OutboundChannel] = CHANNELS) -> RouteTable:
     """The routes in force. Raises RoutesInvalid for an invalid file, SettingsInvalid for an unknown profile."""
     if settings.routing.routes:
-        return file_table(with_topics(read_file(settings.routing.routes), settings), settings.routing.routes)
+        profile = read_file(settings.routing.routes, channels)
+        return file_table(with_topics(profile, settings), settings.routing.routes)
     return shipped_table(with_topics(profile, settings) for profile in shipped(settings.routing.profile))
 
 
@@ -53,10 +55,11 @@ def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
                 f"HERALD_PROFILE names {name!r}: did you mean {nearest}? There are {', '.join(SHIPPED)}, and {EVERY}."
             )
     chosen = SHIPPED if EVERY in names else names
-    return tuple(_read((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml") for name in chosen)
+    texts = {f"{name}.toml": (_FOLDER / f"{name}.toml").read_text(encoding="utf-8") for name in chosen}
+    return tuple(_read(text, file, CHANNELS) for file, text in texts.items())
 
 
-def read_file(path: str) -> Profile:
+def read_file(path: str, channels: Sequence[OutboundChannel] = CHANNELS) -> Profile:
     """The profile of an operator's routes file; raises RoutesInvalid if it can't be read or is invalid."""
     try:
         # Editors on Windows write a byte order mark.
@@ -67,8 +70,9 @@ def read_file(path: str) -> Profile:
         raise RoutesInvalid(f"{path}: this is not UTF-8 from byte {error.start} on") from None
     except ValueError:
         raise RoutesInvalid(f"{path!r}: this is the name of no file") from None
-    return _read(text, path)
+    return _read(text, path, channels)
 
 
-def _read(text: str, file: str) -> Profile:
-    return make_profile(with_references(parse_document(text, file)), file, BROKER_NAMES)
+def _read(text: str, file: str, channels: Sequence[OutboundChannel]) -> Profile:
+    document, tables = with_references(parse_document(text, file)), [channel.table for channel in channels]
+    return make_profile(document, file, tables, BROKER_NAMES)

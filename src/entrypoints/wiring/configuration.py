@@ -17,6 +17,7 @@ from application.operations.health import HealthPolicy
 from application.operations.retention_settings import RetentionSettings
 from application.ports.retention import Keeping
 from domain.routes import RouteTable
+from entrypoints.channels import OutboundChannels
 from entrypoints.settings.loader import Settings
 
 # Limits and timings that no setting changes.
@@ -43,9 +44,10 @@ class Configuration(Provider):
         return settings.keeping
 
 
-def values(settings: Settings, table: RouteTable) -> dict[Any, Any]:
-    """The settings, each section of them, each policy and the routes, by type: the context of the container."""
-    return {type(value): value for value in (settings, table, *settings.sections(), *POLICIES)}
+def values(settings: Settings, table: RouteTable, channels: OutboundChannels) -> dict[Any, Any]:
+    """The settings, each section of them, each policy, the routes and the channels, by type: the context of the
+    container."""
+    return {type(value): value for value in (settings, table, channels, *settings.sections(), *POLICIES)}
 
 
 def provided(context: dict[Any, Any]) -> Provider:

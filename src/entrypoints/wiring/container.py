@@ -28,11 +28,13 @@ from application.ports.exposition import Exposition
 from application.ports.presence import Presence
 from application.ports.store import Store
 from domain.routes import RouteTable
+from entrypoints.channels import CHANNELS, OutboundChannel, OutboundChannels
 from entrypoints.settings.loader import Settings
 from entrypoints.wiring.backplane import nodes
 from entrypoints.wiring.configuration import Configuration, provided, values
+from entrypoints.wiring.delivery import Delivery
 from entrypoints.wiring.ingest import Ingest
-from entrypoints.wiring.mail import Mailing
+from entrypoints.wiring.mail import MailFolderReading
 from entrypoints.wiring.node import NodeLists
 from entrypoints.wiring.storage import storage
 from entrypoints.wiring.web import Web
@@ -91,16 +93,19 @@ class UseCases(Provider):
         await verifier.close()
 
 
-def make_container(settings: Settings, table: RouteTable, *overrides: Provider) -> AsyncContainer:
+def make_container(
+    settings: Settings, table: RouteTable, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS
+) -> AsyncContainer:
     """The container of one process. An override must say so (`override=True`), so that none overrides by accident."""
-    context = values(settings, table)
+    context = values(settings, table, OutboundChannels(tuple(channels)))
     return make_async_container(
         Configuration(),
         provided(context),
         Core(),
         storage(settings),
         nodes(settings),
-        Mailing(),
+        Delivery(),
+        MailFolderReading(),
         Ingest(),
         UseCases(),
         Web(),

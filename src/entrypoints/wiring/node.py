@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dishka import Provider, Scope, provide
 
-from application.delivery.mail_service import MailService
+from application.delivery.delivery_service import DeliveryService
 from application.inbox.read_muted import ReadMuted
 from application.ingest.ingest_events import ConsumeEvents
 from application.ingest.keep_bindings import KeepBindings
@@ -26,7 +26,6 @@ class NodeLists(Provider):
     live = provide(LiveService)
     prune_store = provide(PruneStore)
     read_muted = provide(ReadMuted)
-    mails = provide(MailService)
     check_store = provide(CheckStore)
     check_backplane = provide(CheckBackplane)
     check_draining = provide(CheckDraining)
@@ -38,7 +37,7 @@ class NodeLists(Provider):
         live: LiveService,
         prune_store: PruneStore,
         read_muted: ReadMuted,
-        mails: MailService,
+        deliveries: Sequence[DeliveryService],
         keep_bindings: KeepBindings,
         consumers: Sequence[ConsumeEvents],
     ) -> Sequence[Service]:
@@ -47,7 +46,7 @@ class NodeLists(Provider):
             live,
             BackgroundTask("prune", prune_store.run),
             BackgroundTask("read muted", read_muted.run),
-            mails,
+            *deliveries,
             keep_bindings,
             *consumers,
         ]
@@ -59,10 +58,10 @@ class NodeLists(Provider):
         backplane: CheckBackplane,
         consumers: Sequence[ConsumeEvents],
         draining: CheckDraining,
-        mails: MailService,
+        deliveries: Sequence[DeliveryService],
         tokens: CheckTokens,
         clock: Clock,
     ) -> Sequence[HealthCheck]:
         """`/health` lists them in this order."""
         sources = (CheckSource(consumer, clock) for consumer in consumers)
-        return [store, backplane, *sources, draining, mails, tokens]
+        return [store, backplane, *sources, draining, *deliveries, tokens]

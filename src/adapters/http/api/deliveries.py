@@ -13,7 +13,7 @@ from adapters.http.api.parameters import DEFAULT_LIST, LAST_PAGE, LONGEST_LIST, 
 from adapters.http.auth import CALLER, guarded_by
 from adapters.http.openapi.operations import REFUSALS, problems
 from application.delivery.handle_deliveries import HandleDeliveries
-from application.ports.deliveries import DeliveryChoice
+from application.ports.deliveries import DeliveryFilter
 from domain.addresses import as_address
 from domain.deliveries import Status
 from domain.errors import InvalidInput
@@ -56,7 +56,7 @@ Cursor = Annotated[
 ]
 
 
-async def chosen_by_query(
+async def filter_by_query(
     recipient: Recipient = None,
     status: OnlyStatus = None,
     order_id: OrderId = None,
@@ -64,9 +64,9 @@ async def chosen_by_query(
     event_id: EventId = None,
     since: Since = None,
     refused: Refused = None,
-) -> DeliveryChoice:
+) -> DeliveryFilter:
     """Raises InvalidInput."""
-    return DeliveryChoice(
+    return DeliveryFilter(
         recipient=None if recipient is None else _address(recipient),
         status=status,
         reference=None if order_id is None else storable(order_id, "order_id"),
@@ -87,7 +87,7 @@ def _address(text: str) -> str:
 @inject
 async def list_deliveries(
     reader: NamedDependency[Identity],
-    choice: NamedDependency[DeliveryChoice],
+    only: NamedDependency[DeliveryFilter],
     handle: FromDishka[HandleDeliveries],
     page: Page = None,
     page_size: PageSize = DEFAULT_LIST,
@@ -98,9 +98,9 @@ async def list_deliveries(
     if cursor is not None:
         if page is not None:
             raise InvalidInput("Use either page or cursor.", "cursor")
-        return DeliveryList.of(await handle.by_cursor(reader, choice, page_size, cursor), None, page_size)
+        return DeliveryList.of(await handle.by_cursor(reader, only, page_size, cursor), None, page_size)
     page = page or 1
-    return DeliveryList.of(await handle.by_page(reader, choice, page, page_size), page, page_size)
+    return DeliveryList.of(await handle.by_page(reader, only, page, page_size), page, page_size)
 
 
 @get("/{id:uuid}", summary="Get a delivery", responses=problems(*REFUSALS, 404))
@@ -129,7 +129,7 @@ DELIVERIES: Final = Router(
         "identity": CALLER["identity"],  # not `user`: a filter has that name
         "reader": guarded_by(READ),
         "admin": guarded_by(RETRY),
-        "choice": Provide(chosen_by_query),
+        "only": Provide(filter_by_query),
     },
     tags=["deliveries"],
 )

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from application.delivery.handle_deliveries import Listing
+from application.delivery.handle_deliveries import DeliveryPage
 from domain.deliveries import Attempt, Delivery, Status
 
 STATUSES: Final = ", ".join(f"`{status}`" for status in get_args(Status))
@@ -90,23 +90,23 @@ class DeliveryList(msgspec.Struct, frozen=True):
     ]
 
     @classmethod
-    def of(cls, listing: Listing, page: int | None, page_size: int) -> "DeliveryList":
-        items = [DeliveryItem.of(delivery) for delivery in listing.deliveries]
-        return cls(items, listing.total, page, page_size, listing.rest)
+    def of(cls, listed: DeliveryPage, page: int | None, page_size: int) -> "DeliveryList":
+        items = [DeliveryItem.of(delivery) for delivery in listed.deliveries]
+        return cls(items, listed.total, page, page_size, listed.next_cursor)
 
 
 def _about(delivery: Delivery) -> dict[str, Any]:
-    mail = delivery.mail
+    item = delivery.item
     return {
         "id": delivery.id,
-        "order_id": mail.reference,
-        "recipient": delivery.address,
-        "type": mail.type,
-        "event": mail.source,
-        "event_id": mail.event_id,
-        "subject": mail.subject,
-        "template": mail.template,
-        "user_id": mail.user,
+        "order_id": item.reference,
+        "recipient": delivery.destination,
+        "type": item.type,
+        "event": item.source,
+        "event_id": item.event_id,
+        "subject": item.subject,
+        "template": item.template,
+        "user_id": delivery.user,
         "status": delivery.status,
         "error_message": delivery.error,
         "created_at": delivery.created_at,

@@ -76,12 +76,12 @@ async def get_mail(
 ) -> Response[str]:
     """Returns the HTML of a mail, as a page that runs no script and loads nothing; its plain text if `Accept` has
     `text/plain` and not `text/html`."""
-    letter = (await read.one(id)).letter
+    rendered = (await read.one(id)).rendered
     accept = request.headers.get("accept", "")
     headers = _CONFINED | {"vary": "accept"}
     if "text/plain" in accept and "text/html" not in accept:
-        return Response(letter.text, media_type="text/plain", headers=headers)
-    return Response(letter.html, media_type="text/html", headers=headers)
+        return Response(rendered.text, media_type="text/plain", headers=headers)
+    return Response(rendered.html, media_type="text/html", headers=headers)
 
 
 @get(

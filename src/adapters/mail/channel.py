@@ -1,0 +1,48 @@
+"""The channel `email`."""
+
+from adapters.mail.mailer import Mailer, MailRenderer, OutgoingMail, TemplateUnavailable, Unrenderable
+from adapters.mail.route import EmailTable, fault_in_mail
+from application.delivery.channel import Receipt, Refusal, TemplateMissing
+from domain.deliveries import NO_ADDRESS, Delivery
+
+
+class MailChannel:
+    """Implements Channel: fills the template of a mail, and hands it to the mailer.
+
+    What is wrong with a mail before it is sent (its address, its subject, its template) is refused in `prepare`.
+    """
+
+    name = EmailTable.channel
+
+    def __init__(self, renderer: MailRenderer, mailer: Mailer) -> None:
+        self.peer = mailer.name
+        self._renderer = renderer
+        self._mailer = mailer
+
+    async def prepare(self, delivery: Delivery) -> OutgoingMail | Refusal | TemplateMissing:
+        item, address = delivery.item, delivery.destination
+        if not address:
+            return Refusal(NO_ADDRESS, "skipped")
+        fault, subject = fault_in_mail(item, address), item.subject
+        if fault or subject is None:
+            return Refusal(fault or "there is no subject")
+        try:
+            rendered = await self._renderer.render(item)
+        except TemplateUnavailable as error:
+            return TemplateMissing(str(error))
+        except Unrenderable as error:
+            return Refusal(str(error))
+        return OutgoingMail(delivery.id.hex, address, subject, delivery.created_at, rendered)
+
+    async def send(self, prepared: OutgoingMail, deadline: float) -> Receipt:
+        return await self._mailer.send(prepared, deadline)
+
+    def breaker_key(self, delivery: Delivery) -> str:
+        return self.peer
+
+    async def probe(self, key: str, deadline: float) -> None:
+        await self._mailer.ping(deadline)
+
+    async def close(self) -> None:
+        await self._mailer.close()
+        await self._renderer.close()

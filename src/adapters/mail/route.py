@@ -1,0 +1,68 @@
+"""The table `email` of a route: which mails an event leads to."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from domain.addresses import as_address, fault_in_address
+from domain.channels import ChannelPlan, ChannelTable
+from domain.deliveries import Item, subject_line
+from domain.events import Event, at_path, values_at
+from domain.sent_fields import SentFields
+from domain.templates import fill
+from domain.users import as_user
+
+
+class EmailTable(ChannelTable, frozen=True):
+    """The mail that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
+    the payload, `template` the name of the template file, `user` the path of the user whose preferences apply."""
+
+    channel: ClassVar[str] = "email"
+
+    to: str
+    subject: str
+    template: str
+    user: str | None = None
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        return {"subject": self.subject}
+
+    @property
+    def loss(self) -> str:
+        return "its mail fails"
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        return "e-mail", self.to
+
+    def plan(self, event: Event, fields: SentFields, max_destinations: int) -> ChannelPlan:
+        subject = fill(self.subject, fields)
+        return ChannelPlan(
+            destinations=_addresses(values_at(event.payload, self.to), max_destinations),
+            subject=None if subject is None else subject_line(subject),
+            template=self.template,
+            user=as_user(at_path(event.payload, self.user)) if self.user else None,
+        )
+
+    def fault_in(self, item: Item, destination: str) -> str | None:
+        return fault_in_mail(item, destination)
+
+
+def fault_in_mail(item: Item, address: str) -> str | None:
+    """What is wrong with a mail before anything is rendered or sent, in words."""
+    if fault := fault_in_address(address):
+        return f"no mail can be sent to {address!r}: {fault}" if address else fault
+    if item.subject is None:
+        return "the event lacks what the subject is made of"
+    return None
+
+
+def _addresses(values: Iterable[Any], max_addresses: int) -> list[str]:
+    """The addresses, each once; a list of more than `max_addresses` is cut after one more."""
+    addresses: dict[str, None] = {}
+    texts = (value if type(value) is str else as_address(value) for value in values if value is not None)
+    for text in dict.fromkeys(texts):
+        addresses[as_address(text)] = None
+        if len(addresses) > max_addresses:
+            break
+    return list(addresses)

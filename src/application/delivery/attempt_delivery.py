@@ -1,0 +1,105 @@
+"""One attempt at one delivery, and its outcome."""
+
+import random
+from typing import Generic
+
+import structlog
+
+from application.delivery.channel import Channel, Deferred, NotSent, PeerUnavailable, Prepared, Refusal, Refused
+from application.delivery.dispatch_policy import DispatchPolicy
+from application.delivery.policy import Hold, Skip
+from application.ports.clock import Clock
+from application.ports.deliveries import Claim, Outcome
+from domain.addresses import masked, masked_in
+from domain.deliveries import MAX_REPLY_LENGTH, Attempt, Delivery, Result, delay_after, one_line
+
+log = structlog.get_logger(__name__)
+
+
+class AttemptDelivery(Generic[Prepared]):
+    """Hands a prepared delivery over, or records why it is not sent. Never raises.
+
+    Sent, or refused for good, is an end. Anything else is tried again, later each time, until `tries` attempts have
+    counted; one that ended with the peer refusing us does not count.
+    """
+
+    def __init__(self, channel: Channel[Prepared], clock: Clock, policy: DispatchPolicy) -> None:
+        self._channel = channel
+        self._clock = clock
+        self._policy = policy
+
+    async def send(self, claim: Claim, prepared: Prepared, deadline: float) -> Outcome:
+        """Gives up at the deadline (of `Clock.monotonic`)."""
+        at, began = self._clock.now(), self._clock.monotonic()
+        result, error = await self._send(claim.delivery, prepared, deadline)
+        text = one_line(str(error), MAX_REPLY_LENGTH)
+        attempt = Attempt(at, self._clock.monotonic() - began, result, error.code, text)
+        counts = not (isinstance(error, PeerUnavailable) and error.refused_us)
+        return self._logged(self._outcome(claim, attempt, counts))
+
+    def refuse(self, claim: Claim, refusal: Refusal) -> Outcome:
+        """The outcome of a delivery that could not be prepared."""
+        ends = refusal.status != "pending"
+        text = one_line(refusal.text, MAX_REPLY_LENGTH)
+        attempt = Attempt(self._clock.now(), 0.0, "refused" if ends else "deferred", None, text)
+        if refusal.status == "skipped":
+            return self._logged(Outcome(claim, attempt, "skipped", text))
+        return self._logged(self._outcome(claim, attempt, counts=ends))
+
+    def withhold(self, claim: Claim, decision: Hold | Skip) -> Outcome:
+        """The outcome of a delivery that a rule is against."""
+        if isinstance(decision, Skip):
+            return self._logged(Outcome(claim, None, "skipped", decision.rule, counts=False))
+        seconds = max(0.0, (decision.until - self._clock.now()).total_seconds())
+        return self._logged(Outcome(claim, None, "pending", decision.rule, seconds, counts=False))
+
+    async def _send(self, delivery: Delivery, prepared: Prepared, deadline: float) -> tuple[Result, NotSent]:
+        """The result, and the reply in the form of an error."""
+        try:
+            receipt = await self._channel.send(prepared, deadline)
+        except Refused as error:
+            return "refused", error
+        except PeerUnavailable as error:
+            return "server", error
+        except NotSent as error:
+            return "deferred", error
+        except Exception as error:
+            # A mistake of ours, and no reason to lose a delivery.
+            log.exception("delivery_not_sent", channel=self._channel.name, delivery_id=str(delivery.id))
+            return "deferred", Deferred(f"{type(error).__name__}: see the log")
+        return "sent", NotSent(receipt.text, receipt.code)
+
+    def _outcome(self, claim: Claim, attempt: Attempt, counts: bool) -> Outcome:
+        if attempt.result == "sent":
+            return Outcome(claim, attempt, "sent")
+        if attempt.result == "refused":
+            return Outcome(claim, attempt, "failed", attempt.reply)
+        counted = claim.delivery.counted_attempts + counts
+        if counted >= self._policy.tries:
+            return Outcome(claim, attempt, "failed", f"given up after {counted} attempts: {attempt.reply}")
+        retry_in = delay_after(max(counted, 1), self._policy.retry_seconds, random.random())
+        peer = self._channel.breaker_key(claim.delivery) if attempt.result == "server" else None
+        return Outcome(claim, attempt, "pending", attempt.reply, retry_in, counts, awaited_peer=peer)
+
+    def _logged(self, outcome: Outcome) -> Outcome:
+        """Logs it; no address appears in a log."""
+        delivery, attempt = outcome.claim.delivery, outcome.attempt
+        fields = {
+            "channel": delivery.channel,
+            "delivery_id": str(delivery.id),
+            "to": masked(delivery.destination),
+            "event_type": delivery.item.type,
+        }
+        if outcome.status == "sent":
+            log.info("delivery_sent", **fields)
+        elif outcome.status == "skipped":
+            log.info("delivery_skipped", **fields, rule=masked_in(outcome.error or "", delivery.destination))
+        elif attempt is None:
+            log.info("delivery_held", **fields, rule=masked_in(outcome.error or "", delivery.destination))
+        else:
+            reply = {"reply_code": attempt.code, "error": masked_in(attempt.text, delivery.destination)}
+            if outcome.status == "failed":
+                log.warning("delivery_failed", **fields, **reply)
+            else:
+                log.info("delivery_deferred", **fields, **reply)
+        return outcome

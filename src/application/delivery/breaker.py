@@ -1,0 +1,145 @@
+"""Circuit breakers: whether a peer accepts deliveries, as far as this process knows."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from application.delivery.dispatch_policy import DispatchPolicy
+from application.ports.clock import Clock
+from application.ports.deliveries import Deliveries, Outcome
+from domain.addresses import masked_in
+
+log = structlog.get_logger(__name__)
+
+# Breakers kept of one channel. Beyond that, those of available peers are dropped: they can be made again.
+MAX_BREAKERS: Final = 1_000
+
+
+class CircuitBreaker:
+    """Learns from the attempts at one peer's deliveries.
+
+    While the peer is unavailable the breaker is open: deliveries wait for a pause, and then one attempt finds out. Each
+    attempt that finds the peer still unavailable doubles the pause. `error` says why it is open.
+    """
+
+    def __init__(self, channel: str, peer: str, policy: DispatchPolicy, clock: Clock) -> None:
+        self.error: str | None = None
+        # The peer has answered, for the first time or again: deliveries may be waiting for it.
+        self.recovered = False
+        self.peer = peer
+        self._channel = channel
+        self._policy = policy
+        self._clock = clock
+        self._pause_s = 0.0  # the latest pause; 0 while the peer is available
+        self._pause_until = 0.0
+        self._trying = False  # whether an attempt is finding out
+        self._answered_at: float | None = None  # of the peer's last answer; None while it is unavailable, and at first
+
+    @property
+    def untried(self) -> bool:
+        """Whether this process has neither had an answer of the peer nor found it unavailable."""
+        return self._answered_at is None and not self.is_open
+
+    @property
+    def is_open(self) -> bool:
+        return self._pause_s > 0
+
+    @property
+    def pause_left(self) -> float:
+        """Seconds; 0 once it is time to try again."""
+        return max(0.0, self._pause_until - self._clock.monotonic())
+
+    def admits(self) -> bool:
+        """Whether an attempt may begin now: any while the breaker is closed, one at a time after each pause while it is
+        open."""
+        return not self.is_open or not (self.pause_left or self._trying)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Surrounds an attempt that was admitted."""
+        tries_out = self.is_open
+        self._trying = self._trying or tries_out
+        try:
+            yield
+        finally:
+            if tries_out:
+                self._trying = False
+
+    def learn(self, outcome: Outcome, began: float) -> Outcome:
+        """Learns from an attempt that began then. Returns the outcome to record: if the peer has accepted another
+        delivery since, it is available, only not for so many at once, and this delivery need not await it."""
+        attempt = outcome.attempt
+        if attempt is None:
+            return outcome
+        if attempt.result == "sent" or (attempt.result != "server" and attempt.code is not None):
+            self.close()
+        elif attempt.result == "server":
+            if self._answered_at is not None and self._answered_at > began:
+                return replace(outcome, awaited_peer=None)
+            self.open(attempt.text)
+        return outcome
+
+    def close(self) -> None:
+        if self._answered_at is None:
+            self.recovered = True
+        if self.is_open:
+            log.info("peer_available", channel=self._channel, peer=masked_in(self.peer, ""))
+        self._answered_at, self._pause_s, self._pause_until, self.error = self._clock.monotonic(), 0.0, 0.0, None
+
+    def open(self, error: str) -> None:
+        error = masked_in(error, "")
+        self.error, self._answered_at = f"{self.peer}: {error}", None
+        # Of several attempts in progress, the first to fail counts.
+        if self.pause_left:
+            return
+        self._pause_s = min(max(2 * self._pause_s, self._policy.pause_seconds), self._policy.max_pause_seconds)
+        self._pause_until = self._clock.monotonic() + self._pause_s * random.uniform(0.5, 1)
+        log.warning(
+            "peer_unavailable",
+            channel=self._channel,
+            peer=masked_in(self.peer, ""),
+            error=error,
+            retry_s=self._pause_s,
+        )
+
+
+class CircuitBreakers:
+    """The breakers of one channel, by key."""
+
+    def __init__(self, channel: str, policy: DispatchPolicy, clock: Clock) -> None:
+        self._channel = channel
+        self._policy = policy
+        self._clock = clock
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._woken_all = False
+
+    def get(self, key: str) -> CircuitBreaker:
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            if len(self._breakers) >= MAX_BREAKERS:
+                self._breakers = {k: one for k, one in self._breakers.items() if one.is_open or one.recovered}
+            breaker = self._breakers[key] = CircuitBreaker(self._channel, key, self._policy, self._clock)
+        return breaker
+
+    @property
+    def untried(self) -> bool:
+        """Whether nothing is known of any peer yet."""
+        return all(breaker.untried for breaker in self._breakers.values())
+
+    @property
+    def error(self) -> str | None:
+        """Why deliveries wait; None while they do not."""
+        errors = [breaker.error for breaker in self._breakers.values() if breaker.error is not None]
+        return f"{errors[0]} (and {len(errors) - 1} more)" if len(errors) > 1 else next(iter(errors), None)
+
+    async def wake_deferred(self, deliveries: Deliveries) -> None:
+        """Makes the deliveries due whose peers have become available. The first time it is all of the channel: some may
+        await the peer under the name that it had before this process started."""
+        for breaker in list(self._breakers.values()):
+            if breaker.recovered:
+                await deliveries.wake_deferred(self._channel, breaker.peer if self._woken_all else None)
+                breaker.recovered, self._woken_all = False, True

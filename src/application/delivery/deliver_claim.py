@@ -1,0 +1,143 @@
+"""From a claim to its outcome: decide, prepare, send, record."""
+
+import asyncio
+from typing import Generic
+
+import structlog
+
+from application.counters import Counters
+from application.delivery.attempt_delivery import AttemptDelivery
+from application.delivery.breaker import CircuitBreaker, CircuitBreakers
+from application.delivery.channel import Channel, Prepared, Refusal, TemplateMissing
+from application.delivery.dispatch_policy import DispatchPolicy
+from application.delivery.policy import Decide, Send
+from application.delivery.recorder import OutcomeRecorder
+from application.delivery.templates import UsableTemplates
+from application.log_context import bind_delivery
+from application.ports.clock import Clock
+from application.ports.deliveries import Claim, Deliveries, Outcome
+from application.ports.store import StoreUnavailable
+from domain.deliveries import MAX_REPLY_LENGTH, one_line
+
+log = structlog.get_logger(__name__)
+
+
+class DeliverClaim(Generic[Prepared]):
+    """Works off claims of one channel concurrently, within the limits of its policy. Once `stopping`, it begins to send
+    nothing more."""
+
+    def __init__(
+        self,
+        channel: Channel[Prepared],
+        deliveries: Deliveries,
+        clock: Clock,
+        counters: Counters,
+        policy: DispatchPolicy,
+        decide: Decide,
+        templates: UsableTemplates,
+        breakers: CircuitBreakers,
+        record: OutcomeRecorder,
+    ) -> None:
+        self.stopping = False
+        self._channel = channel
+        self._deliveries = deliveries
+        self._clock = clock
+        self._counters = counters
+        self._policy = policy
+        self._decide = decide
+        self._templates = templates
+        self._breakers = breakers
+        self._record = record
+        self._attempt = AttemptDelivery(channel, clock, policy)
+        self._sending = asyncio.Semaphore(policy.at_once)
+        self._unrecorded = asyncio.Semaphore(2 * policy.at_once)
+        self._preparing = 0
+
+    @property
+    def is_preparing(self) -> bool:
+        return self._preparing > 0
+
+    async def __call__(self, claim: Claim, claimed_at: float) -> None:
+        item = claim.delivery.item
+        bind_delivery(str(claim.delivery.id), item.origin, item.event_id)
+        decision = self._decide(claim.delivery, claim.preferences, self._clock.now())
+        if not isinstance(decision, Send):
+            await self._record(self._attempt.withhold(claim, decision))
+            return
+        prepared = await self._prepare(claim, claimed_at + self._policy.lease_seconds)
+        if isinstance(prepared, TemplateMissing):
+            prepared = await self._without_template(claim, prepared)
+        if prepared is None:
+            return
+        if isinstance(prepared, Refusal):
+            # It needs no peer, and no time.
+            await self._record(self._attempt.refuse(claim, prepared))
+            return
+        self._templates.add(claim.delivery.item.template)
+        async with self._unrecorded:
+            async with self._sending:
+                outcome = await self._send(claim, prepared, claimed_at)
+            if outcome is not None:
+                await self._record(outcome)
+
+    async def _prepare(self, claim: Claim, deadline: float) -> Prepared | Refusal | TemplateMissing | None:
+        """None if it is not done by the deadline, since others come first: then the claim is released."""
+        delivery = claim.delivery
+        self._preparing += 1
+        try:
+            async with asyncio.timeout(deadline - self._clock.monotonic()):
+                return await self._channel.prepare(delivery)
+        except TimeoutError:
+            await self._release(claim)
+            return None
+        except Exception as error:
+            # A mistake of ours, and not the delivery's: it is tried again.
+            log.exception("delivery_not_prepared", channel=self._channel.name, delivery_id=str(delivery.id))
+            return Refusal(f"{type(error).__name__}: see the log", "pending")
+        finally:
+            self._preparing -= 1
+
+    async def _without_template(self, claim: Claim, missing: TemplateMissing) -> Refusal | None:
+        """Leaves the delivery to other nodes, and claims none with that template for a while; or refuses it, once no
+        node has had the template for too long."""
+        delivery, wait = claim.delivery, self._policy.template_wait_seconds
+        since = delivery.unrendered_since
+        if since is not None and (self._clock.now() - since).total_seconds() >= wait:
+            return Refusal(f"no node has had a usable template for {wait / 60:g} minutes: {missing.text}")
+        self._counters.count_attempt(self._channel.name, "left_to_others")
+        if self._templates.remove(delivery.item.template):
+            retry_s = self._policy.template_pause_seconds
+            fields = {"channel": self._channel.name, "template": delivery.item.template, "error": missing.text}
+            log.warning("template_unavailable", **fields, retry_s=retry_s)
+        try:
+            await self._deliveries.leave_to_others([claim], one_line(missing.text, MAX_REPLY_LENGTH))
+        except StoreUnavailable as error:
+            log.warning("lease_not_released", delivery_id=str(delivery.id), error=str(error))
+        return None
+
+    async def _send(self, claim: Claim, prepared: Prepared, claimed_at: float) -> Outcome | None:
+        """None if nothing was begun: then the claim is released."""
+        began, attempt_seconds = self._clock.monotonic(), self._policy.attempt_seconds
+        breaker = self._breakers.get(self._channel.breaker_key(claim.delivery))
+        if self.stopping or began > claimed_at + attempt_seconds:
+            await self._release(claim)
+            return None
+        if not breaker.admits():
+            return await self._await_peer(claim, breaker)
+        with breaker.attempt():
+            return breaker.learn(await self._attempt.send(claim, prepared, began + attempt_seconds), began)
+
+    async def _await_peer(self, claim: Claim, breaker: CircuitBreaker) -> Outcome | None:
+        """Puts off a delivery whose peer is unavailable. Where all await the same one, none is claimed meanwhile, and
+        it can stay due."""
+        if self._channel.peer is not None:
+            await self._release(claim)
+            return None
+        seconds = max(breaker.pause_left, self._policy.pause_seconds)
+        return Outcome(claim, None, "pending", breaker.error, seconds, counts=False, awaited_peer=breaker.peer)
+
+    async def _release(self, claim: Claim) -> None:
+        try:
+            await self._deliveries.release([claim])
+        except StoreUnavailable as error:
+            log.warning("lease_not_released", delivery_id=str(claim.delivery.id), error=str(error))

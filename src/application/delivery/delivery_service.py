@@ -1,0 +1,37 @@
+"""A dispatcher as a part of a node: started, drained, stopped and checked with the other services."""
+
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from application.delivery.dispatcher import Dispatcher
+from application.ports.health_check import CheckResult
+from application.ports.service import Phase, Service
+
+# What is being sent when the node stops without a drain has this long to finish.
+STOP_S: Final = 0.5
+
+
+class DeliveryService(Service):
+    """Implements HealthCheck too. Not vital: deliveries wait in the store until their peer is available."""
+
+    phase = Phase.DELIVERY
+
+    def __init__(self, dispatcher: Dispatcher[Any], name: str) -> None:
+        self._dispatcher = dispatcher
+        self.name = name
+
+    async def start(self) -> None:
+        self._dispatcher.start()
+
+    async def drain(self, seconds: float) -> None:
+        await self._dispatcher.stop(seconds)
+
+    async def stop(self) -> None:
+        await self._dispatcher.stop(STOP_S)
+
+    async def __call__(self) -> CheckResult:
+        dispatcher = self._dispatcher
+        peer = f"{dispatcher.peer}: not tried yet" if dispatcher.untried else dispatcher.peer
+        error = dispatcher.error
+        return CheckResult(error is None, error or peer, vital=False, untried=dispatcher.untried or UNSET)

@@ -1,0 +1,38 @@
+"""The limits and timings of a dispatcher."""
+
+import msgspec
+
+
+class DispatchPolicy(msgspec.Struct, frozen=True):
+    """At most `at_once` deliveries are sent concurrently, and each attempt takes at most `attempt_seconds`.
+
+    A delivery has failed after `tries` counted attempts. The second attempt follows after `retry_seconds`, and each
+    further one after twice the delay before. While a peer is unavailable it is given a pause of `pause_seconds`, which
+    doubles up to `max_pause_seconds`.
+
+    A delivery whose template this node can't use is left to other nodes: this node claims none with that template for
+    `template_pause_seconds`. It has failed once no node had the template for `template_wait_seconds`; nodes report the
+    templates that they have every `template_report_seconds`, also while the peer is unavailable.
+
+    Where nothing is due, the store is queried every `poll_seconds`; where it is unavailable, every
+    `store_retry_seconds`. Outcomes wait up to `batch_seconds` to be recorded with others in one transaction.
+    """
+
+    at_once: int = 10
+    attempt_seconds: float = 30.0
+    lease_margin_seconds: float = 5.0
+    tries: int = 60
+    retry_seconds: float = 10.0
+    pause_seconds: float = 1.0
+    max_pause_seconds: float = 30.0
+    template_pause_seconds: float = 5.0
+    template_wait_seconds: float = 3_600.0
+    template_report_seconds: float = 60.0
+    poll_seconds: float = 0.5
+    store_retry_seconds: float = 1.0
+    batch_seconds: float = 0.005
+
+    @property
+    def lease_seconds(self) -> float:
+        """Long enough to wait for one whole attempt, to make another, and to record it."""
+        return 2 * self.attempt_seconds + self.lease_margin_seconds

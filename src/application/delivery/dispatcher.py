@@ -1,0 +1,180 @@
+"""Sending what is due through one channel, together with every other node."""
+
+import asyncio
+import random
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Generic
+
+import structlog
+
+from application.counters import Counters
+from application.delivery.breaker import CircuitBreaker, CircuitBreakers
+from application.delivery.channel import Channel, PeerUnavailable, Prepared
+from application.delivery.deliver_claim import DeliverClaim
+from application.delivery.dispatch_policy import DispatchPolicy
+from application.delivery.policy import Decide, decide
+from application.delivery.recorder import OutcomeRecorder
+from application.delivery.templates import UsableTemplates
+from application.ports.clock import Clock
+from application.ports.deliveries import Deliveries
+from application.ports.store import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+
+class Dispatcher(Generic[Prepared]):
+    """Claims deliveries of its channel that are due; decides, prepares, sends and records each, until it is stopped.
+
+    A delivery is sent once, as far as that can be known: one process at a time has its lease, begins only while the
+    lease has room for a whole attempt, and gives up before it ends. What remains is a crash between the peer's
+    acceptance and the record of it: then the delivery is sent again, under the same id. To keep these few, the
+    deliveries that are being sent, or were and are not on record yet, are never more than twice `at_once`.
+
+    While a peer is unavailable its circuit breaker is open. A channel with one peer claims nothing then, but for one
+    delivery at a time that finds out whether the peer is back, or a probe where none is due. On a channel with many
+    peers the deliveries of an unavailable one are put off. Once the peer is back, all that await it are due.
+    """
+
+    def __init__(
+        self,
+        channel: Channel[Prepared],
+        deliveries: Deliveries,
+        clock: Clock,
+        counters: Counters,
+        policy: DispatchPolicy,
+        templates: Collection[str] = (),
+        decide: Decide = decide,
+    ) -> None:
+        """`templates` are those that this node's routes name for the channel."""
+        self._channel = channel
+        self._deliveries = deliveries
+        self._clock = clock
+        self._policy = policy
+        self._templates = UsableTemplates(templates, policy, clock)
+        self._breakers = CircuitBreakers(channel.name, policy, clock)
+        self._record = OutcomeRecorder(channel.name, deliveries, counters, policy)
+        self._deliver = DeliverClaim(
+            channel, deliveries, clock, counters, policy, decide, self._templates, self._breakers, self._record
+        )
+        self._working: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def channel(self) -> str:
+        return self._channel.name
+
+    @property
+    def peer(self) -> str:
+        """Who accepts the deliveries, as health names it."""
+        return self._channel.peer or self._channel.name
+
+    @property
+    def untried(self) -> bool:
+        """Whether nothing is known of any peer yet: no delivery was due since this process started."""
+        return self._breakers.untried
+
+    @property
+    def error(self) -> str | None:
+        """Why deliveries wait; None while they do not."""
+        return self._breakers.error
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._run(), name=f"deliveries {self.channel}")
+
+    async def stop(self, timeout_s: float) -> None:
+        """Begins nothing more, and gives what is being sent this time. May be called again."""
+        if self._loop is None:
+            return
+        loop, self._loop = self._loop, None
+        self._stopping = self._deliver.stopping = True
+        self._wake.set()
+        deadline = self._clock.monotonic() + timeout_s
+        # A claim in progress is finished: what it has leased would otherwise wait until the lease has expired.
+        await asyncio.wait({loop}, timeout=timeout_s)
+        if self._working:
+            await asyncio.wait(self._working, timeout=max(0.0, deadline - self._clock.monotonic()))
+        unfinished = {loop, *self._working}
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        await self._channel.close()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                if templates := self._templates.report():
+                    await self._deliveries.clear_unrendered(self.channel, templates)
+                claimed = await self._claim()
+            except StoreUnavailable as error:
+                log.warning("deliveries_not_claimed", channel=self.channel, error=str(error))
+                await self._wait_for_store()
+            except Exception:
+                log.exception("deliveries_not_claimed", channel=self.channel)
+                await asyncio.sleep(self._policy.store_retry_seconds)
+            else:
+                if not claimed:
+                    await self._wait_for_work()
+
+    async def _claim(self) -> bool:
+        """Whether something was due, and there was room for it. Many are claimed at a time, and enough for no slot to
+        wait for the next claim."""
+        await self._breakers.wake_deferred(self._deliveries)
+        shared = self._shared_breaker()
+        most, least = 4 * self._policy.at_once, 2 * self._policy.at_once
+        if shared is not None and shared.is_open:
+            most, least = 1, 1
+        room = most - len(self._working)
+        # While templates are being rendered, others would only wait behind them, and their leases expire.
+        if room < least or self._deliver.is_preparing or self._record.store_unavailable:
+            return False
+        if shared is not None and shared.pause_left:
+            return False
+        claimed_at = self._clock.monotonic()
+        lease_seconds = self._policy.lease_seconds
+        claims = await self._deliveries.claim(self.channel, room, lease_seconds, self._templates.unusable)
+        if shared is not None and shared.is_open and not claims:
+            await self._probe(shared)
+        for claim in claims:
+            task = asyncio.create_task(self._deliver(claim, claimed_at))
+            self._working.add(task)
+            task.add_done_callback(self._done)
+        return bool(claims)
+
+    def _shared_breaker(self) -> CircuitBreaker | None:
+        """That of the one peer of all deliveries; None on a channel with many."""
+        return None if self._channel.peer is None else self._breakers.get(self._channel.peer)
+
+    async def _wait_for_store(self) -> None:
+        """Returns a little after the store is available: leases may have expired meanwhile, and the node that has sent
+        a delivery under one, this or another, has to record it before it is claimed again."""
+        while not self._stopping:
+            await asyncio.sleep(self._policy.store_retry_seconds)
+            with suppress(StoreUnavailable):
+                await self._deliveries.newest(1)
+                await asyncio.sleep(2 * self._policy.store_retry_seconds)
+                return
+
+    async def _wait_for_work(self) -> None:
+        """Waits until a delivery is done with, or something may be due."""
+        if self._stopping:
+            return
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._policy.poll_seconds * random.uniform(0.75, 1.25)):
+                await self._wake.wait()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        self._wake.set()
+
+    async def _probe(self, breaker: CircuitBreaker) -> None:
+        deadline = self._clock.monotonic() + self._policy.attempt_seconds
+        try:
+            await self._channel.probe(breaker.peer, deadline)
+        except PeerUnavailable as error:
+            breaker.open(str(error))
+        else:
+            breaker.close()

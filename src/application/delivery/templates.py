@@ -1,0 +1,43 @@
+"""Which templates this node can use, as far as it has tried."""
+
+from collections.abc import Collection
+
+from application.delivery.dispatch_policy import DispatchPolicy
+from application.ports.clock import Clock
+
+
+class UsableTemplates:
+    """Of one channel. `names` are the templates of this node's routes, which were checked when it started."""
+
+    def __init__(self, names: Collection[str], policy: DispatchPolicy, clock: Clock) -> None:
+        self._usable = set(names)
+        self._unusable: dict[str, float] = {}  # with the time to try each again
+        self._policy = policy
+        self._clock = clock
+        self._report_at = clock.monotonic()
+
+    @property
+    def unusable(self) -> Collection[str]:
+        """Those to leave to other nodes now."""
+        now = self._clock.monotonic()
+        self._unusable = {name: until for name, until in self._unusable.items() if until > now}
+        return self._unusable.keys()
+
+    def add(self, name: str) -> None:
+        """A delivery was rendered with it."""
+        self._usable.add(name)
+
+    def remove(self, name: str) -> bool:
+        """It is missing or broken here. Returns whether that is news."""
+        is_new = name not in self._unusable
+        self._unusable[name] = self._clock.monotonic() + self._policy.template_pause_seconds
+        self._usable.discard(name)
+        return is_new
+
+    def report(self) -> Collection[str]:
+        """The usable ones, if they are to be reported to other nodes now; empty if not."""
+        now = self._clock.monotonic()
+        if now < self._report_at:
+            return ()
+        self._report_at = now + self._policy.template_report_seconds
+        return self._usable

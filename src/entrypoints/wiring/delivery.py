@@ -1,0 +1,36 @@
+"""Outbound channels: a dispatcher for each that is registered."""
+
+from collections.abc import Sequence
+
+from dishka import Provider, Scope, provide
+
+from application.counters import Counters
+from application.delivery.delivery_service import DeliveryService
+from application.delivery.dispatcher import Dispatcher
+from application.ports.clock import Clock
+from application.ports.deliveries import Deliveries
+from domain.routes import RouteTable
+from entrypoints.channels import OutboundChannels
+from entrypoints.settings.loader import Settings
+
+
+class Delivery(Provider):
+    scope = Scope.APP
+
+    @provide
+    def services(
+        self,
+        channels: OutboundChannels,
+        settings: Settings,
+        table: RouteTable,
+        deliveries: Deliveries,
+        clock: Clock,
+        counters: Counters,
+    ) -> Sequence[DeliveryService]:
+        services: list[DeliveryService] = []
+        for registered in channels.all:
+            channel, policy = registered.open(settings)
+            templates = table.templates_of(registered.name)
+            dispatcher = Dispatcher(channel, deliveries, clock, counters, policy, templates)
+            services.append(DeliveryService(dispatcher, registered.health or registered.name))
+        return services
