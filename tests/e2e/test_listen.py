@@ -140,7 +140,7 @@ async def test_nothing_listens_yet_and_later_something_does() -> None:
     port = free_port()
     async with Listener(f"http://127.0.0.1:{port}", user="u", backoff=QUICK) as listener:
         away = (await come(listener, 2))[1]
-        assert (away.reason, away.code) == ("nothing answers there", None)
+        assert (away.reason, away.code) == ("connection refused", None)
         server = Server(port=port)
         try:
             await asyncio.to_thread(server.start, True)
@@ -160,7 +160,7 @@ async def test_a_frozen_server_is_left(start_server: StartServer) -> None:
         assert await numbers(listener, 1) == [1]
         server.process.send_signal(signal.SIGSTOP)
         try:
-            assert (await until(listener, Away)).reason == "nothing came for 2.5 s"
+            assert (await until(listener, Away)).reason == "nothing received for 2.5 s"
         finally:
             server.process.send_signal(signal.SIGCONT)
         await publish(server, "risk-events", risk("u", 2))
@@ -320,7 +320,7 @@ async def test_rubbish_in_the_cursor_file_is_said_and_left(dev_server: Server, l
     (tmp_path / "cursor").write_text("rubbish")
     one = listening(dev_server.url, "--user", "u", "--cursor", str(tmp_path / "cursor"))
     assert one.ended() == 1
-    assert f"{tmp_path}/cursor is no cursor file" in one.news
+    assert f"{tmp_path}/cursor is not a cursor file" in one.news
     assert (tmp_path / "cursor").read_text() == "rubbish"
 
 

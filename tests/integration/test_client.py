@@ -21,12 +21,12 @@ from herald_client import (
     Gap,
     Hello,
     Listener,
-    Place,
     Read,
+    ResumePoint,
     Stopped,
     Token,
     connection,
-    renewal,
+    token_refresh,
 )
 from tests.support.impostor import Impostor, Visit, broadcast, hello, playing, read, refusal
 
@@ -112,7 +112,7 @@ async def test_it_goes_on_from_the_last_cursor_and_the_positions_since() -> None
         assert numbers(items) == [1, 2, 3]
         assert listener.repeats == 3
         assert heard == [{}, {"cursor": "c1", "positions": {"inbox": 4, "news": 2}}]
-    assert store.place == Place("c2", {"inbox": 4, "news": 3})
+    assert store.resume_point == ResumePoint("c2", {"inbox": 4, "news": 3})
 
 
 async def test_what_is_saved_was_processed_and_ends_at_a_whole_position(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ async def test_by_frames_it_is_all_of_a_frame_or_nothing(tmp_path: Path) -> None
                     assert len(batch.items) == len(batch.lines)
                     if len(batch.items) == 2:
                         raise ZeroDivisionError
-        assert file.load() == Place("c0", {"news": 0})
+        assert file.load() == ResumePoint("c0", {"news": 0})
         async with Listener(there.url, cursor=file) as listener, asyncio.timeout(PATIENCE):
             seen: list[Any] = []
             async for batch in listener.batches():
@@ -162,21 +162,21 @@ async def test_by_frames_it_is_all_of_a_frame_or_nothing(tmp_path: Path) -> None
                 if numbers(seen)[-1:] == [3]:
                     break
             assert numbers(seen) == [1, 2, 3]
-        assert file.load() == Place("c0", {"news": 3})
+        assert file.load() == ResumePoint("c0", {"news": 3})
 
 
 async def test_gaps_reach_the_caller_and_are_remembered_only_then() -> None:
-    store = CursorInMemory(Place("old", {"inbox": 50}))
+    store = CursorInMemory(ResumePoint("old", {"inbox": 50}))
     gap = {"kind": "gap", "stream": "inbox", "after": 3, "upto": 9}
     scene = sends(gap, positions={"inbox": 3}, resumed=False, gap=["inbox"])
     async with playing(scene) as there, Listener(there.url, cursor=store) as listener:
         (greeting,) = await come(listener, 1)
         assert greeting.gap == ("inbox",)
-        assert store.place == Place("old", {"inbox": 50})
+        assert store.resume_point == ResumePoint("old", {"inbox": 50})
         (told,) = await come(listener, 1)
         assert told == Gap(stream="inbox", after=3, upto=9)
-        assert store.place == Place("c0", {"inbox": 3})
-    assert store.place == Place("c0", {"inbox": 9})
+        assert store.resume_point == ResumePoint("c0", {"inbox": 3})
+    assert store.resume_point == ResumePoint("c0", {"inbox": 9})
 
 
 async def test_a_server_that_did_not_wait_is_told_in_the_handshake_and_nothing_is_passed_over() -> None:
@@ -184,7 +184,7 @@ async def test_a_server_that_did_not_wait_is_told_in_the_handshake_and_nothing_i
         await visit.say(hello(positions={"news": 9}))
         await visit.until_left()
 
-    store = CursorInMemory(Place("c/7", {"news": 5}))
+    store = CursorInMemory(ResumePoint("c/7", {"news": 5}))
     patient = sends(broadcast(5), broadcast(6), positions={"news": 4}, resumed=True)
     async with playing(hasty, patient) as there, Listener(there.url, cursor=store, backoff=QUICK) as listener:
         away, greeting, one = await come(listener, 3)
@@ -375,14 +375,14 @@ async def says_nothing(visit: Visit) -> None:
 
 
 async def test_a_server_that_says_no_hello_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HELLO", 0.3)
+    monkeypatch.setattr(connection, "HELLO_TIMEOUT_S", 0.3)
     async with playing(says_nothing, stay) as there, Listener(there.url, backoff=QUICK) as listener:
         away, greeting = await come(listener, 2)
-        assert (away.reason, away.code, type(greeting)) == ("nothing came for 0.3 s", None, Hello)
+        assert (away.reason, away.code, type(greeting)) == ("nothing received for 0.3 s", None, Hello)
 
 
 async def test_a_server_that_takes_no_handshake_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "OPEN", 0.3)
+    monkeypatch.setattr(connection, "OPEN_TIMEOUT_S", 0.3)
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -397,7 +397,7 @@ async def test_a_server_that_falls_silent_is_left() -> None:
         began = time.monotonic()
         _, away, greeting = await come(listener, 3)
         assert time.monotonic() - began >= 0.5
-        assert (away.reason, type(greeting)) == ("nothing came for 0.5 s", Hello)
+        assert (away.reason, type(greeting)) == ("nothing received for 0.5 s", Hello)
 
 
 async def test_a_server_that_falls_silent_is_left_by_a_caller_that_polls() -> None:
@@ -408,7 +408,7 @@ async def test_a_server_that_falls_silent_is_left_by_a_caller_that_polls() -> No
                 with suppress(TimeoutError):
                     away = await asyncio.wait_for(anext(listener), 0.1)
                     break
-        assert away.reason == "nothing came for 0.5 s"
+        assert away.reason == "nothing received for 0.5 s"
 
 
 async def test_the_time_between_two_polls_is_not_the_server_s_silence() -> None:
@@ -534,7 +534,7 @@ async def test_a_token_about_to_end_is_not_shown_to_anyone_new() -> None:
 async def test_a_token_is_renewed_on_the_connection_before_it_ends(
     who_says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "PAUSE", 0.1)
+    monkeypatch.setattr(token_refresh, "MIN_PAUSE_S", 0.1)
     frames: list[Any] = []
 
     async def renews(visit: Visit) -> None:
@@ -560,7 +560,7 @@ async def test_a_token_is_renewed_on_the_connection_before_it_ends(
 async def test_a_token_that_could_not_be_checked_is_shown_again(
     is_fresh: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "RETRY", 0.1)
+    monkeypatch.setattr(token_refresh, "RETRY_S", 0.1)
     frames: list[Any] = []
 
     async def shy(visit: Visit) -> None:
@@ -579,8 +579,8 @@ async def test_a_token_that_could_not_be_checked_is_shown_again(
 
 
 async def test_a_token_that_is_not_fresh_yet_is_not_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "PAUSE", 0.05)
-    monkeypatch.setattr(renewal, "RETRY", 0.05)
+    monkeypatch.setattr(token_refresh, "MIN_PAUSE_S", 0.05)
+    monkeypatch.setattr(token_refresh, "RETRY_S", 0.05)
     frames: list[Any] = []
     asked: list[str] = []
 
@@ -605,7 +605,7 @@ async def test_a_token_that_is_not_fresh_yet_is_not_shown_again(monkeypatch: pyt
 
 
 async def test_a_provider_that_fails_on_a_live_connection_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "RETRY", 0.1)
+    monkeypatch.setattr(token_refresh, "RETRY_S", 0.1)
     asked: list[str] = []
 
     def provider() -> Token:
@@ -665,7 +665,7 @@ async def test_an_address_that_is_none_is_not_repeated() -> None:
 async def test_no_secret_is_logged_however_much_is(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "RETRY", 0.05)
+    monkeypatch.setattr(token_refresh, "RETRY_S", 0.05)
     caplog.set_level(logging.DEBUG)
     asked: list[str] = []
 
@@ -685,7 +685,7 @@ async def test_no_secret_is_logged_however_much_is(
         await come(listener, 2)
     # The other end's are the server's of the test.
     said = [record for record in caplog.records if record.name != "websockets.server"]
-    assert any("No fresh token" in record.message for record in said)
+    assert any("No new token" in record.message for record in said)
     assert "SECRET" not in "".join(logging.Formatter().format(record) for record in said)
 
 

@@ -10,7 +10,6 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from application.ingest.store_plans import StoragePolicy, StorePlans
-from domain.limits import Limits
 from domain.planning import plan
 from entrypoints.app import create_app
 from entrypoints.profiles.loader import EVERY, shipped
@@ -20,7 +19,7 @@ from tests.support.stores import ROUTES, STORES, Stores
 
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 DEFAULTS = load(IN_MEMORY, "dev", {})
-LIMITS = Limits(recipients=DEFAULTS.max_recipients, fanout_bytes=DEFAULTS.max_fanout_bytes)
+LIMITS = DEFAULTS.limits
 
 
 @pytest.fixture(params=STORES)

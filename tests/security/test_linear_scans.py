@@ -24,7 +24,7 @@ from domain.sent_fields import SentFields
 from domain.settings import masked
 from domain.streams import Content
 from domain.templates import fill, validate_template
-from herald_client.addresses import shown
+from herald_client.addresses import without_secrets
 from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile
 from tests.support.core import NOW, message, table
 
@@ -111,7 +111,7 @@ def test_twice_the_text_takes_twice_the_time(read: str, shape: str) -> None:
         (masked, "", "?passpass"),
         (masked, "?", "pass"),
         (masked, "", "?"),
-        (shown, "http://", "//"),
+        (without_secrets, "http://", "//"),
         (validate_template, "", "{a"),
         (validate_template, "{", "a."),
         (lambda text: fill(text, SentFields({"a": 1.5}, '{"a":1.5}')), "", "{a"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from herald_client.cursors import CursorFile
-from herald_client.places import Place
+from herald_client.positions import ResumePoint
 from tests.support.clients import publish
 from tests.support.server import Server
 
@@ -63,5 +63,5 @@ def test_mail_previews(tmp_path: Path) -> None:
 def test_cursors_of_the_client(tmp_path: Path) -> None:
     """In other programs, too, which have a umask of their own."""
     file = tmp_path / "cursor"
-    CursorFile(file).save(Place("c1.cursor"))
+    CursorFile(file).save(ResumePoint("c1.cursor"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herald_client import Archived, Broadcast, Gap, Hello, Notification, Read, Unknown, Unread, objects
-from herald_client.objects import NotUnderstood, read_object
+from herald_client.objects import ProtocolError, read_object
 from tests.unit.test_asyncapi import FRAMES
 
 KINDS: dict[str, Any] = {
@@ -23,7 +23,7 @@ KINDS: dict[str, Any] = {
     "heartbeat": objects.Heartbeat,
     "pong": objects.Pong,
     "auth": objects.Authenticated,
-    "error": objects.Fault,
+    "error": objects.CommandError,
     "bye": objects.Bye,
 }
 
@@ -72,13 +72,13 @@ def test_a_kind_that_is_new_is_told_as_it_came() -> None:
     ],
 )
 def test_what_is_not_herald_v1_is_not_taken_for_it(line: str) -> None:
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(ProtocolError):
         read_object(line)
 
 
 @given(st.text() | st.text('{"kind:,}[5'))
 def test_any_text_is_an_object_or_none(line: str) -> None:
-    with suppress(NotUnderstood):
+    with suppress(ProtocolError):
         assert read_object(line).kind is not None
 
 

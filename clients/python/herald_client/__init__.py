@@ -1,4 +1,4 @@
-"""A client of Herald, and the reference for others: docs/clients.md says in words what is done here.
+"""The Python client of Herald, and the reference for other clients: docs/clients.md describes the same in words.
 
     async with Listener("https://herald.example", token=token, cursor="shop.cursor") as listener:
         async for item in listener:
@@ -6,24 +6,23 @@
                 case Notification():
                     print(item.title, item.data)
                 case Hello(gap=streams) if streams:
-                    ...  # something is missing: fetch the present state over HTTP
+                    ...  # entries were lost: fetch the current state over HTTP
 
-listener.py      what callers use: connects, reconnects, hands over, remembers
-reception.py     keeps a connection, and reads its frames
-attempts.py      which URL is next, and when
-objects.py       what comes: the objects of herald.v1
-places.py        positions: what was seen, and what may be remembered of it
-cursors.py       where a place is kept
-connection.py    one socket, from handshake to close, with its watchdog
-endings.py       why a connection ended or was refused, and what to do then
-backoff.py       how long to wait
-tokens.py, renewal.py    tokens, and a fresh one while a connection lasts
-addresses.py     from a service's URL to a socket's
+listener.py          what callers use: items one by one or by frames, and saving the resume point
+receiver.py          keeps a connection, and turns its frames into items
+reconnection.py, backoff.py    where and when to connect next
+connection.py        one socket, from handshake to close, with its timeout
+connection_end.py    why a connection ended or was refused, and what to do then
+objects.py           the objects of herald.v1
+positions.py         what was received of each stream, and what is stored to resume from
+cursors.py           where the resume point is stored
+tokens.py, token_refresh.py    tokens, and a new one while the connection is open
+addresses.py         the address of a socket, from the URL of a service
 """
 
 from herald_client.backoff import Backoff
+from herald_client.connection_end import Stopped
 from herald_client.cursors import CursorFile, CursorInMemory, CursorStore, CursorUnreadable
-from herald_client.endings import Stopped
 from herald_client.listener import Batch, Listener
 from herald_client.objects import (
     Archived,
@@ -38,7 +37,7 @@ from herald_client.objects import (
     Unknown,
     Unread,
 )
-from herald_client.places import Place
+from herald_client.positions import ResumePoint
 from herald_client.tokens import Token
 
 __all__ = [
@@ -57,8 +56,8 @@ __all__ = [
     "Item",
     "Listener",
     "Notification",
-    "Place",
     "Read",
+    "ResumePoint",
     "Stopped",
     "Token",
     "Unknown",

@@ -1,4 +1,4 @@
-"""From a service's URL to a socket's."""
+"""The address of a socket, from the URL of a service."""
 
 import re
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 _BEFORE_HOST: Final = re.compile(r"^([^/]*//)[^/]*@")
 
-# The socket of a service. A client of herald.v1 sees the same at any endpoint.
+# The default endpoint. A client of herald.v1 receives the same at every endpoint.
 PATH: Final = "/ws"
 
-# Paths of sockets themselves, behind whatever a gateway strips.
+# Paths of endpoints, after a prefix that a gateway strips.
 _SOCKET_PATH: Final = re.compile(r"/ws(/notifications|/v2/notification-service/notifications/users/[^/]+)?\Z")
 
 
@@ -20,13 +20,13 @@ def address(
     url: str, user: str | None = None, feeds: Sequence[str] | None = None, types: Sequence[str] | None = None
 ) -> str:
     """The address of a socket. An http or https URL is that of a service, `https://host` or behind a gateway
-    `https://host/path`, or that of one of its sockets; a ws or wss URL with a path is that of a socket. What is asked
-    for is added to the query. Raises ValueError for any other text."""
+    `https://host/path`, or that of one of its sockets; a ws or wss URL with a path is that of a socket. The
+    parameters are added to the query. Raises ValueError for any other text."""
     parts = _parts(url.strip())
     if parts is None:
-        # An @ is looked for behind a slash as well: a password may have one, which is why it is no URL.
-        seen = shown(url).rpartition("@")[2]
-        raise ValueError(f"{seen!r} is no URL that begins with http, https, ws or wss and names a host")
+        # Also after a slash: a password with a slash is a reason why the text is not a URL.
+        seen = without_secrets(url).rpartition("@")[2]
+        raise ValueError(f"{seen!r} is not a URL with http, https, ws or wss and a host")
     query = parse_qsl(parts.query, keep_blank_values=True)
     asked = {"user_id": user, "feeds": _listed(feeds), "types": _listed(types)}
     query += [(name, value) for name, value in asked.items() if value is not None]
@@ -37,15 +37,14 @@ def address(
 
 
 def with_cursor(address: str, cursor: str) -> str:
-    """The same, with where to go on said in the handshake."""
+    """The address with a cursor in its query."""
     parts = urlsplit(address)
     query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("cursor", cursor)])
     return urlunsplit(parts._replace(query=query))
 
 
-def shown(address: str) -> str:
-    """As people may see it: without what is in the query, or before the host. Of any text, since what is no URL may
-    be one with a slip in it, and its secrets are the same."""
+def without_secrets(address: str) -> str:
+    """The address without its query and credentials. Works for any text: a mistyped URL has secrets as well."""
     return _BEFORE_HOST.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
 
 

@@ -19,38 +19,38 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
-from herald_client.endings import BROKEN, Ended, Then, closed, refused
-from herald_client.objects import Bye, Hello, NotUnderstood
+from herald_client.connection_end import BROKEN, ConnectionEnded, Reaction, after_close, after_refusal
+from herald_client.objects import Bye, Hello, ProtocolError
 
 SUBPROTOCOL: Final = Subprotocol("herald.v1")
 
-# Seconds for address, TLS and handshake together; from then to `hello`, of which the service may spend one on waiting
-# for the first frame and more on its store; and from `bye`, or our own close, to the end.
-OPEN: Final = 10.0
-HELLO: Final = 15.0
-CLOSE: Final = 1.0
+# Timeouts: for name resolution, TLS and handshake together; from then to `hello`, of which the service may spend 1 s
+# waiting for the first frame and more on its store; and from `bye`, or our own close, to the end.
+OPEN_TIMEOUT_S: Final = 10.0
+HELLO_TIMEOUT_S: Final = 15.0
+CLOSE_TIMEOUT_S: Final = 1.0
 
-# Heartbeats that may be missing: one can be late, and two are no accident.
-MOST_MISSED: Final = 2.5
+# Heartbeats that may be missing: one can be late.
+MAX_MISSED_HEARTBEATS: Final = 2.5
 
 
-# At DEBUG websockets logs the handshake, with the token: not here, whatever is set for all others.
+# At DEBUG, websockets logs the handshake with the token. This logger never does, whatever level others have.
 _quiet: Final = logging.getLogger("herald_client.websockets")
 _quiet.setLevel(logging.INFO)
 
 
-class _Opening(connect):
-    """Follows no redirect, as browsers do not: whoever redirects would choose who gets the place and the token."""
+class _Connect(connect):
+    """Follows no redirect, as browsers do not: a redirect would choose who gets the cursor and the token."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 class Connection:
-    """A socket that speaks herald.v1, and is given up when nothing comes for too long.
+    """A socket that speaks herald.v1, and is aborted if no frame arrives for too long.
 
-    The service's heartbeats are what tells that it lives, and that its session does; so there are no pings. Silence
-    counts only while someone waits for a frame: a caller that takes its time is not the service's fault.
+    The service's heartbeats show that it and its session live, so there are no pings. The timeout counts only while the
+    caller waits for a frame: a slow caller is no sign of a dead service.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -58,133 +58,140 @@ class Connection:
         self._socket = socket
         self._bye: Bye | None = None
         self._loop = asyncio.get_running_loop()
-        self._patience = HELLO
+        self._timeout_s = HELLO_TIMEOUT_S
         self._waiting_since: float | None = None
         self._waited = 0.0  # since the last frame, in calls of `receive` that were cancelled
-        self._silent = False
-        self._timer = self._loop.call_later(self._patience, self._look)
+        self._timed_out = False
+        self._timer = self._loop.call_later(self._timeout_s, self._check_timeout)
 
     @classmethod
     async def open(
         cls, address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None
     ) -> "Connection":
-        """Raises Ended.
+        """Raises ConnectionEnded.
 
-        The token goes into a header, not into the first frame: so the service knows from the start who calls, and may
-        answer by HTTP how long to wait.
+        The token is sent in a header, not in the first frame: the service knows the user from the start, and can answer
+        by HTTP how long to wait.
         """
-        opening = _opening(address, token, headers, ssl)
+        connecting = _connect(address, token, headers, ssl)
         try:
-            socket = await opening
-        except InvalidStatus as answer:
-            got = answer.response
-            raise refused(got.status_code, got.headers, bytes(got.body or b""), got.reason_phrase) from None
-        # In websockets' own words for these there is the token, or the password of a proxy.
-        except InvalidHeaderValue as fault:
-            raise Ended(f"the header {fault.name} has no valid value", then=Then.STOP) from None
+            socket = await connecting
+        except InvalidStatus as error:
+            response = error.response
+            body = bytes(response.body or b"")
+            raise after_refusal(response.status_code, response.headers, body, response.reason_phrase) from None
+        # The texts of these exceptions contain the token, or the password of a proxy.
+        except InvalidHeaderValue as error:
+            raise _stop(f"the header {error.name} has an invalid value") from None
         except InvalidProxy:
-            raise Ended("the proxy that the environment names is none", then=Then.STOP) from None
+            raise _stop("the proxy in the environment is invalid") from None
         except SecurityError:
-            raise Ended("what answers there does not speak HTTP", then=Then.STOP) from None
+            raise _stop("the server does not speak HTTP") from None
         except ConnectionRefusedError:
-            raise Ended("nothing answers there") from None
-        except (OSError, WebSocketException) as fault:
-            raise Ended(str(fault) or type(fault).__name__) from None
+            raise ConnectionEnded("connection refused") from None
+        except (OSError, WebSocketException) as error:
+            raise ConnectionEnded(str(error) or type(error).__name__) from None
         except ValueError:
-            # Last, since a certificate that is not trusted is one as well as an OSError. It is of a part of a URL.
-            raise Ended("the host, or the proxy that the environment names, is none", then=Then.STOP) from None
+            # Last, because the error for an untrusted certificate is both a ValueError and an OSError.
+            raise _stop("the host, or the proxy in the environment, is invalid") from None
         if socket.subprotocol != SUBPROTOCOL:
             socket.transport.abort()
-            raise Ended("what answers there does not speak herald.v1", then=Then.STOP)
+            raise _stop("the server does not speak herald.v1")
         return cls(socket)
 
     async def receive(self) -> str:
-        """The next frame. Raises Ended, or NotUnderstood for a binary one. May be cancelled, and called again."""
+        """The next frame. Raises ConnectionEnded, or ProtocolError for a binary frame. May be cancelled and called
+        again."""
         self._waiting_since = self._loop.time() - self._waited
         try:
             frame = await self._socket.recv()
         except asyncio.CancelledError:
-            # Whoever polls waits as well, in pieces; and the timer may never find it waiting.
+            # A caller that polls waits in pieces, so the timer may never find it waiting.
             self._waited = self._loop.time() - self._waiting_since
-            if self._waited >= self._patience:
-                self._give_up()
+            if self._waited >= self._timeout_s:
+                self._time_out()
             raise
         except ConnectionClosed:
-            raise self._ending() from None
+            raise self._end() from None
         finally:
             self._waiting_since = None
         self._waited = 0.0
         if not isinstance(frame, str):
-            raise NotUnderstood("a binary frame")
+            raise ProtocolError("a binary frame")
         return frame
 
-    async def say(self, frame: str) -> None:
-        """Sends, unless the connection has ended: `receive` will tell."""
+    async def send(self, frame: str) -> None:
+        """A no-op if the connection has ended: `receive` raises then."""
         with suppress(ConnectionClosed):
             await self._socket.send(frame)
 
-    def greeted(self, hello: Hello) -> None:
-        """From now on there are heartbeats."""
+    def expect_heartbeats(self, hello: Hello) -> None:
+        """From `hello` on, the service sends heartbeats."""
         self.hello = hello
-        self._expect_within(hello.heartbeat * MOST_MISSED)
+        self._expect_within(hello.heartbeat * MAX_MISSED_HEARTBEATS)
 
-    def told(self, bye: Bye) -> None:
-        """The service is about to close."""
+    def expect_close(self, bye: Bye) -> None:
+        """After `bye`, the service closes."""
         self._bye = bye
-        self._expect_within(CLOSE)
+        self._expect_within(CLOSE_TIMEOUT_S)
 
     async def close(self) -> None:
         self._timer.cancel()
         await self._socket.close()
 
     def abort(self) -> None:
-        """Ends it at once, without a word."""
+        """Ends the connection immediately, without a close frame."""
         self._timer.cancel()
         self._socket.transport.abort()
 
-    def _ending(self) -> Ended:
+    def _end(self) -> ConnectionEnded:
         if self._bye is not None:
-            return closed(self._bye.code, self._bye.reason, self._bye.reconnect_in)
-        if self._silent:
-            return Ended(f"nothing came for {self._patience:g} s")
-        return closed(self._socket.close_code or BROKEN, self._socket.close_reason or "")
+            return after_close(self._bye.code, self._bye.reason, self._bye.reconnect_in)
+        if self._timed_out:
+            return ConnectionEnded(f"nothing received for {self._timeout_s:g} s")
+        return after_close(self._socket.close_code or BROKEN, self._socket.close_reason or "")
 
     def _expect_within(self, seconds: float) -> None:
-        self._patience = seconds
+        self._timeout_s = seconds
         self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._timer = self._loop.call_later(seconds, self._check_timeout)
 
-    def _look(self) -> None:
-        """One timer for a whole connection, not one a frame: it looks back when it is due."""
+    def _check_timeout(self) -> None:
+        """One timer for the whole connection instead of one for each frame: when due, it looks at the time since the
+        last frame."""
         since = self._waiting_since
         waited = self._loop.time() - since if since is not None else 0.0
-        if waited >= self._patience:
-            self._give_up()
+        if waited >= self._timeout_s:
+            self._time_out()
         else:
-            self._timer = self._loop.call_later(self._patience - waited, self._look)
+            self._timer = self._loop.call_later(self._timeout_s - waited, self._check_timeout)
 
-    def _give_up(self) -> None:
-        self._silent = True
+    def _time_out(self) -> None:
+        self._timed_out = True
         self.abort()
 
 
-def _opening(address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None) -> _Opening:
-    shown = {"Authorization": f"Bearer {token}"} if token is not None else {}
+def _stop(reason: str) -> ConnectionEnded:
+    return ConnectionEnded(reason, reaction=Reaction.STOP)
+
+
+def _connect(address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None) -> _Connect:
+    authorization = {"Authorization": f"Bearer {token}"} if token is not None else {}
     secure: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     try:
-        return _Opening(
+        return _Connect(
             address,
             subprotocols=[SUBPROTOCOL],
-            additional_headers={**shown, **headers},
-            # The service does not compress; and what it has stored it may send, however large.
+            additional_headers={**authorization, **headers},
+            # The service does not compress, and entries have no size limit here.
             compression=None,
             max_size=None,
             ping_interval=None,
-            open_timeout=OPEN,
-            close_timeout=CLOSE,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
             logger=_quiet,
             **secure,
         )
     except InvalidURI:
-        # Its words hold all of the address.
-        raise Ended("this is no address of a socket", then=Then.STOP) from None
+        # Its text contains the whole address.
+        raise _stop("the URL is not the address of a socket") from None

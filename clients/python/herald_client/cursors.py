@@ -1,4 +1,4 @@
-"""Where a place is kept."""
+"""Where the resume point is stored."""
 
 import os
 from pathlib import Path
@@ -6,73 +6,73 @@ from typing import Protocol
 
 import msgspec
 
-from herald_client.places import Place
+from herald_client.positions import ResumePoint
 
 
 class CursorUnreadable(Exception):
-    """A cursor is there, and can't be read. The text names its file."""
+    """A stored cursor cannot be read. The text names its file."""
 
 
 class CursorStore(Protocol):
-    """For keeping a place while the client is not there."""
+    """Stores the resume point of one listener."""
 
-    def load(self) -> Place | None:
-        """None if nothing was kept yet. Raises CursorUnreadable: whoever began "from now on" instead would lose
-        without a word what came meanwhile."""
+    def load(self) -> ResumePoint | None:
+        """None if nothing is stored. Raises CursorUnreadable: a listener that started at the present instead would
+        lose entries silently."""
 
-    def save(self, place: Place) -> None:
-        """Keeps this in the place of what was kept before. Returns once it is; it is called for each frame."""
+    def save(self, resume_point: ResumePoint) -> None:
+        """Replaces the stored resume point, and returns once that is done. Called after each frame."""
 
 
 class CursorInMemory:
-    """For who needs no more than to survive a reconnect."""
+    """Survives reconnects, but not the process."""
 
-    def __init__(self, place: Place | None = None) -> None:
-        self.place = place
+    def __init__(self, resume_point: ResumePoint | None = None) -> None:
+        self.resume_point = resume_point
 
-    def load(self) -> Place | None:
-        return self.place
+    def load(self) -> ResumePoint | None:
+        return self.resume_point
 
-    def save(self, place: Place) -> None:
-        self.place = place
+    def save(self, resume_point: ResumePoint) -> None:
+        self.resume_point = resume_point
 
 
 class CursorFile:
-    """A file for one listener. Whatever kills the process, it holds one whole place: a new one takes the old one's
-    name only when it is written.
+    """A file for one listener. It always holds one complete resume point, even if the process is killed: a new file
+    replaces the old one when it is written.
 
-    It is not forced to the disk, which would cost some milliseconds a frame: after a power cut it may hold an earlier
-    place, and what came since comes again.
+    It is not synced to the disk, which would cost some milliseconds a frame. After a power failure it may hold an
+    earlier resume point, and the entries since are received again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def load(self) -> Place | None:
+    def load(self) -> ResumePoint | None:
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        except OSError as fault:
-            raise CursorUnreadable(f"The cursor file {self.path} can't be read: {fault.strerror}") from None
+        except OSError as error:
+            raise CursorUnreadable(f"The cursor file {self.path} can't be read: {error.strerror}") from None
         try:
-            return msgspec.json.decode(content, type=Place)
-        except msgspec.DecodeError as fault:
+            return msgspec.json.decode(content, type=ResumePoint)
+        except msgspec.DecodeError as error:
             raise CursorUnreadable(
-                f"{self.path} is no cursor file, or a damaged one ({fault}). Without it, what came meanwhile is passed"
-                " over: remove it if that is meant."
+                f"{self.path} is not a cursor file, or damaged ({error}). Remove it to start at the present: entries"
+                " since it was written are then skipped."
             ) from None
 
-    def save(self, place: Place) -> None:
+    def save(self, resume_point: ResumePoint) -> None:
         """Raises OSError."""
-        # Not the name itself, if that is a link: it would be replaced by a file.
+        # The target of a symbolic link, so that the link is not replaced by a file.
         target = os.path.realpath(self.path)
-        fresh = f"{target}.new"
-        with open(fresh, "wb", opener=_private) as file:
-            file.write(msgspec.json.encode(place) + b"\n")
-        os.replace(fresh, target)
+        temporary = f"{target}.new"
+        with open(temporary, "wb", opener=_private) as file:
+            file.write(msgspec.json.encode(resume_point) + b"\n")
+        os.replace(temporary, target)
 
 
 def _private(path: str, flags: int) -> int:
-    """Opens a file that only its owner may read, where it is created: a cursor names streams and their user."""
+    """Creates a file that only its owner may read: a cursor identifies streams and their user."""
     return os.open(path, flags, 0o600)

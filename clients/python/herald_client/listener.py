@@ -1,4 +1,4 @@
-"""Listening: what callers use."""
+"""The listener: what callers use."""
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,40 +9,39 @@ from typing import Self
 import msgspec
 
 from herald_client.addresses import address
-from herald_client.attempts import Attempts
 from herald_client.backoff import Backoff
 from herald_client.cursors import CursorFile, CursorInMemory, CursorStore
 from herald_client.objects import Item
-from herald_client.places import Place, Places, advanced
-from herald_client.reception import Reception, Told
-from herald_client.tokens import Given, Provider, Tokens
+from herald_client.positions import Positions, ResumePoint, advanced
+from herald_client.receiver import Received, Receiver
+from herald_client.reconnection import Reconnection
+from herald_client.tokens import TokenProvider, Tokens, TokenValue
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What came in one frame, or one item about the connection. `lines` are the same objects as they were sent, one
-    each; "" for an Away, which was not."""
+    """The items of one frame, or one item about the connection. `lines` has the JSON text of each item; "" for Away,
+    which has none."""
 
     items: tuple[Item, ...]
     lines: tuple[str, ...]
 
 
 class Listener:
-    """Everything that happens to a user's inbox and to feeds, in order, for as long as the caller goes on asking.
+    """Receives the entries of a user's inbox and of feeds, in order, and reconnects as often as needed.
 
-    `urls` are nodes of one Herald, or its load balancer. `token` is a text, a Token, or a callable that returns one,
-    awaited where need be; it is called when a token is needed, and before one ends. `cursor` is where to keep the
-    place: a file's path, or a CursorStore; without it the place lasts as long as the listener. Without a place, the
-    listener begins with what happens from now on. `user` is believed in open mode only.
+    `urls` are nodes of one Herald, or its load balancer. `token` is a text, a Token, or a callable (or coroutine
+    function) that returns one; it is called when a token is needed, and before one expires. `cursor` stores the resume
+    point: the path of a file, or a CursorStore; without it the resume point lasts as long as the listener. Without a
+    resume point the listener starts at the present. `user` counts in open mode only.
 
-    An item counts as processed when the next one is asked for, or the `async with` block is left without an exception;
-    what is processed is remembered by whole positions, after each frame. So each item comes exactly once, but for a
-    crash between processing and remembering: then the last frame's come again, and delivery is at least once. Gaps are
-    told: by `Hello.gap`, or a `Gap`.
+    An item counts as processed when the next one is requested, or when the `async with` block is left without an
+    exception. The resume point is saved after each frame, by whole positions. So each item is received exactly once,
+    unless the process ends between processing and saving: then the items of the last frame are received again (at least
+    once). Lost entries are reported, by `Hello.gap` or a `Gap`.
 
-    Iteration raises Stopped where the service says not to come back, whatever a token provider raises, and OSError
-    where the cursor can't be saved. It may be cancelled, and gone on with, without losing anything; an attempt to
-    connect begins anew then. There is no task or thread behind it, but for renewing tokens: who does not ask for long
-    is sent away by the service, and resumes.
+    Iteration raises Stopped if the service refuses this client, OSError if the cursor cannot be saved, and exceptions
+    of the token provider. It may be cancelled and continued without losing anything. There is no background task or
+    thread except for refreshing tokens: a caller that does not iterate for a long time is disconnected, and resumes.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class Listener:
         urls: str | Sequence[str],
         *,
         user: str | None = None,
-        token: Given | Provider | None = None,
+        token: TokenValue | TokenProvider | None = None,
         feeds: Sequence[str] | None = None,
         types: Sequence[str] | None = None,
         cursor: CursorStore | str | os.PathLike[str] | None = None,
@@ -58,89 +57,89 @@ class Listener:
         ssl: SSLContext | None = None,
         backoff: Backoff | None = None,
     ) -> None:
-        """Raises ValueError for a URL that is none."""
-        several = [urls] if isinstance(urls, str) else urls
-        self._attempts = Attempts([address(url, user, feeds, types) for url in several], backoff or Backoff())
-        self._places = Places()
-        self._reception = Reception(self._attempts, Tokens(token), self._places, headers or {}, ssl)
+        """Raises ValueError for an invalid URL."""
+        addresses = [urls] if isinstance(urls, str) else urls
+        self._reconnection = Reconnection([address(url, user, feeds, types) for url in addresses], backoff or Backoff())
+        self._positions = Positions()
+        self._receiver = Receiver(self._reconnection, Tokens(token), self._positions, headers or {}, ssl)
         self._store = _store(cursor)
-        self._saved: Place | None = None
-        self._frame: list[Told] = []
-        self._handed = 0  # how much of the frame
-        self._unsure = 0  # how much of it was handed over last, and may not have been processed
-        self._is_over = False
+        self._saved: ResumePoint | None = None
+        self._frame: list[Received] = []
+        self._returned = 0  # items of the frame that the caller has received
+        self._unconfirmed = 0  # of these, the last ones, which may not have been processed yet
+        self._is_closed = False
 
     @property
     def url(self) -> str:
-        """The address that it is connected to, or tries next, without its query."""
-        return self._attempts.url
+        """The address of the current connection, or of the next attempt, without its query."""
+        return self._reconnection.url
 
     @property
     def repeats(self) -> int:
-        """How many entries came that had come before, and were dropped: of a service that keeps its word, none."""
-        return self._reception.repeats
+        """The number of repeated entries that were dropped. A correct service sends none."""
+        return self._receiver.repeats
 
     async def __aenter__(self) -> Self:
         """Raises CursorUnreadable."""
         self._saved = self._store.load()
-        self._places.begin(self._saved)
+        self._positions.start_at(self._saved)
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_over = True
+        self._is_closed = True
         try:
-            self._remember(self._handed if kind is None else self._handed - self._unsure)
+            self._save(self._returned if kind is None else self._returned - self._unconfirmed)
         finally:
-            await self._reception.close()
+            await self._receiver.close()
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return self
 
     async def __anext__(self) -> Item:
-        if self._handed == len(self._frame):
+        if self._returned == len(self._frame):
             await self._next_frame()
-        item, _ = self._frame[self._handed]
-        self._handed += 1
-        self._unsure = 1
+        item, _ = self._frame[self._returned]
+        self._returned += 1
+        self._unconfirmed = 1
         return item
 
     def batches(self) -> AsyncIterator[Batch]:
-        """The same by frames: quicker, where there is much, and with the text of each object."""
+        """The same items by frames: faster for many items, and with the JSON text of each."""
         return _Batches(self)
 
     async def next_batch(self) -> Batch:
-        """Raises StopAsyncIteration behind the end of the `async with` block."""
-        if self._handed == len(self._frame):
+        """Raises StopAsyncIteration after the end of the `async with` block."""
+        if self._returned == len(self._frame):
             await self._next_frame()
-        told = self._frame[self._handed :]
-        self._handed = len(self._frame)
-        self._unsure = len(told)
-        return Batch(tuple(item for item, _ in told), tuple(line for _, line in told))
+        received = self._frame[self._returned :]
+        self._returned = len(self._frame)
+        self._unconfirmed = len(received)
+        return Batch(tuple(item for item, _ in received), tuple(line for _, line in received))
 
     async def _next_frame(self) -> None:
-        """Gets one with something in it. Whoever asks for more has processed what there was."""
-        while self._handed == len(self._frame):
-            self._remember(self._handed)
-            if self._is_over:
+        """Receives until a frame has items. A caller that requests more has processed the last frame."""
+        while self._returned == len(self._frame):
+            self._save(self._returned)
+            if self._is_closed:
                 raise StopAsyncIteration
-            self._frame, self._handed, self._unsure = [], 0, 0
-            self._frame = await self._reception.receive()
+            self._frame, self._returned, self._unconfirmed = [], 0, 0
+            self._frame = await self._receiver.receive()
 
-    def _remember(self, processed: int) -> None:
-        """Saves the place of one who has processed so much of the frame."""
-        place = self._places.place
+    def _save(self, processed: int) -> None:
+        """Saves the resume point after this number of items of the frame."""
+        resume_point = self._positions.resume_point
         if processed < len(self._frame):
-            done, rest = ([item for item, _ in part] for part in (self._frame[:processed], self._frame[processed:]))
-            place = advanced(self._saved, done, rest) if self._saved is not None else None
-        if place is not None and place != self._saved:
-            self._store.save(place)
-            self._saved = place
+            done, left = ([item for item, _ in part] for part in (self._frame[:processed], self._frame[processed:]))
+            resume_point = advanced(self._saved, done, left) if self._saved is not None else None
+        if resume_point is not None and resume_point != self._saved:
+            self._store.save(resume_point)
+            self._saved = resume_point
 
 
 class _Batches(AsyncIterator[Batch]):
-    """No generator: that would be over once it is cancelled."""
+    """Not a generator, which would end when it is cancelled."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener

@@ -1,7 +1,6 @@
-"""What comes: the objects of herald.v1, one struct for each kind.
+"""The objects of herald.v1, one struct for each kind.
 
-Fields that are not known are passed over, and an object of a kind that is not known becomes `Unknown`: a newer service
-breaks no client.
+Unknown fields are ignored, and an object of an unknown kind becomes `Unknown`: a newer service breaks no client.
 """
 
 from datetime import datetime
@@ -10,8 +9,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 
-class NotUnderstood(Exception):
-    """What came is not herald.v1."""
+class ProtocolError(Exception):
+    """A frame is not herald.v1."""
 
 
 class _Object(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -21,8 +20,8 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
-    """A connection is there. `gap` names the streams in which something may be missing that can't be had any more:
-    fetch the present state, if that matters. `heartbeat` is in seconds."""
+    """A session has started. `gap` names the streams with entries that are lost or may be: fetch the current state if
+    that matters. `heartbeat` is in seconds."""
 
     session: str
     epoch: str
@@ -35,7 +34,7 @@ class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
 
 
 class Entry(_Object, frozen=True, kw_only=True):
-    """What belongs to a stream. `position` is the one to remember."""
+    """An object that belongs to a stream. `position` is the one to store for resuming."""
 
     stream: str
     seq: int
@@ -55,13 +54,13 @@ class _Event(Entry, frozen=True, kw_only=True):
 
     @property
     def data(self) -> Any:
-        """The payload, decoded when it is asked for: `json` has it with every digit. Raises msgspec.DecodeError for
-        what Python can't hold, such as 1e999."""
+        """The payload, decoded at each access. `json` has its text, with every digit of a number. Raises
+        msgspec.DecodeError for values that Python cannot represent, such as 1e999."""
         return msgspec.json.decode(self.json)
 
 
 class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
-    """One event, addressed to the user. Upsert by `id`: one that was changed comes again. `unread` is the inbox's total
+    """One event for this user. Upsert by `id`: a changed notification is sent again. `unread` is the inbox's total
     after it."""
 
     title: str = ""
@@ -87,11 +86,11 @@ class Unread(_Change, frozen=True, kw_only=True, tag="unread"):
 
 
 class Archived(_Change, frozen=True, kw_only=True, tag="archived"):
-    """A notification is in the inbox no more."""
+    """A notification was archived: it is no longer in the inbox."""
 
 
 class Gap(_Object, frozen=True, kw_only=True, tag="gap"):
-    """What lay between these positions is kept no more."""
+    """The entries between these positions have been deleted."""
 
     stream: str
     after: int
@@ -106,8 +105,8 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class Away(msgspec.Struct, frozen=True):
-    """There is no connection now; the next attempt is in `retry_in` seconds, at `next_url`. `code` is a close code, or
-    the HTTP status of a refused handshake; None where there was not even that."""
+    """The connection has ended, or could not be opened. The next attempt is in `retry_in` seconds, at `next_url`.
+    `code` is a close code, or the HTTP status of a refused handshake; None if there was neither."""
 
     url: str
     reason: str
@@ -128,7 +127,7 @@ class Authenticated(_Object, frozen=True, kw_only=True, tag="auth"):
     expires_at: float | None = None
 
 
-class Fault(_Object, frozen=True, kw_only=True, tag="error"):
+class CommandError(_Object, frozen=True, kw_only=True, tag="error"):
     code: str
     detail: str = ""
 
@@ -139,11 +138,22 @@ class Bye(_Object, frozen=True, kw_only=True, tag="bye"):
     reconnect_in: float | None = None
 
 
-# What callers are handed.
+# What callers receive.
 Item: TypeAlias = Hello | Notification | Broadcast | Read | Unread | Archived | Gap | Unknown | Away
 
-Sent: TypeAlias = (
-    Hello | Notification | Broadcast | Read | Unread | Archived | Gap | Heartbeat | Pong | Authenticated | Fault | Bye
+Message: TypeAlias = (
+    Hello
+    | Notification
+    | Broadcast
+    | Read
+    | Unread
+    | Archived
+    | Gap
+    | Heartbeat
+    | Pong
+    | Authenticated
+    | CommandError
+    | Bye
 )
 
 _KINDS: Final = frozenset(
@@ -159,33 +169,33 @@ _KINDS: Final = frozenset(
         Heartbeat,
         Pong,
         Authenticated,
-        Fault,
+        CommandError,
         Bye,
     )
 )
 
-_sent: Final = msgspec.json.Decoder(Sent).decode
-_any: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_message: Final = msgspec.json.Decoder(Message).decode
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def read_object(line: str) -> "Sent | Unknown":
-    """The object on a line. Raises NotUnderstood."""
+def read_object(line: str) -> "Message | Unknown":
+    """The object on a line. Raises ProtocolError."""
     try:
-        sent: Sent = _sent(line)
-    except msgspec.ValidationError as fault:
-        # Only where the usual way has failed, which costs the others nothing.
-        return _unknown(line, fault)
-    except (msgspec.DecodeError, RecursionError) as fault:
-        raise NotUnderstood(str(fault)) from None
-    return sent
+        message: Message = _decode_message(line)
+    except msgspec.ValidationError as error:
+        # Tried only after the usual decoding has failed, so that known kinds cost nothing more.
+        return _unknown(line, error)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ProtocolError(str(error)) from None
+    return message
 
 
-def _unknown(line: str, fault: Exception) -> Unknown:
+def _unknown(line: str, error: Exception) -> Unknown:
     try:
-        fields = _any(line)
+        fields = _decode_fields(line)
     except (msgspec.DecodeError, RecursionError):
-        raise NotUnderstood(str(fault)) from None
+        raise ProtocolError(str(error)) from None
     kind = fields.get("kind")
     if not isinstance(kind, str) or kind in _KINDS:
-        raise NotUnderstood(str(fault))
+        raise ProtocolError(str(error))
     return Unknown(kind, fields)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herald_client import CursorFile, CursorInMemory, CursorUnreadable, Place
+from herald_client import CursorFile, CursorInMemory, CursorUnreadable, ResumePoint
 
-PLACE = Place("1.e.ab.inbox:5", {"inbox": 7, "news": 1})
+POINT = ResumePoint("1.e.ab.inbox:5", {"inbox": 7, "news": 1})
 
 
 @pytest.fixture
@@ -19,17 +19,17 @@ def file(tmp_path: Path) -> CursorFile:
 
 def test_what_was_kept_is_there_again(file: CursorFile) -> None:
     assert file.load() is None
-    file.save(Place("first", {}))
-    file.save(PLACE)
-    assert CursorFile(str(file.path)).load() == PLACE
+    file.save(ResumePoint("first", {}))
+    file.save(POINT)
+    assert CursorFile(str(file.path)).load() == POINT
     assert os.listdir(file.path.parent) == ["shop.cursor"]
 
 
 def test_in_memory_it_is_the_same() -> None:
     store = CursorInMemory()
     assert store.load() is None
-    store.save(PLACE)
-    assert store.load() == PLACE
+    store.save(POINT)
+    assert store.load() == POINT
 
 
 @given(st.text(), st.dictionaries(st.text(), st.integers(0, 10**15)))
@@ -37,8 +37,8 @@ def test_any_place_survives_being_a_file(
     tmp_path_factory: pytest.TempPathFactory, cursor: str, at: dict[str, int]
 ) -> None:
     file = CursorFile(tmp_path_factory.getbasetemp() / "any.cursor")
-    file.save(Place(cursor, at))
-    assert file.load() == Place(cursor, at)
+    file.save(ResumePoint(cursor, at))
+    assert file.load() == ResumePoint(cursor, at)
 
 
 @pytest.mark.parametrize(
@@ -58,21 +58,21 @@ def test_a_folder_is_no_cursor_file(tmp_path: Path) -> None:
 
 
 def test_what_a_crash_left_half_written_is_not_read(file: CursorFile) -> None:
-    file.save(PLACE)
+    file.save(POINT)
     Path(f"{file.path}.new").write_bytes(b'{"cur')
-    assert file.load() == PLACE
-    file.save(Place("next", {}))
-    assert file.load() == Place("next", {})
+    assert file.load() == POINT
+    file.save(ResumePoint("next", {}))
+    assert file.load() == ResumePoint("next", {})
 
 
 def test_a_link_stays_one(file: CursorFile, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(file.path)
-    CursorFile(link).save(PLACE)
+    CursorFile(link).save(POINT)
     assert link.is_symlink()
-    assert file.load() == PLACE
+    assert file.load() == POINT
 
 
 def test_what_cannot_be_kept_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
-        CursorFile(tmp_path / "nowhere" / "a.cursor").save(PLACE)
+        CursorFile(tmp_path / "nowhere" / "a.cursor").save(POINT)

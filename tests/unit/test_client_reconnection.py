@@ -1,4 +1,4 @@
-"""The client: what follows an ending, how long it waits, and where it goes."""
+"""The Python client: what follows the end of a connection, how long it waits, and where it connects."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -8,47 +8,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.protocol.herald_v1 import CloseCode
-from herald_client.addresses import address, shown, with_cursor
-from herald_client.attempts import Attempts
+from herald_client.addresses import address, with_cursor, without_secrets
 from herald_client.backoff import Backoff
-from herald_client.endings import Ended, Then, closed, refused, retry_after
+from herald_client.connection_end import ConnectionEnded, Reaction, after_close, after_refusal, retry_after
+from herald_client.reconnection import Reconnection
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-# --- what follows ---------------------------------------------------------------------------------------------
+# --- reactions ---------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1000, 4999))
-def test_only_a_stop_code_and_too_large_a_frame_stop(code: int) -> None:
-    then = closed(code, "").then
-    assert (then is Then.STOP) == (code == 1009 or code >= 4500)
-    assert (then is Then.FRESH_TOKEN) == (code == 4401)
+def test_only_stop_codes_and_a_too_large_frame_stop(code: int) -> None:
+    reaction = after_close(code, "").reaction
+    assert (reaction is Reaction.STOP) == (code == 1009 or code >= 4500)
+    assert (reaction is Reaction.NEW_TOKEN) == (code == 4401)
 
 
 @pytest.mark.parametrize("code", CloseCode)
-def test_the_codes_of_the_service_are_kept_as_its_table_says(code: CloseCode) -> None:
+def test_the_close_codes_of_the_service_have_the_reactions_of_its_table(code: CloseCode) -> None:
     stop = code in (CloseCode.TOO_LARGE, *(one for one in CloseCode if one >= 4500))
-    assert (closed(code, "why").then is Then.STOP) == stop
-    assert closed(code, "why").reason == "why"
+    assert (after_close(code, "why").reaction is Reaction.STOP) == stop
+    assert after_close(code, "why").reason == "why"
 
 
 @pytest.mark.parametrize("code", [1000, 1005, 1006, 1012, 3000])
-def test_an_ending_without_a_reason_is_given_words(code: int) -> None:
-    assert closed(code, "").reason
+def test_an_end_without_a_reason_gets_one(code: int) -> None:
+    assert after_close(code, "").reason
 
 
 @pytest.mark.parametrize(
-    ("status", "then"),
+    ("status", "reaction"),
     [
-        *((status, Then.RECONNECT) for status in (408, 425, 429, 500, 502, 503, 504, 599)),
-        *((status, Then.STOP) for status in (200, 204, 304, 400, 403, 404, 410, 422, 426)),
-        (401, Then.FRESH_TOKEN),
+        *((status, Reaction.RECONNECT) for status in (408, 425, 429, 500, 502, 503, 504, 599)),
+        *((status, Reaction.STOP) for status in (200, 204, 304, 400, 403, 404, 410, 422, 426)),
+        (401, Reaction.NEW_TOKEN),
     ],
 )
-def test_a_refusal_is_final_unless_it_passes(status: int, then: Then) -> None:
-    end = refused(status, {}, b"", "Phrase")
-    assert (end.then, end.code, end.wait) == (then, status, None)
+def test_a_refusal_is_final_unless_it_is_temporary(status: int, reaction: Reaction) -> None:
+    end = after_refusal(status, {}, b"", "Phrase")
+    assert (end.reaction, end.code, end.wait_s) == (reaction, status, None)
     assert end.reason == f"refused with {status} Phrase"
 
 
@@ -63,8 +63,8 @@ def test_a_refusal_is_final_unless_it_passes(status: int, then: Then) -> None:
         (b"[]", "refused with 403 No"),
     ],
 )
-def test_a_refusal_has_the_words_of_its_problem(body: bytes, reason: str) -> None:
-    assert refused(403, {}, body, "No").reason == reason
+def test_a_refusal_has_the_text_of_its_problem(body: bytes, reason: str) -> None:
+    assert after_refusal(403, {}, body, "No").reason == reason
 
 
 @pytest.mark.parametrize(
@@ -86,52 +86,52 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
     assert retry_after(value, NOW) == seconds
 
 
-# --- how long, and where ---------------------------------------------------------------------------------------
+# --- waits and addresses ---------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 10**9))
-def test_a_wait_is_anywhere_below_a_bound_that_doubles_and_ends(failures: int) -> None:
+def test_a_wait_is_below_a_bound_that_doubles_up_to_a_limit(failures: int) -> None:
     backoff = Backoff(0.2, 15.0)
     assert backoff.bound(failures) == (min(15.0, 0.2 * 2 ** (failures - 1)) if failures < 10 else 15.0)
     assert 0 <= backoff.delay(failures) <= backoff.bound(failures)
 
 
-def test_waits_are_spread_over_all_of_their_bound() -> None:
+def test_waits_are_spread_over_the_whole_bound() -> None:
     waits = [Backoff(8.0, 8.0).delay(1) for _ in range(2_000)]
     assert min(waits) < 1
     assert max(waits) > 7
 
 
-async def test_attempts_go_round_and_the_first_are_spread() -> None:
+async def test_attempts_rotate_and_the_first_address_is_random() -> None:
     names = ["ws://a/ws", "ws://b/ws", "ws://c/ws"]
-    assert {Attempts(names, Backoff()).address for _ in range(200)} == set(names)
-    attempts = Attempts(names, Backoff())
-    first = names.index(attempts.address)
+    assert {Reconnection(names, Backoff()).address for _ in range(200)} == set(names)
+    reconnection = Reconnection(names, Backoff())
+    first = names.index(reconnection.address)
     for turn in range(1, 7):
-        left = attempts.url
-        away = attempts.failed(Ended("why"))
-        assert (away.url, away.next_url) == (left, attempts.url)
-        assert attempts.address == names[(first + turn) % 3]
+        left = reconnection.url
+        away = reconnection.failed(ConnectionEnded("why"))
+        assert (away.url, away.next_url) == (left, reconnection.url)
+        assert reconnection.address == names[(first + turn) % 3]
 
 
-async def test_what_the_service_asks_for_is_waited_and_no_more_where_it_was_spread() -> None:
-    attempts = Attempts(["ws://a/ws"], Backoff(5.0, 5.0))
-    assert attempts.failed(Ended("bye", wait=1.5, is_spread=True)).retry_in == 1.5
-    assert attempts.failed(Ended("bye", wait=0.0, is_spread=True)).retry_in == 0.0
-    waits = [attempts.failed(Ended("503", wait=2.0)).retry_in for _ in range(200)]
+async def test_the_wait_of_the_service_counts_and_is_not_extended_if_it_is_jittered() -> None:
+    reconnection = Reconnection(["ws://a/ws"], Backoff(5.0, 5.0))
+    assert reconnection.failed(ConnectionEnded("bye", wait_s=1.5, is_jittered=True)).retry_in == 1.5
+    assert reconnection.failed(ConnectionEnded("bye", wait_s=0.0, is_jittered=True)).retry_in == 0.0
+    waits = [reconnection.failed(ConnectionEnded("503", wait_s=2.0)).retry_in for _ in range(200)]
     assert all(2.0 <= wait <= 7.0 for wait in waits)
     assert max(waits) > 5
-    assert any(attempts.failed(Ended("bye", is_spread=True)).retry_in > 0 for _ in range(50))
+    assert any(reconnection.failed(ConnectionEnded("bye", is_jittered=True)).retry_in > 0 for _ in range(50))
 
 
-async def test_waits_begin_anew_once_something_came() -> None:
-    attempts = Attempts(["ws://a/ws"], Backoff(0.001, 60.0))
+async def test_the_backoff_is_reset_by_success() -> None:
+    reconnection = Reconnection(["ws://a/ws"], Backoff(0.001, 60.0))
     for _ in range(60):
-        attempts.failed(Ended("why"))
-    attempts.succeeded()
-    assert attempts.failed(Ended("why")).retry_in <= 0.001
+        reconnection.failed(ConnectionEnded("why"))
+    reconnection.succeeded()
+    assert reconnection.failed(ConnectionEnded("why")).retry_in <= 0.001
     async with asyncio.timeout(10):
-        await attempts.wait()
+        await reconnection.wait()
 
 
 # --- addresses ------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_what_is_asked_for_is_in_the_query() -> None:
     ],
 )
 def test_people_see_neither_query_nor_password(address: str, seen: str) -> None:
-    assert shown(address) == seen
+    assert without_secrets(address) == seen
 
 
 @pytest.mark.parametrize("url", ["", "herald:8000", "ftp://h", "http://", "http://h:0", "http://h:x", "http://h/#a"])
@@ -196,11 +196,11 @@ def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
     ],
 )
 def test_what_is_no_address_is_said_without_its_secrets(url: str) -> None:
-    with pytest.raises(ValueError, match="is no URL") as refused:
+    with pytest.raises(ValueError, match="is not a URL") as refused:
         address(url)
     assert "SECRET" not in str(refused.value)
 
 
 def test_there_must_be_an_address() -> None:
     with pytest.raises(ValueError, match="no URL"):
-        Attempts([], Backoff())
+        Reconnection([], Backoff())

@@ -1,0 +1,174 @@
+"""Keeping a connection, and turning its frames into items for the caller."""
+
+import logging
+from collections.abc import Mapping
+from ssl import SSLContext
+from typing import Any, TypeAlias
+
+import msgspec
+
+from herald_client.addresses import with_cursor
+from herald_client.connection import Connection
+from herald_client.connection_end import ConnectionEnded, Reaction, Stopped
+from herald_client.objects import (
+    Authenticated,
+    Bye,
+    CommandError,
+    Entry,
+    Gap,
+    Heartbeat,
+    Hello,
+    Item,
+    Message,
+    ProtocolError,
+    Unknown,
+    read_object,
+)
+from herald_client.positions import Positions
+from herald_client.reconnection import Reconnection
+from herald_client.token_refresh import TokenRefresh
+from herald_client.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+# An item, and the line of the frame that it came in.
+Received: TypeAlias = tuple[Item, str]
+
+
+class Receiver:
+    """Receives frames over as many connections as it takes. `receive` may be cancelled and called again: nothing that
+    has arrived is lost."""
+
+    def __init__(
+        self,
+        reconnection: Reconnection,
+        tokens: Tokens,
+        positions: Positions,
+        headers: Mapping[str, str],
+        ssl: SSLContext | None,
+    ) -> None:
+        self._reconnection = reconnection
+        self._tokens = tokens
+        self._positions = positions
+        self._headers = headers
+        self._ssl = ssl
+        self._connection: Connection | None = None
+        self._token_refresh: TokenRefresh | None = None
+        self._resumes = False  # whether the first frame of this connection asked to resume
+        self._resumes_by_url = False  # whether a service has not waited for that frame: see `_handle_hello`
+        self._stopped: Stopped | None = None
+        self.repeats = 0
+
+    async def receive(self) -> list[Received]:
+        """The items of one frame, or that the connection has ended. Empty for a frame without items, as a heartbeat.
+        Raises Stopped, and again at every later call."""
+        if self._stopped is not None:
+            raise self._stopped
+        try:
+            connection = self._connection or await self._connect()
+            return self._read(connection, await connection.receive())
+        except ProtocolError as error:
+            return self._handle_end(ConnectionEnded(f"a frame is not herald.v1: {error}"))
+        except ConnectionEnded as end:
+            return self._handle_end(end)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if self._token_refresh is not None:
+            self._token_refresh.stop()
+        if connection is not None:
+            await connection.close()
+
+    async def _connect(self) -> Connection:
+        await self._reconnection.wait()
+        address = self._reconnection.address
+        resume_point = self._positions.resume_point
+        resume: dict[str, Any] = {}
+        if resume_point is not None and self._resumes_by_url:
+            address = with_cursor(address, resume_point.cursor)
+        elif resume_point is not None:
+            resume = {"cursor": resume_point.cursor, "positions": resume_point.positions}
+        connection = await Connection.open(address, await self._tokens.current(), self._headers, self._ssl)
+        try:
+            if resume_point is None or resume:
+                await connection.send(msgspec.json.encode({"resume": resume}).decode())
+        except BaseException:
+            connection.abort()
+            raise
+        self._connection = connection
+        self._token_refresh = TokenRefresh(self._tokens, connection.send)
+        self._resumes = bool(resume)
+        return connection
+
+    def _handle_end(self, end: ConnectionEnded) -> list[Received]:
+        """Decides what follows. Nothing is awaited here, so a cancelled caller finds the old state or the new one."""
+        connection, self._connection = self._connection, None
+        if self._token_refresh is not None:
+            self._token_refresh.stop()
+        if connection is not None:
+            connection.abort()
+        if end.reaction is Reaction.STOP or (end.reaction is Reaction.NEW_TOKEN and not self._tokens.expired()):
+            log.info("Stopped at %s: %s (%s)", self._reconnection.url, end.reason, end.code)
+            self._stopped = Stopped(end.code, end.reason)
+            raise self._stopped
+        away = self._reconnection.failed(end)
+        log.info(
+            "Disconnected from %s: %s (%s); connecting to %s in %.1f s",
+            away.url,
+            away.reason,
+            away.code,
+            away.next_url,
+            away.retry_in,
+        )
+        return [(away, "")]
+
+    def _read(self, connection: Connection, frame: str) -> list[Received]:
+        """Raises ProtocolError and ConnectionEnded, before any object of the frame has had an effect."""
+        lines = frame.split("\n")
+        messages = [read_object(line) for line in lines]
+        if connection.hello is None and not isinstance(messages[0], Hello | CommandError | Bye):
+            raise ProtocolError(f"{messages[0].kind} before hello")
+        return [
+            (item, line)
+            for message, line in zip(messages, lines, strict=True)
+            if (item := self._handle(connection, message))
+        ]
+
+    def _handle(self, connection: Connection, message: Message | Unknown) -> Item | None:
+        """The item for the caller, if there is one."""
+        match message:
+            case Entry() | Gap() | Unknown():
+                self._reconnection.succeeded()
+                if self._positions.is_new(message):
+                    return message
+                # A resume by a cursor alone repeats the entries since that cursor: these do not count.
+                if not self._resumes_by_url:
+                    self.repeats += 1
+            case Hello():
+                self._handle_hello(connection, message)
+                return message
+            case Heartbeat():
+                self._reconnection.succeeded()
+                self._positions.apply_heartbeat(message.cursor)
+            case Bye():
+                connection.expect_close(message)
+            case Authenticated() if self._token_refresh is not None:
+                self._token_refresh.accepted(message.expires_at)
+            case CommandError():
+                log.warning("%s: %s (%s)", self._reconnection.url, message.detail, message.code)
+                if message.code == "unavailable" and self._token_refresh is not None:
+                    self._token_refresh.unchecked()
+        return None
+
+    def _handle_hello(self, connection: Connection, hello: Hello) -> None:
+        if connection.hello is None and self._resumes and not (hello.resumed or hello.gap):
+            # The service waits 1 s for the first frame and starts at the present without it. The entries in between
+            # would be lost silently. From the next connection on, the cursor is sent in the URL, without the positions
+            # since, and the entries that this repeats are dropped.
+            self._resumes_by_url = True
+            raise ConnectionEnded("the service did not wait for the first frame")
+        connection.expect_heartbeats(hello)
+        self._positions.apply_hello(hello)
+        if self._token_refresh is not None:
+            self._token_refresh.start()
+        log.info("Connected to %s, %s", self._reconnection.url, "resumed" if hello.resumed else "from now on")

@@ -1,0 +1,100 @@
+"""A new token while the connection is open, so that it is not closed for an expired one."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+import msgspec
+
+from herald_client.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+# A token is refreshed a quarter of its remaining time before it expires, but at most this much earlier: enough for a
+# provider that has to try twice, and for clocks that differ.
+MAX_EARLY_S: Final = 60.0
+
+# The shortest time between two attempts.
+MIN_PAUSE_S: Final = 1.0
+
+# The time until the next attempt if the provider fails, or the service cannot check a token now.
+RETRY_S: Final = 5.0
+
+
+class TokenRefresh:
+    """Sends a new token from the provider before the old one expires. Between two tokens it is only a timer."""
+
+    def __init__(self, tokens: Tokens, send: Callable[[str], Coroutine[None, None, None]]) -> None:
+        self._tokens = tokens
+        self._send = send
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_unchecked = False  # whether the service could not check the token that was sent last
+
+    def start(self) -> None:
+        """To be called at each `hello`. If the expiry of the token is unknown, the token is sent again: the service
+        answers with its expiry."""
+        if not self._tokens.are_renewable:
+            return
+        token = self._tokens.last
+        if token is not None and token.expires_at is None:
+            self._run(self._send_token(token.text))
+        else:
+            self._schedule()
+
+    def accepted(self, expires_at: float | None) -> None:
+        """The service has accepted the token. None: the session does not end with it."""
+        if expires_at is not None:
+            self._tokens.set_expiry(expires_at)
+            self._schedule()
+
+    def unchecked(self) -> None:
+        """The service cannot check the token now."""
+        if self._tokens.are_renewable:
+            self._is_unchecked = True
+            self._refresh_in(RETRY_S)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _schedule(self) -> None:
+        token = self._tokens.last
+        if token is None or token.expires_at is None:
+            return
+        left = self._tokens.expires_in(token)
+        self._refresh_in(max(MIN_PAUSE_S, left - min(MAX_EARLY_S, left / 4)))
+
+    def _refresh_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, lambda: self._run(self._refresh()))
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._task = asyncio.create_task(work)
+
+    async def _refresh(self) -> None:
+        before = self._tokens.last
+        try:
+            token = await self._tokens.renew()
+        except Exception as error:
+            # The connection lasts until the old token expires: the provider has that long to recover. Only the type of
+            # the exception is logged, because its text may contain an issuer's URL or what was sent to it.
+            log.warning("No new token (%s); trying again in %g s", type(error).__name__, RETRY_S)
+            self._refresh_in(RETRY_S)
+            return
+        is_known = before is not None and token is not None and token.text == before.text
+        if token is None or (is_known and not self._is_unchecked):
+            # The provider has no new token yet.
+            self._refresh_in(RETRY_S)
+        else:
+            await self._send_token(token.text)
+
+    async def _send_token(self, token: str) -> None:
+        self._is_unchecked = False
+        await self._send(msgspec.json.encode({"auth": token}).decode())
