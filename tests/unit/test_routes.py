@@ -164,5 +164,5 @@ def test_a_broker_has_an_allowed_name() -> None:
     text = 'profile = "mine"\nbroker = "zeromq"\n[[routes]]\nsource = "a"\nusers = ["to"]\n'
     assert read_profile(text, "mine.toml", brokers=("kafka", "zeromq")).broker == "zeromq"
     with pytest.raises(RoutesInvalid) as caught:
-        read_profile(text, "mine.toml", ("kafka", "memory"))
+        read_profile(text, "mine.toml", brokers=("kafka", "memory"))
     assert str(caught.value) == "mine.toml: broker: must be one of kafka, memory, not 'zeromq'"
