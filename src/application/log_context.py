@@ -6,11 +6,13 @@ outlives its cause, or is shared by several, runs without them (`start_detached`
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
 from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
+
+from domain.planning import Plan
 
 T = TypeVar("T")
 
@@ -22,7 +24,7 @@ def request_context(*request_ids: str) -> AbstractContextManager[None]:
     """For the handling of one HTTP request, or of events that several have published."""
     if len(request_ids) == 1:
         return bound_contextvars(request_id=request_ids[0])
-    return bound_contextvars(request_ids=request_ids[:MAX_REQUEST_IDS]) if request_ids else bound_contextvars()
+    return bound_contextvars(request_ids=request_ids[:MAX_REQUEST_IDS]) if request_ids else nullcontext()
 
 
 def current_request_id() -> str:
@@ -30,12 +32,11 @@ def current_request_id() -> str:
     return str(get_contextvars().get("request_id", ""))
 
 
-def event_context(identities: Sequence[tuple[str, str]]) -> AbstractContextManager[None]:
-    """For the handling of events, by origin and id. Lines about several events name none of them."""
-    if len(identities) != 1:
-        return bound_contextvars()
-    ((origin, event_id),) = identities
-    return bound_contextvars(origin=origin, event_id=event_id)
+def event_context(plans: Sequence[Plan]) -> AbstractContextManager[None]:
+    """For the handling of a batch of events. Lines about several events name none of them."""
+    if len(plans) != 1:
+        return nullcontext()
+    return bound_contextvars(origin=plans[0].origin, event_id=plans[0].event_id)
 
 
 def bind_user(user_id: str | None) -> None:

@@ -17,8 +17,8 @@ from pamqp.header import ContentHeader
 from adapters.rabbitmq.address import address, tls_context
 from adapters.rabbitmq.buffer import BATCH, BATCH_BYTES, Buffer
 from adapters.rabbitmq.faults import outage
+from adapters.rabbitmq.frame_repair import decodable
 from adapters.rabbitmq.messages import message_of
-from adapters.rabbitmq.salvage import readable
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.wire import Wire
@@ -202,7 +202,7 @@ class TestReadable:
             pamqp.frame.marshal(ContentHeader(0, 5, Basic.Properties(headers={"a": {"b": 1}}, timestamp=NOW)), 1),
             pamqp.frame.marshal(Connection.Blocked("x"), 0),
         ):
-            assert readable(frame) == frame
+            assert decodable(frame) == frame
 
     def test_of_a_header_only_what_is_wrong_is_left_out(self) -> None:
         properties = Basic.Properties(
@@ -220,9 +220,9 @@ class TestReadable:
         spoilt = frame.replace(seconds.to_bytes(8), (seconds * 1_000_000).to_bytes(8)).replace(b"XX", b"\xe4X")
         with pytest.raises((ValueError, UnicodeDecodeError)):
             pamqp.frame.unmarshal(spoilt)
-        length, channel, header = pamqp.frame.unmarshal(readable(spoilt))
+        length, channel, header = pamqp.frame.unmarshal(decodable(spoilt))
         assert isinstance(header, ContentHeader)
-        assert (length, channel, header.body_size) == (len(readable(spoilt)), 7, 5)
+        assert (length, channel, header.body_size) == (len(decodable(spoilt)), 7, 5)
         properties.timestamp = None
         properties.correlation_id = "äX"
         assert header.properties == properties
@@ -231,13 +231,13 @@ class TestReadable:
         made = set()
         for letter in (b"\xe4", b"\xf6"):
             frame = pamqp.frame.marshal(ContentHeader(0, 5, Basic.Properties(message_id="XX")), 1)
-            header: Any = pamqp.frame.unmarshal(readable(frame.replace(b"XX", letter + b"X")))[2]
+            header: Any = pamqp.frame.unmarshal(decodable(frame.replace(b"XX", letter + b"X")))[2]
             made.add(header.properties.message_id)
         assert made == {"äX", "öX"}
 
     def test_a_broken_routing_key_stays_within_its_length(self) -> None:
         frame = pamqp.frame.marshal(Basic.Deliver("tag", 9, True, "x", "X" * 255), 1)
-        _, _, method = pamqp.frame.unmarshal(readable(frame.replace(b"X" * 255, b"\xe4" * 255)))
+        _, _, method = pamqp.frame.unmarshal(decodable(frame.replace(b"X" * 255, b"\xe4" * 255)))
         assert isinstance(method, Basic.Deliver)
         assert (method.consumer_tag, method.delivery_tag, method.redelivered) == ("tag", 9, True)
         assert method.routing_key == "ä" * 127

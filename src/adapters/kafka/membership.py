@@ -9,10 +9,10 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.clients import administration, discard, new_consumer
 from adapters.kafka.commits import GONE, Commits, names
-from adapters.kafka.handover import Handover
 from adapters.kafka.positions import committed
 from adapters.kafka.records import message_of
 from adapters.kafka.recreation import Recreated, Recreation
@@ -40,7 +40,7 @@ class Membership:
         group: str,
         topics: Topics,
         beginnings: Beginnings,
-        handover: Handover,
+        slot: BatchSlot,
         timing: Timing,
     ) -> None:
         self.polled: datetime | None = None
@@ -52,7 +52,7 @@ class Membership:
         self._recreation = Recreation(self._consumer, timing)
         self._topics = topics
         self._beginnings = beginnings
-        self._handover = handover
+        self._slot = slot
         self._timing = timing
         # Whether partitions are assigned, perhaps none, and their positions set.
         self.settled = False
@@ -81,9 +81,9 @@ class Membership:
             raise
         finally:
             self.settled = False
-            self._handover.drop()
+            self._slot.drop()
             # A rebalance that waits for one of these would hold up the leaving.
-            self._handover.done()
+            self._slot.done()
             await _cancelled({*tasks, self._settling} if self._settling else tasks)
             await self.commits.flush(self._timing.leave)
             await _cancelled({committing})
@@ -103,7 +103,7 @@ class Membership:
 
     async def _poll(self) -> None:
         while True:
-            free = await self._handover.free_within(self._timing.patience)
+            free = await self._slot.free_within(self._timing.patience)
             self._flow(free and self.settled)
             # A poll of paused partitions brings nothing; it shows that this member is alive.
             wait = int(self._timing.poll * 1000) if free else 0
@@ -114,7 +114,7 @@ class Membership:
                 messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
                 ends = {held: await self._end(held, several[-1].offset + 1) for held, several in records.items()}
                 self.commits.hand_over(ends)
-                self._handover.put(Batch(messages, ends))
+                self._slot.put(Batch(messages, ends))
             elif free:
                 self.watch.starved()
                 for partition in self.commits.held():
@@ -143,8 +143,8 @@ class Membership:
         """Called by aiokafka: the group waits meanwhile, heartbeats go on, and commits are still taken."""
         self.settled = False
         self.watch.unassigned()
-        self._handover.drop()
-        idle = await self._handover.idle_within(self._timing.grace)
+        self._slot.drop()
+        idle = await self._slot.idle_within(self._timing.grace)
         if not (idle and await self.commits.flush(self._timing.grace)):
             log.warning("kafka_batch_interrupted", partitions=names(revoked))
         self.commits.release()

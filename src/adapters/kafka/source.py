@@ -9,9 +9,9 @@ from typing import Final
 import structlog
 from aiokafka.errors import KafkaError
 
+from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.commits import names
-from adapters.kafka.handover import Handover
 from adapters.kafka.membership import Membership
 from adapters.kafka.recreation import Recreated
 from adapters.kafka.settings import KafkaSettings, client_options
@@ -60,7 +60,7 @@ class KafkaSource:
         self._timing = timing or Timing()
         self._beginnings = Beginnings(settings, self._options, patterns, starts, self._timing)
         self._configured = False
-        self._handover = Handover()
+        self._slot = BatchSlot()
         self._membership: Membership | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._trouble = "not open"
@@ -70,7 +70,7 @@ class KafkaSource:
         self._supervisor = asyncio.create_task(self._supervise())
 
     async def take(self) -> Batch:
-        return await self._handover.take()
+        return await self._slot.take()
 
     async def acknowledge(self, batch: Batch) -> None:
         try:
@@ -78,7 +78,7 @@ class KafkaSource:
                 raise NotAcknowledged(self._trouble)
             self._membership.commits.store(batch.receipt)
         finally:
-            self._handover.done()
+            self._slot.done()
 
     def status(self) -> SourceStatus:
         member = self._membership
@@ -136,7 +136,7 @@ class KafkaSource:
             # Once is enough: the patterns of a process do not change.
             self._configured = True
         self._membership = Membership(
-            self._options, self._settings.group, self._topics, self._beginnings, self._handover, self._timing
+            self._options, self._settings.group, self._topics, self._beginnings, self._slot, self._timing
         )
         try:
             await self._membership.run()

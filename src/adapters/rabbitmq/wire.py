@@ -10,7 +10,7 @@ from pamqp.commands import Connection
 from pamqp.constants import AMQP
 from yarl import URL
 
-from adapters.rabbitmq.salvage import readable
+from adapters.rabbitmq.frame_repair import decodable
 
 # Type, channel and length of a frame; one byte more ends it.
 HEADER: Final = 7
@@ -20,9 +20,8 @@ LENGTH_AT: Final = 3
 class Wire(TransportFactory):
     """One socket to the broker.
 
-    It tells what aiormq keeps to itself: that RabbitMQ has blocked the connection, and why it closed one that was not
-    open yet. It makes readable what would end the connection each time it is handed over. And it can be cut when nobody
-    answers any more.
+    Reports what aiormq does not: that RabbitMQ has blocked the connection, and why it closed one that was not open yet.
+    Repairs frames that pamqp cannot decode (see frame_repair). Can be cut when the broker does not answer any more.
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
@@ -79,4 +78,4 @@ class _Frames(asyncio.StreamReader):
         frame = header + await self._reader.readexactly(int.from_bytes(header[LENGTH_AT:]) + 1)
         if header.startswith(b"\1\0\0"):
             self._wire.seen(frame)
-        return readable(frame)
+        return decodable(frame)

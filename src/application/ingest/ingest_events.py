@@ -203,7 +203,7 @@ class ConsumeEvents(Service):
             delay = self._retry.delay_s(failures, random.random())
             try:
                 work = work or await self._ingest.plan(batch, self.source)
-                with event_context([(plan.origin, plan.event_id) for plan in work.plans]):
+                with event_context(work.plans):
                     await self._ingest(work, self.source)
             except StoreUnavailable as fault:
                 self.fault = f"the store is away: {fault}"

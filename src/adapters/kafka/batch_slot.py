@@ -1,14 +1,14 @@
-"""Between the one who polls Kafka and the one who takes."""
+"""A slot for one batch, between polling Kafka and ingest."""
 
 import asyncio
 
 from application.ports.event_source import Batch
 
 
-class Handover:
-    """Room for one batch ahead of the one in work, so that fetching and storing overlap and memory stays bounded.
+class BatchSlot:
+    """Holds one batch ahead of the one being stored, so that fetching and storing overlap and memory stays bounded.
 
-    A batch is in work from `take` until `done`, or until the next `take`.
+    A batch is being stored from `take` until `done`, or until the next `take`.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Handover:
         self._idle.set()
 
     def put(self, batch: Batch) -> None:
-        """Only where there is room; elsewhere a batch would be lost."""
+        """Fills the slot. Raises RuntimeError if it is full: a batch would be lost."""
         if self._ready is not None:
             raise RuntimeError("a batch is still waiting to be taken")
         self._ready = batch
@@ -28,7 +28,7 @@ class Handover:
         self._full.set()
 
     def drop(self) -> None:
-        """Takes back what nobody took: it is for someone else, or will come again."""
+        """Empties the slot. The batch was not taken, so its events are delivered again, here or to another node."""
         self._ready = None
         self._full.clear()
         self._free.set()
@@ -42,7 +42,7 @@ class Handover:
         return batch
 
     def done(self) -> None:
-        """The batch in work is acknowledged, or given up."""
+        """The batch that was taken is acknowledged, or its acknowledgement failed."""
         self._idle.set()
 
     async def free_within(self, seconds: float) -> bool:
