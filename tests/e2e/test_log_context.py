@@ -85,7 +85,7 @@ async def test_what_a_delivery_logs_carries_its_id_and_event(start_server: Start
     server = start_server(JSON_LOG)
     async with httpx.AsyncClient(base_url=server.url) as client:
         await client.post("/api/v1/events", json=ORDER)
-    await until(logged(server, "mail_sent"))
-    (sent,) = [line for line in lines(server) if line["event"] == "mail_sent"]
+    await until(logged(server, "delivery_sent"))
+    (sent,) = [line for line in lines(server) if line["event"] == "delivery_sent"]
     assert sent["delivery_id"]
     assert (sent["origin"], sent["event_id"]) == ("order.created", "o-1")

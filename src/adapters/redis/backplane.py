@@ -121,7 +121,7 @@ class RedisBackplane:
             else:
                 self._deliver(self._read_entries(message), ())
         except UNREADABLE as fault:
-            log.warning("backplane_message_invalid", channel=channel, error=str(fault))
+            log.warning("backplane_message_invalid", redis_channel=channel, error=str(fault))
 
     def _deliver_here(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
         """Delivers to this node's own sessions what can't be published."""

@@ -84,22 +84,34 @@ class AttemptDelivery(Generic[Prepared]):
     def _logged(self, outcome: Outcome) -> Outcome:
         """Logs it; no address appears in a log."""
         delivery, attempt = outcome.claim.delivery, outcome.attempt
-        fields = {
-            "channel": delivery.channel,
-            "delivery_id": str(delivery.id),
-            "to": masked(delivery.destination),
-            "event_type": delivery.item.type,
-        }
+        channel, id, to = delivery.channel, str(delivery.id), masked(delivery.destination)
+        kind, rule = delivery.item.type, masked_in(outcome.error or "", delivery.destination)
         if outcome.status == "sent":
-            log.info("delivery_sent", **fields)
+            log.info("delivery_sent", channel=channel, delivery_id=id, to=to, event_type=kind)
         elif outcome.status == "skipped":
-            log.info("delivery_skipped", **fields, rule=masked_in(outcome.error or "", delivery.destination))
+            log.info("delivery_skipped", channel=channel, delivery_id=id, to=to, event_type=kind, rule=rule)
         elif attempt is None:
-            log.info("delivery_held", **fields, rule=masked_in(outcome.error or "", delivery.destination))
+            log.info("delivery_held", channel=channel, delivery_id=id, to=to, event_type=kind, rule=rule)
         else:
-            reply = {"reply_code": attempt.code, "error": masked_in(attempt.text, delivery.destination)}
+            code, error = attempt.code, masked_in(attempt.text, delivery.destination)
             if outcome.status == "failed":
-                log.warning("delivery_failed", **fields, **reply)
+                log.warning(
+                    "delivery_failed",
+                    channel=channel,
+                    delivery_id=id,
+                    to=to,
+                    event_type=kind,
+                    reply_code=code,
+                    error=error,
+                )
             else:
-                log.info("delivery_deferred", **fields, **reply)
+                log.info(
+                    "delivery_deferred",
+                    channel=channel,
+                    delivery_id=id,
+                    to=to,
+                    event_type=kind,
+                    reply_code=code,
+                    error=error,
+                )
         return outcome

@@ -87,7 +87,7 @@ class CircuitBreaker:
         if self._answered_at is None:
             self.recovered = True
         if self.is_open:
-            log.info("peer_available", channel=self._channel, peer=masked_in(self.peer, ""))
+            log.info("peer_available", channel=self._channel, server=masked_in(self.peer, ""))
         self._answered_at, self._pause_s, self._pause_until, self.error = self._clock.monotonic(), 0.0, 0.0, None
 
     def open(self, error: str) -> None:
@@ -101,7 +101,7 @@ class CircuitBreaker:
         log.warning(
             "peer_unavailable",
             channel=self._channel,
-            peer=masked_in(self.peer, ""),
+            server=masked_in(self.peer, ""),
             error=error,
             retry_s=self._pause_s,
         )

@@ -107,8 +107,13 @@ class DeliverClaim(Generic[Prepared]):
         self._counters.count_attempt(self._channel.name, "left_to_others")
         if self._templates.remove(delivery.item.template):
             retry_s = self._policy.template_pause_seconds
-            fields = {"channel": self._channel.name, "template": delivery.item.template, "error": missing.text}
-            log.warning("template_unavailable", **fields, retry_s=retry_s)
+            log.warning(
+                "template_unavailable",
+                channel=self._channel.name,
+                template=delivery.item.template,
+                error=missing.text,
+                retry_s=retry_s,
+            )
         try:
             await self._deliveries.leave_to_others([claim], one_line(missing.text, MAX_REPLY_LENGTH))
         except StoreUnavailable as error:
