@@ -13,7 +13,7 @@ from domain.messages import Message
 from domain.protocol.envelopes import make_body, require_object
 from domain.routes import Route, RouteTable
 from domain.sent_fields import SentFields
-from domain.storable import fault_in_item, fault_in_text
+from domain.storable import validate_content, validate_item
 from domain.streams import Content, SignOut, stored_bytes
 from domain.templates import fill
 from domain.titles import as_title
@@ -215,7 +215,7 @@ class _Planner:
             )
         known.update(fresh)
         item = self._item(route, made)
-        if fault := fault_in_item(item, fresh):
+        if fault := validate_item(item, fresh):
             raise Unreadable("unstorable_text", f"{fault}.")
         self.deliveries.extend(
             PlannedDelivery(table.channel, one, item, made.user, table.fault_in(item, one), made.due_at)
@@ -255,7 +255,7 @@ class _Planner:
             title=title,
             message=message,
         )
-        if fault := fault_in_text(content):
+        if fault := validate_content(content):
             raise Unreadable("unstorable_text", f"{fault}.")
         return content
 

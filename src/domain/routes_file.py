@@ -16,7 +16,7 @@ from domain.endpoints import validate_endpoint, validate_together
 from domain.patterns import validate_pattern
 from domain.preferences import LONGEST_TYPE
 from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
-from domain.streams import fault_in_feed_name
+from domain.streams import validate_feed_name
 from domain.templates import validate_template
 
 
@@ -50,7 +50,7 @@ def make_profile(
     if brokers is not None and profile.broker not in brokers:
         raise RoutesInvalid(f"{file}: broker: must be one of {', '.join(brokers)}, not {profile.broker!r}")
     for name in profile.feeds:
-        if fault := fault_in_feed_name(name) or _validate_access(profile.feeds[name].access):
+        if fault := validate_feed_name(name) or _validate_access(profile.feeds[name].access):
             raise RoutesInvalid(f"{file}: feeds.{name}: {fault}")
     if not profile.routes:
         raise RoutesInvalid(f"{file}: routes: at least one is needed")

@@ -1,4 +1,6 @@
-"""What text can be kept: databases hold neither U+0000 nor half a surrogate pair."""
+"""Which text can be stored: databases accept neither U+0000 nor half a surrogate pair.
+
+Functions named `validate_…` return what is wrong, in words, or None."""
 
 import json
 from collections.abc import Iterable
@@ -19,15 +21,15 @@ LONGEST_IDENTITY_BYTES: Final = 1_600
 LONGEST_ID_BYTES: Final = LONGEST_IDENTITY_BYTES - LONGEST_QUALIFIED_BYTES
 
 
-def storable(text: str, field: str) -> str:
-    """The text, if it can be stored and so searched for. Raises InvalidInput, which names the field."""
+def require_storable(text: str, field: str) -> str:
+    """The text, if it can be stored. Raises InvalidInput, which names the field."""
     if fault := _unstorable_in(text):
         raise InvalidInput(f"{fault} can't be stored, nor searched for.", field)
     return text
 
 
-def fault_in_identity(origin: str, event_id: str) -> str | None:
-    """What keeps an event of this identity from being stored, in words; None if nothing does."""
+def validate_identity(origin: str, event_id: str) -> str | None:
+    """Whether an event with this identity can be stored."""
     fault = _fault_in({"origin": origin, "id": event_id})
     if fault is not None:
         return fault
@@ -40,11 +42,11 @@ def fault_in_identity(origin: str, event_id: str) -> str | None:
     return None
 
 
-def fault_in_text(content: Content) -> str | None:
-    """What keeps a content from being stored, in words; None if nothing does. The body of a broadcast is kept as
-    text, where an escape is no harm, and no index holds its type."""
+def validate_content(content: Content) -> str | None:
+    """Whether a content can be stored. The body of a broadcast is stored as text only, which may hold an escaped
+    U+0000, and its type is not indexed."""
     is_notification = content.title is not None
-    fault = fault_in_identity(content.origin, content.event_id) or _fault_in(
+    fault = validate_identity(content.origin, content.event_id) or _fault_in(
         {
             "source": content.source,
             "type": content.type,
@@ -63,9 +65,9 @@ def fault_in_text(content: Content) -> str | None:
     return fault
 
 
-def fault_in_item(item: Item, destinations: Iterable[str]) -> str | None:
+def validate_item(item: Item, destinations: Iterable[str]) -> str | None:
     """The same for an item of deliveries to these destinations. Its payload and its options are kept as text."""
-    return fault_in_identity(item.origin, item.event_id) or _fault_in(
+    return validate_identity(item.origin, item.event_id) or _fault_in(
         {
             "source": item.source,
             "type": item.type,

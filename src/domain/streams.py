@@ -42,7 +42,7 @@ def public_name(stream: StreamName) -> str:
     return INBOX if stream.startswith("inbox:") else stream[5:]
 
 
-def fault_in_feed_name(name: str) -> str | None:
+def validate_feed_name(name: str) -> str | None:
     if name == INBOX:
         return f"is {INBOX!r}, which is what every client calls its own inbox"
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):

@@ -22,7 +22,7 @@ def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], s
             if user is not None:
                 users[user] = None
             elif value is not None and value != "":
-                unusable = unusable or fault_in_user(value)
+                unusable = unusable or validate_user(value)
     return tuple(users), unusable
 
 
@@ -32,7 +32,7 @@ def as_user(value: Any) -> str | None:
     return user if user is not None and len(user) <= LONGEST_USER and user.isprintable() else None
 
 
-def fault_in_user(value: Any) -> str:
+def validate_user(value: Any) -> str:
     """What keeps a value from being a user id, in words."""
     if type(value) is not str:
         return f"neither text nor a whole number but {type(value).__name__}"

@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import InvalidInput
 from domain.planning import plan, refused
-from domain.storable import storable
+from domain.storable import require_storable
 from tests.support.core import NOW, message, table
 
 ROUTES = table(
@@ -102,9 +102,9 @@ def test_a_source_that_is_longer_than_an_index_row_is_refused() -> None:
 def test_a_filter_names_the_field_that_can_not_be_searched_for() -> None:
     for text in ("a\0b", HALF):
         with pytest.raises(InvalidInput, match="can't be stored, nor searched for") as caught:
-            storable(text, "type")
+            require_storable(text, "type")
         assert caught.value.field == "type"
-    assert storable("é😀", "type") == "é😀"
+    assert require_storable("é😀", "type") == "é😀"
 
 
 def test_a_plan_that_is_refused_becomes_a_dead_letter_as_a_whole() -> None:

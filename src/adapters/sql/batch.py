@@ -98,9 +98,9 @@ class Part:
         return [(name, origin(content), content.event_id) for name, content in contents]
 
 
-class Letter(msgspec.Struct):
-    """A dead letter, and how often its event stands in the batch: what it says is what it said last. `by_source` as in
-    its plan."""
+class BatchedDeadLetter(msgspec.Struct):
+    """A dead letter of the batch: the last one of its event. `times` is how often the event is in the batch;
+    `by_source` as in its plan."""
 
     letter: DeadLetter
     plan: int
@@ -112,7 +112,7 @@ class Letter(msgspec.Struct):
         """As the row has it."""
         return _storable(self.letter.message.source)
 
-    def under(self, origin: str) -> "Letter":
+    def under(self, origin: str) -> "BatchedDeadLetter":
         """The same, stored under another origin."""
         return msgspec.structs.replace(self, letter=msgspec.structs.replace(self.letter, origin=origin))
 
@@ -139,7 +139,7 @@ class Batch:
         self.feeds = Part()
         self.sign_outs: list[tuple[SignOut, int]] = []
         self.deliveries: dict[tuple[str, ...], BatchedDelivery] = {}
-        self.letters: dict[tuple[str, ...], Letter] = {}
+        self.letters: dict[tuple[str, ...], BatchedDeadLetter] = {}
         self.intended: set[int] = set()
         for number, plan in enumerate(plans):
             for addressed in plan.addressed:
@@ -158,7 +158,7 @@ class Batch:
             if (letter := plan.dead_letter) is not None:
                 self.intended.add(number)
                 letter_key = (letter.origin, letter.event_id, letter.message.source)
-                known_letter = self.letters.setdefault(letter_key, Letter(letter, number, 0, plan.by_source))
+                known_letter = self.letters.setdefault(letter_key, BatchedDeadLetter(letter, number, 0, plan.by_source))
                 known_letter.letter = letter
                 known_letter.times += 1
 
@@ -173,8 +173,8 @@ def identity(origin: str, event_id: str) -> bytes:
     return hashlib.sha256(msgspec.msgpack.encode((origin, event_id))).digest()
 
 
-def letter_columns(kept: Letter) -> dict[str, Any]:
-    """What a row repeats of a letter for people to look for, and all of it as MessagePack."""
+def dead_letter_columns(kept: BatchedDeadLetter) -> dict[str, Any]:
+    """The columns of a dead letter: all of it as MessagePack, and what is searched for."""
     letter = kept.letter
     return {
         "times": kept.times,
@@ -186,7 +186,7 @@ def letter_columns(kept: Letter) -> dict[str, Any]:
     }
 
 
-def read_letter(packed: bytes) -> DeadLetter:
+def decode_dead_letter(packed: bytes) -> DeadLetter:
     return _decode(packed)
 
 

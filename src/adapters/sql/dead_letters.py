@@ -9,7 +9,7 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import delete, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import read_letter
+from adapters.sql.batch import decode_dead_letter
 from adapters.sql.database import Database
 from adapters.sql.queries import letters
 from adapters.sql.repository import opened
@@ -84,4 +84,4 @@ def _filters(filter: DeadLetterFilter) -> list[StatementFilter]:
 
 
 def _dead_letter(row: DeadLetterRow) -> KeptDeadLetter:
-    return KeptDeadLetter(row.id, row.kept_at, read_letter(row.letter), row.times)
+    return KeptDeadLetter(row.id, row.kept_at, decode_dead_letter(row.letter), row.times)

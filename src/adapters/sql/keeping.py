@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Letter, identity
+from adapters.sql.batch import BatchedDeadLetter, identity
 from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import DeliveryWriting
 from application.ports.clock import IdFactory
@@ -16,16 +16,16 @@ from domain.deliveries import Delivery
 from domain.event_identity import find_origin, qualified_origin
 
 
-async def keep_letters(
-    connection: AsyncConnection, writing: Writing, letters: Iterable[Letter], ids: IdFactory, now: datetime
-) -> list[Letter]:
+async def store_dead_letters(
+    connection: AsyncConnection, writing: Writing, letters: Iterable[BatchedDeadLetter], ids: IdFactory, now: datetime
+) -> list[BatchedDeadLetter]:
     """Keeps the letters, or notes that they came again. Returns the new ones."""
-    new: list[Letter] = []
+    new: list[BatchedDeadLetter] = []
     waiting = list(letters)
     while waiting:
-        sources = await writing.letter_sources(connection, _possible_identities(waiting))
+        sources = await writing.dead_letter_sources(connection, _possible_identities(waiting))
         placed = _place(waiting, sources)
-        kept = await writing.keep_letters(connection, placed, ids, now)
+        kept = await writing.store_dead_letters(connection, placed, ids, now)
         new.extend(letter for key, letter in placed.items() if kept.get(key))
         # Another node has just kept a letter of another source under the same identity.
         waiting = [letter for key, letter in placed.items() if key not in kept]
@@ -52,7 +52,7 @@ async def add_deliveries(
     return added
 
 
-def _possible_identities(letters: Iterable[Letter]) -> list[bytes]:
+def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
     return [
         identity(origin, kept.letter.event_id)
         for kept in letters
@@ -60,10 +60,10 @@ def _possible_identities(letters: Iterable[Letter]) -> list[bytes]:
     ]
 
 
-def _place(letters: Iterable[Letter], sources: dict[bytes, str]) -> dict[bytes, Letter]:
+def _place(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> dict[bytes, BatchedDeadLetter]:
     """The letters by the identity that each is stored under, those of one identity taken together. `sources` are those
     of the letters that are stored."""
-    placed: dict[bytes, Letter] = {}
+    placed: dict[bytes, BatchedDeadLetter] = {}
     for kept in letters:
         letter = kept.letter
         stored = {

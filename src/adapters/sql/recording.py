@@ -17,7 +17,7 @@ from adapters.sql.batch import Arrivals, Batch, Counter, Part
 from adapters.sql.delivery_rows import delivery_preferences
 from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import DeliveryWriting
-from adapters.sql.keeping import add_deliveries, keep_letters
+from adapters.sql.keeping import add_deliveries, store_dead_letters
 from adapters.sql.queries import Queries
 from adapters.sql.records import FEED_COUNTER, INBOX_COUNTER
 from application.delivery.policy import new_delivery
@@ -80,7 +80,7 @@ class Recording:
             counters = await self._lock_inboxes(connection, users)
             sign_outs = self._sign_out(counters)
             await self._add_notifications(connection, counters)
-        letters = await self._keep_letters(connection)
+        letters = await self._store_dead_letters(connection)
         deliveries = await self._add_deliveries(connection)
         if self._batch.feeds.rows:
             await self._add_broadcasts(connection)
@@ -190,10 +190,10 @@ class Recording:
         counter.qualified = counter.last + 1
         return arrivals.qualified(index)
 
-    async def _keep_letters(self, connection: AsyncConnection) -> tuple[DeadLetter, ...]:
+    async def _store_dead_letters(self, connection: AsyncConnection) -> tuple[DeadLetter, ...]:
         if not self._batch.letters:
             return ()
-        new = await keep_letters(connection, self._writing, self._batch.letters.values(), self._ids, self._now)
+        new = await store_dead_letters(connection, self._writing, self._batch.letters.values(), self._ids, self._now)
         self._new.update(one.plan for one in new)
         return tuple(one.letter for one in new)
 

@@ -1,4 +1,4 @@
-"""Browsing an inbox: what is in it, and how much of it is new."""
+"""Listing an inbox, and counting what is unread."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,15 +10,15 @@ from application.ports.store import Store
 from domain.errors import NotFound
 from domain.notifications import Notification, NotificationFilter, page_cursor, read_page_cursor
 from domain.positions import Cursor, tag_of
-from domain.storable import storable
+from domain.storable import require_storable
 from domain.streams import INBOX
 
 
 class NotificationList(msgspec.Struct, frozen=True):
-    """A stretch of an inbox, newest first.
+    """Notifications of an inbox, newest first.
 
-    `next_cursor` leads to what is older, None at the end. `cursor` is the session cursor as of this read: what changes
-    afterwards follows it. `total` counts all that were chosen, where it was asked for.
+    `next_cursor` continues with older ones; None at the end. `cursor` is the session cursor of this moment: later
+    changes follow it. `total` counts everything that the filter selects; None if it was not counted.
     """
 
     notifications: Sequence[Notification]
@@ -29,11 +29,11 @@ class NotificationList(msgspec.Struct, frozen=True):
 
 
 class BrowseInbox:
-    """Shows a user the own inbox.
+    """Lists a user's own inbox.
 
-    By cursor, a list costs the same at any depth, and what arrives meanwhile shifts nothing. By page, it is counted,
-    and later pages cost more. What is archived can be looked up by its id, and is listed where it is asked for.
-    Raises NotFound, InvalidInput for a cursor of another list, and StoreUnavailable.
+    By cursor, a page costs the same at any depth, and arrivals shift nothing. By page number, everything is counted,
+    and later pages cost more. Archived notifications are found by id, and listed if the filter selects them. Raises
+    NotFound, InvalidInput for a cursor of another list, and StoreUnavailable.
     """
 
     def __init__(self, inboxes: Inboxes, store: Store) -> None:
@@ -49,12 +49,12 @@ class BrowseInbox:
     async def by_cursor(
         self, user: str, filter: NotificationFilter, limit: int, cursor: str | None = None
     ) -> NotificationList:
-        """The newest `limit`, or those that follow where `cursor` leads to."""
+        """The newest `limit`, or the `limit` that `cursor` continues with."""
         before = None if cursor is None else read_page_cursor(user, cursor)
         return await self._listing(user, filter, limit, before=before)
 
     async def by_page(self, user: str, filter: NotificationFilter, page: int, size: int) -> NotificationList:
-        """The `page`-th `size` of them, from 1."""
+        """Page number `page`, from 1, of pages with `size` notifications."""
         listing = await self._listing(user, filter, size, skip=(page - 1) * size)
         return msgspec.structs.replace(listing, total=await self._inboxes.count(user, filter))
 
@@ -62,13 +62,13 @@ class BrowseInbox:
         return await self._inboxes.unread(user)
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        """Types without any are left out."""
+        """Types without unread notifications are left out."""
         return await self._inboxes.unread_by_type(user)
 
     async def _listing(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> NotificationList:
-        storable(filter.type or "", "type")
+        require_storable(filter.type or "", "type")
         epoch = await self._store.epoch()
         page = await self._inboxes.page(user, filter, limit, before=before, skip=skip)
         found = page.notifications

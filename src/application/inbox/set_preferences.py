@@ -1,4 +1,4 @@
-"""What a user wants to be told, as its owner sets it."""
+"""A user's preferences, as the user sets them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,15 +8,14 @@ import msgspec
 from application.ports.clock import Clock
 from application.ports.preferences import PreferencesStore
 from domain.preferences import Preferences
-from domain.storable import storable
+from domain.storable import require_storable
 
 
 class SetPreferences:
-    """Shows and sets a user's preferences.
+    """Reads and sets a user's preferences.
 
-    They bind every notification that is stored after they were set. Of two that set the same field at once, the later
-    one's value stays. Raises InvalidInput for a type that no notification can have, and
-    StoreUnavailable.
+    They apply to every notification that is stored after they were set. Of two concurrent changes of one field, the
+    later one counts. Raises InvalidInput for a type that no notification can have, and StoreUnavailable.
     """
 
     def __init__(self, preferences: PreferencesStore, clock: Clock) -> None:
@@ -32,7 +31,7 @@ class SetPreferences:
         return await self._preferences.put(user, preferences, self._clock.now())
 
     async def patch(self, user: str, **changes: Any) -> Preferences:
-        """Sets those that are named, by the fields of Preferences, and leaves the others as they are."""
+        """Sets the named fields of Preferences, and leaves the others as they are."""
         if not changes:
             return await self._preferences.get(user)
         if "muted_types" in changes:
@@ -42,4 +41,4 @@ class SetPreferences:
 
 def _once(muted_types: Iterable[str]) -> tuple[str, ...]:
     """Each type once. Raises InvalidInput for one that no notification can have."""
-    return tuple(dict.fromkeys(storable(muted, "muted_types") for muted in muted_types))
+    return tuple(dict.fromkeys(require_storable(muted, "muted_types") for muted in muted_types))

@@ -1,4 +1,4 @@
-"""The port for events that could not be processed, until someone replays or drops them."""
+"""The port for dead letters: events that could not be processed, until they are replayed or dropped."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -11,8 +11,8 @@ from domain.planning import DeadLetter
 
 
 class KeptDeadLetter(msgspec.Struct, frozen=True):
-    """A dead letter as it is kept. `times` counts how often its event came: more than once after a replay that
-    failed again, or a redelivery; `letter` is the latest, `kept_at` the time of the first."""
+    """A stored dead letter. `times` counts how often its event has come: more than once after a replay that failed, or
+    a redelivery. `letter` is the latest one, `kept_at` the time of the first."""
 
     id: UUID
     kept_at: datetime
@@ -21,7 +21,7 @@ class KeptDeadLetter(msgspec.Struct, frozen=True):
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True):
-    """Which dead letters are meant; None is any. `start` and `end` bound the time of keeping, both included."""
+    """Selects dead letters; None matches any value. `start` and `end` bound the time of storing, both included."""
 
     source: str | None = None
     reason: str | None = None
@@ -33,7 +33,7 @@ ANY: Final = DeadLetterFilter()
 
 
 class DeadLetters(Protocol):
-    """For looking through dead letters and taking them away. Store.record puts them there.
+    """For listing and dropping dead letters. Store.record stores them.
 
     Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
@@ -41,15 +41,15 @@ class DeadLetters(Protocol):
     async def newest(
         self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
-        """Newest first; with `before`, those that were kept before that one."""
+        """Newest first; with `before`, those stored before that one."""
 
     async def count(self, filter: DeadLetterFilter) -> int: ...
 
     async def get(self, id: UUID) -> KeptDeadLetter | None: ...
 
     async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
-        """Those of them that are there, by id, in one round trip."""
+        """Those of the ids that exist, in one round trip."""
 
     async def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
-        """Drops those that are still as given: one whose event has come again meanwhile (`times` differs) stays.
-        Returns how many were dropped."""
+        """Drops those that are unchanged: one whose event has come again meanwhile (`times` differs) stays. Returns how
+        many were dropped."""

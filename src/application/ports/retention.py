@@ -1,4 +1,4 @@
-"""The port for letting go of what is old."""
+"""The port for deleting what is old."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -7,15 +7,15 @@ import msgspec
 
 
 class Keep(msgspec.Struct, frozen=True):
-    """How long something is kept, and how many of it: an inbox's notifications, a feed's broadcasts, all dead letters,
-    all deliveries."""
+    """Limits by age and by count: of an inbox's notifications, a feed's broadcasts, all dead letters, all
+    deliveries."""
 
     age: timedelta
     count: int
 
 
 class Keeping(msgspec.Struct, frozen=True):
-    """What is kept of each."""
+    """The limits of each kind."""
 
     inbox: Keep
     feed: Keep
@@ -24,7 +24,7 @@ class Keeping(msgspec.Struct, frozen=True):
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """How much one step has let go."""
+    """How much one step has deleted."""
 
     notifications: int = 0
     broadcasts: int = 0
@@ -37,10 +37,10 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 class Retention(Protocol):
-    """For pruning, a little at a time.
+    """For pruning in small steps.
 
-    A stream is pruned from its oldest arrival on: its head's `pruned` rises to the newest that went, and its unread
-    total falls by those of them that were unread, in the same transaction. Whoever stands before `pruned` is told of
+    A stream is pruned from its oldest arrival on: its head's `pruned` rises to the newest deleted position, and its
+    unread total falls by the unread ones deleted, in the same transaction. Sessions at an earlier position are told of
     a gap. Pending deliveries stay, and do not count.
     """
 

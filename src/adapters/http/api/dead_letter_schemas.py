@@ -12,7 +12,7 @@ from msgspec import Meta
 from adapters.http.api.parameters import moment
 from application.ingest.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
-from domain.storable import storable
+from domain.storable import require_storable
 
 NextCursor = Annotated[
     UUID | None, Meta(description="The `cursor` of the next request; null if there is nothing more.")
@@ -88,8 +88,8 @@ class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     @property
     def filter(self) -> DeadLetterFilter:
         return DeadLetterFilter(
-            source=None if self.source is None else storable(self.source, "source"),
-            reason=None if self.reason is None else storable(self.reason, "reason"),
+            source=None if self.source is None else require_storable(self.source, "source"),
+            reason=None if self.reason is None else require_storable(self.reason, "reason"),
             start=moment(self.start_date, "start_date"),
             end=moment(self.end_date, "end_date", last=True),
         )

@@ -18,7 +18,7 @@ from domain.addresses import as_address
 from domain.deliveries import Status
 from domain.errors import InvalidInput
 from domain.identity import Identity
-from domain.storable import storable
+from domain.storable import require_storable
 
 READ: Final = "deliveries:read"
 RETRY: Final = "admin"
@@ -69,9 +69,9 @@ async def filter_by_query(
     return DeliveryFilter(
         recipient=None if recipient is None else _address(recipient),
         status=status,
-        reference=None if order_id is None else storable(order_id, "order_id"),
-        user=None if user is None else storable(user, "user"),
-        event_id=None if event_id is None else storable(event_id, "event_id"),
+        reference=None if order_id is None else require_storable(order_id, "order_id"),
+        user=None if user is None else require_storable(user, "user"),
+        event_id=None if event_id is None else require_storable(event_id, "event_id"),
         since=moment(since, "since"),
         refused=refused,
     )
@@ -80,7 +80,7 @@ async def filter_by_query(
 def _address(text: str) -> str:
     if any(character.isspace() for character in text.strip(" ")):
         raise InvalidInput("An address has no spaces. In a URL + is a space: write it as %2B.", "recipient")
-    return as_address(storable(text, "recipient"))
+    return as_address(require_storable(text, "recipient"))
 
 
 @get(summary="List deliveries", responses=problems(*REFUSALS, 422))

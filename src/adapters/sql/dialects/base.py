@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Arrivals, Counter, Letter
+from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter
 from application.ports.clock import IdFactory
 
 
@@ -33,11 +33,11 @@ class Writing(Protocol):
     ) -> int:
         """The same for feeds."""
 
-    async def letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
+    async def dead_letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
         """The sources of the dead letters with these identities."""
 
-    async def keep_letters(
-        self, connection: AsyncConnection, letters: dict[bytes, Letter], ids: IdFactory, now: datetime
+    async def store_dead_letters(
+        self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
         """Keeps each letter under its identity, or notes that it came again. Returns for each whether it is new; those
         whose identity is held by a letter of another source, and are `by_source`, are left out and not kept."""

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from adapters.sql.batch import Arrivals, Counter, Letter, letter_columns
+from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter, dead_letter_columns
 from adapters.sql.statements import statement
 from application.ports.clock import IdFactory
 from domain.protocol.envelopes import data_text
@@ -206,14 +206,14 @@ class PostgresqlWriting:
         columns = _columns(arrivals, counters, now)
         return await connection.scalar(_ADD_BROADCASTS, columns) or 0
 
-    async def letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
+    async def dead_letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
         found = await connection.execute(_LETTER_SOURCES, {"identities": identities})
         return {row.identity: row.source for row in found}
 
-    async def keep_letters(
-        self, connection: AsyncConnection, letters: dict[bytes, Letter], ids: IdFactory, now: datetime
+    async def store_dead_letters(
+        self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
-        kept = [(key, ids.new_id(), letter_columns(letter)) for key, letter in letters.items()]
+        kept = [(key, ids.new_id(), dead_letter_columns(letter)) for key, letter in letters.items()]
         # In one order on every node, so that none waits for another in a circle; the ids keep the order of coming.
         kept.sort(key=lambda one: one[0])
         columns: dict[str, Any] = {f"{name}_": [one[name] for _, _, one in kept] for name in kept[0][2]}

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger, Text
 
-from adapters.sql.batch import Arrivals, Counter, Letter, letter_columns
+from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter, dead_letter_columns
 from adapters.sql.notification_state import state_values
 from adapters.sql.queries import broadcasts, inboxes, notifications
 from adapters.sql.queries import feeds as feeds_table
@@ -124,18 +124,18 @@ class SqliteWriting:
         await connection.execute(_COUNT_FEED, [_counted(one, now) for one in counters])
         return len(added)
 
-    async def letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
+    async def dead_letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
         columns = letters_table.c
         statement = select(columns.identity, columns.source).where(columns.identity.in_(identities))
         return {row.identity: row.source for row in await connection.execute(statement)}
 
-    async def keep_letters(
-        self, connection: AsyncConnection, letters: dict[bytes, Letter], ids: IdFactory, now: datetime
+    async def store_dead_letters(
+        self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
         # Nothing else writes meanwhile: what was held by another source is still.
-        known = await self.letter_sources(connection, list(letters))
+        known = await self.dead_letter_sources(connection, list(letters))
         kept = [
-            {"id": ids.new_id(), "identity": key, "kept_at": now, **letter_columns(letter)}
+            {"id": ids.new_id(), "identity": key, "kept_at": now, **dead_letter_columns(letter)}
             for key, letter in letters.items()
         ]
         await connection.execute(_KEEP_LETTER_AGAIN, kept)
