@@ -40,6 +40,14 @@ feeds = false
 inbox = "all"
 
 [[endpoints]]
+name = "any"
+path = "/desk/{agent}"
+transport = "ws"
+user = "path:agent"
+feeds = false
+inbox = "profile"
+
+[[endpoints]]
 name = "ticker"
 path = "/desk/ticker"
 transport = "sse"
@@ -99,6 +107,13 @@ async def test_a_user_in_the_path(server: Server) -> None:
         await connect(f"{server.ws_url}/desk/agents/a/b")
 
 
+@pytest.mark.parametrize("agent", ["kim", "agents", "ticker", "a%2Fb"])
+async def test_a_parameter_is_any_word_that_is_not_a_path_of_the_same_transport(server: Server, agent: str) -> None:
+    async with connect(f"{server.ws_url}/desk/{agent}") as socket:
+        await publish(server, "ticket.assigned", assigned(agent.replace("%2F", "/")))
+        assert (await frame(socket))["type"] == "assigned"
+
+
 async def test_an_event_stream_with_messages_of_its_own(server: Server) -> None:
     async with stream(server, "?agent=kim", path="/desk/ticker") as events:
         _, connected = await events.next()
@@ -130,10 +145,11 @@ async def test_documents_page_and_metrics_follow(server: Server) -> None:
         httpx.AsyncClient(base_url=server.url) as client,
     ):
         listed = [(one["kind"], one["path"], one["for"]) for one in (await client.get("/")).json()["endpoints"]]
-        assert listed[:4] == [
+        assert listed[:5] == [
             ("WS", "/desk/sockets?agent=", "desk"),
             ("WS", "/desk/sockets", "wall"),
             ("WS", "/desk/agents/{agent}", "agent"),
+            ("WS", "/desk/{agent}", "any"),
             ("SSE", "/desk/ticker", "ticker"),
         ]
         asyncapi = (await client.get("/schema/asyncapi.json")).json()
@@ -145,7 +161,9 @@ async def test_documents_page_and_metrics_follow(server: Server) -> None:
         assert asyncapi["channels"]["orders"]["address"] == "/ws"
         operation = (await client.get("/schema/openapi.json")).json()["paths"]["/desk/ticker"]["get"]
         assert operation["operationId"] == "event_stream_ticker"
-        assert [parameter["name"] for parameter in operation["parameters"]] == ["agent"]
+        assert [(one["name"], one["in"], one["schema"]) for one in operation["parameters"]] == [
+            ("agent", "query", {"type": "string"})
+        ]
         assert (await client.head("/desk/ticker")).status_code == 405
         metrics = (await client.get("/metrics", headers={"accept": "text/plain"})).text
         assert 'herald_sessions_open{endpoint="agent"} 1.0' in metrics

@@ -42,8 +42,16 @@ ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: 
 
 
 def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHandler | HTTPRouteHandler]:
-    """An operation for each address."""
-    return [_socket(address) if address.transport == "ws" else _event_stream(address) for address in addresses]
+    """The operations of all addresses."""
+    routes: list[WebsocketRouteHandler | HTTPRouteHandler] = []
+    for address in addresses:
+        hidden = _hidden_paths(address, addresses)
+        if address.transport == "ws":
+            routes += [_socket(address, path) for path in (_litestar_path(address), *hidden)]
+        else:
+            routes += [_event_stream(address, _litestar_path(address))]
+            routes += [_event_stream(address, path, include_in_schema=False) for path in hidden]
+    return routes
 
 
 def is_event_stream(path: str, addresses: Sequence[Address]) -> bool:
@@ -57,8 +65,19 @@ def _serves(address: Address, path: str) -> bool:
     return path.startswith(_before_parameter(address))
 
 
-def _socket(address: Address) -> WebsocketRouteHandler:
-    @websocket(_litestar_path(address))
+def _hidden_paths(address: Address, addresses: Sequence[Address]) -> Sequence[str]:
+    """Paths that an address with a parameter serves and Litestar would not route to it: where another path goes on
+    with a word, Litestar does not try that word as the parameter."""
+    if address.path_parameter is None:
+        return ()
+    before = _before_parameter(address)
+    own = {other.path for other in addresses if other.transport == address.transport}
+    below = (other.path.removeprefix(before).split("/")[0] for other in addresses if other.path.startswith(before))
+    return [before + word for word in dict.fromkeys(below) if "{" not in word and before + word not in own]
+
+
+def _socket(address: Address, path: str) -> WebsocketRouteHandler:
+    @websocket(path)
     @inject_websocket
     async def serve(socket: Socket, gate: FromDishka[SocketGate], table: FromDishka[RouteTable]) -> None:
         try:
@@ -71,13 +90,14 @@ def _socket(address: Address) -> WebsocketRouteHandler:
     return serve
 
 
-def _event_stream(address: Address) -> HTTPRouteHandler:
+def _event_stream(address: Address, path: str, include_in_schema: bool = True) -> HTTPRouteHandler:
     # The operation that has always been there keeps its id.
     shipped = address.path in HERALD_V1_PATHS
     operation_id = "event_stream" if shipped else f"event_stream_{address.endpoints[0].name}"
 
     @get(
-        _litestar_path(address),
+        path,
+        include_in_schema=include_in_schema,
         media_type="text/event-stream",
         tags=["events"],
         summary="Receive events as server-sent events",
@@ -98,17 +118,17 @@ def _event_stream(address: Address) -> HTTPRouteHandler:
 
 
 def _naming_user(address: Address) -> type[Operation]:
-    """An operation with the query parameter that names the user."""
-    name = address.query_parameter
+    """An operation with the parameter that names the user."""
+    place, name = ("path", address.path_parameter) if address.path_parameter else ("query", address.query_parameter)
 
     @dataclass
     class NamingUser(Operation):
         def __post_init__(self) -> None:
             if name is not None:
+                # Litestar documents a path parameter as a URI.
                 schema = Schema(type=OpenAPIType.STRING)
                 text = "The user whose notifications are sent as well; with a token, the token's own user."
-                parameter = Parameter(name=name, param_in="query", schema=schema, required=False, description=text)
-                self.parameters = [*(self.parameters or []), parameter]
+                self.parameters = [Parameter(name, place, schema, text, required=place == "path")]
 
     return NamingUser
 
