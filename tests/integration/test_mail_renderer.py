@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psutil
 import pytest
@@ -22,7 +21,7 @@ from adapters.mail.mailer import Unrenderable
 from adapters.mail.render_process import LIFETIME
 from adapters.mail.renderer import TOGETHER, ProcessRenderer
 from application.ports.mail_folder import RenderedMail
-from domain.deliveries import Delivery, Mail
+from domain.deliveries import Item
 from tests.support.reading import until
 
 NOW = datetime(2026, 3, 7, 10, tzinfo=UTC)
@@ -56,7 +55,7 @@ class Site:
         (self.folder / f"{name}.txt").write_text("words")
 
     async def render(self, template: str = "order_status_updated.html", payload: Any = ORDER) -> RenderedMail:
-        return await self.renderer.render(delivery(template, payload))
+        return await self.renderer.render(item(template, payload))
 
     async def refusal(self, template: str) -> str:
         with pytest.raises(Unrenderable) as caught:
@@ -67,9 +66,8 @@ class Site:
         assert "on its way" in (await self.render()).text
 
 
-def delivery(template: str, payload: Any) -> Delivery:
-    mail = Mail("s", "e-1", "s", "t", "orders", json.dumps(payload), NOW, "Subject", template)
-    return Delivery(uuid4(), mail, "kim@example.com", "pending", None, NOW, NOW, NOW)
+def item(template: str, payload: Any) -> Item:
+    return Item("s", "e-1", "s", "t", "orders", json.dumps(payload), NOW, "Subject", template)
 
 
 @pytest.fixture
@@ -364,10 +362,10 @@ from tests.integration.test_mail_renderer import delivery
 
 async def main(folder, limit, patience, *templates):
     renderer = ProcessRenderer(folder, float(limit), float(patience))
-    await renderer.render(delivery("ready.html", {}))
+    await renderer.render(item("ready.html", {}))
     print(renderer._child.pid, flush=True)
     for template in templates:
-        await renderer.render(delivery(template, {}))
+        await renderer.render(item(template, {}))
     await asyncio.sleep(600)
 
 asyncio.run(main(*sys.argv[1:]))

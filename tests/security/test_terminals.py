@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapters.telemetry.logs import set_up_logs
 from domain.visible import visible
 from entrypoints.cli.explain import explain
-from entrypoints.cli.http_client import AskFailed
+from entrypoints.cli.http_client import RequestFailed
 from entrypoints.cli.main import main
 from tests.support.core import table
 from tests.support.server import Server
@@ -68,7 +68,7 @@ def test_explain_shows_escapes() -> None:
 
 
 def test_errors_of_a_service_show_escapes() -> None:
-    assert str(AskFailed(f"Refused with 400: {HOSTILE}")).isprintable()
+    assert str(RequestFailed(f"Refused with 400: {HOSTILE}")).isprintable()
 
 
 def test_a_preview_shows_escapes(tmp_path: Path) -> None:
