@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import AsyncTestClient
+from httpx import ASGITransport, AsyncClient
 
 from application.delivery.channel import Deferred, PeerUnavailable
+from application.operations.node import Node
 from application.ports.preferences import PreferencesStore
 from application.ports.store import Store
 from domain.deliveries import Status
@@ -41,17 +43,18 @@ print = { to = "printers", line = "Order {order_id}", delay_seconds = 3600 }
 class Shop:
     """The whole application with a second channel, in this process."""
 
-    def __init__(self, client: AsyncTestClient[Any], channel: PrintChannel, folder: Path) -> None:
+    def __init__(self, client: AsyncClient, container: Any, channel: PrintChannel, folder: Path) -> None:
         self.client = client
+        self.container = container
         self.channel = channel
         self.folder = folder
-        self.container = client.app.state.dishka_container
 
     async def order(self, id: str, *printers: str, source: str = "order", customer: str | None = None) -> None:
         event = {"printers": list(printers), "order_id": id, "customer": customer}
         table = await self.container.get(RouteTable)
         store = await self.container.get(Store)
-        await store.record([plan(message(source, event, id, time=NOW), table)], NOW)
+        # Now, since retention deletes what has ended long ago.
+        await store.record([plan(message(source, event, id, time=NOW), table)], datetime.now(UTC))
 
     async def log(self, **only: str) -> list[dict[str, Any]]:
         answer = await self.client.get("/api/v1/notifications", params={"page_size": "100", **only})
@@ -90,8 +93,16 @@ async def opened(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
     await prepare(settings, migrate=True)
     channel = PrintChannel(folder)
     app = create_app(settings, channels=(*CHANNELS, printing(channel)))
-    async with AsyncTestClient(app, base_url="http://127.0.0.1:8000") as client:
-        yield Shop(client, channel, folder)
+    # On this event loop, which the database's connections belong to: litestar's test client has one of its own.
+    container = app.state.dishka_container
+    node = await container.get(Node)
+    await node.start()
+    try:
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+            yield Shop(client, container, channel, folder)
+    finally:
+        await node.stop()
+        await container.close()
     if drop is not None:
         drop(url)
 
