@@ -47,5 +47,7 @@ class RowMapping(Generic[T]):
                 return lambda row: struct(*row[first:end])
             case [read]:
                 return lambda row: struct(*row[first:end], read(row))
+            case [read, read_next]:
+                return lambda row: struct(*row[first:end], read(row), read_next(row))
             case _:
                 return lambda row: struct(*row[first:end], *[read(row) for read in readers])
