@@ -29,7 +29,7 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.mark.parametrize(
-    ("users", "reason"), [(20_000, "fanout_too_large"), (148_000, "too_many_recipients"), (400, None)]
+    ("users", "reason"), [(20_000, "fanout_too_large"), (120_000, "too_many_recipients"), (400, None)]
 )
 def test_what_an_event_for_many_users_leads_to_at_default_limits(users: int, reason: str | None) -> None:
     table = RouteTable(shipped([EVERY]))
