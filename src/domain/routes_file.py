@@ -115,13 +115,15 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
     if len(route.as_type or "") > LONGEST_TYPE:
         return f"as_type: has more than {LONGEST_TYPE} characters"
     if not (route.users or route.feed or route.channels or route.sign_out):
-        return "it leads nowhere: give it users, feed, email or sign_out"
+        return "it leads nowhere: give it users, feed, sign_out, or an outbound channel such as email"
     if route.feed is not None and route.feed not in profile.feeds:
         return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
     if route.otherwise == "broadcast" and not (route.users and route.feed):
         return "otherwise: 'broadcast' needs users that may be missing, and a feed to go to"
     if route.reference is not None and not route.channels:
-        return "reference: the delivery log finds deliveries by it, and without email this route makes none"
+        return (
+            "reference: the delivery log finds deliveries by it, and this route has no outbound channel, such as email"
+        )
     for key, template in route_templates(route).items():
         if fault := validate_template(template):
             return f"{key}: {fault}"

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from application.delivery.dispatch_policy import DispatchPolicy
 from application.ports.clock import Clock
 from application.ports.deliveries import Deliveries, Outcome
-from domain.addresses import masked_in
+from domain.addresses import masked, masked_in
 
 log = structlog.get_logger(__name__)
 
@@ -23,14 +23,17 @@ class CircuitBreaker:
     """Learns from the attempts at one peer's deliveries.
 
     While the peer is unavailable the breaker is open: deliveries wait for a pause, and then one attempt finds out. Each
-    attempt that finds the peer still unavailable doubles the pause. `error` says why it is open.
+    attempt that finds the peer still unavailable doubles the pause. `error` says why it is open. A peer that is itself
+    a destination is masked in `error`, which `/health` shows without a token, and in the log.
     """
 
-    def __init__(self, channel: str, peer: str, policy: DispatchPolicy, clock: Clock) -> None:
+    def __init__(self, channel: str, peer: str, policy: DispatchPolicy, clock: Clock, *, is_destination: bool) -> None:
         self.error: str | None = None
         # The peer has answered, for the first time or again: deliveries may be waiting for it.
         self.recovered = False
         self.peer = peer
+        self._shown = masked(peer) if is_destination else masked_in(peer, "")
+        self._masked = peer if is_destination else ""
         self._channel = channel
         self._policy = policy
         self._clock = clock
@@ -87,12 +90,12 @@ class CircuitBreaker:
         if self._answered_at is None:
             self.recovered = True
         if self.is_open:
-            log.info("peer_available", channel=self._channel, server=masked_in(self.peer, ""))
+            log.info("peer_available", channel=self._channel, server=self._shown)
         self._answered_at, self._pause_s, self._pause_until, self.error = self._clock.monotonic(), 0.0, 0.0, None
 
     def open(self, error: str) -> None:
-        error = masked_in(error, "")
-        self.error, self._answered_at = f"{self.peer}: {error}", None
+        error = masked_in(error, self._masked)
+        self.error, self._answered_at = f"{self._shown}: {error}", None
         # Of several attempts in progress, the first to fail counts.
         if self.pause_left:
             return
@@ -101,17 +104,19 @@ class CircuitBreaker:
         log.warning(
             "peer_unavailable",
             channel=self._channel,
-            server=masked_in(self.peer, ""),
+            server=self._shown,
             error=error,
             retry_s=self._pause_s,
         )
 
 
 class CircuitBreakers:
-    """The breakers of one channel, by key."""
+    """The breakers of one channel, by key. A key other than `common_peer`, the one server that accepts all of the
+    channel's deliveries, is a destination."""
 
-    def __init__(self, channel: str, policy: DispatchPolicy, clock: Clock) -> None:
+    def __init__(self, channel: str, common_peer: str | None, policy: DispatchPolicy, clock: Clock) -> None:
         self._channel = channel
+        self._common_peer = common_peer
         self._policy = policy
         self._clock = clock
         self._breakers: dict[str, CircuitBreaker] = {}
@@ -122,7 +127,9 @@ class CircuitBreakers:
         if breaker is None:
             if len(self._breakers) >= MAX_BREAKERS:
                 self._breakers = {k: one for k, one in self._breakers.items() if one.is_open or one.recovered}
-            breaker = self._breakers[key] = CircuitBreaker(self._channel, key, self._policy, self._clock)
+            is_destination = key != self._common_peer
+            breaker = CircuitBreaker(self._channel, key, self._policy, self._clock, is_destination=is_destination)
+            self._breakers[key] = breaker
         return breaker
 
     @property

@@ -52,7 +52,7 @@ class Dispatcher(Generic[Prepared]):
         self._clock = clock
         self._policy = policy
         self._templates = UsableTemplates(templates, policy, clock)
-        self._breakers = CircuitBreakers(channel.name, policy, clock)
+        self._breakers = CircuitBreakers(channel.name, channel.peer, policy, clock)
         self._record = OutcomeRecorder(channel.name, deliveries, counters, policy)
         self._deliver = DeliverClaim(
             channel, deliveries, clock, counters, policy, decide, self._templates, self._breakers, self._record
