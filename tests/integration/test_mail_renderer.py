@@ -358,7 +358,7 @@ class TestClosing:
 SERVER = """
 import asyncio, sys
 from adapters.mail.renderer import ProcessRenderer
-from tests.integration.test_mail_renderer import delivery
+from tests.integration.test_mail_renderer import item
 
 async def main(folder, limit, patience, *templates):
     renderer = ProcessRenderer(folder, float(limit), float(patience))

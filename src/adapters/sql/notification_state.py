@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, TextClause, text
 
 from adapters.sql.row_mapping import RowMapping
 from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter
@@ -21,6 +21,12 @@ def in_state(columns: Any, wanted: StateFilter) -> tuple[ColumnElement[bool], ..
     """The conditions that select notifications in such a state. `columns` are a table's, or an alias's."""
     values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
     return tuple(columns[name] if value else ~columns[name] for name, value in values.items() if value is not None)
+
+
+def state_predicate(wanted: StateFilter) -> TextClause:
+    """The same conditions as SQL text, which partial indexes have on both databases."""
+    values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
+    return text(" AND ".join(name if value else f"NOT {name}" for name, value in values.items() if value is not None))
 
 
 def state_values(state: NotificationState) -> dict[str, Any]:

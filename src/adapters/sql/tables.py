@@ -20,14 +20,13 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    and_,
     false,
     text,
     true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from adapters.sql.notification_state import in_state
+from adapters.sql.notification_state import state_predicate
 from domain.notification_state import UNREAD
 
 _NAMES = {
@@ -37,6 +36,7 @@ _NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
+_UNREAD = state_predicate(UNREAD)
 _ENDED = text("status <> 'pending'")
 _WAITING = text("status = 'waiting'")
 _OF_A_USER = text("user_id IS NOT NULL")
@@ -89,6 +89,7 @@ class NotificationRow(Base):
         Index(None, "user_id", "changed", "seq"),
         Index(None, "user_id", "notification_type", "seq"),
         Index(None, "user_id", "created_at"),
+        Index("ix_notifications_unread", "user_id", "seq", postgresql_where=_UNREAD, sqlite_where=_UNREAD),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -113,16 +114,6 @@ class NotificationRow(Base):
     envelope: Mapped[str]
     body: Mapped[str]
     event_time: Mapped[datetime]
-
-
-_unread = and_(*in_state(NotificationRow.__table__.c, UNREAD))
-Index(
-    "ix_notifications_unread",
-    NotificationRow.user_id,
-    NotificationRow.seq,
-    postgresql_where=_unread,
-    sqlite_where=_unread,
-)
 
 
 class FeedRow(Base):
