@@ -1,4 +1,4 @@
-"""Every suite on a store runs on all of them: `tests.support.stores.STORES`."""
+"""Every test with the `stores` fixture runs on all stores of `tests.support.stores.STORES`."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

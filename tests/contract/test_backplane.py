@@ -1,4 +1,4 @@
-"""The Backplane port, on every adapter: two nodes on one bus. An adapter joins by one line in `BUSES`."""
+"""The Backplane port, on every adapter: two nodes on one bus. A new adapter needs one line in `BUSES`."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ from tests.support.redis import RealRedis, connected
 
 Pair = tuple[Backplane, Backplane]
 
-# Where Redis is, for those who ask.
+# Tests of adapters that need Redis call this for its address.
 Place = Callable[[], RedisSettings]
 
 
@@ -40,11 +40,11 @@ BUSES: dict[str, Callable[[Place], AbstractAsyncContextManager[Pair]]] = {"memor
 
 
 class Heard:
-    """A node's listener."""
+    """The listener of one node. Records what it receives."""
 
     def __init__(self) -> None:
         self.entries: list[StreamEntry] = []
-        self.together: list[list[int]] = []  # the positions that came in one call
+        self.together: list[list[int]] = []  # the positions that arrived in one call
         self.sign_outs: list[SignOut] = []
 
     def arrived(self, entries: Sequence[StreamEntry]) -> None:
@@ -85,7 +85,8 @@ _marks = itertools.count()
 
 
 async def passed(publisher: Backplane, *listeners: Heard) -> None:
-    """Returns once whatever it published before has come, by a message that comes behind it."""
+    """Return once everything that `publisher` published before has arrived at the listeners. Publishes a marker and
+    waits for it."""
     mark = SignOut(f"mark-{next(_marks)}", NOW)
     await publisher.publish((), (mark,))
     await until(lambda: all(mark in heard.sign_outs for heard in listeners))
@@ -95,7 +96,7 @@ async def settled(rig: Rig) -> None:
     await passed(rig.here, rig.heard_here, rig.heard_there)
 
 
-async def test_each_node_hears_the_streams_it_subscribed_to_its_own_messages_included(rig: Rig) -> None:
+async def test_a_node_receives_its_subscribed_streams_including_its_own_messages(rig: Rig) -> None:
     news, inbox = entry(), entry(stream="inbox:ada", title="t", message="m", unread=1)
     await rig.here.subscribe(["feed:news"])
     await rig.there.subscribe(["feed:news", "inbox:ada"])
@@ -105,14 +106,14 @@ async def test_each_node_hears_the_streams_it_subscribed_to_its_own_messages_inc
     assert sorted(rig.heard_there.entries, key=lambda one: one.stream) == [news, inbox]
 
 
-async def test_nothing_comes_of_streams_not_subscribed_to(rig: Rig) -> None:
+async def test_streams_without_subscription_are_not_delivered(rig: Rig) -> None:
     await rig.here.subscribe(["feed:new", "inbox:news", "feed:*", "feed:news2", "feed:NEWS"])
     await rig.here.publish((entry(),), ())
     await settled(rig)
     assert rig.heard_here.entries == []
 
 
-async def test_names_of_streams_are_taken_as_they_are(rig: Rig) -> None:
+async def test_stream_names_are_matched_literally(rig: Rig) -> None:
     names = [f"inbox:{user}" for user in ("*", "a b", "ü😀", "a:b", "[a]", "x" * 1_000, "\\", "a\r\nb", "", "-", "{a}")]
     await rig.here.subscribe(names)
     await rig.there.publish([entry(stream=name) for name in names], ())
@@ -125,7 +126,7 @@ async def test_names_of_streams_are_taken_as_they_are(rig: Rig) -> None:
     assert [one.stream for one in rig.heard_here.entries[len(names) :]] == ["feed:mark"]
 
 
-async def test_an_entry_comes_as_it_was_published(rig: Rig) -> None:
+async def test_an_entry_is_delivered_as_published(rig: Rig) -> None:
     sent = [
         entry('{"text":"ü😀\\u0000"}', type="x", title="t", message="m\nm", unread=3, stream="inbox:ada"),
         entry("no JSON", envelope="raw", seq=2, changed=7, kind="read", read=True, muted=True, stream="inbox:ada"),
@@ -137,13 +138,13 @@ async def test_an_entry_comes_as_it_was_published(rig: Rig) -> None:
     assert rig.heard_there.entries == sent
 
 
-async def test_every_node_hears_every_sign_out(rig: Rig) -> None:
+async def test_every_node_receives_every_sign_out(rig: Rig) -> None:
     gone = SignOut("ada", NOW)
     await rig.here.publish((), (gone,))
     await until(lambda: gone in rig.heard_here.sign_outs and gone in rig.heard_there.sign_outs)
 
 
-async def test_after_unsubscribing_nothing_comes_and_subscribing_again_brings_it_back(rig: Rig) -> None:
+async def test_unsubscribing_stops_delivery_and_subscribing_again_resumes_it(rig: Rig) -> None:
     await rig.here.subscribe(["feed:news"])
     rig.here.unsubscribe(["feed:news"])
     await rig.here.subscribe(["feed:other"])
@@ -156,7 +157,7 @@ async def test_after_unsubscribing_nothing_comes_and_subscribing_again_brings_it
     assert [one.seq for one in rig.heard_here.entries] == [2]
 
 
-async def test_whoever_comes_back_at_once_hears_all_that_is_published_from_then_on(rig: Rig) -> None:
+async def test_resubscribing_immediately_delivers_everything_published_afterwards(rig: Rig) -> None:
     for seq in range(1, 200):
         await rig.here.subscribe(["feed:news"])
         await rig.there.publish((entry(seq=seq),), ())
@@ -164,7 +165,7 @@ async def test_whoever_comes_back_at_once_hears_all_that_is_published_from_then_
         rig.here.unsubscribe(["feed:news"])
         if seq % 3:
             await rig.here.subscribe([f"feed:{seq}"])
-        # What came before it was dropped is brought as well.
+        # Resubscribing also delivers what was published before the unsubscription.
         await rig.here.subscribe(["feed:news"])
         await rig.there.publish((entry(seq=seq + 1_000),), ())
         await passed(rig.there, rig.heard_here)
@@ -172,7 +173,7 @@ async def test_whoever_comes_back_at_once_hears_all_that_is_published_from_then_
         rig.here.unsubscribe(["feed:news"])
 
 
-async def test_subscribing_twice_is_subscribing_once(rig: Rig) -> None:
+async def test_subscribing_twice_delivers_once(rig: Rig) -> None:
     await rig.here.subscribe(["feed:news", "feed:news"])
     await rig.here.subscribe(["feed:news"])
     await rig.here.publish((entry(),), ())
@@ -185,19 +186,19 @@ async def test_subscribing_twice_is_subscribing_once(rig: Rig) -> None:
     assert len(rig.heard_here.entries) == 1
 
 
-async def test_unsubscribing_from_what_was_never_subscribed_to_does_nothing(rig: Rig) -> None:
+async def test_unsubscribing_without_subscription_is_a_no_op(rig: Rig) -> None:
     rig.here.unsubscribe(["feed:none"])
     rig.here.unsubscribe([])
     await rig.here.subscribe([])
     await settled(rig)
 
 
-async def test_publishing_nothing_is_no_fault(rig: Rig) -> None:
+async def test_publishing_nothing_is_a_no_op(rig: Rig) -> None:
     await rig.here.publish((), ())
     assert rig.here.fault is None
 
 
-async def test_thousands_of_streams_at_once(rig: Rig) -> None:
+async def test_thousands_of_streams_subscribed_concurrently(rig: Rig) -> None:
     names = [f"inbox:user-{number}" for number in range(5_000)]
     await rig.here.subscribe(names)
     await rig.there.publish([entry(stream=name) for name in names], ())
@@ -210,7 +211,7 @@ async def test_thousands_of_streams_at_once(rig: Rig) -> None:
     assert [one.stream for one in rig.heard_here.entries[len(names) :]] == names[::2]
 
 
-async def test_a_message_published_right_after_a_subscription_comes_however_many_subscribe(rig: Rig) -> None:
+async def test_a_message_published_right_after_subscribing_arrives_under_concurrent_subscriptions(rig: Rig) -> None:
     async def follow(number: int) -> None:
         name = f"inbox:user-{number}"
         await rig.here.subscribe([name])
@@ -221,8 +222,8 @@ async def test_a_message_published_right_after_a_subscription_comes_however_many
     assert len({one.stream for one in rig.heard_here.entries}) == 300
 
 
-async def test_all_of_one_position_comes_together_however_large(rig: Rig) -> None:
-    """A mass act: 500 notifications of one position, among others."""
+async def test_entries_of_one_position_arrive_in_one_call_whatever_their_size(rig: Rig) -> None:
+    """A bulk change: 500 notifications with one position, between single entries."""
     body = f'"{"x" * 5_000}"'
     before = [entry(body, stream="inbox:ada", seq=seq) for seq in range(1, 101)]
     act = [entry(body, stream="inbox:ada", seq=seq, changed=600, kind="read") for seq in range(101, 601)]
@@ -235,7 +236,7 @@ async def test_all_of_one_position_comes_together_however_large(rig: Rig) -> Non
     assert [positions.count(600) for positions in rig.heard_there.together if 600 in positions] == [500]
 
 
-async def test_what_one_node_publishes_comes_in_order_however_many_publish_at_once(rig: Rig) -> None:
+async def test_concurrent_batches_of_one_node_arrive_in_publishing_order(rig: Rig) -> None:
     await rig.here.subscribe(["feed:news", "feed:other"])
     await rig.there.subscribe(["feed:news"])
     batches = [[entry(seq=seq), entry(stream="feed:other", seq=seq), entry(seq=seq + 1)] for seq in range(1, 400, 2)]
@@ -246,7 +247,7 @@ async def test_what_one_node_publishes_comes_in_order_however_many_publish_at_on
     assert [one.seq for one in rig.heard_here.entries if one.stream == "feed:other"] == list(range(1, 400, 2))
 
 
-async def test_nodes_that_publish_at_once_hear_all_of_each_other(rig: Rig) -> None:
+async def test_nodes_that_publish_concurrently_receive_everything_from_each_other(rig: Rig) -> None:
     await rig.here.subscribe(["feed:news"])
     await rig.there.subscribe(["feed:news"])
     publishing = [
@@ -264,7 +265,7 @@ async def test_nodes_that_publish_at_once_hear_all_of_each_other(rig: Rig) -> No
         assert len({one.user for one in heard.sign_outs if one.user.startswith("user-")}) == 400
 
 
-async def test_a_node_that_has_closed_hears_nothing_and_does_not_disturb_the_others(rig: Rig) -> None:
+async def test_a_closed_node_receives_nothing_and_does_not_affect_other_nodes(rig: Rig) -> None:
     late = Heard()
     await rig.here.subscribe(["feed:news"])
     await rig.there.subscribe(["feed:news"])
@@ -278,7 +279,7 @@ async def test_a_node_that_has_closed_hears_nothing_and_does_not_disturb_the_oth
 
 
 @pytest.mark.parametrize("other", ["store", "prefix"])
-async def test_nodes_with_another_store_or_prefix_hear_nothing_of_one_another(
+async def test_nodes_with_another_store_or_prefix_are_isolated(
     real_redis: RealRedis, redis_prefix: str, other: str
 ) -> None:
     store = FaultyStore()
@@ -293,13 +294,13 @@ async def test_nodes_with_another_store_or_prefix_hear_nothing_of_one_another(
         await here.subscribe(["feed:news"])
         await there.publish([entry()], [SignOut("ada", NOW)])
         await passed(there, heard_there)
-        # By the order in which one Redis works, all that is for this node has come by then.
+        # Redis delivers in order: once this marker has arrived, so has everything published earlier for this node.
         await passed(here, heard_here)
         assert heard_here.entries == []
         assert [one.user for one in heard_here.sign_outs if not one.user.startswith("mark")] == []
 
 
-async def test_an_entry_about_the_inbox_itself_comes_in_its_place(rig: Rig) -> None:
+async def test_an_entry_about_the_inbox_itself_arrives_in_order(rig: Rig) -> None:
     with registered():
         entries = (
             entry(stream="inbox:ada", seq=1),

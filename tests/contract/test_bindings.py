@@ -17,7 +17,7 @@ OTHER_EXCHANGE = Binding("warehouse", "order.created")
 
 
 class Broker:
-    """What was asked of it, in order; it fails as often as it is told to."""
+    """Records the bindings that it was asked to remove, in order. The first `failures` calls fail."""
 
     def __init__(self, failures: int = 0) -> None:
         self.unbound: list[Binding] = []
@@ -36,16 +36,16 @@ class Broker:
 
 
 async def recorded(stores: Stores, queue: QueueName = QUEUE) -> dict[Binding, tuple[datetime, datetime | None]]:
-    """When each was wanted last, and claimed last."""
+    """Map each binding to the times at which it was last wanted and last claimed."""
     return {one.binding: (one.wanted_at, one.claimed_at) for one in await stores.bindings.recorded(queue)}
 
 
-async def test_nothing_is_on_record_at_first(stores: Stores) -> None:
+async def test_there_are_no_records_at_first(stores: Stores) -> None:
     assert await stores.bindings.recorded(QUEUE) == ()
     assert await stores.bindings.remove(QUEUE, later(0), Broker().unbind) == ()
 
 
-async def test_what_a_node_wants_is_new_once(stores: Stores) -> None:
+async def test_a_wanted_binding_is_new_only_once(stores: Stores) -> None:
     assert await stores.bindings.renew("a", QUEUE, [CREATED, UPDATED], NOW) == {CREATED, UPDATED}
     assert await stores.bindings.renew("a", QUEUE, [CREATED, UPDATED], later(60)) == frozenset()
     assert await stores.bindings.renew("b", QUEUE, [CREATED, OTHER_EXCHANGE], later(61)) == {OTHER_EXCHANGE}
@@ -56,28 +56,28 @@ async def test_what_a_node_wants_is_new_once(stores: Stores) -> None:
     }
 
 
-async def test_a_record_is_what_the_port_says(stores: Stores) -> None:
+async def test_a_record_has_the_fields_of_the_port(stores: Stores) -> None:
     await stores.bindings.renew("a", QUEUE, [CREATED], NOW)
     assert await stores.bindings.recorded(QUEUE) == (RecordedBinding(CREATED, NOW, NOW),)
 
 
-async def test_a_node_that_comes_back_without_a_binding_does_not_claim_it(stores: Stores) -> None:
+async def test_a_node_that_restarts_without_a_binding_releases_its_claim(stores: Stores) -> None:
     await stores.bindings.renew("a", QUEUE, [CREATED, UPDATED], NOW)
     await stores.bindings.renew("a", QUEUE, [UPDATED], later(60))
     assert await recorded(stores) == {CREATED: (NOW, None), UPDATED: (later(60), later(60))}
-    # It may come back to it.
+    # The node may claim it again later.
     assert await stores.bindings.renew("a", QUEUE, [CREATED, UPDATED], later(120)) == frozenset()
     assert (await recorded(stores))[CREATED] == (later(120), later(120))
 
 
-async def test_a_claim_of_another_node_stands(stores: Stores) -> None:
+async def test_a_claim_of_another_node_remains(stores: Stores) -> None:
     await stores.bindings.renew("a", QUEUE, [CREATED], NOW)
     await stores.bindings.renew("b", QUEUE, [CREATED], later(30))
     await stores.bindings.renew("b", QUEUE, [], later(60))
     assert await recorded(stores) == {CREATED: (later(30), NOW)}
 
 
-async def test_queues_have_records_of_their_own(stores: Stores) -> None:
+async def test_records_are_separate_for_each_queue(stores: Stores) -> None:
     others = (QueueName("/", "other"), QueueName("shop", "orders"))
     for queue in (QUEUE, *others):
         assert await stores.bindings.renew("a", queue, [CREATED], NOW) == {CREATED}
@@ -88,26 +88,26 @@ async def test_queues_have_records_of_their_own(stores: Stores) -> None:
         assert await recorded(stores, queue) == {CREATED: (NOW, NOW)}
 
 
-async def test_what_no_node_has_wanted_since_is_removed(stores: Stores) -> None:
+async def test_bindings_that_no_node_wanted_since_the_given_time_are_removed(stores: Stores) -> None:
     await stores.bindings.renew("a", QUEUE, [CREATED, UPDATED, OTHER_EXCHANGE], NOW)
     await stores.bindings.renew("b", QUEUE, [UPDATED], later(60))
     broker = Broker()
     assert set(await stores.bindings.remove(QUEUE, later(30), broker.unbind)) == {CREATED, OTHER_EXCHANGE}
     assert sorted(broker.unbound) == [CREATED, OTHER_EXCHANGE]
     assert await recorded(stores) == {UPDATED: (later(60), later(60))}
-    # It is new to the node that wants it again.
+    # The binding is new to the node that wants it again.
     assert await stores.bindings.renew("c", QUEUE, [CREATED], later(120)) == {CREATED}
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
-async def test_what_was_wanted_at_that_time_or_later_stays(stores: Stores, seconds: float) -> None:
+async def test_bindings_wanted_at_that_time_or_later_are_kept(stores: Stores, seconds: float) -> None:
     await stores.bindings.renew("a", QUEUE, [CREATED], NOW)
     broker = Broker()
     assert await stores.bindings.remove(QUEUE, later(seconds), broker.unbind) == ()
     assert broker.unbound == []
 
 
-async def test_what_was_not_unbound_stays_on_record(stores: Stores) -> None:
+async def test_a_binding_that_failed_to_unbind_stays_on_record(stores: Stores) -> None:
     await stores.bindings.renew("a", QUEUE, [CREATED], NOW)
     broker = Broker(failures=1)
     with pytest.raises(NotChanged):
@@ -116,8 +116,8 @@ async def test_what_was_not_unbound_stays_on_record(stores: Stores) -> None:
     assert await stores.bindings.remove(QUEUE, later(1), broker.unbind) == (CREATED,)
 
 
-async def test_a_renewal_waits_for_a_removal(stores: Stores) -> None:
-    """A node that wants a binding again learns that it was removed, and only once it was."""
+async def test_a_renewal_waits_for_a_concurrent_removal(stores: Stores) -> None:
+    """The renewal returns after the removal is finished, and reports the binding as missing."""
     await stores.bindings.renew("a", QUEUE, [CREATED], NOW)
     broker = Broker()
     broker.gate.clear()
@@ -132,19 +132,19 @@ async def test_a_renewal_waits_for_a_removal(stores: Stores) -> None:
     assert await recorded(stores) == {CREATED: (later(2), later(2))}
 
 
-async def test_a_removal_looks_again_behind_a_renewal(stores: Stores) -> None:
+async def test_a_concurrent_renewal_and_removal_agree(stores: Stores) -> None:
     await stores.bindings.renew("a", QUEUE, [CREATED], NOW)
     broker = Broker()
     removed, missing = await asyncio.gather(
         stores.bindings.remove(QUEUE, later(1), broker.unbind),
         stores.bindings.renew("b", QUEUE, [CREATED], later(2)),
     )
-    # Whichever came first: what was unbound is known to be missing, and nothing else.
+    # In either order, exactly the bindings that were unbound are reported as missing.
     assert (removed, tuple(broker.unbound), missing) in (((CREATED,), (CREATED,), {CREATED}), ((), (), frozenset()))
     assert CREATED in await recorded(stores)
 
 
-async def test_many_nodes_renew_at_once(stores: Stores) -> None:
+async def test_concurrent_renewals_of_many_nodes_report_each_binding_as_new_once(stores: Stores) -> None:
     wanted = [Binding("shop", f"key.{number}") for number in range(100)]
     missing = await asyncio.gather(*(stores.bindings.renew(f"node-{n}", QUEUE, wanted, NOW) for n in range(10)))
     assert sorted(binding for new in missing for binding in new) == sorted(wanted)

@@ -1,4 +1,4 @@
-"""A second channel on every store: one module (tests.support.print_channel) and one line of a registry."""
+"""A second channel on every store: one module (`tests.support.print_channel`) and one line of a registry."""
 
 import asyncio
 import time
@@ -53,7 +53,7 @@ class Shop:
         event = {"printers": list(printers), "order_id": id, "customer": customer}
         table = await self.container.get(RouteTable)
         store = await self.container.get(Store)
-        # Now, since retention deletes what has ended long ago.
+        # The current time, because retention deletes deliveries that ended long ago.
         await store.record([plan(message(source, event, id, time=NOW), table)], datetime.now(UTC))
 
     async def log(self, **only: str) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ async def opened(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
     await prepare(settings, migrate=True)
     channel = PrintChannel(folder)
     app = create_app(settings, channels=(*CHANNELS, printing(channel)))
-    # On this event loop, which the database's connections belong to: litestar's test client has one of its own.
+    # On this event loop, because the database connections belong to it: litestar's test client has its own loop.
     container = app.state.dishka_container
     node = await container.get(Node)
     await node.start()
@@ -115,7 +115,7 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 async def test_a_delivery_is_planned_by_a_route_sent_and_logged(shop: Shop) -> None:
     await shop.order("o-1", "lobby", "office")
-    await shop.order("o-1", "lobby", "office")  # again: nothing new
+    await shop.order("o-1", "lobby", "office")  # duplicate: no new delivery
     sent = await shop.until("sent", 2)
     for item in sent:
         assert (item["subject"], item["event_id"], item["attempts"]) == ("Order o-1", "o-1", 1)
@@ -129,10 +129,10 @@ async def test_a_delivery_is_planned_by_a_route_sent_and_logged(shop: Shop) -> N
     assert 'herald_delivery_attempts_total{channel="print",result="sent"} 2.0' in metrics
 
 
-async def test_a_delivery_is_held_until_it_is_due(shop: Shop) -> None:
+async def test_a_delivery_is_held_until_due(shop: Shop) -> None:
     await shop.order("o-1", "lobby", source="later")
     await shop.order("o-2", "lobby")
-    await shop.until("sent", 2)  # the hour after NOW is long over
+    await shop.until("sent", 2)  # the hour after NOW is in the past
     recent = await shop.container.get(RouteTable)
     event = message("later", {"printers": "lobby", "order_id": "o-3"}, "o-3")
     made = plan(event, recent)
@@ -150,7 +150,7 @@ async def test_preferences_skip_a_delivery(shop: Shop) -> None:
     assert shop.printed("lobby") == []
 
 
-async def test_a_failed_delivery_is_retried_by_hand(shop: Shop) -> None:
+async def test_a_failed_delivery_is_retried_on_request(shop: Shop) -> None:
     await shop.order("o-1", "nowhere")
     (item,) = await shop.until("failed")
     assert item["error_message"] == "there is no such printer"
@@ -162,7 +162,7 @@ async def test_a_failed_delivery_is_retried_by_hand(shop: Shop) -> None:
     assert item["attempts"] == 2
 
 
-async def test_an_unavailable_destination_holds_up_no_other_one(shop: Shop) -> None:
+async def test_an_unavailable_destination_does_not_delay_other_destinations(shop: Shop) -> None:
     broken = True
 
     def answer(line: Line) -> None:
@@ -186,7 +186,7 @@ async def test_an_unavailable_destination_holds_up_no_other_one(shop: Shop) -> N
     assert 'channel="print",result="server"' in await shop.metrics()
 
 
-async def test_routes_with_the_channel_are_checked_and_explained(tmp_path: Path) -> None:
+async def test_routes_with_the_channel_are_validated_and_explained(tmp_path: Path) -> None:
     file, channels = tmp_path / "shop.toml", (*CHANNELS, printing(PrintChannel(tmp_path)))
     file.write_text(ROUTES)
     table = RouteTable((read_file(str(file), channels),))

@@ -1,4 +1,4 @@
-"""The DeadLetters port, on every adapter, and how dead letters get there."""
+"""The DeadLetters port, on every adapter, and how dead letters are stored."""
 
 import asyncio
 from datetime import datetime
@@ -26,7 +26,7 @@ async def keep(store: Store, *letters: DeadLetter, at: datetime = NOW) -> Record
 
 
 async def series(stores: Stores, count: int) -> None:
-    """x1 at NOW + 1 s, x2 …"""
+    """Store the dead letters x1 at NOW + 1 s, x2 at NOW + 2 s and so on."""
     for number in range(1, count + 1):
         await keep(stores.store, letter(f"x{number}"), at=later(number))
 
@@ -35,10 +35,10 @@ def ids(letters: tuple[KeptDeadLetter, ...]) -> list[str]:
     return [one.letter.event_id for one in letters]
 
 
-# --- keeping --------------------------------------------------------------------------------------------------
+# --- storing --------------------------------------------------------------------------------------------------
 
 
-async def test_a_dead_letter_is_kept_as_it_came(stores: Stores) -> None:
+async def test_a_dead_letter_keeps_the_message_unchanged(stores: Stores) -> None:
     odd = Message("a.b'c", bytes(range(256)) * 20, later(-5), "ü😀", {"h": "ü", "": "%s"}, "key'\\")
     plain = Message("s", b"", NOW, "id")
     empty = Message("s", None, NOW, "none")
@@ -58,8 +58,8 @@ async def test_a_dead_letter_is_kept_as_it_came(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ufffe", "x" * 100_000])
-async def test_no_text_keeps_a_dead_letter_from_being_kept(stores: Stores, text: str) -> None:
-    """It is where events end that can't be stored: it must take what nothing else takes."""
+async def test_a_dead_letter_is_stored_whatever_text_it_contains(stores: Stores, text: str) -> None:
+    """Dead letters are the last resort for events that cannot be stored, so they accept any text."""
     odd = Message("s", b"\0\xff", NOW, f"id{text}", {"h": text}, text)
     for _ in range(2):
         await keep(stores.store, DeadLetter(odd, "s", f"id{text}", "unstorable_text", f"It holds {text}"), letter("y"))
@@ -70,7 +70,7 @@ async def test_no_text_keeps_a_dead_letter_from_being_kept(stores: Stores, text:
     )  # fmt: skip
 
 
-async def test_there_is_one_dead_letter_of_an_event(stores: Stores) -> None:
+async def test_an_event_has_one_dead_letter(stores: Stores) -> None:
     first = await keep(stores.store, letter("x"), letter("x"), letter("x", origin="other"), letter("x", source="t"))
     assert (len(first.dead_letters), first.duplicates) == (3, 1)
     again = await keep(stores.store, letter("x"), at=later(1))
@@ -82,7 +82,7 @@ async def test_there_is_one_dead_letter_of_an_event(stores: Stores) -> None:
     ]
 
 
-async def test_one_that_comes_again_says_why_it_failed_last(stores: Stores) -> None:
+async def test_a_repeated_dead_letter_has_the_latest_reason(stores: Stores) -> None:
     await keep(stores.store, letter("x", "first", "One."), letter("y", "first"))
     (y, x) = await stores.dead_letters.newest(10)
     await keep(stores.store, letter("x", "second", "Two."), letter("x", "third", "Three."), at=later(5))
@@ -93,7 +93,7 @@ async def test_one_that_comes_again_says_why_it_failed_last(stores: Stores) -> N
     assert ids(await stores.dead_letters.newest(10, DeadLetterFilter(reason="first"))) == ["y"]
 
 
-async def test_of_one_that_comes_again_otherwise_the_latest_is_kept(stores: Stores) -> None:
+async def test_a_repeated_dead_letter_with_another_message_keeps_the_latest_message(stores: Stores) -> None:
     first = DeadLetter(Message("here", b"1", NOW, "x", {"h": "1"}, "k"), "shop", "x", "broken", "")
     second = DeadLetter(Message("here", b"22", later(3), "x"), "shop", "x", "empty", "Two.")
     await keep(stores.store, first)
@@ -103,14 +103,14 @@ async def test_of_one_that_comes_again_otherwise_the_latest_is_kept(stores: Stor
     assert await stores.dead_letters.newest(10, DeadLetterFilter(reason="broken")) == ()
 
 
-async def test_some_are_read_at_once(stores: Stores) -> None:
+async def test_several_dead_letters_are_read_by_id(stores: Stores) -> None:
     await keep(stores.store, letter("x", "first"), letter("y", "first"), letter("z", "first"))
     (z, y, _) = await stores.dead_letters.newest(10)
     assert await stores.dead_letters.some([y.id, uuid4(), z.id]) == {y.id: y, z.id: z}
     assert await stores.dead_letters.some([]) == {}
 
 
-async def test_a_dead_letter_beside_notifications_is_no_duplicate_of_them(stores: Stores) -> None:
+async def test_a_dead_letter_does_not_make_notifications_of_the_event_duplicates(stores: Stores) -> None:
     mixed = ("direct", {"to": ["ada", {}]}, "m")
     first = await record(stores.store, mixed)
     assert (len(first.entries), len(first.dead_letters), first.duplicates) == (1, 1, 0)
@@ -120,7 +120,7 @@ async def test_a_dead_letter_beside_notifications_is_no_duplicate_of_them(stores
     assert kept.times == 2
 
 
-async def test_repeats_at_once_are_all_counted(stores: Stores) -> None:
+async def test_concurrent_repeats_are_all_counted(stores: Stores) -> None:
     made = await asyncio.gather(*(keep(stores.store, letter("x"), letter(f"y{n}")) for n in range(8)))
     assert sum(len(one.dead_letters) for one in made) == 9
     assert sum(one.duplicates for one in made) == 7
@@ -129,7 +129,7 @@ async def test_repeats_at_once_are_all_counted(stores: Stores) -> None:
     }  # fmt: skip
 
 
-# --- looking --------------------------------------------------------------------------------------------------
+# --- listing --------------------------------------------------------------------------------------------------
 
 
 async def test_dead_letters_are_listed_newest_first_up_to_a_limit(stores: Stores) -> None:
@@ -142,7 +142,7 @@ async def test_dead_letters_are_listed_newest_first_up_to_a_limit(stores: Stores
     assert await stores.dead_letters.get(uuid4()) is None
 
 
-async def test_dead_letters_are_paged_whatever_comes_and_goes(stores: Stores) -> None:
+async def test_dead_letter_pages_are_stable_while_dead_letters_are_added_and_dropped(stores: Stores) -> None:
     await series(stores, 6)
     first = await stores.dead_letters.newest(2)
     await keep(stores.store, letter("new"), letter("x3"), at=later(50))
@@ -169,10 +169,8 @@ async def test_dead_letters_are_paged_whatever_comes_and_goes(stores: Stores) ->
     (DeadLetterFilter(start=later(2.000001), end=later(2.999999)), []),
     (DeadLetterFilter(source="one", start=later(2)), ["c"]),
 ])  # fmt: skip
-async def test_dead_letters_are_looked_through_by_choice(
-    stores: Stores, choice: DeadLetterFilter, seen: list[str]
-) -> None:
-    # The source is the message's; the origin may be another.
+async def test_dead_letters_are_filtered(stores: Stores, choice: DeadLetterFilter, seen: list[str]) -> None:
+    # The filter compares the source of the message; the origin may differ from it.
     rows = [("a", "one", "bad"), ("b", "two", "worse"), ("c", "one", "worse"), ("d", "two", "bad")]
     for seconds, (id, source, reason) in enumerate(rows, 1):
         await keep(stores.store, letter(id, reason, source=source, origin="origin"), at=later(seconds))
@@ -184,7 +182,7 @@ async def test_dead_letters_are_looked_through_by_choice(
 # --- dropping -------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_dropped_is_gone_and_the_rest_stays(stores: Stores) -> None:
+async def test_dropping_removes_the_given_dead_letters_only(stores: Stores) -> None:
     await series(stores, 4)
     x4, x3, x2, x1 = await stores.dead_letters.newest(10)
     assert await stores.dead_letters.drop([]) == 0
@@ -196,7 +194,7 @@ async def test_what_is_dropped_is_gone_and_the_rest_stays(stores: Stores) -> Non
     assert await stores.dead_letters.newest(10) == (x4,)
 
 
-async def test_one_that_has_come_again_meanwhile_stays(stores: Stores) -> None:
+async def test_a_dead_letter_that_failed_again_since_it_was_read_is_not_dropped(stores: Stores) -> None:
     await series(stores, 2)
     x2, x1 = await stores.dead_letters.newest(10)
     await keep(stores.store, letter("x1", "again"), at=later(9))
@@ -207,7 +205,7 @@ async def test_one_that_has_come_again_meanwhile_stays(stores: Stores) -> None:
     assert await stores.dead_letters.newest(10) == ()
 
 
-async def test_an_event_whose_dead_letter_was_dropped_may_fail_anew(stores: Stores) -> None:
+async def test_an_event_whose_dead_letter_was_dropped_can_fail_again(stores: Stores) -> None:
     await series(stores, 1)
     (dropped,) = await stores.dead_letters.newest(10)
     await stores.dead_letters.drop([dropped])
@@ -218,7 +216,7 @@ async def test_an_event_whose_dead_letter_was_dropped_may_fail_anew(stores: Stor
     assert kept.id != dropped.id
 
 
-async def test_of_those_who_drop_at_once_each_letter_counts_for_one(stores: Stores) -> None:
+async def test_concurrent_drops_count_each_dead_letter_once(stores: Stores) -> None:
     await series(stores, 6)
     letters = await stores.dead_letters.newest(10)
     made = await asyncio.gather(*(stores.dead_letters.drop(some) for some in (letters, letters[::-1], letters[2:])))
@@ -226,7 +224,7 @@ async def test_of_those_who_drop_at_once_each_letter_counts_for_one(stores: Stor
     assert await stores.dead_letters.count(DeadLetterFilter()) == 0
 
 
-async def test_none_that_fails_again_while_it_is_dropped_is_lost(stores: Stores) -> None:
+async def test_an_event_that_fails_while_its_dead_letter_is_dropped_keeps_a_dead_letter(stores: Stores) -> None:
     await series(stores, 4)
     letters = await stores.dead_letters.newest(10)
     repeats = [letter(f"x{n}", "again") for n in range(1, 5)]
@@ -234,13 +232,13 @@ async def test_none_that_fails_again_while_it_is_dropped_is_lost(stores: Stores)
         stores.dead_letters.drop(letters), *(keep(stores.store, one, at=later(9)) for one in repeats)
     )
     left = await stores.dead_letters.newest(10)
-    # Dropped first, it was kept anew; repeated first, it stayed.
+    # Drop first: a new dead letter is stored. Repeat first: the drop leaves the dead letter.
     assert sorted(ids(left)) == ["x1", "x2", "x3", "x4"]
     assert {one.letter.reason for one in left} == {"again"}
     assert sum(one.times == 2 for one in left) == 4 - dropped
 
 
-async def test_dropping_changes_no_stream(stores: Stores) -> None:
+async def test_dropping_a_dead_letter_changes_no_stream(stores: Stores) -> None:
     await record(stores.store, direct("a", "ada"), ("nowhere", {}, "x"))
     before = await stores.store.heads(["inbox:ada"])
     await stores.dead_letters.drop(await stores.dead_letters.newest(10))

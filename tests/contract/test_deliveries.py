@@ -1,4 +1,4 @@
-"""The Deliveries port, on every adapter, and how deliveries get there."""
+"""The Deliveries port, on every adapter, and how deliveries are stored."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tests.support.stores import Stores, later, order, record
 
 KIM, LEE = "kim@example.com", "lee@example.com"
 
-# Seconds. Long enough for what a test does under it, and for a machine that is busy.
+# In seconds. Longer than a test needs while it holds a lease, also on a busy machine.
 LEASE = 60.0
 
 
@@ -43,7 +43,7 @@ async def claim(stores: Stores, limit: int = 10) -> tuple[Claim, ...]:
 
 
 async def series(stores: Stores, count: int) -> None:
-    """e1 to a1@example.com at NOW + 1 s, e2 …"""
+    """Store deliveries: e1 to a1@example.com at NOW + 1 s, e2 to a2@example.com at NOW + 2 s and so on."""
     for number in range(1, count + 1):
         event = order(f"e{number}", f"a{number}@example.com", order_id=f"o-{number}")
         await record(stores.store, event, at=later(number))
@@ -60,7 +60,7 @@ async def all_of(stores: Stores) -> tuple[Delivery, ...]:
 # --- from the event to the delivery ---------------------------------------------------------------------------
 
 
-async def test_a_mail_becomes_one_delivery_to_each_address(stores: Stores) -> None:
+async def test_a_mail_becomes_one_delivery_for_each_address(stores: Stores) -> None:
     recorded = await record(stores.store, order("e", KIM, LEE, KIM))
     assert addresses(recorded.deliveries) == [KIM, LEE]
     assert {one.status for one in recorded.deliveries} == {"pending"}
@@ -76,7 +76,7 @@ async def test_a_mail_becomes_one_delivery_to_each_address(stores: Stores) -> No
     assert (one.attempts, one.counted_attempts, one.sent_at, one.created_at) == (0, 0, None, NOW)
 
 
-async def test_an_event_that_comes_again_mails_nobody_twice(stores: Stores) -> None:
+async def test_a_duplicate_event_makes_no_new_delivery(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     again = await record(stores.store, order("e", KIM), order("e", KIM, LEE), order("e", KIM))
     assert addresses(again.deliveries) == [LEE]
@@ -96,16 +96,18 @@ async def test_two_nodes_that_store_the_same_event_make_one_delivery(stores: Sto
     ("address", "why"),
     [("a@b\r\nBcc: c@d.e", "before the @"), ("nobody", "no name before an @")],
 )
-async def test_what_can_not_be_sent_has_failed_and_says_why(stores: Stores, address: str, why: str) -> None:
+async def test_an_unusable_address_makes_a_failed_delivery_with_the_reason(
+    stores: Stores, address: str, why: str
+) -> None:
     recorded = await record(stores.store, order("e", address))
     (one,) = recorded.deliveries
     assert one.status == "failed"
     assert why in (one.error or "")
-    assert recorded.entries  # and the broadcast beside it is there
+    assert recorded.entries  # the broadcast of the same event is stored
     assert await claim(stores) == ()
 
 
-async def test_a_user_who_wants_no_mail_gets_none(stores: Stores) -> None:
+async def test_deliveries_are_skipped_where_preferences_exclude_mail(stores: Stores) -> None:
     for user, wish in (
         ("no", Preferences(email_notifications=False)),
         ("muted", Preferences(muted_types=("news", "order"))),
@@ -126,10 +128,10 @@ async def test_a_user_who_wants_no_mail_gets_none(stores: Stores) -> None:
     assert [one.delivery.item.event_id for one in await claim(stores)] == ["other", "new", "nobody"]
 
 
-# --- working off ----------------------------------------------------------------------------------------------
+# --- claiming -------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_due_is_claimed_once_and_the_longest_due_first(stores: Stores) -> None:
+async def test_due_deliveries_are_claimed_once_and_the_longest_due_first(stores: Stores) -> None:
     await series(stores, 5)
     assert addresses(await claim(stores, 2)) == ["a1@example.com", "a2@example.com"]
     assert addresses(await claim(stores)) == ["a3@example.com", "a4@example.com", "a5@example.com"]
@@ -137,7 +139,7 @@ async def test_what_is_due_is_claimed_once_and_the_longest_due_first(stores: Sto
     assert {one.status for one in await all_of(stores)} == {"pending"}
 
 
-async def test_many_who_claim_at_once_share_the_work(stores: Stores) -> None:
+async def test_concurrent_claims_are_disjoint(stores: Stores) -> None:
     await record(stores.store, *(order(f"e{number}", KIM) for number in range(60)))
     claimed: list[UUID] = []
 
@@ -151,7 +153,7 @@ async def test_many_who_claim_at_once_share_the_work(stores: Stores) -> None:
     assert await stores.deliveries.count(DeliveryFilter(status="sent")) == 60
 
 
-async def test_a_lease_runs_out_and_what_comes_of_it_then_counts_for_nothing(stores: Stores) -> None:
+async def test_an_outcome_is_ignored_after_another_claim_replaced_the_expired_lease(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     (old,) = await stores.deliveries.claim("email", 1, 0.05)
     await asyncio.sleep(0.1)
@@ -164,7 +166,7 @@ async def test_a_lease_runs_out_and_what_comes_of_it_then_counts_for_nothing(sto
     assert (one.status, one.attempts) == ("sent", 1)
 
 
-async def test_what_comes_of_an_old_lease_and_a_new_one_may_be_told_together(stores: Stores) -> None:
+async def test_outcomes_of_an_expired_and_a_current_lease_may_be_recorded_together(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     (old,) = await stores.deliveries.claim("email", 1, 0.05)
     await asyncio.sleep(0.1)
@@ -175,7 +177,7 @@ async def test_what_comes_of_an_old_lease_and_a_new_one_may_be_told_together(sto
     assert [attempt.result for attempt in await stores.deliveries.attempts(one.id)] == ["sent"]
 
 
-async def test_a_lease_that_ran_out_still_counts_while_nobody_else_has_it(stores: Stores) -> None:
+async def test_an_outcome_of_an_expired_lease_counts_while_nobody_claimed_again(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     (late,) = await stores.deliveries.claim("email", 1, 0.01)
     await asyncio.sleep(0.05)
@@ -183,7 +185,7 @@ async def test_a_lease_that_ran_out_still_counts_while_nobody_else_has_it(stores
     assert await claim(stores) == ()
 
 
-async def test_every_attempt_is_kept(stores: Stores) -> None:
+async def test_every_attempt_is_recorded(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     tried = [
         Attempt(later(1), 30.0, "deferred", None, "no answer within 30 s"),
@@ -203,7 +205,7 @@ async def test_every_attempt_is_kept(stores: Stores) -> None:
     assert kept.updated_at == kept.sent_at
 
 
-async def test_several_are_settled_together(stores: Stores) -> None:
+async def test_several_outcomes_are_recorded_together(stores: Stores) -> None:
     await series(stores, 4)
     one, two, three, four = await claim(stores)
     lost = replace(four, lease=uuid4())
@@ -221,7 +223,7 @@ async def test_several_are_settled_together(stores: Stores) -> None:
     assert await stores.deliveries.record_outcomes([]) == 0
 
 
-async def test_a_deferred_one_is_due_again_when_its_time_has_come(stores: Stores) -> None:
+async def test_a_deferred_delivery_is_due_again_after_its_delay(stores: Stores) -> None:
     await record(stores.store, order("soon", KIM), order("late", KIM))
     soon, late = await claim(stores)
     await stores.deliveries.record_outcomes([deferred(soon, 0.05), deferred(late, 3_600)])
@@ -233,7 +235,7 @@ async def test_a_deferred_one_is_due_again_when_its_time_has_come(stores: Stores
     assert (again.delivery.attempts, again.delivery.counted_attempts, again.delivery.error) == (1, 1, "later")
 
 
-async def test_what_is_given_back_is_due_at_once(stores: Stores) -> None:
+async def test_released_claims_are_due_immediately(stores: Stores) -> None:
     await series(stores, 3)
     claims = (*await claim(stores, 1), *await claim(stores, 2))
     await stores.deliveries.record_outcomes([sent(claims[0])])
@@ -245,7 +247,7 @@ async def test_what_is_given_back_is_due_at_once(stores: Stores) -> None:
     assert await stores.deliveries.record_outcomes([sent(claims[1])]) == 0
 
 
-async def test_when_the_server_is_back_those_that_await_it_are_due(stores: Stores) -> None:
+async def test_wake_deferred_makes_deliveries_that_wait_for_the_server_due(stores: Stores) -> None:
     await series(stores, 3)
     one, two, three = await claim(stores)
     outcomes = [deferred(one, 3_600, peer="post:25", counts=False), deferred(two, 3_600), sent(three)]
@@ -260,7 +262,7 @@ async def test_when_the_server_is_back_those_that_await_it_are_due(stores: Store
 # --- left to other nodes ---------------------------------------------------------------------------------------
 
 
-async def test_what_is_left_to_others_is_due_and_remembers_since_when(stores: Stores) -> None:
+async def test_a_delivery_left_to_other_nodes_is_due_and_keeps_unrendered_since(stores: Stores) -> None:
     await series(stores, 2)
     first, second = await claim(stores)
     await stores.deliveries.leave_to_others([first], "no template")
@@ -268,7 +270,7 @@ async def test_what_is_left_to_others_is_due_and_remembers_since_when(stores: St
     (again,) = [one for one in await all_of(stores) if one.id == first.delivery.id]
     since = again.unrendered_since
     assert since is not None
-    # It is leased to another now: the first claim is its own no more.
+    # Another claim leases it now, so the first claim changes nothing any more.
     await stores.deliveries.leave_to_others([first], "no template")
     (mine,) = [one for one in await all_of(stores) if one.id == first.delivery.id]
     assert (mine.unrendered_since, mine.due_at) == (since, again.due_at)
@@ -276,7 +278,7 @@ async def test_what_is_left_to_others_is_due_and_remembers_since_when(stores: St
     assert other.unrendered_since is None
 
 
-async def test_an_attempt_or_a_retry_forgets_since_when(stores: Stores) -> None:
+async def test_an_attempt_or_a_retry_clears_unrendered_since(stores: Stores) -> None:
     await series(stores, 1)
     for ends in (deferred, failed):
         (mine,) = await claim(stores)
@@ -289,7 +291,7 @@ async def test_an_attempt_or_a_retry_forgets_since_when(stores: Stores) -> None:
     assert (await all_of(stores))[0].unrendered_since is None
 
 
-async def test_a_node_that_has_a_template_ends_the_wait_for_it(stores: Stores) -> None:
+async def test_clear_unrendered_applies_to_the_given_templates(stores: Stores) -> None:
     await series(stores, 2)
     await stores.deliveries.leave_to_others(await claim(stores), "no template")
     template = (await all_of(stores))[0].item.template
@@ -301,17 +303,17 @@ async def test_a_node_that_has_a_template_ends_the_wait_for_it(stores: Stores) -
     assert {one.unrendered_since for one in await all_of(stores)} == {None}
 
 
-async def test_a_claim_leaves_out_templates(stores: Stores) -> None:
+async def test_a_claim_excludes_the_given_templates(stores: Stores) -> None:
     await series(stores, 2)
     template = (await all_of(stores))[0].item.template
     assert await stores.deliveries.claim("email", 10, LEASE, {template, "other.html"}) == ()
     assert len(await stores.deliveries.claim("email", 10, LEASE, {"other.html"})) == 2
 
 
-# --- trying again ---------------------------------------------------------------------------------------------
+# --- retries --------------------------------------------------------------------------------------------------
 
 
-async def test_a_failed_one_is_retried_by_exactly_one_of_many(stores: Stores) -> None:
+async def test_of_concurrent_retries_of_a_failed_delivery_exactly_one_succeeds(stores: Stores) -> None:
     await record(stores.store, order("e", KIM))
     (mine,) = await claim(stores)
     await stores.deliveries.record_outcomes([failed(mine)])
@@ -326,7 +328,7 @@ async def test_a_failed_one_is_retried_by_exactly_one_of_many(stores: Stores) ->
     assert [one.result for one in await stores.deliveries.attempts(mine.delivery.id)] == ["refused", "sent"]
 
 
-async def test_one_without_an_address_is_skipped_and_may_be_retried(stores: Stores) -> None:
+async def test_a_delivery_without_an_address_is_skipped_and_can_be_retried(stores: Stores) -> None:
     (one,) = (await record(stores.store, order("e", ""))).deliveries
     assert (one.status, one.error) == ("skipped", "no_address")
     assert await claim(stores) == ()
@@ -337,7 +339,7 @@ async def test_one_without_an_address_is_skipped_and_may_be_retried(stores: Stor
     assert mine.delivery.destination == ""
 
 
-async def test_what_its_user_wants_no_mail_about_is_not_retried(stores: Stores) -> None:
+async def test_a_delivery_skipped_by_preference_is_not_retried(stores: Stores) -> None:
     await stores.preferences.put("kim", Preferences(email_notifications=False), NOW)
     (one,) = (await record(stores.store, order("e", KIM, user="kim"))).deliveries
     before = await stores.deliveries.retry(one.id)
@@ -346,16 +348,16 @@ async def test_what_its_user_wants_no_mail_about_is_not_retried(stores: Stores) 
     assert await claim(stores) == ()
 
 
-async def test_what_is_not_there_can_not_be_retried(stores: Stores) -> None:
+async def test_retrying_an_unknown_delivery_has_no_effect(stores: Stores) -> None:
     assert await stores.deliveries.retry(uuid4()) is None
     assert await stores.deliveries.get(uuid4()) is None
     assert await stores.deliveries.attempts(uuid4()) == ()
 
 
-# --- looking through ------------------------------------------------------------------------------------------
+# --- listing --------------------------------------------------------------------------------------------------
 
 
-async def test_the_newest_come_first_page_by_page(stores: Stores) -> None:
+async def test_deliveries_are_listed_newest_first_by_page(stores: Stores) -> None:
     await series(stores, 5)
     deliveries = stores.deliveries
     first = await deliveries.newest(2)
@@ -366,7 +368,7 @@ async def test_the_newest_come_first_page_by_page(stores: Stores) -> None:
     assert await deliveries.count(DeliveryFilter()) == 5
 
 
-async def test_they_are_found_by_recipient_status_and_order(stores: Stores) -> None:
+async def test_deliveries_are_filtered_by_recipient_status_and_order(stores: Stores) -> None:
     await series(stores, 3)
     (first, *_) = await claim(stores, 1)
     await stores.deliveries.record_outcomes([sent(first)])
@@ -385,28 +387,28 @@ async def test_they_are_found_by_recipient_status_and_order(stores: Stores) -> N
         assert await stores.deliveries.count(choice) == len(found)
 
 
-async def test_they_are_found_by_user(stores: Stores) -> None:
+async def test_deliveries_are_filtered_by_user(stores: Stores) -> None:
     await record(stores.store, order("e1", KIM, user="kim"), order("e2", KIM))
     assert [one.item.event_id for one in await stores.deliveries.newest(10, DeliveryFilter(user="kim"))] == ["e1"]
 
 
-async def test_failed_ones_are_found_by_how_they_failed(stores: Stores) -> None:
+async def test_failed_deliveries_are_filtered_by_failure(stores: Stores) -> None:
     await series(stores, 4)
-    await record(stores.store, order("bad", "no address"))  # it fails without an attempt
+    await record(stores.store, order("bad", "no address"))  # fails without an attempt
     refused, given_up, delivered, _ = await claim(stores)
     gone = Outcome(given_up, attempt("deferred", "later", 450), "failed", "given up after 3 attempts: 450 later")
     await stores.deliveries.record_outcomes([failed(refused), gone, sent(delivered)])
     found = [addresses(await stores.deliveries.newest(9, DeliveryFilter(refused=which))) for which in (True, False)]
     assert found == [["no address", "a1@example.com"], ["a2@example.com"]]
     assert await stores.deliveries.count(DeliveryFilter(refused=True)) == 2
-    # Tried again, it counts by its latest attempt.
+    # After a retry, its latest attempt counts.
     await stores.deliveries.retry(refused.delivery.id)
     (again,) = [one for one in await claim(stores) if one.delivery.id == refused.delivery.id]
     await stores.deliveries.record_outcomes([replace(gone, claim=again)])
     assert await stores.deliveries.count(DeliveryFilter(refused=False)) == 2
 
 
-# --- letting go -----------------------------------------------------------------------------------------------
+# --- retention ------------------------------------------------------------------------------------------------
 
 
 def keeping(age: float = 1e6, count: int = 1_000) -> Keeping:
@@ -414,7 +416,7 @@ def keeping(age: float = 1e6, count: int = 1_000) -> Keeping:
     return Keeping(rest, rest, rest, Keep(timedelta(seconds=age), count))
 
 
-async def test_the_oldest_go_first_and_pending_ones_never(stores: Stores) -> None:
+async def test_the_oldest_deliveries_are_pruned_first_and_pending_ones_never(stores: Stores) -> None:
     await series(stores, 6)
     one, two, _, four, five, _ = await claim(stores)
     await stores.deliveries.record_outcomes([sent(one), failed(two), sent(four), sent(five)])
@@ -426,11 +428,11 @@ async def test_the_oldest_go_first_and_pending_ones_never(stores: Stores) -> Non
     assert (await stores.retention.prune(keeping(count=2), later(10))).nothing
     assert (await stores.retention.prune(keeping(age=3), later(100))).deliveries == 2
     assert addresses(await all_of(stores)) == ["a6@example.com", "a3@example.com"]
-    # Their events may come again then.
+    # After pruning, the event is new again.
     assert addresses((await record(stores.store, order("e4", "a4@example.com"))).deliveries) == ["a4@example.com"]
 
 
-async def test_a_step_lets_go_no_more_than_it_may(stores: Stores) -> None:
+async def test_a_pruning_step_deletes_at_most_its_limit(stores: Stores) -> None:
     await series(stores, 5)
     await stores.deliveries.record_outcomes([sent(one) for one in await claim(stores)])
     steps = [(await stores.retention.prune(keeping(count=0), NOW, limit=2)).deliveries for _ in range(4)]

@@ -1,4 +1,5 @@
-"""Events of different sources that share an origin and an id, on every store: none is taken for another's duplicate."""
+"""Events of different sources that share an origin and an id, on every store: neither counts as a duplicate of the
+other."""
 
 import asyncio
 import random
@@ -68,7 +69,9 @@ async def mails(stores: Stores) -> list[str]:
 
 @pytest.mark.parametrize("order", [(A, B), (B, A)])
 @pytest.mark.parametrize("together", [True, False])
-async def test_both_are_stored_once_in_either_order(stores: Stores, order: tuple[Event, ...], together: bool) -> None:
+async def test_events_of_both_sources_are_stored_once_in_either_order(
+    stores: Stores, order: tuple[Event, ...], together: bool
+) -> None:
     rounds = [order, order[::-1], order] if together else [(event,) for event in order * 3]
     made = [await record(stores.store, *events) for events in rounds]
     expected = [topic for topic, _, _ in order]
@@ -80,27 +83,27 @@ async def test_both_are_stored_once_in_either_order(stores: Stores, order: tuple
     assert (head.last, head.unread) == (2, 2)
 
 
-async def test_what_is_pushed_is_what_is_stored(stores: Stores) -> None:
+async def test_the_pushed_origin_is_the_stored_origin(stores: Stores) -> None:
     await record(stores.store, A)
     (entry, broadcast) = (await record(stores.store, B)).entries
     page = await stores.store.arrivals(entry.stream, 0, 10)
     assert [one.content.origin for one in page.entries] == ["/billing", "herald-source:shop.b /billing"]
     assert page.entries[1].content == entry.content
     assert broadcast.content.origin == entry.content.origin
-    # What was stored first keeps its identity.
+    # The event that was stored first keeps its origin.
     assert {one.item.origin for one in await stores.deliveries.newest(10)} == {
         "/billing",
         "herald-source:shop.b /billing",
     }
 
 
-async def test_three_sources_and_a_repeat_within_one_batch(stores: Stores) -> None:
+async def test_three_sources_and_duplicates_within_one_batch(stores: Stores) -> None:
     recorded = await record(stores.store, A, B, A, C, B, C)
     assert await sources(stores) == await feed(stores) == await mails(stores) == ["shop.a", "shop.b", "shop.c"]
     assert recorded.duplicates == 3
 
 
-async def test_each_user_for_themselves(stores: Stores) -> None:
+async def test_duplicates_are_recognised_separately_for_each_user(stores: Stores) -> None:
     await record(stores.store, A, to=["ada"])
     await record(stores.store, B, to=["ada", "bob"])
     await record(stores.store, A, to=["ada", "bob"])
@@ -113,7 +116,7 @@ async def test_each_user_for_themselves(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_at_once_and_repeatedly(stores: Stores, seed: int) -> None:
+async def test_concurrent_repeated_events_are_stored_once(stores: Stores, seed: int) -> None:
     chance = random.Random(seed)
     events = [(f"shop.{topic}", origin, str(id)) for topic in "abc" for origin in ("/x", "shop.a") for id in range(3)]
 
@@ -131,7 +134,7 @@ async def test_at_once_and_repeatedly(stores: Stores, seed: int) -> None:
     assert Counter(await feed(stores)) == Counter(await mails(stores)) == expected
 
 
-async def test_once_even_when_the_one_that_came_first_is_pruned(stores: Stores) -> None:
+async def test_a_duplicate_is_recognised_after_the_event_stored_first_is_pruned(stores: Stores) -> None:
     await record(stores.store, A)
     await record(stores.store, B)
     newest = Keep(timedelta(days=9999), 1)
@@ -141,13 +144,13 @@ async def test_once_even_when_the_one_that_came_first_is_pruned(stores: Stores) 
     again = await record(stores.store, B)
     assert (again.entries, again.duplicates) == ((), 1)
     assert await sources(stores) == await feed(stores) == ["shop.b"]
-    # Once that one is pruned, too, it is new, as every event is.
+    # Once that event is pruned too, it is new, like any pruned event.
     await record(stores.store, ("shop.a", "/other", "2"))
     await stores.retention.prune(Keeping(newest, newest, every, every), NOW)
     assert len((await record(stores.store, B)).entries) == 2
 
 
-async def test_a_delivery_is_made_once_even_when_the_one_that_came_first_is_pruned(stores: Stores) -> None:
+async def test_a_delivery_is_made_once_although_the_first_delivery_is_pruned(stores: Stores) -> None:
     await record(stores.store, A)
     claims = await stores.deliveries.claim("email", 10, 60)
     await record(stores.store, B)
@@ -159,7 +162,7 @@ async def test_a_delivery_is_made_once_even_when_the_one_that_came_first_is_prun
     assert await mails(stores) == ["shop.b"]
 
 
-async def test_one_identity_for_all_sources_where_the_route_says_so(stores: Stores) -> None:
+async def test_one_identity_for_all_sources_where_the_route_declares_it(stores: Stores) -> None:
     await record(stores.store, A, routes=SHARED)
     again = await record(stores.store, B, C, routes=SHARED)
     assert (again.entries, again.deliveries, again.duplicates) == ((), (), 2)
@@ -168,8 +171,8 @@ async def test_one_identity_for_all_sources_where_the_route_says_so(stores: Stor
     assert await sources(stores) == await feed(stores) == await mails(stores) == ["shop.a", "shop.b"]
 
 
-async def test_a_source_in_an_origin_is_another_event_than_the_origin_of_that_source(stores: Stores) -> None:
-    # Both end up under an origin that names shop.b: the first by its own choice.
+async def test_an_origin_that_imitates_a_source_qualified_origin_is_another_event(stores: Stores) -> None:
+    # Both are stored under an origin that names shop.b: the first because its producer chose that origin.
     forged: Event = ("shop.a", "herald-source:shop.b /billing", "1")
     await record(stores.store, forged)
     await record(stores.store, A)
@@ -197,7 +200,7 @@ async def letters(stores: Stores) -> list[tuple[str, int]]:
     return [(one.letter.message.source, one.times) for one in (await stores.dead_letters.newest(100))[::-1]]
 
 
-async def test_dead_letters_of_different_sources_are_kept_apart(stores: Stores) -> None:
+async def test_dead_letters_of_different_sources_are_separate(stores: Stores) -> None:
     first = await stores.store.record([lost("other.a"), lost("other.b"), lost("other.a")], NOW)
     again = await stores.store.record([lost("other.b"), lost("other.a"), lost("other.c"), lost("other.b")], NOW)
     assert await letters(stores) == [("other.a", 3), ("other.b", 3), ("other.c", 1)]
@@ -206,7 +209,7 @@ async def test_dead_letters_of_different_sources_are_kept_apart(stores: Stores) 
     assert (first.duplicates, again.duplicates) == (1, 3)
 
 
-async def test_a_dead_letter_is_found_when_the_one_that_came_first_is_dropped(stores: Stores) -> None:
+async def test_a_repeated_dead_letter_is_recognised_after_the_first_one_is_dropped(stores: Stores) -> None:
     await stores.store.record([lost("other.a"), lost("other.b")], NOW)
     assert await stores.dead_letters.drop([(await stores.dead_letters.newest(2))[1]]) == 1
     assert await letters(stores) == [("other.b", 1)]
@@ -217,7 +220,7 @@ async def test_a_dead_letter_is_found_when_the_one_that_came_first_is_dropped(st
     assert await letters(stores) == [("other.b", 1)]
 
 
-async def test_dead_letters_kept_at_once(stores: Stores) -> None:
+async def test_concurrent_dead_letters_of_different_sources(stores: Stores) -> None:
     async def write(topic: str) -> None:
         for id in range(5):
             await stores.store.record([lost(topic, str(id))], NOW)
@@ -227,7 +230,7 @@ async def test_dead_letters_kept_at_once(stores: Stores) -> None:
     assert Counter(await letters(stores)) == expected
 
 
-async def test_one_dead_letter_for_all_sources_where_the_route_says_so(stores: Stores) -> None:
+async def test_one_dead_letter_for_all_sources_where_the_route_declares_it(stores: Stores) -> None:
     routes = table(PRIVATE.format(identity='identity = "cloudevents"').replace('otherwise = "drop"\n', ""))
 
     def nobody(topic: str) -> Any:

@@ -1,4 +1,4 @@
-"""The EventSource port, on every adapter. A broker joins by a Rig: how to publish to it, and how to read it."""
+"""The EventSource port, on every adapter. A new broker needs a `Rig`: how to publish to it and how to read from it."""
 
 import asyncio
 import uuid
@@ -23,35 +23,35 @@ from tests.support.kafka import Cluster
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import reading, ready, until
 
-# Lag is measured with each probe.
+# Each probe measures the lag.
 REAL = Timing(probe=1.0)
 
-# The mock cluster makes the first member wait for 3 s, and one that comes back after it for a session less 1 s.
+# The mock cluster delays the first member for 3 s, and a member that rejoins for the session timeout less 1 s.
 MOCK = Timing(probe=1.0, session=4.5)
 
 
 class Rig(Protocol):
-    """One broker with one source on it (a topic, a queue), whose messages have an order."""
+    """One broker with one source (a topic or a queue) whose messages are ordered."""
 
     name: str
 
     async def produce(self, bodies: Sequence[bytes]) -> None:
-        """Returns once the broker has them."""
+        """Publish messages. Returns after the broker has accepted them."""
 
     def node(self) -> EventSource:
-        """A node that reads from the beginning, or from where its predecessor was; still to be opened."""
+        """Return a node, not yet opened, that reads from the beginning or from where the node before it stopped."""
 
 
 class MemoryRig:
     name = "memory"
 
     def __init__(self) -> None:
-        # The broker lives in the process, so one that is opened again is the next node.
+        # The broker is in this process, so a source that is opened again acts as the next node.
         self._broker = MemoryBroker()
         self._published: list[asyncio.Task[None]] = []
 
     async def produce(self, bodies: Sequence[bytes]) -> None:
-        # It takes events while it is open only, and tells whoever still waits for their storing when it closes.
+        # The broker accepts events only while it is open; closing it fails the publishers that still wait for storing.
         await self._broker.open()
         messages = [Message("source", body, datetime.now(UTC), uuid.uuid4().hex) for body in bodies]
         self._published.append(asyncio.create_task(self._publish(messages)))
@@ -88,16 +88,16 @@ class RabbitRig:
     def __init__(self, rabbit: RealRabbit) -> None:
         self._rabbit = rabbit
         self._queue = f"contract.{uuid.uuid4().hex}"
-        # The suite takes up to 5,000 messages without acknowledging one, which is just what the prefetch is against.
+        # The suite reads up to 5,000 messages without acknowledging one, which a smaller prefetch would prevent.
         self._settings = rabbit.settings(self._queue, prefetch=10_000)
 
     async def produce(self, bodies: Sequence[bytes]) -> None:
-        # Where no node was yet, there is no queue to publish to.
+        # Before the first node there is no queue to publish to.
         await self._rabbit.ensure(self._settings, ["#"])
         await self._rabbit.publish(self._queue, "contract", bodies)
 
     def node(self) -> EventSource:
-        # Time to leave in, so that every acknowledgement arrives where the machine is busy.
+        # A long closing timeout, so that every acknowledgement arrives on a busy machine.
         return RabbitSource(self._settings, ["#"], RabbitTiming(probe=1.0, leave=10.0))
 
 
@@ -129,7 +129,7 @@ def bodies_of(batches: Sequence[Batch]) -> list[bytes | None]:
 
 
 async def take(node: EventSource, count: int) -> list[Batch]:
-    """As many batches as hold so many messages, none acknowledged."""
+    """Take batches until they hold that many messages. Acknowledges none."""
     batches: list[Batch] = []
     async with asyncio.timeout(20):
         while sum(len(batch.messages) for batch in batches) < count:
@@ -137,7 +137,7 @@ async def take(node: EventSource, count: int) -> list[Batch]:
     return batches
 
 
-async def test_messages_come_in_order_and_none_is_lost(rig: Rig) -> None:
+async def test_messages_arrive_in_order_without_loss(rig: Rig) -> None:
     bodies = numbered(1_300)
     await rig.produce(bodies[:700])
     async with reading(rig.node()) as reader:
@@ -155,7 +155,7 @@ async def test_take_waits_for_the_next_message(rig: Rig, node: EventSource) -> N
     assert bodies_of([await asyncio.wait_for(waiting, 20)]) == [b"late"]
 
 
-async def test_what_was_not_acknowledged_comes_again_after_a_restart_as_the_same(rig: Rig, node: EventSource) -> None:
+async def test_unacknowledged_messages_are_redelivered_unchanged_after_a_restart(rig: Rig, node: EventSource) -> None:
     await rig.produce(numbered(3))
     before = await take(node, 3)
     await node.close()
@@ -169,7 +169,7 @@ async def test_what_was_not_acknowledged_comes_again_after_a_restart_as_the_same
     ]
 
 
-async def test_what_was_acknowledged_does_not_come_again(rig: Rig, node: EventSource) -> None:
+async def test_acknowledged_messages_are_not_redelivered(rig: Rig, node: EventSource) -> None:
     await rig.produce(numbered(600))
     for batch in await take(node, 600):
         await node.acknowledge(batch)
@@ -181,7 +181,7 @@ async def test_what_was_acknowledged_does_not_come_again(rig: Rig, node: EventSo
         assert reader.bodies == [b"new"]
 
 
-async def test_only_what_follows_the_last_acknowledgement_comes_again(rig: Rig, node: EventSource) -> None:
+async def test_only_messages_after_the_last_acknowledgement_are_redelivered(rig: Rig, node: EventSource) -> None:
     bodies = numbered(1_200)
     await rig.produce(bodies)
     batches = await take(node, 1_200)
@@ -194,13 +194,13 @@ async def test_only_what_follows_the_last_acknowledgement_comes_again(rig: Rig, 
         assert reader.bodies == bodies[len(batches[0].messages) :]
 
 
-async def test_every_message_has_a_name_of_its_own(rig: Rig, node: EventSource) -> None:
+async def test_message_names_are_unique(rig: Rig, node: EventSource) -> None:
     await rig.produce([b"same"] * 50)
     messages = [message for batch in await take(node, 50) for message in batch.messages]
     assert len({message.fallback_id for message in messages}) == 50
 
 
-async def test_a_slow_taker_loses_nothing_and_keeps_the_order(rig: Rig, node: EventSource) -> None:
+async def test_a_slow_taker_gets_every_message_in_order(rig: Rig, node: EventSource) -> None:
     bodies = numbered(1_500)
     await rig.produce(bodies[:1])
     taken = await take(node, 1)
@@ -213,7 +213,7 @@ async def test_a_slow_taker_loses_nothing_and_keeps_the_order(rig: Rig, node: Ev
     assert bodies_of(taken) == bodies
 
 
-async def test_status_tells_the_truth(rig: Rig) -> None:
+async def test_status_reports_readiness_and_lag(rig: Rig) -> None:
     node = rig.node()
     before = node.status()
     assert (before.name, before.ready) == (rig.name, False)
@@ -222,7 +222,7 @@ async def test_status_tells_the_truth(rig: Rig) -> None:
     await node.open()
     await ready(node)
     assert not node.status().reason
-    # More than a node holds ahead of its taker.
+    # More than a node fetches ahead.
     await rig.produce(numbered(5_000))
     await until(lambda: (node.status().lag or 0) > 0, what=node.status)
     for batch in await take(node, 5_000):
@@ -237,7 +237,7 @@ async def test_status_tells_the_truth(rig: Rig) -> None:
     assert node.status().reason
 
 
-async def test_closing_is_quick_and_ends_the_right_to_acknowledge(rig: Rig, node: EventSource) -> None:
+async def test_closing_is_quick_and_later_acknowledgements_are_refused(rig: Rig, node: EventSource) -> None:
     await rig.produce(numbered(2))
     batches = await take(node, 2)
     async with asyncio.timeout(5):
@@ -249,5 +249,5 @@ async def test_closing_is_quick_and_ends_the_right_to_acknowledge(rig: Rig, node
         await reader.has(*numbered(2))
 
 
-async def test_a_node_that_was_never_opened_can_be_closed(rig: Rig) -> None:
+async def test_a_source_that_was_never_opened_can_be_closed(rig: Rig) -> None:
     await rig.node().close()

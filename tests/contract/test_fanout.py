@@ -10,8 +10,8 @@ USERS = [f"user-{number:03}" for number in range(180)]
 
 
 async def store_all(stores: Stores, *events: Sent, parts: int = 1_000) -> tuple[int, int]:
-    """Stores the first so many parts of the events. Returns how many entries are new, and how many events were
-    duplicates."""
+    """Store the first `parts` parts of the events. Returns the number of new entries and the number of duplicate
+    events."""
     store_plans = StorePlans(stores.store, HandClock(), POLICY)
     pending = store_plans.parts([plan(message(*event), ROUTES) for event in events])
     while len(pending) > parts:
@@ -24,7 +24,7 @@ def both(id: str, users: list[str]) -> Sent:
     return "both.x", {"to": users}, id
 
 
-async def test_a_large_fan_out_is_stored_once_and_without_gaps(stores: Stores) -> None:
+async def test_a_large_fan_out_is_stored_once_without_gaps(stores: Stores) -> None:
     events = both("a", USERS), both("b", USERS[:10]), both("c", USERS[5:])
     assert await store_all(stores, *events) == (180 + 10 + 175 + 3, 0)
     assert await store_all(stores, *events) == (0, 3)
@@ -35,7 +35,7 @@ async def test_a_large_fan_out_is_stored_once_and_without_gaps(stores: Stores) -
         await check_counters(stores, USERS[number])
 
 
-async def test_after_a_crash_between_two_parts_the_same_event_completes_it(stores: Stores) -> None:
+async def test_repeating_the_event_after_a_crash_between_parts_completes_the_fan_out(stores: Stores) -> None:
     await record(stores.store, both("before", USERS[:3]))
     assert await store_all(stores, both("a", USERS), parts=2) == (101, 0)
     assert await whole(stores.store, f"inbox:{USERS[179]}") == []
@@ -47,7 +47,7 @@ async def test_after_a_crash_between_two_parts_the_same_event_completes_it(store
     await check_counters(stores, USERS[100])
 
 
-async def test_users_that_are_signed_out_together_are_stored_in_parts(stores: Stores) -> None:
+async def test_sign_outs_of_many_users_are_stored_in_parts(stores: Stores) -> None:
     await store_all(stores, ("bye", {"user_id": USERS}, "a"))
     for user in (USERS[0], USERS[60], USERS[179]):
         assert await stores.store.not_before(user) is not None

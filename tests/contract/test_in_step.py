@@ -1,5 +1,5 @@
-"""The promise of positions, on every store: whoever follows an inbox by its positions ends where the inbox is, however
-many write, mark and read at once."""
+"""The guarantee of positions, on every store: a client that follows an inbox by its positions ends in the state of the
+inbox, under concurrent writes, state changes and reads."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ MASS_ACTS: tuple[Literal["read", "archived"], ...] = ("read", "archived")
 
 
 class Crowd:
-    """Writers, markers and followers, and what each of them was told."""
+    """Writers, markers and followers of inboxes, and the entries that the store returned to them."""
 
     def __init__(self, stores: Stores, seed: int) -> None:
         self.stores = stores
@@ -35,7 +35,7 @@ class Crowd:
             events: list[Sent] = [
                 direct(f"{writer}-{number}-{part}", *self.chance.sample(USERS, 2)) for part in range(3)
             ]
-            # Others store the same one at the same moment, and not in the same order.
+            # Other writers store the same event concurrently, at another place in their batch.
             events.insert(self.chance.randrange(4), direct(f"shared-{number}", *USERS))
             recorded = await record(self.stores.store, *events, at=later(number))
             self.told += [(entry,) for entry in recorded.entries]
@@ -61,7 +61,7 @@ class Crowd:
             await asyncio.sleep(0)
 
     async def follow_changes(self, user: str) -> dict[UUID, Any]:
-        """A client: it knows what it was told, and nothing else."""
+        """Follow an inbox as a client does, by changes only. Returns its final state."""
         after, known = 0, {}
         while True:
             done = not self.working
@@ -91,7 +91,7 @@ class Crowd:
             await asyncio.sleep(0)
 
     async def count(self, user: str) -> None:
-        """The number that is kept is true at every moment, not just in the end."""
+        """Check that the stored unread count is correct at every moment, not only at the end."""
         while self.working:
             page = await self.stores.inboxes.page(user, NotificationFilter(read=False), 1_000)
             assert len(page.notifications) == page.head.unread
@@ -99,13 +99,13 @@ class Crowd:
 
 
 def positions_of(user: str, told: Sequence[tuple[Entry, ...]]) -> list[tuple[Entry, ...]]:
-    """What happened to an inbox, in order: the entries of each position."""
+    """Return the changes of an inbox in order: the entries of each position."""
     acts = [act for act in told if act and act[0].stream == f"inbox:{user}"]
     return sorted(acts, key=lambda act: act[0].changed)
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_many_who_write_mark_and_read_at_once_end_in_step(stores: Stores, seed: int) -> None:
+async def test_followers_converge_under_concurrent_writes_changes_and_reads(stores: Stores, seed: int) -> None:
     crowd = Crowd(stores, seed)
     followers = [asyncio.create_task(crowd.follow_changes(user)) for user in USERS]
     readers = [asyncio.create_task(crowd.follow_arrivals(user)) for user in USERS]
@@ -123,7 +123,7 @@ async def test_many_who_write_mark_and_read_at_once_end_in_step(stores: Stores, 
 
         acts = positions_of(user, crowd.told)
         head = (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
-        # Each position was taken once, by one act; and the totals told with them were those of that moment.
+        # Each position belongs to one change, and the unread totals returned with it are those at that position.
         assert [act[0].changed for act in acts] == list(range(1, head.last + 1))
         assert all(len({entry.changed for entry in act}) == 1 for act in acts)
         unread: set[UUID] = set()
@@ -135,7 +135,7 @@ async def test_many_who_write_mark_and_read_at_once_end_in_step(stores: Stores, 
         assert {one.id for one in rows if not one.state.read and not one.state.archived} == unread
 
 
-async def test_two_devices_that_mark_agree_with_one_that_comes_late(stores: Stores) -> None:
+async def test_concurrent_devices_and_a_late_one_see_the_same_state(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(12)))
     crowd = Crowd(stores, 7)
     early = asyncio.create_task(crowd.follow_changes("ada"))

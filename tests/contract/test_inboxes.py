@@ -31,10 +31,10 @@ async def mark(stores: Stores, id: UUID, mark: StateChange, seconds: float = 100
     return marked
 
 
-# --- looking --------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------
 
 
-async def test_a_notification_is_what_was_recorded(stores: Stores) -> None:
+async def test_a_notification_is_read_back_as_recorded(stores: Stores) -> None:
     at = NOW + timedelta(microseconds=123_456)
     (entry,) = (await record(stores.store, direct("a", "ada", type="hello"), at=at)).entries
     found = await stores.inboxes.get("ada", entry.id)
@@ -45,7 +45,7 @@ async def test_a_notification_is_what_was_recorded(stores: Stores) -> None:
     assert found.entry(1) == entry
 
 
-async def test_some_are_looked_up_at_once(stores: Stores) -> None:
+async def test_several_notifications_are_read_by_id(stores: Stores) -> None:
     ids = [entry.id for entry in await fill(stores.store, 4)]
     (of_bob,) = [entry.id for entry in await fill(stores.store, 1, "bob", prefix="b")]
     await mark(stores, ids[1], "archived")
@@ -53,7 +53,7 @@ async def test_some_are_looked_up_at_once(stores: Stores) -> None:
     assert found == {id: await stores.inboxes.get("ada", id) for id in ids[:3]}
 
 
-async def test_another_users_notification_is_not_there(stores: Stores) -> None:
+async def test_a_notification_of_another_user_is_not_found(stores: Stores) -> None:
     entries = (await record(stores.store, direct("a", "ada", "bob"))).entries
     (of_ada,) = [entry.id for entry in entries if entry.stream == "inbox:ada"]
     assert await stores.inboxes.get("bob", of_ada) is None
@@ -80,7 +80,7 @@ async def test_an_inbox_that_was_never_written_is_empty(stores: Stores) -> None:
     assert await stores.store.heads(["inbox:ada"]) == {"inbox:ada": Head()}
 
 
-async def test_leaves_are_newest_first_and_follow_one_another(stores: Stores) -> None:
+async def test_pages_are_newest_first_and_contiguous(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada", "bob") for n in range(1, 12)))
     first = await stores.inboxes.page("ada", NotificationFilter(), 4)
     assert (seqs(first), first.more, first.head) == ([11, 10, 9, 8], True, Head(11, 0, unread=11))
@@ -103,13 +103,15 @@ async def test_leaves_are_newest_first_and_follow_one_another(stores: Stores) ->
     (1, 5, [3, 2, 1], False),
     (0, 1_000_000, [7, 6, 5], True),
 ])  # fmt: skip
-async def test_a_leaf_may_skip_some(stores: Stores, skip: int, before: int | None, seen: list[int], more: bool) -> None:
+async def test_a_page_may_skip_notifications(
+    stores: Stores, skip: int, before: int | None, seen: list[int], more: bool
+) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
     page = await stores.inboxes.page("ada", NotificationFilter(), 3, before=before, skip=skip)
     assert (seqs(page), page.more) == (seen, more)
 
 
-async def test_what_arrives_meanwhile_moves_no_leaf_that_is_asked_for_by_before(stores: Stores) -> None:
+async def test_arrivals_do_not_move_pages_that_are_read_by_cursor(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 7)))
     first = await stores.inboxes.page("ada", NotificationFilter(), 3)
     await record(stores.store, *(direct(f"f{n}", "ada") for n in range(4)))
@@ -138,9 +140,7 @@ async def test_what_arrives_meanwhile_moves_no_leaf_that_is_asked_for_by_before(
     (NotificationFilter(start=later(2.000001), end=later(2.999999)), []),
     (NotificationFilter(start=later(4), end=later(1)), []),
 ])  # fmt: skip
-async def test_an_inbox_is_looked_through_by_choice(
-    stores: Stores, choice: NotificationFilter, seen: list[int]
-) -> None:
+async def test_an_inbox_is_filtered(stores: Stores, choice: NotificationFilter, seen: list[int]) -> None:
     of_a = await fill(stores.store, 4, type="a", prefix="a")  # 1 … 4
     await fill(stores.store, 4, type="b", prefix="b")  # 5 … 8, at the same times
     await fill(stores.store, 2, "bob", type="a", prefix="c")
@@ -155,7 +155,7 @@ async def test_an_inbox_is_looked_through_by_choice(
         assert (seqs(part), part.more) == (seen[-1:], False)
 
 
-async def test_unread_ones_are_counted_by_type(stores: Stores) -> None:
+async def test_unread_notifications_are_counted_by_type(stores: Stores) -> None:
     of_a = await fill(stores.store, 3, type="a", prefix="a")
     of_b = await fill(stores.store, 2, type="b", prefix="b")
     of_c = await fill(stores.store, 1, type="ç' %", prefix="c")
@@ -172,10 +172,10 @@ async def test_unread_ones_are_counted_by_type(stores: Stores) -> None:
     await check_counters(stores)
 
 
-# --- marking one ----------------------------------------------------------------------------------------------
+# --- changing one notification ---------------------------------------------------------------------------------
 
 
-async def test_a_mark_takes_the_next_position_and_is_told(stores: Stores) -> None:
+async def test_a_state_change_takes_the_next_position_and_is_returned(stores: Stores) -> None:
     first, second = await fill(stores.store, 2)
     at = later(50) + timedelta(microseconds=7)
     marked = await stores.inboxes.change("ada", first.id, "read", at)
@@ -201,7 +201,7 @@ async def test_a_mark_takes_the_next_position_and_is_told(stores: Stores) -> Non
     assert (untouched.changed, untouched.updated_at, untouched.state.read_at) == (2, later(2), None)
 
 
-async def test_what_was_read_can_be_unread_and_read_again(stores: Stores) -> None:
+async def test_a_read_notification_can_be_marked_unread_and_read_again(stores: Stores) -> None:
     (one,) = await fill(stores.store, 1)
     await mark(stores, one.id, "read", 10)
     marked = await mark(stores, one.id, "unread", 11)
@@ -217,7 +217,7 @@ async def test_what_was_read_can_be_unread_and_read_again(stores: Stores) -> Non
 
 
 @pytest.mark.parametrize("read", [False, True])
-async def test_what_is_archived_has_left_the_inbox_and_stays_as_it_is(stores: Stores, read: bool) -> None:
+async def test_an_archived_notification_leaves_the_inbox_and_does_not_change(stores: Stores, read: bool) -> None:
     one, _ = await fill(stores.store, 2)
     if read:
         await mark(stores, one.id, "read", 10)
@@ -239,7 +239,7 @@ async def test_what_is_archived_has_left_the_inbox_and_stays_as_it_is(stores: St
 
 
 @pytest.mark.parametrize("name", MARKS)
-async def test_what_changes_nothing_takes_no_position(stores: Stores, name: StateChange) -> None:
+async def test_a_change_without_effect_takes_no_position(stores: Stores, name: StateChange) -> None:
     (one,) = await fill(stores.store, 1)
     await mark(stores, one.id, name, 10)
     before = await head(stores)
@@ -251,7 +251,7 @@ async def test_what_changes_nothing_takes_no_position(stores: Stores, name: Stat
     assert (await stores.store.changes("inbox:ada", before.last, 10)).entries == ()
 
 
-async def test_an_archived_event_that_comes_again_is_known(stores: Stores) -> None:
+async def test_a_repeat_of_an_archived_event_is_a_duplicate(stores: Stores) -> None:
     (one,) = await fill(stores.store, 1)
     await mark(stores, one.id, "archived")
     again = await record(stores.store, direct("e1", "ada"), at=later(20))
@@ -259,7 +259,7 @@ async def test_an_archived_event_that_comes_again_is_known(stores: Stores) -> No
     assert await head(stores) == Head(2, 0)
 
 
-async def test_arrivals_are_numbered_behind_marks(stores: Stores) -> None:
+async def test_arrivals_are_numbered_after_state_changes(stores: Stores) -> None:
     (one,) = await fill(stores.store, 1)
     await mark(stores, one.id, "read")
     (new,) = (await record(stores.store, direct("new", "ada"))).entries
@@ -268,7 +268,7 @@ async def test_arrivals_are_numbered_behind_marks(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("user", ["a:b", "inbox:x", "ü😀", "a'b", "%", "\\", "x" * 255])
-async def test_any_possible_user_can_handle_their_inbox(stores: Stores, user: str) -> None:
+async def test_any_valid_user_id_can_change_their_inbox(stores: Stores, user: str) -> None:
     (one,) = await fill(stores.store, 1, user)
     assert (await mark(stores, one.id, "read", user=user)).entries[0].stream == f"inbox:{user}"
     await record(stores.store, direct("more", user))
@@ -276,10 +276,10 @@ async def test_any_possible_user_can_handle_their_inbox(stores: Stores, user: st
     await check_counters(stores, user)
 
 
-# --- marking all ----------------------------------------------------------------------------------------------
+# --- bulk changes -----------------------------------------------------------------------------------------------
 
 
-async def test_a_mass_act_takes_one_position(stores: Stores) -> None:
+async def test_a_bulk_change_takes_one_position(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada", "bob") for n in range(1, 6)))
     marked = await stores.inboxes.change_all("ada", "read", 5, 100, later(10))
     assert sorted((entry.seq, entry.changed, entry.kind, entry.read, entry.unread) for entry in marked.entries) == [
@@ -295,7 +295,7 @@ async def test_a_mass_act_takes_one_position(stores: Stores) -> None:
     assert await head(stores) == Head(6, 0)
 
 
-async def test_a_mass_act_goes_in_chunks_from_the_newest_on(stores: Stores) -> None:
+async def test_a_bulk_change_is_chunked_from_the_newest_on(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
     chunks, places, totals = [], [], []
     while True:
@@ -310,7 +310,7 @@ async def test_a_mass_act_goes_in_chunks_from_the_newest_on(stores: Stores) -> N
     await check_counters(stores)
 
 
-async def test_a_mass_act_passes_over_what_is_so_marked(stores: Stores) -> None:
+async def test_a_bulk_change_skips_notifications_already_in_that_state(stores: Stores) -> None:
     entries = await fill(stores.store, 6)
     await mark(stores, entries[0].id, "archived")
     await mark(stores, entries[1].id, "read", 50)
@@ -335,22 +335,20 @@ async def test_a_mass_act_passes_over_what_is_so_marked(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("name", ["read", "archived"])
-async def test_a_mass_act_goes_as_far_as_it_is_told(stores: Stores, name: Literal["read", "archived"]) -> None:
+async def test_a_bulk_change_stops_at_the_given_seq(stores: Stores, name: Literal["read", "archived"]) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 6)))
     assert (await stores.inboxes.change_all("ada", name, 0, 10, later(1))).entries == ()
     marked = await stores.inboxes.change_all("ada", name, 3, 10, later(1))
     assert sorted(entry.seq for entry in marked.entries) == [1, 2, 3]
     assert marked.unread == 2
-    # By seq, not by what has changed since.
+    # The limit applies to seq, not to the position of the last change.
     await mark(stores, (await kept(stores))[4].id, "read")
     assert (await stores.inboxes.change_all("ada", name, 3, 10, later(2))).entries == ()
     await check_counters(stores)
 
 
 @pytest.mark.parametrize("name", ["read", "archived"])
-async def test_what_arrives_during_a_mass_act_is_not_swallowed(
-    stores: Stores, name: Literal["read", "archived"]
-) -> None:
+async def test_arrivals_during_a_bulk_change_stay_unread(stores: Stores, name: Literal["read", "archived"]) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(30)))
 
     async def write() -> None:
@@ -371,11 +369,11 @@ async def test_what_arrives_during_a_mass_act_is_not_swallowed(
     await check_counters(stores)
 
 
-# --- at once --------------------------------------------------------------------------------------------------
+# --- concurrency ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["read", "archived"])
-async def test_of_the_same_marks_at_once_one_counts(stores: Stores, name: StateChange) -> None:
+async def test_of_identical_concurrent_changes_one_takes_effect(stores: Stores, name: StateChange) -> None:
     one, _ = await fill(stores.store, 2)
     made = await asyncio.gather(*(mark(stores, one.id, name, 10 + n) for n in range(8)))
     assert sorted(len(marked.entries) for marked in made) == [0] * 7 + [1]
@@ -384,7 +382,7 @@ async def test_of_the_same_marks_at_once_one_counts(stores: Stores, name: StateC
     assert await head(stores) == Head(3, 0, unread=1)
 
 
-async def test_different_marks_at_once_take_their_turns(stores: Stores) -> None:
+async def test_different_concurrent_changes_are_serialized(stores: Stores) -> None:
     entries = await fill(stores.store, 3)
     names: list[StateChange] = ["read", "unread", "archived", "read", "unread", "archived"]
     made = await asyncio.gather(*(mark(stores, entry.id, name) for name in names for entry in entries))
@@ -396,7 +394,9 @@ async def test_different_marks_at_once_take_their_turns(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("name", ["read", "archived"])
-async def test_mass_acts_at_once_mark_each_notification_once(stores: Stores, name: Literal["read", "archived"]) -> None:
+async def test_concurrent_bulk_changes_change_each_notification_once(
+    stores: Stores, name: Literal["read", "archived"]
+) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 21)))
 
     async def clear() -> list[Any]:

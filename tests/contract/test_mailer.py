@@ -29,8 +29,7 @@ RENDERED = RenderedMail(
 
 
 class Rig(msgspec.Struct, frozen=True):
-    """One adapter, and how to see what it handed over: each mail with the addresses that it went to, if they are told
-    beside it."""
+    """One adapter, and a function that reads the mails it sent."""
 
     mailer: Mailer
     read: Callable[[], list[EmailMessage]]
@@ -73,7 +72,7 @@ def body(message: EmailMessage, kind: str) -> str:
     return str(part.get_content()).replace("\r\n", "\n")
 
 
-async def test_what_is_sent_is_there_once_as_it_was_meant(rig: Rig) -> None:
+async def test_a_mail_is_sent_once_and_unchanged(rig: Rig) -> None:
     sent = mail(subject="Grüße, 日本: your order № 7 has been received by all of us at the other end of the world 🎉")
     receipt = await rig.mailer.send(sent, soon())
     assert receipt.text
@@ -92,28 +91,28 @@ async def test_what_is_sent_is_there_once_as_it_was_meant(rig: Rig) -> None:
     assert not any(part.defects for part in message.walk())
 
 
-async def test_a_repeat_has_the_same_message_id(rig: Rig) -> None:
+async def test_a_repeated_mail_has_the_same_message_id(rig: Rig) -> None:
     sent = mail()
     await rig.mailer.send(sent, soon())
     await rig.mailer.send(sent, soon())
     assert {message["Message-ID"] for message in rig.read()} == {f"<{sent.id}@xn--bcher-kva.example>"}
 
 
-async def test_many_at_once_all_arrive(rig: Rig) -> None:
+async def test_concurrent_mails_all_arrive(rig: Rig) -> None:
     mails = [mail(to=f"user{number}@example.com") for number in range(40)]
     await asyncio.gather(*(rig.mailer.send(one, soon()) for one in mails))
     assert sorted(message["To"] for message in rig.read()) == sorted(one.to for one in mails)
 
 
 @pytest.mark.parametrize("to", ["jürgen@example.com", "ann@bücher.example", "用户@例え.jp"])
-async def test_names_beyond_ascii_are_addresses_too(rig: Rig, to: str) -> None:
+async def test_names_beyond_ascii_are_accepted_in_addresses(rig: Rig, to: str) -> None:
     await rig.mailer.send(mail(to), soon())
     (message,) = rig.read()
     local, _, domain = to.rpartition("@")
     assert message["To"] == f"{local}@{domain.encode('idna').decode()}"
 
 
-async def test_nothing_is_handed_over_once_the_deadline_has_passed(rig: Rig) -> None:
+async def test_nothing_is_sent_after_the_deadline(rig: Rig) -> None:
     with pytest.raises(Deferred):
         await rig.mailer.send(mail(), time.monotonic())
     with pytest.raises(Deferred):
@@ -135,7 +134,7 @@ async def test_nothing_is_handed_over_once_the_deadline_has_passed(rig: Rig) -> 
         "",
     ],
 )
-async def test_what_is_no_address_is_refused(rig: Rig, to: str) -> None:
+async def test_an_invalid_address_is_refused(rig: Rig, to: str) -> None:
     with pytest.raises(Refused):
         await rig.mailer.send(mail(to), soon())
     assert rig.read() == []
@@ -151,7 +150,7 @@ async def test_what_is_no_address_is_refused(rig: Rig, to: str) -> None:
         "\x00\x0b\x0c\x85",
     ],
 )
-async def test_a_subject_begins_no_header(rig: Rig, subject: str) -> None:
+async def test_a_subject_cannot_inject_a_header(rig: Rig, subject: str) -> None:
     await rig.mailer.send(mail(subject=subject), soon())
     (message,) = rig.read()
     assert message["Bcc"] is None
@@ -159,18 +158,18 @@ async def test_a_subject_begins_no_header(rig: Rig, subject: str) -> None:
         *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type")
     ]
     assert body(message, "html") == RENDERED.html + "\n"
-    # What looks like an encoded word is shown as it was written.
+    # Text that looks like an encoded word is shown as written.
     assert ("=?utf-8" in message["Subject"]) == ("=?utf-8" in subject)
 
 
-async def test_an_address_that_looks_like_an_encoded_word_is_just_that(rig: Rig) -> None:
+async def test_an_address_that_looks_like_an_encoded_word_is_not_decoded(rig: Rig) -> None:
     to = "=?utf-8?q?Bcc=3A_x?=@example.com"
     await rig.mailer.send(mail(to), soon())
     (message,) = rig.read()
     assert message["Bcc"] is None
 
 
-async def test_an_html_text_stays_within_its_part(rig: Rig) -> None:
+async def test_an_html_body_cannot_leave_its_part(rig: Rig) -> None:
     sent = mail()
     end = (
         f"</p>\r\n--=_{sent.id}--\r\n.\r\nMAIL FROM:<x@y.example>\r\n--=_{sent.id}\r\nContent-Type: text/html\r\n\r\nx"
@@ -181,7 +180,7 @@ async def test_an_html_text_stays_within_its_part(rig: Rig) -> None:
     assert body(message, "html") == end.replace("\r\n", "\n") + "\n"
 
 
-async def test_closing_is_quick_and_happens_once(rig: Rig) -> None:
+async def test_closing_is_quick_and_idempotent(rig: Rig) -> None:
     await rig.mailer.send(mail(), soon())
     async with asyncio.timeout(2):
         await rig.mailer.close()
@@ -191,5 +190,5 @@ async def test_closing_is_quick_and_happens_once(rig: Rig) -> None:
     assert len(rig.read()) == 1
 
 
-async def test_one_that_never_sent_can_be_closed(rig: Rig) -> None:
+async def test_a_mailer_that_never_sent_can_be_closed(rig: Rig) -> None:
     await rig.mailer.close()

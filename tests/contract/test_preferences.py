@@ -1,4 +1,4 @@
-"""The PreferencesStore port, on every adapter, and how preferences bind what is stored."""
+"""The PreferencesStore port, on every adapter, and the effect of preferences on what is stored."""
 
 import asyncio
 import random
@@ -29,10 +29,10 @@ async def muted(stores: Stores, user: str = "ada") -> dict[str, bool]:
     return {one.content.event_id: one.state.muted for one in await kept(stores, user)}
 
 
-# --- keeping --------------------------------------------------------------------------------------------------
+# --- storing --------------------------------------------------------------------------------------------------
 
 
-async def test_who_has_set_none_has_the_default(stores: Stores) -> None:
+async def test_a_user_without_preferences_has_the_defaults(stores: Stores) -> None:
     assert await stores.preferences.get("ada") == DEFAULT
     await stores.preferences.put("bob", Preferences(push_notifications=False), NOW)
     assert await stores.preferences.get("ada") == DEFAULT
@@ -47,14 +47,14 @@ async def test_who_has_set_none_has_the_default(stores: Stores) -> None:
     Preferences(muted_types=("ü😀", "a'b", 'a"b', "{a,b}", "%", "\\", " ", "null", "x" * LONGEST_TYPE)),
     Preferences(muted_types=tuple(f"{'ü' * (LONGEST_TYPE - 3)}{n:03}" for n in range(MOST_MUTED))),
 ])  # fmt: skip
-async def test_preferences_are_kept_as_they_were_put(stores: Stores, wishes: Preferences) -> None:
+async def test_preferences_are_stored_as_put(stores: Stores, wishes: Preferences) -> None:
     at = NOW + timedelta(microseconds=123_456)
     put = await stores.preferences.put("ada", wishes, at)
     assert put == msgspec.structs.replace(wishes, updated_at=at)
     assert await stores.preferences.get("ada") == put
 
 
-async def test_preferences_are_replaced_as_a_whole(stores: Stores) -> None:
+async def test_put_replaces_all_preferences(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(False, False, False, ("a", "b")), later(1))
     await stores.preferences.put("ada", Preferences(muted_types=("c",), updated_at=later(99)), later(2))
     assert await stores.preferences.get("ada") == Preferences(muted_types=("c",), updated_at=later(2))
@@ -62,7 +62,7 @@ async def test_preferences_are_replaced_as_a_whole(stores: Stores) -> None:
     assert await stores.preferences.get("ada") == Preferences(updated_at=later(3))
 
 
-async def test_a_change_leaves_the_other_fields_as_they_are(stores: Stores) -> None:
+async def test_a_partial_change_keeps_the_other_fields(stores: Stores) -> None:
     changed = await stores.preferences.change("ada", {"push_notifications": False}, later(1))
     assert changed == Preferences(push_notifications=False, updated_at=later(1))
     await stores.preferences.change("ada", {"muted_types": ("b", "a")}, later(2))
@@ -72,7 +72,7 @@ async def test_a_change_leaves_the_other_fields_as_they_are(stores: Stores) -> N
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_changes_of_different_fields_at_once_are_all_kept(stores: Stores, is_first: bool) -> None:
+async def test_concurrent_changes_of_different_fields_are_all_kept(stores: Stores, is_first: bool) -> None:
     wishes = SetPreferences(stores.preferences, SystemClock())
     if not is_first:
         await wishes.replace("ada", Preferences(websocket_notifications=False))
@@ -86,16 +86,16 @@ async def test_changes_of_different_fields_at_once_are_all_kept(stores: Stores, 
     assert msgspec.structs.replace(kept_now, updated_at=None) == Preferences(False, False, is_first, ("a", "b"))
 
 
-async def test_of_preferences_put_at_once_one_stands(stores: Stores) -> None:
+async def test_of_concurrent_puts_one_wins_as_a_whole(stores: Stores) -> None:
     wishes = [Preferences(n % 2 == 0, n % 3 == 0, n % 5 == 0, (f"t{n}",)) for n in range(8)]
     put = await asyncio.gather(*(stores.preferences.put("ada", one, later(n)) for n, one in enumerate(wishes)))
     assert await stores.preferences.get("ada") in put
 
 
-# --- binding --------------------------------------------------------------------------------------------------
+# --- effects --------------------------------------------------------------------------------------------------
 
 
-async def test_a_muted_type_is_kept_and_marked_so_from_then_on(stores: Stores) -> None:
+async def test_notifications_of_a_muted_type_are_stored_as_muted_from_then_on(stores: Stores) -> None:
     await record(stores.store, direct("before", "ada", "bob", type="a"))
     await stores.preferences.put("ada", Preferences(muted_types=("a", "z")), NOW)
     recorded = await record(stores.store, direct("a1", "ada", "bob", type="a"), direct("b1", "ada", type="b"))
@@ -110,21 +110,21 @@ async def test_a_muted_type_is_kept_and_marked_so_from_then_on(stores: Stores) -
     assert await muted(stores, "bob") == {"before": False, "a1": False}
 
 
-async def test_who_wants_nothing_live_has_everything_muted(stores: Stores) -> None:
+async def test_without_live_notifications_everything_is_muted(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(websocket_notifications=False), NOW)
     await record(stores.store, direct("a", "ada", "bob", type="a"), direct("b", "ada", type="b"))
     assert await muted(stores) == {"a": True, "b": True}
     assert await muted(stores, "bob") == {"a": False}
 
 
-async def test_mail_and_pushes_are_no_concern_of_the_inbox(stores: Stores) -> None:
+async def test_mail_and_push_switches_do_not_affect_the_inbox(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(email_notifications=False, push_notifications=False), NOW)
     await record(stores.store, direct("a", "ada"))
     assert await muted(stores) == {"a": False}
 
 
 @pytest.mark.parametrize("type", ["ü😀", "a'b", "{a,b}", "a,b", "%", "x" * (LONGEST_TYPE - 1)])
-async def test_types_are_muted_by_their_whole_name(stores: Stores, type: str) -> None:
+async def test_types_are_muted_by_their_full_name(stores: Stores, type: str) -> None:
     await stores.preferences.put("ada", Preferences(muted_types=(type,)), NOW)
     others = [type[:-1] or "other", type + "x", type.upper() if type.upper() != type else "b", "a"]
     await record(stores.store, direct("it", "ada", type=type), *(direct(f"n{n}", "ada", type=one)
@@ -132,7 +132,7 @@ async def test_types_are_muted_by_their_whole_name(stores: Stores, type: str) ->
     assert await muted(stores) == {"it": True, "n0": False, "n1": False, "n2": False, "n3": False}
 
 
-async def test_a_muted_type_is_stored_as_read_and_takes_its_position(stores: Stores) -> None:
+async def test_a_notification_of_a_muted_type_is_stored_as_read_with_a_position(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(muted_types=("a",)), NOW)
     recorded = await record(stores.store, direct("a1", "ada", type="a"), direct("b1", "ada", type="b"))
     assert [(one.seq, one.read, one.unread) for one in recorded.entries] == [(1, True, 0), (2, False, 1)]
@@ -159,7 +159,7 @@ async def test_a_muted_type_is_stored_as_read_and_takes_its_position(stores: Sto
         first,
         second,
     ]
-    # It may be marked like any other.
+    # Its state can be changed like any other.
     marked = await stores.inboxes.change("ada", first.id, "unread", later(1))
     assert marked is not None
     assert ([one.muted for one in marked.entries], marked.unread) == ([True], 2)
@@ -167,11 +167,11 @@ async def test_a_muted_type_is_stored_as_read_and_takes_its_position(stores: Sto
 
 
 async def cursor(stores: Stores, user: str = "ada") -> str:
-    """Of the inbox before anything arrived."""
+    """Return a cursor of the inbox before anything arrived."""
     return str(Cursor(await stores.store.epoch(), tag_of(user), {INBOX: 0}))
 
 
-async def test_without_live_updates_everything_counts_as_unread(stores: Stores) -> None:
+async def test_without_live_notifications_arrivals_count_as_unread(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(websocket_notifications=False, muted_types=("a",)), NOW)
     await record(stores.store, direct("a1", "ada", type="a"), direct("b1", "ada", type="b"))
     assert [(one.state.muted, one.state.read) for one in await kept(stores)] == [(True, True), (True, False)]
@@ -179,10 +179,10 @@ async def test_without_live_updates_everything_counts_as_unread(stores: Stores) 
     await check_counters(stores)
 
 
-# --- what is unread of muted types ----------------------------------------------------------------------------
+# --- unread notifications of muted types ------------------------------------------------------------------------
 
 
-async def test_unread_ones_of_muted_types_are_found_and_marked_read(stores: Stores) -> None:
+async def test_unread_notifications_of_muted_types_are_found_and_marked_read(stores: Stores) -> None:
     types = ("a", "b", "a", "z", "a")
     for user in ("ada", "bob", "eve"):
         await record(stores.store, *(direct(f"{user}{n}", user, type=type) for n, type in enumerate(types)))
@@ -205,7 +205,7 @@ async def test_unread_ones_of_muted_types_are_found_and_marked_read(stores: Stor
         await check_counters(stores, user)
 
 
-async def test_what_a_user_has_marked_unread_stays_so(stores: Stores) -> None:
+async def test_a_muted_notification_that_its_user_marked_unread_stays_unread(stores: Stores) -> None:
     await stores.preferences.put("ada", Preferences(muted_types=("a",)), NOW)
     (entry,) = (await record(stores.store, direct("a1", "ada", type="a"))).entries
     await stores.inboxes.change("ada", entry.id, "unread", later(1))
@@ -214,7 +214,7 @@ async def test_what_a_user_has_marked_unread_stays_so(stores: Stores) -> None:
     assert await stores.inboxes.unread("ada") == 1
 
 
-async def test_users_who_mute_are_searched_some_at_a_time(stores: Stores) -> None:
+async def test_users_with_muted_types_are_searched_in_pages(stores: Stores) -> None:
     users = [f"u{number}" for number in range(5)]
     await record(stores.store, direct("a1", *users[::2], type="a"))
     for user in users:
@@ -230,7 +230,7 @@ async def test_users_who_mute_are_searched_some_at_a_time(stores: Stores) -> Non
 
 
 @pytest.mark.parametrize("nodes", [1, 3])
-async def test_the_start_of_a_node_leaves_none_and_notifies_sessions(stores: Stores, nodes: int) -> None:
+async def test_node_start_marks_muted_notifications_read_and_notifies_sessions(stores: Stores, nodes: int) -> None:
     backplane, counters, heard = MemoryBackplane(), Counters(), Heard()
     await backplane.open(heard)
     users = [f"u{number}" for number in range(7)]
@@ -250,7 +250,7 @@ async def test_the_start_of_a_node_leaves_none_and_notifies_sessions(stores: Sto
 
 
 class Heard:
-    """A listener that keeps what it is given."""
+    """A listener that records the entries it receives."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -262,7 +262,7 @@ class Heard:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_counters_are_what_counting_gives_whatever_is_done(stores: Stores, seed: int) -> None:
+async def test_stored_counters_equal_counted_rows_after_random_operations(stores: Stores, seed: int) -> None:
     chance = random.Random(seed)
     for step in range(40):
         match chance.randrange(5):
@@ -282,7 +282,7 @@ async def test_counters_are_what_counting_gives_whatever_is_done(stores: Stores,
         await check_counters(stores)
 
 
-async def test_a_feed_knows_no_preferences(stores: Stores) -> None:
+async def test_preferences_do_not_affect_a_feed(stores: Stores) -> None:
     wishes = Preferences(websocket_notifications=False, muted_types=("both.x", "news"))
     for user in ("ada", "news"):
         await stores.preferences.put(user, wishes, NOW)
@@ -291,7 +291,7 @@ async def test_a_feed_knows_no_preferences(stores: Stores) -> None:
     assert await muted(stores) == {"n": True}
 
 
-async def test_what_is_recorded_after_put_is_bound_by_it_whoever_records_meanwhile(stores: Stores) -> None:
+async def test_events_recorded_after_put_follow_it_under_concurrent_writes(stores: Stores) -> None:
     bound: set[str] = set()
 
     async def write(writer: int) -> None:

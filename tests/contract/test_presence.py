@@ -1,4 +1,4 @@
-"""The Presence port, on every adapter: three nodes. One joins by a line in `NODES`."""
+"""The Presence port, on every adapter: three nodes. A new adapter needs one line in `NODES`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from tests.support.core import FaultyStore
 from tests.support.reading import until
 from tests.support.redis import Deaf, RealRedis, connected
 
-# Where Redis is, and the prefix, for those who ask.
+# Tests of adapters that need Redis call this for its address and the prefix.
 Place = tuple[Callable[[], RealRedis], str]
 
 USERS = ["ada", "", "*", "a b", "ü😀", "a:b", "0", "x" * 1_000, "node:1", "{a}"]
@@ -49,7 +49,7 @@ async def nodes(request: pytest.FixtureRequest, redis_prefix: str) -> AsyncItera
         yield opened
 
 
-async def test_the_sessions_on_the_other_nodes_are_counted_and_not_a_nodes_own(nodes: list[Presence]) -> None:
+async def test_sessions_on_other_nodes_are_counted_without_the_nodes_own(nodes: list[Presence]) -> None:
     one, two, three = nodes
     assert await one.enter("ada", 1) == 0
     assert await one.enter("ada", 2) == 0
@@ -59,14 +59,14 @@ async def test_the_sessions_on_the_other_nodes_are_counted_and_not_a_nodes_own(n
     assert await two.enter("ada", 5) == 4
 
 
-async def test_users_are_counted_each_for_themselves(nodes: list[Presence]) -> None:
+async def test_sessions_are_counted_per_user(nodes: list[Presence]) -> None:
     one, two, _ = nodes
     for number, user in enumerate(USERS, 1):
         assert await one.enter(user, number) == 0
     assert [await two.enter(user, 1) for user in USERS] == list(range(1, len(USERS) + 1))
 
 
-async def test_what_a_node_says_later_counts(nodes: list[Presence]) -> None:
+async def test_a_later_report_of_a_node_replaces_the_earlier(nodes: list[Presence]) -> None:
     one, two, three = nodes
     await one.enter("ada", 3)
     await one.enter("bob", 3)
@@ -76,7 +76,7 @@ async def test_what_a_node_says_later_counts(nodes: list[Presence]) -> None:
     assert await three.enter("ada", 1) == 11
 
 
-async def test_who_has_left_counts_no_more(nodes: list[Presence]) -> None:
+async def test_users_who_left_are_no_longer_counted(nodes: list[Presence]) -> None:
     one, two, three = nodes
     await one.enter("ada", 3)
     await two.enter("ada", 2)
@@ -87,11 +87,11 @@ async def test_who_has_left_counts_no_more(nodes: list[Presence]) -> None:
     assert await one.enter("ada", 1) == 1
 
 
-async def test_nothing_to_say_is_no_fault(nodes: list[Presence]) -> None:
+async def test_an_empty_update_succeeds(nodes: list[Presence]) -> None:
     assert await nodes[0].update({}) is True
 
 
-async def test_many_users_at_once(nodes: list[Presence]) -> None:
+async def test_many_users_concurrently(nodes: list[Presence]) -> None:
     one, two, _ = nodes
     users = [f"user-{number}" for number in range(2_000)]
     assert sum(await asyncio.gather(*(one.enter(user, 1) for user in users))) == 0
@@ -101,25 +101,25 @@ async def test_many_users_at_once(nodes: list[Presence]) -> None:
     assert sum(await asyncio.gather(*(two.enter(user, 1) for user in users))) == 0
 
 
-async def test_the_sessions_of_a_node_that_died_are_gone_with_it(real_redis: RealRedis, redis_prefix: str) -> None:
+async def test_sessions_of_a_node_that_died_are_no_longer_counted(real_redis: RealRedis, redis_prefix: str) -> None:
     store = FaultyStore()
     async with redis_node(real_redis, redis_prefix, store) as here:
         async with redis_node(real_redis, redis_prefix, store) as dying:
             await dying.enter("ada", 5)
             await dying.enter("bob", 5)
             assert await here.enter("ada", 1) == 5
-        # It has told nobody; but its connection has ended.
+        # It did not sign off, but its connection has ended.
         async with asyncio.timeout(20):
             while await here.enter("ada", 1):
                 await asyncio.sleep(0.02)
-        # And nothing is kept of it, but for those who were not asked for since.
+        # Its reports are deleted, except for users who were not queried since.
         epoch = await store.epoch()
         assert await real_redis.ask("HVALS", f"{redis_prefix}:{epoch}:sessions:ada") == [b"1"]
         await here.update({"ada": 0, "bob": 0})
         assert await real_redis.ask("KEYS", f"{redis_prefix}:*") == []
 
 
-async def test_redis_keeps_nobody_for_ever(real_redis: RealRedis, redis_prefix: str) -> None:
+async def test_records_in_redis_expire(real_redis: RealRedis, redis_prefix: str) -> None:
     async with redis_node(real_redis, redis_prefix, FaultyStore()) as here:
         await here.enter("ada", 1)
         await here.update({"bob": 1})
@@ -129,7 +129,7 @@ async def test_redis_keeps_nobody_for_ever(real_redis: RealRedis, redis_prefix: 
         assert all(0 < seconds <= FORGOTTEN_AFTER for seconds in lives)
 
 
-async def test_nodes_on_another_store_count_for_themselves(real_redis: RealRedis, redis_prefix: str) -> None:
+async def test_nodes_on_another_store_are_counted_separately(real_redis: RealRedis, redis_prefix: str) -> None:
     async with (
         redis_node(real_redis, redis_prefix, FaultyStore()) as here,
         redis_node(real_redis, redis_prefix, FaultyStore()) as there,

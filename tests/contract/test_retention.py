@@ -29,7 +29,7 @@ def at_most(count: int) -> Keep:
 
 
 async def prune_all(stores: Stores, keep: Keeping, seconds: float = 100, limit: int = 500) -> list[Pruned]:
-    """Steps until nothing is due."""
+    """Prune step by step until nothing is due."""
     steps = []
     for _ in range(100):
         steps.append(await stores.retention.prune(keep, later(seconds), limit))
@@ -50,10 +50,10 @@ def news(id: str) -> Sent:
     return "both.x", {}, id
 
 
-# --- what goes ------------------------------------------------------------------------------------------------
+# --- what is pruned -------------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_pruned_where_nothing_is_due(stores: Stores) -> None:
+async def test_nothing_is_pruned_when_nothing_is_due(stores: Stores) -> None:
     assert (await stores.retention.prune(keeping(), NOW)).nothing
     await record(stores.store, direct("a", "ada"), news("n"), lost("x"))
     assert await stores.retention.prune(keeping(), later(100)) == Pruned(0, 0, 0)
@@ -71,7 +71,7 @@ async def test_an_inbox_is_pruned_by_age(stores: Stores) -> None:
     await check_counters(stores)
 
 
-async def test_inboxes_are_pruned_by_count_each_for_itself(stores: Stores) -> None:
+async def test_inboxes_are_pruned_by_count_separately(stores: Stores) -> None:
     await fill(stores.store, 5)
     await fill(stores.store, 2, "bob")
     await fill(stores.store, 3, "eve")
@@ -106,7 +106,7 @@ async def test_dead_letters_are_pruned_by_age_and_by_count(stores: Stores) -> No
     assert [one.event_id for one in again.dead_letters] == ["x1"]
 
 
-async def test_the_stricter_of_age_and_count_holds(stores: Stores) -> None:
+async def test_the_stricter_of_age_and_count_applies(stores: Stores) -> None:
     await fill(stores.store, 6)
     await prune_all(stores, keeping(inbox=Keep(timedelta(seconds=97.5), 5)))
     assert [seq for seq, _ in await whole(stores.store, "inbox:ada")] == [3, 4, 5, 6]
@@ -114,17 +114,17 @@ async def test_the_stricter_of_age_and_count_holds(stores: Stores) -> None:
     assert [seq for seq, _ in await whole(stores.store, "inbox:ada")] == [6]
 
 
-async def test_each_kind_has_its_own_rule(stores: Stores) -> None:
+async def test_each_kind_has_its_own_limits(stores: Stores) -> None:
     for number in range(3):
         await record(stores.store, direct(f"d{number}", "ada"), news(f"n{number}"), lost(f"x{number}"))
     steps = await prune_all(stores, keeping(inbox=at_most(2), feed=at_most(1), dead_letters=at_most(0)))
     assert steps[0] == Pruned(1, 2, 3)
 
 
-# --- what is left ---------------------------------------------------------------------------------------------
+# --- what remains ---------------------------------------------------------------------------------------------
 
 
-async def test_what_is_pruned_is_nowhere_any_more(stores: Stores) -> None:
+async def test_pruned_entries_are_gone_from_every_query(stores: Stores) -> None:
     entries = await fill(stores.store, 4)
     await stores.inboxes.change("ada", entries[1].id, "read", later(10))  # 5
     await stores.inboxes.change("ada", entries[3].id, "archived", later(11))  # 6
@@ -142,7 +142,7 @@ async def test_what_is_pruned_is_nowhere_any_more(stores: Stores) -> None:
     await check_counters(stores)
 
 
-async def test_the_unread_total_falls_by_those_that_were_unread(stores: Stores) -> None:
+async def test_the_unread_total_falls_by_the_pruned_unread_notifications(stores: Stores) -> None:
     entries = await fill(stores.store, 6)
     await stores.inboxes.change("ada", entries[0].id, "read", later(10))
     await stores.inboxes.change("ada", entries[1].id, "archived", later(10))
@@ -155,7 +155,7 @@ async def test_the_unread_total_falls_by_those_that_were_unread(stores: Stores) 
         await check_counters(stores)
 
 
-async def test_a_stream_that_was_emptied_goes_on_where_it_was(stores: Stores) -> None:
+async def test_an_emptied_stream_continues_its_numbering(stores: Stores) -> None:
     entries = await fill(stores.store, 3)
     await stores.inboxes.change("ada", entries[0].id, "read", later(5))
     await record(stores.store, news("n1"), news("n2"))
@@ -171,14 +171,14 @@ async def test_a_stream_that_was_emptied_goes_on_where_it_was(stores: Stores) ->
     ]
 
 
-async def test_pruned_never_falls(stores: Stores) -> None:
+async def test_the_pruned_position_never_decreases(stores: Stores) -> None:
     await fill(stores.store, 5)
     await prune_all(stores, keeping(inbox=at_most(1)))
     await prune_all(stores, keeping(inbox=at_most(5)))
     assert await head(stores) == Head(5, 4, unread=1)
 
 
-async def test_a_kept_event_stays_known_and_a_pruned_one_is_new(stores: Stores) -> None:
+async def test_a_kept_event_is_a_duplicate_and_a_pruned_event_is_new(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 4)), *(news(f"n{n}") for n in range(1, 4)))
     await prune_all(stores, keeping(inbox=at_most(2), feed=at_most(2)))
     again = await record(
@@ -192,7 +192,7 @@ async def test_a_kept_event_stays_known_and_a_pruned_one_is_new(stores: Stores) 
     assert await head(stores) == Head(4, 1, unread=3)
 
 
-async def test_sign_outs_outlive_what_is_pruned(stores: Stores) -> None:
+async def test_sign_outs_are_kept_when_entries_are_pruned(stores: Stores) -> None:
     await record(stores.store, direct("a", "ada"), ("bye", {"user_id": "ada", "timestamp": NOW.isoformat()}, "b"))
     await prune_all(stores, keeping(inbox=at_most(0)))
     assert await head(stores) == Head(1, 1, NOW)
@@ -202,7 +202,7 @@ async def test_sign_outs_outlive_what_is_pruned(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
-async def test_no_step_is_larger_than_allowed(stores: Stores, limit: int) -> None:
+async def test_no_step_exceeds_its_limit(stores: Stores, limit: int) -> None:
     events = [(direct(f"d{n}", "ada", "bob"), news(f"n{n}"), ("rest", {}, f"r{n}"), lost(f"x{n}")) for n in range(4)]
     await record(stores.store, *(event for some in events for event in some))
     steps = await prune_all(stores, keeping(inbox=at_most(1), feed=at_most(1), dead_letters=at_most(1)), limit=limit)
@@ -216,7 +216,7 @@ async def test_no_step_is_larger_than_allowed(stores: Stores, limit: int) -> Non
     assert await whole(stores.store, "feed:rest") == [(4, "r3")]
 
 
-async def test_a_stream_is_pruned_from_its_oldest_on_in_every_step(stores: Stores) -> None:
+async def test_every_step_prunes_a_stream_from_its_oldest_entry(stores: Stores) -> None:
     await fill(stores.store, 7)
     for pruned in (3, 6, 6):
         await stores.retention.prune(keeping(inbox=at_most(1)), later(100), 3)
@@ -224,7 +224,7 @@ async def test_a_stream_is_pruned_from_its_oldest_on_in_every_step(stores: Store
         assert [seq for seq, _ in await whole(stores.store, "inbox:ada")] == list(range(pruned + 1, 8))
 
 
-async def test_who_prunes_at_once_prunes_no_more_than_is_due(stores: Stores) -> None:
+async def test_concurrent_pruning_removes_no_more_than_is_due(stores: Stores) -> None:
     await record(stores.store, *(direct(f"d{n}", "ada") for n in range(12)), *(lost(f"x{n}") for n in range(12)))
     rule = keeping(inbox=at_most(4), dead_letters=at_most(4))
     steps = await asyncio.gather(*(stores.retention.prune(rule, later(1), 5) for _ in range(6)))
@@ -235,7 +235,7 @@ async def test_who_prunes_at_once_prunes_no_more_than_is_due(stores: Stores) -> 
     await check_counters(stores)
 
 
-async def test_pruning_goes_on_beside_writers_markers_and_readers(stores: Stores) -> None:
+async def test_pruning_is_correct_beside_concurrent_writers_markers_and_readers(stores: Stores) -> None:
     chance = random.Random(1)
     working = True
 

@@ -17,7 +17,7 @@ from tests.support.stores import Stores, direct, fill, later, names, record, who
 # --- numbering ------------------------------------------------------------------------------------------------
 
 
-async def test_streams_are_numbered_each_for_itself_without_gaps(store: Store) -> None:
+async def test_each_stream_is_numbered_separately_without_gaps(store: Store) -> None:
     first = await record(store, direct("a", "ada", "bob"), ("both.x", {"to": "ada"}, "b"), ("rest", {}, "c"))
     assert sorted(names(first.entries)) == [
         ("feed:news", 1, "b"),
@@ -31,7 +31,7 @@ async def test_streams_are_numbered_each_for_itself_without_gaps(store: Store) -
     assert await whole(store, "inbox:ada") == [(1, "a"), (2, "b"), (3, "e"), (4, "f")]
 
 
-async def test_new_entries_of_a_stream_are_told_in_the_order_of_their_seq(store: Store) -> None:
+async def test_new_entries_of_a_stream_are_returned_in_seq_order(store: Store) -> None:
     recorded = await record(store, *(direct(f"e{n}", "ada", "bob") for n in range(50)))
     for stream in ("inbox:ada", "inbox:bob"):
         own = [entry for entry in recorded.entries if entry.stream == stream]
@@ -51,14 +51,14 @@ async def test_an_entry_is_read_back_as_it_was_recorded(store: Store) -> None:
     assert [entry.unread for entry in recorded.entries if entry.stream == "feed:news"] == [0]
 
 
-async def test_nothing_recorded_changes_nothing(store: Store) -> None:
+async def test_recording_nothing_changes_nothing(store: Store) -> None:
     assert await store.record([], NOW) == Recorded((), (), (), ())
     assert await record(store, direct("a")) == Recorded((), (), (), ())
     assert await store.heads(["inbox:ada"]) == {"inbox:ada": Head(0, 0)}
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_many_writers_and_readers_at_once_see_no_gap_and_no_repeat(store: Store, seed: int) -> None:
+async def test_concurrent_writers_and_readers_see_no_gap_and_no_duplicate(store: Store, seed: int) -> None:
     chance = random.Random(seed)
     users = [f"u{number}" for number in range(5)]
     writing = True
@@ -68,7 +68,7 @@ async def test_many_writers_and_readers_at_once_see_no_gap_and_no_repeat(store: 
             await asyncio.sleep(0)
             ids = [f"{writer}-{number}-{part}" for part in range(3)]
             events = [direct(id, *chance.sample(users, 3)) for id in ids]
-            # A third of the batches holds what another writer may be storing at this moment.
+            # A third of the batches holds events that another writer may be storing concurrently.
             events += [("both.x", {"to": users}, f"shared-{number}-{chance.randrange(2)}")]
             await record(store, *events)
 
@@ -95,16 +95,16 @@ async def test_many_writers_and_readers_at_once_see_no_gap_and_no_repeat(store: 
         assert (await store.heads([stream]))[stream] == Head(len(kept), 0, unread=unread)
 
 
-# --- once -----------------------------------------------------------------------------------------------------
+# --- deduplication --------------------------------------------------------------------------------------------
 
 
-async def test_an_event_enters_a_stream_once_within_a_batch(store: Store) -> None:
+async def test_a_duplicate_within_a_batch_is_stored_once(store: Store) -> None:
     recorded = await record(store, direct("a", "ada"), direct("a", "ada"), direct("b", "ada"), direct("a", "ada"))
     assert names(recorded.entries) == [("inbox:ada", 1, "a"), ("inbox:ada", 2, "b")]
     assert recorded.duplicates == 2
 
 
-async def test_an_event_enters_a_stream_once_across_batches(store: Store) -> None:
+async def test_a_duplicate_in_a_later_batch_is_stored_once(store: Store) -> None:
     first = await record(store, direct("a", "ada", "bob"), ("both.x", {}, "n"))
     again = await record(store, direct("a", "ada", "bob"), ("both.x", {}, "n"), direct("b", "ada"))
     assert len(first.entries) == 3
@@ -112,14 +112,14 @@ async def test_an_event_enters_a_stream_once_across_batches(store: Store) -> Non
     assert again.duplicates == 2
 
 
-async def test_a_known_event_reaches_whom_it_had_not_reached(store: Store) -> None:
+async def test_a_known_event_is_stored_for_additional_recipients(store: Store) -> None:
     await record(store, direct("a", "ada"), direct("b", "ada"))
     more = await record(store, direct("a", "ada", "bob"), direct("a", "eve"))
     assert names(more.entries) == [("inbox:bob", 1, "a"), ("inbox:eve", 1, "a")]
     assert more.duplicates == 0
 
 
-async def test_events_are_the_same_by_origin_and_id_only(store: Store) -> None:
+async def test_events_are_identified_by_origin_and_id_only(store: Store) -> None:
     recorded = await record(
         store, ("both.x", {}, "a"), ("both.y", {}, "a"), ("both.x", {"other": 1}, "a"), ("rest", {}, "a")
     )
@@ -127,7 +127,7 @@ async def test_events_are_the_same_by_origin_and_id_only(store: Store) -> None:
     assert recorded.duplicates == 1
 
 
-async def test_concurrent_repeats_are_stored_once(store: Store) -> None:
+async def test_concurrent_duplicates_are_stored_once(store: Store) -> None:
     made = await asyncio.gather(*(record(store, direct("a", "ada", "bob"), direct("b", "bob")) for _ in range(10)))
     assert sum(len(one.entries) for one in made) == 3
     assert sum(one.duplicates for one in made) == 18
@@ -155,7 +155,7 @@ def bye(minutes: float, id: str, user: str = "ada") -> tuple[str, Any, str]:
     return "bye", {"user_id": user, "timestamp": (NOW - timedelta(minutes=minutes)).isoformat()}, id
 
 
-async def test_a_sign_out_only_grows(store: Store) -> None:
+async def test_the_time_of_a_sign_out_only_grows(store: Store) -> None:
     assert await store.not_before("ada") is None
     first = await record(store, bye(10, "a"))
     assert [(one.user, one.not_before) for one in first.sign_outs] == [("ada", NOW - timedelta(minutes=10))]
@@ -167,7 +167,7 @@ async def test_a_sign_out_only_grows(store: Store) -> None:
     assert await store.not_before("bob") is None
 
 
-async def test_each_sign_out_of_a_batch_that_moves_the_latest_counts(store: Store) -> None:
+async def test_each_sign_out_of_a_batch_that_moves_the_latest_is_returned(store: Store) -> None:
     recorded = await record(store, bye(20, "a"), bye(30, "b"), bye(10, "c"), bye(10, "d"), bye(7, "e", "bob"))
     told = [(one.user, one.not_before) for one in recorded.sign_outs]
     assert told == [(user, NOW - timedelta(minutes=ago)) for user, ago in (("ada", 20), ("ada", 10), ("bob", 7))]
@@ -175,7 +175,7 @@ async def test_each_sign_out_of_a_batch_that_moves_the_latest_counts(store: Stor
     assert await store.not_before("ada") == NOW - timedelta(minutes=10)
 
 
-async def test_a_sign_out_takes_no_position_and_shows_in_the_head(store: Store) -> None:
+async def test_a_sign_out_takes_no_position_and_is_part_of_the_head(store: Store) -> None:
     await record(store, bye(10, "a"), direct("d", "bob"), bye(3, "b", "bob"))
     heads = await store.heads(["inbox:ada", "inbox:bob", "inbox:eve", "feed:ada"])
     assert heads == {
@@ -199,7 +199,7 @@ async def test_a_stream_that_was_never_written_is_empty(store: Store) -> None:
 
 @pytest.mark.parametrize("way", ["arrivals", "changes"])
 @pytest.mark.parametrize("limit", [1, 3, 10, 11, 1000])
-async def test_pages_follow_one_another_to_the_head(store: Store, way: str, limit: int) -> None:
+async def test_consecutive_pages_reach_the_head(store: Store, way: str, limit: int) -> None:
     await record(store, *(direct(f"e{n}", "ada", "bob") for n in range(1, 11)))
     read = getattr(store, way)
     after, seen = 0, []
@@ -225,7 +225,7 @@ async def test_a_page_from_the_head_or_beyond_is_empty(store: Store, way: str) -
     assert (page.entries, page.upto, page.head) == ((), 99, Head(3, 0, unread=3))
 
 
-async def test_pages_read_at_once_are_each_its_own(stores: Stores) -> None:
+async def test_concurrent_page_reads_return_their_own_results(stores: Stores) -> None:
     users = ("ada", "bob", "cyd")
     await record(stores.store, *(direct(f"e{n}", *users[n % 3 :]) for n in range(30)))
     await record(stores.store, *(("both.x", {"to": "bob"}, f"n{n}") for n in range(7)))
@@ -242,7 +242,7 @@ async def test_pages_read_at_once_are_each_its_own(stores: Stores) -> None:
     assert together == expected
 
 
-async def test_heads_read_at_once_are_each_its_own(stores: Stores) -> None:
+async def test_concurrent_head_reads_return_their_own_results(stores: Stores) -> None:
     await record(stores.store, direct("a", "ada", "bob"), direct("b", "bob"), ("rest", {}, "n"))
     wanted = [["inbox:ada"], ["feed:rest", "inbox:bob"], ["feed:rest"], ["inbox:nobody", "inbox:ada"], []]
     heads = {"inbox:ada": Head(1, 0, unread=1), "inbox:bob": Head(2, 0, unread=2), "feed:rest": Head(1, 0)}
@@ -250,10 +250,10 @@ async def test_heads_read_at_once_are_each_its_own(stores: Stores) -> None:
     assert together == [{name: heads.get(name, Head()) for name in names} for names in wanted]
 
 
-# --- reading what was marked ----------------------------------------------------------------------------------
+# --- reading state changes ------------------------------------------------------------------------------------
 
 
-async def test_changes_tell_each_notification_once_as_it_stands(stores: Stores) -> None:
+async def test_changes_contain_each_notification_once_in_its_current_state(stores: Stores) -> None:
     first, second, third, fourth = await fill(stores.store, 4)
     await stores.inboxes.change("ada", third.id, "read", later(10))  # 5
     await stores.inboxes.change("ada", first.id, "archived", later(11))  # 6
@@ -272,7 +272,7 @@ async def test_changes_tell_each_notification_once_as_it_stands(stores: Stores) 
     assert [one.changed for one in (await stores.store.changes("inbox:ada", 6, 10)).entries] == [7, 8]
 
 
-async def test_arrivals_stay_in_their_places_whatever_is_marked(stores: Stores) -> None:
+async def test_arrivals_keep_their_seq_after_state_changes(stores: Stores) -> None:
     first, second, _ = await fill(stores.store, 3)
     await stores.inboxes.change("ada", second.id, "read", later(10))
     await record(stores.store, direct("late", "ada"), at=later(11))
@@ -292,7 +292,7 @@ async def test_arrivals_stay_in_their_places_whatever_is_marked(stores: Stores) 
 
 @pytest.mark.parametrize("way", ["arrivals", "changes"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
-async def test_pages_over_marks_reach_the_head_and_lose_nothing(stores: Stores, way: str, limit: int) -> None:
+async def test_pages_across_state_changes_reach_the_head_without_loss(stores: Stores, way: str, limit: int) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 8)))
     await stores.inboxes.change_all("ada", "read", 6, 3, later(1))  # 4, 5 and 6 at 8
     await record(stores.store, direct("e9", "ada"), at=later(2))
@@ -313,7 +313,7 @@ async def test_pages_over_marks_reach_the_head_and_lose_nothing(stores: Stores, 
     assert seen == [(3, 3), (7, 7), (8, 4), (8, 5), (8, 6), (9, 9), (10, 1), (10, 2)]
 
 
-async def test_a_page_of_changes_may_be_larger_than_its_limit_but_not_by_much(stores: Stores) -> None:
+async def test_a_page_of_changes_exceeds_its_limit_only_slightly(stores: Stores) -> None:
     await record(stores.store, *(direct(f"e{n}", "ada") for n in range(1, 31)))
     await stores.inboxes.change_all("ada", "read", 30, 10, later(1))
     page = await stores.store.changes("inbox:ada", 0, 5)
@@ -322,10 +322,10 @@ async def test_a_page_of_changes_may_be_larger_than_its_limit_but_not_by_much(st
     assert ([one.seq for one in page.entries], page.upto) == (list(range(21, 31)), 31)
 
 
-# --- the rest -------------------------------------------------------------------------------------------------
+# --- other ----------------------------------------------------------------------------------------------------
 
 
-async def test_the_epoch_stays(store: Store) -> None:
+async def test_the_epoch_does_not_change(store: Store) -> None:
     epoch = await store.epoch()
     await record(store, direct("a", "ada"))
     assert await store.epoch() == epoch
@@ -333,7 +333,7 @@ async def test_the_epoch_stays(store: Store) -> None:
     assert epoch.isascii()
 
 
-async def test_a_store_that_works_answers_a_ping(store: Store) -> None:
+async def test_a_working_store_answers_a_ping(store: Store) -> None:
     await store.ping()
 
 
@@ -341,16 +341,16 @@ async def test_a_store_that_works_answers_a_ping(store: Store) -> None:
 
 
 @pytest.mark.parametrize("user", ["a:b", "inbox:x", "ü", "😀", "a'b", 'a"b', "a b", "x" * 255, "%", "\\", "0"])
-async def test_any_possible_user_has_an_inbox_of_their_own(store: Store, user: str) -> None:
+async def test_any_valid_user_id_has_its_own_inbox(store: Store, user: str) -> None:
     await record(store, direct("a", user), direct("b", "ada"), bye(1, "c", user))
     assert await whole(store, f"inbox:{user}") == [(1, "a")]
     assert (await store.heads([f"inbox:{user}"]))[f"inbox:{user}"] == Head(1, 0, NOW - timedelta(minutes=1), 1)
 
 
 @pytest.mark.parametrize("id", ["a'b", "😀", "x" * 512, "a\0b", " ", "%s"])
-async def test_any_possible_id_names_an_event(store: Store, id: str) -> None:
+async def test_any_valid_event_id_is_stored(store: Store, id: str) -> None:
     first, again = await record(store, direct(id, "ada")), await record(store, direct(id, "ada"))
-    # What a database cannot hold becomes a dead letter; nothing is lost, and nothing comes twice.
+    # An id that the database cannot hold becomes a dead letter; nothing is lost or duplicated.
     assert len(first.entries) + len(first.dead_letters) == 1
     assert (again.entries, again.dead_letters, again.duplicates) == ((), (), 1)
 
@@ -367,7 +367,7 @@ async def test_any_possible_id_names_an_event(store: Store, id: str) -> None:
         '{"to":"ada","type":"%s \'; DROP TABLE x; --","event_type":"x"}',
     ],
 )
-async def test_a_body_is_read_back_to_the_letter(stores: Stores, text: str) -> None:
+async def test_a_body_is_read_back_unchanged(stores: Stores, text: str) -> None:
     (stored,) = (await record(stores.store, ("direct", text, "a"))).entries
     for read in (stores.store.arrivals, stores.store.changes):
         assert (await read("inbox:ada", 0, 1)).entries == (stored,)

@@ -1,4 +1,4 @@
-"""The Throttle port, on every adapter. One joins by a line in `THROTTLES`."""
+"""The Throttle port, on every adapter. A new adapter needs one line in `THROTTLES`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,12 +14,12 @@ from tests.support.core import FaultyStore, HandClock
 from tests.support.reading import until
 from tests.support.redis import Deaf, RealRedis, connected
 
-# Seconds for one more to pass: long enough for the time that goes by during a test to be no part of it.
+# Seconds until one more request passes: long compared with the running time of a test.
 TOKEN = 500.0
 
 RATE = Rate(per_second=1 / TOKEN, burst=5)
 
-# What is in Redis of a prefix becomes as old as it would be so many microseconds later. KEYS[1] is the prefix.
+# Ages every key of a prefix by the given number of microseconds. KEYS[1] is the prefix.
 _AGE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -34,7 +34,7 @@ end
 
 
 class RedisClock(HandClock):
-    """Redis goes by a clock of its own: turning this one makes older what is kept there."""
+    """A controllable clock for Redis, which uses its own time: advancing it ages the stored keys."""
 
     def __init__(self, port: int, prefix: str) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ class RedisClock(HandClock):
 
 
 class Otherwise:
-    """A throttle that must not be asked."""
+    """A fallback throttle that must not be called."""
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
         raise AssertionError("Redis was not asked")
 
 
-# Where Redis is, and the prefix, for those who ask.
+# Tests of adapters that need Redis call this for its address and the prefix.
 Place = tuple[Callable[[], RealRedis], str]
 Opened = tuple[Throttle, HandClock]
 
@@ -105,7 +105,7 @@ def clock(opened: Opened) -> HandClock:
 
 
 def about(tokens: float) -> object:
-    """The seconds that so many take."""
+    """Return the number of seconds that so many operations take, approximately."""
     return pytest.approx(tokens * TOKEN, abs=TOKEN / 20)
 
 
@@ -113,11 +113,11 @@ async def passed(throttle: Throttle, tries: int, key: str = "k", rate: Rate = RA
     return [await throttle.take(key, rate, cost) for _ in range(tries)].count(0.0)
 
 
-async def test_a_burst_passes_and_no_more(throttle: Throttle) -> None:
+async def test_exactly_one_burst_passes(throttle: Throttle) -> None:
     assert await passed(throttle, 50) == 5
 
 
-async def test_who_waits_as_long_as_told_passes_and_not_before(throttle: Throttle, clock: HandClock) -> None:
+async def test_a_request_passes_after_the_retry_delay_and_not_before(throttle: Throttle, clock: HandClock) -> None:
     await passed(throttle, 5)
     wait = await throttle.take("k", RATE)
     assert wait == about(1)
@@ -129,7 +129,7 @@ async def test_who_waits_as_long_as_told_passes_and_not_before(throttle: Throttl
 
 
 @pytest.mark.parametrize("rate", [Rate(0.3, 1), Rate(3, 1), Rate(7, 3), Rate(1 / 3, 2), Rate(1000, 10)])
-async def test_waiting_as_told_is_always_enough(throttle: Throttle, clock: HandClock, rate: Rate) -> None:
+async def test_the_retry_delay_is_always_sufficient(throttle: Throttle, clock: HandClock, rate: Rate) -> None:
     clock.turn(12345.678)
     for _ in range(200):
         if wait := await throttle.take("k", rate):
@@ -137,14 +137,14 @@ async def test_waiting_as_told_is_always_enough(throttle: Throttle, clock: HandC
             assert await throttle.take("k", rate) == 0.0
 
 
-async def test_a_refusal_counts_for_nothing(throttle: Throttle, clock: HandClock) -> None:
+async def test_a_refused_request_costs_nothing(throttle: Throttle, clock: HandClock) -> None:
     await passed(throttle, 5)
     assert await passed(throttle, 100) == 0
     clock.turn(2 * TOKEN)
     assert await passed(throttle, 10) == 2
 
 
-async def test_in_the_long_run_the_rate_holds(throttle: Throttle, clock: HandClock) -> None:
+async def test_the_long_term_rate_is_kept(throttle: Throttle, clock: HandClock) -> None:
     count = 0
     for _ in range(500):
         clock.turn(TOKEN / 5)
@@ -152,20 +152,20 @@ async def test_in_the_long_run_the_rate_holds(throttle: Throttle, clock: HandClo
     assert 100 <= count <= 105
 
 
-async def test_being_quiet_for_long_saves_up_no_more_than_a_burst(throttle: Throttle, clock: HandClock) -> None:
+async def test_idle_time_accumulates_at_most_one_burst(throttle: Throttle, clock: HandClock) -> None:
     await passed(throttle, 3)
     clock.turn(1_000_000 * TOKEN)
     assert await passed(throttle, 20) == 5
 
 
-async def test_keys_are_counted_each_for_itself(throttle: Throttle) -> None:
+async def test_keys_are_counted_separately(throttle: Throttle) -> None:
     keys = ["k", "K", "k ", "", "ü😀", "a:b", "a", "*", "x" * 1_000, "{k}"]
     for key in keys:
         assert await passed(throttle, 7, key) == 5
     assert await passed(throttle, 7, "k") == 0
 
 
-async def test_some_things_cost_more(throttle: Throttle, clock: HandClock) -> None:
+async def test_requests_may_have_different_costs(throttle: Throttle, clock: HandClock) -> None:
     assert await throttle.take("k", RATE, 3) == 0.0
     assert await throttle.take("k", RATE, 3) == about(1)
     assert await throttle.take("k", RATE, 2) == 0.0
@@ -174,9 +174,7 @@ async def test_some_things_cost_more(throttle: Throttle, clock: HandClock) -> No
     assert await throttle.take("k", RATE, 4) == 0.0
 
 
-async def test_what_costs_more_than_a_burst_passes_and_is_paid_for_afterwards(
-    throttle: Throttle, clock: HandClock
-) -> None:
+async def test_a_request_above_the_burst_passes_and_is_paid_afterwards(throttle: Throttle, clock: HandClock) -> None:
     assert await throttle.take("k", RATE, 9) == 0.0
     assert await throttle.take("k", RATE) == about(5)
     assert await throttle.take("k", RATE, 9) == about(9)
@@ -184,12 +182,12 @@ async def test_what_costs_more_than_a_burst_passes_and_is_paid_for_afterwards(
     assert await throttle.take("k", RATE, 9) == 0.0
 
 
-async def test_those_who_take_at_once_share_one_burst(throttle: Throttle) -> None:
+async def test_concurrent_requests_share_one_burst(throttle: Throttle) -> None:
     waits = await asyncio.gather(*(throttle.take("k", RATE) for _ in range(30)))
     assert waits.count(0.0) == 5
 
 
-async def test_the_nodes_share_one_burst(real_redis: RealRedis, redis_prefix: str) -> None:
+async def test_nodes_share_one_burst(real_redis: RealRedis, redis_prefix: str) -> None:
     store = FaultyStore()
     async with (
         redis_throttle(real_redis, redis_prefix, store) as here,
@@ -201,14 +199,14 @@ async def test_the_nodes_share_one_burst(real_redis: RealRedis, redis_prefix: st
         assert await passed(there, 7, "other") + await passed(here, 7, "other") == 5
 
 
-async def test_redis_keeps_a_bucket_until_it_is_full_and_no_longer(real_redis: RealRedis, redis_prefix: str) -> None:
+async def test_redis_keeps_a_bucket_only_until_it_is_full(real_redis: RealRedis, redis_prefix: str) -> None:
     async with redis_throttle(real_redis, redis_prefix, FaultyStore()) as throttle:
         wait = 0.0
         while not wait:
             wait = await throttle.take("k", Rate(per_second=10, burst=3))
         await asyncio.sleep(wait)
         assert await throttle.take("k", Rate(per_second=10, burst=3)) == 0.0
-        # Whatever it was that had time to pass, it is over in the time for a burst.
+        # Whatever time passed during the test, a bucket is full again after the time for one burst.
         kept = [await real_redis.ask("PTTL", key) for key in await real_redis.ask("KEYS", f"{redis_prefix}:*")]
         assert all(lives != -1 and lives <= 302 for lives in kept)
 
@@ -220,8 +218,8 @@ async def test_redis_keeps_a_bucket_until_it_is_full_and_no_longer(real_redis: R
                 await asyncio.sleep(0.02)
 
 
-async def test_thousands_who_come_at_once_are_counted_by_redis(real_redis: RealRedis, redis_prefix: str) -> None:
-    """And a node's beat is not held up by them: Redis would be taken for lost."""
+async def test_thousands_of_concurrent_requests_are_counted_by_redis(real_redis: RealRedis, redis_prefix: str) -> None:
+    """They do not delay the heartbeat of a node, which would mark Redis as unavailable."""
     async with redis_throttle(real_redis, redis_prefix, FaultyStore()) as throttle:
         waits = await asyncio.gather(*(throttle.take(f"k-{number % 1_000}", RATE) for number in range(10_000)))
         assert waits.count(0.0) == 5_000
