@@ -1,4 +1,4 @@
-"""What answers have in common: HEAD, CORS, caching, and limits of what is sent."""
+"""What HTTP responses have in common: HEAD, CORS, caching and size limits."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def problem(answer: Any) -> tuple[int, str]:
         "/api/v2/notifications",
     ],
 )
-async def test_head_answers_as_get(path: str) -> None:
+async def test_head_answers_like_get_without_a_body(path: str) -> None:
     changing = {"content-length", "x-request-id", "date", "link"}
     async with in_process() as client:
         got, head = await client.get(path), await client.head(path)
@@ -52,7 +52,7 @@ async def test_head_answers_as_get(path: str) -> None:
     assert "content-length" in head.headers
 
 
-async def test_head_of_an_event_stream_does_not_hang_and_of_what_is_only_posted_is_none() -> None:
+async def test_head_of_event_streams_and_post_only_paths_is_405() -> None:
     async with in_process() as client:
         for path, allowed in (("/events/stream", "GET"), ("/events/stream/", "GET"), ("/api/v1/events", "POST")):
             answer = await client.head(path)
@@ -62,7 +62,7 @@ async def test_head_of_an_event_stream_does_not_hang_and_of_what_is_only_posted_
     assert not [path for path, operations in document["paths"].items() if "head" in operations]
 
 
-async def test_pages_may_read_the_headers_that_they_need() -> None:
+async def test_cors_exposes_the_headers_that_pages_need() -> None:
     async with in_process() as client:
         answer = await client.get(INBOX, headers=OWN)
         assert answer.headers["access-control-allow-origin"] == OWN["origin"]
@@ -72,7 +72,7 @@ async def test_pages_may_read_the_headers_that_they_need() -> None:
         assert unknown.headers["x-request-id"]
 
 
-async def test_preflights() -> None:
+async def test_cors_preflight_requests() -> None:
     asked = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization,x-a"}
     async with in_process() as client:
         answer = await client.options("/api/v2/preferences", headers={**OWN, **asked})
@@ -86,7 +86,7 @@ async def test_preflights() -> None:
         assert "Origin" in refused.headers["vary"]
 
 
-async def test_what_is_personal_is_not_kept() -> None:
+async def test_personal_responses_are_not_cached() -> None:
     async with in_process() as client:
         for path in (INBOX, "/api/v2/preferences?user_id=ada", "/api/v1/dead-letters", "/api/v2/notifications"):
             assert (await client.get(path)).headers["cache-control"] == "private, no-store"
@@ -94,7 +94,7 @@ async def test_what_is_personal_is_not_kept() -> None:
         assert "cache-control" not in (await client.get("/health/live")).headers
 
 
-async def test_nothing_may_be_framed_or_guessed() -> None:
+async def test_every_response_forbids_framing_and_content_sniffing() -> None:
     async with in_process() as client:
         for path in ("/", "/schema", "/problems", INBOX, "/nowhere", "/health/live"):
             for headers in ({"accept": "text/html"}, EVIL, {"host": "attacker.example"}):
@@ -105,7 +105,7 @@ async def test_nothing_may_be_framed_or_guessed() -> None:
         assert page.headers["content-security-policy"].startswith("img-src")
 
 
-async def test_addresses_and_headers_have_a_limit() -> None:
+async def test_request_targets_and_headers_have_a_size_limit() -> None:
     async with in_process() as client:
         long = await client.get(f"/health/live?{'a' * MAX_TARGET_BYTES}", headers=OWN)
         assert problem(long) == (414, "address_too_long")
@@ -115,7 +115,7 @@ async def test_addresses_and_headers_have_a_limit() -> None:
         assert (await client.get("/health/live", headers={"cookie": "a" * 8_000})).status_code == 200
 
 
-async def test_a_link_header_stays_small() -> None:
+async def test_the_link_header_stays_below_4_kb() -> None:
     tokens = {"HERALD_JWT_SECRET": SECRET, "HERALD_MAX_EVENT_BYTES": "1048576"}
     async with in_process("serve", **tokens) as client:
         headers = {"authorization": f"Bearer {token('ada', scope='events:publish')}"}

@@ -1,4 +1,4 @@
-"""The client against servers that misbehave, and such as no Herald is for long enough."""
+"""The Python client against misbehaving servers, including faults that no Herald server shows for long."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ QUICK: Final = Backoff(0.01, 0.05)
 
 
 async def come(listener: Listener, count: int) -> list[Any]:
-    """The next items."""
+    """Return the next `count` items."""
     async with asyncio.timeout(PATIENCE):
         return [await anext(listener) for _ in range(count)]
 
@@ -50,7 +50,7 @@ async def stay(visit: Visit) -> None:
 
 
 def sends(*frames: Any, **fields: Any) -> Callable[[Visit], Awaitable[None]]:
-    """A scene: hello, these frames (an object, or a list of several), and nothing more."""
+    """Build a scene: greet, send these frames (an object, or a list of several), then keep the connection open."""
 
     async def scene(visit: Visit) -> None:
         await visit.greet(**fields)
@@ -74,7 +74,7 @@ def closes(code: int, reason: str = "", *before: Any) -> Callable[[Visit], Await
 # --- positions ------------------------------------------------------------------------------------------------
 
 
-async def test_it_asks_for_what_it_was_told_in_the_place_of_the_caller() -> None:
+async def test_the_request_carries_the_options_of_the_caller() -> None:
     async with (
         playing(stay) as there,
         Listener(
@@ -89,7 +89,7 @@ async def test_it_asks_for_what_it_was_told_in_the_place_of_the_caller() -> None
         assert listener.url == f"{there.url}/ws"
 
 
-async def test_it_goes_on_from_the_last_cursor_and_the_positions_since() -> None:
+async def test_it_resumes_from_the_last_cursor_and_the_positions_since() -> None:
     heard: list[Any] = []
 
     async def first(visit: Visit) -> None:
@@ -101,7 +101,7 @@ async def test_it_goes_on_from_the_last_cursor_and_the_positions_since() -> None
 
     async def second(visit: Visit) -> None:
         heard.append(await visit.greet(positions={"inbox": 4, "news": 2}, cursor="c2"))
-        # What a server should never send.
+        # Duplicates, which a correct server never sends.
         await visit.say(broadcast(2), read(2, 4), broadcast(3), broadcast(3))
         await visit.until_left()
 
@@ -115,7 +115,7 @@ async def test_it_goes_on_from_the_last_cursor_and_the_positions_since() -> None
     assert store.resume_point == ResumePoint("c2", {"inbox": 4, "news": 3})
 
 
-async def test_what_is_saved_was_processed_and_ends_at_a_whole_position(tmp_path: Path) -> None:
+async def test_the_saved_cursor_covers_only_processed_items_up_to_a_complete_position(tmp_path: Path) -> None:
     frame = [read(1, 7), read(2, 7), read(3, 8), broadcast(1)]
     file = CursorFile(tmp_path / "cursor")
     for count, inbox in ((1, 0), (2, 0), (3, 7), (4, 8)):
@@ -123,7 +123,7 @@ async def test_what_is_saved_was_processed_and_ends_at_a_whole_position(tmp_path
         async with playing(sends(frame, positions={"inbox": 0, "news": 0})) as there:
             async with Listener(there.url, cursor=file) as listener:
                 await come(listener, 1 + count)
-                # The last one may fail yet.
+                # The caller may still fail while it processes the last item.
                 before = file.load()
             after = file.load()
         assert before is not None
@@ -132,7 +132,7 @@ async def test_what_is_saved_was_processed_and_ends_at_a_whole_position(tmp_path
         assert after.positions == {"inbox": [0, 7, 8, 8][count - 1], "news": int(count == 4)}, inbox
 
 
-async def test_what_was_not_processed_comes_again(tmp_path: Path) -> None:
+async def test_unprocessed_items_are_received_again(tmp_path: Path) -> None:
     file = CursorFile(tmp_path / "cursor")
     scene = sends([broadcast(1), broadcast(2), broadcast(3)], positions={"news": 0})
     async with playing(scene) as there:
@@ -144,7 +144,7 @@ async def test_what_was_not_processed_comes_again(tmp_path: Path) -> None:
             assert numbers(await come(listener, 3)) == [2, 3]
 
 
-async def test_by_frames_it_is_all_of_a_frame_or_nothing(tmp_path: Path) -> None:
+async def test_batches_are_saved_per_complete_frame(tmp_path: Path) -> None:
     file = CursorFile(tmp_path / "cursor")
     scene = sends([broadcast(1), broadcast(2)], broadcast(3), positions={"news": 0})
     async with playing(scene) as there:
@@ -165,7 +165,7 @@ async def test_by_frames_it_is_all_of_a_frame_or_nothing(tmp_path: Path) -> None
         assert file.load() == ResumePoint("c0", {"news": 3})
 
 
-async def test_gaps_reach_the_caller_and_are_remembered_only_then() -> None:
+async def test_a_gap_is_saved_only_after_the_caller_received_it() -> None:
     store = CursorInMemory(ResumePoint("old", {"inbox": 50}))
     gap = {"kind": "gap", "stream": "inbox", "after": 3, "upto": 9}
     scene = sends(gap, positions={"inbox": 3}, resumed=False, gap=["inbox"])
@@ -179,7 +179,7 @@ async def test_gaps_reach_the_caller_and_are_remembered_only_then() -> None:
     assert store.resume_point == ResumePoint("c0", {"inbox": 9})
 
 
-async def test_a_server_that_did_not_wait_is_told_in_the_handshake_and_nothing_is_passed_over() -> None:
+async def test_resuming_by_query_parameter_after_an_early_hello_loses_nothing() -> None:
     async def hasty(visit: Visit) -> None:
         await visit.say(hello(positions={"news": 9}))
         await visit.until_left()
@@ -193,7 +193,7 @@ async def test_a_server_that_did_not_wait_is_told_in_the_handshake_and_nothing_i
         assert there.visits[1].path == "/ws?cursor=c%2F7"
 
 
-async def test_it_may_be_cancelled_at_any_moment() -> None:
+async def test_iteration_may_be_cancelled_at_any_moment() -> None:
     async def trickle(visit: Visit) -> None:
         resume = await visit.greet(positions={"news": 0})
         for n in range(resume["positions"]["news"] + 1 if resume else 1, 101):
@@ -215,7 +215,7 @@ async def test_it_may_be_cancelled_at_any_moment() -> None:
     assert cancelled
 
 
-async def test_behind_the_block_there_is_nothing() -> None:
+async def test_leaving_the_context_ends_iteration_and_closes_the_connection() -> None:
     async with playing(stay) as there:
         async with Listener(there.url) as listener:
             await come(listener, 1)
@@ -227,18 +227,18 @@ async def test_behind_the_block_there_is_nothing() -> None:
         assert socket.close_code == 1000
 
 
-# --- endings --------------------------------------------------------------------------------------------------
+# --- ends of connections --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 3000, 4000, 4408, 4429, 4499])
-async def test_it_comes_back(code: int) -> None:
+async def test_it_reconnects_after_a_temporary_close_code(code: int) -> None:
     async with playing(closes(code, "why"), stay) as there, Listener(there.url, backoff=QUICK) as listener:
         _, away, greeting = await come(listener, 3)
         assert (away.code, away.reason, type(greeting)) == (code, "why", Hello)
 
 
 @pytest.mark.parametrize("code", [1009, 4401, 4500, 4501, 4502, 4503, 4504, 4505, 4506, 4999])
-async def test_it_stops(code: int) -> None:
+async def test_it_stops_after_a_permanent_close_code(code: int) -> None:
     async with playing(closes(code, "why")) as there, Listener(there.url, token="t", backoff=QUICK) as listener:
         await come(listener, 1)
         for _ in range(2):
@@ -248,7 +248,7 @@ async def test_it_stops(code: int) -> None:
         assert len(there.visits) == 1
 
 
-async def test_bye_may_be_the_first_object_and_leaves_the_place_as_it_was() -> None:
+async def test_a_bye_before_hello_leaves_the_resume_point_unchanged() -> None:
     async def refuses(visit: Visit) -> None:
         places.append((await visit.heard())["resume"])
         await visit.say({"kind": "bye", "code": 1013, "reason": "try again"})
@@ -274,7 +274,7 @@ async def test_bye_may_be_the_first_object_and_leaves_the_place_as_it_was() -> N
         assert places[1]["cursor"] == "c7"
 
 
-async def test_a_connection_that_breaks_is_1006() -> None:
+async def test_a_broken_connection_is_reported_as_1006() -> None:
     async def breaks(visit: Visit) -> None:
         await visit.greet()
         visit.socket.transport.abort()
@@ -284,11 +284,11 @@ async def test_a_connection_that_breaks_is_1006() -> None:
         assert away.code == 1006
 
 
-async def test_bye_says_when_and_the_next_takes_over() -> None:
+async def test_bye_sets_the_delay_and_the_next_server_is_used() -> None:
     bye = {"kind": "bye", "code": 1012, "reason": "this node restarts", "reconnect_in": 0.4}
 
     async def frozen(visit: Visit) -> None:
-        # Behind `bye` a close should follow at once.
+        # A close should follow `bye` immediately; this server does not send one.
         await visit.greet()
         await visit.say(bye)
         visit.socket.transport.pause_reading()
@@ -299,7 +299,7 @@ async def test_bye_says_when_and_the_next_takes_over() -> None:
         async with (
             playing(leaving) as one,
             playing(leaving) as other,
-            # With such a backoff it would not come back within the patience of a test.
+            # With this backoff alone it would not reconnect within the timeout of a test.
             Listener([one.url, other.url], backoff=Backoff(1e6, 1e6)) as listener,
         ):
             _, away, greeting = await come(listener, 3)
@@ -312,7 +312,7 @@ async def test_bye_says_when_and_the_next_takes_over() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_refusal_that_passes_is_waited_for(status: int) -> None:
+async def test_a_temporary_refusal_is_retried_after_its_retry_after(status: int) -> None:
     problem = {"title": "Later", "detail": "Not now."}
     refused = refusal(status, problem, Retry_After="1")
     async with playing(refused, stay) as there, Listener(there.url, backoff=QUICK) as listener:
@@ -323,7 +323,7 @@ async def test_a_refusal_that_passes_is_waited_for(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-async def test_a_refusal_that_stays_stops_it(status: int) -> None:
+async def test_a_permanent_refusal_stops_it(status: int) -> None:
     problem = {"title": "No", "detail": "Not you."}
     async with playing(refusal(status, problem)) as there, Listener(there.url, token="t", backoff=QUICK) as listener:
         with pytest.raises(Stopped, match=r"No: Not you\.") as stopped:
@@ -332,7 +332,7 @@ async def test_a_refusal_that_stays_stops_it(status: int) -> None:
 
 
 @pytest.mark.parametrize("location", ["https://u:SECRET@h/ws?token=SECRET", "/there?token=SECRET", "OTHER/ws?t=SECRET"])
-async def test_a_redirect_is_not_followed_and_said_without_its_secrets(location: str) -> None:
+async def test_a_redirect_is_not_followed_and_reported_without_secrets(location: str) -> None:
     async with playing(stay) as other:
         moved = refusal(301, Location=location.replace("OTHER", other.url))
         async with playing(moved) as there, Listener(f"{there.url}/ws?token=SECRET", token="SECRET") as listener:
@@ -344,13 +344,13 @@ async def test_a_redirect_is_not_followed_and_said_without_its_secrets(location:
         assert stopped.value.reason == f"redirected to {target}, which is not followed"
 
 
-async def test_who_does_not_speak_herald_v1_stops_it() -> None:
+async def test_a_server_without_herald_v1_stops_it() -> None:
     async with playing(stay, speaks=False) as there, Listener(there.url, backoff=QUICK) as listener:
         with pytest.raises(Stopped, match=r"does not speak herald\.v1"):
             await come(listener, 1)
 
 
-async def test_failures_in_a_row_wait_longer_until_something_comes() -> None:
+async def test_consecutive_failures_back_off_until_an_item_arrives() -> None:
     async def useful(visit: Visit) -> None:
         await visit.greet(positions={"news": 0})
         await visit.say(broadcast(len(visit.path)))
@@ -362,26 +362,26 @@ async def test_failures_in_a_row_wait_longer_until_something_comes() -> None:
     ):
         items = await come(listener, 12 * 2 + 4)
     waits = [item.retry_in for item in items if isinstance(item, Away)]
-    # That eight waits of up to 0.08 s each are below 0.01 s happens once in 16 million times.
+    # The chance that eight waits of up to 0.08 s are all below 0.01 s is 1 in 16 million.
     assert max(waits[:12]) > 0.01
     assert waits[12] <= 0.01
 
 
-# --- silence and rubbish --------------------------------------------------------------------------------------
+# --- silence and invalid frames ---------------------------------------------------------------------------------
 
 
 async def says_nothing(visit: Visit) -> None:
     await visit.until_left()
 
 
-async def test_a_server_that_says_no_hello_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_reconnects_when_no_hello_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HELLO_TIMEOUT_S", 0.3)
     async with playing(says_nothing, stay) as there, Listener(there.url, backoff=QUICK) as listener:
         away, greeting = await come(listener, 2)
         assert (away.reason, away.code, type(greeting)) == ("nothing received for 0.3 s", None, Hello)
 
 
-async def test_a_server_that_takes_no_handshake_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_reconnects_when_the_handshake_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "OPEN_TIMEOUT_S", 0.3)
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     async with server:
@@ -392,7 +392,7 @@ async def test_a_server_that_takes_no_handshake_is_left(monkeypatch: pytest.Monk
     assert "timed out" in away.reason
 
 
-async def test_a_server_that_falls_silent_is_left() -> None:
+async def test_it_reconnects_when_the_server_falls_silent() -> None:
     async with playing(sends(heartbeat=0.2), stay) as there, Listener(there.url, backoff=QUICK) as listener:
         began = time.monotonic()
         _, away, greeting = await come(listener, 3)
@@ -400,7 +400,7 @@ async def test_a_server_that_falls_silent_is_left() -> None:
         assert (away.reason, type(greeting)) == ("nothing received for 0.5 s", Hello)
 
 
-async def test_a_server_that_falls_silent_is_left_by_a_caller_that_polls() -> None:
+async def test_it_reconnects_when_the_server_falls_silent_and_the_caller_polls() -> None:
     async with playing(sends(heartbeat=0.2), stay) as there, Listener(there.url, backoff=QUICK) as listener:
         await come(listener, 1)
         async with asyncio.timeout(PATIENCE):
@@ -411,7 +411,7 @@ async def test_a_server_that_falls_silent_is_left_by_a_caller_that_polls() -> No
         assert away.reason == "nothing received for 0.5 s"
 
 
-async def test_the_time_between_two_polls_is_not_the_server_s_silence() -> None:
+async def test_time_between_polls_does_not_count_as_server_silence() -> None:
     rested = asyncio.Event()
 
     async def waits(visit: Visit) -> None:
@@ -432,7 +432,7 @@ async def test_the_time_between_two_polls_is_not_the_server_s_silence() -> None:
         assert len(there.visits) == 1
 
 
-async def test_a_caller_that_takes_its_time_is_not_the_server_s_silence() -> None:
+async def test_a_slow_caller_does_not_count_as_server_silence() -> None:
     async def beats(visit: Visit) -> None:
         await visit.greet(heartbeat=0.2, positions={"news": 0})
         for n in range(1, 1000):
@@ -458,7 +458,7 @@ RUBBISH: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize("kind", RUBBISH)
-async def test_rubbish_ends_the_connection_and_loses_nothing(kind: str) -> None:
+async def test_an_invalid_frame_ends_the_connection_without_loss(kind: str) -> None:
     async def garbles(visit: Visit) -> None:
         await visit.greet(positions={"news": 0})
         await visit.socket.send(RUBBISH[kind] or f"{json.dumps(broadcast(1))}\nrubbish")
@@ -471,7 +471,7 @@ async def test_rubbish_ends_the_connection_and_loses_nothing(kind: str) -> None:
         assert "not herald.v1" in items[1].reason
 
 
-async def test_an_entry_before_hello_is_rubbish() -> None:
+async def test_an_entry_before_hello_is_a_protocol_error() -> None:
     async def rash(visit: Visit) -> None:
         await visit.say(broadcast(1))
         await visit.until_left()
@@ -493,7 +493,7 @@ async def test_a_frame_may_be_large() -> None:
 
 
 class Provider:
-    """Gives t1, t2 … each with the end that it was told, or none."""
+    """Provides the tokens t1, t2 and so on, with an expiry time if `lasts` is given."""
 
     def __init__(self, lasts: float | None = None) -> None:
         self.given = 0
@@ -509,21 +509,21 @@ def shown(there: Impostor) -> list[str]:
     return [visit.headers["Authorization"] for visit in there.visits]
 
 
-async def test_an_expired_token_is_replaced_and_another_kept() -> None:
+async def test_an_expired_token_is_replaced_and_a_valid_one_reused() -> None:
     scenes = [closes(4401, "expired"), closes(1011), stay]
     async with playing(*scenes) as there, Listener(there.url, token=Provider(), backoff=QUICK) as listener:
         await come(listener, 5)
         assert shown(there) == ["Bearer t1", "Bearer t2", "Bearer t2"]
 
 
-async def test_a_gateway_that_wants_a_fresh_token_gets_one() -> None:
+async def test_a_401_during_the_handshake_fetches_a_fresh_token() -> None:
     scenes = [refusal(401), stay]
     async with playing(*scenes) as there, Listener(there.url, token=Provider(), backoff=QUICK) as listener:
         await come(listener, 2)
         assert shown(there) == ["Bearer t2"]
 
 
-async def test_a_token_about_to_end_is_not_shown_to_anyone_new() -> None:
+async def test_a_token_about_to_expire_is_not_used_for_a_new_connection() -> None:
     scenes = [closes(1011), stay]
     async with playing(*scenes) as there, Listener(there.url, token=Provider(2.0), backoff=QUICK) as listener:
         await come(listener, 3)
@@ -531,7 +531,7 @@ async def test_a_token_about_to_end_is_not_shown_to_anyone_new() -> None:
 
 
 @pytest.mark.parametrize("who_says", ["the provider", "the server"])
-async def test_a_token_is_renewed_on_the_connection_before_it_ends(
+async def test_a_token_is_renewed_on_the_connection_before_it_expires(
     who_says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_refresh, "MIN_PAUSE_S", 0.1)
@@ -550,14 +550,14 @@ async def test_a_token_is_renewed_on_the_connection_before_it_ends(
     async with playing(renews) as there, Listener(there.url, token=provider) as listener:
         _, item = await come(listener, 2)
         assert isinstance(item, Broadcast)
-        # Nobody having said when it ends, the server is asked by showing the same token once more.
+        # If the provider gives no expiry time, the client learns it by sending the same token once more.
         first = 2 if who_says == "the provider" else 1
         assert frames == [{"auth": f"t{number}"} for number in range(first, first + 3)]
         assert shown(there) == ["Bearer t1"]
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])
-async def test_a_token_that_could_not_be_checked_is_shown_again(
+async def test_a_token_is_sent_again_after_the_server_could_not_verify_it(
     is_fresh: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_refresh, "RETRY_S", 0.1)
@@ -578,7 +578,7 @@ async def test_a_token_that_could_not_be_checked_is_shown_again(
         assert frames == [{"auth": "t1"}, {"auth": "t2" if is_fresh else "t1"}]
 
 
-async def test_a_token_that_is_not_fresh_yet_is_not_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unchanged_token_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_refresh, "MIN_PAUSE_S", 0.05)
     monkeypatch.setattr(token_refresh, "RETRY_S", 0.05)
     frames: list[Any] = []
@@ -599,12 +599,12 @@ async def test_a_token_that_is_not_fresh_yet_is_not_shown_again(monkeypatch: pyt
     async with playing(renews) as there, Listener(there.url, token=provider) as listener:
         _, item = await come(listener, 2)
         assert isinstance(item, Broadcast)
-        # The first to ask when it ends; the provider was asked four times from then on.
+        # The first frame asks for the expiry time; after that the provider was called four times.
         assert frames == [{"auth": "t1"}, {"auth": "t2"}]
         assert len(asked) == 5
 
 
-async def test_a_provider_that_fails_on_a_live_connection_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_provider_that_fails_on_a_live_connection_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_refresh, "RETRY_S", 0.1)
     asked: list[str] = []
 
@@ -625,7 +625,7 @@ async def test_a_provider_that_fails_on_a_live_connection_is_asked_again(monkeyp
         assert isinstance(item, Broadcast)
 
 
-async def test_what_a_provider_raises_before_a_connection_goes_to_the_caller() -> None:
+async def test_an_error_of_the_provider_before_connecting_reaches_the_caller() -> None:
     def provider() -> str:
         raise KeyError("no such user")
 
@@ -638,7 +638,7 @@ async def test_what_a_provider_raises_before_a_connection_goes_to_the_caller() -
 # --- secrets --------------------------------------------------------------------------------------------------
 
 
-async def test_a_token_that_no_header_can_hold_is_not_repeated() -> None:
+async def test_a_token_invalid_as_a_header_is_not_repeated_in_the_error() -> None:
     async with playing(stay) as there, Listener(there.url, token="SECRET\n") as listener:
         with pytest.raises(Stopped, match="Authorization") as stopped:
             await come(listener, 1)
@@ -646,7 +646,7 @@ async def test_a_token_that_no_header_can_hold_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("proxy", ["http://user:SECRET@proxy:1/path", "http://user:SECRET", "http://u:SECRET@[h"])
-async def test_a_proxy_that_is_none_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalid_proxy_is_not_repeated_in_the_error(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ws_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
     async with Listener("ws://herald.example") as listener:
@@ -655,14 +655,14 @@ async def test_a_proxy_that_is_none_is_not_repeated(proxy: str, monkeypatch: pyt
     assert "SECRET" not in stopped.value.reason
 
 
-async def test_an_address_that_is_none_is_not_repeated() -> None:
+async def test_an_invalid_address_is_not_repeated_in_the_error() -> None:
     async with Listener("ws://SECRET@herald.example/ws?token=SECRET") as listener:
         with pytest.raises(Stopped, match="address") as stopped:
             await come(listener, 1)
     assert "SECRET" not in stopped.value.reason
 
 
-async def test_no_secret_is_logged_however_much_is(
+async def test_no_secret_is_logged_at_debug_level(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_refresh, "RETRY_S", 0.05)
@@ -683,16 +683,16 @@ async def test_no_secret_is_logged_however_much_is(
 
     async with playing(renews) as there, Listener(f"{there.url}/ws?key=SECRET", token=provider) as listener:
         await come(listener, 2)
-    # The other end's are the server's of the test.
+    # The server's own log lines belong to the test, not to the client.
     said = [record for record in caplog.records if record.name != "websockets.server"]
     assert any("No new token" in record.message for record in said)
     assert "SECRET" not in "".join(logging.Formatter().format(record) for record in said)
 
 
-# --- many -----------------------------------------------------------------------------------------------------
+# --- many clients ---------------------------------------------------------------------------------------------
 
 
-async def test_hundreds_of_them_share_a_process_and_leave_no_task_behind() -> None:
+async def test_hundreds_of_clients_share_a_process_without_leaking_tasks() -> None:
     before = len(asyncio.all_tasks())
     counts: list[int] = []
 
@@ -704,7 +704,7 @@ async def test_hundreds_of_them_share_a_process_and_leave_no_task_behind() -> No
 
     async with playing(sends(broadcast(1), [broadcast(2), broadcast(3)], positions={"news": 0})) as there:
         await asyncio.gather(*(follow(there.url) for _ in range(300)))
-    # The caller's own, and those of the server here: its handler, and no more than that.
+    # Per client: the caller's task, and the tasks of the test server (its handler), and few more.
     assert max(counts) < before + 300 * 3 + 10
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) <= before + 1

@@ -1,4 +1,4 @@
-"""The database before the start, and `herald db`."""
+"""Preparing the database before the start, and the command `herald db`."""
 
 import asyncio
 import os
@@ -32,13 +32,13 @@ async def revision(url: str) -> str | None:
 
 @pytest.fixture
 def file_url(tmp_path: Path) -> str:
-    """In a folder that is not there yet."""
+    """The URL of an SQLite file in a folder that does not exist yet."""
     return f"sqlite+aiosqlite:///{tmp_path}/var/deep/herald.db"
 
 
 class TestPrepare:
     @pytest.mark.parametrize("mode", ["dev", "serve"])
-    async def test_a_file_is_made_and_upgraded_with_its_folder(self, mode: str, file_url: str) -> None:
+    async def test_an_sqlite_file_is_created_with_its_folder_and_upgraded(self, mode: str, file_url: str) -> None:
         await prepare(settings(mode, file_url), migrate=False)
         assert await revision(file_url) is not None
 
@@ -46,7 +46,7 @@ class TestPrepare:
         await prepare(settings("dev", empty_postgres_url), migrate=False)
         assert await revision(empty_postgres_url) is not None
 
-    async def test_serve_does_not_unless_told(self, empty_postgres_url: str) -> None:
+    async def test_serve_does_not_upgrade_unless_migrate_is_set(self, empty_postgres_url: str) -> None:
         with pytest.raises(StartRefused, match="`herald db upgrade`") as refused:
             await prepare(settings("serve", empty_postgres_url), migrate=False)
         assert refused.value.code == 2
@@ -54,7 +54,7 @@ class TestPrepare:
         await asyncio.gather(*(prepare(settings("serve", empty_postgres_url), migrate=True) for _ in range(4)))
         await prepare(settings("serve", empty_postgres_url), migrate=False)
 
-    async def test_a_newer_schema_is_worth_a_warning(self, postgres: Postgres, postgres_url: str) -> None:
+    async def test_a_newer_schema_is_a_warning(self, postgres: Postgres, postgres_url: str) -> None:
         postgres.psql("UPDATE alembic_version SET version_num = '9999'", postgres_url)
         for migrate in (False, True):
             with capture_logs() as logs:
@@ -63,10 +63,10 @@ class TestPrepare:
                 ("warning", "9999", HEAD)
             ]
 
-    async def test_nothing_is_asked_of_no_database(self) -> None:
+    async def test_the_memory_store_needs_no_preparation(self) -> None:
         await prepare(settings("serve", "memory:"), migrate=True)
 
-    async def test_a_database_that_comes_up_later(self, postgres: Postgres, postgres_url: str) -> None:
+    async def test_an_unavailable_database_is_retried_with_backoff(self, postgres: Postgres, postgres_url: str) -> None:
         policy = PreparePolicy(retry=Backoff(0.1, 5.0))
         postgres.stop()
         try:
@@ -81,7 +81,7 @@ class TestPrepare:
         assert len(tries) >= 2
         assert tries[0]["retry_s"] < tries[1]["retry_s"]
 
-    async def test_one_that_does_not_is_given_up(self) -> None:
+    async def test_an_unavailable_database_fails_the_start_after_the_timeout(self) -> None:
         url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x"
         with pytest.raises(StartRefused, match=r"given up after 0\.3 s: the database does not answer") as refused:
             await prepare(settings("serve", url), migrate=False, policy=PreparePolicy(0.3, Backoff(0.1, 5.0)))
@@ -89,13 +89,13 @@ class TestPrepare:
         assert "hunter2" not in str(refused.value)
         assert "\n" not in str(refused.value)
 
-    async def test_one_that_lets_nobody_in_is_not_waited_for(self, postgres: Postgres) -> None:
+    async def test_a_refused_connection_is_not_retried(self, postgres: Postgres) -> None:
         async with asyncio.timeout(5):
             with pytest.raises(StartRefused, match="does not exist") as refused:
                 await prepare(settings("serve", postgres.url("nowhere")), migrate=False)
         assert refused.value.code == 2
 
-    async def test_a_folder_that_can_not_be(self, tmp_path: Path) -> None:
+    async def test_a_folder_that_cannot_be_created_refuses_the_start(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(StartRefused, match=r"can't be made: (Not a directory|File exists)") as refused:
             await prepare(settings("dev", f"sqlite:///{tmp_path}/file/herald.db"), migrate=False)
@@ -121,7 +121,7 @@ def db(url: str, *arguments: str) -> Result:
 
 
 class TestCommands:
-    def test_up_and_down(self, url: str) -> None:
+    def test_upgrade_and_downgrade(self, url: str) -> None:
         assert db(url, "current").output == f"no tables yet, this version needs {HEAD}\n"
         assert db(url, "upgrade").output == f"Upgraded to revision {HEAD}.\n"
         assert db(url, "upgrade").output == f"Nothing to do: at revision {HEAD}.\n"
@@ -130,19 +130,19 @@ class TestCommands:
         assert db(url, "downgrade", "--yes", "base").output == "Downgraded: there are no tables left.\n"
         assert db(url, "current").output.startswith("no tables yet")
 
-    def test_check_says_what_differs(self, url: str) -> None:
+    def test_check_lists_the_differences(self, url: str) -> None:
         db(url, "upgrade")
         db(url, "downgrade", "--yes", "base")
         result = db(url, "check")
         assert result.exit_code == 1
         assert "needs: add table notifications\n" in result.output
 
-    def test_nothing_is_undone_without_a_yes(self, url: str) -> None:
+    def test_downgrade_requires_confirmation(self, url: str) -> None:
         db(url, "upgrade")
         assert db(url, "downgrade", "--", "-1").exit_code == 1
         assert db(url, "current").output == f"{HEAD}\n"
 
-    def test_a_new_epoch(self, url: str) -> None:
+    def test_new_epoch_changes_the_epoch(self, url: str) -> None:
         assert "`herald db upgrade`" in db(url, "new-epoch").stderr
         db(url, "upgrade")
         first, second = db(url, "new-epoch").output, db(url, "new-epoch").output
@@ -153,20 +153,20 @@ class TestCommands:
         ("arguments", "words"),
         [(("downgrade", "--yes", "nowhere"), "nowhere"), (("upgrade", "extra"), "unexpected extra argument")],
     )
-    def test_what_can_not_be_done_is_said_in_a_line(self, url: str, arguments: tuple[str, ...], words: str) -> None:
+    def test_an_impossible_command_reports_an_error(self, url: str, arguments: tuple[str, ...], words: str) -> None:
         db(url, "upgrade")
         result = db(url, *arguments)
         assert result.exit_code != 0
         assert words in result.stderr
 
 
-def test_memory_has_no_schema() -> None:
+def test_the_memory_store_has_no_schema() -> None:
     result = db("memory:", "upgrade")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no schema" in result.stderr
 
 
-def test_a_database_that_is_away() -> None:
+def test_an_unavailable_database_is_reported_without_the_password() -> None:
     result = db(f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x", "current")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: the database does not answer")

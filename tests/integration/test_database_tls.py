@@ -1,4 +1,4 @@
-"""PostgreSQL by TLS: a real server with a certificate of a private authority."""
+"""PostgreSQL over TLS: a real server with a certificate of a private certificate authority."""
 
 import os
 import shutil
@@ -31,7 +31,8 @@ def authority(folder: Path) -> Authority:
 
 
 class TlsPostgres(Service):
-    """Debian's PostgreSQL, since the wheel's has no TLS. `certificate` is a file with its key as well."""
+    """Debian's PostgreSQL, because the one in the wheel has no TLS. `certificate` is a file that also contains its
+    key."""
 
     GENTLY = signal.SIGINT
 
@@ -67,7 +68,7 @@ class TlsPostgres(Service):
         self._spawn(command, user=self._user, cwd="/")
 
     def create(self) -> str:
-        """The URL of a new database."""
+        """Create a database. Returns its URL."""
         name = f"test_{uuid.uuid4().hex}"
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{name}"
@@ -94,7 +95,7 @@ def serving(directory: Path, certificate: Path) -> Iterator[TlsPostgres]:
 
 @pytest.fixture(scope="module")
 def server(folder: Path, authority: Authority) -> Iterator[TlsPostgres]:
-    """Its certificate is for 127.0.0.1 and localhost."""
+    """A PostgreSQL server whose certificate is valid for 127.0.0.1 and localhost."""
     with serving(folder / "local", authority.write()) as one:
         yield one
 
@@ -117,24 +118,26 @@ async def refused(url: str) -> str:
 
 
 @pytest.mark.parametrize("mode", ["verify-full", "verify-ca", "require"])
-async def test_a_named_authority(server: TlsPostgres, authority: Authority, mode: str) -> None:
+async def test_a_configured_certificate_authority_is_trusted(
+    server: TlsPostgres, authority: Authority, mode: str
+) -> None:
     url = server.create()
     await prepare(settings(f"{url}?sslmode={mode}&sslrootcert={authority.cafile}"), migrate=False)
 
 
-async def test_the_systems_authorities_do_where_none_is_named(
+async def test_system_authorities_are_used_when_none_is_configured(
     server: TlsPostgres, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.create()
     for root in ("", "&sslrootcert=system"):
         assert "certificate" in await refused(f"{url}?sslmode=verify-full{root}")
-    # Where the machine's trusted certificates are, as OpenSSL has it.
+    # OpenSSL reads the trusted certificates of the system from here.
     monkeypatch.setenv("SSL_CERT_FILE", authority.cafile)
     for root in ("", "&sslrootcert=system"):
         await prepare(settings(f"{url}?sslmode=verify-full{root}"), migrate=False)
 
 
-async def test_libpqs_own_places_count(
+async def test_the_default_certificate_locations_of_libpq_are_used(
     server: TlsPostgres, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.create()
@@ -146,7 +149,7 @@ async def test_libpqs_own_places_count(
     await prepare(settings(f"{url}?sslmode=verify-full"), migrate=False)
 
 
-async def test_a_certificate_that_is_not_trusted_refuses_the_start(server: TlsPostgres, tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_refuses_the_start(server: TlsPostgres, tmp_path: Path) -> None:
     url = server.create()
     other = Authority(tmp_path)
     for mode in ("verify-full", "verify-ca", "require"):
@@ -154,7 +157,7 @@ async def test_a_certificate_that_is_not_trusted_refuses_the_start(server: TlsPo
         assert "certificate verify failed" in reason
 
 
-async def test_the_name_counts_for_verify_full_alone(folder: Path, authority: Authority) -> None:
+async def test_the_host_name_is_checked_by_verify_full_only(folder: Path, authority: Authority) -> None:
     with serving(folder / "elsewhere", authority.write("db.example")) as server:
         url = server.create()
         root = f"sslrootcert={authority.cafile}"
@@ -171,6 +174,6 @@ async def test_the_name_counts_for_verify_full_alone(folder: Path, authority: Au
         ("sslmode=prefer&sslrootcert=system", "has an sslrootcert, and no sslmode that would use it"),
     ],
 )
-def test_a_file_that_is_no_use_is_refused(query: str, words: str) -> None:
+def test_an_unusable_certificate_file_is_refused(query: str, words: str) -> None:
     with pytest.raises(Exception, match=f"DATABASE_URL {words}"):
         settings(f"postgresql://me@db/x?{query}")

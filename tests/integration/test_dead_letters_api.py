@@ -18,19 +18,20 @@ from tests.support.core import NOW, message, table
 from tests.support.server import SECRET
 
 PATH = "/api/v1/dead-letters"
-# Of nothing that is there.
+# An id that belongs to no dead letter.
 NOBODYS = "5f0e8f6a-2f5c-4a51-9d2e-6d3f0c1b7a90"
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 
 
 class Rig:
-    """An application, and a way to lose events in it."""
+    """An application, and a way to create dead letters in it."""
 
     def __init__(self, client: AsyncTestClient[Any]) -> None:
         self.client = client
 
     async def lose(self, *messages: Message, routes: RouteTable | None = None) -> None:
-        """Stores what becomes of the messages, by routes that do not know these sources unless others are given."""
+        """Store the plans of the messages. The default routes do not know these sources, so they become dead
+        letters."""
         store: Any = await self.client.app.state.dishka_container.get(Store)
         await store.record([plan(one, routes or table()) for one in messages], NOW)
 
@@ -57,7 +58,7 @@ def risk(number: int, payload: Any = None) -> Message:
     return message("risk-events", {"user_id": "ada", "n": number} if payload is None else payload, f"r-{number}")
 
 
-async def test_a_letter_is_shown_with_its_bytes_and_reason(rig: Rig) -> None:
+async def test_a_dead_letter_is_shown_with_its_body_and_reason(rig: Rig) -> None:
     await rig.lose(message("somewhere", b"\xff\x00", "s-1", headers={"ce_type": "x"}), message("else", "text", "e-1"))
     newest, oldest = (await rig.ask("GET"))["data"]
     assert (newest["source"], oldest["source"], oldest["size"]) == ("else", "somewhere", 2)
@@ -69,7 +70,7 @@ async def test_a_letter_is_shown_with_its_bytes_and_reason(rig: Rig) -> None:
     assert (await rig.ask("GET", f"/{newest['id']}"))["body_text"] == "text"
 
 
-async def test_a_record_without_a_body(rig: Rig) -> None:
+async def test_a_dead_letter_of_a_message_without_a_body(rig: Rig) -> None:
     kept = table(
         """
         profile = "kept"
@@ -85,7 +86,7 @@ async def test_a_record_without_a_body(rig: Rig) -> None:
     assert (letter["body_base64"], letter["body_text"], letter["key"], letter["size"]) == (None, None, "k", 0)
 
 
-async def test_lists_are_filtered_and_go_on_by_cursor(rig: Rig) -> None:
+async def test_lists_are_filtered_and_paged_by_cursor(rig: Rig) -> None:
     await rig.lose(*(message("a" if n % 2 else "b", "{" if n < 4 else {}, f"m-{n}") for n in range(8)))
     found: list[str] = []
     cursor: dict[str, str] = {}
@@ -102,7 +103,7 @@ async def test_lists_are_filtered_and_go_on_by_cursor(rig: Rig) -> None:
     assert (await rig.ask("GET", params={"end_date": "2026-03-01"}))["meta"]["total"] == 8
 
 
-async def test_replay_one_notifies_once_and_takes_the_letter_away(rig: Rig) -> None:
+async def test_replaying_one_stores_its_notification_once_and_removes_the_dead_letter(rig: Rig) -> None:
     await rig.lose(risk(1))
     ((letter,)) = (await rig.ask("GET"))["data"]
     assert await rig.ask("POST", f"/{letter['id']}/replay") == {
@@ -115,7 +116,7 @@ async def test_replay_one_notifies_once_and_takes_the_letter_away(rig: Rig) -> N
     assert [item["event_id"] for item in inbox] == ["r-1"]
 
 
-async def test_replay_by_filter_reports_what_failed_again(rig: Rig) -> None:
+async def test_replay_by_filter_reports_which_failed_again(rig: Rig) -> None:
     await rig.lose(risk(1), risk(2, {"nobody": 1}), message("nowhere", {}, "n-1"))
     outcome = await rig.ask("POST", "/replay", json={"source": "risk-events"})
     assert len(outcome["replayed"]) == 1
@@ -146,7 +147,7 @@ async def test_drop_one_by_filter_and_all(rig: Rig) -> None:
         ("DELETE", ""),
     ],
 )
-async def test_it_takes_the_admins_scope(strict: Rig, method: str, path: str) -> None:
+async def test_every_operation_requires_the_scope_admin(strict: Rig, method: str, path: str) -> None:
     await strict.lose(risk(1))
     admin = {"authorization": f"Bearer {token('ops', scope='admin')}"}
     path = path.replace("{id}", (await strict.ask("GET", headers=admin))["data"][0]["id"])
@@ -172,7 +173,9 @@ async def test_it_takes_the_admins_scope(strict: Rig, method: str, path: str) ->
         ("GET", "/x", {}, 404, None),
     ],
 )
-async def test_what_cannot_be(rig: Rig, method: str, path: str, more: Any, status: int, field: str | None) -> None:
+async def test_invalid_requests_are_refused(
+    rig: Rig, method: str, path: str, more: Any, status: int, field: str | None
+) -> None:
     problem = await rig.ask(method, path, status, **more)
     named = problem.get("field") or next((one["field"] for one in problem.get("errors", [])), None)
     assert named == field

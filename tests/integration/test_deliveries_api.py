@@ -20,7 +20,7 @@ from tests.support.core import NOW, message, table
 from tests.support.server import SECRET
 
 PATH = "/api/v1/notifications"
-# Of nothing that is there.
+# An id that belongs to no delivery.
 NOBODYS = "5f0e8f6a-2f5c-4a51-9d2e-6d3f0c1b7a90"
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 KIM = "kim@example.com"
@@ -39,15 +39,15 @@ OPERATIONS = [("GET", ""), ("GET", "/{id}"), ("POST", "/retry/{id}")]
 
 
 class Rig:
-    """An application with a delivery log, and a way to fill that."""
+    """An application with a delivery log, and a way to add deliveries to it."""
 
     def __init__(self, client: AsyncTestClient[Any]) -> None:
         self.client = client
         self.made = 0
 
     async def log(self, status: Status, text: str = "it said so", *, to: str = KIM, order: str = "o-1") -> str:
-        """One more delivery that was tried once and came to this; a pending one is being tried still. What sends
-        mail in this process never gets to see it: it is claimed as soon as it is there."""
+        """Add a delivery with one attempt and this status; a pending one stays claimed. The dispatcher in this process
+        never claims it, because it is claimed immediately after it is stored."""
         container = self.client.app.state.dishka_container
         store: Any = await container.get(Store)
         deliveries: Any = await container.get(Deliveries)
@@ -84,7 +84,7 @@ def shows(scope: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token('desk', scope=scope)}"}
 
 
-async def test_an_item_has_what_clients_of_the_replaced_service_look_for(rig: Rig) -> None:
+async def test_an_item_has_the_fields_that_clients_of_the_replaced_service_expect(rig: Rig) -> None:
     id = await rig.log("failed", "no such user")
     (item,) = (await rig.ask("GET"))["items"]
     times = {name: item.pop(name) for name in ("created_at", "updated_at")}
@@ -109,7 +109,7 @@ async def test_an_item_has_what_clients_of_the_replaced_service_look_for(rig: Ri
     assert await rig.ask("GET", f"/{id}") == {**item, **times, "attempt_log": log}
 
 
-async def test_when_it_was_sent_and_when_it_is_tried_next(rig: Rig) -> None:
+async def test_an_item_shows_when_it_was_sent_and_when_it_is_tried_next(rig: Rig) -> None:
     await rig.log("sent")
     await rig.log("pending")
     pending, sent = (await rig.ask("GET"))["items"]
@@ -119,7 +119,7 @@ async def test_when_it_was_sent_and_when_it_is_tried_next(rig: Rig) -> None:
     assert datetime.fromisoformat(sent["sent_at"]) > NOW
 
 
-async def test_lists_go_by_page(rig: Rig) -> None:
+async def test_lists_are_paged_by_number(rig: Rig) -> None:
     ids = [await rig.log("sent") for _ in range(5)]
     first = await rig.ask("GET", params={"page_size": 2})
     assert {**first, "items": [one["id"] for one in first["items"]]} == {
@@ -136,7 +136,7 @@ async def test_lists_go_by_page(rig: Rig) -> None:
     assert (await rig.ask("GET"))["page_size"] == 20
 
 
-async def test_lists_go_on_by_cursor_whatever_comes_meanwhile(rig: Rig) -> None:
+async def test_lists_are_paged_by_cursor_and_stable_under_new_deliveries(rig: Rig) -> None:
     ids = [await rig.log("sent") for _ in range(5)]
     cursor = (await rig.ask("GET", params={"page_size": 2}))["next_cursor"]
     await rig.log("sent")
@@ -187,7 +187,7 @@ async def test_lists_are_filtered(rig: Rig, query: dict[str, str], chosen: list[
     assert by_cursor["items"] == answer["items"]
 
 
-async def test_retry_makes_what_failed_pending_and_answers_with_it(rig: Rig) -> None:
+async def test_retry_makes_a_failed_delivery_pending_and_returns_it(rig: Rig) -> None:
     id = await rig.log("failed")
     item = await rig.ask("POST", f"/retry/{id}")
     assert (item["id"], item["status"], item["attempts"], item["recipient"]) == (id, "pending", 1, KIM)
@@ -195,7 +195,9 @@ async def test_retry_makes_what_failed_pending_and_answers_with_it(rig: Rig) -> 
 
 
 @pytest.mark.parametrize("status", ["sent", "pending"])
-async def test_what_did_not_fail_is_not_retried_and_the_refusal_names_its_status(rig: Rig, status: Status) -> None:
+async def test_a_delivery_that_did_not_fail_is_not_retried_and_the_error_names_its_status(
+    rig: Rig, status: Status
+) -> None:
     id = await rig.log(status)
     before = await rig.ask("GET", f"/{id}")
     problem = await rig.ask("POST", f"/retry/{id}", 409)
@@ -204,14 +206,14 @@ async def test_what_did_not_fail_is_not_retried_and_the_refusal_names_its_status
     assert await rig.ask("GET", f"/{id}") == before
 
 
-async def test_of_many_retries_at_once_one_is_taken(rig: Rig) -> None:
+async def test_of_concurrent_retries_one_succeeds(rig: Rig) -> None:
     id = await rig.log("failed")
     answers = await asyncio.gather(*(rig.client.post(f"{PATH}/retry/{id}") for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_it_takes_a_scope(strict: Rig, method: str, path: str) -> None:
+async def test_every_operation_requires_a_scope(strict: Rig, method: str, path: str) -> None:
     path = path.replace("{id}", await strict.log("failed"))
     assert (await strict.ask(method, path, 401))["code"] == "token_missing"
     for scope in ("", "events:publish"):
@@ -221,7 +223,7 @@ async def test_it_takes_a_scope(strict: Rig, method: str, path: str) -> None:
     await strict.ask(method, path, headers=shows("admin"))
 
 
-async def test_who_may_only_look_sees_addresses_masked_and_retries_nothing(strict: Rig) -> None:
+async def test_a_read_only_scope_sees_masked_addresses_and_cannot_retry(strict: Rig) -> None:
     id = await strict.log("failed", f"<{KIM}>: no such user")
     reader = shows("deliveries:read")
     listed = await strict.ask("GET", headers=reader)
@@ -237,8 +239,8 @@ async def test_who_may_only_look_sees_addresses_masked_and_retries_nothing(stric
     assert whole["attempt_log"][0]["text"] == f"<{KIM}>: no such user"
 
 
-async def test_only_an_admin_finds_by_address_where_addresses_are_masked(strict: Rig) -> None:
-    """Each answer would tell whether the address is there."""
+async def test_only_an_admin_filters_by_address_where_addresses_are_masked(strict: Rig) -> None:
+    """Otherwise each response would reveal whether the address exists."""
     await strict.log("sent")
     refusal = await strict.ask("GET", "", 403, params={"recipient": KIM}, headers=shows("deliveries:read"))
     assert refusal["code"] == "scope_missing"
@@ -246,7 +248,7 @@ async def test_only_an_admin_finds_by_address_where_addresses_are_masked(strict:
     assert [item["recipient"] for item in answer["items"]] == [KIM]
 
 
-async def test_a_plus_that_was_not_escaped_is_refused_with_the_remedy(rig: Rig) -> None:
+async def test_an_unescaped_plus_is_refused_with_a_hint(rig: Rig) -> None:
     await rig.log("sent", to="kim+shop@example.com")
     problem = await rig.ask("GET", "?recipient=kim+shop@example.com", 422)
     assert "%2B" in problem["detail"]
@@ -281,7 +283,7 @@ async def test_a_plus_that_was_not_escaped_is_refused_with_the_remedy(rig: Rig) 
         ("POST", f"/{NOBODYS}", {}, 405, None),
     ],
 )
-async def test_what_cannot_be(
+async def test_invalid_requests_are_refused(
     rig: Rig, method: str, path: str, params: dict[str, Any], status: int, field: str | None
 ) -> None:
     problem = await rig.ask(method, path, status, params=params)

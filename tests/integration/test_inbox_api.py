@@ -1,4 +1,4 @@
-"""REST v2 on the whole application, in this process and in memory: the inbox and the preferences of a user."""
+"""REST v2 on the whole application, in this process and in memory: inbox and preferences of a user."""
 
 import re
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ INBOX = "/api/v2/notifications"
 PREFERENCES = "/api/v2/preferences"
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_REST_RATE": "0", "HERALD_BROKER": "memory"}
 
-# Every operation on a notification or on the inbox as a whole, as (method, path); {id} is a notification's.
+# Every operation on one notification or on the whole inbox, as (method, path); {id} is the id of a notification.
 OPERATIONS = [
     ("GET", INBOX),
     ("GET", f"{INBOX}/{{id}}"),
@@ -48,14 +48,14 @@ async def app_in(mode: Any, **environ: str) -> AsyncIterator[AsyncTestClient[Any
 
 @pytest.fixture
 async def client() -> AsyncIterator[AsyncTestClient[Any]]:
-    """Open mode: `user_id` is believed."""
+    """Open mode: the parameter `user_id` is trusted."""
     async with app_in("dev") as client:
         yield client
 
 
 @pytest.fixture
 async def strict() -> AsyncIterator[AsyncTestClient[Any]]:
-    """Tokens only."""
+    """Token mode: every request needs a token."""
     async with app_in("serve", HERALD_JWT_SECRET=SECRET, HERALD_ORIGINS="https://herald.example") as client:
         yield client
 
@@ -68,7 +68,7 @@ class User:
         self.name = name
 
     async def sent(self, count: int = 1, source: str = "risk-events", **payload: Any) -> None:
-        """Notifies the user, oldest first."""
+        """Publish notifications for the user, oldest first."""
         events = [{"source": source, "payload": {"user_id": self.name, "n": n, **payload}} for n in range(count)]
         answer = await self.client.post("/api/v1/events", json=events)
         assert answer.status_code == 202, answer.text
@@ -105,10 +105,10 @@ def bob(client: AsyncTestClient[Any]) -> User:
     return User(client, "bob")
 
 
-# --- one -------------------------------------------------------------------------------------------------------
+# --- one notification -------------------------------------------------------------------------------------------
 
 
-async def test_an_item_has_all_of_the_notification(ada: User) -> None:
+async def test_an_item_has_every_field_of_the_notification(ada: User) -> None:
     body = (
         b'{"source": "user_service.group.add_users", "id": "e-1", "payload": {"event_type": "group_user_added",'
         b' "receivers": ["ada"], "data": {"group_name": "Family", "requester_username": "kim",'
@@ -158,7 +158,7 @@ async def test_read_and_unread_are_idempotent(ada: User) -> None:
     assert await ada.unread() == 2
 
 
-async def test_what_is_archived_leaves_the_list_and_can_be_looked_up(ada: User) -> None:
+async def test_an_archived_notification_leaves_the_list_and_can_still_be_read(ada: User) -> None:
     await ada.sent(2)
     id = (await ada.items())[0]["id"]
     gone = await ada.ask("DELETE", f"{INBOX}/{id}")
@@ -183,14 +183,14 @@ async def test_an_empty_inbox(ada: User) -> None:
     assert await ada.ask("GET", f"{INBOX}/unread-count") == {"unread_count": 0}
 
 
-async def test_twenty_unless_told_otherwise(ada: User) -> None:
+async def test_the_default_page_size_is_20(ada: User) -> None:
     await ada.sent(25)
     assert await ada.seqs() == list(range(25, 5, -1))
     assert await ada.seqs(page=2) == [5, 4, 3, 2, 1]
     assert len(await ada.seqs(limit=100)) == 25
 
 
-async def test_by_page_as_the_replaced_service_had_it(ada: User) -> None:
+async def test_pages_by_number_like_the_replaced_service(ada: User) -> None:
     await ada.sent(5)
     listing = await ada.listing(page=2, size=2)
     assert [item["seq"] for item in listing["data"]] == [3, 2]
@@ -200,19 +200,19 @@ async def test_by_page_as_the_replaced_service_had_it(ada: User) -> None:
     assert await ada.seqs(page=9, size=2) == []
 
 
-async def test_a_list_from_the_start_is_page_one_and_has_a_cursor_too(ada: User) -> None:
+async def test_a_list_without_parameters_is_page_one_and_has_a_cursor(ada: User) -> None:
     await ada.sent(25)
     meta = (await ada.listing())["meta"]
     assert (meta["page"], meta["size"]) == (1, 20)
     assert meta["next_cursor"]
-    # Not counted unless asked for by page.
+    # The total is counted only if a page is requested by number.
     assert "total" not in meta
     assert (await ada.listing(limit=3))["meta"]["size"] == 3
     assert not {"page", "size", "total"} & (await ada.listing(cursor=meta["next_cursor"]))["meta"].keys()
 
 
 @pytest.mark.parametrize("query", ["limit=2", "page=1&size=2", "limit=2&type=risk_alert&is_read=false"])
-async def test_links_lead_through_all_of_it_and_carry_no_token(
+async def test_links_lead_through_all_pages_and_carry_no_token(
     ada: User, strict: AsyncTestClient[Any], query: str
 ) -> None:
     shown = token("ada", scope="events:publish")
@@ -236,7 +236,7 @@ async def test_links_lead_through_all_of_it_and_carry_no_token(
     assert found == [5, 4, 3, 2, 1]
 
 
-async def test_a_cursor_holds_while_things_arrive_and_go(ada: User) -> None:
+async def test_a_cursor_is_stable_while_notifications_arrive_and_are_archived(ada: User) -> None:
     await ada.sent(6)
     first = await ada.listing(limit=2)
     await ada.sent(3)
@@ -244,7 +244,7 @@ async def test_a_cursor_holds_while_things_arrive_and_go(ada: User) -> None:
     assert await ada.seqs(limit=10, cursor=first["meta"]["next_cursor"]) == [4, 3, 2, 1]
 
 
-async def test_filters(ada: User) -> None:
+async def test_lists_are_filtered(ada: User) -> None:
     await ada.sent(2)
     await ada.sent(1, "execution-events")
     await ada.ask("PUT", f"{INBOX}/{(await ada.items())[-1]['id']}/read")
@@ -262,7 +262,7 @@ async def test_filters(ada: User) -> None:
     assert sorted(by_type["by_type"].values()) == [1, 1]
 
 
-async def test_dates(ada: User) -> None:
+async def test_lists_are_filtered_by_date(ada: User) -> None:
     await ada.sent(1)
     (item,) = await ada.items()
     stored = datetime.fromisoformat(item["created_at"])
@@ -277,12 +277,12 @@ async def test_dates(ada: User) -> None:
     assert await ada.seqs(end_date=earlier.isoformat()) == []
     assert await ada.seqs(end_date=f"{stored - timedelta(days=1):%Y-%m-%d}") == []
     assert await ada.seqs(start_date=f"{stored + timedelta(days=1):%Y-%m-%d}") == []
-    # As browsers send it that forgot to escape the plus.
+    # As sent by a browser when the plus sign was not escaped.
     raw = await ada.client.get(f"{INBOX}?user_id=ada&start_date={later.isoformat()}")
     assert (raw.status_code, raw.json()["data"]) == (200, [])
 
 
-# --- mass acts ---------------------------------------------------------------------------------------------------
+# --- bulk changes ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{}", b"null", b'{"up_to": null}'])
@@ -297,7 +297,7 @@ async def test_mark_all_read(ada: User, bob: User, body: bytes | None) -> None:
     assert await bob.unread() == 1
 
 
-async def test_up_to_what_was_seen(ada: User, bob: User) -> None:
+async def test_bulk_changes_stop_at_up_to(ada: User, bob: User) -> None:
     await ada.sent(6)
     await bob.sent(1)
     ids = {item["seq"]: item["id"] for item in await ada.items()}
@@ -327,7 +327,7 @@ async def test_clear_all(ada: User) -> None:
 # --- changes -----------------------------------------------------------------------------------------------------
 
 
-async def test_changes_end_where_the_list_is(ada: User) -> None:
+async def test_following_changes_ends_in_the_state_of_the_list(ada: User) -> None:
     begin = (await ada.ask("GET", f"{INBOX}/changes"))["meta"]
     assert (begin["more"], begin["gap"]) == (False, False)
     mine: dict[str, Any] = {}
@@ -364,7 +364,7 @@ async def test_changes_end_where_the_list_is(ada: User) -> None:
     assert {item["is_read"] for item in mine.values()} == {True, False}
 
 
-async def test_a_list_s_cursor_begins_its_changes(ada: User) -> None:
+async def test_the_cursor_of_a_list_is_a_start_for_changes(ada: User) -> None:
     await ada.sent(2)
     cursor = (await ada.listing(limit=1))["meta"]["cursor"]
     assert (await ada.ask("GET", f"{INBOX}/changes", query={"since": cursor}))["data"] == []
@@ -374,7 +374,7 @@ async def test_a_list_s_cursor_begins_its_changes(ada: User) -> None:
     assert answer["meta"]["unread_count"] == 3
 
 
-async def test_changes_hand_other_streams_on_and_say_when_something_is_missing(ada: User, bob: User) -> None:
+async def test_changes_keep_cursors_of_other_streams_and_report_gaps(ada: User, bob: User) -> None:
     await ada.sent(1)
     bobs = (await bob.listing())["meta"]["cursor"]
     cursor = (await ada.listing())["meta"]["cursor"]
@@ -416,7 +416,7 @@ async def test_preferences_are_put_and_patched(ada: User, bob: User) -> None:
     assert (await bob.ask("GET", PREFERENCES))["updated_at"] is None
 
 
-async def test_what_is_muted_is_listed_as_read(ada: User) -> None:
+async def test_notifications_of_muted_types_are_listed_as_read(ada: User) -> None:
     await ada.ask("PATCH", PREFERENCES, json={"muted_types": ["risk_alert"]})
     await ada.sent(1)
     await ada.sent(1, "execution-events")
@@ -444,16 +444,16 @@ async def test_what_is_muted_is_listed_as_read(ada: User) -> None:
         (b"[" * 10_000, 400),
     ],
 )
-async def test_preferences_that_can_t_be(ada: User, method: str, body: bytes, status: int) -> None:
+async def test_invalid_preferences_are_refused(ada: User, method: str, body: bytes, status: int) -> None:
     await ada.ask(method, PREFERENCES, status, content=body)
     assert await ada.ask("GET", PREFERENCES) == EVERYTHING
 
 
-# --- who may -----------------------------------------------------------------------------------------------------
+# --- access ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_nobody_is_told_how_to_be_someone(
+async def test_requests_without_a_user_are_401_and_only_open_mode_names_user_id(
     client: AsyncTestClient[Any], strict: AsyncTestClient[Any], method: str, path: str
 ) -> None:
     path = path.format(id=uuid4())
@@ -466,7 +466,7 @@ async def test_nobody_is_told_how_to_be_someone(
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_a_token_speaks_for_its_own_user_only(strict: AsyncTestClient[Any], method: str, path: str) -> None:
+async def test_a_token_gives_access_to_its_own_user_only(strict: AsyncTestClient[Any], method: str, path: str) -> None:
     path = path.format(id=uuid4())
     body = b"{}" if method in ("PUT", "PATCH") else None
     bearer = {"authorization": f"Bearer {token('ada')}"}
@@ -487,8 +487,10 @@ async def test_a_token_speaks_for_its_own_user_only(strict: AsyncTestClient[Any]
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_the_cookie_is_for_reading_only(strict: AsyncTestClient[Any], method: str, path: str) -> None:
-    """A page of another site can make a browser send it."""
+async def test_the_token_cookie_is_accepted_for_reading_only(
+    strict: AsyncTestClient[Any], method: str, path: str
+) -> None:
+    """A page of another site can make a browser send the cookie."""
     headers = {"cookie": f"herald_token={token('ada')}"}
     body = b"{}" if method in ("PUT", "PATCH") else None
     answer = await strict.request(method, path.format(id=uuid4()), headers=headers, content=body)
@@ -498,7 +500,7 @@ async def test_the_cookie_is_for_reading_only(strict: AsyncTestClient[Any], meth
         assert answer.status_code == 401, answer.text
 
 
-async def test_tokens_of_before_a_sign_out_are_over(strict: AsyncTestClient[Any]) -> None:
+async def test_tokens_issued_before_a_sign_out_are_refused(strict: AsyncTestClient[Any]) -> None:
     publisher = {"authorization": f"Bearer {token('service', scope='events:publish')}"}
     old = {"authorization": f"Bearer {token('ada', iat=1_700_000_000)}"}
     assert (await strict.get(INBOX, headers=old)).status_code == 200
@@ -509,7 +511,7 @@ async def test_tokens_of_before_a_sign_out_are_over(strict: AsyncTestClient[Any]
 
 
 @pytest.mark.parametrize(("method", "path"), [pair for pair in OPERATIONS if "{id}" in pair[1]])
-async def test_another_s_id_is_not_there(ada: User, bob: User, method: str, path: str) -> None:
+async def test_the_notification_id_of_another_user_is_not_found(ada: User, bob: User, method: str, path: str) -> None:
     await bob.sent(1)
     (before,) = await bob.items()
     for id in (before["id"], str(uuid4()), "not-a-uuid", "1"):
@@ -517,7 +519,7 @@ async def test_another_s_id_is_not_there(ada: User, bob: User, method: str, path
     assert await bob.items() == [before]
 
 
-async def test_what_others_have_is_in_no_answer(ada: User, bob: User) -> None:
+async def test_responses_contain_nothing_of_other_users(ada: User, bob: User) -> None:
     await bob.sent(3)
     assert await ada.items() == []
     assert await ada.unread() == 0
@@ -526,7 +528,7 @@ async def test_what_others_have_is_in_no_answer(ada: User, bob: User) -> None:
     assert await bob.unread() == 3
 
 
-# --- what can't be -----------------------------------------------------------------------------------------------
+# --- invalid requests --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -555,44 +557,44 @@ async def test_what_others_have_is_in_no_answer(ada: User, bob: User) -> None:
         (f"start_date={quote('0001-01-01T00:00:00+14:00')}", 422, "start_date"),
     ],
 )
-async def test_lists_that_can_t_be(ada: User, query: str, status: int, field: str) -> None:
+async def test_invalid_list_parameters_are_refused(ada: User, query: str, status: int, field: str) -> None:
     answer = await ada.client.get(f"{INBOX}?user_id=ada&{query}")
     problem = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
     assert (problem.get("field") or problem["errors"][0]["field"]) == field
 
 
-async def test_another_s_page_leads_nowhere(ada: User, bob: User) -> None:
+async def test_a_cursor_of_another_user_is_refused(ada: User, bob: User) -> None:
     await bob.sent(3)
     cursor = (await bob.listing(limit=1))["meta"]["next_cursor"]
     assert (await ada.ask("GET", INBOX, 422, query={"cursor": cursor}))["field"] == "cursor"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"nope": 1}', b'{"up_to": "x"}', b'{"up_to": 1.5}', b"7"])
-async def test_marking_up_to_rubbish(ada: User, body: bytes) -> None:
+async def test_mark_all_read_refuses_an_invalid_up_to(ada: User, body: bytes) -> None:
     await ada.sent(1)
     await ada.ask("PUT", f"{INBOX}/mark-all-read", 400, content=body)
     assert await ada.unread() == 1
 
 
-async def test_clearing_up_to_rubbish(ada: User) -> None:
+async def test_clear_all_refuses_an_invalid_up_to(ada: User) -> None:
     await ada.sent(1)
     await ada.ask("DELETE", f"{INBOX}/clear-all", 400, query={"up_to": "x"})
     assert (await ada.ask("DELETE", f"{INBOX}/clear-all", query={"up_to": -1}))["archived"] == 0
     assert (await ada.ask("DELETE", f"{INBOX}/clear-all", query={"up_to": 10**30}))["archived"] == 1
 
 
-async def test_changes_limits(ada: User) -> None:
+async def test_changes_validates_its_limit(ada: User) -> None:
     for limit in (0, 101, "x"):
         await ada.ask("GET", f"{INBOX}/changes", 400, query={"limit": limit})
 
 
-async def test_fixed_paths_win_over_ids(ada: User) -> None:
+async def test_fixed_paths_take_precedence_over_ids(ada: User) -> None:
     for method, path in (("GET", "mark-all-read"), ("PUT", "unread-count"), ("GET", "clear-all"), ("POST", "changes")):
         assert (await ada.ask(method, f"{INBOX}/{path}", 405))["code"] == "method_not_allowed"
 
 
-async def test_the_document_has_every_operation_and_its_parameters(client: AsyncTestClient[Any]) -> None:
+async def test_the_openapi_document_has_every_operation_with_its_parameters(client: AsyncTestClient[Any]) -> None:
     document = (await client.get("/schema/openapi.json")).json()
     for method, path in OPERATIONS:
         operation = document["paths"][path][method.lower()]

@@ -1,4 +1,4 @@
-"""The verifier with the keys of a JWKS server, which may misbehave."""
+"""The token verifier with keys from a JWKS server, which may misbehave."""
 
 import asyncio
 import gzip
@@ -55,7 +55,7 @@ async def rig(server: JwksServer) -> AsyncIterator[Rig]:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_edwards_curves_in_a_set(rig: Rig) -> None:
+async def test_edwards_curves_in_a_key_set(rig: Rig) -> None:
     rig.server.body = key_set(
         jwk(ED_KEY, kid="a", alg="Ed25519"), jwk(ED_KEY, kid="b", alg="EdDSA"), jwk(ED448_KEY, kid="c", use="sig")
     )
@@ -69,7 +69,7 @@ async def test_edwards_curves_in_a_set(rig: Rig) -> None:
         assert (await verifier.verify(signed_by(key, kid, algorithm))).user == "ada"
 
 
-async def test_keys_are_fetched_once(rig: Rig) -> None:
+async def test_keys_are_fetched_once_for_concurrent_requests(rig: Rig) -> None:
     verifier = rig.verifier()
     rig.server.delay = 0.1
     found = await asyncio.gather(*(verifier.verify(signed_by()) for _ in range(100)))
@@ -78,7 +78,7 @@ async def test_keys_are_fetched_once(rig: Rig) -> None:
     assert rig.server.requests == 1
 
 
-async def test_one_who_leaves_does_not_end_the_fetch_of_others(rig: Rig) -> None:
+async def test_cancelling_one_request_does_not_cancel_the_shared_fetch(rig: Rig) -> None:
     verifier = rig.verifier()
     rig.server.delay = 0.1
     leaving = asyncio.create_task(verifier.verify(signed_by()))
@@ -91,13 +91,13 @@ async def test_one_who_leaves_does_not_end_the_fetch_of_others(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("algorithm", SIGNERS)
-async def test_every_kind_of_key(rig: Rig, algorithm: str) -> None:
+async def test_every_key_type_is_accepted(rig: Rig, algorithm: str) -> None:
     rig.server.body = key_set(*map(jwk, (RSA_KEY, ED_KEY, ED448_KEY, *EC_KEYS.values())))
     identity = await rig.verifier().verify(signed_by(SIGNERS[algorithm], None, algorithm))
     assert identity.user == "ada"
 
 
-async def test_rotation(rig: Rig) -> None:
+async def test_key_rotation(rig: Rig) -> None:
     verifier = rig.verifier()
     await verifier.verify(signed_by())
     rig.server.body = key_set(jwk(OTHER_RSA_KEY, kid="two"))
@@ -108,7 +108,7 @@ async def test_rotation(rig: Rig) -> None:
     await refused(verifier, signed_by())
 
 
-async def test_a_withdrawn_key_ends_with_the_next_refresh(rig: Rig) -> None:
+async def test_a_withdrawn_key_is_refused_after_the_next_refresh(rig: Rig) -> None:
     verifier = rig.verifier(Pace(refresh=0.05))
     await verifier.verify(signed_by())
     rig.server.body = key_set(jwk(OTHER_RSA_KEY, kid="two"))
@@ -117,7 +117,7 @@ async def test_a_withdrawn_key_ends_with_the_next_refresh(rig: Rig) -> None:
     await refused(verifier, signed_by())
 
 
-async def test_unknown_keys_are_unavailable_while_they_may_not_be_looked_up(rig: Rig) -> None:
+async def test_unknown_keys_are_unavailable_while_lookups_are_rate_limited(rig: Rig) -> None:
     verifier = rig.verifier()
     await refused(verifier, signed_by(OTHER_RSA_KEY, "invented"))
     await refused(verifier, signed_by(OTHER_RSA_KEY, "invented-too"))
@@ -132,13 +132,13 @@ async def test_unknown_keys_are_unavailable_while_they_may_not_be_looked_up(rig:
     await unavailable(verifier, fresh)
     assert rig.server.requests == fetches
     rig.clock.now += 2
-    # The next lookup, even one for an invented key, brings the fresh one.
+    # The next lookup, even for an invented key, also brings the fresh key.
     await refused(verifier, signed_by(OTHER_RSA_KEY, "invented"))
     assert (await verifier.verify(fresh)).user == "ada"
     assert rig.server.requests == fetches + 1
 
 
-async def test_a_fetch_that_began_before_the_key_was_published_proves_nothing(rig: Rig) -> None:
+async def test_a_fetch_started_before_the_key_was_published_does_not_refuse_the_token(rig: Rig) -> None:
     verifier = rig.verifier()
     await verifier.verify(signed_by())
     rig.server.answering.clear()
@@ -152,7 +152,7 @@ async def test_a_fetch_that_began_before_the_key_was_published_proves_nothing(ri
         await early
 
 
-async def test_a_flood_of_unknown_keys_is_one_fetch_in_thirty_seconds(rig: Rig) -> None:
+async def test_unknown_keys_cause_at_most_one_fetch_in_30_seconds(rig: Rig) -> None:
     verifier = rig.verifier()
     flood = [signed_by(OTHER_RSA_KEY, f"unknown-{i}") for i in range(10)]
     forged = [flood[0].replace(flood[0].split(".")[0], b64(b'{"alg":"RS256","kid":"%d"}' % i)) for i in range(1000)]
@@ -174,20 +174,20 @@ async def test_a_flood_of_unknown_keys_is_one_fetch_in_thirty_seconds(rig: Rig) 
     assert (await verifier.verify(signed_by())).user == "ada"
 
 
-async def test_every_key_of_a_kid_is_tried(rig: Rig) -> None:
+async def test_every_key_with_the_same_kid_is_tried(rig: Rig) -> None:
     rig.server.body = key_set(jwk(RSA_KEY, kid="one"), jwk(OTHER_RSA_KEY, kid="one"), jwk(EC_KEYS["ES256"], kid="one"))
     verifier = rig.verifier(audience="herald")
     for key, algorithm in ((RSA_KEY, "RS256"), (OTHER_RSA_KEY, "PS512"), (EC_KEYS["ES256"], "ES256")):
         assert (await verifier.verify(signed_by(key, "one", algorithm, aud="herald"))).user == "ada"
     third = rsa.generate_private_key(65537, 2048)
     await refused(verifier, signed_by(third, "one", aud="herald"))
-    # The reason is that of the key which did sign it.
+    # The reason is that of the key which signed the token.
     for key in (RSA_KEY, OTHER_RSA_KEY):
         assert "audience" in (await refused(verifier, signed_by(key, "one", aud="them"))).detail
     assert rig.server.requests == 1
 
 
-async def test_how_many_keys_are_tried_is_bounded(rig: Rig) -> None:
+async def test_the_number_of_keys_tried_is_limited(rig: Rig) -> None:
     rig.server.body = key_set(*[jwk(OTHER_RSA_KEY, kid="one")] * MAX_CANDIDATES, jwk(RSA_KEY, kid="one"))
     await refused(rig.verifier(), signed_by())
 
@@ -198,7 +198,7 @@ async def test_how_many_keys_are_tried_is_bounded(rig: Rig) -> None:
      "\ud800", 1, 1.5, True, None, ["one"], {"kid": "one"}],
     ids=short,
 )  # fmt: skip
-async def test_kid_rubbish(rig: Rig, kid: Any) -> None:
+async def test_an_invalid_kid_is_refused(rig: Rig, kid: Any) -> None:
     header = json.dumps({"alg": "RS256", "kid": kid}).encode()
     text = f"{b64(header)}.{b64(CLAIMS_OF_ADA)}"
     jws = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
@@ -206,14 +206,14 @@ async def test_kid_rubbish(rig: Rig, kid: Any) -> None:
     assert rig.server.requests <= 1
 
 
-async def test_algorithms_not_in_use_cost_no_fetch(rig: Rig) -> None:
+async def test_unconfigured_algorithms_cause_no_fetch(rig: Rig) -> None:
     verifier = rig.verifier(algorithms=("RS256",))
     for forged in (token(), signed_by(EC_KEYS["ES256"], "one", "ES256"), signed_by(RSA_KEY, "one", "PS256"), "a.b.c"):
         await refused(verifier, forged)
     assert rig.server.requests == 0
 
 
-async def test_a_published_key_is_never_a_secret(rig: Rig) -> None:
+async def test_a_published_key_is_never_used_as_a_secret(rig: Rig) -> None:
     rig.server.body = key_set(jwk(RSA_KEY, kid="one", alg="HS256"), jwk(OTHER_RSA_KEY, kid="two"))
     verifier = rig.verifier()
     for guess in (pem(RSA_KEY), pem(OTHER_RSA_KEY), json.dumps(jwk(RSA_KEY))):
@@ -237,7 +237,7 @@ OCT = {"kty": "oct", "k": b64(SECRET.encode()), "kid": "one"}
         [5], ["one"], [None], [[]], [{}],
     ],
 )  # fmt: skip
-async def test_keys_that_are_not_for_this(rig: Rig, keys: list[Any]) -> None:
+async def test_unsuitable_keys_are_ignored(rig: Rig, keys: list[Any]) -> None:
     rig.server.body = key_set(*keys, jwk(OTHER_RSA_KEY, kid="good"))
     verifier = rig.verifier()
     await refused(verifier, signed_by(RSA_KEY, "one"))
@@ -245,18 +245,18 @@ async def test_keys_that_are_not_for_this(rig: Rig, keys: list[Any]) -> None:
     assert (await verifier.verify(signed_by(OTHER_RSA_KEY, "good"))).user == "ada"
 
 
-async def test_a_key_for_one_algorithm(rig: Rig) -> None:
+async def test_a_key_restricted_to_one_algorithm(rig: Rig) -> None:
     rig.server.body = key_set(jwk(RSA_KEY, kid="one", alg="RS512", use="sig", key_ops=["verify"], unknown=[1]))
     verifier = rig.verifier()
     assert (await verifier.verify(signed_by(RSA_KEY, "one", "RS512"))).user == "ada"
     await refused(verifier, signed_by(RSA_KEY, "one", "RS256"))
 
 
-async def test_a_set_without_a_key_for_the_algorithms_in_use(rig: Rig) -> None:
+async def test_a_key_set_without_a_key_for_the_configured_algorithms_is_unavailable(rig: Rig) -> None:
     await unavailable(rig.verifier(algorithms=("ES256",)), signed_by(EC_KEYS["ES256"], "one", "ES256"))
 
 
-async def test_a_token_that_names_no_key(rig: Rig) -> None:
+async def test_a_token_without_kid_is_verified_with_every_suitable_key(rig: Rig) -> None:
     rig.server.body = key_set(jwk(RSA_KEY, kid="one"), jwk(EC_KEYS["ES256"]))
     verifier = rig.verifier()
     assert (await verifier.verify(signed_by(RSA_KEY, None))).user == "ada"
@@ -267,7 +267,7 @@ async def test_a_token_that_names_no_key(rig: Rig) -> None:
         assert (await both.verify(signed_by(key, None))).user == "ada"
 
 
-async def test_a_private_key_published_by_mistake(rig: Rig) -> None:
+async def test_a_private_key_is_used_only_if_its_key_ops_allow_verifying(rig: Rig) -> None:
     rig.server.body = key_set(
         {**jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEY, as_dict=True), "key_ops": None, "kid": "x"}
     )
@@ -277,7 +277,7 @@ async def test_a_private_key_published_by_mistake(rig: Rig) -> None:
     assert (await rig.verifier().verify(signed_by(RSA_KEY, "x"))).user == "ada"
 
 
-async def test_server_away_at_the_start(rig: Rig) -> None:
+async def test_an_unavailable_server_at_the_start(rig: Rig) -> None:
     verifier = rig.verifier()
     rig.server.stop()
     with capture_logs() as logs:
@@ -289,7 +289,7 @@ async def test_server_away_at_the_start(rig: Rig) -> None:
     assert [line["event"] for line in logs] == ["jwks_unavailable", "jwks_available"]
 
 
-async def test_server_away_is_not_hammered(rig: Rig) -> None:
+async def test_an_unavailable_server_is_asked_at_most_once_per_second(rig: Rig) -> None:
     verifier = rig.verifier()
     rig.server.status = 503
     for _ in range(3):
@@ -301,7 +301,7 @@ async def test_server_away_is_not_hammered(rig: Rig) -> None:
     await refused(verifier, "rubbish")
 
 
-async def test_server_away_later(rig: Rig) -> None:
+async def test_keys_stay_valid_while_the_server_is_unavailable(rig: Rig) -> None:
     verifier = rig.verifier(Pace(refresh=0.02))
     await verifier.verify(signed_by())
     with capture_logs() as logs:
@@ -336,7 +336,7 @@ BAD_ANSWERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-async def test_an_answer_that_is_no_use_changes_nothing(rig: Rig, answer: dict[str, Any]) -> None:
+async def test_an_invalid_response_leaves_the_keys_unchanged(rig: Rig, answer: dict[str, Any]) -> None:
     knowing = rig.verifier()
     await knowing.verify(signed_by())
     for name, value in answer.items():
@@ -359,7 +359,9 @@ async def test_redirects_are_not_followed(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("delay", "drip"), [(60.0, 0.0), (0.0, 0.05)], ids=["silent", "dripping"])
-async def test_a_slow_server_is_away_and_holds_nothing_up(rig: Rig, delay: float, drip: float) -> None:
+async def test_a_slow_server_counts_as_unavailable_and_does_not_block_the_loop(
+    rig: Rig, delay: float, drip: float
+) -> None:
     rig.server.delay, rig.server.drip = delay, drip
     waiting = asyncio.create_task(unavailable(rig.verifier(Pace(timeout=0.3)), signed_by()))
     longest, last = 0.0, time.monotonic()
@@ -372,7 +374,7 @@ async def test_a_slow_server_is_away_and_holds_nothing_up(rig: Rig, delay: float
     assert longest < 0.2
 
 
-async def test_closing(rig: Rig) -> None:
+async def test_closing_ends_fetches_and_is_idempotent(rig: Rig) -> None:
     waiting_on, knowing = rig.verifier(), rig.verifier()
     await knowing.verify(signed_by())
     rig.server.delay = 60

@@ -1,4 +1,4 @@
-"""A key server with a certificate of a private authority, and what readiness says while no key was ever had."""
+"""A key server with a certificate of a private authority, and readiness before the first key was fetched."""
 
 import asyncio
 import time
@@ -37,13 +37,13 @@ def keys(authority: Authority) -> Iterator[JwksServer]:
     server.stop()
 
 
-async def test_a_private_authority(keys: JwksServer, authority: Authority) -> None:
+async def test_a_private_certificate_authority_is_trusted(keys: JwksServer, authority: Authority) -> None:
     verifier = JwtVerifier(JwtSettings(jwks_url=keys.url, cafile=authority.cafile))
     assert (await verifier.verify(signed_by(iat=NOW, exp=NOW + 86_400))).user == "ada"
     await verifier.close()
 
 
-async def test_one_that_is_not_believed_says_why(keys: JwksServer) -> None:
+async def test_an_untrusted_certificate_is_reported_with_the_reason(keys: JwksServer) -> None:
     verifier = JwtVerifier(JwtSettings(jwks_url=keys.url))
     with capture_logs() as logs, pytest.raises(Unavailable):
         await verifier.verify(signed_by(iat=NOW, exp=NOW + 86_400))
@@ -52,7 +52,7 @@ async def test_one_that_is_not_believed_says_why(keys: JwksServer) -> None:
     await verifier.close()
 
 
-async def test_not_ready_while_no_key_was_ever_had(keys: JwksServer, authority: Authority) -> None:
+async def test_the_node_is_not_ready_until_keys_were_fetched_once(keys: JwksServer, authority: Authority) -> None:
     keys.status = 500
     environ = {"HERALD_JWT_JWKS_URL": keys.url, "HERALD_JWT_CAFILE": authority.cafile, "HERALD_BROKER": "memory"}
     app = create_app(load({**environ, "DATABASE_URL": "memory:"}, "serve", {}))
@@ -72,13 +72,13 @@ async def test_not_ready_while_no_key_was_ever_had(keys: JwksServer, authority: 
                 break
             await asyncio.sleep(0.05)
         assert await ready() == (200, {"ok": True, "detail": "", "vital": True})
-        # Once had, keys stay: a server that is unavailable later takes no node out of service.
+        # Keys are kept after the first fetch: a server that becomes unavailable later does not make a node unready.
         keys.stop()
         assert (await ready())[0] == 200
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/jwks", ""])
-def test_an_authority_for_nothing_is_refused(authority: Authority, url: str) -> None:
+def test_a_certificate_authority_without_an_https_url_is_refused(authority: Authority, url: str) -> None:
     with pytest.raises(SettingsInvalid, match="HERALD_JWT_CAFILE is set, and HERALD_JWT_JWKS_URL does not begin with"):
         load({"HERALD_JWT_CAFILE": authority.cafile, "HERALD_JWT_JWKS_URL": url, "HERALD_AUTH": "open"}, "serve", {})
 

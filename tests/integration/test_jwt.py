@@ -1,4 +1,4 @@
-"""The verifier's settings, and the tokens that it accepts."""
+"""The settings of the token verifier, and the tokens that it accepts."""
 
 import json
 import time
@@ -64,7 +64,7 @@ from tests.support.tokens import (
         ({"jwks_url": "https://keys.example", "algorithms": ("RS257",)}, "HERALD_JWT_ALGORITHMS names 'RS257'"),
     ],
 )
-def test_refuses_settings_that_cannot_be_right(given_settings: dict[str, Any], says: str) -> None:
+def test_invalid_settings_are_refused(given_settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         JwtVerifier(JwtSettings(**given_settings))
     for value in (given_settings.get("secret"), given_settings.get("public_key")):
@@ -75,10 +75,10 @@ def test_settings_never_show_the_secret() -> None:
     assert SECRET not in repr(JwtSettings(secret=SECRET)) + str(JwtSettings(secret=SECRET))
 
 
-# --- good tokens ----------------------------------------------------------------------------------------------
+# --- valid tokens ---------------------------------------------------------------------------------------------
 
 
-async def test_a_token_says_who_and_what_and_how_long() -> None:
+async def test_a_token_gives_user_scopes_and_expiry() -> None:
     identity = await with_secret().verify(token(scope="events:publish  admin", jti="t-1"))
     assert identity == Identity("ada", frozenset({"events:publish", "admin"}), NOW - 60, NOW + 600, token_id="t-1")
 
@@ -89,7 +89,7 @@ async def test_only_the_subject_is_required() -> None:
 
 
 @pytest.mark.parametrize("jti", [None, "", 7, "x" * 129, "\0", "\ud800"])
-async def test_a_token_without_a_usable_id_is_known_by_a_hash(jti: Any) -> None:
+async def test_a_token_without_a_usable_id_is_identified_by_a_hash(jti: Any) -> None:
     one, other = token(jti=jti), token(jti=jti, scope="more")
     first, again, second = [(await with_secret().verify(shown)).token_id for shown in (one, one, other)]
     assert first == again != second
@@ -110,7 +110,7 @@ async def test_public_key_algorithms(algorithm: str) -> None:
     assert (await with_key(key).verify(token(key, algorithm))).user == "ada"
 
 
-async def test_the_two_names_of_edwards_curves() -> None:
+async def test_both_names_of_edwards_curve_algorithms_are_accepted() -> None:
     assert (await with_key(ED448_KEY).verify(token(ED448_KEY, "EdDSA"))).user == "ada"
     assert (await with_key(ED_KEY, algorithms=("Ed25519",)).verify(token(ED_KEY, "Ed25519"))).user == "ada"
     await refused(with_key(ED_KEY, algorithms=("Ed25519",)), token(ED_KEY, "EdDSA"))
@@ -118,7 +118,7 @@ async def test_the_two_names_of_edwards_curves() -> None:
     await refused(with_key(ED448_KEY), token(ED_KEY, "Ed25519"))
 
 
-async def test_pem_on_one_line_as_environment_files_write_it() -> None:
+async def test_a_pem_key_on_one_line_is_accepted() -> None:
     one_line = pem(RSA_KEY).replace("\n", "\\n")
     verifier = JwtVerifier(JwtSettings(public_key=one_line), FakeTime())
     assert (await verifier.verify(token(RSA_KEY, "RS256"))).user == "ada"
@@ -128,7 +128,7 @@ async def test_pem_on_one_line_as_environment_files_write_it() -> None:
     ("claims", "user"),
     [({"sub": "7"}, "7"), ({"sub": 7}, "7"), ({"sub": "é 😀"}, "é 😀"), ({"sub": "u" * 255}, "u" * 255)],
 )
-async def test_subjects(claims: dict[str, Any], user: str) -> None:
+async def test_accepted_subjects(claims: dict[str, Any], user: str) -> None:
     assert (await with_secret().verify(hmac_signed(HS256, json.dumps(claims).encode()))).user == user
 
 
@@ -136,7 +136,7 @@ async def test_subjects(claims: dict[str, Any], user: str) -> None:
     ("scope", "scopes"),
     [("a b", {"a", "b"}), (["a", "b"], {"a", "b"}), ("", set()), ([], set()), (None, set()), (" a ", {"a"})],
 )
-async def test_scopes(scope: Any, scopes: set[str]) -> None:
+async def test_accepted_scope_claims(scope: Any, scopes: set[str]) -> None:
     claims = json.dumps({"sub": "ada", "scope": scope}).encode()
     assert (await with_secret().verify(hmac_signed(HS256, claims))).scopes == scopes
 
@@ -148,13 +148,13 @@ async def test_scopes(scope: Any, scopes: set[str]) -> None:
         ({"scp": ["a", "b"]}, {"a", "b"}),
         ({"permissions": ["events:publish"]}, {"events:publish"}),
         ({"scope": "a", "scp": ["b"], "permissions": ["c"]}, {"a", "b", "c"}),
-        # Others may use these names for something else.
+        # Other issuers may use these claims for something else.
         ({"scp": 7, "permissions": [{"rsid": "x"}], "scope": "a"}, {"a"}),
         ({"permissions": {"admin": True}, "scp": ["admin", 1]}, set()),
         ({"roles": ["admin"], "realm_access": {"roles": ["admin"]}}, set()),
     ],
 )
-async def test_scopes_by_other_names(claims: dict[str, Any], scopes: set[str]) -> None:
+async def test_alternative_scope_claims(claims: dict[str, Any], scopes: set[str]) -> None:
     assert (await with_secret().verify(token(**claims))).scopes == scopes
 
 
@@ -169,31 +169,31 @@ async def test_scopes_by_other_names(claims: dict[str, Any], scopes: set[str]) -
         ({"realm_access": {"roles": None}}, set()),
     ],
 )
-async def test_scopes_in_configured_claims(claims: dict[str, Any], scopes: set[str]) -> None:
+async def test_scopes_are_read_from_configured_claims(claims: dict[str, Any], scopes: set[str]) -> None:
     verifier = with_secret(scope_claims=("realm_access.roles", "https://shop.example/roles"))
     assert (await verifier.verify(token(**claims))).scopes == scopes
 
 
 @pytest.mark.parametrize("roles", [7, {"admin": True}, ["admin", 1], True])
-async def test_refuses_configured_claims_without_scopes(roles: Any) -> None:
+async def test_configured_claims_without_scopes_are_refused(roles: Any) -> None:
     refusal = await refused(with_secret(scope_claims=("realm_access.roles",)), token(realm_access={"roles": roles}))
     assert "realm_access.roles" in refusal.detail
 
 
 @pytest.mark.parametrize("claims", [{"aud": "them"}, {"aud": ["them"]}, {"iss": "anyone"}, {"jti": 5}, {"aud": 5}])
-async def test_what_is_not_configured_is_not_asked_for(claims: dict[str, Any]) -> None:
+async def test_unconfigured_claims_are_not_checked(claims: dict[str, Any]) -> None:
     for verifier in (with_secret(), with_secret(audience="", issuer="")):
         signed = hmac_signed(HS256, json.dumps({"sub": "ada", **claims}).encode())
         assert (await verifier.verify(signed)).user == "ada"
 
 
 @pytest.mark.parametrize("audience", ["herald", ["them", "herald"]])
-async def test_audience_and_issuer_that_are_ours(audience: Any) -> None:
+async def test_matching_audience_and_issuer_are_accepted(audience: Any) -> None:
     verifier = with_secret(audience="herald", issuer="https://id.example")
     assert (await verifier.verify(token(aud=audience, iss="https://id.example"))).user == "ada"
 
 
-async def test_leeway_holds_on_both_sides() -> None:
+async def test_leeway_applies_to_both_limits() -> None:
     verifier = with_secret(leeway=5)
     await verifier.verify(token(exp=NOW - 4, iat=NOW + 5, nbf=NOW + 5))
     with pytest.raises(TokenExpired):
@@ -203,12 +203,12 @@ async def test_leeway_holds_on_both_sides() -> None:
 
 
 @pytest.mark.parametrize("now", [1_000_000_000, 4_000_000_000])
-async def test_the_clock_is_the_one_given(now: int) -> None:
+async def test_the_given_clock_is_used(now: int) -> None:
     verifier = JwtVerifier(JwtSettings(secret=SECRET), FakeTime(now))
     assert (await verifier.verify(token(iat=now, nbf=now, exp=now + 60))).expires_at == now + 60
 
 
-async def test_without_a_clock_it_is_the_machine_s() -> None:
+async def test_without_a_clock_system_time_is_used() -> None:
     now = int(time.time())
     await JwtVerifier(JwtSettings(secret=SECRET)).verify(token(iat=now, exp=now + 60))
     with pytest.raises(TokenExpired):

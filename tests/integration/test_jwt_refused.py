@@ -43,7 +43,7 @@ from tests.support.tokens import (
         {"iss": "https://evil.example"}, {"iss": None}, {"sub": None}, {"nbf": NOW + 60}, {"iat": NOW + 60},
     ],
 )  # fmt: skip
-async def test_refuses_claims_that_do_not_fit(claims: dict[str, Any]) -> None:
+async def test_unacceptable_claims_are_refused(claims: dict[str, Any]) -> None:
     verifier = with_secret(audience="herald", issuer="https://id.example")
     good: dict[str, Any] = {"aud": "herald", "iss": "https://id.example"}
     await verifier.verify(token(**good))
@@ -68,7 +68,7 @@ async def test_refuses_claims_that_do_not_fit(claims: dict[str, Any]) -> None:
     ],
     ids=short,
 )  # fmt: skip
-async def test_refuses_rubbish_that_is_rightly_signed(payload: bytes) -> None:
+async def test_a_correctly_signed_invalid_payload_is_refused(payload: bytes) -> None:
     await refused(with_secret(), hmac_signed(HS256, payload))
 
 
@@ -81,7 +81,7 @@ async def test_refuses_rubbish_that_is_rightly_signed(payload: bytes) -> None:
     ],
     ids=short,
 )  # fmt: skip
-async def test_refuses_headers_that_are_rubbish(header: bytes) -> None:
+async def test_invalid_headers_are_refused(header: bytes) -> None:
     for verifier in (with_secret(), with_key(), with_secret(algorithms=("HS256",))):
         await refused(verifier, hmac_signed(header, CLAIMS_OF_ADA))
 
@@ -97,12 +97,12 @@ async def test_refuses_headers_that_are_rubbish(header: bytes) -> None:
     ],
     ids=short,
 )  # fmt: skip
-async def test_refuses_what_is_no_token(rubbish: Any) -> None:
+async def test_text_that_is_no_token_is_refused(rubbish: Any) -> None:
     for verifier in (with_secret(), with_key()):
         await refused(verifier, rubbish)
 
 
-async def test_refuses_tokens_too_long_to_be_read() -> None:
+async def test_overlong_tokens_are_refused() -> None:
     signed = token(padding="x" * LONGEST_TOKEN)
     with capture_logs() as logs:
         await refused(with_secret(), signed)
@@ -114,7 +114,7 @@ NONE_SPELLINGS = ["none", "None", "NONE", "nOnE", "none ", "", "null"]
 
 
 @pytest.mark.parametrize("algorithm", NONE_SPELLINGS)
-async def test_refuses_alg_none(algorithm: str) -> None:
+async def test_the_algorithm_none_is_refused(algorithm: str) -> None:
     header = json.dumps({"alg": algorithm, "typ": "JWT"}).encode()
     claims = CLAIMS_OF_ADA
     server = JwtVerifier(JwtSettings(jwks_url="http://127.0.0.1:9/"), FakeTime())
@@ -129,7 +129,7 @@ async def test_refuses_alg_none(algorithm: str) -> None:
 
 @pytest.mark.parametrize("key", [RSA_KEY, EC_KEYS["ES256"], ED_KEY], ids=["rsa", "ec", "ed"])
 @pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
-async def test_a_public_key_is_never_a_secret(key: Any, alg: str) -> None:
+async def test_a_public_key_is_never_used_as_a_secret(key: Any, alg: str) -> None:
     public = key.public_key()
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     text = pem(key)
@@ -140,7 +140,7 @@ async def test_a_public_key_is_never_a_secret(key: Any, alg: str) -> None:
         await refused(with_key(key), hmac_signed(header, CLAIMS_OF_ADA, der, digest))
 
 
-async def test_refuses_other_keys_and_altered_tokens() -> None:
+async def test_tokens_of_other_keys_and_altered_tokens_are_refused() -> None:
     await refused(with_secret(), token("another secret, long enough to be one!"))
     await refused(with_key(), token(OTHER_RSA_KEY, "RS256"))
     await refused(with_key(), token(EC_KEYS["ES256"], "ES256"))
@@ -156,19 +156,19 @@ async def test_refuses_other_keys_and_altered_tokens() -> None:
         await refused(verifier, f"{header}.{payload}.{signature}AAAA")
 
 
-async def test_keys_brought_along_by_a_token_are_not_used() -> None:
+async def test_keys_embedded_in_a_token_are_not_used() -> None:
     brought = {"jwk": jwk(OTHER_RSA_KEY), "jku": "http://127.0.0.1:9/", "x5u": "http://127.0.0.1:9/", "x5c": ["x"]}
     await refused(with_key(), token(OTHER_RSA_KEY, "RS256", headers=brought))
 
 
-async def test_expired_only_if_genuine() -> None:
+async def test_expiry_is_reported_only_for_genuine_tokens() -> None:
     expired = token(exp=NOW - 60)
     with pytest.raises(TokenExpired):
         await with_secret().verify(expired)
     assert type(await refused(with_secret(), expired[:-4] + "AAAA")) is TokenInvalid
 
 
-async def test_no_trace_of_a_token_in_errors_and_logs() -> None:
+async def test_errors_and_logs_contain_no_part_of_a_token() -> None:
     for signed in (token(secretly="hidden"), token(exp=NOW - 60), "not.a.token", hmac_signed(b"{hidden", b"{hidden")):
         with capture_logs() as logs, pytest.raises((TokenInvalid, TokenExpired)) as caught:
             await with_secret(issuer="someone").verify(signed)
@@ -204,7 +204,7 @@ TOKENS = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(TOKENS, st.sampled_from([with_secret(), with_secret(audience="a", issuer="b"), with_key()]))
-def test_whatever_comes_is_an_identity_or_refused(anything: Any, verifier: JwtVerifier) -> None:
+def test_random_input_is_an_identity_or_refused(anything: Any, verifier: JwtVerifier) -> None:
     try:
         identity = asyncio.run(verifier.verify(anything))
     except (TokenInvalid, TokenExpired):

@@ -1,5 +1,5 @@
-"""Where topics begin that a deployment has not read, on a real Kafka. One StartOffsets is the store of one deployment;
-it outlives the nodes."""
+"""Where reading starts in topics that a deployment has not read yet, on a real Kafka. One StartOffsets is the store of
+one deployment; it outlives the nodes."""
 
 import asyncio
 import uuid
@@ -24,7 +24,8 @@ APPEARS = 15.0
 
 
 class Deployment:
-    """Nodes of one consumer group with one store; each test's topics begin with `name`, so that no other has them."""
+    """Nodes of one consumer group with one store. The topics of each test start with `name`, so no other test reads
+    them."""
 
     def __init__(self, kafka: RealKafka, group: str | None = None) -> None:
         self.kafka = kafka
@@ -63,12 +64,12 @@ async def settled(reader: Reader, partitions: int) -> None:
 
 
 async def run(node: KafkaSource, partitions: int) -> None:
-    """Lets a node begin, commit, and leave."""
+    """Run a node until it has its start offsets, then close it."""
     async with reading(node) as reader:
         await settled(reader, partitions)
 
 
-async def test_a_topic_of_a_pattern_added_later_begins_at_its_end(deployment: Deployment) -> None:
+async def test_a_topic_of_a_pattern_added_later_starts_at_its_end(deployment: Deployment) -> None:
     old = deployment.topic("old")
     added = deployment.topic("added", *[b"past"] * 30)
     await run(deployment.node("old"), 1)
@@ -85,7 +86,7 @@ async def test_a_topic_of_a_pattern_added_later_begins_at_its_end(deployment: De
     assert (partition["partition"], partition["offset"], partition["rule"]) == (f"{added}/0", 30, "remembered")
 
 
-async def test_a_topic_of_a_pattern_added_later_begins_at_its_beginning_where_that_is_set(
+async def test_a_topic_of_a_pattern_added_later_starts_at_its_beginning_with_earliest(
     deployment: Deployment,
 ) -> None:
     deployment.topic("old")
@@ -95,25 +96,25 @@ async def test_a_topic_of_a_pattern_added_later_begins_at_its_beginning_where_th
         await reader.has(b"past")
 
 
-async def test_a_topic_that_did_not_exist_begins_at_its_beginning_though_no_node_ran(deployment: Deployment) -> None:
+async def test_a_topic_created_while_no_node_ran_starts_at_its_beginning(deployment: Deployment) -> None:
     await run(deployment.node("late"), 0)
     deployment.topic("late", b"first", b"second")
     async with reading(deployment.node("late")) as reader:
         await reader.has(b"first", b"second")
 
 
-async def test_a_partition_that_was_added_while_no_node_ran_begins_at_its_beginning(deployment: Deployment) -> None:
+async def test_a_partition_added_while_no_node_ran_starts_at_its_beginning(deployment: Deployment) -> None:
     topic = deployment.topic("old", b"past")
     await run(deployment.node("old"), 1)
     deployment.kafka.add_partitions(topic, 2)
     deployment.kafka.produce(topic, [b"first"], partition=1)
-    # A wider pattern at the same time: the topic is read already, so it is not new.
+    # The pattern is widened at the same time; the topic was read before, so it does not count as new.
     async with reading(deployment.node("*")) as reader:
         await reader.has(b"first")
         assert b"past" not in reader.bodies
 
 
-async def test_a_wider_pattern(deployment: Deployment) -> None:
+async def test_a_widened_pattern_keeps_known_topics_and_starts_others_at_their_end(deployment: Deployment) -> None:
     known = deployment.topic("known", b"past of known")
     await run(deployment.node("known"), 1)
     unread = deployment.topic("unread", b"past of unread")
@@ -161,9 +162,9 @@ async def test_several_nodes_that_start_together(deployment: Deployment) -> None
         )
 
 
-async def test_what_comes_after_a_crash_before_the_node_joins_is_read(deployment: Deployment) -> None:
+async def test_events_published_after_a_crash_before_joining_the_group_are_read(deployment: Deployment) -> None:
     topic = deployment.topic("t", b"past")
-    # All that a node does before it joins.
+    # Everything that a node does before it joins the group.
     await deployment.beginnings("t").configure()
     deployment.kafka.produce(topic, [b"while down"])
     async with reading(deployment.node("t")) as reader:
@@ -172,7 +173,7 @@ async def test_what_comes_after_a_crash_before_the_node_joins_is_read(deployment
     assert deployment.kafka.committed(deployment.group) == {(topic, 0): 2}
 
 
-async def test_a_node_that_is_killed_before_it_acknowledged_begins_at_the_same_offset(deployment: Deployment) -> None:
+async def test_a_node_killed_before_it_acknowledged_restarts_at_the_same_offset(deployment: Deployment) -> None:
     topic = deployment.topic("t", b"past")
     first = deployment.node("t")
     await first.open()
@@ -187,8 +188,7 @@ async def test_a_node_that_is_killed_before_it_acknowledged_begins_at_the_same_o
 
 
 class Overtaken(MemoryStartOffsets):
-    """Between this node's first look and its write another node configures the same patterns, and then a topic
-    appears."""
+    """After the first read by this node, another node configures the same patterns, and then a topic appears."""
 
     def __init__(self, patterns: list[str], appears: Callable[[], object]) -> None:
         super().__init__()
@@ -204,14 +204,14 @@ class Overtaken(MemoryStartOffsets):
         return found
 
 
-async def test_a_node_that_another_overtook_does_not_take_a_new_topic_for_an_old_one(deployment: Deployment) -> None:
+async def test_a_node_overtaken_by_another_treats_a_new_topic_as_new(deployment: Deployment) -> None:
     deployment.starts = Overtaken([f"{deployment.name}.t"], lambda: deployment.topic("t", b"first"))
     async with reading(deployment.node("t")) as reader:
         await reader.has(b"first")
 
 
-async def test_the_first_start_after_the_upgrade(deployment: Deployment) -> None:
-    """The version before remembered nothing; its group has commits."""
+async def test_the_first_start_after_the_upgrade_uses_committed_offsets(deployment: Deployment) -> None:
+    """The previous version stored no start offsets; its group has committed offsets."""
     read = deployment.topic("read", b"past")
     await run(deployment.node("read"), 1)
     deployment.starts = MemoryStartOffsets()
@@ -227,7 +227,7 @@ async def test_the_first_start_after_the_upgrade(deployment: Deployment) -> None
         assert reader.source.status().begins == {f"{read}/0": 1, f"{read}/1": 0, f"{unread}/0": 1}
 
 
-async def test_committed_offsets_that_are_deleted_give_way_to_the_remembered_ones(deployment: Deployment) -> None:
+async def test_stored_start_offsets_apply_when_committed_offsets_are_deleted(deployment: Deployment) -> None:
     topic = deployment.topic("t", b"past", b"past")
     async with reading(deployment.node("t")) as reader:
         await settled(reader, 1)
@@ -240,7 +240,7 @@ async def test_committed_offsets_that_are_deleted_give_way_to_the_remembered_one
         assert reader.bodies == [b"read before", b"while down"]
 
 
-async def test_without_a_database_an_unknown_topic_begins_at_its_end_at_each_start(deployment: Deployment) -> None:
+async def test_without_a_database_an_unknown_topic_starts_at_its_end_at_each_start(deployment: Deployment) -> None:
     topic = deployment.topic("t", b"past")
     await run(deployment.node("t"), 1)
     deployment.kafka.delete_group(deployment.group)
@@ -253,7 +253,7 @@ async def test_without_a_database_an_unknown_topic_begins_at_its_end_at_each_sta
         assert reader.bodies == [b"new"]
 
 
-async def test_a_topic_that_was_deleted_and_created_again_begins_at_its_beginning(deployment: Deployment) -> None:
+async def test_a_topic_deleted_and_recreated_starts_at_its_beginning(deployment: Deployment) -> None:
     topic = deployment.topic("t", *[b"past"] * 5)
     await run(deployment.node("t"), 1)
     deployment.kafka.delete_topic(topic)
@@ -266,7 +266,7 @@ def fifteen(word: str) -> list[bytes]:
     return [f"{word} {number}".encode() for number in range(15)]
 
 
-async def test_a_topic_created_again_with_more_records_than_it_held_begins_at_its_beginning(
+async def test_a_topic_recreated_with_more_records_than_before_starts_at_its_beginning(
     deployment: Deployment,
 ) -> None:
     topic = deployment.topic("d", *[b"past"] * 10)
@@ -283,14 +283,14 @@ async def test_a_topic_created_again_with_more_records_than_it_held_begins_at_it
             await reader.has(*fifteen("new"))
     begun = next(line for line in logs if line["event"] == "kafka_partition_start")
     assert (begun["partition"], begun["offset"], begun["rule"]) == (f"{topic}/0", 0, "recreated")
-    # The commits of the new log count, and without them it is still recognised.
+    # Commits in the new log count. Without them the recreation is still recognised.
     deployment.kafka.delete_group(deployment.group)
     async with reading(deployment.node("*")) as reader:
         await reader.has(*fifteen("new"))
 
 
 @pytest.mark.parametrize("noticed", ["its absence is noticed", "between two fetches"])
-async def test_a_topic_created_again_while_a_node_reads_it_begins_at_its_beginning(
+async def test_a_topic_recreated_while_a_node_reads_it_starts_at_its_beginning(
     deployment: Deployment, noticed: str
 ) -> None:
     topic = deployment.topic("d", *[b"past"] * 10)
@@ -298,7 +298,7 @@ async def test_a_topic_created_again_while_a_node_reads_it_begins_at_its_beginni
         await settled(reader, 1)
         deployment.kafka.produce(topic, [b"read 1", b"read 2"])
         await reader.has(b"read 1", b"read 2")
-        # These calls block the event loop, so the node sees nothing of what is between two awaits.
+        # These calls block the event loop, so the node does not run between two awaits.
         deployment.kafka.delete_topic(topic)
         if noticed == "its absence is noticed":
             await until(lambda: not reader.source.status().assigned, 40, reader.source.status)
@@ -310,7 +310,7 @@ async def test_a_topic_created_again_while_a_node_reads_it_begins_at_its_beginni
 
 
 class Unavailable(MemoryStartOffsets):
-    """Not there for the first calls."""
+    """A store whose first calls fail as unavailable."""
 
     def __init__(self, calls: int) -> None:
         super().__init__()
@@ -323,7 +323,7 @@ class Unavailable(MemoryStartOffsets):
         return await super().patterns(group)
 
 
-async def test_without_the_store_nothing_is_read_and_the_status_says_so(deployment: Deployment) -> None:
+async def test_nothing_is_read_while_the_store_is_unavailable_and_the_status_says_so(deployment: Deployment) -> None:
     topic = deployment.topic("t", b"past")
     deployment.starts = Unavailable(2)
     async with reading(deployment.node("t")) as reader:
@@ -335,7 +335,7 @@ async def test_without_the_store_nothing_is_read_and_the_status_says_so(deployme
         assert reader.bodies == [b"new"]
 
 
-async def test_a_survey_says_where_every_partition_begins_and_writes_nothing(deployment: Deployment) -> None:
+async def test_a_survey_reports_the_start_of_every_partition_and_writes_nothing(deployment: Deployment) -> None:
     read = deployment.topic("read", b"past")
     await run(deployment.node("read", "late"), 1)
     unread = deployment.topic("unread", b"past", b"past")

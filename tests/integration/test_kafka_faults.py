@@ -1,4 +1,4 @@
-"""The Kafka adapter on a real broker, and what goes wrong there."""
+"""The Kafka adapter on a real broker, under faults."""
 
 import asyncio
 import uuid
@@ -17,13 +17,13 @@ from application.ports.start_offsets import StartOffsets
 from tests.support.kafka import Cluster, RealKafka
 from tests.support.reading import reading, ready, until
 
-# What the issue allows for a topic or partition that appears.
+# Seconds within which a new topic or partition must be read.
 APPEARS = 15.0
 
 
 @pytest.fixture
 async def kafka(real_kafka: RealKafka) -> AsyncIterator[RealKafka]:
-    """The shared broker, running again when the test is over."""
+    """The shared broker. It is started again after the test."""
     yield real_kafka
     if not real_kafka.running:
         await asyncio.to_thread(real_kafka.start)
@@ -31,7 +31,7 @@ async def kafka(real_kafka: RealKafka) -> AsyncIterator[RealKafka]:
 
 @pytest.fixture
 def topic() -> str:
-    """A name that no other test uses; it is the group's too. The topic is not made."""
+    """A unique name for topic and group. The topic is not created."""
     return f"topic-{uuid.uuid4().hex}"
 
 
@@ -43,8 +43,8 @@ def source(
     timing: Timing | None = None,
     starts: StartOffsets | None = None,
 ) -> KafkaSource:
-    """A node that is still to be opened. Without patterns it reads the topic that is named as its group; without
-    `starts` it has a store in memory of its own."""
+    """Return a source that is not yet opened. Without patterns it reads the topic named like its group; without
+    `starts` it has its own store in memory."""
     settings = KafkaSettings(kafka.servers, group=group, start=start)
     return KafkaSource(settings, patterns or [group], starts or MemoryStartOffsets(), timing)
 
@@ -53,7 +53,7 @@ def numbered(count: int, start: int = 0) -> list[bytes]:
     return [b"%d" % number for number in range(start, start + count)]
 
 
-async def test_a_source_opened_with_the_broker_down_connects_when_it_comes(kafka: RealKafka, topic: str) -> None:
+async def test_a_source_opened_while_the_broker_is_down_connects_later(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
     kafka.kill9()
     node = source(kafka, topic)
@@ -69,7 +69,7 @@ async def test_a_source_opened_with_the_broker_down_connects_when_it_comes(kafka
         await reader.has(b"after")
 
 
-async def test_a_killed_broker_turns_ready_red_and_nothing_is_lost(kafka: RealKafka, topic: str) -> None:
+async def test_a_killed_broker_makes_the_node_unready_and_nothing_is_lost(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic, 2)
     async with reading(source(kafka, topic)) as reader:
         await ready(reader.source)
@@ -88,7 +88,7 @@ async def test_a_killed_broker_turns_ready_red_and_nothing_is_lost(kafka: RealKa
         assert of_first_partition == numbered(100) + numbered(100, 200)
 
 
-async def test_a_frozen_broker_is_noticed_left_and_found_again(kafka: RealKafka, topic: str) -> None:
+async def test_a_frozen_broker_is_detected_and_reconnected(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
     timing = Timing(probe=1.0, silence=3.0, leave=0.5)
     async with reading(source(kafka, topic, timing=timing)) as reader:
@@ -104,7 +104,7 @@ async def test_a_frozen_broker_is_noticed_left_and_found_again(kafka: RealKafka,
         assert reader.once == [b"before", b"after"]
 
 
-async def test_a_source_closes_in_seconds_while_the_broker_is_frozen(kafka: RealKafka, topic: str) -> None:
+async def test_a_source_closes_within_seconds_while_the_broker_is_frozen(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
     node = source(kafka, topic)
     await node.open()
@@ -127,21 +127,21 @@ async def test_a_topic_that_appears_later_is_read_from_its_first_event(kafka: Re
         assert not reader.source.status().reason
 
 
-async def test_the_very_first_topic_of_a_group_is_read_from_its_first_event(kafka: RealKafka, topic: str) -> None:
+async def test_the_first_topic_of_a_group_is_read_from_its_first_event(kafka: RealKafka, topic: str) -> None:
     node = source(kafka, topic)
     await node.open()
     await ready(node)
     kafka.create_topic(topic)
     kafka.produce(topic, [b"first"])
-    # Whoever comes now, and takes over before anything was acknowledged, does not see a new group.
+    # A node that takes over before anything was acknowledged does not mistake the group for a new one.
     await until(lambda: bool(node.status().assigned), APPEARS, node.status)
     await node.close()
     async with reading(source(kafka, topic)) as reader:
         await reader.has(b"first")
 
 
-async def test_a_node_that_starts_beside_a_reading_one_does_not_skip_to_the_end(kafka: RealKafka, topic: str) -> None:
-    # The first node is a member that hears of the topic only once the second makes the group rebalance.
+async def test_a_node_that_starts_beside_a_running_one_does_not_skip_to_the_end(kafka: RealKafka, topic: str) -> None:
+    # The first node, already a member, discovers the topic only when the second one triggers a rebalance.
     starts = MemoryStartOffsets()
     first = source(kafka, topic, timing=Timing(metadata_age=300), starts=starts)
     await first.open()
@@ -163,7 +163,7 @@ async def test_a_partition_that_appears_later_is_read_from_its_first_event(kafka
         await reader.has(b"first", seconds=APPEARS)
 
 
-async def test_a_new_group_begins_at_the_end_and_keeps_that_at_once(kafka: RealKafka, topic: str) -> None:
+async def test_a_new_group_starts_at_the_end_and_commits_that_immediately(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic, 2)
     kafka.produce(topic, [b"old"] * 5)
     node = source(kafka, topic)
@@ -178,14 +178,14 @@ async def test_a_new_group_begins_at_the_end_and_keeps_that_at_once(kafka: RealK
         assert b"old" not in reader.bodies
 
 
-async def test_a_new_group_begins_at_the_beginning_where_that_is_set(kafka: RealKafka, topic: str) -> None:
+async def test_a_new_group_starts_at_the_beginning_with_earliest(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
     kafka.produce(topic, [b"old"])
     async with reading(source(kafka, topic, start="earliest")) as reader:
         await reader.has(b"old")
 
 
-async def test_a_wildcard_takes_what_it_matches_and_nothing_else(kafka: RealKafka, topic: str) -> None:
+async def test_a_wildcard_pattern_reads_only_matching_topics(kafka: RealKafka, topic: str) -> None:
     for name in ("one", "one.two"):
         kafka.create_topic(f"{topic}.{name}")
     async with reading(source(kafka, topic, f"{topic}.*")) as reader:
@@ -198,7 +198,7 @@ async def test_a_wildcard_takes_what_it_matches_and_nothing_else(kafka: RealKafk
         assert {message.source for message in reader.messages} == {f"{topic}.one", f"{topic}.three"}
 
 
-async def test_nodes_share_the_partitions_and_take_over_from_one_that_leaves(kafka: RealKafka, topic: str) -> None:
+async def test_nodes_share_the_partitions_and_take_over_from_one_that_closes(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic, 2)
     async with reading(source(kafka, topic)) as first:
         await ready(first.source)
@@ -209,7 +209,7 @@ async def test_nodes_share_the_partitions_and_take_over_from_one_that_leaves(kaf
                 return sorted(len(node.source.status().assigned) for node in nodes)
 
             await until(lambda: held() == [0, 1, 1], what=held)
-            # One that has no partitions has nothing to do, and is ready for it.
+            # A node without partitions has nothing to do and is ready.
             await until(lambda: all(node.source.status().ready for node in nodes))
             for partition in (0, 1):
                 kafka.produce(topic, numbered(50, 50 * partition), partition=partition)
@@ -218,11 +218,11 @@ async def test_nodes_share_the_partitions_and_take_over_from_one_that_leaves(kaf
         for partition in (0, 1):
             kafka.produce(topic, [b"taken over %d" % partition], partition=partition)
         await first.has(b"taken over 0", b"taken over 1")
-        # Everything was acknowledged before the partitions moved, so nothing came twice.
+        # Everything was acknowledged before the partitions moved, so there were no duplicates.
         assert len([b for node in nodes for b in node.bodies]) == 102
 
 
-async def test_a_batch_in_work_is_committed_before_its_partitions_leave(kafka: RealKafka, topic: str) -> None:
+async def test_a_batch_in_progress_is_committed_before_its_partitions_are_revoked(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic, 2)
     node = source(kafka, topic)
     await node.open()
@@ -241,9 +241,7 @@ async def test_a_batch_in_work_is_committed_before_its_partitions_leave(kafka: R
         await node.close()
 
 
-async def test_what_is_acknowledged_too_late_is_refused_for_the_partitions_that_left(
-    kafka: RealKafka, topic: str
-) -> None:
+async def test_a_late_acknowledgement_is_refused_for_revoked_partitions(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic, 2)
     for partition in (0, 1):
         kafka.produce(topic, numbered(5, partition * 5), partition=partition)
@@ -266,7 +264,7 @@ async def test_what_is_acknowledged_too_late_is_refused_for_the_partitions_that_
     await other.close()
 
 
-async def test_a_slow_taker_stays_a_member(kafka: RealKafka, topic: str) -> None:
+async def test_a_slow_taker_stays_a_group_member(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
     node = source(kafka, topic, timing=Timing(max_poll_interval=1.5, patience=0.5))
     await node.open()
@@ -274,7 +272,7 @@ async def test_a_slow_taker_stays_a_member(kafka: RealKafka, topic: str) -> None
     kafka.produce(topic, numbered(1_200))
     batch = await node.take()
     taken = list(batch.messages)
-    # Two batches wait behind this one; the taker is slower than the interval at which a member must poll.
+    # Two batches wait behind this one, and the taker needs longer than the maximum poll interval.
     await asyncio.sleep(3)
     assert node.status().ready
     await node.acknowledge(batch)
@@ -300,7 +298,7 @@ async def test_a_record_becomes_a_message(kafka: RealKafka, topic: str) -> None:
         assert message.fallback_id == f"{topic}/0/0/1700000000123"
 
 
-async def test_what_a_producer_took_back_is_not_handed_over_nor_waited_for(kafka: RealKafka, topic: str) -> None:
+async def test_aborted_transactions_are_neither_delivered_nor_counted_as_lag(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
     async with reading(source(kafka, topic, timing=Timing(probe=1.0))) as reader:
         await ready(reader.source)
@@ -311,7 +309,7 @@ async def test_what_a_producer_took_back_is_not_handed_over_nor_waited_for(kafka
         assert reader.bodies == [b"meant"]
 
 
-async def test_the_groups_lag_ends_behind_transaction_markers(kafka: RealKafka, topic: str) -> None:
+async def test_the_group_lag_becomes_zero_after_transaction_markers(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
 
     def lag() -> int:
@@ -319,7 +317,7 @@ async def test_the_groups_lag_ends_behind_transaction_markers(kafka: RealKafka, 
 
     async with reading(source(kafka, topic)) as reader:
         await ready(reader.source)
-        # Nothing but a marker and what was taken back: no record comes that could be acknowledged.
+        # Only a marker and aborted records: there is no record that could be acknowledged.
         kafka.produce_in_transaction(topic, [b"taken back"], abort=True)
         await until(lambda: lag() == 0, what=lambda: (kafka.committed(topic), kafka.end(topic)))
         for number in range(3):
@@ -329,7 +327,9 @@ async def test_the_groups_lag_ends_behind_transaction_markers(kafka: RealKafka, 
         assert kafka.committed(topic) == {(topic, 0): 2 + 3 * 2}
 
 
-async def test_markers_behind_a_batch_are_not_committed_before_it_is_stored(kafka: RealKafka, topic: str) -> None:
+async def test_transaction_markers_after_a_batch_are_not_committed_before_it_is_stored(
+    kafka: RealKafka, topic: str
+) -> None:
     kafka.create_topic(topic, 2)
     node = source(kafka, topic, timing=Timing(poll=0.05))
     await node.open()
@@ -338,7 +338,7 @@ async def test_markers_behind_a_batch_are_not_committed_before_it_is_stored(kafk
     first = await asyncio.wait_for(node.take(), 20)
     kafka.produce_in_transaction(topic, [b"second"], abort=False)
     kafka.produce_in_transaction(topic, [b"taken back"], abort=True)
-    # A batch that is fetched ahead, and polls of it and of nothing.
+    # The second batch is fetched ahead; later polls return nothing.
     second = await asyncio.wait_for(node.take(), 20)
     polled = node.status().last_poll
     assert polled is not None
@@ -346,7 +346,7 @@ async def test_markers_behind_a_batch_are_not_committed_before_it_is_stored(kafk
     assert kafka.committed(topic) == {(topic, 0): 0, (topic, 1): 0}
     await node.acknowledge(first)
     await until(lambda: kafka.committed(topic)[topic, 0] > 0)
-    # Its marker may be part of the first batch, and no more.
+    # The commit may include the marker of the first transaction, and nothing after it.
     assert kafka.committed(topic)[topic, 0] in (1, 2)
     await kafka.expel(topic)
     await node.close()
@@ -358,7 +358,7 @@ async def test_markers_behind_a_batch_are_not_committed_before_it_is_stored(kafk
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
-async def test_every_compression_is_understood(kafka: RealKafka, topic: str, codec: str) -> None:
+async def test_every_compression_codec_is_supported(kafka: RealKafka, topic: str, codec: str) -> None:
     kafka.create_topic(topic)
     async with reading(source(kafka, topic, start="earliest")) as reader:
         Cluster(kafka.servers, codec).produce(topic, [b"x" * 1_000] * 20)

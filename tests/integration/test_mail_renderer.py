@@ -1,4 +1,4 @@
-"""Mail templates in a process of their own, and what templates can do to it."""
+"""Mail templates are rendered in a separate process; what hostile templates can do to it."""
 
 import asyncio
 import contextlib
@@ -27,27 +27,27 @@ from tests.support.reading import until
 NOW = datetime(2026, 3, 7, 10, tzinfo=UTC)
 ORDER = {"order_id": 7, "status": "shipped"}
 
-# Seconds of computing, so that a test need not wait for 2; and what the machine may add to what is waited for.
+# Seconds of computing time, so that a test does not wait for the default of 2 s; and slack for a busy machine.
 LIMIT = 0.3
 SLACK = 10.0
 
-# Seconds for a template that is deaf, where that is what is tried.
+# Timeout in seconds for a template that does not react to signals, in the tests of such templates.
 PATIENCE = 1.5
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}x"
-# One call into C that copies gigabytes: no signal is heard until it is over, in more than a minute.
+# One call into C that copies gigabytes: signals are not handled until it returns, after more than a minute.
 DEAF = "{{ ([[1]] * 10**6)|sum(start=[])|length }}"
 
 
 class Site:
-    """A renderer with a folder of templates of its own."""
+    """A renderer with its own folder of templates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.renderer = ProcessRenderer(str(folder), LIMIT, SLACK)
 
     def hurry(self) -> None:
-        """Waits for no deaf template."""
+        """Use a short timeout for templates that do not react to signals."""
         self.renderer = ProcessRenderer(str(self.folder), LIMIT, PATIENCE)
 
     def put(self, name: str, html: str) -> None:
@@ -95,23 +95,23 @@ def child() -> psutil.Process:
 
 
 async def until_busy() -> None:
-    """The process, which is there, has something to do that takes it a while."""
+    """Wait until the running process has used 0.1 s more of CPU time."""
     before = child().cpu_times().user
     await until(lambda: child().cpu_times().user > before + 0.1)
 
 
 class TestFilling:
-    async def test_many_ask_at_once_and_each_gets_its_own(self, site: Site) -> None:
+    async def test_concurrent_mails_each_get_their_own_text(self, site: Site) -> None:
         site.put("own", "number {{ order_id }}")
         letters = await asyncio.gather(*(site.render("own.html", {"order_id": n}) for n in range(200)))
         assert [letter.html for letter in letters] == [f"number {n}" for n in range(200)]
 
-    async def test_the_event_comes_across_as_it_was(self, site: Site) -> None:
+    async def test_event_values_reach_the_template_unchanged(self, site: Site) -> None:
         site.put("own", "{{ x|safe }} {{ event.time.isoformat() }} {{ event.id }}")
         x = "€ 😀 <\0>" + "x" * 300_000
         assert (await site.render("own.html", {"x": x})).html == f"{x} {NOW.isoformat()} e-1"
 
-    async def test_one_process_serves_all_and_sees_edits(self, site: Site) -> None:
+    async def test_one_process_renders_all_mails_and_sees_edited_templates(self, site: Site) -> None:
         site.put("own", "first")
         assert (await site.render("own.html")).html == "first"
         pid = child().pid
@@ -119,13 +119,13 @@ class TestFilling:
         assert (await site.render("own.html")).html == "second"
         assert child().pid == pid
 
-    async def test_what_is_missing_is_named(self, site: Site) -> None:
+    async def test_missing_templates_and_fields_are_named_in_the_error(self, site: Site) -> None:
         assert await site.refusal("nosuch.html") == "nosuch.html: there is no template nosuch.html"
         with pytest.raises(Unrenderable, match="the event has no 'order_id'"):
             await site.render("order_created.html", {})
         await site.works()
 
-    def test_it_works_on_the_servers_loop_too(self, tmp_path: Path) -> None:
+    def test_it_works_on_uvloop(self, tmp_path: Path) -> None:
         async def main() -> None:
             site = Site(tmp_path)
             site.put("endless", ENDLESS)
@@ -134,7 +134,7 @@ class TestFilling:
             child().kill()
             await site.works()
             child().kill()
-            # Long enough for the loop to notice: its pipes are closed then.
+            # Long enough for the event loop to notice that the process ended and to close its pipes.
             await asyncio.sleep(0.2)
             await site.works()
             await site.renderer.close()
@@ -160,7 +160,7 @@ class TestHostileTemplates:
             ("{{ ''.__class__.__mro__ }}", "hostile.html, line 1: this is not allowed: "),
         ],
     )
-    async def test_each_costs_its_own_mail_only(self, site: Site, html: str, words: str) -> None:
+    async def test_a_hostile_template_fails_its_own_mail_only(self, site: Site, html: str, words: str) -> None:
         await site.works()
         pid = child().pid
         site.put("hostile", html)
@@ -170,13 +170,13 @@ class TestHostileTemplates:
         await site.works()
         assert child().pid == pid
 
-    async def test_those_who_wait_behind_one_get_their_mails(self, site: Site) -> None:
+    async def test_mails_queued_behind_an_endless_template_are_rendered(self, site: Site) -> None:
         site.put("endless", ENDLESS)
         refused, *letters = await asyncio.gather(site.refusal("endless.html"), *(site.render() for _ in range(20)))
         assert "still not done" in refused
         assert len(letters) == 20
 
-    async def test_one_that_hears_no_signal_is_ended_from_outside(self, site: Site) -> None:
+    async def test_a_template_that_blocks_signals_is_ended_by_killing_the_process(self, site: Site) -> None:
         site.put("deaf", DEAF)
         site.hurry()
         await site.works()
@@ -190,29 +190,29 @@ class TestHostileTemplates:
 
 
 class TestTogether:
-    """Those who ask while others are answered go to the process together."""
+    """Mails requested while the process is busy are sent to it as one batch."""
 
     async def asked(self, site: Site, *templates: str) -> list[asyncio.Task[RenderedMail]]:
-        """All behind one that is being filled, and so in one batch."""
+        """Request these templates behind a slow one, so that they form one batch. Returns their tasks."""
         site.put("slow", "{% for a in range(99999) %}{% endfor %}slow {{ order_id }}")
         await site.works()
         tasks = [asyncio.create_task(site.render(f"{name}.html")) for name in ("slow", *templates)]
         await asyncio.sleep(0)
         return tasks[1:]
 
-    async def test_one_that_ends_the_process_spoils_no_other(self, site: Site) -> None:
+    async def test_a_template_that_ends_the_process_affects_no_other_mail_of_the_batch(self, site: Site) -> None:
         site.put("deaf", DEAF)
         site.put("own", "number {{ order_id }}")
         site.hurry()
         before, deaf, behind = await self.asked(site, "own", "deaf", "own")
         assert (await before).html == "number 7"
-        # It has its letter before the other is done.
+        # The first mail is returned before the batch is finished.
         assert not deaf.done()
         assert (await behind).html == "number 7"
         with pytest.raises(Unrenderable, match="dies of it, or hangs"):
             await deaf
 
-    async def test_each_has_its_answer_as_soon_as_it_is_there(self, site: Site) -> None:
+    async def test_each_result_is_returned_as_soon_as_it_is_ready(self, site: Site) -> None:
         site.put("endless", ENDLESS)
         tasks = await self.asked(site, *["endless"] * 6)
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -221,14 +221,14 @@ class TestTogether:
             with pytest.raises(Unrenderable, match="still not done"):
                 await task
 
-    async def test_a_process_that_is_killed_in_the_middle_costs_nobody_a_mail(self, site: Site) -> None:
+    async def test_killing_the_process_during_a_batch_loses_no_mail(self, site: Site) -> None:
         site.put("own", "number {{ order_id }}")
         tasks = await self.asked(site, *["own"] * 10)
         await until(lambda: bool(children()))
         child().kill()
         assert [letter.html for letter in await asyncio.gather(*tasks)] == ["number 7"] * 10
 
-    async def test_those_who_leave_take_nothing_with_them(self, site: Site) -> None:
+    async def test_cancelled_requests_do_not_affect_the_others(self, site: Site) -> None:
         site.put("own", "number {{ order_id }}")
         tasks = await self.asked(site, *["own"] * 10)
         for task in tasks[::2]:
@@ -238,7 +238,7 @@ class TestTogether:
         assert [type(end) for end in left] == [asyncio.CancelledError] * 5
         await site.works()
 
-    async def test_more_than_go_together_keep_their_order(self, site: Site) -> None:
+    async def test_more_mails_than_one_batch_keep_their_order(self, site: Site) -> None:
         site.put("own", "{{ n }}{{ x|length }}")
         large = "x" * 600_000
         asked = [{"n": n, "x": large if n in (3, 4, 5) else ""} for n in range(3 * TOGETHER)]
@@ -251,7 +251,7 @@ class TestTogether:
         await asyncio.gather(*map(ask, range(len(asked))))
         assert done == sorted(done)
 
-    async def test_closing_while_many_wait_is_quick(self, site: Site) -> None:
+    async def test_closing_is_quick_while_many_mails_wait(self, site: Site) -> None:
         site.put("endless", ENDLESS)
         site.renderer = ProcessRenderer(str(site.folder), 60.0, 60.0)
         tasks = await self.asked(site, *["endless"] * 10)
@@ -261,7 +261,7 @@ class TestTogether:
         assert time.monotonic() - began < SLACK
         assert all(isinstance(end, RuntimeError) for end in await asyncio.gather(*tasks, return_exceptions=True))
 
-    async def test_closing_while_the_process_starts_starts_none(self, site: Site) -> None:
+    async def test_closing_during_start_up_leaves_no_process(self, site: Site) -> None:
         asked = asyncio.create_task(site.render())
         await asyncio.sleep(0.01)
         await site.renderer.close()
@@ -271,22 +271,22 @@ class TestTogether:
 
 
 class TestTheProcess:
-    async def test_one_that_was_killed_between_mails_is_missed_by_nobody(self, site: Site) -> None:
+    async def test_a_process_killed_between_mails_is_replaced(self, site: Site) -> None:
         await site.works()
         child().kill()
         await site.works()
 
-    async def test_what_one_was_killed_at_is_tried_again(self, site: Site) -> None:
+    async def test_a_mail_whose_process_was_killed_is_rendered_again(self, site: Site) -> None:
         site.put("endless", ENDLESS)
         site.renderer = ProcessRenderer(str(site.folder), 2.0, 60.0)
         await site.works()
         asked = asyncio.create_task(site.refusal("endless.html"))
         await until_busy()
         child().kill()
-        # Said by the second process: the first has said nothing.
+        # This error is from the second process: the first was killed before it could report one.
         assert await asked == "endless.html: still not done after 2 s"
 
-    async def test_an_answer_that_nobody_waits_for_goes_to_nobody(self, site: Site) -> None:
+    async def test_the_result_of_a_cancelled_request_is_discarded(self, site: Site) -> None:
         site.put("endless", ENDLESS)
         await site.works()
         asked = asyncio.create_task(site.render("endless.html"))
@@ -296,7 +296,7 @@ class TestTheProcess:
             await asked
         await site.works()
 
-    async def test_it_goes_on_when_all_are_told_to_end(self, site: Site) -> None:
+    async def test_the_process_ignores_signals_sent_to_the_process_group(self, site: Site) -> None:
         await site.works()
         process = child()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -305,12 +305,14 @@ class TestTheProcess:
         assert child().pid == process.pid
         assert os.getpgid(process.pid) != os.getpgid(0)
 
-    async def test_it_is_told_no_secrets(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_the_environment_of_the_process_contains_no_secrets(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("HERALD_JWT_SECRET", "a-secret")
         await site.works()
         assert "a-secret" not in str(child().environ())
 
-    async def test_no_module_comes_from_the_working_directory(
+    async def test_no_module_is_imported_from_the_working_directory(
         self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "jinja2.py").write_text("raise SystemExit(3)")
@@ -318,7 +320,7 @@ class TestTheProcess:
         await site.works()
 
     @pytest.mark.parametrize("executable", ["/bin/false", "/no/such/python"])
-    async def test_one_that_does_not_start_is_no_mails_fault(
+    async def test_a_process_that_fails_to_start_fails_no_mail_permanently(
         self, site: Site, monkeypatch: pytest.MonkeyPatch, executable: str
     ) -> None:
         with monkeypatch.context() as patch:
@@ -329,7 +331,7 @@ class TestTheProcess:
 
 
 class TestClosing:
-    async def test_it_is_quick_and_can_be_done_twice(self, site: Site) -> None:
+    async def test_closing_is_quick_and_idempotent(self, site: Site) -> None:
         await site.works()
         began = time.monotonic()
         await site.renderer.close()
@@ -339,10 +341,10 @@ class TestClosing:
         with pytest.raises(RuntimeError, match="closed"):
             await site.render()
 
-    async def test_before_any_mail(self, site: Site) -> None:
+    async def test_closing_before_the_first_mail(self, site: Site) -> None:
         await site.renderer.close()
 
-    async def test_it_waits_for_no_template(self, site: Site) -> None:
+    async def test_closing_does_not_wait_for_a_template(self, site: Site) -> None:
         site.put("endless", ENDLESS)
         site.renderer = ProcessRenderer(str(site.folder), 60.0, 60.0)
         await site.works()
@@ -354,7 +356,7 @@ class TestClosing:
         assert [type(outcome) for outcome in await asked] == [RuntimeError] * 3
 
 
-# A server that is killed: it fills a template of the folder, after one that tells that the process is there.
+# A server that is going to be killed: it renders one template and prints the process id, then renders the others.
 SERVER = """
 import asyncio, sys
 from adapters.mail.renderer import ProcessRenderer
@@ -377,8 +379,10 @@ asyncio.run(main(*sys.argv[1:]))
     [(None, LIMIT, 0), (ENDLESS, 5.0, 5.0), (DEAF, LIMIT, PATIENCE * LIFETIME)],
     ids=["idle", "busy", "deaf"],
 )
-async def test_the_process_outlives_no_server(site: Site, html: str | None, limit: float, lives: float) -> None:
-    """`lives` is how many seconds it may take until it notices."""
+async def test_the_process_ends_after_its_server_was_killed(
+    site: Site, html: str | None, limit: float, lives: float
+) -> None:
+    """`lives`: the number of seconds within which the process must notice."""
     site.put("ready", "x")
     site.put("last", html or "")
     command = [

@@ -1,4 +1,4 @@
-"""`/api/v1/mails` on the whole application, and the folder that it reads as a mailer has written it."""
+"""`/api/v1/mails` on the whole application, and the folder that it reads, as written by a mailer."""
 
 import asyncio
 import time
@@ -69,7 +69,7 @@ async def subjects(folder: Folder, limit: int = 100) -> list[str]:
     return [mail.subject for mail in await EmlFolder(str(folder.path)).newest(limit)]
 
 
-async def test_what_was_written_is_listed_newest_first(client: AsyncTestClient[Any], folder: Folder) -> None:
+async def test_mails_are_listed_newest_first(client: AsyncTestClient[Any], folder: Folder) -> None:
     assert (await client.get(PATH)).json() == {"items": []}
     old = await folder.write("Order 7", date=DATE + timedelta(days=1))
     new = await folder.write("Grüße, 日本: " + "x" * 200, "jürgen@bücher.example")
@@ -86,7 +86,7 @@ async def test_what_was_written_is_listed_newest_first(client: AsyncTestClient[A
     }
 
 
-async def test_a_list_is_as_long_as_it_may_be(client: AsyncTestClient[Any], folder: Folder) -> None:
+async def test_a_list_has_at_most_its_limit(client: AsyncTestClient[Any], folder: Folder) -> None:
     written = [str(await folder.write()) for _ in range(21)]
     for query, count in (({}, 20), ({"limit": 3}, 3), ({"limit": 100}, 21)):
         answer = await client.get(PATH, params=query)
@@ -96,7 +96,7 @@ async def test_a_list_is_as_long_as_it_may_be(client: AsyncTestClient[Any], fold
         assert (refusal.status_code, refusal.json()["code"]) == (400, "invalid_request")
 
 
-async def test_a_mail_is_a_page_that_runs_nothing_and_loads_nothing(
+async def test_a_mail_is_served_as_a_page_without_scripts_or_remote_content(
     client: AsyncTestClient[Any], folder: Folder
 ) -> None:
     id = await folder.write(rendered=RenderedMail("<script>1</script><img src=http://x.example>", "read me"))
@@ -111,7 +111,7 @@ async def test_a_mail_is_a_page_that_runs_nothing_and_loads_nothing(
     assert answer.text == "<script>1</script><img src=http://x.example>\r\n"
 
 
-async def test_who_accepts_only_text_gets_the_text(client: AsyncTestClient[Any], folder: Folder) -> None:
+async def test_accepting_only_text_returns_the_text_part(client: AsyncTestClient[Any], folder: Folder) -> None:
     id = await folder.write()
     for accept, media_type, text in (
         ("text/plain", "text/plain", "Grüße, 日本\r\n"),
@@ -124,7 +124,7 @@ async def test_who_accepts_only_text_gets_the_text(client: AsyncTestClient[Any],
         assert answer.text == text
 
 
-async def test_the_source_is_the_file_as_it_is(client: AsyncTestClient[Any], folder: Folder) -> None:
+async def test_the_source_is_the_unchanged_file(client: AsyncTestClient[Any], folder: Folder) -> None:
     id = await folder.write()
     answer = await client.get(f"{PATH}/{id}/source")
     assert answer.content == folder.file(id).read_bytes()
@@ -132,7 +132,7 @@ async def test_the_source_is_the_file_as_it_is(client: AsyncTestClient[Any], fol
     assert answer.headers["content-disposition"] == f'attachment; filename="{id.hex}.eml"'
 
 
-async def test_a_mail_that_is_not_there(client: AsyncTestClient[Any], folder: Folder) -> None:
+async def test_an_unknown_mail_is_not_found(client: AsyncTestClient[Any], folder: Folder) -> None:
     await folder.write()
     (folder.path.parent / "secret.eml").write_bytes(folder.file(await folder.write()).read_bytes())
     (folder.path / "notes.txt").write_text("not for everyone")
@@ -142,7 +142,7 @@ async def test_a_mail_that_is_not_there(client: AsyncTestClient[Any], folder: Fo
             assert (refusal.status_code, refusal.json()["code"]) == (404, "not_found"), id
 
 
-async def test_what_is_no_mail_does_not_break_the_list(client: AsyncTestClient[Any], folder: Folder) -> None:
+async def test_a_file_that_is_no_mail_does_not_break_the_list(client: AsyncTestClient[Any], folder: Folder) -> None:
     first = await folder.write("first")
     wrecks = {
         "empty": b"",
@@ -171,7 +171,7 @@ async def test_what_is_no_mail_does_not_break_the_list(client: AsyncTestClient[A
 @given(
     st.binary(max_size=200), st.sampled_from([b"To", b"Subject", b"Date", b"Content-Type", b"MIME-Version"]), st.data()
 )
-def test_whatever_a_header_holds_the_others_are_listed_and_can_be_told(
+def test_invalid_headers_do_not_break_the_list_or_the_json(
     tmp_path_factory: pytest.TempPathFactory, value: bytes, name: bytes, data: st.DataObject
 ) -> None:
     async def check() -> None:
@@ -186,15 +186,15 @@ def test_whatever_a_header_holds_the_others_are_listed_and_can_be_told(
         listed = await reader.newest(10)
         assert listed[-1].subject == "whole"
         for mail in listed:
-            f"{mail.to}{mail.subject}".encode()  # no half of a character, which no answer could hold
+            f"{mail.to}{mail.subject}".encode()  # no unpaired surrogate, which JSON cannot represent
         if whole := await reader.read(damaged):
             f"{whole.rendered.html}{whole.rendered.text}".encode()
 
     asyncio.run(check())
 
 
-async def test_mails_come_and_go_while_they_are_listed(folder: Folder) -> None:
-    """The list is of what is whole, whoever writes or clears the folder meanwhile."""
+async def test_listing_while_mails_are_written_and_removed(folder: Folder) -> None:
+    """Every listed mail is complete, whatever is written or removed at the same time."""
     kept = [await folder.write("kept") for _ in range(20)]
     stop = asyncio.Event()
 
@@ -211,7 +211,7 @@ async def test_mails_come_and_go_while_they_are_listed(folder: Folder) -> None:
     assert await subjects(folder) == ["kept"] * 20
 
 
-async def test_a_folder_that_can_not_be_read_is_said_to_be_away(client: AsyncTestClient[Any], folder: Folder) -> None:
+async def test_an_unreadable_folder_is_reported_as_unavailable(client: AsyncTestClient[Any], folder: Folder) -> None:
     folder.path.parent.mkdir(parents=True)
     folder.path.write_text("this is no folder")
     with pytest.raises(Unavailable):
@@ -221,7 +221,7 @@ async def test_a_folder_that_can_not_be_read_is_said_to_be_away(client: AsyncTes
     assert str(folder.path) not in refusal.text
 
 
-async def test_with_a_mail_server_there_is_nothing_to_read(folder: Folder) -> None:
+async def test_with_a_mail_server_there_is_no_folder_to_read(folder: Folder) -> None:
     id = await folder.write()
     environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(folder.path), "SMTP_HOST": "127.0.0.1"}
     async with AsyncTestClient(create_app(load(environ, "dev", {})), base_url="http://127.0.0.1") as client:
@@ -232,7 +232,7 @@ async def test_with_a_mail_server_there_is_nothing_to_read(folder: Folder) -> No
 
 
 @pytest.mark.parametrize("path", OPERATIONS)
-async def test_it_takes_the_scope_admin(folder: Folder, path: str) -> None:
+async def test_every_operation_requires_the_scope_admin(folder: Folder, path: str) -> None:
     path = PATH + path.replace("{id}", str(await folder.write()))
     environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(folder.path), "HERALD_JWT_SECRET": SECRET}
 

@@ -1,4 +1,4 @@
-"""The schema: every revision on both databases, what holds tables and revisions together, and what is said of it."""
+"""The schema: every revision on both databases, agreement of tables and revisions, and the errors about it."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ from tests.support.service import free_port
 
 HEADER = 'import sqlalchemy as sa\nfrom alembic import op\n\nrevision = "next"\ndown_revision = "{head}"\n'
 
-# As versions/README.md wants them.
+# As versions/README.md requires them.
 ADDS_A_COLUMN = 'op.add_column("notifications", sa.Column("colour", sa.Text()))'
 ADDS_AN_INDEX = """with op.get_context().autocommit_block():
         op.create_index("ix_next", "notifications", ["source"], postgresql_concurrently=True, if_not_exists=True)"""
@@ -34,7 +34,7 @@ FAILS = 'op.create_table("half", sa.Column("id", sa.Text()))\n    op.execute("SE
 
 @pytest.fixture(params=["postgresql", "sqlite"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables."""
+    """The URL of a database without tables."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path}/herald.db"
     found: str = request.getfixturevalue("empty_postgres_url")
@@ -65,7 +65,7 @@ def schema(database: Database) -> Schema:
 
 
 class Next(Schema):
-    """The schema as the version after this one knows it: by one more revision."""
+    """The schema as known to the next version: one more revision."""
 
     def __init__(self, database: Database, folder: Path, upgrade: str) -> None:
         super().__init__(database)
@@ -80,18 +80,20 @@ class Next(Schema):
 
 
 def dump(url: str, request: pytest.FixtureRequest) -> str:
-    """All that defines the database, but for the table in which Alembic keeps its revision."""
+    """Return the definitions of all objects of the database, except the revision table of Alembic."""
     if url.startswith("sqlite"):
         with sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///")) as file:
             rows = file.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name")
-            # SQLite keeps the text of each statement; a column that was added later stands on the line before.
+            # SQLite keeps the text of each statement; a column added later is on a line of its own.
             return "\n".join(" ".join(sql.split()) for (sql,) in rows if sql)
     server: Postgres = request.getfixturevalue("postgres")
-    # Without psql's own commands, which have a random word in them.
+    # Without psql's meta-commands, which contain a random word.
     return re.sub(r"^\\.*$", "", server.dump_schema(url), flags=re.MULTILINE)
 
 
-async def test_every_revision_up_down_and_up(schema: Schema, url: str, request: pytest.FixtureRequest) -> None:
+async def test_every_revision_upgrades_downgrades_and_upgrades_again(
+    schema: Schema, url: str, request: pytest.FixtureRequest
+) -> None:
     revisions = [one.revision for one in schema._revisions.walk_revisions()][::-1]
     assert revisions[-1] == schema.head()
     for before, revision in zip([None, *revisions], revisions, strict=False):
@@ -111,12 +113,12 @@ async def test_every_revision_up_down_and_up(schema: Schema, url: str, request: 
     assert "CREATE TABLE" not in dump(url, request)
 
 
-async def test_revisions_make_the_tables_that_the_code_knows(
+async def test_revisions_create_the_tables_of_the_models(
     schema: Schema, url: str, request: pytest.FixtureRequest, connect: Any, tmp_path: Path
 ) -> None:
     await schema.upgrade()
     assert await schema.check() == []
-    # What Alembic doesn't compare: the conditions of indexes, the order of columns.
+    # Alembic does not compare the conditions of indexes and the order of columns.
     if url.startswith("sqlite"):
         other = f"sqlite+aiosqlite:///{tmp_path}/other.db"
     else:
@@ -127,14 +129,14 @@ async def test_revisions_make_the_tables_that_the_code_knows(
     assert migrated == dump(other, request)
 
 
-def test_the_guide_names_no_revision_that_is_taken(database: Database) -> None:
+def test_the_guide_uses_no_existing_revision_id(database: Database) -> None:
     schema = Schema(database)
     guide = (Path(schema._revisions.dir) / "versions" / "README.md").read_text()
     (named,) = re.findall(r"--rev-id (\S+)", guide)
     assert named not in {one.revision for one in schema._revisions.walk_revisions()}
 
 
-async def test_drift_is_told(schema: Schema, database: Database) -> None:
+async def test_schema_drift_is_reported(schema: Schema, database: Database) -> None:
     await schema.upgrade()
     async with database.engine.begin() as connection:
         await connection.execute(text("ALTER TABLE dead_letters DROP COLUMN detail"))
@@ -147,15 +149,15 @@ async def test_drift_is_told(schema: Schema, database: Database) -> None:
     ]
 
 
-async def test_an_older_schema_is_refused_with_the_command(schema: Schema) -> None:
+async def test_an_older_schema_is_refused_and_the_error_names_the_command(schema: Schema) -> None:
     with pytest.raises(SchemaOutdated, match=r"is empty, .*`herald db upgrade`, .* `herald serve --migrate`"):
         await schema.verify()
     await schema.upgrade()
     await schema.verify()
 
 
-async def test_a_newer_schema_is_accepted_and_left_alone(schema: Schema, database: Database, tmp_path: Path) -> None:
-    """While the nodes of a deploy are replaced, the old code runs on the new schema."""
+async def test_a_newer_schema_is_accepted_and_not_changed(schema: Schema, database: Database, tmp_path: Path) -> None:
+    """During a rolling deployment the old code runs on the new schema."""
     assert await Next(database, tmp_path, ADDS_A_COLUMN).upgrade()
     assert await schema.current() == "next"
     await schema.verify()
@@ -167,7 +169,7 @@ async def test_a_newer_schema_is_accepted_and_left_alone(schema: Schema, databas
         await schema.downgrade("base")
 
 
-async def test_a_schema_between_is_refused_with_its_revision(
+async def test_an_outdated_schema_is_refused_and_the_error_names_its_revision(
     schema: Schema, database: Database, tmp_path: Path
 ) -> None:
     await schema.upgrade()
@@ -175,22 +177,22 @@ async def test_a_schema_between_is_refused_with_its_revision(
         await Next(database, tmp_path, ADDS_A_COLUMN).verify()
 
 
-async def test_an_index_beside_the_table(schema: Schema, database: Database, tmp_path: Path) -> None:
-    """Outside of any transaction, as PostgreSQL wants it, on either database."""
+async def test_an_index_can_be_created_concurrently(schema: Schema, database: Database, tmp_path: Path) -> None:
+    """Outside of any transaction, as PostgreSQL requires, on both databases."""
     newer = Next(database, tmp_path, ADDS_AN_INDEX)
     await newer.upgrade()
     assert await newer.current() == "next"
     assert await newer.check() == ["remove index ix_next"]
 
 
-async def test_no_such_revision(schema: Schema) -> None:
+async def test_an_unknown_revision_is_refused(schema: Schema) -> None:
     with pytest.raises(MigrationRefused, match="nowhere"):
         await schema.upgrade("nowhere")
     with pytest.raises(MigrationRefused):
         await schema.downgrade("-1")
 
 
-async def test_a_revision_that_fails_leaves_nothing_behind(
+async def test_a_failed_revision_is_rolled_back(
     schema: Schema, database: Database, url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     await schema.upgrade()
@@ -203,7 +205,7 @@ async def test_a_revision_that_fails_leaves_nothing_behind(
     assert await schema.current() == "next"
 
 
-async def test_a_new_epoch(schema: Schema, database: Database) -> None:
+async def test_new_epoch_changes_the_epoch(schema: Schema, database: Database) -> None:
     await schema.upgrade()
     first = await SqlStore(database, Uuid7Factory()).epoch()
     second = await new_epoch(database)
@@ -215,12 +217,12 @@ class TestSeveralAtOnce:
     def url(self, empty_postgres_url: str) -> str:
         return empty_postgres_url
 
-    async def test_one_upgrades_and_the_others_wait(self, url: str, connect: Any, postgres: Postgres) -> None:
+    async def test_one_node_upgrades_while_the_others_wait(self, url: str, connect: Any, postgres: Postgres) -> None:
         await asyncio.gather(*(Schema(connect(url)).upgrade() for _ in range(8)))
         assert postgres.psql("SELECT count(*) FROM alembic_version", url) == "1\n"
         assert postgres.psql("SELECT count(*) FROM store_state", url) == "1\n"
 
-    async def test_an_index_beside_the_table_is_not_held_up_by_those_who_wait(
+    async def test_waiting_nodes_do_not_block_a_concurrent_index(
         self, schema: Schema, url: str, connect: Any, postgres: Postgres, tmp_path: Path
     ) -> None:
         """CREATE INDEX CONCURRENTLY waits for every statement that began before it."""
@@ -229,7 +231,7 @@ class TestSeveralAtOnce:
             await asyncio.gather(*(Next(connect(url), tmp_path, ADDS_AN_INDEX).upgrade() for _ in range(4)))
         assert postgres.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_next'::regclass", url) == "t\n"
 
-    async def test_the_lock_is_waited_for_and_given_back(self, schema: Schema, url: str, connect: Any) -> None:
+    async def test_the_migration_lock_is_waited_for_and_released(self, schema: Schema, url: str, connect: Any) -> None:
         async with connect(url).engine.connect() as other:
             await other.execute(text(f"SELECT pg_advisory_lock({LOCK_KEY})"))
             await other.commit()
@@ -237,12 +239,12 @@ class TestSeveralAtOnce:
             await asyncio.sleep(0.5)
             assert not upgrade.done()
             await other.execute(text(f"SELECT pg_advisory_unlock({LOCK_KEY})"))
-            # Making an index beside its table waits for transactions that are open, idle ones too.
+            # CREATE INDEX CONCURRENTLY waits for open transactions, including idle ones.
             await other.commit()
             await asyncio.wait_for(upgrade, 5)
             assert await other.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})"))
 
-    async def test_one_that_died_leaves_no_lock(self, schema: Schema, url: str, connect: Any) -> None:
+    async def test_a_cancelled_upgrade_leaves_no_lock(self, schema: Schema, url: str, connect: Any) -> None:
         upgrade = asyncio.create_task(Schema(connect(url)).upgrade())
         await asyncio.sleep(0.05)
         upgrade.cancel()
@@ -252,9 +254,11 @@ class TestSeveralAtOnce:
 
 
 class TestNotLetIn:
-    """What waiting won't mend is told apart from what it may."""
+    """Errors that retrying cannot fix are distinguished from temporary ones."""
 
-    async def test_postgresql(self, postgres: Postgres, connect: Any) -> None:
+    async def test_postgresql_refused_connections_and_unavailability_are_distinguished(
+        self, postgres: Postgres, connect: Any
+    ) -> None:
         with pytest.raises(DatabaseUnusable, match='database "nowhere" does not exist'):
             await Schema(connect(postgres.url("nowhere"))).current()
         stranger = postgres.url("postgres").replace("postgres@", "stranger@")
@@ -263,20 +267,22 @@ class TestNotLetIn:
         with pytest.raises(StoreUnavailable):
             await Schema(connect(f"postgresql+asyncpg://postgres@127.0.0.1:{free_port()}/x")).current()
 
-    async def test_a_user_who_may_not_make_tables(
+    async def test_a_user_without_permission_to_create_tables(
         self, postgres: Postgres, empty_postgres_url: str, connect: Any
     ) -> None:
         postgres.psql("CREATE ROLE guest LOGIN")
         with pytest.raises(DatabaseUnusable, match="permission denied for schema public"):
             await Schema(connect(empty_postgres_url.replace("postgres@", "guest@"))).upgrade()
 
-    async def test_sqlite(self, tmp_path: Path, connect: Any) -> None:
+    async def test_sqlite_permanent_errors_are_refusals(self, tmp_path: Path, connect: Any) -> None:
         (tmp_path / "letter.txt").write_text("Dear database, " * 100)
         for file in ("letter.txt", "", "no/such/folder/herald.db"):
             with pytest.raises(DatabaseUnusable):
                 await Schema(connect(f"sqlite+aiosqlite:///{tmp_path}/{file}")).current()
 
-    async def test_a_file_in_use(self, tmp_path: Path, connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_locked_file_is_temporary(
+        self, tmp_path: Path, connect: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("adapters.sql.database.LOCK", 0.1)
         schema = Schema(connect(f"sqlite+aiosqlite:///{tmp_path}/herald.db"))
         await schema.upgrade()

@@ -1,4 +1,5 @@
-"""Nodes of version 0.2 and of this one on one table of deliveries: neither loses, repeats or spoils the other's."""
+"""Nodes of version 0.2 and of this version on one table of deliveries: no delivery is lost, repeated or changed by the
+other version."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,7 +44,7 @@ ROUTES = RouteTable(
 
 
 class Both:
-    """An old node and a new one."""
+    """A node of version 0.2 and one of this version, on one database."""
 
     def __init__(self, url: str, stores: Stores, database: Database) -> None:
         self.old = OldNode(url)
@@ -55,7 +56,7 @@ class Both:
         return await self.old.add(self.ids.new_id(), event_id, recipient, datetime.now(UTC) - timedelta(seconds=1))
 
     async def add_both(self, event_id: str) -> Recorded:
-        """A mail and a line to print."""
+        """Store an event with two deliveries: one of channel `email`, one of channel `print`."""
         event = message("both", {"mail": KIM, "printer": KIM}, event_id)
         return await self.new.store.record([plan(event, ROUTES)], NOW)
 
@@ -130,7 +131,7 @@ async def test_an_event_is_mailed_once_whichever_node_stores_it_first(both: Both
     assert await both.new.deliveries.count(DeliveryFilter()) == 2
 
 
-async def test_nodes_of_both_versions_that_store_at_the_same_time_make_one_mail(both: Both) -> None:
+async def test_concurrent_nodes_of_both_versions_store_one_mail(both: Both) -> None:
     async def old(number: int) -> None:
         await both.add_old(f"e{number}")
 
@@ -149,7 +150,7 @@ async def test_old_nodes_do_not_claim_deliveries_of_other_channels(both: Both) -
     assert [row.recipient for row in await both.old.claim()] == [KIM]
     (printed,) = await both.claim("print")
     assert (printed.delivery.channel, printed.delivery.item.options) == ("print", {"ink": "black"})
-    # It stays out of their reach, whatever becomes of it.
+    # It stays hidden from old nodes, whatever its outcome.
     await both.end(printed, "pending")
     assert await both.old.hasten() == 0
     assert await both.old.claim() == []
@@ -158,7 +159,7 @@ async def test_old_nodes_do_not_claim_deliveries_of_other_channels(both: Both) -
     await both.end(again, "sent")
 
 
-async def test_what_found_the_mail_server_unavailable_is_woken_by_either(both: Both) -> None:
+async def test_deliveries_deferred_by_an_unavailable_mail_server_are_woken_by_either_version(both: Both) -> None:
     await record(both.new.store, order("e", KIM))
     (claim,) = await both.claim()
     await both.end(claim, "pending")
@@ -170,7 +171,7 @@ async def test_what_found_the_mail_server_unavailable_is_woken_by_either(both: B
     assert len(await both.claim()) == 1
 
 
-async def test_a_retry_by_hand_on_either_node_leaves_each_delivery_to_its_channel(both: Both) -> None:
+async def test_a_retry_on_a_node_of_either_version_keeps_the_channel(both: Both) -> None:
     await both.add_both("e")
     for channel in ("email", "print"):
         (claim,) = await both.claim(channel)
@@ -189,7 +190,7 @@ async def test_a_retry_by_hand_on_either_node_leaves_each_delivery_to_its_channe
     assert len(await both.claim("print")) == 1
 
 
-async def test_old_nodes_prune_what_has_ended_and_nothing_that_waits(both: Both) -> None:
+async def test_old_nodes_prune_ended_deliveries_and_no_pending_ones(both: Both) -> None:
     for number in range(3):
         await both.add_both(f"e{number}")
     (mail, *_), (printed, *_) = await both.claim(), await both.claim("print")
@@ -201,7 +202,7 @@ async def test_old_nodes_prune_what_has_ended_and_nothing_that_waits(both: Both)
     left = await both.new.deliveries.newest(10)
     assert sorted(one.channel for one in left) == ["email"] * 2 + ["print"] * 2
     assert {one.status for one in left} == {"pending"}
-    # Items went with their deliveries: these events may come again.
+    # Items are deleted with their deliveries, so these events are new again.
     assert await both.stored_items() == 4
     again = await both.add_both(mail.delivery.item.event_id)
     assert "email" in [one.channel for one in again.deliveries]
@@ -221,7 +222,7 @@ async def test_lists_and_counts_of_both_versions_agree_on_mails(both: Both) -> N
     await both.add_old("old")
     await both.add_both("new")
     assert [row.recipient for row in await both.old.newest()] == [KIM] * 3
-    assert await both.old.count("pending") == 2  # mails
+    assert await both.old.count("pending") == 2  # of channel email only
     assert await both.new.deliveries.count(DeliveryFilter(status="pending")) == 3
     listed = await both.new.deliveries.newest(10, DeliveryFilter(event_id="new"))
     assert sorted(one.channel for one in listed) == ["email", "print"]
@@ -229,7 +230,7 @@ async def test_lists_and_counts_of_both_versions_agree_on_mails(both: Both) -> N
     assert {one.item.origin for one in listed} == {"both"}
 
 
-async def test_a_format_that_this_version_does_not_know_is_left_alone(both: Both) -> None:
+async def test_a_delivery_of_an_unknown_format_is_not_claimed(both: Both) -> None:
     await both.add_both("e")
     async with both.database.engine.begin() as connection:
         await connection.execute(text("UPDATE deliveries SET format = 2 WHERE channel = 'print'"))

@@ -1,4 +1,4 @@
-"""PostgreSQL behind Debian's PgBouncer, in either mode."""
+"""PostgreSQL behind Debian's PgBouncer, in session and transaction mode."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def database(mode: Pooler, pgbouncer: PgBouncer, postgres_url: str) -> Asy
 
 
 async def limits_of(database: Database) -> list[dict[str, str]]:
-    """The limits in force, where statements are read and where they are written."""
+    """Return the limits in force on a reading and on a writing connection."""
 
     async def ask(connection: Any) -> dict[str, str]:
         return {name: await connection.scalar(text(f"SHOW {name}")) for name in LIMITS}
@@ -56,7 +56,7 @@ async def limits_of(database: Database) -> list[dict[str, str]]:
     return [await database.read(ask), await database.write(ask)]
 
 
-async def test_limits_are_in_force_and_leave_nothing_behind(
+async def test_limits_are_in_force_and_do_not_leak_to_other_clients(
     mode: Pooler, database: Database, postgres: Postgres, postgres_url: str
 ) -> None:
     wanted = dict(zip(LIMITS, (f"{LOCK}s", f"{STATEMENT}s", f"{IDLE_IN_TRANSACTION}s", "off"), strict=True))
@@ -65,7 +65,7 @@ async def test_limits_are_in_force_and_leave_nothing_behind(
         for _ in range(30):
             group.create_task(limits_of(database))
     await database.close()
-    # Another client that is given the same server sessions finds them as they were.
+    # Another client that reuses the same server sessions sees the default values.
     other = Database(database.engine.url.render_as_string(hide_password=False), 3, pooler=mode)
     async with other.engine.connect() as connection:
         await connection.exec_driver_sql("SELECT 1")
@@ -74,7 +74,7 @@ async def test_limits_are_in_force_and_leave_nothing_behind(
     assert int(postgres.psql(sessions)) <= (20 if mode == "session" else 3)
 
 
-async def test_a_lock_is_given_up(database: Database) -> None:
+async def test_lock_timeout_applies_behind_the_pooler(database: Database) -> None:
     async with database.engine.begin() as holder:
         await holder.execute(text("LOCK TABLE store_state"))
         async with database.engine.begin() as waiting:
@@ -83,7 +83,7 @@ async def test_a_lock_is_given_up(database: Database) -> None:
                 await waiting.execute(text("LOCK TABLE store_state"))
 
 
-async def test_everything_is_stored_and_read_by_many_at_once(
+async def test_concurrent_reads_and_writes_through_the_pooler(
     mode: Pooler, pgbouncer: PgBouncer, postgres_url: str
 ) -> None:
     async with sql(pgbouncer.url(postgres_url), pooler=mode) as stores:
@@ -117,7 +117,7 @@ async def rest_of_it(stores: Stores) -> None:
     await check_counters(stores)
 
 
-async def test_a_pooler_that_starts_again_is_an_outage_and_no_more(database: Database, pgbouncer: PgBouncer) -> None:
+async def test_a_restart_of_the_pooler_is_a_temporary_outage(database: Database, pgbouncer: PgBouncer) -> None:
     await database.ping()
     pgbouncer.stop()
     with pytest.raises(StoreUnavailable):
@@ -128,7 +128,7 @@ async def test_a_pooler_that_starts_again_is_an_outage_and_no_more(database: Dat
 
 
 class TestMigrations:
-    async def test_a_pooler_of_sessions_is_migrated_through(
+    async def test_migrations_run_through_a_pooler_in_session_mode(
         self, start_pgbouncer: StartPgBouncer, empty_postgres_url: str
     ) -> None:
         url = start_pgbouncer("session").url(empty_postgres_url)
@@ -138,7 +138,7 @@ class TestMigrations:
             assert await Schema(database).check() == []
             await database.close()
 
-    async def test_a_pooler_of_transactions_is_not(
+    async def test_migrations_are_refused_through_a_pooler_in_transaction_mode(
         self, start_pgbouncer: StartPgBouncer, postgres_url: str, empty_postgres_url: str
     ) -> None:
         pgbouncer = start_pgbouncer("transaction")
@@ -149,13 +149,13 @@ class TestMigrations:
                 await act
         assert await schema.current() is None
         await database.close()
-        # What is there already can be looked at.
+        # An existing schema can be verified.
         database = Database(pgbouncer.url(postgres_url), 1, pooler="transaction")
         await Schema(database).verify()
         assert await Schema(database).check() == []
         await database.close()
 
-    def test_the_command_says_why(self, start_pgbouncer: StartPgBouncer, empty_postgres_url: str) -> None:
+    def test_the_command_reports_the_reason(self, start_pgbouncer: StartPgBouncer, empty_postgres_url: str) -> None:
         env = {
             "DATABASE_URL": start_pgbouncer("transaction").url(empty_postgres_url),
             "HERALD_DATABASE_POOLER": "transaction",
@@ -166,9 +166,7 @@ class TestMigrations:
         assert "migrations" in line
         assert "lock" in line
 
-    async def test_a_start_that_is_to_migrate_is_refused(
-        self, start_pgbouncer: StartPgBouncer, postgres_url: str
-    ) -> None:
+    async def test_a_start_with_migration_is_refused(self, start_pgbouncer: StartPgBouncer, postgres_url: str) -> None:
         url = start_pgbouncer("transaction").url(postgres_url)
         env = {"HERALD_AUTH": "open", "DATABASE_URL": url, "HERALD_DATABASE_POOLER": "transaction"}
         with pytest.raises(StartRefused, match="migrations"):
@@ -178,10 +176,10 @@ class TestMigrations:
 
 
 class TestNotDeclared:
-    """Without HERALD_DATABASE_POOLER, what a pooler refuses is said with its name."""
+    """Without HERALD_DATABASE_POOLER, errors caused by a pooler name the setting."""
 
     @pytest.mark.parametrize("mode", MODES)
-    async def test_parameters_that_are_refused(
+    async def test_refused_start_up_parameters_are_explained(
         self, mode: str, start_pgbouncer: StartPgBouncer, postgres_url: str
     ) -> None:
         database = Database(start_pgbouncer(mode).url(postgres_url), 1)
@@ -189,7 +187,9 @@ class TestNotDeclared:
             await Schema(database).verify()
         await database.close()
 
-    async def test_statements_that_are_not_found(self, start_pgbouncer: StartPgBouncer, postgres_url: str) -> None:
+    async def test_unknown_prepared_statements_are_explained(
+        self, start_pgbouncer: StartPgBouncer, postgres_url: str
+    ) -> None:
         ignored = ",".join((*LIMITS, "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"))
         pgbouncer = start_pgbouncer("transaction", f"ignore_startup_parameters = {ignored}")
         database = Database(pgbouncer.url(postgres_url), 10)

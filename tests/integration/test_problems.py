@@ -1,4 +1,4 @@
-"""Errors over HTTP: each has a stable code, an address that explains it, and nothing that is not the caller's."""
+"""Errors over HTTP: each has a stable code and the address of its documentation, and exposes no internal data."""
 
 import math
 from collections.abc import AsyncIterator, Iterator
@@ -33,12 +33,12 @@ def _all(error: type[HeraldError]) -> Iterator[type[HeraldError]]:
         yield from _all(kind)
 
 
-def test_every_refusal_of_the_domain_has_its_place_in_the_catalogue() -> None:
+def test_every_domain_error_is_in_the_catalogue() -> None:
     assert {error.code for error in _all(HeraldError)} <= KINDS.keys()
 
 
 @pytest.mark.parametrize("code", KINDS)
-async def test_every_type_is_an_address_that_explains(client: AsyncTestClient[Any], code: str) -> None:
+async def test_every_problem_type_is_a_page_and_a_json_document(client: AsyncTestClient[Any], code: str) -> None:
     described = (await client.get(address_of(code))).json()
     assert (described["code"], described["type"]) == (code, address_of(code))
     page = await client.get(address_of(code), headers={"accept": "text/html,*/*;q=0.8"})
@@ -47,7 +47,7 @@ async def test_every_type_is_an_address_that_explains(client: AsyncTestClient[An
     assert page.headers["vary"] == "accept,Origin"
 
 
-async def test_all_of_them_are_listed(client: AsyncTestClient[Any]) -> None:
+async def test_all_problems_are_listed(client: AsyncTestClient[Any]) -> None:
     assert [one["code"] for one in (await client.get("/problems")).json()] == list(KINDS)
     page = (await client.get("/problems", headers={"accept": "text/html"})).text
     assert all(f'href="{address_of(code)}"' in page for code in KINDS)
@@ -69,7 +69,7 @@ async def test_all_of_them_are_listed(client: AsyncTestClient[Any]) -> None:
         ("POST", "/api/v1/events", {"json": {"source": 5}}, 422, "invalid_input", "source"),
     ],
 )
-async def test_refusals(
+async def test_refused_requests_are_problem_documents(
     client: AsyncTestClient[Any], method: str, path: str, more: Any, status: int, code: str, field: str | None
 ) -> None:
     answer = await client.request(method, path, **more)
@@ -84,7 +84,7 @@ async def test_refusals(
     assert ("allow" in answer.headers) == (status == 405)
 
 
-async def test_a_refusal_does_not_repeat_a_token(client: AsyncTestClient[Any]) -> None:
+async def test_an_error_does_not_repeat_a_token(client: AsyncTestClient[Any]) -> None:
     answer = await client.get("/api/v2/notifications?user_id=ada&limit=x&jwt=my-secret-token")
     assert answer.status_code == 400
     assert "my-secret-token" not in answer.text
@@ -105,7 +105,7 @@ async def test_a_refusal_does_not_repeat_a_token(client: AsyncTestClient[Any]) -
         ("PUT", "/api/v2/notifications/mark-all-read?user_id=ada", b'{"up_to": "\xff"}', 400),
     ],
 )
-async def test_a_body_that_is_no_text(
+async def test_a_body_that_is_not_valid_unicode_is_refused(
     client: AsyncTestClient[Any], method: str, address: str, body: bytes, status: int
 ) -> None:
     with capture_logs() as logs:
@@ -124,7 +124,7 @@ async def test_a_body_that_is_no_text(
         ("DELETE", "/api/v1/dead-letters?cursor=null"),
     ],
 )
-async def test_null_in_a_query_is_no_value_and_not_none_either(
+async def test_null_is_not_a_value_of_a_typed_query_parameter(
     client: AsyncTestClient[Any], method: str, address: str
 ) -> None:
     answer = await client.request(method, address)
@@ -133,7 +133,7 @@ async def test_null_in_a_query_is_no_value_and_not_none_either(
     assert [fault["field"] for fault in answer.json()["errors"]] == [name]
 
 
-async def test_a_type_may_be_called_null(client: AsyncTestClient[Any]) -> None:
+async def test_a_notification_type_may_be_named_null(client: AsyncTestClient[Any]) -> None:
     assert (await client.get("/api/v2/notifications?user_id=ada&type=null")).status_code == 200
 
 
@@ -151,14 +151,16 @@ async def test_a_type_may_be_called_null(client: AsyncTestClient[Any]) -> None:
         ("json", 415),
     ],
 )
-async def test_media_types_of_events(client: AsyncTestClient[Any], content_type: str | None, status: int) -> None:
+async def test_accepted_media_types_of_events(
+    client: AsyncTestClient[Any], content_type: str | None, status: int
+) -> None:
     headers = {"content-type": content_type} if content_type else {}
     event = b'{"source": "trading_signals", "payload": 1}'
     answer = await client.post("/api/v1/events", content=event, headers=headers)
     assert answer.status_code == status, answer.text
 
 
-async def test_a_body_over_the_limit() -> None:
+async def test_a_body_over_the_limit_is_refused() -> None:
     settings = load({**IN_MEMORY, "HERALD_MAX_EVENT_BYTES": "100"}, "dev", {})
     async with AsyncTestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         for method, path, size in (
@@ -171,7 +173,7 @@ async def test_a_body_over_the_limit() -> None:
             assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-async def test_a_failure_tells_its_trace_and_nothing_else() -> None:
+async def test_an_internal_error_exposes_only_its_trace_id() -> None:
     class Broken(BrowseInbox):
         def __init__(self) -> None:
             pass
@@ -194,12 +196,12 @@ async def test_a_failure_tells_its_trace_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(("wait", "said"), [(0.001, "1"), (0.5, "1"), (1.2, "2"), (59.0, "59")])
-def test_retry_after_is_whole_seconds_and_never_too_few(wait: float, said: str) -> None:
+def test_retry_after_is_rounded_up_to_whole_seconds(wait: float, said: str) -> None:
     assert math.ceil(wait) <= int(said)
     assert problem("too_many_requests", retry_after=wait).headers["retry-after"] == said
 
 
-async def test_too_many_requests(client: AsyncTestClient[Any]) -> None:
+async def test_rate_limited_requests_are_429_with_retry_after(client: AsyncTestClient[Any]) -> None:
     settings = load({**IN_MEMORY, "HERALD_REST_RATE": "0.2"}, "dev", {})
     async with AsyncTestClient(create_app(settings), base_url="http://127.0.0.1") as limited:
         path = "/api/v2/notifications/unread-count"
@@ -213,12 +215,12 @@ async def test_too_many_requests(client: AsyncTestClient[Any]) -> None:
 
 
 @pytest.mark.parametrize("source", ["s" * 256, "é" * 128])
-async def test_a_source_is_no_longer_than_a_routing_key(client: AsyncTestClient[Any], source: str) -> None:
+async def test_a_source_has_at_most_255_bytes(client: AsyncTestClient[Any], source: str) -> None:
     answer = await client.post("/api/v1/events", json={"source": source, "payload": 1})
     assert answer.status_code == 422
     assert answer.json()["field"] == "source"
 
 
-async def test_a_query_has_at_most_a_hundred_parameters(client: AsyncTestClient[Any]) -> None:
+async def test_a_query_has_at_most_100_parameters(client: AsyncTestClient[Any]) -> None:
     answer = await client.get("/api/v2/notifications?" + "&".join(f"p{number}=1" for number in range(101)))
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")

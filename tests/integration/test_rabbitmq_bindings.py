@@ -1,4 +1,4 @@
-"""Bindings of routes that are gone, on a real broker and a real store."""
+"""Removal of bindings of routes that no longer exist, on a real broker and a real store."""
 
 import asyncio
 import uuid
@@ -33,19 +33,20 @@ HOUR = 3600.0
 
 @pytest.fixture
 def queue() -> str:
-    """A name that no other test uses; it is the exchange's too."""
+    """A unique name for queue and exchange."""
     return f"queue-{uuid.uuid4().hex}"
 
 
 async def bound(rabbit: RealRabbit, queue: str) -> set[str]:
-    """The keys that lead to the queue, whatever the exchange, but for its own name at the default exchange."""
+    """Return the routing keys bound to the queue from any exchange, without the binding of the default exchange."""
     listed = await asyncio.to_thread(rabbit.ctl, "-q", "list_bindings", "destination_name", "routing_key")
     rows = [line.split("\t") for line in listed.splitlines()]
     return {row[1] for row in rows if row[0] == queue} - {queue}
 
 
 class Node:
-    """What of a node has to do with RabbitMQ. Its routes are those of `keys`, each for the user who is named."""
+    """The parts of a node that use RabbitMQ. It has one route for each of `keys`, to the users in the payload field
+    `to`."""
 
     def __init__(self, name: str, rabbit: RealRabbit, queue: str, stores: Stores, clock: HandClock, *keys: str) -> None:
         routes = "".join(f'[[routes]]\nsource = "{key}"\nusers = ["to"]\n' for key in keys)
@@ -79,7 +80,7 @@ class Node:
 
 
 class Site:
-    """A broker, a store, and nodes by the names that they are started under."""
+    """A broker, a store, and the nodes started on them."""
 
     def __init__(self, rabbit: RealRabbit, stores: Stores, queue: str) -> None:
         self.rabbit, self.stores, self.queue = rabbit, stores, queue
@@ -110,7 +111,7 @@ async def site(
             await node.stop()
 
 
-async def test_events_of_a_route_that_is_gone_are_counted_until_their_binding_is_removed(site: Site) -> None:
+async def test_events_of_a_removed_route_are_counted_until_their_binding_is_removed(site: Site) -> None:
     old = await site.start("a", "order.*", "ticket.#")
     await old.stop()
     node = await site.start("a", "order.*")
@@ -126,7 +127,7 @@ async def test_events_of_a_route_that_is_gone_are_counted_until_their_binding_is
     await site.publish("ticket.new", "order.created")
     await node.took(4)
     assert node.counters.unwanted == {"ticket.#": 2}
-    # A route that comes back is bound again.
+    # A route that is added again is bound again.
     await node.stop()
     again = await site.start("a", "order.*", "ticket.#")
     await site.publish("ticket.new")
@@ -134,7 +135,7 @@ async def test_events_of_a_route_that_is_gone_are_counted_until_their_binding_is
     assert again.counters.stored == 1
 
 
-async def test_what_an_operator_has_bound_by_hand_stays(site: Site) -> None:
+async def test_bindings_made_by_an_operator_are_kept(site: Site) -> None:
     await (await site.start("a", "order.*")).stop()
     async with site.rabbit.channel() as channel:
         await channel.queue_bind(site.queue, site.queue, "audit.#")
@@ -147,9 +148,9 @@ async def test_what_an_operator_has_bound_by_hand_stays(site: Site) -> None:
     assert await site.bound() == {"order.*", "audit.#"}
 
 
-async def test_a_node_of_the_version_before_beside_this_one_keeps_its_bindings(site: Site) -> None:
+async def test_bindings_of_a_node_of_the_previous_version_are_kept(site: Site) -> None:
     node = await site.start("a", "order.*")
-    # It binds and consumes, and records nothing.
+    # It binds and consumes, and records no bindings.
     older = RabbitSource(site.rabbit.settings(site.queue), ["ticket.#"], QUICK)
     await older.open()
     try:
@@ -164,14 +165,14 @@ async def test_a_node_of_the_version_before_beside_this_one_keeps_its_bindings(s
         await older.close()
 
 
-async def test_two_deployments_on_one_queue_keep_their_bindings_and_drop_nothing_of_each_other(site: Site) -> None:
+async def test_two_deployments_on_one_queue_keep_their_bindings_and_each_others_events(site: Site) -> None:
     first = await site.start("a", "order.*")
     second = await site.start("b", "ticket.#")
     for _ in range(30):
         site.clock.turn(HOUR)
         for node in (first, second):
             await node.bindings.round()
-    # The first has the queue (single active consumer).
+    # Only the first consumes from the queue (single active consumer).
     await site.publish("ticket.new")
     await first.took(1)
     assert first.counters.dead_letters == {"no_route": 1}
@@ -179,7 +180,7 @@ async def test_two_deployments_on_one_queue_keep_their_bindings_and_drop_nothing
     assert await site.bound() == {"order.*", "ticket.#"}
 
 
-async def test_a_removal_the_broker_does_not_confirm_is_repeated(site: Site) -> None:
+async def test_a_removal_that_the_broker_did_not_confirm_is_repeated(site: Site) -> None:
     await (await site.start("a", "order.*", "ticket.#")).stop()
     node = await site.start("a", "order.*")
     site.clock.turn(48 * HOUR)
@@ -194,7 +195,7 @@ async def test_a_removal_the_broker_does_not_confirm_is_repeated(site: Site) -> 
 
 
 class TestQueue:
-    """What the port says of a BoundQueue."""
+    """The guarantees of the port BoundQueue."""
 
     @pytest.fixture
     async def source(self, real_rabbit: RealRabbit, queue: str) -> AsyncIterator[RabbitSource]:
@@ -204,7 +205,7 @@ class TestQueue:
         yield source
         await source.close()
 
-    async def test_bindings_come_and_go_and_may_do_so_twice(
+    async def test_binding_and_unbinding_are_idempotent(
         self, source: RabbitSource, real_rabbit: RealRabbit, queue: str
     ) -> None:
         more = [Binding(queue, key) for key in ("a.#", "b")]
@@ -216,7 +217,7 @@ class TestQueue:
         assert await bound(real_rabbit, queue) == {"order.*"}
         assert source.status().ready
 
-    async def test_an_exchange_that_is_gone_has_no_bindings(
+    async def test_unbinding_from_a_missing_exchange_succeeds_and_binding_fails(
         self, source: RabbitSource, real_rabbit: RealRabbit, queue: str
     ) -> None:
         await source.queue.bind([Binding(queue, "a")])
@@ -226,7 +227,7 @@ class TestQueue:
             await source.queue.bind([Binding(f"no-{queue}", "x")])
         assert source.status().ready
 
-    async def test_without_a_connection_nothing_is_changed(self, real_rabbit: RealRabbit, queue: str) -> None:
+    async def test_without_a_connection_bind_and_unbind_fail(self, real_rabbit: RealRabbit, queue: str) -> None:
         node: Any = RabbitSource(real_rabbit.settings(queue), ["x"], QUICK).queue
         for change in (node.bind, node.unbind):
             with pytest.raises(NotChanged, match="not connected"):

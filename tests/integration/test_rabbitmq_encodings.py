@@ -1,4 +1,4 @@
-"""Bodies that are compressed, or in another charset, from a real broker."""
+"""Bodies that are compressed or in another character set, from a real broker."""
 
 import gzip
 import uuid
@@ -24,7 +24,7 @@ BODY = '{"to":"ada","text":"Zoë"}'
 LIMIT = 10_000
 
 
-async def test_bodies_are_decoded_or_their_dead_letters_name_the_encoding(
+async def test_bodies_are_decoded_or_become_dead_letters_that_name_the_encoding(
     real_rabbit: RealRabbit, tmp_path: Path
 ) -> None:
     queue = f"queue-{uuid.uuid4().hex}"
@@ -61,5 +61,5 @@ async def test_bodies_are_decoded_or_their_dead_letters_name_the_encoding(
         bomb, unsupported = (one.letter for one in await stores.dead_letters.newest(10, ANY))
         assert (unsupported.reason, "'br'" in unsupported.detail) == ("not_utf8", True)
         assert (bomb.reason, "10000 bytes" in bomb.detail) == ("too_large", True)
-        # As it came, so that it can be replayed.
+        # The body is stored as received, so that the dead letter can be replayed.
         assert (bomb.message.body, bomb.message.encoding) == (sent[-1][0], "gzip")

@@ -1,4 +1,4 @@
-"""The RabbitMQ adapter on a real broker, and what goes wrong there."""
+"""The RabbitMQ adapter on a real broker, under faults."""
 
 import asyncio
 import itertools
@@ -24,17 +24,17 @@ from domain.patterns import as_regex
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import reading, ready, until
 
-# RabbitMQ 3.10 writes down within a second that there is a quorum queue. Killed before that, it has lost the queue,
-# which is listed, but led by nobody.
+# RabbitMQ 3.10 persists the metadata of a new quorum queue within a second. If it is killed before that, the queue
+# is still listed afterwards, but has no leader.
 WRITTEN_DOWN = 2.0
 
-# Faults are noticed as fast as a probe can, and a broker that is back is found within a second.
+# Faults are detected within the shortest probe interval, and a restarted broker within a second.
 QUICK = Timing(probe=0.5, silence=3.0, reconnect=Backoff(0.2, 1.0))
 
 
 @pytest.fixture
 async def rabbit(real_rabbit: RealRabbit) -> AsyncIterator[RealRabbit]:
-    """The shared broker, running again when the test is over."""
+    """The shared broker. It is started again after the test."""
     yield real_rabbit
     if not real_rabbit.running:
         await asyncio.to_thread(real_rabbit.start)
@@ -42,18 +42,18 @@ async def rabbit(real_rabbit: RealRabbit) -> AsyncIterator[RealRabbit]:
 
 @pytest.fixture
 def queue() -> str:
-    """A name that no other test uses; it is the exchange's too. Neither is made."""
+    """A unique name for queue and exchange. Neither is created."""
     return f"queue-{uuid.uuid4().hex}"
 
 
 def source(rabbit: RealRabbit, queue: str, *patterns: str, timing: Timing = QUICK, **more: Any) -> RabbitSource:
-    """A node that is still to be opened. Without patterns it reads everything."""
+    """Return a source that is not yet opened. Without patterns it reads everything."""
     return RabbitSource(rabbit.settings(queue, **more), patterns or ["#"], timing)
 
 
 @asynccontextmanager
 async def opened(node: RabbitSource) -> AsyncIterator[RabbitSource]:
-    """For tests that take and acknowledge themselves."""
+    """Open a source for tests that take and acknowledge batches themselves."""
     await node.open()
     try:
         yield node
@@ -70,18 +70,18 @@ def numbered(count: int, start: int = 0) -> list[bytes]:
 
 
 def short(text: bytes) -> bytes:
-    """A short string of AMQP's."""
+    """Encode an AMQP short string."""
     return len(text).to_bytes() + text
 
 
 def table(name: bytes, value: bytes) -> bytes:
-    """A table of AMQP's, of one field, whose value has its type in front."""
+    """Encode an AMQP table of one field. `value` starts with its type."""
     field = short(name) + value
     return len(field).to_bytes(4) + field
 
 
 def nested(depth: int) -> bytes:
-    """A table in a table in a table."""
+    """Encode tables nested to this depth."""
     made = table(b"", b"V")
     for _ in range(depth):
         made = table(b"", b"F" + made)
@@ -89,14 +89,14 @@ def nested(depth: int) -> bytes:
 
 
 class TestBrokerAway:
-    async def test_a_broker_killed_under_load_turns_ready_red_and_nothing_is_lost_or_repeated(
+    async def test_a_broker_killed_under_load_makes_the_node_unready_and_loses_nothing(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             await rabbit.publish(queue, "x", numbered(500))
             await reader.has(b"499")
-            # So that what is acknowledged is on the broker's disk.
+            # So that the broker has written the acknowledgements to disk.
             await until(lambda: reader.source.status().lag == 0, what=reader.source.status)
             await asyncio.sleep(WRITTEN_DOWN)
             publishing = asyncio.create_task(rabbit.publish(queue, "x", numbered(3_000, 500)))
@@ -111,15 +111,15 @@ class TestBrokerAway:
             await reader.has(b"last", seconds=40)
             await ready(reader.source)
         assert isinstance(confirmed[0], BaseException), "all was published before the broker was killed"
-        # What was sent before the end and not confirmed may have been kept, or not: no gap is before what was.
+        # Unconfirmed messages sent before the kill may be kept or lost. Those that were kept have no gap before them.
         sent = reader.once[:-1]
         assert sent == numbered(len(sent))
         assert len(sent) > 1_000
         assert reader.bodies[:500] == numbered(500)
-        # As many as may be in hand (the prefetch), and as many again whose acknowledgement died with the broker.
+        # Duplicates: at most the prefetch in progress, and as many whose acknowledgement was lost with the broker.
         assert len(reader.bodies) - len(reader.once) <= 2_000
 
-    async def test_a_clean_restart_is_survived_and_who_was_opened_meanwhile_connects_after_it(
+    async def test_a_clean_restart_is_survived_and_a_source_opened_meanwhile_connects(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
         async with reading(source(rabbit, queue)) as reader:
@@ -143,7 +143,7 @@ class TestBrokerAway:
                 await rabbit.publish(f"{queue}-late", "x", [b"after"])
                 await other.has(b"after")
 
-    async def test_a_frozen_broker_is_noticed_left_and_found_again(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_frozen_broker_is_detected_and_reconnected(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             await rabbit.publish(queue, "x", [b"before"])
@@ -158,31 +158,35 @@ class TestBrokerAway:
                 await until(lambda: told("does not answer"), 5, reader.source.status)
                 assert not reader.source.status().ready
                 await until(lambda: told("has not answered for"), 10, reader.source.status)
-            # Said at once, and not only when it has left.
+            # The reason is reported before the reconnection starts.
             assert not [reason for reason in reasons if "connecting" in reason], reasons
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after", seconds=30)
             await ready(reader.source)
             assert reader.once == [b"before", b"after"]
 
-    async def test_a_connection_that_the_client_gives_up_is_replaced(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_connection_given_up_by_the_client_library_is_replaced(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
-            # As aiormq does by itself, when no heartbeat has come for too long.
+            # aiormq does this when no heartbeat has arrived for too long.
             reader.source._link._connection._reader_task.cancel()
             await until(lambda: reader.source.status().reason == "the connection is gone", 5, reader.source.status)
             await ready(reader.source)
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after")
 
-    async def test_a_source_closes_in_seconds_while_the_broker_is_frozen(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_source_closes_within_seconds_while_the_broker_is_frozen(
+        self, rabbit: RealRabbit, queue: str
+    ) -> None:
         async with opened(source(rabbit, queue)) as node:
             await ready(node)
             with rabbit.frozen():
                 async with asyncio.timeout(4):
                     await node.close()
 
-    async def test_a_source_closes_at_whatever_moment_its_connection_ends(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_source_closes_whenever_its_connection_ends(self, rabbit: RealRabbit, queue: str) -> None:
         for step in range(60):
             async with opened(source(rabbit, queue)) as node:
                 await asyncio.sleep(step / 2_000)
@@ -193,9 +197,7 @@ class TestBrokerAway:
                     await node.close()
                 assert node.status().reason == "closed"
 
-    async def test_what_is_acknowledged_after_its_connection_broke_is_refused(
-        self, rabbit: RealRabbit, queue: str
-    ) -> None:
+    async def test_acknowledging_after_the_connection_broke_is_refused(self, rabbit: RealRabbit, queue: str) -> None:
         async with opened(source(rabbit, queue)) as node:
             await ready(node)
             await rabbit.publish(queue, "x", [b"taken"])
@@ -206,21 +208,19 @@ class TestBrokerAway:
                 await node.acknowledge(batch)
             again = await taken(node)
             assert again.messages[0].fallback_id == batch.messages[0].fallback_id
-            # The old receipt is no good on the new connection either, where its tag would mean another message.
+            # The old receipt is refused on the new connection too: there its tag would belong to another message.
             with pytest.raises(NotAcknowledged, match="gone"):
                 await node.acknowledge(batch)
             await node.acknowledge(again)
 
 
 class TestConsumerLost:
-    async def test_a_channel_closed_by_a_precondition_failure_is_made_anew(
-        self, rabbit: RealRabbit, queue: str
-    ) -> None:
+    async def test_a_channel_closed_by_a_precondition_failure_is_reopened(self, rabbit: RealRabbit, queue: str) -> None:
         async with opened(source(rabbit, queue)) as node:
             await ready(node)
             await rabbit.publish(queue, "x", numbered(3))
             batch = await taken(node)
-            # A tag that RabbitMQ never gave.
+            # A delivery tag that RabbitMQ never issued.
             await node.acknowledge(replace(batch, receipt=Receipt(batch.receipt.link, 10_000)))
             await until(lambda: "PRECONDITION_FAILED" in node.status().reason, 5, node.status)
             assert not node.status().ready
@@ -228,7 +228,7 @@ class TestConsumerLost:
                 await reader.has(*numbered(3))
                 await ready(node)
 
-    async def test_a_consumer_that_held_messages_for_too_long_gets_them_again(
+    async def test_messages_held_beyond_the_consumer_timeout_are_redelivered(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
         await asyncio.to_thread(
@@ -256,7 +256,7 @@ class TestConsumerLost:
             )
         assert await rabbit.depth(queue) == (0, 0)
 
-    async def test_a_queue_deleted_under_it_is_noticed_and_made_anew(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_deleted_queue_is_detected_and_declared_again(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             async with rabbit.channel() as channel:
@@ -267,10 +267,10 @@ class TestConsumerLost:
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after")
 
-    async def test_an_operator_who_closes_the_connection_is_told_apart(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_connection_closed_by_an_operator_is_reported_as_such(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
-            # Meanwhile, since the command returns later than the source is back.
+            # In a task, because the command returns later than the source has reconnected.
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.to_thread(rabbit.ctl, "close_all_connections", "maintenance tonight"))
                 await until(lambda: "maintenance tonight" in reader.source.status().reason, 20, reader.source.status)
@@ -280,7 +280,8 @@ class TestConsumerLost:
 
 
 class TestAlarm:
-    """RabbitMQ blocks who publishes. A connection that only consumes goes on, and may be made, under an alarm."""
+    """RabbitMQ blocks publishers during an alarm. A connection that only consumes keeps working, and new ones are
+    accepted."""
 
     @pytest.fixture
     async def alarm(self, rabbit: RealRabbit) -> AsyncIterator[Any]:
@@ -300,7 +301,7 @@ class TestAlarm:
         if raised:
             await clear()
 
-    async def test_a_node_goes_on_under_an_alarm_and_hears_what_waited_for_its_end(
+    async def test_a_consumer_works_under_an_alarm_and_reads_what_was_blocked_after_it(
         self, rabbit: RealRabbit, queue: str, alarm: Any
     ) -> None:
         raise_alarm, clear = alarm
@@ -319,7 +320,7 @@ class TestAlarm:
                 await reader.has(b"blocked")
             assert reader.once == [*numbered(100), b"blocked"]
 
-    async def test_a_connection_that_is_blocked_all_the_same_says_so_and_another_takes_its_place(
+    async def test_a_blocked_connection_is_reported_and_replaced(
         self, rabbit: RealRabbit, queue: str, alarm: Any
     ) -> None:
         raise_alarm, clear = alarm
@@ -327,7 +328,8 @@ class TestAlarm:
             await ready(reader.source)
             link = reader.source._link
             await raise_alarm()
-            # Herald publishes nothing, so the test does, on Herald's own connection: RabbitMQ then stops reading there.
+            # Herald publishes nothing, so the test publishes on Herald's connection: RabbitMQ then stops reading from
+            # it.
             await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
             await until(lambda: "reads nothing from this connection" in reader.source.status().reason, 5)
             assert not reader.source.status().ready
@@ -337,7 +339,9 @@ class TestAlarm:
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after")
 
-    async def test_the_end_of_an_alarm_ends_the_blocking(self, rabbit: RealRabbit, queue: str, alarm: Any) -> None:
+    async def test_the_end_of_an_alarm_unblocks_the_connection(
+        self, rabbit: RealRabbit, queue: str, alarm: Any
+    ) -> None:
         raise_alarm, clear = alarm
         async with reading(source(rabbit, queue, timing=Timing(probe=0.5))) as reader:
             await ready(reader.source)
@@ -351,7 +355,7 @@ class TestAlarm:
 
 
 class TestQueues:
-    async def test_what_is_missing_is_declared_to_last(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_missing_queue_and_exchange_are_declared_durable(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             listed = await asyncio.to_thread(
@@ -373,7 +377,7 @@ class TestQueues:
                 await until(lambda node=node: troubles.add(node.status().reason) or node.status().ready)
         assert all(not reason or reason.startswith("connecting") for reason in troubles), troubles
 
-    async def test_an_existing_queue_of_another_kind_is_used_as_it_is(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_an_existing_queue_of_another_type_is_used_unchanged(self, rabbit: RealRabbit, queue: str) -> None:
         async with rabbit.channel() as channel:
             await channel.exchange_declare(queue, exchange_type="topic", durable=False)
             await channel.queue_declare(queue, durable=False, arguments={"x-max-length": 1_000})
@@ -383,7 +387,7 @@ class TestQueues:
             await rabbit.publish(queue, "x", [b"bound"])
             await reader.has(b"was there", b"bound")
 
-    async def test_patterns_mean_to_rabbitmq_what_they_mean_to_the_routes(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_patterns_match_the_same_keys_in_rabbitmq_and_in_routes(self, rabbit: RealRabbit, queue: str) -> None:
         patterns = ["a", "a.b", "a.*", "*.b", "a.#", "#.b", "a.#.b", "*.#", "a.*.b", "#.*.b.#", "a-b_C.9"]
         keys = [".".join(words) for n in range(1, 5) for words in itertools.product("abc", repeat=n)] + ["a-b_C.9", "A"]
         name_of = {pattern: f"{queue}-{number}" for number, pattern in enumerate(patterns)}
@@ -408,7 +412,7 @@ class TestQueues:
                     got = await channel.basic_get(name_of[pattern], no_ack=True)
                     assert got.routing_key == key, pattern
 
-    async def test_one_message_that_several_patterns_match_comes_once(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_message_matched_by_several_patterns_arrives_once(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue, "a.b", "a.*", "#")) as reader:
             await ready(reader.source)
             await rabbit.publish(queue, "a.b", [b"once"])
@@ -419,10 +423,10 @@ class TestQueues:
 
 
 class TestTwoNodes:
-    async def test_one_is_handed_everything_and_the_other_takes_over_where_it_closed(
+    async def test_one_node_consumes_everything_and_the_other_takes_over_when_it_closes(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
-        # What it has acknowledged is with RabbitMQ before it leaves, however busy this machine is.
+        # A long closing timeout, so that its acknowledgements reach RabbitMQ on a busy machine.
         first = source(rabbit, queue, prefetch=100, timing=replace(QUICK, leave=10.0))
         second = source(rabbit, queue)
         async with opened(first):
@@ -442,7 +446,7 @@ class TestTwoNodes:
                 assert heir.bodies[0] == unacknowledged.messages[0].body
                 assert done + heir.bodies == numbered(1_000)
 
-    async def test_the_other_takes_over_in_order_from_one_that_dies_without_a_word(
+    async def test_the_other_node_takes_over_in_order_from_one_that_crashed(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
         async with opened(source(rabbit, queue)) as first:
@@ -460,7 +464,7 @@ class TestTwoNodes:
 
 
 class TestAccess:
-    async def test_a_wrong_password_is_told_and_not_repeated(
+    async def test_a_wrong_password_is_reported_without_repeating_it(
         self, rabbit: RealRabbit, queue: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
@@ -474,24 +478,24 @@ class TestAccess:
         assert "amqp://guest:******@127.0.0.1" in caplog.text
         assert "hunter2" not in caplog.text
 
-    async def test_a_password_of_any_characters_is_taken(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_password_may_contain_any_characters(self, rabbit: RealRabbit, queue: str) -> None:
         password = "p@ss/:#% ü+&?"
         await asyncio.to_thread(rabbit.ctl, "add_user", queue, password)
         await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, ".*", ".*", ".*")
         async with reading(source(rabbit, queue, user=queue, password=password)) as reader:
             await ready(reader.source)
 
-    async def test_one_who_may_not_is_told_so(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_missing_permissions_are_reported(self, rabbit: RealRabbit, queue: str) -> None:
         await asyncio.to_thread(rabbit.ctl, "add_user", queue, "secret")
         async with opened(source(rabbit, queue, user=queue, password="secret")) as node:
             await until(lambda: "NOT_ALLOWED" in node.status().reason, what=node.status)
             await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, "^$", ".*", ".*")
             await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
-            # Where it is all there already, nothing has to be made.
+            # If queue and exchange exist already, no permission to configure is needed.
             await rabbit.ensure(rabbit.settings(queue), ["#"])
             await ready(node)
 
-    async def test_another_vhost_is_waited_for_and_used(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_missing_vhost_is_waited_for_and_used(self, rabbit: RealRabbit, queue: str) -> None:
         vhost = f"/{queue}/a b%2F"
         async with reading(source(rabbit, queue, vhost=vhost)) as reader:
             node = reader.source
@@ -502,7 +506,7 @@ class TestAccess:
             await rabbit.publish(queue, "x", [b"there"], vhost=vhost)
             await reader.has(b"there")
 
-    async def test_tls_with_a_known_authority(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_tls_with_a_trusted_authority(self, rabbit: RealRabbit, queue: str) -> None:
         secure = {"tls": True, "port": rabbit.tls_port, "cafile": rabbit.cafile}
         async with reading(source(rabbit, queue, **secure)) as reader:
             await ready(reader.source)
@@ -511,11 +515,11 @@ class TestAccess:
         async with asyncio.timeout(4), opened(source(rabbit, queue, **secure)) as node:
             await ready(node)
 
-    async def test_tls_with_an_unknown_authority_is_refused(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_tls_with_an_untrusted_authority_is_refused(self, rabbit: RealRabbit, queue: str) -> None:
         async with opened(source(rabbit, queue, tls=True, port=rabbit.tls_port)) as node:
             await until(lambda: "certificate verify failed" in node.status().reason, what=node.status)
 
-    async def test_a_port_that_speaks_something_else_is_left_in_time(self, queue: str) -> None:
+    async def test_a_port_of_another_protocol_times_out(self, queue: str) -> None:
         async def mute(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await asyncio.sleep(30)
             writer.close()
@@ -532,7 +536,7 @@ class TestAccess:
 
 
 class TestMessages:
-    async def test_a_huge_message_arrives_whole(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_a_16_mb_message_arrives_unchanged(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             huge = uuid.uuid4().bytes * 1_000_000
@@ -541,7 +545,7 @@ class TestMessages:
             assert reader.bodies == [huge, b"", b"next"]
             assert reader.source.status().ready
 
-    async def test_never_more_than_the_prefetch_is_handed_over(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_at_most_the_prefetch_is_unacknowledged(self, rabbit: RealRabbit, queue: str) -> None:
         async with opened(source(rabbit, queue, prefetch=50)) as node:
             await ready(node)
             await rabbit.publish(queue, "x", numbered(2_000))
@@ -556,7 +560,7 @@ class TestMessages:
             assert 1 < most <= 50
             await until(lambda: node.status().lag == 0, what=node.status)
 
-    async def test_a_delivery_becomes_a_message(self, rabbit: RealRabbit, queue: str) -> None:
+    async def test_an_amqp_delivery_becomes_a_message(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             headers = {
@@ -600,7 +604,7 @@ class TestMessages:
             pytest.param(b"x", b"\x20\x80" + nested(5_000) + short(b"2"), "message-id/2", id="deep"),
         ],
     )
-    async def test_what_the_client_cannot_decode_blocks_nothing(
+    async def test_undecodable_properties_do_not_block_the_queue(
         self, rabbit: RealRabbit, queue: str, routing_key: bytes, properties: bytes, message_id: str
     ) -> None:
         async with reading(source(rabbit, queue)) as reader:

@@ -1,4 +1,4 @@
-"""The Redis adapters on a real server, and what goes wrong there."""
+"""The Redis adapters on a real server, under faults."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from tests.support.core import NOW, FaultyStore, HandClock, Node, Reader, entry
 from tests.support.reading import until
 from tests.support.redis import Deaf, RealRedis, connected
 
-# Seconds after which a machine that has much else to do has still not taken too long.
+# Slack in seconds for a busy machine.
 SLACK = 3.0
 
 RATE = Rate(per_second=0.001, burst=5)
@@ -40,7 +40,7 @@ RATE = Rate(per_second=0.001, burst=5)
 
 @pytest.fixture
 async def redis(real_redis: RealRedis) -> AsyncIterator[RealRedis]:
-    """The shared server, running again when the test is over."""
+    """The shared server. It is started again after the test."""
     yield real_redis
     if not real_redis.running:
         await asyncio.to_thread(real_redis.start)
@@ -57,7 +57,7 @@ async def down(backplane: Backplane) -> str:
 
 
 async def says(backplane: Backplane, *words: str) -> None:
-    """Until its fault has one of these."""
+    """Wait until the backplane reports a fault that contains one of these texts."""
     await until(lambda: any(one in str(backplane.fault) for one in words), what=lambda: backplane.fault)
 
 
@@ -65,7 +65,7 @@ async def says(backplane: Backplane, *words: str) -> None:
 async def opened(
     settings: RedisSettings, listener: Any = None, store: FaultyStore | None = None
 ) -> AsyncIterator[tuple[Connections, RedisBackplane]]:
-    """One node's, up or not."""
+    """Open the connections and backplane of one node, whether Redis is available or not."""
     async with connected(settings, store or FaultyStore()) as (connections, backplane):
         await backplane.open(listener or Deaf())
         yield connections, backplane
@@ -73,7 +73,7 @@ async def opened(
 
 @asynccontextmanager
 async def joined(settings: RedisSettings, count: int = 2) -> AsyncIterator[list[Node]]:
-    """Nodes on one store, whose hubs look after themselves."""
+    """Nodes on one store, with running hubs."""
     store = FaultyStore()
     async with AsyncExitStack() as stack:
         nodes = []
@@ -92,13 +92,13 @@ async def joined(settings: RedisSettings, count: int = 2) -> AsyncIterator[list[
 
 
 async def say(node: Node, *messages: Message) -> None:
-    """As ingest does: stored, then published as far as that goes."""
+    """Store messages, then try to publish them, as ingest does."""
     recorded = await node.record(*messages)
     await announce(node.backplane, node.counters, recorded.entries, recorded.sign_outs)
 
 
 async def has(reader: Reader, *texts: Any) -> None:
-    """All of it, once and in order."""
+    """Wait until the reader has these texts, each once and in order."""
     await until(lambda: len(reader.texts) >= len(texts), what=lambda: reader.texts[-10:])
     assert reader.texts == [*texts]
 
@@ -118,7 +118,9 @@ class Heard(Deaf):
 
 
 class TestAway:
-    async def test_nodes_serve_their_own_sessions_until_redis_comes(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_nodes_serve_their_own_sessions_until_redis_is_available(
+        self, redis: RealRedis, redis_prefix: str
+    ) -> None:
         await asyncio.to_thread(redis.stop)
         async with joined(redis.settings(redis_prefix)) as (here, there):
             await until(
@@ -128,7 +130,7 @@ class TestAway:
             with pytest.raises(BackplaneUnavailable, match="Connect call failed"):
                 await here.send(here.direct("ada", 1))
             await until(lambda: own.texts == [1])
-            # By the store.
+            # From the store.
             await has(other, 1)
             await asyncio.to_thread(redis.start)
             await up(here.backplane)
@@ -140,7 +142,7 @@ class TestAway:
             assert there.counters.healed == healed
 
     @pytest.mark.parametrize("how", ["kill9", "stop"])
-    async def test_a_restart_is_survived_by_hundreds_of_subscriptions_and_nothing_is_missed(
+    async def test_hundreds_of_subscriptions_survive_a_restart_without_loss(
         self, redis: RealRedis, redis_prefix: str, how: str
     ) -> None:
         users = [f"user-{number}" for number in range(300)]
@@ -166,13 +168,13 @@ class TestAway:
             await up(there.backplane)
             await up(here.backplane)
             await all_have(4)
-            # By the subscriptions again, which nobody has asked for.
+            # By subscriptions that were restored automatically.
             received = there.counters.backplane["received"]
             await here.send(*(here.direct(user, 4) for user in users))
             await all_have(5)
             await until(lambda: there.counters.backplane["received"] == received + 300)
 
-    async def test_nobody_waits_for_a_redis_that_is_away_and_nothing_is_raised(
+    async def test_calls_during_an_outage_of_redis_return_immediately_without_errors(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
         async with opened(redis.settings(redis_prefix)) as (connections, backplane):
@@ -183,7 +185,7 @@ class TestAway:
             await asyncio.to_thread(redis.kill9)
             await down(backplane)
             began = time.monotonic()
-            # This node counts for itself now.
+            # The node uses its local fallback now.
             assert [await throttle.take("k", RATE) for _ in range(200)].count(0.0) == 5
             assert [await presence.enter("ada", 1) for _ in range(200)] == [0] * 200
             assert await presence.update({"ada": 0}) is False
@@ -193,7 +195,7 @@ class TestAway:
             await up(backplane)
             assert [await throttle.take("k", RATE) for _ in range(9)].count(0.0) == 5
 
-    async def test_many_publish_while_the_connections_break_again_and_again(
+    async def test_concurrent_publishing_while_connections_break_repeatedly(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
         async with joined(redis.settings(redis_prefix)) as (here, there):
@@ -203,7 +205,7 @@ class TestAway:
 
             async def publish() -> None:
                 for _ in range(20):
-                    # Stored one after the other, and published at once.
+                    # Stored sequentially, published concurrently.
                     recorded = await here.record(*(here.news(0) for _ in range(3)))
                     await announce(here.backplane, here.counters, recorded.entries)
                     await asyncio.sleep(0.01)
@@ -226,7 +228,7 @@ async def whole(node: Node) -> list[dict[str, int]]:
 
 
 class TestFrozen:
-    async def test_only_the_first_wait_for_a_frozen_redis_and_what_was_missed_is_healed(
+    async def test_only_the_first_calls_wait_for_a_frozen_redis_and_missed_entries_are_recovered(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
         async with (
@@ -257,14 +259,14 @@ class TestFrozen:
                     assert await throttle.take("k", RATE)
                 assert time.monotonic() - began < PATIENCE
                 assert here.counters.publish_failures == 40
-                # While it is frozen still.
+                # Redis is still frozen.
                 await has(reader, *range(41))
             for one in (here.backplane, there.backplane, backplane):
                 await up(one)
             await here.send(here.news(41))
             await has(reader, *range(42))
 
-    async def test_the_beat_finds_a_frozen_redis_though_nothing_is_asked(
+    async def test_the_heartbeat_detects_a_frozen_redis_without_other_traffic(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
         async with opened(redis.settings(redis_prefix)) as (_, backplane):
@@ -273,9 +275,7 @@ class TestFrozen:
                 assert "Timeout reading" in await down(backplane)
             await up(backplane)
 
-    async def test_what_has_one_position_is_heard_whole_or_not_at_all(
-        self, redis: RealRedis, redis_prefix: str
-    ) -> None:
+    async def test_entries_of_one_position_arrive_all_or_not_at_all(self, redis: RealRedis, redis_prefix: str) -> None:
         heard, store = Heard(), FaultyStore()
         act = [entry("x" * 10_000, stream="inbox:ada", seq=seq, changed=501, kind="read") for seq in range(1, 501)]
         async with (
@@ -286,7 +286,7 @@ class TestFrozen:
             await up(there)
             await here.subscribe(["inbox:ada"])
             with redis.frozen():
-                # More than fits into the buffers of a socket: the rest is never written.
+                # More than the socket buffers hold: the remainder is never written.
                 with pytest.raises(BackplaneUnavailable):
                     await there.publish(act, ())
                 assert there.fault is not None
@@ -297,7 +297,7 @@ class TestFrozen:
             assert [call.count(501) for call in heard.calls if 501 in call] in ([], [500])
 
     @pytest.mark.parametrize("tls", [False, True])
-    async def test_a_node_closes_in_seconds_and_leaves_nothing_behind(
+    async def test_a_node_closes_within_seconds_and_leaks_nothing(
         self, redis: RealRedis, redis_prefix: str, tls: bool
     ) -> None:
         more = {"url": f"rediss://127.0.0.1:{redis.tls_port}", "cafile": redis.cafile} if tls else {}
@@ -326,7 +326,7 @@ class TestFrozen:
 
 
 class TestCut:
-    async def test_a_subscriber_that_is_cut_off_comes_back_with_all_its_subscriptions(
+    async def test_a_disconnected_subscriber_reconnects_with_all_its_subscriptions(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
         async with joined(redis.settings(redis_prefix)) as (here, there):
@@ -336,7 +336,7 @@ class TestCut:
             before = await redis.clients("pubsub")
             assert await redis.cut("pubsub") == 2
             await say(here, here.direct("ada", 1))
-            # The moment may be too short for the hub to see the fault; that there was one it sees.
+            # The outage may be too short for the hub to see the fault, but the hub sees the number of outages.
             await has(reader, 1)
             await until(lambda: there.backplane.outages == 2, what=lambda: there.backplane.outages)
             async with asyncio.timeout(20):
@@ -349,7 +349,7 @@ class TestCut:
             await has(reader, 1, 2)
             await until(lambda: there.counters.backplane["received"] > received)
 
-    async def test_a_sender_that_is_cut_off_sends_again(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_a_disconnected_sender_sends_again(self, redis: RealRedis, redis_prefix: str) -> None:
         heard = Heard()
         async with opened(redis.settings(redis_prefix), heard) as (connections, backplane):
             await up(backplane)
@@ -364,16 +364,14 @@ class TestCut:
             await until(lambda: [one.seq for one in heard.entries] == [1, 2, 3, 4, 5, 6])
             assert backplane.fault is None
 
-    async def test_a_subscriber_that_reads_too_slowly_for_redis_misses_nothing(
-        self, redis: RealRedis, redis_prefix: str
-    ) -> None:
+    async def test_a_subscriber_too_slow_for_redis_misses_nothing(self, redis: RealRedis, redis_prefix: str) -> None:
         async with joined(redis.settings(redis_prefix)) as (here, there):
             await up(here.backplane)
             await up(there.backplane)
             reader = Reader(there, await there.open("ada"))
             before = await redis.clients("pubsub")
             async with redis.configured(client_output_buffer_limit="pubsub 100kb 0 0"):
-                # What waits for it is too much as soon as it is one message of those that these become.
+                # A single one of the resulting messages exceeds the output buffer limit.
                 await say(here, *(here.direct("ada", f"{number}-{'x' * 20_000}") for number in range(300)))
                 await until(lambda: len(reader.texts) >= 300, what=lambda: len(reader.texts))
             assert [text.split("-")[0] for text in reader.texts] == [str(number) for number in range(300)]
@@ -381,7 +379,7 @@ class TestCut:
             await until(lambda: there.counters.healed > 0)
             assert set(await redis.clients("pubsub")) - set(before)
 
-    async def test_a_message_that_cannot_be_read_is_passed_over(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_an_invalid_message_is_ignored(self, redis: RealRedis, redis_prefix: str) -> None:
         heard, store = Heard(), FaultyStore()
         async with opened(redis.settings(redis_prefix), heard, store) as (_, backplane):
             await up(backplane)
@@ -396,7 +394,7 @@ class TestCut:
             assert [log["event"] for log in logs] == ["backplane_message_invalid"] * 10
             assert backplane.fault is None
 
-    async def test_who_gives_up_waiting_leaves_no_answer_for_another(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_a_cancelled_call_leaves_no_response_for_another(self, redis: RealRedis, redis_prefix: str) -> None:
         heard, chance = Heard(), random.Random(1)
         async with opened(redis.settings(redis_prefix), heard) as (connections, backplane):
             await up(backplane)
@@ -426,7 +424,9 @@ class TestCut:
 
 
 class TestRefused:
-    async def test_a_password_that_is_wrong_and_then_right(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_a_wrong_password_is_reported_and_a_corrected_one_is_used(
+        self, redis: RealRedis, redis_prefix: str
+    ) -> None:
         user = redis_prefix
         await redis.ask("ACL", "SETUSER", user, "on", ">first", "~*", "&*", "+@all")
         url = f"redis://{user}:s3c%2Fret@127.0.0.1:{redis.port}"
@@ -437,7 +437,7 @@ class TestRefused:
                     await backplane.publish([entry()], ())
                 await redis.ask("ACL", "SETUSER", user, ">s3c/ret")
                 await up(backplane)
-                # By now it may connect no more.
+                # From here on the user may not connect.
                 await redis.ask("ACL", "SETUSER", user, "off")
                 await redis.cut("pubsub")
                 await redis.cut("normal")
@@ -445,8 +445,10 @@ class TestRefused:
         await redis.ask("ACL", "DELUSER", user)
         assert "s3c" not in str(logs)
 
-    async def test_all_that_a_user_needs_to_be_allowed(self, redis: RealRedis, redis_prefix: str) -> None:
-        """And what is refused is told in words."""
+    async def test_a_user_with_the_documented_permissions_is_sufficient(
+        self, redis: RealRedis, redis_prefix: str
+    ) -> None:
+        """Refused commands are reported with the error text of Redis."""
         user, heard = redis_prefix, Heard()
         commands = "client|setname publish subscribe unsubscribe eval get set hset hdel hgetall expire time"
         allowed = [f"+{command}" for command in [*commands.split(), "pubsub|numsub"]]
@@ -471,13 +473,13 @@ class TestRefused:
                 assert [await throttle.take("k", RATE) for _ in range(9)].count(0.0) == 5
             assert logs[0]["event"] == "redis_command_refused"
             assert "no permissions to run the 'eval' command" in logs[0]["error"]
-            # Nor can anything be published.
+            # Publishing is refused too.
             await says(backplane, "no permissions to run the 'eval' command")
         async with opened(redis.settings("other", url=url)) as (_, backplane):
             await says(backplane, "no permissions to access one of the channels", "No permissions to access a channel")
         await redis.ask("ACL", "DELUSER", user)
 
-    async def test_tls_is_for_those_whose_certificates_are_trusted(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_tls_requires_a_trusted_certificate(self, redis: RealRedis, redis_prefix: str) -> None:
         url = f"rediss://herald:s3cret@127.0.0.1:{redis.tls_port}"
         async with opened(redis.settings(redis_prefix, url=url, cafile=redis.cafile)) as (_, backplane):
             await up(backplane)
@@ -488,7 +490,7 @@ class TestRefused:
             await says(backplane, "Connection reset", "Connection closed")
 
     @pytest.mark.parametrize("kind", ["socket", "socket and password", "password", "database"])
-    async def test_ways_to_a_redis(
+    async def test_connection_urls(
         self, redis: RealRedis, redis_prefix: str, kind: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         url = {
@@ -506,7 +508,7 @@ class TestRefused:
                 await until(lambda: len(heard.entries) == 1)
                 throttle = RedisThrottle(connections, MemoryThrottle(HandClock()))
                 assert [await throttle.take("k", RATE) for _ in range(9)].count(0.0) == 5
-                # Cut off on all sides, it says why as often as it can.
+                # While Redis is down, errors and logs state the reason as often as possible.
                 await asyncio.to_thread(redis.kill9)
                 fault = await down(backplane)
                 with pytest.raises(BackplaneUnavailable) as raised:
@@ -515,7 +517,7 @@ class TestRefused:
                 await up(backplane)
         assert "s3cret" not in f"{fault} {raised.value} {logs} {caplog.text}"
 
-    async def test_a_redis_without_memory_counts_nothing_and_the_node_does(
+    async def test_the_node_limits_locally_while_redis_is_out_of_memory(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
         async with opened(redis.settings(redis_prefix)) as (connections, backplane):
@@ -528,11 +530,11 @@ class TestRefused:
                     assert await presence.enter("ada", 1) == 0
                 assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["redis_command_refused"]
                 assert "used memory > 'maxmemory'" in logs[0]["error"]
-                # What is said is not kept, and so goes on.
+                # Published messages need no memory, so publishing still works.
                 await backplane.publish([entry()], ())
             assert [await throttle.take("k", RATE) for _ in range(9)].count(0.0) == 5
 
-    async def test_a_redis_that_takes_no_more_connections_says_so_and_is_found_when_it_does(
+    async def test_the_connection_limit_of_redis_is_reported_and_retried(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
         async with opened(redis.settings(redis_prefix)) as (_, early):
@@ -543,7 +545,7 @@ class TestRefused:
             async with opened(redis.settings(redis_prefix)) as (_, late):
                 await up(late)
 
-    async def test_scripts_that_redis_forgets_are_no_loss(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_flushed_scripts_are_loaded_again(self, redis: RealRedis, redis_prefix: str) -> None:
         async with opened(redis.settings(redis_prefix)) as (connections, backplane):
             await up(backplane)
             throttle = RedisThrottle(connections, MemoryThrottle(HandClock()))
@@ -556,10 +558,10 @@ class TestRefused:
 
 class TestLink:
     @pytest.mark.parametrize("seed", range(6))
-    async def test_whoever_wants_a_channel_hears_it_from_then_on_until_they_drop_it(
+    async def test_every_message_between_subscribing_and_unsubscribing_is_received(
         self, redis: RealRedis, redis_prefix: str, seed: int
     ) -> None:
-        """Whatever the order in which channels come and go, and however quickly."""
+        """In any order of subscribing and unsubscribing, however fast."""
         chance = random.Random(seed)
         heard: list[str] = []
         connections = Connections(redis.settings(redis_prefix), FaultyStore(), "node")
@@ -569,7 +571,7 @@ class TestLink:
         channels = [f"{redis_prefix}:{number}" for number in range(4)]
         wanted: set[str] = set()
         drops = dict.fromkeys(channels, 0)
-        speaking: set[str] = set()  # what is being published to, and is not dropped until it was
+        speaking: set[str] = set()  # channels being published to, which stay subscribed until that is done
         expected: list[str] = []
 
         async def follow(some: list[str], number: int) -> None:
@@ -607,7 +609,7 @@ class TestLink:
         await asyncio.gather(running, return_exceptions=True)
         await connections.close()
 
-    async def test_a_node_closes_at_whatever_moment(self, redis: RealRedis, redis_prefix: str) -> None:
+    async def test_a_node_closes_at_any_moment(self, redis: RealRedis, redis_prefix: str) -> None:
         before = asyncio.all_tasks()
         for step in range(60):
             async with opened(redis.settings(redis_prefix)) as (connections, backplane):
@@ -625,10 +627,10 @@ class TestLink:
         await until(lambda: asyncio.all_tasks() <= before, what=lambda: asyncio.all_tasks() - before)
 
     @pytest.mark.parametrize("turns", range(10))
-    async def test_a_link_that_is_ended_while_it_fails_does_end(
+    async def test_a_link_ends_when_it_is_cancelled_during_a_failure(
         self, redis: RealRedis, redis_prefix: str, turns: int
     ) -> None:
-        """So many turns of the loop after the fault."""
+        """`turns`: the number of event loop iterations after the fault."""
         channel = f"{redis_prefix}:fault"
 
         async def end() -> None:

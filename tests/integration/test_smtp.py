@@ -1,4 +1,4 @@
-"""The SMTP mailer against servers that do their work, and servers that don't."""
+"""The SMTP mailer against correct and faulty servers, and the folder mailer."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ from tests.support.reading import until
 from tests.support.service import free_port
 from tests.support.smtp import DROP, ENDLESS, STALL, BadServer, Listener, Mailbox
 
-# What an attempt has where it is to run out of it.
+# Time in seconds of an attempt that is meant to run into its deadline.
 SHORT = 0.5
 PASSWORD = "correct horse, battery"
 
@@ -67,7 +67,7 @@ class RefusedUs(PeerUnavailable):
 
 
 def open_to(port: int) -> list[Any]:
-    """Our connections to a server of this process."""
+    """Return the connections of this process to the port."""
     return [each for each in psutil.Process().net_connections() if each.raddr and each.raddr.port == port]
 
 
@@ -132,7 +132,7 @@ def authority(tmp_path: Path) -> Authority:
     ids=str,
 )
 @pytest.mark.parametrize("kept", [False, True], ids=["fresh", "kept"])
-async def test_each_fault_has_its_outcome_and_the_next_mail_goes_through(
+async def test_each_fault_has_its_outcome_and_the_next_mail_is_sent(
     script: dict[str, str], expected: tuple[type[NotSent], int | None], kept: bool
 ) -> None:
     with BadServer() as server:
@@ -142,7 +142,7 @@ async def test_each_fault_has_its_outcome_and_the_next_mail_goes_through(
                 await sender.send(mail(), after(10))
                 before = len(server.taken)
             if kept and not {"GREETING", "EHLO"}.isdisjoint(script):
-                # What befalls new connections only.
+                # This fault affects only new connections.
                 server.cut()
             server.script = script
             start = time.monotonic()
@@ -155,34 +155,34 @@ async def test_each_fault_has_its_outcome_and_the_next_mail_goes_through(
             assert len(server.taken) - before <= 2
 
 
-async def test_any_2xx_takes_a_mail() -> None:
+async def test_any_2xx_response_means_sent() -> None:
     with BadServer({".": "251 taken elsewhere", "RCPT": "251 will forward"}) as server:
         async with mailer(server) as sender:
             assert (await sender.send(mail(), after(10))).code == 251
 
 
-async def test_servers_words_are_told_in_one_short_line() -> None:
+async def test_the_server_response_is_reported_as_one_short_line() -> None:
     with BadServer({"RCPT": "550-No such user,\r\n550 \tsee \x07http://x"}) as server:
         async with mailer(server) as sender:
             with pytest.raises(Refused, match=r"^No such user, see http://x$"):
                 await sender.send(mail(), after(10))
 
 
-async def test_a_server_that_is_not_there() -> None:
+async def test_an_unreachable_server_is_unavailable() -> None:
     for host in ("127.0.0.1", "no-such-host.invalid", f"{'x' * 64}.example"):
         sender = SmtpMailer(SmtpSettings(host, free_port()))
         kind, code = await outcome(sender.send(mail(), after(10)))
         assert issubclass(kind, PeerUnavailable)
         assert code is None
-        # A name that can't be asked for is a slip in the settings.
+        # A host name that cannot be looked up is an error in the settings.
         assert (kind is RefusedUs) == host.startswith("xx")
         await sender.close()
 
 
-async def test_a_server_that_accepts_nobody_costs_an_attempt_its_time_and_no_more() -> None:
+async def test_a_server_that_accepts_no_connection_costs_no_more_than_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port = full.getsockname()[1]
-        # Two fill the queue; who comes then hears nothing.
+        # Two connections fill the queue; further ones get no answer.
         fillers = [socket.socket() for _ in range(3)]
         for filler in fillers:
             filler.setblocking(False)
@@ -196,7 +196,7 @@ async def test_a_server_that_accepts_nobody_costs_an_attempt_its_time_and_no_mor
             filler.close()
 
 
-async def test_a_server_older_than_ehlo_is_greeted_as_it_knows_it() -> None:
+async def test_a_server_without_ehlo_is_greeted_with_helo() -> None:
     with BadServer({"EHLO": "502 what?"}) as server:
         async with mailer(server) as sender:
             assert (await sender.send(mail(), after(10))).code == 250
@@ -205,7 +205,7 @@ async def test_a_server_older_than_ehlo_is_greeted_as_it_knows_it() -> None:
 # Connections.
 
 
-async def test_connections_are_kept_and_no_more_are_open_than_may_be() -> None:
+async def test_connections_are_reused_and_their_number_is_limited() -> None:
     with Mailbox(latency=0.002) as server:
         async with mailer(server, connections=3) as sender:
             await asyncio.gather(*(sender.send(mail(), after(30)) for _ in range(150)))
@@ -214,7 +214,7 @@ async def test_connections_are_kept_and_no_more_are_open_than_may_be() -> None:
         await until(lambda: server.open == 0)
 
 
-async def test_one_mail_after_the_other_takes_one_connection() -> None:
+async def test_sequential_mails_use_one_connection() -> None:
     with Mailbox() as server:
         async with mailer(server, connections=3) as sender:
             for _ in range(20):
@@ -222,18 +222,18 @@ async def test_one_mail_after_the_other_takes_one_connection() -> None:
             assert server.connections == 1
 
 
-async def test_a_connection_has_its_share_of_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_is_closed_after_its_maximum_number_of_mails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAILS", 5)
     with Mailbox() as server:
         async with mailer(server, connections=2) as sender:
             await asyncio.gather(*(sender.send(mail(), after(30)) for _ in range(40)))
-            # Whichever line is free takes the next mail: where they have not shared evenly, both end in mid-share.
+            # Any free connection sends the next mail; if they did not share evenly, both are open at the end.
             assert server.connections in {8, 9}
-            assert server.most <= 3  # the server learns of an end a moment after us
+            assert server.most <= 3  # the server notices a closed connection slightly later
         assert len(server.mails) == 40
 
 
-async def test_an_idle_connection_takes_its_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed_with_quit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "IDLE", 0.1)
     with BadServer() as server:
         async with mailer(server) as sender:
@@ -246,7 +246,7 @@ async def test_an_idle_connection_takes_its_leave(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("how", ["cut", "restarted", "421", "dropped at MAIL"])
-async def test_a_kept_connection_that_is_dead_is_replaced_unseen(how: str) -> None:
+async def test_a_dead_kept_connection_is_replaced_without_an_error(how: str) -> None:
     with BadServer() as server:
         async with mailer(server, connections=1) as sender:
             await sender.send(mail(), after(10))
@@ -257,7 +257,7 @@ async def test_a_kept_connection_that_is_dead_is_replaced_unseen(how: str) -> No
                 server.start()
             else:
                 script = {"MAIL": "421 you were idle" if how == "421" else DROP}
-                # On the kept connection only: the next one finds it mended.
+                # Only the kept connection fails; on the next one the server works.
                 server.script = _Once(script)
             assert (await sender.send(mail(), after(10))).code == 250
             assert server.connections == 2
@@ -265,13 +265,13 @@ async def test_a_kept_connection_that_is_dead_is_replaced_unseen(how: str) -> No
 
 
 class _Once(dict[str, str]):
-    """A script whose lines are used up."""
+    """A script in which each response is used once."""
 
     def get(self, step: str, usual: Any = None) -> Any:
         return self.pop(step, usual)
 
 
-async def test_what_a_refused_mail_began_is_taken_back_before_the_next() -> None:
+async def test_a_refused_mail_is_reset_before_the_next() -> None:
     with Mailbox() as server:
         async with mailer(server, connections=1) as sender:
             assert await outcome(sender.send(mail("550-no@example.com"), after(10))) == (Refused, 550)
@@ -289,7 +289,7 @@ async def test_a_server_that_stalls_at_rset_does_not_hide_a_refusal() -> None:
             assert time.monotonic() - start < 2
 
 
-async def test_a_sending_that_is_cancelled_leaves_no_answer_for_the_next() -> None:
+async def test_a_cancelled_mail_leaves_no_response_for_the_next() -> None:
     with BadServer() as server:
         async with mailer(server, connections=1) as sender:
             await sender.send(mail(), after(10))
@@ -306,7 +306,7 @@ async def test_a_sending_that_is_cancelled_leaves_no_answer_for_the_next() -> No
                 assert last.id.encode() in server.taken[-1]
 
 
-async def test_mails_cancelled_while_they_wait_take_no_connection_with_them() -> None:
+async def test_mails_cancelled_while_waiting_leak_no_connection() -> None:
     with Mailbox(latency=0.02) as server:
         async with mailer(server, connections=2) as sender:
             sendings = [asyncio.create_task(sender.send(mail(), after(10))) for _ in range(30)]
@@ -317,7 +317,7 @@ async def test_mails_cancelled_while_they_wait_take_no_connection_with_them() ->
             await asyncio.gather(*(sender.send(mail(), after(10)) for _ in range(10)))
 
 
-async def test_who_gets_no_connection_in_time_is_deferred() -> None:
+async def test_a_mail_that_gets_no_connection_in_time_is_deferred() -> None:
     with BadServer({"MAIL": STALL}) as server:
         async with mailer(server, connections=1) as sender:
             first = asyncio.create_task(sender.send(mail(), after(3 * SHORT)))
@@ -328,7 +328,7 @@ async def test_who_gets_no_connection_in_time_is_deferred() -> None:
 
 
 @pytest.mark.parametrize("step", ["GREETING", "EHLO", "MAIL", "."])
-async def test_closing_gives_up_what_is_being_sent(step: str) -> None:
+async def test_closing_defers_mails_in_progress(step: str) -> None:
     with BadServer({step: STALL}) as server:
         sender = SmtpMailer(SmtpSettings(server.host, server.port, connections=1))
         sendings = [asyncio.create_task(sender.send(mail(), after(60))) for _ in range(3)]
@@ -342,7 +342,7 @@ async def test_closing_gives_up_what_is_being_sent(step: str) -> None:
         await until(lambda: server.open == 0)
 
 
-async def test_closing_waits_for_no_server_that_stalls() -> None:
+async def test_closing_does_not_wait_for_a_stalled_server() -> None:
     with BadServer({"QUIT": STALL}) as server:
         sender = SmtpMailer(SmtpSettings(server.host, server.port))
         await asyncio.gather(*(sender.send(mail(), after(10)) for _ in range(5)))
@@ -352,7 +352,7 @@ async def test_closing_waits_for_no_server_that_stalls() -> None:
         await until(lambda: server.open == 0)
 
 
-async def test_a_server_that_reads_nothing_is_left_at_the_deadline() -> None:
+async def test_a_server_that_reads_nothing_is_disconnected_at_the_deadline() -> None:
     with BadServer({"BODY": STALL}) as server:
         async with mailer(server, connections=1) as sender:
             # More than the buffers of both ends hold.
@@ -367,7 +367,9 @@ async def test_a_server_that_reads_nothing_is_left_at_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("step", ["RCPT", "DATA"])
-async def test_after_a_freeze_nothing_is_handed_over(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_sent_when_the_deadline_passed_during_a_freeze(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with BadServer() as server:
         async with mailer(server, connections=1) as sender:
             await sender.send(mail(), after(10))
@@ -376,7 +378,7 @@ async def test_after_a_freeze_nothing_is_handed_over(step: str, monkeypatch: pyt
             async def then_freeze(line: connections.Line, *words: bytes) -> Any:
                 answer = await hear(line, *words)
                 if words[0] == step.encode():
-                    # The process stands still: no timer fires.
+                    # The process is blocked: no timer fires.
                     time.sleep(SHORT + 0.1)  # noqa: ASYNC251 - to hold up the loop is the point
                 return answer
 
@@ -386,16 +388,16 @@ async def test_after_a_freeze_nothing_is_handed_over(step: str, monkeypatch: pyt
             assert len(server.taken) == 1
             await sender.send(mail(), after(10))
             assert len(server.taken) == 2
-            # Once DATA is said, what comes next would be part of the mail: there is no way back on that connection.
+            # After DATA, anything sent would be part of the mail, so that connection cannot be reused.
             assert server.connections == (1 if step == "RCPT" else 2)
 
 
-# TLS and logins.
+# TLS and authentication.
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("starttls", [True, False])
-async def test_tls_and_a_login(authority: Authority, starttls: bool) -> None:
+async def test_tls_and_authentication(authority: Authority, starttls: bool) -> None:
     with Mailbox(tls=authority.server(), starttls=starttls, login=("herald", PASSWORD)) as server:
         secure = {"security": "starttls" if starttls else "tls", "cafile": authority.cafile}
         async with mailer(server, **secure, user="herald", password=PASSWORD, connections=2) as sender:
@@ -411,7 +413,9 @@ async def test_tls_and_a_login(authority: Authority, starttls: bool) -> None:
 
 @pytest.mark.parametrize("starttls", [True, False])
 @pytest.mark.parametrize("fault", ["another host's", "unknown authority's"])
-async def test_a_certificate_that_is_wrong(authority: Authority, tmp_path: Path, starttls: bool, fault: str) -> None:
+async def test_an_invalid_certificate_is_refused(
+    authority: Authority, tmp_path: Path, starttls: bool, fault: str
+) -> None:
     context = authority.server("mail.elsewhere.example") if fault == "another host's" else authority.server()
     cafile = authority.cafile if fault == "another host's" else None
     with Mailbox(tls=context, starttls=starttls) as server:
@@ -423,7 +427,7 @@ async def test_a_certificate_that_is_wrong(authority: Authority, tmp_path: Path,
         await until(lambda: server.open == 0)
 
 
-async def test_starttls_that_is_not_to_be_had(authority: Authority) -> None:
+async def test_unavailable_starttls_sends_no_mail(authority: Authority) -> None:
     offer = {"EHLO": "250-bad.test\r\n250 STARTTLS"}
     for script, expected in (
         ({}, (RefusedUs, None)),
@@ -431,7 +435,7 @@ async def test_starttls_that_is_not_to_be_had(authority: Authority) -> None:
         ({**offer, "STARTTLS": "454 not now"}, (PeerUnavailable, 454)),
         ({**offer, "STARTTLS": DROP}, (PeerUnavailable, None)),
         ({**offer, "STARTTLS": STALL}, (PeerUnavailable, None)),
-        # It says yes, and speaks no TLS then.
+        # The server agrees, but then does not speak TLS.
         ({**offer, "STARTTLS": "220 go on"}, (RefusedUs, None)),
     ):
         with BadServer(script) as server:
@@ -441,13 +445,13 @@ async def test_starttls_that_is_not_to_be_had(authority: Authority) -> None:
             assert not any("MAIL" in heard for heard in server.heard)
 
 
-async def test_tls_with_a_server_that_speaks_none(authority: Authority) -> None:
+async def test_tls_with_a_server_without_tls(authority: Authority) -> None:
     with Mailbox() as server:
         async with mailer(server, security="tls", cafile=authority.cafile) as sender:
             assert await outcome(sender.send(mail(), after(10))) == (RefusedUs, None)
 
 
-async def test_a_server_that_hangs_up_after_a_wrong_password_has_still_said_so() -> None:
+async def test_a_server_that_disconnects_after_a_wrong_password_is_reported_as_refusal() -> None:
     script = {"EHLO": "250-bad.test\r\n250 AUTH PLAIN LOGIN", "AUTH": "535 no"}
     with BadServer(script) as server:
         server.script = _Then(script, "AUTH", DROP)
@@ -456,7 +460,7 @@ async def test_a_server_that_hangs_up_after_a_wrong_password_has_still_said_so()
 
 
 class _Then(dict[str, str]):
-    """A script of which one line changes once it is used."""
+    """A script in which one response changes after its first use."""
 
     def __init__(self, script: dict[str, str], step: str, then: str) -> None:
         super().__init__(script)
@@ -469,7 +473,7 @@ class _Then(dict[str, str]):
         return answer
 
 
-async def test_a_server_without_a_login_that_we_know() -> None:
+async def test_a_server_without_a_supported_login_mechanism() -> None:
     for offer in ("250 ok", "250-bad.test\r\n250 AUTH GSSAPI"):
         with BadServer({"EHLO": offer}) as server:
             async with mailer(server, user="herald", password=PASSWORD) as sender:
@@ -477,7 +481,7 @@ async def test_a_server_without_a_login_that_we_know() -> None:
 
 
 @pytest.mark.parametrize("form", ["plain", "password", "text"])
-async def test_a_server_that_repeats_the_password_is_not_quoted(form: str) -> None:
+async def test_a_password_repeated_by_the_server_is_masked(form: str) -> None:
     plain = base64.b64encode(f"\0herald\0{PASSWORD}".encode()).decode()
     repeated = {"plain": plain, "password": base64.b64encode(PASSWORD.encode()).decode(), "text": PASSWORD}[form]
     with BadServer({"EHLO": "250-bad.test\r\n250 AUTH PLAIN", "AUTH": f"535 what is {repeated}?"}) as server:
@@ -489,7 +493,7 @@ async def test_a_server_that_repeats_the_password_is_not_quoted(form: str) -> No
 # Addresses, sizes.
 
 
-async def test_letters_beyond_ascii_need_a_server_that_takes_them() -> None:
+async def test_non_ascii_addresses_need_a_server_with_smtputf8() -> None:
     with Mailbox(utf8=False) as server:
         async with mailer(server) as sender:
             with pytest.raises(Refused, match="beyond ASCII"):
@@ -502,7 +506,7 @@ async def test_letters_beyond_ascii_need_a_server_that_takes_them() -> None:
             assert [taken.recipients for taken in server.mails] == [("jürgen@xn--bcher-kva.example",)]
 
 
-async def test_a_mail_that_is_too_large_is_refused_before_it_is_sent() -> None:
+async def test_an_oversized_mail_is_refused_before_it_is_sent() -> None:
     with Mailbox(size=10_000) as server:
         async with mailer(server) as sender:
             assert await outcome(sender.send(mail(text="x" * 20_000), after(10))) == (Refused, 552)
@@ -510,7 +514,7 @@ async def test_a_mail_that_is_too_large_is_refused_before_it_is_sent() -> None:
             await sender.send(mail(), after(10))
 
 
-async def test_who_we_are_is_a_full_name_or_where_we_are() -> None:
+async def test_ehlo_uses_the_full_host_name_or_the_address() -> None:
     for name, said in (("node-7.example.com", "EHLO node-7.example.com"), ("9f86d081884c", "EHLO [127.0.0.1]")):
         with BadServer() as server, pytest.MonkeyPatch.context() as patch:
             patch.setattr(socket, "getfqdn", lambda name=name: name)
@@ -522,7 +526,7 @@ async def test_who_we_are_is_a_full_name_or_where_we_are() -> None:
 # The folder.
 
 
-async def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+async def test_a_file_at_the_path_of_the_folder_is_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "mail"
     folder.write_text("in the way")
     with pytest.raises(PeerUnavailable, match=str(folder)) as caught:
@@ -530,7 +534,7 @@ async def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     assert not caught.value.refused_us
 
 
-async def test_what_is_in_the_folder_is_whole_at_all_times(tmp_path: Path) -> None:
+async def test_files_in_the_folder_are_always_complete(tmp_path: Path) -> None:
     sender, sent = FolderMailer(str(tmp_path), "herald@example.com"), mail(text="x" * 500_000)
     await sender.send(sent, after(10))
     file = tmp_path / f"{sent.id}.eml"
@@ -548,8 +552,8 @@ async def test_what_is_in_the_folder_is_whole_at_all_times(tmp_path: Path) -> No
     assert seen == {whole}
 
 
-def test_what_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path: Path) -> None:
-    """In a process of its own, whose files may have 10 kB: the kernel stops a write in the middle then."""
+def test_a_full_disk_leaves_no_partial_file(tmp_path: Path) -> None:
+    """In a separate process with a file size limit of 10 kB, so that the kernel interrupts a write."""
     run = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])},
@@ -583,11 +587,11 @@ asyncio.run(send("short"))
 # Reading the CA file.
 
 
-def test_a_ca_file_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+def test_a_missing_ca_file_is_reported_immediately(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         SmtpMailer(SmtpSettings("127.0.0.1", security="tls", cafile=str(tmp_path / "none.pem")))
 
 
-def test_half_a_login_is_none() -> None:
+def test_a_user_without_a_password_is_refused() -> None:
     with pytest.raises(ValueError, match="go together"):
         SmtpSettings("127.0.0.1", user="herald").check()

@@ -1,5 +1,5 @@
-"""The SQL store where the contract does not reach: values that PostgreSQL refuses, crashes between any two statements,
-nodes that freeze in mid-transaction, and whether every question has its index."""
+"""The SQL store beyond the contract: values that PostgreSQL refuses, crashes between any two statements, nodes that
+freeze during a transaction, and an index for every query."""
 
 import asyncio
 import random
@@ -50,11 +50,11 @@ def store(database: Database) -> SqlStore:
     return SqlStore(database, Uuid7Factory())
 
 
-# --- values that can't be kept ----------------------------------------------------------------------------------
+# --- values that cannot be stored -------------------------------------------------------------------------------
 
 
 def too_small(id: str) -> Sent:
-    """jsonb has no room for such a number, and the domain does not look at numbers."""
+    """Return an event with a number too small for jsonb. The domain does not check numbers."""
     return "direct", '{"to":["ada"],"n":1e-99999}', id
 
 
@@ -63,7 +63,7 @@ async def constrained(database: Database, rule: str) -> None:
 
 
 async def store_all(store: SqlStore, *events: Sent) -> list[Recorded]:
-    """As ingest does."""
+    """Store events as ingest does."""
     store_plans = StorePlans(store, SystemClock(), StoragePolicy())
     parts = store_plans.parts([plan(message(*event), ROUTES) for event in events])
     return [recorded async for recorded in store_plans(parts)]
@@ -74,7 +74,7 @@ def letters_of(recorded: list[Recorded]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("state", ["22", "23", "54"])
-async def test_a_value_that_the_database_refuses_costs_its_own_event_only(
+async def test_a_value_refused_by_the_database_affects_only_its_own_event(
     database: Database, store: SqlStore, state: str
 ) -> None:
     events = [direct(f"e{number}", "ada", "bob") for number in range(500)]
@@ -82,7 +82,7 @@ async def test_a_value_that_the_database_refuses_costs_its_own_event_only(
     if state == "23":
         await constrained(database, "event_id <> 'bad'")
     if state == "54":
-        # A row of a B-tree holds 2,704 bytes at most, and chance does not compress.
+        # A B-tree row holds at most 2,704 bytes, and random text does not compress.
         noise = "".join(random.Random(1).choices(string.ascii_letters, k=9_000))
         await database.write(
             lambda connection: connection.execute(
@@ -110,10 +110,10 @@ async def test_every_refused_event_of_a_batch_becomes_a_dead_letter(store: SqlSt
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-async def test_a_damaged_inbox_costs_only_what_is_addressed_to_it(
+async def test_a_damaged_inbox_affects_only_its_own_events(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
-    """Its counter is behind its rows, so that every new row violates the uniqueness of positions."""
+    """The stored counter is behind the rows, so that every new row violates the uniqueness of positions."""
     async with STORES[kind]((tmp_path, lambda: request.getfixturevalue("postgres"))) as stores:
         store: Any = stores.store
         await record(store, direct("a", "ada"), direct("b", "ada"))
@@ -124,10 +124,10 @@ async def test_a_damaged_inbox_costs_only_what_is_addressed_to_it(
         assert await whole(store, "inbox:bob") == [(1, "c"), (2, "e")]
 
 
-async def test_a_batch_that_takes_too_long_is_halved(
+async def test_a_batch_that_times_out_is_halved(
     postgres_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each row of this table takes its time."""
+    """A trigger delays each row by 50 ms."""
     for statement in (
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END $$",
@@ -146,7 +146,7 @@ async def test_a_batch_that_takes_too_long_is_halved(
         await check_counters(stores, "ada")
 
 
-async def test_what_can_not_be_kept_can_not_be_asked_for_either(postgres_url: str) -> None:
+async def test_unstorable_values_are_refused_in_queries_too(postgres_url: str) -> None:
     async with sql(postgres_url) as stores:
         asks: list[Callable[[], Any]] = [
             lambda: stores.preferences.put("ada", Preferences(muted_types=("a\0b",)), NOW),
@@ -159,7 +159,7 @@ async def test_what_can_not_be_kept_can_not_be_asked_for_either(postgres_url: st
                 await ask()
 
 
-async def test_a_name_that_can_not_be_asked_for_spoils_no_other_s_answer(store: SqlStore) -> None:
+async def test_an_unstorable_name_does_not_affect_other_coalesced_queries(store: SqlStore) -> None:
     await record(store, direct("e", "ada"))
     for ask in (lambda name: store.heads([name]), lambda name: store.changes(name, 0, 10)):
         names = ["inbox:ada", "inbox:a\0b", "inbox:bob", "inbox:\ud800"]
@@ -168,7 +168,7 @@ async def test_a_name_that_can_not_be_asked_for_spoils_no_other_s_answer(store: 
         assert answers[::2] == [await ask(name) for name in names[::2]]
 
 
-async def test_a_crowd_takes_few_statements(database: Database, store: SqlStore) -> None:
+async def test_a_thousand_concurrent_reads_take_at_most_80_statements(database: Database, store: SqlStore) -> None:
     users = [f"user-{n}" for n in range(1_000)]
     await record(store, direct("e", *users))
     asked = 0
@@ -186,10 +186,10 @@ async def test_a_crowd_takes_few_statements(database: Database, store: SqlStore)
     assert asked <= 80
 
 
-async def test_what_an_attempt_that_was_in_the_way_led_to_is_forgotten(
+async def test_the_results_of_a_conflicting_attempt_are_discarded(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The feed's row is wanted last, when the inboxes are written already."""
+    """The conflict is at the row of the feed, which comes last, after the inboxes were written."""
     add_broadcasts = PostgresqlWriting.add_broadcasts
     attempts = []
 
@@ -213,8 +213,8 @@ async def test_what_an_attempt_that_was_in_the_way_led_to_is_forgotten(
 
 @contextmanager
 def cut_before(database: Database, statement: int) -> Iterator[list[str]]:
-    """Cuts the connection right before the nth statement that is a writer's, the commit counted too. Yields what was
-    run."""
+    """Cut the connection before the nth statement of a writer, counting commits. Yields the list of executed
+    statements."""
     run: list[str] = []
 
     def reached(connection: Any, what: str) -> None:
@@ -239,7 +239,7 @@ def cut_before(database: Database, statement: int) -> Iterator[list[str]]:
 
 
 def batch(turn: int) -> list[Sent]:
-    """Something of every kind, for two users of whom nobody has heard before."""
+    """Return events of every kind, for two new users."""
     ada, bob = f"ada-{turn}", f"bob-{turn}"
     return [
         direct(f"a{turn}", ada, bob),
@@ -254,7 +254,7 @@ async def test_a_crash_between_any_two_statements_leaves_all_or_nothing(database
     await record(store, *batch(-1))
     with cut_before(database, 0) as run:
         await record(store, *batch(0))
-    assert run.count("COMMIT") == 2  # one for the new inboxes' counters
+    assert run.count("COMMIT") == 2  # one of them for the counters of the new inboxes
     async with sql(database.engine.url.render_as_string(hide_password=False)) as stores:
         for turn in range(1, len(run) + 1):
             streams = [f"inbox:ada-{turn}", f"inbox:bob-{turn}", "feed:news"]
@@ -274,9 +274,9 @@ async def test_a_crash_between_any_two_statements_leaves_all_or_nothing(database
     assert [seq for seq, _ in await whole(store, "feed:news")] == list(range(1, len(run) + 3))
 
 
-async def test_many_at_once_with_connections_cut_at_random(postgres_url: str) -> None:
-    """Writers, markers and readers on two nodes, whose connections are cut all the time: in the end nothing is missing,
-    nothing is there twice, and every counter is what counting gives."""
+async def test_concurrent_work_with_connections_cut_at_random(postgres_url: str) -> None:
+    """Writers, markers and readers on two nodes, whose connections are cut repeatedly. At the end nothing is missing or
+    duplicated, and every stored counter equals the counted rows."""
     chance = random.Random(7)
     users = [f"u{number}" for number in range(4)]
     async with sql(postgres_url, 6) as one, sql(postgres_url, 6) as other:
@@ -330,7 +330,7 @@ async def test_many_at_once_with_connections_cut_at_random(postgres_url: str) ->
         assert [seq for seq, _ in news] == list(range(1, 13))
 
 
-async def test_a_node_that_froze_in_mid_transaction_stops_no_other(database: Database, store: SqlStore) -> None:
+async def test_a_node_frozen_during_a_transaction_blocks_no_other(database: Database, store: SqlStore) -> None:
     await record(store, direct("a", "ada"))
     frozen = await database.engine.connect()
     await frozen.execute(text("SELECT * FROM inboxes WHERE user_id = 'ada' FOR UPDATE"))
@@ -338,14 +338,14 @@ async def test_a_node_that_froze_in_mid_transaction_stops_no_other(database: Dat
     recorded = await record(store, direct("b", "ada"))
     assert [entry.seq for entry in recorded.entries] == [2]
     assert time.monotonic() - began < IDLE_IN_TRANSACTION + 3
-    # What it does after the thaw comes to nothing.
+    # After the thaw, the transaction of the frozen node has been ended.
     with pytest.raises(Exception, match=r"idle-in-transaction|closed"):
         await frozen.execute(text("UPDATE inboxes SET last_seq = 99"))
     await frozen.close()
     assert (await store.heads(["inbox:ada"]))["inbox:ada"].last == 2
 
 
-async def test_when_the_server_is_back_so_is_the_store(postgres: Postgres, postgres_url: str) -> None:
+async def test_the_store_recovers_when_the_server_is_back(postgres: Postgres, postgres_url: str) -> None:
     async with sql(postgres_url, 3) as stores:
         await record(stores.store, direct("a", "ada"))
         postgres.kill9()
@@ -368,7 +368,7 @@ async def test_when_the_server_is_back_so_is_the_store(postgres: Postgres, postg
         assert await whole(stores.store, "inbox:ada") == [(1, "a"), (2, "b")]
 
 
-async def test_a_pool_that_is_used_up_is_a_store_that_is_away(
+async def test_an_exhausted_connection_pool_is_reported_as_unavailable(
     monkeypatch: pytest.MonkeyPatch, postgres_url: str
 ) -> None:
     monkeypatch.setattr("adapters.sql.database.POOL", 0.2)
@@ -382,10 +382,8 @@ async def test_a_pool_that_is_used_up_is_a_store_that_is_away(
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-async def test_whoever_is_cancelled_costs_no_connection(
-    request: pytest.FixtureRequest, tmp_path: Path, kind: str
-) -> None:
-    """A client that leaves cancels its request, at whatever await that is waiting."""
+async def test_cancelled_calls_leak_no_connection(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+    """A client that disconnects cancels its request at any await."""
     chance = random.Random(3)
     async with STORES[kind]((tmp_path, lambda: request.getfixturevalue("postgres"))) as stores:
         engine = stores.store._database.engine
@@ -405,7 +403,7 @@ async def test_whoever_is_cancelled_costs_no_connection(
         assert engine.pool.checkedout() == 0
 
 
-async def test_a_full_disk_is_a_store_that_is_away(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_as_unavailable(tmp_path: Path) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/herald.db", 1)
     await Schema(database).upgrade()
     store = SqlStore(database, Uuid7Factory())
@@ -442,7 +440,7 @@ ANALYZE;
 """
 
 
-async def test_every_question_about_notifications_has_its_index(database: Database, postgres: Postgres) -> None:
+async def test_every_query_of_notifications_uses_an_index(database: Database, postgres: Postgres) -> None:
     postgres.psql(CROWD, database.engine.url.render_as_string(hide_password=False))
     store, inboxes = SqlStore(database, Uuid7Factory()), SqlInboxes(database)
     some = (await inboxes.page("user-7", NotificationFilter(), 1)).notifications[0].id
@@ -468,7 +466,7 @@ async def test_every_question_about_notifications_has_its_index(database: Databa
         lambda: SqlPreferences(database, Uuid7Factory()).get("user-7"),
     ]
     asked = await asked_by(database, questions)
-    assert len(asked) >= len(questions) - 2  # the last two marks and recordings share theirs
+    assert len(asked) >= len(questions) - 2  # the last two state changes and recordings use the same one
     await check_indexes(database, asked, "notifications", "inboxes")
 
 
@@ -488,7 +486,7 @@ ANALYZE;
 """
 
 
-async def test_every_question_about_deliveries_has_its_index(database: Database, postgres: Postgres) -> None:
+async def test_every_query_of_deliveries_uses_an_index(database: Database, postgres: Postgres) -> None:
     postgres.psql(ORDERS, database.engine.url.render_as_string(hide_password=False))
     store, deliveries = SqlStore(database, Uuid7Factory()), SqlDeliveries(database)
     some = (await deliveries.newest(2))[1]
@@ -520,7 +518,7 @@ async def test_every_question_about_deliveries_has_its_index(database: Database,
     await check_indexes(database, asked, "deliveries", "delivery_attempts")
 
 
-async def test_a_file_finds_what_is_due_by_an_index_too(tmp_path: Path) -> None:
+async def test_sqlite_finds_due_deliveries_by_an_index(tmp_path: Path) -> None:
     async with STORES["sqlite"]((tmp_path, lambda: None)) as stores:
         await record(stores.store, order("e", "kim@example.com"))
         database = Database(f"sqlite+aiosqlite:///{tmp_path}/herald.db")
@@ -533,7 +531,7 @@ async def test_a_file_finds_what_is_due_by_an_index_too(tmp_path: Path) -> None:
 
 
 async def asked_by(database: Database, questions: list[Callable[[], Any]]) -> dict[str, Any]:
-    """The statements that it takes, with their parameters."""
+    """Return the statements that a call executes, with their parameters."""
     asked: dict[str, Any] = {}
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:

@@ -1,4 +1,4 @@
-"""The log line of a 503: which request, and why."""
+"""The log line of a 503 response: which request, and why."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from entrypoints.app import create_app
 from entrypoints.settings.loader import load
 
 
-async def test_the_line_names_request_and_reason() -> None:
+async def test_the_line_names_the_request_and_the_reason() -> None:
     app = create_app(load({"HERALD_AUTH": "open", "DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}, "dev", {}))
     async with AsyncTestClient(app, base_url="http://localhost") as client:
         inboxes: Any = await app.state.dishka_container.get(Inboxes)
