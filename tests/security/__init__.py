@@ -1,1 +1,1 @@
-"""What an attacker may try, by the lines of docs/security.md."""
+"""What an attacker may try, in the order of docs/security.md."""

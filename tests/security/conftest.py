@@ -1,4 +1,4 @@
-"""Servers for tests of what reaches a node from outside."""
+"""Servers for tests of input from outside."""
 
 from tests.e2e.conftest import dev_server, start_server
 

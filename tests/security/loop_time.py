@@ -1,4 +1,4 @@
-"""Herald as it runs, in this process, on an event loop that measures itself."""
+"""A Herald server in this process, on an event loop that measures its CPU time."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ PATIENCE_S: Final = 60.0
 
 
 class MeasuredLoop(BaseSelectorEventLoop):
-    """Keeps the longest CPU time that its thread has spent in one iteration, between two looks for input."""
+    """Records the longest CPU time in ms that its thread spent in one iteration, between two polls for I/O."""
 
     longest_ms = 0.0
 
@@ -33,7 +33,7 @@ class MeasuredLoop(BaseSelectorEventLoop):
 
 
 class MeasuredServer:
-    """`herald serve` under Granian with these settings, in a thread of its own. Clients belong into other threads."""
+    """`herald serve` under Granian with these settings, in its own thread. Use clients in other threads only."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.port = free_port()
@@ -62,11 +62,11 @@ class MeasuredServer:
         self._thread.join(PATIENCE_S)
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs it on the server's loop."""
+        """Run the coroutine on the event loop of the server. Returns its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_S)
 
     async def provided(self, kind: type[T]) -> T:
-        """What the application's container provides."""
+        """Return an object from the application's container."""
         found: T = await self._app.state.dishka_container.get(kind)
         return found
 

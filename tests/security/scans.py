@@ -1,4 +1,4 @@
-"""The CPU time of the current thread, and text that is expensive to read for a careless reader."""
+"""Measuring the CPU time of the current thread, and texts that are expensive for careless parsers."""
 
 import gc
 import statistics
@@ -11,7 +11,7 @@ import msgspec
 
 RUNS: Final = 5
 
-# Of four times the text: four times the time, and what a busy machine adds.
+# Four times the text takes four times the time, plus a margin for a busy machine.
 FACTOR: Final = 7
 NOISE_MS: Final = 2.0
 ATTEMPTS: Final = 3
@@ -19,7 +19,7 @@ ATTEMPTS: Final = 3
 
 @contextmanager
 def garbage_as_in_a_server() -> Iterator[None]:
-    """With what the tests have made so far left out, and the thresholds that a server has."""
+    """Exclude existing objects from garbage collection and set the thresholds of a server."""
     thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()
@@ -32,7 +32,7 @@ def garbage_as_in_a_server() -> Iterator[None]:
 
 
 def cpu_ms(act: Callable[[], Any]) -> float:
-    """Milliseconds of the thread's CPU time, the median of RUNS."""
+    """Return the CPU time of the thread in ms, as the median of RUNS."""
     return statistics.median(_once(act) for _ in range(RUNS))
 
 
@@ -43,7 +43,8 @@ def _once(act: Callable[[], Any]) -> float:
 
 
 def assert_linear(act: Callable[[str], Any], make: Callable[[int], str], size: int) -> None:
-    """Doubles the size twice, and compares. What is quadratic takes 16 times as long, and fails each time."""
+    """Compare the CPU time for a text and for four times the text. Quadratic code takes 16 times as long and fails each
+    attempt."""
     for _ in range(ATTEMPTS):
         short, long = make(size), make(4 * size)
         once, four = cpu_ms(lambda text=short: act(text)), cpu_ms(lambda text=long: act(text))  # type: ignore[misc]
@@ -52,7 +53,7 @@ def assert_linear(act: Callable[[str], Any], make: Callable[[int], str], size: i
     raise AssertionError(f"{once:.1f} ms, and {four:.1f} ms for four times as much")
 
 
-# Each repeats its pattern up to a length.
+# (begin, pattern): `pattern` is repeated up to the length.
 SHAPES: Final[dict[str, tuple[str, str]]] = {
     "escaped quotes that never end": ("[" * 129 + '"', '\\"'),
     "quotes": ("[" * 129, '"'),
@@ -89,7 +90,7 @@ def hostile(shape: str, length: int) -> str:
 
 
 def closed(shape: str, length: int) -> str:
-    """The same as JSON, where it can be made so by ending what it begins."""
+    """Return the hostile text, completed to valid JSON if closing its brackets and quotes achieves that."""
     text = hostile(shape, length).rstrip(",")
     for end in ("", "]", '"]', "]}", '"]}', '"}', "}", "]}}", ":1}"):
         if _is_json(text + end):

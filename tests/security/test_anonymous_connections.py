@@ -1,4 +1,4 @@
-"""Connections without a token have limits, and none of them keeps out a caller who shows one."""
+"""Connections without a token are limited, and the limits never refuse a caller with a token."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def server(start_server: StartServer) -> Server:
 
 
 async def refused(address: str, **options: Any) -> None:
-    """Asserts that the handshake is refused with 503, as the catalogue has it."""
+    """Assert that the handshake is refused with 503 and the problem document of the catalogue."""
     with pytest.raises(InvalidStatus) as refusal:
         await connect(address, **options)
     answer = refusal.value.response
@@ -43,14 +43,14 @@ async def refused(address: str, **options: Any) -> None:
     assert answer.headers["retry-after"] == str(kind.retry_after)
 
 
-async def test_sockets_that_owe_their_first_frame_are_limited_and_have_5_s(server: Server) -> None:
+async def test_pending_sockets_are_limited_and_closed_after_5_s(server: Server) -> None:
     address = f"{server.ws_url}{USERS}/ada"
     pending = [await connect(address, subprotocols=["herald.v1"]) for _ in range(3)]
     await refused(address, subprotocols=["herald.v1"])
-    # A token in the handshake owes nothing.
+    # A socket with a token in its handshake is not pending.
     async with connect(f"{address}?jwt={token('ada')}") as socket:
         assert await every(socket, 0.1) == []
-    # One that shows its token makes room for the next.
+    # A socket that sends its token is no longer pending and frees its slot.
     await pending[0].send(json.dumps({"auth": token("ada"), "resume": {}}))
     assert (await frame(pending[0]))["kind"] == "hello"
     pending.append(await connect(address, subprotocols=["herald.v1"]))
@@ -58,7 +58,7 @@ async def test_sockets_that_owe_their_first_frame_are_limited_and_have_5_s(serve
     for socket in pending[1:]:
         assert (await frame(socket))["code"] == 4504
         assert await closed(socket) == 4504
-    # One that leaves does so, too.
+    # A socket that closes frees its slot too.
     for _ in range(6):
         async with connect(address, subprotocols=["herald.v1"]):
             pass
@@ -78,7 +78,7 @@ async def test_sessions_without_a_user_are_limited_and_users_are_not(server: Ser
             assert answer.headers["retry-after"] == str(KINDS["too_many_anonymous"].retry_after)
         async with connect(f"{address}?jwt={token('ada')}") as socket:
             assert await every(socket, 0.1) == []
-        # Of a client of herald.v1 nobody knows who it is before its first frame.
+        # A herald.v1 client is identified by its first frame, so its handshake is accepted.
         async with connect(address, subprotocols=["herald.v1"]) as socket:
             await socket.send(json.dumps({"auth": token("ada"), "resume": {}}))
             assert (await frame(socket))["kind"] == "hello"
@@ -93,7 +93,7 @@ async def test_sessions_without_a_user_are_limited_and_users_are_not(server: Ser
 
 
 async def begin(address: str, size: int) -> ClientConnection:
-    """A socket with a message of so many bytes, of which no end comes."""
+    """Open a socket and send that many bytes of a message without ending it."""
     socket = await connect(address, subprotocols=["herald.v1"], ping_interval=None, close_timeout=1)
     fragment = bytes(4) + b"x" * MEBIBYTE
     for number in range(size // MEBIBYTE):
@@ -104,7 +104,9 @@ async def begin(address: str, size: int) -> ClientConnection:
     return socket
 
 
-async def test_unfinished_messages_of_sockets_without_a_token_end_with_them(start_server: StartServer) -> None:
+async def test_memory_of_unfinished_messages_is_freed_when_pending_sockets_are_closed(
+    start_server: StartServer,
+) -> None:
     server = start_server({**ENV, "HERALD_MAX_PENDING_SOCKETS": "1000"}, ("serve",))
     assert server.process is not None
     process = psutil.Process(server.process.pid)

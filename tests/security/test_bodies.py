@@ -1,4 +1,5 @@
-"""Request bodies: the caller is known before they are read, and what unfinished ones cost is bounded (item 38)."""
+"""Request bodies: the caller is authorized before they are read, and the memory for unfinished bodies is limited (item
+38)."""
 
 import asyncio
 import re
@@ -56,12 +57,12 @@ def resident_mib(server: Server) -> float:
         ("POST", "/api/v1/dead-letters/replay", {}, b"403"),
     ],
 )
-def test_who_may_not_is_refused_without_the_body(
+def test_unauthorized_requests_are_refused_before_the_body(
     server: Server, method: str, path: str, claims: dict[str, Any] | None, status: bytes
 ) -> None:
     shown = "" if claims is None else f"Authorization: Bearer {token('ada', **claims)}\r\n"
     with connections(server, 1) as (client,):
-        # Not a byte of the body is sent, and the answer is there all the same.
+        # No byte of the body is sent, and the response arrives anyway.
         client.sendall(head(method, path, 1000, shown))
         assert client.recv(4096).split()[1] == status
 
@@ -73,7 +74,7 @@ def server() -> Iterator[Server]:
     server.kill()
 
 
-def test_the_rate_counts_before_the_body(server: Server) -> None:
+def test_the_rate_limit_applies_before_the_body(server: Server) -> None:
     shown = f"Authorization: Bearer {token('eager')}\r\n"
     with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {token('eager')}"}) as client:
         while client.get("/api/v2/preferences").status_code != 429:
@@ -83,8 +84,8 @@ def test_the_rate_counts_before_the_body(server: Server) -> None:
         assert client.recv(4096).split()[1] == b"429"
 
 
-def test_unfinished_bodies_hold_little(start_server: StartServer) -> None:
-    # Open mode: who claims to be a user is one.
+def test_unfinished_bodies_use_little_memory(start_server: StartServer) -> None:
+    # In open mode, the parameter `user_id` is trusted.
     server = start_server({**SERVE, "HERALD_AUTH": "open"}, ("serve",))
     before = resident_mib(server)
     with connections(server, 60) as clients:
@@ -94,16 +95,16 @@ def test_unfinished_bodies_hold_little(start_server: StartServer) -> None:
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as watcher:
             for _ in range(20):
                 assert watcher.get("/health/live").status_code == 200
-        # 503 MB when any body was read up to 8 MB: 60 of 512 KB are 30.
+        # It was 503 MB when any body was read up to 8 MB. 60 bodies of 512 KB are 30 MB.
         assert resident_mib(server) - before < 150
-        # A body that is too large is refused by its length.
+        # A body that is too large is refused by its Content-Length.
         with connections(server, 1) as (large,):
             large.sendall(head("PUT", "/api/v2/preferences?user_id=ada", 8 * MIB) + b" ")
             large.shutdown(socket.SHUT_WR)
             assert large.recv(4096).split()[1] == b"413"
 
 
-def test_the_bodies_of_publishers_have_a_budget_together(start_server: StartServer) -> None:
+def test_bodies_of_publishers_share_one_memory_budget(start_server: StartServer) -> None:
     server = start_server({**SERVE, "HERALD_AUTH": "open"}, ("serve",))
     before = resident_mib(server)
     refused = 0
@@ -117,13 +118,13 @@ def test_the_bodies_of_publishers_have_a_budget_together(start_server: StartServ
         assert resident_mib(server) - before < 2 * BodyLimits().total_bytes / MIB
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as watcher:
             assert watcher.get("/health/live").status_code == 200
-            # Those that were refused have given theirs back.
+            # The refused requests have released their share.
             answers = watcher.get("/metrics", headers={"accept": "text/plain"}).text
     assert 'status="503"' in answers or refused
 
 
 class Sent:
-    """An application's server: what it receives, and what it is told."""
+    """The `receive` of an ASGI server, which delivers these pieces of a body."""
 
     def __init__(self, *pieces: bytes, finished: bool = False) -> None:
         self._pieces = list(pieces)
@@ -141,7 +142,7 @@ async def _read_all(_: Any, receive: Any, __: Any) -> None:
         pass
 
 
-async def test_a_body_that_does_not_end_is_given_up() -> None:
+async def test_a_body_that_does_not_end_times_out() -> None:
     limited = LimitBodies(BodyLimits(seconds=0.05))(_read_all)
     with pytest.raises(BodyTooSlow):
         await limited({"type": "http"}, Sent(b"a", b"b").receive, None)  # type: ignore[arg-type, typeddict-item]
@@ -150,7 +151,7 @@ async def test_a_body_that_does_not_end_is_given_up() -> None:
     assert f"{BodyLimits().seconds:g} s" in KINDS["body_timeout"].meaning
 
 
-async def test_what_is_held_is_given_back() -> None:
+async def test_the_memory_budget_is_released_after_each_request() -> None:
     limited = LimitBodies(BodyLimits(total_bytes=1000))(_read_all)
     scope: Any = {"type": "http"}
     send: Any = None
@@ -158,6 +159,6 @@ async def test_what_is_held_is_given_back() -> None:
         await limited(scope, Sent(b"a" * 900, finished=True).receive, send)
         with pytest.raises(TooManyBodies):
             await limited(scope, Sent(b"a" * 600, b"a" * 600).receive, send)
-        # Many small pieces cost more than their bytes.
+        # Many small pieces cost more memory than their bytes.
         with pytest.raises(TooManyBodies):
             await limited(scope, Sent(*[b"a"] * 20).receive, send)

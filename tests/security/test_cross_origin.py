@@ -1,4 +1,4 @@
-"""Pages of other origins: what they may do and read, and what is refused before any handler (item 36)."""
+"""Pages of other origins: what they may send and read, and what is refused before any handler runs (item 36)."""
 
 from typing import Any, Final
 
@@ -33,9 +33,9 @@ def refused(answer: httpx.Response) -> bool:
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", "", "http://localhost.evil.test", "http://127.0.0.1:8000.evil.test"])
-async def test_a_page_of_another_origin_can_not_publish_to_dev(origin: str) -> None:
+async def test_a_page_of_another_origin_cannot_publish_to_dev(origin: str) -> None:
     async with in_process() as client:
-        # As a form does it, which no preflight precedes.
+        # Like a form, whose request has no preflight.
         form = {"origin": origin, "content-type": "application/x-www-form-urlencoded"}
         assert refused(await client.post("/api/v1/events", json=EVENT, headers=form))
         assert (await client.get("/metrics")).json()["events"]["in"] == {}
@@ -54,14 +54,14 @@ async def test_a_page_of_another_origin_can_not_publish_to_dev(origin: str) -> N
         ("BREW", "/"),
     ],
 )
-async def test_no_unsafe_method_reaches_a_handler(method: str, path: str) -> None:
+async def test_unsafe_methods_of_other_origins_reach_no_handler(method: str, path: str) -> None:
     async with in_process("serve", **LISTED) as client:
         assert refused(await client.request(method, path, headers={"origin": EVIL}))
         assert not refused(await client.request(method, path, headers={"origin": "https://shop.example"}))
         assert not refused(await client.request(method, path))
 
 
-async def test_it_holds_with_tokens_too() -> None:
+async def test_origin_checks_apply_with_tokens_too() -> None:
     tokens = {"HERALD_JWT_SECRET": SECRET, "HERALD_ORIGINS": "https://shop.example"}
     async with in_process("serve", **tokens) as client:
         bearer = {"authorization": f"Bearer {token('ada', scope='events:publish')}"}
@@ -81,7 +81,7 @@ async def test_it_holds_with_tokens_too() -> None:
         ("[2001:DB8::1]:8080", "http://[2001:db8::1]:8080"),
     ],
 )
-async def test_its_own_page_may(host: str, origin: str) -> None:
+async def test_the_own_origin_is_allowed(host: str, origin: str) -> None:
     async with in_process("serve", **LISTED) as client:
         answer = await client.post("/api/v1/events", json=EVENT, headers={"origin": origin, "host": host})
         assert answer.status_code == 202
@@ -99,18 +99,18 @@ async def test_its_own_page_may(host: str, origin: str) -> None:
         ("", "https://"),
     ],
 )
-def test_a_host_that_only_looks_like_its_own_is_another(host: str, origin: str) -> None:
+def test_a_host_similar_to_the_own_host_is_another_origin(host: str, origin: str) -> None:
     assert not same_host(origin, host)
     assert not same_host(origin, None)
 
 
-async def test_every_one_of_several_origins_must_be_allowed() -> None:
+async def test_of_several_origin_headers_all_must_be_allowed() -> None:
     async with in_process("serve", **LISTED) as client:
         both = [("origin", "https://shop.example"), ("origin", EVIL)]
         assert refused(await client.post("/api/v1/events", json=EVENT, headers=httpx.Headers(both)))
 
 
-async def test_pages_at_the_public_address_may() -> None:
+async def test_the_origin_of_the_public_url_is_allowed() -> None:
     async with in_process("serve", **LISTED, HERALD_PUBLIC_URL="https://Gate.example:443/herald") as client:
         answer = await client.post("/api/v1/events", json=EVENT, headers={"origin": "https://gate.example"})
         assert answer.status_code == 202
@@ -118,7 +118,7 @@ async def test_pages_at_the_public_address_may() -> None:
     assert origin_of("http://[::1]:8000/x") == "http://[::1]:8000"
 
 
-async def test_a_star_goes_on_meaning_everyone_and_open_mode_warns_of_it() -> None:
+async def test_a_star_allows_every_origin_and_open_mode_warns() -> None:
     async with in_process("serve", HERALD_AUTH="open") as client:
         for origin in (EVIL, "null"):
             answer = await client.post("/api/v1/events", json=EVENT, headers={"origin": origin})
@@ -130,14 +130,14 @@ async def test_a_star_goes_on_meaning_everyone_and_open_mode_warns_of_it() -> No
         assert ("origins_unrestricted" in [line["event"] for line in lines]) is warned
 
 
-async def test_requests_without_an_origin_are_read_as_before() -> None:
+async def test_requests_without_an_origin_are_accepted() -> None:
     async with in_process() as client:
-        # As `curl -d`.
+        # Like `curl -d`.
         form = {"content-type": "application/x-www-form-urlencoded"}
         assert (await client.post("/api/v1/events", json=EVENT, headers=form)).status_code == 202
 
 
-async def test_safe_methods_are_answered_without_leave_to_read() -> None:
+async def test_safe_methods_are_answered_without_cors_headers() -> None:
     async with in_process() as client:
         answer = await client.get("/api/v2/notifications?user_id=ada", headers={"origin": EVIL})
         assert answer.status_code == 200
@@ -145,7 +145,7 @@ async def test_safe_methods_are_answered_without_leave_to_read() -> None:
         assert "Origin" in answer.headers["vary"]
 
 
-async def test_an_event_stream_is_not_opened_with_the_cookie_for_another_page(start_server: StartServer) -> None:
+async def test_an_event_stream_ignores_the_cookie_for_pages_of_other_origins(start_server: StartServer) -> None:
     server = start_server(
         {
             "DATABASE_URL": "memory:",
@@ -164,7 +164,7 @@ async def test_an_event_stream_is_not_opened_with_the_cookie_for_another_page(st
         async with stream(server, cookie=cookie, **page) as events:
             assert (await events.next())[1]["type"] == "connection"
     async with stream(server, origin=EVIL) as events:
-        # As anybody, which a page of another origin may not read.
+        # As an anonymous session, which a page of another origin may not read.
         assert "access-control-allow-origin" not in events.response.headers
 
 
@@ -173,6 +173,6 @@ async def sessions(server: Server) -> Any:
         return (await client.get("/metrics")).json()["sessions"]["opened"]
 
 
-def test_origins_are_those_of_the_settings() -> None:
+def test_allowed_origins_come_from_the_settings() -> None:
     settings = load({**IN_MEMORY, "HERALD_PUBLIC_URL": "https://a.example/x"}, "dev", {})
     assert allowed_origins(settings) == Origins(("loopback",), "https://a.example")

@@ -1,6 +1,7 @@
-"""Nothing from outside takes the event loop of a node for more than 50 ms of its thread's CPU time, at default limits.
+"""No input from outside blocks the event loop of a node for more than 50 ms of CPU time, at default limits.
 
-Each input goes to the whole application, the way it comes from a stranger."""
+Each input goes through the whole application, as it would arrive from outside.
+"""
 
 import base64
 import socket
@@ -35,16 +36,16 @@ HEADERS: Final = MAX_HEADER_BYTES - 2048
 QUERY: Final = MAX_TARGET_BYTES - 512
 ADMIN: Final = token("ada", scope="admin")
 
-# What Litestar remembers of earlier requests: each is to be as the first of its kind.
+# Litestar's caches of parsed requests. They are cleared so that each input is parsed anew.
 CACHED: Final = (_parsers.parse_cookie_string, _parsers.parse_query_string, _parsers.parse_url_encoded_form_data)
 
 ENVIRON: Final = {
     "HERALD_AUTH": "jwt",
     "HERALD_JWT_SECRET": SECRET,
     "HERALD_BROKER": "memory",
-    # Only with a list of origins are cookies looked at.
+    # Cookies are parsed only if a list of origins is set.
     "HERALD_ORIGINS": "https://app.example",
-    # So that repeating an input is not refused for being repeated.
+    # So that repeated inputs are not rate limited.
     "HERALD_REST_RATE": "0",
     "HERALD_PUBLISH_RATE": "0",
     "HERALD_CONNECT_RATE": "0",
@@ -58,7 +59,8 @@ def server() -> Iterator[MeasuredServer]:
 
 
 def longest_ms(server: MeasuredServer, act: Callable[[], Any]) -> float:
-    """What an input takes of the loop at a time: the median of RUNS, or the first where that is far below the limit."""
+    """Return the longest iteration of the loop in ms for an input: the median of RUNS, or the first if it is below half
+    the budget."""
     first = _once(server, act)
     if first < BUDGET_MS / 2:
         return first
@@ -74,7 +76,7 @@ def _once(server: MeasuredServer, act: Callable[[], Any]) -> float:
 
 
 def exchange(server: MeasuredServer, *pieces: bytes) -> bytes:
-    """All that is answered until the server closes."""
+    """Send the pieces. Returns everything received until the server closes."""
     answer = b""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as client:
         try:
@@ -98,7 +100,7 @@ def repeated(text: str, length: int) -> str:
 
 
 def numbered(template: str, length: int) -> str:
-    """The template with 0, 1, 2 … in place of `#`, up to a length."""
+    """Repeat the template with 0, 1, 2 and so on in place of `#`, up to the length."""
     parts, size, number = [], 0, 0
     while size < length - len(template) - 8:
         parts.append(template.replace("#", str(number)))
@@ -107,7 +109,7 @@ def numbered(template: str, length: int) -> str:
 
 
 def check(server: MeasuredServer, *pieces: bytes) -> None:
-    """The pieces are answered, and keep the loop from nothing else."""
+    """Assert that the pieces get a response and stay within the CPU budget of the loop."""
     answers = []
     assert longest_ms(server, lambda: answers.append(exchange(server, *pieces))) < BUDGET_MS
     assert all(answers)
@@ -117,7 +119,7 @@ def an_event(payload: str) -> bytes:
     return f'{{"source":"nowhere","payload":{payload}}}'.encode()
 
 
-# The smallest and largest floats, and integers that no float holds: what costs a parser most.
+# The smallest and largest floats, and integers beyond the range of floats: the most expensive numbers to parse.
 NUMBERS: Final = ("1e308", "4.9e-324", "1.7976931348623157e308", "9" * 4000)
 
 BODIES: Final[dict[str, Callable[[int], str]]] = {
@@ -137,18 +139,18 @@ BODIES: Final[dict[str, Callable[[int], str]]] = {
 
 
 @pytest.mark.parametrize("shape", BODIES)
-def test_a_small_body(server: MeasuredServer, shape: str) -> None:
+def test_small_bodies_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     body = BODIES[shape](SMALL_BODY_BYTES - 1024).encode()
     check(server, request("PATCH", "/api/v2/preferences", body))
 
 
 @pytest.mark.parametrize("shape", BODIES)
-def test_a_published_body(server: MeasuredServer, shape: str) -> None:
+def test_published_bodies_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     check(server, request("POST", "/api/v1/events", BODIES[shape](BODY - 1024).encode()))
 
 
 @pytest.mark.parametrize("shape", BODIES)
-def test_a_payload(server: MeasuredServer, shape: str) -> None:
+def test_payloads_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     check(server, request("POST", "/api/v1/events", an_event(BODIES[shape](EVENT - 1024))))
 
 
@@ -165,12 +167,12 @@ EVENT_LISTS: Final[dict[str, Callable[[], str]]] = {
 
 
 @pytest.mark.parametrize("shape", EVENT_LISTS)
-def test_a_list_of_events(server: MeasuredServer, shape: str) -> None:
+def test_lists_of_events_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     body = f'[{EVENT_LISTS[shape]()}{{"source":"trading_signals","payload":1}}]'.encode()
     check(server, request("POST", "/api/v1/events", body))
 
 
-def test_chunks_of_a_byte(server: MeasuredServer) -> None:
+def test_one_byte_chunks_stay_within_the_loop_budget(server: MeasuredServer) -> None:
     head = request("POST", "/api/v1/events").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
     check(server, head, b"1\r\n[\r\n" * 5_000 + b"0\r\n\r\n")
 
@@ -208,12 +210,12 @@ PATHS: Final = (
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("shape", QUERIES)
-def test_a_query(server: MeasuredServer, shape: str, path: str) -> None:
+def test_queries_stay_within_the_loop_budget(server: MeasuredServer, shape: str, path: str) -> None:
     check(server, request("HEAD" if path == "/events/stream" else "GET", f"{path}?{QUERIES[shape]}"))
 
 
 @pytest.mark.parametrize("path", [repeated("/", QUERY), repeated("/a", QUERY), "/page/" + repeated("%2f", QUERY)])
-def test_a_path(server: MeasuredServer, path: str) -> None:
+def test_paths_stay_within_the_loop_budget(server: MeasuredServer, path: str) -> None:
     check(server, request("GET", path, auth=""))
 
 
@@ -244,7 +246,7 @@ HEADS: Final[dict[str, str]] = {
 
 @pytest.mark.parametrize("path", ["/", "/api/v2/notifications", "/nowhere", "/health"])
 @pytest.mark.parametrize("shape", HEADS)
-def test_headers(server: MeasuredServer, shape: str, path: str) -> None:
+def test_headers_stay_within_the_loop_budget(server: MeasuredServer, shape: str, path: str) -> None:
     check(server, request("GET", path, headers=HEADS[shape] + "\r\n", auth=""))
     check(server, request("OPTIONS", path, headers=f"Origin: https://app.example\r\n{HEADS[shape]}\r\n", auth=""))
 
@@ -273,7 +275,7 @@ TOKENS: Final[dict[str, str]] = {
 
 
 @pytest.mark.parametrize("shape", TOKENS)
-def test_a_token(server: MeasuredServer, shape: str) -> None:
+def test_tokens_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     check(server, request("GET", "/api/v2/notifications", auth=TOKENS[shape]))
 
 
@@ -281,7 +283,7 @@ TEXT, BINARY, CLOSE = 1, 2, 8
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """A frame masked with zeros (RFC 6455, section 5.2)."""
+    """Encode a frame masked with zeros (RFC 6455, section 5.2)."""
     length = len(payload)
     size = bytes([0x80 | length]) if length < 126 else b"\xff" + length.to_bytes(8)
     return bytes([0x80 | opcode]) + size + bytes(4) + payload
@@ -330,22 +332,22 @@ FRAMES: Final[dict[str, bytes]] = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("shape", FRAMES)
-def test_a_frame(server: MeasuredServer, shape: str, reader: str) -> None:
+def test_frames_stay_within_the_loop_budget(server: MeasuredServer, shape: str, reader: str) -> None:
     check(server, READERS[reader], frame(TEXT, FRAMES[shape]), frame(CLOSE, b"\x03\xe8"))
 
 
 @pytest.mark.parametrize("shape", ["ping: brackets in pairs", "pings of keys", "positions"])
-def test_many_frames(server: MeasuredServer, shape: str) -> None:
+def test_many_frames_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     check(server, READERS["a later frame"] + frame(TEXT, FRAMES[shape]) * 50 + frame(CLOSE, b"\x03\xe8"))
 
 
-def test_small_frames(server: MeasuredServer) -> None:
+def test_small_frames_stay_within_the_loop_budget(server: MeasuredServer) -> None:
     check(server, READERS["a later frame"] + frame(TEXT, b"{}") * 2_000 + frame(CLOSE, b"\x03\xe8"))
     check(server, READERS["plain"] + frame(BINARY, b"") * 2_000 + frame(CLOSE, b"\x03\xe8"))
 
 
 @pytest.mark.parametrize("shape", [*HEADS, *(f"?{shape}" for shape in QUERIES), "protocols", "bearers"])
-def test_a_handshake(server: MeasuredServer, shape: str) -> None:
+def test_handshakes_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     end = frame(CLOSE, b"\x03\xe8")
     if shape.startswith("?"):
         check(server, handshake(f"/ws?{QUERIES[shape[1:]]}"), end)
@@ -366,7 +368,7 @@ HEADERS_OF_EVENTS: Final[dict[str, Callable[[], list[tuple[str, bytes]]]]] = {
 
 
 @pytest.mark.parametrize("shape", HEADERS_OF_EVENTS)
-def test_headers_of_a_kafka_record(server: MeasuredServer, shape: str) -> None:
+def test_headers_of_kafka_records_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     headers = HEADERS_OF_EVENTS[shape]()
 
     def record(body: bytes) -> ConsumerRecord[bytes, bytes]:
@@ -391,7 +393,7 @@ def _group(users: range) -> str:
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, *BROKER_EVENTS])
-def test_an_event_of_a_broker(server: MeasuredServer, shape: str) -> None:
+def test_broker_events_stay_within_the_loop_budget(server: MeasuredServer, shape: str) -> None:
     source, make = BROKER_EVENTS.get(shape) or ("trading_signals", lambda: closed(shape, EVENT))
     body = make().encode()
     number = iter(range(RUNS))

@@ -1,4 +1,4 @@
-"""What one event for many users may cost."""
+"""Limits on the cost of one event for many users."""
 
 import json
 import tracemalloc
@@ -31,7 +31,7 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 @pytest.mark.parametrize(
     ("users", "reason"), [(20_000, "fanout_too_large"), (120_000, "too_many_recipients"), (400, None)]
 )
-def test_what_an_event_for_many_users_leads_to_at_default_limits(users: int, reason: str | None) -> None:
+def test_events_above_the_default_recipient_limits_are_dead_letters(users: int, reason: str | None) -> None:
     table = RouteTable(shipped([EVERY]))
     made = plan(message("risk-events", {"user_id": list(range(100_000, 100_000 + users))}), table, LIMITS)
     assert (made.dead_letter.reason if made.dead_letter else None) == reason
@@ -39,7 +39,7 @@ def test_what_an_event_for_many_users_leads_to_at_default_limits(users: int, rea
 
 
 @pytest.mark.parametrize("users", [20_000, 140_000])
-async def test_over_http_it_is_refused_and_the_remedy_named(users: int) -> None:
+async def test_publishing_too_many_recipients_is_refused_and_names_the_settings(users: int) -> None:
     async with AsyncTestClient(create_app(DEFAULTS), base_url="http://127.0.0.1") as client:
         event = {"source": "risk-events", "payload": {"user_id": list(range(100_000, 100_000 + users))}}
         answer = await client.post("/api/v1/events", content=json.dumps(event, separators=(",", ":")))
@@ -53,8 +53,8 @@ async def test_over_http_it_is_refused_and_the_remedy_named(users: int) -> None:
         ).is_success
 
 
-async def test_memory_while_storing_is_bounded_by_the_part_not_by_the_fan_out(stores: Stores) -> None:
-    """What is stored is 100 times the part."""
+async def test_memory_while_storing_is_limited_by_the_part_not_the_fan_out(stores: Stores) -> None:
+    """The fan-out is 100 times as large as a part."""
     if type(stores.store).__name__ == "MemoryStore":
         pytest.skip("this store is memory")
     body = 100_000
@@ -73,7 +73,7 @@ async def test_memory_while_storing_is_bounded_by_the_part_not_by_the_fan_out(st
     assert peak < 40 * body
 
 
-async def test_all_rows_of_a_part_share_its_text(stores: Stores) -> None:
+async def test_rows_of_a_part_share_one_body_in_memory(stores: Stores) -> None:
     if type(stores.store).__name__ == "MemoryStore":
         pytest.skip("this store is memory")
     body = 100_000

@@ -1,4 +1,4 @@
-"""A process that has no file descriptor left can't even refuse: Herald keeps some for itself."""
+"""A process without free file descriptors cannot even refuse a connection, so Herald reserves some."""
 
 import asyncio
 import resource
@@ -21,11 +21,11 @@ LIMIT = 200
 
 @pytest.fixture
 def narrow() -> Server:
-    """Few descriptors, of which Herald can't raise the number."""
+    """A server with few file descriptors and no permission to raise the limit."""
     return Server(prefix=("prlimit", f"--nofile={LIMIT}:{LIMIT}"))
 
 
-async def test_sockets_are_refused_while_there_is_something_to_refuse_them_with(narrow: Server) -> None:
+async def test_sockets_are_refused_before_file_descriptors_run_out(narrow: Server) -> None:
     narrow.start(ready=True)
     try:
         assert "few_file_descriptors" in narrow.log
@@ -53,14 +53,14 @@ async def test_sockets_are_refused_while_there_is_something_to_refuse_them_with(
         narrow.kill()
 
 
-async def test_idle_connections_leave_the_process_idle(narrow: Server) -> None:
+async def test_idle_connections_use_no_cpu(narrow: Server) -> None:
     narrow.start(ready=True)
     idle = [socket.create_connection(("127.0.0.1", narrow.port), timeout=5) for _ in range(LIMIT + 100)]
     try:
         assert narrow.process is not None
         process = psutil.Process(narrow.process.pid)
         assert process.num_fds() < LIMIT - 20
-        # An accept loop that finds no descriptor takes all the time that it can get.
+        # An accept loop without a free descriptor would spin and use a whole core.
         before, began = sum(process.cpu_times()[:2]), time.monotonic()
         await asyncio.sleep(3)
         used = sum(process.cpu_times()[:2]) - before
@@ -74,7 +74,7 @@ async def test_idle_connections_leave_the_process_idle(narrow: Server) -> None:
         narrow.kill()
 
 
-def test_the_soft_limit_is_raised_at_the_start() -> None:
+def test_the_soft_limit_is_raised_at_start_up() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     server = Server(prefix=("prlimit", f"--nofile=256:{hard}")).start(ready=True)
     try:
@@ -86,7 +86,7 @@ def test_the_soft_limit_is_raised_at_the_start() -> None:
         server.kill()
 
 
-def test_a_limit_that_leaves_nothing_for_clients_refuses_the_start() -> None:
+def test_a_limit_too_low_for_any_client_refuses_the_start() -> None:
     server = Server(prefix=("prlimit", "--nofile=100:100"))
     server.launch()
     assert server.process is not None

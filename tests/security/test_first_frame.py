@@ -1,4 +1,4 @@
-"""The first frame of a socket has the length limit of all others."""
+"""The first frame of a socket has the same length limit as all others."""
 
 from collections.abc import Iterator
 
@@ -12,21 +12,21 @@ from tests.support.server import SECRET, Server
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """One where nothing is open without a token, so that a first frame is waited for."""
+    """A server without public streams, so sockets wait for their first frame."""
     server = Server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET, "HERALD_PROFILE": "groups"}).start(ready=True)
     yield server
     server.stop()
 
 
 @pytest.mark.parametrize(("length", "code"), [(MAX_FRAME_LENGTH + 1, 1009), (MAX_FRAME_LENGTH, 4505)])
-async def test_a_first_frame_that_is_too_long_is_not_read(server: Server, length: int, code: int) -> None:
+async def test_a_first_frame_over_the_limit_is_refused_unread(server: Server, length: int, code: int) -> None:
     path = "/ws/v2/notification-service/notifications/users/ada"
     socket = await connect(server.ws_url + path, subprotocols=["herald.v1"])
     await socket.send("[" * length)
     assert await closed(socket) == code
 
 
-async def test_a_frame_that_once_froze_a_node_is_answered_at_once(server: Server) -> None:
+async def test_a_frame_with_many_escaped_quotes_takes_little_cpu(server: Server) -> None:
     path = "/ws/v2/notification-service/notifications/users/ada"
     assert server.process is not None
     process = psutil.Process(server.process.pid)
@@ -35,5 +35,5 @@ async def test_a_frame_that_once_froze_a_node_is_answered_at_once(server: Server
         socket = await connect(server.ws_url + path, subprotocols=["herald.v1"])
         await socket.send("[" * 129 + '"' + '\\"' * length)
         assert await closed(socket) == (1009 if 2 * length > MAX_FRAME_LENGTH else 4505)
-    # It was 17 s for the longer one.
+    # The longer frame once took 17 s.
     assert process.cpu_times().user - before < 2

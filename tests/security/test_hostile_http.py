@@ -1,4 +1,4 @@
-"""Hostile HTTP over real connections: the node stays responsive, and what Herald answers is problem+json."""
+"""Hostile HTTP over real connections: the node stays responsive, and responses of Herald are problem+json."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ def got(path: str, more: str = "", method: str = "GET") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{more}Connection: close\r\n\r\n".encode()
 
 
-# What Herald answers, in problem+json, by name: what is sent, and the status.
+# Requests that Herald answers with problem+json, by name: the request and the status.
 ANSWERED = {
     "no JSON": (sized(EVENTS, b"{"), 422),
     "no JSON for preferences": (sized(PREFERENCES, b"{"), 400),
@@ -72,7 +72,7 @@ ANSWERED = {
     "a request id that forges a line": (got("/nowhere", "X-Request-ID: a status=200\r\n"), 404),
 }
 
-# What the server underneath answers itself, without a body, or by closing.
+# Requests that the HTTP server (Granian) answers itself, without a body or by closing the connection.
 UNDERNEATH = {
     "rubbish": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 10 + b"\r\n\r\n",
     "HTTP/2 without TLS": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
@@ -88,7 +88,7 @@ UNDERNEATH = {
     "a folded header": got("/", "X-A: a\r\n b\r\n"),
 }
 
-# Requests that never end: nothing is answered, and the connection is the client's to end.
+# Requests that never end: there is no response, and the client has to close the connection.
 UNFINISHED = {
     "half a head": b"GET / HTTP/1.1\r\nHost: loc",
     "a body that does not come": f"{PREFERENCES}{JSON}Content-Length: 1000\r\n\r\n".encode(),
@@ -106,7 +106,7 @@ def server() -> Iterator[Server]:
 
 
 def exchange(server: Server, sent: bytes) -> bytes:
-    """All that is answered until the server closes; what a reset cuts off is missing."""
+    """Send the bytes. Returns everything received until the server closes; data cut off by a reset is missing."""
     answer = b""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
         try:
@@ -123,7 +123,7 @@ def responsive(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_herald_answers_with_a_problem(server: Server, name: str) -> None:
+def test_herald_answers_with_a_problem_document(server: Server, name: str) -> None:
     sent, status = ANSWERED[name]
     answer = exchange(server, sent)
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -136,13 +136,13 @@ def test_herald_answers_with_a_problem(server: Server, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", UNDERNEATH)
-def test_the_server_underneath_refuses_the_rest(server: Server, name: str) -> None:
+def test_the_http_server_refuses_malformed_requests(server: Server, name: str) -> None:
     answer = exchange(server, UNDERNEATH[name])
     assert answer == b"" or answer.split()[1] in (b"400", b"414", b"431", b"505"), answer[:500]
     responsive(server)
 
 
-def test_many_that_never_end_cost_no_one_else(server: Server) -> None:
+def test_unfinished_requests_do_not_affect_others(server: Server) -> None:
     opened = [socket.create_connection(("127.0.0.1", server.port), PATIENCE) for _ in range(40) for _ in UNFINISHED]
     try:
         for number, client in enumerate(opened):
@@ -156,7 +156,7 @@ def test_many_that_never_end_cost_no_one_else(server: Server) -> None:
     assert "Traceback" not in server.log
 
 
-def test_idle_connections_are_kept_for_as_long_as_is_set() -> None:
+def test_keep_alive_seconds_limits_idle_connections() -> None:
     server = Server({"DATABASE_URL": "memory:", "HERALD_KEEP_ALIVE_SECONDS": "2"}).start()
     try:
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
@@ -164,7 +164,7 @@ def test_idle_connections_are_kept_for_as_long_as_is_set() -> None:
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             while client.recv(65_536):
                 pass
-            # It was the server that ended it, and not at once.
+            # The server closed the connection, and not immediately.
             assert time.monotonic() - began > 1
     finally:
         server.kill()

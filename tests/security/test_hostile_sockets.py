@@ -1,4 +1,4 @@
-"""Sockets of clients that mean harm: each gets its documented end, and the node goes on answering everyone else."""
+"""Sockets of hostile clients: each gets its documented close code, and the node keeps serving all others."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ MEBIBYTE = 1024 * 1024
 
 TEXT, BINARY, CONTINUATION, PING = 1, 2, 0, 9
 
-# What a client sees that is closed with an empty close frame (RFC 6455, section 7.1.5).
+# The code that a client sees for an empty close frame (RFC 6455, section 7.1.5).
 NO_CODE = 1005
 
 USERS = "/ws/v2/notification-service/notifications/users/u"
@@ -41,7 +41,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 async def unharmed(server: Server) -> AsyncIterator[None]:
-    """During each test the node answers, and afterwards a client that was there all the time gets what is published."""
+    """Each test checks afterwards that the node answers and that a client connected all the time gets a published
+    event."""
     async with connect(server.ws_url + "/ws/notifications", max_queue=None) as bystander:
         yield
         async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
@@ -66,7 +67,7 @@ async def attacker(server: Server, path: str, **options: Any) -> AsyncIterator[C
 
 
 def raw(opcode: int, payload: bytes, *, last: bool = True, reserved: int = 0) -> bytes:
-    """A frame masked with zeros (RFC 6455, section 5.2)."""
+    """Encode a frame masked with zeros (RFC 6455, section 5.2)."""
     length = len(payload)
     head = bytes([(0x80 if last else 0) | reserved | opcode])
     if length < 126:
@@ -77,7 +78,7 @@ def raw(opcode: int, payload: bytes, *, last: bool = True, reserved: int = 0) ->
 
 
 V1: dict[str, Any] = {"subprotocols": ["herald.v1"]}
-# Everything that reads frames: a plain session, one of herald.v1 before and after its hello, a pending socket.
+# All readers of frames: a plain session, a herald.v1 session before and after its hello, a pending socket.
 READERS: dict[str, tuple[str, dict[str, Any], bytes]] = {
     "plain": ("/ws/notifications", {}, b""),
     "herald.v1, first frame": ("/ws", V1, b""),
@@ -100,7 +101,9 @@ NO_WEBSOCKET = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("kind", NO_WEBSOCKET)
-async def test_what_is_no_websocket_is_closed_without_a_code(server: Server, kind: str, reader: str) -> None:
+async def test_violations_of_the_websocket_protocol_are_closed_without_a_code(
+    server: Server, kind: str, reader: str
+) -> None:
     path, options, first = READERS[reader]
     async with attacker(server, path, **options) as socket:
         socket.transport.write(first + NO_WEBSOCKET[kind])
@@ -136,7 +139,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("kind", DEEP)
-async def test_deep_nesting_is_no_command_and_closed_with_4505(server: Server, kind: str) -> None:
+async def test_deep_nesting_is_an_invalid_command_and_closed_with_4505(server: Server, kind: str) -> None:
     for reader, count in (("herald.v1, first frame", 5), ("herald.v1", 5), ("pending", 1)):
         path, options, first = READERS[reader]
         async with attacker(server, path, **options) as socket:
@@ -151,7 +154,7 @@ async def test_thousands_of_commands_are_closed_with_4429(server: Server) -> Non
 
 
 @pytest.mark.parametrize("reader", ["plain", "herald.v1"])
-async def test_thousands_of_pings_of_the_protocol_are_answered(server: Server, reader: str) -> None:
+async def test_thousands_of_websocket_pings_are_answered(server: Server, reader: str) -> None:
     path, options, first = READERS[reader]
     async with attacker(server, path, **options) as socket:
         socket.transport.write(first + raw(PING, b"x" * 125) * 5_000)
@@ -160,8 +163,8 @@ async def test_thousands_of_pings_of_the_protocol_are_answered(server: Server, r
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-async def test_fragments_that_never_end_hold_up_nobody_else(server: Server, opcode: int) -> None:
-    """A pending socket is closed after 5 s whatever it sends; a session may go on (docs/deploying.md)."""
+async def test_endless_fragments_do_not_affect_others(server: Server, opcode: int) -> None:
+    """A pending socket is closed after 5 s whatever it sends; a session may continue (docs/deploying.md)."""
     path, options, first = READERS["herald.v1"]
     async with (
         attacker(server, path, **options) as session,
@@ -177,12 +180,12 @@ async def test_fragments_that_never_end_hold_up_nobody_else(server: Server, opco
             await alive(server)
         assert (await frame(pending))["code"] == 4504
         assert await closed(pending) == 4504
-        # Between the fragments of a message, pings are answered.
+        # Pings between the fragments of a message are answered.
         async with asyncio.timeout(10):
             await (await session.ping())
 
 
-async def test_half_handshakes_hold_up_nobody_else(server: Server) -> None:
+async def test_unfinished_handshakes_do_not_affect_others(server: Server) -> None:
     head = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     whole = head + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     writers = []
@@ -198,7 +201,7 @@ async def test_half_handshakes_hold_up_nobody_else(server: Server) -> None:
         writer.transport.abort()
 
 
-async def test_handshakes_whose_client_leaves_at_once_leave_nothing_behind(server: Server) -> None:
+async def test_handshakes_of_clients_that_disconnect_leak_no_connection(server: Server) -> None:
     before = (await until_http(server, "/health", lambda body: True, 10))["connections"]
     head = b"GET /ws/notifications HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     whole = head + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -211,7 +214,7 @@ async def test_handshakes_whose_client_leaves_at_once_leave_nothing_behind(serve
 
 
 @pytest.mark.parametrize("count", [100, 5_000])
-async def test_many_subprotocols_are_looked_through(server: Server, count: int) -> None:
+async def test_herald_v1_is_found_among_thousands_of_subprotocols(server: Server, count: int) -> None:
     names = [f"p{number}" for number in range(count)]
     async with attacker(server, "/ws", subprotocols=[*names, "herald.v1"]) as socket:
         assert socket.subprotocol == "herald.v1"

@@ -1,5 +1,5 @@
-"""Hostile tokens, against each kind of verifier: always a refusal, never an identity, another error, or a request to an
-address that the token names."""
+"""Hostile tokens against each kind of verifier: always a refusal; never an identity, another error, or a request to an
+address named in the token."""
 
 import json
 import time
@@ -39,7 +39,7 @@ def keys() -> Iterator[JwksServer]:
 
 
 async def refused(keys: JwksServer, forged: str, *wanted: type[Exception]) -> None:
-    """Refused by a verifier with a secret, with a public key, and with a key server."""
+    """Assert refusal by a verifier with a secret, by one with a public key, and by one with a key server."""
     for settings in ({"secret": SECRET}, {"public_key": pem(RSA_KEY)}, {"jwks_url": keys.url}):
         verifier = JwtVerifier(JwtSettings(**settings))
         with pytest.raises(wanted or (TokenInvalid,)):
@@ -48,7 +48,7 @@ async def refused(keys: JwksServer, forged: str, *wanted: type[Exception]) -> No
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "nOnE", "", None, "HS256 ", "hs256", ["HS256"], {"a": 1}, 5])
-async def test_no_algorithm(keys: JwksServer, algorithm: Any) -> None:
+async def test_the_algorithm_none_is_refused(keys: JwksServer, algorithm: Any) -> None:
     header = json.dumps({"alg": algorithm, "kid": "one"}).encode()
     for signature in ("", b64(b"x")):
         await refused(keys, f"{b64(header)}.{b64(CLAIMS_OF_ADA)}.{signature}")
@@ -56,7 +56,7 @@ async def test_no_algorithm(keys: JwksServer, algorithm: Any) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-async def test_a_published_key_as_a_secret(keys: JwksServer, algorithm: str) -> None:
+async def test_a_published_key_is_not_accepted_as_a_secret(keys: JwksServer, algorithm: str) -> None:
     header = json.dumps({"alg": algorithm, "kid": "one"}).encode()
     for secret in (pem(RSA_KEY), pem(RSA_KEY).strip(), json.dumps(jwk(RSA_KEY)), jwk(RSA_KEY)["n"], ""):
         await refused(keys, hmac_signed(header, CLAIMS_OF_ADA, secret.encode()))
@@ -76,16 +76,16 @@ async def test_a_published_key_as_a_secret(keys: JwksServer, algorithm: str) -> 
     ],
     ids=short,
 )
-async def test_long_and_deep_ones_cost_little(keys: JwksServer, oversized: str) -> None:
+async def test_long_and_deeply_nested_tokens_are_cheap_to_refuse(keys: JwksServer, oversized: str) -> None:
     await refused(keys, oversized)
 
 
 @pytest.mark.parametrize("kid", ["../../etc/passwd", "one\0", "' OR 1=1", "k" * 9_000, "", 1, ["one"], {"kid": "one"}])
-async def test_tricks_with_kid(keys: JwksServer, kid: Any) -> None:
+async def test_hostile_kid_values_are_refused(keys: JwksServer, kid: Any) -> None:
     for algorithm in ("HS256", "RS256"):
         header = json.dumps({"alg": algorithm, "kid": kid}).encode()
         await refused(keys, hmac_signed(header, CLAIMS_OF_ADA, b"x" * 32))
-    # Once for each verifier that had no keys yet, and never elsewhere.
+    # One fetch for each verifier without keys, and no request to another address.
     assert keys.requests <= 2
 
 
@@ -93,12 +93,12 @@ async def test_tricks_with_kid(keys: JwksServer, kid: Any) -> None:
     "header",
     [{"crit": ["exp"]}, {"crit": []}, {"crit": "exp"}, {"crit": ["b64"], "b64": False}, {"crit": ["x"], "x": 1}],
 )
-async def test_critical_headers_that_are_not_understood(keys: JwksServer, header: dict[str, Any]) -> None:
+async def test_unknown_critical_headers_are_refused(keys: JwksServer, header: dict[str, Any]) -> None:
     await refused(keys, hmac_signed(json.dumps({"alg": "HS256", **header}).encode(), CLAIMS_OF_ADA))
     await refused(keys, hmac_signed(json.dumps({"alg": "RS256", "kid": "one", **header}).encode(), CLAIMS_OF_ADA))
 
 
-async def test_keys_that_a_token_brings_or_points_to(keys: JwksServer) -> None:
+async def test_keys_embedded_in_or_referenced_by_a_token_are_ignored(keys: JwksServer) -> None:
     elsewhere = JwksServer()
     elsewhere.body = key_set(jwk(OTHER_RSA_KEY, kid="one"))
     elsewhere.start()
@@ -124,20 +124,20 @@ async def test_keys_that_a_token_brings_or_points_to(keys: JwksServer) -> None:
     ],
     ids=short,
 )  # fmt: skip
-async def test_claims_of_wrong_types(claims: bytes) -> None:
+async def test_claims_of_wrong_types_are_refused(claims: bytes) -> None:
     verifier = JwtVerifier(JwtSettings(secret=SECRET))
     with pytest.raises(TokenInvalid):
         await verifier.verify(hmac_signed(HS256, claims))
 
 
-async def test_scopes_that_are_none_grant_nothing() -> None:
+async def test_invalid_scopes_grant_nothing() -> None:
     verifier = JwtVerifier(JwtSettings(secret=SECRET))
     for odd in ({"admin": True}, ["admin", 1], 7, [["admin"]]):
         claims = {"sub": "ada", "scp": odd, "permissions": odd}
         assert (await verifier.verify(hmac_signed(HS256, json.dumps(claims).encode()))).scopes == frozenset()
 
 
-async def test_an_expired_token_is_one_only_if_it_is_genuine(keys: JwksServer) -> None:
+async def test_expiry_is_reported_only_for_genuine_tokens(keys: JwksServer) -> None:
     good = JwtVerifier(JwtSettings(jwks_url=keys.url))
     expired = signed_by(iat=NOW - 7200, exp=NOW - 3600)
     with pytest.raises(TokenExpired):

@@ -1,4 +1,4 @@
-"""By which names Herald may be asked: DNS rebinding (item 37)."""
+"""The Host names that Herald accepts, against DNS rebinding (item 37)."""
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ def refused(answer: httpx.Response) -> bool:
 
 
 @pytest.mark.parametrize("host", ["attacker.example", "localhost.attacker.example", "127.0.0.1.nip.io", "127.0.0.2"])
-async def test_in_dev_no_other_name_is_answered(host: str) -> None:
+async def test_dev_refuses_other_host_names(host: str) -> None:
     async with in_process() as client:
         for path in (INBOX, "/", "/schema", "/metrics", "/nowhere", "/healthy"):
             assert refused(await client.get(path, headers={"host": f"{host}:8000"}))
@@ -37,7 +37,7 @@ async def test_in_dev_no_other_name_is_answered(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8000", "LocalHost.:8000", "127.0.0.1:1", "[::1]:8000", "[0:0:0:0:0:0:0:1]"]
 )
-async def test_in_dev_this_machines_names_are_answered(host: str) -> None:
+async def test_dev_accepts_names_of_this_machine(host: str) -> None:
     async with in_process() as client:
         assert (await client.get(INBOX, headers={"host": host})).status_code == 200
 
@@ -48,7 +48,7 @@ async def test_health_checks_are_exempt(path: str) -> None:
         assert not refused(await client.get(path, headers={"host": "10.1.2.3:8000"}))
 
 
-async def test_served_everyone_is_answered_until_hosts_are_set() -> None:
+async def test_serve_accepts_every_host_until_hosts_are_set() -> None:
     open_mode = {"HERALD_AUTH": "open"}
     async with in_process("serve", **open_mode) as client:
         assert (await client.get(INBOX, headers={"host": "anything.example"})).status_code == 200
@@ -59,7 +59,7 @@ async def test_served_everyone_is_answered_until_hosts_are_set() -> None:
             assert (await client.get(INBOX, headers={"host": host})).status_code in (400, 421)
 
 
-def test_the_hosts_of_the_settings() -> None:
+def test_allowed_hosts_come_from_the_settings() -> None:
     def hosts(mode: str = "serve", **environ: str) -> frozenset[str] | None:
         return allowed_hosts(load({**IN_MEMORY, "HERALD_AUTH": "open", **environ}, mode, {})).allowed  # type: ignore[arg-type]
 
@@ -77,23 +77,23 @@ def test_the_hosts_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize("value", ["a:80", "[::1]:80", "http://a", "a b", "*.a", "*,a", "a/b", "."])
-def test_a_host_that_is_none_is_refused_at_the_start(value: str) -> None:
+def test_an_invalid_host_refuses_the_start(value: str) -> None:
     with pytest.raises(SettingsInvalid, match="HERALD_HOSTS must be"):
         load({"HERALD_HOSTS": value}, "dev", {})
 
 
-def test_hosts_are_compared_without_port_case_and_dot() -> None:
+def test_hosts_are_compared_without_port_case_and_final_dot() -> None:
     assert host_of("A.Example.:80") == "a.example"
     assert host_of("[2001:DB8:0::1]") == "[2001:db8::1]"
     for none in ("", "a:b:c", "::1", "a/b", "a@b", "[::1", "a b"):
         assert host_of(none) is None
 
 
-async def test_sockets_and_streams_are_no_exception(dev_server: Server) -> None:
+async def test_the_host_check_applies_to_sockets_and_event_streams(dev_server: Server) -> None:
     rebound = "attacker.example"
     for path in ("/ws/notifications", "/ws?user_id=alice", "/ws/v2/notification-service/notifications/users/alice"):
         with pytest.raises(InvalidStatus) as refusal:
-            # The name leads to this machine.
+            # This name resolves to this machine.
             await connect(f"ws://{rebound}:{dev_server.port}{path}", host="127.0.0.1", port=dev_server.port)
         assert refusal.value.response.status_code == 421
         assert b'"code":"host_refused"' in (refusal.value.response.body or b"")

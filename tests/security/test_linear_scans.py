@@ -1,4 +1,4 @@
-"""Every scan of text from outside is linear, and none takes the event loop for more than 50 ms of CPU time."""
+"""Every scan of text from outside takes linear time, and none blocks the event loop for more than 50 ms of CPU time."""
 
 import contextlib
 import re
@@ -50,7 +50,7 @@ envelope = "raw"
 """
 )
 
-# The default of HERALD_MAX_EVENT_BYTES, and what a frame may have.
+# The default of HERALD_MAX_EVENT_BYTES, and the size limit of a frame.
 EVENT: Final = 1_048_576
 FRAME: Final = 64 * 1024
 PARAMETER: Final = 64 * 1024
@@ -76,7 +76,7 @@ def refusing(act: Callable[[str], Any]) -> Callable[[str], Any]:
     return refuse
 
 
-# What reads JSON or plain text of events, and what reads short text.
+# Functions that read JSON or text of events, and functions that read short text.
 EVENTS: Final[dict[str, Callable[[str], Any]]] = {
     "too_deep": too_deep,
     "data_text": lambda text: data_text(content(text)),
@@ -94,7 +94,7 @@ COMMANDS: Final[dict[str, Callable[[str], Any]]] = {"read_command": refusing(rea
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("read", [*EVENTS, *PLANS, *COMMANDS])
-def test_twice_the_text_takes_twice_the_time(read: str, shape: str) -> None:
+def test_reading_text_takes_linear_time(read: str, shape: str) -> None:
     act = (EVENTS | PLANS | COMMANDS)[read]
     for make in (hostile, closed):
         assert_linear(act, lambda size, make=make: make(shape, size), 20_000)  # type: ignore[misc]
@@ -119,26 +119,26 @@ def test_twice_the_text_takes_twice_the_time(read: str, shape: str) -> None:
         (lambda text: masked_in(text, "aaaaaaaaaaaaaaaaaaaa@b.c"), "", "a"),
     ],
 )
-def test_no_expression_is_searched_again_and_again(read: Callable[[str], Any], begin: str, pattern: str) -> None:
+def test_regular_expressions_and_parsers_take_linear_time(read: Callable[[str], Any], begin: str, pattern: str) -> None:
     assert_linear(read, lambda size: begin + pattern * size, 10_000)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("read", EVENTS)
-def test_no_text_of_an_event_holds_up_the_loop(read: str, shape: str) -> None:
+def test_scanning_an_event_stays_within_the_loop_budget(read: str, shape: str) -> None:
     for make in (hostile, closed):
         text = make(shape, EVENT)
         assert cpu_ms(lambda text=text: EVENTS[read](text)) < BUDGET_MS  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_frame_of_a_client_holds_up_the_loop(shape: str) -> None:
+def test_reading_a_frame_stays_within_the_loop_budget(shape: str) -> None:
     for make in (hostile, closed):
         for text in (make(shape, FRAME), f'{{"ping":{make(shape, FRAME)}}}'):
             assert cpu_ms(lambda text=text: COMMANDS["read_command"](text)) < BUDGET_MS  # type: ignore[misc]
 
 
-def test_the_depth_is_counted_as_a_parser_would() -> None:
+def test_nesting_depth_is_counted_outside_of_strings_only() -> None:
     assert not too_deep("[" * 128 + "]" * 128)
     assert too_deep("[" * 129)
     assert too_deep('{"a":' * 129)

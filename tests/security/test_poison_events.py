@@ -1,5 +1,5 @@
-"""No event stops ingest: whatever its texts are, it is stored or becomes a dead letter, on every store, and the rest of
-its batch is stored."""
+"""No event stops ingest: whatever text it contains, it is stored or becomes a dead letter, on every store, and the
+other events of its batch are stored."""
 
 import random
 from collections.abc import AsyncIterator
@@ -49,12 +49,12 @@ reference = "order_id"
 )
 
 CHANCE = random.Random(33)
-# What no index compresses.
+# Random text, which no index can compress.
 NOISE = "".join(chr(CHANCE.randrange(0x10000, 0x1F000)) for _ in range(20_000))
 ASCII_NOISE = "".join(chr(CHANCE.randrange(33, 127)) for _ in range(20_000))
 HALF = "\ud800"
 
-# The first is the one that stopped ingest, when it came twice.
+# The first event stopped ingest when it came twice.
 EVENTS: list[Any] = [
     {"specversion": "1.0", "id": "e1", "source": "\0", "data": {"to": "ada"}},
     {"specversion": "1.0", "id": "e1", "source": "\0a", "data": {"to": "ada"}},
@@ -106,20 +106,20 @@ def hostile() -> list[Message]:
     return made
 
 
-async def test_hostile_texts_stop_nothing_on_any_store(stores: Stores) -> None:
+async def test_hostile_texts_never_fail_a_batch_on_any_store(stores: Stores) -> None:
     store_plans = StorePlans(stores.store, SystemClock(), StoragePolicy())
     events = [one for number, bad in enumerate(hostile()) for one in (bad, good(number))]
     for _ in range(2):
         for first in range(0, len(events), 100):
             plans = [plan(one, ROUTES) for one in events[first : first + 100]]
-            # Nothing is raised: the consumer would try the same batch again, for ever.
+            # An exception here would make the consumer retry the same batch forever.
             async for _recorded in store_plans(store_plans.parts(plans)):
                 pass
     unread = await stores.inboxes.unread("bob")
     assert unread == len(hostile())
     await check_counters(stores, "bob")
     assert await stores.dead_letters.count(DeadLetterFilter(reason="unstorable_text")) > 20
-    # Texts are checked where they are made. Only numbers that jsonb has no room for are left to PostgreSQL.
+    # Texts are validated in the domain. Only numbers out of range for jsonb are left to PostgreSQL.
     refused = await stores.dead_letters.newest(10, DeadLetterFilter(reason="refused_by_store"))
     assert {one.letter.event_id for one in refused} <= {"e17", "e19"}
     assert await stores.deliveries.count(DeliveryFilter(reference=NOISE[:512])) > 0

@@ -1,4 +1,4 @@
-"""What Herald keeps in files is for its own user only, whatever the umask of the shell."""
+"""Files of Herald are accessible by their owner only, whatever the umask."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.support.server import Server
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """The permission bits of all that is below a folder, which is empty no more."""
+    """Return the permission bits of everything below a folder. Asserts that the folder is not empty."""
     found = {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
     assert found
     return found
@@ -24,12 +24,12 @@ def modes(folder: Path) -> dict[str, int]:
 
 @pytest.fixture
 def open_umask() -> None:
-    """As in most shells: files can be read by everyone."""
+    """A umask as in most shells: new files are readable by everyone."""
     os.umask(0o022)
 
 
 @pytest.mark.usefixtures("open_umask")
-async def test_database_and_mails(tmp_path: Path) -> None:
+async def test_database_and_mails_are_private(tmp_path: Path) -> None:
     folder = tmp_path / "var"
     server = Server(
         {"DATABASE_URL": f"sqlite+aiosqlite:///{folder}/herald.db", "HERALD_MAIL_FOLDER": f"{folder}/mail"}
@@ -48,7 +48,7 @@ async def test_database_and_mails(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("open_umask")
-def test_mail_previews(tmp_path: Path) -> None:
+def test_mail_previews_are_private(tmp_path: Path) -> None:
     event = tmp_path / "event.json"
     event.write_text('{"order_id": 7, "customer_email": "kim@example.com"}')
     folder = tmp_path / "preview"
@@ -60,8 +60,8 @@ def test_mail_previews(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("open_umask")
-def test_cursors_of_the_client(tmp_path: Path) -> None:
-    """In other programs, too, which have a umask of their own."""
+def test_cursor_files_of_the_client_are_private(tmp_path: Path) -> None:
+    """Also in other programs, which have their own umask."""
     file = tmp_path / "cursor"
     CursorFile(file).save(ResumePoint("c1.cursor"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

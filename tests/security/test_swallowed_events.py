@@ -1,4 +1,4 @@
-"""No producer can make another's event count as a duplicate: by its CloudEvents source and id, whatever it sends
+"""No producer can make another producer's event count as a duplicate, whatever CloudEvents source and id it sends
 first."""
 
 from collections.abc import AsyncIterator
@@ -58,11 +58,11 @@ class Rig:
         self.dead_letters = HandleDeadLetters(stores.dead_letters, self.broker)
 
     async def send(self, *messages: Message) -> None:
-        """Returns once they are stored, in one batch."""
+        """Publish the messages as one batch. Returns after they are stored."""
         await self.broker.publish(messages)
 
     async def seen(self) -> list[str]:
-        """The topics of what is in ada's inbox; the same are in the feed and among the deliveries."""
+        """Return the sources of the notifications in ada's inbox, and assert that feed and deliveries have the same."""
         topics = [one.content.source for one in await kept(self.stores)]
         feed = await self.stores.store.arrivals("feed:all", 0, 100)
         assert [entry.content.source for entry in feed.entries] == topics
@@ -89,7 +89,7 @@ def cloud_event(topic: str, source: str, id: str, data: Any = INVOICE) -> Messag
     return message(topic, {"specversion": "1.0", "source": source, "id": id, "data": data}, f"{topic}:0:{id}")
 
 
-async def test_an_event_with_the_identity_of_one_to_come_swallows_nothing(rig: Rig) -> None:
+async def test_an_event_with_a_copied_identity_does_not_suppress_the_original(rig: Rig) -> None:
     await rig.send(cloud_event("shop.reviews", "/billing", "invoice-1"))
     await rig.send(cloud_event("shop.billing", "/billing", "invoice-1"))
     assert await rig.seen() == ["shop.reviews", "shop.billing"]
@@ -98,33 +98,33 @@ async def test_an_event_with_the_identity_of_one_to_come_swallows_nothing(rig: R
     assert rig.counters.duplicates == 1
 
 
-async def test_not_in_one_batch_with_it_either(rig: Rig) -> None:
+async def test_a_copied_identity_in_the_same_batch_suppresses_nothing(rig: Rig) -> None:
     both = [cloud_event(topic, "/billing", "invoice-1") for topic in ("shop.reviews", "shop.billing")]
     await rig.send(*both, *both)
     assert await rig.seen() == ["shop.reviews", "shop.billing"]
 
 
-async def test_a_topic_as_cloud_events_source_swallows_nothing_of_that_topic(rig: Rig) -> None:
+async def test_a_topic_as_cloudevents_source_suppresses_no_event_of_that_topic(rig: Rig) -> None:
     await rig.send(cloud_event("shop.reviews", "shop.billing", "7"))
     await rig.send(message("shop.billing", INVOICE | {"event_id": "7"}, "shop.billing:0:9"))
     assert await rig.seen() == ["shop.reviews", "shop.billing"]
 
 
-async def test_nor_does_the_origin_that_another_would_be_stored_under(rig: Rig) -> None:
+async def test_an_imitated_source_qualified_origin_suppresses_nothing(rig: Rig) -> None:
     await rig.send(cloud_event("shop.reviews", "herald-source:shop.billing /billing", "7"))
     await rig.send(cloud_event("shop.reviews", "/billing", "7"))
     await rig.send(cloud_event("shop.billing", "/billing", "7"))
     assert await rig.seen() == ["shop.reviews", "shop.reviews", "shop.billing"]
 
 
-async def test_what_comes_by_http_and_by_a_broker_on_one_topic_is_one_event(rig: Rig) -> None:
+async def test_an_event_over_http_and_from_a_broker_is_one_event(rig: Rig) -> None:
     payload = {"to": "ada", "mail": "ada@example.com"}
     await rig.publish([NewEvent("shop.billing", msgspec.Raw(msgspec.json.encode(payload)), id="7")])
     await rig.send(message("shop.billing", payload | {"event_id": "7"}, "shop.billing:0:1"))
     assert await rig.seen() == ["shop.billing"]
 
 
-async def test_a_dead_letter_displaces_no_other_and_both_are_replayed(rig: Rig) -> None:
+async def test_dead_letters_of_different_sources_are_separate_and_both_replayed(rig: Rig) -> None:
     lost = [cloud_event(topic, "/billing", "7", {"to": [{}], "text": topic}) for topic in ("shop.reviews", "elsewhere")]
     lost.append(cloud_event("shop.billing", "/billing", "7", {"to": "ada", "mail": "ada@example.com"}))
     await rig.send(*lost[:2])
@@ -139,16 +139,16 @@ async def test_a_dead_letter_displaces_no_other_and_both_are_replayed(rig: Rig) 
     assert "shop.billing" in [one.content.source for one in await kept(rig.stores)]
 
 
-async def test_a_replay_notifies_nobody_twice(rig: Rig) -> None:
+async def test_a_replay_creates_no_duplicate_notification(rig: Rig) -> None:
     await rig.send(cloud_event("shop.reviews", "/billing", "7"))
-    # One recipient of it is unusable: the other is notified, and the event is a dead letter beside that.
+    # One of its recipients is invalid: the other is notified, and the event also becomes a dead letter.
     await rig.send(cloud_event("shop.billing", "/billing", "7", INVOICE | {"to": ["ada", {}]}))
     assert await rig.seen() == ["shop.reviews", "shop.billing"]
     assert len((await rig.dead_letters.replay_chosen()).failed) == 1
     assert await rig.seen() == ["shop.reviews", "shop.billing"]
 
 
-async def test_one_identity_for_all_topics_where_the_route_says_so(stores: Stores) -> None:
+async def test_one_identity_for_all_topics_where_the_route_declares_it(stores: Stores) -> None:
     billing = 'source = "shop.billing"\n'
     rig = Rig(stores, table(ROUTES.replace(billing, billing + 'identity = "cloudevents"\n')))
     await rig.consumer.start()

@@ -1,4 +1,5 @@
-"""What comes from outside steers no terminal, and a client that leaves in mid-body is no mistake of the server's."""
+"""Text from outside cannot control a terminal, and a client that disconnects while sending a body is not logged as a
+server error."""
 
 import asyncio
 import io
@@ -26,14 +27,14 @@ HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\r\nforged"
 
 
 @given(st.text())
-def test_nothing_of_a_text_is_obeyed(text: str) -> None:
+def test_visible_text_has_no_control_characters(text: str) -> None:
     assert visible(text).isprintable()
     assert json.loads(visible(json.dumps(text, ensure_ascii=False))) == text
 
 
 @pytest.fixture
 def root_logger() -> Iterator[logging.Logger]:
-    """The root logger, set up as `herald` does it; afterwards all loggers are as they were."""
+    """The root logger, set up as `herald` does it. All loggers are restored afterwards."""
     root = logging.getLogger()
     handlers = root.handlers
     loggers = [root, *(logging.getLogger(name) for name in (*logging.root.manager.loggerDict, "aiormq", "httpx"))]
@@ -46,7 +47,7 @@ def root_logger() -> Iterator[logging.Logger]:
         logger.setLevel(level)
 
 
-def test_the_console_log_shows_escapes(root_logger: logging.Logger) -> None:
+def test_the_console_log_escapes_control_characters(root_logger: logging.Logger) -> None:
     output = io.StringIO()
     root_logger.handlers[0].stream = output  # type: ignore[attr-defined]
     log = structlog.get_logger("tests.terminals")
@@ -61,17 +62,17 @@ def test_the_console_log_shows_escapes(root_logger: logging.Logger) -> None:
     assert not any(line.startswith("forged") for line in shown.split("\n")[:1])
 
 
-def test_explain_shows_escapes() -> None:
+def test_explain_escapes_control_characters() -> None:
     body = json.dumps({"to": "ada", "title": HOSTILE, "event_id": HOSTILE}).encode()
     shown = explain("direct", body, table(), datetime.now(UTC))
     assert all(line.isprintable() for line in shown.split("\n"))
 
 
-def test_errors_of_a_service_show_escapes() -> None:
+def test_request_errors_escape_control_characters() -> None:
     assert str(RequestFailed(f"Refused with 400: {HOSTILE}")).isprintable()
 
 
-def test_a_preview_shows_escapes(tmp_path: Path) -> None:
+def test_a_mail_preview_escapes_control_characters(tmp_path: Path) -> None:
     routes = tmp_path / "routes.toml"
     routes.write_text(
         'profile = "p"\n[[routes]]\nsource = "s"\nemail = { to = "to", subject = "{title}", template = "missing.html" }'
@@ -86,7 +87,7 @@ def test_a_preview_shows_escapes(tmp_path: Path) -> None:
     assert all(line.isprintable() for line in (shown.output + shown.stderr).split("\n"))
 
 
-async def test_a_client_that_hangs_up_in_mid_body_is_no_mistake() -> None:
+async def test_a_client_that_disconnects_during_its_body_is_not_an_error() -> None:
     server = Server().start(ready=True)
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -1,6 +1,6 @@
-"""Tokens that name keys which the issuer never published must not shut out tokens signed with a fresh key.
+"""Tokens with invented key ids must not prevent the acceptance of tokens signed with a new key.
 
-A real Herald, and a real key server.
+A real Herald and a real key server.
 """
 
 import time
@@ -43,13 +43,13 @@ def signed(key: rsa.RSAPrivateKey, kid: str, **claims: Any) -> str:
 
 
 def answer(server: Server, token: str) -> tuple[int, str | None]:
-    """Status and problem code of a REST request with this token."""
+    """Return status and problem code of a REST request with this token."""
     got = httpx.get(f"{server.url}/api/v2/notifications", headers={"authorization": f"Bearer {token}"}, timeout=30)
     return got.status_code, got.json().get("code")
 
 
 async def close_code(server: Server, token: str, way: str) -> int:
-    """The close code of a socket that shows this token."""
+    """Return the close code of a socket with this token."""
     if way == "query":
         async with connect(f"{server.ws_url}{PATH}?jwt={token}") as socket:
             return await closed(socket)
@@ -58,12 +58,12 @@ async def close_code(server: Server, token: str, way: str) -> int:
         return await closed(socket)
 
 
-async def test_an_invented_key_does_not_shut_a_fresh_key_out(keys: JwksServer, server: Server) -> None:
+async def test_an_invented_key_id_does_not_block_a_new_key(keys: JwksServer, server: Server) -> None:
     assert answer(server, signed(FIRST, "first")) == (200, None)
     assert answer(server, signed(UNKNOWN, "invented")) == (401, "token_invalid")
     fetches = keys.requests
     keys.body = key_set(jwk(FIRST, kid="first"), jwk(FRESH, kid="fresh"))
-    # The keys may not be fetched again yet, so whether the issuer has this key is not known: the client may retry.
+    # The keys may not be fetched again yet, so it is unknown whether the issuer has this key: the client may retry.
     fresh = signed(FRESH, "fresh")
     for token in (fresh, signed(UNKNOWN, "invented-too")):
         assert answer(server, token) == (503, "unavailable")
@@ -76,13 +76,13 @@ async def test_an_invented_key_does_not_shut_a_fresh_key_out(keys: JwksServer, s
         (error,) = await objects(socket, 1)
         assert (error["kind"], error["code"]) == ("error", "unavailable")
     assert keys.requests == fetches
-    # What is known stays known.
+    # Known keys are still accepted and refused.
     assert answer(server, signed(FIRST, "first")) == (200, None)
     assert answer(server, signed(UNKNOWN, "first")) == (401, "token_invalid")
     assert await close_code(server, signed(UNKNOWN, "first"), "query") == 4504
 
 
-async def test_both_keys_of_one_kid_are_tried(keys: JwksServer, server: Server) -> None:
+async def test_both_keys_with_the_same_kid_are_tried(keys: JwksServer, server: Server) -> None:
     keys.body = key_set(jwk(FIRST, kid="one"), jwk(FRESH, kid="one"))
     assert answer(server, signed(FIRST, "one")) == (200, None)
     assert answer(server, signed(FRESH, "one")) == (200, None)
