@@ -1,4 +1,4 @@
-"""The Kafkas that tests share: one of each kind a session, started by the first test that asks."""
+"""The Kafka brokers that tests share: one of each kind per test session, started on first use."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def mock_kafka() -> MockKafka:
 
 @pytest.fixture(scope="session")
 def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
-    """Skips what asks for it where no real Kafka can run; fails it where HERALD_REQUIRE_REAL=1 says that one must."""
+    """A real Kafka. If none can run, the test is skipped, or fails if HERALD_REQUIRE_REAL=1."""
     if reason := installed.missing():
         (pytest.fail if real_is_required() else pytest.skip)(f"needs a real Kafka: {reason}")
     kafka = RealKafka(tmp_path_factory.mktemp("kafka"))

@@ -1,4 +1,4 @@
-"""The proxy of deploy/nginx.conf, for tests that put one in front of nodes of their own."""
+"""The proxy of deploy/nginx.conf, for tests that put one in front of their own nodes."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +13,8 @@ StartNginx = Callable[..., Nginx]
 
 @pytest.fixture
 def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
-    """`start_nginx(ports of the nodes, but)`. Skips where no nginx can run; fails where HERALD_REQUIRE_REAL=1 says that
-    one must."""
+    """Starts a proxy: `start_nginx(ports of the nodes, but)`. If no nginx can run, the test is skipped, or fails if
+    HERALD_REQUIRE_REAL=1."""
     if reason := missing():
         (pytest.fail if real_is_required() else pytest.skip)(f"needs a real nginx: {reason}")
     started: list[Nginx] = []

@@ -1,4 +1,4 @@
-"""PgBouncers, for tests that put one in front of a database of their own."""
+"""PgBouncers, for tests that put one in front of their own database."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ StartPgBouncer = Callable[..., PgBouncer]
 
 @pytest.fixture
 def start_pgbouncer(postgres: Postgres) -> Iterator[StartPgBouncer]:
-    """`start_pgbouncer(mode, more settings)`. Skips where no PgBouncer can run; fails where HERALD_REQUIRE_REAL=1 says
-    that one must."""
+    """Starts a pooler: `start_pgbouncer(mode, more settings)`. If no PgBouncer can run, the test is skipped, or fails
+    if HERALD_REQUIRE_REAL=1."""
     if reason := missing():
         (pytest.fail if real_is_required() else pytest.skip)(f"needs a real PgBouncer: {reason}")
     started: list[PgBouncer] = []
-    # Not pytest's own folder, which is closed to the user that it runs as.
+    # Not pytest's temporary folder, which the user of PgBouncer cannot access.
     with tempfile.TemporaryDirectory(prefix="herald-pgbouncer-") as directory:
 
         def start(mode: str, *but: str) -> PgBouncer:

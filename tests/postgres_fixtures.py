@@ -1,4 +1,4 @@
-"""The PostgreSQL that tests share: one server a session, started by the first test that asks, and a database a test."""
+"""The PostgreSQL that tests share: one server per test session, started on first use, and one database per test."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from tests.support.service import real_is_required
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """Skips what asks for it where no PostgreSQL can run; fails it where HERALD_REQUIRE_REAL=1 says that one must.
+    """A real PostgreSQL. If none can run, the test is skipped, or fails if HERALD_REQUIRE_REAL=1.
 
-    A test that stops it starts it again, whatever happens.
+    A test that stops the server must start it again in any case.
     """
-    # Not pytest's own folder, which the next session closes to all other users: PostgreSQL may run as one of them.
+    # Not pytest's temporary folder: the next session closes it to other users, and PostgreSQL may run as one of them.
     with tempfile.TemporaryDirectory(prefix="herald-postgres-") as directory:
         try:
             server = Postgres(Path(directory))
@@ -29,7 +29,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """A database with all tables, and nothing in them."""
+    """The URL of a database with all tables and no rows."""
     url = postgres.create()
     yield url
     postgres.drop(url)
@@ -37,7 +37,7 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture
 def empty_postgres_url(postgres: Postgres) -> Iterator[str]:
-    """A database without any table."""
+    """The URL of a database without tables."""
     url = postgres.create(empty=True)
     yield url
     postgres.drop(url)

@@ -1,4 +1,4 @@
-"""The RabbitMQ that tests share: one a session, started by the first test that asks."""
+"""The RabbitMQ that tests share: one per test session, started on first use."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.support.service import real_is_required
 
 @pytest.fixture(scope="session")
 def real_rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRabbit]:
-    """Skips what asks for it where no RabbitMQ can run; fails it where HERALD_REQUIRE_REAL=1 says that one must."""
+    """A real RabbitMQ. If none can run, the test is skipped, or fails if HERALD_REQUIRE_REAL=1."""
     if reason := missing():
         (pytest.fail if real_is_required() else pytest.skip)(f"needs a real RabbitMQ: {reason}")
     rabbit = RealRabbit(tmp_path_factory.mktemp("rabbitmq"))

@@ -1,4 +1,4 @@
-"""The Redis that tests share: one a session, started by the first test that asks."""
+"""The Redis that tests share: one per test session, started on first use."""
 
 import uuid
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.service import real_is_required
 
 @pytest.fixture(scope="session")
 def real_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
-    """Skips what asks for it where no Redis can run; fails it where HERALD_REQUIRE_REAL=1 says that one must."""
+    """A real Redis. If none can run, the test is skipped, or fails if HERALD_REQUIRE_REAL=1."""
     if reason := missing():
         (pytest.fail if real_is_required() else pytest.skip)(f"needs a real Redis: {reason}")
     redis = RealRedis(tmp_path_factory.mktemp("redis"))
@@ -22,5 +22,5 @@ def real_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
 
 @pytest.fixture
 def redis_prefix() -> str:
-    """A prefix of names that no other test uses."""
+    """A key prefix that no other test uses."""
     return f"herald-{uuid.uuid4().hex}"

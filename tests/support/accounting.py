@@ -1,4 +1,4 @@
-"""Accounts: what was published to Kafka, against what every inbox holds and what every client saw."""
+"""Compares what was published to Kafka with the contents of every inbox and with what every client received."""
 
 import asyncio
 import time
@@ -16,18 +16,19 @@ _NOTIFICATIONS: Final = "/api/v2/notifications"
 
 
 async def everyone_saw(load: Load, *watchers: Watcher, seconds: float = 30) -> None:
-    """Every watcher got everything meant for it, once and in order, and nothing else."""
+    """Assert that every watcher received exactly the events addressed to it, once and in order."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while not all(watcher.has_everything(load) for watcher in watchers):
                 await asyncio.sleep(0.1)
-    await asyncio.sleep(0.5)  # for what comes twice
+    await asyncio.sleep(0.5)  # for duplicates
     for watcher in watchers:
         watcher.check(load)
 
 
 async def everything_kept(server: Server, load: Load, postgres: Postgres, url: str, seconds: float = 40) -> None:
-    """Every inbox holds everything meant for it, once and in order, by every way of asking; and so do the counters."""
+    """Assert that every inbox holds exactly the events addressed to it, once and in order, over every API, and that the
+    counters agree."""
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
         await _all_counted(client, load, seconds)
         for user in load.users:
@@ -45,7 +46,7 @@ async def everything_kept(server: Server, load: Load, postgres: Postgres, url: s
     assert len(kept.splitlines()) == len(load.users) + 1
 
 
-# Counters first, what they count behind: the five are equal, since nothing was marked or pruned.
+# Counters are read first, then the rows they count. All five are equal, since nothing was marked or pruned.
 _RECOUNT: Final = """
 SELECT i.user_id, i.last_seq, i.unread_count, i.entry_count, count(n.*), max(n.seq)
 FROM inboxes i JOIN notifications n USING (user_id) GROUP BY i.user_id
@@ -67,7 +68,7 @@ async def _all_counted(client: httpx.AsyncClient, load: Load, seconds: float) ->
 
 
 async def listed(client: httpx.AsyncClient, user: str) -> list[Any]:
-    """All that is in an inbox, the newest first."""
+    """Return the whole inbox, newest first."""
     items: list[Any] = []
     place: dict[str, str] = {}
     while True:
@@ -80,7 +81,7 @@ async def listed(client: httpx.AsyncClient, user: str) -> list[Any]:
 
 
 async def changed(client: httpx.AsyncClient, user: str) -> list[Any]:
-    """What `changes` tells one who knows of nothing yet."""
+    """Return what `changes` reports to a client without a cursor."""
     now = (await client.get(_NOTIFICATIONS, params={"user_id": user, "limit": 1})).json()["meta"]["cursor"]
     since = f"{now.rpartition(':')[0]}:0"
     items: list[Any] = []

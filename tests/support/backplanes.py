@@ -1,4 +1,4 @@
-"""Backplanes with faults, as their port allows them."""
+"""Backplanes with the faults that their port permits."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from domain.streams import Entry, SignOut, StreamName
 
 
 class RoughBackplane(MemoryBackplane):
-    """Loses, repeats, reorders and delays, and takes its time to subscribe. Within its port's promise: none."""
+    """Loses, repeats, reorders and delays messages, and is slow to subscribe. All of it is permitted by the port."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(Bus())
@@ -38,7 +38,7 @@ class RoughBackplane(MemoryBackplane):
 
 
 class SlowBackplane(MemoryBackplane):
-    """Takes a few turns of the loop to subscribe."""
+    """Takes a few iterations of the event loop to subscribe."""
 
     async def subscribe(self, streams: Collection[StreamName]) -> None:
         for _ in range(3):
@@ -49,7 +49,7 @@ class SlowBackplane(MemoryBackplane):
 
 
 class MutedBackplane(MemoryBackplane):
-    """Publishes nothing while it is muted, and is away from `leave` to `come_back`."""
+    """Publishes nothing while muted, and is unavailable between `leave` and `come_back`."""
 
     muted = False
     fault: str | None = None

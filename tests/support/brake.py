@@ -1,4 +1,4 @@
-"""Stopping what Herald does in PostgreSQL at a chosen place, so that a test may befall it just there."""
+"""Stops Herald's transactions in PostgreSQL at a chosen place, so that a test can cause a fault exactly there."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import asyncpg
 
 _GATE: Final = 4711
 
-# Locks that stop a batch, by what they stop it before. Who dies in mid-commit has stored it, and does not know.
+# Locks, keyed by the step that they block. A node killed during its commit has stored the batch without knowing it.
 INBOXES: Final = "SELECT 1 FROM inboxes WHERE user_id LIKE '%-7' FOR UPDATE"
 NOTIFICATIONS: Final = "LOCK TABLE notifications IN SHARE MODE"
 BROADCASTS: Final = "SELECT 1 FROM feeds FOR UPDATE"
@@ -22,13 +22,13 @@ _WAITING: Final = (
 
 
 class Brake:
-    """Stops transactions of Herald at a chosen place, by locks of another session on the same database."""
+    """Stops transactions of Herald at a chosen place by locks of another session on the same database."""
 
     def __init__(self, url: str) -> None:
         self._url = url.replace("+asyncpg", "")
 
     async def fit(self) -> None:
-        """Lets commits be stopped too: what is deferred to them asks for a lock."""
+        """Install a deferred trigger that requests a lock, so that commits can be stopped too."""
         connection = await asyncpg.connect(self._url)
         await connection.execute(
             f"""
@@ -42,7 +42,7 @@ class Brake:
 
     @contextlib.asynccontextmanager
     async def holding(self, lock: str, transactions: int = 1) -> AsyncIterator[None]:
-        """Until the end of the block; which begins once so many transactions have run into the lock."""
+        """Hold a lock until the end of the block. The block begins once that many transactions wait for it."""
         connection = await asyncpg.connect(self._url)
         try:
             async with connection.transaction():

@@ -1,4 +1,4 @@
-"""Certificates for servers on this machine, good ones and bad."""
+"""Valid and invalid certificates for servers on this machine."""
 
 import datetime
 import ipaddress
@@ -15,7 +15,7 @@ _DAY: Final = datetime.timedelta(days=1)
 
 
 class Authority:
-    """Vouches for servers. `cafile` is for those who believe it."""
+    """A certificate authority. `cafile` is for clients that trust it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,13 +26,13 @@ class Authority:
         Path(self.cafile).write_bytes(own)
 
     def server(self, *hosts: str) -> ssl.SSLContext:
-        """For a server under these names; 127.0.0.1 and localhost by default."""
+        """Return the TLS context of a server with these names; 127.0.0.1 and localhost by default."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.write(*hosts))
         return context
 
     def write(self, *hosts: str) -> Path:
-        """A file with the certificate of such a server, and its key."""
+        """Write a file with the certificate of such a server and its key. Returns its path."""
         key = ec.generate_private_key(ec.SECP256R1())
         named = x509.SubjectAlternativeName([_host(host) for host in hosts or ("127.0.0.1", "localhost")])
         file = self._folder / f"{'-'.join(hosts) or 'local'}.pem"

@@ -1,4 +1,4 @@
-"""Clients as the tests use them: small, and with deadlines everywhere."""
+"""Small clients for tests, with a timeout on every operation."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def token(user: str, *, key: str = SECRET, **claims: Any) -> str:
 
 
 async def publish(server: Server, source: str, *payloads: Any, **fields: Any) -> list[str]:
-    """Publishes to the server itself; returns the events' ids."""
+    """Publish over HTTP. Returns the ids of the events."""
     headers = {"authorization": f"Bearer {fields.pop('token')}"} if "token" in fields else {}
     events = [{"source": source, "payload": payload, **fields} for payload in payloads]
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
@@ -48,13 +48,13 @@ async def publish(server: Server, source: str, *payloads: Any, **fields: Any) ->
 
 
 async def frame(socket: ClientConnection, seconds: float = PATIENCE) -> Any:
-    """The next frame, decoded."""
+    """Return the next frame, decoded."""
     async with asyncio.timeout(seconds):
         return json.loads(await socket.recv())
 
 
 async def objects(socket: ClientConnection, count: int, seconds: float = PATIENCE) -> list[Any]:
-    """The next `count` objects of a herald.v1 socket, several of which may come in one frame."""
+    """Return the next `count` objects of a herald.v1 socket. One frame may contain several."""
     found: list[Any] = []
     async with asyncio.timeout(seconds):
         while len(found) < count:
@@ -63,7 +63,7 @@ async def objects(socket: ClientConnection, count: int, seconds: float = PATIENC
 
 
 async def every(socket: ClientConnection, seconds: float) -> list[str]:
-    """All frames that come within some time, or until the socket is closed."""
+    """Return all frames that arrive within this time, or until the socket is closed."""
     found: list[str] = []
     try:
         async with asyncio.timeout(seconds):
@@ -74,12 +74,12 @@ async def every(socket: ClientConnection, seconds: float) -> list[str]:
 
 
 async def silent(socket: ClientConnection, seconds: float = 0.4) -> None:
-    """Asserts that nothing comes for a while."""
+    """Assert that nothing arrives for a while."""
     assert await every(socket, seconds) == []
 
 
 async def closed(socket: ClientConnection, seconds: float = PATIENCE) -> int:
-    """Reads until the server closes; returns the code."""
+    """Read until the server closes the socket. Returns the close code."""
     async with asyncio.timeout(seconds):
         with suppress(ConnectionClosed):
             while True:
@@ -89,7 +89,7 @@ async def closed(socket: ClientConnection, seconds: float = PATIENCE) -> int:
 
 
 async def never_reading(server: Server, path: str) -> asyncio.StreamWriter:
-    """A client that takes the head of the answer and nothing more."""
+    """A client that reads the head of the response and nothing more."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
     writer.write(
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -103,7 +103,7 @@ async def never_reading(server: Server, path: str) -> asyncio.StreamWriter:
 
 
 async def until_http(server: Server, path: str, condition: Callable[[Any], bool], seconds: float) -> Any:
-    """Asks until the JSON answer is as it should be; returns it."""
+    """Repeat a request until its JSON response fulfils the condition. Returns the response."""
     deadline = time.monotonic() + seconds
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
         while not condition(body := (await client.get(path)).json()):
@@ -121,7 +121,7 @@ class Stream:
         self.retry: int | None = None
 
     async def next(self, seconds: float = PATIENCE) -> tuple[str, Any]:
-        """The next event; raises StopAsyncIteration when the server ends the stream."""
+        """Return the next event. Raises StopAsyncIteration when the server ends the stream."""
         last_id, data = "", []
         async with asyncio.timeout(seconds):
             async for line in self._lines:

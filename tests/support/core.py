@@ -1,4 +1,4 @@
-"""What the tests of the core share: routes, messages, a clock to turn by hand, a node in memory, and clients of it."""
+"""What tests of the core share: routes, messages, a manual clock, an in-memory node, and its clients."""
 
 import asyncio
 import json
@@ -34,11 +34,11 @@ from domain.routes_file import read_profile
 from domain.streams import Content, Entry, SignOut, StreamName
 from entrypoints.channels import CHANNELS
 
-# How long an example takes says more about the machine than about the code.
+# Running times of examples depend on the machine more than on the code, so there is no deadline.
 settings.register_profile("herald", deadline=None)
 settings.load_profile("herald")
 
-# The channels that routes can use, as shipped.
+# The channels that routes can use by default.
 ROUTE_CHANNELS = [channel.table for channel in CHANNELS]
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -72,7 +72,7 @@ source = "bye"
 sign_out = "user_id"
 """
 
-# No wait for a first command that does not come, and a short one for a store that is unavailable.
+# No wait for a first command, and a short one for an unavailable store.
 IMPATIENT = HubPolicy(session=SessionPolicy(first_command_timeout_s=0.0, store_retry_s=0.001))
 
 PLAIN = Endpoint(name="trading", path="/trading", transport="ws", profile="trading", inbox="profile")
@@ -92,7 +92,7 @@ def message(
     time: datetime = NOW,
     headers: dict[str, str] | None = None,
 ) -> Message:
-    """A broker's record; text and bytes stand for themselves."""
+    """Return a broker record. Text and bytes are used unchanged as the body."""
     body = payload.encode() if isinstance(payload, str) else payload
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
@@ -100,7 +100,7 @@ def message(
 
 
 class HandClock:
-    """A clock that stands still until it is turned."""
+    """A clock that advances only when `turn` is called."""
 
     def __init__(self) -> None:
         self.time = NOW
@@ -118,7 +118,7 @@ class HandClock:
 
 
 class FaultyStore(MemoryStore):
-    """A memory store that is away as often as it is told to be."""
+    """A memory store whose next calls fail as unavailable, as often as requested."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.records = MemoryRecords(Uuid7Factory(), limits)
@@ -154,7 +154,7 @@ class FaultyStore(MemoryStore):
 
 
 class Node:
-    """One node without sockets: store, backplane and hub, and what an adapter would do with a session."""
+    """One node without sockets: store, backplane and hub, and what an adapter does with a session."""
 
     def __init__(
         self,
@@ -184,11 +184,11 @@ class Node:
         return self
 
     def me(self, user: str | None, age: float = 10.0, **more: Any) -> Identity:
-        """Someone whose token is `age` seconds old."""
+        """Return an identity whose token was issued `age` seconds ago."""
         return NOBODY if user is None else Identity(user, issued_at=self.clock.now().timestamp() - age, **more)
 
     async def open(self, user: str | None = None, **request: Any) -> Session:
-        """Fields of ConnectRequest may be given by name."""
+        """Open a session. Keyword arguments may be fields of ConnectRequest."""
         return await self.open_session(self.request(user, **request))
 
     def request(
@@ -199,17 +199,17 @@ class Node:
     def commands(
         self, session: Session, request: ConnectRequest, identify: IdentifyCaller | None = None
     ) -> ClientCommands:
-        """What handles the frames of the session's client."""
+        """Return the object that handles the frames of the session's client."""
         return ClientCommands(
             session, request, self.streams, identify or self.identify, self.store, self.clock, CommandPolicy()
         )
 
     async def record(self, *messages: Message) -> Recorded:
-        """Stores what the messages lead to, and tells nobody."""
+        """Store the messages without publishing them."""
         return await self.store.record([plan(one, self.table) for one in messages], self.clock.now())
 
     async def send(self, *messages: Message) -> Recorded:
-        """Stores and publishes."""
+        """Store and publish the messages."""
         recorded = await self.record(*messages)
         await self.backplane.publish(recorded.entries, recorded.sign_outs)
         return recorded
@@ -230,13 +230,13 @@ class Node:
 
 
 async def settle(rounds: int = 20) -> None:
-    """Lets everything that can go on go on."""
+    """Run the event loop until no task can make progress."""
     for _ in range(rounds):
         await asyncio.sleep(0)
 
 
 class Reader:
-    """A client that reads everything, as long as it is not paused: the transport of a session, and its writer."""
+    """A client that reads everything while it is not paused: the transport of a session, and its writer."""
 
     def __init__(self, node: Node, session: Session) -> None:
         self.node = node
@@ -268,14 +268,14 @@ class Reader:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """What it has received, decoded; of an event stream the data."""
+        """Return the objects received, decoded; for an event stream, the data of its events."""
         if self.session.view.transport == "sse":
             return [json.loads(event["data"]) for event in events_in("".join(self.frames)) if "data" in event]
         return [json.loads(line) for frame in self.frames for line in frame.split("\n")]
 
     @property
     def texts(self) -> list[Any]:
-        """The `text` field of every entry received, in order."""
+        """Return the `text` field of every entry received, in order."""
         return [one["data"]["text"] for one in self.objects if isinstance(one.get("data"), dict)]
 
     @property
@@ -285,12 +285,12 @@ class Reader:
     async def leave(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
-        # A task that was cancelled before its first step has not come by its `finally`.
+        # A task cancelled before its first step does not reach its `finally`.
         self.node.hub.remove(self.session)
 
 
 def events_in(text: str) -> list[dict[str, str]]:
-    """The events of an event stream, by the rules of HTML, section 9.2.6, as far as an EventSource shows them."""
+    """Parse the events of an event stream by the rules of HTML, section 9.2.6, as an EventSource does."""
     events: list[dict[str, str]] = []
     data: list[str] = []
     event: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What nodes of version 0.2 do to the table `deliveries`: their statements, as that version has them."""
+"""What nodes of version 0.2 do to the table `deliveries`: the statements of that version."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -55,7 +55,7 @@ ATTEMPTS: Final = Table(
 
 
 class OldNode:
-    """A node of version 0.2 on this database. Its connections to SQLite leave foreign keys unchecked."""
+    """A node of version 0.2 on this database. Its SQLite connections do not enforce foreign keys."""
 
     def __init__(self, url: str) -> None:
         self._engine = create_async_engine(url)
@@ -65,7 +65,7 @@ class OldNode:
         await self._engine.dispose()
 
     async def add(self, id: UUID, event_id: str, recipient: str, at: datetime) -> bool:
-        """Adds a mail; whether there was none of this event to this address."""
+        """Add a mail. Returns whether this event had no mail to this address yet."""
         row = {
             "id": id,
             "origin": "order",
@@ -98,7 +98,7 @@ class OldNode:
             return list(found)
 
     async def settle(self, claim: Row[Any], status: str, error: str | None = None, retry_in: float = 0.0) -> bool:
-        """Records an attempt; whether the lease was still this claim's own."""
+        """Record an attempt. Returns whether the lease was still held by this claim."""
         table, now = DELIVERIES.c, datetime.now(UTC)
         change = update(DELIVERIES).where(table.id == claim.id, table.lease == claim.lease)
         change = change.values(
@@ -121,13 +121,13 @@ class OldNode:
         return True
 
     async def hasten(self) -> int:
-        """Those that await the mail server are due."""
+        """Make the deliveries due that wait for the mail server."""
         table = DELIVERIES.c
         awaiting = update(DELIVERIES).where(table.status == "pending", table.awaits_server)
         return await self._write(awaiting.values(awaits_server=False, due_at=datetime.now(UTC)))
 
     async def retry(self, id: UUID) -> str:
-        """By hand. Returns the status before."""
+        """Retry a delivery on request. Returns its status before."""
         table, now = DELIVERIES.c, datetime.now(UTC)
         async with self._engine.begin() as connection:
             found = await connection.execute(select(*table).where(table.id == id).with_for_update())
@@ -139,7 +139,7 @@ class OldNode:
             return str(row.status)
 
     async def prune(self, before: datetime, count: int, limit: int = 500) -> int:
-        """Deletes what has ended: older than this, or more than so many."""
+        """Delete ended deliveries that are older than this, or exceed this number."""
         table = DELIVERIES.c
         ended = select(table.id).where(table.status != "pending")
         too_old = ended.order_by(table.created_at, table.id).where(table.created_at < before).limit(limit)

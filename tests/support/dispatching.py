@@ -1,4 +1,4 @@
-"""A dispatcher over deliveries in memory, on a clock that stands still, with a channel that does what a test says."""
+"""A dispatcher of deliveries in memory, on a manual clock, with a channel whose behaviour the test chooses."""
 
 import asyncio
 import time
@@ -28,10 +28,10 @@ from tests.support.core import NOW, HandClock, message
 from tests.support.reading import until
 from tests.support.stores import ROUTES, order, record
 
-# Real seconds between two looks at what is due: as good as none.
+# The polling interval in real seconds: close to zero.
 QUICK = {"poll_seconds": 0.002, "store_retry_seconds": 0.002, "batch_seconds": 0.0}
 
-# What waits for an answer does so in real time; everything else by the clock of the rig.
+# Waiting for a response uses real time; everything else uses the clock of the rig.
 POLICY = DispatchPolicy(at_once=3, attempt_seconds=30, tries=3, retry_seconds=10, pause_seconds=1, **QUICK)
 
 KIM = "kim@example.com"
@@ -40,8 +40,8 @@ Answer = Callable[[OutgoingMail], Any]
 
 
 class PostOffice:
-    """A mailer. `answer` raises, or returns what to wait for. Keeps what it has accepted, and how many it was handed
-    concurrently."""
+    """A mailer. `answer` raises, or returns an awaitable. Records the accepted mails and the highest number of
+    concurrent ones."""
 
     name = "post:25"
 
@@ -49,7 +49,7 @@ class PostOffice:
         self.accepted: list[OutgoingMail] = []
         self.tries: list[OutgoingMail] = []
         self.answer: Answer = lambda mail: None
-        self.is_unavailable = False  # to probes
+        self.is_unavailable = False  # for probes
         self.probes = 0
         self.most_at_once = 0
         self._at_once = 0
@@ -85,7 +85,7 @@ class PlainRenderer:
         self.seconds = 0.0
         self.turn: AbstractAsyncContextManager[Any] = nullcontext()
         self.templates = {"order_created.html"}
-        self.lacking: list[str] = []  # the templates that it was asked for in vain
+        self.lacking: list[str] = []  # templates that were requested and not found
 
     async def render(self, item: Item) -> RenderedMail:
         async with self.turn:
@@ -102,7 +102,8 @@ class PlainRenderer:
 
 
 class WatchedDeliveries(MemoryDeliveries):
-    """Can be unavailable; knows how many were claimed and neither recorded nor given back, at most."""
+    """Deliveries that can be unavailable. Records the highest number of deliveries claimed and neither recorded nor
+    released."""
 
     def __init__(self, records: MemoryRecords, clock: HandClock) -> None:
         super().__init__(records, clock)
@@ -152,7 +153,7 @@ class WatchedDeliveries(MemoryDeliveries):
 
 
 class Node:
-    """A node's own part: its templates, counters and dispatcher."""
+    """The parts that each node has: templates, counters and dispatcher."""
 
     def __init__(
         self, rig: "Rig", policy: DispatchPolicy, *templates: str, routed: Collection[str] = (), decide: Decide = decide
@@ -166,7 +167,7 @@ class Node:
 
 
 class Rig:
-    """Deliveries of e-mail, one node that sends them, and the mail server."""
+    """Deliveries of channel `email`, one node that sends them, and the mail server."""
 
     def __init__(self, policy: DispatchPolicy = POLICY, decide: Decide = decide) -> None:
         self.clock = HandClock()
@@ -189,7 +190,7 @@ class Rig:
         self.node = Node(self, self.policy)
 
     async def with_template(self, id: str, template: str = "broken.html") -> None:
-        """A mail with another template: one that can't be rendered from its event, or that nodes may lack."""
+        """Return a mail with another template: one that cannot be rendered from its event, or that nodes may lack."""
         made = plan(message(*order(id, KIM)), ROUTES)
         mails = tuple(replace(one, item=replace(one.item, template=template)) for one in made.deliveries)
         await self.store.record([replace(made, deliveries=mails)], NOW)
@@ -202,7 +203,7 @@ class Rig:
         return await self.deliveries.count(DeliveryFilter(status=status))
 
     async def until(self, status: Status, count: int, *, turn: float = 0.0) -> None:
-        """Until so many have this status. The clock is turned by so many seconds at each look."""
+        """Wait until that many deliveries have this status. Each check advances the clock by that many seconds."""
         deadline = time.monotonic() + 60
         while await self.count(status) != count:
             assert time.monotonic() < deadline, await self.deliveries.newest(10)
@@ -211,7 +212,7 @@ class Rig:
                 self.clock.turn(turn)
 
     async def polls(self, count: int = 20) -> None:
-        """Lets the dispatcher look for something to do a number of times."""
+        """Let the dispatcher poll that many times."""
         for _ in range(count):
             await asyncio.sleep(QUICK["poll_seconds"])
 
@@ -234,7 +235,7 @@ async def running(*dispatchers: Dispatcher[Any]) -> AsyncIterator[None]:
 
 
 def times(count: int, error: Exception) -> Answer:
-    """The first so many attempts fail."""
+    """Return an answer that fails the first attempts, up to that number."""
     left = [error] * count
 
     def answer(mail: OutgoingMail) -> None:

@@ -1,4 +1,4 @@
-"""A server that behaves as no Herald would, or not when a test needs it."""
+"""A server that behaves as no Herald does, or as one rarely does."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 
 class Visit:
-    """One connection of a client, as the server sees it."""
+    """One connection of a client, as seen by the server."""
 
     def __init__(self, socket: ServerConnection) -> None:
         assert socket.request is not None
@@ -27,11 +27,11 @@ class Visit:
         return json.loads(await self.socket.recv())
 
     async def say(self, *objects: Any) -> None:
-        """All in one frame."""
+        """Send the objects in one frame."""
         await self.socket.send("\n".join(json.dumps(one) for one in objects))
 
     async def greet(self, **fields: Any) -> Any:
-        """Hears where to go on, if that is said in a frame, and says hello; returns what was heard."""
+        """Receive the resume frame, if the client sends one, and send hello. Returns what was received."""
         resume = None if "cursor=" in self.path else (await self.heard())["resume"]
         await self.say(hello(**{"resumed": bool(resume), **fields}))
         return resume
@@ -48,8 +48,8 @@ Scene: TypeAlias = Callable[[Visit], Awaitable[None]] | Response
 
 
 class Impostor:
-    """Plays its scenes one by one, each to a connection; the last one to all that come behind it. A Response refuses
-    the handshake. `visits` are those that were let in, `came` when each client came (monotonic)."""
+    """Plays one scene per connection; further connections get the last scene. A Response refuses the handshake.
+    `visits` are the accepted connections, `came` the connect times of all clients (monotonic)."""
 
     def __init__(self, *scenes: Scene) -> None:
         self.visits: list[Visit] = []

@@ -1,4 +1,4 @@
-"""A kind of entry about the inbox itself, for tests: no notification, no content. One registry line makes it pass."""
+"""A test kind of entry about the inbox itself, without notification and content. It needs one registry line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

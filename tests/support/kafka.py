@@ -1,7 +1,7 @@
-"""Kafka for tests: a real broker in a process of its own, and librdkafka's mock cluster within this one.
+"""Kafka for tests: a real broker in a separate process, and librdkafka's mock cluster in this process.
 
-The mock speaks the protocol and needs nothing but the wheel; it cannot die, freeze or lose its data. Every fault is
-therefore tried on the real broker.
+The mock speaks the protocol and needs only the wheel, but it cannot crash, freeze or lose data. Every fault is
+therefore tested on the real broker.
 """
 
 import time
@@ -17,12 +17,12 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSp
 from scripts.kafka import Node
 from tests.support.service import Service, free_ports
 
-# A start takes 3 to 5 s on two idle cores; the rest is for a machine that is busy with something else.
+# A start takes 3 to 5 s on two idle cores; the rest is a margin for a busy machine.
 PATIENCE: Final = 60.0
 
 
 class Cluster:
-    """What tests do to any Kafka: make topics and produce. Each call returns once the broker has answered."""
+    """What tests do with any Kafka: create topics and produce. Each call returns after the broker has responded."""
 
     def __init__(self, servers: str, codec: str = "none") -> None:
         self.servers = servers
@@ -32,7 +32,7 @@ class Cluster:
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
-        # A broker that was frozen is fenced off until the controller has heard of it again.
+        # A broker that was frozen stays fenced until the controller gets its heartbeat again.
         _retried(
             lambda: self._admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(PATIENCE),
             unless=lambda error: error.code() != KafkaError.INVALID_REPLICATION_FACTOR,
@@ -40,7 +40,7 @@ class Cluster:
         self._until_known(topic, partitions)
 
     def ensure_topic(self, topic: str, partitions: int = 1) -> None:
-        """Makes it unless another test already has."""
+        """Create the topic unless it exists."""
         if topic not in self._admin.list_topics(timeout=PATIENCE).topics:
             self.create_topic(topic, partitions)
 
@@ -58,7 +58,7 @@ class Cluster:
         headers: Mapping[str, bytes] | None = None,
         timestamp: int = 0,
     ) -> None:
-        """`timestamp` in milliseconds since 1970; 0 is now."""
+        """Produce records. `timestamp` is in ms since 1970; 0 means now."""
         self._until_open(topic, partition)
         refused: list[str] = []
         for body in bodies:
@@ -86,12 +86,12 @@ class Cluster:
         (producer.abort_transaction if abort else producer.commit_transaction)(PATIENCE)
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
-        """Where the group has got to, by topic and partition."""
+        """Return the committed offsets of the group, by topic and partition."""
         answer = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(PATIENCE)
         return {(at.topic, at.partition): at.offset for at in answer.topic_partitions if at.offset >= 0}
 
     def end(self, topic: str, partition: int = 0) -> int:
-        """The end of the log, as tools that show the lag of a group take it: transaction markers count."""
+        """Return the end of the log as lag tools report it: transaction markers count."""
         place = TopicPartition(topic, partition)
         return int(self._admin.list_offsets({place: OffsetSpec.latest()})[place].result(PATIENCE).offset)
 
@@ -102,11 +102,11 @@ class Cluster:
             assert time.monotonic() < deadline, f"{topic} was not deleted"
 
     def delete_group(self, group: str) -> None:
-        """The group loses all of its committed offsets. It must have no members."""
+        """Delete the group with all its committed offsets. It must have no members."""
         _retried(lambda: self._admin.delete_consumer_groups([group])[group].result(PATIENCE))
 
     async def expel(self, group: str) -> None:
-        """Removes all members of a group, as an operator would whose node is dead: Kafka waits for it no longer."""
+        """Remove all members of a group, as an operator does for a dead node, so that Kafka no longer waits for it."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
         await admin.start()
         try:
@@ -120,44 +120,45 @@ class Cluster:
             await admin.close()
 
     def _until_open(self, topic: str, partition: int) -> None:
-        """A partition that was just made, or whose broker just started, may refuse one request and take the next.
+        """Wait until a new partition, or one whose broker just started, accepts requests: it may refuse one and accept
+        the next.
 
-        A producer repeats the refused one, behind the other: the order would be lost here already. With idempotence it
-        would even be reported as delivered (librdkafka 2.16).
+        A producer would repeat the refused request after the next one, so the order would be lost before Herald reads
+        it. With idempotence the refused one would even be reported as delivered (librdkafka 2.16).
         """
         place = TopicPartition(topic, partition)
 
         def ask() -> None:
-            # The client asks whom it last knew to lead the partition; listing the topic tells it anew.
+            # The client asks the last known leader of the partition; listing the topic refreshes its metadata.
             self._admin.list_topics(topic, PATIENCE)
             self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=1)[place].result(PATIENCE)
 
         _retried(ask)
 
     def _until_known(self, topic: str, partitions: int) -> None:
-        # The controller answers before the broker has heard of it; and the producer is to hear of it too.
+        # The controller responds before the broker knows the topic, and the producer needs it too.
         deadline = time.monotonic() + PATIENCE
         while len(self._producer.list_topics(topic, PATIENCE).topics[topic].partitions) != partitions:
             assert time.monotonic() < deadline, f"{topic} did not get {partitions} partitions"
 
 
 class MockKafka(Cluster):
-    """librdkafka's mock cluster. Topics come into being as they are produced to, with 4 partitions."""
+    """librdkafka's mock cluster. Topics are created by producing to them, with 4 partitions."""
 
     def __init__(self) -> None:
-        # It lives in the client that asked for it, as long as that client does.
+        # It exists as long as the client that created it.
         self._host = Producer({"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1, "log_level": 0})
         broker = next(iter(self._host.list_topics(timeout=PATIENCE).brokers.values()))
         super().__init__(f"{broker.host}:{broker.port}")
 
     def create_topic(self, topic: str, partitions: int = 4) -> None:
-        """The mock knows no request for it, but makes what it is asked about."""
+        """Create a topic by requesting its metadata: the mock has no request for creation."""
         assert partitions == 4, "the mock makes every topic with 4 partitions"
         self._producer.list_topics(topic, PATIENCE)
 
 
 class RealKafka(Service, Cluster):
-    """One KRaft node on free loopback ports; its data outlives the process, so it can die and come back."""
+    """One KRaft node on free loopback ports. Its data outlives the process, so it can be killed and restarted."""
 
     def __init__(self, directory: Path) -> None:
         port, controller_port = free_ports(2)
@@ -178,7 +179,7 @@ class RealKafka(Service, Cluster):
 
 
 def _retried(call: Callable[[], object], unless: Callable[[KafkaError], bool] = lambda _: False) -> None:
-    """Until Kafka does it."""
+    """Repeat a call until Kafka accepts it."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A server that publishes public keys, for tests, and the JWK sets that it answers with."""
+"""A server of public keys for tests, and the JWK sets that it serves."""
 
 import json
 import ssl
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 
 def jwk(key: Any, **members: Any) -> dict[str, Any]:
-    """The public key as a member of a JWK set. A member given as None is left out."""
+    """Return the public key as a member of a JWK set. Members given as None are omitted."""
     if isinstance(key, rsa.RSAPrivateKey):
         made = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     elif isinstance(key, ec.EllipticCurvePrivateKey):
@@ -26,7 +26,7 @@ def key_set(*keys: Any) -> bytes:
 
 
 class JwksServer:
-    """An HTTP or HTTPS server on loopback that can be made to misbehave, stopped, and started again at its port."""
+    """An HTTP or HTTPS server on loopback that can misbehave, be stopped, and be started again on its port."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
@@ -60,7 +60,7 @@ class JwksServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_address[1]
         if self._tls is not None:
-            # The handshake is done by the thread of each connection, not by the one that accepts them.
+            # The thread of each connection does its TLS handshake, not the accepting thread.
             self._server.socket = self._tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )

@@ -1,4 +1,4 @@
-"""`herald listen` in a process of its own, and what it has printed."""
+"""`herald listen` in a separate process, and what it has printed."""
 
 import asyncio
 import json
@@ -16,7 +16,8 @@ PATIENCE: Final = 30.0
 
 
 class Listen:
-    """One process after another, each with a file for its output: the last line of one that was killed may be cut."""
+    """Runs one process after another, each with its own output file: the last line of a killed process may be
+    incomplete."""
 
     def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
         self._options = options
@@ -34,7 +35,7 @@ class Listen:
         return self
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """Returns the exit code."""
+        """Stop the process. Returns the exit code."""
         process, self._process = self._process, None
         if process is None:
             return 0
@@ -42,13 +43,13 @@ class Listen:
         return process.wait(PATIENCE)
 
     def ended(self) -> int:
-        """Waits for it to end by itself; returns the exit code."""
+        """Wait until the process ends by itself. Returns the exit code."""
         assert self._process is not None
         return self._process.wait(PATIENCE)
 
     @property
     def runs(self) -> list[list[Any]]:
-        """What each run has printed, without a line that was cut."""
+        """Return what each run has printed, without an incomplete last line."""
         outputs = (output.read_text().splitlines(keepends=True) for output in self._outputs)
         return [[json.loads(line) for line in lines if line.endswith("\n")] for lines in outputs]
 
@@ -74,5 +75,5 @@ class Listen:
 
 
 def in_shell(command: str) -> "subprocess.Popen[bytes]":
-    """A pipeline fails with the first of its commands that does."""
+    """Run in a shell whose pipelines fail with their first failing command."""
     return subprocess.Popen(["bash", "-o", "pipefail", "-c", command], stdout=subprocess.PIPE)

@@ -1,4 +1,4 @@
-"""A load: events in Kafka whose recipients are known."""
+"""A load of events in Kafka with known recipients."""
 
 import asyncio
 import json
@@ -36,15 +36,15 @@ envelope = "flat"
 omit = ["to"]
 """
 
-# Seconds between two handfuls of a steady load.
+# Seconds between two bursts of a steady load.
 _BEAT: Final = 0.1
 
 
 class Load:
-    """Events numbered 0, 1, 2 … in a topic of their own, each for two of the users, and for everyone's feed. Every
-    other one has an id of its own; Kafka's place tells the rest, as those of the producers in the field.
+    """Events numbered 0, 1, 2 and so on in their own topic, each for two of the users and for the public feed. Every
+    other event has an id; the others are identified by their Kafka offset, as for real producers.
 
-    What goes to a user is in one partition, so that its order is a promise.
+    All events for a user are in one partition, which guarantees their order.
     """
 
     def __init__(self, kafka: Cluster, topic: str, *, users: int = 20, partitions: int = 1) -> None:
@@ -53,14 +53,14 @@ class Load:
         self.users = [f"{topic}-user-{number}" for number in range(users)]
         self.expected: dict[str, list[int]] = {user: [] for user in self.users}
         self.published = 0
-        self.times: dict[int, float] = {}  # when each was published, by time.monotonic
-        self.producing = asyncio.Lock()  # held while something is published
+        self.times: dict[int, float] = {}  # publishing time of each event, by time.monotonic
+        self.producing = asyncio.Lock()  # held while publishing
         self._kafka = kafka
         self._partitions = partitions
         self.is_ordered = partitions == 1
 
     def routes(self, directory: Path) -> str:
-        """A file for HERALD_ROUTES."""
+        """Return the path of a file for HERALD_ROUTES."""
         file = directory / "load.toml"
         file.write_text(_ROUTES.format(topic=self.topic))
         return str(file)
@@ -87,7 +87,7 @@ class Load:
 
     @asynccontextmanager
     async def steady(self, rate: int) -> AsyncIterator[None]:
-        """Publishes `rate` events a second, whatever happens to those who take them, until the end of the block."""
+        """Publish `rate` events per second until the end of the block, whatever happens to the consumers."""
         over = asyncio.Event()
 
         async def run() -> None:
@@ -106,6 +106,7 @@ class Load:
 
 
 def same(found: Sequence[Any], expected: Sequence[Any], whose: str) -> None:
-    """Asserts that they are equal, and says what is lost and what there is too much of: the lists are long."""
+    """Assert that the lists are equal. The message shows only missing and additional items, because the lists are
+    long."""
     lost, extra = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
     assert found == expected, f"{whose}: lost {sorted(lost)}, too many {sorted(extra)}, else in another order"

@@ -1,4 +1,4 @@
-"""nginx for tests: Debian's, with the configuration that Herald ships."""
+"""Debian's nginx for tests, with the configuration that Herald ships."""
 
 import re
 import shutil
@@ -13,15 +13,16 @@ SHIPPED: Final = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 
 
 def missing() -> str | None:
-    """What a real nginx lacks on this machine, in words; None when it can run."""
+    """Return what a real nginx lacks on this machine, or None if it can run."""
     return None if shutil.which("nginx") else "no nginx: install Debian's nginx-light"
 
 
 class Nginx(Service):
-    """The proxy of deploy/nginx.conf in front of nodes at some ports. Changed are only addresses, ports, folders and
-    limits of the machine, what is too new for Debian's nginx, and what `but` says. Each must stand in the file.
+    """The proxy of deploy/nginx.conf in front of nodes on these ports. Only addresses, ports, folders, machine limits,
+    directives too new for Debian's nginx, and the replacements in `but` are changed. Each replaced text must occur in
+    the file.
 
-    `log` has a line a request, `words` what nginx itself had to say.
+    `log` has one line per request, `words` is the error log of nginx.
     """
 
     def __init__(self, directory: Path, nodes: Sequence[int], but: Mapping[str, str] | None = None) -> None:
@@ -32,7 +33,7 @@ class Nginx(Service):
         self._directory = directory
         text = SHIPPED.read_text()
         changes = {
-            # 127.0.0.0/8 is all loopback: clients of several addresses can come.
+            # All of 127.0.0.0/8 is loopback, so clients can use several addresses.
             "listen 8080": f"listen 127.0.0.1:{self.port}",
             "/tmp/": f"{directory}/",
             "/dev/stdout": f"{directory}/log.txt",
@@ -58,8 +59,9 @@ class Nginx(Service):
         return self._log.read_text()
 
     def launch(self) -> None:
-        # In the foreground, so that what is started is what gets the signals. Where root tests, the workers have to be
-        # root as well, or pytest's folders are closed to them.
+        # In the foreground, so that signals reach nginx itself. If root runs the tests, the workers run as root too,
+        # because
+        # pytest's folders are closed to other users.
         self._spawn(["nginx", "-c", self._directory / "nginx.conf", "-g", "daemon off; user root;"])
 
     def _answers(self) -> bool:

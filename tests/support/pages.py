@@ -1,4 +1,4 @@
-"""Herald's page as the tests use it, in a real Chromium."""
+"""Herald's page in a real Chromium, for tests."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 class Watch:
-    """What a page asked for, and what it complained about."""
+    """The requests of a page and the errors that it logged."""
 
     def __init__(self, page: Page) -> None:
         self.requests: list[str] = []
@@ -56,7 +56,7 @@ async def open_page(page: Page, url: str) -> None:
 
 
 async def state(page: Page, word: str, within: int = LATER) -> None:
-    """Waits until both clients of the page are in this state."""
+    """Wait until both clients of the page are in this state."""
     for client in ("WebSocket", "SSE"):
         await expect(column(page, client).locator(".state b")).to_have_text(word, timeout=within)
 
@@ -70,7 +70,7 @@ def send(page: Page, title: str) -> Locator:
 
 
 async def both_show(page: Page, texts: list[str], within: int = SOON) -> None:
-    """The newest entries of both clients, newest first, and no others."""
+    """Wait until both clients show exactly these entries, newest first."""
     for client in ("WebSocket", "SSE"):
         await expect(column(page, client).get_by_role("listitem")).to_contain_text(texts, timeout=within)
         await expect(column(page, client).get_by_role("listitem")).to_have_count(len(texts), timeout=within)

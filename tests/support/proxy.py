@@ -1,4 +1,4 @@
-"""A line between a browser and a server."""
+"""A TCP proxy between a browser and a server."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,7 @@ from tests.support.service import free_port
 
 
 class Proxy:
-    """A way to the server that can be cut, and stays cut until it is mended."""
+    """A connection to the server that can be cut, and stays cut until `mend`."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()

@@ -1,4 +1,4 @@
-"""RabbitMQ for tests: Debian's, as a process of its own that can die, freeze and come back with its data."""
+"""RabbitMQ for tests: Debian's, in a separate process that can be killed, frozen and restarted with its data."""
 
 import asyncio
 import contextlib
@@ -24,18 +24,18 @@ from application.ports.bindings import Binding
 from tests.support.certificates import Authority
 from tests.support.service import PATIENCE, Service, free_ports
 
-# For the broker's answer to a client: it may be killed, or frozen, while a test talks to it.
+# Timeout in seconds for the response to a client: the broker may be killed or frozen during a test.
 ANSWER: Final = 30.0
 
-# Debian's wrappers on the PATH change to a user of its own, and to its folders.
+# Debian's wrappers on the PATH switch to another user and its folders.
 SCRIPTS: Final = Path("/usr/lib/rabbitmq/bin")
 
-# So many confirms are awaited together.
+# The number of publisher confirms awaited together.
 AT_ONCE: Final = 500
 
 
 def missing() -> str | None:
-    """What a real RabbitMQ lacks on this machine, in words; None when it can run."""
+    """Return what a real RabbitMQ lacks on this machine, or None if it can run."""
     for needed in (str(SCRIPTS / "rabbitmq-server"), "erl", "epmd"):
         if not shutil.which(needed):
             return f"no {needed}: install Debian's rabbitmq-server"
@@ -43,7 +43,7 @@ def missing() -> str | None:
 
 
 class RealRabbit(Service):
-    """One node on free loopback ports, with a port mapper and a cookie of its own, so that no other node is touched."""
+    """One node on free loopback ports with its own port mapper and cookie, so that no other node is affected."""
 
     def __init__(self, directory: Path) -> None:
         self.port, self.tls_port, self._mapper_port, distribution_port = free_ports(4)
@@ -60,7 +60,7 @@ class RealRabbit(Service):
         )
         self._env = {
             **os.environ,
-            "HOME": str(directory),  # where the cookie is
+            "HOME": str(directory),  # the folder of the cookie
             "ERL_EPMD_PORT": str(self._mapper_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"herald-{uuid.uuid4().hex[:8]}@localhost",
@@ -73,18 +73,18 @@ class RealRabbit(Service):
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
             "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
-            # The script becomes the node, instead of watching over it: what is started is what gets the signals.
+            # The script replaces itself with the node, so signals reach the node.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
     def launch(self) -> None:
         if self._mapper is None:
-            # Started here, since a node that finds none starts one that outlives it.
+            # Started here, because a node that finds no port mapper starts one that outlives it.
             self._mapper = subprocess.Popen(["epmd", "-port", str(self._mapper_port)], env=self._env)
         self._spawn([SCRIPTS / "rabbitmq-server"], env=self._env)
 
     def discard(self) -> None:
-        """For good, its port mapper too."""
+        """Stop the node permanently, with its port mapper."""
         self.stop()
         if self._mapper is not None:
             self._mapper.terminate()
@@ -92,7 +92,7 @@ class RealRabbit(Service):
             self._mapper = None
 
     def ctl(self, *arguments: str) -> str:
-        """What rabbitmqctl answers; a call takes 1 to 2 s."""
+        """Run rabbitmqctl. Returns its output; a call takes 1 to 2 s."""
         done = subprocess.run(
             [SCRIPTS / "rabbitmqctl", *arguments],
             env=self._env,
@@ -105,12 +105,12 @@ class RealRabbit(Service):
         return done.stdout
 
     def settings(self, queue: str, **more: Any) -> RabbitSettings:
-        """A queue, and an exchange of the same name, on this node."""
+        """Return settings of a queue on this node, with an exchange of the same name."""
         return RabbitSettings(**({"host": "127.0.0.1", "port": self.port, "exchange": queue, "queue": queue} | more))
 
     @contextlib.asynccontextmanager
     async def channel(self, vhost: str = "/") -> AsyncIterator[AbstractChannel]:
-        """With confirms: what is published returns once the broker has it."""
+        """Open a channel with publisher confirms: publishing returns after the broker has the message."""
         url = URL.build(scheme="amqp", host="127.0.0.1", port=self.port, user="guest", password="guest")
         connection = aiormq.Connection(url)
         connection.vhost = vhost
@@ -124,7 +124,7 @@ class RealRabbit(Service):
                 await connection.close()
 
     async def ensure(self, settings: RabbitSettings, patterns: Sequence[str]) -> None:
-        """Exchange, queue and bindings as the first node leaves them."""
+        """Declare exchange, queue and bindings as the first node does."""
         async with self.channel(settings.vhost) as channel:
             await prepare(channel.connection, settings, [Binding(settings.exchange, key) for key in patterns])
 
@@ -138,7 +138,8 @@ class RealRabbit(Service):
         headers: Mapping[str, Any] | None = None,
         vhost: str = "/",
     ) -> None:
-        """In order, persistent, each with a message id; returns once all are confirmed. The time is now by default."""
+        """Publish persistent messages in order, each with a message id. Returns after all are confirmed. The default
+        time is now."""
         async with asyncio.timeout(PATIENCE), self.channel(vhost) as channel:
             for start in range(0, len(bodies), AT_ONCE):
                 publishing = [
@@ -158,7 +159,8 @@ class RealRabbit(Service):
                 await asyncio.gather(*publishing)
 
     async def publish_raw(self, exchange: str, routing_key: bytes, properties: bytes, body: bytes) -> None:
-        """As a producer that is less strict than this client. `properties` are flags and values as they go out."""
+        """Publish like a producer less strict than this client. `properties` are property flags and values in wire
+        format."""
         method = struct.pack(">HHH", 60, 40, 0) + _short(exchange.encode()) + _short(routing_key) + b"\0"
         header = struct.pack(">HHQ", 60, 0, len(body)) + properties
         async with self.channel() as channel:
@@ -167,11 +169,11 @@ class RealRabbit(Service):
                 for kind, part in ((1, method), (2, header), (3, body))
             )
             await channel.write_queue.put(ChannelFrame(payload, should_close=False))
-            # RabbitMQ reads a channel in order: once it answers, it has the message.
+            # RabbitMQ processes a channel in order: its response means that it has the message.
             await channel.exchange_declare(exchange, passive=True)
 
     async def depth(self, queue: str) -> tuple[int, int]:
-        """How many messages are ready, and how many consumers there are."""
+        """Return the number of ready messages and the number of consumers."""
         async with self.channel() as channel:
             found = await channel.queue_declare(queue, passive=True)
             return found.message_count or 0, found.consumer_count or 0
@@ -186,5 +188,5 @@ class RealRabbit(Service):
 
 
 def _short(text: bytes) -> bytes:
-    """A short string of AMQP's."""
+    """Encode an AMQP short string."""
     return len(text).to_bytes() + text

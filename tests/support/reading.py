@@ -1,4 +1,4 @@
-"""Following an event source in a test."""
+"""Reading an event source in a test."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from domain.messages import Message
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0, what: Callable[[], object] = str) -> None:
-    """Waits for a condition, and fails with what `what` tells of the state when it does not come."""
+    """Wait for a condition. On timeout, fails with the state that `what` returns."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
@@ -34,7 +34,7 @@ class Reader:
 
     @property
     def once(self) -> list[bytes | None]:
-        """The bodies without repeats, as they came first."""
+        """Return the bodies without duplicates, in order of first arrival."""
         return list(dict.fromkeys(self.bodies))
 
     async def has(self, *bodies: bytes, seconds: float = 20.0) -> None:
@@ -52,7 +52,7 @@ class Reader:
 
 @asynccontextmanager
 async def reading(source: EventSource) -> AsyncIterator[Reader]:
-    """Opens the source and reads it until the end of the block; then closes it."""
+    """Open the source and read it until the end of the block, then close it."""
     reader = Reader(source)
     await source.open()
     task = asyncio.create_task(reader.read())

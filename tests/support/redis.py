@@ -1,4 +1,4 @@
-"""Redis for tests: Debian's, as a process of its own that can die, freeze and come back with nothing."""
+"""Redis for tests: Debian's, in a separate process that can be killed, frozen and restarted empty."""
 
 import contextlib
 import shutil
@@ -23,13 +23,13 @@ SERVER: Final = "redis-server"
 
 
 def missing() -> str | None:
-    """What a real Redis lacks on this machine, in words; None when it can run."""
+    """Return what a real Redis lacks on this machine, or None if it can run."""
     return None if shutil.which(SERVER) else f"no {SERVER}: install Debian's redis-server"
 
 
 class RealRedis(Service):
-    """One server on free loopback ports, one of them for TLS, and on a socket in its folder. It writes nothing down, so
-    that it comes back empty, and as it is configured here."""
+    """One server on free loopback ports, one of them for TLS, and on a socket in its folder. It persists nothing, so it
+    restarts empty and with this configuration."""
 
     def __init__(self, directory: Path) -> None:
         self.port, self.tls_port = free_ports(2)
@@ -48,26 +48,26 @@ class RealRedis(Service):
 
     @property
     def url(self) -> str:
-        """As REDIS_URL has it."""
+        """Return a value for REDIS_URL."""
         return f"redis://127.0.0.1:{self.port}"
 
     def launch(self) -> None:
         self._spawn([SERVER, self._configuration])
 
     def settings(self, prefix: str, **more: Any) -> RedisSettings:
-        """By default as the user who needs no password, over TCP."""
+        """Return settings, by default over TCP for the user without a password."""
         return RedisSettings(**({"url": self.url, "prefix": prefix} | more))
 
     async def ask(self, *command: Any) -> Any:
-        """What the server answers to an operator."""
+        """Run a command as operator. Returns the response."""
         async with self._operator() as client:
             return await client.execute_command(*command)
 
     @contextlib.asynccontextmanager
     async def configured(self, **config: str) -> AsyncIterator[None]:
-        """By CONFIG SET, for a while; an underscore stands for the hyphen."""
+        """Change settings by CONFIG SET until the end of the block. Underscores stand for hyphens."""
         wanted = {name.replace("_", "-"): value for name, value in config.items()}
-        # One connection for both: the server may take no more of them meanwhile.
+        # One connection for both changes: the server may refuse new ones in between.
         async with self._operator() as client:
             before = {name: (await client.config_get(name))[name] for name in wanted}
             for name, value in wanted.items():
@@ -79,13 +79,13 @@ class RealRedis(Service):
                     await client.config_set(name, value)
 
     async def clients(self, kind: str) -> list[str]:
-        """The ids of Herald's connections that are `pubsub`, or `normal`."""
+        """Return the ids of Herald's connections of type `pubsub` or `normal`."""
         lines = (await self.ask("CLIENT", "LIST", "TYPE", kind)).decode().splitlines()
         listed = [dict(field.split("=", 1) for field in line.split(" ")) for line in lines]
         return [one["id"] for one in listed if one["name"] == "herald"]
 
     async def cut(self, kind: str) -> int:
-        """Herald's connections of one kind. Returns how many there were."""
+        """Kill Herald's connections of one type. Returns their number."""
         return sum([await self.ask("CLIENT", "KILL", "ID", id) for id in await self.clients(kind)])
 
     def _operator(self) -> Redis:
@@ -101,7 +101,7 @@ class RealRedis(Service):
 
 
 class Deaf:
-    """A listener for those who need a backplane only to know whether Redis is there."""
+    """A listener that ignores everything, for tests that only need to know whether Redis is available."""
 
     def arrived(self, entries: Sequence[Entry]) -> None: ...
 
@@ -112,7 +112,7 @@ class Deaf:
 async def connected(
     settings: RedisSettings, store: Store, counters: Counters | None = None
 ) -> AsyncIterator[tuple[Connections, RedisBackplane]]:
-    """A node's connections, and its backplane that is still to be opened. Both are closed at the end."""
+    """Create the connections of a node and its backplane, not yet opened. Both are closed at the end."""
     connections = Connections(settings, store, uuid.uuid4().hex)
     backplane = RedisBackplane(connections, counters or Counters())
     try:

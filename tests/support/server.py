@@ -1,4 +1,4 @@
-"""The real Herald in a process of its own, as a user would start it."""
+"""The real Herald in a separate process, as a user starts it."""
 
 import os
 import signal
@@ -21,8 +21,8 @@ SECRET: Final = "a secret for tests, as long as RFC 7518 wants"
 
 
 class Server:
-    """One `herald dev` or `herald serve` on a free port of this machine, with a database file of its own unless `env`
-    says another DATABASE_URL. `prefix` is a command that starts it, as `prlimit` does. Its output is in `log`."""
+    """One `herald dev` or `herald serve` on a free port, with its own database file unless `env` sets DATABASE_URL.
+    `prefix` is a command that starts it, such as `prlimit`. Its output is in `log`."""
 
     def __init__(
         self,
@@ -49,14 +49,14 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: bool = False) -> "Server":
-        """Returns once it answers; with `ready`, once it calls itself ready."""
+        """Start the process. Returns once it answers, or with `ready`, once it is ready."""
         self.launch()
         self.wait_for("/health/ready" if ready else "/health/live")
         return self
 
     def launch(self, terminal: int | None = None) -> None:
-        """Returns at once. The process leads a group of its own, as it does in a terminal; `terminal` is a file
-        descriptor of one, which becomes its controlling terminal and its standard input."""
+        """Start the process and return immediately. It leads its own process group, as in a terminal. `terminal` is the
+        file descriptor of a terminal, which becomes its controlling terminal and standard input."""
         takes_terminal = () if terminal is None else ("setsid", "--ctty")
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
@@ -83,7 +83,7 @@ class Server:
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGTERM, group: bool = False) -> int:
-        """Sends the signal (to the whole process group, as Ctrl-C in a terminal does) and returns the exit code."""
+        """Send the signal (to the whole process group, as Ctrl-C in a terminal does). Returns the exit code."""
         if self.process is None:
             return 0
         process, self.process = self.process, None

@@ -1,4 +1,4 @@
-"""What Herald depends on, for tests: real servers, each in a process of its own on free ports of this machine."""
+"""External services for tests: real servers, each in a separate process on free ports of this machine."""
 
 import contextlib
 import os
@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-# Seconds for a start or an end: the slowest takes 7 on two idle cores, and one after a crash replays its log first.
+# Timeout in seconds of a start or stop: the slowest takes 7 s on two idle cores, and after a crash it replays its log.
 PATIENCE: Final = 90.0
 
 
 class Service(ABC):
-    """A server that can be stopped, killed, frozen, and started again on the same port, with the same data.
+    """A server that can be stopped, killed, frozen, and restarted on the same port with the same data.
 
-    `GENTLY` is the signal by which an operator ends it.
+    `GENTLY` is the signal by which an operator stops it.
     """
 
     GENTLY: ClassVar[signal.Signals] = signal.SIGTERM
@@ -29,14 +29,14 @@ class Service(ABC):
 
     @abstractmethod
     def launch(self) -> None:
-        """Returns at once."""
+        """Start the process and return immediately."""
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Asked again and again during a start."""
+        """Return whether the server answers. Called repeatedly during a start."""
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Start the server. Returns once it answers."""
         self.launch()
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
@@ -51,7 +51,7 @@ class Service(ABC):
         return self._process is not None
 
     def stop(self) -> None:
-        """As an operator would."""
+        """Stop the server as an operator would."""
         self._end(self.GENTLY)
 
     def kill9(self) -> None:
@@ -59,7 +59,7 @@ class Service(ABC):
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Connections stay open meanwhile, and nothing is answered."""
+        """Freeze the server until the end of the block: connections stay open and get no response."""
         pids = self.pids
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -76,12 +76,12 @@ class Service(ABC):
 
     @property
     def pids(self) -> list[int]:
-        """All its processes."""
+        """Return the ids of all its processes."""
         assert self._process is not None
         return [self._process.pid]
 
     def _ended(self) -> None:
-        """It ended by itself during a start."""
+        """Called if the process ends during a start."""
         raise AssertionError(self._last_words())
 
     def _last_words(self) -> str:
@@ -95,7 +95,7 @@ class Service(ABC):
 
 
 def free_ports(count: int) -> list[int]:
-    """Held together until all are known, so that they differ."""
+    """Return free ports. They are held until all are known, so that they differ."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -109,5 +109,5 @@ def free_port() -> int:
 
 
 def real_is_required() -> bool:
-    """Whether a test of a real service that cannot run is a failure: so on the machine that checks every change."""
+    """Return whether a real service that cannot run is a failure, as it is on the machine that checks every change."""
     return os.environ.get("HERALD_REQUIRE_REAL") == "1"

@@ -1,4 +1,4 @@
-"""Mail servers for tests: one that does its work, and one that does what a test says."""
+"""Mail servers for tests: a correct one, and one that behaves as the test says."""
 
 import asyncio
 import email
@@ -16,12 +16,12 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests.support.service import free_port
 
-# Of an address, for what the server says to it: `450-later@example.com`.
+# The part of an address that chooses the response: `450-later@example.com`.
 _WISH: Final = re.compile(r"TO:<([45]\d\d)-", re.IGNORECASE)
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A mail that a server has, with the addresses that it was told beside it."""
+    """A mail received by a server, with the addresses of its envelope."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -32,16 +32,16 @@ class Taken(msgspec.Struct, frozen=True):
         return email.message_from_bytes(self.raw, policy=email.policy.SMTPUTF8)
 
     def body(self, kind: str) -> str:
-        """`html` or `plain`."""
+        """Return the body `html` or `plain`."""
         part = self.message.get_body((kind,))
         assert part is not None
         return str(part.get_content())
 
 
 class Listener:
-    """A server on a port of this machine, in a thread of its own; it can be stopped and started again.
+    """A server on a port of this machine, in its own thread. It can be stopped and restarted.
 
-    `connections` counts those that there ever were, `open` those that there are, `most` how many there were at once.
+    `connections` counts all connections so far, `open` the current ones, `most` the highest number of concurrent ones.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Listener:
         return self
 
     def stop(self) -> None:
-        """Cuts all connections. What it was sent is kept."""
+        """Cut all connections and stop listening. Received mails are kept."""
         if self._loop is not None:
             loop, self._loop = self._loop, None
             asyncio.run_coroutine_threadsafe(self._end(), loop).result(10)
@@ -70,7 +70,7 @@ class Listener:
             loop.close()
 
     def cut(self) -> None:
-        """Cuts all connections, and listens on."""
+        """Cut all connections and keep listening."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._abort)
 
@@ -97,7 +97,7 @@ class Listener:
     async def _end(self) -> None:
         self._server.close()
         self._abort()
-        # Cancelled: those at work for connections that are no more.
+        # Cancel the handlers of connections that are closed.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -106,13 +106,12 @@ class Listener:
 
 
 class Mailbox(Listener):
-    """A real SMTP server that keeps what it is sent, in `mails`.
+    """A real SMTP server that keeps the received mails in `mails`.
 
-    It refuses what it is asked to refuse: an address that begins with `450-` or `550-` (any 4xx, 5xx) gets that code.
-    `answer` may decide more: asked with a command (MAIL, RCPT, DATA, or `.` for the mail itself) and what follows it,
-    it returns the answer, or None for the usual one. Each command takes `latency` seconds.
-    `tls` is a server's context; with `starttls` it is offered, else spoken from the start. `login` is who may send,
-    and with what password.
+    It refuses addresses that begin with a code of 4xx or 5xx, such as `450-` or `550-`, with that code. `answer` may
+    decide more: called with a command (MAIL, RCPT, DATA, or `.` for the mail itself) and its argument, it returns the
+    response, or None for the usual one. Each command takes `latency` seconds. `tls` is the TLS context of a server;
+    with `starttls` it is offered, otherwise it is used from the start. `login` is the required user and password.
     """
 
     def __init__(
@@ -144,7 +143,7 @@ class Mailbox(Listener):
         }
 
     def wait_for(self, count: int, seconds: float = 20.0) -> list[Taken]:
-        """Until it has so many mails."""
+        """Wait until it has that many mails."""
         deadline = time.monotonic() + seconds
         while len(self.mails) < count:
             assert time.monotonic() < deadline, f"{len(self.mails)} of {count} mails after {seconds} s"
@@ -168,7 +167,7 @@ class Mailbox(Listener):
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
     ) -> AuthResult:
         assert isinstance(data, LoginPassword)
-        # Not handled: the answer is still to be given.
+        # Not handled: the response is still to be sent.
         return AuthResult(success=(data.login.decode(), data.password.decode()) == self._login, handled=False)
 
 
@@ -180,7 +179,7 @@ class _Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        # STARTTLS makes it a second time.
+        # STARTTLS calls it a second time.
         if not self._counted:
             self._counted = True
             self._mailbox.came(transport)
@@ -218,7 +217,7 @@ class _Session(SMTP):
                 self._writer.close()
 
 
-# What BadServer may do in place of an answer: nothing, ever; hang up; answer without end.
+# What BadServer may do instead of responding: nothing, forever; disconnect; respond without end.
 STALL: Final = "<stall>"
 DROP: Final = "<drop>"
 ENDLESS: Final = "<endless>"
@@ -239,13 +238,13 @@ _USUAL: Final = {
 
 
 class BadServer(Listener):
-    """Does what `script` says: an answer of its own for a command, or STALL, DROP, ENDLESS; what is not in it goes
-    well. Beside the commands there is GREETING, BODY (DROP when a mail's first line has come, or STALL and read none of
-    it) and `.`, the answer to a whole mail. The script may be changed at any time; `mend` empties it.
+    """Behaves as `script` says: for each command a response, or STALL, DROP or ENDLESS; other commands succeed. Further
+    keys are GREETING, BODY (DROP: disconnect after the first line of a mail; STALL: read none of it) and `.`, the
+    response to a whole mail. The script may be changed at any time; `mend` clears it.
 
         BadServer({"MAIL": DROP})       BadServer({".": STALL})       BadServer({"GREETING": "554 not you"})
 
-    `taken` holds the mails that it got whole, whatever it answered; `heard` the commands."""
+    `taken` holds the mails received completely, whatever the response; `heard` the commands."""
 
     def __init__(self, script: dict[str, str] | None = None) -> None:
         super().__init__()
@@ -290,7 +289,7 @@ class BadServer(Listener):
     async def _do(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, step: str) -> str:
         answer = self.script.get(step, _USUAL.get(step, "502 what?"))
         if answer == STALL:
-            await reader.read()  # until the other end has had enough
+            await reader.read()  # until the other end has disconnected
         if answer in (STALL, DROP):
             raise ConnectionAbortedError
         while answer == ENDLESS:

@@ -1,4 +1,4 @@
-"""The ports that share one store, opened together, and what the contract suites put in them."""
+"""The ports that share one store, opened together, and the data that contract tests put in them."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -45,7 +45,7 @@ from tests.support.postgres import Postgres
 
 @dataclass(frozen=True)
 class Stores:
-    """All on the same data."""
+    """All ports of one store, on the same data."""
 
     store: Store
     inboxes: Inboxes
@@ -57,7 +57,7 @@ class Stores:
     bindings: Bindings
 
 
-# A folder for files, and how to get a PostgreSQL.
+# A folder for files, and a function that returns a PostgreSQL.
 Place = tuple[Path, Callable[[], Postgres]]
 
 
@@ -78,7 +78,7 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
 
 @asynccontextmanager
 async def sql(url: str, connections: int = 10, pooler: Pooler = "none") -> AsyncIterator[Stores]:
-    """On a database that has its tables."""
+    """Open the ports on a database that has its tables."""
     database, ids = Database(url, connections, pooler=pooler), Uuid7Factory()
     try:
         yield Stores(
@@ -116,7 +116,7 @@ async def postgres(place: Place) -> AsyncIterator[Stores]:
         server.drop(url)
 
 
-# How to open an empty one.
+# How to open an empty store of each kind.
 STORES: dict[str, Callable[[Place], AbstractAsyncContextManager[Stores]]] = {
     "memory": memory,
     "sqlite": sqlite,
@@ -177,7 +177,7 @@ async def record(store: Store, *events: Sent, at: datetime = NOW) -> Recorded:
 
 
 async def fill(store: Store, count: int, user: str = "ada", *, type: str = "direct", prefix: str = "e") -> list[Entry]:
-    """That many notifications for a user, one a second: e1 at NOW + 1 s, e2 …"""
+    """Store that many notifications for a user, one per second: e1 at NOW + 1 s, e2 at NOW + 2 s and so on."""
     entries: list[Entry] = []
     for number in range(1, count + 1):
         entries += (await record(store, direct(f"{prefix}{number}", user, type=type), at=later(number))).entries
@@ -194,13 +194,13 @@ async def whole(store: Store, stream: str) -> list[tuple[int, str]]:
 
 
 async def kept(stores: Stores, user: str = "ada") -> list[Notification]:
-    """All of an inbox, archived ones too, oldest first."""
+    """Return the whole inbox including archived notifications, oldest first."""
     leaf = await stores.inboxes.page(user, NotificationFilter(archived=None), 1_000_000)
     return list(leaf.notifications[::-1])
 
 
 async def check_counters(stores: Stores, user: str = "ada") -> None:
-    """What is kept as a number is what counting gives."""
+    """Assert that the stored counters equal the counted rows."""
     rows = await kept(stores, user)
     unread = [one for one in rows if not one.state.read and not one.state.archived]
     head = (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]

@@ -1,4 +1,4 @@
-"""Tokens, good and forged, and verifiers for them."""
+"""Valid and forged tokens, and verifiers for them."""
 
 import base64
 import hashlib
@@ -38,7 +38,7 @@ SIGNERS: dict[str, Any] = {
 
 
 def short(value: Any) -> str:
-    """The name of a test for a value that may be long."""
+    """Return a test id for a value that may be long."""
     return repr(value)[:40]
 
 
@@ -74,7 +74,7 @@ def b64(data: bytes) -> str:
 
 
 def hmac_signed(header: bytes, payload: bytes, secret: bytes = SECRET.encode(), digest: Any = hashlib.sha256) -> str:
-    """A token with a right HMAC over anything whatever, so that what is wrong with it is found behind the signature."""
+    """Return a token with a correct HMAC over any content, so that errors behind the signature check are tested."""
     text = f"{b64(header)}.{b64(payload)}"
     return f"{text}.{b64(hmac.new(secret, text.encode(), digest).digest())}"
 
@@ -98,7 +98,7 @@ async def refused(verifier: JwtVerifier, forged: Any) -> TokenInvalid:
 
 
 class Rig:
-    """Verifiers on a JWKS server and a clock for their pace, closed at the end."""
+    """Verifiers that use a JWKS server, and a clock for their rate limits. All are closed at the end."""
 
     def __init__(self, server: JwksServer) -> None:
         self.server = server

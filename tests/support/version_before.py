@@ -1,5 +1,5 @@
-"""Version 0.2.0, as far as it reads what this version sends: messages between nodes, and objects of `herald.v1` in its
-Python client. Kept as it was; it goes once no test needs nodes or clients of that version."""
+"""The code of version 0.2.0 that reads what this version sends: messages between nodes, and `herald.v1` objects in its
+Python client. Kept unchanged; delete it when no test needs nodes or clients of that version."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -46,7 +46,7 @@ encode = msgspec.msgpack.Encoder().encode
 read_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
 read_sign_outs = msgspec.msgpack.Decoder(tuple[SignOut, ...]).decode
 
-# What a node caught; it logged the message, and went on with the next.
+# The errors that a node caught: it logged the message and continued with the next.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # --- herald_client/objects.py ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Clients that note all they are shown of a load."""
+"""Clients that record everything they receive of a load."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ INBOX: Final = "inbox"
 
 
 class Watcher(ABC):
-    """Follows the inbox of a user, and the feed. `seen` are the numbers that came, by stream, in their order."""
+    """Follows the inbox of a user and the feed. `seen` maps each stream to the received numbers in order."""
 
     def __init__(self, server: Server, user: str) -> None:
         self.user = user
@@ -39,11 +39,11 @@ class Watcher(ABC):
 
     @abstractmethod
     async def run(self) -> None:
-        """Never returns."""
+        """Run until cancelled."""
 
 
 class Plain(Watcher):
-    """Speaks no protocol: it cannot resume, and so must not be sent away for anything that it has no part in."""
+    """A plain client: it cannot resume, so it must not be closed by faults that do not affect its own node."""
 
     async def run(self) -> None:
         async with connect(self._address, ping_interval=None) as socket:
@@ -58,7 +58,7 @@ class Plain(Watcher):
 
 
 class Follower(Watcher):
-    """Listens as a program does: it comes back whenever it is sent away or cut off, and goes on from where it was."""
+    """A client like a real program: it reconnects after every close or fault and resumes."""
 
     def __init__(self, server: Server, user: str) -> None:
         super().__init__(server, user)
@@ -97,7 +97,7 @@ class Follower(Watcher):
 
 @asynccontextmanager
 async def alongside(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs them until the end of the block, which ends with the first of them that fails."""
+    """Run the clients until the end of the block. If one fails, the block ends with that error."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one) for one in endless]
         yield
@@ -107,7 +107,7 @@ async def alongside(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def connected(*watchers: Watcher) -> AsyncIterator[None]:
-    """All of them are there before the block begins."""
+    """Wait until all clients are connected, then enter the block."""
     async with alongside(*(watcher.run() for watcher in watchers)):
         async with asyncio.timeout(20):
             await asyncio.gather(*(watcher.connected.wait() for watcher in watchers))

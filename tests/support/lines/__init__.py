@@ -1,1 +1,2 @@
-"""A broker for tests: events are the lines of a file. A folder, and a line in the registry (see `__main__`)."""
+"""A broker for tests whose events are the lines of a file. It needs a folder and a line in the registry (see
+`__main__`)."""

@@ -1,4 +1,4 @@
-"""`python -m tests.support.lines herald …` is that command with one more line in the registry of brokers."""
+"""`python -m tests.support.lines herald …` runs that command with one more broker in the registry."""
 
 import sys
 
@@ -9,7 +9,7 @@ registry.BROKERS = (*registry.BROKERS, LINES)
 registry.BROKER_NAMES = (*registry.BROKER_NAMES, LINES.name)
 
 if __name__ == "__main__":
-    # Imported after the registration, as by a process whose registry has that line.
+    # Imported after the registration, as if the registry had that line.
     from entrypoints.cli.main import main
 
     del sys.argv[0]

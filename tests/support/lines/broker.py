@@ -15,13 +15,13 @@ POLL_INTERVAL_S = 0.05
 
 
 class LinesSettings(Section, frozen=True):
-    """Lines of a file."""
+    """Settings of the broker."""
 
     path: Annotated[str, Setting("LINES_FILE", text, "The file; each line is a topic, a space and a payload.")] = ""
 
 
 class LinesSource:
-    """Implements EventSource. All nodes read the file from its beginning."""
+    """Implements EventSource. Every node reads the file from its beginning."""
 
     name = "lines"
     max_poll_age_s = 60.0
@@ -34,7 +34,7 @@ class LinesSource:
         self._last_poll: datetime | None = None
 
     async def open(self) -> None:
-        """The file is opened by each poll."""
+        """No-op: each poll opens the file."""
 
     async def take(self) -> Batch:
         while True:
@@ -47,13 +47,13 @@ class LinesSource:
             await asyncio.sleep(POLL_INTERVAL_S)
 
     async def acknowledge(self, batch: Batch) -> None:
-        """A file forgets nothing."""
+        """No-op: a file keeps its lines."""
 
     def status(self) -> SourceStatus:
         return SourceStatus(self.name, self._last_poll is not None, assigned=self._topics, last_poll=self._last_poll)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """No-op: nothing is open."""
 
     def _message(self, number: int, line: str) -> Message:
         topic, _, payload = line.partition(" ")
