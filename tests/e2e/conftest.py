@@ -1,4 +1,4 @@
-"""Servers for end-to-end tests: each is stopped with its test, and its log shown if the test fails. And a browser."""
+"""Servers for end-to-end tests, stopped after each test with the log shown if it failed, and a browser."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
@@ -29,7 +29,7 @@ def start_server() -> Iterator[StartServer]:
 
 @pytest.fixture(scope="module")
 def dev_server() -> Iterator[Server]:
-    """One `herald dev` for all tests of a module that leave nothing behind that another could stumble over."""
+    """One `herald dev` for all tests of a module that leave no state behind that could affect others."""
     server = Server().start(ready=True)
     yield server
     server.stop()

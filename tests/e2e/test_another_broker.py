@@ -1,4 +1,5 @@
-"""A broker is a folder and a line in the registry: routes files, settings, ingest, health and metrics follow."""
+"""A new broker needs a folder and a line in the registry; routes files, settings, ingest, health and metrics support
+it."""
 
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {"HERALD_ROUTES": str(routes), "LINES_FILE": str(lines), "HERALD_AUTH": "open"}
 
 
-def test_its_events_are_consumed_and_it_is_reported(files: dict[str, str]) -> None:
+def test_its_events_are_consumed_and_reported_in_health_and_metrics(files: dict[str, str]) -> None:
     server = Server(files, ("serve",), prefix=WITH_LINES).start(ready=True)
     try:
         health = httpx.get(f"{server.url}/health").json()
@@ -43,7 +44,7 @@ def test_its_events_are_consumed_and_it_is_reported(files: dict[str, str]) -> No
         assert server.stop() == 0
 
 
-def test_its_settings_and_its_name_are_known(files: dict[str, str]) -> None:
+def test_its_settings_and_name_are_known_to_the_commands(files: dict[str, str]) -> None:
     def herald(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         command = [*WITH_LINES, "herald", *arguments]
         return subprocess.run(command, env=files | environ, capture_output=True, text=True, check=False)

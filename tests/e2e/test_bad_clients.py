@@ -1,4 +1,4 @@
-"""Clients that do what no client should. Each gets its answer; nobody else notices."""
+"""Clients that misbehave. Each gets a response; no other client is affected."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from tests.support.server import Server
 
 @asynccontextmanager
 async def bystander(server: Server) -> AsyncIterator[ClientConnection]:
-    """A well-behaved client that must get its message at the end, whatever happened."""
+    """A well-behaved client that must receive its message at the end, whatever happened."""
     async with connect(server.ws_url + "/ws/notifications") as socket:
         yield socket
         await publish(server, "trading_signals", "still here")
@@ -34,7 +34,7 @@ async def v1(server: Server, path: str = "/ws?user_id=u") -> ClientConnection:
     return socket
 
 
-async def test_binary(dev_server: Server) -> None:
+async def test_binary_frames(dev_server: Server) -> None:
     async with bystander(dev_server):
         socket = await v1(dev_server)
         await socket.send(b"\x00\xff")
@@ -49,7 +49,7 @@ async def test_binary(dev_server: Server) -> None:
         await plain.close()
 
 
-async def test_17_mebibytes(dev_server: Server) -> None:
+async def test_a_message_of_17_mebibytes(dev_server: Server) -> None:
     async with bystander(dev_server):
         socket = await connect(dev_server.ws_url + "/ws/notifications")
         with suppress(ConnectionClosed):
@@ -65,17 +65,18 @@ async def test_a_frame_of_a_mebibyte_is_too_large(dev_server: Server) -> None:
         assert await closed(socket) == 1009
 
 
-async def test_ten_thousand_pings(dev_server: Server) -> None:
+async def test_ten_thousand_ping_commands_are_closed_with_4429(dev_server: Server) -> None:
     async with bystander(dev_server):
         socket = await v1(dev_server)
         ping = b'{"ping": true}'
-        # In one go: whoever is still sending when the server has listened for long enough does not hear why it was cut.
+        # In one write: a client that is still sending when the server closes the connection does not receive the close
+        # code.
         # A text frame, masked with zeros (RFC 6455, section 5.2).
         socket.transport.write((b"\x81" + bytes([0x80 | len(ping)]) + bytes(4) + ping) * 10_000)
         assert await closed(socket) == 4429
 
 
-async def test_a_thousand_pings_of_the_protocol_are_answered(dev_server: Server) -> None:
+async def test_a_thousand_websocket_pings_are_answered(dev_server: Server) -> None:
     async with connect(dev_server.ws_url + "/ws/notifications", ping_interval=None) as socket:
         pongs = [await socket.ping(str(number)) for number in range(1000)]
         await asyncio.wait_for(asyncio.gather(*pongs), 10)
@@ -85,7 +86,9 @@ async def test_a_thousand_pings_of_the_protocol_are_answered(dev_server: Server)
     "command",
     ["", "{", "[]", "{}", '{"nope": 1}', '{"resume": 5}', '{"resume": {"positions": {"inbox": -1}}}', "[" * 10_000],
 )
-async def test_commands_that_can_not_be_understood(dev_server: Server, command: str) -> None:
+async def test_invalid_commands_are_errors_and_repeated_ones_close_the_session(
+    dev_server: Server, command: str
+) -> None:
     async with bystander(dev_server):
         socket = await v1(dev_server)
         await socket.send(command)
@@ -96,7 +99,7 @@ async def test_commands_that_can_not_be_understood(dev_server: Server, command: 
         assert await closed(socket) == 4505
 
 
-async def test_half_a_frame_then_silence(dev_server: Server) -> None:
+async def test_a_client_that_stops_within_a_frame_still_receives(dev_server: Server) -> None:
     async with bystander(dev_server):
         reader, writer = await asyncio.open_connection("127.0.0.1", dev_server.port)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -105,14 +108,14 @@ async def test_half_a_frame_then_silence(dev_server: Server) -> None:
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         assert b"101" in await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"\x81\xfe\x01\x00abcd")  # text, masked, 256 bytes announced, none sent
+        writer.write(b"\x81\xfe\x01\x00abcd")  # text, masked, 256 bytes announced, 4 bytes sent
         await publish(dev_server, "trading_signals", "to half a frame")
         async with asyncio.timeout(5):
             assert b"to half a frame" in await reader.readuntil(b"to half a frame")
         writer.close()
 
 
-async def test_an_event_stream_that_is_left_without_a_word(dev_server: Server) -> None:
+async def test_aborted_event_streams_are_detected(dev_server: Server) -> None:
     async with httpx.AsyncClient(base_url=dev_server.url) as client:
 
         async def open_streams() -> int:
@@ -131,8 +134,8 @@ async def test_an_event_stream_that_is_left_without_a_word(dev_server: Server) -
         await until_http(dev_server, "/metrics", lambda body: body["sse"]["activeConnections"] <= before, 10)
 
 
-async def test_clients_that_never_read_are_let_go_and_their_memory_comes_back(start_server) -> None:
-    """Sockets and event streams on one server, since both take the 30 s after which a client is let go."""
+async def test_clients_that_never_read_are_closed_and_their_memory_is_freed(start_server) -> None:
+    """Sockets and event streams on one server, because both take 30 s until a client is closed."""
     server = start_server({"HERALD_PROFILE": "signals,products", "DATABASE_URL": "memory:"})
     assert server.process is not None
     process = psutil.Process(server.process.pid)
@@ -150,13 +153,13 @@ async def test_clients_that_never_read_are_let_go_and_their_memory_comes_back(st
                     pass
                 assert event["id"] == str(number)
 
-        # Meanwhile, since on a busy machine publishing takes longer than a client may read nothing.
+        # Concurrently, because on a busy machine publishing takes longer than the time a client may read nothing.
         reading = asyncio.create_task(read())
         for number in range(300):
             await publish(server, "trading_signals", f"{number} {text}")
             await publish(server, "product-events", {"id": str(number), "text": text})
         await asyncio.wait_for(reading, 30)
-        # 300 messages of 100 KB to 50 clients are 1.5 GB, were they kept for each.
+        # 300 messages of 100 KB for 50 clients would be 1.5 GB if each client had its own copy.
         assert process.memory_info().rss - before < 300 * 1024 * 1024
         await until_http(server, "/health", lambda body: body["connections"] == 2, 45)
         metrics = await until_http(server, "/metrics", lambda body: body["sse"]["activeConnections"] == 1, 5)
@@ -176,7 +179,7 @@ async def test_unknown_query_parameters_and_odd_paths(dev_server: Server) -> Non
                 assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_herald_v1_shares_frames_in_a_burst(dev_server: Server) -> None:
+async def test_herald_v1_entries_share_frames_in_a_burst(dev_server: Server) -> None:
     socket = await v1(dev_server)
     await publish(dev_server, "trading_signals", *[f"burst {number}" for number in range(500)])
     received = await objects(socket, 500)

@@ -1,4 +1,4 @@
-"""Two nodes behind the proxy configuration that is shipped: deploy/nginx.conf, in a real nginx."""
+"""Two nodes behind the shipped proxy configuration deploy/nginx.conf, in a real nginx."""
 
 import asyncio
 import json
@@ -23,12 +23,12 @@ from tests.support.service import free_port
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.a-token-that-no-log-may-have"
 
-# Seconds for what another node has stored, which comes within 5 where no Redis joins them, on a busy machine.
+# Seconds until entries stored by another node arrive: at most 5 s without Redis, plus a margin for a busy machine.
 PATIENCE = 20.0
 
 
 class Pair:
-    """Two nodes."""
+    """Two nodes behind one proxy."""
 
     def __init__(self, url: str, **settings: str) -> None:
         env = {"DATABASE_URL": url, "HERALD_AUTH": "open", "HERALD_BROKER": "memory", "HERALD_HEARTBEAT_SECONDS": "1"}
@@ -53,7 +53,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair(postgres: Postgres) -> Iterator[Pair]:
-    """Two on one database, for tests that leave both as they are."""
+    """Two nodes on one database, for tests that leave both running."""
     url = postgres.create()
     pair = Pair(url)
     try:
@@ -66,7 +66,7 @@ def pair(postgres: Postgres) -> Iterator[Pair]:
 
 @pytest.fixture
 def own_pair() -> Iterator[Pair]:
-    """For tests that end one. Nothing that they do needs the nodes to know of one another."""
+    """Two nodes for tests that stop one. They need no connection to each other."""
     pair = Pair("memory:", HERALD_DRAIN_SECONDS="30")
     try:
         pair.start()
@@ -76,7 +76,7 @@ def own_pair() -> Iterator[Pair]:
 
 
 def problem(answer: Any) -> tuple[int, str, str | None]:
-    """Status, code and Retry-After of an answer that is a problem as Herald has it."""
+    """Return status, code and Retry-After of a response. Asserts that it is a problem document of Herald."""
     assert answer.headers["content-type"] == "application/problem+json"
     body = json.loads(answer.content if isinstance(answer, httpx.Response) else answer.body)
     kind = KINDS[body["code"]]
@@ -85,9 +85,7 @@ def problem(answer: Any) -> tuple[int, str, str | None]:
     return answer.status_code, body["code"], answer.headers.get("retry-after")
 
 
-async def test_every_kind_of_client_is_served_and_nobody_is_bound_to_a_node(
-    pair: Pair, start_nginx: StartNginx
-) -> None:
+async def test_every_kind_of_client_is_served_without_sticky_sessions(pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(pair.ports)
     async with AsyncExitStack() as stack:
         v1 = await stack.enter_async_context(connect(proxy.ws_url + "/ws?user_id=ada", subprotocols=["herald.v1"]))
@@ -103,7 +101,7 @@ async def test_every_kind_of_client_is_served_and_nobody_is_bound_to_a_node(
         await publish(proxy, "trading_signals", {"symbol": "ACME"})
         await publish(proxy, "product-events", {"id": "p1", "type": "ProductCreated"})
         await publish(proxy, "user_service.group.add_users", {"event_type": "group_user_added", "receivers": ["ada"]})
-        # Each arrives while its stream goes on, whichever node it was published at.
+        # Each event arrives while its stream is open, whichever node it was published at.
         assert (await frame(plain, PATIENCE))["symbol"] == "ACME"
         assert (await frame(user, PATIENCE))["event_type"] == "group_user_added"
         assert await event(events, "ProductCreated")
@@ -125,8 +123,8 @@ async def event(events: Stream, wanted: str) -> Any:
     return found
 
 
-async def test_pages_can_read_what_the_proxy_says_itself(start_nginx: StartNginx) -> None:
-    # No node is there.
+async def test_pages_can_read_the_error_responses_of_the_proxy(start_nginx: StartNginx) -> None:
+    # No node is available.
     proxy = start_nginx([free_port(), free_port()], {"rate=200r/s": "rate=1r/s", "burst=2000": "burst=9"})
     origin = "https://shop.example"
     async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
@@ -151,7 +149,7 @@ def readable(answer: httpx.Response, status: int, origin: str) -> None:
     assert problem(answer)[0] == status
     assert "Retry-After" in answer.headers["access-control-expose-headers"]
     if status in (414, 431):
-        # Answered before nginx has read the Origin.
+        # nginx answers before it has read the Origin.
         assert answer.headers["access-control-allow-origin"] == "*"
         return
     assert answer.headers["access-control-allow-origin"] == origin
@@ -159,12 +157,12 @@ def readable(answer: httpx.Response, status: int, origin: str) -> None:
     assert answer.headers["vary"] == "Origin"
 
 
-async def test_heartbeats_keep_a_quiet_stream_and_a_plain_socket_needs_none(
+async def test_heartbeats_keep_a_quiet_stream_open_and_plain_sockets_need_none(
     pair: Pair, start_nginx: StartNginx
 ) -> None:
-    # Three heartbeats, as it is shipped.
+    # Three heartbeats, as shipped.
     proxy = start_nginx(pair.ports, {"90s": "3s"})
-    # A client's own pings would keep its socket, too.
+    # Pings of a client would keep its socket open too.
     async with (
         connect(proxy.ws_url + "/ws/notifications", ping_interval=None) as plain,
         stream(proxy) as events,
@@ -181,7 +179,7 @@ COMPRESSING = "gzip on; gzip_types text/event-stream; gzip_proxied any; gzip_min
 
 
 @pytest.mark.parametrize("location", ["shipped", "with nothing but Herald's own headers"])
-async def test_events_come_at_once_through_a_proxy_that_compresses(
+async def test_events_are_not_delayed_by_a_proxy_that_compresses(
     pair: Pair, start_nginx: StartNginx, location: str
 ) -> None:
     but = {"server_tokens off;": f"server_tokens off; {COMPRESSING}"}
@@ -190,7 +188,7 @@ async def test_events_come_at_once_through_a_proxy_that_compresses(
     proxy = start_nginx(pair.ports, but)
     async with stream(proxy, **{"accept-encoding": "gzip"}) as events:
         assert events.response.headers["cache-control"] == "no-store, no-transform"
-        # nginx compresses whatever Cache-Control says, and flushes what is not to be buffered.
+        # nginx compresses whatever Cache-Control says, and flushes responses that must not be buffered.
         encoding = events.response.headers.get("content-encoding")
         assert encoding == (None if location == "shipped" else "gzip")
         assert (await events.next())[1]["type"] == "connection"
@@ -200,7 +198,7 @@ async def test_events_come_at_once_through_a_proxy_that_compresses(
             assert (await event(events, "Compressed"))["id"] == one
 
 
-async def test_an_address_has_fewer_sockets_than_connections(pair: Pair, start_nginx: StartNginx) -> None:
+async def test_the_socket_limit_per_address_is_below_the_connection_limit(pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(pair.ports, {"sockets 500": "sockets 2"})
     async with connect(proxy.ws_url + "/ws/notifications"), connect(proxy.ws_url + "/ws/notifications"):
         with pytest.raises(InvalidStatus) as refused:
@@ -210,7 +208,7 @@ async def test_an_address_has_fewer_sockets_than_connections(pair: Pair, start_n
             assert (await events.next())[1]["type"] == "connection"
 
 
-async def test_a_node_that_was_killed_is_passed_over_at_once(own_pair: Pair, start_nginx: StartNginx) -> None:
+async def test_a_killed_node_is_skipped_immediately(own_pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(own_pair.ports)
     sockets = [await connect(proxy.ws_url + "/ws/notifications") for _ in range(4)]
     assert await own_pair.connections() == [2, 2]
@@ -239,12 +237,12 @@ async def test_a_node_that_was_killed_is_passed_over_at_once(own_pair: Pair, sta
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"{proxy.ws_url}/ws?jwt={TOKEN}")
     assert problem(refused.value.response) == (503, "unavailable", "2")
-    # Neither among the requests nor among what nginx has to say of them.
+    # Neither in the access log nor in the error log of nginx.
     assert '"upstream_status":"502' in proxy.log
     assert TOKEN not in proxy.log + proxy.words
 
 
-async def test_who_comes_while_a_node_leaves_is_taken_by_the_other(own_pair: Pair, start_nginx: StartNginx) -> None:
+async def test_new_clients_go_to_the_other_node_while_one_drains(own_pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(own_pair.ports)
     one, two = own_pair.nodes
     await leaving(one)
@@ -258,7 +256,7 @@ async def test_who_comes_while_a_node_leaves_is_taken_by_the_other(own_pair: Pai
             assert (await client.get(two.url + "/health")).json()["connections"] == 6
             assert (await client.get(one.url + "/health/ready")).status_code == 503
 
-    # Where no node takes anyone, it is said in Herald's own words.
+    # If no node accepts clients, the response is Herald's problem document.
     await leaving(two)
     proxy = start_nginx([two.port, two.port])
     async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
@@ -269,20 +267,20 @@ async def test_who_comes_while_a_node_leaves_is_taken_by_the_other(own_pair: Pai
 
 
 async def leaving(node: Server) -> None:
-    """Returns once it is about to go. With 300 clients, whom it sends away one by one, that takes it 15 s."""
+    """Start draining a node. Returns once it is unready. With 300 clients, closed one by one, draining takes 15 s."""
     await asyncio.gather(*(connect(node.ws_url + "/ws/notifications") for _ in range(300)))
     node.process.terminate()
     await asyncio.to_thread(node.wait_for, "/health/ready", 503)
 
 
-async def test_an_address_that_asks_too_often_is_refused_and_no_other(pair: Pair, start_nginx: StartNginx) -> None:
+async def test_the_rate_limit_per_address_affects_no_other_address(pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(
         pair.ports, {"rate=200r/s": "rate=1r/m", "burst=2000": "burst=3", "connections 2000": "connections 2"}
     )
     async with client_from("127.0.0.1", proxy) as greedy, client_from("127.0.0.2", proxy) as modest:
         for number in range(4):
             assert (await greedy.get("/problems")).status_code == 200, number
-        # It is the address that the connection comes from; whatever the client says of itself is nothing to it.
+        # The address is that of the connection; forwarding headers sent by the client are ignored.
         for claimed in ("127.0.0.2", "203.0.113.9"):
             refused = await greedy.get(
                 f"/problems?jwt={TOKEN}", headers={"x-forwarded-for": claimed, "x-real-ip": claimed}
@@ -293,7 +291,7 @@ async def test_an_address_that_asks_too_often_is_refused_and_no_other(pair: Pair
         assert problem(closed.value.response) == (429, "too_many_requests", "1")
 
         async with modest.stream("GET", "/events/stream"), modest.stream("GET", "/events/stream"):
-            # And only so many connections at once.
+            # The number of concurrent connections is limited too.
             assert problem(await modest.get("/problems")) == (429, "too_many_requests", "1")
         assert (await modest.get("/problems")).status_code in (200, 429)
     assert TOKEN not in proxy.log + proxy.words
@@ -304,7 +302,7 @@ def client_from(address: str, proxy: Nginx) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE, transport=transport)
 
 
-async def test_a_body_that_is_too_large_is_refused_in_heralds_words(pair: Pair, start_nginx: StartNginx) -> None:
+async def test_a_body_over_the_limit_gets_heralds_problem_document(pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(pair.ports)
     limit = 8 * 1024 * 1024
 
@@ -316,13 +314,13 @@ async def test_a_body_that_is_too_large_is_refused_in_heralds_words(pair: Pair, 
         for body in (b" " * (limit + 1), in_chunks()):
             refused = await client.post("/api/v1/events", content=body, headers={"content-type": "application/json"})
             assert problem(refused) == (413, "too_large", None)
-        # What Herald takes, the proxy takes: this one is Herald's answer.
+        # The proxy accepts everything up to Herald's limit: this response is from Herald.
         event = json.dumps({"source": "trading_signals", "payload": "x"})
         whole = await client.post("/api/v1/events", content=event + " " * (limit - len(event)))
         assert whole.status_code == 202, whole.text
 
 
-async def test_what_is_for_operators_stays_inside(pair: Pair, start_nginx: StartNginx) -> None:
+async def test_operator_endpoints_are_not_exposed(pair: Pair, start_nginx: StartNginx) -> None:
     proxy = start_nginx(pair.ports)
     async with httpx.AsyncClient(base_url=proxy.url, timeout=PATIENCE) as client:
         assert (await client.get("/health/live")).json() == {"status": "alive"}
@@ -333,7 +331,7 @@ async def test_what_is_for_operators_stays_inside(pair: Pair, start_nginx: Start
 
 
 async def raw(proxy: Nginx, request: str) -> str:
-    """The whole answer to a request that no client would send as it stands."""
+    """Send a request that no client library would send. Returns the whole response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(request.encode())
     async with asyncio.timeout(PATIENCE):
@@ -342,7 +340,7 @@ async def raw(proxy: Nginx, request: str) -> str:
     return answer.decode()
 
 
-async def test_the_image_sees_whether_its_herald_is_alive(pair: Pair) -> None:
+async def test_the_probe_of_the_image_detects_whether_herald_is_alive(pair: Pair) -> None:
     async def probe(port: int, *path: str) -> int:
         program = Path(__file__).parents[2] / "deploy" / "probe.py"
         process = await asyncio.create_subprocess_exec(
@@ -356,7 +354,7 @@ async def test_the_image_sees_whether_its_herald_is_alive(pair: Pair) -> None:
     assert await probe(free_port()) == 1
 
 
-async def test_what_a_node_is_told_of_a_client(start_nginx: StartNginx) -> None:
+async def test_headers_that_a_node_receives_from_the_proxy(start_nginx: StartNginx) -> None:
     heads: list[dict[str, str]] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -385,7 +383,7 @@ async def test_what_a_node_is_told_of_a_client(start_nginx: StartNginx) -> None:
     assert told["x-forwarded-proto"] == "http"
     assert told["host"] == told["x-forwarded-host"] == "shop.example"
     assert told["x-request-id"] == "kim-7"
-    # No protocol within which the proxy would see no more requests.
+    # No upgrade to a protocol within which the proxy would not see further requests.
     assert "upgrade" not in told
     assert told["connection"] == "close"
     for other in others:

@@ -1,4 +1,4 @@
-"""A short form of `task chaos`: fewer clients, and two faults at a time, so that every service is killed or frozen."""
+"""A short form of `task chaos`: fewer clients and two concurrent faults, so that every service is killed or frozen."""
 
 from pathlib import Path
 from typing import Final
@@ -13,10 +13,10 @@ from tests.support.redis import RealRedis
 
 SHORT: Final = TrialSize(clients=60, users=20, lead=2.0)
 
-# Many clients with few events: this trial is about reconnecting.
+# Many clients with few events: this trial tests reconnecting.
 MANY_CLIENTS: Final = TrialSize(clients=1_000, rate=4, lead=2.0)
 
-# The longest time that a client may be without a session during a rolling restart of both nodes.
+# The longest time in seconds that a client may be without a session during a rolling restart of both nodes.
 MAX_OFFLINE_S: Final = 15.0
 
 

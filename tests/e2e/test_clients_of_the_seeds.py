@@ -1,4 +1,4 @@
-"""The unchanged clients of the five services that Herald replaces, on a real Kafka, as their documents show them."""
+"""The unchanged clients of the five services that Herald replaces, as their documents show them, on a real Kafka."""
 
 import json
 import uuid
@@ -67,7 +67,9 @@ def produce(kafka: RealKafka, topic: str, payload: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ['{"symbol": "ACME",  "price": 1.50}', "BUY ACME at 101", "[1, 2]", "zwölf ✓"])
-async def test_signals_are_the_publishers_own_text(open_server: Server, kafka: RealKafka, text: str) -> None:
+async def test_signals_are_the_unchanged_text_of_the_publisher(
+    open_server: Server, kafka: RealKafka, text: str
+) -> None:
     async with (
         connect(open_server.ws_url + "/ws/notifications") as first,
         connect(open_server.ws_url + "/ws/notifications") as second,
@@ -77,7 +79,7 @@ async def test_signals_are_the_publishers_own_text(open_server: Server, kafka: R
         assert await second.recv() == text
 
 
-async def test_trading_market_for_all_and_own_for_one(open_server: Server, kafka: RealKafka) -> None:
+async def test_trading_broadcasts_reach_all_and_notifications_one_user(open_server: Server, kafka: RealKafka) -> None:
     one, two = f"one-{uuid.uuid4()}", f"two-{uuid.uuid4()}"
     async with (
         connect(f"{open_server.ws_url}/ws?user_id={one}") as first,
@@ -96,7 +98,7 @@ async def test_trading_market_for_all_and_own_for_one(open_server: Server, kafka
         await silent(second)
 
 
-async def test_orders_everyone_sees_every_order(open_server: Server, kafka: RealKafka) -> None:
+async def test_orders_are_received_by_everyone(open_server: Server, kafka: RealKafka) -> None:
     async with connect(open_server.ws_url + "/ws") as socket:
         order = {"order_id": 7, "customer_email": "kim@example.com"}
         produce(kafka, "order.created", order)
@@ -107,7 +109,7 @@ async def test_orders_everyone_sees_every_order(open_server: Server, kafka: Real
         await silent(socket)
 
 
-async def test_products_by_event_stream(open_server: Server, kafka: RealKafka) -> None:
+async def test_products_over_an_event_stream(open_server: Server, kafka: RealKafka) -> None:
     async with stream(open_server) as events:
         _, connection = await events.next()
         assert connection["type"] == "connection"
@@ -141,7 +143,9 @@ ADDED = {
 
 @pytest.mark.parametrize("by", ["header", "query"])
 @pytest.mark.parametrize("shape", ["flat", "wrapped"])
-async def test_groups_each_member_and_no_one_else(jwt_server: Server, kafka: RealKafka, by: str, shape: str) -> None:
+async def test_groups_notify_each_member_and_no_one_else(
+    jwt_server: Server, kafka: RealKafka, by: str, shape: str
+) -> None:
     b, c, stranger = (f"{name}-{uuid.uuid4()}" for name in ("b", "c", "stranger"))
 
     def client(user: str) -> Any:
@@ -162,7 +166,7 @@ async def test_groups_each_member_and_no_one_else(jwt_server: Server, kafka: Rea
         await silent(third)
 
 
-async def test_groups_a_log_out_ends_that_users_sessions_only(jwt_server: Server, kafka: RealKafka) -> None:
+async def test_groups_log_out_closes_only_the_sessions_of_that_user(jwt_server: Server, kafka: RealKafka) -> None:
     a, b = f"a-{uuid.uuid4()}", f"b-{uuid.uuid4()}"
     old = token(a)
     async with (
@@ -178,8 +182,8 @@ async def test_groups_a_log_out_ends_that_users_sessions_only(jwt_server: Server
         assert await closed(again) == 4502
 
 
-async def test_one_profile_only(kafka: RealKafka, start_server: Any) -> None:
-    """A service replaced by Herald with a profile alone, configured by the seed's own names."""
+async def test_a_single_profile_with_the_settings_of_its_seed(kafka: RealKafka, start_server: Any) -> None:
+    """A service replaced by Herald with one profile, configured by the setting names of the seed."""
     server = start_server(
         {
             "HERALD_PROFILE": "products",

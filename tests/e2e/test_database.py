@@ -1,4 +1,4 @@
-"""Herald and its database, from start to start."""
+"""Herald and its database across restarts."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def run(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_serve_refuses_an_older_schema_and_says_what_to_do(start_server: Any, empty_postgres_url: str) -> None:
+def test_serve_refuses_an_older_schema_and_names_the_command(start_server: Any, empty_postgres_url: str) -> None:
     env = {**SERVE, "DATABASE_URL": empty_postgres_url}
     refused = run({**env, "HERALD_PORT": str(free_port())}, "serve")
     assert refused.returncode == 2
@@ -42,13 +42,13 @@ def test_serve_refuses_an_older_schema_and_says_what_to_do(start_server: Any, em
     assert start_server(env, ("serve",)).stop() == 0
 
 
-def test_serve_upgrades_if_told(start_server: Any, empty_postgres_url: str) -> None:
+def test_serve_upgrades_the_schema_with_migrate(start_server: Any, empty_postgres_url: str) -> None:
     server = start_server({**SERVE, "DATABASE_URL": empty_postgres_url}, ("serve", "--migrate"))
     assert "schema_upgraded" in server.log
     assert server.stop() == 0
 
 
-def test_serve_keeps_everything_in_a_file_if_not_told_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_uses_an_sqlite_file_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     server = Server({**SERVE, "DATABASE_URL": ""}, ("serve",)).start(ready=True)
     assert server.stop() == 0
@@ -80,7 +80,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-async def test_what_was_kept_is_there_after_a_start(start_server: Any, url: str, how: signal.Signals) -> None:
+async def test_stored_entries_survive_a_restart(start_server: Any, url: str, how: signal.Signals) -> None:
     env = {**SERVE, "DATABASE_URL": url, "HERALD_DRAIN_SECONDS": "1"}
     server = start_server(env, ("serve",))
     async with connect(server.ws_url + "/ws?user_id=u", subprotocols=["herald.v1"]) as client:
@@ -100,7 +100,7 @@ async def test_what_was_kept_is_there_after_a_start(start_server: Any, url: str,
     assert [(one["seq"], one["data"]["n"]) for one in seen] == [(1, 1), (2, 2)]
 
 
-async def test_what_is_too_much_goes_and_clients_are_told(start_server: Any, url: str) -> None:
+async def test_entries_above_the_limit_are_pruned_and_reported_as_a_gap(start_server: Any, url: str) -> None:
     env = {**SERVE, "DATABASE_URL": url, "HERALD_DRAIN_SECONDS": "1"}
     server = start_server(env, ("serve",))
     await publish(server, "risk-events", *({"user_id": "u", "n": n} for n in range(5)))
@@ -109,7 +109,7 @@ async def test_what_is_too_much_goes_and_clients_are_told(start_server: Any, url
         epoch = (await frame(client))["epoch"]
     server.kill()
 
-    # Pruning begins with the start.
+    # Pruning starts with the node.
     server = start_server({**env, "HERALD_KEEP_INBOX_ENTRIES": "2"}, ("serve",))
     await until_pruned(server, "notification", 3)
     async with connect(server.ws_url + "/ws?user_id=u", subprotocols=["herald.v1"]) as client:

@@ -1,5 +1,5 @@
-"""Under a steady load from Kafka the database goes away, Herald is killed, a node freezes. Nothing is lost, nothing
-comes twice, and health is honest throughout."""
+"""Under a steady load from Kafka, the database becomes unavailable, Herald is killed, or a node freezes. No event is
+lost or duplicated, and health is correct throughout."""
 
 import asyncio
 import signal
@@ -22,13 +22,13 @@ from tests.support.postgres import Postgres
 from tests.support.server import Server
 from tests.support.watchers import Follower, Plain, Watcher, alongside, connected
 
-# Seconds. A whole minute was tried by hand: it only takes longer.
+# Outage in seconds. A whole minute was tested manually; it only takes longer.
 OUTAGE: Final = 6.0
 
-# Seconds from the database's return until Herald is ready and has stored what waited: its longest pause is 10.
+# Seconds from the end of the outage until Herald is ready and has stored the backlog: its longest pause is 10 s.
 RECOVERY: Final = 20.0
 
-# Events a second.
+# Events per second.
 RATE: Final = 100
 
 
@@ -51,7 +51,7 @@ def load(real_kafka: RealKafka) -> Load:
 
 
 class Probe:
-    """Asks for the health of a server all the time, as an orchestrator does."""
+    """Polls the health of a server continuously, as an orchestrator does."""
 
     def __init__(self, server: Server) -> None:
         self.answers: list[tuple[float, float, int, int, bool]] = []  # asked, answered, live, ready, the store's check
@@ -68,7 +68,8 @@ class Probe:
                 await asyncio.sleep(0.1)
 
     def check(self, down: float, up: float) -> None:
-        """That it was honest of a database that was gone from `down` to `up` (monotonic times)."""
+        """Assert that the reported health was correct while the database was down, from `down` to `up` (monotonic
+        times)."""
         assert {live for _, _, live, _, _ in self.answers} == {200}
         meanwhile = [answer for answer in self.answers if down <= answer[0] and answer[1] < up]
         assert len(meanwhile) > 1
@@ -76,17 +77,17 @@ class Probe:
         readies = [(answered, ready) for _, answered, _, ready, _ in self.answers]
         before = [ready for answered, ready in readies if answered < up]
         assert [status for status, last in zip(before, [0, *before], strict=False) if status != last] == [200, 503]
-        # After its return it may be red once more: ingest learns only then that its last statement came to nothing.
+        # Readiness may fail once more afterwards, when ingest learns that its last statement failed.
         assert readies[-1][1] == 200
         assert max(answered for answered, ready in readies if ready == 503) - up < RECOVERY
 
 
 async def away(how: str, postgres: Postgres) -> tuple[float, float]:
-    """Takes the database away for a while, and returns from when to when."""
+    """Make the database unavailable for a while. Returns the start and the end of the outage."""
     down = time.monotonic()
     if how == "frozen":
         with postgres.frozen():
-            # Longer than anything waits for an answer.
+            # Longer than any timeout of a statement.
             await asyncio.sleep(STATEMENT + 3)
             return down, time.monotonic()
     await asyncio.to_thread(postgres.stop if how == "stopped" else postgres.kill9)
@@ -100,7 +101,7 @@ async def away(how: str, postgres: Postgres) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed", "frozen"])
-async def test_the_database_goes_away_under_load(
+async def test_a_database_outage_under_load_loses_nothing(
     how: str,
     real_kafka: RealKafka,
     postgres: Postgres,
@@ -122,28 +123,27 @@ async def test_the_database_goes_away_under_load(
         probe.check(down, up)
         await everything_kept(server, load, postgres, postgres_url, RECOVERY)
         await everyone_saw(load, *clients)
-    # Not even those were sent away who could have come back.
+    # Not even clients that can resume were disconnected.
     assert [client.connections for client in clients if isinstance(client, Follower)] == [1, 1, 1]
 
 
-async def test_herald_is_killed_in_the_middle_of_a_batch(
+async def test_herald_killed_during_a_batch_loses_nothing(
     real_kafka: RealKafka, postgres: Postgres, postgres_url: str, load: Load, start_server: Any, tmp_path: Path
 ) -> None:
-    """Ten times: twice in front of each of the locks, and twice at about the time when it has pushed, and not
-    acknowledged yet."""
+    """Ten kills: two at each of the locks, and two between publishing and acknowledging."""
     server: Server = start_server(settings(real_kafka, postgres_url, load, tmp_path), ("serve",))
     brake = Brake(postgres_url)
     await brake.fit()
     followers = [Follower(server, user) for user in load.users[6:9]]
     async with connected(*followers):
         async with load.steady(RATE):
-            # Each of the users has an inbox by then: there is no lock on a row that is not there.
+            # By now each user has an inbox, since a lock needs an existing row.
             await until_seen(followers[0], len(load.users))
             for lock in [INBOXES, NOTIFICATIONS, BROADCASTS, COMMIT, None] * 2:
                 for follower in followers:
                     follower.connected.clear()
                 await kill(server, brake, lock, followers[0])
-                # Kafka would wait for the dead one, 6 s each time.
+                # Otherwise Kafka would wait 6 s for the dead member each time.
                 await real_kafka.expel(load.topic)
                 await asyncio.to_thread(server.start, True)
                 async with asyncio.timeout(20):
@@ -168,11 +168,11 @@ async def until_seen(client: Watcher, count: int, seconds: float = 20) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_a_frozen_node_stops_no_other_and_doubles_nothing(
+async def test_a_frozen_node_blocks_no_other_and_causes_no_duplicates(
     real_kafka: RealKafka, postgres: Postgres, postgres_url: str, start_server: Any, tmp_path: Path
 ) -> None:
-    """Frozen while it waits for what the other has locked, so that it holds the lock next; and for so long that Kafka
-    gives its share to the other."""
+    """The node is frozen while it waits for a lock that another session holds, so that it holds the lock next, and for
+    so long that Kafka reassigns its partitions."""
     load = Load(real_kafka, f"load-{uuid.uuid4().hex}", partitions=4)
     env = settings(real_kafka, postgres_url, load, tmp_path)
     frozen, other = start_server(env, ("serve",)), start_server(env, ("serve",))
@@ -187,9 +187,9 @@ async def test_a_frozen_node_stops_no_other_and_doubles_nothing(
             async with Brake(postgres_url).holding(BROADCASTS, 2):
                 signal_to(frozen, signal.SIGSTOP)
             try:
-                # Those of its own share, once the database has ended the transaction of the frozen one.
+                # Events of its own partitions, once the database has ended the transaction of the frozen node.
                 await until_seen(there[0], len(there[0].seen[FEED]) + RATE, IDLE_IN_TRANSACTION + 6)
-                # Those of all, once Kafka has.
+                # Events of all partitions, once Kafka has reassigned them.
                 everything = load.published
                 for client in there:
                     await until_seen(client, everything, 30)

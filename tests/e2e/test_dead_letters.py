@@ -25,7 +25,7 @@ def server(start_server: StartServer, place: str) -> Server:
 
 
 async def lose(place: str, *messages: Message) -> None:
-    """Stores what becomes of the messages by routes that do not know these sources."""
+    """Store the plans of the messages with routes that do not know these sources, so that they become dead letters."""
     async with sql(place, 1) as stores:
         await stores.store.record([plan(one, table()) for one in messages], NOW)
 
@@ -69,14 +69,14 @@ async def test_list_show_replay_and_drop(server: Server, place: str) -> None:
     assert herald(server, "replay", "--all").stdout == "Replayed: 0, failed again: 0\n"
 
 
-async def test_more_than_one_request_takes(server: Server, place: str) -> None:
+async def test_commands_process_more_than_one_page(server: Server, place: str) -> None:
     await lose(place, *(message("risk-events", {"user_id": "ada"}, f"r-{number}") for number in range(1_050)))
     assert herald(server, "list", "--limit", "150").stderr == "150 of 1050\n"
     replayed = herald(server, "replay", "--all")
     assert (replayed.exit_code, replayed.stdout) == (0, "Replayed: 1050, failed again: 0\n")
 
 
-def test_what_cannot_be(server: Server) -> None:
+def test_invalid_commands_are_errors(server: Server) -> None:
     for arguments in (["replay"], ["drop"], ["drop", "--all", "--source", "a"], ["replay", "x", "--all"]):
         result = herald(server, *arguments)
         assert result.exit_code == 2, arguments

@@ -27,7 +27,7 @@ from tests.support.clients import token
 from tests.support.core import message, table
 from tests.support.server import SECRET, Server
 
-# Not long ago: a server that starts drops deliveries that are old.
+# A recent time, because a server prunes old deliveries at its start.
 MADE = datetime.now(UTC)
 SHOWN = MADE.strftime("%Y-%m-%d %H:%M:%S")
 
@@ -43,7 +43,7 @@ reference = "order_id"
 
 
 class Log:
-    """A database file with a delivery log in it, filled before any server looks at it."""
+    """A database file with a delivery log, filled before the server starts."""
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite+aiosqlite:///{folder}/herald.db"
@@ -65,7 +65,7 @@ class Log:
         order: str = "o-1",
         result: AttemptResult = "deferred",
     ) -> list[str]:
-        """That many deliveries that were tried once and came to this; their ids, oldest first."""
+        """Add that many deliveries with one attempt and this status. Returns their ids, oldest first."""
         async with self._open() as database:
             await Schema(database).upgrade()
             events = [
@@ -127,7 +127,7 @@ async def test_list_show_and_retry(start_server: StartServer, log: Log) -> None:
     assert "failed" not in await log.statuses(failed, sent)
 
 
-async def test_lists_as_json_with_the_filters_of_rest(start_server: StartServer, log: Log) -> None:
+async def test_list_as_json_with_the_filters_of_rest(start_server: StartServer, log: Log) -> None:
     (failed,) = await log.fill("failed")
     (sent,) = await log.fill("sent", order="o-2")
     server = start_server(log.env)
@@ -142,7 +142,9 @@ async def test_lists_as_json_with_the_filters_of_rest(start_server: StartServer,
     assert herald(server, "list", "--user", "kim").stderr == "0 of 0\n"
 
 
-async def test_all_failed_leaves_refused_ones_alone_and_takes_filters(start_server: StartServer, log: Log) -> None:
+async def test_retry_all_failed_skips_refused_deliveries_and_applies_filters(
+    start_server: StartServer, log: Log
+) -> None:
     (refused,) = await log.fill("failed", order="o-1", result="refused")
     (given_up,) = await log.fill("failed", order="o-2")
     (other,) = await log.fill("failed", order="o-3")
@@ -157,7 +159,7 @@ async def test_all_failed_leaves_refused_ones_alone_and_takes_filters(start_serv
     assert herald(server, "retry", refused, "--order", "o-1").exit_code == 2
 
 
-async def test_of_many_retries_at_once_one_mail_is_sent(start_server: StartServer, log: Log) -> None:
+async def test_concurrent_retries_send_one_mail(start_server: StartServer, log: Log) -> None:
     (id,) = await log.fill("failed")
     server = start_server(log.env)
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
@@ -167,14 +169,14 @@ async def test_of_many_retries_at_once_one_mail_is_sent(start_server: StartServe
         async with asyncio.timeout(20):
             while (item := (await client.get(f"/api/v1/notifications/{id}")).json())["status"] != "sent":
                 await asyncio.sleep(0.1)
-        # Longer than the queue is ever idle: a second mail would be on its way by now.
+        # Longer than the polling interval of the queue: a second mail would have been sent by now.
         await asyncio.sleep(1)
         assert (await client.get(f"/api/v1/notifications/{id}")).json() == item
     assert [attempt["result"] for attempt in item["attempt_log"]] == ["deferred", "sent"]
     assert len([*log.mails.rglob("*.eml")]) == 1
 
 
-async def test_all_that_failed_more_than_one_request_lists(start_server: StartServer, log: Log) -> None:
+async def test_retry_all_failed_processes_more_than_one_page(start_server: StartServer, log: Log) -> None:
     failed, sent = await log.fill("failed", 230), await log.fill("sent", 3, order="o-2")
     server = start_server(log.env)
     assert herald(server, "list", "--limit", "150").stderr == "150 of 233\n"
@@ -186,7 +188,7 @@ async def test_all_that_failed_more_than_one_request_lists(start_server: StartSe
     assert herald(server, "retry", "--all-failed").stdout == "To be tried again: 0, refused: 0\n"
 
 
-async def test_a_long_run_of_retries_keeps_to_the_rate(start_server: StartServer, log: Log) -> None:
+async def test_retrying_many_deliveries_respects_the_rate_limit(start_server: StartServer, log: Log) -> None:
     failed = await log.fill("failed", 60)
     strict: dict[str, Any] = {"HERALD_AUTH": "jwt", "HERALD_BROKER": "memory", "HERALD_JWT_SECRET": SECRET}
     server = start_server({**log.env, **strict, "HERALD_REST_RATE": "5"}, ("serve",))
@@ -195,7 +197,7 @@ async def test_a_long_run_of_retries_keeps_to_the_rate(start_server: StartServer
     assert await log.statuses(*failed) <= {"pending", "sent"}
 
 
-async def test_what_is_refused_for_all_of_them_ends_the_run(start_server: StartServer, log: Log) -> None:
+async def test_an_error_that_affects_all_deliveries_ends_the_run(start_server: StartServer, log: Log) -> None:
     failed = await log.fill("failed", 2)
     strict: dict[str, Any] = {"HERALD_AUTH": "jwt", "HERALD_BROKER": "memory", "HERALD_JWT_SECRET": SECRET}
     server = start_server({**log.env, **strict}, ("serve",))
@@ -208,7 +210,7 @@ async def test_what_is_refused_for_all_of_them_ends_the_run(start_server: StartS
     assert await log.statuses(*failed) == {"failed"}
 
 
-def test_what_cannot_be(dev_server: Server) -> None:
+def test_invalid_commands_are_errors(dev_server: Server) -> None:
     for arguments in (["retry"], ["retry", "x", "--all-failed"]):
         result = herald(dev_server, *arguments)
         assert result.exit_code == 2, arguments

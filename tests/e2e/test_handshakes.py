@@ -1,4 +1,4 @@
-"""What a client gets before its session begins: `hello`, or `bye` and a close code."""
+"""What a client receives before its session starts: `hello`, or `bye` and a close code."""
 
 import json
 import time
@@ -36,8 +36,8 @@ def expired() -> str:
 
 
 async def all_of(server: Server, path: str, first: Any = None, **options: Any) -> tuple[list[Any], int]:
-    """All that a client is sent until the server closes, and the close code; `first` is its first frame: bytes are
-    sent as they are, all else as JSON."""
+    """Return everything a client receives until the server closes, and the close code. `first` is its first frame:
+    bytes are sent unchanged, everything else as JSON."""
     sent: list[Any] = []
     async with connect(server.ws_url + path, **options) as socket:
         if first is not None:
@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], Any, int]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_client_of_herald_v1_that_is_refused_gets_bye_and_nothing_else(server: Server, case: str) -> None:
+async def test_a_refused_herald_v1_client_receives_only_bye(server: Server, case: str) -> None:
     path, options, first, code = REFUSED[case]
     sent, close_code = await all_of(server, path, first, subprotocols=["herald.v1"], **options)
     assert [(one["kind"], one["code"]) for one in sent] == [("bye", code)]
@@ -75,12 +75,12 @@ async def test_a_client_of_herald_v1_that_is_refused_gets_bye_and_nothing_else(s
 
 
 @pytest.mark.parametrize("case", [case for case, (_, _, first, _) in REFUSED.items() if first is None])
-async def test_a_plain_client_that_is_refused_gets_the_close_code_alone(server: Server, case: str) -> None:
+async def test_a_refused_plain_client_receives_only_the_close_code(server: Server, case: str) -> None:
     path, options, _, code = REFUSED[case]
     assert await all_of(server, path, **options) == ([], code)
 
 
-async def test_bye_comes_too_where_the_refusal_is_behind_the_first_frame(server: Server) -> None:
+async def test_a_refusal_after_the_first_frame_sends_bye_too(server: Server) -> None:
     shown = token("full")
     async with connect(f"{server.ws_url}/ws?jwt={shown}"), connect(f"{server.ws_url}/ws?jwt={shown}"):
         for path in ("/ws", f"{USERS}/full"):
@@ -90,7 +90,7 @@ async def test_bye_comes_too_where_the_refusal_is_behind_the_first_frame(server:
 
 @pytest.mark.parametrize("path", ["/ws", f"{USERS}/newcomer"])
 @pytest.mark.parametrize("resume", [{"resume": {}}, {}])
-async def test_a_token_without_a_place_in_the_first_frame_resumes_nothing(
+async def test_a_token_without_a_resume_point_in_the_first_frame_resumes_nothing(
     server: Server, path: str, resume: dict[str, Any]
 ) -> None:
     async with connect(server.ws_url + path, subprotocols=["herald.v1"]) as socket:
@@ -100,7 +100,7 @@ async def test_a_token_without_a_place_in_the_first_frame_resumes_nothing(
         assert "inbox" in hello["positions"]
 
 
-async def test_a_place_in_the_first_frame_is_resumed_after_a_token_that_did_not_hold(server: Server) -> None:
+async def test_a_resume_point_stays_valid_after_a_refused_token(server: Server) -> None:
     shown = token("away")
     async with connect(f"{server.ws_url}/ws?jwt={shown}", subprotocols=["herald.v1"]) as socket:
         await socket.send('{"resume": {}}')
@@ -117,7 +117,7 @@ async def test_a_place_in_the_first_frame_is_resumed_after_a_token_that_did_not_
 @pytest.mark.parametrize("path", ["/ws", f"{USERS}/kim"])
 @pytest.mark.parametrize("auth", [None, 5, {"t": 1}])
 @pytest.mark.parametrize("by", ["frame", "handshake", "binary frame"])
-async def test_a_first_frame_with_a_token_that_is_no_text_leaves_the_place_as_it_was(
+async def test_a_first_frame_with_a_non_text_token_is_refused_with_a_reason(
     server: Server, path: str, auth: Any, by: str
 ) -> None:
     place = "1.e.00000000000a.inbox:1"
@@ -133,7 +133,7 @@ async def test_a_first_frame_with_a_token_that_is_no_text_leaves_the_place_as_it
 
 
 @pytest.mark.parametrize("first", [b'{"resume": {}}', {"nope": 1}, [], {"auth": None}, b'{"auth": null}'])
-async def test_in_mid_session_what_is_no_command_is_an_error(server: Server, first: Any) -> None:
+async def test_an_invalid_command_during_a_session_is_an_error(server: Server, first: Any) -> None:
     async with connect(server.ws_url + "/ws", subprotocols=["herald.v1"]) as socket:
         await socket.send('{"resume": {}}')
         assert (await frame(socket))["kind"] == "hello"
@@ -145,7 +145,7 @@ async def test_in_mid_session_what_is_no_command_is_an_error(server: Server, fir
 
 
 @pytest.mark.parametrize("first", [b'{"resume": {}}', b"\xff", {"nope": 1}, []])
-async def test_a_first_frame_that_is_no_command_and_names_no_token_is_an_error(server: Server, first: Any) -> None:
+async def test_an_invalid_first_frame_without_a_token_is_an_error(server: Server, first: Any) -> None:
     async with connect(server.ws_url + "/ws", subprotocols=["herald.v1"]) as socket:
         await socket.send(first if isinstance(first, bytes) else json.dumps(first))
         assert [(await frame(socket))["kind"] for _ in range(2)] == ["hello", "error"]
@@ -161,20 +161,20 @@ async def test_subprotocols_in_two_header_lines_are_one_list(server: Server) -> 
 
 
 @pytest.mark.parametrize("user", ["a/b", "/a", "a//b/", "a/users/b", "c%2Fd", "e f", "ü/ß"])
-async def test_any_user_may_stand_in_the_path_percent_encoded(server: Server, user: str) -> None:
+async def test_any_user_id_is_accepted_percent_encoded_in_the_path(server: Server, user: str) -> None:
     async with connect(f"{server.ws_url}{USERS}/{quote(user, safe='')}?jwt={token(user)}") as socket:
         await publish(server, "user_service.group.add_users", {"receivers": [user], "n": 1}, token=PUBLISHER)
         assert (await frame(socket))["data"] == {"n": 1}
 
 
-async def test_a_path_behind_a_user_is_not_there(server: Server) -> None:
+async def test_a_path_below_a_user_is_not_found(server: Server) -> None:
     for path in (f"{USERS}/a/b", f"{USERS}//", f"{USERS}/a//", USERS):
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{server.ws_url}{path}?jwt={token('a/b')}")
         assert refused.value.response.status_code in (403, 404), path
 
 
-async def test_an_unknown_feed_is_named(server: Server) -> None:
+async def test_an_unknown_feed_is_named_in_the_error(server: Server) -> None:
     async with connect(server.ws_url + "/ws/notifications?feeds=nowhere") as socket:
         assert await closed(socket) == 4506
         assert socket.close_reason == 'There is no feed "nowhere" here.'
@@ -184,7 +184,7 @@ async def test_an_unknown_feed_is_named(server: Server) -> None:
     assert answer.json()["detail"] == 'There is no feed "nowhere" here.'
 
 
-async def test_an_opened_session_has_a_line_in_the_log_as_an_ended_one_has(start_server: StartServer) -> None:
+async def test_session_opened_and_session_ended_are_logged_with_the_same_ids(start_server: StartServer) -> None:
     server = start_server({"HERALD_LOG_FORMAT": "json", "DATABASE_URL": "memory:"})
     async with connect(server.ws_url + "/ws?user_id=ada", subprotocols=["herald.v1"]), stream(server) as events:
         await events.next()

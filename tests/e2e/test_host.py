@@ -1,4 +1,4 @@
-"""HERALD_HOST as a name."""
+"""HERALD_HOST as a host name."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.service import free_port
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0"])
-def test_a_name_is_listened_on(start_server: Any, host: str) -> None:
+def test_a_host_name_is_resolved_and_listened_on(start_server: Any, host: str) -> None:
     server = start_server({"HERALD_HOST": host})
     assert httpx.get(f"http://127.0.0.1:{server.port}/health/live").status_code == 200
     assert httpx.get(f"http://localhost:{server.port}/health/live").status_code == 200
@@ -23,7 +23,7 @@ def test_a_name_is_listened_on(start_server: Any, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a b", "x" * 70, "[::1]", "::1%lo", "203.0.113.1"])
-def test_a_name_that_leads_nowhere_refuses_the_start(host: str, tmp_path: Path) -> None:
+def test_an_unresolvable_host_name_refuses_the_start(host: str, tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
     env = {**clean, "HERALD_HOST": host, "HERALD_PORT": str(free_port())}
     program = str(Path(sys.executable).with_name("herald"))

@@ -1,4 +1,4 @@
-"""Who may see what, with real tokens."""
+"""Authentication and access with real tokens."""
 
 import asyncio
 import time
@@ -47,7 +47,7 @@ def rubbish() -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", rubbish())
 @pytest.mark.parametrize("way", ["header", "query", "subprotocol", "first frame", "cookie"])
-async def test_rubbish_is_refused_however_it_comes(server: Server, kind: str, way: str) -> None:
+async def test_an_invalid_token_is_refused_in_every_place(server: Server, kind: str, way: str) -> None:
     shown = rubbish()[kind]
     address = f"{server.ws_url}{GROUPS_PATH}/u"
     options: dict[str, Any] = {}
@@ -68,14 +68,14 @@ async def test_rubbish_is_refused_however_it_comes(server: Server, kind: str, wa
     assert shown not in server.log
 
 
-async def test_a_token_longer_than_any_is_refused(server: Server) -> None:
+async def test_an_overlong_token_is_refused(server: Server) -> None:
     async with connect(f"{server.ws_url}{GROUPS_PATH}/u", subprotocols=["herald.v1"]) as socket:
         await socket.send('{"auth": "' + "x" * 20_000 + '"}')
         assert await closed(socket) == 4504
 
 
 @pytest.mark.parametrize("way", ["header", "query", "subprotocol", "first frame", "cookie"])
-async def test_a_good_token_is_taken_however_it_comes(server: Server, way: str) -> None:
+async def test_a_valid_token_is_accepted_in_every_place(server: Server, way: str) -> None:
     user = f"good-{way.replace(' ', '-')}"
     shown = token(user)
     address = f"{server.ws_url}{GROUPS_PATH}/{user}"
@@ -98,7 +98,7 @@ async def test_a_good_token_is_taken_however_it_comes(server: Server, way: str) 
     assert shown not in server.log
 
 
-async def test_no_token_opens_only_what_is_public(server: Server) -> None:
+async def test_without_a_token_only_public_feeds_are_accessible(server: Server) -> None:
     async with connect(server.ws_url + "/ws/notifications") as socket:
         await publish(server, "trading_signals", "public", token=PUBLISHER)
         assert await socket.recv() == "public"
@@ -110,7 +110,7 @@ async def test_no_token_opens_only_what_is_public(server: Server) -> None:
         assert set((await frame(socket))["positions"]) == {"signals", "market", "products"}
 
 
-async def test_anothers_is_not_yours(server: Server) -> None:
+async def test_streams_of_another_user_are_refused(server: Server) -> None:
     mine = token("me")
     for path in (f"{GROUPS_PATH}/you?jwt={mine}", f"/ws?user_id=you&jwt={mine}"):
         async with connect(server.ws_url + path) as socket:
@@ -122,7 +122,7 @@ async def test_anothers_is_not_yours(server: Server) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
 
-async def test_nobody_turns_out_to_be_someone_on_the_same_socket(server: Server) -> None:
+async def test_an_anonymous_session_can_authenticate_later(server: Server) -> None:
     async with connect(server.ws_url + "/ws", subprotocols=["herald.v1"]) as socket:
         await socket.send('{"resume": {}}')
         assert "inbox" not in (await frame(socket))["positions"]
@@ -138,7 +138,7 @@ async def test_nobody_turns_out_to_be_someone_on_the_same_socket(server: Server)
         assert [entry["stream"] for entry in received] == ["signals", "inbox"]
 
 
-async def test_a_session_ends_when_its_token_does_unless_it_is_renewed(server: Server) -> None:
+async def test_a_session_ends_with_its_token_unless_it_is_renewed(server: Server) -> None:
     short = int(time.time()) + 2
     async with (
         connect(f"{server.ws_url}{GROUPS_PATH}/brief?jwt={token('brief', exp=short)}") as ends,
@@ -159,7 +159,7 @@ async def test_a_session_ends_when_its_token_does_unless_it_is_renewed(server: S
         assert await closed(renewed) == 4501
 
 
-async def test_sign_out_by_the_rules(server: Server) -> None:
+async def test_a_sign_out_closes_sessions_and_refuses_tokens_issued_before_it(server: Server) -> None:
     now = int(time.time())
     old, same, fresh = (token("leaver", iat=iat) for iat in (now - 60, now - 30, now - 29))
     async with (
@@ -185,7 +185,7 @@ async def test_sign_out_by_the_rules(server: Server) -> None:
         assert await closed(socket) == 4502
 
 
-async def test_origins(server: Server) -> None:
+async def test_origins_are_checked(server: Server) -> None:
     address = f"{server.ws_url}/ws/notifications"
     with pytest.raises(InvalidStatus) as refused:
         await connect(address, origin="https://evil.example")
@@ -199,7 +199,7 @@ async def test_origins(server: Server) -> None:
         assert "access-control-allow-origin" not in theirs.headers
 
 
-async def test_too_many_sessions_of_one_user(server: Server) -> None:
+async def test_the_session_limit_per_user(server: Server) -> None:
     address = f"{server.ws_url}{GROUPS_PATH}/many?jwt={token('many')}"
     sockets = [await connect(address) for _ in range(5)]
     sixth = await connect(address)
@@ -212,7 +212,7 @@ async def test_too_many_sessions_of_one_user(server: Server) -> None:
         await socket.close()
 
 
-async def test_publishing_needs_its_scope(server: Server) -> None:
+async def test_publishing_requires_its_scope(server: Server) -> None:
     event = {"source": "trading_signals", "payload": "x"}
     async with httpx.AsyncClient(base_url=server.url) as client:
         for headers, status, code in (
@@ -226,7 +226,7 @@ async def test_publishing_needs_its_scope(server: Server) -> None:
             assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_rsa_key_is_no_shared_secret(start_server) -> None:
+async def test_an_rsa_public_key_is_not_accepted_as_a_shared_secret(start_server) -> None:
     server = start_server({"HERALD_JWT_PUBLIC_KEY": PUBLIC_KEY.decode(), "HERALD_BROKER": "memory"}, ("serve",))
     now = int(time.time())
     claims = {"sub": "u", "iat": now, "exp": now + 60}

@@ -1,5 +1,4 @@
-"""What is read on one device is read on all of them: marks by REST reach every session of that user, as the protocol
-tells them, and no plain client."""
+"""State changes by REST reach every herald.v1 session of the user, as the protocol specifies, and no plain client."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +22,7 @@ def server() -> Any:
 
 
 class Device:
-    """Asks as one user."""
+    """A REST client of one user."""
 
     def __init__(self, server: Server, client: httpx.AsyncClient) -> None:
         self.user = str(uuid4())
@@ -40,7 +39,7 @@ class Device:
         return answer.json()
 
     async def sent(self, count: int) -> list[str]:
-        """Notifies the user; returns the ids of all there are, oldest first."""
+        """Publish notifications for the user. Returns the ids of the whole inbox, oldest first."""
         await publish(self.server, "risk-events", *[{"user_id": self.user, "n": n} for n in range(count)])
         return [item["id"] for item in (await self.ask("GET", limit=100))["data"]][::-1]
 
@@ -60,7 +59,7 @@ def told(entry: Any) -> tuple[Any, ...]:
     return entry["kind"], entry["id"], entry["seq"], entry["changed"], entry["unread"]
 
 
-async def test_every_session_of_the_protocol_hears_of_every_mark(device: Device) -> None:
+async def test_every_herald_v1_session_receives_every_state_change(device: Device) -> None:
     ids = await device.sent(3)
     async with (
         connect(device.ws, subprotocols=["herald.v1"]) as one,
@@ -92,13 +91,13 @@ async def test_every_session_of_the_protocol_hears_of_every_mark(device: Device)
         assert [cursor.rpartition("inbox:")[2].partition(",")[0] for cursor, _ in seen] == ["4", "5", "6", "7"]
         await silent(plain)
         await silent(stranger)
-        # The next thing that a plain stream hears of is the next arrival.
+        # The next message of a plain client is the next arrival.
         await publish(device.server, "risk-events", {"user_id": device.user, "n": "next"})
         assert (await plain_events.next())[1]["data"]["n"] == "next"
         assert (await frame(plain))["data"]["n"] == "next"
 
 
-async def test_a_mass_act_reaches_them_whole(device: Device) -> None:
+async def test_a_bulk_change_reaches_sessions_completely(device: Device) -> None:
     ids = await device.sent(100)
     async with (
         connect(device.ws, subprotocols=["herald.v1"]) as socket,
@@ -121,7 +120,7 @@ async def test_a_mass_act_reaches_them_whole(device: Device) -> None:
 
 
 @pytest.mark.parametrize("transport", ["ws", "sse"])
-async def test_who_was_away_resumes_to_the_present_state(device: Device, transport: str) -> None:
+async def test_a_client_that_was_disconnected_resumes_to_the_current_state(device: Device, transport: str) -> None:
     ids = await device.sent(3)
     cursor = (await device.ask("GET"))["meta"]["cursor"]
     await device.ask("PUT", f"/{ids[0]}/read")
@@ -136,7 +135,7 @@ async def test_who_was_away_resumes_to_the_present_state(device: Device, transpo
     assert (greeting["resumed"], greeting["gap"], greeting["unread"]) == (True, [], 2)
     found = [(entry["kind"], entry["seq"], entry.get("changed"), entry.get("read")) for entry in entries]
     assert found == [("notification", 1, 4, True), ("archived", 2, 5, None), ("notification", 6, None, False)]
-    # The pull twin, from the same cursor, tells the same.
+    # GET /changes from the same cursor returns the same changes.
     changes = await device.ask("GET", "/changes", since=cursor)
     assert [(item["seq"], item["is_archived"], item.get("is_read")) for item in changes["data"]] == [
         (1, False, True),
@@ -145,7 +144,7 @@ async def test_who_was_away_resumes_to_the_present_state(device: Device, transpo
     ]
 
 
-async def test_a_session_s_cursor_is_one_for_changes_and_the_other_way_round(device: Device) -> None:
+async def test_session_cursors_and_changes_cursors_are_interchangeable(device: Device) -> None:
     async with connect(device.ws, subprotocols=["herald.v1"]) as socket:
         cursor = (await hello(socket))["cursor"]
     (id,) = await device.sent(1)
@@ -161,7 +160,7 @@ async def test_a_session_s_cursor_is_one_for_changes_and_the_other_way_round(dev
         assert (entry["read"], entry["unread"]) == (True, 0)
 
 
-async def test_what_is_muted_is_pushed_to_nobody_and_kept(device: Device) -> None:
+async def test_notifications_of_muted_types_are_stored_and_not_pushed(device: Device) -> None:
     async with (
         connect(device.ws, subprotocols=["herald.v1"]) as socket,
         connect(device.ws) as plain,
@@ -181,6 +180,6 @@ async def test_what_is_muted_is_pushed_to_nobody_and_kept(device: Device) -> Non
         state = [(item["seq"], item["is_muted"], item["is_read"]) for item in listing["data"]]
         assert state == [(2, False, False), (1, True, True)]
         assert listing["meta"]["unread_count"] == 1
-        # Marked, it is in step all the same: the total has changed.
+        # A later state change is pushed anyway, because the unread total has changed.
         await device.ask("PUT", f"/{id}/unread")
         assert told((await objects(socket, 1))[0]) == ("unread", id, 1, 3, 2)

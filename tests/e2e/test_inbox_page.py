@@ -1,4 +1,4 @@
-"""The inbox on the page at `/`: in a real Chromium, against a real server, often on two tabs."""
+"""The inbox on the page at `/`, in a real Chromium against a real server, often in two tabs."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def press(page: Page, name: str) -> Locator:
 
 
 async def inbox(page: Page, texts: list[str], unread: int, within: int = SOON) -> None:
-    """Waits until the list shows exactly these, and the badge this total."""
+    """Wait until the list shows exactly these entries, and the badge this total."""
     await expect(items(page)).to_contain_text(texts, timeout=within)
     await expect(items(page)).to_have_count(len(texts), timeout=within)
     await expect(page.locator("#unread")).to_have_text(f"{unread} unread", timeout=within)
@@ -43,7 +43,9 @@ async def other(browser: Browser) -> Page:
     return await browser.new_page()
 
 
-async def test_what_one_tab_does_the_other_shows_at_once(start_server: StartServer, page: Page, other: Page) -> None:
+async def test_a_change_in_one_tab_is_shown_in_the_other_immediately(
+    start_server: StartServer, page: Page, other: Page
+) -> None:
     server = start_server()
     tabs = (page, other)
     watches = [Watch(tab) for tab in tabs]
@@ -92,7 +94,7 @@ async def test_what_one_tab_does_the_other_shows_at_once(start_server: StartServ
         assert watch.complaints == []
 
 
-async def test_a_tab_that_was_cut_off_catches_up(start_server: StartServer, page: Page, other: Page) -> None:
+async def test_a_disconnected_tab_catches_up(start_server: StartServer, page: Page, other: Page) -> None:
     server = start_server()
     watch = Watch(page)
     async with Proxy(server.port) as proxy:
@@ -116,7 +118,7 @@ async def test_a_tab_that_was_cut_off_catches_up(start_server: StartServer, page
         assert not [url for url in watch.requests if "/api/v2/" in url], "resuming needs no list"
 
 
-async def test_older_ones_are_paged_to_and_read_ones_filtered_out(start_server: StartServer, page: Page) -> None:
+async def test_older_notifications_are_paged_and_read_ones_filtered(start_server: StartServer, page: Page) -> None:
     server = start_server()
     names = [f"<{n:02}>" for n in range(25, 0, -1)]
     await alert(server, *reversed(names))
@@ -144,10 +146,10 @@ async def test_older_ones_are_paged_to_and_read_ones_filtered_out(start_server: 
     await inbox(page, ["newest", *names], 24)
 
 
-async def test_what_is_muted_is_listed_as_read_and_in_step_once_it_is_marked(
+async def test_muted_notifications_are_listed_as_read_and_updated_after_a_change(
     start_server: StartServer, page: Page, other: Page
 ) -> None:
-    """A muted type is not pushed, so the tab can't know of it: it is listed when the list is next read."""
+    """A muted type is not pushed, so the tab does not know of it: it is listed when the list is read again."""
     server = start_server()
     for tab in (page, other):
         await open_page(tab, server.url)
@@ -163,7 +165,7 @@ async def test_what_is_muted_is_listed_as_read_and_in_step_once_it_is_marked(
     await inbox(other, ["before"], 0)
     await both_show(page, ["before"])
 
-    # What is marked elsewhere and was not shown here has to be there.
+    # A notification changed elsewhere must be shown although it was not before.
     await item(page, "hushed").get_by_role("button", name="Mark unread").click()
     await inbox(other, ["hushed", "before"], 1)
     await item(page, "hushed").get_by_role("button", name="Mark read").click()
@@ -183,7 +185,7 @@ async def test_what_is_muted_is_listed_as_read_and_in_step_once_it_is_marked(
     await expect(page.get_by_label("Show new notifications immediately")).not_to_be_checked()
 
 
-async def test_after_a_restart_yesterdays_inbox_is_there(
+async def test_the_inbox_is_kept_across_a_restart(
     start_server: StartServer, page: Page, other: Page, tmp_path: Path
 ) -> None:
     database = tmp_path / "herald.db"
@@ -212,7 +214,7 @@ async def test_after_a_restart_yesterdays_inbox_is_there(
     await expect(column(page, "WebSocket")).not_to_contain_text("Gap")
 
 
-async def test_another_history_replaces_the_list(start_server: StartServer, page: Page) -> None:
+async def test_a_new_epoch_replaces_the_list(start_server: StartServer, page: Page) -> None:
     server = start_server({"DATABASE_URL": "memory:", "HERALD_DRAIN_SECONDS": "1"})
     await open_page(page, server.url)
     await alert(server, "one", "two")
@@ -224,7 +226,7 @@ async def test_another_history_replaces_the_list(start_server: StartServer, page
     await inbox(page, ["another one"], 1)
 
 
-async def test_with_tokens_an_inbox_is_its_owners(start_server: StartServer, page: Page) -> None:
+async def test_with_tokens_the_page_shows_only_the_inbox_of_the_token(start_server: StartServer, page: Page) -> None:
     server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
     watch = Watch(page)
     for user in ("alice", "bob"):
@@ -246,13 +248,13 @@ async def test_with_tokens_an_inbox_is_its_owners(start_server: StartServer, pag
     assert asked
     assert not [url for url in asked if shown in url]
 
-    # Another user's token: theirs, and nothing of the one before.
+    # With a token of another user, only the inbox of that user is shown.
     await page.get_by_label("Token of the user").fill(token("bob"))
     await page.get_by_role("button", name="Connect", exact=True).click()
     await inbox(page, ["for bob"], 1)
 
 
-async def test_on_a_phone_nothing_sticks_out(start_server: StartServer, browser: Browser) -> None:
+async def test_nothing_overflows_on_a_phone(start_server: StartServer, browser: Browser) -> None:
     server = start_server()
     page = await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     await alert(server, "x" * 300, "short")

@@ -1,4 +1,4 @@
-"""Where a topic begins that a deployment has not read: from a real Kafka, across a restart of Herald."""
+"""Where reading starts in a topic that a deployment has not read yet: from a real Kafka, across a restart of Herald."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def stored(server: Server, count: int) -> Any:
     return await until_http(server, "/metrics", lambda body: body["events"]["stored"] == count, 30)
 
 
-async def test_a_profile_added_later_sends_nothing_of_the_past(
+async def test_a_profile_added_later_does_not_send_past_events(
     own_kafka: RealKafka, start_server: Any, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(own_kafka.produce, ADD_USERS, [added(number) for number in range(30)])
@@ -74,9 +74,7 @@ def _kafka(health: Any) -> Any:
     return source
 
 
-async def test_routes_check_asks_the_broker_where_topics_begin(
-    own_kafka: RealKafka, start_server: Any, tmp_path: Path
-) -> None:
+async def test_routes_check_shows_where_topics_start(own_kafka: RealKafka, start_server: Any, tmp_path: Path) -> None:
     await asyncio.to_thread(own_kafka.produce, ADD_USERS, [added(number) for number in range(30)])
     (routes := tmp_path / "routes.toml").write_text(
         f'profile = "mine"\n[[routes]]\nsource = "{ADD_USERS}"\nusers = ["receivers"]\n'
@@ -99,7 +97,7 @@ async def test_routes_check_asks_the_broker_where_topics_begin(
     assert "not-yet/0 begins at 0 of 1, its beginning, 1 records wait" in after
 
 
-async def test_routes_check_says_why_the_broker_can_not_be_asked(tmp_path: Path) -> None:
+async def test_routes_check_reports_why_the_broker_cannot_be_queried(tmp_path: Path) -> None:
     (routes := tmp_path / "routes.toml").write_text('profile = "mine"\n[[routes]]\nsource = "a"\nusers = ["u"]\n')
     nowhere = f"127.0.0.1:{free_port()}"
     said = await _herald("routes", "check", str(routes), "--broker", KAFKA_BROKERS=nowhere, DATABASE_URL="memory:")
@@ -107,7 +105,7 @@ async def test_routes_check_says_why_the_broker_can_not_be_asked(tmp_path: Path)
 
 
 async def _herald(*arguments: str, **env: str) -> str:
-    """What the command prints on both streams."""
+    """Run the command. Returns its output on both streams."""
     command = Path(sys.executable).with_name("herald")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
     process = await asyncio.create_subprocess_exec(

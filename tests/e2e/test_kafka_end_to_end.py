@@ -1,4 +1,4 @@
-"""From a real Kafka to clients, through everything that can happen on the way."""
+"""From a real Kafka to clients, under all faults in between."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def texts(socket: Any, count: int, seconds: float = 40) -> list[str]:
         return [str(await socket.recv()) for _ in range(count)]
 
 
-async def test_kafka_comes_late_is_killed_and_comes_back(own_kafka: RealKafka, start_server: Any) -> None:
+async def test_kafka_is_unavailable_at_first_then_killed_and_restarted(own_kafka: RealKafka, start_server: Any) -> None:
     server: Server = start_server(env(own_kafka), ("serve",), ready=False)
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
         assert (await client.get("/health/live")).status_code == 200
@@ -67,7 +67,7 @@ async def test_kafka_comes_late_is_killed_and_comes_back(own_kafka: RealKafka, s
     assert await asyncio.to_thread(server.stop) == 0
 
 
-async def test_poison_blocks_nothing_behind_it(real_kafka: RealKafka, start_server: Any) -> None:
+async def test_poison_events_do_not_block_later_events(real_kafka: RealKafka, start_server: Any) -> None:
     for topic in ("trading_signals", "risk-events"):
         if topic not in real_kafka._admin.list_topics(timeout=10).topics:
             await asyncio.to_thread(real_kafka.create_topic, topic)
@@ -105,8 +105,8 @@ async def test_poison_blocks_nothing_behind_it(real_kafka: RealKafka, start_serv
     assert letters["no_recipient"] == 2
 
 
-async def test_the_end_under_load_loses_nothing(real_kafka: RealKafka, start_server: Any) -> None:
-    """What was acknowledged was delivered before the end; what was not comes to the next process."""
+async def test_stopping_under_load_loses_nothing(real_kafka: RealKafka, start_server: Any) -> None:
+    """Acknowledged events were delivered before the end; the others go to the next process."""
     topic = f"load-{uuid.uuid4().hex}"
     await asyncio.to_thread(real_kafka.create_topic, topic)
     settings = env(real_kafka, HERALD_PROFILE="products", HERALD_PRODUCTS_TOPICS=topic, HERALD_DRAIN_SECONDS="2")
@@ -141,7 +141,8 @@ async def test_the_end_under_load_loses_nothing(real_kafka: RealKafka, start_ser
 
     again: Server = start_server(settings, ("serve",), ready=False)
     reading = asyncio.create_task(read(again, gone))
-    # A memory store begins anew, so what this process stored before its first client came is behind that client's head.
+    # A memory store starts empty, so entries stored by this process before its first client are behind that client's
+    # head.
     await until_http(
         again, "/metrics", lambda body: body["consumer"]["processedMessagesCount"] >= total - committed, 30
     )
@@ -152,7 +153,7 @@ async def test_the_end_under_load_loses_nothing(real_kafka: RealKafka, start_ser
 
 
 async def test_two_members_of_one_group_share_the_events(real_kafka: RealKafka, start_server: Any) -> None:
-    """Until there is a backplane between processes each shows its own share; none is taken twice, none is lost."""
+    """Without a backplane between processes each shows its own share; no event is lost or processed twice."""
     topic = f"shared-{uuid.uuid4().hex}"
     await asyncio.to_thread(real_kafka.create_topic, topic, 4)
     settings = env(real_kafka, HERALD_PROFILE="products", HERALD_PRODUCTS_TOPICS=topic, HERALD_DRAIN_SECONDS="1")
@@ -168,7 +169,7 @@ async def test_two_members_of_one_group_share_the_events(real_kafka: RealKafka, 
         await until_http(server, "/metrics", lambda body: body["events"]["stored"] == 100, 20)
 
 
-async def test_a_signed_out_event_by_the_brokers_own_time(real_kafka: RealKafka, start_server: Any) -> None:
+async def test_a_sign_out_uses_the_time_of_the_broker_record(real_kafka: RealKafka, start_server: Any) -> None:
     topic = "user_service.user.logout_account"
     if topic not in real_kafka._admin.list_topics(timeout=10).topics:
         await asyncio.to_thread(real_kafka.create_topic, topic)

@@ -1,4 +1,4 @@
-"""How Herald starts and ends."""
+"""Start and shutdown of Herald."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.support.service import free_port
 
 
 @pytest.mark.parametrize(("how", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
-async def test_every_client_is_told(start_server: Any, how: signal.Signals, group: bool) -> None:
+async def test_every_client_is_notified_of_a_shutdown(start_server: Any, how: signal.Signals, group: bool) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "3"})
     plain = [await connect(server.ws_url + "/ws/notifications") for _ in range(20)]
     v1 = await connect(server.ws_url + "/ws?user_id=u", subprotocols=["herald.v1"])
@@ -42,7 +42,7 @@ async def test_every_client_is_told(start_server: Any, how: signal.Signals, grou
             await client.get("/health/live")
 
 
-def test_a_hangup_without_a_terminal_changes_nothing(start_server: Any) -> None:
+def test_sighup_without_a_terminal_is_ignored(start_server: Any) -> None:
     server = start_server()
     assert server.process is not None
     server.process.send_signal(signal.SIGHUP)
@@ -52,8 +52,8 @@ def test_a_hangup_without_a_terminal_changes_nothing(start_server: Any) -> None:
     assert server.stop() == 0
 
 
-def test_a_terminal_that_is_closed_ends_what_was_started_in_it() -> None:
-    """A server left behind would hold its port against the next one."""
+def test_closing_the_terminal_stops_the_server() -> None:
+    """A remaining server would keep its port from the next one."""
     terminal, own = os.openpty()
     server = Server()
     server.launch(terminal=own)
@@ -65,7 +65,7 @@ def test_a_terminal_that_is_closed_ends_what_was_started_in_it() -> None:
     assert "node_draining" in server.log
 
 
-async def test_readiness_turns_red_before_anyone_is_sent_away(start_server: Any) -> None:
+async def test_readiness_fails_before_clients_are_closed(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "4"})
     lazy = [await connect(server.ws_url + "/ws/notifications") for _ in range(100)]
     stopping = asyncio.create_task(asyncio.to_thread(server.stop))
@@ -79,7 +79,7 @@ async def test_readiness_turns_red_before_anyone_is_sent_away(start_server: Any)
     assert await stopping == 0
 
 
-async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(start_server: Any) -> None:
+async def test_a_client_that_reads_nothing_does_not_delay_the_shutdown(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "2", "HERALD_PROFILE": "signals,products"})
     writers = [await never_reading(server, path) for path in ("/ws/notifications", "/events/stream")]
     for number in range(100):
@@ -92,7 +92,7 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(start_server
         writer.close()
 
 
-async def test_what_is_stored_during_the_end_is_still_delivered(start_server: Any) -> None:
+async def test_events_accepted_during_shutdown_are_delivered(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "3"})
     async with connect(server.ws_url + "/ws/notifications") as client:
         received: list[str] = []
@@ -142,7 +142,7 @@ def herald(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[st
         ({"HERALD_JWT_SECRET": SECRET, "HERALD_ROUTES": "/nowhere.toml"}, "/nowhere.toml"),
     ],
 )
-def test_a_start_that_can_not_be_is_refused_in_one_line(env: dict[str, str], says: str) -> None:
+def test_an_invalid_setting_refuses_the_start_without_a_traceback(env: dict[str, str], says: str) -> None:
     refused = herald({**env, "HERALD_PORT": str(free_port())}, "serve")
     assert refused.returncode == 2
     assert says in refused.stderr
@@ -161,7 +161,7 @@ def test_a_start_that_can_not_be_is_refused_in_one_line(env: dict[str, str], say
         ("profile = ", "TOML"),
     ],
 )
-def test_a_routes_file_that_is_wrong_is_named_with_route_and_field(tmp_path: Any, text: str, says: str) -> None:
+def test_an_error_in_a_routes_file_names_the_file_and_field(tmp_path: Any, text: str, says: str) -> None:
     file = tmp_path / "routes.toml"
     file.write_text(text)
     for command in (("serve",), ("routes", "check", str(file))):
@@ -173,7 +173,7 @@ def test_a_routes_file_that_is_wrong_is_named_with_route_and_field(tmp_path: Any
         assert "Traceback" not in refused.stderr
 
 
-def test_a_port_that_is_taken(start_server: Any) -> None:
+def test_a_port_in_use_refuses_the_start(start_server: Any) -> None:
     server = start_server()
     again = herald({"HERALD_PORT": str(server.port)}, "dev")
     assert again.returncode == 2
@@ -185,7 +185,7 @@ def test_a_port_that_is_taken(start_server: Any) -> None:
         assert "taken" in herald({"HERALD_PORT": str(port)}, "dev").stderr
 
 
-async def test_a_secret_is_in_no_log(start_server: Any) -> None:
+async def test_logs_contain_no_secrets(start_server: Any) -> None:
     env = {"HERALD_JWT_SECRET": SECRET, "HERALD_BROKER": "memory", "LOG_LEVEL": "DEBUG"}
     server = start_server(env, ("serve",))
     shown = token("u")

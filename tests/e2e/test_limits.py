@@ -20,7 +20,7 @@ ENV = {
 }
 
 
-async def test_connects_too_often_are_answered_429_before_the_socket_opens(start_server: StartServer) -> None:
+async def test_too_many_connects_are_refused_with_429_before_the_upgrade(start_server: StartServer) -> None:
     server = start_server(ENV, ("serve",))
     ada, bob = ({"authorization": f"Bearer {token(user)}"} for user in ("ada", "bob"))
     address = server.ws_url + "/ws/notifications"
@@ -40,14 +40,14 @@ async def test_connects_too_often_are_answered_429_before_the_socket_opens(start
         assert (stream.status_code, stream.json()["code"]) == (429, "too_many_requests")
         assert stream.headers["retry-after"]
 
-        # Neither another user nor nobody pays for that.
+        # Other users and anonymous clients are not affected.
         async with connect(address, additional_headers=bob):
             pass
         for _ in range(5):
             async with connect(address):
                 pass
 
-        # A token in the first frame is too late for HTTP, whether anything was open without it or not.
+        # A token in the first frame comes after the HTTP response, so the refusal is a close code, on every endpoint.
         for late in (server.ws_url + "/ws?user_id=ada", address):
             async with connect(late, subprotocols=["herald.v1"]) as socket:
                 await socket.send(f'{{"auth": "{token("ada")}"}}')
@@ -59,12 +59,12 @@ async def test_connects_too_often_are_answered_429_before_the_socket_opens(start
             assert (await frame(socket))["kind"] == "hello"
 
 
-async def test_events_are_counted_one_by_one(start_server: StartServer) -> None:
+async def test_the_publish_rate_counts_events(start_server: StartServer) -> None:
     server = start_server(ENV, ("serve",))
     publisher = {"authorization": f"Bearer {token('shop', scope='events:publish')}"}
     event = {"source": "trading_signals", "payload": 1}
     async with httpx.AsyncClient(base_url=server.url, timeout=30, headers=publisher) as client:
-        # However low the rate, one list of the most that is allowed passes.
+        # At any rate, one list of the maximum length is accepted.
         assert (await client.post("/api/v1/events", json=[event] * 500)).status_code == 202
         refused = await client.post("/api/v1/events", json=[event] * 5)
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")

@@ -1,4 +1,4 @@
-"""`herald listen`, and the client behind it, at a real Herald: whatever dies, nothing is lost and nothing doubled."""
+"""`herald listen` and its client against a real Herald: whichever process is killed, nothing is lost or duplicated."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def jwt_server() -> Iterator[Server]:
 
 @pytest.fixture
 def listening(tmp_path: Path) -> Iterator[Any]:
-    """Starts `herald listen`s: `listening(url, *options)`."""
+    """Starts `herald listen` processes: `listening(url, *options)`."""
     started: list[Listen] = []
 
     def start(url: str, *options: str, **env: str) -> Listen:
@@ -49,13 +49,13 @@ def listening(tmp_path: Path) -> Iterator[Any]:
 
 
 async def come(listener: Listener, count: int) -> list[Any]:
-    """The next items."""
+    """Return the next `count` items."""
     async with asyncio.timeout(PATIENCE):
         return [await anext(listener) for _ in range(count)]
 
 
 async def until(listener: Listener, kind: type) -> Any:
-    """The next item of this kind."""
+    """Return the next item of this kind."""
     async with asyncio.timeout(PATIENCE):
         while not isinstance(item := await anext(listener), kind):
             pass
@@ -63,7 +63,7 @@ async def until(listener: Listener, kind: type) -> Any:
 
 
 async def numbers(listener: Listener, last: int) -> list[int]:
-    """The numbers of all notifications up to this one."""
+    """Return the numbers of all notifications up to this one."""
     found: list[int] = []
     async with asyncio.timeout(PATIENCE):
         while found[-1:] != [last]:
@@ -80,7 +80,7 @@ def risk(user: str, n: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def flowing(server: Server, user: str, sent: list[int]) -> AsyncIterator[None]:
-    """Events come, one or some at a time, until the end of the block."""
+    """Publish events, one or 20 at a time, until the end of the block."""
     over = asyncio.Event()
 
     async def run() -> None:
@@ -98,11 +98,13 @@ async def flowing(server: Server, user: str, sent: list[int]) -> AsyncIterator[N
         await running
 
 
-# --- the node dies --------------------------------------------------------------------------------------------
+# --- the node is killed ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_node_dies_and_the_other_goes_on(how: signal.Signals, postgres_url: str, start_server: Any) -> None:
+async def test_the_client_moves_to_the_other_node_without_loss(
+    how: signal.Signals, postgres_url: str, start_server: Any
+) -> None:
     env = {
         "DATABASE_URL": postgres_url,
         "HERALD_AUTH": "open",
@@ -136,7 +138,7 @@ async def test_a_node_dies_and_the_other_goes_on(how: signal.Signals, postgres_u
         assert found == sent
 
 
-async def test_nothing_listens_yet_and_later_something_does() -> None:
+async def test_it_connects_once_a_server_is_started() -> None:
     port = free_port()
     async with Listener(f"http://127.0.0.1:{port}", user="u", backoff=QUICK) as listener:
         away = (await come(listener, 2))[1]
@@ -151,7 +153,7 @@ async def test_nothing_listens_yet_and_later_something_does() -> None:
             server.kill()
 
 
-async def test_a_frozen_server_is_left(start_server: StartServer) -> None:
+async def test_it_disconnects_from_a_frozen_server(start_server: StartServer) -> None:
     server = start_server({"HERALD_HEARTBEAT_SECONDS": "1"})
     assert server.process is not None
     async with Listener(server.url, user="u", backoff=QUICK) as listener:
@@ -167,17 +169,15 @@ async def test_a_frozen_server_is_left(start_server: StartServer) -> None:
         assert await numbers(listener, 2) == [2]
 
 
-# --- the listener dies ----------------------------------------------------------------------------------------
+# --- the listener is killed -----------------------------------------------------------------------------------
 
 
-async def test_a_listener_killed_again_and_again_loses_nothing(
-    dev_server: Server, listening: Any, tmp_path: Path
-) -> None:
-    """Printed again is at most the frame that was not remembered: what is printed never goes back further."""
+async def test_a_repeatedly_killed_listener_loses_nothing(dev_server: Server, listening: Any, tmp_path: Path) -> None:
+    """At most the last frame before the kill is printed again, since its cursor was not saved."""
     user = uuid.uuid4().hex
     sent: list[int] = []
     one = listening(dev_server.url, "--user", user, "--cursor", str(tmp_path / "cursor"))
-    # It has no place before.
+    # It has no cursor before that.
     await one.until_news("connected")
     async with flowing(dev_server, user, sent):
         for turn in range(1, 17):
@@ -187,7 +187,7 @@ async def test_a_listener_killed_again_and_again_loses_nothing(
             one.stop()
             one.start()
     deadline = time.monotonic() + PATIENCE
-    # The last run has nothing to print if the one before it had printed, and remembered, all there was.
+    # The last run prints nothing if the run before it had printed everything and saved the cursor.
     while one.objects[-1]["data"]["n"] != sent[-1]:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
@@ -197,14 +197,14 @@ async def test_a_listener_killed_again_and_again_loses_nothing(
     expected = 0
     for run in ([printed["data"]["n"] for printed in run] for run in one.runs if run):
         assert run == list(range(run[0], run[0] + len(run)))
-        # 64 entries are the most that a frame has.
+        # A frame has at most 64 entries.
         assert expected - 64 <= run[0] <= expected
         expected = run[-1] + 1
     assert expected == len(sent)
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-async def test_a_signal_ends_it_and_the_next_one_goes_on_behind(
+async def test_a_signal_ends_it_and_the_next_run_resumes(
     how: signal.Signals, code: int, dev_server: Server, listening: Any, tmp_path: Path
 ) -> None:
     user = uuid.uuid4().hex
@@ -224,7 +224,7 @@ async def test_a_signal_ends_it_and_the_next_one_goes_on_behind(
     assert "Traceback" not in one.news
 
 
-async def test_whoever_reads_it_may_have_enough(dev_server: Server, tmp_path: Path) -> None:
+async def test_a_reader_that_closes_the_pipe_ends_it_without_an_error(dev_server: Server, tmp_path: Path) -> None:
     user = uuid.uuid4().hex
     (tmp_path / "news").touch()
     process = in_shell(f"{HERALD} listen --url {dev_server.url} --user {user} 2>{tmp_path}/news | head -1")
@@ -242,7 +242,7 @@ async def test_whoever_reads_it_may_have_enough(dev_server: Server, tmp_path: Pa
     assert len((tmp_path / "news").read_text().splitlines()) == 1
 
 
-async def test_a_full_disk_is_said_and_what_was_not_printed_comes_again(
+async def test_a_full_disk_is_reported_and_unprinted_entries_are_received_again(
     dev_server: Server, listening: Any, tmp_path: Path
 ) -> None:
     user, news, cursor = uuid.uuid4().hex, tmp_path / "full-news", tmp_path / "cursor"
@@ -265,7 +265,7 @@ async def test_a_full_disk_is_said_and_what_was_not_printed_comes_again(
     assert one.objects[0]["data"]["n"] == 0
 
 
-async def test_a_reader_that_takes_nothing_does_not_keep_it_from_ending(dev_server: Server, tmp_path: Path) -> None:
+async def test_a_reader_that_reads_nothing_does_not_prevent_its_end(dev_server: Server, tmp_path: Path) -> None:
     user = uuid.uuid4().hex
     (tmp_path / "news").touch()
     process = in_shell(f"exec {HERALD} listen --url {dev_server.url} --user {user} 2>{tmp_path}/news")
@@ -275,7 +275,7 @@ async def test_a_reader_that_takes_nothing_does_not_keep_it_from_ending(dev_serv
                 await asyncio.sleep(0.02)
         await publish(dev_server, "risk-events", risk(user, 0) | {"text": "x" * 200_000})
         assert process.stdout is not None
-        # The pipe is full by now, and the rest of the line waits.
+        # The pipe is full now, and the rest of the line is still to be written.
         assert await asyncio.to_thread(os.read, process.stdout.fileno(), 1) == b"{"
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, PATIENCE) == 0
@@ -284,10 +284,10 @@ async def test_a_reader_that_takes_nothing_does_not_keep_it_from_ending(dev_serv
         process.communicate()
 
 
-# --- who is it? -----------------------------------------------------------------------------------------------
+# --- authentication and options -------------------------------------------------------------------------------
 
 
-async def test_a_cursor_of_another_user_is_a_gap_and_nobody_s_positions(dev_server: Server) -> None:
+async def test_a_cursor_of_another_user_is_a_gap_and_its_positions_are_not_used(dev_server: Server) -> None:
     ada, bob = uuid.uuid4().hex, uuid.uuid4().hex
     place = CursorInMemory()
     await publish(dev_server, "risk-events", *(risk(user, n) for user in (ada, bob) for n in range(5)))
@@ -316,7 +316,7 @@ async def test_a_gap_at_the_start_is_printed(dev_server: Server, listening: Any,
     await one.until_news("something is missing in")
 
 
-async def test_rubbish_in_the_cursor_file_is_said_and_left(dev_server: Server, listening: Any, tmp_path: Path) -> None:
+async def test_an_invalid_cursor_file_is_reported_and_kept(dev_server: Server, listening: Any, tmp_path: Path) -> None:
     (tmp_path / "cursor").write_text("rubbish")
     one = listening(dev_server.url, "--user", "u", "--cursor", str(tmp_path / "cursor"))
     assert one.ended() == 1
@@ -324,7 +324,7 @@ async def test_rubbish_in_the_cursor_file_is_said_and_left(dev_server: Server, l
     assert (tmp_path / "cursor").read_text() == "rubbish"
 
 
-async def test_a_cursor_that_cannot_be_kept_is_said(dev_server: Server, listening: Any, tmp_path: Path) -> None:
+async def test_a_cursor_that_cannot_be_saved_is_an_error(dev_server: Server, listening: Any, tmp_path: Path) -> None:
     one = listening(dev_server.url, "--user", "u", "--cursor", str(tmp_path / "nowhere" / "cursor"))
     assert one.ended() == 1
     line = one.news.splitlines()[-1]
@@ -332,7 +332,7 @@ async def test_a_cursor_that_cannot_be_kept_is_said(dev_server: Server, listenin
     assert "Traceback" not in one.news
 
 
-async def test_a_token_that_does_not_hold_stops_it_with_one_line(jwt_server: Server, listening: Any) -> None:
+async def test_an_invalid_token_stops_it_with_one_line(jwt_server: Server, listening: Any) -> None:
     one = listening(jwt_server.url, HERALD_TOKEN="rubbish")
     assert one.ended() == 1
     assert one.objects == []
@@ -340,21 +340,21 @@ async def test_a_token_that_does_not_hold_stops_it_with_one_line(jwt_server: Ser
     assert line == f"Error: {jwt_server.ws_url}/ws: The token is not valid. (4504)"
 
 
-async def test_a_feed_that_does_not_exist_stops_it_with_one_line(dev_server: Server, listening: Any) -> None:
+async def test_an_unknown_feed_stops_it_with_one_line(dev_server: Server, listening: Any) -> None:
     one = listening(dev_server.url, "--feeds", "market,nowhere")
     assert one.ended() == 1
     (line,) = one.news.splitlines()
     assert line == f'Error: {dev_server.ws_url}/ws: There is no feed "nowhere" here. (4506)'
 
 
-async def test_what_belongs_to_another_stops_it(jwt_server: Server) -> None:
+async def test_the_inbox_of_another_user_stops_it(jwt_server: Server) -> None:
     async with Listener(jwt_server.url, user="bob", token=token("not-bob")) as listener:
         with pytest.raises(Stopped) as stopped:
             await come(listener, 1)
         assert stopped.value.code == 4501
 
 
-async def test_a_token_that_ends_takes_the_listener_with_it(jwt_server: Server) -> None:
+async def test_an_expiring_token_stops_it(jwt_server: Server) -> None:
     async with Listener(jwt_server.url, token=token("brief", exp=int(time.time()) + 2)) as listener:
         assert "inbox" in (await come(listener, 1))[0].positions
         with pytest.raises(Stopped) as stopped:
@@ -362,7 +362,7 @@ async def test_a_token_that_ends_takes_the_listener_with_it(jwt_server: Server) 
         assert stopped.value.code == 4401
 
 
-async def test_with_a_provider_it_goes_on_on_the_same_connection(jwt_server: Server) -> None:
+async def test_a_token_provider_keeps_the_connection_open(jwt_server: Server) -> None:
     given: list[str] = []
 
     def provider() -> str:
@@ -378,13 +378,13 @@ async def test_with_a_provider_it_goes_on_on_the_same_connection(jwt_server: Ser
             await publish(jwt_server, "risk-events", risk("renewed", 1), token=PUBLISHER)
 
         publishing = asyncio.create_task(later())
-        # Neither an Away nor a Hello comes before it.
+        # Neither an Away nor a Hello precedes it.
         (item,) = await come(listener, 1)
         assert isinstance(item, Notification)
         await publishing
 
 
-async def test_with_a_provider_an_expired_token_is_only_the_first(jwt_server: Server) -> None:
+async def test_a_token_provider_is_called_again_after_an_expired_token(jwt_server: Server) -> None:
     tokens = iter([token("late", exp=int(time.time()) - 60), token("late")])
     async with Listener(jwt_server.url, token=lambda: next(tokens), backoff=QUICK) as listener:
         away, greeting = await come(listener, 2)
@@ -399,13 +399,13 @@ async def test_a_sign_out_stops_it(jwt_server: Server, listening: Any) -> None:
     assert "(4502)" in one.news
 
 
-async def test_too_many_connects_are_waited_for(jwt_server: Server) -> None:
+async def test_too_many_connects_are_retried_after_the_delay(jwt_server: Server) -> None:
     async def once() -> None:
         async with Listener(jwt_server.url, token=shown) as listener:
             await come(listener, 1)
 
     shown = token("eager")
-    # The burst is ten times the rate of one a second.
+    # The burst is ten times the rate of one per second.
     await asyncio.gather(*(once() for _ in range(10)))
     async with Listener(jwt_server.url, token=shown, backoff=Backoff(0.01, 0.01)) as listener:
         away, greeting = await come(listener, 2)
@@ -420,7 +420,7 @@ async def test_too_many_connects_are_waited_for(jwt_server: Server) -> None:
         ("--feeds", "market", "--feeds", "products", "--types", "market_alert", "--types", "product_added,none"),
     ],
 )
-async def test_feeds_and_types_narrow(dev_server: Server, listening: Any, options: tuple[str, ...]) -> None:
+async def test_feeds_and_types_are_filtered(dev_server: Server, listening: Any, options: tuple[str, ...]) -> None:
     one = listening(dev_server.url, *options)
     await one.until_news("connected")
     await publish(dev_server, "trading_signals", "no")
@@ -430,7 +430,7 @@ async def test_feeds_and_types_narrow(dev_server: Server, listening: Any, option
     assert [(printed["stream"], printed["data"]) for printed in one.objects] == [("market", {"n": 2})]
 
 
-async def test_a_feed_is_for_anyone(dev_server: Server) -> None:
+async def test_a_public_feed_needs_no_user(dev_server: Server) -> None:
     async with Listener(dev_server.url, feeds=["signals"]) as listener:
         await come(listener, 1)
         await publish(dev_server, "trading_signals", "plain text")

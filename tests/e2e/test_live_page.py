@@ -1,4 +1,4 @@
-"""The page at `/`, and a browser's plain EventSource, in a real Chromium against a real server."""
+"""The page at `/`, and a plain EventSource of a browser, in a real Chromium against a real server."""
 
 import json
 from typing import Any
@@ -22,7 +22,9 @@ async def samples(server: Server) -> list[dict[str, Any]]:
     return [sample for profile in about["profiles"] for sample in profile["samples"]]
 
 
-async def test_every_sample_arrives_twice_and_signing_out_ends_both(start_server: StartServer, page: Page) -> None:
+async def test_every_sample_arrives_at_both_clients_and_a_sign_out_ends_both(
+    start_server: StartServer, page: Page
+) -> None:
     server = start_server()
     watch = Watch(page)
     await open_page(page, server.url)
@@ -69,7 +71,7 @@ async def test_every_sample_arrives_twice_and_signing_out_ends_both(start_server
     assert [url for url in watch.requests if not url.startswith(origins)] == []
 
 
-async def test_a_user_sees_the_feeds_they_picked_and_their_own_inbox(start_server: StartServer, page: Page) -> None:
+async def test_the_page_shows_the_selected_feeds_and_the_own_inbox(start_server: StartServer, page: Page) -> None:
     server = start_server()
     await open_page(page, server.url)
     for feed in ("orders", "products", "signals"):
@@ -90,7 +92,7 @@ async def test_a_user_sees_the_feeds_they_picked_and_their_own_inbox(start_serve
     await both_show(page, ["Position limit is near", "theirs", "picked"])
 
 
-async def test_markup_in_a_notification_is_text(start_server: StartServer, page: Page) -> None:
+async def test_markup_in_a_notification_is_shown_as_text(start_server: StartServer, page: Page) -> None:
     server = start_server()
     watch = Watch(page)
     await open_page(page, server.url)
@@ -103,7 +105,7 @@ async def test_markup_in_a_notification_is_text(start_server: StartServer, page:
     assert watch.complaints == []
 
 
-async def test_a_restarted_server_is_found_again_and_the_gap_is_said(start_server: StartServer, page: Page) -> None:
+async def test_it_reconnects_to_a_restarted_server_and_reports_the_gap(start_server: StartServer, page: Page) -> None:
     server = start_server({"DATABASE_URL": "memory:", "HERALD_DRAIN_SECONDS": "1"})
     await open_page(page, server.url)
     await send(page, "A trading signal").click()
@@ -119,7 +121,7 @@ async def test_a_restarted_server_is_found_again_and_the_gap_is_said(start_serve
     await both_show(page, ["risk_alert", gap, "trading_signals"])
 
 
-async def test_a_broken_line_is_resumed_with_all_that_was_missed(start_server: StartServer, page: Page) -> None:
+async def test_a_broken_connection_resumes_without_loss(start_server: StartServer, page: Page) -> None:
     server = start_server()
     async with Proxy(server.port) as proxy:
         await open_page(page, proxy.url)
@@ -138,10 +140,12 @@ async def test_a_broken_line_is_resumed_with_all_that_was_missed(start_server: S
             await expect(column(page, client)).to_contain_text("nothing missed")
 
 
-async def test_with_tokens_a_browser_is_nobody_or_who_its_token_says(start_server: StartServer, page: Page) -> None:
+async def test_with_tokens_the_browser_is_anonymous_or_the_user_of_its_token(
+    start_server: StartServer, page: Page
+) -> None:
     server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
     await open_page(page, server.url)
-    # Nobody in particular: what is public, whatever else is ticked.
+    # Anonymous: only public feeds, whatever else is selected.
     await page.get_by_label("products").uncheck()
     await state(page, "live")
     await publish(server, "order.created", {"order_id": "o-1"}, token=token("shop", scope="events:publish"))
@@ -162,7 +166,7 @@ async def test_with_tokens_a_browser_is_nobody_or_who_its_token_says(start_serve
 
 
 @pytest.mark.parametrize("shown", [token("alice") + "x", "opaque", token("alice", exp=1)])
-async def test_a_refused_token_is_said_where_the_inbox_would_be(
+async def test_a_refused_token_is_reported_in_place_of_the_inbox(
     start_server: StartServer, page: Page, shown: str
 ) -> None:
     server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
@@ -173,7 +177,7 @@ async def test_a_refused_token_is_said_where_the_inbox_would_be(
     await expect(page.locator("#inbox-note")).to_contain_text("The inbox cannot be loaded")
     empty = "getComputedStyle(document.getElementById('items'), '::before').content"
     assert await page.evaluate(empty) == "none"
-    # A good token afterwards is enough.
+    # A valid token afterwards is accepted.
     await page.get_by_label("Token of the user").fill(token("alice"))
     await page.get_by_role("button", name="Connect", exact=True).click()
     await state(page, "live")
@@ -181,8 +185,8 @@ async def test_a_refused_token_is_said_where_the_inbox_would_be(
     await page.wait_for_function(f"""{empty} === '"No notifications."'""")
 
 
-async def test_what_became_of_a_notification_is_shown_on_its_entry(start_server: StartServer, page: Page) -> None:
-    """Against frames made up here, for what a server says rarely: read state, a close in mid-session, a last word."""
+async def test_state_changes_are_shown_on_their_entry(start_server: StartServer, page: Page) -> None:
+    """With frames made by the test for what a server rarely sends: read state, a close during a session, a bye."""
     server = start_server()
     sockets: list[WebSocketRoute] = []
     heard: list[Any] = []
@@ -219,7 +223,7 @@ async def test_what_became_of_a_notification_is_shown_on_its_entry(start_server:
     await expect(entries.first).to_contain_text("archived · notification · inbox 6")
     say({"kind": "unread", "stream": "inbox", "seq": 5, "changed": 9, "id": "id-5", "unread": 1})
     await expect(entries.last).not_to_contain_text("read ·")
-    say(notification(2) | {"changed": 10})  # long gone from this list, and no news
+    say(notification(2) | {"changed": 10})  # not in this list any more, so nothing is shown
     say({"kind": "gap", "stream": "inbox", "after": 10, "upto": 12})
     await expect(entries.first).to_contain_text("Gap")
     await expect(entries).to_have_count(3)
@@ -246,7 +250,7 @@ COLLECT = """path => {
 }"""
 
 
-async def test_a_plain_event_source_gets_exactly_what_it_missed(start_server: StartServer, page: Page) -> None:
+async def test_a_plain_event_source_receives_exactly_what_it_missed(start_server: StartServer, page: Page) -> None:
     server = start_server()
 
     async def number(first: int, last: int) -> None:

@@ -1,4 +1,4 @@
-"""One request, session or delivery can be followed through the log by its id."""
+"""The log lines of a request, session or delivery share its id."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 
 def of(server: Server, **ids: str) -> list[str]:
-    """The keys of the lines that carry these ids, in their order."""
+    """Return the events of the log lines with these ids, in order."""
     return [line["event"] for line in lines(server) if ids.items() <= line.items()]
 
 
@@ -34,7 +34,7 @@ def logged(server: Server, key: str) -> Callable[[], bool]:
     return lambda: key in [line["event"] for line in lines(server)]
 
 
-async def test_what_a_publish_causes_carries_its_request_id(start_server: StartServer) -> None:
+async def test_logs_of_publishing_carry_the_request_id(start_server: StartServer) -> None:
     server = start_server(JSON_LOG)
     async with httpx.AsyncClient(base_url=server.url) as client:
         for request_id in ("first-1", "again-2"):
@@ -42,19 +42,19 @@ async def test_what_a_publish_causes_carries_its_request_id(start_server: StartS
             assert answer.status_code < 300, answer.text
     await until(logged(server, "duplicate_event"))
     assert of(server, request_id="first-1") == ["request_completed"]
-    # Ingest runs in a task of its own.
+    # Ingest runs in a separate task.
     assert of(server, request_id="again-2") == ["duplicate_event", "request_completed"]
     assert of(server, request_id="again-2", event_id="o-1") == ["duplicate_event"]
 
 
-async def test_a_request_names_its_user(start_server: StartServer) -> None:
+async def test_logs_of_a_request_carry_its_user(start_server: StartServer) -> None:
     server = start_server(JSON_LOG)
     async with httpx.AsyncClient(base_url=server.url) as client:
         await client.get("/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "count-1"})
     await until(lambda: of(server, request_id="count-1", user_id="ada") == ["request_completed"])
 
 
-async def test_what_a_session_logs_carries_its_id_and_user(start_server: StartServer) -> None:
+async def test_logs_of_a_session_carry_its_id_and_user(start_server: StartServer) -> None:
     server = start_server({**JSON_LOG, "HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
     async with connect(f"{server.ws_url}/ws?token={token('ada')}", subprotocols=["herald.v1"]) as socket:
         await socket.recv()
@@ -63,12 +63,12 @@ async def test_what_a_session_logs_carries_its_id_and_user(start_server: StartSe
     await until(logged(server, "session_ended"))
     (opened,) = [line for line in lines(server) if line["event"] == "session_opened"]
     assert opened["user_id"] == "ada"
-    # The command is read by a task of the session.
+    # A task of the session reads the command.
     keys = of(server, session_id=opened["session_id"], user_id="ada")
     assert keys == ["session_opened", "jwt_refused", "session_ended"]
 
 
-async def test_what_a_stream_logs_carries_its_session_and_request(start_server: StartServer) -> None:
+async def test_logs_of_an_event_stream_carry_session_and_request_id(start_server: StartServer) -> None:
     server = start_server(JSON_LOG)
     async with (
         httpx.AsyncClient(base_url=server.url) as client,
@@ -81,7 +81,7 @@ async def test_what_a_stream_logs_carries_its_session_and_request(start_server: 
     assert sorted(keys) == ["request_completed", "session_ended", "session_opened"]
 
 
-async def test_what_a_delivery_logs_carries_its_id_and_event(start_server: StartServer) -> None:
+async def test_logs_of_a_delivery_carry_its_id_and_event(start_server: StartServer) -> None:
     server = start_server(JSON_LOG)
     async with httpx.AsyncClient(base_url=server.url) as client:
         await client.post("/api/v1/events", json=ORDER)

@@ -1,4 +1,5 @@
-"""Mails from end to end: events from a real broker, a real database, and a real mail server that goes and comes."""
+"""Mails from end to end: events from a real broker, a real database, and a real mail server that is stopped and
+started."""
 
 import asyncio
 import json
@@ -19,7 +20,7 @@ from tests.support.smtp import Mailbox, Taken
 
 KIM: Final = "kim@example.com"
 
-# How often Herald is killed while it sends. Ten times were tried by hand: it only takes longer.
+# How often Herald is killed while it sends. Ten times were tested manually; it only takes longer.
 KILLS: Final = 4
 
 CONNECTIONS: Final = 5
@@ -40,7 +41,7 @@ def settings(mailbox: Mailbox, **more: str) -> dict[str, str]:
         "SMTP_PORT": str(mailbox.port),
         "SMTP_FROM": "Shop <noreply@shop.example>",
         "HERALD_SMTP_CONNECTIONS": str(CONNECTIONS),
-        # An outage costs no more than some of these; and a lease, twice an attempt and five seconds.
+        # An outage delays a mail by a few retry intervals, or by a lease: twice the attempt timeout and 5 s.
         "HERALD_MAIL_RETRY_SECONDS": "0.5",
         "HERALD_MAIL_ATTEMPT_SECONDS": "1",
         **more,
@@ -70,7 +71,7 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def log(client: httpx.AsyncClient, **query: str) -> list[dict[str, Any]]:
-    """Of the deliveries, newest first."""
+    """Return the deliveries, newest first."""
     answer = await client.get("/api/v1/notifications", params={"page_size": "100", **query})
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
@@ -96,10 +97,10 @@ def subjects(taken: list[Taken]) -> list[str]:
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq", "kafka"])
-async def test_the_life_of_an_order(
+async def test_every_event_of_an_order_is_mailed_logged_and_pushed(
     broker: str, request: pytest.FixtureRequest, postgres_url: str, mailbox: Mailbox, start_server: Any
 ) -> None:
-    """It is seen in the mailbox, in the log and on `/ws`, whichever broker it comes from."""
+    """Checked in the mailbox, in the delivery log and on `/ws`, for each broker."""
     name = f"orders-{uuid.uuid4().hex}"
     env = settings(mailbox, HERALD_BROKER=broker, DATABASE_URL=postgres_url)
     if broker == "rabbitmq":
@@ -141,14 +142,14 @@ async def test_the_life_of_an_order(
     assert [shown["data"].get("status") for shown in seen] == [None, *STATUSES]
     assert all(mail.recipients == (KIM,) and mail.sender == "noreply@shop.example" for mail in mailbox.mails)
     assert len({mail.message["message-id"] for mail in mailbox.mails}) == 1 + len(STATUSES)
-    # Each in words of its own.
+    # Each mail has its own text.
     assert len({mail.body("plain").splitlines()[0] for mail in mailbox.mails}) == 1 + len(STATUSES)
     assert "Kim" in mailbox.mails[0].body("html")
     assert "42.5" in mailbox.mails[0].body("plain")
     assert [(attempt["result"], attempt["code"]) for attempt in one["attempt_log"]] == [("sent", 250)]
 
 
-async def test_a_mail_server_that_is_away_delays_and_loses_nothing(
+async def test_an_unavailable_mail_server_delays_mails_without_loss(
     server: Server, client: httpx.AsyncClient, mailbox: Mailbox
 ) -> None:
     await publish(server, "order.created", order(0))
@@ -156,7 +157,7 @@ async def test_a_mail_server_that_is_away_delays_and_loses_nothing(
     mailbox.stop()
     async with connect(f"{server.ws_url}/ws") as socket:
         await publish(server, "order.created", *(order(number) for number in range(1, 11)))
-        # Those who watch see them at once.
+        # Live clients receive them immediately.
         assert [(await frame(socket))["data"]["order_id"] for _ in range(10)] == [f"o-{n}" for n in range(1, 11)]
     async with asyncio.timeout(10):
         while (health := (await client.get("/health")).json())["status"] != "degraded":
@@ -172,8 +173,10 @@ async def test_a_mail_server_that_is_away_delays_and_loses_nothing(
     assert (await client.get("/health")).json()["status"] == "healthy"
 
 
-async def test_herald_is_killed_while_it_sends(start_server: Any, postgres_url: str, mailbox: Mailbox) -> None:
-    """Every mail is there, and no more are there twice than were on their way; those are told by their Message-ID."""
+async def test_killing_herald_while_it_sends_loses_no_mail(
+    start_server: Any, postgres_url: str, mailbox: Mailbox
+) -> None:
+    """Every mail is sent. At most the mails in progress are sent twice, with the same Message-ID."""
     count = 80 * KILLS
     mailbox.latency = 0.01
     server: Server = start_server(settings(mailbox, DATABASE_URL=postgres_url), ("serve",))
@@ -191,7 +194,9 @@ async def test_herald_is_killed_while_it_sends(start_server: Any, postgres_url: 
     assert len(ids) == count
 
 
-async def test_nodes_share_the_work(start_server: Any, postgres_url: str, mailbox: Mailbox) -> None:
+async def test_nodes_share_the_deliveries_without_duplicates(
+    start_server: Any, postgres_url: str, mailbox: Mailbox
+) -> None:
     mailbox.latency = 0.01
     servers: list[Server] = [start_server(settings(mailbox, DATABASE_URL=postgres_url), ("serve",)) for _ in range(2)]
     await publish(servers[0], "order.created", *(order(number) for number in range(100)))
@@ -205,7 +210,7 @@ async def test_nodes_share_the_work(start_server: Any, postgres_url: str, mailbo
     assert min(shares) > 0
 
 
-async def test_leaving_finishes_what_it_was_sending(start_server: Any, postgres_url: str, mailbox: Mailbox) -> None:
+async def test_a_shutdown_finishes_mails_in_progress(start_server: Any, postgres_url: str, mailbox: Mailbox) -> None:
     mailbox.latency = 0.05
     env = settings(mailbox, DATABASE_URL=postgres_url, HERALD_DRAIN_SECONDS="4")
     server: Server = start_server(env, ("serve",))
@@ -213,15 +218,13 @@ async def test_leaving_finishes_what_it_was_sending(start_server: Any, postgres_
     await mails(mailbox, 5)
     assert server.stop() == 0
     server.start(True)
-    # At once, since nothing was left to a lease.
+    # Immediately, because no delivery was left leased.
     await mails(mailbox, 30, 6)
     await asyncio.sleep(1)
     assert sorted(Counter(subjects(mailbox.mails)).values()) == [1] * 30
 
 
-async def test_events_that_are_no_good_fail_by_themselves(
-    server: Server, client: httpx.AsyncClient, mailbox: Mailbox
-) -> None:
+async def test_invalid_events_fail_separately(server: Server, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
     async with connect(f"{server.ws_url}/ws") as socket:
         nobody = order(1)
         del nobody["customer_email"]
@@ -262,7 +265,7 @@ async def test_events_that_are_no_good_fail_by_themselves(
     assert [(item["order_id"], item["error_message"]) for item in skipped] == [("o-1", "no_address")]
 
 
-async def test_a_failed_mail_is_retried_once_however_many_ask(
+async def test_concurrent_retries_of_a_failed_mail_send_it_once(
     server: Server, client: httpx.AsyncClient, mailbox: Mailbox
 ) -> None:
     mailbox.answer = lambda command, rest: "550 5.1.1 no such user" if command == "RCPT" else None
@@ -279,7 +282,7 @@ async def test_a_failed_mail_is_retried_once_however_many_ask(
     assert (await client.post(f"/api/v1/notifications/retry/{item['id']}")).status_code == 409
 
 
-async def test_logs_show_nobodys_address(server: Server, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
+async def test_addresses_are_masked_in_logs(server: Server, client: httpx.AsyncClient, mailbox: Mailbox) -> None:
     def answer(command: str, rest: str) -> str | None:
         return f"550 5.1.1 <{KIM}> is unknown" if command == "RCPT" else None
 
@@ -290,9 +293,7 @@ async def test_logs_show_nobodys_address(server: Server, client: httpx.AsyncClie
     assert KIM not in server.log
 
 
-async def test_templates_of_the_site_go_before_the_shipped_ones(
-    start_server: Any, mailbox: Mailbox, tmp_path: Path
-) -> None:
+async def test_own_templates_override_the_shipped_ones(start_server: Any, mailbox: Mailbox, tmp_path: Path) -> None:
     (tmp_path / "order_created.html").write_text("<p>Moin {{ customer_name }}, {{ order_id }} is here</p>")
     server: Server = start_server(settings(mailbox, HERALD_MAIL_TEMPLATES=str(tmp_path)), ("serve",))
     await publish(server, "order.created", order(1))
@@ -309,7 +310,9 @@ async def test_templates_of_the_site_go_before_the_shipped_ones(
     assert "still not done" in item["error_message"]
 
 
-async def test_by_other_routes_each_customer_sees_their_own_orders_alone(start_server: Any, mailbox: Mailbox) -> None:
+async def test_with_private_routes_each_customer_sees_only_their_own_orders(
+    start_server: Any, mailbox: Mailbox
+) -> None:
     example = Path(__file__).parents[2] / "docs/examples/orders-private.toml"
     env = settings(mailbox, HERALD_AUTH="jwt", HERALD_JWT_SECRET=SECRET, HERALD_ROUTES=str(example))
     server: Server = start_server(env, ("serve",))
@@ -329,7 +332,7 @@ async def test_by_other_routes_each_customer_sees_their_own_orders_alone(start_s
     assert sorted(subjects(await mails(mailbox, 3))) == [f"Order o-{number} received" for number in range(3)]
 
 
-async def test_what_is_not_json_is_a_dead_letter_and_no_delivery(
+async def test_an_invalid_order_payload_is_refused_without_a_delivery(
     server: Server, client: httpx.AsyncClient, mailbox: Mailbox
 ) -> None:
     for payload in ("no JSON", [1]):
@@ -338,7 +341,7 @@ async def test_what_is_not_json_is_a_dead_letter_and_no_delivery(
     assert (await client.get("/api/v1/notifications")).json()["total"] == 0
 
 
-async def test_health_says_of_the_server_what_is_known(
+async def test_health_reports_the_known_state_of_the_mail_server(
     server: Server, client: httpx.AsyncClient, mailbox: Mailbox
 ) -> None:
     assert (await client.get("/health")).json()["checks"]["mail"]["detail"].endswith(": not tried yet")

@@ -1,4 +1,4 @@
-"""The mails on the page at `/`: in a real Chromium, against a real server that writes them to a folder."""
+"""The mails on the page at `/`, in a real Chromium, against a real server that writes them to a folder."""
 
 import time
 from contextlib import suppress
@@ -32,18 +32,18 @@ def order(id: str, customer: str = "Kim Lee") -> dict[str, str]:
 
 
 async def shown(page: Page, subjects: list[str], within: int = SOON) -> None:
-    """Waits until the list is of exactly these, newest first."""
+    """Wait until the list shows exactly these mails, newest first."""
     await expect(mails(page).locator("b")).to_have_text(subjects, timeout=within)
 
 
 async def connect(page: Page, user: str, token: str) -> None:
-    if not token:  # which names the user itself
+    if not token:  # which contains the name of the user
         await page.get_by_label("User ID").fill(user)
     await page.get_by_label("Token of the user").fill(token)
     await page.get_by_role("button", name="Connect", exact=True).click()
 
 
-async def test_after_a_click_on_a_sample_its_mail_is_there_to_read(start_server: StartServer, page: Page) -> None:
+async def test_a_click_on_a_sample_shows_its_mail(start_server: StartServer, page: Page) -> None:
     server = start_server()
     watch = Watch(page)
     await open_page(page, server.url)
@@ -68,7 +68,7 @@ async def test_after_a_click_on_a_sample_its_mail_is_there_to_read(start_server:
     assert [url for url in watch.requests if not url.startswith(own)] == []
 
 
-async def test_a_mail_that_is_being_read_stays_as_it_is_when_others_come(start_server: StartServer, page: Page) -> None:
+async def test_an_open_mail_stays_unchanged_when_others_arrive(start_server: StartServer, page: Page) -> None:
     server = start_server()
     await open_page(page, server.url)
     await publish(server, CREATED, order("1"))
@@ -87,7 +87,7 @@ async def test_a_mail_that_is_being_read_stays_as_it_is_when_others_come(start_s
     assert loaded == []
 
 
-async def test_a_mail_runs_nothing_and_loads_nothing_and_its_links_open_beside_it(
+async def test_a_mail_runs_no_script_loads_nothing_and_opens_links_in_a_new_tab(
     start_server: StartServer, page: Page, tmp_path: Path
 ) -> None:
     server = start_server({"HERALD_MAIL_FOLDER": str(tmp_path)})
@@ -97,7 +97,7 @@ async def test_a_mail_runs_nothing_and_loads_nothing_and_its_links_open_beside_i
         asked.append(route.request.url)
         await route.abort()
 
-    # The browser tells of requests that the page's policy then forbids; here come those that it makes.
+    # The browser reports requests that the page's policy then blocks; this list has those that are really sent.
     await page.route("http://outside.invalid/**", answer)
     html = f"""<!doctype html><html><head><base href="http://outside.invalid/" target="_self">
         <meta http-equiv="refresh" content="0; url=http://outside.invalid/refresh">
@@ -124,7 +124,7 @@ async def test_a_mail_runs_nothing_and_loads_nothing_and_its_links_open_beside_i
     assert asked == []
 
 
-async def test_mails_of_what_is_not_heard_here_are_looked_for(start_server: StartServer, page: Page) -> None:
+async def test_mails_without_a_live_event_are_found_by_polling(start_server: StartServer, page: Page) -> None:
     server = start_server()
     await open_page(page, server.url)
     await page.get_by_label("orders").uncheck()
@@ -142,7 +142,7 @@ async def test_mails_of_what_is_not_heard_here_are_looked_for(start_server: Star
     await shown(page, ["Order 2 received", "Order 1 received"])
 
 
-async def test_without_a_folder_there_is_no_such_section(start_server: StartServer, page: Page) -> None:
+async def test_without_a_mail_folder_the_section_is_hidden(start_server: StartServer, page: Page) -> None:
     server = start_server({"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "1"})
     watch = Watch(page)
     async with page.expect_response(lambda response: "/api/v1/mails" in response.url) as asked:
@@ -157,7 +157,7 @@ async def test_without_a_folder_there_is_no_such_section(start_server: StartServ
     await expect(section(page)).to_be_hidden()
 
 
-async def test_with_tokens_mails_are_for_admins(start_server: StartServer, page: Page) -> None:
+async def test_with_tokens_mails_are_visible_to_admins_only(start_server: StartServer, page: Page) -> None:
     server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
     watch = Watch(page)
     await publish(server, CREATED, order("1"), token=token("shop", scope="events:publish"))
@@ -185,7 +185,7 @@ async def test_with_tokens_mails_are_for_admins(start_server: StartServer, page:
     await expect(mails(page)).to_have_count(0)
 
 
-async def test_on_a_phone_nothing_sticks_out(start_server: StartServer, browser: Browser) -> None:
+async def test_nothing_overflows_on_a_phone(start_server: StartServer, browser: Browser) -> None:
     server = start_server()
     page = await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     await open_page(page, server.url)
@@ -200,7 +200,7 @@ async def test_on_a_phone_nothing_sticks_out(start_server: StartServer, browser:
 
 
 async def clicked(page: Page, link: Locator) -> Page:
-    """The tab that a link opens. Chromium loses a click now and then while the frame is still settling."""
+    """Return the tab that a link opens. Chromium sometimes loses a click while the frame is still loading."""
     for patience in (3_000, 3_000, 20_000):
         with suppress(Error):
             async with page.expect_popup(timeout=patience) as opening:

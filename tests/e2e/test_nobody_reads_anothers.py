@@ -1,4 +1,5 @@
-"""Nobody reads another's: every operation, with another user's ids, and every stream, with another user's identity."""
+"""No user can read data of another user: every operation with ids of another user, and every stream with the identity
+of another user."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,7 +20,7 @@ ENV: Final = {
 
 SOURCE: Final = "user_service.group.add_users"
 
-# What these ids name belongs to no user: the scope is what is missing.
+# These ids belong to no user; access is refused because the scope is missing.
 FOR_ADMINS: Final = ("/api/v1/dead-letters", "/api/v1/mails", "/api/v1/notifications")
 
 
@@ -49,7 +50,9 @@ def _named(operation: dict[str, Any], where: str) -> dict[str, Any]:
     return {one["name"]: one for one in operation.get("parameters", []) if one["in"] == where}
 
 
-async def test_every_operation_with_another_users_ids(server: Server, ada: dict[str, str], bob: dict[str, str]) -> None:
+async def test_every_operation_refuses_ids_of_another_user(
+    server: Server, ada: dict[str, str], bob: dict[str, str]
+) -> None:
     await publish(server, SOURCE, {"receivers": ["ada"], "data": {"secret": "of ada"}}, token=token("x", scope="admin"))
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
         (before,) = (await client.get("/api/v2/notifications", headers=ada)).json()["data"]
@@ -67,7 +70,7 @@ async def test_every_operation_with_another_users_ids(server: Server, ada: dict[
         assert (await client.get("/api/v2/notifications", headers=ada)).json()["data"] == [before]
 
 
-async def test_every_operation_with_another_users_name(server: Server, bob: dict[str, str]) -> None:
+async def test_every_operation_refuses_another_user_id(server: Server, bob: dict[str, str]) -> None:
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
         walked = 0
         for path, method, operation in await _operations(client):
@@ -82,7 +85,7 @@ async def test_every_operation_with_another_users_name(server: Server, bob: dict
         assert walked > 10
 
 
-async def test_what_is_asked_for_without_ids_is_ones_own(server: Server, bob: dict[str, str]) -> None:
+async def test_operations_without_ids_return_only_own_data(server: Server, bob: dict[str, str]) -> None:
     await publish(server, SOURCE, {"receivers": ["ada"], "data": {"secret": "of ada"}}, token=token("x", scope="admin"))
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
         for path, method, operation in await _operations(client):
@@ -97,7 +100,7 @@ async def test_what_is_asked_for_without_ids_is_ones_own(server: Server, bob: di
     "path", ["/ws/notifications", "/ws", "/ws/v2/notification-service/notifications/users/ada", "/events/stream"]
 )
 @pytest.mark.parametrize("protocol", [False, True])
-async def test_every_stream_with_another_users_identity(
+async def test_every_stream_refuses_another_user_id(
     server: Server, bob: dict[str, str], path: str, protocol: bool
 ) -> None:
     address = f"{path}?user_id=ada"
@@ -111,7 +114,7 @@ async def test_every_stream_with_another_users_identity(
         assert await closed(socket) == 4501
 
 
-async def test_another_users_cursor_is_worth_nothing(server: Server, ada: dict[str, str], bob: dict[str, str]) -> None:
+async def test_a_cursor_of_another_user_is_a_gap(server: Server, ada: dict[str, str], bob: dict[str, str]) -> None:
     await publish(server, SOURCE, {"receivers": ["ada"], "data": {"secret": "of ada"}}, token=token("x", scope="admin"))
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
         cursor = (await client.get("/api/v2/notifications", headers=ada)).json()["meta"]["cursor"]

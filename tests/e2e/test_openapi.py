@@ -1,4 +1,4 @@
-"""The OpenAPI document keeps its word: schemathesis finds no 5xx and no undocumented answer, whoever asks."""
+"""The OpenAPI document is correct: schemathesis finds no 5xx and no undocumented response, for any caller."""
 
 import subprocess
 import sys
@@ -12,12 +12,12 @@ from tests.e2e.conftest import StartServer
 from tests.support.clients import token
 from tests.support.server import SECRET
 
-# Every check is on, with these exceptions:
-# - the stream has no end to wait for, and so can't be called to its end;
-# - valid data may be refused with 422, which is what that is for: no schema can say what the routes make of an event,
-#   which dates there are, or that a list goes by page or by cursor;
+# All checks are enabled, with these exceptions:
+# - the event stream is endless, so it cannot be called to its end;
+# - valid data may be refused with 422: a schema cannot express what the routes make of an event, which dates exist, or
+# that a list is paged either by number or by cursor;
 # - Litestar reads 0 and 1 as booleans in bodies too, and an optional body may be `null`. Both are documented as the
-#   stricter type.
+# stricter type.
 CONFIG: Final = """
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422", "429"]
@@ -73,7 +73,7 @@ def test_every_operation_answers_as_documented(
     assert "request_failed" not in server.log
 
 
-async def test_the_page_needs_no_outside_address(start_server: StartServer, page: Page) -> None:
+async def test_the_schema_page_loads_nothing_from_other_hosts(start_server: StartServer, page: Page) -> None:
     server = start_server(MEMORY)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -1,4 +1,4 @@
-"""What Herald says of itself, and how it answers over HTTP."""
+"""Operational endpoints of Herald, and its general HTTP behaviour."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ async def test_health_has_the_shapes_of_the_replaced_services(dev_server: Server
         assert isinstance(health["metrics"]["processedMessagesCount"], int)
 
 
-async def test_metrics_by_accept(dev_server: Server, client: httpx.AsyncClient) -> None:
+async def test_metrics_follow_the_accept_header(dev_server: Server, client: httpx.AsyncClient) -> None:
     await publish(dev_server, "trading_signals", "counted", id="metrics-1")
     await publish(dev_server, "trading_signals", "counted", id="metrics-1")
     body = (await client.get("/metrics")).json()
@@ -57,7 +57,7 @@ async def test_metrics_by_accept(dev_server: Server, client: httpx.AsyncClient) 
         assert count >= 1
 
 
-async def test_the_front_by_accept(client: httpx.AsyncClient) -> None:
+async def test_the_front_page_follows_the_accept_header(client: httpx.AsyncClient) -> None:
     page = await client.get("/", headers={"accept": "text/html,application/xhtml+xml"})
     assert page.headers["content-type"].startswith("text/html")
     about = (await client.get("/")).json()
@@ -86,7 +86,9 @@ async def test_the_front_by_accept(client: httpx.AsyncClient) -> None:
         (json.dumps([{"source": "trading_signals", "payload": 1}] * 501).encode(), 422),
     ],
 )
-async def test_publishing_rubbish(client: httpx.AsyncClient, body: bytes, status: int) -> None:
+async def test_publishing_an_invalid_body_is_a_problem_document(
+    client: httpx.AsyncClient, body: bytes, status: int
+) -> None:
     answer = await client.post("/api/v1/events", content=body)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -96,7 +98,7 @@ async def test_publishing_rubbish(client: httpx.AsyncClient, body: bytes, status
     assert "Traceback" not in answer.text
 
 
-async def test_one_bad_event_of_a_list_takes_none(dev_server: Server, client: httpx.AsyncClient) -> None:
+async def test_one_invalid_event_refuses_the_whole_list(dev_server: Server, client: httpx.AsyncClient) -> None:
     async with connect(dev_server.ws_url + "/ws/notifications") as socket:
         events = [
             {"source": "trading_signals", "payload": "first"},
@@ -108,7 +110,7 @@ async def test_one_bad_event_of_a_list_takes_none(dev_server: Server, client: ht
         assert await socket.recv() == "third"
 
 
-async def test_the_same_id_is_delivered_once(dev_server: Server) -> None:
+async def test_events_with_the_same_id_are_delivered_once(dev_server: Server) -> None:
     async with connect(dev_server.ws_url + "/ws?user_id=once") as socket:
         await publish(dev_server, "risk-events", {"user_id": "once", "n": 1}, {"user_id": "once", "n": 1}, id="same")
         await publish(dev_server, "risk-events", {"user_id": "once", "n": 1}, id="same")
@@ -117,7 +119,7 @@ async def test_the_same_id_is_delivered_once(dev_server: Server) -> None:
         assert (await frame(socket))["data"]["n"] == 2
 
 
-async def test_many_publishers_at_once(dev_server: Server) -> None:
+async def test_concurrent_publishers(dev_server: Server) -> None:
     async with connect(dev_server.ws_url + "/ws/notifications", max_queue=None) as socket:
         await asyncio.gather(
             *(publish(dev_server, "trading_signals", *[f"{one}-{n}" for n in range(20)]) for one in range(20))
@@ -127,7 +129,7 @@ async def test_many_publishers_at_once(dev_server: Server) -> None:
             assert [text for text in received if text.startswith(f"{one}-")] == [f"{one}-{n}" for n in range(20)]
 
 
-async def test_request_ids(client: httpx.AsyncClient) -> None:
+async def test_request_ids_are_kept_or_replaced(client: httpx.AsyncClient) -> None:
     assert (await client.get("/", headers={"x-request-id": "abc-1"})).headers["x-request-id"] == "abc-1"
     forged = await client.get("/", headers={"x-request-id": "a b\tc"})
     assert " " not in forged.headers["x-request-id"]

@@ -1,4 +1,4 @@
-"""A sixth service: a routes file with endpoints of its own, and no line of Python."""
+"""A sixth service: a routes file with its own endpoints, without Python code."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-async def test_two_endpoints_at_one_path(server: Server) -> None:
+async def test_two_endpoints_on_one_path(server: Server) -> None:
     async with (
         connect(f"{server.ws_url}/desk/sockets?agent=ada") as desk,
         connect(f"{server.ws_url}/desk/sockets") as wall,
@@ -94,7 +94,7 @@ async def test_two_endpoints_at_one_path(server: Server) -> None:
         assert await frame(wall) == {"type": "created", "data": {"ticket": 1}}
 
 
-async def test_a_user_in_the_path(server: Server) -> None:
+async def test_the_user_in_the_path(server: Server) -> None:
     async with (
         connect(f"{server.ws_url}/desk/agents/a%2Fb") as socket,
         connect(f"{server.ws_url}/desk/agents/other") as other,
@@ -108,13 +108,13 @@ async def test_a_user_in_the_path(server: Server) -> None:
 
 
 @pytest.mark.parametrize("agent", ["kim", "agents", "ticker", "a%2Fb"])
-async def test_a_parameter_is_any_word_that_is_not_a_path_of_the_same_transport(server: Server, agent: str) -> None:
+async def test_a_path_parameter_excludes_paths_of_the_same_transport(server: Server, agent: str) -> None:
     async with connect(f"{server.ws_url}/desk/{agent}") as socket:
         await publish(server, "ticket.assigned", assigned(agent.replace("%2F", "/")))
         assert (await frame(socket))["type"] == "assigned"
 
 
-async def test_an_event_stream_with_messages_of_its_own(server: Server) -> None:
+async def test_an_event_stream_with_its_own_messages(server: Server) -> None:
     async with stream(server, "?agent=kim", path="/desk/ticker") as events:
         _, connected = await events.next()
         assert connected.keys() == {"hello", "timestamp", "cursor"}
@@ -127,7 +127,7 @@ async def test_an_event_stream_with_messages_of_its_own(server: Server) -> None:
         assert (await events.next())[1] == event
 
 
-async def test_clients_of_herald_v1_connect_as_ever(server: Server) -> None:
+async def test_herald_v1_clients_connect_to_own_endpoints(server: Server) -> None:
     async with connect(f"{server.ws_url}/ws?user_id=lee", subprotocols=[SUBPROTOCOL]) as socket:
         (hello,) = await objects(socket, 1)
         assert hello["positions"].keys() == {"inbox", "news"}
@@ -139,7 +139,7 @@ async def test_clients_of_herald_v1_connect_as_ever(server: Server) -> None:
             assert (await events.next())[1]["id"] == notification["id"]
 
 
-async def test_documents_page_and_metrics_follow(server: Server) -> None:
+async def test_documents_page_and_metrics_include_own_endpoints(server: Server) -> None:
     async with (
         connect(f"{server.ws_url}/desk/agents/ada"),
         httpx.AsyncClient(base_url=server.url) as client,
@@ -170,7 +170,7 @@ async def test_documents_page_and_metrics_follow(server: Server) -> None:
     assert '"endpoint": "agent"' in server.log or "endpoint=agent" in server.log
 
 
-async def test_a_token_must_be_of_the_user_that_the_path_names(tmp_path: Path) -> None:
+async def test_a_token_must_belong_to_the_user_in_the_path(tmp_path: Path) -> None:
     (file := tmp_path / "helpdesk.toml").write_text(ROUTES)
     env = {"HERALD_ROUTES": str(file), "HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET}
     server = Server(env).start(ready=True)

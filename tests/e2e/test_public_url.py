@@ -1,4 +1,4 @@
-"""Behind a gateway that strips a path, a real nginx here, every address that Herald gives out leads back to it."""
+"""Behind a gateway that strips a path prefix (a real nginx), every address that Herald returns is reachable."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ STRIPPED: Final = r"""
 
 
 class Site:
-    """A Herald at `base`, which is a path of the proxy."""
+    """A Herald at `base`, a path of the proxy."""
 
     def __init__(self, base: str, server: Server) -> None:
         self.url = base
@@ -44,7 +44,7 @@ class Site:
 @pytest.fixture
 def site(start_nginx: StartNginx) -> Iterator[Site]:
     port = free_port()
-    # The server's own: a location repeats it.
+    # Herald's own host name: a Location repeats it.
     limit = "\n        limit_conn connections 2000;"
     proxy = start_nginx([port, port], {limit: limit + STRIPPED})
     base = f"{proxy.url}/herald"
@@ -62,10 +62,10 @@ def get(url: str, **more: Any) -> httpx.Response:
 
 
 def addresses(value: Any) -> Iterator[str]:
-    """Every string of a JSON document that a client could take for an address of this service."""
+    """Yield every string of a JSON document that a client could use as an address of this service."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            # The paths of OpenAPI, and the addresses of AsyncAPI's channels, are relative to their servers.
+            # OpenAPI paths and AsyncAPI channel addresses are relative to their servers.
             if name not in ("paths", "address", "channels", "examples", "example"):
                 yield from addresses(inner)
     elif isinstance(value, list):
@@ -75,7 +75,7 @@ def addresses(value: Any) -> Iterator[str]:
         yield from re.findall(r"https?://[^\s)`\"'>]+|(?<=\()/[^\s)]*", value)
 
 
-def test_every_problem_leads_to_its_page(site: Site) -> None:
+def test_every_problem_type_is_reachable(site: Site) -> None:
     answers = [
         get(site.url + "/api/v2/nowhere"),
         get(site.url + "/api/v2/notifications"),
@@ -99,13 +99,13 @@ def test_every_problem_leads_to_its_page(site: Site) -> None:
     }
 
 
-async def test_a_refused_handshake_leads_to_its_page(site: Site) -> None:
+async def test_the_problem_type_of_a_refused_handshake_is_reachable(site: Site) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(site.url.replace("http", "ws") + "/ws", origin="https://evil.example")
     assert f'"type":"{site.url}/problems/origin_refused"'.encode() in bytes(refused.value.response.body or b"")
 
 
-async def test_link_headers_lead_back(site: Site) -> None:
+async def test_link_headers_are_reachable(site: Site) -> None:
     event = {"event_type": "group_user_added", "receivers": ["ada"]}
     await publish(site.server, "user_service.group.add_users", *({**event, "n": n} for n in range(3)))
     url: str | None = site.url + "/api/v2/notifications?user_id=ada&limit=1"
@@ -118,7 +118,7 @@ async def test_link_headers_lead_back(site: Site) -> None:
     assert seen == [2, 1, 0]
 
 
-def test_documents_name_the_server(site: Site) -> None:
+def test_documents_name_the_public_server(site: Site) -> None:
     openapi = get(site.url + "/schema/openapi.json").json()
     assert openapi["servers"] == [{"url": site.url}]
     asyncapi = get(site.url + "/schema/asyncapi.json").json()
@@ -134,7 +134,7 @@ def test_documents_name_the_server(site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/"])
-async def test_the_schema_page(site: Site, page: Page, path: str) -> None:
+async def test_the_schema_page_works(site: Site, page: Page, path: str) -> None:
     watch = Watch(page)
     await page.goto(site.url + path)
     operation = page.locator("#operations-notifications-unread_count")
@@ -146,7 +146,7 @@ async def test_the_schema_page(site: Site, page: Page, path: str) -> None:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-async def test_the_page_at_the_base(site: Site, page: Page, slash: str) -> None:
+async def test_the_front_page_works_below_the_base(site: Site, page: Page, slash: str) -> None:
     watch = Watch(page)
     await open_page(page, site.url + slash)
     await send(page, "A product is created").click()
@@ -161,7 +161,7 @@ async def test_the_page_at_the_base(site: Site, page: Page, slash: str) -> None:
     assert watch.complaints == []
 
 
-async def test_one_address_is_for_all_commands(site: Site, tmp_path: Path) -> None:
+async def test_one_public_url_works_for_all_commands(site: Site, tmp_path: Path) -> None:
     listening = Listen(tmp_path, "--user", "ada", env={"HERALD_URL": site.url}).start()
     try:
         await listening.until_news("connected")
@@ -181,13 +181,13 @@ async def test_one_address_is_for_all_commands(site: Site, tmp_path: Path) -> No
         listening.stop()
 
 
-def test_dev_says_where_to_go(site: Site) -> None:
+def test_dev_prints_the_public_url(site: Site) -> None:
     assert f"Open      {site.url}/" in site.server.log
     assert f"curl -N {site.url}/events/stream" in site.server.log
     assert f"publish --url {site.url} " in site.server.log
 
 
-def test_without_it_addresses_have_no_host(start_server: StartServer) -> None:
+def test_without_a_public_url_addresses_have_no_host(start_server: StartServer) -> None:
     server = start_server()
     assert get(server.url + "/nowhere").json()["type"] == "/problems/not_found"
     assert get(server.url + "/schema/openapi.json").json()["servers"] == [{"url": "/"}]

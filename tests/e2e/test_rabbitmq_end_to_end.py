@@ -1,4 +1,4 @@
-"""From a real RabbitMQ to clients, through everything that can happen on the way."""
+"""From a real RabbitMQ to clients, under all faults in between."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.support.kafka import RealKafka
 from tests.support.rabbitmq import RealRabbit
 from tests.support.server import Server
 
-# RabbitMQ 3.10 writes down within a second that there is a quorum queue, and loses one if it is killed before.
+# RabbitMQ 3.10 persists a new quorum queue within a second, and loses it if killed before.
 WRITTEN_DOWN = 2.0
 
 
@@ -30,7 +30,7 @@ def own_rabbit(real_rabbit: RealRabbit, tmp_path: Path) -> Iterator[RealRabbit]:
 
 @pytest.fixture
 def queue() -> str:
-    """A name that no other test uses; it is the exchange's too."""
+    """A unique name for queue and exchange."""
     return f"orders-{uuid.uuid4().hex}"
 
 
@@ -84,12 +84,14 @@ async def test_orders_arrive_once_and_in_order(real_rabbit: RealRabbit, queue: s
         (update,) = await received(socket, 1)
         assert (update["type"], update["data"]["status"]) == ("order.status.updated", "shipped")
         await silent(socket)
-    # All is acknowledged: the next process finds nothing.
+    # Everything is acknowledged: the next process receives nothing.
     assert await asyncio.to_thread(server.stop) == 0
     assert await real_rabbit.depth(queue) == (0, 0)
 
 
-async def test_the_command_line_tool_publishes(real_rabbit: RealRabbit, queue: str, start_server: Any) -> None:
+async def test_events_published_by_the_command_line_tool(
+    real_rabbit: RealRabbit, queue: str, start_server: Any
+) -> None:
     server: Server = start_server(env(real_rabbit, queue), ("serve",))
     address = f"--url=amqp://guest:guest@127.0.0.1:{real_rabbit.port}"
     command = ["amqp-publish", address, f"--exchange={queue}", "--routing-key=order.created"]
@@ -97,12 +99,12 @@ async def test_the_command_line_tool_publishes(real_rabbit: RealRabbit, queue: s
         for number in (1, 2, 2):
             body = json.dumps(order(number))
             await asyncio.to_thread(subprocess.run, [*command, f"--body={body}"], check=True, timeout=20)
-        # It gives its messages neither id nor time: what says the same is the same.
+        # The tool sets neither id nor time, so messages with the same body are duplicates.
         assert numbers(await received(socket, 2)) == [1, 2]
         await silent(socket)
 
 
-async def test_the_same_profile_on_kafka_has_the_same_outcome(
+async def test_the_same_profile_on_kafka_has_the_same_result(
     real_rabbit: RealRabbit, real_kafka: RealKafka, queue: str, start_server: Any
 ) -> None:
     for topic in ("order.created", "order.status.updated"):
@@ -121,7 +123,7 @@ async def test_the_same_profile_on_kafka_has_the_same_outcome(
     assert outcomes[0] == outcomes[1]
 
 
-async def test_rabbitmq_comes_late_is_killed_under_load_and_comes_back(
+async def test_rabbitmq_is_unavailable_at_first_then_killed_under_load_and_restarted(
     own_rabbit: RealRabbit, queue: str, start_server: Any
 ) -> None:
     server: Server = start_server(env(own_rabbit, queue), ("serve",), ready=False)
@@ -168,7 +170,7 @@ async def test_rabbitmq_comes_late_is_killed_under_load_and_comes_back(
 
 
 async def published_somehow(rabbit: RealRabbit, queue: str, total: int) -> None:
-    """As a producer does who repeats, under the same id, what was not confirmed."""
+    """Publish like a producer that repeats unconfirmed messages with the same id."""
     bodies = [json.dumps(order(n) | {"event_id": f"e-{n}"}).encode() for n in range(total)]
     step = 250
     for start in range(0, total, step):
@@ -199,7 +201,7 @@ async def test_kafka_and_rabbitmq_in_one_process(
     assert sources["rabbitmq"]["assigned"] == [queue]
 
 
-async def test_events_of_a_route_that_is_gone_are_counted_and_no_dead_letters(
+async def test_events_of_a_removed_route_are_counted_and_not_dead_letters(
     real_rabbit: RealRabbit, queue: str, start_server: Any, tmp_path: Path
 ) -> None:
     routes = tmp_path / "shop.toml"

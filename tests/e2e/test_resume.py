@@ -1,4 +1,4 @@
-"""Clients that were away get what they missed, once and in order, or are told that something is missing."""
+"""Clients that reconnect receive what they missed, once and in order, or a gap is reported."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ async def hello(socket: Any, resume: Any = None) -> Any:
     return await frame(socket)
 
 
-async def test_an_event_sent_the_moment_after_the_handshake_arrives(dev_server: Server) -> None:
+async def test_an_event_published_right_after_the_handshake_arrives(dev_server: Server) -> None:
     for number in range(8):
         user = f"moment-{number}"
         async with (
@@ -59,7 +59,7 @@ async def test_herald_v1_resumes(dev_server: Server, how: str) -> None:
         assert [entry["data"] for entry in received if entry.get("stream") == "market"] == [{"regime": user}]
 
 
-async def test_event_streams_resume_behind_every_single_event(dev_server: Server) -> None:
+async def test_event_streams_resume_after_every_single_event(dev_server: Server) -> None:
     user = str(uuid.uuid4())
     async with stream(dev_server, f"?user_id={user}") as events:
         cursors = [(await events.next())[0]]
@@ -90,7 +90,7 @@ async def test_event_streams_resume_behind_every_single_event(dev_server: Server
         "1.{epoch}.{tag}.inbox:999999",
     ],
 )
-async def test_a_place_that_is_none_is_a_gap_and_said_so(dev_server: Server, cursor: str) -> None:
+async def test_an_invalid_cursor_is_reported_as_a_gap(dev_server: Server, cursor: str) -> None:
     user = "gap"
     await publish(dev_server, "risk-events", {"user_id": user})
     async with connect(f"{dev_server.ws_url}/ws?user_id={user}", subprotocols=["herald.v1"]) as socket:
@@ -106,7 +106,7 @@ async def test_a_place_that_is_none_is_a_gap_and_said_so(dev_server: Server, cur
         assert "inbox" in (await events.next())[1]["gap"]
 
 
-async def test_feeds_and_types_narrow_and_still_move_the_cursor(dev_server: Server) -> None:
+async def test_filters_by_feed_and_type_still_advance_the_cursor(dev_server: Server) -> None:
     address = f"{dev_server.ws_url}/ws?user_id=narrow&feeds=market&types=market_alert"
     async with connect(address, subprotocols=["herald.v1"]) as socket, connect(address) as plain:
         greeting = await hello(socket)

@@ -1,5 +1,5 @@
-"""Clients that reconnect a thousand times, to either of two nodes, at any moment, under load, while what they are shown
-is read and archived elsewhere."""
+"""Clients reconnect a thousand times to either of two nodes, at random moments and under load, while their
+notifications are read and archived elsewhere."""
 
 import asyncio
 import json
@@ -18,16 +18,16 @@ from tests.support.server import Server
 
 RECONNECTS: Final = 1_000
 
-# Seconds that a connection lasts at the most; many are over before they have shown anything.
+# The longest connection in seconds; many end before they receive anything.
 LASTS: Final = 0.03
 
-# Seconds between two things that happen.
+# Average pause in seconds between two rounds of the load.
 BEAT: Final = 0.02
 
 USER: Final = "ada"
 WHOSE: Final[dict[str, Any]] = {"user_id": USER}
 
-# Seconds for the last of it, from the other node.
+# Seconds until the last entry arrives from the other node.
 PATIENCE: Final = 15.0
 
 
@@ -48,17 +48,17 @@ def nodes(postgres_url: str, real_redis: RealRedis, redis_prefix: str, start_ser
 
 
 class Speaking:
-    """A client of herald.v1 that keeps a list, by docs/protocol.md and nothing else."""
+    """A herald.v1 client that keeps a list, as docs/protocol.md specifies."""
 
     def __init__(self) -> None:
-        self.listed: dict[str, bool] = {}  # by id, whether it is read
+        self.listed: dict[str, bool] = {}  # maps each id to whether it is read
         self.arrived: list[str] = []
-        self.passed: set[str] = set()  # archived before they were shown
+        self.passed: set[str] = set()  # archived before they were received
         self.unread = 0
         self.place: dict[str, Any] = {}
 
     async def visit(self, node: Server, seconds: float) -> None:
-        """Connects, listens for so long, and breaks off."""
+        """Connect, receive for that many seconds, and abort the connection."""
         socket = await connect(f"{node.ws_url}/ws?user_id={USER}", subprotocols=["herald.v1"], compression=None)
         try:
             await socket.send(json.dumps({"resume": self.place}))
@@ -98,7 +98,7 @@ class Speaking:
 
 
 class Plain:
-    """An event stream, as a browser keeps it up."""
+    """A plain event stream that resumes like a browser."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.numbers: list[int] = []
@@ -127,7 +127,7 @@ async def keep_coming_back(client: Speaking | Plain, nodes: list[Server], chance
 
 
 class Happenings:
-    """Notifications arrive at either node, and are marked at either, one by one and all at once."""
+    """Publishes notifications at either node and changes their state at either, one by one and in bulk."""
 
     def __init__(self, nodes: list[Server], http: httpx.AsyncClient, chance: random.Random) -> None:
         self.published = 0
@@ -136,7 +136,7 @@ class Happenings:
         self._chance = chance
 
     async def go_on(self, over: asyncio.Event) -> None:
-        """Until it is over; and not in the midst of something, of which nobody could say what came of it."""
+        """Run until `over` is set. Finishes its current round, so that the result of every request is known."""
         while not over.is_set():
             await self._publish()
             await self._mark()
@@ -165,7 +165,7 @@ class Happenings:
         return self._chance.choice(self._nodes).url
 
 
-async def test_a_thousand_reconnects_lose_nothing_and_repeat_nothing(nodes: list[Server]) -> None:
+async def test_a_thousand_reconnects_lose_and_repeat_nothing(nodes: list[Server]) -> None:
     chance = random.Random(6)
     async with httpx.AsyncClient(base_url=nodes[0].url, timeout=20) as http:
         speaking, plain, happenings = Speaking(), Plain(http), Happenings(nodes, http, chance)

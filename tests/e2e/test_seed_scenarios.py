@@ -1,5 +1,5 @@
-"""The eight test scenarios of the groups' seed, and its life of a notification: on Kafka and PostgreSQL, by tokens.
-What each member is shown live is what the inbox lists afterwards, and nobody else has it."""
+"""The eight test scenarios of the groups seed and its lifecycle of a notification, on Kafka and PostgreSQL, with
+tokens. The inbox of each member lists what was pushed live, and no other user receives it."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ INBOX: Final = "/api/v2/notifications"
 
 
 class Member:
-    """A user of the seed, who shows the token in the header or, as browsers must, in the address."""
+    """A user of the seed, with the token in the header or, as browsers must, in the URL."""
 
     def __init__(self, server: Server, http: httpx.AsyncClient, name: str, by: str) -> None:
         self.id = str(uuid.uuid4())
@@ -63,7 +63,7 @@ class Member:
         return answer.json()
 
     async def check_inbox(self, *messages: Any) -> list[Any]:
-        """The inbox lists just these messages, oldest last, all unread, and tells nobody else of them. Returns its
+        """Assert that the inbox lists exactly these messages, all unread, and that no other user has them. Returns its
         items, oldest first."""
         listing = await self.told()
         items: list[Any] = listing["data"][::-1]
@@ -79,7 +79,7 @@ class Member:
 
 
 class Group:
-    """The seed's group and its members; what user-service publishes of it."""
+    """The seed's group and its members, and the events that user-service publishes about it."""
 
     def __init__(self, kafka: RealKafka, *members: Member) -> None:
         self.a, self.b, self.c, self.stranger = members
@@ -112,7 +112,7 @@ class Group:
         return {"event_type": "group_head_chef_updated", "data": self._by_a(15, **chefs)}
 
     async def publish(self, topic: str, message: Any, *receivers: Member, flat: bool = False) -> None:
-        """In one of the two shapes that producers in the field send."""
+        """Publish an event in one of the two shapes used by real producers."""
         ids = [member.id for member in receivers]
         if flat:
             event = {"event_type": message["event_type"], **message["data"], "group_members_ids": ids}
@@ -165,7 +165,7 @@ async def group(server: Server, real_kafka: RealKafka) -> AsyncIterator[Group]:
 
 @asynccontextmanager
 async def sockets(group: Group, *members: Member) -> AsyncIterator[list[ClientConnection]]:
-    """A socket for each of them. In the end each has had everything that it was asked for, and the stranger nothing."""
+    """Open a socket for each member. At the end each must have received exactly its events, and the stranger none."""
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(member.connect()) for member in [*members, group.stranger]]
         yield opened[:-1]
@@ -197,19 +197,19 @@ async def test_3_a_user_leaves_a_group(group: Group, flat: bool) -> None:
     async with sockets(group, a, c) as clients:
         await group.publish(LEFT, message, a, c, flat=flat)
         assert [await frame(client) for client in clients] == [message, message]
-    # Who leaves is named in the event, and told too.
+    # The event names the user who leaves, so that user is notified too.
     for member in (a, b, c):
         await member.check_inbox(message)
 
 
-async def test_4_the_head_chef_is_another(group: Group) -> None:
+async def test_4_the_head_chef_changes(group: Group) -> None:
     a, b, c = group.a, group.b, group.c
     message = group.head_chef(a, b)
     async with sockets(group, a, b, c) as clients:
         await group.publish(HEAD_CHEF, message, a, b, c)
         assert [await frame(client) for client in clients] == [message] * 3
     items = [(await member.check_inbox(message))[0] for member in (a, b, c)]
-    # One event, in three inboxes that do not know of one another.
+    # One event in three independent inboxes.
     assert len({item["event_id"] for item in items}) == 1
     assert len({item["id"] for item in items}) == 3
     for one, other in ((a, items[1]), (b, items[2]), (group.stranger, items[0])):
@@ -231,7 +231,7 @@ async def test_5_a_user_logs_out(group: Group) -> None:
         await group.publish(LEFT, second, a, b)
         assert [await frame(other), await frame(other)] == [first, second]
         await silent(other)
-    # What was shown before is worth nothing now, and what came meanwhile is there at the next sign-in.
+    # The token used before is refused now, and what arrived meanwhile is available after the next sign-in.
     assert (await a.ask()).status_code == 401
     a.sign_in(iat=int(time.time()) + 1)
     await asyncio.sleep(1.1)
@@ -239,7 +239,7 @@ async def test_5_a_user_logs_out(group: Group) -> None:
     await b.check_inbox(first, second)
 
 
-async def test_6_several_are_added_at_once(group: Group) -> None:
+async def test_6_several_users_are_added_together(group: Group) -> None:
     b, c = group.b, group.c
     async with sockets(group, b, c) as clients:
         await asyncio.gather(*(group.publish(ADDED, group.added(member), member) for member in (b, c)))
@@ -258,7 +258,7 @@ async def test_7_the_last_member_leaves(group: Group) -> None:
     await group.b.check_inbox()
 
 
-async def test_8_several_things_happen_at_once(group: Group) -> None:
+async def test_8_several_events_are_published_concurrently(group: Group) -> None:
     a, b, c = group.a, group.b, group.c
     added, removed, chef = group.added(c), group.removed(b), group.head_chef(a, b)
     async with sockets(group, a, b, c) as clients:
@@ -273,15 +273,16 @@ async def test_8_several_things_happen_at_once(group: Group) -> None:
             for (member, messages), client in zip(wanted.items(), clients, strict=True)
         }
     for member, messages in wanted.items():
-        # Topics know no order among them; but the one that was shown is the one that is kept.
+        # There is no order among topics, but the pushed order is the stored order.
         assert sorted(map(str, seen[member])) == sorted(map(str, messages))
         await member.check_inbox(*seen[member])
 
 
-async def test_the_life_of_a_notification(
+async def test_the_lifecycle_of_a_notification(
     env: dict[str, str], real_kafka: RealKafka, postgres_url: str, start_server: Callable[..., Server]
 ) -> None:
-    """Kept, shown, read on one device and so on the other, there after a restart; and who was away misses nothing."""
+    """Stored, pushed, read on one device and therefore on the other, and kept across a restart; a client that was
+    disconnected misses nothing."""
     own = env | {"HERALD_KAFKA_GROUP": f"life-{uuid.uuid4()}", "DATABASE_URL": postgres_url}
     server = start_server(own, ("serve",))
     async with group_of(server, real_kafka) as group:
@@ -307,13 +308,13 @@ async def test_the_life_of_a_notification(
 
         assert await asyncio.to_thread(server.stop) == 0
         missed = [group.added(group.c), group.added(group.stranger)]
-        # In one topic, which keeps their order.
+        # In one topic, which preserves their order.
         for message in missed:
             await group.publish(ADDED, message, b)
         await asyncio.to_thread(server.start, True)
         await until_unread(b, 4)
 
-        # By the cursor of the list, on the other device and without one.
+        # With the cursor of the list on the other device, and without a cursor.
         cursor = before["meta"]["cursor"]
         async with b.connect(cursor=cursor, subprotocols=["herald.v1"]) as device:
             hello, *entries = [json.loads(line) for text in await every(device, 1.5) for line in text.split("\n")]

@@ -1,4 +1,5 @@
-"""Two nodes on one database: joined by Redis, at once; without it, in seconds. Any client at any node."""
+"""Two nodes on one database: with Redis entries arrive immediately, without it within seconds. Any client can use any
+node."""
 
 import asyncio
 import json
@@ -15,8 +16,8 @@ from tests.support.clients import closed, connect, frame, objects, publish, stre
 from tests.support.redis import RealRedis
 from tests.support.server import Server
 
-# Seconds until the other node's clients have it: by Redis, and by comparison with the database, of which each stream's
-# turn comes every 5 s.
+# Seconds until clients of the other node receive an entry: through Redis, or by comparison with the database every 5 s
+# per stream.
 SOON: Final = 2.0
 LATER: Final = 10.0
 
@@ -24,8 +25,8 @@ Start = Callable[..., Server]
 
 
 class Nodes:
-    """`here` is where things are done, `there` where they are looked at. `patience` is for what goes from the one to
-    the other, in seconds."""
+    """The test acts on the node `here` and observes the node `there`. `patience` is the timeout in seconds between the
+    two."""
 
     def __init__(self, here: Server, there: Server, patience: float) -> None:
         self.here, self.there, self.patience = here, there, patience
@@ -51,7 +52,7 @@ def joined(postgres_url: str, real_redis: RealRedis, start_server: Start) -> Nod
 
 
 async def told(socket: Any, seconds: float, *kinds: str) -> Any:
-    """The next object of one of these kinds."""
+    """Return the next object of one of these kinds."""
     async with asyncio.timeout(seconds):
         while True:
             for line in str(await socket.recv()).split("\n"):
@@ -59,7 +60,7 @@ async def told(socket: Any, seconds: float, *kinds: str) -> Any:
                     return found
 
 
-async def test_what_is_done_at_one_node_is_seen_at_the_other(nodes: Nodes) -> None:
+async def test_actions_on_one_node_are_visible_on_the_other(nodes: Nodes) -> None:
     address = f"{nodes.there.ws_url}/ws?user_id=ada"
     async with (
         connect(address, subprotocols=["herald.v1"]) as v1,
@@ -81,7 +82,7 @@ async def test_what_is_done_at_one_node_is_seen_at_the_other(nodes: Nodes) -> No
 
         answer = await client.put(f"/api/v2/notifications/{seen['id']}/read")
         assert answer.status_code == 200, answer.text
-        # By what became of it; or, seconds later, as it stands now.
+        # As a state change, or seconds later as the notification in its current state.
         marked = await told(v1, nodes.patience, "read", "notification")
         assert (marked["id"], marked["unread"], marked.get("read", True)) == (seen["id"], 0, True)
 
@@ -92,7 +93,7 @@ async def test_what_is_done_at_one_node_is_seen_at_the_other(nodes: Nodes) -> No
             await events.next(nodes.patience)
 
 
-async def test_each_names_itself(nodes: Nodes) -> None:
+async def test_each_node_reports_its_name(nodes: Nodes) -> None:
     async with httpx.AsyncClient() as client:
         for server, name in ((nodes.here, "here"), (nodes.there, "there")):
             assert (await client.get(server.url + "/health")).json()["node"] == name
@@ -100,7 +101,7 @@ async def test_each_names_itself(nodes: Nodes) -> None:
             assert json.loads(server.log.splitlines()[-1])["node"] == name
 
 
-async def test_a_cursor_of_one_node_is_good_at_the_other_whatever_it_came_by(nodes: Nodes) -> None:
+async def test_a_cursor_of_one_node_is_valid_on_the_other_on_every_transport(nodes: Nodes) -> None:
     await publish(nodes.here, "risk-events", {"user_id": "ada", "n": 0})
     async with connect(f"{nodes.here.ws_url}/ws?user_id=ada", subprotocols=["herald.v1"]) as v1:
         await v1.send('{"resume": {}}')
@@ -118,7 +119,7 @@ async def test_a_cursor_of_one_node_is_good_at_the_other_whatever_it_came_by(nod
     assert [item["data"]["n"] for item in answer.json()["data"]] == list(range(1, 50))
 
 
-async def test_the_limits_of_a_user_hold_for_all_nodes_together(
+async def test_limits_per_user_apply_across_nodes(
     postgres_url: str, real_redis: RealRedis, start_server: Start
 ) -> None:
     env = settings(postgres_url, real_redis) | {"HERALD_MAX_SESSIONS_PER_USER": "4", "HERALD_REST_RATE": "1"}
@@ -130,14 +131,14 @@ async def test_the_limits_of_a_user_hold_for_all_nodes_together(
         refused = await client.get(f"{here.url}/events/stream?user_id=ada")
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_sessions_elsewhere")
         assert refused.headers["retry-after"]
-        # 10 s worth of requests may come at once.
+        # The burst is the number of requests of 10 s.
         answers = [
             (await client.get(f"{server.url}/api/v2/notifications?user_id=ada")).status_code
             for server in (here, there) * 10
         ]
         assert 10 <= answers.count(200) < 15
         assert answers.count(200) + answers.count(429) == 20
-    # Those of a node that died are counted no more.
+    # Sessions on a dead node no longer count.
     there.kill()
     async with asyncio.timeout(10):
         while not await stays(f"{here.ws_url}/ws?user_id=ada"):
@@ -157,12 +158,12 @@ async def stays(address: str) -> bool:
     return True
 
 
-async def test_without_redis_everything_is_seconds_late_and_nothing_else(joined: Nodes, real_redis: RealRedis) -> None:
+async def test_without_redis_entries_are_seconds_late_and_nothing_is_lost(joined: Nodes, real_redis: RealRedis) -> None:
     async with connect(f"{joined.there.ws_url}/ws?user_id=ada") as plain:
         numbers = iter(range(1_000))
 
         async def hop(seconds: float) -> float:
-            """An event at the one node, seen at the other: how long it took."""
+            """Publish an event on one node and receive it on the other. Returns the delay in seconds."""
             number, began = next(numbers), time.monotonic()
             await publish(joined.here, "risk-events", {"user_id": "ada", "n": number})
             assert (await frame(plain, seconds))["data"]["n"] == number
@@ -185,7 +186,7 @@ async def outage(nodes: Nodes, hop: Callable[[float], Awaitable[float]]) -> None
         assert "seconds late" in health["checks"]["backplane"]["detail"]
         async with httpx.AsyncClient() as client:
             assert (await client.get(server.url + "/health/ready")).status_code == 200
-    # By now both compare all they have with the database each second or two.
+    # By now both compare all their streams with the database every second or two.
     assert await hop(LATER) < 4
 
 
@@ -202,7 +203,7 @@ async def frozen(redis: RealRedis, meanwhile: Callable[[], Awaitable[None]]) -> 
         await meanwhile()
 
 
-async def test_a_node_does_nothing_for_streams_that_nobody_follows_there(joined: Nodes) -> None:
+async def test_a_node_receives_no_messages_for_streams_without_sessions(joined: Nodes) -> None:
     async with connect(f"{joined.here.ws_url}/ws?user_id=ada") as plain:
         await publish(joined.here, "risk-events", *[{"user_id": f"other-{n}", "n": n} for n in range(50)])
         await publish(joined.here, "risk-events", {"user_id": "ada", "n": 50})
