@@ -15,9 +15,9 @@ from tests.support.server import SECRET
 # All checks are enabled, with these exceptions:
 # - the event stream is endless, so it cannot be called to its end;
 # - valid data may be refused with 422: a schema cannot express what the routes make of an event, which dates exist, or
-# that a list is paged either by number or by cursor;
+#   that a list is paged either by number or by cursor;
 # - Litestar reads 0 and 1 as booleans in bodies too, and an optional body may be `null`. Both are documented as the
-# stricter type.
+#   stricter type.
 CONFIG: Final = """
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422", "429"]

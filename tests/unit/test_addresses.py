@@ -20,7 +20,7 @@ from domain.addresses import LONGEST, as_address, ascii_domain, fault_in_address
         "!#$%&'*+-/=?^_`{|}~@example.com",
     ],
 )
-def test_what_mail_can_be_sent_to(address: str) -> None:
+def test_valid_addresses_are_accepted(address: str) -> None:
     assert fault_in_address(as_address(address)) is None
 
 
@@ -58,22 +58,22 @@ def test_what_mail_can_be_sent_to(address: str) -> None:
         ["kim@example.com"],
     ],
 )
-def test_what_it_can_not_be_sent_to(value: object) -> None:
+def test_invalid_addresses_are_refused(value: object) -> None:
     assert fault_in_address(as_address(value))
 
 
-def test_a_domain_is_the_same_in_any_case_and_a_name_is_not() -> None:
+def test_domains_ignore_case_and_local_parts_do_not() -> None:
     assert as_address(" Kim@Example.COM ") == "Kim@example.com"
     assert as_address("kim@BÜCHER.example") == "kim@bücher.example"
 
 
-def test_a_domain_goes_out_as_dns_has_it() -> None:
+def test_a_domain_is_sent_in_its_dns_form() -> None:
     assert ascii_domain("bücher.example") == "xn--bcher-kva.example"
     with pytest.raises(ValueError, match="label"):
         ascii_domain("a..b")
 
 
-def test_others_see_who_it_is_from_only_roughly() -> None:
+def test_a_masked_address_shows_only_its_first_letter_and_domain() -> None:
     assert masked("kim@example.com") == "k***@example.com"
     assert masked("k@example.com") == "k***@example.com"
     assert masked("nonsense") == "***"
@@ -81,7 +81,7 @@ def test_others_see_who_it_is_from_only_roughly() -> None:
 
 
 @given(st.one_of(st.text(), st.from_regex(r"[^@]{0,10}@[^@]{0,10}"), st.integers(), st.none(), st.lists(st.text())))
-def test_whatever_stands_there_can_be_kept_shown_and_asked_for_again(value: object) -> None:
+def test_any_accepted_address_is_storable_maskable_and_stable(value: object) -> None:
     address = as_address(value)
     assert address.isprintable()
     assert len(address) <= LONGEST + 1

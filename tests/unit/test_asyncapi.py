@@ -1,4 +1,4 @@
-"""The AsyncAPI document: of the right structure, and true of what is sent."""
+"""The AsyncAPI document: its structure is valid, and it describes what is really sent."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,7 @@ def test_it_has_the_structure_of_asyncapi_3() -> None:
         assert channel.get("parameters", {}).keys() == in_path
     for operation in DOCUMENT["operations"].values():
         assert operation["action"] in ("send", "receive")
-        # An operation's messages must be among those of its channel.
+        # The messages of an operation must be messages of its channel.
         place = operation["channel"]["$ref"]
         assert all(one["$ref"].startswith(f"{place}/messages/") for one in operation["messages"])
     assert msgspec.json.decode(msgspec.json.encode(DOCUMENT)) == DOCUMENT
@@ -69,7 +69,7 @@ def test_servers_are_those_of_the_public_url() -> None:
     assert "pathname" not in str(DOCUMENT)
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     references = set(_references(DOCUMENT))
     assert references
     for reference in references:
@@ -113,7 +113,7 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("kind", SENT)
-def test_what_is_sent_is_as_described(kind: str) -> None:
+def test_sent_messages_match_their_schema(kind: str) -> None:
     validator = _validator(kind)
     for text in FRAMES[kind]:
         validator.validate(msgspec.json.decode(text))
@@ -123,7 +123,7 @@ def test_what_is_sent_is_as_described(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SENT)
-def test_what_is_sent_may_grow(kind: str) -> None:
+def test_schemas_of_sent_messages_allow_new_fields(kind: str) -> None:
     for text in FRAMES[kind]:
         _validator(kind).validate({**msgspec.json.decode(text), "of_a_later_version": [1]})
     payload = DOCUMENT["components"]["messages"][kind]["payload"]
@@ -149,5 +149,5 @@ def test_a_close_code_of_a_later_version_is_valid() -> None:
         ({"nope": 1}, False),
     ],
 )
-def test_what_may_be_said_is_as_described(command: Any, sound: bool) -> None:
+def test_accepted_commands_match_their_schema(command: Any, sound: bool) -> None:
     assert _validator("command").is_valid(command) is sound

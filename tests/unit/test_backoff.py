@@ -1,4 +1,4 @@
-"""Delays between attempts: growing, bounded, spread."""
+"""Delays between attempts: growing, limited, with jitter."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_delays_grow_by_the_factor_up_to_the_maximum() -> None:
 
 
 @pytest.mark.parametrize(("jitter", "shortest"), [(0.0, 8.0), (0.5, 4.0), (1.0, 0.0)])
-def test_jitter_is_the_share_that_is_random(jitter: float, shortest: float) -> None:
+def test_jitter_is_the_random_share_of_the_delay(jitter: float, shortest: float) -> None:
     backoff = Backoff(8.0, 8.0, jitter=jitter)
     assert backoff.delay_s(1, 0.0) == 8.0
     assert backoff.delay_s(1, 1.0) == shortest

@@ -1,4 +1,4 @@
-"""A peer that is unavailable: what waits for it, what finds out, and that nothing is lost meanwhile."""
+"""A peer that is unavailable: deliveries that wait for it, probes, and that no delivery is lost."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from application.ports.deliveries import DeliveryFilter
 from tests.support.dispatching import POLICY, Answer, Rig, always, running, times
 from tests.support.reading import until
 
-# No delivery is tried again for its own sake while a test runs.
+# No delivery is retried by its own delay during a test.
 PATIENT = replace(POLICY, tries=1_000, retry_seconds=3_600)
 
 
@@ -22,7 +22,7 @@ def rig() -> Rig:
 
 
 def together(count: int, rig: Rig) -> Answer:
-    """Each attempt finds the peer unavailable, the first so many of them concurrently."""
+    """Return an answer: each attempt finds the peer unavailable, the first `count` of them concurrently."""
 
     async def find_out() -> None:
         while len(rig.office.tries) < count:
@@ -32,7 +32,7 @@ def together(count: int, rig: Rig) -> Answer:
     return lambda mail: find_out()
 
 
-async def test_while_the_peer_is_unavailable_one_delivery_at_a_time_finds_out_and_then_all_are_sent(rig: Rig) -> None:
+async def test_an_open_breaker_tries_one_delivery_at_a_time_and_closes_after_a_success(rig: Rig) -> None:
     rig.office.answer = together(3, rig)
     await rig.mail(30)
     async with running(rig.dispatcher):
@@ -45,7 +45,7 @@ async def test_while_the_peer_is_unavailable_one_delivery_at_a_time_finds_out_an
             await until(lambda tries=tries: len(rig.office.tries) == tries)
         rig.office.answer = lambda mail: None
         rig.clock.turn(PATIENT.max_pause_seconds)
-        # Those that had found it unavailable do not wait for their own time, an hour later.
+        # Deliveries deferred by the unavailable peer do not wait for their own delay of an hour.
         await rig.until("sent", 30)
         assert rig.dispatcher.error is None
     assert len(rig.office.accepted) == 30
@@ -64,7 +64,7 @@ async def test_a_delivery_that_needs_no_peer_does_not_close_the_breaker(rig: Rig
     assert [one.counted_attempts for one in pending] == [1, 1, 1]
 
 
-async def test_where_no_delivery_is_due_the_peer_is_probed_without_one(rig: Rig) -> None:
+async def test_without_a_due_delivery_the_peer_is_probed(rig: Rig) -> None:
     rig.office.answer, rig.office.is_unavailable = times(1, PeerUnavailable("connection refused")), True
     await rig.mail()
     async with running(rig.dispatcher):
@@ -78,20 +78,20 @@ async def test_where_no_delivery_is_due_the_peer_is_probed_without_one(rig: Rig)
         assert rig.dispatcher.error is None
 
 
-async def test_what_awaits_the_peer_since_before_a_restart_is_sent_when_it_is_available(rig: Rig) -> None:
+async def test_deliveries_deferred_before_a_restart_are_sent_when_the_peer_is_available(rig: Rig) -> None:
     rig.office.answer, rig.office.is_unavailable = together(2, rig), True
     await rig.mail(2)
     async with running(rig.dispatcher):
         await until(lambda: rig.counters.mails["server"] == 2)
     rig.office.answer, rig.office.is_unavailable = (lambda mail: None), False
-    rig.office.name = "other:25"  # it has moved meanwhile
+    rig.office.name = "other:25"  # the peer has moved meanwhile
     rig.restart()
     await rig.mail(1, prefix="new-")
     async with running(rig.dispatcher):
         await rig.until("sent", 3)
 
 
-async def test_a_peer_that_accepts_fewer_at_once_is_available() -> None:
+async def test_a_peer_that_limits_concurrent_connections_is_available() -> None:
     rig = Rig(replace(POLICY, tries=1_000))
     busy = 0
 
@@ -114,7 +114,7 @@ async def test_a_peer_that_accepts_fewer_at_once_is_available() -> None:
         await rig.until("sent", 20, turn=1)
 
 
-async def test_a_peer_that_refuses_us_costs_no_delivery_a_try() -> None:
+async def test_a_peer_that_refuses_herald_counts_no_attempts() -> None:
     rig = Rig()
     rig.office.answer = times(4, PeerUnavailable("5.7.1 go away", 554, refused_us=True))
     await rig.mail()
@@ -125,7 +125,7 @@ async def test_a_peer_that_refuses_us_costs_no_delivery_a_try() -> None:
     assert await rig.results() == ["server"] * 4 + ["sent"]
 
 
-async def test_a_peer_that_stays_unavailable_fails_a_delivery_in_the_end() -> None:
+async def test_a_peer_that_stays_unavailable_fails_a_delivery_after_the_last_attempt() -> None:
     rig = Rig()
     rig.office.answer, rig.office.is_unavailable = always(PeerUnavailable("no such host")), True
     await rig.mail()

@@ -1,4 +1,4 @@
-"""Browsing an inbox: what is listed, in which order, and where the next page begins."""
+"""Browsing an inbox: which notifications are listed, in which order, and where the next page starts."""
 
 from typing import Any
 from uuid import uuid4
@@ -50,7 +50,7 @@ async def test_an_empty_inbox(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8, 100])
-async def test_by_cursor_everything_comes_once_newest_first(rig: Rig, limit: int) -> None:
+async def test_pages_by_cursor_contain_each_notification_once_newest_first(rig: Rig, limit: int) -> None:
     await rig.send(7)
     found: list[int] = []
     cursor = None
@@ -58,13 +58,13 @@ async def test_by_cursor_everything_comes_once_newest_first(rig: Rig, limit: int
         listing = await rig.browse.by_cursor("ada", EVERY, limit, cursor)
         assert len(listing.notifications) == min(limit, 7 - len(found))
         found += seqs(listing)
-        await rig.send(1)  # what arrives meanwhile shifts nothing
+        await rig.send(1)  # arrivals in between do not shift the pages
         if (cursor := listing.next_cursor) is None:
             break
     assert found == [7, 6, 5, 4, 3, 2, 1]
 
 
-async def test_by_page_all_are_counted(rig: Rig) -> None:
+async def test_pages_by_number_have_a_total(rig: Rig) -> None:
     await rig.send(5)
     pages = [await rig.browse.by_page("ada", EVERY, page, 2) for page in (1, 2, 3, 4)]
     assert [seqs(page) for page in pages] == [[5, 4], [3, 2], [1], []]
@@ -75,7 +75,7 @@ async def test_by_page_all_are_counted(rig: Rig) -> None:
     assert follow.total is None
 
 
-async def test_filters_lead_through_the_same_filter(rig: Rig) -> None:
+async def test_pages_of_a_filtered_list_keep_the_filter(rig: Rig) -> None:
     await rig.send(6)
     await rig.mark(5, "read")
     await rig.mark(1, "archived")
@@ -91,7 +91,7 @@ async def test_filters_lead_through_the_same_filter(rig: Rig) -> None:
     assert await rig.browse.unread("ada") == 4
 
 
-async def test_a_list_says_where_its_changes_begin(rig: Rig) -> None:
+async def test_a_list_has_a_cursor_for_changes(rig: Rig) -> None:
     await rig.send(2)
     await rig.mark(1, "read")
     cursor = read_cursor((await rig.browse.by_cursor("ada", EVERY, 1)).cursor)
@@ -100,7 +100,7 @@ async def test_a_list_says_where_its_changes_begin(rig: Rig) -> None:
     assert (cursor.tag, cursor.positions) == (tag_of("ada"), {"inbox": 3})
 
 
-async def test_one_archived_or_not_but_never_anothers(rig: Rig) -> None:
+async def test_one_reads_archived_notifications_but_none_of_another_user(rig: Rig) -> None:
     await rig.send(1)
     (one,) = (await rig.browse.by_cursor("ada", EVERY, 1)).notifications
     assert await rig.browse.one("ada", one.id) == one
@@ -123,18 +123,18 @@ async def test_one_archived_or_not_but_never_anothers(rig: Rig) -> None:
         f"1.abc.{tag_of('ada')}.inbox:3",
     ],
 )
-async def test_cursors_that_lead_nowhere(rig: Rig, cursor: str) -> None:
+async def test_invalid_page_cursors_are_refused(rig: Rig, cursor: str) -> None:
     await rig.send(3)
     with pytest.raises(InvalidInput) as caught:
         await rig.browse.by_cursor("ada", EVERY, 5, cursor)
     assert caught.value.field == "cursor"
 
 
-def test_page_cursors_survive_the_way_there_and_back() -> None:
+def test_page_cursors_round_trip() -> None:
     assert read_page_cursor("ada", page_cursor("ada", 999_999_999_999_999)) == 999_999_999_999_999
 
 
-async def test_a_type_that_no_store_could_hold(rig: Rig) -> None:
+async def test_an_unstorable_type_is_refused(rig: Rig) -> None:
     with pytest.raises(InvalidInput) as caught:
         await rig.browse.by_page("ada", NotificationFilter(type="a\0"), 1, 5)
     assert caught.value.field == "type"

@@ -1,4 +1,4 @@
-"""A byte order mark at the beginning of a file is ignored, whatever the file is."""
+"""A byte order mark at the beginning of a file is ignored in every kind of file."""
 
 import codecs
 from pathlib import Path
@@ -15,30 +15,30 @@ from tests.support.core import ROUTES, message
 BOM = codecs.BOM_UTF8
 
 
-def test_of_a_routes_file(tmp_path: Path) -> None:
+def test_a_routes_file_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_bytes(BOM + ROUTES.encode())
     assert read_file(str(file)).profile == "trading"
 
 
-def test_of_a_key_file(tmp_path: Path) -> None:
+def test_a_key_file_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(BOM + b"-----BEGIN PUBLIC KEY-----")
     assert pem(str(file)).startswith("-----BEGIN")
 
 
-def test_of_a_template(tmp_path: Path) -> None:
+def test_a_template_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
     for name in ("order.html", "order.txt"):
         (tmp_path / name).write_bytes(BOM + b"{% extends 'base." + name[-4:].strip(".").encode() + b"' %}")
     assert fault_in_templates(str(tmp_path), "order.html") is None
 
 
-def test_of_an_event() -> None:
+def test_an_event_may_start_with_a_byte_order_mark() -> None:
     event = read_event(message("direct", BOM + b'{"to":"ada"}'))
     assert (event.payload, event.text) == ({"to": "ada"}, '{"to":"ada"}')
     assert as_event(BOM + b' {"n":1.50}', "direct") == b'{"source":"direct","payload":{"n":1.50}}'
 
 
 @pytest.mark.parametrize("body", [b'{"a":"\xef\xbb\xbf"}'])
-def test_elsewhere_it_is_a_character(body: bytes) -> None:
+def test_a_byte_order_mark_elsewhere_is_a_character(body: bytes) -> None:
     assert read_event(message("direct", body)).payload == {"a": "\ufeff"}

@@ -1,4 +1,4 @@
-"""The audit of the chaos trials finds every kind of violation."""
+"""The audit of the chaos trials detects every kind of violation."""
 
 import pytest
 from hypothesis import given

@@ -35,7 +35,7 @@ def herald(*arguments: str, input: str | bytes | None = None, **environ: str) ->
 
 
 class Events(ThreadingHTTPServer):
-    """A service that keeps what it is sent, and answers as told."""
+    """An HTTP server that records what it receives and responds as configured."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *_: Any) -> None:
-        """Keeps the output of the tests clean."""
+        """Suppress request logs in the output of tests."""
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def service() -> Iterator[Events]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """The settings that the server was started with; it ends at once, with exit code 3, or 4 if told to migrate."""
+    """The settings with which the server was started. It exits immediately with code 3, or 4 with --migrate."""
     runs: list[Settings] = []
 
     def run(settings: Settings, *, migrate: bool) -> int:
@@ -93,18 +93,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 
 
 class TestHelp:
-    def test_it_says_what_herald_is_and_groups_the_commands(self) -> None:
+    def test_it_describes_herald_and_groups_the_commands(self) -> None:
         output = herald("--help").output
         for words in ("delivers each to the people", "Run:", "Use:", "Look:", "herald routes explain event.json"):
             assert words in output
         assert all(f"\n  {name} " in output for name in main.commands)
 
-    def test_no_other_command_loads_the_server(self) -> None:
+    def test_other_commands_do_not_import_the_server(self) -> None:
         heavy = ("granian", "litestar", "sqlalchemy")
         code = f"import sys, entrypoints.cli.main; sys.exit(any(name in sys.modules for name in {heavy}))"
         assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}, check=False).returncode == 0
 
-    def test_listen_says_which_package_is_missing(self) -> None:
+    def test_listen_names_the_missing_package(self) -> None:
         blocked = """
 import sys
 
@@ -129,7 +129,7 @@ main(["listen"])
 
 
 class TestRun:
-    def test_options_go_before_the_environment(self, started: list[Settings]) -> None:
+    def test_options_take_precedence_over_the_environment(self, started: list[Settings]) -> None:
         result = herald("dev", "--port", "9001", "--profile", "groups,signals", HERALD_PORT="9000")
         assert result.exit_code == 3
         (settings,) = started
@@ -151,7 +151,7 @@ class TestRun:
             (["dev", "--routes", "/no/such/file"], {}, "/no/such/file"),
         ],
     )
-    def test_what_is_wrong_is_one_line_and_2(
+    def test_invalid_settings_are_one_line_and_exit_code_2(
         self, started: list[Settings], arguments: list[str], environ: dict[str, str], words: str
     ) -> None:
         result = herald(*arguments, **environ)
@@ -163,7 +163,7 @@ class TestRun:
 
 
 class TestPublish:
-    def test_json_goes_as_it_stands(self, service: Events, tmp_path: Path) -> None:
+    def test_json_is_sent_unchanged(self, service: Events, tmp_path: Path) -> None:
         payload = b'{"price": 1.10, "big": 12345678901234567890.0001,\n "a": [1e300]}'
         (file := tmp_path / "event.json").write_bytes(b"\n" + payload + b"\n")
         result = herald("publish", "trading_signals", str(file), "--url", service.url, "--id", "7", "--type", "t")
@@ -175,17 +175,17 @@ class TestPublish:
         assert "key" not in sent
 
     @pytest.mark.parametrize("text", ["BUY ACME\n", "{half", "€ 5", "[" * 10_000 + "]" * 10_000])
-    def test_other_text_goes_as_a_string(self, service: Events, text: str) -> None:
+    def test_other_text_is_sent_as_a_string(self, service: Events, text: str) -> None:
         result = herald("publish", "trading_signals", "-", input=text, HERALD_URL=service.url)
         assert result.exit_code == 0
         assert json.loads(service.bodies[0])["payload"] == text
 
-    def test_the_token_goes_in_the_header_only(self, service: Events) -> None:
+    def test_the_token_is_sent_in_the_header_only(self, service: Events) -> None:
         result = herald("publish", "s", "-", input="1", HERALD_URL=service.url, HERALD_TOKEN="abc.def")
         assert service.headers[0]["authorization"] == "Bearer abc.def"
         assert "abc.def" not in result.output
 
-    def test_lines_go_in_lists(self, service: Events) -> None:
+    def test_lines_are_sent_in_lists(self, service: Events) -> None:
         text = "".join(f'{{"n": {n}}}\r\n' for n in range(1001)) + "\n  \nno json"
         result = herald("publish", "s", "-", "--lines", "--key", "k", "--url", service.url, input=text)
         assert result.output == "Accepted: 1002 events\n"
@@ -196,7 +196,7 @@ class TestPublish:
         ]
         assert {event["key"] for events in sent for event in events} == {"k"}
 
-    def test_lists_are_bounded_in_bytes(self) -> None:
+    def test_lists_are_limited_in_bytes(self) -> None:
         events = [b"x" * 400_000] * 5
         assert [body.count(b",") + 1 for body in publish.in_lists(events)] == [2, 2, 1]
 
@@ -204,7 +204,7 @@ class TestPublish:
         assert herald("publish", "s", "-", "--lines", "--url", service.url).output == "Accepted: 0 events\n"
         assert not service.bodies
 
-    def test_a_refusal_is_told_in_the_services_words(self, service: Events) -> None:
+    def test_a_refusal_shows_the_text_of_its_problem(self, service: Events) -> None:
         service.refuse_after = 0
         result = herald("publish", "s", "-", "--url", service.url, input="1")
         assert (result.exit_code, result.stdout) == (1, "")
@@ -214,29 +214,29 @@ class TestPublish:
         ("answer", "words"),
         [(b'{"title": "No."}', "No"), (b'{"detail": "No."}', "No."), (b"{}", "Bad Gateway"), (b"5", "Bad Gateway")],
     )
-    def test_a_refusal_with_fewer_words(self, service: Events, answer: bytes, words: str) -> None:
+    def test_a_refusal_with_an_incomplete_problem(self, service: Events, answer: bytes, words: str) -> None:
         service.refuse_after, service.refusal = 0, (502, answer)
         assert (
             herald("publish", "s", "-", "--url", service.url, input="1").stderr == f"Error: Refused with 502: {words}\n"
         )
 
     @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b'{"title": 5}'])
-    def test_a_refusal_without_words(self, service: Events, answer: bytes) -> None:
+    def test_a_refusal_without_a_problem_document(self, service: Events, answer: bytes) -> None:
         service.refuse_after, service.refusal = 0, (502, answer)
         result = herald("publish", "s", "-", "--url", service.url, input="1")
         assert (result.exit_code, result.stderr) == (1, "Error: Refused with 502: Bad Gateway\n")
 
-    def test_what_went_before_a_refusal_is_told(self, service: Events) -> None:
+    def test_events_accepted_before_a_refusal_are_reported(self, service: Events) -> None:
         service.refuse_after = 1
         result = herald("publish", "s", "-", "--lines", "--url", service.url, input="1\n" * 600)
         assert result.exit_code == 1
         assert "500 events were accepted before" in result.stderr
 
-    def test_someone_elses_202(self, service: Events) -> None:
+    def test_a_202_of_another_service_is_an_error(self, service: Events) -> None:
         service.refuse_after, service.refusal = 0, (202, b"ok")
         assert "not as Herald does" in herald("publish", "s", "-", "--url", service.url, input="1").stderr
 
-    def test_nobody_there(self) -> None:
+    def test_an_unreachable_server_is_reported(self) -> None:
         with Events() as server:
             url = server.url
         result = herald("publish", "s", "-", "--url", url, input="1")
@@ -250,17 +250,17 @@ class TestPublish:
             (["s", "-", "--lines", "--id", "1"], 2, "--id names one event"),
         ],
     )
-    def test_what_cannot_be(self, arguments: list[str], code: int, words: str) -> None:
+    def test_invalid_arguments_are_errors(self, arguments: list[str], code: int, words: str) -> None:
         result = herald("publish", *arguments, input="1")
         assert result.exit_code == code
         assert words in result.stderr
 
-    def test_not_utf8(self, service: Events) -> None:
+    def test_an_event_that_is_not_utf8_is_refused(self, service: Events) -> None:
         result = herald("publish", "s", "-", "--url", service.url, input=b"caf\xe9")
         assert (result.exit_code, result.stderr) == (1, "Error: The event is not UTF-8 from byte 3 on.\n")
         assert not service.bodies
 
-    def test_it_needs_no_key(self, service: Events) -> None:
+    def test_it_needs_no_jwt_key(self, service: Events) -> None:
         assert herald("publish", "s", "-", input="1", HERALD_AUTH="jwt", HERALD_URL=service.url).exit_code == 0
 
 
@@ -272,33 +272,33 @@ class TestRoutes:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES)
         return str(file)
 
-    def test_check_says_what_it_found(self, file: str) -> None:
+    def test_check_summarises_the_routes(self, file: str) -> None:
         result = herald("routes", "check", file)
         assert result.exit_code == 0
         assert "profile mine, events from kafka, 1 route" in result.output
         assert "1. a.# of type t: users to, cc" in result.output
 
-    def test_check_warns_of_lists_that_every_recipient_would_store(self, tmp_path: Path) -> None:
+    def test_check_warns_of_recipient_lists_stored_with_every_notification(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES.replace('"cc"', '"watchers"'))
         result = herald("routes", "check", str(file))
         assert result.exit_code == 0
         assert f"{file}: warning: route 1 ('a.#'): users: 'watchers' may be a list" in result.stderr
 
-    def test_check_warns_of_words_whose_fields_may_be_missing(self, tmp_path: Path) -> None:
+    def test_check_warns_of_texts_whose_fields_may_be_missing(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'inbox = { title = "{name}", message = "{by|}" }\n')
         result = herald("routes", "check", str(file))
         assert result.exit_code == 0
         assert f"{file}: warning: route 1 ('a.#'): inbox.title: where an event lacks {{name}}" in result.stderr
         assert "inbox.message" not in result.stderr
 
-    def test_check_says_what_is_wrong(self, tmp_path: Path) -> None:
+    def test_check_reports_errors(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'feed = "x"\n')
         result = herald("routes", "check", str(file))
         assert (result.exit_code, result.stdout) == (1, "")
         assert "route 1 ('a.#'): feed: 'x' is not declared" in result.stderr
         assert herald("routes", "check", "/no/such/file").exit_code == 1
 
-    def test_explain_by_the_shipped_profiles(self, tmp_path: Path) -> None:
+    def test_explain_with_the_shipped_profiles(self, tmp_path: Path) -> None:
         event = {"event_id": "e-1", "receivers": ["u-1", 2], "data": {"group_name": "Family", "user_to_add_id": "u-1"}}
         (file := tmp_path / "event.json").write_text(json.dumps(event))
         output = herald("routes", "explain", str(file), "--source", ADD_USERS).output
@@ -314,7 +314,7 @@ class TestRoutes:
         ):
             assert line in output
 
-    def test_explain_says_which_line_lacks_a_field(self) -> None:
+    def test_explain_names_lines_that_lack_a_field(self) -> None:
         event = '{"receivers": ["u-1"], "group_name": "Family", "user_to_add_identifier": "kim"}'
         output = herald("routes", "explain", "-", "--source", ADD_USERS, input=event).output
         lost = "             inbox.message: the event lacks {requester_username}: it has no message\n"
@@ -332,7 +332,7 @@ class TestRoutes:
         assert "dead letter  tombstone: The record has no value" in kept
         assert "ignored" in herald("routes", "explain", "--tombstone", "--source", ADD_USERS).output
 
-    def test_explain_by_a_file(self, file: str) -> None:
+    def test_explain_with_a_routes_file(self, file: str) -> None:
         output = herald("routes", "explain", file, "-", "--source", "a.b", input='{"type": "t", "cc": ["x"]}').output
         assert "route        mine, route 1 (a.#)" in output
         assert "recipients   x" in output
@@ -375,7 +375,7 @@ class TestRoutes:
         output = herald("routes", "explain", str(file), "-", "--source", "a", input='{"type": "t"}').output
         assert "dropped" in output
 
-    def test_explain_by_chosen_profiles(self) -> None:
+    def test_explain_with_selected_profiles(self) -> None:
         arguments = ("routes", "explain", "-", "--source", "trading_signals", "--profile")
         assert "no_route" in herald(*arguments, "groups,orders", input="x").output
         assert herald(*arguments, "group", input="x").exit_code == 2
@@ -383,27 +383,27 @@ class TestRoutes:
     @pytest.mark.parametrize(
         "arguments", [["a", "b", "c"], ["a", "b", "--profile", "groups"], ["a", "b", "--tombstone"], []]
     )
-    def test_explain_takes_one_event(self, arguments: list[str]) -> None:
+    def test_explain_accepts_only_one_event(self, arguments: list[str]) -> None:
         assert herald("routes", "explain", "--source", "s", *arguments).exit_code == 2
 
-    def test_explain_an_event_that_is_not_there(self) -> None:
+    def test_explain_of_a_missing_file_is_an_error(self) -> None:
         result = herald("routes", "explain", "/no/such/file", "--source", "s")
         assert (result.exit_code, "No such file" in result.stderr) == (1, True)
 
 
 class TestConfig:
-    def test_dev_is_fine_with_nothing_set(self) -> None:
+    def test_dev_needs_no_settings(self) -> None:
         result = herald("config", "--mode", "dev", SERVICE_NAME="notification")
         assert result.exit_code == 0
         assert ["SERVICE_NAME", "notification", "SERVICE_NAME"] in [line.split() for line in result.output.splitlines()]
 
-    def test_what_serve_lacks_is_told_beneath_what_it_has(self) -> None:
+    def test_settings_are_shown_even_if_serve_lacks_a_required_one(self) -> None:
         result = herald("config")
         assert result.exit_code == 2
         assert "HERALD_HOST" in result.stdout
         assert "there is no key" in result.stderr
 
-    def test_no_secret_is_shown(self) -> None:
+    def test_secrets_are_not_shown(self) -> None:
         secret = "0123456789abcdef0123456789abcdef"
         names = ("HERALD_JWT_SECRET", "HERALD_KAFKA_SASL_PASSWORD", "HERALD_TOKEN", "RABBITMQ_PASS")
         urls = {"DATABASE_URL": f"postgresql://u:{secret}@h/x", "REDIS_URL": f"redis://u:{secret}@h/1"}

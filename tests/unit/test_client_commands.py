@@ -1,4 +1,4 @@
-"""Hearing a client of herald.v1: resume, auth and ping, and everything else that comes down a socket."""
+"""Commands of a herald.v1 client: resume, auth and ping, and invalid frames."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ from tests.unit.test_identify import Tokens
 
 SOON = NOW.timestamp() + 100
 
-# Far longer than a test: the wait for a first command ends by a command.
+# Far longer than a test: the wait for a first command ends only with a command.
 PATIENT = replace(IMPATIENT, session=replace(IMPATIENT.session, first_command_timeout_s=30.0))
 
-# The wait is over while the token of a first command is checked.
+# The wait ends while the token of the first command is still being verified.
 EAGER = replace(IMPATIENT, session=replace(IMPATIENT.session, first_command_timeout_s=0.01))
 
 POLICY = CommandPolicy()
 
 
 class Rig:
-    """A node that knows some tokens, one session on it with a reader, and what its client says."""
+    """A node that knows some tokens, one session on it with a reader, and the commands of its client."""
 
     def __init__(self, node: Node, session: Session, request: ConnectRequest) -> None:
         self.node = node
@@ -47,7 +47,7 @@ class Rig:
         self.reader = Reader(node, session)
 
     async def say(self, *commands: Any) -> list[dict[str, Any]]:
-        """Says these; returns what was answered."""
+        """Process these commands. Returns the responses."""
         before = len(self.reader.objects)
         for command in commands:
             text = command if isinstance(command, str | bytes) else json.dumps(command)
@@ -75,7 +75,7 @@ async def rig_of(node: Node, request: ConnectRequest) -> Rig:
 
 
 @pytest.mark.parametrize("by", ["cursor", "positions"])
-async def test_the_first_frame_may_say_where_to_resume(by: str) -> None:
+async def test_the_first_frame_may_resume(by: str) -> None:
     node = await Node(policy=PATIENT).start()
     before = await node.open("ada")
     await node.send(node.direct("ada", "a1"), node.news("n1"), node.direct("ada", "a2"))
@@ -89,7 +89,7 @@ async def test_the_first_frame_may_say_where_to_resume(by: str) -> None:
     assert sorted(one.reader.texts) == ["a1", "a2", "n1"]
 
 
-async def test_events_while_the_first_frame_is_waited_for_come_once() -> None:
+async def test_events_during_the_wait_for_the_first_frame_arrive_once() -> None:
     one = await rig()
     cursor = one.session.cursor
     await one.node.send(one.node.direct("ada", "a1"))
@@ -110,13 +110,13 @@ async def test_without_a_first_frame_the_session_starts_after_a_timeout() -> Non
 
 
 @pytest.mark.parametrize("resume", [{"cursor": "rubbish"}, {"epoch": "x", "positions": {"inbox": 0}}])
-async def test_a_resume_from_another_history_is_a_gap(resume: Any) -> None:
+async def test_a_resume_from_another_epoch_is_a_gap(resume: Any) -> None:
     one = await rig()
     said = await one.say({"resume": resume})
     assert (said[0]["resumed"], sorted(said[0]["gap"])) == (False, ["inbox", "news", "staff"])
 
 
-async def test_another_users_cursor_is_a_gap_and_shows_nothing() -> None:
+async def test_a_cursor_of_another_user_is_a_gap_and_reveals_nothing() -> None:
     node = await Node(policy=PATIENT).start()
     stolen = (await node.open("bob")).cursor
     await node.send(node.direct("ada", "a1"), node.direct("bob", "b1"))
@@ -126,7 +126,7 @@ async def test_another_users_cursor_is_a_gap_and_shows_nothing() -> None:
     assert one.reader.texts == []
 
 
-async def test_a_late_resume_is_an_error_and_the_session_goes_on() -> None:
+async def test_a_late_resume_is_an_error_and_the_session_continues() -> None:
     one = await rig()
     await one.say({"ping": 1})
     said = await one.say({"resume": {"epoch": one.session.epoch, "positions": {"inbox": 0}}})
@@ -137,21 +137,21 @@ async def test_a_late_resume_is_an_error_and_the_session_goes_on() -> None:
     assert one.code is with_cursor.code is None
 
 
-async def test_a_resume_in_the_store_s_absence_is_not_forgotten() -> None:
+async def test_a_resume_while_the_store_is_unavailable_is_not_lost() -> None:
     node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
     one = await rig(node=node)
     node.store.away = 1
     await one.say({"resume": {"cursor": cursor}})
-    # It may be told to come back, or be served in a moment; it may not be served from somewhere else.
+    # The session may be closed with a request to reconnect, or served a moment later, but not from another position.
     ended = one.reader.ended
     assert ended or one.reader.texts == ["a1"]
     if ended:
         await asyncio.gather(one.reader.task, return_exceptions=True)
 
 
-# --- ping, and what is none -----------------------------------------------------------------------------------
+# --- ping and invalid commands --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ async def test_a_resume_in_the_store_s_absence_is_not_forgotten() -> None:
         (10**30, {"kind": "pong", "ping": 10**30}),
     ],
 )
-async def test_a_ping_is_answered_with_what_it_held(ping: Any, pong: Any) -> None:
+async def test_a_ping_is_answered_with_its_value(ping: Any, pong: Any) -> None:
     one = await rig()
     assert (await one.say({"ping": ping}))[1:] == [pong]
 
 
-async def test_no_depth_of_a_ping_is_our_mistake() -> None:
+async def test_no_nesting_depth_of_a_ping_is_an_internal_error() -> None:
     for depth in (100, *range(900, 1000), 20_000):
         one = await rig()
         await one.commands('{"ping":' + "[" * depth + "]" * depth + "}")
@@ -178,7 +178,7 @@ async def test_no_depth_of_a_ping_is_our_mistake() -> None:
 
 
 MISTAKES = [b"", b'{"ping":1}', "", "rubbish", "[]", "{}", '{"nope":1}', "[" * 50_000, '{"resume":{"cursor":5}}', "\0"]
-# They name a token, and show none that could be checked.
+# These contain a token that cannot be verified.
 WITHOUT_TOKEN = [
     '{"auth":null}',
     '{"auth":5}',
@@ -192,7 +192,7 @@ WITHOUT_TOKEN = [
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | bytes) -> None:
+async def test_an_invalid_command_is_an_error_and_repeated_ones_close_the_session(mistake: str | bytes) -> None:
     one = await rig()
     said = await one.say(mistake)
     assert [o["kind"] for o in said] == ["hello", "error"]
@@ -205,7 +205,7 @@ async def test_a_mistake_is_an_error_and_repeated_ones_a_close(mistake: str | by
 
 @pytest.mark.parametrize("mistake", WITHOUT_TOKEN)
 @pytest.mark.parametrize("user", ["ada", None])
-async def test_in_mid_session_a_token_that_is_no_text_is_a_mistake_as_any(
+async def test_a_token_that_is_not_text_is_an_invalid_command_during_a_session(
     user: str | None, mistake: str | bytes
 ) -> None:
     one = await rig(user)
@@ -217,7 +217,7 @@ async def test_in_mid_session_a_token_that_is_no_text_is_a_mistake_as_any(
     assert one.code == CloseCode.NOT_UNDERSTOOD
 
 
-async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
+async def test_a_flood_of_pings_closes_the_session_and_is_not_buffered() -> None:
     one = await rig()
     one.reader.going.clear()
     await settle()
@@ -229,7 +229,7 @@ async def test_a_flood_of_pings_ends_the_session_and_is_not_kept() -> None:
     assert len(one.session._answers) <= IMPATIENT.session.max_pending_answers
 
 
-async def test_a_client_that_pings_at_its_pace_goes_on() -> None:
+async def test_pings_within_the_rate_limit_are_accepted() -> None:
     one = await rig()
     for _ in range(300):
         one.node.clock.turn(1 / POLICY.frames_per_s)
@@ -241,7 +241,7 @@ async def test_a_client_that_pings_at_its_pace_goes_on() -> None:
 # --- auth -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_fresh_token_prolongs_the_session() -> None:
+async def test_a_fresh_token_extends_the_session() -> None:
     one = await rig()
     said = await one.say({"auth": "ada2"})
     assert said[-1] == {"kind": "auth", "expires_at": SOON + 900}
@@ -259,7 +259,7 @@ async def test_a_fresh_token_prolongs_the_session() -> None:
         ("", CloseCode.TOKEN_REFUSED),
     ],
 )
-async def test_a_token_that_does_not_hold_ends_the_session(token: str, code: CloseCode) -> None:
+async def test_a_refused_token_closes_the_session(token: str, code: CloseCode) -> None:
     one = await rig()
     await one.say({"auth": token})
     assert one.code == code
@@ -267,7 +267,7 @@ async def test_a_token_that_does_not_hold_ends_the_session(token: str, code: Clo
     assert one.reader.objects[-1]["code"] == code
 
 
-async def test_a_token_that_cannot_be_checked_now_is_an_error() -> None:
+async def test_a_token_that_cannot_be_verified_now_is_an_error() -> None:
     one = await rig()
     said = await one.say({"auth": "away"})
     assert (said[-1]["kind"], said[-1]["code"]) == ("error", "unavailable")
@@ -278,14 +278,14 @@ async def test_a_token_that_cannot_be_checked_now_is_an_error() -> None:
     assert one.session.identity.expires_at == SOON
 
 
-async def test_a_token_from_before_a_sign_out_ends_the_session_even_if_the_news_was_lost() -> None:
+async def test_a_token_issued_before_a_sign_out_closes_the_session_even_if_unpublished() -> None:
     one = await rig()
     await one.node.record(message("bye", {"user_id": "ada"}))
     await one.say({"auth": "ada"})
     assert one.code == CloseCode.SIGNED_OUT
 
 
-async def test_a_token_with_fewer_scopes_closes_what_they_had_opened() -> None:
+async def test_a_token_with_fewer_scopes_closes_feeds_that_needed_them() -> None:
     node = await Node(policy=PATIENT).start()
     identity = Identity("ada", frozenset({"secrets"}), issued_at=NOW.timestamp() - 10)
     one = await rig_of(node, node.request(identity=identity, protocol=True))
@@ -295,7 +295,7 @@ async def test_a_token_with_fewer_scopes_closes_what_they_had_opened() -> None:
     assert one.reader.texts == []
 
 
-async def test_auth_and_resume_come_together_in_one_frame() -> None:
+async def test_auth_and_resume_may_share_one_frame() -> None:
     node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
@@ -305,11 +305,11 @@ async def test_auth_and_resume_come_together_in_one_frame() -> None:
     assert {o["kind"] for o in said} == {"hello", "auth", "notification"}
 
 
-# --- from nobody to a user ------------------------------------------------------------------------------------
+# --- authentication of an anonymous session ---------------------------------------------------------------------
 
 
 async def replacement_of(one: Rig, shown: str | None = None) -> Rig:
-    """What the socket gate does with a session that is replaced; `shown` is the cursor of the handshake."""
+    """Replace the session as the socket gate does. `shown` is the cursor of the handshake."""
     replacement = one.session.replacement
     assert replacement is not None
     await asyncio.wait_for(one.reader.task, 1)
@@ -320,7 +320,7 @@ async def replacement_of(one: Rig, shown: str | None = None) -> Rig:
     return await rig_of(one.node, request)
 
 
-async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition() -> None:
+async def test_an_anonymous_session_is_replaced_without_loss_or_duplicates() -> None:
     one = await rig(None)
     node = one.node
     await one.say({"ping": 1})
@@ -341,7 +341,7 @@ async def test_nobodys_session_gives_way_to_the_users_without_loss_or_repetition
     assert two.reader.objects[0]["gap"] == []
 
 
-async def test_a_user_who_shows_token_and_place_in_the_first_frame_resumes_there() -> None:
+async def test_a_token_and_a_cursor_in_the_first_frame_resume_the_user() -> None:
     node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"), node.news("n1"))
@@ -349,19 +349,19 @@ async def test_a_user_who_shows_token_and_place_in_the_first_frame_resumes_there
     await one.commands(json.dumps({"auth": "ada", "resume": {"cursor": cursor}}))
     two = await replacement_of(one)
     await settle()
-    # There is one hello: of another, with nobody's positions, a client would take what follows for known.
+    # There is one hello only: after a hello with the anonymous positions, a client would ignore what follows.
     assert one.reader.objects == []
     assert two.reader.objects[0]["resumed"] is True
     assert sorted(two.reader.texts) == ["a1", "n1"]
 
 
-async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
+async def test_an_anonymous_session_with_an_invalid_token_is_closed() -> None:
     one = await rig(None)
     await one.say({"auth": "bad"})
     assert (one.session.replacement, one.code) == (None, CloseCode.TOKEN_REFUSED)
 
 
-# --- a first frame that nobody's hello must not precede -----------------------------------------------------------
+# --- first frames that must not be answered with an anonymous hello -----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ async def test_nobody_with_a_token_that_does_not_hold_is_shown_out() -> None:
     [("bad", CloseCode.TOKEN_REFUSED), ("old", CloseCode.TOKEN_EXPIRED), ("away", CloseCode.TRY_LATER)],
 )
 @pytest.mark.parametrize("by", ["frame", "handshake"])
-async def test_nobody_whose_first_frame_has_no_good_token_gets_bye_and_no_hello(
+async def test_an_anonymous_first_frame_with_a_refused_token_gets_bye_without_hello(
     token: str, code: CloseCode, by: str
 ) -> None:
     node = await Node(policy=PATIENT).start()
@@ -385,7 +385,7 @@ async def test_nobody_whose_first_frame_has_no_good_token_gets_bye_and_no_hello(
 @pytest.mark.parametrize("by", ["frame", "handshake"])
 @pytest.mark.parametrize("auth", ["null", "5", '{"t":1}', "undefined"])
 @pytest.mark.parametrize("binary", [False, True])
-async def test_a_first_frame_with_a_token_that_is_no_text_gets_bye_and_no_hello(
+async def test_a_first_frame_with_a_non_text_token_gets_bye_without_hello(
     user: str | None, by: str, auth: str, binary: bool
 ) -> None:
     node = await Node(policy=PATIENT).start()
@@ -401,7 +401,7 @@ async def test_a_first_frame_with_a_token_that_is_no_text_gets_bye_and_no_hello(
     assert one.reader.ended
 
 
-async def test_a_token_that_is_checked_for_longer_than_the_first_frame_is_waited_for(
+async def test_hello_waits_for_the_verification_of_the_first_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = await rig(None, await Node(policy=EAGER).start())
@@ -422,7 +422,7 @@ async def test_a_token_that_is_checked_for_longer_than_the_first_frame_is_waited
     assert [o["kind"] for o in one.reader.objects] == ["bye"]
 
 
-async def test_a_drain_before_the_first_frame_says_bye_alone() -> None:
+async def test_a_drain_before_the_first_frame_sends_bye_only() -> None:
     one = await rig(None)
     await settle()
     one.session.close(CloseReason(CloseCode.RESTARTING, "this node restarts"))
@@ -431,7 +431,7 @@ async def test_a_drain_before_the_first_frame_says_bye_alone() -> None:
 
 
 @pytest.mark.parametrize("resume", [{"resume": {}}, {}])
-async def test_a_first_frame_without_a_place_resumes_nothing(resume: dict[str, Any]) -> None:
+async def test_a_first_frame_without_a_cursor_resumes_nothing(resume: dict[str, Any]) -> None:
     one = await rig(None)
     await one.commands(json.dumps({"auth": "ada", **resume}))
     two = await replacement_of(one)
@@ -441,7 +441,7 @@ async def test_a_first_frame_without_a_place_resumes_nothing(resume: dict[str, A
     assert [(o["kind"], o["resumed"], o["gap"]) for o in two.reader.objects] == [("hello", False, [])]
 
 
-async def test_a_place_in_the_handshake_is_that_of_the_user_who_shows_a_token_next() -> None:
+async def test_a_handshake_cursor_is_used_for_the_user_who_authenticates_next() -> None:
     node = await Node(policy=PATIENT).start()
     cursor = (await node.open("ada")).cursor
     await node.send(node.direct("ada", "a1"))
@@ -454,7 +454,7 @@ async def test_a_place_in_the_handshake_is_that_of_the_user_who_shows_a_token_ne
     assert two.reader.texts == ["a1"]
 
 
-async def test_nobodys_own_place_in_the_handshake_is_not_waited_on() -> None:
+async def test_an_anonymous_handshake_cursor_resumes_without_waiting() -> None:
     node = await Node(policy=PATIENT).start()
     cursor = (await node.open()).cursor
     one = await rig(None, node, cursor=cursor)

@@ -114,7 +114,7 @@ async def test_attempts_rotate_and_the_first_address_is_random() -> None:
         assert reconnection.address == names[(first + turn) % 3]
 
 
-async def test_the_wait_of_the_service_counts_and_is_not_extended_if_it_is_jittered() -> None:
+async def test_the_delay_of_the_service_applies_and_is_not_extended_if_jittered() -> None:
     reconnection = Reconnection(["ws://a/ws"], Backoff(5.0, 5.0))
     assert reconnection.failed(ConnectionEnded("bye", wait_s=1.5, is_jittered=True)).retry_in == 1.5
     assert reconnection.failed(ConnectionEnded("bye", wait_s=0.0, is_jittered=True)).retry_in == 0.0
@@ -155,11 +155,11 @@ async def test_the_backoff_is_reset_by_success() -> None:
         ),
     ],
 )
-def test_an_address_comes_of_a_service_or_a_socket(url: str, expected: str) -> None:
+def test_an_address_is_derived_from_a_service_or_socket_url(url: str, expected: str) -> None:
     assert address(url) == expected
 
 
-def test_what_is_asked_for_is_in_the_query() -> None:
+def test_options_are_sent_in_the_query() -> None:
     assert address("http://h?x=1", "u&v", ["a", "b"], ["t"]) == "ws://h/ws?x=1&user_id=u%26v&feeds=a%2Cb&types=t"
     assert address("http://h", feeds=[]) == "ws://h/ws?feeds="
     assert with_cursor("ws://h/ws?x=1", "1.e..a:1") == "ws://h/ws?x=1&cursor=1.e..a%3A1"
@@ -175,12 +175,12 @@ def test_what_is_asked_for_is_in_the_query() -> None:
         ("ws://u:p@[h/ws?token=t", "ws://[h/ws"),
     ],
 )
-def test_people_see_neither_query_nor_password(address: str, seen: str) -> None:
+def test_the_displayed_address_has_no_query_and_password(address: str, seen: str) -> None:
     assert without_secrets(address) == seen
 
 
 @pytest.mark.parametrize("url", ["", "herald:8000", "ftp://h", "http://", "http://h:0", "http://h:x", "http://h/#a"])
-def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
+def test_an_invalid_address_is_an_error(url: str) -> None:
     with pytest.raises(ValueError, match=r"URL|[Pp]ort"):
         address(url)
 
@@ -195,12 +195,12 @@ def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
         "http://h:0/?SECRET",
     ],
 )
-def test_what_is_no_address_is_said_without_its_secrets(url: str) -> None:
+def test_an_invalid_address_is_reported_without_its_secrets(url: str) -> None:
     with pytest.raises(ValueError, match="is not a URL") as refused:
         address(url)
     assert "SECRET" not in str(refused.value)
 
 
-def test_there_must_be_an_address() -> None:
+def test_an_address_is_required() -> None:
     with pytest.raises(ValueError, match="no URL"):
         Reconnection([], Backoff())

@@ -1,4 +1,4 @@
-"""Coalescer: concurrent requests share a query; each gets its own answer, whatever happens to the others."""
+"""Coalescer: concurrent requests share a query. Each gets its own result, whatever happens to the others."""
 
 import asyncio
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Source:
                 await asyncio.sleep(0)
 
 
-async def test_concurrent_requests_take_few_queries_and_each_gets_its_own_answer() -> None:
+async def test_concurrent_requests_share_queries_and_get_their_own_results() -> None:
     source = Source()
     answers = await asyncio.gather(*map(source.request, range(100, 200)))
     assert answers == [10 * n for n in range(100, 200)]
@@ -57,7 +57,7 @@ async def test_a_single_request_runs_immediately_and_alone(slots: int) -> None:
     assert source.queries == [[n] for n in range(20, 40)]
 
 
-async def test_no_answer_is_older_than_its_request() -> None:
+async def test_no_result_is_older_than_its_request() -> None:
     source = Source(slots=1)
     source.open.clear()
     first = asyncio.create_task(source.request(1))
@@ -77,7 +77,7 @@ async def test_a_refused_request_fails_alone() -> None:
     assert source.queries == [[12, 13, 14], [12], [13, 14], [13], [14]]
 
 
-async def test_an_outage_fails_all_waiting_requests_and_no_later_one() -> None:
+async def test_an_outage_fails_all_waiting_requests_and_no_later_ones() -> None:
     source = Source()
     source.unavailable = True
     answers = await asyncio.gather(*map(source.request, range(10)), return_exceptions=True)
@@ -105,7 +105,7 @@ async def test_coalescers_share_their_slots() -> None:
     assert len(source.queries) == 8 + 10
 
 
-async def test_a_missing_answer_fails_the_whole_batch() -> None:
+async def test_a_missing_result_fails_the_whole_batch() -> None:
     async def query(requests: Sequence[int]) -> Sequence[int]:
         return list(requests)[1:]
 
@@ -114,7 +114,7 @@ async def test_a_missing_answer_fails_the_whole_batch() -> None:
     assert [type(answer) for answer in answers] == [ValueError] * 3
 
 
-async def test_a_cancelled_request_is_left_out_and_costs_the_others_nothing() -> None:
+async def test_a_cancelled_request_is_left_out_and_does_not_affect_others() -> None:
     source = Source(max_batch=2, slots=1)
     source.open.clear()
     tasks = [asyncio.create_task(source.request(n)) for n in range(6)]
@@ -129,7 +129,7 @@ async def test_a_cancelled_request_is_left_out_and_costs_the_others_nothing() ->
 
 
 @pytest.mark.parametrize("slots", [1, 3])
-async def test_every_request_is_answered_whenever_it_arrives(slots: int) -> None:
+async def test_every_request_gets_a_result_whenever_it_arrives(slots: int) -> None:
     source = Source(max_batch=3, slots=slots)
 
     async def request_often(start: int) -> list[int]:

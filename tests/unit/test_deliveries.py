@@ -28,14 +28,14 @@ def test_a_subject_is_one_line(text: str, line: str) -> None:
 
 
 @given(st.text(max_size=600))
-def test_whatever_a_subject_is_made_of_it_begins_no_other_header(text: str) -> None:
+def test_no_subject_can_start_another_header(text: str) -> None:
     line = subject_line(text)
     assert line.replace("\u200c", "").replace("\u200d", "").isprintable()
     assert len(line) <= MAX_SUBJECT_LENGTH
     assert subject_line(line) == line
 
 
-def test_attempts_are_twice_as_far_apart_each_time() -> None:
+def test_the_delay_doubles_with_each_attempt() -> None:
     assert [delay_after(strikes, 10, 1) for strikes in range(1, 6)] == [10, 20, 40, 80, 160]
     assert [delay_after(strikes, 10, 0) for strikes in range(1, 4)] == [5, 10, 20]
     assert delay_after(1_000_000, 10, 1) == MAX_DELAY_S

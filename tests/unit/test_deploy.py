@@ -1,4 +1,4 @@
-"""The files of deploy/ agree with Herald, and with one another."""
+"""The files of deploy/ agree with Herald and with each other."""
 
 import configparser
 import json
@@ -18,12 +18,12 @@ from entrypoints.settings.loader import NAMES, load
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
-# What the image and the unit may set that is no setting of Herald's.
+# Variables of the image and the unit that are not settings of Herald.
 OTHERS = {"PATH", "PYTHONUNBUFFERED", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_CACHE_DIR"}
 
 DEFAULTS = load({"HERALD_AUTH": "open"}, "serve", {})
 
-# Seconds that a node takes to end at most: a batch in work is one more than what is set.
+# The longest shutdown of a node in seconds: a batch in progress may take 1 s more than the setting.
 LEAVING = DEFAULTS.server.drain_seconds + 1 + STOP_TIMEOUT_S
 
 
@@ -48,7 +48,7 @@ def final_stage() -> list[tuple[str, str]]:
     return everything[last:]
 
 
-def test_the_image_runs_as_a_number_that_is_not_root() -> None:
+def test_the_image_runs_as_a_numeric_user_other_than_root() -> None:
     *_, user = [rest for name, rest in final_stage() if name == "USER"]
     assert all(int(number) > 0 for number in user.split(":"))
 
@@ -69,7 +69,7 @@ def test_base_images_have_a_version() -> None:
         assert re.search(r":v?\d", image), image
 
 
-def test_what_the_image_is_made_from_is_there_and_in_the_context() -> None:
+def test_sources_of_the_image_exist_in_the_build_context() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     let_in = [line[1:] for line in ignored if line.startswith("!")]
     sources = [
@@ -84,7 +84,7 @@ def test_what_the_image_is_made_from_is_there_and_in_the_context() -> None:
         assert any(fnmatch(source, one) for one in let_in), source
 
 
-def test_what_is_set_are_settings() -> None:
+def test_variables_are_settings_of_herald() -> None:
     image = {word.split("=")[0] for name, rest in instructions() if name == "ENV" for word in shlex.split(rest)}
     services = compose()["services"]
     nodes = {name for node in ("migrate", "herald-1", "herald-2") for name in services[node]["environment"]}
@@ -95,7 +95,7 @@ def test_what_is_set_are_settings() -> None:
 
 
 def filled(text: str, environ: dict[str, str]) -> str:
-    """As compose fills `${NAME}`, `${NAME:-default}` and `${NAME:?fault}`."""
+    """Substitute `${NAME}`, `${NAME:-default}` and `${NAME:?fault}` as compose does."""
 
     def fill(found: re.Match[str]) -> str:
         name, what, rest = found.groups()
@@ -106,12 +106,12 @@ def filled(text: str, environ: dict[str, str]) -> str:
     return re.sub(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}", fill, text)
 
 
-def test_the_nodes_start_with_the_example_once_its_secrets_are_filled_in() -> None:
+def test_nodes_start_with_the_example_once_its_secrets_are_set() -> None:
     text = (DEPLOY / "compose.yaml").read_text()
     asked = set(re.findall(r"\$\{(\w+)", text))
     assert asked == set(example())
     needed = set(re.findall(r"\$\{(\w+):\?", text))
-    # No password is anyone's but who set it, and none that stands there is.
+    # The operator must set every password; the example leaves them empty.
     assert {name for name in example() if re.search("SECRET|PASS", name)} - {"HERALD_SMTP_PASSWORD"} == needed
     assert {example()[name] for name in needed} == {""}
 
@@ -133,7 +133,7 @@ def test_the_services_of_compose_fit_together() -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert (DEPLOY / source).exists() if source.startswith(".") else source in everything["volumes"], volume
-    # Whoever nodes are told to reach is there, under that name.
+    # Every service that the nodes connect to exists under that name.
     environment = services["herald-1"]["environment"]
     hosts = {environment["KAFKA_BROKERS"].split(":")[0], environment["RABBITMQ_HOST"]}
     hosts |= {re.search(r"@(\w+)", environment[url])[1] for url in ("DATABASE_URL", "REDIS_URL")}
@@ -151,7 +151,7 @@ def unit_lines() -> list[tuple[str, str]]:
     return [tuple(line.split("=", 1)) for line in text.splitlines() if re.match(r"\w+=", line)]
 
 
-def test_the_unit_lets_herald_take_its_leave() -> None:
+def test_the_unit_gives_herald_time_to_drain() -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str
     unit.read(DEPLOY / "herald.service")
@@ -171,16 +171,16 @@ def location(which: str) -> str:
     return nginx().split(f"location {which} {{", 1)[1].split("\n        }", 1)[0]
 
 
-def test_the_proxy_waits_for_longer_than_herald_is_silent() -> None:
+def test_the_proxy_timeout_is_longer_than_heralds_silence() -> None:
     (stream,) = re.findall(r"proxy_read_timeout (\d+)s;", location("= /events/stream"))
     # One heartbeat may be late, and one lost.
     assert int(stream) >= 3 * DEFAULTS.sessions.heartbeat_s
-    # Plain sockets hear nothing.
+    # Plain sockets get no heartbeats.
     assert "proxy_read_timeout 1d;" in location("~ ^/ws(/|$)")
 
 
-def test_the_proxy_limits_sockets_of_one_address_beside_its_connections() -> None:
-    # A location with a limit_conn of its own inherits none.
+def test_the_proxy_limits_sockets_and_connections_per_address() -> None:
+    # A location with its own limit_conn inherits none.
     (most,) = re.findall(r"^        limit_conn connections (\d+);", nginx(), re.MULTILINE)
     assert f"limit_conn connections {most};" in location("~ ^/ws(/|$)")
     (sockets,) = re.findall(r"limit_conn sockets (\d+);", location("~ ^/ws(/|$)"))
@@ -191,17 +191,17 @@ def test_the_proxy_does_not_compress_event_streams() -> None:
     assert "gzip off;" in location("= /events/stream")
 
 
-def test_the_proxy_takes_what_herald_takes() -> None:
+def test_the_proxy_accepts_everything_that_herald_accepts() -> None:
     (size,) = re.findall(r"client_max_body_size (\d+)m;", nginx())
     assert int(size) * 1024 * 1024 == DEFAULTS.limits.event_bytes * BODY_PER_EVENT
 
 
-def test_the_proxy_knows_the_nodes_of_compose() -> None:
+def test_the_proxy_uses_the_nodes_of_compose() -> None:
     nodes = [f"{name}:8000" for name in compose()["services"] if name.startswith("herald-")]
     assert re.findall(r"server (\S+) ", nginx()) == nodes
 
 
-def test_what_the_proxy_says_itself_is_in_the_catalogue() -> None:
+def test_problems_returned_by_the_proxy_are_in_the_catalogue() -> None:
     said = re.findall(r"(?:Retry-After (\d+) always;\s*)?return (\d+) '(.*)';", nginx())
     assert {status for _, status, _ in said} == {"404", "413", "414", "429", "431", "503"}
     for retry_after, status, text in said:
@@ -218,7 +218,7 @@ def test_what_the_proxy_says_itself_is_in_the_catalogue() -> None:
         assert (int(retry_after) if retry_after else None) == kind.retry_after
 
 
-def test_what_the_proxy_says_itself_may_be_read_by_pages() -> None:
+def test_problems_returned_by_the_proxy_have_cors_headers() -> None:
     own = [part for part in re.split(r"\n {8}location ", nginx()) if re.search(r"\breturn \d", part)]
     assert len(own) == 6
     for part in own:
@@ -229,13 +229,13 @@ def test_what_the_proxy_says_itself_may_be_read_by_pages() -> None:
         assert early or "add_header Vary Origin always;" in part
 
 
-def test_slow_heads_end_at_the_proxy_and_no_connection_to_a_node_outlives_it_there() -> None:
+def test_slow_requests_end_at_the_proxy_and_no_connection_to_a_node_is_reused() -> None:
     (head,) = re.findall(r"client_header_timeout (\d+)s;", nginx())
     assert int(head) < DEFAULTS.server.keep_alive_seconds
-    # Each request has a connection to its node for itself.
+    # Each request has its own connection to its node.
     assert re.search(r"map \$upgrade \$connection_upgrade \{[^}]*'' close;", nginx())
 
 
-def test_no_node_is_asked_twice_for_what_may_not_be_done_twice() -> None:
+def test_requests_that_are_not_idempotent_are_not_retried_on_another_node() -> None:
     assert "non_idempotent" not in nginx()
     assert "keepalive" not in re.sub("so_keepalive", "", nginx())

@@ -1,4 +1,4 @@
-"""Dispatching deliveries: what becomes of them, and what the store and a stop do meanwhile."""
+"""Dispatching deliveries: their outcomes, and the effects of the store and of a stop."""
 
 import asyncio
 from datetime import timedelta
@@ -40,7 +40,7 @@ async def test_due_deliveries_are_sent_and_recorded(rig: Rig) -> None:
     assert rig.counters.mails == {"sent": 20}
 
 
-async def test_concurrency_is_bounded_and_little_more_is_claimed(rig: Rig) -> None:
+async def test_concurrency_is_limited_and_few_more_are_claimed(rig: Rig) -> None:
     rig.office.answer = lambda mail: asyncio.sleep(0)
     await rig.mail(40)
     async with running(rig.dispatcher):
@@ -49,8 +49,8 @@ async def test_concurrency_is_bounded_and_little_more_is_claimed(rig: Rig) -> No
     assert rig.deliveries.most_claimed <= 12
 
 
-async def test_few_deliveries_are_sent_and_not_on_record(rig: Rig) -> None:
-    """A crash would leave them to be sent again: twice as many as are sent concurrently."""
+async def test_few_deliveries_are_sent_without_being_recorded(rig: Rig) -> None:
+    """A crash would send them again: at most twice the number that is sent concurrently."""
 
     def accept(mail: OutgoingMail) -> None:
         rig.deliveries.is_unavailable = True
@@ -67,7 +67,7 @@ async def test_few_deliveries_are_sent_and_not_on_record(rig: Rig) -> None:
     assert len(rig.office.accepted) == 20
 
 
-async def test_outcomes_of_one_moment_are_recorded_together(rig: Rig) -> None:
+async def test_outcomes_that_arrive_together_are_recorded_together(rig: Rig) -> None:
     gate = asyncio.Event()
     rig.office.answer = lambda mail: gate.wait()
     await rig.mail(3)
@@ -78,7 +78,7 @@ async def test_outcomes_of_one_moment_are_recorded_together(rig: Rig) -> None:
     assert rig.deliveries.recorded == [3]
 
 
-async def test_nodes_share_the_work(rig: Rig) -> None:
+async def test_nodes_share_the_deliveries(rig: Rig) -> None:
     nodes = [Node(rig, POLICY) for _ in range(4)]
     await rig.mail(100)
     async with running(*(node.dispatcher for node in nodes)):
@@ -86,7 +86,7 @@ async def test_nodes_share_the_work(rig: Rig) -> None:
     assert len({mail.id for mail in rig.office.accepted}) == len(rig.office.accepted) == 100
 
 
-# --- refused, deferred, given up ------------------------------------------------------------------------------------
+# --- refused, deferred, failed --------------------------------------------------------------------------------------
 
 
 async def test_a_refused_delivery_fails_immediately(rig: Rig) -> None:
@@ -106,14 +106,14 @@ async def test_a_deferred_delivery_is_tried_again_and_sent(rig: Rig) -> None:
     async with running(rig.dispatcher):
         await until(lambda: len(rig.office.tries) == 1)
         await rig.polls()
-        assert len(rig.office.tries) == 1  # its time has not come
+        assert len(rig.office.tries) == 1  # it is not due yet
         await rig.until("sent", 1, turn=5)
     assert await rig.results() == ["deferred", "deferred", "sent"]
     one = await rig.one()
     assert (one.error, one.attempts, one.counted_attempts) == (None, 3, 3)
 
 
-async def test_after_so_many_tries_a_delivery_has_failed(rig: Rig) -> None:
+async def test_a_delivery_fails_after_the_maximum_number_of_attempts(rig: Rig) -> None:
     rig.office.answer = always(Deferred("4.2.1 later", 450))
     await rig.mail()
     async with running(rig.dispatcher):
@@ -122,7 +122,7 @@ async def test_after_so_many_tries_a_delivery_has_failed(rig: Rig) -> None:
     assert (await rig.one()).error == "given up after 3 attempts: 450 4.2.1 later"
 
 
-async def test_a_failed_delivery_that_is_retried_has_all_its_tries_again(rig: Rig) -> None:
+async def test_a_failed_delivery_that_is_retried_has_all_its_attempts_again(rig: Rig) -> None:
     rig.office.answer = times(4, Deferred("4.2.1 later", 450))
     await rig.mail()
     async with running(rig.dispatcher):
@@ -145,7 +145,7 @@ async def test_an_attempt_ends_at_its_deadline_and_the_delivery_is_tried_again()
     assert await rig.results() == ["deferred", "sent"]
 
 
-async def test_a_mistake_of_ours_loses_no_delivery(rig: Rig) -> None:
+async def test_an_internal_error_loses_no_delivery(rig: Rig) -> None:
     rig.office.answer = times(1, ZeroDivisionError())
     await rig.mail()
     async with running(rig.dispatcher):
@@ -153,7 +153,7 @@ async def test_a_mistake_of_ours_loses_no_delivery(rig: Rig) -> None:
     assert await rig.results() == ["deferred", "sent"]
 
 
-async def test_a_template_that_can_not_be_filled_fails_the_delivery(rig: Rig) -> None:
+async def test_a_template_that_cannot_be_rendered_fails_the_delivery(rig: Rig) -> None:
     await rig.with_template("e")
     async with running(rig.dispatcher):
         await rig.until("failed", 1)
@@ -162,7 +162,7 @@ async def test_a_template_that_can_not_be_filled_fails_the_delivery(rig: Rig) ->
     assert rig.office.tries == []
 
 
-async def test_a_template_that_fails_after_the_attempts_time_fails_the_delivery_too() -> None:
+async def test_a_template_that_fails_after_the_attempt_timeout_fails_the_delivery() -> None:
     rig = Rig(DispatchPolicy(at_once=2, attempt_seconds=0.05, tries=3, **QUICK))
     rig.node.renderer.seconds = 0.1
     await rig.with_template("e")
@@ -171,7 +171,7 @@ async def test_a_template_that_fails_after_the_attempts_time_fails_the_delivery_
     assert await rig.results() == ["refused"]
 
 
-async def test_what_can_never_be_sent_is_not_sent_when_it_is_retried(rig: Rig) -> None:
+async def test_a_delivery_that_can_never_be_sent_is_not_sent_when_it_is_retried(rig: Rig) -> None:
     await rig.mail(address="a@b\r\nBcc: c@d.e")
     one = await rig.one()
     async with running(rig.dispatcher):
@@ -231,7 +231,7 @@ async def test_a_held_delivery_is_decided_again_when_it_is_due() -> None:
 # --- the store ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_reply_that_can_not_be_stored_holds_up_no_other_delivery(rig: Rig) -> None:
+async def test_an_outcome_that_cannot_be_stored_does_not_delay_other_deliveries(rig: Rig) -> None:
     rig.deliveries.unstorable = "4.2.1"
     rig.office.answer = times(1, Refused("4.2.1 unstorable", 550))
     await rig.mail(10)
@@ -256,7 +256,7 @@ async def test_a_delivery_sent_while_the_store_is_unavailable_is_not_sent_again(
     assert len(rig.office.accepted) == 1
 
 
-async def test_nor_is_it_where_the_store_is_unavailable_for_longer_than_the_lease(rig: Rig) -> None:
+async def test_a_sent_delivery_is_not_sent_again_if_the_store_is_unavailable_beyond_the_lease(rig: Rig) -> None:
     def accept(mail: OutgoingMail) -> None:
         rig.deliveries.is_unavailable = True
 
@@ -273,8 +273,8 @@ async def test_nor_is_it_where_the_store_is_unavailable_for_longer_than_the_leas
     assert len(rig.office.accepted) == 5
 
 
-async def test_templates_that_take_forever_hold_up_others_only_for_a_while() -> None:
-    """Rendered one after the other, each for longer than a third of an attempt."""
+async def test_slow_templates_delay_other_deliveries_only_for_a_while() -> None:
+    """They are rendered sequentially, each for longer than a third of the attempt timeout."""
     rig = Rig(DispatchPolicy(at_once=2, attempt_seconds=0.3, lease_margin_seconds=1, tries=3, **QUICK))
     rig.node.renderer.seconds, rig.node.renderer.turn = 0.1, asyncio.Lock()
     for number in range(12):
@@ -289,7 +289,7 @@ async def test_templates_that_take_forever_hold_up_others_only_for_a_while() -> 
 # --- stopping -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_stop_finishes_what_was_begun_and_gives_back_the_rest(rig: Rig) -> None:
+async def test_a_stop_finishes_attempts_in_progress_and_releases_the_others(rig: Rig) -> None:
     gate = asyncio.Event()
     rig.office.answer = lambda mail: gate.wait()
     await rig.mail(10)
@@ -305,7 +305,7 @@ async def test_a_stop_finishes_what_was_begun_and_gives_back_the_rest(rig: Rig) 
     assert len(await rig.deliveries.claim("email", 10, 60)) == 7
 
 
-async def test_a_stop_waits_no_longer_than_it_may(rig: Rig) -> None:
+async def test_a_stop_takes_no_longer_than_its_timeout(rig: Rig) -> None:
     forever = asyncio.Event()
     rig.office.answer = lambda mail: forever.wait()
     await rig.mail()
@@ -316,10 +316,10 @@ async def test_a_stop_waits_no_longer_than_it_may(rig: Rig) -> None:
     assert await rig.count("pending") == 1
 
 
-# --- what is kept and logged ------------------------------------------------------------------------------------------
+# --- recording and logging --------------------------------------------------------------------------------------------
 
 
-async def test_a_reply_is_kept_as_one_line(rig: Rig) -> None:
+async def test_a_response_is_recorded_as_one_line(rig: Rig) -> None:
     rig.office.answer = always(Refused("no\r\n such\0 user " + "x" * 1_000, 550))
     await rig.mail()
     async with running(rig.dispatcher):

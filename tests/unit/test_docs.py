@@ -1,4 +1,4 @@
-"""Links in the documentation lead somewhere, and the files that it names exist."""
+"""Links in the documentation resolve, and the files that it names exist."""
 
 import re
 import subprocess
@@ -20,10 +20,10 @@ PAGES: Final = [
 ]
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE_BLOCK: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-# Files of worked examples, which a reader writes.
+# Files of worked examples, which the reader creates.
 EXAMPLES: Final = {"src/adapters/printer/channel.py"}
 NAMED_FILE: Final = re.compile(r"`((?:src|tests|docs|deploy|scripts|benchmarks|clients)/[\w./-]+)`")
-# Relative to src, as docs/architecture.md names them.
+# Paths relative to src, as docs/architecture.md writes them.
 NAMED_MODULE: Final = re.compile(r"`((?:domain|application|adapters|entrypoints)/[\w./-]+)`")
 
 
@@ -33,7 +33,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     text = CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))
     for link in LINK.findall(text):
         if "://" in link or link.startswith("mailto:"):
@@ -46,7 +46,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_that_are_named_exist(page: Path) -> None:
+def test_named_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in set(NAMED_FILE.findall(text)) - EXAMPLES:
         assert (ROOT / name).exists(), name

@@ -1,4 +1,4 @@
-"""Bodies that are compressed, or in another charset."""
+"""Bodies that are compressed or in another character set."""
 
 import gzip
 import time
@@ -32,7 +32,7 @@ def message(body: bytes, encoding: str) -> Message:
     ("x-gzip", gzip.compress(TEXT.encode(), mtime=0)),
     ("deflate", zlib.compress(TEXT.encode())),
     ("deflate", bare_deflate(TEXT.encode())),
-    ("gzip:UTF-8", gzip.compress(TEXT.encode(), mtime=0)),  # as Spring AMQP writes it
+    ("gzip:UTF-8", gzip.compress(TEXT.encode(), mtime=0)),  # as written by Spring AMQP
     ("gzip, utf-16", gzip.compress(TEXT.encode("utf-16"), mtime=0)),
     ("utf-16", TEXT.encode("utf-16")),
     ("UTF-16LE", TEXT.encode("utf-16-le")),
@@ -42,13 +42,13 @@ def message(body: bytes, encoding: str) -> Message:
     ("ISO_8859-15", "10 €".encode("iso8859-15")),
     ("windows-1252", "10 €".encode("cp1252")),
     ("utf-8", TEXT.encode()),
-    ("UTF8, iso-8859-1", TEXT.encode()),  # the first counts
-    ("us-ascii", TEXT.encode()),  # an understatement
+    ("UTF8, iso-8859-1", TEXT.encode()),  # the first one applies
+    ("us-ascii", TEXT.encode()),  # the body has characters beyond the declared charset
     ("identity", TEXT.encode()),
     ("binary", TEXT.encode()),
     ("", TEXT.encode()),
 ])  # fmt: skip
-def test_a_body_is_read_as_its_encoding_says(encoding: str, body: bytes) -> None:
+def test_a_body_is_decoded_by_its_encoding(encoding: str, body: bytes) -> None:
     assert decoded(body, encoding, LIMIT).decode() in (TEXT, '{"name": "東京"}', "Zoë", "10 €")
     assert read_event(message(body, encoding), max_bytes=LIMIT).text == decoded(body, encoding).decode()
 
@@ -69,7 +69,7 @@ def test_a_body_is_read_as_its_encoding_says(encoding: str, body: bytes) -> None
     ("iso-8859-1", b"\xe4" * (LIMIT - 1), "too_large", "The event, decoded from iso-8859-1, has more than 1048576 bytes."),  # noqa: E501
     ("gzip", b"0" * (LIMIT + 1), "too_large", "The event has 1048577 bytes; at most 1048576 are taken."),
 ])  # fmt: skip
-def test_a_body_that_is_not_what_it_says_is_told_with_the_encoding(
+def test_a_body_that_contradicts_its_encoding_is_an_error_that_names_it(
     encoding: str, body: bytes, reason: str, words: str
 ) -> None:
     with pytest.raises(Unreadable) as told:
@@ -77,14 +77,14 @@ def test_a_body_that_is_not_what_it_says_is_told_with_the_encoding(
     assert (told.value.reason, told.value.detail) == (reason, words)
 
 
-def test_a_body_of_just_the_limit_is_read() -> None:
+def test_a_body_of_exactly_the_limit_is_read() -> None:
     body = b"0" * LIMIT
     assert decoded(gzip.compress(body, mtime=0), "gzip", LIMIT) == body
     with pytest.raises(Undecodable):
         decoded(gzip.compress(body + b"0", mtime=0), "gzip", LIMIT)
 
 
-async def test_a_batch_is_bounded_by_what_it_is_when_decoded() -> None:
+async def test_a_batch_is_limited_by_its_decoded_size() -> None:
     buffer = Buffer(LIMIT)
     small = gzip.compress(b"0" * LIMIT, mtime=0)
     for tag in range(1, 101):
@@ -94,8 +94,8 @@ async def test_a_batch_is_bounded_by_what_it_is_when_decoded() -> None:
     assert {(one.body, one.encoding, one.fallback_id) for one in batch} == {(b"0" * LIMIT, "", "1")}
 
 
-async def test_a_batch_of_bombs_costs_no_more_than_another() -> None:
-    """Each is inflated up to the limit, here and once more where it becomes a dead letter."""
+async def test_a_batch_of_decompression_bombs_is_cheap() -> None:
+    """Each body is inflated up to the limit only, here and once more when it becomes a dead letter."""
     buffer = Buffer(LIMIT)
     for tag in range(1, 501):
         buffer.put(tag, message(BOMB, "gzip"))

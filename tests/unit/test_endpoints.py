@@ -1,4 +1,4 @@
-"""Endpoints of routes files: which are refused, and which are served."""
+"""Endpoints of routes files: which are refused and which are served."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def at(path: str, more: str = "", *, name: str = "x", transport: str = "ws") -> 
     return f'name = "{name}"\npath = "{path}"\ntransport = "{transport}"\n{more}'
 
 
-# What is written as an endpoint, and the key that the refusal must name beside the file and the endpoint.
+# What is written as an endpoint, and the key that the error must name besides the file and the endpoint.
 REFUSED = {
     'path = "/x"\ntransport = "ws"': "name",
     'name = "x"\ntransport = "ws"': "path",
@@ -67,7 +67,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("endpoint", REFUSED)
-def test_a_wrong_endpoint_is_refused_by_file_endpoint_and_key(endpoint: str) -> None:
+def test_an_invalid_endpoint_is_refused_with_file_endpoint_and_key(endpoint: str) -> None:
     with pytest.raises(RoutesInvalid) as caught:
         profile(WS, endpoint)
     text = str(caught.value)
@@ -75,7 +75,7 @@ def test_a_wrong_endpoint_is_refused_by_file_endpoint_and_key(endpoint: str) -> 
     assert REFUSED[endpoint] in text.partition("endpoint 2")[2]
 
 
-def test_an_endpoint_that_shows_nothing_is_refused() -> None:
+def test_an_endpoint_without_streams_is_refused() -> None:
     with pytest.raises(RoutesInvalid, match=r"mine\.toml: endpoint 1 \('desk'\): feeds: .* there is no feed"):
         profile(WS, feeds="")
     assert profile(WS + 'inbox = "profile"', feeds="").endpoints[0].inbox == "profile"
@@ -91,10 +91,10 @@ def test_an_endpoint_that_shows_nothing_is_refused() -> None:
         (at("/x"), at("/x", 'user = "query:a"', name="y", transport="sse"), "transport"),
     ],
 )
-def test_endpoints_that_contradict_each_other_are_refused(first: str, second: str, key: str) -> None:
+def test_conflicting_endpoints_are_refused(first: str, second: str, key: str) -> None:
     with pytest.raises(RoutesInvalid, match=rf"mine\.toml: endpoint 2 \('[xy]'\): {key}: "):
         profile(first, second)
-    # So are those of two profiles.
+    # Also if they belong to two profiles.
     one, other = (
         read_profile(f'profile = "{number}"\n{FEED}{ROUTE}[[endpoints]]\n{text}', "p.toml")
         for number, text in enumerate((first, second))
@@ -103,7 +103,7 @@ def test_endpoints_that_contradict_each_other_are_refused(first: str, second: st
         RouteTable((one, other))
 
 
-def test_three_endpoints_at_one_path_are_refused() -> None:
+def test_three_endpoints_on_one_path_are_refused() -> None:
     users = ('user = "query:a"', "", 'user = "query:b"')
     with pytest.raises(RoutesInvalid, match=r"endpoint 3 \('e2'\): path: "):
         profile(*(at("/x", user, name=f"e{number}") for number, user in enumerate(users)))
@@ -115,7 +115,7 @@ def test_an_endpoint_belongs_to_its_profile() -> None:
     assert (endpoint.profile, table.shown_profile(endpoint)) == ("mine", "mine")
 
 
-def test_shipped_endpoints_count_unless_a_profile_declares_their_path() -> None:
+def test_shipped_endpoints_apply_unless_a_profile_declares_their_path() -> None:
     own = profile(WS, at("/ws", 'user = "query:user_id"', name="own"))
     table = file_table(own, "mine.toml")
     names = [endpoint.name for endpoint in table.endpoints]
@@ -124,13 +124,13 @@ def test_shipped_endpoints_count_unless_a_profile_declares_their_path() -> None:
     assert [endpoint.name for endpoint in table.endpoints] == ["x", "signals", "trading", "orders", "products"]
 
 
-def test_a_name_that_a_shipped_endpoint_has_is_refused_with_the_file() -> None:
+def test_the_name_of_a_shipped_endpoint_is_refused_with_the_file() -> None:
     with pytest.raises(RoutesInvalid, match=r"^mine\.toml: profile mine: endpoint 'orders': name: .*'/ws' has"):
         file_table(profile(at("/ws/mine", name="orders")), "mine.toml")
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, "mine"])
-def test_herald_v1_has_its_paths_whatever_is_loaded(name: str) -> None:
+def test_herald_v1_has_its_paths_with_every_profile(name: str) -> None:
     table = file_table(profile(WS), "mine.toml") if name == "mine" else shipped_table(shipped([name]))
     transports = {address.path: address.transport for address in addresses(table)}
     assert transports.items() >= HERALD_V1_PATHS.items()

@@ -1,5 +1,5 @@
-"""Kinds of entries: one about the inbox itself, which only tests know, passes the backplane, the buffers and
-`herald.v1` by its registry line alone; nodes and clients that do not know it ignore it, and lose no neighbour of it."""
+"""Kinds of entries: a test kind about the inbox itself passes the backplane, the buffers and `herald.v1` with one
+registry line. Nodes and clients that do not know it ignore it and keep the entries around it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def change(seq: int, changed: int, kind: Any = "read") -> Entry:
 
 
 def stream() -> Sequence[StreamEntry]:
-    """An entry about the inbox between others."""
+    """Return an entry about the inbox between others."""
     return (arrival(1), arrival(2), opened(3, seq=2), change(1, 4), arrival(5))
 
 
@@ -65,7 +65,7 @@ def entries_of(reader: Reader) -> list[dict[str, Any]]:
     return [one for one in reader.objects if one["kind"] != "hello"]
 
 
-async def test_sessions_of_herald_v1_get_it_in_its_place_and_plain_ones_do_not(known: None) -> None:
+async def test_herald_v1_sessions_receive_it_in_order_and_plain_ones_do_not(known: None) -> None:
     node = await Node().start()
     whole, plain = await reader(node, protocol=True), await reader(node)
     of_other_types = await reader(node, protocol=True, types=frozenset({"other"}))
@@ -92,14 +92,14 @@ async def test_a_buffer_serves_it_to_sessions_that_are_behind(known: None) -> No
     assert [json.loads(line)["kind"] for line in text.split("\n")] == ["opened", "read", "notification"]
 
 
-def test_a_buffer_ignores_it_when_it_comes_again(known: None) -> None:
+def test_a_buffer_ignores_a_duplicate(known: None) -> None:
     buffer = StreamBuffer("inbox:ada", BufferPolicy())
     assert buffer.append([opened(1)]) == opened(1).weight
     assert buffer.append([opened(1)]) == 0
     assert (buffer.head, buffer.entries) == (1, [opened(1)])
 
 
-def test_it_is_sent_in_a_message_of_its_own_and_read_as_it_was(known: None) -> None:
+def test_it_is_sent_in_a_separate_message_and_read_back_unchanged(known: None) -> None:
     sent = messages(stream())
     read = [EntryReader()(message) for message in sent]
     assert [[one.kind for one in message] for message in read] == [["arrival"] * 2, ["opened"], ["read"], ["arrival"]]
@@ -109,7 +109,7 @@ def test_it_is_sent_in_a_message_of_its_own_and_read_as_it_was(known: None) -> N
 # --- nodes that do not know the kind -----------------------------------------------------------------------------
 
 
-def test_a_node_of_the_version_before_loses_that_message_and_no_other(known: None) -> None:
+def test_a_node_of_the_previous_version_loses_only_that_message(known: None) -> None:
     read: list[Any] = []
     unreadable = 0
     for message in messages(stream()):
@@ -121,7 +121,7 @@ def test_a_node_of_the_version_before_loses_that_message_and_no_other(known: Non
     assert [builtins(one) for one in read] == [builtins(one) for one in stream() if one.kind != "opened"]
 
 
-def test_a_node_of_this_version_ignores_an_unknown_kind_between_others_and_logs_it_once() -> None:
+def test_an_unknown_kind_between_others_is_ignored_and_logged_once() -> None:
     read = EntryReader()
     assert "opened" not in ENTRY_KINDS
     with capture_logs() as logs:
@@ -154,7 +154,7 @@ def test_both_versions_read_each_others_messages(of_kind: Any) -> None:
 # --- clients that do not know the kind ---------------------------------------------------------------------------
 
 
-def test_the_client_of_the_version_before_reads_its_neighbours_in_the_same_frame(known: None) -> None:
+def test_the_client_of_the_previous_version_reads_the_other_entries_of_the_frame(known: None) -> None:
     frame = "\n".join(map(protocol_text, stream()))
     old = [version_before.read_object(line) for line in frame.split("\n")]
     assert [type(one).__name__ for one in old] == ["Notification", "Notification", "Unknown", "Read", "Notification"]

@@ -17,7 +17,7 @@ from tests.unit.test_events import JSON
 OBJECT = st.dictionaries(st.text(max_size=8), JSON, max_size=6)
 ENVELOPES: tuple[Envelope, ...] = ("raw", "typed", "event", "flat")
 
-# Floats and numbers as they were written: enough to see a digit lost.
+# Floats and numbers in their original notation, so that a lost digit is detected.
 DIGITS = '{"price":1.10,"rate":1e2,"id":123456789012345678901234567890,"small":1E-7,"zero":-0.0}'
 
 
@@ -26,7 +26,7 @@ def exact(text: str) -> Any:
 
 
 def sent(payload: Any, envelope: Envelope, omit: tuple[str, ...] = ()) -> str:
-    """What a plain client receives of a payload."""
+    """Return what a plain client receives for a payload."""
     return plain_text(entry(make_body(read_event(message("t", payload)), envelope, omit), envelope=envelope, type="T"))
 
 
@@ -54,7 +54,7 @@ def test_data_that_is_no_object_is_a_field_like_others(data: str) -> None:
     assert received["data"] == {"data": json.loads(data), "rest": 1}
 
 
-def test_without_data_the_payload_loses_its_type_and_what_is_omitted() -> None:
+def test_without_data_the_payload_loses_its_type_and_omitted_fields() -> None:
     payload = {"event_type": 1, "type": 2, "eventType": 3, "a": 4, "b": 5, "c": {"b": 6}}
     assert json.loads(sent(payload, "event", ("b",)))["data"] == {"a": 4, "c": {"b": 6}}
 
@@ -64,19 +64,21 @@ def test_omitted_fields_are_left_out_of_data_too() -> None:
     assert json.loads(sent(payload, "event", ("receivers",)))["data"] == {"a": 1}
 
 
-def test_flat_is_the_payload_with_the_time_of_storing_last() -> None:
+def test_flat_is_the_payload_followed_by_the_time_of_storing() -> None:
     received = json.loads(sent({"type": "t", "broadcastTimestamp": "old", "data": {"a": 1}, "b": 1}, "flat", ("b",)))
     assert list(received.items()) == [("type", "t"), ("data", {"a": 1}), ("broadcastTimestamp", to_rfc3339(NOW))]
     assert json.loads(sent({}, "flat")) == {"broadcastTimestamp": to_rfc3339(NOW)}
 
 
 @given(st.text())
-def test_raw_is_the_events_own_text(text: str) -> None:
+def test_raw_is_the_unchanged_text_of_the_event(text: str) -> None:
     assert sent(text, "raw") == text
 
 
 @given(OBJECT, st.sampled_from(["typed", "event", "flat"]), st.lists(st.text(max_size=3), max_size=3))
-def test_any_object_in_any_envelope_is_one_object(payload: dict[str, Any], envelope: Envelope, omit: list[str]) -> None:
+def test_every_object_is_one_object_in_every_envelope(
+    payload: dict[str, Any], envelope: Envelope, omit: list[str]
+) -> None:
     text = sent(json.dumps(payload, indent=2), envelope, tuple(omit))
     assert "\n" not in text
     received = json.loads(text)
@@ -92,7 +94,7 @@ def test_any_object_in_any_envelope_is_one_object(payload: dict[str, Any], envel
 
 @pytest.mark.parametrize("envelope", ["typed", "event", "flat"])
 @pytest.mark.parametrize(("text", "reason"), [("BUY", "not_json"), ("[1]", "not_an_object"), ("5", "not_an_object")])
-def test_a_payload_without_fields_fits_no_envelope_but_raw(envelope: Envelope, text: str, reason: str) -> None:
+def test_a_payload_without_fields_is_valid_in_raw_only(envelope: Envelope, text: str, reason: str) -> None:
     with pytest.raises(Unreadable) as caught:
         sent(text, envelope)
     assert caught.value.reason == reason
@@ -123,7 +125,7 @@ def test_data_of_raw_is_compact_json_or_a_json_string(text: str) -> None:
         assert json.loads(data) in (expected, text)
 
 
-def test_data_of_flat_is_what_the_other_envelopes_would_have() -> None:
+def test_data_of_flat_is_as_in_the_other_envelopes() -> None:
     assert json.loads(data_text(content('{"type":"x","a":1}', "flat"))) == {"a": 1}
     assert json.loads(data_text(content('{"type":"x","data":{"a":1}}', "flat"))) == {"a": 1}
 
@@ -134,7 +136,7 @@ def test_text_nested_too_deeply_is_a_string() -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_times_are_written_as_javascript_does(time: datetime) -> None:
+def test_times_are_formatted_as_by_javascript(time: datetime) -> None:
     text = to_rfc3339(time)
     assert len(text) == len("2026-03-01T12:00:00.000Z")
     assert datetime.fromisoformat(text) == time.replace(microsecond=time.microsecond // 1000 * 1000)

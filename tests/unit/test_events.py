@@ -1,4 +1,4 @@
-"""What a message says once it is read: its identity, type and time, and what becomes of rubbish."""
+"""Reading a message: its identity, type and time, and how invalid messages are handled."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -39,11 +39,11 @@ JSON = st.recursive(
         ([{"event_id": "a"}], "place"),
     ],
 )
-def test_the_event_id_is_the_payloads_own_or_its_place_at_the_broker(payload: Any, id: str) -> None:
+def test_the_event_id_is_from_the_payload_or_the_broker_offset(payload: Any, id: str) -> None:
     assert read_event(message("topic", payload, "place")).id == id
 
 
-def test_the_field_that_a_route_names_comes_after_the_payloads_own_id() -> None:
+def test_the_id_field_of_a_route_comes_after_the_payloads_own_id() -> None:
     assert read_event(message("topic", {"id": "c"}, "place"), "id").id == "c"
     assert read_event(message("topic", {"event_id": "a", "id": "c"}, "place"), "id").id == "a"
     assert read_event(message("topic", {"product": {"id": 7}}, "place"), "product.id").id == "7"
@@ -51,7 +51,7 @@ def test_the_field_that_a_route_names_comes_after_the_payloads_own_id() -> None:
     assert read_event(message("topic", {"id": {}}, "place"), "id").id == "place"
 
 
-def test_a_binary_cloud_event_is_named_by_its_headers() -> None:
+def test_a_binary_cloudevent_is_identified_by_its_headers() -> None:
     headers = {
         "ce_specversion": "1.0",
         "ce_id": "ce-1",
@@ -66,12 +66,12 @@ def test_a_binary_cloud_event_is_named_by_its_headers() -> None:
     assert event.payload == json.loads(sent.body or b"")
 
 
-def test_headers_without_a_version_make_no_cloud_event() -> None:
+def test_headers_without_a_version_are_no_cloudevent() -> None:
     event = read_event(message("topic", {"event_id": "own"}, headers={"ce_id": "x", "ce_source": "y"}))
     assert (event.id, event.origin) == ("own", "topic")
 
 
-def test_a_structured_cloud_event_is_its_data_named_by_its_envelope() -> None:
+def test_a_structured_cloudevent_is_its_data_identified_by_its_envelope() -> None:
     event = read_event(
         message("topic", {"specversion": "1.0", "id": 5, "source": "/s", "type": "t", "data": {"a": 1, "event_id": 9}})
     )
@@ -79,14 +79,14 @@ def test_a_structured_cloud_event_is_its_data_named_by_its_envelope() -> None:
     assert json.loads(event.text) == event.payload
 
 
-def test_text_as_data_of_a_structured_cloud_event_stands_for_itself() -> None:
+def test_text_data_of_a_structured_cloudevent_is_the_text_itself() -> None:
     envelope = {"specversion": "1.0", "id": "5", "source": "/s", "type": "t"}
     assert read_event(message("topic", {**envelope, "data": "BUY now"})).text == "BUY now"
     assert read_event(message("topic", {**envelope, "data": '{"a":1}'})).payload == {"a": 1}
 
 
-def test_numbers_in_a_structured_cloud_event_keep_every_digit() -> None:
-    # envelopes.py: JSON is cut out of the payload as it was sent, not written anew.
+def test_numbers_in_a_structured_cloudevent_keep_every_digit() -> None:
+    # As in envelopes.py, JSON is cut out of the payload unchanged, not serialized again.
     body = '{"specversion":"1.0","id":"1","source":"s","data":{"price":1.10,"big":1e2,"n":12345678901234567890.0}}'
     assert json.loads(read_event(message("topic", body)).text, parse_float=str) == {
         "price": "1.10",
@@ -101,7 +101,7 @@ def test_two_origins_may_use_the_same_id() -> None:
 
 
 @given(st.text() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.text()))
-def test_an_id_is_text_of_bounded_length_or_a_whole_number(value: Any) -> None:
+def test_an_id_is_text_of_limited_length_or_an_integer(value: Any) -> None:
     id = as_id(value)
     if type(value) is str and 0 < len(value) <= LONGEST_ID:
         assert id == value
@@ -112,7 +112,7 @@ def test_an_id_is_text_of_bounded_length_or_a_whole_number(value: Any) -> None:
 
 
 @given(st.integers(min_value=-(10**600), max_value=10**600))
-def test_no_id_is_longer_than_the_longest(value: int) -> None:
+def test_no_id_exceeds_the_maximum_length(value: int) -> None:
     assert len(as_id(value) or "") <= LONGEST_ID
 
 
@@ -132,7 +132,7 @@ def test_no_id_is_longer_than_the_longest(value: int) -> None:
         ("text", None),
     ],
 )
-def test_the_type_is_what_the_payload_says(payload: Any, type: str | None) -> None:
+def test_the_type_is_from_the_payload(payload: Any, type: str | None) -> None:
     assert read_event(message("topic", payload)).type == type
 
 
@@ -158,7 +158,7 @@ MOMENT = datetime(2026, 2, 28, 10, 30, tzinfo=UTC)
     ],
 )
 @pytest.mark.parametrize("place", ["timestamp", "time", "data.timestamp"])
-def test_the_time_is_the_payloads_own_however_written(value: Any, place: str) -> None:
+def test_the_time_is_from_the_payload_in_any_notation(value: Any, place: str) -> None:
     payload = {"data": {"timestamp": value}} if place == "data.timestamp" else {place: value}
     assert read_event(message("topic", payload)).time == MOMENT
 
@@ -183,18 +183,18 @@ def test_the_time_is_the_payloads_own_however_written(value: Any, place: str) ->
         1e308,
     ],
 )
-def test_a_time_that_is_none_is_the_brokers(value: Any) -> None:
+def test_an_invalid_time_is_replaced_by_the_brokers(value: Any) -> None:
     assert read_event(message("topic", {"timestamp": value})).time == NOW
 
 
-def test_a_time_in_the_future_is_believed_within_the_clocks_difference_only() -> None:
+def test_a_future_time_is_accepted_within_the_clock_skew_only() -> None:
     near, far = NOW + CLOCK_SKEW, NOW + CLOCK_SKEW + timedelta(milliseconds=1)
     assert read_event(message("topic", {"timestamp": near.isoformat()})).time == near
     assert read_event(message("topic", {"timestamp": far.isoformat()})).time == NOW
 
 
 @given(JSON)
-def test_reading_a_time_never_raises_and_gives_aware_utc(value: Any) -> None:
+def test_reading_a_time_never_raises_and_returns_utc(value: Any) -> None:
     time = as_time(value, NOW)
     assert time is None or time.utcoffset() == timedelta(0)
 
@@ -212,7 +212,7 @@ def test_any_iso_time_is_read_exactly_or_not_at_all(time: datetime) -> None:
 # --- paths ----------------------------------------------------------------------------------------------------
 
 
-def test_a_path_leads_into_data_too_and_what_stands_outside_comes_first() -> None:
+def test_a_path_is_looked_up_in_the_payload_first_and_then_in_data() -> None:
     assert at_path({"a": {"b": 1}}, "a.b") == 1
     assert at_path({"data": {"a": {"b": 1}}}, "a.b") == 1
     assert at_path({"a": 2, "data": {"a": 1}}, "a") == 2
@@ -222,11 +222,11 @@ def test_a_path_leads_into_data_too_and_what_stands_outside_comes_first() -> Non
 
 
 @given(JSON, st.text(max_size=12))
-def test_a_path_through_anything_never_raises(payload: Any, path: str) -> None:
+def test_looking_up_a_path_never_raises(payload: Any, path: str) -> None:
     at_path(payload, path)
 
 
-# --- rubbish --------------------------------------------------------------------------------------------------
+# --- invalid input --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -238,14 +238,14 @@ def test_a_path_through_anything_never_raises(payload: Any, path: str) -> None:
         (b'{"a":"\xc3"}', 0, "not_utf8"),
     ],
 )
-def test_what_cannot_be_read_says_why(body: bytes | None, limit: int, reason: str) -> None:
+def test_an_unreadable_body_has_a_reason(body: bytes | None, limit: int, reason: str) -> None:
     with pytest.raises(Unreadable) as caught:
         read_event(message("topic", body), max_bytes=limit)
     assert caught.value.reason == reason
     assert caught.value.detail
 
 
-def test_an_event_of_just_the_limit_is_read() -> None:
+def test_an_event_of_exactly_the_limit_is_read() -> None:
     assert read_event(message("topic", b"1234"), max_bytes=4).payload == 1234
 
 
@@ -262,7 +262,7 @@ def test_text_that_is_no_json_is_kept_as_text(text: str) -> None:
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_reading_raises_nothing_but_unreadable(body: bytes) -> None:
+def test_reading_raises_only_unreadable(body: bytes) -> None:
     try:
         event = read_event(message("topic", body, "place"), "id")
     except Unreadable:
@@ -274,6 +274,6 @@ def test_reading_raises_nothing_but_unreadable(body: bytes) -> None:
 @given(
     JSON, st.dictionaries(st.sampled_from(["ce_specversion", "ce_id", "ce_source", "ce_time", "ce_type"]), st.text())
 )
-def test_no_header_and_no_envelope_makes_reading_raise(data: Any, headers: dict[str, str]) -> None:
+def test_no_header_or_envelope_makes_reading_raise(data: Any, headers: dict[str, str]) -> None:
     read_event(message("topic", json.dumps(data), headers=headers))
     read_event(message("topic", {"specversion": data, "id": data, "source": data, "time": data, "data": data}))

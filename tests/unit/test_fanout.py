@@ -1,4 +1,4 @@
-"""Fan-out: what a plan stores, and how it is divided."""
+"""Fan-out: what a plan stores and how it is divided."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def users(one: Plan) -> list[tuple[str, str]]:
 
 
 @given(st.integers(1, 30), st.integers(0, 30), st.integers(0, 30), st.integers(1, 40), st.integers(1, 50_000))
-def test_the_parts_of_a_plan_are_all_of_it_in_its_order(
+def test_the_parts_of_a_plan_are_the_whole_plan_in_order(
     first: int, second: int, bye: int, rows: int, size: int
 ) -> None:
     whole = made(first, second, bye)
@@ -68,7 +68,7 @@ def test_the_parts_of_a_plan_are_all_of_it_in_its_order(
         assert part.addressed or part.sign_outs
 
 
-def test_a_plan_that_is_small_enough_is_one_part() -> None:
+def test_a_small_plan_is_one_part() -> None:
     whole = made(10, 5, 3)
     assert list(divided(whole, size_of(whole))) == [whole]
 
@@ -92,9 +92,7 @@ def test_the_body_of_a_notification_is_stored_twice() -> None:
 
 
 @pytest.mark.parametrize(("first", "second", "bye"), [(11, 0, 0), (8, 3, 0), (0, 0, 11)])
-def test_more_recipients_than_allowed_are_a_dead_letter_that_names_the_remedy(
-    first: int, second: int, bye: int
-) -> None:
+def test_too_many_recipients_are_a_dead_letter_that_names_the_setting(first: int, second: int, bye: int) -> None:
     limits = Limits(recipients=10)
     letter = made(first, second, bye, limits).dead_letter
     assert letter is not None
@@ -104,7 +102,7 @@ def test_more_recipients_than_allowed_are_a_dead_letter_that_names_the_remedy(
     assert len(made(8, 2, 10, limits).addressed) == 2
 
 
-def test_a_user_whom_two_routes_name_counts_once() -> None:
+def test_a_user_named_by_two_routes_counts_once() -> None:
     routes = table(
         'profile = "p"\n[[routes]]\nsource = "#"\nusers = ["to"]\n[[routes]]\nsource = "a"\nusers = ["to", "cc"]'
     )
@@ -113,7 +111,7 @@ def test_a_user_whom_two_routes_name_counts_once() -> None:
     assert plan(message("a", sent), routes, Limits(recipients=3)).dead_letter is not None
 
 
-def test_more_bytes_than_allowed_are_a_dead_letter_that_names_the_remedy() -> None:
+def test_too_many_bytes_are_a_dead_letter_that_names_the_setting() -> None:
     routes = table('profile = "p"\n[[routes]]\nsource = "a"\nusers = ["to"]')
     sent = {"to": [f"user-{n}" for n in range(1_000)], "text": "x"}
     letter = plan(message("a", sent), routes, Limits(fanout_bytes=10_000_000)).dead_letter
@@ -125,7 +123,7 @@ def test_more_bytes_than_allowed_are_a_dead_letter_that_names_the_remedy() -> No
     assert plan(message("a", sent), omitting, Limits(fanout_bytes=10_000_000)).dead_letter is None
 
 
-def test_what_was_within_the_limits_is_delivered() -> None:
+def test_routes_within_the_limits_are_stored_beside_the_dead_letter() -> None:
     one = made(8, 5, 0, Limits(recipients=10))
     assert [len(addressed.users) for addressed in one.addressed] == [8]
     assert one.dead_letter is not None

@@ -1,4 +1,4 @@
-"""Following changes by asking: from any cursor to the present state, or told plainly that something is missing."""
+"""Following changes by polling: from any cursor to the current state, or a reported gap."""
 
 import random
 from typing import Any
@@ -55,7 +55,7 @@ def positions(changes: Changes) -> dict[str, int]:
     return dict(cursor.positions)
 
 
-async def test_without_a_cursor_it_begins_now(rig: Rig) -> None:
+async def test_without_a_cursor_it_starts_at_the_head(rig: Rig) -> None:
     await rig.send(3)
     first = await rig.follow("ada", None, 100)
     assert (first.notifications, first.more, first.gap, first.unread) == ([], False, False, 3)
@@ -67,7 +67,7 @@ async def test_without_a_cursor_it_begins_now(rig: Rig) -> None:
     assert (await rig.follow("ada", then.cursor, 100)).notifications == []
 
 
-async def test_each_comes_once_and_as_it_stands(rig: Rig) -> None:
+async def test_each_notification_comes_once_in_its_current_state(rig: Rig) -> None:
     await rig.send(3)
     await rig.mark(1, "read")
     await rig.mark(3, "archived")
@@ -82,13 +82,13 @@ async def test_each_comes_once_and_as_it_stands(rig: Rig) -> None:
     assert [one, two] == stored
 
 
-async def test_an_untouched_arrival_is_whole(rig: Rig) -> None:
+async def test_an_unchanged_arrival_is_complete(rig: Rig) -> None:
     await rig.send()
     (found,) = (await rig.follow("ada", await rig.cursor(inbox=0), 100)).notifications
     assert found == await rig.browse.one("ada", found.id)
 
 
-async def test_an_answer_never_ends_inside_a_mass_act(rig: Rig) -> None:
+async def test_a_page_never_ends_inside_a_bulk_change(rig: Rig) -> None:
     await rig.send(5)
     await rig.inboxes.change_all("ada", "read", 5, 500, NOW)
     await rig.send()
@@ -100,8 +100,8 @@ async def test_an_answer_never_ends_inside_a_mass_act(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-async def test_followed_to_the_end_it_is_the_list(rig: Rig, limit: int) -> None:
-    """Whatever happens meanwhile, in whatever order."""
+async def test_following_to_the_end_gives_the_list(rig: Rig, limit: int) -> None:
+    """Whatever happens in between, in any order."""
     dice = random.Random(limit)
     mine: dict[Any, Notification] = {}
     cursor = await rig.cursor(inbox=0)
@@ -132,7 +132,7 @@ async def test_followed_to_the_end_it_is_the_list(rig: Rig, limit: int) -> None:
     assert len(mine) > 1
 
 
-async def test_what_the_cursor_says_of_other_streams_is_handed_on(rig: Rig) -> None:
+async def test_cursors_of_other_streams_are_returned_unchanged(rig: Rig) -> None:
     await rig.send(2)
     changes = await rig.follow("ada", await rig.cursor(news=41, inbox=1, staff=7), 100)
     assert positions(changes) == {"news": 41, "inbox": 2, "staff": 7}
@@ -143,7 +143,7 @@ async def test_what_the_cursor_says_of_other_streams_is_handed_on(rig: Rig) -> N
 
 
 @pytest.mark.parametrize("what", ["unreadable", "empty", "epoch", "user", "beyond", "nobody"])
-async def test_a_cursor_that_is_of_no_use_is_a_gap(rig: Rig, what: str) -> None:
+async def test_an_unusable_cursor_is_a_gap(rig: Rig, what: str) -> None:
     await rig.send(2)
     since = {
         "unreadable": "rubbish",
@@ -160,7 +160,7 @@ async def test_a_cursor_that_is_of_no_use_is_a_gap(rig: Rig, what: str) -> None:
     assert not after.gap
 
 
-async def test_what_was_pruned_is_a_gap_and_all_that_is_kept_follows() -> None:
+async def test_pruned_entries_are_a_gap_and_the_kept_ones_follow() -> None:
     rig = Rig(Limits(entries_per_stream=3))
     await rig.send(5)
     lost = await rig.follow("ada", await rig.cursor(inbox=1), 2)
@@ -170,7 +170,7 @@ async def test_what_was_pruned_is_a_gap_and_all_that_is_kept_follows() -> None:
     assert not (await rig.follow("ada", await rig.cursor(inbox=2), 2)).gap
 
 
-async def test_what_is_pruned_between_its_two_reads_is_a_gap() -> None:
+async def test_entries_pruned_between_the_two_reads_are_a_gap() -> None:
     rig = Rig(Limits(entries_per_stream=2))
     await rig.send(2)
     since = await rig.cursor(inbox=0)
@@ -185,7 +185,7 @@ async def test_what_is_pruned_between_its_two_reads_is_a_gap() -> None:
     assert (found.gap, seqs(found)) == (True, [(2, 2), (3, 3)])
 
 
-async def test_one_that_changes_again_while_it_is_looked_up_comes_again(rig: Rig) -> None:
+async def test_a_notification_that_changes_during_the_lookup_comes_again(rig: Rig) -> None:
     await rig.send(2)
     await rig.mark(1, "read")
     since = await rig.cursor(inbox=0)
@@ -203,7 +203,7 @@ async def test_one_that_changes_again_while_it_is_looked_up_comes_again(rig: Rig
     assert [(one.seq, one.changed, one.state.archived) for one in then.notifications] == [(1, 4, True)]
 
 
-async def test_muted_ones_are_among_the_changes(rig: Rig) -> None:
+async def test_muted_notifications_are_among_the_changes(rig: Rig) -> None:
     await MemoryPreferences(rig.node.store.records).put("ada", Preferences(websocket_notifications=False), NOW)
     await rig.send()
     (found,) = (await rig.follow("ada", await rig.cursor(inbox=0), 100)).notifications

@@ -1,4 +1,4 @@
-"""Dead letters: replayed through ingest, dropped when that made something of them, kept when it did not."""
+"""Dead letters: replayed through ingest, dropped if the replay succeeded, kept if it did not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -30,7 +30,7 @@ MENDED = ROUTES + '[[routes]]\nsource = "lost"\nusers = ["to"]\nenvelope = "type
 
 
 class Rig:
-    """Letters in memory, and an ingest whose routes can be exchanged."""
+    """Dead letters in memory, and an ingest whose routes can be replaced."""
 
     def __init__(self) -> None:
         records = MemoryRecords(Uuid7Factory())
@@ -49,7 +49,7 @@ class Rig:
         await self.consumer.start()
 
     async def lose(self, *messages: Message) -> list[KeptDeadLetter]:
-        """Stores what becomes of the messages by routes that know nothing of them; newest last."""
+        """Store the messages with routes that do not know them, as dead letters. Returns them, newest last."""
         await self.store.record([plan(one, table()) for one in messages], self.clock.now())
         return list(reversed(await self.letters.newest(1000)))
 
@@ -69,7 +69,7 @@ def lost(number: int, to: object = "ada") -> Message:
     return message("lost", {"to": to}, f"l-{number}")
 
 
-async def test_a_letter_whose_event_finds_its_way_is_gone(rig: Rig) -> None:
+async def test_a_dead_letter_is_dropped_after_a_successful_replay(rig: Rig) -> None:
     (kept,) = await rig.lose(lost(1))
     await rig.run(table(MENDED))
     outcome = await rig.handle.replay(kept.id)
@@ -78,7 +78,7 @@ async def test_a_letter_whose_event_finds_its_way_is_gone(rig: Rig) -> None:
     assert await rig.letters.count(ANY) == 0
 
 
-async def test_a_letter_that_fails_again_stays_with_its_new_reason(rig: Rig) -> None:
+async def test_a_dead_letter_that_fails_again_is_kept_with_the_new_reason(rig: Rig) -> None:
     (kept,) = await rig.lose(lost(1, to=None))
     assert kept.letter.reason == "no_route"
     await rig.run(table(MENDED))
@@ -89,7 +89,7 @@ async def test_a_letter_that_fails_again_stays_with_its_new_reason(rig: Rig) -> 
     assert (now.times, now.letter.reason, now.letter.message) == (2, "no_recipient", kept.letter.message)
 
 
-async def test_nobody_is_notified_twice(rig: Rig) -> None:
+async def test_replays_store_no_duplicate_notifications(rig: Rig) -> None:
     half = 'profile = "trading"\n' + "".join(
         f'[[routes]]\nsource = "half"\nusers = ["{field}"]\nenvelope = "typed"\n' for field in ("to", "cc")
     )
@@ -103,7 +103,7 @@ async def test_nobody_is_notified_twice(rig: Rig) -> None:
     assert await rig.inbox("ada") == ["h-1"]
 
 
-async def test_replay_by_filter_goes_on_past_what_fails(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replay_by_filter_continues_after_failures(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handling, "BATCH", 3)
     kept = await rig.lose(*(lost(number, to=None if number % 2 else "ada") for number in range(10)))
     (other,) = [
@@ -117,14 +117,14 @@ async def test_replay_by_filter_goes_on_past_what_fails(rig: Rig, monkeypatch: p
     assert (await rig.handle.get(other.id)).times == 1
 
 
-async def test_what_is_replayed_together_comes_in_the_order_in_which_it_failed(rig: Rig) -> None:
+async def test_dead_letters_replayed_together_keep_their_order(rig: Rig) -> None:
     await rig.lose(*(lost(number) for number in range(5)))
     await rig.run(table(MENDED))
     await rig.handle.replay_chosen()
     assert await rig.inbox("ada") == [f"l-{number}" for number in range(5)]
 
 
-async def test_one_call_handles_a_bounded_number(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_call_processes_a_limited_number(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handling, "BATCH", 2)
     monkeypatch.setattr(handling, "MOST", 4)
     kept = await rig.lose(*(lost(number) for number in range(6)))
@@ -137,7 +137,7 @@ async def test_one_call_handles_a_bounded_number(rig: Rig, monkeypatch: pytest.M
     assert len(await rig.inbox("ada")) == 6
 
 
-async def test_nothing_is_dropped_while_ingest_is_away(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_dropped_while_ingest_is_unavailable(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handling, "PATIENCE", 0.01)
     (kept,) = await rig.lose(lost(1))
     with pytest.raises(Unavailable):
@@ -145,11 +145,11 @@ async def test_nothing_is_dropped_while_ingest_is_away(rig: Rig, monkeypatch: py
     assert await rig.handle.get(kept.id) == kept
 
 
-async def test_a_letter_whose_event_comes_again_meanwhile_stays(rig: Rig) -> None:
+async def test_a_dead_letter_whose_event_fails_again_during_the_replay_is_kept(rig: Rig) -> None:
     (kept,) = await rig.lose(lost(1))
 
     class Meanwhile:
-        """A publisher during whose work the event fails once more, elsewhere."""
+        """A publisher; while it works, the event fails again on another node."""
 
         async def publish(self, messages: Sequence[Message]) -> None:
             await rig.lose(*messages)
@@ -159,7 +159,7 @@ async def test_a_letter_whose_event_comes_again_meanwhile_stays(rig: Rig) -> Non
     assert (await rig.handle.get(kept.id)).times == 2
 
 
-async def test_two_replays_at_once_notify_once(rig: Rig) -> None:
+async def test_concurrent_replays_store_one_notification(rig: Rig) -> None:
     (kept,) = await rig.lose(lost(1))
     await rig.run(table(MENDED))
     await asyncio.gather(rig.handle.replay(kept.id), rig.handle.replay(kept.id))
@@ -167,7 +167,7 @@ async def test_two_replays_at_once_notify_once(rig: Rig) -> None:
     assert await rig.letters.count(ANY) == 0
 
 
-async def test_what_is_not_there(rig: Rig) -> None:
+async def test_an_unknown_dead_letter_is_not_found(rig: Rig) -> None:
     for act in (rig.handle.get, rig.handle.replay):
         with pytest.raises(NotFound):
             await act(uuid4())
@@ -189,7 +189,7 @@ async def test_drop_one_and_by_filter(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     assert await rig.letters.count(ANY) == 0
 
 
-async def test_a_replay_reads_a_batch_of_letters_at_once(rig: Rig) -> None:
+async def test_a_replay_reads_dead_letters_in_batches(rig: Rig) -> None:
     await rig.lose(*(lost(number) for number in range(250)))
     calls: list[str] = []
 

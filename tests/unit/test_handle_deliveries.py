@@ -36,7 +36,7 @@ KIM = "Kim@example.com"
 
 
 class Rig:
-    """A log in memory, and what else would fill it."""
+    """A delivery log in memory, and the parts that fill it."""
 
     def __init__(self) -> None:
         self.records = MemoryRecords(Uuid7Factory())
@@ -46,7 +46,7 @@ class Rig:
         self.events = 0
 
     async def mail(self, to: Any = KIM, order: str = "o-1", user: str | None = None) -> Delivery:
-        """One more event with a mail in it."""
+        """Store one event with a mail."""
         self.events += 1
         event = message("order", {"to": to, "order_id": order, "user": user}, f"e-{self.events}")
         (delivery,) = (await self.store.record([plan(event, ROUTES)], NOW)).deliveries
@@ -70,7 +70,7 @@ def rig() -> Rig:
     return Rig()
 
 
-async def test_by_page_and_by_cursor_come_to_the_same_newest_first(rig: Rig) -> None:
+async def test_pages_by_number_and_by_cursor_are_the_same_newest_first(rig: Rig) -> None:
     made = [(await rig.mail(order=f"o-{number}")).id for number in range(6)]
     pages = [await rig.handle.by_page(ADMIN, ANY, page, 2) for page in (1, 2, 3, 4)]
     assert [one.id for page in pages for one in page.deliveries] == made[::-1]
@@ -85,7 +85,7 @@ async def test_by_page_and_by_cursor_come_to_the_same_newest_first(rig: Rig) -> 
     assert second.next_cursor is None
 
 
-async def test_what_is_counted_is_what_is_chosen(rig: Rig) -> None:
+async def test_the_total_follows_the_filter(rig: Rig) -> None:
     for order in ("o-1", "o-2", "o-1"):
         await rig.mail(order=order)
     listing = await rig.handle.by_page(ADMIN, DeliveryFilter(recipient=KIM, status="pending", reference="o-1"), 1, 1)
@@ -93,7 +93,7 @@ async def test_what_is_counted_is_what_is_chosen(rig: Rig) -> None:
     assert (await rig.handle.by_page(ADMIN, DeliveryFilter(recipient="k***@example.com"), 1, 9)).total == 0
 
 
-async def test_only_an_admin_chooses_by_address(rig: Rig) -> None:
+async def test_only_an_admin_filters_by_address(rig: Rig) -> None:
     for recipient in (KIM, "lee@example.com", "k***@example.com"):
         with pytest.raises(ScopeMissing):
             await rig.handle.by_page(READER, DeliveryFilter(recipient=recipient), 1, 9)
@@ -101,7 +101,7 @@ async def test_only_an_admin_chooses_by_address(rig: Rig) -> None:
             await rig.handle.by_cursor(READER, DeliveryFilter(recipient=recipient), 9, None)
 
 
-async def test_an_admin_sees_addresses_whole(rig: Rig) -> None:
+async def test_an_admin_sees_full_addresses(rig: Rig) -> None:
     id = await rig.failed(text=f"<{KIM}>: no such user")
     delivery, (attempt,) = await rig.handle.one(ADMIN, id)
     (listed,) = (await rig.handle.by_page(ADMIN, ANY, 1, 1)).deliveries
@@ -109,7 +109,7 @@ async def test_an_admin_sees_addresses_whole(rig: Rig) -> None:
     assert (delivery.destination, delivery.error, attempt.text) == (KIM, *[f"<{KIM}>: no such user"] * 2)
 
 
-async def test_who_may_only_look_sees_no_address_whole_wherever_it_stands(rig: Rig) -> None:
+async def test_a_reader_sees_masked_addresses_in_every_field(rig: Rig) -> None:
     rig.records.preferences[KIM] = Preferences(email_notifications=False)
     skipped = await rig.mail(user=KIM)
     assert (skipped.user, skipped.item.subject, skipped.error) == (KIM, f"For {KIM}", f"{KIM} wants no e-mail")
@@ -139,7 +139,9 @@ async def test_who_may_only_look_sees_no_address_whole_wherever_it_stands(rig: R
         (KIM, "", ""),
     ],
 )
-async def test_servers_write_addresses_in_ways_of_their_own(rig: Rig, address: str, text: str, seen: str) -> None:
+async def test_addresses_in_server_responses_are_masked_in_any_notation(
+    rig: Rig, address: str, text: str, seen: str
+) -> None:
     delivery, (attempt,) = await rig.handle.one(READER, await rig.failed(address, text))
     assert (delivery.error, attempt.text) == (seen, seen)
 
@@ -155,7 +157,7 @@ async def test_servers_write_addresses_in_ways_of_their_own(rig: Rig, address: s
         (None, "", "no_address"),
     ],
 )
-async def test_what_is_no_address_is_masked_as_well(rig: Rig, to: Any, address: str, seen: str) -> None:
+async def test_text_that_is_no_address_is_masked_too(rig: Rig, to: Any, address: str, seen: str) -> None:
     id = (await rig.mail(to)).id
     delivery, _ = await rig.handle.one(READER, id)
     assert (delivery.status, delivery.destination) == ("failed" if address else "skipped", address)
@@ -164,14 +166,14 @@ async def test_what_is_no_address_is_masked_as_well(rig: Rig, to: Any, address: 
     assert delivery.item.subject == (None if to is None else f"For {address}")
 
 
-async def test_a_text_is_masked_in_a_time_that_grows_with_its_length_only(rig: Rig) -> None:
+async def test_masking_a_text_takes_linear_time(rig: Rig) -> None:
     id = await rig.failed(text="x" * 100_000)
     began = time.monotonic()
     await rig.handle.one(READER, id)
     assert time.monotonic() - began < 2
 
 
-async def test_a_retry_makes_what_failed_due_at_once_with_its_counted_attempts_forgotten(rig: Rig) -> None:
+async def test_a_retry_makes_a_failed_delivery_due_and_resets_its_counted_attempts(rig: Rig) -> None:
     id = await rig.failed()
     assert (await rig.handle.one(ADMIN, id))[0].counted_attempts == 1
     retried = await rig.handle.retry(id)
@@ -179,14 +181,14 @@ async def test_a_retry_makes_what_failed_due_at_once_with_its_counted_attempts_f
     assert [claim.delivery.id for claim in await rig.deliveries.claim("email", 10, 60)] == [id]
 
 
-async def test_of_two_retries_at_once_one_has_the_mail_sent(rig: Rig) -> None:
+async def test_of_two_concurrent_retries_one_sends_the_mail(rig: Rig) -> None:
     id = await rig.failed()
     outcomes = await asyncio.gather(*(rig.handle.retry(id) for _ in range(2)), return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Delivery", "NotFailed"]
     assert len(await rig.deliveries.claim("email", 10, 60)) == 1
 
 
-async def test_only_what_failed_is_retried(rig: Rig) -> None:
+async def test_only_failed_deliveries_are_retried(rig: Rig) -> None:
     sent = await rig.mail()
     await rig.attempt(sent, "sent", "queued")
     rig.records.preferences["ada"] = Preferences(email_notifications=False)
@@ -199,7 +201,7 @@ async def test_only_what_failed_is_retried(rig: Rig) -> None:
         assert await rig.deliveries.get(delivery.id) == before
 
 
-async def test_what_is_not_there(rig: Rig) -> None:
+async def test_an_unknown_delivery_is_not_found(rig: Rig) -> None:
     for asked in (rig.handle.one(ADMIN, uuid4()), rig.handle.retry(uuid4())):
         with pytest.raises(NotFound):
             await asked

@@ -29,7 +29,7 @@ async def node() -> Node:
     return await Node().start()
 
 
-async def test_a_session_ends_with_its_token(node: Node) -> None:
+async def test_a_session_ends_when_its_token_expires(node: Node) -> None:
     until_then = node.clock.now().timestamp() + 3
     reader = Reader(node, await node.open(protocol=True, identity=node.me("ada", expires_at=until_then)))
     await settle()
@@ -62,7 +62,7 @@ async def test_a_sign_out_closes_all_sessions_of_that_user_and_no_others(missed:
 @pytest.mark.parametrize("published", [False, True])
 async def test_a_sign_out_while_a_session_opens_closes_it(published: bool) -> None:
     class Between(FaultyStore):
-        """A sign-out is stored while the heads are read: before they are looked at, or after."""
+        """A sign-out is stored while the heads are read, after they were determined."""
 
         late = False
 
@@ -91,7 +91,7 @@ async def test_a_sign_out_while_a_session_opens_closes_it(published: bool) -> No
 
 
 async def test_an_old_sign_out_closes_no_session_that_opens_in_open_mode() -> None:
-    """A comparison finds the sign-out before the session has read it."""
+    """A comparison with the store finds the sign-out before the session has read it."""
 
     class Between(FaultyStore):
         async def heads(self, streams: Any) -> dict[str, Head]:
@@ -103,7 +103,7 @@ async def test_an_old_sign_out_closes_no_session_that_opens_in_open_mode() -> No
     assert session.close_reason is None
 
 
-async def test_a_refused_session_leaves_nothing_behind(node: Node) -> None:
+async def test_a_refused_session_leaves_no_state_behind(node: Node) -> None:
     await node.record(message("bye", {"user_id": "ada"}, "s"))
     for _ in range(3):
         with pytest.raises(SignedOut):
@@ -113,7 +113,7 @@ async def test_a_refused_session_leaves_nothing_behind(node: Node) -> None:
     assert not any(buffer.followers for buffer in node.hub.streams._buffers.values())
 
 
-async def test_the_first_close_reason_counts(node: Node) -> None:
+async def test_the_first_close_reason_applies(node: Node) -> None:
     session = await node.open("ada")
     session.close(CloseReason(CloseCode.SIGNED_OUT, "a"))
     session.close(CloseReason(CloseCode.TOO_SLOW, "b"))

@@ -82,7 +82,7 @@ async def test_entries_stored_right_after_opening_arrive_with_a_slow_backplane()
         reader = Reader(node, session)
         await until(lambda: reader.texts.count(number) == 2)  # noqa: B023 - done with before the next
         await reader.leave()
-        # The buffer is forgotten and followed again at the same moment.
+        # The buffer is removed and followed again concurrently.
         for _ in range(IMPATIENT.buffers.forget_after_sweeps):
             await node.sweep()
         sweeping = asyncio.create_task(node.sweep())
@@ -143,7 +143,8 @@ async def test_heartbeats_carry_the_cursor_and_plain_sockets_have_none(node: Nod
     if kind == "plain":
         assert beats == []
         return
-    # Two sweeps of thirty passed without the loop between them: at least one beat, with a cursor after the entry.
+    # Two sweeps 30 s apart passed without the loop running in between: at least one heartbeat, with a cursor after the
+    # entry.
     assert beats
     resumed = await node.open("ada", endpoint=STREAM, cursor=beats[-1]["cursor"])
     assert resumed.resume_point.resumed

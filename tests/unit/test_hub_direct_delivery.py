@@ -1,4 +1,4 @@
-"""Direct delivery: a session sends new entries from within the hub's call, if its transport has sent all before."""
+"""Direct delivery: a session sends new entries within the call of the hub if its transport has no unsent data."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from tests.support.core import Node, Reader, settle
 
 
 class DirectReader(Reader):
-    """A transport that can send directly, unless it is busy."""
+    """A transport that can send directly unless it is busy."""
 
     busy = False
 
@@ -33,7 +33,7 @@ async def test_a_session_without_unsent_frames_sends_within_the_call_of_the_hub(
     reader = await reader_of(node, protocol=True)
     recorded = await node.record(node.news("n1"))
     node.hub.arrived(recorded.entries)
-    # Not a turn of the event loop later.
+    # Sent without another iteration of the event loop.
     assert reader.texts == ["n1"]
     assert len(reader.direct) == 1
     assert reader.session.delivered == 1
@@ -61,7 +61,7 @@ async def test_several_frames_for_one_stream_are_left_to_the_writer() -> None:
     assert (reader.texts, reader.direct) == (["n1", "n2"], [])
 
 
-async def test_nothing_is_sent_directly_ahead_of_an_answer_or_after_a_close() -> None:
+async def test_nothing_is_sent_directly_before_a_pending_answer_or_after_a_close() -> None:
     node = await Node().start()
     reader = await reader_of(node, protocol=True)
     reader.session.answer('{"kind":"pong"}')

@@ -1,4 +1,4 @@
-"""Draining a node: every session gets what was stored, and is closed."""
+"""Draining a node: every session receives the stored entries and is closed."""
 
 import asyncio
 

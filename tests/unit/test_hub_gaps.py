@@ -29,7 +29,7 @@ async def node() -> Node:
 
 
 async def test_a_catch_up_does_not_end_inside_a_position() -> None:
-    """A mass act gives up to 500 notifications one position (docs/decisions/0001-positions.md)."""
+    """A bulk change gives up to 500 notifications one position (docs/decisions/0001-positions.md)."""
 
     class Massive(FaultyStore):
         async def changes(self, stream: str, after: int, limit: int) -> StreamPage:
@@ -94,7 +94,7 @@ async def test_deleted_entries_are_reported_during_a_session(kind: str) -> None:
         assert reader.texts == []
 
 
-async def test_deleted_entries_are_reported_even_if_many_answers_wait() -> None:
+async def test_deleted_entries_are_reported_even_if_many_answers_are_pending() -> None:
     node = await Node(FaultyStore(Limits(entries_per_stream=10)), MutedBackplane(Bus())).start()
     session = await node.open(protocol=True, feeds=("news",))
     for _ in range(IMPATIENT.session.max_pending_answers):

@@ -1,4 +1,4 @@
-"""A session that fails, or whose transport does, is closed, and stops neither other sessions nor the hub nor ingest."""
+"""A session that fails, or whose transport fails, is closed; it affects no other session, the hub or ingest."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ async def node() -> Node:
 
 
 class BrokenReader(Reader):
-    """A transport that raises in some of its methods, once it is broken."""
+    """A transport that raises in some of its methods once it is broken."""
 
     broken: frozenset[str] = frozenset()
     _oldest_unsent: int | None = None
@@ -54,11 +54,11 @@ def failures(logs: list[dict[str, object]]) -> list[object]:
     return [line["session_id"] for line in logs if line["event"] == "session_failed"]
 
 
-async def test_a_transport_that_fails_in_direct_delivery_stops_no_other_session(node: Node) -> None:
+async def test_a_transport_that_fails_in_direct_delivery_affects_no_other_session(node: Node) -> None:
     broken, others = await readers_of(node)
     broken.broken = frozenset({"try_send"})
     with capture_logs() as logs:
-        # As ingest does: nothing is raised to it.
+        # As from ingest: the call raises nothing.
         await node.send(node.news("n1"))
         await node.send(node.news("n2"))
         await settle()
@@ -70,9 +70,9 @@ async def test_a_transport_that_fails_in_direct_delivery_stops_no_other_session(
     assert failures(logs) == [broken.session.id]
 
 
-async def test_a_session_that_fails_when_it_wakes_stops_no_other_session(node: Node) -> None:
+async def test_a_session_that_fails_when_it_wakes_affects_no_other_session(node: Node) -> None:
     broken, others = await readers_of(node)
-    # Its positions no longer match its streams: what a defect in a session looks like.
+    # Its positions no longer match its streams, as after a defect in a session.
     broken.session.positions.values.clear()
     with capture_logs() as logs:
         await node.send(node.news("n1"))
@@ -90,7 +90,7 @@ async def test_a_transport_that_fails_in_a_sweep_stops_no_periodic_work(node: No
     await node.send(node.news("n1"))
     await settle()
     broken.broken = frozenset(methods)
-    # Stored and not published: only a comparison with the store finds it.
+    # Stored but not published: only a comparison with the store finds it.
     await node.record(node.news("n2"))
     sweeps = IMPATIENT.stalled_after_sweeps + IMPATIENT.force_close_after_sweeps + 2
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Limits of sessions for each user, on one node and on all."""
+"""Limits of sessions per user, on one node and across nodes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ async def test_the_sessions_of_a_user_are_limited() -> None:
         await node.open("ada")
 
 
-async def test_the_sessions_without_a_user_are_limited() -> None:
+async def test_anonymous_sessions_are_limited() -> None:
     node = await Node(policy=replace(IMPATIENT, anonymous_sessions=2)).start()
     one, _ = await node.open(), await node.open(endpoint=STREAM)
     for _ in range(3):
@@ -51,7 +51,7 @@ async def test_the_sessions_without_a_user_are_limited() -> None:
         await node.open()
 
 
-async def test_the_sessions_of_a_user_on_all_nodes_are_limited() -> None:
+async def test_the_sessions_of_a_user_are_limited_across_nodes() -> None:
     roll: Roll = []
     here, there = [await Node(policy=allowing(3), roll=roll).start() for _ in range(2)]
     ours = [await here.open("ada") for _ in range(2)]
@@ -68,7 +68,7 @@ async def test_the_sessions_of_a_user_on_all_nodes_are_limited() -> None:
         await there.open("ada")
 
 
-async def test_a_session_that_ends_on_one_node_soon_makes_room_on_another() -> None:
+async def test_a_session_that_ends_on_one_node_soon_frees_a_slot_on_another() -> None:
     roll: Roll = []
     here, there = [await Node(policy=allowing(1), roll=roll).start() for _ in range(2)]
     session = await here.open("ada")
@@ -113,7 +113,7 @@ async def test_a_failed_report_is_repeated() -> None:
     await there.open("ada")
 
 
-async def test_users_who_stay_are_reported_again_periodically() -> None:
+async def test_connected_users_are_reported_again_periodically() -> None:
     roll: Roll = []
     policy = replace(allowing(1), full_report_sweeps=3)
     nodes = [await Node(policy=policy, roll=roll).start() for _ in range(2)]

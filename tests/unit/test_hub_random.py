@@ -1,4 +1,4 @@
-"""The hub under random faults: every session gets the stored entries of its streams, once and in order."""
+"""The hub under random faults: every session receives the stored entries of its streams, once and in order."""
 
 import json
 import random
@@ -28,7 +28,7 @@ async def node() -> Node:
 
 
 class Client:
-    """One client through all of its connections: keeps its cursor, and resumes there."""
+    """One client through all its connections: it keeps its cursor and resumes from it."""
 
     def __init__(self, node: Node, chance: random.Random, user: str | None, kind: str, feeds: Any) -> None:
         self.node, self.chance, self.user, self.kind, self.feeds = node, chance, user, kind, feeds
@@ -47,7 +47,7 @@ class Client:
             feeds=self.feeds,
         )
         assert not session.resume_point.gaps
-        # A client that left before the first frame has no cursor, and starts again.
+        # A client that disconnected before the first frame has no cursor and starts again.
         if self.cursor is None:
             self.first = session.positions.by_name
         if self.kind == "plain":
@@ -81,7 +81,8 @@ class Client:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_clients_of_all_kinds_on_a_faulty_backplane(seed: int) -> None:
-    """They connect, read, pause, leave and resume, while the backplane loses, repeats, reorders and delays."""
+    """Clients connect, read, pause, disconnect and resume, while the backplane loses, repeats, reorders and delays
+    messages."""
     buffers = BufferPolicy(max_entries=8, max_page_entries=5, max_chunk_entries=3)
     policy = replace(IMPATIENT, buffers=buffers, stalled_after_sweeps=8)
     chance = random.Random(seed)
@@ -157,7 +158,7 @@ async def test_clients_of_all_kinds_on_a_faulty_backplane(seed: int) -> None:
             numbers = [count for to, count, _ in client.seen if to == stream]
             expected = list(range(client.first[public] + 1, len(written[stream]) + 1))
             if client.kind == "plain":
-                # A frame that was interrupted when the client left is sent again from the session's position.
+                # A frame interrupted by a disconnect is sent again from the position of the session.
                 assert sorted(set(numbers)) == expected
             else:
                 assert numbers == expected

@@ -1,4 +1,4 @@
-"""Entries that the backplane loses reach the sessions from the store."""
+"""Entries lost by the backplane reach the sessions from the store."""
 
 import asyncio
 from typing import Any
@@ -36,7 +36,8 @@ async def node() -> Node:
 
 
 async def test_a_session_that_catches_up_is_sent_whole_notifications_not_changes(node: Node) -> None:
-    """It has been sent position 2 only. Notification 1 has been read meanwhile, which moved it behind position 4."""
+    """It has been sent position 2 only. Notification 1 has been read meanwhile, so its last change is after position
+    4."""
     warm = Reader(node, await node.open("ada", protocol=True, cursor="none"))
     await node.send(*[node.direct(["ada"], text) for text in ("one", "two", "three", "four")])
     inboxes = MemoryInboxes(node.store.records)
@@ -121,7 +122,7 @@ async def test_every_stream_is_compared_in_each_sweep_of_an_outage_of_the_backpl
 
 
 async def test_streams_are_still_compared_while_other_nodes_lack_the_backplane() -> None:
-    """Entries of a node that has not reconnected to the backplane yet reach no other node by it."""
+    """Entries of a node that has not reconnected to the backplane do not reach other nodes by it."""
     node = await Node(backplane=MutedBackplane(Bus())).start()
     users = [f"u{number}" for number in range(20)]
     readers = [Reader(node, await node.open(user, protocol=True)) for user in users]
@@ -137,7 +138,7 @@ async def test_streams_are_still_compared_while_other_nodes_lack_the_backplane()
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
-async def test_every_stream_is_compared_after_the_return_of_the_backplane(seconds: int) -> None:
+async def test_every_stream_is_compared_after_the_backplane_returned(seconds: int) -> None:
     node = await Node(backplane=MutedBackplane(Bus())).start()
     users = [f"u{number}" for number in range(20)]
     readers = [Reader(node, await node.open(user, protocol=True)) for user in users]
@@ -167,7 +168,7 @@ async def test_following_an_empty_stream_wakes_no_other_session(node: Node) -> N
     assert follower.woken == 1
 
 
-async def test_every_stream_is_compared_in_time_while_others_are_forgotten() -> None:
+async def test_every_stream_is_compared_in_time_while_others_are_removed() -> None:
     node = await Node(backplane=MutedBackplane(Bus())).start()
     per_sweep = IMPATIENT.comparison_sweeps - 1
     early = [await node.open(f"early-{number}", endpoint=PLAIN_ALL) for number in range(per_sweep * 20)]
@@ -176,7 +177,7 @@ async def test_every_stream_is_compared_in_time_while_others_are_forgotten() -> 
     ]
     for session in early:
         node.hub.remove(session)
-    # Four of the streams before theirs are forgotten with each sweep.
+    # Each sweep removes four of the streams before theirs.
     for number in range(len(early)):
         node.hub.streams._buffers[f"inbox:early-{number}"].idle_sweeps = (
             IMPATIENT.buffers.forget_after_sweeps - number // per_sweep
@@ -199,8 +200,9 @@ async def test_an_unavailable_store_delays_entries_and_loses_none(node: Node) ->
     assert buffer.head == 3
 
 
-async def test_a_head_beyond_the_stores_does_not_make_the_session_spin() -> None:
-    """A head beyond the store's (a restore from backup) delays the session, and does not block the event loop."""
+async def test_a_head_beyond_the_store_does_not_cause_a_busy_loop() -> None:
+    """A head beyond that of the store (after a restore from backup) delays the session and does not block the event
+    loop."""
 
     class Restored(FaultyStore):
         async def arrivals(self, stream: str, after: int, limit: int) -> StreamPage:

@@ -1,4 +1,4 @@
-"""Clients that read slowly or not at all, and the memory that sessions cost."""
+"""Clients that read slowly or not at all, and the memory used by sessions."""
 
 import pytest
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ async def node() -> Node:
     return await Node().start()
 
 
-async def test_a_client_that_never_reads_slows_no_other_has_no_queue_and_is_closed(node: Node) -> None:
+async def test_a_client_that_never_reads_is_closed_and_delays_no_other(node: Node) -> None:
     stuck = Reader(node, await node.open(protocol=True))
     stuck.going.clear()
     reader = Reader(node, await node.open())
@@ -45,7 +45,7 @@ async def test_a_client_that_never_reads_slows_no_other_has_no_queue_and_is_clos
     assert stuck.session not in node.hub.sessions
 
 
-async def test_a_client_that_reads_now_and_then_is_not_too_slow(node: Node) -> None:
+async def test_a_client_that_reads_occasionally_is_not_too_slow(node: Node) -> None:
     reader = Reader(node, await node.open())
     for _ in range(3):
         reader.going.clear()
@@ -69,7 +69,7 @@ async def test_a_session_that_never_gets_a_transport_is_removed(node: Node) -> N
     session = await node.open(endpoint=STREAM)
     await node.sweep(IMPATIENT.no_transport_after_sweeps + 1)
     assert session not in node.hub.sessions
-    # If the client begins to read after all, its stream ends, so that it reconnects.
+    # If the client starts reading after all, its stream ends, so that it reconnects.
     reader = Reader(node, session)
     await node.send(node.news("x"))
     await settle()

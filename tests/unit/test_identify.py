@@ -1,4 +1,4 @@
-"""Identifying a caller, by the token that it shows and the user that it claims to be."""
+"""Identifying a caller by its token and the user id that it claims."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.core import NOW, FaultyStore, HandClock, message, table
 
 
 class Tokens:
-    """Implements TokenVerifier by a list: token by token, whose it is, or why it is none."""
+    """Implements TokenVerifier by a table: each token has an identity or an error."""
 
     def __init__(self, **known: Identity | Exception) -> None:
         self.known = known
@@ -40,7 +40,7 @@ def caller(verifier: Any = TOKENS, store: FaultyStore | None = None) -> Identify
 
 
 @pytest.mark.parametrize("claimed", [None, "ada"])
-async def test_a_good_token_is_its_user(claimed: str | None) -> None:
+async def test_a_valid_token_identifies_its_user(claimed: str | None) -> None:
     assert await caller()("ada", claimed) == ADA
 
 
@@ -60,17 +60,17 @@ async def test_a_good_token_is_its_user(claimed: str | None) -> None:
         (None, "a\nb", NotYours),
     ],
 )
-async def test_everyone_else_is_refused(token: str | None, claimed: str | None, refusal: type[Exception]) -> None:
+async def test_other_callers_are_refused(token: str | None, claimed: str | None, refusal: type[Exception]) -> None:
     with pytest.raises(refusal):
         await caller()(token, claimed)
 
 
-async def test_without_a_token_and_a_claim_one_is_nobody() -> None:
+async def test_without_token_and_claim_the_caller_is_anonymous() -> None:
     assert await caller()(None, None) == NOBODY
 
 
 @pytest.mark.parametrize("token", [None, "rubbish", "old"])
-async def test_in_open_mode_claims_are_believed_and_tokens_not_looked_at(token: str | None) -> None:
+async def test_in_open_mode_claims_are_trusted_and_tokens_ignored(token: str | None) -> None:
     identify = caller(None)
     identity = await identify(token, "ada")
     assert identity.claimed

@@ -1,4 +1,4 @@
-"""Who is calling, and what a sign-out leaves of it."""
+"""The identity of a caller, and the effect of a sign-out on it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,11 +25,11 @@ ISSUED = st.none() | SECONDS
     ("scopes", "may"),
     [(set(), False), ({"events:publish"}, True), ({"admin"}, True), ({"events"}, False), ({"events:publish2"}, False)],
 )
-def test_a_scope_or_admin_opens(scopes: set[str], may: bool) -> None:
+def test_a_scope_or_admin_gives_access(scopes: set[str], may: bool) -> None:
     assert Identity("ada", frozenset(scopes)).may("events:publish") is may
 
 
-def test_an_anonymous_caller_has_no_scope_and_is_asked_for_a_token() -> None:
+def test_an_anonymous_caller_without_the_scope_is_asked_for_a_token() -> None:
     assert not NOBODY.may("admin")
     with pytest.raises(TokenMissing):
         require_scope(NOBODY, "events:publish")
@@ -58,32 +58,36 @@ def test_a_user_without_the_scope_is_refused() -> None:
         (SECOND + 86_400, False),
     ],
 )
-def test_a_sign_out_ends_what_its_second_and_those_before_issued(issued_at: float | None, ended: bool) -> None:
+def test_a_sign_out_ends_tokens_issued_in_its_second_or_before(issued_at: float | None, ended: bool) -> None:
     assert signed_out(issued_at, SIGN_OUT) is ended
     assert not signed_out(issued_at, None)
 
 
 @given(ISSUED, TIMES, st.timedeltas(timedelta(0), timedelta(days=365)))
-def test_a_later_sign_out_ends_no_less(issued_at: float | None, not_before: datetime, later: timedelta) -> None:
+def test_a_later_sign_out_ends_at_least_the_same_tokens(
+    issued_at: float | None, not_before: datetime, later: timedelta
+) -> None:
     if signed_out(issued_at, not_before):
         assert signed_out(issued_at, not_before + later)
 
 
 @given(SECONDS, st.floats(0, 1e9), TIMES)
-def test_a_younger_token_survives_no_less(issued_at: float, younger: float, not_before: datetime) -> None:
+def test_a_newer_token_is_accepted_wherever_an_older_one_is(
+    issued_at: float, younger: float, not_before: datetime
+) -> None:
     if not signed_out(issued_at, not_before):
         assert not signed_out(issued_at + younger, not_before)
     assert signed_out(None, not_before)
 
 
 @given(SECONDS, TIMES, st.floats(0, 0.999), st.integers(0, 999_999))
-def test_fractions_of_a_second_decide_nothing(at: float, not_before: datetime, fraction: float, micros: int) -> None:
+def test_fractions_of_a_second_have_no_effect(at: float, not_before: datetime, fraction: float, micros: int) -> None:
     whole = float(int(at))
     assert signed_out(whole, not_before) == signed_out(whole + fraction, not_before.replace(microsecond=micros))
 
 
 @given(SECONDS.map(lambda at: Identity("ada", issued_at=at)) | st.just(Identity("ada")), TIMES)
-def test_admit_refuses_exactly_what_was_signed_out(identity: Identity, not_before: datetime) -> None:
+def test_admit_refuses_exactly_the_tokens_signed_out(identity: Identity, not_before: datetime) -> None:
     try:
         check_not_signed_out(identity, not_before)
     except TokenExpired:
@@ -96,7 +100,7 @@ def test_admit_refuses_exactly_what_was_signed_out(identity: Identity, not_befor
 
 
 @pytest.mark.parametrize(("issued_at", "error"), [(SECOND, TokenExpired), (SECOND - 1, SignedOut), (None, SignedOut)])
-def test_a_token_of_the_very_second_may_be_replaced_an_older_one_not(
+def test_a_token_of_the_same_second_is_expired_and_an_older_one_signed_out(
     issued_at: float | None, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -104,14 +108,14 @@ def test_a_token_of_the_very_second_may_be_replaced_an_older_one_not(
 
 
 @given(ISSUED, st.none() | TIMES)
-def test_nobody_is_never_signed_out_and_without_a_sign_out_no_one_is(
+def test_anonymous_callers_are_never_signed_out_and_no_sign_out_refuses_no_one(
     issued_at: float | None, not_before: datetime | None
 ) -> None:
     check_not_signed_out(Identity(None, issued_at=issued_at), not_before)
     check_not_signed_out(Identity("ada", issued_at=issued_at), None)
 
 
-# --- where the token is ---------------------------------------------------------------------------------------
+# --- places of the token --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ def test_nobody_is_never_signed_out_and_without_a_sign_out_no_one_is(
         ("Bearer,abc", "Bearer,abc"),
     ],
 )
-def test_the_authorization_header(header: str, token: str) -> None:
+def test_a_token_in_the_authorization_header(header: str, token: str) -> None:
     assert find_token({"authorization": header}, ["bearer.other"], {"herald_token": "other"}, {"jwt": "other"}) == token
 
 
@@ -146,18 +150,20 @@ def test_the_authorization_header(header: str, token: str) -> None:
         ([], None),
     ],
 )
-def test_the_subprotocols(subprotocols: list[str], token: str | None) -> None:
+def test_a_token_in_the_subprotocols(subprotocols: list[str], token: str | None) -> None:
     assert find_token({}, subprotocols, {}, {}) == token
 
 
-def test_empty_values_of_query_and_cookie_are_no_credentials() -> None:
+def test_empty_query_and_cookie_values_are_no_credentials() -> None:
     assert find_token({}, [], {"herald_token": ""}, {"jwt": "", "token": ""}) is None
     assert find_token({}, [], {"herald_token": "c"}, {"jwt": "", "token": ""}) == "c"
     assert find_token({}, [], {"session": "x"}, {"user_id": "ada", "JWT": "x"}) is None
 
 
 @given(*[st.booleans()] * 5)
-def test_the_most_deliberate_place_wins(header: bool, subprotocol: bool, jwt: bool, token: bool, cookie: bool) -> None:
+def test_the_most_explicit_place_of_a_token_wins(
+    header: bool, subprotocol: bool, jwt: bool, token: bool, cookie: bool
+) -> None:
     query = {name: f"from {name}" for name, there in (("jwt", jwt), ("token", token)) if there}
     found = find_token(
         {"authorization": "Bearer from header"} if header else {"x-token": "no"},
@@ -175,7 +181,7 @@ def test_the_most_deliberate_place_wins(header: bool, subprotocol: bool, jwt: bo
     st.dictionaries(st.sampled_from(["herald_token", "x"]), st.text()),
     st.dictionaries(st.sampled_from(["jwt", "token", "x"]), st.text()),
 )
-def test_whoever_shows_credentials_is_not_taken_for_nobody(
+def test_given_credentials_never_make_a_caller_anonymous(
     headers: dict[str, str], subprotocols: list[str], cookies: dict[str, str], query: dict[str, str]
 ) -> None:
     found = find_token(headers, subprotocols, cookies, query)
@@ -196,5 +202,5 @@ def test_whoever_shows_credentials_is_not_taken_for_nobody(
         (['a="\\\\\\101"'], {"a": "\\\\\\101"}),
     ],
 )
-def test_cookies_are_read_as_they_stand(lines: list[str], cookies: dict[str, str]) -> None:
+def test_cookies_are_parsed(lines: list[str], cookies: dict[str, str]) -> None:
     assert read_cookies(lines) == cookies
