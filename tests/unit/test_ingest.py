@@ -1,4 +1,4 @@
-"""Ingest: stored, published, acknowledged, in this order; and what it does when one of these fails."""
+"""Ingest: store, publish, acknowledge, in this order, and the effects of a failure of each."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from tests.support.reading import until
 
 
 class Rig:
-    """Ingest over a store, a backplane and a broker that write down what they were asked, and fail when told to."""
+    """Ingest over a store, a backplane and a broker that record their calls and fail on request."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
@@ -147,7 +147,7 @@ async def test_a_failed_publish_does_not_prevent_the_acknowledgement(rig: Rig) -
     assert await rig.inbox() == ["a"]
 
 
-async def test_a_failed_acknowledgement_prevents_nothing_and_a_repetition_is_recognised(rig: Rig) -> None:
+async def test_a_batch_is_recognised_when_repeated_after_a_failed_acknowledgement(rig: Rig) -> None:
     rig.source.fault = NotAcknowledged("rebalanced")
     await once(rig, direct("a"))
     assert len(rig.backplane.published) == 1
@@ -159,15 +159,15 @@ async def test_a_failed_acknowledgement_prevents_nothing_and_a_repetition_is_rec
     assert rig.counters.duplicates == 1
 
 
-async def test_without_the_store_nothing_is_published_or_acknowledged(rig: Rig) -> None:
+async def test_while_the_store_is_unavailable_nothing_is_published_or_acknowledged(rig: Rig) -> None:
     rig.store.away = 1
     with pytest.raises(StoreUnavailable):
         await once(rig, direct("a"))
     assert rig.did == ["take", "record"]
 
 
-async def test_a_poison_event_takes_nothing_with_it(rig: Rig) -> None:
-    # Somewhere here, by the depth of the stack, some readings of a text work and others do not.
+async def test_poison_events_do_not_affect_other_events_of_their_batch(rig: Rig) -> None:
+    # At some of these depths, depending on the stack, one way of parsing a text succeeds and another fails.
     deep = ['{"to":"ada","d":' + "[" * depth + "]" * depth + "}" for depth in range(920, 1000)]
     poison: list[Any] = [b"\xff", b"no json", None, b"x" * 4_001, b"5", b'{"to":[{}]}', *deep]
     events = [message("direct", body, f"p{n}") for n, body in enumerate(poison)] + [message("nowhere", {}, "lost")]
@@ -181,7 +181,7 @@ async def test_a_poison_event_takes_nothing_with_it(rig: Rig) -> None:
     assert rig.counters.planned == 2
 
 
-async def test_what_is_counted(rig: Rig) -> None:
+async def test_events_entries_duplicates_and_dead_letters_are_counted(rig: Rig) -> None:
     events = [direct("a"), direct("b", "bob"), direct("a"), message("direct", {"to": ["ada", {}]}, "c")]
     events += [message("news", {}, "n"), message("direct", "x" * 501, "big")]
     await once(rig, *events)
@@ -205,7 +205,7 @@ async def test_each_part_of_a_large_fan_out_is_published_once_it_is_stored(rig: 
     assert (rig.counters.duplicates, len(rig.backplane.published)) == (1, 6)
 
 
-async def test_a_fan_out_is_acknowledged_and_counted_when_all_of_it_is_stored(rig: Rig) -> None:
+async def test_a_fan_out_is_acknowledged_and_counted_after_its_last_part_is_stored(rig: Rig) -> None:
     rig.ingest = rig.ingest_with(Limits(), StoragePolicy(rows=2))
     rig.consumer = ConsumeEvents(rig.ingest, rig.source, RetryPolicy(0.001, 0.004))
     rig.backplane.after_publish = lambda: setattr(rig.store, "away", 1)
@@ -221,7 +221,7 @@ async def test_a_fan_out_is_acknowledged_and_counted_when_all_of_it_is_stored(ri
 # --- batch after batch ----------------------------------------------------------------------------------------
 
 
-async def test_publishing_returns_once_all_is_stored(rig: Rig) -> None:
+async def test_publish_returns_after_all_events_are_stored(rig: Rig) -> None:
     await rig.consumer.start()
     await rig.source.publish([direct("a"), direct("b")])
     assert await rig.inbox() == ["a", "b"]
@@ -230,7 +230,7 @@ async def test_publishing_returns_once_all_is_stored(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable("away"), RuntimeError("our mistake"), KeyError("x")])
-async def test_a_batch_is_tried_until_it_is_stored_and_the_fault_shows(rig: Rig, fault: Exception) -> None:
+async def test_a_batch_is_retried_until_it_is_stored_and_the_error_is_reported(rig: Rig, fault: Exception) -> None:
     rig.store.fault = fault
     await rig.consumer.start()
     publishing = asyncio.create_task(rig.source.publish([direct("a")]))
@@ -251,7 +251,7 @@ async def test_a_batch_is_tried_until_it_is_stored_and_the_fault_shows(rig: Rig,
     await rig.consumer.stop(1)
 
 
-async def test_an_unexpected_fault_of_publishing_or_acknowledging_loses_and_doubles_nothing(rig: Rig) -> None:
+async def test_unexpected_errors_of_publishing_or_acknowledging_lose_and_duplicate_nothing(rig: Rig) -> None:
     rig.backplane.failing = RuntimeError("publish")
     rig.source.fault = RuntimeError("acknowledge")
     await rig.consumer.start()
@@ -260,13 +260,13 @@ async def test_an_unexpected_fault_of_publishing_or_acknowledging_loses_and_doub
     assert await rig.inbox() == ["a", "b"]
     assert rig.consumer.fault is None
     assert rig.counters.publish_failures == 1
-    # The same events came in once, whatever failed after they were stored.
+    # The events were counted once, whatever failed after they were stored.
     assert rig.counters.events_in == {"memory": 2}
     publishing.cancel()
     await rig.consumer.stop(1)
 
 
-async def test_a_source_that_fails_unexpectedly_is_seen_or_taken_from_again(rig: Rig) -> None:
+async def test_an_unexpected_error_of_a_source_is_reported_or_retried(rig: Rig) -> None:
     rig.source.take_fault = RuntimeError("a mistake in an adapter")
     await rig.consumer.start()
     publishing = asyncio.create_task(rig.source.publish([direct("a")]))
@@ -279,7 +279,7 @@ async def test_a_source_that_fails_unexpectedly_is_seen_or_taken_from_again(rig:
 # --- stopping -------------------------------------------------------------------------------------------------
 
 
-async def test_stopping_lets_the_batch_in_work_be_stored_and_acknowledged(rig: Rig) -> None:
+async def test_stopping_lets_the_batch_in_progress_be_stored_and_acknowledged(rig: Rig) -> None:
     rig.store.gate.clear()
     await rig.consumer.start()
     publishing = asyncio.create_task(rig.source.publish([direct("a")]))
@@ -295,7 +295,7 @@ async def test_stopping_lets_the_batch_in_work_be_stored_and_acknowledged(rig: R
     assert rig.source.closed
 
 
-async def test_stopping_with_the_store_away_acknowledges_nothing_and_ends_in_time(rig: Rig) -> None:
+async def test_stopping_while_the_store_is_unavailable_ends_in_time_without_acknowledgement(rig: Rig) -> None:
     rig.store.fault = StoreUnavailable("away")
     await rig.consumer.start()
     publishing = asyncio.create_task(rig.source.publish([direct("a")]))
@@ -308,7 +308,7 @@ async def test_stopping_with_the_store_away_acknowledges_nothing_and_ends_in_tim
     publishing.cancel()
 
 
-async def test_stopping_an_idle_consumer_is_immediate_and_may_be_repeated(rig: Rig) -> None:
+async def test_stopping_an_idle_consumer_is_immediate_and_idempotent(rig: Rig) -> None:
     await rig.consumer.start()
     await settle()
     async with asyncio.timeout(0.5):

@@ -1,4 +1,5 @@
-"""What the Kafka adapter decides by itself; what it does with a broker is in tests/contract and tests/integration."""
+"""Decisions of the Kafka adapter that need no broker; its behaviour with a broker is in tests/contract and
+tests/integration."""
 
 import asyncio
 from collections.abc import Iterable
@@ -28,7 +29,7 @@ def record(timestamp: int) -> ConsumerRecord:
     return ConsumerRecord("orders", 3, 42, timestamp, 0, b"\xff", b"{}", None, 1, 2, (("A", None), ("a", b"last")))
 
 
-def test_a_record_keeps_its_place_and_loses_only_what_is_not_text() -> None:
+def test_a_record_becomes_a_message_without_bytes_that_are_not_text() -> None:
     message = message_of(record(1_700_000_000_000), NOW)
     assert message.fallback_id == "orders/3/42/1700000000000"
     assert message.time == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
@@ -45,25 +46,25 @@ def test_a_record_keeps_its_place_and_loses_only_what_is_not_text() -> None:
         pytest.param(int(datetime(2300, 1, 1, tzinfo=UTC).timestamp()) * 1000, id="a far future"),
     ],
 )
-def test_a_time_stamp_that_cannot_be_is_replaced_by_the_present(timestamp: int) -> None:
+def test_an_invalid_timestamp_is_replaced_by_the_current_time(timestamp: int) -> None:
     message = message_of(record(timestamp), NOW)
     assert message.time == NOW
     assert message.fallback_id.endswith(f"/{timestamp}")
 
 
-def test_topics_are_those_that_any_pattern_matches_whole() -> None:
+def test_topics_are_matched_completely_by_any_pattern() -> None:
     topics = Topics(["order.created", "user.*", "audit.#"])
     names = ["order.created", "order.created.x", "xorder.created", "orderXcreated", "user.a", "user.a.b", "audit.a.b"]
     assert [name for name in names if topics.expression.match(name)] == ["order.created", "user.a", "audit.a.b"]
     assert topics.missing({"user.a"}) == ["order.created"]
 
 
-def test_a_source_without_topics_is_a_mistake() -> None:
+def test_a_source_without_topics_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Topics([])
 
 
-def test_sasl_needs_a_name_and_a_password() -> None:
+def test_sasl_requires_a_user_and_a_password() -> None:
     with pytest.raises(ValueError, match="HERALD_KAFKA_SASL_USERNAME"):
         KafkaSettings("kafka:9093", security_protocol="SASL_SSL", sasl_username="herald").check()
     with pytest.raises(ValueError, match="HERALD_KAFKA_SECURITY_PROTOCOL"):
@@ -85,13 +86,13 @@ def test_settings_become_options_of_the_client() -> None:
     assert (options["sasl_mechanism"], options["sasl_plain_username"]) == ("SCRAM-SHA-512", "herald")
 
 
-def test_a_ca_file_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+def test_a_missing_ca_file_is_reported_immediately(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         client_options(KafkaSettings("a:9093", security_protocol="SSL", ssl_cafile=str(tmp_path / "ca.pem")))
 
 
 READ, UNREAD = TopicPartition("read", 0), TopicPartition("unread", 0)
-# Half a millisecond after DECIDED (ms since 1970): a record of the same millisecond was there before.
+# Half a millisecond after DECIDED (ms since 1970): a record of the same millisecond counts as older.
 DECIDED_AT = datetime(2026, 1, 2, 3, 4, 5, 500, tzinfo=UTC)
 DECIDED = int(DECIDED_AT.timestamp() * 1000)
 
@@ -104,25 +105,23 @@ def begins(
     unknown: Iterable[str] = (),
     start: Literal["latest", "earliest"] = "latest",
 ) -> list[tuple[int, str]]:
-    """Each partition holds the records from 10 up to 30; what is remembered was decided at DECIDED_AT."""
+    """Decide the start of partitions that hold the records 10 to 30 (exclusive), with offsets stored at DECIDED_AT."""
     ranges = dict.fromkeys(partitions, LogRange(10, 30, first))
     starts = {partition: StartOffset(offset, DECIDED_AT) for partition, offset in (remembered or {}).items()}
     found = decide(ranges, commits or {}, starts, frozenset(unknown), start)
     return [(one.offset, one.reason) for one in found]
 
 
-def test_a_committed_offset_counts_first() -> None:
+def test_a_committed_offset_takes_precedence() -> None:
     assert begins(READ, commits={READ: 20}, remembered={READ: 15}, unknown=["read"]) == [(20, "committed")]
 
 
-def test_without_a_commit_the_remembered_offset_counts() -> None:
+def test_without_a_commit_the_stored_offset_applies() -> None:
     assert begins(READ, remembered={READ: 15}) == [(15, "remembered")]
 
 
 @pytest.mark.parametrize(("offset", "reason"), [(9, "beginning"), (31, "recreated")])
-def test_a_remembered_offset_that_the_partition_does_not_hold_gives_way_to_the_beginning(
-    offset: int, reason: str
-) -> None:
+def test_a_stored_offset_outside_the_partition_is_replaced_by_its_beginning(offset: int, reason: str) -> None:
     assert begins(READ, remembered={READ: offset}) == [(10, reason)]
 
 
@@ -133,12 +132,12 @@ def test_a_remembered_offset_that_the_partition_does_not_hold_gives_way_to_the_b
         (FirstRecord(10, DECIDED), (15, "remembered")),
         (FirstRecord(10, DECIDED + 1), (10, "recreated")),
         (FirstRecord(14, DECIDED + 1000), (10, "recreated")),
-        # All before the offset was compacted away.
+        # All records before the offset were removed by compaction.
         (FirstRecord(15, DECIDED + 1000), (15, "remembered")),
         (None, (15, "remembered")),
     ],
 )
-def test_a_log_whose_first_record_is_younger_than_the_remembered_offset_is_another(
+def test_a_log_whose_first_record_is_younger_than_the_stored_offset_is_another_log(
     first: FirstRecord | None, expected: tuple[int, str]
 ) -> None:
     assert begins(READ, remembered={READ: 15}, first=first) == [expected]
@@ -154,26 +153,26 @@ def test_a_log_whose_first_record_is_younger_than_the_remembered_offset_is_anoth
         (FirstRecord(0, 1000), True),
     ],
 )
-def test_a_first_record_that_went_back_or_changed_is_of_another_log(later: FirstRecord, another: bool) -> None:
+def test_a_first_record_that_moved_back_or_changed_is_of_another_log(later: FirstRecord, another: bool) -> None:
     assert later.is_of_another_log_than(FirstRecord(5, 1000)) is another
 
 
-def test_an_unknown_topic_begins_at_its_end_or_where_that_is_set_at_its_beginning() -> None:
+def test_an_unknown_topic_starts_at_its_end_or_at_its_beginning_with_earliest() -> None:
     assert begins(UNREAD, unknown=["unread"]) == [(30, "end")]
     assert begins(UNREAD, unknown=["unread"], start="earliest") == [(10, "beginning")]
 
 
-def test_a_new_partition_of_a_topic_with_a_commit_begins_at_its_beginning() -> None:
+def test_a_new_partition_of_a_topic_with_a_commit_starts_at_its_beginning() -> None:
     new = TopicPartition("read", 1)
     assert begins(READ, new, commits={READ: 20}, unknown=["read"]) == [(20, "committed"), (10, "beginning")]
 
 
-def test_a_topic_that_appeared_after_its_pattern_was_configured_begins_at_its_beginning() -> None:
+def test_a_topic_that_appeared_after_its_pattern_was_configured_starts_at_its_beginning() -> None:
     assert begins(UNREAD) == [(10, "beginning")]
 
 
 class Coordinator:
-    """Answers as aiokafka's administration does, which overlooks an error that stands for the whole answer."""
+    """Answers like the admin client of aiokafka, which ignores an error of the whole response."""
 
     def __init__(self, answer: dict[TopicPartition, OffsetAndMetadata]) -> None:
         self._answer = answer
@@ -184,7 +183,7 @@ class Coordinator:
         return self._answer
 
 
-async def test_a_coordinator_that_does_not_know_is_not_taken_for_a_new_group() -> None:
+async def test_a_coordinator_without_an_answer_is_not_mistaken_for_a_new_group() -> None:
     assert await committed(Coordinator({PARTITION: OffsetAndMetadata(-1, "")}), "herald", [PARTITION]) == {}
     assert await committed(Coordinator({PARTITION: OffsetAndMetadata(7, "")}), "herald", [PARTITION]) == {PARTITION: 7}
     with pytest.raises(KafkaError, match="did not tell"):
@@ -192,7 +191,7 @@ async def test_a_coordinator_that_does_not_know_is_not_taken_for_a_new_group() -
 
 
 class Consumer:
-    """Stands where the test puts it: what a stalled consumer of aiokafka looks like from outside."""
+    """A consumer at a position set by the test, to imitate a stalled aiokafka consumer."""
 
     def __init__(self) -> None:
         self.at = 5
@@ -232,7 +231,7 @@ def watch(consumer: Consumer) -> Watch:
 
 
 async def watched(watch: Watch, seconds: float) -> None:
-    """Polls bring nothing meanwhile."""
+    """Run the watch while polls return nothing."""
     async with asyncio.timeout(seconds):
         watching = asyncio.create_task(watch.run())
         try:
@@ -244,7 +243,7 @@ async def watched(watch: Watch, seconds: float) -> None:
             watching.cancel()
 
 
-async def test_a_partition_that_has_more_but_brings_nothing_is_a_stall(consumer: Consumer, watch: Watch) -> None:
+async def test_a_partition_that_delivers_no_available_records_is_a_stall(consumer: Consumer, watch: Watch) -> None:
     watch.assigned()
     consumer.end = 6
     with pytest.raises(Stalled, match="nothing has come from orders/0 at 5"):
@@ -253,7 +252,9 @@ async def test_a_partition_that_has_more_but_brings_nothing_is_a_stall(consumer:
 
 
 @pytest.mark.parametrize("state", ["nothing more", "paused"])
-async def test_a_partition_that_rests_is_no_stall(consumer: Consumer, watch: Watch, state: str) -> None:
+async def test_a_partition_without_new_records_or_paused_is_no_stall(
+    consumer: Consumer, watch: Watch, state: str
+) -> None:
     watch.assigned()
     if state == "paused":
         consumer.end = 6
@@ -269,7 +270,9 @@ async def test_a_rejoin_that_never_ends_is_a_stall(watch: Watch) -> None:
         await watched(watch, 5)
 
 
-async def test_a_silent_broker_is_noticed_at_once_and_left_later(consumer: Consumer, watch: Watch) -> None:
+async def test_a_silent_broker_makes_the_source_unready_first_and_reconnect_later(
+    consumer: Consumer, watch: Watch
+) -> None:
     watch.assigned()
     consumer.answers = False
     with pytest.raises(Stalled, match="has not answered"):

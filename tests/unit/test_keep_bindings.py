@@ -1,4 +1,4 @@
-"""Bindings of routes that are gone: when they are unwanted, and when they are removed."""
+"""Bindings of routes that no longer exist: when they are unwanted and when they are removed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ HOUR = 3600.0
 
 
 class Queue:
-    """A queue at a broker: which bindings it has. It refuses changes while it is told to."""
+    """A queue of a broker and its bindings. While `away` is set, it refuses changes."""
 
     def __init__(self, bound: set[str], wanted: Sequence[str]) -> None:
         self.name = NAME
@@ -48,7 +48,7 @@ class Queue:
 
 
 class FaultyBindings(MemoryBindings):
-    """Unavailable while it is told to be."""
+    """Unavailable while `away` is set."""
 
     away = False
 
@@ -93,7 +93,7 @@ class Site:
         return IngestEvents(table(), store_plans, MemoryBackplane(), counters, note_duplicates, bindings=bindings)
 
     async def started(self, name: str, *wanted: str) -> KeepBindings:
-        """A node that has just connected."""
+        """Return a node that has just connected."""
         node = self.node(name, *wanted)
         await node.start()
         await node.stop()
@@ -101,7 +101,7 @@ class Site:
         return node
 
     async def pass_by(self, seconds: float, *nodes: KeepBindings, step: float = 60.0) -> None:
-        """Time passes, while these nodes run."""
+        """Advance the clock while these nodes run."""
         while seconds > 0:
             self.clock.turn(min(step, seconds))
             seconds -= step
@@ -118,7 +118,7 @@ async def unwanted(node: KeepBindings, *routing_keys: str) -> dict[str, str]:
     return await node.unwanted(Source(), set(routing_keys))
 
 
-async def test_what_a_node_wants_is_recorded_before_the_source_connects(site: Site) -> None:
+async def test_wanted_bindings_are_recorded_before_the_source_connects(site: Site) -> None:
     node = site.node("a", "order.*")
     await node.start()
     await node.stop()
@@ -126,7 +126,7 @@ async def test_what_a_node_wants_is_recorded_before_the_source_connects(site: Si
     assert [one.binding.key for one in await site.bindings.recorded(NAME)] == ["order.*"]
 
 
-async def test_events_of_a_route_that_is_gone_are_unwanted_at_once_and_unbound_a_day_later(site: Site) -> None:
+async def test_bindings_of_removed_routes_are_unwanted_immediately_and_unbound_after_a_day(site: Site) -> None:
     await site.started("a", "order.*", "ticket.#")
     node = await site.started("a", "order.*")
     assert await unwanted(node, "ticket.new", "order.created", "other") == {"ticket.new": "ticket.#"}
@@ -159,8 +159,8 @@ async def test_an_unwanted_binding_is_logged_once(site: Site) -> None:
     assert line["removed_after"] == (site.clock.now() + timedelta(hours=24)).isoformat()
 
 
-async def test_a_node_of_another_name_that_stopped_wants_its_bindings_for_some_minutes_more(site: Site) -> None:
-    """It may just be restarting, and have routes for what this one has none for."""
+async def test_bindings_of_another_stopped_node_stay_wanted_for_five_minutes(site: Site) -> None:
+    """The node may be restarting, and may have routes that this one lacks."""
     await site.started("a", "ticket.#")
     node = await site.started("b", "order.*")
     await site.pass_by(300, node)
@@ -169,22 +169,22 @@ async def test_a_node_of_another_name_that_stopped_wants_its_bindings_for_some_m
     assert await unwanted(node, "ticket.new") == {"ticket.new": "ticket.#"}
 
 
-async def test_two_deployments_on_one_queue_keep_their_own(site: Site) -> None:
+async def test_two_deployments_on_one_queue_keep_their_own_bindings(site: Site) -> None:
     first, second = await site.started("a", "order.*"), await site.started("b", "ticket.#")
     await site.pass_by(72 * HOUR, first, second, step=200)
     assert site.bound == {"order.*", "ticket.#"}
-    # Each is a dead letter at the other, as it was: not dropped.
+    # Events of the other deployment stay dead letters and are not dropped.
     assert await unwanted(first, "ticket.new") == {}
     assert await unwanted(second, "order.created") == {}
 
 
-async def test_a_key_that_a_wanted_pattern_matches_too_is_wanted(site: Site) -> None:
+async def test_a_key_that_a_wanted_pattern_also_matches_is_wanted(site: Site) -> None:
     await site.started("a", "order.created", "order.*")
     node = await site.started("a", "order.*")
     assert await unwanted(node, "order.created") == {}
 
 
-async def test_what_herald_did_not_bind_is_never_touched(site: Site) -> None:
+async def test_bindings_not_made_by_herald_are_kept(site: Site) -> None:
     site.bound.add("audit.#")
     node = await site.started("a", "order.*")
     await site.pass_by(48 * HOUR, node)
@@ -192,7 +192,7 @@ async def test_what_herald_did_not_bind_is_never_touched(site: Site) -> None:
     assert await unwanted(node, "audit.x") == {}
 
 
-async def test_a_node_of_the_version_before_that_records_nothing_keeps_its_bindings(site: Site) -> None:
+async def test_bindings_of_a_previous_version_that_records_nothing_are_kept(site: Site) -> None:
     node = await site.started("a", "order.*")
     site.bound.add("ticket.#")
     await site.pass_by(48 * HOUR, node)
@@ -216,7 +216,7 @@ async def test_nothing_is_unbound_while_the_store_is_unavailable(site: Site) -> 
     assert site.bound == {"order.*"}
 
 
-async def test_nothing_is_forgotten_while_the_broker_is_unavailable(site: Site) -> None:
+async def test_records_are_kept_while_the_broker_is_unavailable(site: Site) -> None:
     await site.started("a", "ticket.#")
     node = await site.started("a", "order.*")
     node.queue.away = True  # type: ignore[attr-defined]
@@ -227,7 +227,7 @@ async def test_nothing_is_forgotten_while_the_broker_is_unavailable(site: Site) 
     assert site.bound == {"order.*"}
 
 
-async def test_a_node_that_was_frozen_for_longer_binds_again(site: Site) -> None:
+async def test_a_node_frozen_beyond_the_removal_binds_again(site: Site) -> None:
     frozen, other = await site.started("a", "ticket.#"), await site.started("b", "order.*")
     await site.pass_by(25 * HOUR, other)
     assert site.bound == {"order.*"}
@@ -239,7 +239,7 @@ async def test_a_node_that_was_frozen_for_longer_binds_again(site: Site) -> None
     assert site.bound == {"order.*", "ticket.#"}
 
 
-async def test_a_start_does_not_wait_long_for_the_store(site: Site) -> None:
+async def test_start_up_does_not_wait_long_for_the_store(site: Site) -> None:
     class Stuck(MemoryBindings):
         async def renew(self, *_: object) -> frozenset[Binding]:
             await asyncio.Event().wait()
@@ -251,7 +251,7 @@ async def test_a_start_does_not_wait_long_for_the_store(site: Site) -> None:
     await node.stop()
 
 
-async def test_it_renews_by_itself(site: Site) -> None:
+async def test_bindings_are_renewed_periodically(site: Site) -> None:
     policy = BindingPolicy(period_s=0.01)
     node = KeepBindings("a", {"rabbitmq": Queue(site.bound, ["x"])}, site.bindings, site.clock, policy)
     await node.start()
@@ -278,16 +278,16 @@ async def test_ingest_counts_unwanted_events_and_stores_the_others(site: Site) -
     assert counters.events_in == {"rabbitmq": 4}
     assert counters.dead_letters == {"no_route": 1}
     assert (counters.planned, counters.stored, counters.duplicates) == (1, 1, 0)
-    # What comes by another way is what it was: a dead letter.
+    # From another source the same event is a dead letter.
     await ingest(await ingest.plan(Batch(messages[:1]), MemoryBroker()), MemoryBroker())
     assert counters.dead_letters == {"no_route": 2}
 
 
-async def test_an_event_is_not_dropped_while_the_store_can_not_be_asked(site: Site) -> None:
+async def test_no_event_is_dropped_while_the_store_is_unavailable(site: Site) -> None:
     bindings = await site.started("a", "direct")
     ingest = site.ingest(bindings, Counters())
     site.bindings.away = True
     with pytest.raises(StoreUnavailable):
         await ingest.plan(Batch((message("gone.x", {}, "1"),)), Source())
-    # Nothing has to be asked where each event has a route.
+    # The store is not queried if every event has a route.
     await ingest.plan(Batch((message("direct", {"to": "ada"}, "2"),)), Source())

@@ -1,4 +1,4 @@
-"""Rate limits: who is charged, for what, and what it says to wait."""
+"""Rate limits: who is charged, for what, and the delay that is returned."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def rig() -> Rig:
     return Rig(rest=Rate(2.0, 4), publish=Rate(10.0, 10))
 
 
-async def test_a_burst_passes_and_then_it_says_how_long_to_wait(rig: Rig) -> None:
+async def test_after_a_burst_a_delay_is_returned(rig: Rig) -> None:
     for _ in range(4):
         await rig.limit_rate("rest", ADA)
     with pytest.raises(TooManyRequests) as refused:
@@ -33,7 +33,7 @@ async def test_a_burst_passes_and_then_it_says_how_long_to_wait(rig: Rig) -> Non
     await rig.limit_rate("rest", ADA)
 
 
-async def test_a_refusal_costs_nothing(rig: Rig) -> None:
+async def test_a_refused_request_costs_nothing(rig: Rig) -> None:
     for _ in range(4):
         await rig.limit_rate("rest", ADA)
     for _ in range(10):
@@ -43,7 +43,7 @@ async def test_a_refusal_costs_nothing(rig: Rig) -> None:
     await rig.limit_rate("rest", ADA)
 
 
-async def test_all_tokens_of_a_user_share_the_users_rate(rig: Rig) -> None:
+async def test_all_tokens_of_a_user_share_one_rate(rig: Rig) -> None:
     for number in range(4):
         await rig.limit_rate("rest", Identity("ada", token_id=f"t-{number}"))
     with pytest.raises(TooManyRequests):
@@ -52,31 +52,31 @@ async def test_all_tokens_of_a_user_share_the_users_rate(rig: Rig) -> None:
         await rig.limit_rate("rest", Identity("ada"))
 
 
-async def test_users_do_not_pay_for_one_another_even_with_equal_token_ids(rig: Rig) -> None:
+async def test_users_are_charged_separately_even_with_equal_token_ids(rig: Rig) -> None:
     for _ in range(4):
         await rig.limit_rate("rest", ADA)
     for _ in range(4):
         await rig.limit_rate("rest", Identity("bob", token_id=ADA.token_id))
 
 
-async def test_what_is_done_is_counted_apart(rig: Rig) -> None:
+async def test_each_kind_of_request_has_its_own_limit(rig: Rig) -> None:
     for _ in range(4):
         await rig.limit_rate("rest", ADA)
     await rig.limit_rate("publish", ADA)
 
 
-async def test_a_list_costs_as_many_as_it_has_events(rig: Rig) -> None:
+async def test_a_list_costs_the_number_of_its_events(rig: Rig) -> None:
     await rig.limit_rate("publish", ADA, 7)
     with pytest.raises(TooManyRequests):
         await rig.limit_rate("publish", ADA, 4)
     await rig.limit_rate("publish", ADA, 3)
 
 
-async def test_no_rate_is_no_limit(rig: Rig) -> None:
+async def test_without_a_rate_there_is_no_limit(rig: Rig) -> None:
     for _ in range(1000):
         await rig.limit_rate("connect", ADA)
 
 
-async def test_nobody_in_particular_is_not_limited(rig: Rig) -> None:
+async def test_anonymous_callers_are_not_limited(rig: Rig) -> None:
     for _ in range(1000):
         await rig.limit_rate("rest", NOBODY)

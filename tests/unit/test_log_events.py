@@ -12,17 +12,17 @@ import msgspec
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "log-events.md").read_text()
 
-# Methods of a logger, with the level of what they write.
+# Logger methods and the level of their output.
 LEVELS: Final = {name: name for name in ("debug", "info", "warning", "error", "critical")} | {"exception": "error"}
 
-# Keywords that structlog takes itself; the traceback is the field `exception` of every event.
+# Keywords that structlog consumes; the traceback is the field `exception` of every event.
 OPTIONS: Final = frozenset({"exc_info", "stack_info"})
 
 SNAKE_CASE: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+\Z")
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A call of a logger's method in src."""
+    """A call of a logger method in src."""
 
     place: str
     node: ast.Call
@@ -52,7 +52,7 @@ def is_logger(node: ast.expr) -> bool:
 
 
 def rows(columns: int) -> Iterator[list[str]]:
-    """The rows of the page's tables with so many columns whose first cell is code."""
+    """Return the rows of all tables of the page with that many columns and code in the first cell."""
     for line in PAGE.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `") and len(cells) == columns:
@@ -70,7 +70,7 @@ def test_every_logger_is_named_log() -> None:
                 assert line == "log = structlog.get_logger(__name__)", f"{path}: {line}"
 
 
-def test_keys_are_literal_and_everything_variable_is_a_field() -> None:
+def test_event_keys_are_literals_and_variables_are_fields() -> None:
     found = list(calls())
     assert found
     for call in found:
@@ -89,7 +89,7 @@ def test_the_page_lists_each_event_with_its_levels_and_fields() -> None:
     assert {key: code_in(names) for key, (_, names) in listed.items()} == dict(fields)
 
 
-def test_the_page_lists_each_event_once_and_says_what_it_means() -> None:
+def test_the_page_lists_each_event_once_with_its_meaning() -> None:
     keys = [key for (cell, *_) in rows(4) for key in code_in(cell)]
     assert len(keys) == len(set(keys))
     assert all(meaning for *_, meaning in rows(4))
@@ -103,7 +103,7 @@ def test_the_page_explains_each_field_once() -> None:
     assert set(explained) - used <= ALWAYS, f"no event has these fields: {set(explained) - used - ALWAYS}"
 
 
-# Fields that every line may have, whatever its event.
+# Fields that any line may have.
 ALWAYS: Final = frozenset(
     {"timestamp", "level", "logger", "event", "service", "node", "exception", "request_id", "request_ids"}
 )

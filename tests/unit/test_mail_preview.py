@@ -41,7 +41,7 @@ def preview(event: Any, *arguments: str, **environ: str) -> Result:
 
 @pytest.fixture
 def own(tmp_path: Path) -> tuple[str, str]:
-    """A routes file of a site's own, and the folder of its template."""
+    """A routes file of an operator, and the folder of its template."""
     (folder := tmp_path / "templates").mkdir()
     (folder / "own.html").write_text("<p>{{ word }}</p>")
     (folder / "own.txt").write_text("{{ word }}")
@@ -49,7 +49,7 @@ def own(tmp_path: Path) -> tuple[str, str]:
     return str(file), str(folder)
 
 
-def test_a_mail_is_written_in_both_forms_and_said_to_be(tmp_path: Path) -> None:
+def test_a_mail_is_written_as_eml_and_html_and_both_paths_are_printed(tmp_path: Path) -> None:
     result = preview(ORDER, "--source", "order.status.updated", SMTP_FROM="Shop <shop@example.com>")
     assert (result.exit_code, result.stderr) == (0, "")
     eml, html = Path("var/mail-preview/1.eml"), Path("var/mail-preview/1.html")
@@ -69,11 +69,11 @@ def test_a_mail_is_written_in_both_forms_and_said_to_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sample", shipped(["orders"])[0].samples, ids=lambda sample: sample.title)
-def test_each_sample_of_the_shipped_profiles_that_mails_can_be_seen(sample: Any) -> None:
+def test_each_sample_with_mails_of_the_shipped_profiles_can_be_previewed(sample: Any) -> None:
     assert preview(sample.payload, "--source", sample.source).exit_code == 0
 
 
-def test_the_type_does_for_the_source_where_a_route_has_it() -> None:
+def test_the_type_is_used_as_source_if_a_route_has_it() -> None:
     assert preview({**ORDER, "type": "order.created"}).exit_code == 0
     assert Path("var/mail-preview/1.eml").exists()
 
@@ -87,13 +87,13 @@ def test_the_type_does_for_the_source_where_a_route_has_it() -> None:
         (b"text", "The event names no type"),
     ],
 )
-def test_without_either_it_asks_for_the_source(event: Any, words: str) -> None:
+def test_without_type_and_source_it_asks_for_the_source(event: Any, words: str) -> None:
     result = preview(event)
     assert result.exit_code == 2
     assert words in result.stderr
 
 
-def test_a_file_a_routes_file_and_a_folder(own: tuple[str, str], tmp_path: Path) -> None:
+def test_preview_with_a_routes_file_and_an_output_folder(own: tuple[str, str], tmp_path: Path) -> None:
     routes, templates = own
     (tmp_path / "event.json").write_text('{"type": "t", "to": ["a@example.com", "b@example.com"], "word": "<hi>"}')
     arguments = ["mail", "preview", "event.json", "--source", "a.b", "--routes", routes, "--out", "out"]
@@ -104,7 +104,7 @@ def test_a_file_a_routes_file_and_a_folder(own: tuple[str, str], tmp_path: Path)
     assert Path("out/2.html").read_text() == "<p>&lt;hi&gt;</p>"
 
 
-def test_the_settings_name_the_routes_and_a_profile_asked_for_comes_first(own: tuple[str, str]) -> None:
+def test_routes_come_from_the_settings_and_an_explicit_profile_takes_precedence(own: tuple[str, str]) -> None:
     environ = {"HERALD_ROUTES": own[0], "HERALD_MAIL_TEMPLATES": own[1]}
     event = {"type": "t", "to": "a@example.com", "word": "x"}
     assert preview(event, "--source", "a.b", **environ).exit_code == 0
@@ -119,7 +119,7 @@ class TestWhatWouldFail:
         assert (result.exit_code, result.stderr) == (1, "fails    own.html: the event has no 'word'\n")
         assert not Path("var").exists()
 
-    def test_an_address_that_is_none_beside_one_that_is(self) -> None:
+    def test_an_invalid_address_beside_a_valid_one(self) -> None:
         result = preview({**ORDER, "customer_email": ["kim", "kim@example.com"]}, "--source", "order.created")
         assert result.exit_code == 1
         assert result.stderr.startswith("fails    no mail can be sent to 'kim'")
@@ -130,7 +130,7 @@ class TestWhatWouldFail:
         assert "to       nobody\nsubject  none\n" in result.stdout
         assert result.stderr == "fails    the event names no address\n"
 
-    def test_an_event_that_mails_nobody(self) -> None:
+    def test_an_event_without_mails(self) -> None:
         result = preview(b"BUY", "--source", "trading_signals")
         assert (result.exit_code, result.stderr) == (1, "No route mails this event to anyone.\n")
 
@@ -152,12 +152,12 @@ class TestWhatWouldFail:
             (["--routes", "nowhere.toml"], "can't be read"),
         ],
     )
-    def test_what_cannot_be_asked(self, arguments: list[str], words: str) -> None:
+    def test_invalid_options_are_errors(self, arguments: list[str], words: str) -> None:
         result = preview(ORDER, "--source", "order.created", *arguments)
         assert result.exit_code == 2
         assert words in result.stderr
 
-    def test_an_event_that_is_not_there(self) -> None:
+    def test_a_missing_event_file_is_an_error(self) -> None:
         result = CliRunner().invoke(main, ["mail", "preview", "nowhere.json"])
         assert result.exit_code == 2
         assert "No such file" in result.stderr

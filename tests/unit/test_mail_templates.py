@@ -1,4 +1,4 @@
-"""The mail templates that come with Herald, and a site's own."""
+"""The shipped mail templates, and those of an operator."""
 
 import json
 import os
@@ -75,7 +75,7 @@ NO_LINKS = [
 
 SHIPPED_TEMPLATES = Templates(None)
 
-# What JSON can hold where a field is expected.
+# Values that JSON can hold where a field is expected.
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "price", "x"]), inner),
@@ -101,7 +101,7 @@ def refusal(template: str, payload: Any, templates: Templates = SHIPPED_TEMPLATE
 
 
 class Page(HTMLParser):
-    """An HTML mail taken apart; balanced, or it is none."""
+    """An HTML mail, parsed. Fails if its tags are not balanced."""
 
     VOID = frozenset({"meta", "br", "img", "hr", "link", "input"})
 
@@ -131,7 +131,7 @@ class Page(HTMLParser):
 
 
 def sound(letter: RenderedMail, headline: str | None = None) -> Page:
-    """What holds for each mail, whatever the event."""
+    """Assert what holds for every mail, whatever the event. Returns the parsed page."""
     page = Page(letter.html)
     assert page.tags.isdisjoint({"script", "img", "iframe", "link", "object", "form"})
     assert not any(name.startswith("on") for name in page.attributes)
@@ -143,7 +143,7 @@ def sound(letter: RenderedMail, headline: str | None = None) -> Page:
     return page
 
 
-def test_each_route_that_mails_has_its_template() -> None:
+def test_each_route_with_a_mail_has_its_template() -> None:
     assert ROUTED == [CREATED, UPDATED]
     assert [fault_in_templates(None, name) for name in ROUTED] == [None, None]
 
@@ -154,7 +154,7 @@ class TestOrders:
         order = {**ORDER, **fields}
         return {"event_type": "order", "data": order} if wrapped else order
 
-    def test_a_new_one_is_told_with_what_was_ordered(self, wrapped: bool) -> None:
+    def test_a_new_order_lists_what_was_ordered(self, wrapped: bool) -> None:
         letter = render(CREATED, self.payload(wrapped))
         page = sound(letter)
         for text in (page.words, letter.text):
@@ -164,7 +164,7 @@ class TestOrders:
         assert len(letter.html) < 8_000
 
     @pytest.mark.parametrize("status", STATUSES)
-    def test_each_status_has_words_of_its_own(self, wrapped: bool, status: str) -> None:
+    def test_each_status_has_its_own_text(self, wrapped: bool, status: str) -> None:
         letter = render(UPDATED, self.payload(wrapped, status=status))
         page = sound(letter)
         shown = status.replace("_", " ").capitalize()
@@ -177,14 +177,14 @@ class TestOrders:
         assert f"Track your parcel: {ORDER['tracking_url']}" in letter.text
         assert len(letter.html) < 8_000
 
-    def test_an_unknown_status_is_shown_and_promises_nothing(self, wrapped: bool) -> None:
+    def test_an_unknown_status_is_shown_with_a_neutral_text(self, wrapped: bool) -> None:
         letter = render(UPDATED, self.payload(wrapped, status="eaten_by_bears"))
         for text in (sound(letter).words, letter.text):
             assert OTHER_STATUS in text
             assert "Eaten by bears" in text
 
     @pytest.mark.parametrize("template", ROUTED)
-    def test_only_the_orders_id_is_needed(self, wrapped: bool, template: str) -> None:
+    def test_only_the_order_id_is_required(self, wrapped: bool, template: str) -> None:
         bare = {"order_id": 7}
         letter = render(template, {"data": bare} if wrapped else bare)
         assert "Hello," in letter.text
@@ -193,27 +193,27 @@ class TestOrders:
         assert words == f"{template}: the event has no 'order_id'"
 
     @pytest.mark.parametrize("template", ROUTED)
-    def test_a_null_is_as_good_as_missing(self, wrapped: bool, template: str) -> None:
+    def test_null_counts_as_missing(self, wrapped: bool, template: str) -> None:
         assert "no 'order_id'" in refusal(template, self.payload(wrapped, order_id=None))
         sound(render(template, self.payload(wrapped, **{n: None for n in ORDER if n != "order_id"})))
 
 
-def test_statuses_differ() -> None:
+def test_texts_of_statuses_differ() -> None:
     headlines = {status: render(UPDATED, {**ORDER, "status": status}).text.splitlines()[0] for status in STATUSES}
     assert headlines["cancelled"] == headlines["canceled"]
     assert len(set(headlines.values())) == len(STATUSES) - 1
 
 
 @pytest.mark.parametrize("status", ["SHIPPED", " shipped ", "Out For Delivery", "out-for-delivery"])
-def test_a_status_is_known_however_it_is_spelt(status: str) -> None:
+def test_a_status_is_recognised_in_any_spelling(status: str) -> None:
     assert OTHER_STATUS not in render(UPDATED, {**ORDER, "status": status}).text
 
 
-def test_a_new_status_will_do() -> None:
+def test_the_field_new_status_is_accepted() -> None:
     assert "on its way" in render(UPDATED, {"order_id": 1, "old_status": "paid", "new_status": "shipped"}).text
 
 
-def test_what_stands_outside_of_data_comes_first() -> None:
+def test_fields_outside_of_data_take_precedence() -> None:
     text = render(UPDATED, {"order_id": "outer", "data": {"order_id": "inner", "status": "paid"}}).text
     assert "outer" in text
     assert "inner" not in text
@@ -222,14 +222,14 @@ def test_what_stands_outside_of_data_comes_first() -> None:
 
 @pytest.mark.parametrize("template", ROUTED)
 @pytest.mark.parametrize("payload", ["no json", "[]", "7", '"text"', "", "[" * 5_000])
-def test_a_payload_without_fields_fails_by_the_first_that_is_needed(template: str, payload: str) -> None:
+def test_a_payload_without_fields_fails_with_the_first_required_one(template: str, payload: str) -> None:
     assert refusal(template, payload) == f"{template}: the event has no 'order_id'"
 
 
 class TestHostileValues:
     @pytest.mark.parametrize("template", ROUTED)
     @pytest.mark.parametrize("value", HOSTILE, ids=repr)
-    def test_no_field_can_break_a_mail(self, template: str, value: Any) -> None:
+    def test_no_single_field_can_break_a_mail(self, template: str, value: Any) -> None:
         for field in FIELDS:
             if field == "order_id" and value is None:
                 continue
@@ -238,13 +238,13 @@ class TestHostileValues:
             assert max(map(len, letter.text.splitlines())) < 1_000
 
     @given(st.dictionaries(st.sampled_from([field for field in FIELDS if field != "order_id"]), values, max_size=5))
-    def test_nor_can_several(self, fields: dict[str, Any]) -> None:
+    def test_no_combination_of_fields_can_break_a_mail(self, fields: dict[str, Any]) -> None:
         for template in ROUTED:
             letter = render(template, {"order_id": 1, **fields})
             page = Page(letter.html)
             assert all(link and link.startswith(("http://", "https://")) for link in page.links)
 
-    def test_html_is_shown_and_does_nothing(self) -> None:
+    def test_html_in_fields_is_shown_as_text(self) -> None:
         payload = {**dict.fromkeys(ORDER, SCRIPT), "items": [{"name": SCRIPT}]}
         for template in ROUTED:
             letter = render(template, payload)
@@ -252,19 +252,19 @@ class TestHostileValues:
             assert SCRIPT in letter.text
 
     @pytest.mark.parametrize("url", NO_LINKS)
-    def test_what_is_no_web_address_becomes_no_link(self, url: str) -> None:
+    def test_only_web_addresses_become_links(self, url: str) -> None:
         letter = render(UPDATED, {**ORDER, "tracking_url": url})
         assert sound(letter).links == []
         assert "Track your parcel" not in letter.text
 
-    def test_a_long_list_is_cut_and_says_so(self) -> None:
+    def test_a_long_list_is_truncated_with_a_note(self) -> None:
         letter = render(CREATED, {**ORDER, "items": [{"name": "Cup"}] * 1_000})
         assert "and 950 more" in letter.text
         assert "and 950 more" in sound(letter).words
 
 
 class Site:
-    """A site's folder of templates."""
+    """An operator's folder of templates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -291,7 +291,7 @@ def site(tmp_path: Path) -> Site:
 
 
 class TestSite:
-    def test_its_base_alone_reframes_the_shipped_mails(self, site: Site) -> None:
+    def test_an_own_base_changes_the_frame_of_shipped_mails(self, site: Site) -> None:
         (site.folder / "base.html").write_text(
             "<p>ACME {% block headline %}{% endblock %}</p>{% block content %}{% endblock %}"
         )
@@ -299,7 +299,7 @@ class TestSite:
         assert letter.html.startswith("<p>ACME We have your order</p>")
         assert letter.text == render(CREATED, ORDER).text
 
-    def test_its_base_can_extend_the_shipped_one(self, site: Site) -> None:
+    def test_an_own_base_can_extend_the_shipped_one(self, site: Site) -> None:
         (site.folder / "base.html").write_text(
             '{% extends "shipped/base.html" %}{% block brand %}<b>ACME</b>{% endblock %}'
         )
@@ -312,13 +312,13 @@ class TestSite:
             )
             assert site.fault(name) is None
 
-    def test_one_block_of_a_shipped_mail_can_be_its_own(self, site: Site) -> None:
+    def test_a_single_block_of_a_shipped_mail_can_be_overridden(self, site: Site) -> None:
         own = '{% extends "shipped/order_created.html" %}{% block headline %}Thanks{% endblock %}'
         (site.folder / CREATED).write_text(own)
         page = sound(render(CREATED, ORDER, site.templates), headline="Thanks")
         assert "Teapot" in page.words
 
-    def test_the_words_of_the_statuses_can_be_its_own(self, site: Site) -> None:
+    def test_the_texts_of_statuses_can_be_overridden(self, site: Site) -> None:
         (site.folder / "order_statuses.txt").write_text(
             '{% set STATUSES = {"shipped": ("Unterwegs", "Da kommt was.")} %}{% set OTHER = ("Neues", "") %}'
         )
@@ -326,7 +326,7 @@ class TestSite:
         assert "Unterwegs" in letter.html
         assert letter.text.startswith("Unterwegs")
 
-    def test_an_edit_counts_without_a_restart(self, site: Site) -> None:
+    def test_an_edit_takes_effect_without_a_restart(self, site: Site) -> None:
         shipped_html = render(CREATED, ORDER, site.templates).html
         (own := site.folder / CREATED).write_text("first")
         assert render(CREATED, ORDER, site.templates).html == "first"
@@ -335,13 +335,13 @@ class TestSite:
         own.unlink()
         assert render(CREATED, ORDER, site.templates).html == shipped_html
 
-    def test_it_sees_the_event(self, site: Site) -> None:
+    def test_a_template_can_access_the_event(self, site: Site) -> None:
         html = site.html(
             "{{ event.id }} {{ event.type }} {{ event.source }} {{ event.time.year }} {{ event.time|day }}"
         )
         assert html == "e-1 order.created order.created 2026 7 March 2026"
 
-    def test_a_field_named_like_a_method_is_found(self, site: Site) -> None:
+    def test_a_field_named_like_a_method_is_accessible(self, site: Site) -> None:
         payload = {"basket": {"items": [1, 2], "values": "v"}}
         assert site.html("{{ basket.items|length }}{{ basket.values }}", payload) == "2v"
         assert site.html("{% for k, v in basket.items() %}{{ k }}{% endfor %}", {"basket": {"a": 1}}) == "a"
@@ -382,14 +382,14 @@ class TestSite:
             ),
         ],
     )
-    def test_it_is_a_number_still(self, site: Site, html: str, shown: str) -> None:
+    def test_a_number_can_still_be_calculated_with_and_formatted(self, site: Site, html: str, shown: str) -> None:
         assert site.html(html, '{"x": 1234.50}') == shown
 
     def test_a_number_has_no_fields(self, site: Site) -> None:
         assert site.refusal("{{ x.unit }}", '{"x": 1.5}') == "own.html: a number in the event has no 'unit'"
         assert "this is not allowed" in site.refusal("{{ x._text }}", '{"x": 1.5}')
 
-    def test_a_number_beyond_what_planning_reads_is_no_json_here_either(self, site: Site) -> None:
+    def test_a_number_beyond_the_range_of_planning_is_no_json(self, site: Site) -> None:
         assert site.refusal("{{ x }}", '{"x": 1e400}') == "own.html: the event has no 'x'"
 
     def test_a_missing_field_is_named(self, site: Site) -> None:
@@ -404,7 +404,7 @@ class TestSite:
         assert refusal(name, ORDER, site.templates) == "own.txt: the event has no 'totl'"
 
     @pytest.mark.parametrize("html", ["", " \n", "{% if false %}x{% endif %}", "{# nothing #}"])
-    def test_an_empty_mail_is_none(self, site: Site, html: str) -> None:
+    def test_an_empty_mail_is_refused(self, site: Site, html: str) -> None:
         assert site.refusal(html) == "own.html: it is filled to nothing"
 
     @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ class TestSite:
             ),
         ],
     )
-    def test_what_is_wrong_is_said_with_its_place(self, site: Site, html: str, words: str) -> None:
+    def test_errors_name_file_and_line(self, site: Site, html: str, words: str) -> None:
         assert site.refusal(html).startswith(words)
 
     @pytest.mark.parametrize(
@@ -444,17 +444,17 @@ class TestSite:
             "{{ event.update({'id': 1}) }}",
         ],
     )
-    def test_the_sandbox_holds(self, site: Site, html: str) -> None:
+    def test_the_sandbox_blocks_unsafe_access(self, site: Site, html: str) -> None:
         assert "own.html, line 1: this is not allowed: " in site.refusal(html + "x")
 
-    def test_filler_text_is_not_there(self, site: Site) -> None:
+    def test_the_lipsum_function_is_removed(self, site: Site) -> None:
         assert site.refusal("{{ lipsum() }}") == "own.html: the event has no 'lipsum'"
 
     @pytest.mark.parametrize(
         "path",
         ["/etc/passwd", "../secret.txt", "shipped/../secret.txt", "a/../../secret.txt", "..\\\\secret.txt", "a\\0b"],
     )
-    def test_no_file_outside_is_read(self, tmp_path: Path, path: str) -> None:
+    def test_files_outside_of_the_folder_are_not_read(self, tmp_path: Path, path: str) -> None:
         (tmp_path / "secret.txt").write_text("secret")
         (tmp_path / "site" / "a").mkdir(parents=True)
         site = Site(tmp_path / "site")
@@ -462,31 +462,31 @@ class TestSite:
             as_ = " as x" if tag == "import" else ""
             assert "there is no template" in site.refusal(f'{{% {tag} "{path}"{as_} %}}words')
 
-    def test_a_link_may_lead_elsewhere_as_kubernetes_mounts_files(self, tmp_path: Path) -> None:
+    def test_symbolic_links_out_of_the_folder_are_followed_as_kubernetes_needs(self, tmp_path: Path) -> None:
         (tmp_path / "site").mkdir()
         (tmp_path / "real.html").write_text("linked")
         (tmp_path / "site" / CREATED).symlink_to(tmp_path / "real.html")
         assert render(CREATED, ORDER, Templates(str(tmp_path / "site"))).html == "linked"
 
-    def test_a_pipe_is_no_template(self, site: Site) -> None:
+    def test_a_named_pipe_is_no_template(self, site: Site) -> None:
         os.mkfifo(site.folder / CREATED)
         assert "We have your order" in render(CREATED, ORDER, site.templates).html
 
 
 class TestFaults:
-    """What a start is refused for."""
+    """Errors in templates that refuse the start."""
 
-    def test_a_sound_one_has_none(self, site: Site) -> None:
+    def test_a_valid_template_has_no_fault(self, site: Site) -> None:
         assert site.fault(site.put("own", '{% extends "base.html" %}{% include "maybe.html" ignore missing %}')) is None
 
-    def test_one_that_is_not_there(self, site: Site) -> None:
+    def test_a_missing_template(self, site: Site) -> None:
         assert site.fault("no.html") == "no.html is neither shipped nor in HERALD_MAIL_TEMPLATES"
         (site.folder / "no.html").write_text("x")
         assert site.fault("no.html") == "no.txt is neither shipped nor in HERALD_MAIL_TEMPLATES"
         assert fault_in_templates(None, "../rendering.html") is not None
 
     @pytest.mark.parametrize("name", ["order_created", "order_created.txt", ""])
-    def test_one_that_is_no_html(self, name: str) -> None:
+    def test_a_name_that_is_no_html_file(self, name: str) -> None:
         assert "is not the name of an .html file" in str(fault_in_templates(None, name))
 
     @pytest.mark.parametrize(
@@ -498,14 +498,14 @@ class TestFaults:
             ('{% block a %}{% include "part.html" %}{% endblock %}', "part.html, line 2: "),
         ],
     )
-    def test_one_that_is_wrong_or_leads_to_one_that_is(self, site: Site, html: str, words: str) -> None:
+    def test_an_invalid_template_or_one_that_includes_an_invalid_one(self, site: Site, html: str, words: str) -> None:
         (site.folder / "part.html").write_text("\n{% for %}")
         assert str(site.fault(site.put("own", html))).startswith(words)
 
-    def test_the_text_is_looked_at_too(self, site: Site) -> None:
+    def test_the_text_template_is_checked_too(self, site: Site) -> None:
         assert str(site.fault(site.put("own", "x", "{% if %}"))).startswith("own.txt, line 1: ")
 
-    def test_one_that_is_not_utf8(self, site: Site) -> None:
+    def test_a_template_that_is_not_utf8(self, site: Site) -> None:
         site.put("own", "")
         (site.folder / "own.html").write_bytes(b"caf\xe9")
         assert str(site.fault("own.html")).startswith("own.html: UnicodeDecodeError: ")
@@ -519,8 +519,8 @@ class TestFaults:
             "{% if 'a' * 10**7 %}{% endif %}",
         ],
     )
-    def test_looking_at_one_computes_nothing(self, site: Site, html: str) -> None:
-        """The server does this at its start, without the limits that filling has."""
+    def test_checking_a_template_does_not_execute_it(self, site: Site, html: str) -> None:
+        """The server checks templates at its start, without the limits of rendering."""
         name = site.put("own", html)
         tracemalloc.start()
         try:
@@ -533,7 +533,7 @@ class TestFaults:
 class TestDocument:
     DOCUMENT = (Path(__file__).parents[2] / "docs" / "mail.md").read_text(encoding="utf-8")
 
-    def test_its_example_is_one(self, site: Site) -> None:
+    def test_the_example_of_the_page_works(self, site: Site) -> None:
         examples = re.findall(r"```jinja\n(.*?)```", self.DOCUMENT, re.DOTALL)
         for name, content in zip(
             ("base.html", "base.txt", "invoice_due.html", "invoice_due.txt"), examples, strict=True
@@ -548,6 +548,6 @@ class TestDocument:
             assert text.strip().startswith(("Invoice I-7 is due", "Teapots & Co"))
             assert "Please pay 10.00 EUR until 1 May." in text
 
-    def test_it_names_each_shipped_file_and_filter(self) -> None:
+    def test_the_page_names_each_shipped_file_and_filter(self) -> None:
         for name in (*os.listdir(SHIPPED), *FILTERS):
             assert f"`{name}" in self.DOCUMENT

@@ -1,4 +1,4 @@
-"""Marking notifications: what changes, what is told to whom, and what may be repeated."""
+"""Changing the state of notifications: what changes, who is notified, and what may be repeated."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,10 +36,10 @@ class LoggedBackplane(MemoryBackplane):
 
 
 class BusyInboxes(MemoryInboxes):
-    """Inboxes in which something happens between any two chunks of a mass act."""
+    """Inboxes in which something happens between any two chunks of a bulk change."""
 
     async def meanwhile(self) -> None:
-        """Nothing, unless a test says otherwise."""
+        """Do nothing. Tests replace this."""
 
     async def change_all(self, user: str, change: Any, upto: int, limit: int, now: datetime) -> StateChanged:
         marked = await super().change_all(user, change, upto, limit, now)
@@ -87,7 +87,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mark_notifications, "CHUNK", 3)
 
 
-async def test_one_read_and_unread_again(rig: Rig) -> None:
+async def test_a_notification_is_read_and_unread_again(rig: Rig) -> None:
     await rig.send(2)
     id = await rig.id(1)
     rig.node.clock.turn(5)
@@ -100,7 +100,7 @@ async def test_one_read_and_unread_again(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("mark", ["read", "archived"])
-async def test_what_is_marked_so_already_takes_no_position_and_is_told_to_nobody(rig: Rig, mark: Any) -> None:
+async def test_a_change_without_effect_takes_no_position_and_is_not_published(rig: Rig, mark: Any) -> None:
     await rig.send()
     first = await rig.mark.one("ada", await rig.id(1), mark)
     assert await rig.mark.one("ada", await rig.id(1), mark) == first
@@ -108,14 +108,14 @@ async def test_what_is_marked_so_already_takes_no_position_and_is_told_to_nobody
     assert len(rig.backplane.published) == 1
 
 
-async def test_marking_an_unread_one_unread_is_no_news(rig: Rig) -> None:
+async def test_marking_an_unread_notification_unread_has_no_effect(rig: Rig) -> None:
     await rig.send()
     notification, unread = await rig.mark.one("ada", await rig.id(1), "unread")
     assert (notification.changed, unread, rig.backplane.published) == (1, 1, [])
 
 
 @pytest.mark.parametrize("mark", ["read", "unread"])
-async def test_what_is_archived_has_left_the_inbox(rig: Rig, mark: Any) -> None:
+async def test_an_archived_notification_leaves_the_inbox(rig: Rig, mark: Any) -> None:
     await rig.send()
     await rig.mark.one("ada", await rig.id(1), "archived")
     with pytest.raises(NotFound):
@@ -124,7 +124,7 @@ async def test_what_is_archived_has_left_the_inbox(rig: Rig, mark: Any) -> None:
 
 
 @pytest.mark.parametrize("mark", ["read", "unread", "archived"])
-async def test_anothers_is_not_there(rig: Rig, mark: Any) -> None:
+async def test_a_notification_of_another_user_is_not_found(rig: Rig, mark: Any) -> None:
     await rig.send()
     for user, id in (("bob", await rig.id(1)), ("ada", uuid4())):
         with pytest.raises(NotFound):
@@ -135,7 +135,7 @@ async def test_anothers_is_not_there(rig: Rig, mark: Any) -> None:
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7])
-async def test_a_mass_act_runs_in_chunks_newest_first(rig: Rig, count: int) -> None:
+async def test_a_bulk_change_runs_in_chunks_newest_first(rig: Rig, count: int) -> None:
     await rig.send(count)
     assert await rig.mark.all("ada", "read") == MarkedAll(count, 0)
     told = [[entry.seq for entry in entries] for entries in rig.backplane.published]
@@ -146,7 +146,7 @@ async def test_a_mass_act_runs_in_chunks_newest_first(rig: Rig, count: int) -> N
     assert await rig.last() == count + len(told)
 
 
-async def test_all_archived(rig: Rig) -> None:
+async def test_archive_all(rig: Rig) -> None:
     await rig.send(3)
     await rig.mark.one("ada", await rig.id(2), "read")
     assert await rig.mark.all("ada", "archived") == MarkedAll(3, 0)
@@ -157,7 +157,7 @@ async def test_all_archived(rig: Rig) -> None:
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("mark", ["read", "archived"])
 @pytest.mark.parametrize("up_to", [None, 1_000_000])
-async def test_what_arrives_meanwhile_is_not_swallowed(rig: Rig, mark: Any, up_to: int | None) -> None:
+async def test_arrivals_during_a_bulk_change_stay_unread(rig: Rig, mark: Any, up_to: int | None) -> None:
     await rig.send(7)
     rig.inboxes.meanwhile = rig.send
     marked = await rig.mark.all("ada", mark, up_to)
@@ -166,7 +166,7 @@ async def test_what_arrives_meanwhile_is_not_swallowed(rig: Rig, mark: Any, up_t
 
 
 @pytest.mark.parametrize("mark", ["read", "archived"])
-async def test_up_to_a_position_or_a_notification(rig: Rig, mark: Any) -> None:
+async def test_up_to_accepts_a_position_or_a_notification(rig: Rig, mark: Any) -> None:
     await rig.send(5)
     assert await rig.mark.all("ada", mark, 2) == MarkedAll(2, 3)
     assert await rig.mark.all("ada", mark, await rig.id(4)) == MarkedAll(2, 1)
@@ -175,13 +175,13 @@ async def test_up_to_a_position_or_a_notification(rig: Rig, mark: Any) -> None:
         assert (await rig.mark.all("ada", mark, nothing)).count == 0
 
 
-async def test_up_to_one_that_is_archived_by_now(rig: Rig) -> None:
+async def test_up_to_accepts_an_archived_notification(rig: Rig) -> None:
     await rig.send(3)
     await rig.mark.one("ada", await rig.id(2), "archived")
     assert await rig.mark.all("ada", "read", await rig.id(2)) == MarkedAll(1, 1)
 
 
-async def test_up_to_one_that_is_not_there_marks_nothing(rig: Rig) -> None:
+async def test_up_to_an_unknown_notification_changes_nothing(rig: Rig) -> None:
     await rig.send()
     await rig.send(to="bob")
     bobs = (await rig.inboxes.page("bob", NotificationFilter(), 1)).notifications[0].id
@@ -192,7 +192,7 @@ async def test_up_to_one_that_is_not_there_marks_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", [BackplaneUnavailable("away"), RuntimeError("our mistake")])
-async def test_a_failed_publish_undoes_nothing(rig: Rig, fault: Exception) -> None:
+async def test_a_failed_publish_does_not_undo_the_change(rig: Rig, fault: Exception) -> None:
     await rig.send(2)
     rig.backplane.failing = fault
     assert (await rig.mark.one("ada", await rig.id(1), "read"))[1] == 1
@@ -201,7 +201,7 @@ async def test_a_failed_publish_undoes_nothing(rig: Rig, fault: Exception) -> No
 
 
 @pytest.mark.usefixtures("small_chunks")
-async def test_a_mass_act_that_broke_off_is_finished_by_repeating_it(rig: Rig) -> None:
+async def test_an_interrupted_bulk_change_is_completed_by_repeating_it(rig: Rig) -> None:
     await rig.send(7)
 
     async def break_off() -> None:
@@ -214,7 +214,7 @@ async def test_a_mass_act_that_broke_off_is_finished_by_repeating_it(rig: Rig) -
     assert await rig.mark.all("ada", "read") == MarkedAll(4, 0)
 
 
-async def test_sessions_of_the_protocol_are_told_and_plain_ones_are_not(rig: Rig) -> None:
+async def test_herald_v1_sessions_are_notified_and_plain_ones_are_not(rig: Rig) -> None:
     await rig.node.start()
     await rig.send(2)
     protocol = Reader(rig.node, await rig.node.open("ada", endpoint=STREAM, protocol=True))

@@ -1,4 +1,4 @@
-"""The memory store's own promise: it is bounded, by count and by bytes, and says what it keeps no more."""
+"""Guarantees of the memory store only: it is limited by count and bytes, and reports what it has removed."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ ROUTES = table()
 
 
 async def record(records: MemoryRecords, *sent: tuple[str, str, int]) -> None:
-    """Records events of (recipient, id, bytes); `news` is the feed, `bad` nobody's."""
+    """Record events of (recipient, id, bytes). The recipient `news` is the feed; `bad` leads to a dead letter."""
     plans = []
     for to, id, size in sent:
         source = {"news": "news", "bad": "nowhere"}.get(to, "direct")
@@ -39,7 +39,7 @@ def bounded(**limits: int) -> MemoryRecords:
     return MemoryRecords(Uuid7Factory(), Limits(**limits))
 
 
-async def test_a_stream_keeps_its_newest_and_says_what_is_gone() -> None:
+async def test_a_stream_keeps_its_newest_entries_and_reports_the_pruned_position() -> None:
     records = bounded(entries_per_stream=3)
     await record(records, *(("ada", f"e{n}", 1) for n in range(5)), ("bob", "e0", 1))
     assert await kept(records, "inbox:ada") == (Head(5, 2, unread=3), [3, 4, 5])
@@ -48,7 +48,7 @@ async def test_a_stream_keeps_its_newest_and_says_what_is_gone() -> None:
     assert ([entry.seq for entry in page.entries], page.upto, page.head.pruned) == ([3, 4], 4, 2)
 
 
-async def test_beyond_the_bytes_the_oldest_of_all_go() -> None:
+async def test_above_the_byte_limit_the_oldest_entries_of_all_streams_are_removed() -> None:
     records = bounded(bytes=20_000)
     await record(records, ("ada", "a", 4000), ("bob", "b", 4000), ("ada", "c", 4000))
     await record(records, ("news", "d", 4000), ("news", "e", 4000))
@@ -57,7 +57,7 @@ async def test_beyond_the_bytes_the_oldest_of_all_go() -> None:
     assert await kept(records, "feed:news") == (Head(2, 0), [1, 2])
 
 
-async def test_an_event_that_is_larger_than_everything_is_numbered_and_gone_and_others_stay_possible() -> None:
+async def test_an_event_above_the_byte_limit_is_numbered_and_removed_and_later_ones_are_stored() -> None:
     records = bounded(bytes=20_000)
     await record(records, ("ada", "a", 30_000))
     assert await kept(records, "inbox:ada") == (Head(1, 1), [])
@@ -65,17 +65,17 @@ async def test_an_event_that_is_larger_than_everything_is_numbered_and_gone_and_
     assert await kept(records, "inbox:ada") == (Head(2, 1, unread=1), [2])
 
 
-async def test_the_epoch_of_another_store_is_another() -> None:
+async def test_each_store_has_its_own_epoch() -> None:
     assert bounded().epoch != bounded().epoch
 
 
-async def test_dead_letters_are_bounded_by_count() -> None:
+async def test_dead_letters_are_limited_by_count() -> None:
     records = bounded(dead_letters=3)
     await record(records, *(("bad", f"x{n}", 1) for n in range(9)))
     assert [one.letter.event_id for one in await MemoryDeadLetters(records).newest(99)] == ["x8", "x7", "x6"]
 
 
-async def test_dead_letters_do_not_push_out_what_comes_after_them() -> None:
+async def test_dead_letters_do_not_displace_later_entries() -> None:
     records = bounded(bytes=100_000)
     await record(records, *(("bad", f"x{n}", 5000) for n in range(50)))
     await record(records, *(("ada", f"e{n}", 100) for n in range(10)))
@@ -83,7 +83,7 @@ async def test_dead_letters_do_not_push_out_what_comes_after_them() -> None:
     assert (head, len(seqs)) == (Head(10, 0, unread=10), 10)
 
 
-async def test_dead_letters_do_not_push_out_what_was_there_before_them() -> None:
+async def test_dead_letters_do_not_displace_earlier_entries() -> None:
     records = bounded(bytes=100_000)
     await record(records, *(("ada", f"e{n}", 100) for n in range(10)))
     await record(records, *(("bad", f"x{n}", 5000) for n in range(50)))
@@ -91,7 +91,7 @@ async def test_dead_letters_do_not_push_out_what_was_there_before_them() -> None
 
 
 @pytest.mark.parametrize("text", ["😀", "é"])
-async def test_an_entry_weighs_what_it_occupies(text: str) -> None:
+async def test_the_weight_of_an_entry_covers_its_size_in_memory(text: str) -> None:
     records = bounded()
     await MemoryStore(records).record(
         [plan(message("direct", f'{{"to":"ada","text":"{text * 10_000}"}}'), ROUTES)], NOW
@@ -100,7 +100,7 @@ async def test_an_entry_weighs_what_it_occupies(text: str) -> None:
     assert entry.weight >= entry.content.body.__sizeof__()
 
 
-async def test_what_retention_let_go_makes_room_for_others() -> None:
+async def test_pruned_entries_free_memory_for_others() -> None:
     records = bounded(bytes=30_000)
     await record(records, *(("ada", f"a{n}", 4000) for n in range(3)), ("bob", "b", 4000))
     keep = Keep(timedelta(days=1), 1)
@@ -122,7 +122,7 @@ ACTS = st.lists(
 @given(
     st.lists(st.tuples(st.lists(SENT, max_size=6), ACTS), max_size=12), st.integers(1, 5), st.integers(1_000, 20_000)
 )
-async def test_whatever_comes_the_store_stays_within_its_limits_and_tells_the_truth(
+async def test_random_operations_stay_within_the_limits_and_keep_heads_correct(
     batches: list[tuple[list[tuple[str, str, int]], list[tuple[Any, int, int]]]], entries: int, size: int
 ) -> None:
     records = bounded(entries_per_stream=entries, bytes=size, dead_letters=4)

@@ -1,4 +1,4 @@
-"""Mails as they go over the wire."""
+"""Mails in wire format."""
 
 import email
 import email.policy
@@ -19,7 +19,7 @@ from application.ports.mail_folder import RenderedMail
 ID = "0195f0b8c5a07c3e8b7c0a1b2c3d4e5f"
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
 
-# Texts that have what a mail might stumble on.
+# Texts with difficult characters.
 awkward = st.lists(
     st.sampled_from(
         ["\r\n", "\n", "\r", ".", "..", "=", "--", "=_", " ", "\t", "\0", "From ", "日本", "é", "x" * 90, "🎉"]
@@ -42,7 +42,7 @@ def with_plain_line_ends(text: str) -> str:
 
 
 @given(html=awkward, text=awkward)
-def test_any_text_comes_back_as_it_was(html: str, text: str) -> None:
+def test_any_text_round_trips(html: str, text: str) -> None:
     raw = content(html=html, text=text)
     assert raw.isascii()
     assert b"\0" not in raw
@@ -65,13 +65,13 @@ def test_any_subject_is_one_header(subject: str) -> None:
 
 
 @given(subject=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=255))
-def test_a_subject_that_can_be_shown_is_shown(subject: str) -> None:
+def test_a_printable_subject_is_unchanged(subject: str) -> None:
     head = content(subject).partition(b"\r\n\r\n")[0]
     assert parsed(head + b"\r\n\r\n")["Subject"] == subject
     assert all(len(line) <= 76 for line in head.split(b"\r\n") if b"=?utf-8?" in line)
 
 
-def test_the_longest_subject_of_ascii_is_one_line() -> None:
+def test_the_longest_ascii_subject_is_one_line() -> None:
     assert parsed(content("x" * 300))["Subject"] == "x" * 254 + "…"
     assert f"Subject: {'x' * 255}\r\n".encode() in content("x" * 255)
 
@@ -82,24 +82,24 @@ def test_the_longest_subject_of_ascii_is_one_line() -> None:
         ("herald@example.com", "", "herald@example.com"),
         ("Herald <herald@Example.com>", "Herald", "herald@example.com"),
         ('"Bücher, GmbH" <herald@bücher.example>', "Bücher, GmbH", "herald@xn--bcher-kva.example"),
-        # Specials without the quotes that the standard wants: people write them so.
+        # Special characters without the quotes that the standard requires, as people write them.
         ("Shop, Ltd. <noreply@example.com>", "Shop, Ltd.", "noreply@example.com"),
         ("Shop: A <noreply@example.com>", "Shop: A", "noreply@example.com"),
         ('"Shop <a@b.example>" <noreply@example.com>', "Shop <a@b.example>", "noreply@example.com"),
         ('"Shop, Inc. \\"7\\"" <shop@example.com>', 'Shop, Inc. "7"', "shop@example.com"),
     ],
 )
-def test_a_sender_is_named_as_it_is_set(sender: str, name: str, address: str) -> None:
+def test_a_sender_has_the_configured_name(sender: str, name: str, address: str) -> None:
     (found,) = parsed(content(sender=sender))["From"].addresses
     assert (found.display_name, found.addr_spec) == (name, address)
     assert sender_of(sender).address == address
     assert f"Message-ID: <{ID}@{address.partition('@')[2]}>\r\n".encode() in content(sender=sender)
 
 
-def test_a_long_name_takes_several_words() -> None:
+def test_a_long_name_takes_several_encoded_words() -> None:
     name = " ".join(["Grüße"] * 30)
     raw = content(sender=f"{name} <g@example.com>")
-    # Not by `addresses`, which leaves the spaces between encoded words in.
+    # Not by `addresses`, which keeps the spaces between encoded words.
     written = email.message_from_bytes(raw)["From"]
     assert str(make_header(decode_header(written))) == f"{name} <g@example.com>"
     assert all(len(line) <= 76 for line in raw.split(b"\r\n") if b"=?utf-8?" in line)
@@ -116,7 +116,7 @@ def test_a_long_name_takes_several_words() -> None:
         "A <a@b.example>, B <c@d.example>",
     ],
 )
-def test_a_sender_that_is_none(sender: str) -> None:
+def test_an_invalid_sender_is_refused(sender: str) -> None:
     with pytest.raises(ValueError, match="no mail can be from"):
         sender_of(sender)
 
@@ -133,7 +133,7 @@ def test_an_address_is_refused_or_is_one_header(address: str) -> None:
     assert not set(composed.recipient) & set(' <>,;:"\r\n\0')
 
 
-def test_an_id_that_is_none_is_an_error_of_ours() -> None:
+def test_an_invalid_mail_id_is_an_internal_error() -> None:
     mail = OutgoingMail(
         "a>\r\nBcc: b", "ann@example.com", "Order 7", datetime(2026, 3, 1, tzinfo=UTC), RenderedMail("x", "x")
     )
@@ -141,7 +141,7 @@ def test_an_id_that_is_none_is_an_error_of_ours() -> None:
         compose(mail, sender_of("a@b.example"))
 
 
-def test_a_text_mostly_beyond_ascii_takes_base64() -> None:
+def test_mostly_non_ascii_text_is_base64_encoded() -> None:
     encodings = [
         part["Content-Transfer-Encoding"]
         for part in parsed(content(html="日本" * 100, text="e" * 90 + "é")).iter_parts()

@@ -1,4 +1,4 @@
-"""Words that need fields: which may be missing, and which words an event loses."""
+"""Texts with placeholders: which fields may be missing, and which texts an event then loses."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def sample(payload: str, source: str = "a.b") -> str:
     return f'[[samples]]\ntitle = "A sample"\nsource = "{source}"\npayload = {payload}\n'
 
 
-def test_one_warning_for_each_line_says_what_becomes_of_it() -> None:
+def test_one_warning_per_line_describes_the_effect() -> None:
     assert warnings(INBOX.format("{name} is new", "For {price|cost}, {by} and {price|cost}")) == [
         "route 1 ('a.*'): inbox.title: where an event lacks {name}, its type is the title:"
         " write {name|} for empty text",
@@ -38,13 +38,13 @@ def test_one_warning_for_each_line_says_what_becomes_of_it() -> None:
     ]
 
 
-def test_a_fallback_ends_the_warning() -> None:
+def test_a_fallback_removes_the_warning() -> None:
     assert warnings(INBOX.format("{name|}", "For {price|cost|}")) == []
     assert warnings(EMAIL.format("Order {order_id|}")) == []
     assert warnings(INBOX.format("A title", "")) == []
 
 
-def test_samples_tell_what_events_have() -> None:
+def test_samples_show_which_fields_events_have() -> None:
     route = INBOX.format("{name}", "{price|cost}")
     assert warnings(route, sample('{ name = "x", price = 1 }') + sample('{ data = { name = "y", cost = 2 } }')) == []
     (warning,) = warnings(route, sample('{ name = "x", price = 1 }') + sample('{ name = "y" }'))
@@ -56,7 +56,7 @@ def test_samples_tell_what_events_have() -> None:
     assert warnings('type = "t"\n' + route, sample('{ type = "t", name = "x", price = 1 }')) == []
 
 
-def test_words_that_nobody_is_shown_are_not_warned_of() -> None:
+def test_texts_that_are_never_shown_cause_no_warning() -> None:
     route = 'feed = "f"\ninbox = { title = "{name}" }'
     assert warnings(route, '[feeds.f]\naccess = "public"') == []
 
@@ -76,7 +76,7 @@ def test_words_that_nobody_is_shown_are_not_warned_of() -> None:
         ),
     ],
 )
-def test_the_lines_that_an_event_loses(payload: Any, lost: list[str]) -> None:
+def test_lines_that_an_event_loses(payload: Any, lost: list[str]) -> None:
     (route,) = profile_of(INBOX.format("{name}", "By {by|author}{id}")).routes
     assert list(unfilled_templates(route, payload)) == lost
 
@@ -87,6 +87,6 @@ def test_the_subject_that_an_event_loses() -> None:
     assert list(unfilled_templates(route, {"a": 1, "b": 0})) == []
 
 
-def test_the_shipped_profiles_and_the_example_are_without_warnings() -> None:
+def test_shipped_profiles_and_the_example_have_no_warnings() -> None:
     for profile in (*shipped([EVERY]), read_file("docs/examples/orders-private.toml")):
         assert list(warnings_of_missing_fields(profile)) == []

@@ -1,4 +1,4 @@
-"""Templates that a node lacks: their deliveries are left to the nodes that have them."""
+"""Templates that a node lacks: their deliveries are left to nodes that have them."""
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ HOUR = POLICY.template_wait_seconds
 
 
 async def test_a_node_leaves_deliveries_with_templates_it_lacks_to_the_others() -> None:
-    """As in a rolling upgrade that adds one: the old node claims such deliveries, too."""
+    """As in a rolling upgrade that adds a template: the old node claims its deliveries too."""
     rig = Rig()
     old, new = Node(rig, POLICY, "order_created.html"), Node(rig, POLICY, "order_created.html", "new.html")
     for number in range(5):
@@ -21,7 +21,7 @@ async def test_a_node_leaves_deliveries_with_templates_it_lacks_to_the_others() 
         assert await rig.count("failed") == 0
         waiting = [one for one in await rig.deliveries.newest(10) if one.item.template == "new.html"]
         assert {(one.status, one.attempts) for one in waiting} == {("pending", 0)}
-        # They are due, and this node claims none of them for a while.
+        # They are due, and for a while this node does not claim them.
         await rig.polls()
         lacking = len(old.renderer.lacking)
         assert lacking == old.counters.mails["left_to_others"] <= 5
@@ -41,7 +41,7 @@ async def test_a_template_that_is_added_later_is_used() -> None:
         await rig.until("sent", 1)
 
 
-async def test_a_delivery_whose_template_no_node_has_fails_in_the_end_and_says_so() -> None:
+async def test_a_delivery_whose_template_no_node_has_fails_with_the_reason() -> None:
     rig = Rig()
     await rig.with_template("e", "new.html")
     async with running(rig.dispatcher):
@@ -57,7 +57,7 @@ async def test_a_delivery_whose_template_no_node_has_fails_in_the_end_and_says_s
 
 
 async def test_deliveries_wait_for_an_unavailable_peer_longer_than_for_a_template() -> None:
-    """While nothing is sent, the node that has the template reports it."""
+    """While nothing is sent, the node with the template reports that it has it."""
     policy = replace(POLICY, tries=1_000)
     rig = Rig(policy)
     rig.office.answer, rig.office.is_unavailable = always(PeerUnavailable("connection refused")), True
@@ -67,7 +67,7 @@ async def test_deliveries_wait_for_an_unavailable_peer_longer_than_for_a_templat
     async with running(rig.dispatcher, new.dispatcher):
         await until(lambda: bool(rig.node.renderer.lacking) and new.dispatcher.error is not None)
         for _ in range(10):
-            # Three rounds are longer than the wait for a template.
+            # Three rounds take longer than the wait for a template.
             lacking, reports = len(rig.node.renderer.lacking), rig.deliveries.reports
             rig.clock.turn(policy.template_report_seconds)
             await until(lambda before=reports: rig.deliveries.reports > before)

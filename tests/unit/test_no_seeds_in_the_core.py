@@ -1,4 +1,4 @@
-"""The core knows none of the services that Herald replaces: what is theirs is data of the shipped profiles."""
+"""The core knows none of the services that Herald replaces: everything about them is data of the shipped profiles."""
 
 import io
 import re
@@ -14,7 +14,7 @@ SRC: Final = Path(__file__).parents[2] / "src"
 CORE: Final = ("domain", "application", "adapters")
 TABLE: Final[RouteTable] = shipped_table(shipped(["all"]))
 
-# Names in the shipped profiles that are also Herald's own.
+# Names in the shipped profiles that Herald uses too.
 OWN: Final = {
     "id": "every notification has one",
     "user_id": "how clients of herald.v1 and of REST name their user",
@@ -24,7 +24,7 @@ OWN: Final = {
     "group_id": "a parameter of Kafka clients",
 }
 
-# Where a name may stand, by the beginning of the file's path, and why.
+# Where a name is allowed, by the beginning of the path of the file, and why.
 ALLOWED: Final = {
     ("domain/endpoints.py", "/ws"): "where clients of herald.v1 connect",
     ("domain/endpoints.py", "/events/stream"): "where clients of herald.v1 connect",
@@ -34,7 +34,7 @@ ALLOWED: Final = {
 
 
 def _names() -> set[str]:
-    """Profiles, feeds, paths, topics, types, templates and fields of payloads, as the shipped profiles name them."""
+    """Return profiles, feeds, paths, topics, types, templates and payload fields named by the shipped profiles."""
     names = {profile.profile for profile in TABLE.profiles} | set(TABLE.feeds)
     names |= {endpoint.name for endpoint in TABLE.endpoints} | {endpoint.path for endpoint in TABLE.endpoints}
     for route in TABLE.routes:
@@ -56,8 +56,9 @@ def _fields(payload: object) -> set[str]:
 
 
 def _occurrences(text: str, names: set[str]) -> Iterator[str]:
-    """Names with a separator count anywhere, comments included; plain words, which prose is made of, as identifiers, as
-    parts of them, as whole texts, between backquotes, and before `profile`, `service` and `endpoint`."""
+    """Return where the names occur. Names with a separator count anywhere, including comments. Plain words, which occur
+    in prose, count as identifiers or parts of them, as whole strings, in backquotes, and before `profile`, `service`
+    and `endpoint`."""
     for name in names:
         if re.search(r"[_./-]", name) and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", text):
             yield name

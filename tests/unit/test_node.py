@@ -1,4 +1,4 @@
-"""The lists of a node: services start, drain and stop in order; checks are reported as they are listed."""
+"""The lists of a node: services start, drain and stop in order; checks are reported in the order of their list."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.support.core import HandClock
 
 
 class Recorded(Service):
-    """Writes down what is asked of it; a drain takes as long as it is given."""
+    """Records its calls, and the time that a drain is given."""
 
     def __init__(self, name: str, phase: Phase, calls: list[str], clock: HandClock | None = None) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Recorded(Service):
 
 
 class Held(Recorded):
-    """Its drain lasts until it is released."""
+    """A service whose drain lasts until `released` is set."""
 
     def __init__(self, name: str, phase: Phase, calls: list[str]) -> None:
         super().__init__(name, phase, calls)
@@ -50,7 +50,7 @@ class Held(Recorded):
 
 
 def services(calls: list[str], *names: str, clock: HandClock | None = None) -> list[Service]:
-    """By the first letter of each name, in the order given."""
+    """Return recording services in the given order. The first letter of a name determines its phase."""
     phases = {phase.name[0]: phase for phase in Phase}
     return [Recorded(name, phases[name[0].upper()], calls, clock) for name in names]
 
@@ -66,7 +66,7 @@ async def test_services_start_by_phase_and_in_list_order_and_stop_in_reverse() -
     assert calls == [f"stop {name}" for name in ("ingest-1", "ingest-2", "prepare", "delivery", "maintain", "live")]
 
 
-async def test_a_drain_refuses_sessions_first_then_ends_ingest_and_then_the_sessions() -> None:
+async def test_a_drain_refuses_sessions_first_then_stops_ingest_then_the_sessions() -> None:
     calls: list[str] = []
     clock = HandClock()
     node = Node(services(calls, "live", "ingest", "maintain", clock=clock), clock)
@@ -75,7 +75,7 @@ async def test_a_drain_refuses_sessions_first_then_ends_ingest_and_then_the_sess
     assert calls[3:] == ["drain ingest 5", "drain live 5"]
 
 
-async def test_deliveries_have_the_whole_time_and_hold_up_neither_ingest_nor_sessions() -> None:
+async def test_deliveries_have_the_whole_drain_time_and_delay_neither_ingest_nor_sessions() -> None:
     calls: list[str] = []
     held = Held("delivery", Phase.DELIVERY, calls)
     node = Node([*services(calls, "live", "ingest"), held], HandClock())
@@ -89,7 +89,7 @@ async def test_deliveries_have_the_whole_time_and_hold_up_neither_ingest_nor_ses
     assert calls[-1] == "drained delivery"
 
 
-async def test_sessions_have_some_time_even_if_ingest_has_used_all_of_it() -> None:
+async def test_sessions_have_half_a_second_even_if_ingest_used_the_whole_drain_time() -> None:
     calls: list[str] = []
     clock = HandClock()
     (live,) = services(calls, "live")
@@ -99,7 +99,7 @@ async def test_sessions_have_some_time_even_if_ingest_has_used_all_of_it() -> No
 
 
 class Slow(Recorded):
-    """Its drain takes four times the time it is given."""
+    """A service whose drain takes four times the time that it is given."""
 
     async def drain(self, seconds: float) -> None:
         await super().drain(4 * seconds)
@@ -125,7 +125,7 @@ async def test_a_background_task_runs_until_it_is_stopped() -> None:
 
 
 class Fixed:
-    """A check with a fixed result, or one that raises it."""
+    """A check with a fixed result, or one that raises its result."""
 
     def __init__(self, name: str, result: CheckResult | Exception) -> None:
         self.name = name
@@ -146,13 +146,13 @@ class Hanging(Fixed):
 OK = CheckResult(True)
 
 
-async def test_checks_are_reported_by_name_in_their_order() -> None:
+async def test_checks_are_reported_by_name_in_order() -> None:
     health = await ReportHealth([Fixed("b", OK), Fixed("a", CheckResult(True, "fine"))], [])()
     assert list(health.checks.items()) == [("b", OK), ("a", CheckResult(True, "fine"))]
     assert (health.ready, health.degraded) == (True, False)
 
 
-async def test_a_failed_check_that_is_not_vital_degrades_and_a_vital_one_makes_not_ready() -> None:
+async def test_a_failed_check_degrades_the_node_and_a_failed_vital_one_makes_it_unready() -> None:
     health = await ReportHealth([Fixed("a", OK), Fixed("b", CheckResult(False, vital=False))], [])()
     assert (health.ready, health.degraded) == (True, True)
     health = await ReportHealth([Fixed("a", CheckResult(False)), Fixed("b", CheckResult(False, vital=False))], [])()
@@ -166,7 +166,7 @@ async def test_a_check_that_raises_has_failed(error: Exception, detail: str) -> 
     assert not health.ready
 
 
-async def test_a_check_that_does_not_return_in_time_has_failed() -> None:
+async def test_a_check_that_times_out_has_failed() -> None:
     report = ReportHealth([Hanging("a", OK), Fixed("b", OK)], [], HealthPolicy(timeout_s=0.01))
     health = await report()
     assert health.checks == {"a": CheckResult(False, "no answer within 0.01 s"), "b": OK}

@@ -1,4 +1,5 @@
-"""Duplicates: counted by source and route, the first of each source and hour logged with its id, and explained."""
+"""Duplicates are counted by source and route; the first per source and hour is logged with its id and an
+explanation."""
 
 from typing import Any
 
@@ -41,7 +42,7 @@ class Rig:
         self.note = NoteDuplicates(self.routes, self.clock, self.counters, policy)
 
     async def send(self, source: str, payload: dict[str, Any], place: str = "p:0:1") -> list[dict[str, Any]]:
-        """Returns what is logged."""
+        """Ingest an event. Returns the log lines."""
         recorded = await self.store.record([plan(message(source, payload, place), self.routes)], NOW)
         with capture_logs() as logs:
             self.note(recorded.repeated)
@@ -64,7 +65,7 @@ async def test_the_second_change_of_an_incident_is_counted_and_logged_with_its_i
     assert rig.counters.duplicates_by_route == {("incidents.open", "ops/2"): 1}
 
 
-async def test_one_line_for_each_source_and_hour() -> None:
+async def test_one_log_line_per_source_and_hour() -> None:
     rig = Rig()
     for source in ("incidents.a", "incidents.b"):
         await rig.send(source, {"incident_id": 7})
@@ -77,7 +78,7 @@ async def test_one_line_for_each_source_and_hour() -> None:
     assert rig.counters.duplicates_by_route == {("incidents.a", "ops/2"): 4, ("incidents.b", "ops/2"): 1}
 
 
-async def test_what_a_broker_repeats_is_no_warning() -> None:
+async def test_a_repeated_broker_message_is_logged_as_info() -> None:
     rig = Rig()
     await rig.send("other.x", {"n": 1}, "other.x:0:5")
     (line,) = await rig.send("other.x", {"n": 1}, "other.x:0:5")
@@ -85,7 +86,7 @@ async def test_what_a_broker_repeats_is_no_warning() -> None:
     assert "id_field" not in line
 
 
-async def test_sources_that_publishers_invent_take_no_more_room() -> None:
+async def test_the_number_of_counted_sources_is_limited() -> None:
     rig = Rig(DuplicatesPolicy(max_sources=3))
     for number in range(6):
         for _ in range(2):
@@ -95,7 +96,7 @@ async def test_sources_that_publishers_invent_take_no_more_room() -> None:
     assert len(rig.note._logged) == 3
 
 
-def test_explain_says_where_the_id_is_from() -> None:
+def test_explain_names_the_field_of_the_id() -> None:
     routes = table(ROUTES)
     lines = explain("incidents.open", b'{"incident_id": 7, "to": "ada"}', routes, NOW)
     assert "event        7\n" in lines

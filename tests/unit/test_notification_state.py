@@ -1,4 +1,4 @@
-"""The state of a notification: what each change does to each state, and what counts as unread."""
+"""The state of a notification: the effect of each change on each state, and what counts as unread."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -53,7 +53,7 @@ def test_the_table_of_transitions(
 
 
 @given(STATES, st.sampled_from(list(TRANSITIONS)))
-def test_a_change_may_be_repeated_and_keeps_what_it_does_not_set(state: NotificationState, change: StateChange) -> None:
+def test_a_change_is_idempotent_and_keeps_other_values(state: NotificationState, change: StateChange) -> None:
     after = TRANSITIONS[change].apply(state, NOW)
     if after is None:
         return
@@ -63,14 +63,14 @@ def test_a_change_may_be_repeated_and_keeps_what_it_does_not_set(state: Notifica
 
 
 @given(STATES)
-def test_unread_is_what_is_neither_read_nor_archived(state: NotificationState) -> None:
+def test_unread_means_neither_read_nor_archived(state: NotificationState) -> None:
     assert state.unread == (state.read_at is None and not state.archived)
     assert UNREAD.matches(state) == state.unread
     assert NOT_ARCHIVED.matches(state) == (not state.archived)
 
 
 @given(STATES, FLAGS, FLAGS)
-def test_a_filter_requires_the_values_that_it_names(
+def test_a_filter_compares_only_the_values_that_are_set(
     state: NotificationState, read: bool | None, archived: bool | None
 ) -> None:
     expected = read in (None, state.read) and archived in (None, state.archived)

@@ -1,4 +1,4 @@
-"""Opening a session: what a caller may follow, and how each endpoint shows it."""
+"""Opening a session: the streams that a caller may follow, and what each endpoint shows of them."""
 
 import asyncio
 from datetime import timedelta
@@ -28,15 +28,15 @@ def names(session: Session) -> set[str]:
     return set(session.positions.by_name)
 
 
-# --- what is followed -----------------------------------------------------------------------------------------
+# --- streams --------------------------------------------------------------------------------------------------
 
 
-async def test_nobody_follows_what_is_public(node: Node) -> None:
+async def test_an_anonymous_caller_follows_public_feeds(node: Node) -> None:
     for protocol in (False, True):
         assert names(await node.open(protocol=protocol)) == EVERYONE
 
 
-async def test_a_user_follows_their_own_inbox_and_what_is_open_to_them(node: Node) -> None:
+async def test_a_user_follows_their_inbox_and_accessible_feeds(node: Node) -> None:
     assert names(await node.open("ada")) == {*SIGNED, "inbox"}
     assert names(await node.open("ada", protocol=True)) == {*SIGNED, "inbox"}
     session = await node.open(identity=node.me("ada", scopes=frozenset({"secrets"})))
@@ -52,12 +52,14 @@ async def test_a_user_follows_their_own_inbox_and_what_is_open_to_them(node: Nod
         (Endpoint(name="x", path="/x", transport="ws", profile="absent", inbox="all"), {*SIGNED, "inbox"}),
     ],
 )
-async def test_an_endpoint_says_what_a_plain_client_sees(node: Node, endpoint: Endpoint, expected: set[str]) -> None:
+async def test_an_endpoint_determines_the_streams_of_plain_clients_only(
+    node: Node, endpoint: Endpoint, expected: set[str]
+) -> None:
     assert names(await node.open("ada", endpoint=endpoint)) == expected
     assert names(await node.open("ada", endpoint=endpoint, protocol=True)) == {*SIGNED, "inbox"}
 
 
-async def test_feeds_narrow(node: Node) -> None:
+async def test_feeds_are_filtered(node: Node) -> None:
     assert names(await node.open("ada", feeds=("news",))) == {"news", "inbox"}
     assert names(await node.open("ada", feeds=("news", "news"))) == {"news", "inbox"}
     assert names(await node.open(None, feeds=("news",))) == {"news"}
@@ -76,7 +78,7 @@ async def test_feeds_narrow(node: Node) -> None:
         ("ada", ("inbox:bob",), UnknownFeed),
     ],
 )
-async def test_a_feed_by_name_that_is_closed_or_not_there_is_refused(
+async def test_a_requested_feed_that_is_inaccessible_or_unknown_is_refused(
     node: Node, user: str | None, feeds: tuple[str, ...], refusal: type[Exception]
 ) -> None:
     for protocol in (False, True):
@@ -86,21 +88,21 @@ async def test_a_feed_by_name_that_is_closed_or_not_there_is_refused(
     assert node.counters.sessions == {}
 
 
-async def test_an_unknown_feed_is_named_shortened_where_it_is_long(node: Node) -> None:
+async def test_an_unknown_feed_is_named_and_truncated_if_long(node: Node) -> None:
     for name, shown in (("nowhere", '"nowhere"'), ("n" * 5_000, f'"{"n" * 64}…"')):
         with pytest.raises(UnknownFeed) as refused:
             await node.open("ada", feeds=(name,))
         assert refused.value.detail == f"There is no feed {shown} here."
 
 
-async def test_a_feed_that_this_endpoint_does_not_show_is_unknown_there(node: Node) -> None:
+async def test_a_feed_of_another_endpoint_is_unknown(node: Node) -> None:
     without_feeds = Endpoint(name="x", path="/x", transport="ws", profile="trading", feeds=False, inbox="profile")
     with pytest.raises(UnknownFeed):
         await node.open("ada", endpoint=without_feeds, feeds=("news",))
     assert names(await node.open("ada", endpoint=without_feeds, feeds=("news",), protocol=True)) == {"news", "inbox"}
 
 
-async def test_where_nothing_is_open_to_nobody_a_token_is_missing() -> None:
+async def test_without_public_streams_a_token_is_required() -> None:
     node = await Node(
         routes='profile = "p"\n[feeds.staff]\naccess = "signed-in"\n[[routes]]\nsource = "s"\nfeed = "staff"'
     ).start()
@@ -137,7 +139,9 @@ SHIPPED = {endpoint.name: endpoint for endpoint in EVERY.endpoints}
         ("products", None, "orders"),
     ],
 )
-def test_two_endpoints_share_a_path(profile: str, user: str | None, expected: str) -> None:
+def test_two_endpoints_on_one_path_are_selected_by_profile_and_user(
+    profile: str, user: str | None, expected: str
+) -> None:
     table = shipped_table(shipped([profile]))
     (address,) = (one for one in addresses(table) if one.path == "/ws")
     assert address.select(table, user).name == expected
@@ -163,7 +167,7 @@ async def test_clients_of_replaced_services_see_their_own_service_only(
     assert names(await node.open(user, endpoint=SHIPPED[endpoint])) == expected
 
 
-async def test_a_plain_inbox_shows_what_its_profile_made(node: Node) -> None:
+async def test_a_plain_inbox_is_limited_to_its_profile(node: Node) -> None:
     other = Endpoint(name="groups", path="/groups", transport="ws", profile="trading", feeds=False, inbox="profile")
     reader = Reader(node, await node.open("ada", endpoint=other))
     sent = node.direct("ada", "x")
@@ -176,7 +180,7 @@ async def test_a_plain_inbox_shows_what_its_profile_made(node: Node) -> None:
 # --- the first frame ------------------------------------------------------------------------------------------
 
 
-async def test_only_a_socket_of_herald_v1_without_a_cursor_may_resume_by_a_command() -> None:
+async def test_only_a_herald_v1_socket_without_a_cursor_may_resume_by_a_command() -> None:
     session_policy = replace(IMPATIENT.session, first_command_timeout_s=60.0)
     node = await Node(policy=replace(IMPATIENT, session=session_policy)).start()
     cursor = (await node.open()).cursor
@@ -198,8 +202,9 @@ async def test_only_a_socket_of_herald_v1_without_a_cursor_may_resume_by_a_comma
 
 
 @pytest.mark.parametrize("ahead", [0, 120])
-async def test_in_open_mode_a_sign_out_only_ends_sessions(node: Node, ahead: int) -> None:
-    """Whoever connects after it is let in, in the very second too, and whatever the producer's clock says."""
+async def test_in_open_mode_a_sign_out_only_closes_sessions(node: Node, ahead: int) -> None:
+    """Sessions opened after it are accepted, also within the same second, and whatever the clock of the producer
+    says."""
     identify = IdentifyCaller(None, node.store, node.clock)
     before = await node.open(identity=await identify(None, "ada"))
     time = (node.clock.now() + timedelta(seconds=ahead)).isoformat()
@@ -213,7 +218,7 @@ async def test_in_open_mode_a_sign_out_only_ends_sessions(node: Node, ahead: int
     assert session.close_reason is None
 
 
-async def test_with_tokens_a_sign_out_shuts_out_older_ones(node: Node) -> None:
+async def test_with_tokens_a_sign_out_refuses_older_tokens(node: Node) -> None:
     await node.send(message("bye", {"user_id": "ada"}))
     with pytest.raises(SignedOut):
         await node.open("ada")

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid by the specification's own schema, and says nothing that linters reject."""
+"""The OpenAPI document is valid by the schema of the specification, and has nothing that linters reject."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ def document() -> dict[str, Any]:
 
 
 def objects(value: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object of the document, with its place."""
+    """Yield every object of the document with its path."""
     if isinstance(value, dict):
         yield place, value
         for name, inner in value.items():
@@ -28,7 +28,7 @@ def objects(value: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def objects_with_references(value: Any, document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object below a value, and below what it refers to."""
+    """Yield every object below a value, following references."""
     waiting, seen = [("", value)], set()
     while waiting:
         start, below = waiting.pop()
@@ -44,7 +44,7 @@ def test_it_is_valid_by_the_schema_of_openapi(document: dict[str, Any]) -> None:
     assert [str(error) for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
 
 
-def test_no_schema_has_two_alternatives_side_by_side(document: dict[str, Any]) -> None:
+def test_no_schema_has_both_any_of_and_one_of(document: dict[str, Any]) -> None:
     assert [place for place, one in objects(document) if {"anyOf", "oneOf"} <= one.keys()] == []
 
 
@@ -64,7 +64,7 @@ def test_nothing_with_a_default_is_required(document: dict[str, Any]) -> None:
     for place, one in objects(document):
         if isinstance(one.get("properties"), dict):
             required = one.get("required", [])
-            # Some linters take the empty list, which older drafts forbid, for an error.
+            # Some linters reject an empty list, which older drafts forbid.
             assert required or "requestBody" not in place or "required" not in one, place
             with_default = {name for name, schema in one["properties"].items() if "default" in schema}
             assert not with_default & set(required), place
@@ -80,12 +80,12 @@ def test_every_reference_and_required_name_exists(document: dict[str, Any]) -> N
             assert set(one.get("required", [])) <= one["properties"].keys(), place
 
 
-def test_operations_have_ids_of_their_own(document: dict[str, Any]) -> None:
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
 
 
-def test_what_is_sent_may_grow(document: dict[str, Any]) -> None:
+def test_schemas_of_responses_allow_new_fields_and_values(document: dict[str, Any]) -> None:
     """A client generated from the document must accept the fields and values of later versions."""
     sent = {
         f"{path} {method} {status}": response
@@ -103,7 +103,7 @@ def test_what_is_sent_may_grow(document: dict[str, Any]) -> None:
     assert closed == []
 
 
-def test_what_is_received_is_strict(document: dict[str, Any]) -> None:
+def test_schemas_of_request_bodies_are_strict(document: dict[str, Any]) -> None:
     bodies = [
         schema
         for path in document["paths"].values()
@@ -115,7 +115,7 @@ def test_what_is_received_is_strict(document: dict[str, Any]) -> None:
     assert all(schema["additionalProperties"] is False for schema in bodies)
 
 
-def test_dates_are_one_of_two_formats(document: dict[str, Any]) -> None:
+def test_dates_have_one_of_two_formats(document: dict[str, Any]) -> None:
     parameters = document["paths"]["/api/v2/notifications"]["get"]["parameters"]
     dates = [one["schema"] for one in parameters if one["name"] in ("start_date", "end_date")]
     assert [schema["anyOf"] for schema in dates] == [

@@ -1,4 +1,4 @@
-"""Patterns over sources, held against the plainest reading of their grammar."""
+"""Patterns of sources, compared with a direct implementation of their grammar."""
 
 import re
 from itertools import product
@@ -15,7 +15,7 @@ PATTERN = st.lists(WORD | st.sampled_from(["*", "#"]), min_size=1, max_size=5).m
 
 
 def matches(pattern: list[str], source: list[str]) -> bool:
-    """The grammar of AMQP 0-9-1, section 3.1.3.3, word by word."""
+    """Match by the grammar of AMQP 0-9-1, section 3.1.3.3, word by word."""
     if not pattern:
         return not source
     if pattern[0] == "#":
@@ -41,28 +41,28 @@ def test_a_pattern_without_wildcards_matches_itself_only(pattern: str, source: s
 
 
 @pytest.mark.parametrize("source", ["ab", "a.b.", ".a.b", "a..b", "a.b\n", "a.b.c", "a-b", "A.b"])
-def test_whole_sources_are_matched_and_nothing_near(source: str) -> None:
+def test_a_source_must_match_completely(source: str) -> None:
     assert not re.match(as_regex("a.b"), source)
 
 
 @pytest.mark.parametrize("source", ["a.", ".a", "a..b", "a\n"])
-def test_no_wildcard_stands_for_an_empty_word(source: str) -> None:
+def test_no_wildcard_matches_an_empty_word(source: str) -> None:
     assert not re.match(as_regex("a.*"), source)
     assert not re.match(as_regex("a.#"), source)
 
 
-def test_letters_of_a_pattern_are_no_expression() -> None:
+def test_special_characters_of_regular_expressions_are_literal() -> None:
     assert re.match(as_regex("a-b_c"), "a-b_c")
     assert not re.match(as_regex("a.b"), "axb")
 
 
 @pytest.mark.parametrize("pattern", ["", ".", "a.", ".a", "a..b", "a*", "*b", "##", "a.b#", "a b", "a.[b]", "ä", "a\n"])
-def test_a_pattern_that_is_none_is_refused_in_words(pattern: str) -> None:
+def test_an_invalid_pattern_is_refused_with_a_reason(pattern: str) -> None:
     assert validate_pattern(pattern)
 
 
 @given(PATTERN)
-def test_every_sound_pattern_is_accepted(pattern: str) -> None:
+def test_every_valid_pattern_is_accepted(pattern: str) -> None:
     assert validate_pattern(pattern) is None
 
 
@@ -77,6 +77,6 @@ SHORT_SOURCES = [list(words) for length in range(1, 7) for words in product("abc
 @example("a.#.b", "a.b")
 @example("a.#", "b.#")
 @example("*.*", "#.a")
-def test_two_patterns_overlap_if_some_source_matches_both(one: str, other: str) -> None:
+def test_two_patterns_overlap_if_a_source_matches_both(one: str, other: str) -> None:
     both = any(matches(one.split("."), words) and matches(other.split("."), words) for words in SHORT_SOURCES)
     assert overlap(one, other) == overlap(other, one) == both

@@ -1,4 +1,4 @@
-"""Plans: what one event leads to by the routes, those of the tests and those that Herald ships."""
+"""Plans: what one event leads to, by routes of the tests and by the shipped routes."""
 
 import base64
 import json
@@ -79,7 +79,7 @@ PEOPLE = st.lists(st.sampled_from(["ada", "bob", 7, "7", 12, "", None]), max_siz
 
 
 @given(PEOPLE, PEOPLE, st.sampled_from(["ada", 7, "zoe", None, ""]))
-def test_flat_and_wrapped_payloads_go_to_the_same_people(some: list[Any], others: list[Any], added: Any) -> None:
+def test_flat_and_wrapped_payloads_have_the_same_recipients(some: list[Any], others: list[Any], added: Any) -> None:
     fields = {"group_members_ids": others, "user_to_add_id": added, "group_name": "g"}
     flat = {"event_type": "group_user_added", "receivers": some, **fields}
     wrapped = {"event_type": "group_user_added", "receivers": some, "data": fields}
@@ -94,24 +94,24 @@ def test_flat_and_wrapped_payloads_go_to_the_same_people(some: list[Any], others
 
 
 @given(JSON, st.lists(st.sampled_from(["a", "a.b", "data", "b"]), max_size=4))
-def test_recipients_are_text_each_once(payload: Any, paths: list[str]) -> None:
+def test_recipients_are_unique_texts(payload: Any, paths: list[str]) -> None:
     users, _ = recipients(payload, tuple(paths))
     assert len(set(users)) == len(users)
     assert all(type(user) is str and 0 < len(user) <= LONGEST_USER for user in users)
 
 
 @pytest.mark.parametrize("bad", [1.5, True, {}, ["x"], "a\nb", "x" * (LONGEST_USER + 1), 10**300])
-def test_an_unusable_recipient_is_a_dead_letter_beside_the_notifications_of_the_others(bad: Any) -> None:
+def test_an_invalid_recipient_is_a_dead_letter_and_the_others_are_notified(bad: Any) -> None:
     made = plan(message("t", {"to": ["ada", bad, "bob"]}), routes('source = "t"\nusers = ["to"]'))
     assert users_of(made) == ["ada", "bob"]
     assert made.dead_letter is not None
     assert made.dead_letter.reason == "bad_recipient"
 
 
-# --- routes together ------------------------------------------------------------------------------------------
+# --- several routes -------------------------------------------------------------------------------------------
 
 
-def test_for_one_user_and_one_feed_the_first_route_speaks() -> None:
+def test_the_first_route_applies_to_each_user_and_feed() -> None:
     made = plan(
         message("t", {"a": ["ada"], "b": ["bob", "ada"]}),
         routes(
@@ -127,7 +127,7 @@ def test_for_one_user_and_one_feed_the_first_route_speaks() -> None:
     assert made.dead_letter is None
 
 
-def test_a_route_of_another_type_is_passed_over() -> None:
+def test_a_route_of_another_type_is_skipped() -> None:
     both = routes(
         'source = "t"\nusers = ["to"]\ntype = "x"\nas_type = "X"',
         'source = "t"\nusers = ["to"]\ntype = "y"\nas_type = "Y"',
@@ -144,7 +144,7 @@ def test_a_route_of_another_type_is_passed_over() -> None:
     [("dead-letter", 0, "no_recipient"), ("broadcast", 1, None), ("drop", 0, None)],
 )
 @pytest.mark.parametrize("payload", [{"to": []}, {"to": None}, {"to": ""}, {}])
-def test_otherwise_says_what_becomes_of_an_event_for_nobody(
+def test_otherwise_decides_about_events_without_recipients(
     otherwise: str, broadcasts: int, reason: str | None, payload: dict[str, Any]
 ) -> None:
     made = plan(
@@ -155,7 +155,7 @@ def test_otherwise_says_what_becomes_of_an_event_for_nobody(
     assert (made.dead_letter.reason if made.dead_letter else None) == reason
 
 
-def test_a_dead_letter_stands_beside_what_another_route_delivered() -> None:
+def test_a_dead_letter_does_not_prevent_deliveries_of_other_routes() -> None:
     made = plan(
         message("t", {"b": "bob"}, "m-9"),
         routes(
@@ -168,7 +168,7 @@ def test_a_dead_letter_stands_beside_what_another_route_delivered() -> None:
     assert (made.dead_letter.reason, made.dead_letter.event_id) == ("no_recipient", "m-9")
 
 
-def test_a_mail_does_not_depend_on_the_notification_beside_it() -> None:
+def test_a_mail_is_planned_even_if_the_notification_has_no_recipient() -> None:
     made = plan(
         message("t", {"mail": "a@b.c"}),
         routes('source = "t"\nusers = ["to"]\nemail = { to = "mail", subject = "s", template = "t" }'),
@@ -188,7 +188,7 @@ def mails_of(payload: dict[str, Any], *more: str, limits: Limits = NO_LIMITS) ->
     return plan(message("t", payload), routes(MAIL, *more, feeds="f"), limits)
 
 
-def test_a_mail_is_made_of_the_event_and_the_words_of_the_route() -> None:
+def test_a_mail_is_made_of_the_event_and_the_texts_of_the_route() -> None:
     made = mails_of({"mail": "a@b.c", "name": "Ada", "user": 7, "ticket": {"number": 42}, "type": "hello"})
     (one,) = made.deliveries
     assert (one.channel, one.destination) == ("email", "a@b.c")
@@ -198,7 +198,7 @@ def test_a_mail_is_made_of_the_event_and_the_words_of_the_route() -> None:
     assert json.loads(mail.payload)["name"] == "Ada"
 
 
-def test_a_mail_goes_once_to_each_address_and_the_first_route_speaks() -> None:
+def test_an_address_gets_one_mail_and_the_first_route_applies() -> None:
     other = 'source = "t"\nemail = { to = "copies", subject = "Copy", template = "copy.html" }'
     payload = {"mail": ["a@b.c", "A@B.C", "d@e.f", "a@B.c", None], "copies": ["d@e.f", "g@h.i"], "name": "x"}
     made = mails_of(payload, other)
@@ -211,7 +211,7 @@ def test_a_mail_goes_once_to_each_address_and_the_first_route_speaks() -> None:
 
 
 @pytest.mark.parametrize("mail", [None, [], {}, "", 5])
-def test_a_mail_to_nobody_is_on_record_all_the_same(mail: Any) -> None:
+def test_a_mail_without_an_address_is_recorded_with_a_fault(mail: Any) -> None:
     made = mails_of({"mail": mail, "name": "x"})
     (one,) = made.deliveries
     assert one.fault
@@ -219,12 +219,12 @@ def test_a_mail_to_nobody_is_on_record_all_the_same(mail: Any) -> None:
     assert made.dead_letter is None
 
 
-def test_a_subject_with_a_hole_is_the_mails_fault() -> None:
+def test_a_subject_with_a_missing_field_is_a_fault_of_the_mail() -> None:
     (one,) = mails_of({"mail": "a@b.c"}).deliveries
     assert (one.item.subject, one.fault) == (None, "the event lacks what the subject is made of")
 
 
-def test_an_event_may_mail_to_so_many_and_no_more() -> None:
+def test_the_number_of_addresses_of_an_event_is_limited() -> None:
     addresses = [f"a{number}@b.c" for number in range(4)]
     assert len(mails_of({"mail": addresses, "name": "x"}, limits=Limits(addresses=4)).deliveries) == 4
     made = mails_of({"mail": addresses, "name": "x"}, limits=Limits(addresses=3))
@@ -233,14 +233,14 @@ def test_an_event_may_mail_to_so_many_and_no_more() -> None:
     assert made.dead_letter.reason == "too_many_addresses"
 
 
-def test_a_mail_that_could_not_be_kept_is_a_dead_letter() -> None:
+def test_an_unstorable_mail_is_a_dead_letter() -> None:
     made = mails_of({"mail": "a@b.c", "name": "x", "ticket": {"number": "a\0b"}})
     assert made.deliveries == ()
     assert made.dead_letter is not None
     assert made.dead_letter.reason == "unstorable_text"
 
 
-def test_a_route_that_could_not_speak_leaves_its_users_to_the_next() -> None:
+def test_users_of_an_unstorable_notification_are_left_to_the_next_route() -> None:
     made = plan(
         message("t", {"to": "ada", "name": "a\0b"}),
         routes(
@@ -253,7 +253,7 @@ def test_a_route_that_could_not_speak_leaves_its_users_to_the_next() -> None:
     assert users_of(made) == ["ada"]
 
 
-def test_a_sign_out_is_as_old_as_its_event() -> None:
+def test_a_sign_out_has_the_time_of_its_event() -> None:
     made = plan(
         message("user_service.user.logout_account", {"user_id": 7, "timestamp": "2026-03-01T11:00:00Z"}), SHIPPED
     )
@@ -264,21 +264,21 @@ def test_a_sign_out_is_as_old_as_its_event() -> None:
     assert letter.reason == "no_recipient"
 
 
-def test_inbox_words() -> None:
+def test_title_and_message_of_a_notification() -> None:
     one = routes('source = "t"\nusers = ["to"]\nas_type = "order_sent"\ninbox = { title = "{a}", message = "{b}" }')
     full, empty = (plan(message("t", {"to": 1, **more}), one).addressed[0].content for more in ({"a": 1, "b": 2}, {}))
     assert (full.title, full.message) == ("1", "2")
     assert (empty.title, empty.message) == ("Order sent", "")
 
 
-def test_a_title_that_is_too_long_is_cut() -> None:
+def test_a_title_over_the_limit_is_truncated() -> None:
     one = routes('source = "t"\nusers = ["to"]\ninbox = { title = "{a}" }')
     made = plan(message("t", {"to": 1, "a": "x" * 300}), one)
     assert made.dead_letter is None
     assert made.addressed[0].content.title == "x" * 254 + "…"
 
 
-def test_words_show_numbers_as_they_were_sent() -> None:
+def test_numbers_in_texts_keep_their_notation() -> None:
     one = routes(
         'source = "t"\nusers = ["to"]\ninbox = { title = "{quantity} of {order.id}", message = "{price} {open}" }\n'
         'email = { to = "mail", subject = "{price} {order.id}", template = "x.html" }'
@@ -311,7 +311,7 @@ def test_a_line_with_fallbacks_needs_no_field() -> None:
     assert [(one.item.subject, one.fault) for one in made.deliveries] == [("Order:", None)]
 
 
-# --- rubbish --------------------------------------------------------------------------------------------------
+# --- invalid events -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_a_line_with_fallbacks_needs_no_field() -> None:
     ],
 )
 @pytest.mark.parametrize("source", ["risk-events", "regime-events", "product-events", "user_service.group.add_users"])
-def test_rubbish_is_a_dead_letter_with_the_reason_and_the_message_as_it_came(
+def test_an_invalid_event_is_a_dead_letter_with_reason_and_unchanged_message(
     source: str, body: bytes | None, reason: str
 ) -> None:
     sent = message(source, body, "place")
@@ -344,7 +344,7 @@ def test_a_record_without_a_value_is_ignored(source: str) -> None:
     assert plan(sent, SHIPPED) == Plan(source, "place", message=sent, ignored="tombstone")
 
 
-def test_a_record_without_a_value_is_a_dead_letter_where_one_of_its_routes_says_so() -> None:
+def test_a_record_without_a_value_is_a_dead_letter_if_a_route_declares_it() -> None:
     routes = """
 profile = "p"
 [[routes]]
@@ -367,13 +367,13 @@ tombstone = "dead-letter"
 
 @pytest.mark.parametrize(("body", "reason"), [(b"no json", "not_json"), (b"[1]", "not_an_object")])
 @pytest.mark.parametrize("source", ["order.created", "order.status.updated"])
-def test_rubbish_makes_no_delivery_that_could_only_fail(source: str, body: bytes, reason: str) -> None:
+def test_an_invalid_event_makes_no_delivery(source: str, body: bytes, reason: str) -> None:
     made = plan(message(source, body, "place"), SHIPPED)
     assert made.dead_letter is not None
     assert (made.dead_letter.reason, made.deliveries) == (reason, ())
 
 
-def test_signals_pass_any_text() -> None:
+def test_signals_accept_any_text() -> None:
     for text in ("BUY", "{", "", "1e400", "[" * 10_000):
         made = plan(message("trading_signals", text), SHIPPED)
         assert [one.content.body for one in made.broadcasts] == [text]
@@ -382,16 +382,16 @@ def test_signals_pass_any_text() -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_no_depth_of_nesting_makes_planning_raise(source: str, wrapped: bool) -> None:
-    # The depth at which Python gives up depends on the stack it is called from, so any two readings of one text may
-    # disagree about it.
+def test_planning_never_raises_at_any_nesting_depth(source: str, wrapped: bool) -> None:
+    # The depth at which Python fails depends on the stack of the caller, so two ways of parsing one text may disagree
+    # about it.
     for depth in (10, 500, *range(900, 1010), 10_000):
         body = '{"user_id":"u","receivers":"u","d":' + "[" * depth + "]" * depth + "}"
         plan(message(source, '{"data":' + body + "}" if wrapped else body), SHIPPED)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_what_was_planned_can_be_rendered_from_any_depth_of_stack(source: str) -> None:
+def test_a_planned_event_can_be_rendered_at_any_stack_depth(source: str) -> None:
     def from_below(frames: int, one: Entry) -> None:
         if frames:
             return from_below(frames - 1, one)
@@ -417,10 +417,10 @@ def test_planning_never_raises_for_bytes(source: str, body: bytes | None) -> Non
 
 
 @given(st.sampled_from([*SOURCES, "nobody.knows"]), NAMED | JSON)
-def test_planning_any_json_raises_nothing_drops_nothing_and_can_be_shown(source: str, payload: Any) -> None:
+def test_planning_any_json_never_raises_or_drops_and_can_be_rendered(source: str, payload: Any) -> None:
     sent = message(source, json.dumps(payload), "place")
     made = plan(sent, SHIPPED)
-    # The shipped profiles never drop silently.
+    # The shipped profiles never drop events without a record.
     assert made.addressed or made.broadcasts or made.sign_outs or made.dead_letter
     assert made == plan(sent, SHIPPED)
     if made.dead_letter is None:

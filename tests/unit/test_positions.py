@@ -1,4 +1,4 @@
-"""Cursors and starts: where a session stands, and whether it can go on from there."""
+"""Cursors and resume points: the positions of a session, and whether it can resume from them."""
 
 import time
 
@@ -17,7 +17,7 @@ HEADS = {"inbox:u": Head(10, 3, unread=4), "feed:news": Head(20, 0), "feed:new":
 
 
 @given(EPOCH, USER, st.dictionaries(STREAM, POSITION, max_size=20))
-def test_a_cursor_survives_being_text(epoch: str, user: str | None, positions: dict[str, int]) -> None:
+def test_a_cursor_round_trips_as_text(epoch: str, user: str | None, positions: dict[str, int]) -> None:
     cursor = Cursor(epoch, tag_of(user), positions)
     assert read_cursor(str(cursor)) == cursor
     assert str(cursor).isascii()
@@ -26,7 +26,7 @@ def test_a_cursor_survives_being_text(epoch: str, user: str | None, positions: d
 
 
 @given(USER, USER)
-def test_tags_tell_users_apart_and_name_none(one: str | None, other: str | None) -> None:
+def test_tags_distinguish_users_without_naming_them(one: str | None, other: str | None) -> None:
     assert (tag_of(one) == tag_of(other)) == (one == other)
     assert not one or len(one) < 3 or one not in tag_of(one)
 
@@ -61,24 +61,24 @@ def test_any_text_is_a_cursor_or_none(text: str) -> None:
         "1.e..ä:1",
     ],
 )
-def test_garbage_is_no_cursor(text: str) -> None:
+def test_invalid_text_is_no_cursor(text: str) -> None:
     assert read_cursor(text) is None
 
 
 @pytest.mark.parametrize("piece", ["1", "a", "a:1,", "1.", ":", ",", "a:", "é", "-"])
-def test_garbage_of_any_length_is_told_quickly(piece: str) -> None:
+def test_invalid_text_of_any_length_is_rejected_quickly(piece: str) -> None:
     began = time.perf_counter()
     for length in (8_000, 1_000_000):
         assert read_cursor("1.e.." + piece * (length // len(piece)) + "!") is None
     assert time.perf_counter() - began < 1.0
 
 
-def test_without_a_cursor_one_begins_at_the_heads() -> None:
+def test_without_a_cursor_a_session_starts_at_the_heads() -> None:
     ends = {"inbox:u": 10, "feed:news": 20, "feed:new": 0}
     assert resolve_start(None, False, "e", "t", HEADS) == ResumePoint(ends, unread=4)
 
 
-def test_one_that_fits_goes_on_and_streams_it_does_not_name_begin_at_their_heads() -> None:
+def test_a_valid_cursor_resumes_and_other_streams_start_at_their_heads() -> None:
     made = resolve_start(Cursor("e", "t", {"inbox": 3, "news": 20, "gone": 5}), False, "e", "t", HEADS)
     assert made == ResumePoint(
         {"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True, behind=frozenset({"inbox:u"}), unread=4
@@ -94,14 +94,16 @@ def test_one_that_fits_goes_on_and_streams_it_does_not_name_begin_at_their_heads
         (None, True),
     ],
 )
-def test_another_epoch_another_user_or_none_to_be_read_is_a_gap_everywhere(cursor: Cursor | None, lost: bool) -> None:
+def test_a_cursor_of_another_epoch_or_user_or_an_unreadable_one_is_a_gap_in_every_stream(
+    cursor: Cursor | None, lost: bool
+) -> None:
     made = resolve_start(cursor, lost, "e", "t", HEADS)
     assert made == ResumePoint(
         {"inbox:u": 10, "feed:news": 20, "feed:new": 0}, resumed=False, gaps=("inbox", "news", "new"), unread=4
     )
 
 
-def test_before_what_is_kept_is_a_gap_and_all_that_is_kept_follows() -> None:
+def test_a_position_before_the_kept_entries_is_a_gap_and_they_follow() -> None:
     made = resolve_start(Cursor("e", "t", {"inbox": 2, "news": 7}), False, "e", "t", HEADS)
     assert made == ResumePoint(
         {"inbox:u": 3, "feed:news": 7, "feed:new": 0},
@@ -111,7 +113,7 @@ def test_before_what_is_kept_is_a_gap_and_all_that_is_kept_follows() -> None:
     )
 
 
-def test_beyond_the_head_is_a_gap_and_begins_at_the_head() -> None:
+def test_a_position_beyond_the_head_is_a_gap_and_starts_at_the_head() -> None:
     made = resolve_start(Cursor("e", "t", {"inbox": 11, "news": 7, "new": 1}), False, "e", "t", HEADS)
     assert made == ResumePoint(
         {"inbox:u": 10, "feed:news": 7, "feed:new": 0},
@@ -126,7 +128,7 @@ def test_beyond_the_head_is_a_gap_and_begins_at_the_head() -> None:
     st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted),
     st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted),
 )
-def test_a_session_always_begins_within_what_is_kept_and_is_told_of_every_gap(
+def test_a_session_starts_within_the_kept_entries_and_every_gap_is_reported(
     asked: dict[str, int], inbox: list[int], news: list[int]
 ) -> None:
     heads = {"inbox:u": Head(inbox[1], inbox[0]), "feed:news": Head(news[1], news[0])}

@@ -1,4 +1,4 @@
-"""Preferences: set by their owner, and binding what is stored afterwards."""
+"""Preferences: set by their owner, effective for what is stored afterwards."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ class Rig:
         self.inboxes = MemoryInboxes(self.node.store.records)
 
     async def muted(self) -> list[bool]:
-        """Oldest first."""
+        """Return the muted flags of the inbox, oldest first."""
         page = await self.inboxes.page("ada", NotificationFilter(), 100)
         return [one.state.muted for one in reversed(page.notifications)]
 
@@ -36,14 +36,14 @@ def note(id: str, type: str = "chat") -> Any:
     return message("direct", {"type": type, "to": "ada", "text": id}, id)
 
 
-async def test_who_has_set_none_is_told_everything(rig: Rig) -> None:
+async def test_without_preferences_everything_is_on(rig: Rig) -> None:
     assert await rig.preferences.get("ada") == DEFAULT
     assert not DEFAULT.mutes("anything")
     assert DEFAULT.pushes("anything")
     assert DEFAULT.updated_at is None
 
 
-async def test_replace_sets_all_of_them(rig: Rig) -> None:
+async def test_replace_sets_all_fields(rig: Rig) -> None:
     await rig.preferences.replace("ada", Preferences(email_notifications=False, muted_types=("chat",)))
     rig.clock.turn(60)
     now = rig.clock.now()
@@ -53,7 +53,7 @@ async def test_replace_sets_all_of_them(rig: Rig) -> None:
     assert await rig.preferences.get("bob") == DEFAULT
 
 
-async def test_patch_leaves_the_others_as_they_are(rig: Rig) -> None:
+async def test_patch_keeps_the_other_fields(rig: Rig) -> None:
     await rig.preferences.patch("ada", muted_types=("chat", "news", "chat"))
     rig.clock.turn(60)
     patched = await rig.preferences.patch("ada", websocket_notifications=False)
@@ -63,7 +63,7 @@ async def test_patch_leaves_the_others_as_they_are(rig: Rig) -> None:
     assert await rig.preferences.patch("ada") == patched
 
 
-async def test_a_type_that_no_store_could_hold(rig: Rig) -> None:
+async def test_an_unstorable_type_is_refused(rig: Rig) -> None:
     for setting in (
         rig.preferences.patch("ada", muted_types=("a\0",)),
         rig.preferences.replace("ada", Preferences(muted_types=("a\0",))),
@@ -74,7 +74,7 @@ async def test_a_type_that_no_store_could_hold(rig: Rig) -> None:
     assert await rig.preferences.get("ada") == DEFAULT
 
 
-async def test_they_bind_what_is_stored_afterwards(rig: Rig) -> None:
+async def test_preferences_apply_to_what_is_stored_afterwards(rig: Rig) -> None:
     await rig.node.record(note("before"))
     await rig.preferences.patch("ada", muted_types=("chat",))
     await rig.node.record(note("muted"), note("other", "news"))
@@ -85,7 +85,7 @@ async def test_they_bind_what_is_stored_afterwards(rig: Rig) -> None:
     assert await rig.muted() == [False, True, False, True, False]
 
 
-async def test_what_is_muted_is_kept_as_read_and_pushed_to_nobody(rig: Rig) -> None:
+async def test_muted_notifications_are_stored_as_read_and_not_pushed(rig: Rig) -> None:
     await rig.node.start()
     readers = [
         Reader(rig.node, await rig.node.open("ada", endpoint=STREAM, protocol=True)),
@@ -101,7 +101,7 @@ async def test_what_is_muted_is_kept_as_read_and_pushed_to_nobody(rig: Rig) -> N
     assert await rig.muted() == [True, False]
 
 
-def test_a_muted_type_is_not_pushed_and_neither_is_anything_without_live_updates() -> None:
+def test_muted_types_and_everything_without_live_updates_are_not_pushed() -> None:
     muting = Preferences(muted_types=("chat",))
     assert (muting.mutes("chat"), muting.pushes("chat")) == (True, False)
     assert (muting.mutes("news"), muting.pushes("news")) == (False, True)

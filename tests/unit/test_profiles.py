@@ -1,4 +1,4 @@
-"""Profiles: those that come with Herald, and the operator's own."""
+"""Profiles: the shipped ones, and those of an operator."""
 
 import json
 from datetime import UTC, datetime
@@ -46,19 +46,19 @@ def settings(mode: str = "dev", **environ: str) -> Settings:
 
 
 class TestShipped:
-    def test_there_are_five(self) -> None:
+    def test_five_profiles_are_shipped(self) -> None:
         assert SHIPPED == ("groups", "orders", "products", "signals", "trading")
         assert tuple(profile.profile for profile in TABLE.profiles) == SHIPPED
 
     @pytest.mark.parametrize("name", SHIPPED)
-    def test_each_stands_alone(self, name: str) -> None:
+    def test_each_profile_can_be_loaded_alone(self, name: str) -> None:
         assert load_table(settings(HERALD_PROFILE=name)).has_profile(name)
 
-    def test_several_once_each(self) -> None:
+    def test_repeated_profiles_are_loaded_once(self) -> None:
         assert [p.profile for p in shipped(["trading", "signals", "trading"])] == ["trading", "signals"]
 
     @pytest.mark.parametrize("name", SHIPPED)
-    def test_every_sample_leads_somewhere(self, name: str) -> None:
+    def test_every_sample_leads_to_a_result(self, name: str) -> None:
         table = RouteTable(shipped([name]))
         assert table.profiles[0].samples
         for sample in table.profiles[0].samples:
@@ -69,41 +69,41 @@ class TestShipped:
                 assert "u-7" in addressed.users
                 assert "{" not in f"{addressed.content.title}{addressed.content.message}"
 
-    def test_none_drops_silently(self) -> None:
+    def test_no_route_drops_events_without_a_record(self) -> None:
         assert all(route.otherwise != "drop" for route in TABLE.routes)
 
-    def test_an_unknown_name_is_refused_with_the_nearest(self) -> None:
+    def test_an_unknown_name_is_refused_with_a_suggestion(self) -> None:
         with pytest.raises(SettingsInvalid, match=r"HERALD_PROFILE names 'order': did you mean orders\?"):
             load_table(settings(HERALD_PROFILE="groups,order"))
 
 
 class TestBrokers:
-    def test_each_profile_has_its_own(self) -> None:
+    def test_each_profile_has_its_own_broker(self) -> None:
         table = load_table(settings("serve"))
         assert table.sources("rabbitmq") == ("order.created", "order.status.updated")
         assert "trading_signals" in table.sources("kafka")
 
-    def test_dev_takes_all(self) -> None:
+    def test_dev_uses_the_memory_broker_for_all(self) -> None:
         assert load_table(settings()).has_profile("orders")
 
-    def test_an_operators_file_may_be_on_rabbitmq(self, tmp_path: Path) -> None:
+    def test_an_operators_file_may_use_rabbitmq(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(ROUTES.replace('"memory"', '"rabbitmq"'))
         assert load_table(settings("serve", HERALD_ROUTES=str(file))).sources("rabbitmq")
 
 
 class TestProductsTopics:
-    def test_they_take_the_place_of_the_one_there_is(self) -> None:
+    def test_the_topics_replace_the_default_topic(self) -> None:
         table = load_table(settings(HERALD_PROFILE="products", HERALD_PRODUCTS_TOPICS="shop.new,shop.sold"))
         assert table.sources("kafka") == ("shop.new", "shop.sold")
         assert not table.for_source("product-events")
         for topic in ("shop.new", "shop.sold"):
             assert planned(topic, {"type": "ProductCreated"}, table).broadcasts[0].feed == "products"
 
-    def test_the_samples_follow(self) -> None:
+    def test_samples_use_the_configured_topics(self) -> None:
         table = load_table(settings(HERALD_PRODUCTS_TOPICS="shop.new,shop.sold"))
         assert all(table.for_source(sample.source) for profile in table.profiles for sample in profile.samples)
 
-    def test_other_profiles_stay_as_they_are(self) -> None:
+    def test_other_profiles_are_unchanged(self) -> None:
         table = load_table(settings(HERALD_PRODUCTS_TOPICS="shop.new"))
         assert set(TABLE.sources("kafka")) ^ set(table.sources("kafka")) == {"shop.new", "product-events"}
 
@@ -139,18 +139,18 @@ class TestReferences:
 
 
 class TestFile:
-    def test_it_takes_the_place_of_the_shipped_ones(self, tmp_path: Path) -> None:
+    def test_a_file_replaces_the_shipped_profiles(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(ROUTES)
         table = load_table(settings(HERALD_ROUTES=str(file)))
         assert [profile.profile for profile in table.profiles] == ["mine"]
         assert planned("a.b", {"user": 7}, table).addressed[0].users == ("7",)
 
-    def test_a_wrong_one_is_refused_with_file_route_and_field(self, tmp_path: Path) -> None:
+    def test_an_invalid_file_is_refused_with_file_route_and_field(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(ROUTES + 'envelope = "paper"\n')
         with pytest.raises(RoutesInvalid, match=r"routes\.toml: route 1: envelope: .*paper"):
             load_table(settings(HERALD_ROUTES=str(file)))
 
-    def test_one_that_is_not_there_or_no_file(self, tmp_path: Path) -> None:
+    def test_a_missing_file_or_a_folder_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(RoutesInvalid, match=r"nowhere\.toml: this can't be read: No such file"):
             read_file(str(tmp_path / "nowhere.toml"))
         with pytest.raises(RoutesInvalid, match="Is a directory"):
@@ -158,7 +158,7 @@ class TestFile:
         with pytest.raises(RoutesInvalid, match="name of no file"):
             read_file("a\0b")
 
-    def test_one_that_is_not_utf8(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_utf8_is_refused(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_bytes(b'profile = "caf\xe9"')
         with pytest.raises(RoutesInvalid, match=r"routes\.toml: this is not UTF-8 from byte 14 on"):
             read_file(str(file))
@@ -169,7 +169,7 @@ user_ids = st.one_of(
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=LONGEST_USER),
 )
 
-# The fields of each groups event that name someone, beside the members.
+# The fields of each groups event that name users, besides the members.
 GROUP_EVENTS = {
     "user_service.group.add_users": ("group_user_added", ("user_to_add_id",)),
     "user_service.group.remove_users": ("group_user_removed", ("user_to_remove_id",)),
@@ -180,7 +180,7 @@ GROUP_EVENTS = {
 
 class TestGroups:
     @given(st.sampled_from(sorted(GROUP_EVENTS)), st.lists(user_ids, max_size=5), user_ids, user_ids)
-    def test_flat_and_wrapped_events_reach_the_same_people_with_the_same_frame(
+    def test_flat_and_wrapped_events_reach_the_same_users_with_the_same_frame(
         self, source: str, members: list[int | str], one: int | str, other: int | str
     ) -> None:
         type_, fields = GROUP_EVENTS[source]
@@ -195,21 +195,21 @@ class TestGroups:
         assert len(flat.addressed[0].users) == len(named)
         assert frame(flat.addressed[0].content) == frame(wrapped.addressed[0].content)
 
-    def test_all_routes_with_recipients_are_among_these(self) -> None:
+    def test_all_routes_with_recipients_are_covered(self) -> None:
         (groups,) = shipped(["groups"])
         assert {route.source for route in groups.routes if route.users} == set(GROUP_EVENTS)
 
     @pytest.mark.parametrize("shape", [{"user_id": "u-1"}, {"event_type": "logout", "data": {"user_id": "u-1"}}])
-    def test_a_log_out_signs_out_and_tells_nobody(self, shape: dict[str, Any]) -> None:
+    def test_a_log_out_is_a_sign_out_without_notifications(self, shape: dict[str, Any]) -> None:
         made = planned("user_service.user.logout_account", shape)
         assert [sign_out.user for sign_out in made.sign_outs] == ["u-1"]
         assert (made.addressed, made.broadcasts, made.dead_letter) == ((), (), None)
 
 
 class TestWhatTheReplacedServicesPromise:
-    """The examples of their documents, in and out."""
+    """The examples of the seeds' documents, input and output."""
 
-    def test_signals_pass_verbatim(self) -> None:
+    def test_signals_are_passed_on_unchanged(self) -> None:
         for text in ('{"symbol" : "ACME",\n "price": 1.10}', "BUY ACME", "7", "€"):
             (broadcast,) = planned("trading_signals", text.encode()).broadcasts
             assert (broadcast.feed, frame(broadcast.content)) == ("signals", text)
@@ -217,7 +217,7 @@ class TestWhatTheReplacedServicesPromise:
     @pytest.mark.parametrize(
         ("source", "type_"), [("regime-events", "regime_change"), ("alert-events", "market_alert")]
     )
-    def test_trading_tells_the_market(self, source: str, type_: str) -> None:
+    def test_trading_broadcasts_to_the_market(self, source: str, type_: str) -> None:
         data = {
             "new_regime": "bull",
             "previous_regime": "sideways",
@@ -231,7 +231,7 @@ class TestWhatTheReplacedServicesPromise:
     @pytest.mark.parametrize(
         ("source", "type_"), [("risk-events", "risk_alert"), ("execution-events", "order_executed")]
     )
-    def test_trading_tells_the_owner(self, source: str, type_: str) -> None:
+    def test_trading_notifies_the_owner(self, source: str, type_: str) -> None:
         made = planned(source, {"user_id": "user-123", "severity": "high"})
         assert made.addressed[0].users == ("user-123",)
         assert not made.broadcasts
@@ -303,7 +303,7 @@ class TestWhatTheReplacedServicesPromise:
             ),
         ],
     )
-    def test_groups_tell_their_members(self, source: str, promised: dict[str, Any]) -> None:
+    def test_groups_notify_their_members(self, source: str, promised: dict[str, Any]) -> None:
         data = promised["data"]
         flat = {"event_type": promised["event_type"], **data, "group_members_ids": ["USER_C_ID"]}
         wrapped = {"event_type": promised["event_type"], "receivers": ["USER_C_ID"], "data": data}
@@ -312,7 +312,7 @@ class TestWhatTheReplacedServicesPromise:
             assert {"USER_B_ID", "USER_C_ID"} <= set(addressed.users)
             assert json.loads(frame(addressed.content)) == promised
 
-    def test_orders_mail_the_customer_and_tell_who_watches(self) -> None:
+    def test_orders_mail_the_customer_and_are_broadcast(self) -> None:
         order = {"order_id": 7, "customer_email": "kim@example.com", "status": "shipped"}
         for source, subject in (
             ("order.created", "Order 7 received"),
@@ -323,7 +323,7 @@ class TestWhatTheReplacedServicesPromise:
             assert json.loads(frame(made.broadcasts[0].content)) == {"type": source, "data": order}
 
     @pytest.mark.parametrize("type_", ["ProductCreated", "ProductUpdated", "ProductDeleted", "LowStockWarning"])
-    def test_products_stream_to_everyone(self, type_: str) -> None:
+    def test_products_are_broadcast_to_everyone(self, type_: str) -> None:
         event = {
             "id": "event-123",
             "type": type_,

@@ -1,4 +1,4 @@
-"""What clients see: frames of herald.v1, event streams, commands."""
+"""What clients receive and send: frames of herald.v1, event streams, commands."""
 
 import json
 from typing import Any
@@ -43,7 +43,7 @@ def test_every_entry_is_one_line_of_json(body: str, type: str, title: str, words
 
 
 @pytest.mark.parametrize("kind", ["read", "unread", "archived"])
-def test_a_change_tells_its_own_position_and_the_unread_total(kind: Any) -> None:
+def test_a_change_has_its_own_position_and_the_unread_total(kind: Any) -> None:
     one = entry(stream="inbox:u", seq=5, changed=9, kind=kind, unread=2)
     assert json.loads(protocol_text(one)) == {
         "kind": kind,
@@ -75,7 +75,7 @@ def test_all_other_objects_are_one_line_of_json(text: str, positions: dict[str, 
 ADDED = {"timestamp": "2026-03-01T12:00:00.000Z", "cursor": "c"}
 
 
-def test_messages_of_the_shipped_event_stream_are_those_of_the_replaced_service_and_a_cursor() -> None:
+def test_shipped_event_stream_messages_are_those_of_the_replaced_service_with_a_cursor() -> None:
     (endpoint,) = (one for one in compatibility().endpoints if one.transport == "sse")
     plain = PlainMessages.of(endpoint)
     connected = {"type": "connection", "message": "Connected to notifications stream", **ADDED}
@@ -93,7 +93,7 @@ def test_an_endpoint_chooses_the_messages_of_its_event_stream() -> None:
     assert json.loads(default.heartbeat_text(NOW, "c")) == {"type": "heartbeat", **ADDED}
 
 
-def test_bye_says_when_to_come_back_only_where_the_server_has_an_opinion() -> None:
+def test_bye_has_a_reconnect_delay_only_if_the_server_sets_one() -> None:
     assert json.loads(protocol.bye(CloseReason(CloseCode.RESTARTING, "r", 1.5))) == {
         "kind": "bye",
         "code": 1012,
@@ -107,7 +107,7 @@ def test_bye_says_when_to_come_back_only_where_the_server_has_an_opinion() -> No
 
 
 @given(st.lists(TEXT, max_size=5))
-def test_text_survives_an_event_stream_line_by_line(texts: list[str]) -> None:
+def test_text_round_trips_through_an_event_stream_line_by_line(texts: list[str]) -> None:
     stream = "".join(f"id: c{number}\n{sse_block(text)}\n" for number, text in enumerate(texts))
     lines = [text.replace("\r\n", "\n").replace("\r", "\n") for text in texts]
     expected = [{"id": f"c{number}", "data": text} for number, text in enumerate(lines)]
@@ -115,7 +115,7 @@ def test_text_survives_an_event_stream_line_by_line(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a\n", "\na", " a", "a\r\nb", "a\rb", "id: 5", "data: x\n\ndata: y"])
-def test_no_text_ends_an_event_or_becomes_a_field(text: str) -> None:
+def test_no_text_ends_an_event_or_adds_a_field(text: str) -> None:
     assert len(events_in(f"{sse_block(text)}\n")) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_plain_view_shows_arrivals_of_its_profile_and_types_only() -> None:
     assert not View("ws", profile="other").shows(entry())
 
 
-def test_herald_v1_shows_every_profile_and_every_change_but_what_is_muted() -> None:
+def test_a_herald_v1_view_shows_every_profile_and_change_except_muted_ones() -> None:
     view = View("ws", protocol=True, profile="other", inbox_profile="other")
     assert view.shows(entry())
     assert view.shows(entry(kind="read", stream="inbox:u"))
@@ -166,7 +166,7 @@ def test_herald_v1_shows_every_profile_and_every_change_but_what_is_muted() -> N
         b'{"resume":{}}',
     ],
 )
-def test_what_is_no_command_is_said_to_be_none(text: str | bytes) -> None:
+def test_an_invalid_command_is_refused(text: str | bytes) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_command(text)
     assert caught.value.field == ("auth" if text == '{"auth":5}' else None)
@@ -188,7 +188,7 @@ def test_what_is_no_command_is_said_to_be_none(text: str | bytes) -> None:
         b'\xff"auth":',
     ],
 )
-def test_a_fault_of_a_frame_that_names_a_token_is_that_of_the_token(text: str | bytes) -> None:
+def test_an_error_in_a_frame_with_a_token_names_the_field_auth(text: str | bytes) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_command(text)
     assert caught.value.field == "auth"
@@ -201,7 +201,7 @@ def test_a_refused_command_does_not_repeat_a_token() -> None:
 
 
 @given(TEXT | JSON.map(json.dumps) | JSON.map(lambda value: json.dumps({"ping": value})))
-def test_whatever_a_client_says_can_be_answered(text: str) -> None:
+def test_every_client_message_can_be_answered(text: str) -> None:
     try:
         command = read_command(text)
     except InvalidInput:
@@ -214,7 +214,7 @@ def test_whatever_a_client_says_can_be_answered(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["1e999", "0.10", "12345678901234567890.5", '{"b": [ 1 ],\n "a":"\\u0001"}'])
-def test_a_ping_is_answered_by_its_own_text(value: str) -> None:
+def test_a_pong_repeats_the_text_of_its_ping(value: str) -> None:
     echo = value.replace(" ", "").replace("\n", "")
     assert protocol.pong(read_command(f'{{"ping":{value}}}').ping) == f'{{"kind":"pong","ping":{echo}}}'
 
@@ -223,7 +223,7 @@ POSITIONS = st.dictionaries(st.sampled_from(["inbox", "news", "else"]), st.integ
 
 
 @given(POSITIONS, POSITIONS, st.sampled_from(["", "ab"]))
-def test_positions_beside_a_cursor_take_it_forward_and_never_back(
+def test_positions_beside_a_cursor_move_it_forward_only(
     before: dict[str, int], since: dict[str, int], tag: str
 ) -> None:
     asked = Resume(cursor=str(Cursor("e", tag, before)), positions=since).requested("another")
@@ -232,7 +232,7 @@ def test_positions_beside_a_cursor_take_it_forward_and_never_back(
     assert asked.positions == {name: max(before.get(name, 0), since.get(name, 0)) for name in before | since}
 
 
-def test_positions_beside_a_cursor_that_is_none_or_of_another_epoch_count_for_nothing() -> None:
+def test_positions_beside_an_invalid_cursor_or_another_epoch_are_ignored() -> None:
     lost = Resume(cursor="rubbish", positions={"inbox": 5}).requested("t")
     assert lost is not None
     assert (lost.epoch, lost.tag) == ("", "")
@@ -240,7 +240,7 @@ def test_positions_beside_a_cursor_that_is_none_or_of_another_epoch_count_for_no
     assert Resume("1.e.ab.inbox:5", "e", {"inbox": 9}).requested("t") == Cursor("e", "ab", {"inbox": 9})
 
 
-def test_a_resume_is_a_cursor_or_an_epoch_with_positions() -> None:
+def test_a_resume_has_a_cursor_or_an_epoch_with_positions() -> None:
     assert Resume(cursor="1.e..news:5").requested("t") == Cursor("e", "", {"news": 5})
     assert Resume(epoch="e", positions={"inbox": 5}).requested("t") == Cursor("e", "t", {"inbox": 5})
     assert Resume().requested("t") is None
@@ -248,7 +248,7 @@ def test_a_resume_is_a_cursor_or_an_epoch_with_positions() -> None:
         assert lost.requested("t").epoch != "x"
 
 
-def test_close_codes_say_reconnect_or_stop() -> None:
+def test_close_codes_mean_reconnect_or_stop() -> None:
     stop = {code for code in CloseCode if 4500 <= code <= 4999}
     assert stop == {4501, 4502, 4503, 4504, 4505, 4506}
     assert all(code in (1009, 1011, 1012, 1013) or 4000 <= code <= 4499 for code in set(CloseCode) - stop)

@@ -1,4 +1,4 @@
-"""Pruning, round by round."""
+"""Pruning in rounds."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ KEEPING = Keeping(
 
 
 class CarefulRetention(MemoryRetention):
-    """One row of each kind a step; it fails as often as it is told to, and keeps count of its steps."""
+    """Prunes one row of each kind per step, fails on request, and counts its steps."""
 
     def __init__(self, store: FaultyStore) -> None:
         super().__init__(store.records)
@@ -41,7 +41,7 @@ class CarefulRetention(MemoryRetention):
 
 
 class Pruning:
-    """A store with things in it, and what prunes it."""
+    """A store with entries, and the service that prunes it."""
 
     def __init__(self) -> None:
         self.clock = HandClock()
@@ -68,25 +68,25 @@ class Pruning:
 
 @pytest.fixture
 def pruning(monkeypatch: pytest.MonkeyPatch) -> Pruning:
-    """Its rounds follow one another in an instant."""
+    """A service whose rounds follow one another without delay."""
     monkeypatch.setattr(prune_store, "PERIOD", 0.005)
     monkeypatch.setattr(prune_store, "PAUSE", 0.0)
     return Pruning()
 
 
-async def test_a_round_goes_on_until_nothing_is_due(pruning: Pruning, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_round_continues_until_nothing_is_due(pruning: Pruning, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prune_store, "PERIOD", 60)
     await pruning.fill(notifications=5, broadcasts=3, dead_letters=2)
     pruning.clock.turn(3 * 86_400)
     async with pruning.running():
         await until(lambda: pruning.retention.steps == 6)
         await asyncio.sleep(0.05)
-    # By age all 5 and 3; the dead letters may stay a day more. And one step that found nothing.
+    # By age all 5 and all 3; the dead letters are kept one day longer. The last step found nothing.
     assert pruning.counters.pruned == {"notification": 5, "broadcast": 3, "dead_letter": 0, "delivery": 0}
     assert pruning.retention.steps == 6
 
 
-async def test_it_looks_again(pruning: Pruning) -> None:
+async def test_rounds_are_repeated(pruning: Pruning) -> None:
     async with pruning.running():
         await pruning.fill(notifications=3)
         await until(lambda: pruning.retention.steps >= 3)
@@ -98,7 +98,7 @@ async def test_it_looks_again(pruning: Pruning) -> None:
         await until(lambda: pruning.counters.pruned["dead_letter"] == 1)
 
 
-async def test_too_many_go_although_they_are_young(pruning: Pruning) -> None:
+async def test_entries_above_the_count_limit_are_pruned_whatever_their_age(pruning: Pruning) -> None:
     await pruning.fill(notifications=5)
     async with pruning.running():
         await until(lambda: pruning.counters.pruned["notification"] == 2)
@@ -108,7 +108,7 @@ async def test_too_many_go_although_they_are_young(pruning: Pruning) -> None:
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable("away"), ZeroDivisionError("a mistake of ours")])
-async def test_no_fault_ends_it(pruning: Pruning, fault: Exception) -> None:
+async def test_errors_do_not_end_pruning(pruning: Pruning, fault: Exception) -> None:
     await pruning.fill(broadcasts=2)
     pruning.clock.turn(2 * 86_400)
     pruning.retention.faults = [fault, fault]

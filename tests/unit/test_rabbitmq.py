@@ -1,4 +1,5 @@
-"""What the RabbitMQ adapter decides by itself; what it does with a broker: tests/contract and tests/integration."""
+"""Decisions of the RabbitMQ adapter that need no broker; its behaviour with a broker is in tests/contract and
+tests/integration."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -38,11 +39,11 @@ def id_of(body: bytes = b"{}", routing_key: str = "order.created", **properties:
 
 
 class TestMessages:
-    def test_a_message_is_known_by_the_id_that_its_producer_gave_it(self) -> None:
+    def test_a_message_is_identified_by_its_message_id(self) -> None:
         assert id_of(message_id="m-1") == id_of(b"other", "other", message_id="m-1", timestamp=NOW)
         assert id_of(message_id="m-1") != id_of(message_id="m-2")
 
-    def test_without_an_id_it_is_known_by_what_it_says(self) -> None:
+    def test_without_a_message_id_it_is_identified_by_its_content(self) -> None:
         assert id_of() == id_of()
         others = [
             id_of(),
@@ -56,7 +57,7 @@ class TestMessages:
         ]
         assert len(set(others)) == len(others)
 
-    def test_the_time_is_the_producers_unless_it_cannot_be(self) -> None:
+    def test_the_time_is_the_producers_unless_it_is_in_the_future(self) -> None:
         assert message_of(delivered(), NOW).time == NOW
         assert message_of(delivered(timestamp=NOW - timedelta(days=9)), NOW).time == NOW - timedelta(days=9)
         assert message_of(delivered(timestamp=NOW + timedelta(days=9)), NOW).time == NOW
@@ -83,17 +84,17 @@ class TestMessages:
     def test_headers_become_text(self, value: Any, text: str) -> None:
         assert message_of(delivered(headers={"Name": value}), NOW).headers == {"name": text}
 
-    def test_a_header_that_is_too_deep_is_left_empty(self) -> None:
+    def test_a_header_nested_too_deeply_is_empty(self) -> None:
         deep: Any = {}
         for _ in range(100_000):
             deep = {"a": deep}
         assert message_of(delivered(headers={"deep": deep}), NOW).headers == {"deep": ""}
         while deep:
-            # Python itself would take the whole down at once, and itself with it.
+            # Freed level by level: Python crashes if it frees all levels at once.
             deep = deep.pop("a")
 
     @pytest.mark.parametrize("prefix", ["cloudEvents:", "cloudEvents_", "CE-", "ce_"])
-    def test_the_attributes_of_a_cloudevent_are_named_as_on_kafka(self, prefix: str) -> None:
+    def test_cloudevents_attributes_are_named_as_on_kafka(self, prefix: str) -> None:
         assert message_of(delivered(headers={f"{prefix}Id": "1"}), NOW).headers == {"ce_id": "1"}
 
     @pytest.mark.parametrize(
@@ -109,10 +110,10 @@ class TestMessages:
             ),
         ],
     )
-    def test_the_encoding_is_what_the_producer_says(self, properties: dict[str, str], encoding: str) -> None:
+    def test_the_encoding_is_the_one_declared_by_the_producer(self, properties: dict[str, str], encoding: str) -> None:
         assert message_of(delivered(**properties), NOW).encoding == encoding
 
-    def test_what_a_queue_counts_is_no_part_of_the_message(self) -> None:
+    def test_counters_of_the_queue_are_not_part_of_the_message(self) -> None:
         again = delivered(message_id="m-1", headers={"x-delivery-count": 3, "x-acquired-count": 4})
         assert message_of(again, NOW) == message_of(delivered(message_id="m-1"), NOW)
 
@@ -121,7 +122,7 @@ class TestBuffer:
     def message(self, number: int) -> Message:
         return Message("x", b"%d" % number, NOW, str(number))
 
-    async def test_all_there_is_comes_together_up_to_a_batch(self) -> None:
+    async def test_available_messages_are_taken_together_up_to_a_batch(self) -> None:
         buffer = Buffer()
         for number in range(BATCH + 3):
             buffer.put(number + 1, self.message(number))
@@ -130,7 +131,7 @@ class TestBuffer:
         tag, messages = await buffer.take()
         assert (tag, [message.fallback_id for message in messages]) == (BATCH + 3, ["500", "501", "502"])
 
-    async def test_huge_messages_come_in_batches_that_fit_a_transaction(self) -> None:
+    async def test_large_messages_are_taken_in_batches_that_fit_a_transaction(self) -> None:
         buffer = Buffer()
         half = bytes(BATCH_BYTES // 2)
         sizes = [half, half, b"x", half, None, bytes(BATCH_BYTES + 1), b"y"]
@@ -139,7 +140,7 @@ class TestBuffer:
         assert [(await asyncio.wait_for(buffer.take(), 1))[0] for _ in range(4)] == [2, 5, 6, 7]
         assert not len(buffer)
 
-    async def test_a_taker_who_gives_up_as_a_message_comes_takes_none_along(self) -> None:
+    async def test_a_take_cancelled_as_a_message_arrives_takes_no_message(self) -> None:
         buffer = Buffer()
         taking = asyncio.create_task(buffer.take())
         await asyncio.sleep(0)
@@ -149,7 +150,7 @@ class TestBuffer:
         assert taking.cancelled()
         assert (await buffer.take())[0] == 1
 
-    async def test_a_taker_who_waits_outlasts_what_is_dropped(self) -> None:
+    async def test_a_waiting_take_survives_dropped_messages(self) -> None:
         buffer = Buffer()
         taking = asyncio.create_task(buffer.take())
         await asyncio.sleep(0)
@@ -161,14 +162,14 @@ class TestBuffer:
 
 
 class TestWire:
-    def test_a_blocked_connection_is_known_until_it_is_not(self) -> None:
+    def test_a_blocked_connection_is_known_until_it_is_unblocked(self) -> None:
         wire = Wire(None)
         wire.seen(pamqp.frame.marshal(Connection.Blocked("low on disk"), 0))
         assert wire.blocked == "low on disk"
         wire.seen(pamqp.frame.marshal(Connection.Unblocked(), 0))
         assert not wire.blocked
 
-    def test_a_socket_that_was_never_made_can_be_cut(self) -> None:
+    def test_cutting_a_socket_that_was_never_opened_is_a_no_op(self) -> None:
         Wire(None).cut()
 
 
@@ -182,21 +183,21 @@ class TestFaults:
             ChannelInvalidStateError("<Channel: 1> closed"),
         ],
     )
-    def test_what_aiormq_says_of_a_connection_that_is_gone_is_said_better(self, fault: BaseException) -> None:
+    def test_a_lost_connection_is_described_better_than_by_aiormq(self, fault: BaseException) -> None:
         assert outage(fault) == "the connection is gone"
 
-    def test_what_the_broker_or_the_system_said_is_repeated(self) -> None:
+    def test_messages_of_broker_and_system_are_repeated(self) -> None:
         assert outage(ChannelNotFoundEntity("NOT_FOUND - no queue")) == "NOT_FOUND - no queue"
         assert outage(OSError(111, "Connection refused")) == "Connection refused"
         assert outage(AMQPConnectionError()) == "AMQPConnectionError"
 
     @pytest.mark.parametrize("fault", [ValueError("x"), RecursionError("x"), KeyError("x")])
-    def test_a_mistake_is_no_outage(self, fault: Exception) -> None:
+    def test_a_programming_error_is_no_outage(self, fault: Exception) -> None:
         assert outage(fault) is None
 
 
 class TestReadable:
-    def test_what_can_be_decoded_is_left_alone(self) -> None:
+    def test_a_decodable_frame_is_unchanged(self) -> None:
         for frame in (
             pamqp.frame.marshal(Basic.Deliver("tag", 2**63 - 1, True, "x", "grün"), 1),
             pamqp.frame.marshal(ContentHeader(0, 5, Basic.Properties(headers={"a": {"b": 1}}, timestamp=NOW)), 1),
@@ -204,7 +205,7 @@ class TestReadable:
         ):
             assert decodable(frame) == frame
 
-    def test_of_a_header_only_what_is_wrong_is_left_out(self) -> None:
+    def test_only_the_invalid_part_of_a_header_is_removed(self) -> None:
         properties = Basic.Properties(
             content_type="text/plain",
             headers={"a": "b"},
@@ -227,7 +228,7 @@ class TestReadable:
         properties.correlation_id = "äX"
         assert header.properties == properties
 
-    def test_of_two_broken_ids_neither_becomes_the_other(self) -> None:
+    def test_two_invalid_message_ids_stay_different(self) -> None:
         made = set()
         for letter in (b"\xe4", b"\xf6"):
             frame = pamqp.frame.marshal(ContentHeader(0, 5, Basic.Properties(message_id="XX")), 1)
@@ -235,7 +236,7 @@ class TestReadable:
             made.add(header.properties.message_id)
         assert made == {"äX", "öX"}
 
-    def test_a_broken_routing_key_stays_within_its_length(self) -> None:
+    def test_an_invalid_routing_key_stays_within_its_length(self) -> None:
         frame = pamqp.frame.marshal(Basic.Deliver("tag", 9, True, "x", "X" * 255), 1)
         _, _, method = pamqp.frame.unmarshal(decodable(frame.replace(b"X" * 255, b"\xe4" * 255)))
         assert isinstance(method, Basic.Deliver)
@@ -244,26 +245,26 @@ class TestReadable:
 
 
 class TestSettings:
-    def test_ports_are_those_of_the_protocol(self) -> None:
+    def test_default_ports_are_those_of_the_protocol(self) -> None:
         assert address(RabbitSettings(host="rabbit"), 10).port == 5672
         assert address(RabbitSettings(host="rabbit", tls=True), 10).port == 5671
         assert address(RabbitSettings(host="::1", port=7), 10).port == 7
 
-    def test_names_of_any_characters_arrive_as_they_are(self) -> None:
+    def test_credentials_of_any_characters_are_unchanged(self) -> None:
         made = address(RabbitSettings(host="::1", user="a:b@c", password="p@ss/:#% ü+&?"), 10)
         assert (made.host, made.user, made.password) == ("::1", "a:b@c", "p@ss/:#% ü+&?")
 
-    def test_a_ca_file_that_is_not_there_is_said_at_once(self, tmp_path: Path) -> None:
+    def test_a_missing_ca_file_is_reported_immediately(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No such file"):
             tls_context(RabbitSettings(tls=True, cafile=str(tmp_path / "ca.pem")))
         assert tls_context(RabbitSettings()) is None
 
-    def test_a_source_without_patterns_is_a_mistake(self) -> None:
+    def test_a_source_without_patterns_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="at least one"):
             RabbitSource(RabbitSettings(), [])
 
     @pytest.mark.parametrize("host", ["localhost:5673", "[::1]", "amqp://rabbit"])
-    async def test_a_host_that_is_none_is_told_and_the_source_can_be_closed(self, host: str) -> None:
+    async def test_an_invalid_host_is_reported_and_the_source_can_be_closed(self, host: str) -> None:
         node = RabbitSource(RabbitSettings(host=host), ["#"])
         await node.open()
         try:

@@ -1,4 +1,4 @@
-"""Which `users` paths are warned of: those that may be lists and are stored with every notification."""
+"""Warnings about `users` paths that may be lists and are stored with every notification."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def sample(payload: str, source: str = "a.b") -> str:
 
 
 @pytest.mark.parametrize("path", ["watchers", "member_ids", "data.watchers", "project.members", "mailing_list"])
-def test_a_plural_may_be_a_list(path: str) -> None:
+def test_a_plural_name_may_be_a_list(path: str) -> None:
     (warning,) = warnings(f'users = ["{path}"]')
     assert (
         warning
@@ -26,17 +26,17 @@ def test_a_plural_may_be_a_list(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["user_id", "customer", "order.status", "address", "owner.id"])
-def test_a_singular_is_not(path: str) -> None:
+def test_a_singular_name_is_not_a_list(path: str) -> None:
     assert warnings(f'users = ["{path}"]') == []
 
 
-def test_a_sample_knows_better_than_the_name() -> None:
+def test_a_sample_takes_precedence_over_the_name() -> None:
     assert warnings('users = ["to"]', sample('{ to = ["ada"] }'))
     assert warnings('users = ["watchers"]', sample('{ watchers = "ada" }')) == []
     assert warnings('users = ["to"]', sample('{ data = { to = ["ada"] } }'))
 
 
-def test_only_the_routes_own_samples_count() -> None:
+def test_only_samples_of_the_same_route_apply() -> None:
     assert warnings('users = ["to"]', sample('{ to = ["ada"] }', source="b.b")) == []
     assert warnings('type = "t"\nusers = ["to"]', sample('{ type = "other", to = ["ada"] }')) == []
     assert warnings('type = "t"\nusers = ["to"]', sample('{ type = "t", to = ["ada"] }'))
@@ -46,7 +46,7 @@ def test_only_the_routes_own_samples_count() -> None:
     ("path", "omit"),
     [("watchers", "watchers"), ("data.watchers", "watchers"), ("project.members", "project"), ("data.p.ids", "p")],
 )
-def test_what_is_omitted_is_not_warned_of(path: str, omit: str) -> None:
+def test_omitted_fields_cause_no_warning(path: str, omit: str) -> None:
     assert warnings(f'users = ["{path}"]\nomit = ["{omit}"]') == []
 
 
@@ -55,6 +55,6 @@ def test_a_raw_envelope_omits_nothing() -> None:
     assert "another envelope" in warning
 
 
-def test_the_shipped_profiles_and_the_example_are_without_warnings() -> None:
+def test_shipped_profiles_and_the_example_have_no_warnings() -> None:
     for profile in (*shipped([EVERY]), read_file("docs/examples/orders-private.toml")):
         assert list(warnings_of_lists(profile)) == []

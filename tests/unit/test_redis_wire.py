@@ -1,4 +1,4 @@
-"""Messages between nodes through Redis, as bytes."""
+"""Messages between nodes through Redis, in wire format."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,12 +40,12 @@ ENTRIES = st.builds(
 
 
 def of_one_kind(one: Entry) -> Entry:
-    """With the kind that all entries at its position have."""
+    """Give the entry the kind that all entries at its position have."""
     return msgspec.structs.replace(one, kind=KINDS[one.changed % len(KINDS)])
 
 
 def received(entries: Sequence[Entry], max_bytes: int = wire.MAX_BYTES) -> dict[str, list[Sequence[Any]]]:
-    """The messages of each stream, as a node reads them."""
+    """Return the messages of each stream as a node decodes them."""
     messages: dict[str, list[Sequence[Any]]] = {}
     for stream, text in entry_messages(entries, max_bytes):
         messages.setdefault(stream, []).append(EntryReader()(text))
@@ -53,9 +53,7 @@ def received(entries: Sequence[Entry], max_bytes: int = wire.MAX_BYTES) -> dict[
 
 
 @given(st.lists(ENTRIES.map(of_one_kind), max_size=12), st.sampled_from([1, 700, 2_000, wire.MAX_BYTES]))
-def test_entries_are_read_in_their_order_and_each_position_is_in_one_message(
-    entries: list[Entry], max_bytes: int
-) -> None:
+def test_entries_are_decoded_in_order_and_each_position_is_in_one_message(entries: list[Entry], max_bytes: int) -> None:
     messages = received(entries, max_bytes)
     for stream in {one.stream for one in entries}:
         its = [one for one in entries if one.stream == stream]
@@ -67,7 +65,7 @@ def test_entries_are_read_in_their_order_and_each_position_is_in_one_message(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "channel"]), st.binary(max_size=40)), max_size=30), st.integers(1, 100))
-def test_messages_are_bundled_in_their_order_and_few_are_one_bundle(
+def test_messages_are_bundled_in_order_and_as_few_bundles_as_possible(
     messages: list[tuple[str, bytes]], max_bytes: int
 ) -> None:
     made = list(bundles(messages, max_bytes))
@@ -78,11 +76,11 @@ def test_messages_are_bundled_in_their_order_and_few_are_one_bundle(
 
 
 @given(st.lists(st.builds(SignOut, TEXT, TIMES), max_size=5))
-def test_sign_outs_are_read_as_they_were_sent(sign_outs: list[SignOut]) -> None:
+def test_sign_outs_round_trip(sign_outs: list[SignOut]) -> None:
     assert list(read_sign_outs(sign_out_message(sign_outs))) == sign_outs
 
 
-def test_a_message_holds_about_as_much_as_it_may_and_many_small_entries_are_one() -> None:
+def test_small_entries_share_a_message_up_to_the_size_limit() -> None:
     small = [entry(seq=seq) for seq in range(1, 101)]
     assert [len(message) for message in received(small)["feed:news"]] == [100]
     large = [entry("x" * 10_000, seq=seq) for seq in range(1, 101)]
@@ -94,7 +92,7 @@ def test_a_message_holds_about_as_much_as_it_may_and_many_small_entries_are_one(
 
 
 def fields(one: Any) -> Any:
-    """As another version of Herald may write it, with more fields or fewer."""
+    """Encode fields as another version of Herald may, with more or fewer of them."""
     return msgspec.to_builtins(one, builtin_types=(datetime, UUID))
 
 
@@ -113,7 +111,7 @@ def test_fields_with_a_default_may_be_missing() -> None:
 
 
 @given(st.binary(max_size=40))
-def test_garbage_is_refused_in_one_way(garbage: bytes) -> None:
+def test_invalid_bytes_are_refused_with_one_error(garbage: bytes) -> None:
     for read in (EntryReader(), read_sign_outs):
         try:
             read(garbage)
@@ -138,7 +136,7 @@ def test_garbage_is_refused_in_one_way(garbage: bytes) -> None:
         msgspec.msgpack.encode([{"stream": "feed:news"}]),
     ],
 )
-def test_a_malformed_message_is_refused_in_one_way(garbage: bytes) -> None:
+def test_a_malformed_message_is_refused_with_one_error(garbage: bytes) -> None:
     with pytest.raises(wire.UNREADABLE):
         EntryReader()(garbage)
     with pytest.raises(wire.UNREADABLE):

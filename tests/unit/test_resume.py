@@ -1,4 +1,4 @@
-"""Resuming, against a model: clients that go from node to node at any moment, over a backplane that promises nothing,
+"""Resuming, tested against a model: clients move between nodes at any moment, over a backplane without guarantees,
 while their notifications are read and archived elsewhere."""
 
 import asyncio
@@ -22,11 +22,11 @@ from tests.support.core import IMPATIENT, STREAM, FaultyStore, Node, Reader, eve
 USERS: Final = ("ada", "bob")
 NODES: Final = 2
 
-# Sweeps in which every stream is compared, and healed.
+# The number of sweeps after which every stream has been compared and resynchronised.
 SWEEPS: Final = 12
 
 
-# Every limit within reach, and no waiting.
+# All limits are small, and there are no delays.
 SMALL = replace(
     IMPATIENT,
     buffers=BufferPolicy(max_entries=6, max_page_entries=4, max_chunk_entries=3),
@@ -42,7 +42,7 @@ def small() -> Any:
 
 
 class FatefulBackplane(MemoryBackplane):
-    """Loses, repeats and holds back what is published, as it is told to."""
+    """Loses, repeats or delays what is published, as the test chooses."""
 
     def __init__(self, bus: Bus) -> None:
         super().__init__(bus)
@@ -60,7 +60,7 @@ class FatefulBackplane(MemoryBackplane):
 
 
 class Client:
-    """What a client knows: what it was shown, and where it stands by that."""
+    """The state of a client: what it has received, and its positions."""
 
     def __init__(self, user: str, nodes: Sequence[Node]) -> None:
         self.user = user
@@ -97,7 +97,7 @@ class Client:
 
 
 class Plain(Client):
-    """An event stream: its place is the id of the last event."""
+    """An event stream: its position is the id of the last event."""
 
     cursor: str | None = None
 
@@ -113,7 +113,7 @@ class Plain(Client):
 
 
 class Speaking(Client):
-    """herald.v1: it keeps a list in step, by docs/protocol.md and nothing else."""
+    """A herald.v1 client that keeps a list, as docs/protocol.md specifies."""
 
     def __init__(self, user: str, nodes: Sequence[Node]) -> None:
         super().__init__(user, nodes)
@@ -143,7 +143,7 @@ class Speaking(Client):
                     self._positions = one["positions"]
                     self.unread = one["unread"] if one["unread"] is not None else self.unread
                 case "notification":
-                    # One that was changed while the client was away comes behind those that arrived after it.
+                    # A notification that was changed while the client was disconnected comes after later arrivals.
                     if one["id"] not in self.listed:
                         self.arrivals.append(one["data"]["n"])
                     self.listed[one["id"]] = (one["data"]["n"], one["read"])
@@ -156,13 +156,13 @@ class Speaking(Client):
                 case kind:
                     assert kind == "heartbeat"
             self.unread = one.get("unread", self.unread)
-        # A position counts once all of its entries have come: they share a frame.
+        # A position is complete once all its entries have arrived: they share a frame.
         for stream, place, _ in entries:
             self._positions[stream] = place
 
 
 class World:
-    """Nodes on one store, clients that go from one to the other, and someone who marks what they get."""
+    """Nodes on one store, clients that move between them, and changes of their notifications."""
 
     def __init__(self) -> None:
         store, bus = FaultyStore(), Bus()
@@ -193,7 +193,7 @@ class World:
         await self.nodes[node].send(*events)
 
     async def act(self, user: str, mark: Any, which: int | None, fates: list[str]) -> None:
-        """`which` of those in the inbox; None for all."""
+        """Change the state of one notification of the inbox, chosen by `which`, or of all if it is None."""
         self.backplanes[0].fates = list(fates)
         listed = (await self.inboxes.page(user, NotificationFilter(), 10_000)).notifications
         if which is None:
@@ -234,7 +234,7 @@ class World:
         }
         assert client.listed == listed
         assert client.unread == page.head.unread
-        # Of one that was archived while the client was away it hears no more than that.
+        # Of a notification archived while the client was disconnected, the client receives only that.
         passed = [numbers[seq] for seq in client.passed]
         assert sorted([*client.arrivals, *passed]) == self.sent[client.user]
 
@@ -260,8 +260,8 @@ steps = st.one_of(
 
 @settings(max_examples=200)
 @given(st.lists(st.tuples(steps, st.integers(0, 6)), max_size=60))
-def test_whoever_resumes_anywhere_has_everything_once_and_ends_in_step(plot: list[Any]) -> None:
-    """The integer of a step is for how many turns of the loop all others go on before the next."""
+def test_resuming_at_any_position_yields_each_entry_once(plot: list[Any]) -> None:
+    """Each step has the number of event loop iterations until the next step."""
 
     async def play() -> None:
         world = World()

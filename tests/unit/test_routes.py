@@ -1,4 +1,4 @@
-"""Routes files: what is refused, in which words, and which route takes what."""
+"""Routes files: what is refused and with which error, and which routes match an event."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.core import ROUTE_CHANNELS
 
 HEAD = 'profile = "mine"\n[feeds.news]\naccess = "public"\n[[routes]]\nsource = "first"\nfeed = "news"\n[[routes]]\n'
 
-# What is written as the second route, and what the refusal must name beside the file and the route.
+# What is written as the second route, and what the error must name besides the file and the route.
 REFUSED = {
     'source = "a.b"\nfeeds = "news"': "feeds",
     'source = "a.b"\nfeed = 5': "feed",
@@ -53,7 +53,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("route", REFUSED)
-def test_a_wrong_route_is_refused_by_file_route_and_field(route: str) -> None:
+def test_an_invalid_route_is_refused_with_file_route_and_field(route: str) -> None:
     with pytest.raises(RoutesInvalid) as caught:
         read_profile(HEAD + route, "mine.toml", ROUTE_CHANNELS)
     text = str(caught.value)
@@ -62,7 +62,7 @@ def test_a_wrong_route_is_refused_by_file_route_and_field(route: str) -> None:
     assert REFUSED[route] in text.partition("route 2")[2]
 
 
-def test_a_route_that_leads_nowhere_is_refused() -> None:
+def test_a_route_without_effect_is_refused() -> None:
     with pytest.raises(RoutesInvalid, match=r"mine\.toml: route 2 \('a'\): it leads nowhere"):
         read_profile(HEAD + 'source = "a"', "mine.toml")
 
@@ -89,14 +89,14 @@ def test_a_route_that_leads_nowhere_is_refused() -> None:
         ("profile =", "TOML"),
     ],
 )
-def test_a_wrong_file_is_refused_by_name_and_field(text: str, named: str) -> None:
+def test_an_invalid_file_is_refused_with_file_and_field(text: str, named: str) -> None:
     with pytest.raises(RoutesInvalid) as caught:
         read_profile(text, "mine.toml", ROUTE_CHANNELS)
     assert str(caught.value).startswith("mine.toml: ")
     assert named.rstrip("s") in str(caught.value).removeprefix("mine.toml: ")
 
 
-def test_routes_know_their_profile_and_keep_the_files_order() -> None:
+def test_routes_have_their_profile_and_the_order_of_the_file() -> None:
     one = read_profile(HEAD + 'source = "#"\nusers = ["to"]', "mine.toml")
     two = read_profile('profile = "other"\n[[routes]]\nsource = "first"\nusers = ["to"]', "other.toml")
     table = RouteTable((one, two))
@@ -112,7 +112,7 @@ def test_routes_know_their_profile_and_keep_the_files_order() -> None:
     assert not table.has_profile("third")
 
 
-def test_a_setting_puts_all_routes_on_another_broker() -> None:
+def test_a_setting_moves_all_routes_to_another_broker() -> None:
     one = read_profile(HEAD + 'source = "a"\nusers = ["to"]', "mine.toml")
     two = read_profile('profile = "o"\nbroker = "rabbitmq"\n[[routes]]\nsource = "a"\nusers = ["to"]', "o.toml")
     table = RouteTable((one, two))
@@ -133,34 +133,34 @@ def identities(*routes: tuple[str, str]) -> RouteTable:
     return RouteTable((read_profile(text, "mine.toml", ROUTE_CHANNELS),))
 
 
-def test_the_first_route_of_a_source_says_how_its_events_are_identified() -> None:
+def test_the_first_route_of_a_source_determines_its_event_identity() -> None:
     table = identities(("a.#", SHARED), ("b", SHARED), ("#", ""), ("a.b", ""))
     assert table.for_source("a.b")[0].identity == "cloudevents"
     assert table.for_source("c")[0].identity is None
 
 
 @pytest.mark.parametrize("earlier", ["a.b", "a.*", "#", "*.b", "#.b"])
-def test_a_later_route_that_says_otherwise_is_refused(earlier: str) -> None:
+def test_a_later_route_with_another_identity_is_refused(earlier: str) -> None:
     with pytest.raises(RoutesInvalid, match=r"profile mine: route 3 \('a.#'\): identity: ") as refused:
         identities(("c", ""), (earlier, ""), ("a.#", SHARED))
     assert repr(earlier) in str(refused.value)
 
 
-def test_routes_of_two_profiles_that_contradict_one_another_are_refused() -> None:
+def test_conflicting_routes_of_two_profiles_are_refused() -> None:
     one, other = identities(("a", "")).profiles + identities(("a", SHARED)).profiles
     RouteTable((other, one))
     with pytest.raises(RoutesInvalid, match="identity"):
         RouteTable((one, other))
 
 
-def test_sources_that_are_invented_fill_no_memory() -> None:
+def test_the_cache_of_sources_is_limited() -> None:
     wide = RouteTable((read_profile('profile = "p"\n[[routes]]\nsource = "#"\nusers = ["to"]', "p.toml"),))
     for number in range(CACHED_SOURCES + 10):
         assert len(wide.for_source(f"s.{number}")) == 1
     assert wide._by_source.cache_info().currsize == CACHED_SOURCES
 
 
-def test_a_broker_has_an_allowed_name() -> None:
+def test_the_broker_of_a_profile_must_be_registered() -> None:
     text = 'profile = "mine"\nbroker = "zeromq"\n[[routes]]\nsource = "a"\nusers = ["to"]\n'
     assert read_profile(text, "mine.toml", brokers=("kafka", "zeromq")).broker == "zeromq"
     with pytest.raises(RoutesInvalid) as caught:

@@ -24,7 +24,7 @@ def section(heading: str) -> str:
 def test_every_key_has_a_row(heading: str, struct: type[msgspec.Struct]) -> None:
     rows = re.findall(r"^\| `\[*([a-z_]+)[^`]*` \| ", section(heading), re.MULTILINE)
     keys = {field.name for field in msgspec.structs.fields(struct)}
-    # Routes and endpoints have the profile of their file. A route has a table for each of its channels.
+    # Routes and endpoints get the profile of their file. A route has one table for each of its channels.
     internal = {Route: {"profile", "channels"}, Endpoint: {"profile"}}
     assert set(rows) == keys - internal.get(struct, set()) | ({"email"} if struct is Route else set())
     assert len(rows) == len(set(rows))

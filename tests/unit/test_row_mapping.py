@@ -1,4 +1,4 @@
-"""RowMapping: one declaration makes the columns of a SELECT and the function that reads its rows."""
+"""RowMapping: one declaration gives the columns of a SELECT and the function that reads its rows."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class Outer(msgspec.Struct, frozen=True):
 MAPPING = RowMapping(Outer, name="name", first=RowMapping(Inner, a="x", b="y"), second=RowMapping(Inner, a="z"))
 
 
-def test_a_row_is_read_in_the_order_of_its_columns_wherever_they_begin() -> None:
+def test_a_row_is_read_in_column_order_from_any_offset() -> None:
     row = dict(zip(MAPPING.columns, ("n", 1, 2, 3), strict=True))
     assert row == {"name": "n", "x": 1, "y": 2, "z": 3}
     expected = Outer("n", Inner(1, 2), Inner(3))
@@ -45,7 +45,7 @@ def test_a_row_is_read_in_the_order_of_its_columns_wherever_they_begin() -> None
         {"name": "n", "second": RowMapping(Inner, a="x")},
     ],
 )
-def test_a_declaration_that_does_not_fit_the_struct_is_refused(fields: dict[str, Any]) -> None:
+def test_a_declaration_that_does_not_match_the_struct_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="Outer has these fields"):
         RowMapping(Outer, **fields)
 
@@ -84,7 +84,7 @@ def test_every_field_of_the_state_has_a_column() -> None:
 
 
 @pytest.mark.parametrize("change", TRANSITIONS)
-def test_a_change_sets_the_columns_of_the_fields_that_it_changes(change: Any) -> None:
+def test_a_change_sets_the_columns_of_the_changed_fields(change: Any) -> None:
     fields = dict(TRANSITIONS[change].values(NOW))
     after = state_values(msgspec.structs.replace(NotificationState(NOW, muted=True), **fields))
     changed = changed_values(change, 7, NOW)
@@ -97,6 +97,6 @@ def test_a_change_sets_the_columns_of_the_fields_that_it_changes(change: Any) ->
     }
 
 
-def test_the_condition_for_unread_is_made_of_the_domains_definition() -> None:
+def test_the_condition_for_unread_follows_the_domain_definition() -> None:
     conditions = [str(condition) for condition in in_state(notifications.c, UNREAD)]
     assert conditions == ["NOT notifications.is_read", "NOT notifications.is_archived"]

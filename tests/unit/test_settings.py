@@ -1,4 +1,4 @@
-"""Settings: what the environment and the command line make of them."""
+"""Settings from the environment and the command line."""
 
 from pathlib import Path
 from socket import gethostname
@@ -44,7 +44,7 @@ def refusal(mode: Mode = "dev", /, **environ: str) -> str:
 
 
 def attempt(**environ: str) -> Settings | str:
-    """The settings, or why they are refused."""
+    """Return the settings, or the error that refuses them."""
     try:
         return dev(**environ)
     except SettingsInvalid as refused:
@@ -52,7 +52,7 @@ def attempt(**environ: str) -> Settings | str:
 
 
 class TestDefaults:
-    def test_dev_needs_nothing_and_stays_on_loopback(self) -> None:
+    def test_dev_needs_nothing_and_listens_on_loopback(self) -> None:
         settings = dev()
         assert (settings.server.host, settings.server.port, settings.server.auth, settings.routing.broker) == (
             "127.0.0.1",
@@ -64,12 +64,12 @@ class TestDefaults:
         assert settings.routing.profile == ("all",)
         assert settings.client.url == "http://127.0.0.1:8000"
 
-    def test_serve_listens_to_everyone_and_takes_each_profiles_broker(self) -> None:
+    def test_serve_listens_on_all_addresses_and_uses_each_profiles_broker(self) -> None:
         settings = serve()
         assert (settings.server.host, settings.routing.broker, settings.logs.format) == ("0.0.0.0", None, "json")
         assert settings.web.origins is None
 
-    def test_in_dev_only_pages_of_this_machine_may_connect(self) -> None:
+    def test_in_dev_only_origins_of_this_machine_are_allowed(self) -> None:
         origins = Origins(dev().web.origins)
         for own in ("http://localhost:3000", "https://127.0.0.1", "http://[::1]:8000"):
             assert origins.allow(own)
@@ -81,7 +81,7 @@ class TestDefaults:
                 plain = {field: getattr(section, field) for field in section.__struct_fields__}
                 assert msgspec.convert(plain, type(section), strict=True) == section
 
-    def test_numbers(self) -> None:
+    def test_default_numbers(self) -> None:
         settings = dev()
         assert (settings.server.drain_seconds, settings.sessions.heartbeat_s) == (10, 30)
         assert (settings.limits.event_bytes, settings.hub.sessions_per_user) == (1_048_576, 100)
@@ -107,37 +107,37 @@ class TestWhereFrom:
             ({"HERALD_PORT": " ", "PORT": "2"}, 2, "PORT"),
         ],
     )
-    def test_the_first_name_that_is_set_counts(self, environ: dict[str, str], port: int, origin: str) -> None:
+    def test_the_first_name_that_is_set_applies(self, environ: dict[str, str], port: int, origin: str) -> None:
         settings = dev(**environ)
         assert (settings.server.port, settings.came_from["server.port"]) == (port, origin)
 
     @given(st.sampled_from(sorted(NAMES)), st.sampled_from(["", " ", "\n", ",", " , "]))
-    def test_set_to_nothing_is_not_set(self, name: str, nothing: str) -> None:
+    def test_an_empty_value_counts_as_not_set(self, name: str, nothing: str) -> None:
         assert read({name: nothing}, "dev", {}) == read({}, "dev", {})
 
-    def test_every_field_knows_where_it_came_from(self) -> None:
+    def test_every_field_has_a_known_origin(self) -> None:
         assert set(dev().came_from) == set(SETTINGS)
         assert {f"{name}.{field}" for name, kind in SECTIONS.items() for field in settings_of(kind)} == set(SETTINGS)
 
 
 class TestNames:
-    def test_a_misspelt_name_is_refused_with_the_nearest(self) -> None:
+    def test_a_misspelt_name_is_refused_with_a_suggestion(self) -> None:
         assert (
             refusal(HERALD_PROFLIE="all") == "HERALD_PROFLIE is not a setting of Herald: did you mean HERALD_PROFILE?"
         )
         assert "did you mean HERALD_JWT_PUBLIC_KEY?" in refusal(HERALD_JWT_PUBKEY="x")
 
     @given(st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=30))
-    def test_any_other_name_of_ours_is_refused_and_named(self, rest: str) -> None:
+    def test_unknown_herald_names_are_refused(self, rest: str) -> None:
         name = f"HERALD_{rest}"
         known = name in NAMES or name in ("HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME")
         if not known and not name.startswith(("HERALD_SERVICE_", "HERALD_PORT_")):
             assert refusal(**{name: "x"}).startswith(f"{name} is not a setting")
 
-    def test_a_misspelt_secrets_value_is_not_repeated(self) -> None:
+    def test_the_value_of_a_misspelt_secret_is_not_repeated(self) -> None:
         assert "hunter2" not in refusal(HERALD_JWT_SECRETT="hunter2")
 
-    def test_what_kubernetes_injects_is_ignored(self) -> None:
+    def test_variables_injected_by_kubernetes_are_ignored(self) -> None:
         settings = dev(
             HERALD_SERVICE_HOST="10.0.0.1",
             HERALD_SERVICE_PORT_HTTP="80",
@@ -148,7 +148,7 @@ class TestNames:
         assert (settings.server.port, settings.came_from["server.port"]) == (8000, "default")
         assert settings.smtp.port is None
 
-    def test_names_of_the_tests_and_of_others_are_ignored(self) -> None:
+    def test_variables_of_tests_and_other_programs_are_ignored(self) -> None:
         dev(HERALD_REQUIRE_REAL="1", HERALD_KAFKA_HOME="/x", HERALDRY="x", KAFKA_HOME="/x")
 
 
@@ -187,17 +187,17 @@ class TestValues:
             ("HERALD_JWT_PUBLIC_KEY", "a\0b", "names no file"),
         ],
     )
-    def test_refusals_name_the_variable_and_the_reason(self, name: str, value: str, reason: str) -> None:
+    def test_errors_name_the_variable_and_the_reason(self, name: str, value: str, reason: str) -> None:
         words = refusal(**{name: value})
         assert words.startswith(f"{name} ")
         assert reason in words
 
-    def test_an_option_is_named_as_an_option(self) -> None:
+    def test_an_invalid_option_is_named_as_an_option(self) -> None:
         with pytest.raises(SettingsInvalid, match=r"^--port must be"):
             load({}, "dev", {"server.port": "x"})
 
     @given(st.integers(1, 65_535))
-    def test_every_port_is_taken(self, port: int) -> None:
+    def test_every_port_is_accepted(self, port: int) -> None:
         assert dev(HERALD_PORT=f" {port}\n").server.port == port
 
     @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ class TestValues:
             "https://h/a/../b", "https://h:0", "https://h:99999", "https://h:x", "https://bücher.example", "https://[::1",
         ],
     )  # fmt: skip
-    def test_anything_else_is_no_public_url_and_not_repeated(self, value: str) -> None:
+    def test_an_invalid_public_url_is_refused_and_not_repeated(self, value: str) -> None:
         assert refusal(HERALD_PUBLIC_URL=value) == (
             "HERALD_PUBLIC_URL must be http:// or https://, a host and at most a port and a path, such as"
             " https://shop.example/herald."
@@ -237,11 +237,11 @@ class TestValues:
         assert outcome.startswith("PORT must be") if isinstance(outcome, str) else 1 <= outcome.server.port <= 65_535
 
     @given(st.sampled_from(sorted(NAMES)), st.text(max_size=50))
-    def test_no_text_does_worse_than_be_refused(self, name: str, value: str) -> None:
+    def test_no_text_causes_another_error_than_a_refusal(self, name: str, value: str) -> None:
         outcome = attempt(**{name: value})
         assert name in outcome if isinstance(outcome, str) else table(outcome)
 
-    def test_words_in_any_case(self) -> None:
+    def test_keywords_are_case_insensitive(self) -> None:
         assert dev(LOG_LEVEL="debug").logs.level == "DEBUG"
         assert dev(HERALD_KAFKA_SECURITY_PROTOCOL="ssl").of(KafkaSettings).security_protocol == "SSL"
 
@@ -268,22 +268,22 @@ class TestKafka:
         assert dev(KAFKA_BROKERS="a:1", REDPANDA_BROKERS="a:1").of(KafkaSettings).servers == "a:1"
         assert "KAFKA_BROKERS and REDPANDA_BROKERS" in refusal(KAFKA_BROKERS="a:1", REDPANDA_BROKERS="b:1")
 
-    def test_sasl_needs_a_user(self) -> None:
+    def test_sasl_requires_a_user(self) -> None:
         words = refusal(HERALD_KAFKA_SECURITY_PROTOCOL="SASL_SSL", HERALD_KAFKA_SASL_PASSWORD="hunter2")
         assert "HERALD_KAFKA_SASL_USERNAME" in words
         assert "hunter2" not in words
 
-    def test_a_mechanism_needs_sasl(self) -> None:
+    def test_a_mechanism_requires_sasl(self) -> None:
         assert "HERALD_KAFKA_SECURITY_PROTOCOL" in refusal(HERALD_KAFKA_SASL_MECHANISM="PLAIN")
 
-    def test_rabbitmq_is_taken_in_both_modes(self) -> None:
+    def test_rabbitmq_is_accepted_in_both_modes(self) -> None:
         assert dev(HERALD_BROKER="rabbitmq").routing.broker == "rabbitmq"
         assert serve(HERALD_BROKER="rabbitmq").routing.broker == "rabbitmq"
 
 
 class TestNamesAndHosts:
     @pytest.mark.parametrize("name", ["orders", "a-b_C.9:d@e#f,g/h", "two words", "x" * 127])
-    def test_every_name_that_the_client_can_send_is_taken(self, name: str) -> None:
+    def test_every_valid_amqp_name_is_accepted(self, name: str) -> None:
         settings = dev(RABBITMQ_EXCHANGE=name, RABBITMQ_QUEUE=f" {name} ")
         assert (settings.of(RabbitSettings).exchange, settings.of(RabbitSettings).queue) == (name, name)
         Exchange.Declare(exchange=name).validate()
@@ -302,12 +302,12 @@ class TestNamesAndHosts:
         "host",
         ["localhost:5673", "[::1]", "[::1]:1", "amqp://x", "guest:hunter2@x", "a b", "a/b", "1::g", "a..b", "x" * 64],
     )
-    def test_anything_beside_a_host_is_refused_and_not_repeated(self, name: str, host: str) -> None:
+    def test_anything_but_a_host_is_refused_and_not_repeated(self, name: str, host: str) -> None:
         words = f"{name} must be the name or address of a host alone: its port is set by itself."
         assert refusal(**{name: host}) == words
 
     @given(st.text(max_size=80) | st.from_regex(r"[\w.-]{1,80}", fullmatch=True))
-    def test_every_host_that_is_taken_makes_an_address(self, host: str) -> None:
+    def test_every_accepted_host_forms_an_address(self, host: str) -> None:
         outcome = attempt(RABBITMQ_HOST=host)
         if isinstance(outcome, Settings):
             assert address(RabbitSettings(host=outcome.of(RabbitSettings).host), 10).port == 5672
@@ -316,7 +316,7 @@ class TestNamesAndHosts:
 
 class TestDatabase:
     @pytest.mark.parametrize("settings", [dev(), serve()])
-    def test_a_file_by_default(self, settings: Settings) -> None:
+    def test_an_sqlite_file_by_default(self, settings: Settings) -> None:
         assert settings.database.url == "sqlite+aiosqlite:///var/herald.db"
         assert (settings.came_from["database.url"], settings.database.connections) == ("default", 10)
 
@@ -357,37 +357,37 @@ class TestDatabase:
             ("sqlite:///x.db?mode=ro", "something other than a file's path"),
         ],
     )
-    def test_refusals(self, given: str, reason: str) -> None:
+    def test_invalid_urls_are_refused(self, given: str, reason: str) -> None:
         words = refusal(DATABASE_URL=given)
         assert words.startswith("DATABASE_URL ")
         assert reason in words
         assert "hunter2" not in words
 
-    def test_the_password_is_shown_nowhere(self) -> None:
+    def test_the_password_is_never_shown(self) -> None:
         settings = dev(DATABASE_URL="postgres://me:hunter2@db/x")
         assert settings.shown("database.url") == "postgresql+asyncpg://me:***@db/x"
         assert not any("hunter2" in line for line in [repr(settings), *table(settings)])
 
-    def test_how_much_is_kept(self) -> None:
+    def test_retention_settings(self) -> None:
         settings = dev(HERALD_KEEP_FEED_DAYS="7", HERALD_KEEP_DEAD_LETTERS="5")
         assert (settings.retention.inbox_days, settings.retention.inbox_entries) == (365, 100_000)
         assert (settings.retention.feed_days, settings.retention.feed_entries) == (7, 100_000)
         assert (settings.retention.dead_letter_days, settings.retention.dead_letters) == (90, 5)
-        # A date so long ago that there is none would stop the pruning.
+        # A date before the first possible date would stop pruning.
         assert "from 1 to 36500" in refusal(HERALD_KEEP_INBOX_DAYS="36501")
 
 
 class TestTokens:
-    def test_serve_without_a_key_says_what_to_set(self) -> None:
+    def test_serve_without_a_key_names_the_settings_to_set(self) -> None:
         words = refusal("serve")
         for name in ("HERALD_JWT_SECRET", "HERALD_JWT_PUBLIC_KEY", "HERALD_JWT_JWKS_URL", "HERALD_AUTH=open"):
             assert name in words
 
-    def test_dev_with_jwt_needs_a_key_too(self) -> None:
+    def test_dev_with_jwt_requires_a_key(self) -> None:
         assert "no key" in refusal(HERALD_AUTH="jwt")
 
     @pytest.mark.parametrize("mode", ["dev", "serve"])
-    def test_one_key_is_enough(self, mode: Mode, tmp_path: Path) -> None:
+    def test_one_key_is_sufficient(self, mode: Mode, tmp_path: Path) -> None:
         (file := tmp_path / "key.pem").write_text(PEM)
         for environ in (
             {"HERALD_JWT_SECRET": SECRET},
@@ -397,7 +397,7 @@ class TestTokens:
         ):
             load({"HERALD_AUTH": "jwt", **environ}, mode, {})
 
-    def test_the_text_of_a_key_file_is_taken(self, tmp_path: Path) -> None:
+    def test_a_key_file_is_read(self, tmp_path: Path) -> None:
         (file := tmp_path / "key.pem").write_text(PEM)
         settings = load({"HERALD_JWT_PUBLIC_KEY": str(file)}, "serve", {})
         assert settings.jwt.public_key == PEM
@@ -408,7 +408,7 @@ class TestTokens:
         assert "UTF-8" in refusal(HERALD_JWT_PUBLIC_KEY=str(file))
 
     @pytest.mark.parametrize("name", ["HERALD_SMTP_USER", "HERALD_SMTP_PASSWORD"])
-    def test_a_login_takes_a_user_and_a_password(self, name: str) -> None:
+    def test_a_login_requires_a_user_and_a_password(self, name: str) -> None:
         with pytest.raises(SettingsInvalid, match="HERALD_SMTP_USER and HERALD_SMTP_PASSWORD go together"):
             dev(**{name: "x"})
 
@@ -419,15 +419,15 @@ class TestTokens:
             *("Shop, Ltd. <noreply@example.com>", "Shop: A <noreply@example.com>"),
         ],
     )
-    def test_who_mails_are_from(self, value: str) -> None:
+    def test_valid_senders_of_mails(self, value: str) -> None:
         assert dev(SMTP_FROM=f" {value} ").smtp.sender == value
 
     @pytest.mark.parametrize("value", ["kim", "Shop", "a@b\nBcc: c@d", "Shop <a b@c.d>", "<>"])
-    def test_nobody_else_is_it(self, value: str) -> None:
+    def test_invalid_senders_are_refused(self, value: str) -> None:
         with pytest.raises(SettingsInvalid, match="SMTP_FROM must be an address"):
             dev(SMTP_FROM=value)
 
-    def test_templates_are_in_a_folder(self, tmp_path: Path) -> None:
+    def test_templates_must_be_in_a_folder(self, tmp_path: Path) -> None:
         assert dev(HERALD_MAIL_TEMPLATES=str(tmp_path)).mail.templates == str(tmp_path)
         with pytest.raises(SettingsInvalid, match="HERALD_MAIL_TEMPLATES names no folder"):
             dev(HERALD_MAIL_TEMPLATES=str(tmp_path / "none"))
@@ -437,14 +437,14 @@ class TestTokens:
         assert words.startswith("HERALD_JWT_SECRET and HERALD_JWT_PUBLIC_KEY")
         assert SECRET not in words
 
-    def test_keys_and_algorithms_that_cannot_work_are_refused(self) -> None:
+    def test_unusable_keys_and_algorithms_are_refused(self) -> None:
         assert refusal("serve", HERALD_JWT_SECRET="hunter2").startswith("HERALD_JWT_SECRET has 7 bytes")
         assert "HERALD_JWT_ALGORITHMS" in refusal("serve", HERALD_JWT_SECRET=SECRET, HERALD_JWT_ALGORITHMS="RS256")
         assert "HERALD_JWT_ALGORITHMS" in refusal(
             "serve", HERALD_JWT_JWKS_URL="https://id.example/jwks.json", HERALD_JWT_ALGORITHMS="HS256"
         )
 
-    def test_a_secret_is_taken_with_its_blanks(self) -> None:
+    def test_a_secret_keeps_its_blanks(self) -> None:
         assert dev(HERALD_JWT_SECRET=f" {SECRET} ").jwt.secret == f" {SECRET} "
 
     def test_serve_may_be_open(self) -> None:
@@ -461,14 +461,14 @@ class TestShown:
     )
 
     @pytest.mark.parametrize("name", SECRETS)
-    def test_secrets_are_shown_nowhere(self, name: str) -> None:
-        # The password of nobody is refused.
+    def test_secrets_are_never_shown(self, name: str) -> None:
+        # A password without a user is refused.
         settings = dev(**{name: f"{SECRET}!", **({"HERALD_SMTP_USER": "me"} if "SMTP" in name else {})})
         shown: list[Any] = [repr(settings), *table(settings), *settings.__rich_repr__(), repr(settings.jwt)]
         assert not any(SECRET in str(line) for line in shown)
         assert any(line.split()[:2] == [name, "***"] for line in table(settings))
 
-    def test_those_are_all_secrets(self) -> None:
+    def test_the_list_of_secrets_is_complete(self) -> None:
         assert {setting.names for setting in SETTINGS.values() if setting.secret} == set(self.SECRETS)
 
     @pytest.mark.parametrize(
@@ -487,16 +487,16 @@ class TestShown:
     def test_passwords_in_urls_are_masked(self, url: str, shown: str) -> None:
         assert masked(url) == shown
 
-    def test_the_password_of_redis_is_shown_to_nobody(self) -> None:
+    def test_the_password_of_redis_is_masked(self) -> None:
         settings = dev(REDIS_URL="rediss://me:pw@cache:6379/0")
         assert settings.shown("redis.url") == "rediss://me:***@cache:6379/0"
         assert "pw" not in repr(settings)
 
     @given(st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="*"), min_size=1))
-    def test_no_part_of_a_password_survives(self, password: str) -> None:
+    def test_masking_removes_the_whole_password(self, password: str) -> None:
         assert masked(f"redis://user:{password}@cache/0") == "redis://user:***@cache/0"
 
-    def test_where_each_came_from(self) -> None:
+    def test_the_origin_of_each_value_is_shown(self) -> None:
         lines = {
             line.split()[0]: line.split()[1:] for line in table(load({"PORT": "9000"}, "dev", {"server.host": "::1"}))
         }
@@ -504,12 +504,12 @@ class TestShown:
         assert lines["HERALD_HOST"] == ["::1", "--host"]
         assert lines["HERALD_AUTH"] == ["open", "default"]
 
-    def test_one_line_each(self) -> None:
+    def test_each_setting_is_one_line(self) -> None:
         assert not any("\n" in line for line in table(dev(HERALD_JWT_PUBLIC_KEY=PEM)))
 
 
 class TestNodes:
-    def test_one_node_needs_nothing(self) -> None:
+    def test_a_single_node_needs_no_redis(self) -> None:
         settings = serve(HERALD_PORT="8123")
         assert settings.node.name == f"{gethostname()}:8123"
         assert settings.redis.url is None
@@ -525,7 +525,7 @@ class TestNodes:
             "unix:///run/redis.sock",
         ],
     )
-    def test_where_redis_is(self, url: str) -> None:
+    def test_valid_redis_urls(self, url: str) -> None:
         assert serve(REDIS_URL=f" {url} ").redis.url == url
 
     @pytest.mark.parametrize(
@@ -539,28 +539,28 @@ class TestNodes:
             ("redis://cache?decode_responses=yes", "has options behind a question mark"),
         ],
     )
-    def test_what_is_no_redis(self, url: str, reason: str) -> None:
+    def test_invalid_redis_urls_are_refused(self, url: str, reason: str) -> None:
         assert reason in refusal(REDIS_URL=url)
 
-    def test_a_refused_address_is_not_repeated(self) -> None:
+    def test_a_refused_url_is_not_repeated(self) -> None:
         assert "secret" not in refusal(REDIS_URL="redis://me:secret@cache:many")
 
     @pytest.mark.parametrize("prefix", ["herald", "shop:herald", "a-b_c.d/e", "x" * 64])
-    def test_prefixes(self, prefix: str) -> None:
+    def test_valid_prefixes(self, prefix: str) -> None:
         assert serve(HERALD_REDIS_PREFIX=prefix).redis.prefix == prefix
 
     @pytest.mark.parametrize("prefix", ["a b", "a*", "[a]", "{a}", "a\nb", "ü", "x" * 65, "a?"])
-    def test_what_is_no_prefix(self, prefix: str) -> None:
+    def test_invalid_prefixes_are_refused(self, prefix: str) -> None:
         assert "HERALD_REDIS_PREFIX must be letters, digits" in refusal(HERALD_REDIS_PREFIX=prefix)
 
-    def test_certificates_without_tls_are_a_mistake(self) -> None:
+    def test_certificates_without_tls_are_an_error(self) -> None:
         file = str(Path(__file__))
         assert serve(REDIS_URL="rediss://cache", HERALD_REDIS_CAFILE=file).redis.cafile == file
         for environ in ({"REDIS_URL": "redis://cache"}, {}):
             assert "REDIS_URL does not begin with rediss://" in refusal(HERALD_REDIS_CAFILE=file, **environ)
 
 
-def test_every_declaration_has_help_and_a_name_of_its_own() -> None:
+def test_every_setting_has_help_and_a_unique_name() -> None:
     names = [name for setting in SETTINGS.values() for name in setting.names.split()]
     assert len(names) == len(set(names))
     assert all(setting.help.endswith(".") for setting in SETTINGS.values())

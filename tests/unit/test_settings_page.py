@@ -1,4 +1,4 @@
-"""docs/settings.md says what the declarations say."""
+"""docs/settings.md agrees with the declarations of the settings."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from entrypoints.settings.page import page
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
-def test_the_page_is_made_from_the_declarations() -> None:
+def test_the_page_is_generated_from_the_declarations() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `task docs`"
 
 

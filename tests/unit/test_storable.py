@@ -1,4 +1,4 @@
-"""What text can be kept."""
+"""Which text can be stored."""
 
 import pytest
 
@@ -44,13 +44,13 @@ def test_a_notification_must_be_storable_as_jsonb(body: str, stored: bool) -> No
         assert made.dead_letter.reason == "unstorable_text"
 
 
-def test_a_broadcast_is_kept_as_text_where_an_escape_does_no_harm() -> None:
+def test_a_broadcast_is_stored_as_text_so_escapes_are_allowed() -> None:
     assert plan(message("news", r'{"text":"\u0000"}'), ROUTES).broadcasts
     assert plan(message("news", "no JSON, and \0"), ROUTES).dead_letter
 
 
 @pytest.mark.parametrize("id", ["a\0b"])
-def test_what_names_an_event_must_be_storable_too(id: str) -> None:
+def test_the_identity_of_an_event_must_be_storable(id: str) -> None:
     made = plan(message("direct", {"to": "ada"}, id), ROUTES)
     assert made.dead_letter is not None
     assert made.dead_letter.event_id == id
@@ -75,7 +75,7 @@ IDENTITY = "The origin and the id have {} bytes together; at most 1600 can be st
         ({"ce_id": "😀" * 272, "ce_source": "x" * 512}, None),
     ],
 )
-def test_what_a_column_or_an_index_can_not_hold_is_known_before_it_is_stored(
+def test_values_too_large_for_a_column_or_index_are_detected_before_storing(
     headers: dict[str, str], detail: str | None
 ) -> None:
     payload = {"to": "ada", "title": "t", "text": "x"}
@@ -92,14 +92,14 @@ def test_a_type_is_checked_even_if_clients_see_another() -> None:
         assert made.dead_letter.reason == "unstorable_text"
 
 
-def test_a_source_that_is_longer_than_an_index_row_is_refused() -> None:
+def test_a_source_longer_than_an_index_row_is_refused() -> None:
     routes = table('profile = "p"\n[feeds.f]\n[[routes]]\nsource = "#"\nfeed = "f"')
     made = plan(message("x" * 9_000, {}), routes)
     assert made.dead_letter is not None
     assert made.dead_letter.reason == "unstorable_text"
 
 
-def test_a_filter_names_the_field_that_can_not_be_searched_for() -> None:
+def test_a_filter_with_unstorable_text_names_its_field() -> None:
     for text in ("a\0b", HALF):
         with pytest.raises(InvalidInput, match="can't be stored, nor searched for") as caught:
             require_storable(text, "type")
@@ -107,7 +107,7 @@ def test_a_filter_names_the_field_that_can_not_be_searched_for() -> None:
     assert require_storable("é😀", "type") == "é😀"
 
 
-def test_a_plan_that_is_refused_becomes_a_dead_letter_as_a_whole() -> None:
+def test_an_unstorable_plan_becomes_a_dead_letter_as_a_whole() -> None:
     sent = message("direct", {"to": "ada"}, "e-1", time=NOW)
     made = refused(plan(sent, ROUTES), "value too long")
     assert made.dead_letter is not None

@@ -1,4 +1,4 @@
-"""Storing the plans of a batch: halved when refused or too slow, and no event holds up the others for ever."""
+"""Storing the plans of a batch: it is halved if refused or too slow, and no event blocks the others forever."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ POLICY = StoragePolicy(rows=10, bytes=1_000_000, timeouts=5, timeout_period_s=30
 
 
 class FussyStore(FaultyStore):
-    """Refuses, or times out on, batches with certain events."""
+    """A store that refuses, or times out on, batches with certain events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Rig:
         return self.store_plans.parts([plan(message("direct", {"to": "ada"}, id), table()) for id in ids])
 
     def fan_out(self, *users: int) -> deque[Part]:
-        """An event for so many users each."""
+        """Return the parts of one event for each number of users."""
         events = [message("direct", {"to": list(range(most))}, f"f{n}") for n, most in enumerate(users)]
         return self.store_plans.parts([plan(one, table()) for one in events])
 
@@ -60,7 +60,7 @@ class Rig:
             self.store.away = self.away_after_each
 
     async def fail(self, parts: deque[Part], times: int = 1, seconds: float = 100) -> None:
-        """Tries so often in vain, with so many seconds between."""
+        """Fail to store that many times, with that many seconds in between."""
         for _ in range(times):
             with pytest.raises(StoreTimedOut):
                 await self.store_all(parts)
@@ -83,12 +83,12 @@ def rig() -> Rig:
 IDS = [f"e{number}" for number in range(10)]
 
 
-async def test_a_batch_is_stored_at_once(rig: Rig) -> None:
+async def test_a_batch_is_stored_in_one_transaction(rig: Rig) -> None:
     await rig.store_all(rig.parts(*IDS))
     assert rig.store.batches == [IDS]
 
 
-async def test_what_is_refused_is_found_by_halves_and_becomes_a_dead_letter_immediately(rig: Rig) -> None:
+async def test_refused_events_are_found_by_bisection_and_become_dead_letters_immediately(rig: Rig) -> None:
     rig.store.refused = {"e3", "e9"}
     await rig.store_all(rig.parts(*IDS))
     assert await rig.inbox() == [id for id in IDS if id not in ("e3", "e9")]
@@ -96,7 +96,7 @@ async def test_what_is_refused_is_found_by_halves_and_becomes_a_dead_letter_imme
     assert [one.detail for one in rig.recorded[2].dead_letters] == ["no room for e3"]
 
 
-async def test_a_dead_letter_that_is_refused_is_not_replaced_by_itself(rig: Rig) -> None:
+async def test_a_refused_dead_letter_raises_instead_of_being_replaced(rig: Rig) -> None:
     parts = rig.parts("a")
 
     async def refuse(plans: Sequence[Plan], now: datetime) -> Recorded:
@@ -107,7 +107,7 @@ async def test_a_dead_letter_that_is_refused_is_not_replaced_by_itself(rig: Rig)
         await rig.store_all(parts)
 
 
-async def test_what_takes_too_long_is_halved_until_it_does_not(rig: Rig) -> None:
+async def test_a_batch_that_times_out_is_halved_until_it_succeeds(rig: Rig) -> None:
     rig.store.most = 3
     await rig.store_all(rig.parts(*IDS))
     assert await rig.inbox() == IDS
@@ -136,14 +136,14 @@ async def test_an_event_that_times_out_while_others_are_stored_becomes_a_dead_le
     parts = rig.parts("slow")
     for number in range(4):
         await rig.fail(parts)
-        await rig.store_all(rig.parts(f"other{number}"))  # as another source's
+        await rig.store_all(rig.parts(f"other{number}"))  # as from another source
     await rig.store_all(parts)
     assert rig.letters == [("slow", "store_timeout")]
     assert not parts
 
 
 @pytest.mark.parametrize(("times", "seconds"), [(4, 1_000), (50, 6)])
-async def test_not_before_it_was_tried_often_enough_for_long_enough(rig: Rig, times: int, seconds: float) -> None:
+async def test_an_event_is_given_up_only_after_enough_attempts_and_time(rig: Rig, times: int, seconds: float) -> None:
     rig.store.slow = {"slow"}
     parts = rig.parts("slow")
     for number in range(times):
@@ -155,7 +155,7 @@ async def test_not_before_it_was_tried_often_enough_for_long_enough(rig: Rig, ti
     assert "slow" in await rig.inbox()
 
 
-async def test_while_nothing_else_is_stored_it_is_the_stores_unavailability(rig: Rig) -> None:
+async def test_timeouts_while_nothing_else_is_stored_count_as_an_unavailable_store(rig: Rig) -> None:
     rig.store.slow = {"slow", "other"}
     parts, others = rig.parts("slow"), rig.parts("other")
     for _ in range(20):
@@ -167,7 +167,7 @@ async def test_while_nothing_else_is_stored_it_is_the_stores_unavailability(rig:
     assert (rig.letters, await rig.inbox()) == ([], ["slow", "other"])
 
 
-async def test_what_was_stored_before_says_nothing_of_the_store_now(rig: Rig) -> None:
+async def test_events_stored_earlier_do_not_show_that_the_store_works_now(rig: Rig) -> None:
     rig.store.slow = {"slow"}
     parts = rig.parts("slow")
     await rig.fail(parts)
@@ -176,19 +176,19 @@ async def test_what_was_stored_before_says_nothing_of_the_store_now(rig: Rig) ->
     assert rig.letters == []
 
 
-async def test_the_rest_of_its_batch_is_tried_before_it_is_given_up(rig: Rig) -> None:
-    """So that it does not depend on other sources whether a batch is tried for ever."""
+async def test_the_rest_of_the_batch_is_stored_before_an_event_is_given_up(rig: Rig) -> None:
+    """So giving up on an event does not depend on the traffic of other sources."""
     rig.store.slow = {"e3"}
     parts = rig.parts(*IDS)
     await rig.fail(parts, times=5)
-    # In order, as long as it may be stored yet.
+    # In order, as long as the event may still be stored.
     assert await rig.inbox() == IDS[:3]
     await rig.store_all(parts)
     assert await rig.inbox() == [id for id in IDS if id != "e3"]
     assert rig.letters == [("e3", "store_timeout")]
 
 
-async def test_any_other_fault_is_left_to_the_caller(rig: Rig) -> None:
+async def test_any_other_error_is_raised_to_the_caller(rig: Rig) -> None:
     parts = rig.parts("a", "b")
     rig.store.away = 1
     with pytest.raises(StoreUnavailable):
@@ -200,21 +200,21 @@ async def test_any_other_fault_is_left_to_the_caller(rig: Rig) -> None:
 # --- fan-out --------------------------------------------------------------------------------------------------
 
 
-async def test_a_large_fan_out_is_stored_in_parts_all_of_one_event_before_the_next(rig: Rig) -> None:
+async def test_a_large_fan_out_is_stored_in_parts_event_by_event(rig: Rig) -> None:
     await rig.store_all(rig.fan_out(3, 25, 4, 5, 2, 11))
     assert rig.store.batches == [["f0"], ["f1"], ["f1"], ["f1"], ["f2", "f3"], ["f4"], ["f5"], ["f5"]]
     assert rig.store.rows == [3, 10, 10, 5, 9, 2, 10, 1]
     assert [len(recorded.entries) for recorded in rig.recorded] == rig.store.rows
 
 
-async def test_parts_are_bounded_by_their_bytes_too(rig: Rig) -> None:
+async def test_parts_are_limited_by_bytes_too(rig: Rig) -> None:
     text = "x" * 100_000
     events = [message("direct", {"to": list(range(7)), "text": text}, "a"), message("direct", {"to": 1}, "b")]
     await rig.store_all(rig.store_plans.parts([plan(one, table()) for one in events]))
     assert rig.store.rows == [4, 3, 1]
 
 
-async def test_an_event_in_parts_counts_as_a_duplicate_once_if_all_of_it_was_stored(rig: Rig) -> None:
+async def test_a_divided_event_counts_as_one_duplicate_if_all_of_it_was_stored(rig: Rig) -> None:
     await rig.store_all(rig.fan_out(12))
     rig.recorded.clear()
     await rig.store_all(rig.fan_out(12))
@@ -225,7 +225,7 @@ async def test_an_event_in_parts_counts_as_a_duplicate_once_if_all_of_it_was_sto
     assert sum(len(recorded.entries) for recorded in rig.recorded) == 13
 
 
-async def test_a_fan_out_that_is_interrupted_continues_where_it_was(rig: Rig) -> None:
+async def test_an_interrupted_fan_out_continues_where_it_stopped(rig: Rig) -> None:
     rig.away_after_each = 1
     parts = rig.fan_out(25, 1)
     while parts:
@@ -235,7 +235,7 @@ async def test_a_fan_out_that_is_interrupted_continues_where_it_was(rig: Rig) ->
     assert sum(len(recorded.entries) for recorded in rig.recorded) == 26
 
 
-async def test_a_fan_out_that_comes_again_after_a_crash_is_completed(rig: Rig) -> None:
+async def test_a_fan_out_repeated_after_a_crash_is_completed(rig: Rig) -> None:
     rig.away_after_each = 1
     with pytest.raises(StoreUnavailable):
         await rig.store_all(rig.fan_out(25))
@@ -249,7 +249,7 @@ async def test_a_fan_out_that_comes_again_after_a_crash_is_completed(rig: Rig) -
         assert (await rig.store.heads([f"inbox:{user}"]))[f"inbox:{user}"].last == 1
 
 
-async def test_a_part_that_takes_too_long_is_divided_by_its_recipients(rig: Rig) -> None:
+async def test_a_part_that_times_out_is_divided_by_its_recipients(rig: Rig) -> None:
     rig.store.most_rows = 3
     await rig.store_all(rig.fan_out(25))
     assert sum(len(recorded.entries) for recorded in rig.recorded) == 25
@@ -259,7 +259,7 @@ async def test_a_part_that_takes_too_long_is_divided_by_its_recipients(rig: Rig)
     assert sum(recorded.duplicates for recorded in rig.recorded) == 1
 
 
-async def test_a_fan_out_that_is_refused_is_one_dead_letter(rig: Rig) -> None:
+async def test_a_refused_fan_out_is_one_dead_letter(rig: Rig) -> None:
     rig.store.refused = {"f0"}
     parts = rig.fan_out(25, 2)
     await rig.store_all(parts)

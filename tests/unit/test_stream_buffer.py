@@ -1,4 +1,4 @@
-"""Stream buffers and the chunks that are read from them."""
+"""Stream buffers and the chunks read from them."""
 
 import random
 
@@ -36,7 +36,7 @@ def test_a_buffer_appends_the_next_position_and_has_no_gaps(seed: int) -> None:
             assert ready.objects == sum(1 for one in buffer.entries if after < one.changed <= ready.upto)
 
 
-def test_a_chunk_has_at_least_one_entry_and_no_more_than_its_limits() -> None:
+def test_a_chunk_has_at_least_one_entry_and_respects_its_limits() -> None:
     small = [entry(seq=seq) for seq in range(1, 200)]
     assert len(take_chunk(small, 0, POLICY)) == POLICY.max_chunk_entries
     assert take_chunk(small, 198, POLICY) == small[198:]

@@ -1,4 +1,4 @@
-"""Words with holes."""
+"""Texts with placeholders."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def as_sent(number: str) -> str | None:
 
 
 @pytest.mark.parametrize("template", ["", "words", "{a}", "{a.b-c.d_1} and {x}", "{a}{b}", "{a|b.c}", "{a|}", "{a|b|}"])
-def test_sound_templates(template: str) -> None:
+def test_valid_templates_are_accepted(template: str) -> None:
     assert validate_template(template) is None
 
 
@@ -47,7 +47,7 @@ def test_sound_templates(template: str) -> None:
         "{a||b}",
     ],
 )
-def test_unsound_templates_are_refused(template: str) -> None:
+def test_invalid_templates_are_refused(template: str) -> None:
     assert validate_template(template)
 
 
@@ -66,7 +66,7 @@ def test_unsound_templates_are_refused(template: str) -> None:
         ("text", None),
     ],
 )
-def test_holes_are_filled_all_or_none(payload: Any, filled: str | None) -> None:
+def test_placeholders_are_filled_all_or_none(payload: Any, filled: str | None) -> None:
     assert filled_from(json.dumps(payload), "{who} joined {group.name}") == filled
 
 
@@ -80,11 +80,11 @@ def test_holes_are_filled_all_or_none(payload: Any, filled: str | None) -> None:
         ("text", "Hello !"),
     ],
 )
-def test_a_hole_that_ends_with_a_bar_is_empty_text_where_nothing_fills_it(payload: Any, filled: str) -> None:
+def test_a_placeholder_that_ends_with_a_bar_may_be_empty(payload: Any, filled: str) -> None:
     assert filled_from(json.dumps(payload), "Hello {name|nick|}!") == filled
 
 
-def test_the_other_holes_of_a_line_still_need_their_fields() -> None:
+def test_other_placeholders_of_a_line_still_need_their_fields() -> None:
     assert filled_from('{"a": 1}', "{a} {b|}{c}") is None
     assert unfilled("{a} {b|}{c} {d|e} {c}", {"a": 1, "d": {}}) == ["c", "d|e"]
     assert unfilled("{a}{b|}", {"a": ""}) == []
@@ -108,7 +108,7 @@ HUGE = ["18446744073709551616", "-9223372036854775809", "1" + "0" * 100]
 
 
 @pytest.mark.parametrize("number", [*NUMBERS, *HUGE])
-def test_a_number_is_shown_as_it_was_sent(number: str) -> None:
+def test_a_number_keeps_its_notation(number: str) -> None:
     assert as_sent(number) == number
     for text, path in (
         (f'{{"x":{{"y":{{"z":{number}}}}}}}', "x.y.z"),
@@ -123,11 +123,11 @@ def test_a_number_is_shown_as_it_was_sent(number: str) -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
-def test_every_number_is_shown_as_it_was_sent(number: float) -> None:
+def test_every_number_keeps_its_notation(number: float) -> None:
     assert as_sent(json.dumps(number)) == json.dumps(number)
 
 
-def test_true_and_false_are_shown_as_they_were_sent() -> None:
+def test_true_and_false_keep_their_notation() -> None:
     assert (as_sent("true"), as_sent("false")) == ("true", "false")
 
 
@@ -143,6 +143,6 @@ def test_filling_anything_with_anything_never_raises(template: str, payload: Any
 
 
 @given(st.text())
-def test_a_template_that_is_sound_and_has_no_holes_is_itself(template: str) -> None:
+def test_a_valid_template_without_placeholders_is_unchanged(template: str) -> None:
     if validate_template(template) is None and "{" not in template:
         assert filled_from("{}", template) == template

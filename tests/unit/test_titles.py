@@ -1,4 +1,4 @@
-"""Titles that are too long."""
+"""Titles over the length limit."""
 
 import pytest
 
@@ -10,7 +10,7 @@ HEART = "\u2764\ufe0f"
 
 
 @pytest.mark.parametrize("text", ["", "x", "x" * LONGEST_TITLE, "\u0301" * LONGEST_TITLE])
-def test_what_fits_stays_as_it_is(text: str) -> None:
+def test_a_short_title_is_unchanged(text: str) -> None:
     assert as_title(text) == text
 
 
@@ -19,13 +19,13 @@ def test_the_ellipsis_is_within_the_limit() -> None:
     assert as_title("😀" * 1_000_000) == "😀" * 254 + "…"
 
 
-def test_no_blanks_stand_before_the_ellipsis() -> None:
+def test_no_blank_precedes_the_ellipsis() -> None:
     assert as_title("x" * 250 + " " * 50 + "y") == "x" * 250 + "…"
 
 
 @pytest.mark.parametrize("character", ["e\u0301", FAMILY, WAVE, HEART, "\u0915\u094d"])
 @pytest.mark.parametrize("before", range(LONGEST_TITLE - 8, LONGEST_TITLE))
-def test_a_character_of_several_parts_is_left_out_whole(character: str, before: int) -> None:
+def test_a_character_of_several_code_points_is_not_split(character: str, before: int) -> None:
     text = "x" * before + character + "y" * 10
     title = as_title(text)
     assert len(title) <= LONGEST_TITLE
@@ -33,5 +33,5 @@ def test_a_character_of_several_parts_is_left_out_whole(character: str, before: 
 
 
 @pytest.mark.parametrize("mark", ["\u0301", "\u200d"])
-def test_a_text_of_marks_alone_is_cut_where_the_limit_is(mark: str) -> None:
+def test_a_text_of_combining_marks_is_cut_at_the_limit(mark: str) -> None:
     assert as_title("x" + mark * 1_000_000) == "x" + mark * 253 + "…"
