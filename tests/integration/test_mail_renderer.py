@@ -100,7 +100,7 @@ async def until_busy() -> None:
     await until(lambda: child().cpu_times().user > before + 0.1)
 
 
-class TestFilling:
+class TestRendering:
     async def test_concurrent_mails_each_get_their_own_text(self, site: Site) -> None:
         site.put("own", "number {{ order_id }}")
         letters = await asyncio.gather(*(site.render("own.html", {"order_id": n}) for n in range(200)))
@@ -189,7 +189,7 @@ class TestHostileTemplates:
         assert child().pid != before
 
 
-class TestTogether:
+class TestBatches:
     """Mails requested while the process is busy are sent to it as one batch."""
 
     async def asked(self, site: Site, *templates: str) -> list[asyncio.Task[RenderedMail]]:
@@ -270,7 +270,7 @@ class TestTogether:
         assert not children()
 
 
-class TestTheProcess:
+class TestProcess:
     async def test_a_process_killed_between_mails_is_replaced(self, site: Site) -> None:
         await site.works()
         child().kill()

@@ -212,7 +212,7 @@ async def test_new_epoch_changes_the_epoch(schema: Schema, database: Database) -
     assert first != second == await SqlStore(database, Uuid7Factory()).epoch()
 
 
-class TestSeveralAtOnce:
+class TestConcurrentUpgrades:
     @pytest.fixture
     def url(self, empty_postgres_url: str) -> str:
         return empty_postgres_url
@@ -253,7 +253,7 @@ class TestSeveralAtOnce:
         assert await schema.current() == schema.head()
 
 
-class TestNotLetIn:
+class TestErrors:
     """Errors that retrying cannot fix are distinguished from temporary ones."""
 
     async def test_postgresql_refused_connections_and_unavailability_are_distinguished(

@@ -175,7 +175,7 @@ class TestMigrations:
         await prepare(load(env, "dev", {}), migrate=False)
 
 
-class TestNotDeclared:
+class TestPoolerNotDeclared:
     """Without HERALD_DATABASE_POOLER, errors caused by a pooler name the setting."""
 
     @pytest.mark.parametrize("mode", MODES)

@@ -88,7 +88,7 @@ def nested(depth: int) -> bytes:
     return made
 
 
-class TestBrokerAway:
+class TestBrokerOutages:
     async def test_a_broker_killed_under_load_makes_the_node_unready_and_loses_nothing(
         self, rabbit: RealRabbit, queue: str
     ) -> None:

@@ -117,7 +117,7 @@ class Heard(Deaf):
         self.users += [one.user for one in sign_outs]
 
 
-class TestAway:
+class TestOutages:
     async def test_nodes_serve_their_own_sessions_until_redis_is_available(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:
@@ -325,7 +325,7 @@ class TestFrozen:
         assert [str(one.message) for one in told if issubclass(one.category, ResourceWarning)] == []
 
 
-class TestCut:
+class TestDisconnects:
     async def test_a_disconnected_subscriber_reconnects_with_all_its_subscriptions(
         self, redis: RealRedis, redis_prefix: str
     ) -> None:

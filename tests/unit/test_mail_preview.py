@@ -112,7 +112,7 @@ def test_routes_come_from_the_settings_and_an_explicit_profile_takes_precedence(
     assert preview(ORDER, "--source", "order.created", "--profile", "orders", **environ).exit_code == 0
 
 
-class TestWhatWouldFail:
+class TestFailures:
     def test_a_missing_field(self, own: tuple[str, str]) -> None:
         event = {"type": "t", "to": "a@example.com"}
         result = preview(event, "--source", "a.b", "--routes", own[0], HERALD_MAIL_TEMPLATES=own[1])

@@ -290,7 +290,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-class TestSite:
+class TestOwnTemplates:
     def test_an_own_base_changes_the_frame_of_shipped_mails(self, site: Site) -> None:
         (site.folder / "base.html").write_text(
             "<p>ACME {% block headline %}{% endblock %}</p>{% block content %}{% endblock %}"

@@ -138,7 +138,7 @@ class TestReferences:
             read_file(str(file))
 
 
-class TestFile:
+class TestOperatorFile:
     def test_a_file_replaces_the_shipped_profiles(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(ROUTES)
         table = load_table(settings(HERALD_ROUTES=str(file)))
@@ -206,7 +206,7 @@ class TestGroups:
         assert (made.addressed, made.broadcasts, made.dead_letter) == ((), (), None)
 
 
-class TestWhatTheReplacedServicesPromise:
+class TestSeedExamples:
     """The examples of the seeds' documents, input and output."""
 
     def test_signals_are_passed_on_unchanged(self) -> None:

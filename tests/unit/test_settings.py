@@ -91,7 +91,7 @@ class TestDefaults:
         assert dev(HERALD_PORT="9000", HERALD_URL="https://herald.example/").client.url == "https://herald.example"
 
 
-class TestWhereFrom:
+class TestPrecedence:
     def test_option_before_environment_before_default(self) -> None:
         settings = load({"HERALD_PORT": "9000", "WS_HOST": "127.0.0.2"}, "dev", {"server.port": "9001"})
         assert (settings.server.port, settings.came_from["server.port"]) == (9001, "--port")
@@ -451,7 +451,7 @@ class TestTokens:
         assert serve().server.auth == "open"
 
 
-class TestShown:
+class TestOutput:
     SECRETS = (
         "HERALD_JWT_SECRET",
         "HERALD_KAFKA_SASL_PASSWORD",
