@@ -1,4 +1,4 @@
-"""E-mail addresses: what can be one, and what logs show of it."""
+"""E-mail addresses: validation, normalisation and masking for logs."""
 
 import re
 from typing import Any, Final
@@ -9,40 +9,42 @@ import msgspec
 LONGEST_LOCAL: Final = 64
 LONGEST: Final = 254
 
-# What stands for a character that can't be shown, nor kept.
+# Replacement for characters that can't be displayed or stored.
 _REPLACED: Final = "\ufffd"
 
-# Specials of RFC 5322, section 3.2.3, which only quoted local parts may hold. Nobody has those.
+# Specials of RFC 5322, section 3.2.3: only quoted local parts may contain them, and those are not accepted here.
 _SPECIALS: Final = frozenset('()<>[]:;@\\,"' + _REPLACED)
-# What can be an address within a text. Servers write them in ways of their own: in other letters, or with the domain
-# as DNS has it.
+# Matches what may be an address within a text. Mail servers may repeat an address in another case, or with the domain
+# in its DNS form.
 _WITHIN: Final = re.compile(r"""(?<![^\s<>()\[\]:;\\,"'@])[^\s<>()\[\]:;\\,"'@]+@[\w.-]+""")
 
-# They mean one domain to the IDNA of 2003, which is what Python knows, and another to that of 2008 (RFC 5894, section
-# 7.2): a mail could go to a stranger.
+# These characters map to one domain by IDNA 2003, which Python implements, and to another by IDNA 2008 (RFC 5894,
+# section 7.2). A mail could be sent to a stranger.
 _AMBIGUOUS: Final = frozenset("ßς\u200c\u200d")
 
-# A character behind a backslash, in quotes.
+# A backslash-escaped character in a quoted string.
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 
 
 def as_address(value: Any) -> str:
-    """What is found where an address should be, as text that can be kept and shown: the domain in lower case, and each
-    character replaced that is none to look at. It need not be an address: see fault_in_address. What is no text is
-    shown as JSON."""
+    """Normalise a value to text that can be stored and displayed: the domain in lower case, non-printable characters
+    replaced, values that are not strings as JSON, at most LONGEST + 1 characters. The result is not validated; see
+    `fault_in_address`.
+    """
     text = value.strip(" ") if type(value) is str else msgspec.json.encode(value).decode()
-    # A little longer than any address, so that it stays one too many.
+    # One character longer than any address, so that validation still finds it too long.
     text = "".join(character if character.isprintable() else _REPLACED for character in text[: LONGEST + 1])
     local, at, domain = text.rpartition("@")
     return f"{local}{at}{domain.lower()}" if at else text
 
 
 def split_mailbox(text: str) -> tuple[str, str]:
-    """Name and address of `Name <address>`, or "" and the text where it is neither. The name may be any text, with or
-    without the quotes that RFC 5322, section 3.4, wants around commas, colons and their kind; angle brackets only with
-    quotes, since without them there may be several addresses."""
+    """Split `Name <address>` into name and address; ("", text) for any other text. The name may be any text, with or
+    without the quotes that RFC 5322, section 3.4, requires around commas, colons and other specials. Angle brackets in
+    the name must be quoted, because unquoted ones may mean several addresses.
+    """
     text = text.strip()
     if not text.endswith(">"):
         return "", text
@@ -56,8 +58,9 @@ def split_mailbox(text: str) -> tuple[str, str]:
 
 
 def fault_in_address(address: str) -> str | None:
-    """What keeps it from being an address that mail can be sent to, in words; None if nothing does. Names beyond ASCII
-    are fine on either side of the @; quoted local parts and address literals are not."""
+    """Why mail can't be sent to the address, in words; None if the address is valid. Non-ASCII characters are accepted
+    on both sides of the @. Quoted local parts and address literals are not accepted.
+    """
     if not address:
         return "the event names no address"
     local, at, domain = address.rpartition("@")
@@ -77,7 +80,9 @@ def fault_in_address(address: str) -> str | None:
 
 
 def ascii_domain(domain: str) -> str:
-    """A domain as DNS and SMTP have it (IDNA, RFC 3490). Raises ValueError, also where it depends on who asks."""
+    """The domain in its DNS and SMTP form (IDNA, RFC 3490). Raises ValueError if it is invalid, or if IDNA versions
+    disagree about it.
+    """
     if _AMBIGUOUS.intersection(domain):
         raise ValueError("the domain means another one to some")
     try:
@@ -87,7 +92,9 @@ def ascii_domain(domain: str) -> str:
 
 
 def masked(address: str) -> str:
-    """As those may see it who need not know whose it is: `k***@example.com`, and nothing of what is no address."""
+    """The address for logs, without most of its local part: `k***@example.com`. Text that is not a valid address
+    becomes `***`.
+    """
     if not address:
         return ""
     local, _, domain = address.rpartition("@")
@@ -95,7 +102,9 @@ def masked(address: str) -> str:
 
 
 def masked_in(text: str, address: str) -> str:
-    """The text with this address masked, as it is and as `repr` quotes it, and with it all that looks like one."""
+    """The text with this address masked, also in the form that `repr` gives it, and with everything that looks like an
+    address masked.
+    """
     for form in {address, repr(address)[1:-1]} - {""}:
         text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _: masked(address), text, flags=re.IGNORECASE)
     return _WITHIN.sub(lambda found: masked(core := found[0].rstrip(".-")) + found[0][len(core) :], text)

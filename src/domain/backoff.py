@@ -2,7 +2,7 @@
 
 import msgspec
 
-# Beyond this many failures the delay is at its maximum in any case; it keeps the power finite.
+# At this many failures the delay has reached its maximum; the bound keeps the power finite.
 _MAX_EXPONENT = 64
 
 

@@ -1,4 +1,4 @@
-"""Outbound channels as routes see them: a table of a route, and what it plans for an event."""
+"""Outbound channels in routes: a channel's table in a route, and the deliveries that it plans for an event."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,8 +12,9 @@ from domain.sent_fields import SentFields
 
 
 class ChannelPlan(msgspec.Struct, frozen=True):
-    """What a table of a route plans for one event: one delivery to each destination. An empty destination is on record
-    as skipped. `subject`, `template` and `options` go into the item; nothing is sent before `due_at`."""
+    """What a channel's table plans for one event: one delivery to each destination. A delivery to an empty destination
+    is stored as skipped. `subject`, `template` and `options` are copied into the item. Nothing is sent before `due_at`.
+    """
 
     destinations: Sequence[str]
     subject: str | None
@@ -24,44 +25,45 @@ class ChannelPlan(msgspec.Struct, frozen=True):
 
 
 class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of the tables by which routes use outbound channels.
+    """Base of the tables that configure an outbound channel in a route.
 
-    A subclass declares the keys of its table as fields, and in `channel` the key that the table has in a route, which
-    is the channel's name. Everything here is pure, and runs when routes are read and events are planned.
+    A subclass declares the keys of its table as fields. `channel` is the channel's name, which is also the key of the
+    table in a route. All methods are pure; they run when routes are read and when events are planned.
     """
 
     channel: ClassVar[str]
 
     @classmethod
     def read(cls, value: object) -> "ChannelTable":
-        """The table from its TOML value. Raises msgspec.ValidationError."""
+        """Read the table from its TOML value. Raises msgspec.ValidationError."""
         return msgspec.convert(value, cls)
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Its templates over the payload (`Invoice {number}`), by key."""
+        """The table's templates over the payload (`Invoice {number}`), by key."""
         return {}
 
     @property
     def loss(self) -> str:
-        """What becomes of the delivery when an event lacks a field of these templates, as `its mail fails`."""
+        """What happens to the delivery if an event lacks a field of these templates, for example `its mail fails`."""
         return f"its {self.channel} fails"
 
     @property
     def template(self) -> str:
-        """The name of the template that its deliveries are rendered with; empty without one."""
+        """The name of the template that renders its deliveries; empty if there is none."""
         return ""
 
     @property
     def summary(self) -> tuple[str, str]:
-        """What `herald routes check` prints of it: the channel's name, and where its deliveries go."""
+        """The two columns that `herald routes check` prints: the channel's name, and where its deliveries go."""
         return self.channel, "yes"
 
     def plan(self, event: Event, fields: SentFields, max_destinations: int) -> ChannelPlan:
-        """Plans the deliveries of an event whose payload is a JSON object. A list of more than `max_destinations` may
-        be cut after one more. Raises Unreadable: the event becomes a dead letter then."""
+        """Plan the deliveries of an event whose payload is a JSON object. A list of more than `max_destinations` may be
+        cut after one more. Raises Unreadable, which turns the event into a dead letter.
+        """
         raise NotImplementedError
 
     def fault_in(self, item: Item, destination: str) -> str | None:
-        """Why this can never be sent to this destination, in words; None if it can."""
+        """Why the item can never be sent to this destination, in words; None if it can be sent."""
         return None

@@ -1,4 +1,4 @@
-"""Deliveries: what is owed to one destination through one outbound channel, and what became of it."""
+"""Deliveries: something owed to one destination through one outbound channel, with its status and attempts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,23 +10,23 @@ import msgspec
 # `skipped`: a rule decided against sending, and `error` names it.
 Status = Literal["pending", "sent", "failed", "skipped"]
 
-# How an attempt ended: accepted by the peer; to be tried again; refused for good; or the peer itself (a mail server, a
-# push service) was unavailable or refused us, whatever we had to send.
+# The result of an attempt. `sent`: accepted by the peer. `deferred`: to be retried. `refused`: permanently rejected.
+# `server`: the peer itself (a mail server, a push service) was unavailable or rejected us regardless of the content.
 Result = Literal["sent", "deferred", "refused", "server"]
 
 # The rule by which a delivery without a destination is skipped.
 NO_ADDRESS: Final = "no_address"
 
-# Delay between two attempts, at most.
+# Maximum delay between two attempts.
 MAX_DELAY_S: Final = 3_600.0
 
-# Longer subjects are cut: mail clients show less.
+# Longer subjects are cut. Mail clients display less than this.
 MAX_SUBJECT_LENGTH: Final = 255
 
-# Characters kept of what a peer says at an attempt.
+# Characters stored of a peer's reply to an attempt.
 MAX_REPLY_LENGTH: Final = 500
 
-# Characters examined for each one that is kept.
+# Characters examined for each character kept.
 _EXAMINED_PER_KEPT: Final = 8
 
 # ZERO WIDTH NON-JOINER and JOINER, which Persian and some emoji are written with.
@@ -34,12 +34,12 @@ _JOINERS: Final = frozenset("\u200c\u200d")
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One event in a delivery, with the words of its route.
+    """One event in a delivery, with the texts of its route.
 
-    `payload` is the event's JSON as it was published. `subject` is one line that says what the item is about, None
-    where the event lacks a field that the route's subject needs. `template` names what the channel renders the item
-    with; it is empty for channels without templates. `reference` is the key that the delivery log finds the item by.
-    `options` is whatever else the channel needs from the route: values that JSON can hold.
+    `payload` is the event's JSON as it was published. `subject` describes the item in one line; it is None if the event
+    lacks a field that the route's subject needs. `template` names the template that the channel renders the item with;
+    it is empty for channels without templates. `reference` is the key by which the delivery log finds the item.
+    `options` holds further values that the channel needs from the route; they must be serialisable as JSON.
     """
 
     origin: str
@@ -56,8 +56,9 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class PlannedDelivery(msgspec.Struct, frozen=True):
-    """A delivery that a plan asks for. `user` is whose preferences apply; `fault` says why it can never be sent; it is
-    not sent before `due_at`, if that is given."""
+    """A delivery in a plan. `user` is the user whose preferences apply. `fault` is the reason why it can never be sent,
+    or None. It is not sent before `due_at`, if given.
+    """
 
     channel: str
     destination: str
@@ -73,13 +74,13 @@ class PlannedDelivery(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """Something owed to one destination, on record.
+    """A stored delivery: something owed to one destination.
 
-    `destination` is an address as the channel understands it, or `user:<id>`. `items` holds one event, or several in a
-    digest. `due_at` is when a pending delivery is tried next. `attempts` counts all attempts, `counted_attempts` those
-    that count against it since it last became pending: a peer that accepts nothing from us does not count. `error`
-    says why the delivery failed, was skipped or is held, or how the last attempt went wrong. `unrendered_since` is
-    when, since the last attempt, a node first had no usable template for it.
+    `destination` is an address in the channel's format, or `user:<id>`. `items` holds one event, or several in a
+    digest. `due_at` is the time of the next attempt of a pending delivery. `attempts` counts all attempts;
+    `counted_attempts` counts those since it last became pending, without the attempts at which the peer accepted
+    nothing from us. `error` says why the delivery failed, was skipped or is held, or why the last attempt failed.
+    `unrendered_since` is the time when a node first had no usable template for it, since the last attempt.
     """
 
     id: UUID
@@ -99,7 +100,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def item(self) -> Item:
-        """The first item; the only one, unless the delivery is a digest."""
+        """The first item. It is the only one unless the delivery is a digest."""
         return self.items[0]
 
     @property
@@ -109,13 +110,16 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def retryable(self) -> bool:
-        """Whether an administrator may make it pending again: it has failed, or it had no destination."""
+        """Whether an administrator may make it pending again: it has failed, or was skipped for lack of a
+        destination.
+        """
         return self.status == "failed" or (self.status == "skipped" and self.error == NO_ADDRESS)
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try at a delivery. `code` and `text` are the peer's last reply, or `text` alone says what happened; `seconds`
-    is how long it took."""
+    """One try at a delivery. `code` and `text` are the peer's last reply; without a `code`, `text` describes what
+    happened. `seconds` is the duration.
+    """
 
     at: datetime
     seconds: float
@@ -130,15 +134,18 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def subject_line(text: str) -> str:
-    """A subject of one line and at most MAX_SUBJECT_LENGTH characters: a line break would begin another header."""
+    """The text as a subject: one line of at most MAX_SUBJECT_LENGTH characters. A line break would begin another
+    header.
+    """
     return one_line(text, MAX_SUBJECT_LENGTH)
 
 
 def one_line(text: str, max_length: int) -> str:
-    """The text as one line that can be stored, shown and sent: without invisible characters (except joiners), and cut
-    at `max_length`."""
+    """The text as one line that is safe to store, display and send: invisible characters removed (except joiners), and
+    cut at `max_length` characters.
+    """
     text = text.lstrip()
-    # Text may be hostile: a bounded part of it is examined, unless nearly all of it is invisible.
+    # The text may be hostile, so a bounded part of it is examined, unless nearly all of it is invisible.
     start = text[: _EXAMINED_PER_KEPT * max_length]
     visible = (character if character.isprintable() or character in _JOINERS else " " for character in start)
     line = " ".join("".join(visible).split())

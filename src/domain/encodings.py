@@ -1,16 +1,17 @@
-"""Bodies that are compressed, or are text in another charset than UTF-8: read within a limit."""
+"""Decoding of bodies that are compressed or in a charset other than UTF-8, within a size limit."""
 
 import re
 import zlib
 from encodings.aliases import aliases
 from typing import Final
 
-# What each compression is to zlib. `deflate` is wrapped by zlib (RFC 9110, section 8.4.1.2); many send it bare.
+# zlib's window bits for each compression. `deflate` has a zlib wrapper (RFC 9110, section 8.4.1.2); many producers send
+# it without one.
 _COMPRESSIONS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _BARE_DEFLATE: Final = -zlib.MAX_WBITS
 
-# Charsets, by Python's names of their codecs. A list, since Python has other codecs (punycode, unicode_escape, …) that
-# are no charsets, and not all of them linear.
+# Charsets, by Python's codec names. An allowlist, because Python has other codecs (punycode, unicode_escape, …) that
+# are not charsets, and some of them take more than linear time.
 _AS_IT_IS: Final = frozenset({"utf_8", "ascii"})
 _CODECS: Final = _AS_IT_IS | frozenset({
     "latin_1", *(f"iso8859_{part}" for part in (*range(2, 12), *range(13, 17))),
@@ -22,12 +23,12 @@ _CHARSETS: Final = {name: name for name in _CODECS} | {
     alias: codec for alias, codec in aliases.items() if codec in _CODECS
 }
 
-# As HTTP has several, and as Spring AMQP writes them (`gzip:UTF-8`).
+# HTTP separates several encodings by commas; Spring AMQP writes `gzip:UTF-8`.
 _SEPARATORS: Final = re.compile(r"[,:;\s]+")
 
 
 class Undecodable(Exception):
-    """A body that is not what its encoding says. `reason` is a stable code, the text says more."""
+    """The body does not match its declared encoding. `reason` is a stable code; the text has the details."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -35,10 +36,11 @@ class Undecodable(Exception):
 
 
 def decoded(body: bytes, encoding: str, max_bytes: int = 0) -> bytes:
-    """The body as UTF-8, or what it was if it is neither compressed nor in another charset.
+    """Decode the body to UTF-8. A body that is neither compressed nor in another charset is returned unchanged.
 
-    `encoding` names a compression, a charset, or both, outermost first; a name that is not known is ignored, and left
-    to whoever reads the body. No more than `max_bytes` are made of it; 0 is no limit. Raises Undecodable.
+    `encoding` names a compression, a charset, or both, outermost first. Unknown names are ignored; the body is then
+    left to the caller's parser. The result has at most `max_bytes` bytes; 0 means no limit. Raises Undecodable, also
+    for a larger result.
     """
     names = [name for name in _SEPARATORS.split(encoding.lower()) if name]
     compression = next((name for name in names if name in _COMPRESSIONS), None)

@@ -11,17 +11,17 @@ import msgspec
 
 Transport: TypeAlias = Literal["ws", "sse"]
 
-# Where clients of herald.v1 connect that know nothing but the service's address.
+# Default paths for clients of herald.v1 that know only the address of the service.
 HERALD_V1_PATHS: Final[dict[str, Transport]] = {"/ws": "ws", "/events/stream": "sse"}
 HERALD_V1_USER: Final = "query:user_id"
 
-# The first segments of Herald's own paths, those of later versions included.
+# The first path segments that Herald uses itself, now or in later versions.
 RESERVED_SEGMENTS: Final = frozenset({"api", "client", "console", "health", "metrics", "page", "problems", "schema"})
 
 # The query parameters that every endpoint reads itself.
 RESERVED_PARAMETERS: Final = frozenset({"feeds", "types", "cursor", "jwt", "token", "protocol", "last_event_id"})
 
-# What the server adds to the messages of a plain event stream.
+# Fields that the server adds to the messages of a plain event stream.
 ADDED_FIELDS: Final = frozenset({"timestamp", "cursor", "gap"})
 
 MAX_PATH_LENGTH: Final = 256
@@ -35,9 +35,9 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """One endpoint of a profile.
 
     `name` is its label in metrics and logs. `user` says where a client names its user: `query:<parameter>` or
-    `path:<parameter>`; where tokens are checked, the name must be the token's. A plain client sees the feeds of
-    `profile` if `feeds` is set, and of its inbox what `inbox` says: nothing, what the profile's routes made, or
-    everything. If the profile is not loaded, it sees what all loaded profiles have.
+    `path:<parameter>`; where tokens are checked, it must match the token's user. A plain client receives the feeds of
+    `profile` if `feeds` is set. `inbox` says what it receives of its inbox: nothing, the notifications of the profile's
+    routes, or everything. If the profile is not loaded, it receives what all loaded profiles have.
 
     `connected` and `heartbeat` are the messages of a plain event stream, to which the server adds `timestamp`, `cursor`
     and, after a gap, `gap`. `description` tells readers of the AsyncAPI document what a plain client receives.
@@ -70,12 +70,14 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def shape(self) -> str:
-        """The path without the name of its parameter: endpoints of one shape are at the same path."""
+        """The path without the name of its parameter. Endpoints with the same shape are at the same path."""
         return self.path.partition("{")[0] + "{}" if self.path_parameter else self.path
 
 
 def validate_endpoint(endpoint: Endpoint, has_feeds: bool) -> str | None:
-    """What is wrong with one endpoint, as `key: text`. `has_feeds`: whether its profile declares feeds."""
+    """What is invalid about one endpoint, as `key: text`; None if it is valid. `has_feeds`: whether its profile
+    declares feeds.
+    """
     for key, fault in _faults(endpoint):
         if fault:
             return f"{key}: {fault}"
@@ -137,7 +139,9 @@ def _validate_message(endpoint: Endpoint, message: dict[str, Any]) -> str | None
 
 
 def validate_together(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, str] | None:
-    """What is wrong with endpoints together, and which of them is at fault; None if they can all be served."""
+    """The first conflict between endpoints: the endpoint at fault and the reason. None if all can be served
+    together.
+    """
     named: dict[str, Endpoint] = {}
     for endpoint in endpoints:
         other = named.setdefault(endpoint.name, endpoint)
@@ -150,7 +154,7 @@ def validate_together(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, str] | N
 
 
 def by_path(endpoints: Iterable[Endpoint]) -> Sequence[tuple[Endpoint, ...]]:
-    """The endpoints that are at one path, together."""
+    """Group the endpoints by path."""
     at_path: dict[str, list[Endpoint]] = {}
     for endpoint in endpoints:
         at_path.setdefault(endpoint.shape, []).append(endpoint)
@@ -178,6 +182,6 @@ def _validate_at_one_path(sharing: Sequence[Endpoint]) -> str | None:
 
 
 def in_force(declared: Sequence[Endpoint], shipped: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """The endpoints that profiles declare, and of those that come with Herald the ones at other paths."""
+    """The declared endpoints of profiles, and those shipped with Herald whose path no profile declares."""
     shapes = {endpoint.shape for endpoint in declared}
     return (*declared, *(endpoint for endpoint in shipped if endpoint.shape not in shapes))

@@ -25,7 +25,7 @@ trace. Adapters choose the HTTP status and the close code of each.
 
 from typing import ClassVar, Final
 
-# Characters of a name from a request that an error repeats.
+# At most this many characters of a name from a request are repeated in an error.
 MAX_SHOWN_NAME: Final = 64
 
 
@@ -79,7 +79,7 @@ class ScopeMissing(AccessRefused):
 
 
 class UnknownFeed(HeraldError):
-    """A `name` that is longer than any feed's is shortened."""
+    """A `name` that is longer than any feed name is shortened."""
 
     code = "unknown_feed"
 

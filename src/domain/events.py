@@ -1,9 +1,9 @@
-"""Events: what a message says once it has been read.
+"""Events: what a message means once it is decoded.
 
-Identity is (origin, id); see `event_identity`. The id is, in this order: a CloudEvents id, the payload's `event_id` or
-`eventId`, the field that the route names, and where none of these is there, the message's own place at its broker. `id`
-is looked at only where a route names it: in most payloads it is the id of the thing the event is about, which many
-events share.
+Identity is (origin, id); see `event_identity`. The id is the first of these that exists: a CloudEvents id, the
+payload's `event_id` or `eventId`, the field that the route names, the message's position at its broker. The field `id`
+is read only if a route names it: in most payloads it identifies the object that the event is about, and many events
+share it.
 """
 
 import base64
@@ -20,22 +20,22 @@ from domain.messages import Message
 from domain.nesting import DEEPEST, too_deep
 from domain.times import is_number, since_1970
 
-# A producer whose clock is this far ahead is taken at its word; beyond it the broker's time is the truer one. A
-# sign-out in the far future would otherwise lock its user out until then.
+# Event times are accepted up to this far ahead of the broker's time; beyond it the broker's time is used instead. A
+# sign-out with a time in the far future would otherwise lock its user out until then.
 CLOCK_SKEW: Final = timedelta(minutes=5)
 
-# Longer ids are not ids. The bound keeps indexes over them small.
+# Longer values are not accepted as ids, to keep indexes over ids small.
 LONGEST_ID: Final = 512
 
 
 class Undecoded(msgspec.Struct, frozen=True):
-    """Stands for a payload that is no JSON. `why` says what is wrong with it."""
+    """A payload that is not JSON. `why` says what is invalid."""
 
     why: str
 
 
 class Unreadable(Exception):
-    """A message that cannot become an event. `reason` is a stable code, the text says more."""
+    """A message that can't become an event. `reason` is a stable code, `detail` the explanation."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -46,9 +46,9 @@ class Unreadable(Exception):
 class Event(msgspec.Struct, frozen=True):
     """A fact that another service published.
 
-    `source` is where it was published, `origin` the namespace of its id (the source, or what CloudEvents calls
-    source). `type` is None where nothing in the message says. `payload` is the decoded JSON, or Undecoded; `text` is
-    the same as it was sent.
+    `source` is the topic or routing key, `origin` the namespace of the id (the CloudEvents source, or `source`). `type`
+    is None if the message names none. `payload` is the decoded JSON, or Undecoded; `text` is the payload's text as it
+    was sent.
     """
 
     source: str
@@ -61,22 +61,23 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def _float(text: str) -> float:
-    """A JSON number with a fraction or an exponent. Raises ValueError for one that no float can hold."""
+    """Decode a JSON number with a fraction or an exponent. Raises ValueError if it exceeds the range of floats."""
     if math.isinf(number := float(text)):
         raise ValueError("Number out of range")
     return number
 
 
-# The decoder's own reading of numbers near the limits of floats, such as 1e308, takes 12 us each, this 1 us.
+# Faster than the decoder's own conversion of numbers near the limits of floats, such as 1e308: 1 µs instead of 12 µs
+# each.
 _decode = msgspec.json.Decoder(float_hook=_float).decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0) -> Event:
-    """Reads a message; raises Unreadable.
+    """Read a message into an event. Raises Unreadable.
 
-    `id_field` is the dotted path of the event id where the route names one. More than `max_bytes` of body are refused
-    unread, or decoded no further; 0 is no limit.
+    `id_field` is the dotted path of the event id if the route names one. A body of more than `max_bytes`, as sent or
+    after decompression, is rejected; 0 means no limit.
     """
     body = message.body
     if body is None:
@@ -121,8 +122,9 @@ def _text_of(body: bytes, encoding: str, max_bytes: int) -> str:
 
 
 def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
-    """The decoded JSON, or Undecoded; never raises, however deep or broken the text is. `decode` is a decoder of
-    msgspec's."""
+    """Decode JSON; returns Undecoded if the text is invalid or nested too deep, and never raises for text. `decode` is
+    the method of a msgspec decoder.
+    """
     if too_deep(text):
         return Undecoded(f"JSON is nested more than {DEEPEST} deep")
     try:
@@ -132,8 +134,9 @@ def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
 
 
 def at_path(payload: Any, path: str) -> Any:
-    """What a dotted path leads to, or None. In a wrapped payload (`{"event_type", "data": {…}}`) a path leads into
-    `data` too, so that one route serves producers of either shape; what stands outside comes first."""
+    """The value at a dotted path, or None. In a wrapped payload (`{"event_type", "data": {…}}`) the path is also looked
+    up in `data`, so that one route serves producers of both shapes. The outer object takes precedence.
+    """
     found = _walk(payload, path)
     if found is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
         return _walk(inner, path)
@@ -141,31 +144,33 @@ def at_path(payload: Any, path: str) -> Any:
 
 
 def names_to(payload: Any, path: str) -> tuple[str, ...]:
-    """The names of the fields, from the outermost on, that lead to what `at_path` finds."""
+    """The names of the nested fields, outermost first, that lead to the value that `at_path` returns."""
     if _walk(payload, path) is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
         return ("data", *_names(inner, path))
     return _names(payload, path)
 
 
 def values_at(payload: Any, path: str) -> list[Any]:
-    """The same as a list: what is in one, one value by itself, nothing for None."""
+    """The values at a dotted path: the elements of a list, a single value, or an empty list for None."""
     value = at_path(payload, path)
     return value if type(value) is list else [] if value is None else [value]
 
 
 def as_id(value: Any) -> str | None:
-    """An id as text: a non-empty string, or a whole number made one. Anything else is none."""
+    """An id as text, from a non-empty string or a whole number of at most LONGEST_ID characters; None for anything
+    else.
+    """
     text = value if type(value) is str else str(value) if type(value) is int else ""
     return text if 0 < len(text) <= LONGEST_ID else None
 
 
 def own_id(payload: Mapping[str, Any]) -> str | None:
-    """The event id that a payload gives itself."""
+    """The event id in the payload's `event_id` or `eventId`, or None."""
     return as_id(payload.get("event_id")) or as_id(payload.get("eventId"))
 
 
 def own_type(payload: Mapping[str, Any]) -> str | None:
-    """The event type that a payload gives itself."""
+    """The event type in the payload's `event_type`, `type` or `eventType`, or None."""
     for name in ("event_type", "type", "eventType"):
         value = payload.get(name)
         if type(value) is str and value:
@@ -174,7 +179,7 @@ def own_type(payload: Mapping[str, Any]) -> str | None:
 
 
 def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
-    """The payload's own time where it has a believable one, else `received`."""
+    """The payload's own time if it is valid (see `as_time`), else `received`."""
     value = payload.get("timestamp") or payload.get("time")
     if value is None and type(inner := payload.get("data")) is dict:
         value = inner.get("timestamp")
@@ -182,13 +187,14 @@ def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
 
 
 def as_time(value: Any, received: datetime) -> datetime | None:
-    """ISO 8601 text, or seconds or milliseconds since 1970, as a number or as digits; a time without a zone is UTC.
-    None for anything else, and for what lies in the future of `received` by more than clocks differ."""
+    """A time from ISO 8601 text, or from seconds or milliseconds since 1970 as a number or as digits; a time without a
+    zone is UTC. None for anything else, and for times more than CLOCK_SKEW after `received`.
+    """
     time = None
     try:
         if type(value) in (int, float) or (type(value) is str and is_number(value)):
             time = since_1970(value)
-        # No date of ISO 8601 begins with 9 digits: `fromisoformat` would take 1796010100000Z for the year 1796.
+        # No ISO 8601 date begins with 9 digits: `fromisoformat` would read 1796010100000Z as the year 1796.
         elif type(value) is str and not value[:9].isdigit():
             time = datetime.fromisoformat(value)
             time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
@@ -206,7 +212,7 @@ def _walk(value: Any, path: str) -> Any:
 
 
 def _names(value: Any, path: str) -> tuple[str, ...]:
-    """A field whose name is the whole path comes before the one that the path leads to by its dots."""
+    """The names in a dotted path. A field whose name is the whole path takes precedence over the nested one."""
     return (path,) if type(value) is dict and path in value else tuple(path.split("."))
 
 

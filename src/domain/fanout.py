@@ -1,4 +1,4 @@
-"""Fan-out: how much a plan stores, and its division into parts that one transaction can hold."""
+"""Fan-out: how much a plan stores, and its division into parts that fit into one transaction each."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -30,8 +30,9 @@ def size_of(plan: Plan) -> Size:
 
 
 def divided(plan: Plan, most: Size) -> Iterator[Plan]:
-    """The plan in parts of at most that size, in the order of its recipients; a recipient's row is never divided. The
-    first part has all that is not addressed to single users."""
+    """Divide the plan into parts of at most that size, in the order of its recipients. A single recipient's row is
+    never divided, even if it is larger. The first part also has everything that is not addressed to single users.
+    """
     for number, (addressed, sign_outs) in enumerate(_parts(plan, most)):
         part = msgspec.structs.replace(plan, addressed=addressed, sign_outs=sign_outs)
         yield part if number == 0 else msgspec.structs.replace(part, broadcasts=(), deliveries=(), dead_letter=None)

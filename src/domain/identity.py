@@ -1,4 +1,4 @@
-"""Who is calling, and what is open to them."""
+"""The identity of a caller, its scopes, and whether a sign-out ended it."""
 
 from datetime import datetime
 
@@ -8,12 +8,12 @@ from domain.errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A caller. `user` is None for nobody in particular, who may have what is public.
+    """A caller. `user` is None for an anonymous caller, who may access only what is public.
 
     `issued_at` and `expires_at` are seconds since 1970 (a token's `iat` and `exp`). Without `issued_at` the identity
-    counts as older than any sign-out; without `expires_at` it does not end by itself. Who is only
-    `claimed`, without a token, loses its sessions by a sign-out, and may come back at once. `token_id` names the token,
-    without telling it.
+    counts as older than any sign-out; without `expires_at` it does not expire. `claimed` means that the user was named
+    without a token: a sign-out ends such sessions, but they may reconnect immediately. `token_id` identifies the token
+    without revealing it.
     """
 
     user: str | None = None
@@ -38,9 +38,9 @@ def require_scope(identity: Identity, scope: str) -> Identity:
 
 
 def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
-    """Whether a sign-out at `not_before` ends what was issued at `issued_at`.
+    """Whether a sign-out at `not_before` ends an identity issued at `issued_at`.
 
-    Tokens carry whole seconds, so whatever was issued within the sign-out's own second ends with it.
+    Tokens carry whole seconds, so an identity issued in the same second as the sign-out is ended too.
     """
     if not_before is None:
         return False
@@ -48,9 +48,10 @@ def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
 
 
 def ended_by(identity: Identity, not_before: datetime, before: datetime | None) -> bool:
-    """Whether a sign-out ends a session of this identity that knew of the sign-out `before` when it was opened.
+    """Whether a sign-out ends a session of this identity. `before` is the latest sign-out known when the session was
+    opened.
 
-    A session that is only claimed has no token to tell its age by: any later sign-out ends it, whatever clocks say.
+    The session of a claimed identity has no token with an issue time. Any later sign-out ends it, regardless of clocks.
     """
     if identity.claimed:
         return before is None or not_before > before
@@ -58,8 +59,9 @@ def ended_by(identity: Identity, not_before: datetime, before: datetime | None) 
 
 
 def check_not_signed_out(identity: Identity, not_before: datetime | None) -> None:
-    """Refuses an identity that a sign-out ended: SignedOut; or TokenExpired for one of the sign-out's very second,
-    since its owner may have signed in again within it and only a fresh token can tell."""
+    """Raises SignedOut for an identity that a sign-out ended, or TokenExpired if it was issued in the same second as
+    the sign-out: its owner may have signed in again within that second, and only a new token can prove that.
+    """
     if identity.user is None or identity.claimed or not_before is None:
         return
     if not signed_out(identity.issued_at, not_before):

@@ -1,4 +1,4 @@
-"""The limits of one event, which keep it from harming others."""
+"""The limits of one event, which protect other events, users and the store from it."""
 
 from typing import Annotated, Final
 
@@ -7,8 +7,9 @@ from domain.settings import Section, Setting
 
 
 class Limits(Section, frozen=True):
-    """Limits of one event: the bytes of its body, the addresses that it mails to, the users it is for or signs out, and
-    the bytes that it stores for all of these users together. 0 is no limit."""
+    """Limits of one event: the bytes of its body, the destinations of each outbound channel, the users it is for or
+    signs out, and the bytes that it stores for all of these users together. 0 means no limit.
+    """
 
     event_bytes: Annotated[
         int,

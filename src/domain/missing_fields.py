@@ -1,4 +1,4 @@
-"""Fields of templates that an event may lack: without them there is no title, message or subject."""
+"""Template fields that an event may lack. Without them there is no title, message or subject."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,7 +7,7 @@ from domain.routes import Profile, Route, route_templates
 from domain.samples import sample_payloads
 from domain.templates import unfilled
 
-# What happens if the payload lacks a field of the template.
+# What happens if the payload lacks a field of the template, by key of the template.
 _CONSEQUENCES: Final = {
     "inbox.title": "its type is the title",
     "inbox.message": "it has no message",
@@ -15,7 +15,7 @@ _CONSEQUENCES: Final = {
 
 
 def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
-    """A warning for each title, message and subject with a field that an event may lack, and without a fallback.
+    """Warn of each title, message and subject with a field that an event may lack and that has no fallback.
 
     A field that every sample of the route has counts as present. Without samples any field may be missing.
     """
@@ -33,7 +33,7 @@ def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
 
 
 def unfilled_templates(route: Route, payload: Any) -> Iterator[str]:
-    """The fields that a payload lacks for the templates of a route, and what happens then."""
+    """The fields that a payload lacks for the templates of a route, each with its consequence."""
     for key, template in _templates_in_use(route):
         if placeholders := unfilled(template, payload):
             yield f"{key}: the event lacks {_listed(placeholders, 'and')}: {_consequence(route, key)}"

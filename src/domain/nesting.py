@@ -1,10 +1,10 @@
-"""How deep JSON may be nested.
+"""The limit of nesting depth in JSON.
 
-Parsers recurse, and how deep they can depends on how deep the stack is already when they are called: a text that one
-caller can read, another can't. A limit of our own, far below, makes the answer the same everywhere.
+Parsers recurse, and the depth that they can reach depends on the depth of the stack when they are called: the same text
+may be readable for one caller and not for another. A fixed limit far below that gives every caller the same result.
 
-The depth is counted before a text is parsed, so the count must cost no more on hostile text than on any other. Each
-step below is one pass over the text in C; the one loop in Python has a step for eight brackets.
+The depth is counted before a text is parsed, so counting must not cost more on hostile text than on other text. Each
+step below is one pass over the text in C; the only loop in Python runs once for every eight brackets.
 """
 
 from array import array
@@ -12,36 +12,38 @@ from itertools import accumulate
 from operator import add
 from typing import Final
 
-# Real events are nested a handful deep.
+# Real events are nested about five levels deep.
 DEEPEST: Final = 128
 
 _QUOTES_AND_BRACKETS: Final = b'"[]{}'
 _OTHERS: Final = bytes(set(range(256)) - set(_QUOTES_AND_BRACKETS))
 
-# An opening bracket is a bit that is set, a closing one a bit that is not.
+# An opening bracket becomes a 1 bit, a closing bracket a 0 bit.
 _BITS: Final = bytes.maketrans(b"[]{}", b"1010")
 
 
 def _steps(eight: int) -> list[int]:
-    """The eight steps that the bits of a byte stand for: 1 is one deeper, -1 one less deep."""
+    """The eight steps encoded in the bits of a byte: 1 for one level deeper, -1 for one level up."""
     return [1 if eight & bit else -1 for bit in (128, 64, 32, 16, 8, 4, 2, 1)]
 
 
-# By how much eight brackets change the depth, and how deep they go meanwhile. As bytes, read as signed numbers.
+# By byte value: how much its eight brackets change the depth in total, and the deepest level within them. Stored as
+# bytes and read as signed numbers.
 _CHANGES: Final = array("b", [sum(_steps(eight)) for eight in range(256)]).tobytes()
 _PEAKS: Final = array("b", [max(0, *accumulate(_steps(eight))) for eight in range(256)]).tobytes()
 
 
 def too_deep(text: str) -> bool:
-    """Whether JSON text is nested deeper than DEEPEST. A text that is no JSON counts as deep as a parser could follow
-    it, or deeper."""
+    """Whether JSON text is nested deeper than DEEPEST. The depth computed for text that is not JSON is at least the
+    depth that a parser could reach in it.
+    """
     return text.count("[") + text.count("{") > DEEPEST and _depth(text) > DEEPEST
 
 
 def _depth(text: str) -> int:
     brackets = _brackets(text)
     size = -(-len(brackets) // 8)
-    # Eight brackets a byte; what is missing in the last one is filled up with closing brackets.
+    # Eight brackets per byte; the last byte is padded with closing brackets.
     eights = int(brackets.ljust(8 * size, b"0") or b"0", 2).to_bytes(size, "big")
     before = accumulate(array("b", eights.translate(_CHANGES)), initial=0)
     return max(map(add, before, array("b", eights.translate(_PEAKS))), default=0)
@@ -49,10 +51,11 @@ def _depth(text: str) -> int:
 
 def _brackets(text: str) -> bytes:
     """The brackets outside strings, in order: `1` for an opening one, `0` for a closing one."""
-    # Nothing of what is looked for is beyond ASCII. Escapes come in pairs, from the left, so that what is left of a
-    # backslash before a quote escapes it.
+    # All relevant characters are ASCII. Escaped backslashes are removed first, from the left, so that a remaining
+    # backslash before a quote escapes that quote.
     ascii_text = text.encode("ascii", "ignore").replace(b"\\\\", b"").replace(b'\\"', b"")
     marks = ascii_text.translate(None, _OTHERS)
-    # Two adjacent quotes begin and end a string, or end one and begin the next: what is between quotes stays so.
+    # Two adjacent quotes are an empty string, or the end of one string and the start of the next. Removing them does
+    # not change whether the text around them is inside a string.
     parts = marks.replace(b'""', b"").split(b'"')
     return b"".join(parts[::2]).translate(_BITS)

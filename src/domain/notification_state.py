@@ -1,4 +1,4 @@
-"""The state of a notification, and how it changes. The one definition of "unread" is here."""
+"""The state of a notification and its transitions. This module has the only definition of "unread"."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -8,12 +8,12 @@ import msgspec
 
 from domain.preferences import DEFAULT, Preferences
 
-# The changes that a user can make to a notification; also the `kind` of the entries that report them.
+# The state changes that a user can make; also the `kind` of the entries that report them.
 StateChange: TypeAlias = Literal["read", "unread", "archived"]
 
 
 class NotificationState(msgspec.Struct, frozen=True, gc=False):
-    """Everything about a notification that changes after its arrival.
+    """The mutable part of a notification.
 
     An archived notification has left the inbox and does not change any more. A muted one is stored and not pushed.
     """
@@ -49,8 +49,9 @@ NOT_ARCHIVED: Final = StateFilter(archived=False)
 
 
 class Transition(msgspec.Struct, frozen=True):
-    """What one change does: notifications in a state that matches `before` get the `values`, at the time of the change.
-    For all others the change is a no-op: it takes no position and is not reported."""
+    """One state change: notifications whose state matches `before` get the `values`, at the time of the change. For all
+    other notifications the change is a no-op: it is assigned no position and is not reported.
+    """
 
     before: StateFilter
     values: Callable[[datetime], Mapping[str, Any]]

@@ -1,4 +1,4 @@
-"""Notifications as an inbox holds them, and the filters and cursors of its lists."""
+"""Notifications of an inbox, and the filters and page cursors of its lists."""
 
 import re
 from datetime import datetime
@@ -14,7 +14,7 @@ from domain.streams import Content, Entry, inbox_of
 
 
 class Notification(msgspec.Struct, frozen=True, gc=False):
-    """One event addressed to one user, as stored in that user's inbox.
+    """One event addressed to one user, stored in that user's inbox.
 
     `seq` is the position of its arrival, `changed` the position of its last change, which was made at `updated_at`.
     """
@@ -29,15 +29,16 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
     state: NotificationState
 
     def after(self, change: StateChange, position: int, now: datetime) -> "Notification | None":
-        """The notification after a change at a position; None if the change is a no-op."""
+        """The notification after a state change at this position; None if the change is a no-op."""
         state = TRANSITIONS[change].apply(self.state, now)
         if state is None:
             return None
         return msgspec.structs.replace(self, changed=position, updated_at=now, state=state)
 
     def entry(self, unread: int, kind: StateChange | Literal["arrival"] | None = None) -> Entry:
-        """Its entry in the stream: for a `kind` that has just happened, or without one as it is now. `unread` is the
-        inbox's total."""
+        """The stream entry of the notification: of the given `kind`, which has just happened, or of its current state
+        without one. `unread` is the inbox's total.
+        """
         state = self.state
         return Entry(
             inbox_of(self.user),
@@ -54,8 +55,9 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
 
 
 class NotificationFilter(StateFilter, frozen=True, kw_only=True):
-    """Selects notifications of an inbox; None matches any value. `start` and `end` bound the time of storing, both
-    included."""
+    """Selects notifications of an inbox; None matches any value. `start` and `end` are inclusive bounds of the time of
+    storing.
+    """
 
     archived: bool | None = False
     type: str | None = None
@@ -71,17 +73,17 @@ class NotificationFilter(StateFilter, frozen=True, kw_only=True):
         )
 
 
-# 15 digits: no position is longer.
+# Positions have at most 15 digits.
 _PAGE_CURSOR: Final = re.compile(r"p1\.([0-9a-f]+)\.([0-9]{1,15})\Z")
 
 
 def page_cursor(user: str, seq: int) -> str:
-    """The opaque text that continues this user's list below a position."""
+    """The opaque cursor of the page of this user's list that begins below a position."""
     return f"p1.{tag_of(user)}.{seq}"
 
 
 def read_page_cursor(user: str, text: str) -> int:
-    """The seq below which the page begins. Raises InvalidInput unless it is a page cursor of this user."""
+    """The position below which the page begins. Raises InvalidInput unless the text is a page cursor of this user."""
     match = _PAGE_CURSOR.match(text)
     if match is None or match[1] != tag_of(user):
         raise InvalidInput("This is not a cursor of your list: begin without one.", "cursor")

@@ -7,7 +7,7 @@ import re
 
 
 def is_wildcard(pattern: str) -> bool:
-    """Whether the pattern can match more than the one source it spells."""
+    """Whether the pattern contains a wildcard, so that it can match more than one source."""
     return any(word in ("*", "#") for word in pattern.split("."))
 
 
@@ -26,9 +26,10 @@ def validate_pattern(pattern: str) -> str | None:
 
 
 def as_regex(pattern: str) -> str:
-    """The pattern as an anchored regular expression over whole sources. It takes time in proportion to the source,
-    however many `#` are in the pattern."""
-    # Each word takes the dot behind it along, if there is one, so that `#` can stand for no words and leave no dot.
+    """The pattern as an anchored regular expression over whole sources. Matching takes time linear in the length of the
+    source, regardless of the number of `#`.
+    """
+    # Each word includes the dot after it, if there is one, so that a `#` that matches no words leaves no dot.
     end = r"(?:\.|\Z)"
     parts = [""]
     for word in pattern.split("."):
@@ -39,8 +40,8 @@ def as_regex(pattern: str) -> str:
     first, *others = parts
     if not others:
         return rf"^{first}(?<!\.)\Z"
-    # What stands between two `#` has a fixed number of words, so its first match leaves most to the rest, and no other
-    # one has to be tried: an atomic group.
+    # The part between two `#` has a fixed number of words. Its first match leaves the most text for the following
+    # parts, so no other match has to be tried: an atomic group prevents backtracking.
     between = "".join(rf"(?>(?:[^.]++\.)*?{part})" for part in others[:-1] if part)
     return rf"^{first}{between}(?:[^.]++{end})*{others[-1]}(?<!\.)\Z"
 
@@ -48,7 +49,7 @@ def as_regex(pattern: str) -> str:
 def overlap(one: str, other: str) -> bool:
     """Whether some source matches both patterns."""
     words, against = one.split("."), other.split(".")
-    # reached[j]: the words of `one` so far and the first j of `other` can stand for the same words.
+    # reached[j]: the words of `one` so far and the first j words of `other` can match the same words.
     reached = [True] + [False] * len(against)
     for index, word in enumerate(against):
         reached[index + 1] = reached[index] and word == "#"
@@ -57,7 +58,7 @@ def overlap(one: str, other: str) -> bool:
         reached[0] = before[0] and word == "#"
         for index, met in enumerate(against):
             if "#" in (word, met):
-                # It stands for nothing, or also for what the other one's last word stands for.
+                # `#` matches no word, or also the words that the last word of the other pattern matches.
                 reached[index + 1] = before[index + 1] or reached[index]
             else:
                 reached[index + 1] = before[index] and (word == met or "*" in (word, met))

@@ -1,4 +1,4 @@
-"""Planning: what one event leads to by the routes. Pure: the same message and routes give the same plan."""
+"""Planning: what one event leads to by the routes. A pure function of the message and the routes."""
 
 from functools import partial
 
@@ -35,8 +35,9 @@ class Broadcast(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that could not be processed, or not wholly: kept as it came, with the reason (a stable code) and the
-    detail (for people)."""
+    """An event that could not be processed, or only in part: the original message, with the reason (a stable code) and
+    the detail (for people).
+    """
 
     message: Message
     origin: str
@@ -48,11 +49,12 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """What one event leads to.
 
-    A dead letter stands alone where nothing could be made of the event; it stands beside the rest where one route found
-    its audience and another did not, so that nothing is lost with what was delivered. `message` is what the plan was
-    made from. `by_source` says whether events of other sources with the same origin and id are other events. `ignored`
-    is the reason (a stable code) why the event leads to nothing and is not kept: the plan is empty then. `route` is the
-    route that names the field of the event's id, or where none does the first that the event takes.
+    A dead letter is the only content if nothing could be planned for the event. It accompanies the rest if one route
+    found its audience and another did not, so that the failed part is not lost. `message` is the message that was
+    planned. `by_source` says whether events of other sources with the same origin and id are different events.
+    `ignored` is the reason (a stable code) why the event leads to nothing and is not stored; the plan is empty then.
+    `route` is the route that names the field of the event's id, or, if there is none, the first route that matches the
+    event.
     """
 
     origin: str
@@ -69,7 +71,9 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
-    """The plan of an event that can't be kept as it was planned: all of it becomes a dead letter."""
+    """Turn the whole plan into a dead letter, for an event that can't be stored as planned. Raises ValueError for a
+    plan without its message.
+    """
     if plan.message is None:
         raise ValueError("a plan without its message can't become a dead letter")
     letter = DeadLetter(plan.message, plan.origin, plan.event_id, reason, detail)
@@ -77,7 +81,7 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
-    """The plan of a message. Never raises: an event that can't be planned becomes a dead letter."""
+    """Plan a message. Never raises: an event that can't be planned becomes a dead letter."""
     candidates = table.for_source(message.source)
     if message.body is None and all(route.tombstone == "ignore" for route in candidates):
         return Plan(message.source, message.fallback_id, message=message, ignored="tombstone")
@@ -95,8 +99,9 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
 
 
 class _Planner:
-    """Collects what each route adds. For one user, one feed and one destination of a channel the first route in file
-    order decides."""
+    """Collects the results of all routes. For each user, each feed and each destination of a channel, the first route
+    in file order applies.
+    """
 
     def __init__(self, message: Message, event: Event, limits: Limits, by_source: bool) -> None:
         self.message = message
@@ -170,7 +175,8 @@ class _Planner:
         elif not unusable and route.otherwise == "broadcast" and route.feed:
             self._broadcast(route, route.feed)
         elif not unusable and route.otherwise == "dead-letter":
-            # A payload without fields has nobody in it either; that it is no JSON object is the better reason.
+            # A payload without fields has no recipient either; report that it is not a JSON object, which is the actual
+            # cause.
             make_body(self.event, route.envelope if route.envelope != "raw" else "event", ())
             raise Unreadable("no_recipient", f"The event names no recipient in {', '.join(route.users)}.")
         if unusable:
@@ -207,7 +213,7 @@ class _Planner:
         known = self.destinations.setdefault(table.channel, set())
         most = self.limits.addresses
         made = table.plan(self.event, self.fields, len(known) + most)
-        # Without a destination there is a delivery too: one that is skipped, and says why.
+        # Without a destination, one delivery is planned all the same: it is stored as skipped, with the reason.
         fresh = [one for one in dict.fromkeys(made.destinations or [""]) if one not in known]
         if len(known) + len(fresh) > most:
             raise Unreadable(
@@ -260,7 +266,9 @@ class _Planner:
         return content
 
     def _words(self, route: Route, type_: str) -> tuple[str, str]:
-        """What an inbox shows of it. Without words of the route's, or where they have a hole, the type has to do."""
+        """Title and message for the inbox. The title falls back to the type and the message to empty text if the route
+        has no template or the payload lacks a field of it.
+        """
         title = fill(route.inbox.title, self.fields) if route.inbox else None
         message = fill(route.inbox.message, self.fields) if route.inbox else None
         title = title or type_.replace("_", " ").replace(".", " ").capitalize()

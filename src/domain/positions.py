@@ -1,4 +1,4 @@
-"""Positions and cursors: where a session stands in its streams, and whether it can go on from there."""
+"""Positions and cursors: where a session is in its streams, and whether it can resume from there."""
 
 import hashlib
 import re
@@ -12,11 +12,11 @@ from domain.streams import StreamName, is_inbox, public_name
 
 
 class Head(msgspec.Struct, frozen=True):
-    """How far a stream goes: `last` is its newest position, `pruned` the newest that is kept no more (0, 0 for an
-    empty one).
+    """The end of a stream: `last` is its newest position, `pruned` the newest position that is no longer stored (0, 0
+    for an empty stream).
 
-    For an inbox, `not_before` is its owner's latest sign-out, and `unread` how many of its notifications are neither
-    read nor archived.
+    For an inbox, `not_before` is its owner's latest sign-out, and `unread` the number of its notifications that are
+    neither read nor archived.
     """
 
     last: int = 0
@@ -26,10 +26,10 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """Says "I have everything up to here": a position for each stream by its public name.
+    """The positions up to which a client has everything, by the public names of the streams.
 
-    `epoch` is the store's, `tag` stands for the user without naming them ("" for nobody). As text it is
-    `1.<epoch>.<tag>.<stream>:<position>,…` to this module and opaque to everyone else.
+    `epoch` is the store's. `tag` identifies the user without naming them ("" for an anonymous session). As text it is
+    `1.<epoch>.<tag>.<stream>:<position>,…`, which is opaque to everything but this module.
     """
 
     epoch: str
@@ -40,12 +40,12 @@ class Cursor(msgspec.Struct, frozen=True):
         return cursor_text(self.epoch, self.tag, self.positions.items())
 
 
-# A hundred feeds with the longest names there are fit in.
+# Enough for a hundred feeds with names of maximum length.
 LONGEST_CURSOR: Final = 16 * 1024
 
 _CURSOR: Final = re.compile(r"1\.([A-Za-z0-9]+)\.([0-9a-f]*)\.([A-Za-z0-9_:,-]*)\Z")
 
-# 15 digits: a longer position is none, since JavaScript could not hold it.
+# At most 15 digits: JavaScript numbers can't represent longer positions exactly.
 _POSITION: Final = re.compile(r"([A-Za-z0-9_-]+):([0-9]{1,15})\Z")
 
 
@@ -54,7 +54,9 @@ def cursor_text(epoch: str, tag: str, positions: Iterable[tuple[str, int]]) -> s
 
 
 def read_cursor(text: str) -> Cursor | None:
-    """The cursor, or None for anything that is none of ours: whoever shows it has lost their place."""
+    """Parse a cursor. Returns None for any text that is not a cursor of Herald: the client's position is
+    unknown then.
+    """
     match = _CURSOR.match(text) if len(text) <= LONGEST_CURSOR else None
     if match is None:
         return None
@@ -68,14 +70,15 @@ def read_cursor(text: str) -> Cursor | None:
 
 
 def tag_of(user: str | None) -> str:
-    """What a cursor carries of its user: enough to see that it is another's, too little to tell whose."""
+    """The user's tag in a cursor: enough to detect a cursor of another user, too little to identify that user."""
     return "" if user is None else hashlib.blake2b(user.encode(), digest_size=6).hexdigest()
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """Where a session begins. `gaps` are the streams, by public name, in which something may be missing that was
-    asked for; `behind` are those that have gone on since. `unread` is the inbox's total there, None for a session
-    without an inbox."""
+    """Where a session begins. `gaps` are the streams, by public name, in which requested entries may be missing;
+    `behind` are the streams that have newer entries than the session. `unread` is the inbox's total, None for a session
+    without an inbox.
+    """
 
     positions: dict[StreamName, int]
     resumed: bool = False
@@ -87,12 +90,12 @@ class ResumePoint(msgspec.Struct, frozen=True):
 def resolve_start(
     cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mapping[StreamName, Head]
 ) -> ResumePoint:
-    """Where a session with these streams begins, given the cursor that it showed (`lost`: it showed one that can't be
-    read).
+    """Where a session with these streams begins, given the cursor of its client. `lost`: the client sent a cursor that
+    can't be read.
 
-    A stream that the cursor does not name begins at its head. A position before what is kept is a gap, and the
-    session gets all that is kept. A position that cannot be (beyond the head, of another epoch or another user) is a
-    gap too, but says nothing of what the session has seen, so it begins at the head.
+    A stream that the cursor does not name begins at its head. A position older than the stored entries is a gap, and
+    the session receives everything that is stored. An impossible position (beyond the head, of another epoch or another
+    user) is a gap too, but does not show what the client has received, so the session begins at the head.
     """
     ends = {stream: head.last for stream, head in heads.items()}
     unread = next((head.unread for stream, head in heads.items() if is_inbox(stream)), None)

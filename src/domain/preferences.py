@@ -1,4 +1,4 @@
-"""Preferences: what a user wants to be told, and how."""
+"""Preferences: which notifications a user wants, and through which channels."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -10,11 +10,11 @@ LONGEST_TYPE: Final = 255
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """A user's preferences. They apply to notifications that are stored later, and to deliveries that are sent later.
-    An unwanted notification is in the inbox all the same.
+    """A user's preferences. They apply to notifications stored later and to deliveries sent later. Unwanted
+    notifications are stored in the inbox all the same.
 
-    `push_notifications` is kept for services that send pushes to phones; Herald itself sends none. `updated_at` is
-    None where nothing was ever set.
+    `push_notifications` is kept for services that send pushes to phones; Herald itself sends none. `updated_at` is None
+    if no preference was ever set.
     """
 
     email_notifications: bool = True
@@ -27,15 +27,15 @@ class Preferences(msgspec.Struct, frozen=True):
     updated_at: datetime | None = None
 
     def wants(self, channel: str) -> bool:
-        """Whether the user wants deliveries through this outbound channel at all."""
+        """Whether the user wants deliveries through this outbound channel."""
         return {"email": self.email_notifications, "push": self.push_notifications}.get(channel, True)
 
     def mutes(self, type_: str) -> bool:
-        """Whether a notification of this type is stored as read. It is not pushed."""
+        """Whether a notification of this type is stored as read and not pushed."""
         return type_ in self.muted_types
 
     def pushes(self, type_: str) -> bool:
-        """Whether a notification of this type is pushed; one that is not is kept all the same."""
+        """Whether a notification of this type is pushed. It is stored in either case."""
         return self.websocket_notifications and type_ not in self.muted_types
 
 

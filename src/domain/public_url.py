@@ -4,19 +4,19 @@ import msgspec
 
 
 class PublicUrl(msgspec.Struct, frozen=True):
-    """What all addresses begin with that Herald gives out.
+    """The base of all addresses that Herald publishes.
 
-    `base` is an absolute http or https URL without a trailing slash, with a path where a gateway strips one from
-    requests. Empty if it is not configured: then addresses are relative to the host (`/schema`), which is right where
-    Herald is reached at the root of a host.
+    `base` is an absolute http or https URL without a trailing slash, with a path if a gateway strips one from requests.
+    Empty if it is not configured: addresses are then relative to the host (`/schema`), which is correct if Herald is
+    served at the root of a host.
     """
 
     base: str = ""
 
     def of(self, path: str) -> str:
-        """The address of a path of the service; the path begins with a slash."""
+        """The address of a path of the service. The path begins with a slash."""
         return self.base + path
 
     def of_socket(self, path: str) -> str:
-        """The same for a WebSocket: ws or wss."""
+        """The address of a path for a WebSocket: ws or wss."""
         return self.of(path).replace("http", "ws", 1) if self.base else path

@@ -1,4 +1,4 @@
-"""Lists of recipients in payloads, which a routes file should omit: otherwise every recipient stores the whole list."""
+"""Lists of recipients in payloads. A routes file should omit them; otherwise every recipient stores the whole list."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from domain.samples import sample_payloads
 
 
 def warnings_of_lists(profile: Profile) -> Iterator[str]:
-    """A warning for each `users` path that may lead to a list and is not omitted.
+    """Warn of each `users` path that may lead to a list and is not omitted.
 
-    A sample of the route that has the field decides whether it is a list; without one, its name does, by its plural.
+    If a sample of the route has the field, its value decides whether it is a list; otherwise a plural name does.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route)
@@ -28,7 +28,7 @@ def _may_be_list(path: str, payloads: list[object]) -> bool:
 
 
 def _is_omitted(path: str, route: Route) -> bool:
-    """Whether `omit`, which names fields of the payload or of its `data`, holds the path or what contains it."""
+    """Whether `omit`, which names fields of the payload or of its `data`, contains the path or one of its parents."""
     first, _, rest = path.partition(".")
     inner = rest.partition(".")[0] if first == "data" else first
     return route.envelope != "raw" and not {path, first, inner}.isdisjoint(route.omit)

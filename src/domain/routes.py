@@ -22,7 +22,8 @@ Tombstone = Literal["ignore", "dead-letter"]
 PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
 
-# Sources whose routes are cached. A broker has few topics, but publishers may use any number of routing keys.
+# Maximum number of sources whose routes are cached. A broker has few topics, but publishers may use any number of
+# routing keys.
 CACHED_SOURCES: Final = 4096
 
 
@@ -31,14 +32,14 @@ class RoutesInvalid(Exception):
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an inbox shows of an event: templates over the payload."""
+    """How an inbox displays an event: templates over the payload."""
 
     title: str
     message: str = ""
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may listen: `public`, `signed-in`, or `scope:<scope>`."""
+    """A feed. `access` says who may subscribe: `public`, `signed-in`, or `scope:<scope>`."""
 
     access: str = SIGNED_IN
 
@@ -47,15 +48,15 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule.
 
     `source` is a pattern over topics or routing keys; `type`, if given, must be the event's type. `users` are dotted
-    paths to recipients, each a string, a number or a list of them; every recipient counts once. `feed` is the feed that
-    the event goes to; with `users`, it is where `otherwise = "broadcast"` goes. `otherwise` says what to do with an
-    event in which no recipient is named. `sign_out` is the path of a user whose sessions end. `reference` is the path
-    of the key that the delivery log finds the route's deliveries by, an invoice number for example. `id` is the path
+    paths to recipients, each a string, a whole number or a list of them; every recipient counts once. `feed` is the
+    feed that the event is sent to; with `users`, only `otherwise = "broadcast"` uses it. `otherwise` says what to do
+    with an event that names no recipient. `sign_out` is the path of a user whose sessions end. `reference` is the path
+    of the key by which the delivery log finds the route's deliveries, an invoice number for example. `id` is the path
     of the event's id in payloads without `event_id`; a later event with the same id is a duplicate and is not stored.
     With `identity = "cloudevents"` on the first route of a source, its events are identified by CloudEvents source and
-    id alone, not by topic. `as_type` is the type that clients see; `omit` names fields that they don't see.
+    id alone, not by topic. `as_type` is the type that clients receive; `omit` names fields that are not sent to them.
     `tombstone` says what to do with a Kafka record without a value, which deletes a key. `channels` are the tables of
-    outbound channels; in the file each has its channel's own key.
+    outbound channels; in the file each table has its channel's name as key.
     """
 
     source: str
@@ -77,7 +78,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event to try a profile with."""
+    """A sample event to test a profile with."""
 
     title: str
     source: str
@@ -106,10 +107,10 @@ def route_templates(route: Route) -> dict[str, str]:
 
 
 class RouteTable:
-    """All routes in force, in file order, with their feeds and endpoints. Raises RoutesInvalid for profiles that
-    contradict one another.
+    """All routes of the loaded profiles, in file order, with their feeds and endpoints. Raises RoutesInvalid for
+    profiles that contradict one another.
 
-    `shipped` are endpoints that come with Herald: each is in force unless a profile declares one at its path.
+    `shipped` are the endpoints that Herald ships: each applies unless a profile declares one at its path.
     """
 
     def __init__(self, profiles: tuple[Profile, ...], shipped: Sequence[Endpoint] = ()) -> None:
@@ -124,7 +125,7 @@ class RouteTable:
                     )
         declared = [endpoint for profile in profiles for endpoint in profile.endpoints]
         self.endpoints = in_force(declared, shipped)
-        # Those that come with Herald first: of two that contradict each other, the later one is named.
+        # Shipped endpoints come first, because of two conflicting endpoints the later one is reported.
         if invalid := validate_together((*self.endpoints[len(declared) :], *declared)):
             endpoint, fault = invalid
             raise RoutesInvalid(f"profile {endpoint.profile}: endpoint {endpoint.name!r}: {fault}")
@@ -133,8 +134,9 @@ class RouteTable:
         self._by_source = lru_cache(CACHED_SOURCES)(self._match)
 
     def _check_identities(self) -> None:
-        """Only the first route of a source decides how its events are identified: refuses a later one that says
-        otherwise."""
+        """Raises RoutesInvalid if a route sets `identity` and an earlier one that matches some of its sources does not:
+        only the first route of a source decides how its events are identified.
+        """
         earlier: list[str] = []
         for profile in self.profiles:
             for number, route in enumerate(profile.routes, 1):
@@ -147,37 +149,40 @@ class RouteTable:
                     )
 
     def for_source(self, source: str) -> tuple[Route, ...]:
-        """The routes whose pattern matches, whatever the type."""
+        """The routes whose pattern matches the source, whatever their type."""
         return self._by_source(source)
 
     def _match(self, source: str) -> tuple[Route, ...]:
         return tuple(route for pattern, route in self._patterns if pattern.match(source))
 
     def name_of(self, route: Route) -> str:
-        """`<profile>/<number>`, numbered in its file from 1."""
+        """The name of a route: `<profile>/<number>`, numbered in its file from 1."""
         numbered = ((other, number) for profile in self.profiles for number, other in enumerate(profile.routes, 1))
         return next(f"{other.profile}/{number}" for other, number in numbered if other == route)
 
     def templates_of(self, channel: str) -> set[str]:
-        """The templates that routes name for an outbound channel."""
+        """The names of the templates that routes use for an outbound channel."""
         tables = (table for route in self.routes for table in route.channels)
         return {table.template for table in tables if table.channel == channel and table.template}
 
     def feeds_of(self, profile: str | None) -> tuple[str, ...]:
-        """The feeds that a profile declares; those of all profiles for None."""
+        """The feeds that a profile declares; for None, those of all profiles."""
         names = [name for loaded in self.profiles if profile in (None, loaded.profile) for name in loaded.feeds]
         return tuple(dict.fromkeys(names))
 
     def shown_profile(self, endpoint: Endpoint) -> str | None:
-        """The profile that plain clients of an endpoint see; None for all, if its own is not loaded."""
+        """The profile that plain clients of an endpoint receive. None means all profiles: the endpoint's own is not
+        loaded.
+        """
         return endpoint.profile if self.has_profile(endpoint.profile) else None
 
     def has_profile(self, name: str) -> bool:
         return any(profile.profile == name for profile in self.profiles)
 
     def sources(self, broker: str, override: str | None = None) -> tuple[str, ...]:
-        """The patterns of the sources on one broker; `override` puts every route there instead of where its profile
-        says."""
+        """The source patterns of the routes on one broker. `override` assigns every route to that broker, whatever its
+        profile says.
+        """
         patterns = [
             route.source
             for profile in self.profiles

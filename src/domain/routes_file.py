@@ -1,7 +1,7 @@
-"""Reads routes files.
+"""Reader of routes files.
 
-A routes file is TOML and is read strictly: an unknown key, a wrong type or a pattern that can match nothing is refused,
-with the file, the route or endpoint, and the key.
+A routes file is TOML and is read strictly: an unknown key, a wrong type or a pattern that can match nothing is refused.
+The error names the file, the route or endpoint, and the key.
 """
 
 import re
@@ -23,13 +23,14 @@ from domain.templates import validate_template
 def read_profile(
     text: str, file: str, channels: Sequence[type[ChannelTable]] = (), brokers: Collection[str] | None = None
 ) -> Profile:
-    """Reads a routes file; raises RoutesInvalid. `file` names it in errors. Its routes may use these `channels`, and
-    `brokers` are the names that `broker` may have; None allows any."""
+    """Read a routes file. Raises RoutesInvalid. `file` is its name in errors. Its routes may use these `channels`;
+    `brokers` are the allowed values of `broker`, None allows any.
+    """
     return make_profile(parse_document(text, file), file, channels, brokers)
 
 
 def parse_document(text: str, file: str) -> dict[str, Any]:
-    """The TOML of a routes file; raises RoutesInvalid."""
+    """Parse the TOML of a routes file. Raises RoutesInvalid."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -42,7 +43,7 @@ def make_profile(
     channels: Sequence[type[ChannelTable]] = (),
     brokers: Collection[str] | None = None,
 ) -> Profile:
-    """The profile that a parsed routes file describes, with the parameters of `read_profile`; raises RoutesInvalid."""
+    """Make the profile that a parsed routes file describes. Parameters as in `read_profile`. Raises RoutesInvalid."""
     try:
         profile = _convert(document, {table.channel: table for table in channels})
     except msgspec.ValidationError as error:
@@ -66,7 +67,7 @@ def make_profile(
 
 
 def _convert(document: dict[str, Any], channels: Mapping[str, type[ChannelTable]]) -> Profile:
-    """Raises msgspec.ValidationError. The tables of channels are read by the channels, everything else here."""
+    """Convert the document. Each channel reads its own tables, msgspec the rest. Raises msgspec.ValidationError."""
     routes = document.get("routes")
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
         return msgspec.convert(document, Profile)
@@ -104,7 +105,7 @@ def _check_endpoints(profile: Profile, file: str) -> None:
 
 
 def _validate_route(route: Route, profile: Profile) -> str | None:
-    """What is invalid, as `key: text`; None if nothing is."""
+    """What is invalid, as `key: text`; None if the route is valid."""
     if fault := validate_pattern(route.source):
         return f"source: {fault}"
     if route.profile:
@@ -145,7 +146,7 @@ def _validate_access(access: str) -> str | None:
 
 
 def _readable(error: str) -> str:
-    """msgspec's "… - at `$.routes[0].envelope`" as "route 1: envelope: …"."""
+    """Rewrite msgspec's "… - at `$.routes[0].envelope`" as "route 1: envelope: …"."""
     text, _, path = error.partition(" - at `$")
     path = re.sub(
         r"\.?(routes|samples|endpoints)\[(\d+)\]",

@@ -1,4 +1,4 @@
-"""Samples of events, which show the payloads of a route."""
+"""Samples of events: example payloads of a route."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The fields of a payload as text, as they were sent: decoding keeps neither `1.50` nor `1e-5`."""
+"""The fields of a payload as text, exactly as they were sent: decoding keeps neither `1.50` nor `1e-5`."""
 
 from typing import Any, Final
 
@@ -10,14 +10,14 @@ _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def can_show(value: Any) -> bool:
-    """Whether words can show a value: text, a number, true or false."""
+    """Whether a template can show the value: text, a number, true or false."""
     return value is not None and type(value) not in (dict, list)
 
 
 class SentFields:
-    """A decoded payload beside its JSON text.
+    """A decoded payload with its JSON text.
 
-    The JSON is read a second time only if a number needs it, each object at most once, without decoding what is in it.
+    The JSON is read a second time only if a number needs it, each object at most once, without decoding its values.
     """
 
     def __init__(self, payload: Any, text: str) -> None:
@@ -26,11 +26,11 @@ class SentFields:
         self._text = text
 
     def text_at(self, path: str) -> str | None:
-        """What a dotted path leads to (see `at_path`), as text; None where that can't be shown."""
+        """The value at a dotted path (see `at_path`) as text; None if there is none or a template can't show it."""
         value = at_path(self._payload, path)
         if type(value) is str:
             return value
-        # Whole numbers are kept by decoding, except for the sign of -0.
+        # Decoding preserves whole numbers, except for the sign of -0.
         if type(value) is int and value:
             return str(value)
         return self._as_sent(names_to(self._payload, path)) if can_show(value) else None
@@ -39,7 +39,7 @@ class SentFields:
         return bytes(self._object(names[:-1])[names[-1]]).decode()
 
     def _object(self, names: tuple[str, ...]) -> dict[str, msgspec.Raw]:
-        """The fields of an object, not decoded; `names` lead to it."""
+        """The fields of an object, not decoded. `names` is the path to the object."""
         fields = self._objects.get(names)
         if fields is None:
             fields = _decode(self._object(names[:-1])[names[-1]] if names else self._text)

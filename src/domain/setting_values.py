@@ -7,12 +7,12 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-# Letters of any script; `_`, since container networks have names with it.
+# Letters of any script, and `_`, which occurs in names in container networks.
 _HOST: Final = re.compile(r"[\w.-]+")
 
 
 def verbatim(value: str) -> str:
-    """For secrets, in which every character counts."""
+    """Return the text unchanged: for secrets, in which every character counts."""
     return value
 
 
@@ -21,7 +21,7 @@ def text(value: str) -> str:
 
 
 def items(*values: str) -> tuple[str, ...]:
-    """A comma separated list without surrounding spaces and duplicates. Several values make one list."""
+    """A comma-separated list, without surrounding spaces and duplicates. Several values are joined into one list."""
     return tuple(dict.fromkeys(item for value in values for part in value.split(",") if (item := part.strip())))
 
 
@@ -40,7 +40,7 @@ def switch(value: str) -> bool:
 
 
 def whole(most: int | None = None) -> Callable[[str], int]:
-    """A whole number from 1 on."""
+    """A parser of whole numbers from 1 to `most`."""
 
     def parse(value: str) -> int:
         number = int(value) if re.fullmatch(r"\s*[0-9]{1,15}\s*", value) else 0
@@ -64,7 +64,7 @@ def seconds(value: str) -> float:
 
 
 def per_second(value: str) -> float:
-    """A rate; 0 is no limit."""
+    """A rate per second; 0 means no limit."""
     number = _number(value)
     if not (0 <= number < math.inf):
         raise ValueError(f"must be a number of at least 0, not {value!r}")
@@ -79,11 +79,13 @@ def _number(value: str) -> float:
 
 
 def host_name(value: str) -> str:
-    """A name, or an address without brackets. The text is not repeated: a URL has a password in it."""
+    """A host name, or an address without brackets. The error does not repeat the text, because a URL may contain a
+    password.
+    """
     name = value.strip()
     try:
         if _HOST.fullmatch(name):
-            # As every client does, to look it up.
+            # Checks the name as clients do when they look it up.
             name.encode("idna")
         else:
             ip_address(name)

@@ -1,9 +1,9 @@
-"""How a part of Herald declares its settings: on the fields of the struct that it is given.
+"""How a part of Herald declares its settings: on the fields of the struct that configures it.
 
     class HubSettings(Section, frozen=True):
         heartbeat_s: Annotated[float, Setting("HERALD_HEARTBEAT_SECONDS", seconds, "Interval of heartbeats.")] = 30.0
 
-The declaration is data: reading the environment, the command line and files is left to `entrypoints.settings`.
+The declarations are data. `entrypoints.settings` reads the environment, the command line and files.
 """
 
 import re
@@ -15,11 +15,11 @@ import msgspec
 
 Mode: TypeAlias = Literal["dev", "serve"]
 
-# Takes the text of a variable. Raises ValueError with a reason that reads well after the variable's name; a parser
-# that may be given a secret by mistake does not repeat the text.
+# Parses the text of a variable. Raises ValueError with a reason that can follow the variable's name in a sentence. A
+# parser that may receive a secret by mistake does not repeat the text.
 Parser: TypeAlias = Callable[[str], object]
 
-# The password in a URL: behind the user's name, up to the last `@`; and the parameters of a query.
+# The password in a URL: after the user name, up to the last `@`; and the parameters of a query.
 _PASSWORD: Final = re.compile(r"(://[^/?#:@]*:).*", re.DOTALL)
 _PARAMETER: Final = re.compile(r"([?&][^?&=#]*+=)[^&#]*")
 _SECRETS: Final = ("pass", "secret", "token")
@@ -28,9 +28,9 @@ _SECRETS: Final = ("pass", "secret", "token")
 class Setting(msgspec.Struct, frozen=True):
     """How one field of a section is set.
 
-    `names` are environment variables, separated by spaces: the first that is set counts; with `same`, all that are set
-    must be equal. Without any, the text `default` counts (`{hostname}` and `{section.field}` are filled in), else the
-    default of the field. `in_dev` takes their place for `herald dev`. `unset` says what None or an empty list mean. A
+    `names` are environment variables, separated by spaces: the first that is set applies; with `same`, all that are set
+    must be equal. If none is set, the text `default` applies (`{hostname}` and `{section.field}` are substituted), or
+    else the default of the field. `in_dev` replaces them for `herald dev`. `unset` describes None or an empty list. A
     `secret` is never shown.
     """
 
@@ -54,7 +54,7 @@ class Setting(msgspec.Struct, frozen=True):
         return self.in_dev if mode == "dev" and self.in_dev is not None else self.default
 
     def shown(self, value: object) -> str:
-        """The value without secrets, on one line."""
+        """The value for display: without secrets, on one line."""
         if value is None or value == ():
             return self.unset
         if self.secret:
@@ -70,14 +70,14 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """The settings of one part of Herald. Fields without a Setting are no settings. All have a default."""
+    """The settings of one part of Herald. Fields without a Setting are not settings. Every field has a default."""
 
     def check(self) -> None:
-        """Raises ValueError if the settings do not fit together."""
+        """Raises ValueError if the settings contradict one another."""
         return
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Structs get into logs and tracebacks; secrets must not."""
+        """Hides secrets: structs appear in logs and tracebacks."""
         declared = settings_of(type(self))
         return [
             (field, declared[field].shown(getattr(self, field)) if field in declared else getattr(self, field))
@@ -100,8 +100,9 @@ def settings_of(section: type[msgspec.Struct]) -> Mapping[str, Setting]:
 
 
 def masked(value: str) -> str:
-    """A text without the passwords of a URL: the one before the host (up to the last `@`, since an `@` in a password
-    is often left unquoted) and those in the query."""
+    """The text of a URL with its passwords masked: the one before the host (up to the last `@`, because an `@` in a
+    password is often not escaped), and those in the query.
+    """
     before, at, host = value.rpartition("@")
     value = _PASSWORD.sub(r"\1***", before, count=1) + at + host
     return _PARAMETER.sub(_without_secret, value)

@@ -12,24 +12,25 @@ from domain.event_identity import LONGEST_QUALIFIED_BYTES
 from domain.preferences import LONGEST_TYPE
 from domain.streams import Content
 
-# U+0000 as JSON writes it: PostgreSQL's jsonb refuses it (its manual, section 8.14).
+# U+0000 as JSON escapes it. PostgreSQL's jsonb rejects it (PostgreSQL manual, section 8.14).
 _ESCAPED_NUL: Final = "\\u0000"
 
-# An event's origin and id are in one index row with a user id of up to 1,020 bytes; PostgreSQL refuses rows of more
-# than 2,704 bytes (BTMaxItemSize), its own overhead included. A qualified origin may take the origin's place.
+# An event's origin and id are part of one index row together with a user id of up to 1,020 bytes. PostgreSQL rejects
+# index rows of more than 2,704 bytes (BTMaxItemSize), its own overhead included. A qualified origin may replace the
+# origin.
 LONGEST_IDENTITY_BYTES: Final = 1_600
 LONGEST_ID_BYTES: Final = LONGEST_IDENTITY_BYTES - LONGEST_QUALIFIED_BYTES
 
 
 def require_storable(text: str, field: str) -> str:
-    """The text, if it can be stored. Raises InvalidInput, which names the field."""
+    """Return the text if it can be stored. Raises InvalidInput, which names the field."""
     if fault := _unstorable_in(text):
         raise InvalidInput(f"{fault} can't be stored, nor searched for.", field)
     return text
 
 
 def validate_identity(origin: str, event_id: str) -> str | None:
-    """Whether an event with this identity can be stored."""
+    """Why an event with this identity can't be stored; None if it can."""
     fault = _fault_in({"origin": origin, "id": event_id})
     if fault is not None:
         return fault
@@ -43,8 +44,9 @@ def validate_identity(origin: str, event_id: str) -> str | None:
 
 
 def validate_content(content: Content) -> str | None:
-    """Whether a content can be stored. The body of a broadcast is stored as text only, which may hold an escaped
-    U+0000, and its type is not indexed."""
+    """Why the content can't be stored; None if it can. The body of a broadcast is stored only as text, which may
+    contain an escaped U+0000, and its type is not indexed.
+    """
     is_notification = content.title is not None
     fault = validate_identity(content.origin, content.event_id) or _fault_in(
         {
@@ -66,7 +68,9 @@ def validate_content(content: Content) -> str | None:
 
 
 def validate_item(item: Item, destinations: Iterable[str]) -> str | None:
-    """The same for an item of deliveries to these destinations. Its payload and its options are kept as text."""
+    """Why an item of deliveries to these destinations can't be stored; None if it can. Its payload and options are
+    stored as text.
+    """
     return validate_identity(item.origin, item.event_id) or _fault_in(
         {
             "source": item.source,
@@ -89,7 +93,7 @@ def _fault_in(texts: dict[str, str | None]) -> str | None:
 def _unstorable_in(text: str) -> str | None:
     if "\0" in text:
         return "U+0000"
-    # Only an encoder looks at every character quickly.
+    # An encoder is the only fast way to check every character.
     if not text.isascii():
         try:
             text.encode()
@@ -99,5 +103,6 @@ def _unstorable_in(text: str) -> str | None:
 
 
 def _has_escaped_nul(json: str) -> bool:
-    # A backslash that is escaped itself begins no escape. Pairs of them are taken out from the left, in one pass.
+    # A backslash that is itself escaped does not begin an escape. Pairs of backslashes are removed from the left, in
+    # one pass.
     return _ESCAPED_NUL in json and _ESCAPED_NUL in json.replace("\\\\", "")

@@ -33,12 +33,12 @@ def is_inbox(stream: StreamName) -> bool:
 
 
 def owner_of(stream: StreamName) -> str:
-    """The user whose inbox it is."""
+    """The user who owns the inbox."""
     return stream.removeprefix("inbox:")
 
 
 def public_name(stream: StreamName) -> str:
-    """What clients call it."""
+    """The name that clients use for the stream."""
     return INBOX if stream.startswith("inbox:") else stream[5:]
 
 
@@ -50,14 +50,14 @@ def validate_feed_name(name: str) -> str | None:
     return None
 
 
-# What is made by the thousand is kept out of the garbage collector's sight (`gc=False`): frozen, and holding only what
-# was there before, it can't be part of a cycle.
+# Structs that exist in large numbers are excluded from garbage collection (`gc=False`). They are frozen and refer only
+# to objects that existed before them, so they can't be part of a cycle.
 class Content(msgspec.Struct, frozen=True, gc=False):
-    """What one route made of one event, shared by all who get it.
+    """What one route made of one event, shared by all its recipients.
 
-    `type` is what clients see, `event_type` the event's own, if it has one. `body` is JSON text fit to be put in
-    `envelope`; with `raw` it is the event's own text, JSON or not. `title` and `message` are what an inbox shows;
-    a broadcast has none.
+    `type` is the type that clients receive, `event_type` the event's own, if it has one. `body` is the JSON text to put
+    into `envelope`; with `raw` it is the event's own text, JSON or not. `title` and `message` are shown in an inbox; a
+    broadcast has none.
     """
 
     origin: str
@@ -74,8 +74,9 @@ class Content(msgspec.Struct, frozen=True, gc=False):
 
 
 def stored_bytes(content: Content) -> int:
-    """About how many bytes of text each recipient of a notification adds to the store: the body twice, once as it is
-    pushed and once for SQL, its words, and what identifies it."""
+    """Approximate size in bytes that each recipient of a notification adds to the store: the body twice (as pushed, and
+    for SQL), the title and message, and the identifiers.
+    """
     words = (content.title or "", content.message or "", content.origin, content.event_id, content.source)
     return 2 * _utf8_length(content.body) + sum(map(_utf8_length, words))
 
@@ -85,10 +86,10 @@ def _utf8_length(text: str) -> int:
 
 
 class StreamEntry(Protocol):
-    """One change of a stream, at a position: `changed`, which is also the position to remember. `seq` is the position
-    of the arrival that it is about, or `changed`. `kind` is one of domain.protocol.entry_kinds.
+    """One change of a stream, at the position `changed`, which is also the position to remember. `seq` is the position
+    of the arrival that it is about, or equal to `changed`. `kind` is one of domain.protocol.entry_kinds.
 
-    Buffers, the backplane and sessions use nothing else of an entry. All entries of one position have one kind.
+    Buffers, the backplane and sessions use nothing else of an entry. All entries at one position have the same kind.
     """
 
     @property
@@ -103,11 +104,11 @@ class StreamEntry(Protocol):
     def stored_at(self) -> datetime: ...
     @property
     def weight(self) -> int:
-        """About how many bytes it occupies in memory."""
+        """Approximate size in memory, in bytes."""
 
     @property
     def text_size(self) -> int:
-        """About how many characters of it clients are sent."""
+        """Approximate number of characters that clients receive of it."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -115,8 +116,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     `seq` is the position of the arrival, which orders the stream; `changed` is the position of this entry, equal to
     `seq` for an arrival. A catch-up sends each notification once, in its current state: an `arrival` with `read` set,
-    or `archived`. `unread` is the inbox's unread total at `changed`, or when a catch-up read it. A `muted` entry is
-    stored and not pushed; if its type is muted, it arrives with `read` set.
+    or `archived`. `unread` is the inbox's unread total at `changed`, or at the time when a catch-up read it. A `muted`
+    entry is stored and not pushed; if its type is muted, it arrives with `read` set.
     """
 
     stream: StreamName
@@ -132,7 +133,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def weight(self) -> int:
-        """Its text, and what Python needs for an entry of this shape."""
+        """The size of its text, plus Python's overhead for an entry of this shape."""
         content = self.content
         return sys.getsizeof(content.body) + sys.getsizeof(content.message or "") + 600
 
@@ -142,7 +143,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class SignOut(msgspec.Struct, frozen=True):
-    """Ends everything that was issued to this user up to `not_before`."""
+    """Ends every token and session that was issued to this user up to `not_before`."""
 
     user: str
     not_before: datetime

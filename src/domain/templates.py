@@ -1,7 +1,7 @@
-"""Templates of one line, such as `{author} commented on {subject}`, filled from a payload by dotted paths.
+"""One-line templates such as `{author} commented on {subject}`, filled from a payload by dotted paths.
 
-A placeholder with several paths, such as `{subject|title}`, takes the first that leads to text, a number, true or
-false. One that ends with |, such as `{subject|}`, is empty text if none does.
+A placeholder with several paths, such as `{subject|title}`, uses the first that leads to text, a number, true or false.
+A placeholder that ends with |, such as `{subject|}`, is replaced by empty text if there is no such value.
 """
 
 import re
@@ -25,7 +25,9 @@ def validate_template(template: str) -> str | None:
 
 
 def fill(template: str, fields: SentFields) -> str | None:
-    """The text with all placeholders filled; None if the payload lacks one, since half a sentence helps nobody."""
+    """The text with all placeholders filled; None if the payload lacks a value for one, because incomplete text is
+    useless.
+    """
     missing = False
 
     def value(placeholder: re.Match[str]) -> str:
@@ -42,7 +44,7 @@ def fill(template: str, fields: SentFields) -> str | None:
 
 
 def unfilled(template: str, payload: Any) -> list[str]:
-    """The placeholders that the payload can't fill, each once, without their braces."""
+    """The placeholders that the payload can't fill, without duplicates and braces."""
     return [
         placeholder
         for placeholder in dict.fromkeys(_PLACEHOLDER.findall(template))

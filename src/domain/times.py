@@ -1,4 +1,4 @@
-"""Times as producers and clients write them."""
+"""Times in the formats that producers and clients use."""
 
 import re
 from datetime import UTC, datetime
@@ -6,23 +6,25 @@ from typing import Final
 
 _DIGITS: Final = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
-# Seconds since 1970 from March 1973 on, and milliseconds of the same time: what is smaller or larger, or lies between,
-# is another kind of number.
+# Numbers of seconds and of milliseconds both begin at the same time (March 1973). Numbers outside these two adjacent
+# ranges are not times.
 _SECONDS_FROM: Final = 100_000_000
 _MILLISECONDS_FROM: Final = 100_000_000_000
 _MILLISECONDS_TO: Final = 100_000_000_000_000
 
-# Digits of the latest milliseconds, and the few of a fraction that matter.
+# Maximum length of a number: the digits of the latest time in milliseconds, and the significant digits of a fraction.
 _LONGEST: Final = 32
 
 
 def is_number(text: str) -> bool:
-    """Whether the text is digits only, with or without a fraction."""
+    """Whether the text consists of digits, with or without a fraction."""
     return _DIGITS.match(text) is not None
 
 
 def since_1970(number: str | float) -> datetime | None:
-    """The time that a number of seconds or milliseconds since 1970 means, by its magnitude; None if it is neither."""
+    """The time that a number of seconds or milliseconds since 1970 means, by its magnitude; None if it is not
+    a time.
+    """
     if isinstance(number, str):
         if len(number) > _LONGEST or not is_number(number):
             return None

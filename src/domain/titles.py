@@ -1,4 +1,4 @@
-"""Titles of notifications, of at most 255 characters: clients of earlier services store no more."""
+"""Titles of notifications, of at most 255 characters, because clients of earlier services store no more."""
 
 import unicodedata
 from typing import Final
@@ -7,9 +7,10 @@ LONGEST_TITLE: Final = 255
 
 _ELLIPSIS: Final = "…"
 _ZERO_WIDTH_JOINER: Final = "\u200d"
-# Skin tones, which belong to the character before them. Other marks of the kind are of a category that begins with M.
+# Skin tones, which belong to the preceding character. The other combining characters have a category that begins with
+# M.
 _EMOJI_MODIFIERS: Final = range(0x1F3FB, 0x1F400)
-# How many code points one character as people see it may have; longer ones are cut wherever the limit is.
+# Maximum number of code points in one displayed character; longer ones are cut at the limit.
 _LONGEST_CHARACTER: Final = 32
 
 
@@ -27,7 +28,7 @@ def as_title(text: str) -> str:
 
 
 def _continues(character: str) -> bool:
-    """Whether it is part of the character before it."""
+    """Whether the character is part of the preceding one."""
     return (
         unicodedata.category(character).startswith("M")
         or character == _ZERO_WIDTH_JOINER

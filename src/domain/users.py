@@ -1,18 +1,18 @@
-"""Users: what can be a user's id, and whom a payload names."""
+"""Users: valid user ids, and the recipients that a payload names."""
 
 from typing import Any, Final
 
 from domain.events import as_id, values_at
 
-# As titles (see planning): a database index can hold it.
+# The same limit as for titles; it also bounds the size of index rows.
 LONGEST_USER: Final = 255
 
 
 def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """The users that the paths lead to, each once, in order of appearance; and what is wrong with the first unusable
-    one.
+    """The users at the paths, each once, in order of appearance, and what is invalid about the first unusable one (None
+    if all are usable).
 
-    A path may lead to a string, a number, or a list of them; an empty string and null are nobody.
+    A path may lead to a string, a whole number, or a list of them. Empty strings and null are ignored.
     """
     users: dict[str, None] = {}
     unusable = None
@@ -27,13 +27,13 @@ def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], s
 
 
 def as_user(value: Any) -> str | None:
-    """A user id as text, or None for what can't be one."""
+    """A user id as text; None if the value is not a valid one."""
     user = as_id(value)
     return user if user is not None and len(user) <= LONGEST_USER and user.isprintable() else None
 
 
 def validate_user(value: Any) -> str:
-    """What keeps a value from being a user id, in words."""
+    """Why an unusable value is not a valid user id, in words."""
     if type(value) is not str:
         return f"neither text nor a whole number but {type(value).__name__}"
     if len(value) > LONGEST_USER:

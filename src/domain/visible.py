@@ -1,9 +1,10 @@
-"""Text from outside, fit for a terminal."""
+"""Escaping of untrusted text for display in a terminal."""
 
 
 def visible(text: str, keep: str = "") -> str:
-    """The text with every character escaped that a terminal would obey or hide, as JSON escapes it (`\\u001b`); except
-    those in `keep`. JSON stays the same JSON."""
+    """Escape every character that a terminal would interpret or hide, in JSON notation (`\\u001b`), except those in
+    `keep`. JSON text keeps its meaning.
+    """
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one in keep else _escaped(one) for one in text)

@@ -1,1 +1,1 @@
-"""What clients read and write: envelopes of plain clients, objects and commands of `herald.v1`."""
+"""The messages of clients and server: envelopes for plain clients, objects and commands of `herald.v1`."""

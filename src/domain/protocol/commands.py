@@ -19,14 +19,14 @@ class Resume(msgspec.Struct, frozen=True):
 
     def requested(self, tag: str) -> Cursor | None:
         """The cursor to resume from; None to start from now. A cursor that can't be read counts as one of an unknown
-        epoch, and so as a gap.
+        epoch, and so leads to a gap.
 
-        The cursor decides whose positions the others are, and of which epoch. They move it forward, never back.
+        The cursor determines the user and the epoch of the separate positions. They move it forward, never back.
         """
         if self.cursor is not None:
             cursor = read_cursor(self.cursor) or Cursor("", "", {})
             if cursor.epoch != (self.epoch or cursor.epoch):
-                # The positions are of another epoch than the cursor: using them would skip entries.
+                # The positions belong to another epoch than the cursor; applying them would skip entries.
                 return cursor
             since = {name: max(position, cursor.positions.get(name, 0)) for name, position in self.positions.items()}
             return Cursor(cursor.epoch, cursor.tag, {**cursor.positions, **since})
@@ -36,8 +36,9 @@ class Resume(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A command has one of these fields, or `auth` and `resume` together. `auth` is a token. `ping` is any JSON value,
-    which `pong` returns."""
+    """A command has exactly one of these fields, or `auth` and `resume` together. `auth` is a token. `ping` is any JSON
+    value, which `pong` returns.
+    """
 
     resume: Resume | None = None
     auth: str | msgspec.UnsetType = msgspec.UNSET
@@ -48,9 +49,10 @@ _decode = msgspec.json.Decoder(Command).decode
 
 
 def read_command(frame: str | bytes) -> Command:
-    """Reads a text frame; raises InvalidInput. A binary frame (bytes) is never a command.
+    """Read a text frame. Raises InvalidInput; a binary frame (bytes) is never a command.
 
-    The error's `field` is "auth" if `"auth"` is anywhere in the frame, JSON or not: its client meant to send a token.
+    The error's `field` is "auth" if `"auth"` occurs anywhere in the frame, JSON or not: the client meant to send a
+    token.
     """
     if isinstance(frame, bytes):
         raise InvalidInput("Commands are text, not binary.", "auth" if b'"auth"' in frame else None)

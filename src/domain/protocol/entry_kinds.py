@@ -1,7 +1,7 @@
-"""The kinds of entries: how each is sent between nodes, which clients are shown it, and as what.
+"""The kinds of entries: how each is sent between nodes, which clients receive it, and in which form.
 
-ENTRY_KINDS is the registry. A kind that is added to it passes the backplane, the stream buffers and `herald.v1` without
-another line. Nodes and clients of an earlier version ignore entries of kinds that they do not know.
+ENTRY_KINDS is the registry. The backplane, the stream buffers and `herald.v1` support every kind in it without a
+further change. Nodes and clients of an earlier version ignore entries of kinds that they do not know.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from domain.streams import Entry, StreamEntry, StreamName, is_inbox, public_name
 
 
 class View(msgspec.Struct, frozen=True):
-    """What a session is shown of its streams; sessions with equal views at one position share one frame.
+    """What a session receives of its streams. Sessions with equal views at one position share one frame.
 
     A plain view shows arrivals only: in feeds those of `profile` (None: of any), in an inbox those of `inbox_profile`.
     `types`, if given, are the only types shown.
@@ -35,13 +35,14 @@ class View(msgspec.Struct, frozen=True):
         return self.protocol and is_inbox(stream)
 
     def text(self, entry: Any) -> str:
-        """The entry as a client sees it. Plain views show nothing but arrivals."""
+        """The text of an entry for a client with this view. Plain views show only arrivals."""
         return protocol_text(entry) if self.protocol else plain_text(entry)
 
 
 class EntryKind(msgspec.Struct, frozen=True):
-    """One kind of entry. `struct` is what nodes send each other, MessagePack with the names of its fields; `text` makes
-    the object of `herald.v1`, on one line; `is_shown` tells whether a view shows an entry."""
+    """One kind of entry. `struct` is the form sent between nodes: MessagePack with field names. `text` produces the
+    `herald.v1` object, on one line. `is_shown` decides whether a view shows an entry.
+    """
 
     name: str
     struct: type[Any]
@@ -55,8 +56,9 @@ def protocol_text(entry: StreamEntry) -> str:
 
 
 def position_fields(entry: StreamEntry) -> str:
-    """The fields that objects of all streams have. `changed` is the position to remember, `seq` where it is left
-    out."""
+    """The fields common to objects of all streams. `changed` is the position to remember; it is omitted if equal to
+    `seq`.
+    """
     changed = "" if entry.changed == entry.seq else f',"changed":{entry.changed}'
     return f'"stream":{quoted(public_name(entry.stream))},"seq":{entry.seq}{changed}'
 
@@ -79,7 +81,7 @@ def _change_text(entry: Entry) -> str:
 
 
 def _is_arrival_shown(view: View, entry: Entry) -> bool:
-    # A muted arrival is not shown, but its later state is: a client may have it in a list.
+    # A muted arrival is not shown, but its later changes are: a client may have it in a list.
     is_new = entry.changed == entry.seq
     if not _is_type_shown(view, entry) or (entry.muted and (is_new or not view.protocol)):
         return False

@@ -25,8 +25,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
-    """The JSON text to put into the envelope (with `raw` the event's own text); raises Unreadable for a payload without
-    fields."""
+    """The JSON text for the envelope (with `raw` the event's own text). Raises Unreadable if the payload has no fields
+    and the envelope needs them.
+    """
     if envelope == "raw":
         return event.text
     require_object(event)
@@ -36,7 +37,7 @@ def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
 
 
 def require_object(event: Event) -> None:
-    """Raises Unreadable for an event that is not a JSON object, and so has no fields."""
+    """Raises Unreadable for an event that is not a JSON object and so has no fields."""
     if isinstance(event.payload, Undecoded):
         raise Unreadable("not_json", f"The event is not JSON: {event.payload.why}.")
     if type(event.payload) is not dict:
@@ -44,7 +45,7 @@ def require_object(event: Event) -> None:
 
 
 def plain_text(entry: Entry) -> str:
-    """What a plain client receives for an arrival."""
+    """The text that a plain client receives for an arrival."""
     content = entry.content
     match content.envelope:
         case "raw":
@@ -59,7 +60,7 @@ def plain_text(entry: Entry) -> str:
 
 
 def data_text(content: Content) -> str:
-    """The `data` of a `herald.v1` client: compact JSON, or a JSON string if the payload is not JSON."""
+    """The `data` of a `herald.v1` object: compact JSON, or a JSON string if the payload is not JSON."""
     match content.envelope:
         case "raw":
             try:
@@ -79,7 +80,7 @@ def quoted(text: str) -> str:
 
 def to_rfc3339(time: datetime) -> str:
     """RFC 3339 with milliseconds, as JavaScript's `toISOString` writes it. `time` must be in UTC."""
-    # Every notification on its way has one, and this takes a third of what `isoformat` does.
+    # This runs for every notification that is sent, and takes a third of the time of `isoformat`.
     text = _encode(time)
     return text[1:24].decode() + "Z" if len(text) == 29 else text[1:20].decode() + ".000Z"
 

@@ -1,4 +1,4 @@
-"""What the server sends in `herald.v1`, and close codes. `docs/protocol.md` describes it for authors of clients.
+"""The server's messages of `herald.v1`, and close codes. `docs/protocol.md` describes them for authors of clients.
 
 The field `kind` is the type of an object. Objects that belong to a stream have `stream` and `seq`, and `changed` if the
 position to remember is later than that of the arrival.
@@ -38,7 +38,7 @@ class CloseCode(IntEnum):
 
 
 class CloseReason(msgspec.Struct, frozen=True):
-    """How a session ends. `reconnect_in` is the delay in seconds that the server asks for, if any."""
+    """Why a session ends. `reconnect_in` is the reconnection delay that the server requests, in seconds, or None."""
 
     code: CloseCode
     text: str
@@ -71,7 +71,7 @@ def hello(
 
 
 def gap(stream: str, after: int, upto: int) -> str:
-    """The entries between two positions are no longer stored: sent within a session."""
+    """Reports, within a session, that the entries between two positions are no longer stored."""
     return _json(kind="gap", stream=stream, after=after, upto=upto)
 
 

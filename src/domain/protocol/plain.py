@@ -13,7 +13,7 @@ _TYPE: Final = "type"
 
 
 class PlainMessages(msgspec.Struct, frozen=True):
-    """What an endpoint sends of its own, without the fields that the server adds."""
+    """The server's own messages of an endpoint, without the fields that the server adds."""
 
     connected: Mapping[str, Any]
     heartbeat: Mapping[str, Any]
@@ -26,7 +26,7 @@ class PlainMessages(msgspec.Struct, frozen=True):
         )
 
     def connected_text(self, now: datetime, cursor: str, gaps: tuple[str, ...]) -> str:
-        """The first message; `gap` names the streams in which something may be missing, if there are any."""
+        """The first message; `gap` names the streams in which entries may be missing, if there are any."""
         gap = {"gap": gaps} if gaps else {}
         return _json({**self.connected, "timestamp": to_rfc3339(now), "cursor": cursor, **gap})
 
