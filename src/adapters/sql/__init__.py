@@ -1,1 +1,1 @@
-"""Everything kept in PostgreSQL, or in a file by SQLite."""
+"""Storage in PostgreSQL or in an SQLite file."""

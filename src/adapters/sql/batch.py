@@ -1,4 +1,4 @@
-"""A batch of plans as rows: what it leads to, each row once."""
+"""A batch of plans as rows, without duplicates within the batch."""
 
 import hashlib
 from collections.abc import Callable, Container, Sequence
@@ -17,8 +17,9 @@ from domain.streams import Content, SignOut
 
 
 class Counter(msgspec.Struct):
-    """A stream's counters, locked, as the transaction moves them. `added` is how many entries it has added, `qualified`
-    the position of the latest that was stored under a qualified origin."""
+    """A stream's locked counters, as the transaction changes them. `added` is the number of entries that it has added,
+    `qualified` the position of the latest entry stored under a qualified origin.
+    """
 
     name: str
     last: int
@@ -31,12 +32,12 @@ class Counter(msgspec.Struct):
 
     @property
     def has_qualified(self) -> bool:
-        """Whether an entry with a qualified origin may be kept."""
+        """Whether an entry with a qualified origin may still be stored."""
         return self.qualified > self.pruned
 
 
 class Arrivals(msgspec.Struct):
-    """New rows of one table, column by column. `numbers` point into `contents`, the first being 1."""
+    """New rows of one table, column by column. `numbers` are indexes into `contents`, counted from 1."""
 
     contents: list[Content]
     numbers: list[int] = []
@@ -65,8 +66,10 @@ class Arrivals(msgspec.Struct):
 
 
 class Part:
-    """The inboxes' part of a batch, or the feeds'. `rows` are (user or feed, index of the content, index of the plan),
-    none of them twice unless events of different sources share an identity: the part is `contested` then."""
+    """The rows of a batch for inboxes, or for feeds. `rows` are (user or feed, index of the content, index of the
+    plan). An identity occurs once per user or feed, unless events of different sources share it: the part is
+    `contested` then.
+    """
 
     def __init__(self) -> None:
         self.contents: list[Content] = []
@@ -93,14 +96,15 @@ class Part:
         return list(dict.fromkeys(name for name, _, _ in self.rows))
 
     def keys(self, names: Container[str], origin: Callable[[Content], str]) -> list[tuple[str, str, str]]:
-        """What identifies the rows of these users or feeds: user or feed, origin, event id."""
+        """The keys of the rows of these users or feeds: user or feed, origin, event id."""
         contents = ((name, self.contents[index]) for name, index, _ in self.rows if name in names)
         return [(name, origin(content), content.event_id) for name, content in contents]
 
 
 class BatchedDeadLetter(msgspec.Struct):
-    """A dead letter of the batch: the last one of its event. `times` is how often the event is in the batch;
-    `by_source` as in its plan."""
+    """The last dead letter of one event in the batch. `times` is the number of its occurrences in the batch;
+    `by_source` is copied from its plan.
+    """
 
     letter: DeadLetter
     plan: int
@@ -109,16 +113,16 @@ class BatchedDeadLetter(msgspec.Struct):
 
     @property
     def source(self) -> str:
-        """As the row has it."""
+        """The source as it is stored in the row."""
         return _storable(self.letter.message.source)
 
     def under(self, origin: str) -> "BatchedDeadLetter":
-        """The same, stored under another origin."""
+        """A copy that is stored under another origin."""
         return msgspec.structs.replace(self, letter=msgspec.structs.replace(self.letter, origin=origin))
 
 
 class BatchedDelivery(msgspec.Struct, frozen=True):
-    """A delivery of the batch. `by_source` as in its plan."""
+    """A delivery of the batch. `by_source` is copied from its plan."""
 
     planned: PlannedDelivery
     plan: int
@@ -126,11 +130,11 @@ class BatchedDelivery(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """What some plans lead to, in their order.
+    """The contents of some plans, in order.
 
-    `sign_outs` stand with the index of their plan; `deliveries` are one for each destination of an event of one source,
-    `letters` one of each such event.
-    `intended` are the plans that lead to anything at all.
+    Each of `sign_outs` is paired with the index of its plan. `deliveries` has one delivery for each destination of an
+    event of one source, `letters` one dead letter for each such event. `intended` are the indexes of the plans that
+    lead to anything.
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
@@ -164,17 +168,17 @@ class Batch:
 
     @property
     def users(self) -> list[str]:
-        """Whose inboxes are concerned."""
+        """The users whose inboxes the batch changes."""
         return list(dict.fromkeys([*self.inboxes.names, *(sign_out.user for sign_out, _ in self.sign_outs)]))
 
 
 def identity(origin: str, event_id: str) -> bytes:
-    """What identifies a dead letter's event: a digest, since a text column might refuse the id itself."""
+    """The key of a dead letter's event: a digest, because a text column might refuse the id itself."""
     return hashlib.sha256(msgspec.msgpack.encode((origin, event_id))).digest()
 
 
 def dead_letter_columns(kept: BatchedDeadLetter) -> dict[str, Any]:
-    """The columns of a dead letter: all of it as MessagePack, and what is searched for."""
+    """The columns of a dead letter: the whole of it as MessagePack, and the searchable fields."""
     letter = kept.letter
     return {
         "times": kept.times,

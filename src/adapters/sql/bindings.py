@@ -1,4 +1,4 @@
-"""Bindings: which of a RabbitMQ queue Herald has made, and which node wanted each last."""
+"""Bindings of RabbitMQ queues: which ones Herald has made, and when each node last wanted them."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -15,7 +15,8 @@ _TABLE: Final = cast(Table, BindingRow.__table__)
 _COLUMN: Final = _TABLE.c
 _KEY: Final = tuple(_TABLE.primary_key.columns.keys())
 
-# Excludes itself, so that a renewal waits for a removal; readers do not wait. SQLite has one writer anyway.
+# The lock mode conflicts with itself, so a renewal waits for a removal; readers do not wait. SQLite has only one writer
+# anyway.
 _LOCK: Final = text("LOCK TABLE bindings IN SHARE ROW EXCLUSIVE MODE")
 
 
@@ -61,7 +62,7 @@ class SqlBindings:
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]
     ) -> tuple[Binding, ...]:
-        # Looked for first without the lock: usually there are none.
+        # Usually there are none, so look without the lock first.
         old = and_(_of(queue), _COLUMN.wanted_at < before)
         if not await self._database.fetch(select(_COLUMN.key).where(old).limit(1), {}):
             return ()
@@ -72,7 +73,7 @@ class SqlBindings:
             expired = tuple(one.binding for one in known if one.wanted_at < before)
             if expired:
                 await unbind(expired)
-            # With the claims of nodes that are gone on bindings that others want.
+            # This also deletes expired claims on bindings that other nodes still want.
             await connection.execute(delete(BindingRow).where(old))
             return expired
 

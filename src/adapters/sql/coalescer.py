@@ -1,4 +1,4 @@
-"""Concurrent requests for the same kind of data, answered by one query."""
+"""Coalescing of concurrent requests for the same kind of data into one query."""
 
 import asyncio
 from collections import deque
@@ -11,8 +11,7 @@ from application.ports.store import StoreUnavailable
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-# Seconds until a request fails: a client that is told to retry is better off than one that waits for a stalled
-# database.
+# Timeout of a request: a client that is told to retry is better off than one that waits for a stalled database.
 REQUEST_TIMEOUT_S: Final = 10.0
 
 
@@ -74,7 +73,8 @@ class Coalescer(Generic[Request, Answer]):
         if not batch:
             return
         try:
-            # A statement that times out here runs on until its own limits end it, and returns its connection then.
+            # A statement that times out here continues until its own limits end it, and then returns its connection to
+            # the pool.
             async with asyncio.timeout(self._timeout_s):
                 answers = await self._query([request for request, _ in batch])
             for (_, future), answer in list(zip(batch, answers, strict=True)):
@@ -88,7 +88,7 @@ class Coalescer(Generic[Request, Answer]):
                 await self._answer(batch[:middle])
                 await self._answer(batch[middle:])
         except TimeoutError:
-            pass  # the callers have timed out, too
+            pass  # the callers have timed out as well
         except Exception as error:
             _fail(batch, error)
 

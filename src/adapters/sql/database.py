@@ -1,4 +1,4 @@
-"""The database: connections, and transactions that are tried again where another one was in the way."""
+"""The database: connections, and transactions that are retried on conflicts."""
 
 import asyncio
 import random
@@ -25,8 +25,9 @@ from domain.backoff import Backoff
 
 T = TypeVar("T")
 
-# Seconds. A node that is frozen in mid-transaction holds its locks until the database ends its session
-# (`idle_in_transaction_session_timeout`); who waits for one gives up a little later, and tries again.
+# Timeouts in seconds. A node that freezes within a transaction holds its locks until the database ends its session
+# (`idle_in_transaction_session_timeout`). Transactions that wait for the locks time out a little later (LOCK), and are
+# retried.
 IDLE_IN_TRANSACTION: Final = 4
 LOCK: Final = 6
 STATEMENT: Final = 30
@@ -37,31 +38,31 @@ LIMITS: Final = {
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION}s",
     "lock_timeout": f"{LOCK}s",
     "statement_timeout": f"{STATEMENT}s",
-    # Small statements, planned in microseconds: compiling them never pays.
+    # JIT compilation never pays off for statements this small.
     "jit": "off",
 }
 SERVER_KEEPALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "2"}
 
-# Seconds without a sign of life after which a connection's peer is asked for one, between questions, and how many may
-# go unanswered: a database whose machine is gone is noticed after 15.
+# TCP keep-alive: seconds of silence before the first probe, seconds between probes, number of unanswered probes. The
+# loss of the database's machine is detected after 15 s.
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
 
-# How often a conflicting transaction is tried, and the time between two attempts.
+# Attempts of a conflicting transaction, and the delay between them.
 TRIES: Final = 5
 CONFLICT_RETRY: Final = Backoff(initial_s=0.04, max_s=0.32, jitter=1.0)
 
 
 class Database:
-    """One database, PostgreSQL by asyncpg or an SQLite file, and this process's connections to it.
+    """One database (PostgreSQL by asyncpg, or an SQLite file), and this process's connections to it.
 
-    What is asked and written is timed in `counters`. On SQLite one writer at a time gets its turn here, so that none
+    Reads and writes are timed in `counters`. On SQLite a lock here lets one writer in at a time, so that none of them
     waits by polling.
     """
 
     def __init__(
         self, url: str, connections: int = 10, counters: Counters | None = None, pooler: Pooler = "none"
     ) -> None:
-        """`pooler` is what stands before PostgreSQL."""
+        """`pooler` is the mode of the connection pooler in front of PostgreSQL."""
         self.pooler = pooler
         self._counters = counters or Counters()
         self.connections = connections
@@ -73,18 +74,19 @@ class Database:
                 pool_size=connections,
                 max_overflow=0,
                 pool_timeout=POOL,
-                # What an error says is logged, and values are people's addresses and what was written to them.
+                # Error texts are logged, and parameter values are personal data: addresses and contents.
                 hide_parameters=True,
                 **self._connect_arguments(),
             ),
         )
         self.engine: AsyncEngine = self.config.get_engine()
-        # Single statements need no transaction of ours: one round trip instead of three.
+        # Single statements need no explicit transaction: one round trip instead of three.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         if self.is_postgresql:
             apply_limits(self.engine.sync_engine, pooler, LIMITS)
         if pooler == "transaction":
-            # To prepare a statement and to execute it would be two transactions, maybe of two server sessions.
+            # In autocommit mode, preparing and executing a statement would be two transactions, possibly on two server
+            # sessions.
             self._reading = self.engine
         self._working: set[asyncio.Task[Any]] = set()
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self.is_postgresql else asyncio.Lock()
@@ -93,15 +95,15 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
 
     def insert(self, table: Any) -> Any:
-        """An INSERT that knows ON CONFLICT: both databases have it, SQLAlchemy once for each."""
+        """An INSERT with ON CONFLICT support. SQLAlchemy has a separate one for each database."""
         return (postgresql_insert if self.is_postgresql else sqlite_insert)(table)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Does what takes one statement, outside any transaction. Raises StoreUnavailable and Refused."""
+        """Run a read of one statement, outside any transaction. Raises StoreUnavailable and Refused."""
         return await self._to_its_end(self._read_patiently(work), self._counters.store_read)
 
     async def fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """All rows of a statement that only reads. Raises StoreUnavailable and Refused."""
+        """Fetch all rows of a read-only statement. Raises StoreUnavailable and Refused."""
 
         async def ask(connection: AsyncConnection) -> Sequence[Row[Any]]:
             return (await connection.execute(statement, parameters)).all()
@@ -109,13 +111,15 @@ class Database:
         return await self.read(ask)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Does the work in one transaction, again and wholly anew where another one was in the way. Raises
-        StoreUnavailable and Refused, having changed nothing."""
+        """Run the work in one transaction, and repeat all of it on a conflict. Raises StoreUnavailable and Refused,
+        having changed nothing.
+        """
         return await self._to_its_end(self._write_patiently(work), self._counters.store_write)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T], timing: Histogram) -> T:
-        """A client that leaves, or a handler that fails, cancels whoever asked. The work goes on: a connection that is
-        taken from the pool at that moment would be lost to it."""
+        """Run the work to its end even if the caller is cancelled, because a client disconnects or a handler fails.
+        Cancelling it while it takes a connection from the pool would leak that connection.
+        """
         task = asyncio.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._done)
@@ -128,13 +132,13 @@ class Database:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)
         if not task.cancelled():
-            task.exception()  # who asked has seen it, or has gone
+            task.exception()  # the caller has received it, or was cancelled
 
     async def _read_patiently(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         try:
             return await self._read(work)
         except ConnectionLost:
-            # It may have been lost long ago, in the pool: a new one tells.
+            # The connection may have been lost while idle in the pool; retry with a new one.
             return await self._read(work)
 
     async def _read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -174,7 +178,7 @@ class Database:
     def _connect_arguments(self) -> dict[str, Any]:
         if not self.is_postgresql:
             return {"connect_args": {"timeout": LOCK}}
-        # Keep-alives are for a server that has this process at the other end.
+        # Keep-alive settings only make sense if the server is connected to this process directly.
         limits = LIMITS | SERVER_KEEPALIVE if self.pooler == "none" else LIMITS
         arguments: dict[str, Any] = {"timeout": CONNECT, "command_timeout": STATEMENT + 1, **self.tls}
         arguments |= connect_arguments(self.pooler, "herald", limits)
@@ -190,15 +194,15 @@ def _keep_alive(connection: Any, _: Any) -> None:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # Transactions are begun by SQLAlchemy (see below), not by the driver when it thinks that one is due.
+    # SQLAlchemy begins transactions (see `_begin_immediate`), not the driver implicitly.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
-        # Readers and the writer do not wait for one another; what is committed is on the disk.
+        # WAL: readers and the writer do not block one another. FULL: committed data is on the disk.
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             cursor.execute(f"PRAGMA {pragma}")
     except Exception:
-        # The pool has not taken it yet, so nobody else would; its thread would stay.
+        # The pool does not own the connection yet; if it is not closed here, its thread is leaked.
         connection.close()
         raise
     finally:
@@ -206,6 +210,6 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_immediate(connection: Any) -> None:
-    # A transaction that reads first and writes later may find the file changed in between, and fail.
+    # A deferred transaction that reads first and writes later fails if the file has changed in between.
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Dead letters as administrators use them. Recordings store them."""
+"""Dead letters for administrators. Recordings store them."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Deliveries: claimed and recorded by dispatchers, and listed. Recordings write them."""
+"""Deliveries: claiming and recording for dispatchers, and lists. Recordings insert them."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,9 @@ _LAST_RESULT: Final = (
 
 
 class SqlDeliveries:
-    """Implements Deliveries. Ids are UUIDv7, so their order is that of making. A lease is a `due_at` put off."""
+    """Implements Deliveries. Ids are UUIDv7, so they ascend in the order of creation. A claim moves `due_at` to the end
+    of its lease.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -109,7 +111,7 @@ class SqlDeliveries:
         table = deliveries.c
         waiting = _pending_of(channel) & table.awaits_server
         if peer is not None:
-            # Null in rows that nodes of the version before have deferred.
+            # Null in rows that nodes of the previous version have deferred.
             waiting &= func.coalesce(table.awaited_peer, peer) == peer
         return await self._change(waiting, awaits_server=False, due_at=self._now())
 
@@ -165,12 +167,14 @@ class SqlDeliveries:
         return await self._database.write(store)
 
     def _now(self) -> Any:
-        """By the database's clock, so that leases last as long on every node; a file's is this machine's."""
+        """The current time: the database's, so that leases have the same length on every node; on SQLite this
+        machine's.
+        """
         return func.now() if self._database.is_postgresql else datetime.now(UTC)
 
 
 async def _preferences(connection: AsyncConnection, claimed: Sequence[Delivery]) -> dict[str, Preferences]:
-    """Of the users of these deliveries, where they have set any."""
+    """The stored preferences of the users of these deliveries, by user."""
     users = {one.user for one in claimed if one.user is not None}
     if not users:
         return {}
@@ -188,14 +192,14 @@ def _claim(stored_status: str, is_postgresql: bool) -> ReturningUpdate[Any]:
         now, until = bindparam("now", type_=moment), bindparam("until", type_=moment)
     others = table.template.not_in(bindparam("except_templates", expanding=True))
     due = select(table.id).where(
-        # Written out, so that PostgreSQL's plan can use an index over rows that are waiting.
+        # A literal, so that PostgreSQL can plan with the partial index over waiting rows.
         table.status == literal_column(f"'{stored_status}'"),
         table.channel == bindparam("of_channel"),
         table.format <= FORMAT,
         table.due_at <= now,
         others,
     )
-    # Rows that another node is claiming are skipped; on SQLite only one writes at a time, and FOR UPDATE is a no-op.
+    # Rows that another node is claiming are skipped. On SQLite there is only one writer, and FOR UPDATE is a no-op.
     due = due.order_by(table.due_at).limit(bindparam("limit", type_=BigInteger)).with_for_update(skip_locked=True)
     values = {
         "lease": bindparam("new_lease", type_=table.lease.type),
@@ -229,6 +233,6 @@ def _matching(statement: Select[Any], only: DeliveryFilter) -> Select[Any]:
 
 
 def _held(claims: Sequence[Claim]) -> ColumnElement[bool]:
-    """The deliveries whose lease is still their claim's own. They may be of several claims."""
+    """The deliveries that still have the lease of their claim. The claims may have different leases."""
     table = deliveries.c
     return table.id.in_([one.delivery.id for one in claims]) & table.lease.in_({one.lease for one in claims})

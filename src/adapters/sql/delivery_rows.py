@@ -1,4 +1,4 @@
-"""Deliveries as rows, and rows as deliveries (see DeliveryRow)."""
+"""Mapping between deliveries and rows (see DeliveryRow)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,13 +12,14 @@ from adapters.sql.queries import deliveries, delivery_items
 from domain.deliveries import Delivery, Item, Status
 from domain.preferences import Preferences
 
-# The only channel that nodes of the version before know.
+# The only channel that nodes of the previous version know.
 EMAIL: Final = "email"
 
-# The latest format of a delivery that this version understands. Later ones are left to later nodes.
+# The latest format of a delivery that this version understands. Rows of later formats are left to nodes of later
+# versions.
 FORMAT: Final = 1
 
-# What is stored for `pending`: what nodes of the version before claim, and what they do not.
+# Stored statuses of a pending delivery: PENDING if nodes of the previous version may claim it, else WAITING.
 PENDING: Final = "pending"
 WAITING: Final = "waiting"
 
@@ -31,24 +32,24 @@ _DELIVERY: Final = (
 COLUMNS: Final = [deliveries.c[name] for name in (*_DELIVERY, "format", *_ITEM)]
 
 IS_PENDING: Final = deliveries.c.status.in_((PENDING, WAITING))
-# What a row's status is to be, once it is pending again.
+# The stored status of a row that becomes pending again.
 PENDING_AGAIN: Final[ColumnElement[str]] = case(
     (and_(deliveries.c.channel == EMAIL, deliveries.c.format == 1), PENDING), else_=WAITING
 )
 
 
 def is_plain(channel: str, format: int = FORMAT) -> bool:
-    """Whether nodes of the version before understand such a row."""
+    """Whether nodes of the previous version understand such a row."""
     return channel == EMAIL and format == 1
 
 
 def pending_status(channel: str) -> str:
-    """What is stored for a pending delivery of this channel."""
+    """The stored status of a pending delivery of this channel."""
     return PENDING if is_plain(channel) else WAITING
 
 
 def delivery_row(delivery: Delivery) -> dict[str, Any]:
-    """The columns of a new row."""
+    """The columns of a new row, except `payload`."""
     item, plain = delivery.item, is_plain(delivery.channel)
     return {
         "id": delivery.id,
@@ -78,7 +79,7 @@ def options_text(item: Item) -> str | None:
 
 
 def delivery_preferences(row: Row[Any]) -> Preferences:
-    """As far as deliveries depend on them, from a row of DELIVERY_PREFERENCES."""
+    """The preferences that matter for deliveries, from a row of DELIVERY_PREFERENCES."""
     return Preferences(
         email_notifications=row.email_notifications,
         push_notifications=row.push_notifications,
@@ -87,7 +88,9 @@ def delivery_preferences(row: Row[Any]) -> Preferences:
 
 
 async def read_deliveries(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Delivery]:
-    """From rows of COLUMNS, in their order; items that are in their own table are read from there."""
+    """Read deliveries from rows of COLUMNS, in their order. Items with a table row of their own are read from that
+    table.
+    """
     elsewhere = [row.id for row in rows if not is_plain(row.channel, row.format)]
     items = await _read_items(connection, elsewhere) if elsewhere else {}
     return [_delivery(row, items.get(row.id)) for row in rows]
@@ -121,7 +124,7 @@ def _item(row: Mapping[Any, Any]) -> Item:
 
 
 def _delivery(row: Row[Any], items: tuple[Item, ...] | None) -> Delivery:
-    """Without items of its own, the row has the event: so it is for e-mail, and for one that is being deleted."""
+    """Without `items`, the event is in the row itself: for e-mail, and for a delivery that is being deleted."""
     status: Status = PENDING if row.status == WAITING else row.status
     return Delivery(
         id=row.id,

@@ -10,8 +10,9 @@ from adapters.sql.tables import StateRow
 
 
 async def new_epoch(database: Database) -> str:
-    """Gives the history a new name, and returns it: positions given under the old one mean nothing any more. Nodes
-    that run go on with the old one until they are restarted. Raises StoreUnavailable."""
+    """Give the store's history a new name and return it; all positions and cursors of the old one become invalid.
+    Running nodes keep the old epoch until they are restarted. Raises StoreUnavailable.
+    """
     epoch = uuid4().hex[-12:]
 
     async def replace(connection: AsyncConnection) -> None:

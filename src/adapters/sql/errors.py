@@ -1,6 +1,6 @@
-"""What a database's errors mean to Herald: try again, wait for it, or give up this one value.
+"""Classification of database errors: retry, wait for the database, or reject this value.
 
-Told by SQLSTATE (PostgreSQL's manual, appendix A), and where SQLite has none by its class.
+By SQLSTATE (PostgreSQL's manual, appendix A). SQLite has none, so there the class and the text decide.
 """
 
 from collections.abc import Iterator
@@ -15,49 +15,52 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from application.ports.store import StoreTimedOut, StoreUnavailable, Unstorable
 
-# Serialization failure, deadlock, lock not available: another transaction was in the way. And a terminated session.
+# Serialization failure, deadlock, lock not available, and a session ended by `idle_in_transaction_session_timeout`.
 _CONFLICTS: Final = frozenset({"40001", "40P01", "55P03", "25P03"})
 
 # Data exceptions, integrity constraint violations, program limits (an index row that is too large): the database
-# refuses these values, and will do so again.
+# rejects these values, and a retry would fail again.
 _REFUSED: Final = ("22", "23", "54")
 
 # Query canceled: `statement_timeout`.
 _TIMED_OUT: Final = "57014"
 
-# A prepared statement is not there, or is another's already: the session is not the one that it was prepared in.
+# A prepared statement does not exist, or exists already: the server session is not the one that prepared it.
 _NO_STATEMENT: Final = frozenset({"26000", "42P05"})
 
-# SQLite's only way to say so.
+# SQLite reports a conflict only in its text.
 _SQLITE_BUSY: Final = ("database is locked", "database table is locked")
 
 
 class Refused(Unstorable):
-    """The database can't keep a value, however often it is tried."""
+    """The database can't store a value. Retrying does not help."""
 
 
 class TransactionConflict(StoreUnavailable):
-    """Another transaction was in the way: the same is worth trying again at once."""
+    """Retryable conflict: serialization failure, deadlock, lock timeout, or a session that timed out while idle."""
 
 
 class ConnectionLost(StoreUnavailable):
-    """The connection is gone, or was already when it came from the pool; all others of its age are given up too."""
+    """The connection was lost, now or while it was idle in the pool. All other connections of its age are discarded
+    too.
+    """
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns what the database raises into Refused or a kind of StoreUnavailable. A mistake in our own SQL, and
-    whatever is no fault of the database, passes as it is."""
+    """Translate database errors into Refused or a subclass of StoreUnavailable. Errors in our own SQL, and errors that
+    do not come from the database, are raised unchanged.
+    """
     try:
         yield
     except DBAPIError as fault:
         raise _meaning(fault) from fault
     except StatementError as fault:
-        # A parameter that can't even be sent, as text with half a surrogate pair.
+        # A parameter that can't even be sent, such as text with half a surrogate pair.
         if isinstance(fault.orig, ValueError | OverflowError | TypeError):
             raise Refused(str(fault.orig)) from fault
         raise
-    # What asyncpg raises while it connects, SQLAlchemy leaves as it is: a server that starts or stops, or is full.
+    # SQLAlchemy does not wrap asyncpg's errors while it connects: the server starts, stops, or has no free connections.
     except (PoolExhausted, ResourceClosedError, OSError, TimeoutError, PostgresError, AsyncpgInterfaceError) as fault:
         hint = ": set HERALD_DATABASE_POOLER" if "unsupported startup parameter" in str(fault) else ""
         raise StoreUnavailable(f"the database does not answer: {_words(fault)}{hint}") from fault
@@ -65,14 +68,15 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Within `translated`, around the statements of a transaction: what only says something about their values, or
-    their amount, here."""
+    """Used within `translated`, around the statements of a transaction: here these errors are caused by the values, or
+    by their amount.
+    """
     try:
         yield
-    # Values that could not be encoded, by the driver or as JSON.
+    # Values that the driver or the JSON encoder could not encode.
     except (UnicodeError, OverflowError, MsgspecError) as fault:
         raise Refused(str(fault)) from fault
-    # The driver's own limit, if the server's `statement_timeout` did not end the statement.
+    # The driver's own timeout, if the server's `statement_timeout` did not end the statement.
     except TimeoutError as fault:
         raise StoreTimedOut("a statement was not answered in time") from fault
 
@@ -102,6 +106,6 @@ def _meaning(fault: DBAPIError) -> Exception:
 
 
 def _words(fault: BaseException) -> str:
-    """Its first line, without the name of its class: what follows may hold values."""
+    """The first line of the error, without the name of its class. Later lines may contain values."""
     first = (str(fault).splitlines() or [type(fault).__name__])[0]
     return first.partition("'>: ")[2][:200] or first[:200]

@@ -1,4 +1,4 @@
-"""Inboxes as their owners use them."""
+"""Inboxes, for their owners."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -39,10 +39,10 @@ _UNREAD_BY_TYPE: Final = (
 )
 _MUTED_TYPES: Final = select(preferences.c.muted_types).where(preferences.c.user_id == bindparam("user"))
 
-# A notification that the user has marked unread does not count as muted.
+# A notification that its user has marked unread does not count as muted.
 _UNCHANGED: Final = notifications.c.changed == notifications.c.seq
 
-# Columns that sessions are not sent again when many notifications change at one position.
+# Columns that are not sent to sessions again when many notifications change at one position.
 _TEXTS: Final = {"body": literal_column("''"), "title": null(), "message": null()}
 
 _read_head: Final = INBOX_HEAD.reader()
@@ -76,8 +76,8 @@ class SqlInboxes:
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        # One more than the limit tells whether there are older ones; beside the counters, so that both are of one
-        # moment.
+        # One row more than the limit shows whether there are older ones. The counters are joined, so that both are from
+        # the same snapshot.
         selected = _selected(select(*self._columns), user, filter)
         selected = selected.order_by(notifications.c.seq.desc()).limit(limit + 1)
         if before is not None:
@@ -158,8 +158,9 @@ class SqlInboxes:
         limit: int,
         now: datetime,
     ) -> StateChanged:
-        """Makes a change to the newest `limit` that it applies to, at one position. The inbox is locked, so both
-        statements select the same ones."""
+        """Apply a change to the newest `limit` notifications that it affects, at one position. The inbox is locked, so
+        both statements select the same rows.
+        """
         seq = notifications.c.seq
         conditions = (_OF_USER, *in_state(notifications.c, TRANSITIONS[change].before), *conditions)
         newest = select(*self._without_texts).where(*conditions).order_by(seq.desc()).limit(limit)
@@ -200,8 +201,9 @@ def _selected(statement: Select[Any], user: str, filter: NotificationFilter) -> 
 
 
 def _find_muted_unread(is_postgresql: bool) -> Select[Any]:
-    """Of some users who mute any type, whether they have unread notifications of these types. Both databases find them
-    by the index over unread notifications alone."""
+    """For a page of the users who mute any type: whether they have unread notifications of these types. Both databases
+    need only the index over unread notifications.
+    """
     muting = (
         select(preferences.c.user_id, preferences.c.muted_types)
         .where(preferences.c.user_id > bindparam("after"), preferences.c.muted_types != [])

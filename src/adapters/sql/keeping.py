@@ -1,5 +1,6 @@
-"""Dead letters and deliveries of a batch: each is stored under the origin that identifies its event (see
-`domain.event_identity`)."""
+"""Storing dead letters and deliveries of a batch, each under the origin that identifies its event (see
+`domain.event_identity`).
+"""
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
@@ -19,7 +20,7 @@ from domain.event_identity import find_origin, qualified_origin
 async def store_dead_letters(
     connection: AsyncConnection, writing: Writing, letters: Iterable[BatchedDeadLetter], ids: IdFactory, now: datetime
 ) -> list[BatchedDeadLetter]:
-    """Keeps the letters, or notes that they came again. Returns the new ones."""
+    """Store the dead letters, or count repetitions of stored ones. Returns the new ones."""
     new: list[BatchedDeadLetter] = []
     waiting = list(letters)
     while waiting:
@@ -27,7 +28,7 @@ async def store_dead_letters(
         placed = _place(waiting, sources)
         kept = await writing.store_dead_letters(connection, placed, ids, now)
         new.extend(letter for key, letter in placed.items() if kept.get(key))
-        # Another node has just kept a letter of another source under the same identity.
+        # Retry those whose identity another node has just used for a dead letter of another source.
         waiting = [letter for key, letter in placed.items() if key not in kept]
     return new
 
@@ -35,12 +36,14 @@ async def store_dead_letters(
 async def add_deliveries(
     connection: AsyncConnection, writing: DeliveryWriting, made: Sequence[Delivery], by_source: Container[UUID]
 ) -> dict[UUID, Delivery]:
-    """Adds those whose event has none to the same destination yet. Returns what was added, as it is stored. `by_source`
-    are the ids of those that other sources' events are not the same as."""
+    """Add the deliveries that are not yet stored for the same event and destination. Returns those added, as stored.
+    `by_source` are the ids of the deliveries whose events differ from events of other sources with the same origin and
+    id.
+    """
     added: dict[UUID, Delivery] = {}
     waiting = list(made)
     while waiting:
-        # In one order on every node, so that none waits for another in a circle.
+        # Sorted, so that nodes insert in the same order and can't deadlock.
         waiting.sort(key=lambda one: one.key)
         new = await writing.add(connection, waiting)
         added.update((one.id, one) for one in waiting if one.id in new)
@@ -61,8 +64,9 @@ def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
 
 
 def _place(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> dict[bytes, BatchedDeadLetter]:
-    """The letters by the identity that each is stored under, those of one identity taken together. `sources` are those
-    of the letters that are stored."""
+    """Group the dead letters by the identity that each is stored under; those with the same identity are merged.
+    `sources` are the sources of the stored ones.
+    """
     placed: dict[bytes, BatchedDeadLetter] = {}
     for kept in letters:
         letter = kept.letter

@@ -1,4 +1,4 @@
-"""The state of a notification as columns: conditions on it, and the values that a change sets."""
+"""The state of a notification in columns: conditions on it, and the values that a change sets."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, TextClause, text
 from adapters.sql.row_mapping import RowMapping
 from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter
 
-# The column of each field.
+# The column of each field of NotificationState.
 _COLUMNS: Final = {"read_at": "read_at", "archived": "is_archived", "muted": "is_muted"}
 STATE: Final = RowMapping(NotificationState, **_COLUMNS)
 
@@ -18,7 +18,7 @@ _FILTERED: Final = {"read": "is_read", "archived": "is_archived"}
 
 
 def in_state(columns: Any, wanted: StateFilter) -> tuple[ColumnElement[bool], ...]:
-    """The conditions that select notifications in such a state. `columns` are a table's, or an alias's."""
+    """The conditions that select notifications in such a state. `columns` are those of the table or of an alias."""
     values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
     return tuple(columns[name] if value else ~columns[name] for name, value in values.items() if value is not None)
 
@@ -35,7 +35,7 @@ def state_values(state: NotificationState) -> dict[str, Any]:
 
 
 def changed_values(change: StateChange, position: int, now: datetime) -> dict[str, Any]:
-    """The values of the columns that a change sets, made at a position."""
+    """The column values that a change sets, at its position."""
     return {**_values(TRANSITIONS[change].values(now)), "changed": position, "updated_at": now}
 
 

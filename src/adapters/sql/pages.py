@@ -1,4 +1,6 @@
-"""Pages of streams. Those requested concurrently are read by one statement: after a restart every client wants one."""
+"""Pages of streams. Concurrent requests are read by one statement, because after a restart every client requests a
+page.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,17 +18,17 @@ from domain.streams import Entry
 
 T = TypeVar("T")
 
-# Pages that one statement reads: while their rows are decoded, the event loop does nothing else.
+# Maximum number of pages per statement: decoding their rows blocks the event loop.
 MAX_PAGES: Final = 16
 
 _EMPTY: Final = Head()
 
 
 class Pages(Generic[T]):
-    """Pages of one kind of stream, by a statement of Queries.
+    """Pages of one kind of stream, read by a statement of Queries.
 
-    A row of its result has the number of its request, the columns of `head`, and those of `item`, which are null for an
-    empty page. `entry` makes an entry of an item; `position` is where an entry stands in the page's order.
+    A row of the result has the number of its request, the columns of `head`, and those of `item`, which are null for an
+    empty page. `entry` makes an entry of an item; `position` returns the position by which pages are ordered.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""PostgreSQL behind a connection pooler (PgBouncer and the like): how limits get there, how statements are prepared."""
+"""PostgreSQL behind a connection pooler (PgBouncer and similar): how session limits are set and statements prepared."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,14 @@ from adapters.sql.settings import Pooler
 
 
 def connect_arguments(pooler: Pooler, application_name: str, limits: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments for SQLAlchemy's asyncpg dialect. A pooler refuses most parameters of a new session, these limits among
-    them: see `apply_limits`."""
+    """Arguments for SQLAlchemy's asyncpg dialect. A pooler refuses most startup parameters of a session, including
+    these limits, which `apply_limits` then sets.
+    """
     settings = {"application_name": application_name, **(limits if pooler == "none" else {})}
     arguments: dict[str, Any] = {"server_settings": settings}
     if pooler == "transaction":
-        # A named statement stays in a server session that another client gets next. The unnamed one is replaced by the
-        # next: it is prepared and executed within one transaction, and nothing remembers it.
+        # A named statement would stay in a server session that another client gets next. The unnamed statement is
+        # replaced by the next one: it is prepared and executed within one transaction, and nothing refers to it later.
         arguments |= {
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
@@ -25,8 +26,9 @@ def connect_arguments(pooler: Pooler, application_name: str, limits: Mapping[str
 
 
 def apply_limits(engine: Engine, pooler: Pooler, limits: Mapping[str, str]) -> None:
-    """Sets the limits of what the engine does, where they were no parameters of its connections: of each connection, or
-    of each transaction."""
+    """Set the limits that could not be startup parameters: once per connection for a session pooler, or in each
+    transaction for a transaction pooler.
+    """
     if pooler == "none":
         return
     local = "true" if pooler == "transaction" else "false"

@@ -1,4 +1,4 @@
-"""Preferences."""
+"""Preferences of users."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from adapters.sql.tables import PreferencesRow
 from application.ports.clock import IdFactory
 from domain.preferences import DEFAULT, Preferences
 
-# What users set: columns and fields of Preferences.
+# What users can set: columns, and fields of Preferences.
 _FIELDS: Final = ("email_notifications", "push_notifications", "websocket_notifications", "muted_types")
 
 
@@ -42,7 +42,7 @@ class SqlPreferences:
         return await self.change(user, fields, now)
 
     async def change(self, user: str, changes: Mapping[str, Any], now: datetime) -> Preferences:
-        # One statement that sets these columns only: what others change meanwhile is kept.
+        # One statement that sets only these columns, so that concurrent changes of others are preserved.
         columns = _columns(changes) | {"updated_at": now}
         default = _columns({field: getattr(DEFAULT, field) for field in _FIELDS})
         row = {"id": self._ids.new_id(), "user_id": user, "created_at": now} | default | columns
@@ -64,7 +64,7 @@ def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preferences(row: Any) -> Preferences:
-    """From a row that has a column of each name."""
+    """Preferences from a row with a column for each field."""
     return Preferences(
         row.email_notifications,
         row.push_notifications,

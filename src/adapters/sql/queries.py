@@ -1,4 +1,4 @@
-"""What is asked of the tables, each question one statement, so that its answer is of one moment."""
+"""The frequent queries. Each is one statement, so that its result is a single snapshot."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, cast
@@ -56,17 +56,17 @@ deliveries = cast(Table, DeliveryRow.__table__)
 delivery_items = cast(Table, DeliveryItemRow.__table__)
 attempts = cast(Table, AttemptRow.__table__)
 
-# What decides about deliveries of a user.
+# The preferences that matter for deliveries.
 DELIVERY_PREFERENCES: Final = [
     preferences.c[name] for name in ("user_id", "email_notifications", "push_notifications", "muted_types")
 ]
 
-# Beyond any position: the largest bigint.
+# The largest bigint, greater than any position.
 _BEYOND: Final = 2**63 - 1
 
 
 class PageRequest(NamedTuple):
-    """A part of an inbox or a feed: what follows a position, so much of it."""
+    """A request for at most `limit` entries of an inbox or a feed, after a position."""
 
     owner: str
     after: int
@@ -74,7 +74,7 @@ class PageRequest(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """The page requests of a statement: columns of `table`, or parameters where there is only one request."""
+    """The page requests of a statement: columns of `table`, or parameters if there is only one request."""
 
     number: ColumnElement[int]
     owner: ColumnElement[str]
@@ -84,8 +84,9 @@ class _Asked(NamedTuple):
 
 
 class Queries:
-    """The statements that are asked often, built once for one kind of database. Parameters: `users` and `names` as
-    `many` makes them; pages take those of `page_parameters`."""
+    """The frequent statements, built once for one kind of database. Parameters: `users` and `names` as `many` makes
+    them; statements for pages take those of `page_parameters`.
+    """
 
     def __init__(self, is_postgresql: bool) -> None:
         self._is_postgresql = is_postgresql
@@ -122,18 +123,20 @@ class Queries:
         )
 
     def among(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
-        """Whether the column's value is one of a parameter's many."""
+        """Whether the column's value is in the list parameter."""
         if self._is_postgresql:
             return column == any_(bindparam(name, type_=ARRAY(Text)))
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
 
     @property
     def reads_many_pages(self) -> bool:
-        """Whether a statement reads several pages; else `page_parameters` takes one. SQLite knows no LATERAL."""
+        """Whether one statement reads several pages. SQLite has no LATERAL: there, `page_parameters` takes exactly one
+        request.
+        """
         return self._is_postgresql
 
     def page_parameters(self, some: Sequence[PageRequest]) -> dict[str, Any]:
-        """The parameters of a statement that reads these; their numbers are 1, 2, 3 …"""
+        """The parameters of a statement for these requests, which are numbered 1, 2, 3 …"""
         if not self._is_postgresql:
             (one,) = some
             return one._asdict()
@@ -145,14 +148,14 @@ class Queries:
         return [self._plain(table.c[name]) for name in mapping.columns]
 
     def _plain(self, column: Column[Any]) -> ColumnElement[Any]:
-        """The column as asyncpg gives it, which is what is wanted; SQLite's values need to be made into it."""
+        """The column as asyncpg returns it, without SQLAlchemy's conversion. SQLite's values need the conversion."""
         if not self._is_postgresql or not isinstance(column.type, TypeDecorator):
             return column
         plain: TypeEngine[Any] = Uuid() if isinstance(column.type, GUID) else DateTime(timezone=True)
         return type_coerce(column, plain).label(column.name)
 
     def many(self, values: list[str]) -> list[str] | str:
-        """The values as one parameter: statements stay the same for any number of them."""
+        """The values as one parameter, so that the statement's text does not depend on their number."""
         return values if self._is_postgresql else msgspec.json.encode(values).decode()
 
 
@@ -163,7 +166,7 @@ def _heads_of_inboxes() -> Select[Any]:
 
 
 def _heads_of_feeds() -> Select[Any]:
-    """With the columns of an inbox, so that one statement reads both."""
+    """Heads of feeds with the same columns as those of inboxes, so that one statement can read both."""
     columns: dict[str, ColumnElement[Any]] = {
         "last_seq": feeds.c.last_seq,
         "pruned_seq": feeds.c.pruned_seq,
@@ -204,8 +207,9 @@ def _pages(
     rows: Select[Any],
     order: tuple[str, ...],
 ) -> Select[Any]:
-    """For each request the counters of its stream, whose owner is the first of them, and beside them, where there are
-    any, some of its rows."""
+    """For each request, one row per entry of its page, beside the counters of its stream. `owner` is the column that
+    identifies the stream in the table of the counters. An empty page has one row, without an entry.
+    """
     part: FromClause
     if asked.table is None:
         part = rows.subquery()
@@ -225,9 +229,9 @@ def _arrivals(
 
 
 def _changes(asked: _Asked, columns: list[ColumnElement[Any]]) -> Select[Any]:
-    """Whole positions only: up to that of the last row that the limit leaves."""
+    """Complete positions only: all rows up to the position of the last row within the limit."""
     changed = notifications.c.changed
     mine = (notifications.c.user_id == asked.owner, changed > asked.after)
     last = select(changed).where(*mine).order_by(changed).limit(1).offset(asked.limit - 1)
-    last = last.correlate(asked.table)  # with nothing, where there is no such table
+    last = last.correlate(asked.table)  # correlates with nothing if there is no such table
     return select(*columns).where(*mine, changed <= func.coalesce(last.scalar_subquery(), _BEYOND))

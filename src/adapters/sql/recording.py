@@ -1,9 +1,9 @@
 """Recording: one batch in one transaction.
 
-lock the inboxes, in the order of their names    whoever else wants them waits, and nobody waits in a circle
+lock the inboxes, in the order of their names    concurrent recordings wait, and can't deadlock
 number and add the notifications                 from the locked counters on, so without gaps
-keep the dead letters, add the deliveries        in the order of their identities
-lock the feeds, number and add the broadcasts    last, since every node wants these rows
+store the dead letters, add the deliveries       in the order of their identities
+lock the feeds, number and add the broadcasts    last, because every node needs these rows
 """
 
 from collections.abc import Callable, Sequence
@@ -33,17 +33,18 @@ from domain.streams import Entry, SignOut, StreamName, feed_stream, inbox_of
 _read_inbox_counter: Final = INBOX_COUNTER.reader()
 _read_feed_counter: Final = FEED_COUNTER.reader()
 
-# The sources of what is stored, by user or feed, origin and event id.
+# The sources of stored rows, by user or feed, origin and event id.
 Known: TypeAlias = dict[tuple[str, str, str], str]
 
 
 class AlreadyStored(Exception):
-    """Some of the batch is stored already: it has to be looked up before it is numbered."""
+    """Part of the batch is already stored. The recording has to be repeated with `check_duplicates`."""
 
 
 class MissingCounters(Exception):
-    """Some streams have no counters yet. They are made in a transaction of their own, so that locks are only ever
-    taken in the order of names."""
+    """Some streams have no counters yet. They are created in a separate transaction, so that locks are always acquired
+    in the order of names.
+    """
 
     def __init__(self, users: Sequence[str] = (), feeds: Sequence[str] = ()) -> None:
         self.users = users
@@ -51,8 +52,9 @@ class MissingCounters(Exception):
 
 
 class Recording:
-    """One attempt, to be called once. It takes for granted that nothing of the batch is stored already, unless it is
-    `check_duplicates`: a repeated batch is rare, and looking up each row costs as much as storing it."""
+    """One attempt at a recording; call it once. Without `check_duplicates` it assumes that nothing of the batch is
+    stored already: repeated batches are rare, and looking up a row costs as much as storing it.
+    """
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Recording:
         self._now = now
         self._careful = check_duplicates
         self._entries: list[Entry] = []
-        self._new: set[int] = set()  # the plans that led to something new
+        self._new: set[int] = set()  # indexes of the plans that led to something new
 
     async def __call__(self, connection: AsyncConnection) -> Recorded:
         sign_outs: tuple[SignOut, ...] = ()
@@ -133,8 +135,9 @@ class Recording:
     async def _known(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], part: Part, counters: dict[str, Counter]
     ) -> Known | None:
-        """What is stored of the part's rows, as far as that has to be known; None where all are taken to be new and
-        each other's identities do not meet."""
+        """Look up the stored rows that the numbering has to consider. None means that all rows are assumed to be new
+        and no two of them share an identity.
+        """
         qualified = {name for name, counter in counters.items() if counter.has_qualified}
         keys = part.keys(counters if self._careful else qualified, lambda content: content.origin)
         if qualified:
@@ -175,8 +178,9 @@ class Recording:
         return arrivals
 
     def _place(self, arrivals: Arrivals, index: int, plan: int, counter: Counter, known: Known) -> int | None:
-        """The index of the content as it is to be stored, under its own origin or the qualified one; None if its event
-        is stored already."""
+        """The index of the content to store, under its own origin or the qualified one. None if its event is already
+        stored.
+        """
         content = arrivals.contents[index]
         name, id_, source = counter.name, content.event_id, content.source
         origin, is_known = find_origin(
@@ -198,7 +202,7 @@ class Recording:
         return tuple(one.letter for one in new)
 
     async def _add_deliveries(self, connection: AsyncConnection) -> tuple[Delivery, ...]:
-        """The ids keep the order of arrival, whatever order they are added in."""
+        """Ids are assigned in the order of arrival, whatever the order of insertion."""
         batched = self._batch.deliveries
         if not batched:
             return ()

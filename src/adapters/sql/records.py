@@ -1,4 +1,4 @@
-"""The rows that are read as structs: which column holds which field."""
+"""Structs that are read from rows, with the column of each field."""
 
 from datetime import datetime
 from typing import Final
@@ -28,7 +28,7 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
 
 
 def _content(type_: str, **words: str) -> RowMapping[Content]:
-    """`data` is not read: it is for people who query the database, and clients are sent `body`."""
+    """`data` is not read: it is for direct queries of the database; clients receive `body`."""
     return RowMapping(
         Content,
         origin="origin",
@@ -63,7 +63,7 @@ INBOX_HEAD: Final = RowMapping(
 )
 FEED_HEAD: Final = RowMapping(Head, last="last_seq", pruned="pruned_seq")
 
-# Counters as a recording locks them.
+# The counters that a recording locks.
 INBOX_COUNTER: Final = RowMapping(
     Counter,
     name="user_id",

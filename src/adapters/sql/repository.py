@@ -1,4 +1,4 @@
-"""advanced-alchemy's repositories on connections of Database."""
+"""Repositories of advanced-alchemy on connections of Database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +12,6 @@ Repository = TypeVar("Repository", bound=SQLAlchemyAsyncRepository[Any])
 
 @asynccontextmanager
 async def opened(repository: type[Repository], connection: AsyncConnection) -> AsyncIterator[Repository]:
-    """The repository with a session of its own. Database translates what it raises."""
+    """A repository with a session of its own. Database translates its errors."""
     async with AsyncSession(connection) as session:
         yield repository(session=session, wrap_exceptions=False)

@@ -1,4 +1,4 @@
-"""Retention: deletes the oldest entries, a few at a time."""
+"""Retention: deletes the oldest entries in small steps."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -14,13 +14,14 @@ from adapters.sql.queries import attempts, broadcasts, deliveries, feeds, inboxe
 from application.ports.retention import Keep, Keeping, Pruned
 from domain.notification_state import UNREAD
 
-# Streams pruned in one step, so that a step stays short however much is due.
+# Maximum number of streams pruned in one step, so that a step stays short.
 MAX_STREAMS: Final = 50
 
 
 class _Kind(msgspec.Struct, frozen=True):
     """Inboxes or feeds: the table of their counters, the table of their entries, and the column of each that names the
-    stream."""
+    stream.
+    """
 
     counters: Table
     name: str
@@ -66,7 +67,7 @@ class SqlRetention:
             locked = (await connection.execute(lock)).one()
             count, pruned = locked.entry_count, locked.pruned_seq
             first = (await connection.execute(oldest.limit(limit))).all()
-            # From the oldest on, while each is too old or beyond the count.
+            # Count from the oldest entry, as long as entries are too old or exceed the count.
             gone = 0
             while gone < len(first) and (count - gone > keep.count or first[gone].created_at < now - keep.age):
                 gone += 1
@@ -86,7 +87,7 @@ class SqlRetention:
         return await self._database.write(store)
 
     async def _delete(self, connection: AsyncConnection, kind: _Kind, which: Any) -> int:
-        """Returns how many of the deleted entries were unread."""
+        """Delete entries; returns the number of unread ones among them."""
         unread = 0
         if kind is _INBOXES:
             conditions = (which, *in_state(notifications.c, UNREAD))
@@ -96,7 +97,7 @@ class SqlRetention:
 
     async def _prune_letters(self, keep: Keep, now: datetime, limit: int) -> int:
         column = letters.c
-        # Ids are UUIDv7: their order is that of keeping.
+        # Ids are UUIDv7, so they ascend in the order of storing.
         newest_too_many = select(column.id).order_by(column.id.desc()).offset(keep.count).limit(1).scalar_subquery()
         due = or_(column.kept_at < now - keep.age, column.id <= newest_too_many)
         chosen = select(column.id).where(due).order_by(column.id).limit(limit)
@@ -108,10 +109,10 @@ class SqlRetention:
 
     async def _prune_deliveries(self, keep: Keep, now: datetime, limit: int) -> int:
         column = deliveries.c
-        # Two conditions: the first is that of the index.
+        # Two separate conditions, because the index has the first one.
         has_ended = (column.status != PENDING, column.status != WAITING)
         ended = select(column.id).where(*has_ended)
-        # By index (ix_deliveries_ended) in both cases, whatever is pending.
+        # Both orders use the index ix_deliveries_ended, however many deliveries are pending.
         newest_first = ended.order_by(column.created_at.desc(), column.id.desc())
         oldest_first = ended.order_by(column.created_at, column.id)
         too_old = oldest_first.where(column.created_at < now - keep.age).limit(limit)
@@ -119,7 +120,7 @@ class SqlRetention:
 
         async def store(connection: AsyncConnection) -> int:
             gone = (await connection.scalars(too_old)).all() or (await connection.scalars(too_many)).all()
-            # One may have been made pending again meanwhile.
+            # A delivery may have become pending again in the meantime.
             still = delete(deliveries).where(column.id.in_(gone), *has_ended).returning(column.id)
             gone = (await connection.scalars(still)).all()
             await connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(gone)))

@@ -1,8 +1,8 @@
-"""From rows to structs, by the names of columns.
+"""Reading structs from rows, by column names.
 
 A RowMapping declares once which column holds each field. The columns of a SELECT and the function that reads its rows
-are both made from it, so no statement and no reader knows positions. That is as fast as unpacking rows by hand; looking
-up each value by its name takes about twice as long.
+are both derived from it, so no code depends on column positions. This is as fast as unpacking rows by hand; looking up
+each value by its name takes about twice as long.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ Reader: TypeAlias = Callable[[Sequence[Any]], T]
 class RowMapping(Generic[T]):
     """The column of each field of a struct.
 
-    Fields that are structs themselves have a mapping in place of a column, and stand last. Fields that are left out
-    have defaults, and stand behind all others. Raises TypeError for a declaration that does not fit the struct.
+    Fields that are structs themselves have a mapping in place of a column, and come last. Fields without a column must
+    have defaults, and be declared after all others. Raises TypeError for a declaration that does not fit the struct.
     """
 
     def __init__(self, struct: type[T], /, **fields: "str | RowMapping[Any]") -> None:
@@ -34,7 +34,7 @@ class RowMapping(Generic[T]):
         self._nested = nested
 
     def reader(self, first: int = 0) -> Reader[T]:
-        """Reads the struct from a row in which `columns` begin at index `first`."""
+        """A function that reads the struct from a row whose `columns` begin at index `first`."""
         struct: Callable[..., T] = self._struct
         end = first + self._own
         readers: list[Reader[Any]] = []

@@ -1,6 +1,6 @@
-"""The schema: which revision the database is at, and how it gets to another.
+"""The schema: its revision, and upgrading or downgrading it.
 
-What is kept outlives the code, so every change of the tables is a revision (see `migrations`), run here.
+Data outlives the code, so every change of the tables is a revision (see `migrations`), which is run here.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from adapters.sql.tables import Base
 from adapters.sql.tls import is_untrusted
 from application.ports.store import StoreUnavailable
 
-# PostgreSQL's advisory locks are numbers: this one is ours.
+# The key of Herald's advisory lock in PostgreSQL.
 LOCK_KEY: Final = 4_843_764_111
 
-# Seconds between two tries for it.
+# Seconds between two attempts to get the lock.
 PAUSE: Final = 0.2
 
-# No such user or not their password, no such database, not allowed; SQLite's words for the like, and PgBouncer's for
-# parameters that it does not know. Waiting doesn't help.
+# Errors that waiting does not resolve: no such user or wrong password, no such database, insufficient privilege;
+# SQLite's texts for similar errors, and PgBouncer's for startup parameters that it does not know.
 _HOPELESS_STATES: Final = ("28", "3D", "42501")
 _HOPELESS_WORDS: Final = (
     "unable to open database file",
@@ -50,18 +50,18 @@ class SchemaOutdated(Exception):
 
 
 class MigrationRefused(Exception):
-    """There is no such revision, or no way to it."""
+    """The revision does not exist, or there is no path to it."""
 
 
 class DatabaseUnusable(Exception):
-    """The database refuses us, and will go on doing so."""
+    """The database rejects the connection permanently."""
 
 
 class Schema:
     """The schema of one database.
 
-    Every method raises StoreUnavailable where the database can't be reached, and DatabaseUnusable where it can and
-    doesn't let us in.
+    Every method raises StoreUnavailable if the database can't be reached, and DatabaseUnusable if it rejects the
+    connection.
     """
 
     def __init__(self, database: Database) -> None:
@@ -71,19 +71,20 @@ class Schema:
         self._revisions = ScriptDirectory.from_config(self._config)
 
     def head(self) -> str:
-        """The revision that this version of Herald is made for."""
+        """The revision that this version of Herald needs."""
         (head,) = self._revisions.get_heads()
         return head
 
     async def current(self) -> str | None:
-        """The revision that the database is at; None where there are no tables yet."""
+        """The revision of the database; None if there are no tables yet."""
         async with self._connected() as connection:
             return await connection.run_sync(_current)
 
     async def upgrade(self, revision: str = "head") -> bool:
-        """Brings the database up to this revision; returns whether that took anything. Several nodes may do it at once:
-        one does, the others wait for it. A database that is there already, or newer than this version of Herald, is
-        left alone. Raises MigrationRefused."""
+        """Upgrade the database to a revision; returns whether anything changed. Several nodes may do it concurrently:
+        one does the work, the others wait for it. A database that is already at the revision, or newer than this
+        version of Herald, is not changed. Raises MigrationRefused.
+        """
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             before = await connection.run_sync(_current)
@@ -93,15 +94,17 @@ class Schema:
             return await connection.run_sync(_current) != before
 
     async def downgrade(self, revision: str) -> None:
-        """Undoes revisions, newest first, until the database is at this one (`base`: no tables), or as many as -1, -2
-        … say. What they had added is lost. Raises MigrationRefused."""
+        """Undo revisions, newest first, until the database is at `revision` (`base`: no tables), or a number of them
+        (-1, -2 …). The data that they had added is lost. Raises MigrationRefused.
+        """
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             await connection.run_sync(self._run, command.downgrade, revision)
 
     async def verify(self) -> None:
-        """Raises SchemaOutdated unless this version of Herald can run on the schema. It can on a newer one, as it does
-        while the nodes of a deploy are replaced one by one."""
+        """Raises SchemaOutdated unless this version of Herald can run on the schema. A newer schema is accepted: it
+        occurs while the nodes of a deployment are replaced one by one.
+        """
         current = await self.current()
         if not self._is_newer(current) and current != self.head():
             have = f"at revision {current}" if current else "empty"
@@ -111,7 +114,7 @@ class Schema:
             )
 
     async def check(self) -> list[str]:
-        """How the database differs from the tables that the code knows, a line for each difference."""
+        """The differences between the database and the tables that the code declares, one line each."""
         async with self._connected() as connection:
             return await connection.run_sync(_differences)
 
@@ -123,7 +126,7 @@ class Schema:
             )
 
     def _is_newer(self, revision: str | None) -> bool:
-        """Whether it was made after this version of Herald: it is known to nobody here."""
+        """Whether this version of Herald does not know the revision, so that it must be newer."""
         return revision is not None and revision not in {one.revision for one in self._revisions.walk_revisions()}
 
     def _run(self, connection: Connection, act: Callable[[Config, str], None], revision: str) -> None:
@@ -135,11 +138,11 @@ class Schema:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that is in no transaction."""
+        """A connection without an open transaction."""
         engine = self._database.engine
         if self._database.is_postgresql:
-            # One of its own: making an index takes the time it takes, and the others' time-outs would end it. Whoever
-            # waits for a lock makes all others wait behind, so that one stays.
+            # A separate engine: building an index takes long, and the usual timeouts would end it. Only the lock
+            # timeout stays, because a statement that waits for a lock blocks all later ones.
             pooler, limits = self._database.pooler, {"lock_timeout": f"{LOCK}s"}
             arguments = {"timeout": CONNECT, **self._database.tls, **connect_arguments(pooler, "herald db", limits)}
             engine = create_async_engine(engine.url, poolclass=NullPool, connect_args=arguments)
@@ -165,8 +168,8 @@ class Schema:
         if not self._database.is_postgresql:
             yield
             return
-        # Asked for again and again: a statement that waits has a snapshot, and CREATE INDEX CONCURRENTLY would wait
-        # for that one, for ever.
+        # Polled, because a waiting statement would hold a snapshot, and CREATE INDEX CONCURRENTLY would wait for that
+        # snapshot forever.
         while True:
             if await _scalar(connection, "SELECT pg_try_advisory_lock(:key)"):
                 break
@@ -174,7 +177,7 @@ class Schema:
         try:
             yield
         finally:
-            # If this can't be done the connection is gone, and the lock with it.
+            # If this fails, the connection is lost, and the lock with it.
             await connection.rollback()
             await _scalar(connection, "SELECT pg_advisory_unlock(:key)")
 
@@ -187,7 +190,7 @@ async def _scalar(connection: AsyncConnection, statement: str) -> object:
 
 def _current(connection: Connection) -> str | None:
     revision = MigrationContext.configure(connection).get_current_revision()
-    # Alembic begins a transaction of its own, and only where there is none.
+    # Alembic begins its own transaction, but only if none is open.
     connection.rollback()
     return revision
 
@@ -201,7 +204,7 @@ def _differences(connection: Connection) -> list[str]:
 def _types_differ(
     context: MigrationContext, _: object, __: object, kept: TypeEngine[Any], known: TypeEngine[Any]
 ) -> bool | None:
-    """None leaves it to Alembic, which takes SQLite's BINARY(16) for a number."""
+    """None leaves the comparison to Alembic, which would mistake SQLite's BINARY(16) for a number."""
     return False if context.dialect.name == "sqlite" and isinstance(known, GUID) else None
 
 

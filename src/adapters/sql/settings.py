@@ -6,11 +6,11 @@ from adapters.setting_files import check_certificates
 from domain.setting_values import choice, whole
 from domain.settings import Section, Setting
 
-# Nothing outlives the process.
+# In memory: nothing outlives the process.
 MEMORY: Final = "memory:"
 SQLITE: Final = "sqlite+aiosqlite:///"
 
-# `session`: a server session is this client's until it disconnects. `transaction`: until its transaction ends.
+# `session`: a server session belongs to a client until it disconnects; `transaction`: until its transaction ends.
 Pooler: TypeAlias = Literal["none", "session", "transaction"]
 
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -20,7 +20,9 @@ _POSTGRESQL_OPTIONS: Final = frozenset(
 
 
 def database_url(value: str) -> str:
-    """As SQLAlchemy takes it; `memory:` stays as it is. No reason repeats the URL: it may hold a password."""
+    """The URL in SQLAlchemy's form; `memory:` stays as it is. Errors do not repeat the URL, because it may contain a
+    password.
+    """
     url = value.strip()
     scheme, colon, rest = url.partition(":")
     if (scheme, rest) == (MEMORY[:-1], ""):
@@ -33,7 +35,7 @@ def database_url(value: str) -> str:
 
 
 def _postgresql_url(rest: str) -> str:
-    # Imported here: it takes long to load, and the default needs none of it.
+    # Imported here, because it loads slowly and the default does not need it.
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -69,7 +71,7 @@ def _sqlite_url(rest: str) -> str:
 
 
 class DatabaseSettings(Section, frozen=True):
-    """Database: where it is, and how many connections it gets."""
+    """The database: its address and its connections."""
 
     url: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Where consumer groups begin to read."""
+"""Start offsets of Kafka consumer groups."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -12,14 +12,14 @@ from application.ports.start_offsets import ConsumerGroup, Partition, StartOffse
 
 
 class _PatternKnown(Exception):
-    """Another node has added one of the patterns: undo the transaction."""
+    """Another node has added one of the patterns. Rolls the transaction back."""
 
 
 class SqlStartOffsets:
     """Implements StartOffsets.
 
-    The primary key of the patterns decides between nodes: who adds one that another transaction is adding waits for
-    that transaction, and then finds the pattern stored. Rows are written in order, so that no two nodes deadlock.
+    The primary key of the patterns decides between nodes: a transaction that adds a pattern waits for another one that
+    is adding the same, and then finds it stored. Rows are written in order, so that nodes can't deadlock.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Statements written out as SQL, whose parameters know their types."""
+"""Statements written as SQL, with typed parameters."""
 
 from typing import Any
 

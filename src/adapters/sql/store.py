@@ -1,4 +1,4 @@
-"""The store: ingest writes to it, hubs read from it."""
+"""The store: written by ingest, read by hubs."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -30,9 +30,9 @@ from domain.positions import Head
 from domain.streams import Entry, StreamName, is_inbox, owner_of
 
 _EMPTY: Final = Head()
-_read_head: Final = INBOX_HEAD.reader(1)  # beside the name of the stream
+_read_head: Final = INBOX_HEAD.reader(1)  # after the name of the stream
 
-# Sessions whose streams' heads one statement reads.
+# Maximum number of sessions whose stream heads are read by one statement.
 MAX_BATCH_SIZE: Final = 100
 
 _READ_EPOCH: Final = select(StateRow.value).where(StateRow.name == "epoch")
@@ -49,7 +49,7 @@ class SqlStore:
         self._queries = Queries(database.is_postgresql)
         self._writing: Writing = PostgresqlWriting() if database.is_postgresql else SqliteWriting()
         self._delivery_writing = delivery_writing(database)
-        # Clients that connect take at most half of the connections, so that ingest goes on.
+        # Connecting clients use at most half of the connections, so that ingest can continue.
         slots = asyncio.Semaphore(max(1, database.connections // 2))
         queries, pages = self._queries, partial(Pages, database, slots, self._queries)
         self._arrivals = pages(queries.arrivals, INBOX_HEAD, NOTIFICATION, _arrival, _seq)
@@ -60,7 +60,7 @@ class SqlStore:
         self._epoch: str | None = None
 
     async def epoch(self) -> str:
-        # Every session that opens needs it; it changes only while no node runs (`herald db new-epoch`).
+        # Every session needs it when it opens; it changes only while no node runs (`herald db new-epoch`).
         if self._epoch is None:
             self._epoch = await self._epochs(None)
         return self._epoch

@@ -1,8 +1,8 @@
-"""The tables. Migrations make them (see `migrations`); a test holds the two together.
+"""The tables. Migrations create them (see `migrations`); a test checks that both agree.
 
 `notifications` and `notification_preferences` have the names and columns that earlier tools read. User ids are text,
-since not every service uses UUIDs for users. Texts have no limits here beyond those of the domain; the database refuses
-what an index can't hold, and the event becomes a dead letter.
+because not every service uses UUIDs for users. Texts have no limits here beyond those of the domain; the database
+rejects what an index can't hold, and the event becomes a dead letter.
 """
 
 from datetime import datetime
@@ -43,7 +43,7 @@ _OF_A_USER = text("user_id IS NOT NULL")
 
 
 class Base(CommonTableAttributes, DeclarativeBase):
-    """What all tables share: names for their constraints, and types that are the same on both databases."""
+    """The base of all tables: names of constraints, and types that are the same on both databases."""
 
     metadata = MetaData(naming_convention=_NAMES)
     type_annotation_map = {  # noqa: RUF012 - as SQLAlchemy has it
@@ -58,12 +58,12 @@ class Base(CommonTableAttributes, DeclarativeBase):
 
 
 class InboxRow(Base):
-    """A user's counters. Whoever changes anything in an inbox locks this row first.
+    """A user's counters. Every change in an inbox locks this row first.
 
-    `entry_count` is how many notifications are kept, archived ones included, and `oldest_at` when the oldest of them
-    was stored: retention finds by these what is due. `qualified_seq` is the position of the latest entry that is stored
-    under a qualified origin: an inbox that keeps none need not be searched for them. No index has to know of a change
-    here, and the migration leaves half of each page free, so that a new version of a row finds room beside the old one
+    `entry_count` is the number of stored notifications, archived ones included, and `oldest_at` the time when the
+    oldest of them was stored; retention finds due inboxes by these. `qualified_seq` is the position of the latest entry
+    stored under a qualified origin: an inbox without such entries need not be searched for them. No column that changes
+    is indexed, and the migration leaves half of each page free, so that a new version of a row fits beside the old one
     (PostgreSQL's HOT updates).
     """
 
@@ -80,7 +80,7 @@ class InboxRow(Base):
 
 
 class NotificationRow(Base):
-    """One event in one inbox. `body` is the event as it is pushed, to the letter; `data` the same for SQL."""
+    """One event in one inbox. `body` is the event exactly as it is pushed; `data` is the same for SQL queries."""
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -117,7 +117,7 @@ class NotificationRow(Base):
 
 
 class FeedRow(Base):
-    """A feed's counters, as an inbox's."""
+    """A feed's counters, like those of an inbox."""
 
     __tablename__ = "feeds"
 
@@ -155,7 +155,7 @@ class BroadcastRow(Base):
 
 
 class PreferencesRow(Base):
-    """A user's preferences; who has none has the defaults."""
+    """A user's preferences. Users without a row have the defaults."""
 
     __tablename__ = "notification_preferences"
     __table_args__ = (UniqueConstraint("user_id"),)
@@ -171,9 +171,10 @@ class PreferencesRow(Base):
 
 
 class DeadLetterRow(Base):
-    """An event that could not be processed. `letter` is all of it as MessagePack, to the byte; the other columns
-    repeat what people look for, in characters that a database can hold. `identity` is the SHA-256 of the event's
-    origin and id, which a text column might refuse."""
+    """An event that could not be processed. `letter` is the complete dead letter as MessagePack, exact to the byte. The
+    other columns repeat its searchable fields in characters that a database can store. `identity` is the SHA-256 digest
+    of the event's origin and id, which a text column might refuse.
+    """
 
     __tablename__ = "dead_letters"
     __table_args__ = (UniqueConstraint("identity"), Index(None, "kept_at"))
@@ -190,14 +191,14 @@ class DeadLetterRow(Base):
 
 
 class DeliveryRow(Base):
-    """One delivery to one destination (`recipient`). `due_at` is when a pending one is tried next: a claim moves it to
-    the end of its lease, so that the delivery of a process that dies is due again.
+    """One delivery to one destination (`recipient`). `due_at` is the time of a pending delivery's next attempt. A claim
+    moves it to the end of its lease, so that the delivery becomes due again if the process dies.
 
-    Nodes of the version before know e-mail only, and claim every row that is `pending` and due. So a pending row of
-    another channel, or of a later `format`, has the status `waiting`. E-mail rows of format 1 keep their event in the
+    Nodes of the previous version know e-mail only, and claim every row that is `pending` and due. So a pending row of
+    another channel, or of a later `format`, has the status `waiting`. E-mail rows of format 1 have their event in the
     columns that those nodes read: `origin`, `event_id`, `source` … `payload`. In other rows the event is in
     `delivery_items`; here these columns repeat what lists show, `origin` is the delivery's own id, and `payload` is
-    empty. `payload` is the event's JSON as it was published: it need not be JSON that a jsonb column accepts.
+    empty. `payload` is the event's JSON as it was published; a jsonb column might not accept it.
 
     `awaits_server` says that the peer was unavailable at the last attempt, `awaited_peer` which one.
     """
@@ -245,8 +246,9 @@ class DeliveryRow(Base):
 
 
 class DeliveryItemRow(Base):
-    """One event in a delivery; it goes with the delivery. Each event is delivered once to each destination of a
-    channel. Columns from `type` on are null where the delivery's own row has the event (see DeliveryRow)."""
+    """One event in a delivery; deleted with the delivery. Each event is delivered once to each destination of a
+    channel. The columns from `type` on are null if the delivery's own row has the event (see DeliveryRow).
+    """
 
     __tablename__ = "delivery_items"
     __table_args__ = (UniqueConstraint("channel", "destination", "origin", "event_id"),)
@@ -271,7 +273,7 @@ class DeliveryItemRow(Base):
 
 
 class AttemptRow(Base):
-    """One try at a delivery; it goes with the delivery."""
+    """One try at a delivery; deleted with the delivery."""
 
     __tablename__ = "delivery_attempts"
 
@@ -285,7 +287,7 @@ class AttemptRow(Base):
 
 
 class StateRow(Base):
-    """What the store knows of itself: its `epoch`."""
+    """The store's own state: its `epoch`."""
 
     __tablename__ = "store_state"
 
@@ -319,7 +321,8 @@ class KafkaStartOffsetRow(Base):
 
 class BindingRow(Base):
     """A node's claim on a binding of a RabbitMQ queue. `wanted_at` is when it last renewed the claim; `is_wanted` is
-    false once it has come back without it."""
+    false if its latest renewal was without this binding.
+    """
 
     __tablename__ = "bindings"
 

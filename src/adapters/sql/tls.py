@@ -1,4 +1,4 @@
-"""TLS to PostgreSQL: from what a URL says of it, as libpq understands it, to what asyncpg takes."""
+"""TLS to PostgreSQL: conversion of libpq's URL parameters to asyncpg's arguments."""
 
 import os
 import ssl
@@ -8,18 +8,19 @@ from typing import Any, Final
 
 from sqlalchemy.engine import URL
 
-# The name of the machine's own trusted authorities, in place of a file.
+# The value that selects the machine's own trusted authorities instead of a file.
 SYSTEM: Final = "system"
 
 _VERIFYING: Final = ("verify-ca", "verify-full")
 
 
 def without_tls(url: URL) -> tuple[URL, Mapping[str, Any]]:
-    """The URL without its verifying `ssl` (libpq's sslmode) and `sslrootcert`, and instead arguments for asyncpg.
+    """Split a URL into the URL without its verifying `ssl` (libpq's sslmode) and `sslrootcert`, and arguments for
+    asyncpg.
 
-    The authorities are those of `sslrootcert`, or else, as with libpq, of the file that PGSSLROOTCERT names, or of
-    `~/.postgresql/root.crt` if there is one; otherwise the machine's own. `require` with an `sslrootcert` is
-    `verify-ca`, as with libpq. Raises OSError, of which ssl.SSLError is one, if the file can't be used.
+    The authorities are those of `sslrootcert`; otherwise, as with libpq, of the file that PGSSLROOTCERT names, or of
+    `~/.postgresql/root.crt` if it exists; otherwise the machine's own. `require` with an `sslrootcert` means
+    `verify-ca`, as with libpq. Raises OSError (for example its subclass ssl.SSLError) if the file can't be used.
     """
     mode, root = url.query.get("ssl"), url.query.get("sslrootcert")
     if mode not in _VERIFYING and root is None:
@@ -31,7 +32,7 @@ def without_tls(url: URL) -> tuple[URL, Mapping[str, Any]]:
 
 
 def is_untrusted(fault: BaseException | None) -> bool:
-    """Whether a connection failed because the server's certificate is not trusted, or is another host's."""
+    """Whether a connection failed because the server's certificate is not trusted, or belongs to another host."""
     while fault is not None:
         if isinstance(fault, ssl.SSLCertVerificationError):
             return True

@@ -1,6 +1,6 @@
-"""Triggers that guard deliveries from nodes of the version before (see DeliveryRow). Migration 0007 makes them.
+"""Triggers that protect deliveries from nodes of the previous version (see DeliveryRow). Migration 0007 creates them.
 
-Those nodes know neither the status `waiting` nor items: their retry by hand would make a delivery of another channel
+Those nodes know neither the status `waiting` nor items: their manual retry would make a delivery of another channel
 pending, and their pruning would delete it.
 """
 

@@ -1,1 +1,1 @@
-"""Statements that PostgreSQL and SQLite need in different forms."""
+"""Statements that differ between PostgreSQL and SQLite."""

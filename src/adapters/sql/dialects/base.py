@@ -1,4 +1,4 @@
-"""What the two databases write differently: PostgreSQL whole columns at once, SQLite row by row."""
+"""The interface of statements that write: PostgreSQL takes whole columns, SQLite single rows."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,33 +11,39 @@ from application.ports.clock import IdFactory
 
 
 class Writing(Protocol):
-    """The statements of a recording. `check_duplicates`: looking rows up first costs next to nothing here."""
+    """The statements of a recording. `check_duplicates`: looking up rows before writing them is cheap on this
+    database.
+    """
 
     check_duplicates: bool
 
     async def open_streams(self, connection: AsyncConnection, users: Sequence[str], feeds: Sequence[str]) -> None:
-        """Makes counters for those that have none. Names come sorted."""
+        """Create counters for streams without any. The names are sorted."""
 
     async def known(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], str]:
-        """Which of these (user or feed, origin, event id) are stored, each with its source."""
+        """Find which of these keys (user or feed, origin, event id) are stored. Returns the source of each."""
 
     async def add_notifications(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
     ) -> int:
-        """Adds the rows and sets the counters. Returns how many were added: what is stored already is not."""
+        """Add the rows and set the counters. Returns the number of rows added; rows that are already stored are
+        skipped.
+        """
 
     async def add_broadcasts(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
     ) -> int:
-        """The same for feeds."""
+        """Add the rows of feeds, as `add_notifications` does for inboxes."""
 
     async def dead_letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
-        """The sources of the dead letters with these identities."""
+        """The sources of the stored dead letters with these identities."""
 
     async def store_dead_letters(
         self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
-        """Keeps each letter under its identity, or notes that it came again. Returns for each whether it is new; those
-        whose identity is held by a letter of another source, and are `by_source`, are left out and not kept."""
+        """Store each dead letter under its identity, or count a repetition of a stored one. Returns for each identity
+        whether it is new. A dead letter with `by_source` is neither stored nor returned if its identity belongs to a
+        dead letter of another source.
+        """

@@ -1,5 +1,4 @@
-"""Adding deliveries and recording attempts at them: as in `postgresql` and `sqlite`, PostgreSQL takes whole columns at
-a time, SQLite row by row."""
+"""Statements that add deliveries and record attempts. PostgreSQL takes whole columns, SQLite single rows."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,14 +34,14 @@ from application.ports.deliveries import Outcome
 from domain.deliveries import Delivery
 from domain.event_identity import qualified_origin
 
-# Identifies the delivery of an event: channel, destination, origin, event id.
+# The key of an event's delivery: channel, destination, origin, event id.
 Key: TypeAlias = tuple[str, str, str, str]
 
 _TEXTS: Final = ARRAY(Text)
 _MOMENTS: Final = ARRAY(DateTime(timezone=True))
 _NUMBERS: Final = ARRAY(BigInteger)
 
-# The columns of a new delivery but its payload, in PostgreSQL's types.
+# The columns of a new delivery except its payload, with PostgreSQL's types.
 _DELIVERY: Final[dict[str, TypeEngine[Any]]] = {
     "id": ARRAY(Uuid),
     "origin": _TEXTS,
@@ -65,7 +64,8 @@ _DELIVERY: Final[dict[str, TypeEngine[Any]]] = {
     "format": _NUMBERS,
 }
 
-# What its item has beside these. `place` keeps the order, `payload_number` is that of its payload, from 1.
+# The additional columns of its item. `place` preserves the order; `payload_number` is the number of its payload, from
+# 1.
 _ITEM: Final[dict[str, TypeEngine[Any]]] = {
     "item_origin": _TEXTS,
     "qualified": _TEXTS,
@@ -76,7 +76,7 @@ _ITEM: Final[dict[str, TypeEngine[Any]]] = {
 }
 _NEW: Final = _DELIVERY | _ITEM
 
-# An outcome: of the delivery, and of the attempt, if there was one.
+# The columns of an outcome: those of the delivery, and those of the attempt, if there was one.
 _OUTCOME: Final[dict[str, TypeEngine[Any]]] = {
     "delivery_id": ARRAY(Uuid),
     "lease": ARRAY(Uuid),
@@ -101,8 +101,8 @@ def _typed(types: dict[str, TypeEngine[Any]]) -> dict[str, TypeEngine[Any]]:
     return {f"{name}_": type_ for name, type_ in types.items()}
 
 
-# Items first: one that is there already decides that no delivery is added. Payloads are sent once, however many
-# destinations they go to, and joined by number.
+# Items are inserted first: if the item exists already, no delivery is added. Each payload is sent to the database once,
+# whatever the number of destinations, and joined by number.
 _ADD: Final = statement(
     f"""
     WITH new AS (
@@ -148,12 +148,12 @@ _ADD: Final = statement(
     payloads=_TEXTS,
 )
 
-# A node of the version before has added the same deliveries, without items, at the same time.
+# Deletes items whose delivery a node of the previous version has added concurrently, without items.
 _DROP_ITEMS: Final = statement("DELETE FROM delivery_items WHERE delivery_id = ANY(:ids)", ids=ARRAY(Uuid))
 
 _KEYS: Final[dict[str, TypeEngine[Any]]] = dict.fromkeys(("channel", "destination", "origin", "event_id"), _TEXTS)
 
-# Those of nodes of the version before have no items.
+# Deliveries added by nodes of the previous version have no items.
 _SOURCES: Final = statement(
     f"""
     WITH k AS (SELECT * FROM unnest({_parameters(_KEYS)}) AS k({", ".join(_KEYS)}))
@@ -168,7 +168,7 @@ _SOURCES: Final = statement(
     email=Text(),
 )
 
-# A delivery that stays pending keeps what is stored for that: `pending` or `waiting`.
+# A delivery that stays pending keeps its stored status, `pending` or `waiting`.
 _RECORD: Final = statement(
     f"""
     WITH outcomes AS (
@@ -209,14 +209,15 @@ class DeliveryWriting(Protocol):
     """The statements that write deliveries."""
 
     async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
-        """Adds those whose event has none to the same destination yet, under their origin or the qualified one.
-        Returns their ids."""
+        """Add the deliveries that are not yet stored for the same event and destination, under their origin or the
+        qualified one. Returns the ids of those added.
+        """
 
     async def sources(self, connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, str]:
-        """The sources of those of these deliveries that are stored."""
+        """The sources of the deliveries that are stored, by key."""
 
     async def record_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
-        """Records what became of deliveries whose lease is still the claim's own; returns how many."""
+        """Record the outcomes of deliveries that still have the lease of the claim. Returns their number."""
 
 
 class PostgresqlDeliveryWriting:
@@ -251,7 +252,8 @@ class PostgresqlDeliveryWriting:
         }
 
     async def record_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
-        # In one order on every node: two may record some of the same, where a lease has expired.
+        # Sorted, so that nodes update in the same order and can't deadlock: two nodes may record the same delivery if a
+        # lease has expired.
         rows = sorted((_outcome_row(one) for one in outcomes), key=lambda row: row["delivery_id"])
         return await connection.scalar(_RECORD, _columns(rows)) or 0
 
@@ -324,7 +326,7 @@ def _qualified_origin(made: Delivery) -> str:
 
 
 def _item_row(made: Delivery, row: dict[str, Any], plain: bool) -> dict[str, Any]:
-    """Of a delivery whose own row is this."""
+    """The item row of a delivery whose own row is `row`."""
     key = dict(zip(_KEYS, made.key, strict=True)) | {"delivery_id": made.id, "number": 1, "source": made.item.source}
     if plain:
         return key
@@ -351,5 +353,5 @@ def _outcome_row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """As parameters of the statements above."""
+    """The rows as column parameters of the statements above."""
     return {f"{name}_": [row[name] for row in rows] for name in rows[0]}

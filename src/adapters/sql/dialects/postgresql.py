@@ -1,6 +1,6 @@
 """Writing to PostgreSQL: every statement takes whole columns as arrays, for any number of rows.
 
-A batch's contents are sent once, whoever they are for, and joined to their recipients by number.
+Each content of a batch is sent once, whatever the number of its recipients, and joined to them by number.
 """
 
 from collections.abc import Sequence
@@ -136,7 +136,7 @@ _ADD_BROADCASTS: Final = statement(
     now=_TIME,
 )
 
-# xmax is 0 in a row that this statement has inserted, and the updater's otherwise.
+# xmax is 0 in a row that this statement has inserted, and the updating transaction's id otherwise.
 _KEEP_LETTERS: Final = statement(
     """
     INSERT INTO dead_letters (id, identity, times, source, event_id, reason, detail, letter, kept_at)
@@ -214,7 +214,8 @@ class PostgresqlWriting:
         self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
         kept = [(key, ids.new_id(), dead_letter_columns(letter)) for key, letter in letters.items()]
-        # In one order on every node, so that none waits for another in a circle; the ids keep the order of coming.
+        # Sorted by identity, so that nodes lock rows in the same order and can't deadlock. The ids preserve the order
+        # of arrival.
         kept.sort(key=lambda one: one[0])
         columns: dict[str, Any] = {f"{name}_": [one[name] for _, _, one in kept] for name in kept[0][2]}
         columns |= {"identities": [key for key, _, _ in kept], "ids": [id_ for _, id_, _ in kept], "now": now}

@@ -1,4 +1,4 @@
-"""Writing to an SQLite file: row by row, within this process, where a statement costs no round trip."""
+"""Writing to an SQLite file: row by row, because a statement within the process costs no round trip."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -47,7 +47,7 @@ def _count(table: Table, key: str, **more: Any) -> Any:
 
 _COUNT_INBOX: Final = _count(inboxes, "user_id", unread_count=bindparam("unread"), not_before=bindparam("barred"))
 _COUNT_FEED: Final = _count(feeds_table, "name")
-# `data` is JSON already, once for all rows that share it.
+# `data` is already JSON, encoded once for all rows that share it.
 _ADD_NOTIFICATION: Final = insert(notifications).values(data=bindparam("json", type_=Text))
 _KEEP_LETTER: Final = insert_or_not(letters_table)
 _KEEP_LETTER_AGAIN: Final = _KEEP_LETTER.on_conflict_do_update(
@@ -132,7 +132,7 @@ class SqliteWriting:
     async def store_dead_letters(
         self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
-        # Nothing else writes meanwhile: what was held by another source is still.
+        # There is no concurrent writer: identities held by other sources are still held.
         known = await self.dead_letter_sources(connection, list(letters))
         kept = [
             {"id": ids.new_id(), "identity": key, "kept_at": now, **dead_letter_columns(letter)}
@@ -143,7 +143,7 @@ class SqliteWriting:
 
 
 def _shared(content: Content, now: datetime) -> dict[str, Any]:
-    """The columns that notifications and broadcasts have in common."""
+    """The columns common to notifications and broadcasts."""
     return {
         "origin": content.origin,
         "event_id": content.event_id,

@@ -1,4 +1,4 @@
-"""How the tables came to be, revision by revision.
+"""The history of the tables, as revisions.
 
 `adapters.sql.schema` runs them; versions/README.md says how to write the next.
 """

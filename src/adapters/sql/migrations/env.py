@@ -1,4 +1,4 @@
-"""What Alembic runs around the revisions. The connection is given by `adapters.sql.schema`."""
+"""Alembic's environment for the revisions. `adapters.sql.schema` provides the connection."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from adapters.sql.tables import Base
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    # Each revision is there wholly or not at all, and one that needs it may step out of its transaction.
+    # Each revision is applied completely or not at all; a revision that needs it may leave its transaction.
     transaction_per_migration=True,
 )
 

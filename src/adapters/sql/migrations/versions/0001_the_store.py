@@ -129,8 +129,8 @@ def upgrade() -> None:
     # The name of this history.
     op.bulk_insert(state, [{"name": "epoch", "value": uuid4().hex[-12:]}])
     if op.get_bind().dialect.name == "postgresql":
-        # Rows that are changed by every batch, and in no indexed column: with room for the new version on the same page
-        # no index has to know of it. Models can't say this.
+        # Every batch updates these rows, but none of their indexed columns. With free space for the new version on the
+        # same page, no index has to be updated. Models can't express this setting.
         for table in ("inboxes", "feeds"):
             op.execute(f"ALTER TABLE {table} SET (fillfactor = 50)")
 

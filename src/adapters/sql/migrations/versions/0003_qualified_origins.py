@@ -1,4 +1,4 @@
-"""Counters know the position of the latest entry that is stored under a qualified origin."""
+"""Counters store the position of the latest entry with a qualified origin."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Where Kafka consumer groups begin on topics that they have not read."""
+"""The offsets at which Kafka consumer groups begin on topics that they have not read."""
 
 import sqlalchemy as sa
 from advanced_alchemy.types import DateTimeUTC

@@ -13,9 +13,9 @@ OF_A_USER = sa.text("user_id IS NOT NULL")
 
 
 def upgrade() -> None:
-    # Nodes of the version before neither read nor write it: for them it stays null.
+    # Nodes of the previous version neither read nor write it; their rows keep null.
     op.add_column("deliveries", sa.Column("unrendered_since", DateTimeUTC(timezone=True)))
-    # The table is in use: the indexes are made beside it.
+    # The table is in use, so the indexes are built concurrently.
     with op.get_context().autocommit_block():
         op.create_index(
             "ix_deliveries_user_id_id",

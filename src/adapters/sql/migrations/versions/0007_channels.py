@@ -1,9 +1,9 @@
 """Deliveries of any channel, with their items in a table of their own.
 
-Only adds. Nodes of the version before go on with e-mail: they claim what is `pending`, and `waiting` is a status that
-they do not know. Two of their statements would still harm a row that is waiting: a retry by hand makes it pending, and
-pruning takes it for one that has ended. Triggers prevent both. They, and the columns of `deliveries` that repeat an
-item, can go once no node of that version runs.
+Only adds. Nodes of the previous version continue with e-mail: they claim rows that are `pending`, and do not know the
+status `waiting`. Two of their statements would still harm a waiting row: a manual retry makes it pending, and pruning
+treats it as ended. Triggers prevent both. The triggers, and the columns of `deliveries` that repeat an item, can be
+removed when no node of that version runs any more.
 """
 
 import sqlalchemy as sa
@@ -83,7 +83,7 @@ def upgrade() -> None:
             *("channel", "destination", "origin", "event_id"),
             name="uq_delivery_items_channel_destination_origin_event_id",
         ),
-        # Checked at the end of the transaction: an item that is there already decides that no delivery is added.
+        # Checked at the end of the transaction: items are inserted first, and if an item exists, no delivery is added.
         sa.ForeignKeyConstraint(
             ["delivery_id"],
             ["deliveries.id"],
@@ -95,7 +95,7 @@ def upgrade() -> None:
     )
     for trigger in POSTGRESQL_TRIGGERS if op.get_context().dialect.name == "postgresql" else SQLITE_TRIGGERS:
         op.execute(trigger)
-    # The table is in use: the index is made beside it.
+    # The table is in use, so the index is built concurrently.
     with op.get_context().autocommit_block():
         op.create_index(
             "ix_deliveries_waiting",
