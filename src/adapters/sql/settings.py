@@ -71,7 +71,7 @@ def _sqlite_url(rest: str) -> str:
 
 
 class DatabaseSettings(Section, frozen=True):
-    """The database: its address and its connections."""
+    """Database: its address and its connections."""
 
     url: Annotated[
         str,
