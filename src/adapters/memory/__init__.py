@@ -1,2 +1,1 @@
-"""The ports within one process: what `herald dev` needs when nothing else is installed, and the fakes of the unit
-tests."""
+"""The ports within one process: for `herald dev` without other software, and as fakes of the unit tests."""

@@ -1,4 +1,6 @@
-"""The backplane within one process. Nodes that share a bus hear one another: one in production, several in tests."""
+"""The backplane within one process. Nodes that share a Bus receive one another's messages: one node in production,
+several in tests.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -7,14 +9,14 @@ from domain.streams import SignOut, StreamEntry, StreamName
 
 
 class Bus:
-    """What joins the memory backplanes of one process."""
+    """Connects the memory backplanes of one process."""
 
     def __init__(self) -> None:
         self.backplanes: list[MemoryBackplane] = []
 
 
 class MemoryBackplane:
-    """Implements Backplane by calling. It never fails, never loses and never reorders."""
+    """Implements Backplane by direct calls. It never fails, loses or reorders messages."""
 
     def __init__(self, bus: Bus | None = None) -> None:
         self._bus = bus or Bus()

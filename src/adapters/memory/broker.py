@@ -1,5 +1,4 @@
-"""The broker within the process: what `POST /api/v1/events` publishes to, and all there is when no other broker is
-set up."""
+"""The in-process broker: the target of `POST /api/v1/events`, and the only source if no other broker is configured."""
 
 import asyncio
 from collections import deque
@@ -12,12 +11,12 @@ from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from domain.errors import Unavailable
 from domain.messages import Message
 
-# As many as a Kafka batch: larger ones hold up the loop, smaller ones cost more transactions.
+# As many as in a Kafka batch: larger batches block the event loop, smaller ones cost more transactions.
 LARGEST_BATCH: Final = 500
 
 
 class _Published:
-    """Messages published together, by which HTTP request, and how many of them are not acknowledged yet."""
+    """Messages published together: the HTTP request that published them, and how many are not yet acknowledged."""
 
     def __init__(self, count: int) -> None:
         self.open = count
@@ -26,8 +25,9 @@ class _Published:
 
 
 class MemoryBroker:
-    """Implements EventSource and EventPublisher. Messages live as long as the process: whoever publishes is told when
-    they are stored."""
+    """Implements EventSource and EventPublisher. Messages are kept in memory only: a publisher is notified when they
+    are stored.
+    """
 
     name = "memory"
     max_poll_age_s = None
@@ -42,7 +42,9 @@ class MemoryBroker:
         self._last_poll: datetime | None = None
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Returns once all of them are acknowledged. A caller that gives up waiting does not take them back."""
+        """Return when all messages are acknowledged. A caller that stops waiting does not withdraw them. Raises
+        Unavailable if the broker is closed or closes meanwhile.
+        """
         if self._closed:
             raise Unavailable
         published = _Published(len(messages))

@@ -101,7 +101,7 @@ class MemoryDeliveries:
     async def newest(
         self, limit: int, only: DeliveryFilter = ANY, before: UUID | None = None, offset: int = 0
     ) -> tuple[Delivery, ...]:
-        # Ids ascend in the order of making.
+        # Ids ascend in the order of creation.
         matching = (one for one in self._matching(only) if before is None or one.id < before)
         return tuple(islice(matching, offset, offset + limit))
 
@@ -134,12 +134,12 @@ class MemoryDeliveries:
         )
 
     def _held(self, claim: Claim) -> KeptDelivery | None:
-        """What was claimed, if its lease is still the claim's own."""
+        """The claimed delivery, if it still has the lease of the claim."""
         kept = self._records.deliveries.get(claim.delivery.id)
         return kept if kept is not None and kept.lease == claim.lease else None
 
     def _matching(self, only: DeliveryFilter) -> Iterator[Delivery]:
-        """Newest first."""
+        """Matching deliveries, newest first."""
         return (kept.delivery for kept in reversed(self._records.deliveries.values()) if _matches(kept, only))
 
 

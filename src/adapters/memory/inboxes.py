@@ -1,4 +1,4 @@
-"""Inboxes in memory, as their owners use them."""
+"""Inboxes in memory, for their owners."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -77,7 +77,7 @@ class MemoryInboxes:
         return lambda one: one.state.unread and one.changed == one.seq and mutes(one.content.type)
 
     def _inbox(self, user: str) -> Inbox:
-        """An empty one, which is not stored, for a user without an inbox."""
+        """The user's inbox; an empty one, which is not stored, if there is none."""
         return self._records.inboxes.get(inbox_of(user)) or Inbox()
 
 

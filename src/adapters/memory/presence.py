@@ -1,4 +1,6 @@
-"""Who is where, within one process. Nodes that share a roll count together: one in production, several in tests."""
+"""Presence of users within one process. Nodes that share a Roll count together: one node in production, several in
+tests.
+"""
 
 from collections.abc import Mapping
 from typing import TypeAlias

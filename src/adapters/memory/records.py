@@ -1,4 +1,4 @@
-"""What the memory adapters share: the data, bounded, and gone with the process."""
+"""The data that the memory adapters share. It is bounded, and lost when the process ends."""
 
 from collections import OrderedDict
 from datetime import datetime
@@ -22,8 +22,9 @@ from domain.streams import Content, Entry, SignOut, StreamName, feed_stream, inb
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much is kept. Beyond a limit the oldest go first: of the stream, of all entries, of the dead letters, of the
-    deliveries that are not pending."""
+    """Limits of what is stored. Beyond a limit the oldest items are deleted: of the stream, of all entries, of the dead
+    letters, or of the deliveries that are not pending.
+    """
 
     entries_per_stream: int = 10_000
     bytes: int = 256 * 1024 * 1024
@@ -33,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class KeptDelivery(msgspec.Struct):
-    """A delivery with its attempts, the lease of the process that has claimed it, and the peer that it awaits."""
+    """A delivery with its attempts, the lease of its current claim, and the peer that it waits for."""
 
     delivery: Delivery
     attempts: list[Attempt] = []
@@ -42,14 +43,16 @@ class KeptDelivery(msgspec.Struct):
 
 
 class BindingClaim(msgspec.Struct):
-    """A node's claim on a binding: when it last renewed it, and whether it has come back without it since."""
+    """A node's claim on a binding: when it was last renewed, and whether its latest renewal included the binding."""
 
     wanted_at: datetime
     is_wanted: bool = True
 
 
 class MemoryRecords:
-    """All that is kept. Nothing here waits, so whatever an adapter does between two awaits is one transaction."""
+    """All stored data. Nothing here awaits, so everything that an adapter does between two awaits is one
+    transaction.
+    """
 
     def __init__(self, ids: IdFactory, limits: Limits | None = None) -> None:
         self.epoch = ids.new_id().hex[-12:]
@@ -62,7 +65,7 @@ class MemoryRecords:
         self.binding_claims: dict[QueueName, dict[Binding, dict[str, BindingClaim]]] = {}  # by node
         self._ids = ids
         self._limits = limits or Limits()
-        self._oldest: OrderedDict[UUID, Feed | Inbox] = OrderedDict()  # every entry kept, in the order of storing
+        self._oldest: OrderedDict[UUID, Feed | Inbox] = OrderedDict()  # every stored entry, in the order of storing
         self._bytes = 0
         self._letter_bytes = 0
         self._lettered: dict[tuple[str, str], UUID] = {}
@@ -70,7 +73,7 @@ class MemoryRecords:
         self._delivered: dict[tuple[str, str, str, str], str] = {}
 
     def stream(self, name: StreamName) -> Feed | Inbox | None:
-        """None where nothing was ever written."""
+        """The stream; None if nothing was ever stored in it."""
         return self.inboxes.get(name) if is_inbox(name) else self.feeds.get(name)
 
     def head(self, name: StreamName) -> Head:
@@ -79,7 +82,7 @@ class MemoryRecords:
         return Head(not_before=not_before) if kept is None else Head(kept.last, kept.pruned, not_before, kept.unread)
 
     def notify(self, user: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
-        """Adds a notification; None if the inbox holds the event already."""
+        """Add a notification. Returns None if the event is already in the inbox."""
         name = inbox_of(user)
         inbox = self.inboxes.get(name)
         if inbox is None:
@@ -93,7 +96,7 @@ class MemoryRecords:
         return self._kept(inbox, arrival.entry(inbox.unread))
 
     def broadcast(self, to: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
-        """Adds a broadcast; None if the feed holds the event already."""
+        """Add a broadcast. Returns None if the event is already in the feed."""
         name = feed_stream(to)
         kept = self.feeds.get(name)
         if kept is None:
@@ -106,19 +109,19 @@ class MemoryRecords:
         return self._kept(kept, broadcast)
 
     def shrink(self) -> None:
-        """Lets the oldest entries go until the rest is within the bytes allowed."""
+        """Delete the oldest entries until the size limit is met."""
         while self._bytes > self._limits.bytes and self._oldest:
             self.prune(next(iter(self._oldest.values())))
 
     def prune(self, kept: Feed | Inbox) -> None:
-        """Lets the oldest entry of a stream go. Its event may come again then, and is a new one."""
+        """Delete the oldest entry of a stream. If its event comes again, it counts as a new one."""
         gone = kept.prune()
         del kept.events[gone.content.origin, gone.content.event_id]
         del self._oldest[gone.id]
         self._bytes -= gone.weight
 
     def sign_out(self, sign_out: SignOut) -> bool:
-        """Whether it is later than what was known."""
+        """Record a sign-out. Returns whether it is later than the recorded one."""
         known = self.sign_outs.get(sign_out.user)
         if known is not None and known >= sign_out.not_before:
             return False
@@ -126,8 +129,9 @@ class MemoryRecords:
         return True
 
     def keep_letter(self, letter: DeadLetter, now: datetime, by_source: bool = True) -> DeadLetter | None:
-        """Keeps a letter; returns it as it is kept if it is new. One whose event is known counts there, and takes its
-        place."""
+        """Store a dead letter; returns it as stored if it is new. If its event already has one, it replaces that one
+        and is counted there.
+        """
         origin, _ = find_origin(
             letter.origin,
             letter.message.source,
@@ -152,7 +156,7 @@ class MemoryRecords:
         return letter if id is None else None
 
     def deliver(self, planned: PlannedDelivery, now: datetime, by_source: bool = True) -> Delivery | None:
-        """Adds a delivery; None if there is one of this event to this destination on this channel."""
+        """Add a delivery. Returns None if the event already has one to this destination on this channel."""
         item, channel, destination = planned.item, planned.channel, planned.destination
         origin, known = find_origin(
             item.origin,
@@ -181,7 +185,7 @@ class MemoryRecords:
         self._letter_bytes -= _letter_weight(letter)
 
     def _makes_room(self, kept: Feed | Inbox, content: Content, by_source: bool) -> Content | None:
-        """Makes room for an entry; returns the content as it is to be kept, None if its event is there already."""
+        """Make room for an entry. Returns the content to store, or None if its event is already stored."""
         origin, known = find_origin(
             content.origin, content.source, by_source, lambda origin: kept.events.get((origin, content.event_id))
         )
@@ -193,7 +197,7 @@ class MemoryRecords:
         return content if origin == content.origin else msgspec.structs.replace(content, origin=origin)
 
     def _letter_source(self, origin: str, event_id: str) -> str | None:
-        """The source of the dead letter of an event, None if there is none."""
+        """The source of an event's dead letter; None if there is none."""
         id = self._lettered.get((origin, event_id))
         return None if id is None else self.letters[id].letter.message.source
 

@@ -1,4 +1,4 @@
-"""Where consumer groups begin to read, until the process ends."""
+"""Start offsets of consumer groups, until the process ends."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from application.ports.start_offsets import ConsumerGroup, Partition, StartOffse
 
 
 class MemoryStartOffsets:
-    """Implements StartOffsets. Nothing here waits, so each method is one transaction."""
+    """Implements StartOffsets. Nothing here awaits, so each method is one transaction."""
 
     def __init__(self) -> None:
         self._patterns: dict[ConsumerGroup, dict[str, datetime]] = {}

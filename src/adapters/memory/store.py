@@ -1,4 +1,4 @@
-"""The store in memory: for trying Herald, for unit tests, and as the contract's plainest reading."""
+"""The store in memory: to try Herald, for unit tests, and as the simplest implementation of the contract."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -69,10 +69,10 @@ class MemoryStore:
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         inbox = self._records.stream(stream)
         if not isinstance(inbox, Inbox):
-            return await self.arrivals(stream, after, limit)  # nothing else happens to a broadcast
+            return await self.arrivals(stream, after, limit)  # broadcasts have no other changes
         changes = inbox.changes
         first = bisect_left(changes, (after + 1, 0))
-        # All of the last position, however many a mass act has put there.
+        # Include all entries at the last position, however many a bulk change has put there.
         end = first + limit
         if end < len(changes):
             end = bisect_left(changes, (changes[end - 1][0] + 1, 0))

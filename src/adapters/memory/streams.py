@@ -34,14 +34,15 @@ class Feed:
         return self.broadcasts[seq]
 
     def prune(self) -> Entry:
-        """Removes the oldest and returns it."""
+        """Remove the oldest broadcast and return it."""
         self.pruned = self.seqs.pop(0)
         return self.broadcasts.pop(self.pruned)
 
 
 class Inbox:
-    """The stored notifications by seq. `seqs` are their keys, sorted, and `changes` their (changed, seq), sorted too;
-    `unread` is the unread total. `events` as in a feed."""
+    """The stored notifications by seq. `seqs` are their keys, sorted, and `changes` their pairs (changed, seq), sorted
+    too; `unread` is the unread total. `events` as in Feed.
+    """
 
     __slots__ = ("changes", "events", "ids", "last", "notifications", "pruned", "seqs", "unread")
 
@@ -64,11 +65,11 @@ class Inbox:
         self.ids[arrival.id] = arrival.seq
 
     def entry(self, seq: int) -> Entry:
-        """Its arrival, whatever has changed since."""
+        """The arrival of the notification, whatever has changed since."""
         return self.notifications[seq].entry(self.unread, "arrival")
 
     def change(self, seqs: Sequence[int], change: StateChange, now: datetime) -> tuple[Entry, ...]:
-        """Makes a change to those that it applies to, all at one position; `seqs` ascend."""
+        """Apply a change, at one position, to the notifications that it affects. `seqs` must be ascending."""
         position = self.last + 1
         notifications = (self.notifications[seq] for seq in seqs)
         changed = [
@@ -84,7 +85,7 @@ class Inbox:
         return tuple(after.entry(self.unread, change) for _, after in changed)
 
     def prune(self) -> Entry:
-        """Removes the oldest and returns it."""
+        """Remove the oldest notification and return its entry."""
         self.pruned = self.seqs.pop(0)
         gone = self.notifications.pop(self.pruned)
         self.unread -= gone.state.unread

@@ -1,4 +1,4 @@
-"""The throttle in memory: what callers of this node do."""
+"""The throttle in memory: rate limits for the callers of this node."""
 
 from collections import OrderedDict
 from typing import Final
@@ -8,16 +8,16 @@ from application.ports.throttle import Rate
 
 MOST_KEYS: Final = 100_000
 
-# Of a token: what rounding may take away from a caller who has waited exactly as long as they were told.
+# In tokens: compensates for rounding errors, so that a caller who waits exactly as long as requested is not refused.
 _TOLERANCE: Final = 1e-6
 
 
 class MemoryThrottle:
     """Implements Throttle by a token bucket for each key, at most `most_keys` of them.
 
-    A bucket that is full is like none, so full ones are forgotten when room is needed, and if that is not enough, the
-    half that was used the longest ago. What costs more than a bucket holds takes a full one, and the rest of the cost
-    is waited for by whoever comes next.
+    A full bucket is equal to a missing one. If there are too many, full buckets are deleted, and if that is not enough,
+    the half that was used the longest ago. A cost above the bucket's size requires a full bucket; the rest is charged
+    to the following callers, who wait longer.
     """
 
     def __init__(self, clock: Clock, most_keys: int = MOST_KEYS) -> None:
