@@ -1,1 +1,3 @@
-"""Mail: what it says, filled from templates, and handing it to a mail server or a folder."""
+"""The channel `email`: rendering mails from templates, and sending them to a mail server or writing them to a
+folder.
+"""

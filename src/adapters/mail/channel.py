@@ -7,9 +7,9 @@ from domain.deliveries import NO_ADDRESS, Delivery
 
 
 class MailChannel:
-    """Implements Channel: fills the template of a mail, and hands it to the mailer.
+    """Implements Channel: renders the template of a mail, and passes it to the mailer.
 
-    What is wrong with a mail before it is sent (its address, its subject, its template) is refused in `prepare`.
+    A mail with an invalid address, without a subject, or whose template fails is refused in `prepare`, before sending.
     """
 
     name = EmailTable.channel

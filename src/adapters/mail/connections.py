@@ -1,4 +1,4 @@
-"""The connections to the mail server: opened when needed, kept for the next mail, never more than there may be."""
+"""The connection pool of the mail server: connections are opened on demand and reused, up to a maximum number."""
 
 import asyncio
 import contextlib
@@ -13,25 +13,26 @@ from adapters.mail.opening import Opening, cut
 from adapters.mail.settings import SmtpSettings
 from application.delivery.channel import Deferred, NotSent
 
-# Mails on one connection: servers set a limit to them.
+# Maximum number of mails on one connection: servers limit it.
 MAILS: Final = 100
-# Seconds that one is kept for the next mail. Servers hang up on who is idle: after 5 minutes by the book (RFC 5321,
-# section 4.5.3.2.7), many much sooner. One that did is replaced, so this only frees the places.
+# Seconds that an idle connection is kept. Servers close idle connections: after 5 minutes by RFC 5321 (section
+# 4.5.3.2.7), many of them much sooner. A closed connection is replaced, so this limit only frees the server's slots.
 IDLE: Final = 20.0
-# Seconds for the answer to QUIT.
+# Timeout in seconds for the answer to QUIT.
 LEAVE: Final = 2.0
 
 
 class Line:
-    """One of the connections that there may be, open or not, for one mail at a time."""
+    """One slot of the pool, with or without an open connection, for one mail at a time."""
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
         self._client: SMTP | None = None
         self._mails = 0
-        # Something was said whose answer is still to come: it must not be taken for the answer to what comes next.
+        # A command was sent whose answer is still due. That answer must not be mistaken for the answer to a later
+        # command.
         self._unanswered = False
-        # A mail was begun, and neither taken nor taken back.
+        # A mail was begun, and neither accepted nor reset.
         self._begun = False
         self._until: asyncio.TimerHandle | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -44,7 +45,7 @@ class Line:
         return self._client is not None and self._client.supports_extension(extension)
 
     async def open(self) -> None:
-        """Raises PeerUnavailable."""
+        """Open a connection. Raises PeerUnavailable."""
         if self._leaving:
             await asyncio.wait({self._leaving})
             self._leaving = None
@@ -52,7 +53,7 @@ class Line:
         self._mails = 0
 
     async def resume(self) -> bool:
-        """Whether the connection kept from the mail before is fit for another. If it is not, it is gone."""
+        """Whether the connection of the previous mail can be reused; closes it if not."""
         if self._until:
             self._until.cancel()
         if self._mails >= MAILS:
@@ -65,26 +66,26 @@ class Line:
         return self.is_open
 
     def begin(self) -> None:
-        """Another mail goes over it."""
+        """Mark the start of another mail."""
         self._begun = True
         self._mails += 1
 
     async def say(self, *words: bytes) -> SMTPResponse:
-        """A command and its answer. Raises HungUp where there is none to be had, Deferred for what is none."""
+        """Send a command and return its answer. Raises HungUp if there is no answer, Deferred for an invalid one."""
         if self._client is None:
             raise HungUp("the connection was lost")
         return await self._answer(words[0].decode(), self._client.execute_command(*words))
 
     async def hand_over(self, content: bytes) -> SMTPResponse:
-        """What DATA announced. Raises Deferred.
+        """Send the content that DATA announced. Raises Deferred.
 
-        aiosmtplib's `data` does both at once: it lets nobody look at the clock in between, and what is answered to the
-        one can't be told from what is answered to the other.
+        aiosmtplib's `data` sends the command and the content in one call: the deadline can't be checked in between, and
+        an answer to the command can't be told apart from an answer to the content.
         """
         protocol = self._client.protocol if self._client else None
         if protocol is None or not protocol.is_connected:
             raise HungUp("the connection was lost before the mail was handed over")
-        # A line that begins with a dot could be taken for the end: RFC 5321, section 4.5.2.
+        # Dot-stuffing: a line that begins with a dot could be read as the end of the content (RFC 5321, section 4.5.2).
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         try:
             answer = await self._answer("the mail", protocol.read_response())
@@ -105,21 +106,23 @@ class Line:
         return answer
 
     def rest(self) -> None:
-        """Until the next mail, or IDLE seconds. What is in no state to be used again is dropped."""
+        """Keep the connection for the next mail, for at most IDLE seconds. A connection in an undefined state is
+        dropped.
+        """
         if self._unanswered or not self.is_open:
             self.drop()
         else:
             self._until = asyncio.get_running_loop().call_later(IDLE, self.leave)
 
     def drop(self) -> None:
-        """Ends the connection at once."""
+        """Abort the connection immediately."""
         client, self._client = self._client, None
         self._unanswered = self._begun = False
         if client:
             cut(client)
 
     def leave(self) -> asyncio.Task[None] | None:
-        """Ends the connection as is proper, in LEAVE seconds at most; `open` waits for that."""
+        """Close the connection with QUIT, within LEAVE seconds. `open` waits for that."""
         if self._until:
             self._until.cancel()
         client, self._client = self._client, None
@@ -130,20 +133,20 @@ class Line:
 
 
 class Connections:
-    """Belongs to the event loop that first takes a line."""
+    """The pool of connections. It belongs to the event loop that first uses a line."""
 
     def __init__(self, settings: SmtpSettings) -> None:
-        """Raises OSError when the CA file cannot be read."""
+        """Raises OSError if the CA file can't be read."""
         opening = Opening(settings)
-        # Those to take next are at the end: open ones before others, and the last used first, so that no more are
-        # open than are needed.
+        # The next line is taken from the end. Open lines come after closed ones, and the last used comes last, so that
+        # no more connections are open than needed.
         self._free = deque(Line(opening) for _ in range(settings.connections))
         self._size = settings.connections
         self._count = asyncio.Semaphore(self._size)
 
     @contextlib.asynccontextmanager
     async def line(self) -> AsyncIterator[Line]:
-        """Waits for a free one."""
+        """Wait for a free line and use it."""
         await self._count.acquire()
         line = self._free.pop()
         try:
@@ -157,7 +160,9 @@ class Connections:
             self._count.release()
 
     async def close(self) -> None:
-        """Waits until all lines are free, and keeps them. Takes LEAVE seconds at most from then on."""
+        """Wait until all lines are free, and close them, within LEAVE seconds from then on. The pool can't be used
+        afterwards.
+        """
         lines: list[Line] = []
         while len(lines) < self._size:
             await self._count.acquire()

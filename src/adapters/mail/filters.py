@@ -1,4 +1,4 @@
-"""What templates can do with the fields of an event: filters that take whatever a producer may have put there.
+"""Filters of mail templates. They accept any value that a producer may have sent.
 
 A field that the event does not have raises UndefinedError, as it does without a filter.
 """
@@ -12,23 +12,24 @@ from jinja2 import Undefined
 
 from domain.deliveries import subject_line
 
-# Longer ones are no link that anybody sends; RFC 9110, section 4.1 asks for 8,000 octets at least, mail clients cut
-# lines of far less.
+# Longer links are rejected. RFC 9110, section 4.1, recommends support for at least 8,000 octets, but mail clients cut
+# much shorter lines.
 LONGEST_LINK: Final = 2_000
 
-# Of an amount with its currency: it stands in one line beside a name, on the screen of a phone.
+# Maximum length of an amount with its currency: it has to fit on one line beside a name, on the screen of a phone.
 LONGEST_AMOUNT: Final = 30
 
 
 def line(value: Any) -> str:
-    """Text or a number in one line of at most 255 characters; nothing for what is neither."""
+    """Text or a number as one line of at most 255 characters; empty for anything else."""
     _there(value)
     return subject_line(str(value)) if _is_number(value) or isinstance(value, str) else ""
 
 
 def money(value: Any, currency: str = "") -> str:
-    """An amount with two decimals and its currency behind it. Text stays as its producer wrote it; nothing for what is
-    no amount, or a very long one."""
+    """An amount with two decimals, followed by its currency. Text stays as its producer wrote it. Empty for anything
+    else, and for results of more than LONGEST_AMOUNT characters.
+    """
     try:
         amount = line(f"{value:,.2f}" if _is_number(value) else value)
     except OverflowError:
@@ -38,12 +39,12 @@ def money(value: Any, currency: str = "") -> str:
 
 
 def day(value: datetime) -> str:
-    """A date as `7 March 2026`."""
+    """A date in the form `7 March 2026`."""
     return f"{value.day} {value:%B %Y}"
 
 
 def link(value: Any) -> str:
-    """A web address, or nothing for anything else: `javascript:` and its like must not become a link."""
+    """An http or https URL; empty for anything else, because `javascript:` and similar URLs must not become links."""
     _there(value)
     if not isinstance(value, str) or len(value) > LONGEST_LINK or not value.isprintable() or " " in value:
         return ""
@@ -55,7 +56,7 @@ def link(value: Any) -> str:
 
 
 def entries(value: Any) -> list[Any]:
-    """A list, or an empty one for what is none."""
+    """A list; empty for anything else."""
     _there(value)
     return value if isinstance(value, list) else []
 
@@ -75,4 +76,4 @@ def _is_number(value: Any) -> bool:
 
 def _there(value: Any) -> None:
     if isinstance(value, Undefined):
-        str(value)  # raises, with the words for it
+        str(value)  # raises UndefinedError, with its message

@@ -1,4 +1,4 @@
-"""The mailer for where there is no mail server: it writes mails to a folder."""
+"""The mailer that writes mails to a folder, used if no mail server is configured."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,19 @@ from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
 from application.delivery.channel import Deferred, PeerUnavailable, Receipt
 
-# Bytes: what a mail takes, so that a disk with room for less counts as full.
+# Bytes that the probe writes, about the size of a mail: a disk with less free space counts as full.
 PROBE: Final = 16_384
 
 
 class FolderMailer:
-    """Implements Mailer: each mail is a file of its own, `<its id>.eml`, which mail programs open.
+    """Implements Mailer: each mail is a file of its own, `<its id>.eml`, which mail programs can open.
 
-    Ids are UUIDs of version 7, so the files' names have the order of their deliveries; a mail that is sent again takes
-    the place of the one before. What is there is whole.
+    Ids are UUIDv7, so the names of the files sort in the order of their deliveries. A mail that is sent again replaces
+    the earlier file. Files are always complete.
     """
 
     def __init__(self, folder: str, sender: str) -> None:
-        """Raises ValueError when nobody can be that sender. The folder is made when it is needed."""
+        """Raises ValueError for an invalid sender. The folder is created when it is first needed."""
         self.name: Final = folder
         self._folder = Path(folder)
         self._sender = sender_of(sender)
@@ -54,7 +54,7 @@ class FolderMailer:
             raise Deferred(f"out of time while writing to {self.name}")
 
     def _try(self) -> None:
-        """Raises OSError where nothing can be written."""
+        """Raises OSError if nothing can be written."""
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f".{secrets.token_hex(8)}.part"
         try:
@@ -68,7 +68,7 @@ class FolderMailer:
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 part.write_bytes(mail.content)
-                # The thread goes on when nobody waits for it any more.
+                # The thread continues after its caller has timed out, so check again before publishing the file.
                 self._check(deadline)
                 part.replace(self._folder / f"{mail.id}.eml")
             finally:

@@ -1,4 +1,4 @@
-"""What the mail channel needs: a renderer that fills templates, and a mailer that hands mails over."""
+"""The interfaces that the mail channel needs: a renderer of templates, and a mailer that sends mails."""
 
 from datetime import datetime
 from typing import Protocol
@@ -12,7 +12,9 @@ from domain.deliveries import Item
 
 class OutgoingMail(msgspec.Struct, frozen=True):
     """A mail ready to be sent. `id` is the part of its Message-ID before the @: the same for each attempt at one
-    delivery, so that a receiver can recognise a repeat. `headers` are further ones, by name: values of one line."""
+    delivery, so that a receiver can detect duplicates. `headers` are additional headers by name, with values of one
+    line.
+    """
 
     id: str
     to: str
@@ -23,42 +25,50 @@ class OutgoingMail(msgspec.Struct, frozen=True):
 
 
 class Unrenderable(Exception):
-    """A template that can't be filled from this event, however often it is tried. The text names the template and what
-    is wrong."""
+    """The template can't be rendered with this event; a retry would fail again. The text names the template and the
+    error.
+    """
 
 
 class TemplateUnavailable(Unrenderable):
-    """A template that this node does not have, or that does not compile here. Another node may have a usable one:
-    during a rolling upgrade, nodes have different templates."""
+    """This node does not have the template, or it does not compile here. Another node may have a usable one: during a
+    rolling upgrade, nodes have different templates.
+    """
 
 
 class MailRenderer(Protocol):
-    """For filling mail templates from events."""
+    """Renders mail templates with events."""
 
     async def render(self, item: Item) -> RenderedMail:
-        """Raises TemplateUnavailable for a template that is missing or does not compile, be it this one or one that it
-        includes; and Unrenderable for one that does something forbidden or takes more than some seconds, and for an
-        event that lacks a field that the template needs."""
+        """Render the template of an item.
+
+        Raises TemplateUnavailable if the template, or one that it includes, is missing or does not compile. Raises
+        Unrenderable for a template that does something forbidden or exceeds its time limit of some seconds, and for an
+        event that lacks a field that the template needs.
+        """
 
     async def close(self) -> None: ...
 
 
 class Mailer(Protocol):
-    """For handing mails to the server, or the folder, that delivers them."""
+    """Sends mails to a server, or writes them to a folder."""
 
     @property
     def name(self) -> str:
-        """As health and logs name it: a server's `host:port`, or a folder."""
+        """The name in health reports and logs: a server's `host:port`, or a folder."""
 
     async def send(self, mail: OutgoingMail, deadline: float) -> Receipt:
-        """Returns once the mail is accepted, which makes it the server's. Raises Deferred, Refused or PeerUnavailable.
+        """Return when the mail is accepted; from then on the server is responsible for it. Raises Deferred, Refused or
+        PeerUnavailable.
 
-        Gives up at the deadline (of `time.monotonic`), and hands nothing over once it has passed, however long this
-        process was frozen in between. Several may be sent concurrently.
+        Gives up at the deadline (of `time.monotonic`), and transmits no content after it, even if this process was
+        frozen in between. Several calls may run concurrently.
         """
 
     async def ping(self, deadline: float) -> None:
-        """Returns if a mail would be accepted now, as far as can be told without one. Raises PeerUnavailable."""
+        """Return if a mail would be accepted now, as far as can be determined without sending one. Raises
+        PeerUnavailable.
+        """
 
     async def close(self) -> None:
-        """Ends its connections. What is being sent is given up."""
+        """Close the connections. Mails that are being sent are aborted."""

@@ -1,7 +1,7 @@
-"""Mails as they go over the wire: RFC 5322 and MIME.
+"""Mails in their wire format: RFC 5322 and MIME.
 
-Written by hand, not by `email.message`: that takes headers apart to write them, and reads an encoded word (RFC 2047)
-out of an address or a subject that merely looks like one, line breaks and all. And it takes ten times as long.
+Written by hand, without `email.message`: that parses headers in order to write them, and decodes text in an address or
+a subject that merely looks like an encoded word (RFC 2047), line breaks included. It also takes ten times as long.
 """
 
 import base64
@@ -17,21 +17,21 @@ from application.delivery.channel import Refused
 from domain.addresses import as_address, ascii_domain, fault_in_address, split_mailbox
 from domain.deliveries import subject_line
 
-# Of an encoded word, in bytes before base64: 52 characters then, and with what is around them and "Subject: " still
-# under the 76 that RFC 2047 lets a line have.
+# Maximum size of an encoded word, in bytes before base64: 52 characters after it. With its delimiters and "Subject: "
+# the line is still below the 76 characters that RFC 2047 allows.
 _WORD: Final = 39
-# Quoted-printable takes two bytes more for each that is not ASCII, base64 a third more for all of them.
+# Quoted-printable adds two bytes for each byte that is not ASCII; base64 adds a third of the total.
 _MOSTLY_STRANGE: Final = 6
 _ASCII: Final = bytes(range(128))
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+\Z")
-# RFC 5322, section 2.1.1: characters of a line, without CRLF.
+# Maximum length of a line in characters, without CRLF (RFC 5322, section 2.1.1).
 _MAX_LINE: Final = 998
 _ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who mails are from, as the header says it, and as the server is told it."""
+    """The sender of mails: its From header, and its address for the SMTP envelope."""
 
     header: str
     address: str
@@ -42,8 +42,10 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Composed(msgspec.Struct, frozen=True):
-    """A mail in bytes, its lines ended by CRLF and no longer than 998, with the addresses that its server is told,
-    their domains in ASCII. Only what stands before the @ may be beyond it, and then all takes SMTPUTF8 (RFC 6531)."""
+    """A mail in bytes, in lines of at most 998 characters that end with CRLF, and its envelope addresses, whose domains
+    are in ASCII. Only their local parts may contain other characters, and then the whole mail needs SMTPUTF8 (RFC
+    6531).
+    """
 
     id: str
     sender: str
@@ -56,7 +58,7 @@ class Composed(msgspec.Struct, frozen=True):
 
 
 def sender_of(text: str) -> Sender:
-    """From an address, or `Name <address>`. Raises ValueError."""
+    """The sender for an address, or for `Name <address>`. Raises ValueError."""
     name, found = split_mailbox(text)
     address = as_address(found)
     if fault := fault_in_address(address) or (None if text.isprintable() else "it has a line break or its like in it"):
@@ -70,13 +72,15 @@ def sender_of(text: str) -> Sender:
 
 
 def compose(mail: OutgoingMail, sender: Sender) -> Composed:
-    """Raises Refused for an address that is none: whatever it holds, it begins no header and no command."""
+    """Compose a mail. Raises Refused for an invalid address, so that no address can inject a header or a command, and
+    ValueError for an invalid id or header.
+    """
     if fault := fault_in_address(mail.to):
         raise Refused(f"no mail can be sent to {mail.to!r}: {fault}")
     if not _ID.match(mail.id):
         raise ValueError(f"{mail.id!r} names no mail")
     recipient = _with_ascii_domain(mail.to)
-    # "=_" is in no line of quoted-printable nor of base64 (RFC 2045, section 6.7), so no text can end its part.
+    # "=_" occurs in no line of quoted-printable or base64 (RFC 2045, section 6.7), so no text can end its part.
     boundary = f"=_{mail.id}"
     head = (
         f"From: {sender.header}\r\n"
@@ -84,7 +88,7 @@ def compose(mail: OutgoingMail, sender: Sender) -> Composed:
         f"Subject: {_unstructured(subject_line(mail.subject))}\r\n"
         f"Date: {format_datetime(mail.date)}\r\n"
         f"Message-ID: <{mail.id}@{sender.domain}>\r\n"
-        # RFC 3834: nobody's holiday notice answers it.
+        # RFC 3834: prevents automatic replies such as holiday notices.
         "Auto-Submitted: auto-generated\r\n"
         f"{''.join(_header(name, value) for name, value in mail.headers)}"
         "MIME-Version: 1.0\r\n"
@@ -92,14 +96,14 @@ def compose(mail: OutgoingMail, sender: Sender) -> Composed:
     )
     between = f"--{boundary}\r\n".encode()
     content = b"".join(
-        # The last is the one that is shown where all can be (RFC 2046, section 5.1.4).
+        # Clients show the last alternative that they support (RFC 2046, section 5.1.4).
         (head.encode(), between, _part("plain", mail.rendered.text), between, _part("html", mail.rendered.html))
     )
     return Composed(mail.id, sender.address, recipient, content + f"--{boundary}--\r\n".encode())
 
 
 def _part(subtype: str, text: str) -> bytes:
-    # It ends with a line end: from the first one, b2a_qp takes what lines are to end with.
+    # b2a_qp copies the style of the first line end, so the text has to contain one: it always ends with one.
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     body = f"{text}\n".replace("\n", "\r\n").encode(errors="replace")
     if len(body.translate(None, _ASCII)) * _MOSTLY_STRANGE > len(body):
@@ -111,7 +115,9 @@ def _part(subtype: str, text: str) -> bytes:
 
 
 def _header(name: str, value: str) -> str:
-    """A further header. Raises ValueError for what would begin another one, or makes a line too long for RFC 5322."""
+    """An additional header. Raises ValueError for a value that would begin another header, or exceed the line length of
+    RFC 5322.
+    """
     line = f"{name}: {value}"
     if not _HEADER_NAME.match(name) or not (value.isascii() and value.isprintable()) or len(line) > _MAX_LINE:
         raise ValueError(f"{name!r} can't be a header, or not with this value")
@@ -119,12 +125,14 @@ def _header(name: str, value: str) -> str:
 
 
 def _unstructured(text: str) -> str:
-    """Of at most domain.deliveries.MAX_SUBJECT_LENGTH characters, so that a line of ASCII need not be folded."""
+    """A text of at most domain.deliveries.MAX_SUBJECT_LENGTH characters as a header value. At that length, a line of
+    ASCII need not be folded.
+    """
     return text if text.isascii() and "=?" not in text else _encoded(text)
 
 
 def _encoded(text: str) -> str:
-    """As encoded words, none of which splits a character."""
+    """The text as encoded words, none of which splits a character."""
     words = [b""]
     for character in text:
         piece = character.encode(errors="replace")

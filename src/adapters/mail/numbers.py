@@ -1,4 +1,4 @@
-"""Numbers in mail templates: they are shown as they were sent, and calculate as any other."""
+"""Numbers in mail templates: displayed as they were sent, and usable in calculations."""
 
 import math
 from typing import Final
@@ -7,8 +7,9 @@ import msgspec
 
 
 class SentNumber(float):
-    """A number with a fraction or an exponent, whose text is the one in the event: `1.50`, `1e-5`. What is calculated
-    with it is an ordinary number."""
+    """A number with a fraction or an exponent that keeps its text from the event: `1.50`, `1e-5`. Results of
+    calculations are ordinary numbers.
+    """
 
     __slots__ = ("_text",)
     _text: str
@@ -26,5 +27,5 @@ class SentNumber(float):
     __repr__ = __str__
 
 
-# Decodes as planning does, except that numbers keep their text. Whole numbers have all their digits anyway.
+# Decodes as planning does, except that numbers keep their text. Whole numbers keep all their digits anyway.
 decode: Final = msgspec.json.Decoder(float_hook=SentNumber).decode

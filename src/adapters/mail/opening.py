@@ -1,4 +1,4 @@
-"""Opening a connection to the mail server, until it takes mails."""
+"""Opening a connection to the mail server, up to the state in which it accepts mails."""
 
 import asyncio
 import base64
@@ -17,28 +17,27 @@ _FULL_NAME: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z")
 
 
 class Opening:
-    """Connects, says EHLO, turns TLS on and logs in, as the settings have it. There is no limit in time: see
-    SmtpMailer."""
+    """Connects, sends EHLO, starts TLS and logs in, as configured. It has no timeout of its own; SmtpMailer has one."""
 
     def __init__(self, settings: SmtpSettings) -> None:
-        """Raises OSError when the CA file cannot be read."""
+        """Raises OSError if the CA file can't be read."""
         self._settings = settings
-        # Made once: reading the system's certificates takes tens of milliseconds.
+        # Created once: reading the system's certificates takes tens of milliseconds.
         self._tls = None if settings.security == "none" else ssl.create_default_context(cafile=settings.cafile)
         self._secrets = _secrets(settings)
         self._own_name: str | None = None
 
     async def open(self) -> SMTP:
-        """Raises PeerUnavailable."""
+        """Open a connection. Raises PeerUnavailable."""
         client = SMTP(
             hostname=self._settings.host,
             port=self._settings.its_port,
-            # Said by us, when it is known: see _introduce.
+            # A placeholder: `_introduce` sends EHLO with the actual name, once that is known.
             local_hostname="localhost",
-            # Its own limits would leave connections behind that nobody can cut.
+            # aiosmtplib's own timeouts would leave connections open that can't be aborted.
             timeout=None,
             use_tls=self._settings.security == "tls",
-            # Not where the server happens to offer it, but where it must.
+            # STARTTLS is used if the settings require it, not opportunistically; see `_prepare`.
             start_tls=False,
             tls_context=self._tls,
         )
@@ -59,7 +58,7 @@ class Opening:
             if not client.supports_extension("starttls"):
                 raise PeerUnavailable("it offers no STARTTLS", refused_us=True)
             await client.starttls()
-            # What it offered before may have been anybody's words: RFC 3207, section 4.2.
+            # What the server offered before TLS can't be trusted: RFC 3207, section 4.2.
             await self._introduce(client)
         if self._settings.user is not None:
             await self._log_in(client, self._settings.user, self._settings.password or "")
@@ -71,14 +70,15 @@ class Opening:
         try:
             await client.ehlo(hostname=name)
         except SMTPHeloError as refusal:
-            # Servers older than EHLO answer it 5xx; one that wants no mail says so twice, or hangs up.
+            # Servers older than EHLO answer it with 5xx. A server that refuses mail repeats the refusal to HELO, or
+            # closes the connection.
             try:
                 await client.helo(hostname=name)
             except SMTPException:
                 raise refusal from None
 
     async def _log_in(self, client: SMTP, user: str, password: str) -> None:
-        """By the first method that works: some servers offer one that does not."""
+        """Log in by the first method that works: some servers offer methods that do not."""
         ways = {"cram-md5": client.auth_crammd5, "plain": client.auth_plain, "login": client.auth_login}
         refusal: SMTPException | None = None
         for method in client.supported_auth_methods:
@@ -87,7 +87,7 @@ class Opening:
             except SMTPAuthenticationError as fault:
                 refusal = fault
             except SMTPException as fault:
-                # Servers hang up on those who try again; the reason is what they said before.
+                # Servers close the connection on further attempts; report the earlier refusal, which has the reason.
                 raise refusal or fault from None
             else:
                 return
@@ -95,20 +95,20 @@ class Opening:
 
 
 def cut(client: SMTP) -> None:
-    """Ends a connection at once: what was still to be sent is not, and nobody is waited for."""
+    """Abort a connection immediately: pending data is discarded, and no answer is awaited."""
     if client.transport is not None:
         cast(asyncio.WriteTransport, client.transport).abort()
     client.close()
 
 
 def _literal(client: SMTP) -> str:
-    """Who has no full name says where it is: RFC 5321, section 4.1.4."""
+    """The local address as EHLO argument, for a host without a fully qualified name: RFC 5321, section 4.1.4."""
     host = client.get_transport_info("sockname")[0].partition("%")[0]
     return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
 
 
 def _secrets(settings: SmtpSettings) -> tuple[str, ...]:
-    """The password in each form in which it goes over the wire, and a server's complaint might repeat it."""
+    """The password in each form in which it is sent, because the server's error text might repeat it."""
     if not settings.user or not settings.password:
         return ()
     spoken = settings.password, f"\0{settings.user}\0{settings.password}"

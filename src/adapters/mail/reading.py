@@ -1,4 +1,4 @@
-"""Reading what the mailer for folders has written."""
+"""Reading the mails that FolderMailer has written."""
 
 import asyncio
 import os
@@ -21,12 +21,13 @@ log = structlog.get_logger(__name__)
 
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.eml\Z")
 
-# Bytes of a file in which a list looks for its headers. The longest of ours, a subject in encoded words, has 2 KB.
+# Bytes of a file that a list reads to find its headers. The longest header of ours, a subject in encoded words, has 2
+# KB.
 _HEAD: Final = 16_384
 
 
 class EmlFolder:
-    """Implements MailFolder for what FolderMailer writes. Nothing but a delivery's id ever names a file."""
+    """Implements MailFolder for the files of FolderMailer. File names are made from delivery ids only."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -38,7 +39,7 @@ class EmlFolder:
         return await asyncio.to_thread(self._read, id)
 
     def _newest(self, limit: int) -> list[WrittenMail]:
-        # By their names: they are UUIDs of version 7, which begin with the time.
+        # Sorted by name: names are UUIDv7, which begin with the time.
         listed = (self._headed(id) for id in sorted(self._ids(), reverse=True))
         return list(islice((mail for mail in listed if mail), limit))
 
@@ -73,7 +74,7 @@ class EmlFolder:
             return None
 
     def _pass_over(self, id: str, fault: Exception) -> None:
-        """On what is no mail, the email package raises whatever it runs into."""
+        """Log and skip a file that is not a mail. For such files the email package raises exceptions of any kind."""
         log.debug("mail_file_invalid", file=str(self._file(id)), error=repr(fault))
 
     def _file(self, id: str) -> Path:

@@ -1,9 +1,9 @@
-"""The process that fills templates: `python -m adapters.mail.render_process LIMIT PATIENCE [FOLDER]`.
+"""The process that renders templates: `python -m adapters.mail.render_process LIMIT PATIENCE [FOLDER]`.
 
-A template is a program, and its author may err: an endless loop must cost one mail, not the server. Requests come on
-standard input, several together, and answers leave on standard output one by one, in the same order, as MessagePack
-behind its length in 4 bytes; the first answer is an empty one, and says that the process is ready. It ends when
-standard input does, which is when the server that started it has ended.
+A template is a program that may have errors: an endless loop must cost one mail, not the server. Requests are read from
+standard input, several together. Answers are written to standard output one by one, in the same order, as MessagePack
+with a 4-byte length before it; the first answer is empty and signals that the process is ready. The process ends when
+standard input is closed, which is the case when the server that started it has ended.
 """
 
 import resource
@@ -18,19 +18,20 @@ import msgspec
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.rendering import Request, Templates
 
-# Bytes of address space. Python and Jinja take a tenth of it.
+# Limit of the address space in bytes. Python and Jinja need a tenth of it.
 MEMORY: Final = 512 * 1024 * 1024
 
-# How much longer than the server waits for an answer the process may live at one mail, though it be deaf to all else,
-# in a search through gigabytes: for the case that there is no server any more.
+# Maximum time for one mail, as a multiple of the time that the server waits for an answer. It ends a process that
+# reacts to no signal (a regular expression over gigabytes, for example), in case the server that should kill it no
+# longer exists.
 LIFETIME: Final = 1.2
 
-# Seconds between further calls to stop, should the first be lost: errors can't leave a finalizer.
+# Seconds between repetitions of the stop signal, in case the first is lost: an exception can't leave a finalizer.
 AGAIN: Final = 0.1
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """A filled mail, or the words for what is wrong; with `unavailable`, the template itself is."""
+    """A rendered mail, or the error in words; `unavailable` if the template itself is unusable."""
 
     html: str = ""
     text: str = ""
@@ -39,7 +40,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _TooLong(BaseException):
-    """The limit is over. No Exception, so that nothing on the way takes it for a template's own."""
+    """The time limit is exceeded. A BaseException, so that no `except Exception` handles it as a template's error."""
 
 
 def frame(message: Sequence[Request] | Answer) -> bytes:
@@ -80,17 +81,18 @@ def _stop(_: int, __: FrameType | None) -> None:
 
 
 def _prepare() -> None:
-    # Ctrl-C and `systemctl stop` reach this process as well, and the server has mails to fill before it leaves.
+    # Ctrl-C and `systemctl stop` signal this process too, but the server still has mails to render before it stops.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # An answer that nobody reads any more ends the process too, without a word.
+    # If nobody reads the answers any more, the process ends silently.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, _stop)
-    # Left to itself, it ends the process. A thread of the server's may have had either blocked.
+    # The default action of SIGALRM ends the process. The server's thread that started it may have had both signals
+    # blocked.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    # An unfilled mail is no reason to fill a disk.
+    # A failed template is no reason to write a core dump.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

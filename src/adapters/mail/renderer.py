@@ -1,4 +1,4 @@
-"""Mail templates filled in a process of their own."""
+"""Rendering of mail templates in a separate process."""
 
 import asyncio
 import os
@@ -15,20 +15,21 @@ from adapters.mail.rendering import Request
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
 
-# Seconds of computing that one mail may take. The shipped ones take less than a thousandth of it.
+# Limit of CPU time for one mail, in seconds. The shipped templates need less than a thousandth of it.
 LIMIT: Final = 2.0
 
-# Seconds that one answer may take. The limit is of computing time, and the machine may be busy.
+# Timeout for one answer, in seconds. It is longer than the limit, which counts CPU time only: the machine may be busy.
 PATIENCE: Final = 10.0
 
-# Seconds for the process to start. It needs a quarter of one, on a machine that does little else.
+# Timeout for the start of the process, in seconds. It takes about 0.25 s on an idle machine.
 START: Final = 30.0
 
-# One process may be killed by chance, for want of memory. Two are a template's fault.
+# Attempts for one mail. One process may be killed for other reasons, such as a lack of memory; if two fail, the
+# template is at fault.
 TRIES: Final = 2
 
-# Mails that are sent to the process together, and the characters of their events, unless one has more. Each way there
-# costs as much as filling one of the shipped templates.
+# Limits of one request to the process: mails, and total characters of their events (a single event may have more). The
+# transfer in each direction costs as much as rendering one of the shipped templates.
 TOGETHER: Final = 20
 TOGETHER_SIZE: Final = 1_000_000
 
@@ -36,14 +37,14 @@ _SOURCES: Final = Path(__file__).parents[2]
 
 
 class ProcessRenderer:
-    """Fills templates in a child process, one mail after the other; those that are asked for meanwhile go together.
+    """Renders templates in a child process, one mail after the other. Requests that arrive meanwhile are sent together.
 
-    The child is started for the first mail, and again after it has ended. It inherits where its modules are and nothing
-    else: no secret of the environment is within a template's reach. `limit` is how many seconds of computing one mail
-    may take, `patience` after how many seconds without an answer the child is given up.
+    The child is started for the first mail, and restarted after it has ended. It inherits only its module path: no
+    secret of the environment is accessible to templates. `limit` is the CPU time for one mail in seconds; `patience` is
+    the time in seconds without an answer after which the child is killed.
 
-    Beside Unrenderable, `render` raises OSError where no child can be started, which is no fault of the mail's, and
-    RuntimeError once it is closed.
+    In addition to Unrenderable, `render` raises OSError if no child can be started, which is not the mail's fault, and
+    RuntimeError once the renderer is closed.
     """
 
     def __init__(self, folder: str | None, limit: float = LIMIT, patience: float = PATIENCE) -> None:
@@ -69,19 +70,19 @@ class ProcessRenderer:
         return RenderedMail(answer.html, answer.text)
 
     async def _fill_all(self) -> None:
-        """Until nobody waits."""
+        """Process requests until none is waiting."""
         while self._waiting:
             try:
                 await self._fill(self._next())
             except Exception as fault:
-                # There is no child to be had: it is the same for all of them.
+                # No child can be started, so all waiting requests fail.
                 for asked in self._waiting:
                     if not asked.answer.done():
                         asked.answer.set_exception(fault)
                 self._waiting.clear()
 
     def _next(self) -> list["_Asked"]:
-        """Those that have waited longest."""
+        """The oldest waiting requests, within the limits of one transfer."""
         some: list[_Asked] = []
         size = 0
         for asked in self._waiting[:TOGETHER]:
@@ -92,8 +93,9 @@ class ProcessRenderer:
         return some
 
     async def _fill(self, some: list["_Asked"]) -> None:
-        """Answers them in turn, as far as the child gets. Who is not answered goes on waiting; whoever the child ended
-        at has one try less."""
+        """Answer the requests in order. If the child fails, unanswered requests stay in the queue, and the attempt
+        counts only for the one at which it failed.
+        """
         child = await self._ready()
         at, done = some[0], False
         try:
@@ -103,14 +105,14 @@ class ProcessRenderer:
                 async with asyncio.timeout(self._patience):
                     self._tell(at, await _read(child))
             done = True
-        # RuntimeError is uvloop's word for a pipe that is closed already.
+        # uvloop raises RuntimeError for a pipe that is already closed.
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, RuntimeError):
             at.tries += 1
             if at.tries >= TRIES:
                 fault = f"{at.request.template}: the process that fills it dies of it, or hangs"
                 self._tell(at, Answer(fault=fault))
         finally:
-            # What it has yet to say would be taken for answers to others.
+            # Otherwise its remaining output would be read as answers to later requests.
             if not done:
                 await self._end()
 
@@ -120,12 +122,12 @@ class ProcessRenderer:
         self._leave(asked)
 
     def _leave(self, asked: "_Asked") -> None:
-        """With an answer, or without waiting for one any longer."""
+        """Remove a request from the queue: it is answered, or its caller was cancelled."""
         if asked in self._waiting:
             self._waiting.remove(asked)
 
     async def close(self) -> None:
-        """What is being filled is given up."""
+        """Kill the child. All waiting requests fail."""
         self._closed = True
         if self._child is not None and self._child.returncode is None:
             self._child.kill()
@@ -142,7 +144,7 @@ class ProcessRenderer:
 
     async def _start(self) -> Process:
         self._child = child = await asyncio.create_subprocess_exec(
-            # -P: a file in the working directory is not taken for a module.
+            # -P: files in the working directory are not importable as modules.
             *(sys.executable, "-P", "-m", "adapters.mail.render_process", *self._arguments),
             stdin=PIPE,
             stdout=PIPE,
@@ -170,12 +172,12 @@ class ProcessRenderer:
             return
         if child.returncode is None:
             child.kill()
-        # Reads what is left, too: a pipe that is not read to its end stays open.
+        # This also reads the remaining output: a pipe that is not read to its end stays open.
         await child.communicate()
 
 
 class _Asked(msgspec.Struct, eq=False):
-    """One who asks."""
+    """A request with its caller's future."""
 
     request: Request
     answer: asyncio.Future[Answer]

@@ -1,6 +1,6 @@
-"""Filling templates: in a sandbox, and with what goes wrong put in one line of words.
+"""Rendering of templates in a sandbox, with errors reported as one line of text.
 
-What takes too long or too much memory is not stopped here but by the process that this runs in: see render_process.
+Limits of time and memory are not enforced here but by the process in which this runs: see render_process.
 """
 
 from datetime import datetime
@@ -23,15 +23,15 @@ from domain.events import decode_json
 HTML: Final = ".html"
 TEXT: Final = ".txt"
 
-# Bytes of the HTML, and of the text. Mail clients cut what is longer than a tenth of it.
+# Maximum size in bytes, of the HTML and of the text. Mail clients cut messages above a tenth of it.
 LARGEST: Final = 1_000_000
 
-# Characters of a fault, so that it fits in a list of deliveries.
+# Maximum length of an error text, so that it fits in a list of deliveries.
 LONGEST_FAULT: Final = 500
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """One mail to fill: its template, and the event as JSON, with what is known of the event beside it."""
+    """One mail to render: the template, the event's payload as JSON, and the event's metadata."""
 
     template: str
     payload: str
@@ -42,7 +42,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Missing(StrictUndefined):
-    """What a template asks for and the event does not have."""
+    """A value that a template uses and the event does not have."""
 
     @property
     def _undefined_message(self) -> str:
@@ -59,7 +59,9 @@ class _Missing(StrictUndefined):
 
 class _Sandbox(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """In an object of the event, a field called `items` or `values` comes before the method of that name."""
+        """In an object of the event, a field such as `items` or `values` takes precedence over the method of
+        that name.
+        """
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
@@ -67,13 +69,13 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 @pass_context
 def _finalize(_: Context, value: Any) -> Any:
-    # Given the context, Jinja computes no constant while it compiles, which the server does at its start, without the
-    # limits of the process for rendering: {{ "a" * 10**10 }} must wait for those.
+    # With the context as parameter, Jinja evaluates no constant while it compiles. The server compiles templates when
+    # it starts, without the limits of the process: {{ "a" * 10**10 }} must not be evaluated before rendering.
     return "" if value is None else value
 
 
 class Templates:
-    """The templates of a folder, with the shipped ones behind them. Each is read again when it has changed."""
+    """The templates of a folder, with the shipped ones as fallback. A changed file is read again."""
 
     def __init__(self, folder: str | None) -> None:
         self._files = TemplateFiles(folder)
@@ -87,16 +89,20 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.filters.update(FILTERS)
-        # Filler text is of no use in mails, and its function is the usual first step out of a sandbox.
+        # Filler text is useless in mails, and `lipsum` is the usual first step out of a sandbox.
         del self._environment.globals["lipsum"]
 
     def render(self, request: Request) -> RenderedMail:
-        """Raises Unrenderable, of which TemplateUnavailable where a template is missing or does not compile."""
+        """Render a mail. Raises Unrenderable, or its subclass TemplateUnavailable if a template is missing or does not
+        compile.
+        """
         context = _context(request)
         return RenderedMail(self._fill(request.template, context), self._fill(twin(request.template), context))
 
     def fault_in(self, name: str) -> str | None:
-        """What keeps a template from being used, in words: it is not there, or it, or one that it names, is wrong."""
+        """Why a template can't be used, in words: it is missing, or it or a template that it names is invalid. None if
+        it is valid.
+        """
         seen: set[str] = set()
         for own in (name, twin(name)):
             if self._files.find(own) is None:
@@ -160,21 +166,24 @@ class Templates:
 
 
 def twin(name: str) -> str:
-    """The plain text that goes with an HTML template."""
+    """The plain-text template that belongs to an HTML template."""
     return name.removesuffix(HTML) + TEXT
 
 
 def fault_in_templates(folder: str | None, name: str) -> str | None:
-    """What keeps the template of a route from being used, in words; None if nothing does. Compiles it, its twin and
-    those that they name, and fills none of them."""
+    """Why the template of a route can't be used, in words; None if it is valid. Compiles it, its plain-text counterpart
+    and the templates that they name, without rendering them.
+    """
     if not name.endswith(HTML):
         return f"{name} is not the name of an {HTML} file: the plain text beside it has the same name with {TEXT}"
     return Templates(folder).fault_in(name)
 
 
 def _context(request: Request) -> dict[str, Any]:
-    """The fields of the event, those of a wrapped payload's `data` behind those outside of it, as dotted paths find
-    them; and `event`. A null is no field: nobody wants to read None. Numbers are shown as they were sent."""
+    """The variables of the templates: the fields of the event, and `event`. The fields of a wrapped payload's `data`
+    are included, but outer fields take precedence, as with dotted paths. Nulls are left out, so that no mail contains
+    "None". Numbers are displayed as they were sent.
+    """
     payload = _without_nulls(decode_json(request.payload, decode))
     fields = payload if type(payload) is dict else {}
     inner = fields.get("data")

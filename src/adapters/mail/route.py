@@ -1,4 +1,4 @@
-"""The table `email` of a route: which mails an event leads to."""
+"""The table `email` of a route: the mails that an event leads to."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -13,8 +13,9 @@ from domain.users import as_user
 
 
 class EmailTable(ChannelTable, frozen=True):
-    """The mail that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
-    the payload, `template` the name of the template file, `user` the path of the user whose preferences apply."""
+    """The mails that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
+    the payload, `template` the name of the template file, `user` the path of the user whose preferences apply.
+    """
 
     channel: ClassVar[str] = "email"
 
@@ -49,7 +50,7 @@ class EmailTable(ChannelTable, frozen=True):
 
 
 def fault_in_mail(item: Item, address: str) -> str | None:
-    """What is wrong with a mail before anything is rendered or sent, in words."""
+    """Why a mail can't be sent, determined before rendering, in words; None if nothing is wrong."""
     if fault := fault_in_address(address):
         return f"no mail can be sent to {address!r}: {fault}" if address else fault
     if item.subject is None:
@@ -58,7 +59,7 @@ def fault_in_mail(item: Item, address: str) -> str | None:
 
 
 def _addresses(values: Iterable[Any], max_addresses: int) -> list[str]:
-    """The addresses, each once; a list of more than `max_addresses` is cut after one more."""
+    """The addresses without duplicates. A list of more than `max_addresses` is cut after one more."""
     addresses: dict[str, None] = {}
     texts = (value if type(value) is str else as_address(value) for value in values if value is not None)
     for text in dict.fromkeys(texts):

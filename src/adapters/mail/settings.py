@@ -7,12 +7,12 @@ from domain.addresses import as_address, fault_in_address, split_mailbox
 from domain.setting_values import choice, host_name, port_number, seconds, text, verbatim, whole
 from domain.settings import Section, Setting
 
-# RFC 8314, section 7, and RFC 5321, section 4.5.4.2.
+# Default ports: RFC 8314, section 7, and RFC 5321, section 4.5.4.2.
 PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}
 
 
 def mailbox(value: str) -> str:
-    """An address, with or without a name before it."""
+    """An address, optionally with a name before it."""
     given = value.strip()
     _, address = split_mailbox(given)
     fault = None if given.isprintable() else "it has a line break or another control character in it"

@@ -1,4 +1,4 @@
-"""The mailer that speaks SMTP."""
+"""The mailer for SMTP servers."""
 
 import asyncio
 import time
@@ -18,16 +18,16 @@ _CONNECTING: Final = "connecting"
 
 
 class SmtpMailer:
-    """Implements Mailer for one server, on connections that are kept from mail to mail.
+    """Implements Mailer for one server, on connections that are reused for several mails.
 
-    One that the server has given up meanwhile is replaced within the attempt, as long as it has not answered to MAIL;
-    that is the only thing that is tried twice. What takes no end is cut, connections included: there is no state of
-    the server in which a mail outlives its deadline, or spoils the connection for the next. Belongs to the event loop
+    A connection that the server has closed while idle is replaced within the attempt, unless the server has answered
+    MAIL; nothing else is retried. An operation that does not end is aborted with its connection: in no state of the
+    server does a mail outlive its deadline or leave the connection unusable for the next one. Belongs to the event loop
     that first sends.
     """
 
     def __init__(self, settings: SmtpSettings) -> None:
-        """Raises OSError when the CA file cannot be read, ValueError when nobody can be that sender."""
+        """Raises OSError if the CA file can't be read, ValueError for an invalid sender."""
         self.name: Final = f"{settings.host}:{settings.its_port}"
         self._sender = sender_of(settings.sender)
         self._connections = Connections(settings)
@@ -80,7 +80,7 @@ class SmtpMailer:
 
 
 class _Attempt:
-    """One try at one mail. `step` is what it is at, in words."""
+    """One attempt at one mail. `step` is its current step, in words."""
 
     def __init__(self, mail: Composed, deadline: float) -> None:
         self._mail = mail
@@ -106,8 +106,9 @@ class _Attempt:
         return await self._hand_over(line)
 
     def check_time(self) -> None:
-        """Raises Deferred once the deadline has passed: after a freeze, that may be seen here before the timer
-        has it."""
+        """Raises Deferred once the deadline has passed: after a freeze of the process, this check may run before the
+        timer fires.
+        """
         if time.monotonic() >= self._deadline:
             raise Deferred(f"out of time while {self.step}")
 
@@ -118,7 +119,7 @@ class _Attempt:
                 raise Refused(f"the server takes no address with letters beyond ASCII: {self._mail.recipient}")
             options += [b"SMTPUTF8", b"BODY=8BITMIME"]
         if line.offers("size"):
-            # What is too large for it is refused before it is sent.
+            # The server can refuse a mail that is too large before it is transmitted.
             options.append(b"SIZE=%d" % len(self._mail.content))
         line.begin()
         await self._say(line, b"MAIL", b"FROM:" + _path(self._mail.sender), *options)
@@ -131,7 +132,7 @@ class _Attempt:
         try:
             self.check_time()
         except Deferred:
-            # Whatever came next would be part of the mail.
+            # The server would treat anything that is sent next as part of the mail.
             line.drop()
             raise
         self.step = "waiting for the server to take the mail, which it may have done"
@@ -141,7 +142,9 @@ class _Attempt:
 
 
 def _judge(line: Line, step: str, answer: SMTPResponse, hoped_for: int) -> None:
-    """By the first digit: what the others say is the server's business (RFC 5321, section 4.3.2)."""
+    """Check an answer by its first digit; servers choose the other digits freely (RFC 5321, section 4.3.2). Raises the
+    error for an unexpected answer.
+    """
     if answer.code // 100 == hoped_for:
         return
     if answer.code == SHUTTING_DOWN or not 400 <= answer.code <= 599:

@@ -1,4 +1,4 @@
-"""The files of templates: a site's own, and the shipped ones."""
+"""The files of templates: those of the site, and the shipped ones."""
 
 import os
 import stat
@@ -11,20 +11,20 @@ from jinja2.loaders import split_template_path
 
 SHIPPED: Final = Path(__file__).parent / "templates"
 
-# What a site's template puts before a name to mean the shipped one, its own of that name notwithstanding: so that a
-# base.html can extend the base.html that it stands in for.
+# Prefix with which a site's template names a shipped one even if the site has a template of that name. It allows a
+# site's base.html to extend the shipped base.html.
 BEHIND: Final = "shipped/"
 
-# A file's path, the time of its last change in nanoseconds, its size and its inode: what differs when it is another.
+# A file's path, its modification time in nanoseconds, its size and its inode: they identify a version of the file.
 _Stamp = tuple[str, int, int, int]
 
 
 class TemplateFiles(BaseLoader):
     """Loads a template from a site's folder, or else the shipped one.
 
-    Where it is is asked at each use: unlike with Jinja's own loader, a file that is put before another counts from then
-    on, as one that is changed or taken away does. A link may lead elsewhere, as Kubernetes mounts files; a name may
-    not.
+    The path is resolved at each use: unlike with Jinja's own loader, a file that is added in front of another takes
+    effect immediately, as a changed or removed file does. A symbolic link may lead out of the folder, because
+    Kubernetes mounts files that way; a template name may not.
     """
 
     def __init__(self, site: str | None) -> None:
@@ -49,13 +49,13 @@ class TemplateFiles(BaseLoader):
                 status = os.stat(path)
             except (FileNotFoundError, NotADirectoryError, ValueError):
                 continue
-            # Reading a pipe would wait for whoever writes to it.
+            # Reading a named pipe would block until something writes to it.
             if stat.S_ISREG(status.st_mode):
                 return path, status.st_mtime_ns, status.st_size, status.st_ino
         return None
 
     def name_of(self, path: str) -> str | None:
-        """The name of the template that is at a path, if it is one."""
+        """The name of the template at a path; None if it is not a template."""
         for folder in self._folders:
             if path.startswith(folder + os.sep):
                 return path.removeprefix(folder + os.sep)
