@@ -1,1 +1,1 @@
-"""HTTP, by Litestar: what programs ask of Herald, and the one page for people."""
+"""The HTTP interface, built on Litestar: the REST API, its documents, health and metrics, and pages for people."""

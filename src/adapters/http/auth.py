@@ -1,4 +1,4 @@
-"""Who a REST request is from."""
+"""Authentication of REST requests."""
 
 from typing import Annotated, Any, Final
 
@@ -29,11 +29,11 @@ Token = Annotated[
 
 
 class Caller:
-    """Finds out who a REST request is from, by its token (docs/protocol.md, "Authentication") or, in open mode, by
-    `user_id`; and counts the request against that caller's rate.
+    """Identifies the caller of a REST request by its token (docs/protocol.md, "Authentication") or, in open mode, by
+    `user_id`, and counts the request towards that caller's rate limit.
 
-    The cookie counts for reading only, and only where pages of other sites can't use it. Raises what
-    IdentifyCaller.current raises, and TooManyRequests.
+    The cookie is accepted for reading only, and only if pages of other sites can't use it. Raises the errors of
+    IdentifyCaller.current, and TooManyRequests.
     """
 
     def __init__(self, identify: IdentifyCaller, limit_rate: LimitRate, origins: Origins) -> None:
@@ -66,15 +66,16 @@ async def identity_of(
 
 
 async def user_of(identity: NamedDependency[Identity]) -> str:
-    """The caller's user. Raises TokenMissing for nobody in particular."""
+    """The caller's user. Raises TokenMissing for an anonymous caller."""
     if identity.user is None:
         raise TokenMissing("Say who you are: add ?user_id= to the address." if identity.claimed else None)
     return identity.user
 
 
 def guarded_by(scope: str) -> Provide:
-    """A dependency that gives the caller's identity, for operations that need a scope. Raises TokenMissing and
-    ScopeMissing."""
+    """A dependency that provides the caller's identity to operations that need a scope. Raises TokenMissing and
+    ScopeMissing.
+    """
 
     async def identity_with_scope(identity: NamedDependency[Identity]) -> Identity:
         return require_scope(identity, scope)
@@ -82,8 +83,8 @@ def guarded_by(scope: str) -> Provide:
     return Provide(identity_with_scope)
 
 
-# What a router gives its handlers: `identity`, whoever that is, and `user`, who must be someone. A handler that asks
-# for one of them has its query parameters too.
+# Dependencies that a router provides to its handlers: `identity`, which may be anonymous, and `user`, which may not. A
+# handler that uses one of them has its query parameters too.
 CALLER: Final = {"identity": Provide(identity_of), "user": Provide(user_of)}
 
 User = NamedDependency[str]

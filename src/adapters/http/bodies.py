@@ -1,4 +1,4 @@
-"""Request bodies: how long they may take, how much of them is held at a time, and how handlers read them."""
+"""Request bodies: limits of time and memory, and how handlers read them."""
 
 import asyncio
 from typing import Any, Final, TypeVar
@@ -12,17 +12,18 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
 
-# For all operations but publishing. Preferences have the largest: 100 types of 255 characters, each of which may be
-# written as 12 (two \u escapes).
+# For all operations except publishing. Preferences are the largest body: 100 types of 255 characters, each of which may
+# be escaped to 12 bytes (two \u escapes).
 SMALL_BODY_BYTES: Final = 512 * 1024
 
-# What holding one piece of a body costs beside its bytes.
+# Memory overhead of one piece of a body.
 _PIECE_BYTES: Final = 64
 
 
 class BodyLimits(msgspec.Struct, frozen=True):
-    """`seconds`: from the first byte of a body that is read to its last. `total_bytes`: of all bodies that are held at
-    a time."""
+    """Limits of request bodies. `seconds` is the time from the start of reading a body to its end. `total_bytes` limits
+    all bodies that are in memory at the same time.
+    """
 
     seconds: float = 30.0
     total_bytes: int = 128 * 1024 * 1024
@@ -35,13 +36,13 @@ class BodyTooSlow(HTTPException):
 
 
 class TooManyBodies(HTTPException):
-    """Too much of other requests' bodies is held now."""
+    """The bodies of other requests use up the limit of memory."""
 
     status_code = 503
 
 
 class BodyCutOff(HTTPException):
-    """The client left before its body had ended: nobody reads the answer."""
+    """The client disconnected before its body was complete. The response reaches nobody."""
 
     status_code = 400
 
@@ -53,9 +54,10 @@ class NotJson(HTTPException):
 
 
 class LimitBodies(ASGIMiddleware):
-    """Bounds what bodies cost, for every caller: an unfinished one is 408 after `seconds`, and one that would make
-    all that are held larger than `total_bytes` is 503. `receive` raises both as HTTP exceptions, for the handlers of
-    exceptions to answer, and BodyCutOff where the client leaves."""
+    """Limits the cost of request bodies, for every caller: 408 for a body that is not complete after `seconds`, and 503
+    for one that would exceed `total_bytes` of all bodies in memory. `receive` raises both as HTTP exceptions, which the
+    exception handlers turn into responses, and BodyCutOff if the client disconnects.
+    """
 
     scopes = (ScopeType.HTTP,)
 
@@ -102,7 +104,7 @@ class LimitBodies(ASGIMiddleware):
 
 
 class _Body:
-    """What has come of one request's body."""
+    """The state of one request's body."""
 
     def __init__(self) -> None:
         self.held = 0
@@ -113,12 +115,13 @@ class _Body:
 
 async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
     """The body as this type, converted leniently: "true" is true. Raises NotJson, and ValidationException, which names
-    the field; UnicodeDecodeError and RecursionError of what is no text or nested too deeply."""
+    the field; UnicodeDecodeError for a body that is not UTF-8, and RecursionError for one that is nested too deeply.
+    """
     body = await request.body()
     if not body:
         raise ValidationException(extra=[{"key": "data", "message": "A body is needed."}])
     try:
-        # Into the type directly: of what the type does not have no objects are made.
+        # Decodes directly into the type, so that no objects are created for fields that the type does not have.
         return msgspec.json.decode(body, type=kind, strict=False)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")

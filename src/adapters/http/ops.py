@@ -1,4 +1,4 @@
-"""Health and metrics, with the fields that monitoring of earlier services reads, and more."""
+"""Health and metrics. They include the fields that monitoring of earlier services reads."""
 
 from typing import Any, Final
 

@@ -1,5 +1,4 @@
-"""What every operation under `/api/` asks of a request before it looks inside: a query that it knows, and a body of a
-media type that it reads."""
+"""Checks of every request under `/api/` before its operation: known query parameters, and a supported media type."""
 
 from functools import lru_cache
 from typing import Any, Final, get_args
@@ -16,7 +15,7 @@ from domain.public_url import PublicUrl
 
 ROOT: Final = "/api/"
 
-# A handler's `opt` under these names: that it reads a body (True), and which media type besides JSON it takes it as.
+# Keys of a handler's `opt`: whether it reads a body (True), and which media type it accepts besides JSON.
 READS_BODY: Final = "reads_body"
 ALSO_READS: Final = "also_reads"
 
@@ -40,22 +39,22 @@ class UnsupportedMediaType(HTTPException):
 
 
 def public_url_of(connection: Connection) -> PublicUrl:
-    """What the addresses in an answer begin with."""
+    """The base of the addresses in a response."""
     public_url: PublicUrl = connection.app.state.public_url
     return public_url
 
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
     """A guard for all handlers. Raises UnknownParameter, ValidationException and UnsupportedMediaType."""
-    # Not async for its own sake: others are run in a thread, each time.
+    # A coroutine function, because Litestar runs synchronous guards in a thread each time.
     if not connection.scope["path"].startswith(ROOT):
         return
-    # A guard is given a copy of the handler; the scope has the one that is the same each time.
+    # Litestar passes a copy of the handler to a guard; the scope has the original, which works as a cache key.
     known = query_of(connection.scope["route_handler"])
     unknown = set(connection.query_params) - known.keys()
     if unknown:
         raise UnknownParameter(sorted(unknown))
-    # It would count as not given, and so a slip of a client's could choose everything where it meant one thing.
+    # `null` would count as not given: by a client's mistake, the request could select everything instead of one thing.
     nulls = [name for name, value in connection.query_params.items() if value.lower() == "null" and not known[name]]
     if nulls:
         raise ValidationException(extra=[{"key": name, "message": "`null` is no value here."} for name in nulls])
@@ -65,7 +64,7 @@ async def check_request(connection: Connection, handler: BaseRouteHandler) -> No
 
 @lru_cache(256)
 def query_of(handler: BaseRouteHandler) -> dict[str, bool]:
-    """The names of the query parameters that a handler, and what it depends on, declares; and whether each is text."""
+    """The query parameters that a handler and its dependencies declare, and whether each is text."""
     dependencies = handler.resolve_dependencies()
     names: dict[str, bool] = {}
     asked = dict(handler.parsed_fn_signature.parameters)
@@ -90,7 +89,7 @@ def _reads_body(handler: BaseRouteHandler) -> bool:
 
 
 def _readable(content_type: str | None, also: str | None) -> bool:
-    """A body that says nothing of its type is taken for JSON, as there is nothing else that it could be."""
+    """Whether the media type is supported. A body without a media type is treated as JSON."""
     if not content_type:
         return True
     media_type = content_type.partition(";")[0].strip().lower()

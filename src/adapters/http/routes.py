@@ -1,4 +1,4 @@
-"""Where HTTP requests go."""
+"""All HTTP routes."""
 
 from adapters.http.api.dead_letters import DEAD_LETTERS
 from adapters.http.api.deliveries import DELIVERIES

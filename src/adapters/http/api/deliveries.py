@@ -65,7 +65,7 @@ async def filter_by_query(
     since: Since = None,
     refused: Refused = None,
 ) -> DeliveryFilter:
-    """Raises InvalidInput."""
+    """The filters of a list. Raises InvalidInput."""
     return DeliveryFilter(
         recipient=None if recipient is None else _address(recipient),
         status=status,

@@ -1,6 +1,7 @@
 """Deliveries as JSON. Their `order_id` is the value at the `reference` of the route.
 
-What may get more values is text here, not an enumeration: a generated client must not fail on a new one.
+Fields that may get more values in later versions are text, not enumerations: a generated client must not fail on a new
+value.
 """
 
 from collections.abc import Sequence

@@ -61,7 +61,7 @@ async def publish_events(
     Needs the scope `events:publish`. Each event counts towards the rate limit. The body is JSON, also if it is sent as
     `application/x-www-form-urlencoded`, as `curl -d` does.
     """
-    # No cookies: a page of another site could make a browser send them.
+    # Cookies are not accepted, because a page of another site could make a browser send them.
     query = {"jwt": jwt or "", "token": token or ""}
     identity = require_scope(await identify.current(find_token(request.headers, [], {}, query)), SCOPE)
     body = await request.body()

@@ -1,4 +1,4 @@
-"""`/api/v1/mails`: mails that were written to a folder, for trying Herald without a mail server."""
+"""`/api/v1/mails`: mails that were written to a folder, for use without a mail server."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -20,8 +20,8 @@ from domain.identity import Identity
 
 SCOPE: Final = "admin"
 
-# A mail is made from an event: it must run no script and load nothing, and its links must not send a referrer, which
-# may contain a token.
+# The content of a mail comes from an event: it must not run scripts or load anything, and its links must not send a
+# referrer, which may contain a token.
 _CONFINED: Final = {
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
     "x-content-type-options": "nosniff",

@@ -1,4 +1,4 @@
-"""The inbox as JSON: what its operations accept and return."""
+"""The inbox as JSON: request and response bodies of its operations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,7 +105,7 @@ class MarkedItem(Item, frozen=True):
         return cls(**{name: getattr(item, name) for name in Item.__struct_fields__}, unread_count=unread)
 
 
-# Two dataclasses, since msgspec supports no union of untagged structs, and no literal `true`.
+# These are dataclasses, because msgspec supports neither a union of untagged structs nor a literal `true`.
 @dataclass(frozen=True)
 class Tombstone:
     """An archived notification: remove it from the list."""

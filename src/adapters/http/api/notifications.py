@@ -29,7 +29,7 @@ MAX_LINK_BYTES: Final = 2_000
 
 LINK: Final = ResponseHeader(
     name="Link",
-    # An empty value, for the type of the documented one.
+    # An empty value, which determines the type of the documented one.
     value="",
     documentation_only=True,
     description="RFC 8288: `next`, `first` and, with `page`, `prev`; without the token. Relative to the address of the"
@@ -76,7 +76,7 @@ async def list_notifications(
         limit = limit or DEFAULT_LIST
         listing = await browse.by_cursor(user, filter, limit, cursor)
         if cursor is None:
-            # The newest are the first page, also of a list by cursor.
+            # The newest items are page 1 of a list by cursor, too.
             page, size = 1, limit
         links = {"first": {}}
         if listing.next_cursor is not None:
@@ -95,14 +95,15 @@ async def list_notifications(
 
 
 def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
-    """The `Link` header: the same query for other pages. Relative to the request's address, so that it is right behind
-    every gateway, unless the public URL is known; without tokens, since headers are logged."""
+    """The `Link` header: the same query for other pages. Without a public URL it is relative to the request's address,
+    so that it is correct behind every gateway. Tokens are left out, because headers are logged.
+    """
     public_url = public_url_of(request)
     list_url = public_url.of(request.url.path) if public_url.base else ""
     dropped = ("jwt", "token", "cursor", "page")
     query = [(name, value) for name, value in request.query_params.multi_items() if name not in dropped]
     found = {name: f'<{list_url}?{urlencode([*query, *place.items()])}>; rel="{name}"' for name, place in links.items()}
-    # With long filters only `next`, or nothing: clients continue by `next_cursor`.
+    # If long filters make it too large, only `next` is sent, or no header: clients can use `next_cursor` instead.
     fitting = (", ".join(text) for text in (found.values(), [found[name] for name in ("next",) if name in found], []))
     return next(text for text in fitting if len(text) <= MAX_LINK_BYTES)
 

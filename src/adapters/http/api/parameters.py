@@ -14,7 +14,7 @@ from domain.times import is_number, since_1970
 LONGEST_LIST: Final = 100
 DEFAULT_LIST: Final = 20
 
-# Deeper items are reached by cursor: no database has to count further.
+# Older items are reached by cursor, so that no database has to count further.
 LAST_PAGE: Final = 1_000_000
 
 WHEN: Final = (
@@ -22,7 +22,8 @@ WHEN: Final = (
     " seconds or milliseconds since 1970."
 )
 
-# Instead of the `oneOf` that Litestar makes of an optional text: validators that ignore formats would match both.
+# Replaces the `oneOf` that Litestar generates for optional text: a validator that ignores formats would match both
+# alternatives, which `oneOf` forbids.
 MOMENT: Final = {
     "one_of": None,
     "any_of": [

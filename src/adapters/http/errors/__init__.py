@@ -1,1 +1,1 @@
-"""Errors over HTTP: the catalogue of problems, and the handlers that answer with them."""
+"""Errors over HTTP: the catalogue of problems, and the exception handlers that respond with them."""

@@ -21,7 +21,7 @@ from domain.public_url import PublicUrl
 
 log = structlog.get_logger(__name__)
 
-# Codes for what Litestar refuses before a handler runs, by status.
+# Codes for errors that Litestar raises before a handler runs, by status.
 _CODES: Final = {
     400: "invalid_request",
     401: "token_missing",
@@ -102,7 +102,7 @@ def _validation(_: AnyRequest, error: ValidationException) -> ProblemResponse:
 
 
 def _field_of(fault: dict[str, Any]) -> str:
-    """The name of the parameter, or the path of the field in the body, which handlers call `data`."""
+    """The name of the parameter, or the path of the field in the body. Handlers call the whole body `data`."""
     key = str(fault.get("key", ""))
     return "body" if key == "data" else key
 
@@ -113,7 +113,7 @@ def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> ProblemRespons
 
 
 def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
-    """Litestar's own text may quote the request, tokens included, so it is not sent."""
+    """Litestar's own text may quote the request, including tokens, so it is not sent."""
     status = error.status_code
     if status >= 500 and client_left(request.scope):
         # The client disconnected before its body was complete.

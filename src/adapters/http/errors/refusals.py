@@ -1,4 +1,4 @@
-"""Refusing a request or a handshake before it reaches a handler."""
+"""Rejecting a request or a handshake before it reaches a handler."""
 
 from typing import Any
 
@@ -9,8 +9,9 @@ from adapters.http.errors.problems import ProblemResponse
 
 
 async def refuse(answer: ProblemResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends a problem as the answer to a request, or, by the ASGI extension `websocket.http.response`, to a
-    handshake."""
+    """Send a problem as the response to a request, or to a handshake (by the ASGI extension
+    `websocket.http.response`).
+    """
     prefix = ""
     if scope["type"] == ScopeType.WEBSOCKET:
         prefix = "websocket."

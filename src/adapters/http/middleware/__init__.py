@@ -1,1 +1,1 @@
-"""What is done around every request."""
+"""Middleware around every request."""

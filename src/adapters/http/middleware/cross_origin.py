@@ -1,4 +1,4 @@
-"""Requests of other origins: what pages may read (CORS), and what they may do."""
+"""Cross-origin requests: which responses pages of other origins may read (CORS), and which requests they may send."""
 
 from typing import Final
 
@@ -20,12 +20,12 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class CrossOrigin(ASGIMiddleware):
-    """Answers preflights, adds the CORS headers of all other answers, and refuses what pages of other origins may not
-    do: 403 before any handler, in every mode.
+    """Responds to preflights, adds CORS headers to all other responses, and rejects forbidden cross-origin requests:
+    403 before any handler, in every mode.
 
     A page whose origin is neither allowed nor the request's own host may use safe methods only, and not with the
-    cookie. A request without an Origin header is no page's of another origin. Allowed origins may send credentials
-    where they are a list, and not where everyone is allowed.
+    cookie. A request without an Origin header does not come from a page of another origin. Allowed origins may send
+    credentials if they are listed, but not if all origins are allowed.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -68,7 +68,7 @@ class CrossOrigin(ASGIMiddleware):
 
 
 def _acts(scope: Scope) -> bool:
-    """Whether the request may change something, or uses what the browser knows of its user."""
+    """Whether the request may change something, or is authenticated by the browser's cookie."""
     return scope.get("method") not in _SAFE or TOKEN_COOKIE in read_cookies(
         Headers.from_scope(scope).getall("cookie", [])
     )

@@ -1,4 +1,4 @@
-"""HEAD: every operation that is read by GET answers it, with the same status and headers and no body."""
+"""HEAD requests: every operation that supports GET supports HEAD, with the same status and headers and no body."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,9 @@ from adapters.http.errors.refusals import refuse
 
 
 class AnswerHead(ASGIMiddleware):
-    """Has HEAD answered as GET, without the body. Event streams are excepted, 405: their GET never ends, and would
-    open a session for nothing."""
+    """Handles HEAD as GET and drops the body. Event streams respond 405, because their GET never ends and would open a
+    session for nothing.
+    """
 
     scopes = (ScopeType.HTTP,)
 

@@ -1,4 +1,6 @@
-"""Which hosts Herald may be asked by: the answer to DNS rebinding, where a page's own name is made to lead here."""
+"""The hosts that Herald responds for. This prevents DNS rebinding, in which a site makes its own host name resolve to
+Herald's address.
+"""
 
 from typing import Final
 
@@ -13,12 +15,12 @@ from adapters.web.origins import Hosts
 
 log = structlog.get_logger(__name__)
 
-# Probes ask by an address that nobody knows beforehand.
+# Health probes use addresses that are not known in advance.
 _EXEMPT: Final = "/health"
 
 
 class CheckHost(ASGIMiddleware):
-    """Refuses requests and handshakes whose Host header names none of `hosts`: 421. Health checks are exempt."""
+    """Rejects requests and handshakes whose Host header names none of `hosts`: 421. Health checks are exempt."""
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 

@@ -1,5 +1,6 @@
-"""The middleware around every operation: checks of a request before it is routed, and headers of every answer, refusals
-and unknown paths included."""
+"""The middleware around every operation: checks of a request before it is routed, and headers of every response,
+including refusals and unknown paths.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -19,8 +20,9 @@ from adapters.web.origins import Hosts, Origins
 def surround(
     app: ASGIApp, origins: Origins, hosts: Hosts, bodies: BodyLimits, is_event_stream: Callable[[str], bool]
 ) -> ASGIApp:
-    """The application behind its checks, the outermost first. `is_event_stream` says whether the answer at a path
-    never ends."""
+    """Wrap the application in its middleware, the first being the outermost. `is_event_stream` says whether an event
+    stream is served at a path.
+    """
     layers: Sequence[ASGIMiddleware] = (
         RequestLog(),
         DescribeAnswers(),

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, and its line in the log."""
+"""Request ids, and the log of requests."""
 
 import asyncio
 import re
@@ -17,19 +17,19 @@ from application.log_context import request_context
 
 log = structlog.get_logger(__name__)
 
-# What a caller may name its request: enough for every tracing scheme, too little to forge a log line.
+# Accepted values of a caller's request id: enough for every tracing scheme, and safe in a log line.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 
-# How much of a body that is too large is read before it is refused.
+# How much of a body that is too large is read before it is rejected, in bytes and in seconds.
 DROP_BYTES: Final = 64 * 1024 * 1024
 DROP_SECONDS: Final = 5.0
 
-# Characters of a path that are logged: more than any operation's has.
+# Maximum number of logged characters of a path: longer than the path of any operation.
 LOGGED_PATH: Final = 512
 
 _KEY: Final = "herald_request_id"
 
-# Asked every few seconds by those who watch; their lines would hide all others.
+# Monitoring requests these every few seconds; their lines would hide all others.
 _QUIET: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 
 
@@ -37,7 +37,7 @@ _LEFT: Final = "herald_client_left"
 
 
 def client_left(scope: Scope) -> bool:
-    """Whether the client has closed the connection before it was answered."""
+    """Whether the client closed the connection before the response."""
     return _LEFT in scope["state"]
 
 
@@ -46,9 +46,10 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestLog(ASGIMiddleware):
-    """Gives each request that an operation answers an id (its `X-Request-ID`, or a new one) and sends it back; counts
-    it, and logs method, path, status and time, but for those of watchers. The query is never logged: a token may stand
-    in it. An event stream is logged when it ends, by its session."""
+    """Assigns an id to each request (its `X-Request-ID`, or a new one) and returns it in the response. Counts the
+    request, and logs method, path, status and duration, except for monitoring. The query is never logged, because it
+    may contain a token. An event stream is logged when it ends, by its session.
+    """
 
     scopes = (ScopeType.HTTP,)
 
@@ -90,8 +91,9 @@ class RequestLog(ASGIMiddleware):
 
 
 async def _drop_body(receive: Receive) -> None:
-    """Reads the rest of a body that is refused, within reason: a connection that is closed with bytes unread is
-    reset, and the client would never see why."""
+    """Read the rest of a rejected body, up to DROP_BYTES and DROP_SECONDS. Closing a connection with unread data resets
+    it, and the client would not receive the response.
+    """
     size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(DROP_SECONDS):

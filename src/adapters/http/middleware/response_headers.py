@@ -1,4 +1,4 @@
-"""What every answer says of itself: that it is not to be framed, guessed at, or, where it is personal, kept."""
+"""Security headers of every response: against framing, content sniffing, and caching of personal data."""
 
 from typing import Final
 
@@ -14,8 +14,10 @@ PERSONAL: Final = "private, no-store"
 
 
 class DescribeAnswers(ASGIMiddleware):
-    """Adds to every answer `X-Content-Type-Options` and, to its Content-Security-Policy, that no page may frame it.
-    What is answered under `/api/` is its caller's alone: no cache may keep it, unless the operation says otherwise."""
+    """Adds `X-Content-Type-Options` to every response, and a Content-Security-Policy that forbids framing (added to an
+    existing one). Responses under `/api/` are personal: caches must not store them, unless the operation says
+    otherwise.
+    """
 
     scopes = (ScopeType.HTTP,)
 

@@ -1,4 +1,4 @@
-"""How long a request's address and headers may be, and how many parameters its query may have."""
+"""Limits of a request's address, its headers, and the number of its query parameters."""
 
 from typing import Final
 
@@ -9,17 +9,18 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from adapters.http.errors.problems import problem
 from adapters.http.errors.refusals import refuse
 
-# Path and query; and names and values of all headers. The server underneath has limits of its own, which it answers
-# without a body: 65,534 bytes for the address, 100 headers, 400 KB for the whole head.
+# Limits of path and query together, and of the names and values of all headers. The server has limits of its own, at
+# which it responds without a body: 65,534 bytes for the address, 100 headers, 400 KB for the whole head.
 MAX_TARGET_BYTES: Final = 16 * 1024
 MAX_HEADER_BYTES: Final = 64 * 1024
 
-# Of a query. Litestar remembers the last 1,024 queries and their parameters: with thousands of them each, 0.6 GB.
+# Maximum number of query parameters. Litestar caches the last 1,024 queries with their parameters: with thousands of
+# parameters each, the cache would take 0.6 GB.
 MAX_PARAMETERS: Final = 100
 
 
 class LimitHead(ASGIMiddleware):
-    """Refuses requests and handshakes with a longer address (414), longer headers (431), or more parameters (400)."""
+    """Rejects requests and handshakes with a longer address (414), longer headers (431), or more parameters (400)."""
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 

@@ -1,6 +1,6 @@
 """The AsyncAPI 3.0 document of sockets and event streams. docs/protocol.md describes the same in prose.
 
-Schemas of what the server sends are open: later versions may add fields and kinds, which clients ignore.
+Schemas of the server's messages are open: later versions may add fields and kinds, which clients ignore.
 """
 
 from functools import lru_cache
@@ -24,13 +24,12 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 _NAMES: Final = {"type": "array", "items": _TEXT}
 _ANY: Final[dict[str, Any]] = {}
 
-# The position of an entry in its stream, and its event.
+# The position of an entry in its stream, and the id of its notification or broadcast.
 _POSITIONED: Final = {"stream": _TEXT, "seq": _POSITION, "id": {"type": "string", "format": "uuid"}}
 _EVENT: Final = {"event_id": _TEXT, "type": _TEXT, "time": _TIME, "data": _ANY}
 _CHANGED: Final = {"changed": _POSITION}
 
-# The objects of herald.v1 that the server sends, by kind: the fields that are always there, those that may be, and a
-# summary.
+# The objects of herald.v1 that the server sends, by kind: required fields, optional fields, and a summary.
 SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
     "hello": (
         {
@@ -92,7 +91,7 @@ _SHAPES: Final[dict[Envelope, str]] = {
 
 @lru_cache(4)
 def asyncapi_document(public_url: PublicUrl, table: RouteTable) -> dict[str, Any]:
-    """The document of a service that clients reach at this URL; without one it names no servers."""
+    """The document of a service with this public URL; without one it lists no servers."""
     command, parts = _command_schemas()
     sent = {kind: _message(kind, *fields) for kind, fields in SENT.items()}
     return {
@@ -135,7 +134,7 @@ def _description() -> str:
 
 
 def _servers(public_url: PublicUrl) -> dict[str, Any]:
-    """By the transport of the endpoints that they serve."""
+    """The servers, by the transport of their endpoints."""
     servers = {}
     for transport, url in (("ws", public_url.of_socket("")), ("sse", public_url.base)):
         parts = urlsplit(url)
@@ -160,7 +159,7 @@ def _channel(public_url: PublicUrl, endpoint: Endpoint, table: RouteTable) -> di
 
 
 def _shown(endpoint: Endpoint, table: RouteTable) -> str:
-    """What a plain client receives there, by the routes."""
+    """A description of the messages that a plain client receives there, derived from the routes."""
     profile = table.shown_profile(endpoint)
     shapes = dict.fromkeys(_SHAPES[route.envelope] for route in table.routes if profile in (None, route.profile))
     feeds = [f"the feed `{name}`" for name in table.feeds_of(profile)] if endpoint.feeds else []

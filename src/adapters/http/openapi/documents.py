@@ -65,7 +65,7 @@ _PARTS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/jav
 
 
 class SchemaPage(OpenAPIRenderPlugin):
-    """Swagger UI, from this server."""
+    """Swagger UI, served by this server."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         return _PAGE.format(base=escape(public_url_of(request).base)).encode()
@@ -86,7 +86,7 @@ def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
         path=PATH,
         tags=list(_TAGS),
         components=Components(security_schemes={"bearer": bearer}),
-        # Either: no token is needed in open mode, and for what is public.
+        # A token is optional in the document, because open mode and public operations need none.
         security=[{"bearer": []}, {}],
         use_handler_docstrings=True,
         operation_id_creator=lambda handler, method, path: handler.handler_name,

@@ -1,4 +1,4 @@
-"""What operations have in common in the OpenAPI document: their problems, and JSON bodies."""
+"""Parts of the OpenAPI document that operations share: their problems, and JSON bodies."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -45,7 +45,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The `responses` of a handler for these statuses, 400 and 500 always among them."""
+    """The `responses` of a handler for these statuses; 400 and 500 are always included."""
     return {status: _response(status) for status in sorted({*statuses, *_ALWAYS})}
 
 
@@ -78,11 +78,11 @@ def also_answers(*media_types: str) -> type[Operation]:
 
 
 def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
-    """The schema without references, since Litestar names the components of the document."""
+    """The schema with its references resolved, because Litestar chooses the names of the document's components."""
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
-        # No `required` is the same as an empty one, and valid in every draft.
+        # A missing `required` is equal to an empty one, and valid in every draft.
         kept = {name: value for name, value in schema.items() if (name, value) != ("required", [])}
         return {name: _inlined(value, parts) for name, value in kept.items()}
     return [_inlined(one, parts) for one in schema] if isinstance(schema, list) else schema

@@ -1,4 +1,4 @@
-"""`/`: what this service is and where its parts are, as a page for browsers and as JSON for programs.
+"""`/`: a description of this service and its endpoints, as a page for browsers and as JSON for programs.
 
 The page is the folder `page`: `live.html` at `/`, its style and scripts under `/page/`.
 """
@@ -37,7 +37,7 @@ OPERATIONS: Final = (
     {"kind": "GET", "path": "/metrics", "for": "operations"},
 )
 
-# Frames inherit it, and with it the mails that the page shows: nothing in them is fetched from elsewhere.
+# Frames inherit this policy, so mails shown in the page can't load anything from other servers.
 _POLICY: Final = (
     "img-src 'self' data:; media-src 'none'; font-src 'none'; object-src 'none'; style-src 'self' 'unsafe-inline'"
 )
@@ -91,7 +91,9 @@ async def page_part(name: FromPath[str]) -> Response[bytes]:
 
 
 def _connecting(table: RouteTable) -> Iterator[dict[str, str]]:
-    """The endpoints where clients connect. Of two at one path, the one that reads the query has its parameter here."""
+    """The endpoints where clients connect. If two share a path, the address of the one that reads the query includes
+    its parameter.
+    """
     shapes = [endpoint.shape for endpoint in table.endpoints]
     for endpoint in table.endpoints:
         parameter = endpoint.query_parameter if shapes.count(endpoint.shape) > 1 else None
@@ -100,7 +102,7 @@ def _connecting(table: RouteTable) -> Iterator[dict[str, str]]:
 
 
 def _located(entry: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
-    """The entry with its `url`, if the public URL is known; that of a socket begins with ws or wss."""
+    """The entry with its `url`, if the public URL is known. The URL of a socket begins with ws or wss."""
     if not public_url.base:
         return entry
     path = entry["path"]
@@ -109,7 +111,7 @@ def _located(entry: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
 
 @cache
 def _live_page(public_url: PublicUrl) -> bytes:
-    """The page, whose addresses are all relative: to the public URL, if it is known."""
+    """The page. All its addresses are relative, to the public URL if it is known."""
     page = _page()["live.html"]
     if not public_url.base:
         return page
