@@ -1,4 +1,4 @@
-"""The application: what Granian serves, and what tests call."""
+"""The application that Granian serves and tests call."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,13 +26,14 @@ from entrypoints.settings.loader import Settings
 from entrypoints.wiring.container import make_container
 from entrypoints.wiring.web import allowed_hosts, allowed_origins
 
-# How far a request's body may be larger than the largest event: a list of many smaller ones.
+# Maximum size of a request's body, as a multiple of the largest event: it may be a list of many smaller ones.
 BODY_PER_EVENT = 8
 
 
 def create_app(settings: Settings, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS) -> Litestar:
-    """The whole service, not yet started. Its container is `app.state.dishka_container`, and what its addresses begin
-    with is `app.state.public_url`."""
+    """The whole service, not yet started. Its container is `app.state.dishka_container`; `app.state.public_url` is the
+    base of its addresses.
+    """
     table = load_table(settings, channels)
     places = addresses(table)
     container = make_container(settings, table, *overrides, channels=channels)

@@ -1,4 +1,6 @@
-"""The registry of brokers. A line here and a folder of adapters add one: settings, routes files and wiring follow."""
+"""The registry of brokers. To add one, write a folder of adapters and a line here: settings, routes files and wiring
+follow.
+"""
 
 from typing import Any, Final
 
@@ -9,5 +11,5 @@ from application.ports.broker import Broker
 
 BROKERS: Final[tuple[Broker[Any], ...]] = (KAFKA, RABBITMQ)
 
-# The broker within the process is always there: events that are published over HTTP go through it.
+# The in-process broker is always present: it transports the events that are published over HTTP.
 BROKER_NAMES: Final = (*(broker.name for broker in BROKERS), MemoryBroker.name)

@@ -1,4 +1,4 @@
-"""The registry of outbound channels: what routes can use, and what sends it."""
+"""The registry of outbound channels: their tables in routes, and their implementations."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -19,10 +19,11 @@ def _accept(settings: Settings, table: ChannelTable) -> str | None:
 
 
 class OutboundChannel(msgspec.Struct, frozen=True):
-    """One channel: how routes use it (`table`), what it is made of, and how it is dispatched.
+    """One channel: its table in routes (`table`), its factory and its checks.
 
-    `open` is called once in each process that sends. `check` says what is wrong with a route's table under these
-    settings, in words. `health` names the check of its peer in `/health`; without it, that is the channel's name.
+    `open` returns the channel and its dispatch policy; it is called once in each process that sends. `check` returns
+    what is invalid about a route's table under these settings, in words, or None. `health` is the name of the check of
+    its peer in `/health`; it defaults to the channel's name.
     """
 
     table: type[ChannelTable]

@@ -7,26 +7,28 @@ import msgspec
 
 from entrypoints.settings.loader import Settings
 
-# For the listening socket, brokers, Redis, database files, templates and logs; connection pools come on top.
+# Descriptors for the listening socket, brokers, Redis, database files, templates and logs. Connection pools are added
+# to them.
 OWN_DESCRIPTORS: Final = 64
 
-# One process has no use for more.
+# Upper limit: one process does not need more.
 MAX_DESCRIPTORS: Final = 1_048_576
 
-# Connections that wait to be accepted, and the limit of those that Granian serves concurrently (its `backpressure`).
-# Event streams and idle keep-alive connections count; WebSockets do not.
+# The backlog of the listening socket, and the maximum number of connections that Granian serves concurrently (its
+# `backpressure`). Event streams and idle keep-alive connections count; WebSockets do not.
 BACKLOG: Final = 16_384
 
-# Below this the start logs a warning: a browser opens several connections.
+# A lower limit is logged as a warning at the start: a browser opens several connections.
 WARN_BELOW: Final = 4_096
 
 MIN_FOR_CLIENTS: Final = 32
 
 
 class Descriptors(msgspec.Struct, frozen=True):
-    """`limit` descriptors may be open: `requests` for HTTP connections, including event streams and idle ones,
-    `sockets` for WebSockets, and the rest for Herald's own connections and files. So a client can still be refused with
-    a response."""
+    """Open file descriptors: `limit` in total, of which `requests` are for HTTP connections, including event streams
+    and idle ones, `sockets` for WebSockets, and the rest for Herald's own connections and files. The division leaves
+    room to refuse a client with a response.
+    """
 
     limit: int
     requests: int
@@ -34,7 +36,7 @@ class Descriptors(msgspec.Struct, frozen=True):
 
 
 def raised_limit() -> int:
-    """The limit of open files (RLIMIT_NOFILE), raised to what the system allows this process."""
+    """Raise the limit of open files (RLIMIT_NOFILE) to what the system allows this process, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -44,8 +46,9 @@ def raised_limit() -> int:
 
 
 def share_out(limit: int, settings: Settings, most_requests: int) -> Descriptors:
-    """Half of what Herald does not need itself is for requests, at most `most_requests`, the rest for sockets. Raises
-    ValueError if too few are left."""
+    """Divide the limit: half of what Herald does not need itself is for requests, at most `most_requests`; the rest is
+    for sockets. Raises ValueError if too few are left.
+    """
     own = OWN_DESCRIPTORS + settings.database.connections + settings.smtp.connections
     for_clients = limit - own
     if for_clients < MIN_FOR_CLIENTS:

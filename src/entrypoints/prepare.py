@@ -1,4 +1,4 @@
-"""The database before the start: waits until it answers, and upgrades or verifies its schema."""
+"""Preparation of the database before the start: waits until it is available, and upgrades or verifies its schema."""
 
 import asyncio
 import random
@@ -23,8 +23,9 @@ log = structlog.get_logger(__name__)
 
 
 class PreparePolicy(msgspec.Struct, frozen=True):
-    """`timeout_s` is the time that a database may take to start: one that starts together with Herald is often slower.
-    `retry` is the backoff between attempts to reach it."""
+    """`timeout_s` is the time that a database may take to become available: one that starts together with Herald is
+    often slower. `retry` is the backoff between attempts to reach it.
+    """
 
     timeout_s: float = 60.0
     retry: Backoff = Backoff(initial_s=0.5, max_s=5.0)
@@ -35,7 +36,8 @@ PREPARE_POLICY: Final = PreparePolicy()
 
 class StartRefused(Exception):
     """Herald can't start. The text says why in one line. `code` is the exit code: 2 if the configuration has to be
-    changed, 1 if the same may work later."""
+    changed, 1 if a later start may succeed.
+    """
 
     def __init__(self, reason: str, code: int) -> None:
         super().__init__(reason)
@@ -43,7 +45,7 @@ class StartRefused(Exception):
 
 
 async def prepare(settings: Settings, *, migrate: bool, policy: PreparePolicy = PREPARE_POLICY) -> None:
-    """Returns once the database can be used. Raises StartRefused.
+    """Return once the database can be used. Raises StartRefused.
 
     The schema is upgraded for `herald dev` and for database files, which have no operator to do it. On PostgreSQL
     `herald serve` upgrades it only with `migrate`.
@@ -58,7 +60,9 @@ async def prepare(settings: Settings, *, migrate: bool, policy: PreparePolicy = 
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
-    """The database, with one connection, and its schema. Raises StartRefused if the folder of a file can't be made."""
+    """The database, with one connection, and its schema. Raises StartRefused if the folder of a file can't be
+    created.
+    """
     if settings.database.url.startswith(SQLITE):
         folder = Path(settings.database.url.removeprefix(SQLITE)).parent
         try:

@@ -1,6 +1,6 @@
-"""The server process: Granian on the event loop of Herald, and a graceful end.
+"""The server process: Granian on Herald's event loop, with a graceful shutdown.
 
-Granian is embedded (decision 3): Herald handles signals first, so that clients get a close reason before their
+Granian is embedded (decision 3): Herald handles signals first, so that clients receive a close reason before their
 sockets are closed.
 """
 
@@ -34,13 +34,14 @@ from entrypoints.settings.sections import ServerSettings
 
 log = structlog.get_logger(__name__)
 
-# The time that Granian and the lifespan have to end after the drain.
+# Timeout in seconds for Granian and the lifespan to end after the drain.
 STOP_TIMEOUT_S: Final = 4.0
 
 
 def run(settings: Settings, *, migrate: bool = False) -> int:
-    """Serves until a signal, and returns the exit code. If it can't start, it prints the reason in one line. `migrate`
-    upgrades the database first."""
+    """Serve until a signal arrives, and return the exit code. If the start fails, print the reason in one line.
+    `migrate` upgrades the database first.
+    """
     set_up_logs(settings.logs.format, settings.logs.level, settings.node.service, settings.node.name)
     try:
         address = _address(settings.server)
@@ -80,11 +81,12 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
         port=settings.server.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.auto if settings.server.http2 else HTTPModes.http1,
-        # How long Granian waits for the head of a request: the first one, and the next on a connection that is kept.
+        # Timeout for the head of a request: the first one, and the next one on a connection that is kept alive.
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.server.keep_alive_seconds * 1000)),
         backlog=BACKLOG,
         backpressure=descriptors.requests,
-        # One, so that frames leave in the order in which they were handed over (see adapters.sockets.send_window).
+        # A single thread, so that frames are sent in the order in which they were passed on (see
+        # adapters.sockets.send_window).
         runtime_threads=1,
         log_enabled=False,
     )
@@ -97,7 +99,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
         log.error("server_failed", exc_info=serving.exception())
         return 1
 
-    # A second signal ends the drain: no more waiting for clients.
+    # A second signal ends the drain without waiting for clients.
     leave.clear()
     hurry = asyncio.create_task(leave.wait())
     node = await app.state.dishka_container.get(Node)
@@ -128,7 +130,7 @@ def _has_terminal() -> bool:
 
 
 def _warn(settings: Settings, descriptors: Descriptors) -> None:
-    """Logs settings that are fine for trying Herald and rarely intended in production."""
+    """Log settings that are suitable for trying Herald but rarely intended in production."""
     if descriptors.limit < WARN_BELOW:
         log.warning(
             "few_file_descriptors",
@@ -150,7 +152,7 @@ def _warn(settings: Settings, descriptors: Descriptors) -> None:
 
 
 async def _announce(settings: Settings, address: str) -> None:
-    """Logs, and in dev prints, that the server is up, once it accepts connections."""
+    """Wait until the server accepts connections, then log it, and in dev print it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
     while True:
         with suppress(OSError):
@@ -164,16 +166,19 @@ async def _announce(settings: Settings, address: str) -> None:
 
 
 def _tune_garbage_collection() -> None:
-    """Freezes the objects of the start, which stay, and raises the thresholds. One message to a thousand sessions makes
-    thousands of short-lived objects: with the default threshold of 700, collections took a third of the CPU time."""
+    """Exempt the long-lived objects of the start from garbage collection, and raise the thresholds. One message to a
+    thousand sessions creates thousands of short-lived objects: with the default threshold of 700, collections took a
+    third of the CPU time.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
 
 
 def _address(server: ServerSettings) -> str:
-    """The address that HERALD_HOST resolves to, IPv4 first, as in the URLs that are shown. Raises OSError, also if the
-    port is in use: Granian sets SO_REUSEPORT, and two Heralds on one port would each get half of the clients.
+    """The address that HERALD_HOST resolves to, IPv4 first, as in the URLs that are displayed. Raises OSError, also if
+    the port is in use: Granian sets SO_REUSEPORT, so that two Heralds on one port would each receive half of the
+    clients.
     """
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

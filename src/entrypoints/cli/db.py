@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 @click.group("db", short_help="Upgrade the database, or look at its schema.")
 def db() -> None:
-    """Upgrade the database of DATABASE_URL, or look at its schema.
+    """Upgrade the database of DATABASE_URL, or show the state of its schema.
 
-    Nodes of the version before run on an upgraded database: upgrade first, then replace them one by one.
+    Nodes of the previous version run on an upgraded database: upgrade first, then replace the nodes one by one.
     """
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the schema to what this version needs. Safe to run several times, and by several at once."""
+    """Upgrade the schema to the revision of this version. Safe to run repeatedly and concurrently."""
 
     async def act(_: "Database", schema: "Schema") -> None:
         upgraded = await schema.upgrade()
@@ -40,7 +40,7 @@ def upgrade() -> None:
 @click.argument("revision")
 @click.confirmation_option(prompt="What the undone revisions have added is lost. Go on?")
 def downgrade(revision: str) -> None:
-    """Undo revisions until the schema is at REVISION (`base` is no tables at all; `-- -1` undoes one)."""
+    """Undo revisions until the schema is at REVISION (`base`: no tables at all; `-- -1`: undo one)."""
 
     async def act(_: "Database", schema: "Schema") -> None:
         await schema.downgrade(revision)
@@ -52,7 +52,7 @@ def downgrade(revision: str) -> None:
 
 @db.command()
 def current() -> None:
-    """Say which revision the schema is at, and which one this version needs."""
+    """Show the revision of the schema, and the one that this version needs."""
 
     async def act(_: "Database", schema: "Schema") -> None:
         now = await schema.current()
@@ -63,7 +63,7 @@ def current() -> None:
 
 @db.command()
 def check() -> None:
-    """Say where the schema differs from the tables that this version knows. Exit code 1 if it does."""
+    """Show where the schema differs from the tables that this version declares. Exit code 1 if it does."""
 
     async def act(_: "Database", schema: "Schema") -> list[str]:
         return await schema.check()
@@ -78,7 +78,7 @@ def check() -> None:
 
 @db.command("new-epoch")
 def new_epoch() -> None:
-    """Tell all clients that positions have lost their meaning. For after a restore from a backup."""
+    """Make all positions and cursors of clients invalid. Run it after a restore from a backup."""
 
     async def act(database: "Database", schema: "Schema") -> str:
         from adapters.sql.epoch import new_epoch
@@ -90,7 +90,7 @@ def new_epoch() -> None:
 
 
 def _do(act: Callable[["Database", "Schema"], Awaitable[T]]) -> T:
-    # Here, since the other commands need no database, and loading what it takes is slow.
+    # Imported here: the other commands need no database, and importing it takes a while.
     from adapters.sql.schema import DatabaseUnusable, MigrationRefused, SchemaOutdated
     from application.ports.store import StoreUnavailable
     from entrypoints.prepare import StartRefused, open_database

@@ -1,4 +1,4 @@
-"""`herald dead-letters`: events that could not be processed, looked at and handled through a running Herald."""
+"""`herald dead-letters`: list, replay and drop events that could not be processed, through a running Herald."""
 
 import base64
 import sys
@@ -15,7 +15,7 @@ from entrypoints.cli.http_client import Client, client_from_settings, client_opt
 PATH: Final = "/api/v1/dead-letters"
 KIND: Final = "dead letter"
 
-# As many as the service lists at once.
+# The maximum number of items in one response of the service.
 PAGE: Final = 100
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -27,7 +27,7 @@ def dead_letters() -> None:
 
 
 def _chooses(command: _Command) -> _Command:
-    """Which letters a command is about."""
+    """Adds the filters that select dead letters."""
     for option, words in (
         ("--until", "Only those kept at this time or earlier."),
         ("--since", "Only those kept at this time (2026-03-01 or 2026-03-01T12:00Z) or later."),
@@ -73,7 +73,7 @@ def list_(
 @click.option("--body", is_flag=True, help="Print nothing but the bytes of the event.")
 @client_options
 def show(id: str, body: bool, url: str | None, token: str | None) -> None:
-    """Show one dead letter: why it is one, and the event as it came."""
+    """Show one dead letter: the reason, and the original event."""
     with client_from_settings(url, token) as client:
         letter = client.request("GET", f"{PATH}/{path_segment(id, KIND)}", dict[str, Any])
     content, text = letter.pop("body_base64", None), letter.pop("body_text", None)
@@ -92,9 +92,9 @@ def show(id: str, body: bool, url: str | None, token: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
 @client_options
 def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """Put the events of some dead letters through the routes again: by id, by filter, or all.
+    """Process the events of some dead letters again by the current routes: by id, by filter, or all.
 
-    Nobody is notified twice. A letter whose event fails again stays.
+    Recipients are not notified twice. A dead letter whose event fails again is kept.
     """
     filters = _meant(ids, chosen, everything)
     replayed = failed = 0
@@ -114,7 +114,7 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
 @client_options
 def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """Give up the events of some dead letters: by id, by filter, or all."""
+    """Delete some dead letters and their events: by id, by filter, or all."""
     filters = _meant(ids, chosen, everything)
     with client_from_settings(url, token) as client:
         dropped = sum(answer.dropped for answer in _each(client, "DELETE", "", ids, filters, _Dropped))
@@ -127,7 +127,7 @@ _Answer = TypeVar("_Answer", "_Replayed", "_Dropped")
 def _each(
     client: Client, method: str, verb: str, ids: tuple[str, ...], chosen: dict[str, str], answer: type[_Answer]
 ) -> Iterator[_Answer]:
-    """One request for each id, or as many as it takes for all that are chosen."""
+    """Send one request for each id, or as many as needed for all dead letters that match the filters."""
     for id in ids:
         yield client.request(method, f"{PATH}/{path_segment(id, KIND)}{verb}", answer)
     while not ids:

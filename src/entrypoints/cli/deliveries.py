@@ -1,4 +1,4 @@
-"""`herald deliveries`: what became of each mail, looked at and tried again through a running Herald."""
+"""`herald deliveries`: list and retry mails, through a running Herald."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from entrypoints.cli.http_client import Client, RequestFailed, client_from_setti
 PATH: Final = "/api/v1/notifications"
 KIND: Final = "delivery"
 
-# As many as the service lists at once.
+# The maximum number of items in one response of the service.
 PAGE: Final = 100
 
 
@@ -22,7 +22,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _filters(command: _Command) -> _Command:
-    """Which deliveries: the filters that listing and retrying have in common, by REST's names."""
+    """Adds the filters that listing and retrying share, named as in REST."""
     for option in (
         click.option("--since", metavar="TIME", help="Only those made then or later: ISO 8601, or seconds since 1970."),
         click.option("--event", "event_id", metavar="ID", help="Only those of the event with this id."),
@@ -36,7 +36,7 @@ def _filters(command: _Command) -> _Command:
 
 @click.group(short_help="Look at what became of each mail, and retry.")
 def deliveries() -> None:
-    """Look at what became of each mail, and have failed ones tried again, through a running Herald."""
+    """Show the status of each mail, and retry failed ones, through a running Herald."""
 
 
 @deliveries.command("list")
@@ -48,7 +48,7 @@ def deliveries() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as the REST API gives them.")
 @client_options
 def list_(limit: int, as_json: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """List deliveries, newest first: id, time, status, recipient, subject, and what went wrong."""
+    """List deliveries, newest first: id, time, status, recipient, subject and error."""
     shown, total = 0, 0
     with client_from_settings(url, token) as client:
         for page in _pages(client, _given(chosen), limit):
@@ -70,7 +70,7 @@ def _summary(one: "_Delivery") -> str:
 @click.argument("id")
 @client_options
 def show(id: str, url: str | None, token: str | None) -> None:
-    """Show one delivery with every attempt at it."""
+    """Show one delivery with all its attempts."""
     with client_from_settings(url, token) as client:
         delivery = client.request("GET", f"{PATH}/{path_segment(id, KIND)}", _DeliveryWithAttempts)
     fields = msgspec.to_builtins(delivery)
@@ -92,11 +92,11 @@ def show(id: str, url: str | None, token: str | None) -> None:
 def retry(
     ids: tuple[str, ...], all_failed: bool, with_refused: bool, url: str | None, token: str | None, **chosen: str | None
 ) -> None:
-    """Have failed mails tried again: by id, or all that failed.
+    """Retry failed mails: by id, or all that failed.
 
-    --all-failed leaves alone what failed for good: the mail server refused the mail, or it could not be made, and
-    another try would fare no better unless something was changed. By id, or with --refused, those are tried, too.
-    Deliveries in any other state are left alone, and nobody gets a mail twice.
+    --all-failed skips permanent failures: the mail server rejected the mail, or it could not be rendered. A retry would
+    fail again unless something was changed. By id, or with --refused, those are retried, too. Deliveries in any other
+    state are not changed, and no mail is sent twice.
     """
     if bool(ids) == all_failed:
         raise click.UsageError("Say which: by ids, or --all-failed.")
@@ -130,7 +130,9 @@ def _given(chosen: dict[str, str | None]) -> dict[str, str]:
 
 
 def _refusal(client: Client, id: str) -> str | None:
-    """Why this one can't be retried; None if it will be. Raises RequestFailed for what concerns all of them."""
+    """Request the retry of one delivery. Returns the reason if it can't be retried, else None. Raises RequestFailed for
+    errors that concern all deliveries.
+    """
     try:
         client.request_with_retries("POST", f"{PATH}/retry/{id}", _Delivery)
     except RequestFailed as fault:
@@ -141,8 +143,9 @@ def _refusal(client: Client, id: str) -> str | None:
 
 
 def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> Iterator["_Page"]:
-    """What is chosen, newest first: the first page counted, the others by cursor, so that what comes or goes meanwhile
-    shifts nothing."""
+    """The matching deliveries, newest first. The first page has the total; the others are read by cursor, so that
+    concurrent changes do not shift them.
+    """
     place: dict[str, str] = {}
     left = limit
     while left is None or left > 0:
@@ -156,7 +159,7 @@ def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> 
 
 
 def _line(text: str) -> str:
-    """The text in one line: it may be a mail server's, and terminals obey some characters."""
+    """The text on one line and without control characters: it may come from a mail server."""
     return visible(" ".join(text.split()))
 
 

@@ -17,7 +17,7 @@ from domain.routes import RouteTable
 from domain.streams import Content, Entry, feed_stream, inbox_of
 from domain.visible import visible
 
-# In place of the position at the broker, which is the id of an event that has none of its own.
+# The fallback id, in place of the position at the broker, for events without an id.
 NO_ID: Final = "herald-explain"
 
 
@@ -62,13 +62,13 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
 
 
 def _id_field(event: Event | None, made: Plan) -> str | None:
-    """The field that a route names for the event's id, if the id comes from there."""
+    """The field that a route names for the event's id, if the id comes from that field."""
     field = made.route.id if made.route is not None else None
     return field if event is not None and event.id == NO_ID else None
 
 
 def _event(message: Message) -> Event | None:
-    """The event as it is without routes; None if it can't be read."""
+    """The event as read without routes; None if it can't be read."""
     try:
         return read_event(message)
     except Unreadable:
@@ -76,7 +76,7 @@ def _event(message: Message) -> Event | None:
 
 
 def _routes(event: Event, table: RouteTable) -> Iterator[str]:
-    """The routes of the event, numbered in their file from 1, and the fields that it lacks for their templates."""
+    """The routes that match the event, numbered in their file from 1, and the template fields that it lacks."""
     candidates = table.for_source(event.source)
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):
@@ -86,7 +86,7 @@ def _routes(event: Event, table: RouteTable) -> Iterator[str]:
 
 
 def _seen_at(content: Content, table: RouteTable, is_notification: bool) -> str:
-    """Where plain clients see it. Clients of herald.v1 do at every endpoint."""
+    """The endpoints at which plain clients receive it. Clients of herald.v1 receive it at every endpoint."""
     shown = [
         f"{endpoint.transport} {endpoint.path} ({endpoint.name})"
         for endpoint in table.endpoints

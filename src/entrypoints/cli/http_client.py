@@ -13,7 +13,7 @@ import msgspec
 from domain.visible import visible
 from entrypoints.settings.loader import SETTINGS, read
 
-# The service answers when the work is done: events are stored, dead letters replayed.
+# The service responds after the work is done: events are stored, dead letters are replayed.
 TIMEOUT_S: Final = 30.0
 
 _Answer = TypeVar("_Answer")
@@ -40,7 +40,7 @@ class Client:
         self._url = url
 
     def request(self, method: str, path: str, answer: type[_Answer], *, status: int = 200, **request: Any) -> _Answer:
-        """The decoded body of a response with this status."""
+        """Send a request and decode the body of a response with this status."""
         got = self._send(method, path, request)
         if got.status_code != status:
             raise RequestFailed(_reason(got), got.status_code, _retry_after_s(got))
@@ -50,7 +50,7 @@ class Client:
             raise RequestFailed(f"{got.url} answered {status}, but not as Herald does.") from None
 
     def request_with_retries(self, method: str, path: str, answer: type[_Answer], **request: Any) -> _Answer:
-        """As `request`, repeated after each 429 when its `Retry-After` is over: for long series of requests."""
+        """As `request`, but wait for `Retry-After` and repeat after each 429: for long series of requests."""
         while True:
             try:
                 return self.request(method, path, answer, **request)
@@ -78,15 +78,16 @@ def open_client(url: str, token: str | None) -> Iterator[Client]:
 
 
 def client_options(command: _Command) -> _Command:
-    """The options of a command that sends requests: the URL, and the token."""
+    """Adds the options of a command that sends requests: the URL, and the token."""
     command = click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")(command)
     return click.option("--url", help=f"{SETTINGS['client.url'].help} [HERALD_URL]")(command)
 
 
 @contextmanager
 def client_from_settings(url: str | None, token: str | None) -> Iterator[Client]:
-    """A client for the URL and the token of the options, or else of the settings. RequestFailed ends the command with
-    its text."""
+    """A client for the URL and the token of the options, or else of the settings. A RequestFailed ends the command with
+    its text.
+    """
     given = {name: value for name, value in (("client.url", url), ("client.token", token)) if value is not None}
     settings = read(os.environ, "dev", given)
     try:

@@ -1,4 +1,4 @@
-"""`herald listen`: what a user, or a feed, is shown, as lines of JSON."""
+"""`herald listen`: prints what a user or a feed receives, as lines of JSON."""
 
 import asyncio
 import os
@@ -28,17 +28,18 @@ def listen(
     types: tuple[str, ...],
     cursor: str | None,
 ) -> None:
-    """Print what happens to a user's inbox and on the feeds that are open to them, a JSON object a line, as it happens.
+    """Print the entries of a user's inbox and of the feeds open to them as they arrive, one JSON object per line.
 
-    It connects again whenever it is cut off, and gets what it missed. News of the connection goes to standard error. A
-    `hello` is printed where its `gap` says that something is missing that can't be had any more.
+    The command reconnects whenever the connection is lost, and receives what it missed. The state of the connection is
+    reported on standard error. A `hello` is printed only if its `gap` names streams with entries that are lost or may
+    be.
 
     \b
     Examples:
       herald listen --user user-123                    from now on, until Ctrl-C
       herald listen --feeds market | jq .data
       herald listen --cursor shop.cursor >> shop.jsonl
-                                                       goes on where it was, however it ended
+                                                       continues where it stopped
       herald listen --url https://a.example --url https://b.example --token …
     """
     settings = read(os.environ, "dev", {"client.token": token} if token is not None else {})

@@ -1,4 +1,4 @@
-"""What `herald listen` does: prints until a signal comes, or nobody reads."""
+"""The implementation of `herald listen`: prints until a signal arrives or the reader closes the pipe."""
 
 import asyncio
 import os
@@ -12,27 +12,28 @@ import click
 from domain.visible import visible
 from herald_client import Away, Batch, Hello, Listener
 
-# What a shell makes of a command that a signal has ended.
+# Base of a shell's exit code for a command that a signal has ended.
 BY_SIGNAL: Final = 128
 
-# Seconds for the reader of our output to take a frame, once we were told to end.
+# Seconds that the reader of our output has to accept a frame after a signal has arrived.
 PATIENCE: Final = 1.0
 
-# A close code that passes by itself: a node leaves, and others, or the next process, take over.
+# A close code for a temporary state: a node shuts down, and other nodes or the next process take over.
 _RESTARTS: Final = 1012
 
 
 class _NobodyReads(Exception):
-    """Raised into a write that nobody takes, since nothing else gets out of one."""
+    """Raised by a signal handler within a write that blocks because nobody reads; nothing else interrupts the write."""
 
 
 class NotPrinted(Exception):
-    """Standard output takes nothing. The text says why."""
+    """Writing to standard output failed. The text says why."""
 
 
 class Listening:
-    """Prints what a listener hands over: all of a frame, and then the next, so that no line is lost or printed twice
-    by a signal."""
+    """Prints the frames of a listener, each completely before the next is received, so that a signal neither loses nor
+    repeats a line.
+    """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -40,13 +41,15 @@ class Listening:
         self._is_printing = False
 
     async def run(self) -> int:
-        """Returns the exit code. Raises NotPrinted, and what Listener raises."""
+        """Run until a signal or the end of the output; returns the exit code. Raises NotPrinted, and the errors of
+        Listener.
+        """
         loop = asyncio.get_running_loop()
         printing = asyncio.create_task(self._run())
 
         def end(number: int, _: FrameType | None) -> None:
             self._signal = number
-            # After the frame that is being printed, unless that takes for ever.
+            # The frame that is being printed is finished first, unless that takes more than PATIENCE seconds.
             loop.call_soon_threadsafe(printing.cancel)
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
@@ -56,7 +59,7 @@ class Listening:
         try:
             await printing
         except (BrokenPipeError, _NobodyReads):
-            # Whoever read has had enough.
+            # The reader has closed the pipe, or does not read.
             _drop_output()
         except NotPrinted:
             _drop_output()
@@ -90,19 +93,19 @@ class Listening:
             except BrokenPipeError:
                 raise
             except OSError as fault:
-                # Not as it is: the cursor file's would look the same.
+                # A different type, because an error of the cursor file is also an OSError.
                 raise NotPrinted(fault.strerror) from None
             finally:
                 self._is_printing = False
 
 
 def _drop_output() -> None:
-    """What is left in the buffer must not be tried again at exit."""
+    """Discard the buffered output, so that Python does not try to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(url: str, item: Hello | Away) -> None:
-    """News of the connection, for people."""
+    """Report a change of the connection on standard error."""
     if isinstance(item, Hello):
         missing = f"; something is missing in {', '.join(item.gap)}" if item.gap else ""
         click.echo(visible(f"connected to {url}, {'going on' if item.resumed else 'from now on'}{missing}"), err=True)

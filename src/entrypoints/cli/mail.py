@@ -1,4 +1,4 @@
-"""`herald mail`: what the mails of an event look like."""
+"""`herald mail`: previews of the mails of an event."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ FOLDER: Final = "var/mail-preview"
 
 @click.group("mail", short_help="See the mails of an event, without sending any.")
 def mail() -> None:
-    """See the mails of an event, without sending any."""
+    """Preview the mails of an event, without sending any."""
 
 
 @mail.command()
@@ -44,8 +44,8 @@ def mail() -> None:
 def preview(event: BinaryIO, source: str | None, routes: str | None, profile: str | None, out: str) -> None:
     """Write the mails of an event (`-` is standard input) as .eml and as HTML, without sending any.
 
-    Templates, sender and what else is not said here come from the settings, as in the server. The exit code is 1 if
-    there is no mail, or one that would fail.
+    Templates, sender and everything else that has no option here come from the settings, as in the server. The exit
+    code is 1 if there is no mail, or if one would fail.
     """
     if routes and profile:
         raise click.UsageError("Give --routes or --profile: a routes file takes the place of the shipped profiles.")
@@ -66,14 +66,14 @@ def preview(event: BinaryIO, source: str | None, routes: str | None, profile: st
 
 
 def _settings(routes: str | None, profile: str | None) -> Settings:
-    # A profile asked for here comes before a routes file that is only in the environment.
+    # The option --profile takes precedence over a routes file that is only set in the environment.
     environ = {name: value for name, value in os.environ.items() if name != "HERALD_ROUTES" or not profile}
     given = {"routing.routes": routes, "routing.profile": profile}
     return read(environ, "dev", {name: value for name, value in given.items() if value})
 
 
 def _own_type(body: bytes, table: RouteTable, now: datetime) -> str:
-    """The event's type as its source; UsageError where no route has that as its source."""
+    """The event's type, to be used as its source. Raises UsageError if it is not the source of a route."""
     try:
         type_ = read_event(Message("", body, now, NO_ID)).type
     except Unreadable:
@@ -85,8 +85,8 @@ def _own_type(body: bytes, table: RouteTable, now: datetime) -> str:
 
 
 async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: Path, now: datetime) -> int:
-    """Writes the mails, and says of each where it is or why it is not. Returns how many there are."""
-    # Here, since the other commands fill no templates, and loading Jinja takes a while.
+    """Write the mails, and print the file or the error of each. Returns the number of mails written."""
+    # Imported here: the other commands render no templates, and importing Jinja takes a while.
     from adapters.mail.mime import sender_of
     from adapters.mail.renderer import ProcessRenderer
 
@@ -109,7 +109,7 @@ async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: P
 async def _write_one(
     mail: PlannedDelivery, renderer: "ProcessRenderer", sender: "Sender", stem: Path, now: datetime
 ) -> str | None:
-    """What keeps the mail from being made, in words."""
+    """Write one mail. Returns why it can't be made, in words, or None."""
     from adapters.mail.mime import compose
 
     try:

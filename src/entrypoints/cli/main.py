@@ -23,12 +23,12 @@ from entrypoints.cli.routes import check_deliveries, routes
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import SETTINGS, Mode, SettingsInvalid, check, load, read, table
 
-# The permission bits that no file or folder of Herald's gets: those of the group and of all others.
+# The permission bits that files and folders of Herald never have: those of the group and of all others.
 PRIVATE: Final = 0o077
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-# Settings that are options of `dev` and `serve` too, with what their help calls the value.
+# Settings that are also options of `dev` and `serve`, with the name of the value in their help.
 SERVER_OPTIONS: Final = {
     "routing.routes": "FILE",
     "routing.profile": "NAME,…",
@@ -78,7 +78,7 @@ def main() -> None:
       herald routes explain event.json --source risk-events
       HERALD_JWT_JWKS_URL=https://id.example/jwks.json HERALD_BROKER=kafka herald serve
     """
-    # The database, mails, previews and cursors hold people's messages and addresses.
+    # The database, mails, previews and cursors contain users' messages and addresses.
     click.get_current_context().call_on_close(partial(os.umask, os.umask(PRIVATE)))
 
 
@@ -112,7 +112,7 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
     # Invalid routes are reported here, in one line, before anything starts.
     table = load_table(settings)
     check_deliveries(table, settings)
-    # Imported here: the other commands need no server, and it takes long to load.
+    # Imported here: the other commands need no server, and importing it takes a while.
     from entrypoints.server import run
 
     sys.exit(run(settings, migrate=migrate))
@@ -147,7 +147,7 @@ def publish_(
 ) -> None:
     """Publish FILE (`-` is standard input) as an event of SOURCE, through a running Herald.
 
-    JSON is sent as it stands, anything else as text. Returns once the event is stored.
+    JSON is sent unchanged, anything else as text. Returns once the event is stored.
     """
     if lines and id is not None:
         raise click.UsageError("--id names one event, and --lines makes several.")
@@ -182,7 +182,7 @@ def publish_(
     help="The command whose settings to show: their defaults differ.",
 )
 def config(mode: Mode) -> None:
-    """Show the settings in force, where each came from, and what is wrong with them."""
+    """Show the settings in force, the origin of each, and any errors in them."""
     settings = read(os.environ, mode, {})
     for line in table(settings):
         click.echo(line)
@@ -192,7 +192,7 @@ def config(mode: Mode) -> None:
 
 @main.command("version")
 def show_version() -> None:
-    """Say which version this is."""
+    """Show the version."""
     try:
         click.echo(f"herald {version('herald')}")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What `herald publish` does: events from a file to `POST /api/v1/events` of a running Herald."""
+"""The implementation of `herald publish`: sends events from a file to `POST /api/v1/events` of a running Herald."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -10,14 +10,15 @@ from entrypoints.cli.http_client import RequestFailed, open_client
 
 PATH: Final = "/api/v1/events"
 
-# The limit of the service for one request, and a size that is below the limits of servers and proxies.
+# The service's limit of events per request, and a body size below the limits of servers and proxies.
 MAX_EVENTS: Final = 500
 MAX_BYTES: Final = 1_000_000
 
 
 def as_event(body: bytes, source: str, **more: str | None) -> bytes:
-    """The body of a request that publishes the event. JSON is kept digit by digit; other text becomes a string. Raises
-    RequestFailed."""
+    """The body of a request that publishes the event. JSON is copied unchanged, with all digits; other text becomes a
+    string. Raises RequestFailed.
+    """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -28,14 +29,14 @@ def as_event(body: bytes, source: str, **more: str | None) -> bytes:
 
 
 def publish(bodies: Iterable[bytes], url: str, token: str | None) -> Iterator[list[str]]:
-    """Sends each body, and yields the ids of the events in it as they are accepted; raises RequestFailed."""
+    """Send each body, and yield the ids of its events when they are accepted. Raises RequestFailed."""
     with open_client(url, token) as client:
         for body in bodies:
             yield client.request("POST", PATH, _Accepted, status=202, content=body).ids
 
 
 def in_lists(events: Iterable[bytes]) -> Iterator[bytes]:
-    """JSON lists of the events, as many in one as a request may hold."""
+    """JSON lists of the events, each with as many as a request may contain."""
     waiting: list[bytes] = []
     size = 0
     for event in events:

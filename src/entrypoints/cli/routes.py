@@ -1,4 +1,4 @@
-"""`herald routes`: checks routes files, and explains what they make of an event."""
+"""`herald routes`: checks routes files, and explains how events are processed."""
 
 import os
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from entrypoints.settings.loader import Settings, SettingsInvalid, read
 
 @click.group()
 def routes() -> None:
-    """Check a routes file, or explain what it makes of an event."""
+    """Check a routes file, or explain how it processes an event."""
 
 
 @routes.command("check")
 @click.argument("file")
 @click.option("--broker", is_flag=True, help="Also ask Kafka and the database where each topic would begin.")
 def check_routes(file: str, broker: bool) -> None:
-    """Say whether FILE is valid, and list its routes and endpoints.
+    """Check whether FILE is valid, and list its routes and endpoints.
 
     With --broker nothing is written, and no consumer group is joined; settings are those of `herald serve`.
     """
@@ -93,7 +93,7 @@ def _check_broker(table: RouteTable) -> None:
 @click.option("--profile", metavar="NAME,…", help="The shipped profiles to use, if no FILE is given.")
 @click.option("--tombstone", is_flag=True, help="Instead of EVENT.json: a Kafka record without a value.")
 def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
-    """Print what becomes of an event (`-` is standard input) by the routes of FILE, or of the shipped profiles.
+    """Print how an event (`-` is standard input) is processed by the routes of FILE, or of the shipped profiles.
 
     Nothing is sent. Positions, ids and storing times are examples.
     """

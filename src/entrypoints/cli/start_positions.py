@@ -1,4 +1,4 @@
-"""What `herald routes check --broker` prints: the offsets at which the topics of a profile start, read from Kafka."""
+"""The output of `herald routes check --broker`: the offsets at which the topics of a profile start, read from Kafka."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ REASONS: Final[dict[Reason, str]] = {
 
 
 class BrokerUnreachable(Exception):
-    """The broker or the database does not answer. The text says why."""
+    """The broker or the database is unavailable. The text says why."""
 
 
 def start_positions(table: RouteTable, settings: Settings) -> Iterator[str]:
@@ -43,7 +43,7 @@ def start_positions(table: RouteTable, settings: Settings) -> Iterator[str]:
     if not patterns:
         yield "  No events come from Kafka: RabbitMQ's queue, or the process itself, holds what is not stored yet."
         return
-    # Each failed attempt to connect is an error to aiokafka; the command reports the last one.
+    # aiokafka logs each failed attempt to connect as an error; the command reports the last one itself.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         found = asyncio.run(_survey(patterns, settings))
@@ -68,7 +68,7 @@ async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning
 
 @asynccontextmanager
 async def _start_offsets(settings: Settings) -> AsyncIterator[StartOffsets]:
-    """Those of the database. An SQLite file that does not exist has none, and is not created."""
+    """The start offsets of the database. An SQLite file that does not exist has none, and is not created."""
     if _has_no_database(settings.database.url):
         yield MemoryStartOffsets()
         return

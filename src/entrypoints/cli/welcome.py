@@ -1,4 +1,4 @@
-"""What `herald dev` says when it is up: what to open, and what to type."""
+"""The message of `herald dev` after the start: the addresses to open, and commands to try."""
 
 from importlib.metadata import version
 
@@ -19,7 +19,7 @@ Herald {version} is up, for trying it out: {trust}, and {kept}.
 def welcome(settings: Settings) -> str:
     host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
     url = settings.web.public_url or f"http://{host}:{settings.server.port}"
-    # Where another `herald publish` would go by itself, it need not be told.
+    # `--url` can be omitted if it is the default of `herald publish`.
     option = "" if url == "http://127.0.0.1:8000" else f"--url {url} "
     trust = "every user_id is believed" if settings.server.auth == "open" else "tokens are checked"
     where = kept_in(settings)
@@ -30,7 +30,7 @@ def welcome(settings: Settings) -> str:
 
 
 def kept_in(settings: Settings) -> str | None:
-    """The file or the database, as people may see it; None for none."""
+    """The database's file or URL without secrets; None if data is kept in memory."""
     if settings.database.url == MEMORY:
         return None
     return settings.shown("database.url").removeprefix(SQLITE)

@@ -1,1 +1,1 @@
-"""The routes files that come with Herald, and the operator's own in their place."""
+"""The shipped routes files, and the operator's own that replace them."""

@@ -1,4 +1,4 @@
-"""What routes files and settings written for earlier versions rely on: `compatibility.toml`, applied to profiles."""
+"""Compatibility with routes files and settings of earlier versions: applies `compatibility.toml` to profiles."""
 
 import tomllib
 from functools import cache
@@ -16,14 +16,16 @@ FILE: Final = "compatibility.toml"
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`default`: the `reference` of a route with `email` that has none; `email_key`: its key in `email` before."""
+    """`default` is the `reference` of a route that has `email` and no `reference`. `email_key` is the key in `email`
+    that had this meaning in earlier versions.
+    """
 
     default: str
     email_key: str
 
 
 class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`topics`: the setting that replaces each of these topics by others. `endpoints`: those that come with Herald."""
+    """`topics` maps topics to the setting that replaces each by others. `endpoints` are those that Herald ships."""
 
     reference: Reference
     topics: dict[str, str]
@@ -37,7 +39,7 @@ def compatibility() -> Compatibility:
 
 
 def with_references(document: dict[str, Any]) -> dict[str, Any]:
-    """The parsed routes file, with a `reference` on every route that makes mails."""
+    """The parsed routes file, with a `reference` on every route that sends mails."""
     routes = document.get("routes")
     if not isinstance(routes, list):
         return document
@@ -53,7 +55,9 @@ def _with_reference(route: Any) -> Any:
 
 
 def with_topics(profile: Profile, settings: Settings) -> Profile:
-    """The profile, with topics replaced as the settings say; samples go to the first of several."""
+    """The profile with its topics replaced as the settings say. Samples of a topic that several replace use
+    the first.
+    """
     topics = {topic: settings.value(name) for topic, name in compatibility().topics.items()}
     routes = tuple(
         replace(route, source=topic) for route in profile.routes for topic in topics.get(route.source, (route.source,))

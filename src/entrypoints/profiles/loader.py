@@ -1,4 +1,4 @@
-"""Loads profiles: the routes files that come with Herald, or the operator's own instead of them."""
+"""Loads profiles: the shipped routes files, or the operator's own instead of them."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ def load_table(settings: Settings, channels: Sequence[OutboundChannel] = CHANNEL
 
 
 def file_table(profile: Profile, file: str) -> RouteTable:
-    """The routes of an operator's file; raises RoutesInvalid."""
+    """The routes of an operator's file. Raises RoutesInvalid."""
     try:
         return RouteTable((profile,), compatibility().endpoints)
     except RoutesInvalid as fault:
@@ -46,7 +46,7 @@ def shipped_table(profiles: Iterable[Profile]) -> RouteTable:
 
 
 def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
-    """The profiles of these names; raises SettingsInvalid for an unknown one."""
+    """The shipped profiles of these names. Raises SettingsInvalid for an unknown one."""
     names = tuple(dict.fromkeys(names))
     for name in names:
         if name not in (*SHIPPED, EVERY):
@@ -60,9 +60,9 @@ def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
 
 
 def read_file(path: str, channels: Sequence[OutboundChannel] = CHANNELS) -> Profile:
-    """The profile of an operator's routes file; raises RoutesInvalid if it can't be read or is invalid."""
+    """The profile of an operator's routes file. Raises RoutesInvalid if it can't be read or is invalid."""
     try:
-        # Editors on Windows write a byte order mark.
+        # Editors on Windows add a byte order mark.
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise RoutesInvalid(f"{path}: this can't be read: {error.strerror}") from None

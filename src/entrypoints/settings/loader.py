@@ -16,8 +16,8 @@ NAMES: Final = frozenset(name for setting in SETTINGS.values() for name in setti
 # Variables that only Herald's own tests read.
 TEST_NAMES: Final = frozenset({"HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME", "HERALD_CHROMIUM"})
 
-# Kubernetes announces a Service called `herald` to every pod by HERALD_SERVICE_HOST, HERALD_PORT_8000_TCP and so on,
-# and sets HERALD_PORT itself to tcp://…; one called `ws` or `smtp` likewise.
+# For a Service called `herald`, Kubernetes sets HERALD_SERVICE_HOST, HERALD_PORT_8000_TCP and so on in every pod, and
+# HERALD_PORT itself to tcp://…; likewise for one called `ws` or `smtp`.
 KUBERNETES_PREFIXES: Final = ("HERALD_SERVICE_", "HERALD_PORT_")
 KUBERNETES_PORT: Final = "tcp://"
 
@@ -27,10 +27,10 @@ class SettingsInvalid(Exception):
 
 
 def load(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
-    """The settings in force; raises SettingsInvalid.
+    """Load and check the settings. Raises SettingsInvalid.
 
     `overrides` are the options of the command line, by `section.field`. An empty text, or one of spaces and commas
-    only, counts as not set: compose files and charts make it of a value that they were not given.
+    only, counts as not set: compose files and charts produce it from a value that they were not given.
     """
     settings = read(environ, mode, overrides)
     check(settings)
@@ -38,7 +38,7 @@ def load(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -
 
 
 def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
-    """As load, but each setting is checked by itself only."""
+    """Load the settings, checking each one separately but not their combination. Raises SettingsInvalid."""
     _refuse_misspelt(environ)
     came_from: dict[str, str] = {}
     sections: dict[str, Any] = {"hostname": socket.gethostname()}
@@ -59,7 +59,7 @@ def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -
 
 
 def check(settings: Settings) -> None:
-    """Raises SettingsInvalid if settings do not fit together."""
+    """Raises SettingsInvalid if settings contradict one another."""
     try:
         for section in settings.sections():
             section.check()
@@ -91,7 +91,7 @@ def _check_tokens(settings: Settings) -> None:
 def _given(
     key: str, setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, str]
 ) -> tuple[str, str | None]:
-    """Where the setting was set, and its text."""
+    """The origin of the setting's value, and its text."""
     option = f"--{key.partition('.')[2]}"
     if _counts(option, overrides.get(key, "")):
         return option, overrides[key]

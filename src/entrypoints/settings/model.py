@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return next(section for section in self.sections() if isinstance(section, kind))
 
     def value(self, key: str) -> Any:
-        """By `section.field`."""
+        """The value of a setting, by `section.field`."""
         section, _, field = key.partition(".")
         return getattr(self.section(section), field)
 
@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return SETTINGS[key].shown(self.value(key))
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Settings get into logs and tracebacks; secrets must not."""
+        """Hides secrets: settings appear in logs and tracebacks."""
         return [("mode", self.mode), *((key, self.shown(key)) for key in SETTINGS)]
 
     def __repr__(self) -> str:
@@ -84,7 +84,7 @@ def _sections() -> Iterator[tuple[str, type[Section]]]:
             yield name, kind
 
 
-# In the order in which they are read and shown.
+# Ordered as they are read and shown.
 SECTIONS: Final[Mapping[str, type[Section]]] = dict(_sections())
 
 # All settings by `section.field`.

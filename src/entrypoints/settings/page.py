@@ -1,4 +1,4 @@
-"""docs/settings.md, made from the declarations of the settings: `python -m entrypoints.settings.page > FILE`."""
+"""docs/settings.md, generated from the declarations of the settings: `python -m entrypoints.settings.page > FILE`."""
 
 import re
 import sys
@@ -51,7 +51,7 @@ def _shown(kind: type[Section], field: str, setting: Setting, mode: Mode) -> str
     value = getattr(kind(), field)
     if value is None or value == ():
         return setting.unset
-    # A secret with a default has one that everyone knows.
+    # The default of a secret is public, so it is shown.
     plain = setting if not setting.secret else Setting(setting.names, setting.parse, setting.help)
     return f"`{plain.shown(value)}`{_unit(setting)}"
 
@@ -61,7 +61,7 @@ def _unit(setting: Setting) -> str:
 
 
 def _place(place: re.Match[str]) -> str:
-    """`{server.port}` as `{HERALD_PORT}`."""
+    """Replaces `{server.port}` by `{HERALD_PORT}`."""
     return f"{{{SETTINGS[place[1]].name}}}" if place[1] in SETTINGS else place[0]
 
 

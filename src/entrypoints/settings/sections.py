@@ -1,4 +1,4 @@
-"""The sections of settings that only the process itself uses: what it serves, under which name, and its clients."""
+"""The sections of settings that only the process itself uses: its routes, its server, its names, and its commands."""
 
 from typing import Annotated, Literal
 

@@ -1,1 +1,1 @@
-"""Which implementation stands behind which port."""
+"""The wiring of ports and their implementations."""

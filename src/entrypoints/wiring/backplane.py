@@ -1,4 +1,4 @@
-"""The ports between nodes: implemented by Redis, or by nothing but the store."""
+"""The ports between nodes: implemented by Redis, or without it by the store alone."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -45,7 +45,7 @@ class RedisNodes(Provider):
 
 
 class SeparateNodes(Provider):
-    """One node, or several that read the entries of the others from the store every few seconds."""
+    """One node, or several nodes that read one another's entries from the store every few seconds."""
 
     scope = Scope.APP
 
@@ -63,5 +63,5 @@ class SeparateNodes(Provider):
 
 
 def nodes(settings: Settings) -> Provider:
-    """As REDIS_URL says."""
+    """The implementation that REDIS_URL selects."""
     return RedisNodes() if settings.redis.url else SeparateNodes()

@@ -31,7 +31,7 @@ POLICIES: Final[Sequence[msgspec.Struct]] = (
 
 
 class Configuration(Provider):
-    """What is made of a section of the settings."""
+    """Values derived from a section of the settings."""
 
     scope = Scope.APP
 

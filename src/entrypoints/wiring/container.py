@@ -1,4 +1,4 @@
-"""The wiring: which adapter implements each port, and what each part is given. It reads as a table."""
+"""The container: which adapter implements each port, and the dependencies of each part. It reads as a table."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -56,7 +56,7 @@ class Core(Provider):
 
 
 class UseCases(Provider):
-    """What clients and operators ask for."""
+    """The use cases of clients and operators."""
 
     scope = Scope.APP
 
@@ -96,7 +96,9 @@ class UseCases(Provider):
 def make_container(
     settings: Settings, table: RouteTable, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS
 ) -> AsyncContainer:
-    """The container of one process. An override must say so (`override=True`), so that none overrides by accident."""
+    """The container of one process. Overrides must be declared with `override=True`, so that nothing is replaced by
+    accident.
+    """
     context = values(settings, table, OutboundChannels(tuple(channels)))
     return make_async_container(
         Configuration(),

@@ -1,4 +1,4 @@
-"""Outbound channels: a dispatcher for each that is registered."""
+"""Outbound channels: one dispatcher for each registered channel."""
 
 from collections.abc import Sequence
 

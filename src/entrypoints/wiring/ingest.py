@@ -1,4 +1,4 @@
-"""From brokers to the store: the sources of the registry, and what consumes them."""
+"""From brokers to the store: the sources of the registry, and their consumers."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ class Ingest(Provider):
     def sources(
         self, broker: MemoryBroker, table: RouteTable, offsets: StartOffsets, limits: Limits, settings: Settings
     ) -> Sequence[EventSource]:
-        """The source within the process, and one for each broker that routes consume from."""
+        """The in-process source, and one for each broker that routes consume from."""
         return [broker, *broker_sources(table, offsets, limits, settings)]
 
     @provide

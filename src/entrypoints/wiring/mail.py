@@ -1,7 +1,7 @@
-"""The channel `email`: mails are sent to a mail server, or written to a folder without one.
+"""The channel `email`: mails are sent to a mail server, or written to a folder if there is none.
 
-What sends mails is imported when it is needed: routes are read by commands that send nothing, and loading Jinja takes a
-while.
+The modules that send mails are imported on demand: commands that send nothing read routes too, and importing Jinja
+takes a while.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
-    """As SMTP_HOST says."""
+    """The implementation that SMTP_HOST selects."""
     from adapters.mail.channel import MailChannel
     from adapters.mail.folder import FolderMailer
     from adapters.mail.renderer import ProcessRenderer
@@ -37,7 +37,7 @@ def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
 
 
 def check_email(settings: Settings, table: ChannelTable) -> str | None:
-    """What is wrong with the template that a route names."""
+    """What is invalid about the template that a route names, in words; None if it is valid."""
     from adapters.mail.rendering import fault_in_templates
 
     fault = fault_in_templates(settings.mail.templates, table.template)
@@ -45,7 +45,7 @@ def check_email(settings: Settings, table: ChannelTable) -> str | None:
 
 
 class MailFolderReading(Provider):
-    """For reading mails where they are written to a folder."""
+    """Reads mails where they are written to a folder."""
 
     scope = Scope.APP
 

@@ -37,7 +37,7 @@ from entrypoints.settings.loader import Settings
 
 
 class SqlStorage(Provider):
-    """Outlives the process. The database is prepared before (see `prepare`)."""
+    """Persistent storage. The database is prepared before the start (see `prepare`)."""
 
     scope = Scope.APP
 
@@ -58,7 +58,7 @@ class SqlStorage(Provider):
 
 
 class MemoryStorage(Provider):
-    """Lost when the process ends."""
+    """Storage in memory, lost when the process ends."""
 
     scope = Scope.APP
 
@@ -77,5 +77,5 @@ class MemoryStorage(Provider):
 
 
 def storage(settings: Settings) -> Provider:
-    """As DATABASE_URL says."""
+    """The implementation that DATABASE_URL selects."""
     return MemoryStorage() if settings.database.url == MEMORY else SqlStorage()

@@ -1,4 +1,4 @@
-"""What the web adapters are given: allowed origins and hosts, limits on connections, and facts about this node."""
+"""The dependencies of the web adapters: allowed origins and hosts, limits on connections, and facts about this node."""
 
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -50,10 +50,10 @@ def allowed_origins(settings: Settings) -> Origins:
 
 
 def allowed_hosts(settings: Settings) -> Hosts:
-    """The hosts of HERALD_HOSTS and that of the public URL.
+    """The allowed hosts: those of HERALD_HOSTS, and that of the public URL.
 
     If HERALD_HOSTS is not set and only pages of this machine are allowed: the names of this machine and the address
-    that Herald listens on, which no foreign name can resolve to. If it is not set otherwise: all hosts.
+    that Herald listens on, to which no foreign name can resolve. If it is not set otherwise: all hosts.
     """
     web = settings.web
     named = web.hosts
