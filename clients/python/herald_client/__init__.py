@@ -1,4 +1,4 @@
-"""The Python client of Herald, and the reference for other clients: docs/clients.md describes the same in words.
+"""The Python client of Herald, and the reference for other clients: docs/clients.md describes its behaviour in prose.
 
     async with Listener("https://herald.example", token=token, cursor="shop.cursor") as listener:
         async for item in listener:
@@ -8,15 +8,15 @@
                 case Hello(gap=streams) if streams:
                     ...  # entries were lost: fetch the current state over HTTP
 
-listener.py          what callers use: items one by one or by frames, and saving the resume point
-receiver.py          keeps a connection, and turns its frames into items
-reconnection.py, backoff.py    where and when to connect next
+listener.py          the interface for callers: items one by one or by frame, and saving the resume point
+receiver.py          keeps a connection open, and decodes its frames into items
+reconnection.py, backoff.py    the address and the time of the next connection
 connection.py        one socket, from handshake to close, with its timeout
-connection_end.py    why a connection ended or was refused, and what to do then
+connection_end.py    why a connection ended or was refused, and how to react
 objects.py           the objects of herald.v1
-positions.py         what was received of each stream, and what is stored to resume from
-cursors.py           where the resume point is stored
-tokens.py, token_refresh.py    tokens, and a new one while the connection is open
+positions.py         which entries of each stream were received, and what is stored to resume from
+cursors.py           storage of the resume point
+tokens.py, token_refresh.py    tokens, and refreshing the token of an open connection
 addresses.py         the address of a socket, from the URL of a service
 """
 

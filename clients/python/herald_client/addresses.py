@@ -9,22 +9,23 @@ _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 _BEFORE_HOST: Final = re.compile(r"^([^/]*//)[^/]*@")
 
-# The default endpoint. A client of herald.v1 receives the same at every endpoint.
+# The default endpoint. A client of herald.v1 receives the same entries at every endpoint.
 PATH: Final = "/ws"
 
-# Paths of endpoints, after a prefix that a gateway strips.
+# Paths of endpoints, possibly after a prefix that a gateway strips.
 _SOCKET_PATH: Final = re.compile(r"/ws(/notifications|/v2/notification-service/notifications/users/[^/]+)?\Z")
 
 
 def address(
     url: str, user: str | None = None, feeds: Sequence[str] | None = None, types: Sequence[str] | None = None
 ) -> str:
-    """The address of a socket. An http or https URL is that of a service, `https://host` or behind a gateway
-    `https://host/path`, or that of one of its sockets; a ws or wss URL with a path is that of a socket. The
-    parameters are added to the query. Raises ValueError for any other text."""
+    """The address of a socket. An http or https URL is either the address of a service (`https://host`, or behind a
+    gateway `https://host/path`) or that of one of its sockets; a ws or wss URL with a path is that of a socket. The
+    parameters are added to the query. Raises ValueError for any other text.
+    """
     parts = _parts(url.strip())
     if parts is None:
-        # Also after a slash: a password with a slash is a reason why the text is not a URL.
+        # Secrets are also removed after a slash, because a password with a slash is one reason why a text is not a URL.
         seen = without_secrets(url).rpartition("@")[2]
         raise ValueError(f"{seen!r} is not a URL with http, https, ws or wss and a host")
     query = parse_qsl(parts.query, keep_blank_values=True)
@@ -44,7 +45,9 @@ def with_cursor(address: str, cursor: str) -> str:
 
 
 def without_secrets(address: str) -> str:
-    """The address without its query and credentials. Works for any text: a mistyped URL has secrets as well."""
+    """The address without its query and credentials. It accepts any text, because a mistyped URL contains secrets as
+    well.
+    """
     return _BEFORE_HOST.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
 
 

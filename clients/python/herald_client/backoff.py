@@ -1,26 +1,27 @@
-"""How long to wait before the next attempt."""
+"""The delay before the next attempt."""
 
 import random
 from typing import Final
 
 import msgspec
 
-# More would overflow in a long outage.
+# More doublings would overflow in a long outage.
 MAX_DOUBLINGS: Final = 32
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """Exponential backoff with full jitter: a random time between 0 and a bound that doubles from `first` to `most`
+    """Exponential backoff with full jitter: a random delay between 0 and a bound that doubles from `first` to `most`
     seconds.
 
-    Full jitter spreads the clients of a failed node over the whole time; a smaller one would bring them in waves.
+    Full jitter spreads the clients of a failed node over the whole time; less jitter would make them reconnect in
+    waves.
     """
 
     first: float = 0.2
     most: float = 15.0
 
     def bound(self, failures: int) -> float:
-        """The longest wait in seconds after this many consecutive failures, at least 1."""
+        """The maximum delay in seconds after this many consecutive failures, at least 1."""
         doubled: float = self.first * 2.0 ** min(failures - 1, MAX_DOUBLINGS)
         return min(self.most, doubled)
 

@@ -30,17 +30,18 @@ OPEN_TIMEOUT_S: Final = 10.0
 HELLO_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 1.0
 
-# Heartbeats that may be missing: one can be late.
+# How many heartbeat intervals may pass without a frame: one heartbeat may be late.
 MAX_MISSED_HEARTBEATS: Final = 2.5
 
 
-# At DEBUG, websockets logs the handshake with the token. This logger never does, whatever level others have.
+# At level DEBUG, websockets logs the handshake including the token. This logger never does, whatever the levels of
+# others.
 _quiet: Final = logging.getLogger("herald_client.websockets")
 _quiet.setLevel(logging.INFO)
 
 
 class _Connect(connect):
-    """Follows no redirect, as browsers do not: a redirect would choose who gets the cursor and the token."""
+    """Follows no redirects, like browsers: a redirect would determine who receives the cursor and the token."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -49,8 +50,8 @@ class _Connect(connect):
 class Connection:
     """A socket that speaks herald.v1, and is aborted if no frame arrives for too long.
 
-    The service's heartbeats show that it and its session live, so there are no pings. The timeout counts only while the
-    caller waits for a frame: a slow caller is no sign of a dead service.
+    The service's heartbeats show that the service and the session are alive, so there are no pings. The timeout runs
+    only while the caller waits for a frame: a slow caller does not mean that the service is dead.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -68,10 +69,10 @@ class Connection:
     async def open(
         cls, address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None
     ) -> "Connection":
-        """Raises ConnectionEnded.
+        """Open a connection. Raises ConnectionEnded.
 
-        The token is sent in a header, not in the first frame: the service knows the user from the start, and can answer
-        by HTTP how long to wait.
+        The token is sent in a header, not in the first frame. So the service knows the user from the start, and can
+        respond with an HTTP status and the time to wait.
         """
         connecting = _connect(address, token, headers, ssl)
         try:
@@ -80,7 +81,7 @@ class Connection:
             response = error.response
             body = bytes(response.body or b"")
             raise after_refusal(response.status_code, response.headers, body, response.reason_phrase) from None
-        # The texts of these exceptions contain the token, or the password of a proxy.
+        # The texts of these exceptions contain the token or the password of a proxy.
         except InvalidHeaderValue as error:
             raise _stop(f"the header {error.name} has an invalid value") from None
         except InvalidProxy:
@@ -100,13 +101,14 @@ class Connection:
         return cls(socket)
 
     async def receive(self) -> str:
-        """The next frame. Raises ConnectionEnded, or ProtocolError for a binary frame. May be cancelled and called
-        again."""
+        """The next frame. Raises ConnectionEnded, or ProtocolError for a binary frame. It can be cancelled and called
+        again.
+        """
         self._waiting_since = self._loop.time() - self._waited
         try:
             frame = await self._socket.recv()
         except asyncio.CancelledError:
-            # A caller that polls waits in pieces, so the timer may never find it waiting.
+            # A caller that polls waits in short intervals, so the timer might never find it waiting.
             self._waited = self._loop.time() - self._waiting_since
             if self._waited >= self._timeout_s:
                 self._time_out()
@@ -121,17 +123,17 @@ class Connection:
         return frame
 
     async def send(self, frame: str) -> None:
-        """A no-op if the connection has ended: `receive` raises then."""
+        """Send a frame. A no-op if the connection has ended: `receive` raises then."""
         with suppress(ConnectionClosed):
             await self._socket.send(frame)
 
     def expect_heartbeats(self, hello: Hello) -> None:
-        """From `hello` on, the service sends heartbeats."""
+        """Set the timeout to the service's heartbeats, which it sends from `hello` on."""
         self.hello = hello
         self._expect_within(hello.heartbeat * MAX_MISSED_HEARTBEATS)
 
     def expect_close(self, bye: Bye) -> None:
-        """After `bye`, the service closes."""
+        """Set the timeout for the service's close, which follows `bye`."""
         self._bye = bye
         self._expect_within(CLOSE_TIMEOUT_S)
 
@@ -140,7 +142,7 @@ class Connection:
         await self._socket.close()
 
     def abort(self) -> None:
-        """Ends the connection immediately, without a close frame."""
+        """End the connection immediately, without a close frame."""
         self._timer.cancel()
         self._socket.transport.abort()
 
@@ -157,8 +159,9 @@ class Connection:
         self._timer = self._loop.call_later(seconds, self._check_timeout)
 
     def _check_timeout(self) -> None:
-        """One timer for the whole connection instead of one for each frame: when due, it looks at the time since the
-        last frame."""
+        """The timer's callback: checks the time since the last frame. There is one timer for the connection instead of
+        one for each frame.
+        """
         since = self._waiting_since
         waited = self._loop.time() - since if since is not None else 0.0
         if waited >= self._timeout_s:
@@ -183,7 +186,7 @@ def _connect(address: str, token: str | None, headers: Mapping[str, str], ssl: S
             address,
             subprotocols=[SUBPROTOCOL],
             additional_headers={**authorization, **headers},
-            # The service does not compress, and entries have no size limit here.
+            # The service does not compress, and this client sets no size limit for entries.
             compression=None,
             max_size=None,
             ping_interval=None,
@@ -193,5 +196,5 @@ def _connect(address: str, token: str | None, headers: Mapping[str, str], ssl: S
             **secure,
         )
     except InvalidURI:
-        # Its text contains the whole address.
+        # The exception's text contains the whole address.
         raise _stop("the URL is not the address of a socket") from None

@@ -1,4 +1,4 @@
-"""Why a connection ended or was refused, and what to do then: the table of docs/clients.md as code."""
+"""Why a connection ended or was refused, and how to react: the table of docs/clients.md as code."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,7 +9,7 @@ import msgspec
 
 from herald_client.addresses import without_secrets
 
-# The code of a connection that broke without a close frame (RFC 6455, section 7.1.5).
+# The code for a connection that ended without a close frame (RFC 6455, section 7.1.5).
 BROKEN: Final = 1006
 
 TOO_LARGE: Final = 1009
@@ -17,7 +17,7 @@ TOKEN_EXPIRED: Final = 4401
 
 
 class Reaction(Enum):
-    """What to do after a connection has ended."""
+    """How to react to the end of a connection."""
 
     RECONNECT = "reconnect"
     NEW_TOKEN = "reconnect with a new token"  # noqa: S105 - no secret
@@ -25,8 +25,9 @@ class Reaction(Enum):
 
 
 class Stopped(Exception):
-    """The service refuses this client: connecting again as before would fail again. `code` is a close code or an HTTP
-    status, None if there was neither."""
+    """The service rejects this client, and an unchanged retry would fail again. `code` is a close code or an HTTP
+    status, None if there was neither.
+    """
 
     def __init__(self, code: int | None, reason: str) -> None:
         super().__init__(reason)
@@ -35,8 +36,10 @@ class Stopped(Exception):
 
 
 class ConnectionEnded(Exception):
-    """A connection has ended, or could not be opened. `wait_s` is the time after which the service asks to reconnect;
-    `is_jittered` says that it asks each client for another, so that none has to be added."""
+    """A connection has ended, or could not be opened. `wait_s` is the delay that the service requests before a
+    reconnect. `is_jittered` says that the service sends a different delay to each client, so that the client adds no
+    jitter.
+    """
 
     def __init__(
         self,
@@ -55,27 +58,27 @@ class ConnectionEnded(Exception):
 
 
 def after_close(code: int, reason: str, reconnect_in: float | None = None) -> ConnectionEnded:
-    """The meaning of a close code. `reconnect_in` is from `bye`, another for each client."""
+    """The meaning of a close code. `reconnect_in` is the delay from `bye`, which differs between clients."""
     if code == TOKEN_EXPIRED:
         reaction = Reaction.NEW_TOKEN
     elif code == TOO_LARGE or 4500 <= code <= 4999:
-        # 1009: this client sent a message that is too large, and would send it again.
+        # 1009: this client sent a message that is too large, and a retry would send it again.
         reaction = Reaction.STOP
     else:
-        # Codes that are not Herald's come from proxies and networks: temporary failures.
+        # Other codes come from proxies and networks, and mean temporary failures.
         reaction = Reaction.RECONNECT
     text = reason or _REASONS.get(code, f"closed with {code}")
     return ConnectionEnded(text, code, reaction, reconnect_in, is_jittered=True)
 
 
 def after_refusal(status: int, headers: Any, body: bytes, phrase: str) -> ConnectionEnded:
-    """The meaning of an HTTP status that answers a handshake."""
+    """The meaning of the HTTP status of a refused handshake."""
     reason = _problem(body) or f"refused with {status} {phrase}".rstrip()
     if 300 <= status <= 399 and (target := headers.get("Location")) is not None:
-        # A proxy's redirect, which usually repeats the query of this client.
+        # A proxy's redirect usually repeats the client's query.
         reason = f"redirected to {without_secrets(target)}, which is not followed"
     if status == 401:
-        # Herald closes with 4401 instead, which clients can see. This is a gateway that checks tokens as well.
+        # Herald itself closes with 4401, which clients can read. This is a gateway that also checks tokens.
         reaction = Reaction.NEW_TOKEN
     elif status in _RETRYABLE or status >= 500:
         reaction = Reaction.RECONNECT
@@ -85,7 +88,7 @@ def after_refusal(status: int, headers: Any, body: bytes, phrase: str) -> Connec
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds, from a number or a date (RFC 9110, section 10.2.3); None if it is neither."""
+    """The delay in seconds, from a number or a date (RFC 9110, section 10.2.3). None if the value is neither."""
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():

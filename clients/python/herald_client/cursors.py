@@ -1,4 +1,4 @@
-"""Where the resume point is stored."""
+"""Storage of the resume point."""
 
 import os
 from pathlib import Path
@@ -10,22 +10,23 @@ from herald_client.positions import ResumePoint
 
 
 class CursorUnreadable(Exception):
-    """A stored cursor cannot be read. The text names its file."""
+    """A stored cursor can't be read. The text names its file."""
 
 
 class CursorStore(Protocol):
     """Stores the resume point of one listener."""
 
     def load(self) -> ResumePoint | None:
-        """None if nothing is stored. Raises CursorUnreadable: a listener that started at the present instead would
-        lose entries silently."""
+        """The stored resume point, or None. Raises CursorUnreadable if it can't be read: starting at the present
+        instead would lose entries silently.
+        """
 
     def save(self, resume_point: ResumePoint) -> None:
-        """Replaces the stored resume point, and returns once that is done. Called after each frame."""
+        """Replace the stored resume point; returns when that is done. Called after each frame."""
 
 
 class CursorInMemory:
-    """Survives reconnects, but not the process."""
+    """Stores the resume point in memory: it survives reconnects, but not the process."""
 
     def __init__(self, resume_point: ResumePoint | None = None) -> None:
         self.resume_point = resume_point
@@ -38,11 +39,11 @@ class CursorInMemory:
 
 
 class CursorFile:
-    """A file for one listener. It always holds one complete resume point, even if the process is killed: a new file
-    replaces the old one when it is written.
+    """A file for one listener. It always contains one complete resume point, even if the process is killed: a new file
+    is written and then replaces the old one.
 
-    It is not synced to the disk, which would cost some milliseconds a frame. After a power failure it may hold an
-    earlier resume point, and the entries since are received again.
+    It is not synced to the disk, which would cost some milliseconds per frame. After a power failure it may contain an
+    earlier resume point, and the entries since then are received again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -64,8 +65,8 @@ class CursorFile:
             ) from None
 
     def save(self, resume_point: ResumePoint) -> None:
-        """Raises OSError."""
-        # The target of a symbolic link, so that the link is not replaced by a file.
+        """Replace the file. Raises OSError."""
+        # Write to the target of a symbolic link, so that the file does not replace the link.
         target = os.path.realpath(self.path)
         temporary = f"{target}.new"
         with open(temporary, "wb", opener=_private) as file:
@@ -74,5 +75,5 @@ class CursorFile:
 
 
 def _private(path: str, flags: int) -> int:
-    """Creates a file that only its owner may read: a cursor identifies streams and their user."""
+    """Create a file that only its owner may read, because a cursor identifies streams and their user."""
     return os.open(path, flags, 0o600)

@@ -1,4 +1,4 @@
-"""The listener: what callers use."""
+"""The listener: the interface for callers."""
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,7 +20,8 @@ from herald_client.tokens import TokenProvider, Tokens, TokenValue
 
 class Batch(msgspec.Struct, frozen=True):
     """The items of one frame, or one item about the connection. `lines` has the JSON text of each item; "" for Away,
-    which has none."""
+    which has none.
+    """
 
     items: tuple[Item, ...]
     lines: tuple[str, ...]
@@ -32,16 +33,16 @@ class Listener:
     `urls` are nodes of one Herald, or its load balancer. `token` is a text, a Token, or a callable (or coroutine
     function) that returns one; it is called when a token is needed, and before one expires. `cursor` stores the resume
     point: the path of a file, or a CursorStore; without it the resume point lasts as long as the listener. Without a
-    resume point the listener starts at the present. `user` counts in open mode only.
+    resume point the listener starts at the present. `user` applies in open mode only.
 
     An item counts as processed when the next one is requested, or when the `async with` block is left without an
-    exception. The resume point is saved after each frame, by whole positions. So each item is received exactly once,
-    unless the process ends between processing and saving: then the items of the last frame are received again (at least
-    once). Lost entries are reported, by `Hello.gap` or a `Gap`.
+    exception. The resume point is saved after each frame, and contains complete positions only. So each item is
+    received exactly once, unless the process ends between processing and saving: then the items of the last frame are
+    received again (at least once). Lost entries are reported by `Hello.gap` or a `Gap`.
 
-    Iteration raises Stopped if the service refuses this client, OSError if the cursor cannot be saved, and exceptions
-    of the token provider. It may be cancelled and continued without losing anything. There is no background task or
-    thread except for refreshing tokens: a caller that does not iterate for a long time is disconnected, and resumes.
+    Iteration raises Stopped if the service rejects this client, OSError if the cursor can't be saved, and exceptions of
+    the token provider. It can be cancelled and continued without loss. There is no background task or thread except for
+    refreshing tokens: a caller that does not iterate for a long time is disconnected, and resumes later.
     """
 
     def __init__(
@@ -65,8 +66,8 @@ class Listener:
         self._store = _store(cursor)
         self._saved: ResumePoint | None = None
         self._frame: list[Received] = []
-        self._returned = 0  # items of the frame that the caller has received
-        self._unconfirmed = 0  # of these, the last ones, which may not have been processed yet
+        self._returned = 0  # items of the frame that were returned to the caller
+        self._unconfirmed = 0  # the last ones of these, which may not have been processed yet
         self._is_closed = False
 
     @property
@@ -76,11 +77,11 @@ class Listener:
 
     @property
     def repeats(self) -> int:
-        """The number of repeated entries that were dropped. A correct service sends none."""
+        """The number of duplicate entries that were dropped. A correct service sends none."""
         return self._receiver.repeats
 
     async def __aenter__(self) -> Self:
-        """Raises CursorUnreadable."""
+        """Load the resume point. Raises CursorUnreadable."""
         self._saved = self._store.load()
         self._positions.start_at(self._saved)
         return self
@@ -106,11 +107,11 @@ class Listener:
         return item
 
     def batches(self) -> AsyncIterator[Batch]:
-        """The same items by frames: faster for many items, and with the JSON text of each."""
+        """The same items, grouped by frame: faster for many items, and with the JSON text of each."""
         return _Batches(self)
 
     async def next_batch(self) -> Batch:
-        """Raises StopAsyncIteration after the end of the `async with` block."""
+        """The items of the next frame. Raises StopAsyncIteration after the end of the `async with` block."""
         if self._returned == len(self._frame):
             await self._next_frame()
         received = self._frame[self._returned :]
@@ -119,7 +120,7 @@ class Listener:
         return Batch(tuple(item for item, _ in received), tuple(line for _, line in received))
 
     async def _next_frame(self) -> None:
-        """Receives until a frame has items. A caller that requests more has processed the last frame."""
+        """Receive until a frame has items. A caller that requests more has processed the previous frame."""
         while self._returned == len(self._frame):
             self._save(self._returned)
             if self._is_closed:
@@ -128,7 +129,7 @@ class Listener:
             self._frame = await self._receiver.receive()
 
     def _save(self, processed: int) -> None:
-        """Saves the resume point after this number of items of the frame."""
+        """Save the resume point after this number of items of the frame."""
         resume_point = self._positions.resume_point
         if processed < len(self._frame):
             done, left = ([item for item, _ in part] for part in (self._frame[:processed], self._frame[processed:]))
@@ -139,7 +140,7 @@ class Listener:
 
 
 class _Batches(AsyncIterator[Batch]):
-    """Not a generator, which would end when it is cancelled."""
+    """A class, because an asynchronous generator would end when it is cancelled."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener

@@ -1,6 +1,7 @@
 """The objects of herald.v1, one struct for each kind.
 
-Unknown fields are ignored, and an object of an unknown kind becomes `Unknown`: a newer service breaks no client.
+Unknown fields are ignored, and an object of an unknown kind becomes `Unknown`, so that newer services do not break the
+client.
 """
 
 from datetime import datetime
@@ -10,7 +11,7 @@ import msgspec
 
 
 class ProtocolError(Exception):
-    """A frame is not herald.v1."""
+    """A frame is not valid herald.v1."""
 
 
 class _Object(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -20,8 +21,9 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
-    """A session has started. `gap` names the streams with entries that are lost or may be: fetch the current state if
-    that matters. `heartbeat` is in seconds."""
+    """A session has started. `gap` names the streams in which entries are or may be lost: fetch the current state if
+    that matters. `heartbeat` is the interval of heartbeats in seconds.
+    """
 
     session: str
     epoch: str
@@ -34,7 +36,7 @@ class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
 
 
 class Entry(_Object, frozen=True, kw_only=True):
-    """An object that belongs to a stream. `position` is the one to store for resuming."""
+    """An object that belongs to a stream. `position` is the position to store for resuming."""
 
     stream: str
     seq: int
@@ -54,14 +56,16 @@ class _Event(Entry, frozen=True, kw_only=True):
 
     @property
     def data(self) -> Any:
-        """The payload, decoded at each access. `json` has its text, with every digit of a number. Raises
-        msgspec.DecodeError for values that Python cannot represent, such as 1e999."""
+        """The payload, decoded at each access. `json` is its text, with all digits of numbers. Raises
+        msgspec.DecodeError for values that Python can't represent, such as 1e999.
+        """
         return msgspec.json.decode(self.json)
 
 
 class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
     """One event for this user. Upsert by `id`: a changed notification is sent again. `unread` is the inbox's total
-    after it."""
+    after it.
+    """
 
     title: str = ""
     message: str = ""
@@ -78,7 +82,7 @@ class _Change(Entry, frozen=True, kw_only=True):
 
 
 class Read(_Change, frozen=True, kw_only=True, tag="read"):
-    """A notification was read, here or elsewhere."""
+    """A notification was read, by this session or another client."""
 
 
 class Unread(_Change, frozen=True, kw_only=True, tag="unread"):
@@ -105,8 +109,9 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class Away(msgspec.Struct, frozen=True):
-    """The connection has ended, or could not be opened. The next attempt is in `retry_in` seconds, at `next_url`.
-    `code` is a close code, or the HTTP status of a refused handshake; None if there was neither."""
+    """The connection has ended, or could not be opened. The next attempt starts in `retry_in` seconds, at `next_url`.
+    `code` is a close code, or the HTTP status of a refused handshake; None if there was neither.
+    """
 
     url: str
     reason: str
@@ -138,7 +143,7 @@ class Bye(_Object, frozen=True, kw_only=True, tag="bye"):
     reconnect_in: float | None = None
 
 
-# What callers receive.
+# The items that callers receive.
 Item: TypeAlias = Hello | Notification | Broadcast | Read | Unread | Archived | Gap | Unknown | Away
 
 Message: TypeAlias = (
@@ -179,11 +184,11 @@ _decode_fields: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read_object(line: str) -> "Message | Unknown":
-    """The object on a line. Raises ProtocolError."""
+    """Decode the object on a line. Raises ProtocolError."""
     try:
         message: Message = _decode_message(line)
     except msgspec.ValidationError as error:
-        # Tried only after the usual decoding has failed, so that known kinds cost nothing more.
+        # Only after the usual decoding has failed, so that known kinds cost nothing more.
         return _unknown(line, error)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ProtocolError(str(error)) from None

@@ -1,4 +1,4 @@
-"""Positions: the entries that were received of each stream, and what is stored to resume from."""
+"""Positions: which entries of each stream were received, and what is stored to resume from."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from herald_client.objects import Entry, Gap, Hello, Item, Unknown
 class ResumePoint(msgspec.Struct, frozen=True):
     """Where to resume: the last cursor from the service, and the positions received since, by stream.
 
-    The cursor says whose positions these are, and of which epoch.
+    The cursor determines the user and the epoch of these positions.
     """
 
     cursor: str
@@ -19,31 +19,32 @@ class ResumePoint(msgspec.Struct, frozen=True):
 
 
 class Positions:
-    """The positions that were received, and whether an entry is a repetition."""
+    """The received positions, and the detection of duplicate entries."""
 
     def __init__(self) -> None:
         self._cursor: str | None = None
         self._positions: dict[str, int] = {}
-        # The ids that were received at the newest position of a stream: a mass change has several entries at one
-        # position. A stream is missing here if its position is complete.
+        # The ids received at the newest position of a stream, because a bulk change has several entries at one
+        # position. A stream is absent if its position is complete.
         self._newest_ids: dict[str, set[str]] = {}
 
     def start_at(self, resume_point: ResumePoint | None) -> None:
-        """Starts at a stored resume point, up to which everything was processed."""
+        """Start at a stored resume point, up to which everything has been processed."""
         if resume_point is not None:
             self._cursor = resume_point.cursor
             self._positions = dict(resume_point.positions)
 
     @property
     def resume_point(self) -> ResumePoint | None:
-        """None before the first `hello`."""
+        """The current resume point; None before the first `hello`."""
         return ResumePoint(self._cursor, dict(self._positions)) if self._cursor is not None else None
 
     def apply_hello(self, hello: Hello) -> None:
-        """In a stream with a gap, the position of `hello` counts, even if it is lower. In other streams it is at most
-        the position that was sent to resume, or lower if only a cursor was sent."""
+        """Apply the positions of `hello`. In a stream with a gap, the position of `hello` applies, even if it is lower.
+        In other streams it is at most the position that was sent to resume, or lower if only a cursor was sent.
+        """
         if not hello.resumed:
-            # The epoch may be another one: positions of streams that this session lacks may have become invalid.
+            # The epoch may have changed: positions of streams that this session does not have may have become invalid.
             self._positions = {name: at for name, at in self._positions.items() if name in hello.positions}
         for name, position in hello.positions.items():
             if name in hello.gap:
@@ -54,7 +55,7 @@ class Positions:
         self._cursor = hello.cursor
 
     def apply_heartbeat(self, cursor: str) -> None:
-        """The cursor of a heartbeat is ahead of the entries if some are filtered out."""
+        """Apply the cursor of a heartbeat. It is ahead of the entries if some are filtered out."""
         self._cursor = cursor
 
     def is_new(self, item: Item) -> bool:
@@ -83,7 +84,7 @@ class Positions:
 
 
 def advanced(resume_point: ResumePoint, processed: Sequence[Item], unprocessed: Sequence[Item]) -> ResumePoint:
-    """The resume point after a part of a frame was processed. A position with an unprocessed item does not count."""
+    """The resume point after part of a frame was processed. A position with an unprocessed item does not count."""
     lowest_left: dict[str, int] = {}
     for item in unprocessed:
         stream, position, _ = _position_of(item)
@@ -97,7 +98,7 @@ def advanced(resume_point: ResumePoint, processed: Sequence[Item], unprocessed: 
 
 
 def _position_of(item: Item) -> tuple[str, int, str]:
-    """Stream, position and id; no stream for an item that belongs to none."""
+    """Stream, position and id of an item; the stream is empty for an item that belongs to none."""
     if isinstance(item, Entry):
         return item.stream, item.position, item.id
     if isinstance(item, Gap):
@@ -108,7 +109,7 @@ def _position_of(item: Item) -> tuple[str, int, str]:
 
 
 def _position_of_unknown(fields: dict[str, Any]) -> tuple[str, int, str]:
-    """An object of an unknown kind is an entry if it has the fields of one."""
+    """The same for an object of an unknown kind, which is an entry if it has the fields of one."""
     stream, position = fields.get("stream"), fields.get("changed") or fields.get("seq")
     if isinstance(stream, str) and isinstance(position, int):
         return stream, position, str(fields.get("id"))

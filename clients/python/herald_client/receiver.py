@@ -1,4 +1,4 @@
-"""Keeping a connection, and turning its frames into items for the caller."""
+"""Keeps a connection open, and decodes its frames into items for the caller."""
 
 import logging
 from collections.abc import Mapping
@@ -31,13 +31,14 @@ from herald_client.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-# An item, and the line of the frame that it came in.
+# An item, and the line of its frame.
 Received: TypeAlias = tuple[Item, str]
 
 
 class Receiver:
-    """Receives frames over as many connections as it takes. `receive` may be cancelled and called again: nothing that
-    has arrived is lost."""
+    """Receives frames over as many connections as needed. `receive` can be cancelled and called again without losing
+    anything that has arrived.
+    """
 
     def __init__(
         self,
@@ -60,8 +61,9 @@ class Receiver:
         self.repeats = 0
 
     async def receive(self) -> list[Received]:
-        """The items of one frame, or that the connection has ended. Empty for a frame without items, as a heartbeat.
-        Raises Stopped, and again at every later call."""
+        """The items of one frame, or an item that reports the end of the connection. Empty for a frame without items,
+        such as a heartbeat. Raises Stopped, and again at every later call.
+        """
         if self._stopped is not None:
             raise self._stopped
         try:
@@ -101,7 +103,9 @@ class Receiver:
         return connection
 
     def _handle_end(self, end: ConnectionEnded) -> list[Received]:
-        """Decides what follows. Nothing is awaited here, so a cancelled caller finds the old state or the new one."""
+        """Decide how to react. Nothing is awaited here, so a cancelled caller finds either the old state or the new
+        one.
+        """
         connection, self._connection = self._connection, None
         if self._token_refresh is not None:
             self._token_refresh.stop()
@@ -123,7 +127,9 @@ class Receiver:
         return [(away, "")]
 
     def _read(self, connection: Connection, frame: str) -> list[Received]:
-        """Raises ProtocolError and ConnectionEnded, before any object of the frame has had an effect."""
+        """Decode a frame and apply its objects. Raises ProtocolError and ConnectionEnded, before any object has had an
+        effect.
+        """
         lines = frame.split("\n")
         messages = [read_object(line) for line in lines]
         if connection.hello is None and not isinstance(messages[0], Hello | CommandError | Bye):
@@ -135,13 +141,13 @@ class Receiver:
         ]
 
     def _handle(self, connection: Connection, message: Message | Unknown) -> Item | None:
-        """The item for the caller, if there is one."""
+        """Apply an object; returns the item for the caller, if there is one."""
         match message:
             case Entry() | Gap() | Unknown():
                 self._reconnection.succeeded()
                 if self._positions.is_new(message):
                     return message
-                # A resume by a cursor alone repeats the entries since that cursor: these do not count.
+                # A resume by a cursor alone repeats the entries since that cursor. These duplicates are not counted.
                 if not self._resumes_by_url:
                     self.repeats += 1
             case Hello():
@@ -162,9 +168,9 @@ class Receiver:
 
     def _handle_hello(self, connection: Connection, hello: Hello) -> None:
         if connection.hello is None and self._resumes and not (hello.resumed or hello.gap):
-            # The service waits 1 s for the first frame and starts at the present without it. The entries in between
+            # The service waits 1 s for the first frame, and otherwise starts at the present. The entries in between
             # would be lost silently. From the next connection on, the cursor is sent in the URL, without the positions
-            # since, and the entries that this repeats are dropped.
+            # since, and the entries that are repeated are dropped.
             self._resumes_by_url = True
             raise ConnectionEnded("the service did not wait for the first frame")
         connection.expect_heartbeats(hello)

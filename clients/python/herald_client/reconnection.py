@@ -1,4 +1,4 @@
-"""Where and when to connect next."""
+"""The address and the time of the next connection."""
 
 import asyncio
 import random
@@ -11,9 +11,9 @@ from herald_client.objects import Away
 
 
 class Reconnection:
-    """Rotates through the addresses: starts with a random one, and takes the next after each failure.
+    """Rotates through the addresses: starts with a random one, and moves to the next after each failure.
 
-    Random, because otherwise all clients with the same list would connect to its first node.
+    The start is random, because otherwise all clients with the same list would connect to its first node.
     """
 
     def __init__(self, addresses: Sequence[str], backoff: Backoff) -> None:
@@ -31,18 +31,19 @@ class Reconnection:
 
     @property
     def url(self) -> str:
-        """The address without its secrets, for logs and people."""
+        """The address without its secrets, for logs and messages."""
         return without_secrets(self.address)
 
     async def wait(self) -> None:
-        """Waits until the next attempt is due. May be cancelled and called again: the time does not start anew."""
+        """Wait until the next attempt is due. It can be cancelled and called again: the delay does not restart."""
         seconds = self._due - asyncio.get_running_loop().time()
         if seconds > 0:
             await asyncio.sleep(seconds)
 
     def succeeded(self) -> None:
-        """Resets the backoff: an entry or a heartbeat was received. A handshake or `hello` is not enough, because a
-        service that fails right after them would still send them."""
+        """Reset the backoff: an entry or a heartbeat was received. A handshake or `hello` is not enough, because a
+        service that fails right after them would still send them.
+        """
         self._failures = 0
 
     def failed(self, end: ConnectionEnded) -> Away:

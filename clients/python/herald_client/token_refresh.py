@@ -1,4 +1,4 @@
-"""A new token while the connection is open, so that it is not closed for an expired one."""
+"""Refreshing the token of an open connection, so that it is not closed when the token expires."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from herald_client.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-# A token is refreshed a quarter of its remaining time before it expires, but at most this much earlier: enough for a
-# provider that has to try twice, and for clocks that differ.
+# A token is refreshed a quarter of its remaining time before it expires, but at most this much earlier. That is enough
+# for a provider that needs a second attempt, and for clock differences.
 MAX_EARLY_S: Final = 60.0
 
-# The shortest time between two attempts.
+# Minimum delay between two attempts.
 MIN_PAUSE_S: Final = 1.0
 
-# The time until the next attempt if the provider fails, or the service cannot check a token now.
+# Delay until the next attempt if the provider fails, or the service can't check a token now.
 RETRY_S: Final = 5.0
 
 
@@ -33,8 +33,9 @@ class TokenRefresh:
         self._is_unchecked = False  # whether the service could not check the token that was sent last
 
     def start(self) -> None:
-        """To be called at each `hello`. If the expiry of the token is unknown, the token is sent again: the service
-        answers with its expiry."""
+        """Start the timer; called at each `hello`. If the expiry of the token is unknown, the token is sent again: the
+        service answers with its expiry.
+        """
         if not self._tokens.are_renewable:
             return
         token = self._tokens.last
@@ -44,13 +45,13 @@ class TokenRefresh:
             self._schedule()
 
     def accepted(self, expires_at: float | None) -> None:
-        """The service has accepted the token. None: the session does not end with it."""
+        """The service has accepted the token. None means that the session does not expire with the token."""
         if expires_at is not None:
             self._tokens.set_expiry(expires_at)
             self._schedule()
 
     def unchecked(self) -> None:
-        """The service cannot check the token now."""
+        """The service can't check the token now."""
         if self._tokens.are_renewable:
             self._is_unchecked = True
             self._refresh_in(RETRY_S)
@@ -83,14 +84,14 @@ class TokenRefresh:
         try:
             token = await self._tokens.renew()
         except Exception as error:
-            # The connection lasts until the old token expires: the provider has that long to recover. Only the type of
-            # the exception is logged, because its text may contain an issuer's URL or what was sent to it.
+            # The connection lasts until the old token expires, so the provider has until then to recover. Only the type
+            # of the exception is logged, because its text may contain an issuer's URL or a request to it.
             log.warning("No new token (%s); trying again in %g s", type(error).__name__, RETRY_S)
             self._refresh_in(RETRY_S)
             return
         is_known = before is not None and token is not None and token.text == before.text
         if token is None or (is_known and not self._is_unchecked):
-            # The provider has no new token yet.
+            # The provider has not returned a new token.
             self._refresh_in(RETRY_S)
         else:
             await self._send_token(token.text)

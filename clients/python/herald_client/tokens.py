@@ -12,8 +12,9 @@ MIN_VALIDITY_S: Final = 5.0
 
 
 class Token(msgspec.Struct, frozen=True):
-    """`expires_at` is in seconds since 1970, None if unknown. The client does not parse tokens: their content is
-    between issuer and service."""
+    """A token. `expires_at` is in seconds since 1970, None if unknown. The client does not parse tokens: their content
+    is between issuer and service.
+    """
 
     text: str
     expires_at: float | None = None
@@ -24,8 +25,9 @@ TokenProvider: TypeAlias = Callable[[], TokenValue | Awaitable[TokenValue]]
 
 
 class Tokens:
-    """The token to send. A provider is called when there is none, when the service has refused the last one as expired,
-    and before it expires. Exceptions of the provider reach the caller of the listener."""
+    """The token to send. A provider is called if there is no token, if the service has rejected the last one as
+    expired, and before it expires. Exceptions of the provider are raised to the caller of the listener.
+    """
 
     def __init__(self, source: TokenValue | TokenProvider | None) -> None:
         self._provider: TokenProvider | None = source if callable(source) else None
@@ -47,7 +49,7 @@ class Tokens:
         return self._token.text if self._token is not None else None
 
     async def renew(self) -> Token | None:
-        """Asks the provider, if there is one. If it returns the same token, a known expiry is kept."""
+        """Call the provider, if there is one. If it returns the same token, a known expiry is kept."""
         if self._provider is not None:
             value = self._provider()
             token = _as_token(await value if inspect.isawaitable(value) else value)
@@ -56,18 +58,18 @@ class Tokens:
         return self._token
 
     def set_expiry(self, expires_at: float) -> None:
-        """The expiry of the last token, from the service."""
+        """Set the expiry of the last token, as reported by the service."""
         if self._token is not None:
             self._token = Token(self._token.text, expires_at)
 
     def expired(self) -> bool:
-        """The service has refused the last token as expired. Returns whether there can be another."""
+        """The service has rejected the last token as expired. Returns whether there can be another one."""
         if self._provider is not None:
             self._token = None
         return self.are_renewable
 
     def expires_in(self, token: Token) -> float:
-        """Seconds, by this machine's clock."""
+        """The remaining time in seconds, by this machine's clock."""
         return token.expires_at - time.time() if token.expires_at is not None else float("inf")
 
 

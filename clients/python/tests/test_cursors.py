@@ -1,4 +1,4 @@
-"""The client's cursor file: whole or not there, and never taken for less than it is."""
+"""The client's cursor file: always complete, and never replaced by an empty start if it can't be read."""
 
 import os
 from pathlib import Path

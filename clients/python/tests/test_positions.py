@@ -1,4 +1,4 @@
-"""Positions: repeated entries are dropped, and a resume point counts whole positions only."""
+"""Positions: duplicate entries are dropped, and a resume point contains complete positions only."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def positions(received: Positions) -> dict[str, int]:
     return received.resume_point.positions
 
 
-# Streams of entries as a service sends them: positions ascend, one may have several entries, some are not shown.
+# Streams of entries as a service sends them: positions ascend, a position may have several entries, some are not shown.
 SHOWN = st.lists(st.tuples(st.sampled_from(["inbox", "news"]), st.integers(0, 2), st.integers(0, 2)), max_size=30)
 
 
@@ -64,7 +64,7 @@ def test_a_resume_point_is_followed_by_the_remaining_entries(
         received.is_new(item)
     resumed = Positions()
     resumed.start_at(received.resume_point)
-    # Resume points are saved after whole frames, which end at whole positions: every repeated entry is dropped.
+    # Resume points are saved after complete frames, which end at complete positions: every repeated entry is dropped.
     assert [item for item in sent if resumed.is_new(item)] == sent[first:]
 
 
