@@ -39,8 +39,8 @@ def decoded(body: bytes, encoding: str, max_bytes: int = 0) -> bytes:
     """Decode the body to UTF-8. A body that is neither compressed nor in another charset is returned unchanged.
 
     `encoding` names a compression, a charset, or both, outermost first. Unknown names are ignored; the body is then
-    left to the caller's parser. The result has at most `max_bytes` bytes; 0 means no limit. Raises Undecodable, also
-    for a larger result.
+    left to the caller's parser. A decoded body has at most `max_bytes` bytes; 0 means no limit. Raises Undecodable,
+    also for a larger one.
     """
     names = [name for name in _SEPARATORS.split(encoding.lower()) if name]
     compression = next((name for name in names if name in _COMPRESSIONS), None)

@@ -11,7 +11,7 @@ from application.ports.store import StoreUnavailable
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-# Timeout of a request: a client that is told to retry is better off than one that waits for a stalled database.
+# Timeout of a request: for a client, an error that asks for a retry is better than waiting for a stalled database.
 REQUEST_TIMEOUT_S: Final = 10.0
 
 

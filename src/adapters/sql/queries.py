@@ -66,7 +66,7 @@ _BEYOND: Final = 2**63 - 1
 
 
 class PageRequest(NamedTuple):
-    """A request for at most `limit` entries of an inbox or a feed, after a position."""
+    """A request for about `limit` entries of an inbox or a feed, after a position."""
 
     owner: str
     after: int

@@ -50,7 +50,7 @@ class SchemaOutdated(Exception):
 
 
 class MigrationRefused(Exception):
-    """The revision does not exist, or there is no path to it."""
+    """The revision does not exist or has no path to it, or the connection pooler does not allow migrations."""
 
 
 class DatabaseUnusable(Exception):

@@ -80,7 +80,7 @@ def quoted(text: str) -> str:
 
 def to_rfc3339(time: datetime) -> str:
     """RFC 3339 with milliseconds, as JavaScript's `toISOString` writes it. `time` must be in UTC."""
-    # This runs for every notification that is sent, and takes a third of the time of `isoformat`.
+    # `_encode` takes a third of the time of `isoformat`, and this runs for every notification that is sent.
     text = _encode(time)
     return text[1:24].decode() + "Z" if len(text) == 29 else text[1:20].decode() + ".000Z"
 

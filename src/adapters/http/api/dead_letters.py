@@ -84,8 +84,8 @@ async def get_dead_letter(
 async def replay_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> Replayed:
-    """Processes the event again by the current routes. Nobody is notified twice; if it fails again, the dead letter is
-    kept."""
+    """Processes the event again by the current routes. Recipients are not notified twice. If it fails again, the dead
+    letter is kept."""
     return Replayed.of(await handle.replay(id))
 
 

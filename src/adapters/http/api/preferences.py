@@ -99,7 +99,7 @@ async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -
 async def replace_preferences(
     user: User, preferences: FromDishka[SetPreferences], replacement: NamedDependency[NewPreferences]
 ) -> PreferencesOut:
-    """Replaces all preferences. They apply to what is stored from now on."""
+    """Replaces all preferences. They apply to notifications stored and mails sent from now on."""
     return PreferencesOut.of(user, await preferences.replace(user, replacement.preferences()))
 
 
@@ -114,7 +114,7 @@ async def replace_preferences(
 async def patch_preferences(
     user: User, preferences: FromDishka[SetPreferences], changes: NamedDependency[PreferencesPatch]
 ) -> PreferencesOut:
-    """Changes some preferences and keeps the others. They apply to what is stored from now on."""
+    """Changes some preferences and keeps the others. They apply to notifications stored and mails sent from now on."""
     return PreferencesOut.of(user, await preferences.patch(user, **changes.changes()))
 
 
