@@ -522,7 +522,7 @@ async def test_sqlite_finds_due_deliveries_by_an_index(tmp_path: Path) -> None:
     async with STORES["sqlite"]((tmp_path, lambda: None)) as stores:
         await record(stores.store, order("e", "kim@example.com"))
         database = Database(f"sqlite+aiosqlite:///{tmp_path}/herald.db")
-        asked = await asked_by(database, [lambda: SqlDeliveries(database).claim(20, 60)])
+        asked = await asked_by(database, [lambda: SqlDeliveries(database).claim("email", 20, 60)])
         async with database.engine.connect() as connection:
             ((statement, parameters),) = [one for one in asked.items() if one[0].startswith("WITH due")]
             steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
