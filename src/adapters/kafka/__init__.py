@@ -1,1 +1,1 @@
-"""Kafka as an event source: a member of a consumer group that acknowledges what is stored, and outlives its broker."""
+"""Kafka as an event source: a consumer group member that commits stored events and reconnects after any fault."""

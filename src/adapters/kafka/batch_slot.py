@@ -28,7 +28,7 @@ class BatchSlot:
         self._full.set()
 
     def drop(self) -> None:
-        """Empties the slot. The batch was not taken, so its events are delivered again, here or to another node."""
+        """Empties the slot. The events of a batch that was not taken are redelivered, to this node or to another."""
         self._ready = None
         self._full.clear()
         self._free.set()
@@ -42,7 +42,7 @@ class BatchSlot:
         return batch
 
     def done(self) -> None:
-        """The batch that was taken is acknowledged, or its acknowledgement failed."""
+        """Marks the batch that `take` returned as finished: acknowledged, or its acknowledgement failed."""
         self._idle.set()
 
     async def free_within(self, seconds: float) -> bool:

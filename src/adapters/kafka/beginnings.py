@@ -1,4 +1,4 @@
-"""Where a consumer group begins on partitions that have no committed offset."""
+"""The start offsets of a consumer group on partitions without a committed offset."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -30,21 +30,23 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# For reading remembered offsets that are only shown, in seconds: a rebalance does not wait longer for them.
+# Seconds for reading stored start offsets that are only displayed: a rebalance waits for this read.
 DISPLAY_TIMEOUT_S: Final = 1.0
 
-# A survey is not repeated by a supervisor, so it tries again itself.
+# `survey` runs without a supervisor, so it retries by itself.
 SURVEY_RETRIES: Final = 10
 SURVEY_RETRY_S: Final = 0.5
 
-# `committed`: at the group's commit. `remembered`: at the offset in the store. `end`: the topic was never read here.
-# `beginning`: the topic or partition appeared after its pattern was configured, or HERALD_KAFKA_START is earliest.
-# `recreated`: at the beginning, since the topic was deleted and created again after its offset was remembered.
+# `committed`: the group's committed offset. `remembered`: the start offset in the store. `end`: the end of the log,
+# since the group never read this topic. `beginning`: the first offset, since the topic or partition appeared after its
+# pattern was configured, or HERALD_KAFKA_START is earliest. `recreated`: the first offset, since the topic was deleted
+# and created again after its start offset was stored.
 Reason = Literal["committed", "remembered", "end", "beginning", "recreated"]
 
 
 class Beginning(msgspec.Struct, frozen=True):
-    """Where the group begins on a partition, and why. `end` is the offset that the next record gets."""
+    """The offset at which the group starts reading a partition, and the reason. `end` is the offset of the next record
+    to be written."""
 
     partition: TopicPartition
     offset: int
@@ -59,12 +61,12 @@ def decide(
     unknown: Collection[str],
     start: Literal["latest", "earliest"],
 ) -> list[Beginning]:
-    """Where the group begins on each partition, in their order.
+    """Returns where the group starts on each partition, sorted by partition.
 
-    `unknown` are the topics that no pattern configured before matches. One of them that has a commit was read all the
-    same, by a version that remembered nothing. A remembered offset counts only in the log that it was taken from: the
-    records before it were there when it was decided, so they are older. A log that does not reach it, or whose first
-    record is before it and not older than the decision, belongs to a topic that was deleted and created again.
+    `unknown` are the topics that no previously configured pattern matches. If such a topic has a commit, it was read
+    before, by a version that stored no start offsets. A stored start offset is valid only in the log that it was
+    determined from: the records before it existed when it was determined, so they are older. If the log ends before the
+    start offset, or its first record precedes that offset without being older, the topic was deleted and created again.
     """
     read = {partition.topic for partition in commits}
     found = []
@@ -93,19 +95,20 @@ def _offset(
 
 
 def _is_younger(record: FirstRecord | None, start: StartOffset) -> bool:
-    """Whether a log that begins with this record can't be the one that the offset was taken from."""
+    """Returns whether the log that begins with this record is newer than the one that the start offset belongs to."""
     return (
         record is not None and record.offset < start.offset and record.timestamp / 1000 >= start.decided_at.timestamp()
     )
 
 
 class Beginnings:
-    """Decides where the group begins, together with all nodes that share the store.
+    """Determines the start offsets of the group, which all nodes share through the store.
 
-    Before a node joins, `configure` determines the ends of the topics that a pattern matches which was never configured
-    for this group, and stores pattern and ends in one transaction. What is not stored then did not exist, so it begins
-    at its beginning; that is stored as well when the partition is first assigned. A crash leaves all of it or nothing,
-    and of several nodes the first one decides for all. Positions that Kafka has committed always count first.
+    Before a node joins the group, `configure` finds the patterns that were never configured for this group, determines
+    the end offsets of the topics that they match, and stores patterns and offsets in one transaction. A topic or
+    partition without a stored offset did not exist then, so it is read from its beginning; this offset is stored too,
+    when the partition is first assigned. A crash leaves everything stored or nothing. If several nodes do this
+    concurrently, the first one decides for all. Offsets committed in Kafka always take precedence.
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class Beginnings:
         starts: StartOffsets,
         timing: Timing,
     ) -> None:
-        # What is remembered, as of the last read.
+        # The stored start offsets, as of the last read.
         self.remembered: dict[TopicPartition, StartOffset] = {}
         self._settings = settings
         self._options = options
@@ -126,8 +129,8 @@ class Beginnings:
         self._group: ConsumerGroup | None = None
 
     async def configure(self) -> None:
-        """To be called before the node joins. Returns once every pattern is stored. Raises KafkaError, TimeoutError and
-        StoreUnavailable."""
+        """Stores the patterns that are not stored yet. Must be called before the node joins the group. Raises
+        KafkaError, TimeoutError and StoreUnavailable."""
         async with self._administration() as (admin, group):
             known = await self._starts.patterns(group)
             while new := [pattern for pattern in self._patterns if pattern not in known]:
@@ -143,7 +146,8 @@ class Beginnings:
     async def on_assigned(
         self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition], commits: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, int]:
-        """Where to begin on the assigned partitions that have no commit. Raises KafkaError and StoreUnavailable."""
+        """Returns the start offsets of the assigned partitions without a commit. Raises KafkaError and
+        StoreUnavailable."""
         if self._group is None:
             raise RuntimeError("configure() comes first")
         missing = [partition for partition in assigned if partition not in commits]
@@ -165,13 +169,13 @@ class Beginnings:
         return {one.partition: one.offset for one in found}
 
     async def survey(self) -> list[Beginning]:
-        """Where the group would begin on every partition that exists now. Writes nothing, and joins no group. Raises
+        """Returns where the group would start on each existing partition. Writes nothing and joins no group. Raises
         KafkaError, TimeoutError and StoreUnavailable."""
         async with self._administration() as (admin, group):
             known = await self._starts.patterns(group)
             await self._read(group)
             for _ in range(SURVEY_RETRIES):
-                # The first group of a cluster has no coordinator until Kafka has created the topic of all commits.
+                # In a new cluster, no group has a coordinator until Kafka has created the topic __consumer_offsets.
                 with suppress(KafkaError):
                     return await self._survey(admin, self._patterns, known, self.remembered)
                 await asyncio.sleep(SURVEY_RETRY_S)

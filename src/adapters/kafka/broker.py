@@ -1,4 +1,4 @@
-"""Kafka, and what speaks its protocol, as a broker of Herald."""
+"""Declares Kafka, and brokers that speak its protocol, as a broker of Herald."""
 
 from adapters.kafka.settings import KafkaSettings
 from application.ports.broker import Broker, SourceContext

@@ -1,4 +1,4 @@
-"""Making aiokafka's clients, and getting rid of them."""
+"""Creates and closes clients of aiokafka."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,13 +10,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from adapters.kafka.timing import Timing
 
-# Time enough to close sockets, in seconds; nothing waits for a broker any more.
+# Seconds for closing sockets; nothing waits for a broker by then.
 CUT: Final = 1.0
 
 
 @asynccontextmanager
 async def administration(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
-    """For questions about the cluster and its groups. Raises KafkaError while no broker answers."""
+    """Yields a client for reading metadata of the cluster and its groups. Raises KafkaError if no broker answers."""
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
@@ -26,9 +26,9 @@ async def administration(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdmin
 
 
 def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> AIOKafkaConsumer:
-    """A consumer that commits only when told to; without a group, one that only asks.
+    """Returns a consumer without automatic commits. Without a group, it can only read metadata and offsets.
 
-    Where Kafka no longer has the committed position, it reads from the beginning: rather twice than never.
+    If the committed offset is no longer in the log, it reads from the beginning: duplicates are better than losses.
     """
     return AIOKafkaConsumer(
         **options,
@@ -38,7 +38,7 @@ def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> 
         isolation_level="read_committed",
         metadata_max_age_ms=_milliseconds(timing.metadata_age),
         session_timeout_ms=_milliseconds(timing.session),
-        # Two may be lost.
+        # Two consecutive heartbeats may be lost.
         heartbeat_interval_ms=_milliseconds(timing.session / 3),
         rebalance_timeout_ms=_milliseconds(timing.rejoin_by),
         max_poll_interval_ms=_milliseconds(timing.max_poll_interval),
@@ -46,9 +46,9 @@ def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> 
 
 
 async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
-    """Stops a consumer in whatever state it is, a failed start included, in at most `within` + 2 s. Never fails.
+    """Stops a consumer in any state, even after a failed start, within `within` + 2 s. Raises only CancelledError.
 
-    Someone who is cancelled here still waits for the end, so that nothing is left behind.
+    A cancelled caller still waits until the consumer has stopped, so that no task or socket leaks.
     """
     ending = asyncio.ensure_future(_end(consumer, within))
     try:
@@ -59,10 +59,11 @@ async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
 
 
 async def _end(consumer: AIOKafkaConsumer, within: float) -> None:
-    """`stop` waits for the broker's goodbye, at worst until the request times out.
+    """Stops the consumer. Closes its connections if that takes longer than `within`.
 
-    Cancelled, it would leave its tasks and sockets behind, and a second `stop` does nothing. With the connections cut
-    under it, it runs to its end; there is no public way to cut them.
+    `stop` waits for the broker's reply to the leave request, at worst until the request times out. Cancelling `stop`
+    would leak its tasks and sockets, and a second `stop` is a no-op. Once the connections are closed, it runs to its
+    end; aiokafka has no public method to close them.
     """
     stopping = asyncio.ensure_future(consumer.stop())
     _, late = await asyncio.wait({stopping}, timeout=within)

@@ -1,4 +1,4 @@
-"""Telling Kafka how far a node has stored."""
+"""Commits the offsets of stored events to Kafka."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -13,29 +13,31 @@ from application.ports.event_source import NotAcknowledged
 
 log = structlog.get_logger(__name__)
 
-# Between attempts at a commit, in seconds; aiokafka has then repeated what could be repeated.
+# Seconds between two attempts at a commit, each of which includes aiokafka's own retries.
 RETRY: Final = 0.5
 
-# The partitions went, or are about to: no attempt will succeed, and what it was for comes again, here or elsewhere.
+# The partitions were revoked, or are about to be: a retry can't succeed. Events that were not committed are
+# redelivered, to this node or to another.
 GONE: Final = (CommitFailedError, IllegalStateError)
 
 
 class Commits:
-    """What is stored of the partitions held, and its way to Kafka.
+    """Keeps the stored offsets of the assigned partitions, and commits them to Kafka in the background.
 
-    One commit at a time; what is acknowledged meanwhile gathers for the next, and of each partition the newest offset
-    stands for all before it. So nobody waits for a commit, to which Kafka 4 gives at least 5 ms (it writes several
-    together: group.coordinator.append.linger.ms). A crash within these milliseconds hands the same events over
-    again, as a crash before the acknowledgement would. A node that leaves, or lets go of partitions, waits for `flush`.
+    One commit runs at a time. Offsets that are acknowledged meanwhile are collected for the next one, which commits
+    only the newest of each partition. So ingest does not wait for commits, which take at least 5 ms with Kafka 4 (it
+    batches them: group.coordinator.append.linger.ms). A crash within these milliseconds leads to redelivery, like a
+    crash before the acknowledgement. Before a node leaves the group or gives up partitions, `flush` waits for commits.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
         self._consumer = consumer
         self._timing = timing
-        # Where reading began on each partition held.
+        # The position at which reading began, for each assigned partition.
         self._begun: Mapping[TopicPartition, int] = {}
         self._stored: dict[TopicPartition, int] = {}
-        # Since then: where the last batch handed over ends, where the last one stored ends, and what was noted last.
+        # Since then, by partition: the end of the last batch given to ingest, the end of the last batch stored, and the
+        # last offset noted for a commit.
         self._handed: dict[TopicPartition, int] = {}
         self._acknowledged: dict[TopicPartition, int] = {}
         self._noted: dict[TopicPartition, int] = {}
@@ -46,7 +48,7 @@ class Commits:
         self._refusal = ""
 
     def begin(self, positions: Mapping[TopicPartition, int]) -> None:
-        """These partitions are held from now on, and committed up to these positions."""
+        """Starts with newly assigned partitions, which are committed up to these positions."""
         self._begun = positions
         self._handed = {}
         self._acknowledged = {}
@@ -54,7 +56,8 @@ class Commits:
         self._refusal = ""
 
     def release(self) -> None:
-        """No partition is held any more. Not even an attempt under way may be repeated: others may have moved on."""
+        """Forgets all partitions, and cancels a commit in progress: a retry could undo newer commits of other
+        members."""
         self._begun = {}
         self._stored = {}
         self._handed = {}
@@ -65,22 +68,24 @@ class Commits:
         return sorted(self._begun)
 
     def hand_over(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """A batch that ends at these offsets is handed over. Until it is acknowledged, its partitions are not idle."""
+        """Notes that a batch that ends at these offsets was given to ingest. Until it is acknowledged, its partitions
+        are not idle."""
         self._handed |= offsets
 
     def idle(self, partition: TopicPartition, position: int) -> None:
-        """Notes the consumer's position as of this moment, to be committed, if everything before it is stored.
+        """Notes the consumer's current position for the next commit, if everything before it is stored.
 
-        The position moves beyond the last record where only transaction markers, aborted records or compacted ones
-        follow. It counts unless a batch with records of this partition was handed over and is not acknowledged yet.
+        The position is beyond the last record if only transaction markers, aborted or compacted records follow. It is
+        ignored while a batch with records of this partition is not acknowledged.
         """
         if partition in self._begun and self._acknowledged.get(partition, -1) >= self._handed.get(partition, -1):
             self._note({partition: position})
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Notes the offset after the last stored event of each partition, to be committed at once.
+        """Notes the offset after the last stored event of each partition for the next commit.
 
-        Raises NotAcknowledged for partitions no longer held, and while Kafka refuses; the rest is noted nevertheless.
+        Raises NotAcknowledged for partitions that are no longer assigned, and while Kafka refuses commits; offsets of
+        assigned partitions are noted nevertheless.
         """
         for partition, offset in offsets.items():
             self._acknowledged[partition] = max(offset, self._acknowledged.get(partition, offset))
@@ -91,7 +96,7 @@ class Commits:
             raise NotAcknowledged(f"Kafka takes no commits: {self._refusal}")
 
     def _note(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """To be committed as soon as possible. An offset never goes back."""
+        """Schedules offsets for the next commit. An offset never decreases."""
         ahead = {partition: offset for partition, offset in offsets.items() if offset > self._noted.get(partition, -1)}
         if ahead:
             self._noted |= ahead
@@ -100,7 +105,7 @@ class Commits:
             self._wanted.set()
 
     async def flush(self, within: float) -> bool:
-        """Whether Kafka has everything that is stored, before so many seconds are over."""
+        """Waits for at most `within` seconds. Returns whether the offsets of all stored events are committed."""
         try:
             async with asyncio.timeout(within):
                 return await self._done.wait()
@@ -140,10 +145,11 @@ class Commits:
             self._attempt.cancel()
 
     def _ahead(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """What does not lie ahead of where reading began was committed before the partition came (back) here."""
+        """Returns the offsets of assigned partitions that are beyond the position at which reading began. The others
+        were committed before the partition was assigned."""
         return {held: offset for held, offset in offsets.items() if offset > self._begun.get(held, offset)}
 
 
 def names(partitions: Collection[TopicPartition]) -> list[str]:
-    """As status and logs show partitions."""
+    """Returns the partitions in the format of status and logs, sorted."""
     return [f"{partition.topic}/{partition.partition}" for partition in sorted(partitions)]

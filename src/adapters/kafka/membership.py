@@ -1,4 +1,4 @@
-"""One consumer's life in the group."""
+"""The membership of one consumer in the group, from joining to leaving."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -23,15 +23,17 @@ from application.ports.event_source import Batch
 
 log = structlog.get_logger(__name__)
 
-# The store's transaction: larger ones hold locks for longer, smaller ones cost more round trips an event.
+# Events in one batch, usually one transaction of the store: larger ones hold locks longer, smaller ones need more round
+# trips for each event.
 BATCH: Final = 500
 
 
 class Membership:
-    """Joins, polls, hands over and commits with one consumer, until something goes wrong; then it is thrown away.
+    """Joins the group with one consumer, polls, fills the slot and commits, until a fault; then it is discarded.
 
-    Partitions that are assigned stay paused until their positions are found and committed, those without a position
-    where Beginnings says. So every partition has a committed position before its first event is handed over.
+    Newly assigned partitions stay paused until their positions are determined and committed; Beginnings determines
+    those of partitions without a commit. So every partition has a committed position before ingest gets its first
+    event.
     """
 
     def __init__(
@@ -54,17 +56,17 @@ class Membership:
         self._beginnings = beginnings
         self._slot = slot
         self._timing = timing
-        # Whether partitions are assigned, perhaps none, and their positions set.
+        # Whether this member has an assignment, which may be empty, and its positions are set.
         self.settled = False
         self._settling: asyncio.Task[None] | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def missing(self) -> list[str]:
-        """The topics that are named but do not exist."""
+        """Returns the topics that a pattern names exactly and that do not exist."""
         return self._topics.missing(self._consumer.subscription())
 
     async def run(self) -> None:
-        """Never returns: raises what went wrong, and leaves the group."""
+        """Runs until a fault; leaves the group and raises the fault. Never returns."""
         committing = asyncio.ensure_future(self.commits.run())
         tasks: set[asyncio.Future[Any]] = {self._failed}
         rewound: Mapping[TopicPartition, int] = {}
@@ -82,7 +84,7 @@ class Membership:
         finally:
             self.settled = False
             self._slot.drop()
-            # A rebalance that waits for one of these would hold up the leaving.
+            # A rebalance that waits for the slot would delay leaving the group.
             self._slot.done()
             await _cancelled({*tasks, self._settling} if self._settling else tasks)
             await self.commits.flush(self._timing.leave)
@@ -91,7 +93,7 @@ class Membership:
             await discard(self._consumer, self._timing.leave)
 
     async def _rewind(self, beginnings: Mapping[TopicPartition, int]) -> None:
-        """Commits where partitions that were created again begin, for the member that reads them next."""
+        """Commits the first offsets of recreated partitions, for the member that reads them next."""
         if not beginnings:
             return
         try:
@@ -105,12 +107,12 @@ class Membership:
         while True:
             free = await self._slot.free_within(self._timing.patience)
             self._flow(free and self.settled)
-            # A poll of paused partitions brings nothing; it shows that this member is alive.
+            # A poll of paused partitions returns nothing; it shows that this member is alive (max_poll_interval).
             wait = int(self._timing.poll * 1000) if free else 0
             records = await self._consumer.getmany(timeout_ms=wait, max_records=BATCH)
             self.polled = datetime.now(UTC)
             if records:
-                # Even after a poll without room: a rebalance since has dropped what took it.
+                # Possible even if the slot was full before the poll: a rebalance has emptied it since.
                 messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
                 ends = {held: await self._end(held, several[-1].offset + 1) for held, several in records.items()}
                 self.commits.hand_over(ends)
@@ -121,9 +123,9 @@ class Membership:
                     self.commits.idle(partition, await self._end(partition, 0))
 
     async def _end(self, partition: TopicPartition, at_least: int) -> int:
-        """The consumer's position, which is beyond `at_least` where no records follow, but transaction markers.
+        """Returns the consumer's position. It is beyond `at_least` if only transaction markers follow.
 
-        Does not suspend while the position is valid, so it is the one of the poll before: the next poll moves it.
+        Does not suspend while the position is valid, so it is the position after the last poll: only a poll moves it.
         """
         try:
             async with asyncio.timeout(self._timing.poll):
@@ -140,7 +142,7 @@ class Membership:
             self._consumer.pause(*self._consumer.assignment())
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Called by aiokafka: the group waits meanwhile, heartbeats go on, and commits are still taken."""
+        """Called by aiokafka. The group waits meanwhile; heartbeats continue, and commits are still accepted."""
         self.settled = False
         self.watch.unassigned()
         self._slot.drop()
@@ -150,7 +152,7 @@ class Membership:
         self.commits.release()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Called by aiokafka, which would swallow an exception. No other rebalance begins meanwhile."""
+        """Called by aiokafka, which swallows exceptions. No other rebalance begins meanwhile."""
         # Before the first await, so before anything can be fetched.
         self._flow(False)
         self._settling = asyncio.ensure_future(self._settle(assigned))

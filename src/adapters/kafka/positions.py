@@ -1,4 +1,4 @@
-"""What Kafka says of a group and of the topics: committed offsets, partitions, and the ends of their logs."""
+"""Reads from Kafka: committed offsets of a group, partitions of topics, and the ranges of their logs."""
 
 import asyncio
 from collections.abc import Collection
@@ -13,16 +13,16 @@ from adapters.kafka.clients import discard, new_consumer
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 
-# No record is older, in milliseconds since 1970.
+# Milliseconds since 1970; no record has a smaller timestamp, so the first record with one is found.
 EPOCH: Final = 0
 
 
 class FirstRecord(msgspec.Struct, frozen=True):
-    """The first record that a partition still holds. `timestamp` is in milliseconds since 1970, as the producer or the
-    broker has set it.
+    """The first record that a partition still has. `timestamp` is in milliseconds since 1970, set by the producer or
+    by the broker.
 
-    In one log, `offset` only grows, and a record never changes its timestamp. So where `offset` went back, or the same
-    offset has another timestamp, the topic was deleted and created again.
+    In one log, `offset` never decreases, and the timestamp of a record never changes. So if `offset` has decreased, or
+    the same offset has another timestamp, the topic was deleted and created again.
     """
 
     offset: int
@@ -33,8 +33,8 @@ class FirstRecord(msgspec.Struct, frozen=True):
 
 
 class LogRange(msgspec.Struct, frozen=True):
-    """What a partition holds: its first offset, the one that its next record gets, and its first record, where there is
-    one with a timestamp."""
+    """The log of a partition: its first offset, the offset of its next record (`end`), and its first record; None if no
+    record has a timestamp."""
 
     first: int
     end: int
@@ -44,11 +44,11 @@ class LogRange(msgspec.Struct, frozen=True):
 async def committed(
     admin: AIOKafkaAdminClient, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """The group's committed positions; a partition without one is left out. Raises KafkaError.
+    """Returns the committed offsets of the group, without partitions that have none. Raises KafkaError.
 
-    The consumer's own `committed` is not to be trusted: an error that stands for the whole answer (the coordinator is
-    moving, or loading) is overlooked by aiokafka 0.14 and looks like "nothing committed", which would send the
-    group back to the beginning, or make it look new. So an answer must speak of every partition that was asked for.
+    The consumer's own `committed` is unreliable: aiokafka 0.14 ignores an error of the whole response (the coordinator
+    is moving or loading), so that it looks like "nothing committed". That would reset the group to the beginning, or
+    make it look new. So the response must contain every requested partition.
     """
     if not partitions:
         return {}
@@ -59,8 +59,8 @@ async def committed(
 
 
 async def existing_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> list[TopicPartition]:
-    """The partitions of all topics that match. Raises KafkaError, also where Kafka can't describe one of the topics:
-    a topic that is left out would look like one that does not exist."""
+    """Returns the partitions of all matching topics. Raises KafkaError, also if Kafka can't describe one of them: a
+    topic that is left out would look like one that does not exist."""
     matching = [topic for topic in await admin.describe_topics() if topics.expression.match(topic["topic"])]
     for topic in matching:
         if topic["error_code"]:
@@ -75,7 +75,7 @@ async def existing_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> lis
 async def log_ranges(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, LogRange]:
-    """What each partition holds now. An open transaction is beyond the end. Raises KafkaError."""
+    """Returns the range of each partition's log. Records of open transactions are beyond the end. Raises KafkaError."""
     beginnings = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
     records = await first_records(consumer, partitions)
@@ -87,7 +87,7 @@ async def log_ranges(
 async def first_records(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, FirstRecord]:
-    """The first record of each partition; one that holds none, or none with a timestamp, is left out. Raises
+    """Returns the first record of each partition, without partitions that have no record with a timestamp. Raises
     KafkaError."""
     if not partitions:
         return {}
@@ -98,7 +98,7 @@ async def first_records(
 async def log_ranges_from_outside(
     options: dict[str, Any], timing: Timing, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, LogRange]:
-    """The same without being a member of any group."""
+    """Like `log_ranges`, without joining a group. Raises KafkaError and TimeoutError."""
     if not partitions:
         return {}
     consumer = new_consumer(options, None, timing)

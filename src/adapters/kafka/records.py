@@ -1,4 +1,4 @@
-"""From Kafka's records to messages."""
+"""Converts records of Kafka to messages."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -8,16 +8,16 @@ from aiokafka import ConsumerRecord
 
 from domain.messages import NO_HEADERS, Message
 
-# How far ahead of its own clock a broker lets a producer's time stamp be (log.message.timestamp.after.max.ms).
+# The broker's default limit for timestamps of producers in the future (log.message.timestamp.after.max.ms).
 AHEAD: Final = timedelta(hours=1)
 
-# More are no one's attributes, and reading a record of 1 MB full of them would take the event loop for 0.1 s.
+# No producer sends more attributes, and decoding a record of 1 MB full of headers would block the event loop for 0.1 s.
 MAX_HEADERS: Final = 1000
 
 
 def message_of(record: ConsumerRecord, now: datetime) -> Message:
-    """Never fails: bytes that are not UTF-8 in key or headers are replaced. Of headers of one name the last counts;
-    headers behind the first MAX_HEADERS are ignored."""
+    """Converts a record received at `now`. Never raises: bytes that are not UTF-8 in key or headers are replaced. Of
+    several headers with one name the last counts; headers after the first MAX_HEADERS are ignored."""
     headers = {
         name.lower(): (value or b"").decode(errors="replace") for name, value in islice(record.headers, MAX_HEADERS)
     }
@@ -32,7 +32,7 @@ def message_of(record: ConsumerRecord, now: datetime) -> Message:
 
 
 def _time_of(timestamp: int, now: datetime) -> datetime:
-    """The record's time stamp, in milliseconds; the present where it is none, or cannot be one (-1, microseconds)."""
+    """Converts a timestamp in milliseconds. Returns `now` if it is missing or implausible (-1, microseconds)."""
     try:
         time = datetime.fromtimestamp(timestamp / 1000, UTC)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Whether a topic was deleted and created again while it is read: aiokafka does not tell topic ids."""
+"""Detects topics that were deleted and created again while they are read: aiokafka does not expose topic ids."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -14,7 +14,8 @@ from adapters.kafka.timing import Timing
 
 
 class Recreated(Exception):
-    """Partitions belong to another log than when they were assigned. `beginnings` are the first offsets there."""
+    """The logs of partitions were replaced since their assignment. `beginnings` are the first offsets of the new
+    logs."""
 
     def __init__(self, beginnings: Mapping[TopicPartition, int]) -> None:
         super().__init__(f"deleted and created again: {', '.join(names(beginnings))}")
@@ -22,15 +23,15 @@ class Recreated(Exception):
 
     @property
     def offsets(self) -> dict[str, int]:
-        """As logs show them."""
+        """The same in the format of logs."""
         return dict(zip(names(self.beginnings), (self.beginnings[one] for one in sorted(self.beginnings)), strict=True))
 
 
 class Recreation:
-    """Compares the first record of each partition with the one before, every few seconds.
+    """Compares the first record of each partition with the one seen before, every `Timing.comparison` seconds.
 
-    A consumer whose topic is created again between two of its fetches reads on at its old position, and skips what the
-    new log holds before it. A log that was still empty at the last comparison is not recognised as another.
+    If a topic is recreated between two fetches, the consumer continues at its old position and skips the records before
+    it in the new log. A log that was empty at the last comparison is not recognised as replaced.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
@@ -40,7 +41,8 @@ class Recreation:
         self._assigned = asyncio.Event()
 
     def assigned(self, begun: Collection[TopicPartition]) -> None:
-        """The member has its partitions. `begun` had no commit: whatever log they had before, they begin as decided."""
+        """Compares after an assignment. `begun` are partitions without a commit: what was known of their logs is
+        forgotten, since their start offsets were just determined."""
         for partition in begun:
             self._known.pop(partition, None)
         self._assigned.set()

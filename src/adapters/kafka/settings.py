@@ -1,4 +1,4 @@
-"""The settings of Kafka, and the options of aiokafka that they lead to."""
+"""The settings of Kafka, and the options of aiokafka that follow from them."""
 
 import re
 import ssl
@@ -12,7 +12,7 @@ _SERVER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,
 
 
 def server_list(value: str) -> str:
-    """A comma separated list of `host:port`, as Kafka clients take it."""
+    """Parses a comma separated list of `host:port`, the format of Kafka clients. Raises ValueError."""
     for server in items(value):
         if not _SERVER.fullmatch(server):
             raise ValueError(f"must be host:port, or several with commas between, and {server!r} is not")
@@ -92,12 +92,12 @@ class KafkaSettings(Section, frozen=True):
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The keyword arguments that every client of aiokafka takes. Raises OSError when the CA file cannot be read."""
+    """Returns the keyword arguments of every aiokafka client. Raises OSError if the CA file cannot be read."""
     options: dict[str, Any] = {
         "bootstrap_servers": settings.servers,
         "client_id": settings.client_id,
         "security_protocol": settings.security_protocol,
-        # More than the broker may hold back its answer to a join: see Timing.rejoin_by.
+        # Longer than the broker may delay its response to a join: see Timing.rejoin_by.
         "request_timeout_ms": 15_000,
     }
     if settings.security_protocol.endswith("SSL"):

@@ -27,23 +27,23 @@ log = structlog.get_logger(__name__)
 
 # Between attempts to connect.
 RECONNECT: Final = Backoff(initial_s=0.2, max_s=15.0)
-# The end of a consumer that has run for this long counts as a first failure.
+# A failure of a consumer that has run for this long restarts the backoff.
 STABLE_AFTER_S: Final = 60.0
 
-# What is expected of a network; anything else is logged with its trace.
+# Expected faults of a network; all others are logged with a traceback.
 OUTAGES: Final = (KafkaError, TimeoutError, OSError, Stalled)
 
 
 class KafkaSource:
-    """Implements EventSource as a member of a consumer group; several nodes with one group share the partitions.
+    """Implements EventSource as a member of a consumer group; nodes with the same group share the partitions.
 
-    A supervisor joins with a fresh consumer after any fault, a silent stall included (see Watch); a consumer is never
-    repaired. Batches carry the offsets that their acknowledgement commits, and no more, so a batch of a consumer
-    that is gone can still be acknowledged if its partitions came back here.
+    After any fault, including a silent stall (see Watch), a supervisor joins again with a new consumer; a consumer is
+    never repaired. A batch carries only the offsets that its acknowledgement commits. So a batch of a discarded
+    consumer can still be acknowledged if its partitions were assigned to this node again.
 
-    Ready while partitions are assigned (none is enough, where nodes outnumber partitions), their positions are set, and
-    the broker answers. Topics that do not exist yet do not count against it: their first event will be taken, within
-    15 s of the topic's coming; `reason` names them.
+    Ready while it has an assignment (which is empty if there are more nodes than partitions), its positions are set,
+    and the broker answers. Missing topics do not make it unready: once created, a topic is read from its first event,
+    within 15 s. `reason` names missing topics.
     """
 
     name = "kafka"
@@ -130,7 +130,7 @@ class KafkaSource:
             await asyncio.sleep(RECONNECT.delay_s(failures, random.random()))
 
     async def _live(self) -> None:
-        """Until something goes wrong."""
+        """Runs one membership until a fault, and raises it."""
         if not self._configured:
             await self._beginnings.configure()
             # Once is enough: the patterns of a process do not change.

@@ -1,45 +1,46 @@
-"""How long the Kafka adapter waits, and for what."""
+"""Timeouts and intervals of the Kafka adapter."""
 
 import msgspec
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """All in seconds. Not for operators: tests shorten what they would have to sit through."""
+    """All in seconds. Not settings of operators; tests shorten them."""
 
-    # A topic or partition that appears is to be read within 15 s: up to this to hear of it, up to a heartbeat (3 s)
-    # until the other members hear of the rebalance, and the join.
+    # Interval of metadata refreshes. A new topic or partition must be read within 15 s: up to this interval until it is
+    # discovered, up to a heartbeat (3 s) until the other members know of the rebalance, and the join.
     metadata_age: float = 5.0
-    # A member that is not heard of for so long loses its partitions to the others.
+    # A member without heartbeats for this long loses its partitions to the others.
     session: float = 10.0
-    # The broker waits so long for all members to rejoin, and drops the others: more than twice `grace`, and short,
-    # since everyone waits for one that died meanwhile.
+    # The broker waits this long for all members to rejoin, and removes those that do not. More than twice `grace`, but
+    # short, since all members wait for one that has died.
     rejoin_by: float = 6.0
     # A member that polls less often leaves the group by itself.
     max_poll_interval: float = 300.0
-    # How long one poll waits for records; also how soon a pause is noticed.
+    # Maximum wait of one poll for records; also the maximum delay until a pause takes effect.
     poll: float = 0.5
-    # A taker that is slower than this makes the partitions pause, and polls go on that bring nothing. Not at once: a
-    # pause throws away what was fetched ahead.
+    # If ingest is slower than this, the partitions are paused, and empty polls continue. Not immediately: a pause
+    # discards prefetched records.
     patience: float = 5.0
-    # For the batch in work when partitions are revoked, to be stored; and as long again to be committed.
+    # When partitions are revoked: for storing the batch in progress, and as long again for committing it.
     grace: float = 2.0
-    # For finding and committing the positions of new partitions. No heartbeat is sent meanwhile: well under `session`.
+    # For determining and committing the positions of new partitions. Well below `session`: no heartbeat is sent
+    # meanwhile.
     settle: float = 5.0
-    # For one commit, aiokafka's repeats included.
+    # For one commit, including aiokafka's retries.
     commit: float = 10.0
-    # Between two questions to the broker, and for its answer: a broker that dies is noticed within their sum. More
-    # than the 0.5 s for which a fetch is held back when there is nothing, since the question waits behind it.
+    # Interval between two probes of the broker, and timeout of each: a dead broker is noticed within twice this time.
+    # Longer than the 0.5 s by which the broker delays an empty fetch response, since a probe queues behind the fetch.
     probe: float = 3.0
-    # Between two comparisons of the logs' first records. Less often than `probe`: the broker looks them up on disk.
+    # Between two comparisons of the logs' first records. Longer than `probe`: the broker reads them from disk.
     comparison: float = 10.0
-    # A broker that has said nothing for this long has dropped the member anyway (`session`): connect anew.
+    # Reconnect after this long without a response: the broker has removed the member by then (`session`).
     silence: float = 20.0
-    # A member that by then was not told its partitions, if only that there are none, is stuck: it is time enough for
-    # several rebalances in a row.
+    # A member without an assignment, even an empty one, for this long is stuck. Enough for several consecutive
+    # rebalances.
     unassigned: float = 40.0
-    # Records wait at the broker, and not one was fetched for so long: stuck.
+    # A consumer that has fetched nothing for this long while the broker has records is stuck.
     stall: float = 30.0
     # For connecting and reading the cluster's metadata.
     connect: float = 15.0
-    # For the last commit, and as long again for leaving the group; then the connections are cut.
+    # For the last commit, and as long again for leaving the group; then the connections are closed.
     leave: float = 2.0

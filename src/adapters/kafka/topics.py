@@ -1,4 +1,4 @@
-"""Which topics a source reads."""
+"""The topics that a source reads."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -7,11 +7,11 @@ from domain.patterns import as_regex, is_wildcard
 
 
 class Topics:
-    """The topics that any of the patterns matches, as one regular expression.
+    """Combines all patterns in one regular expression.
 
-    Exact names go into it too, though Kafka could be asked for them by name: aiokafka takes either names or an
-    expression; it asks for a name's metadata in a way that makes a broker create the topic; and it does not start
-    while one of the names is missing. An expression simply matches nothing yet.
+    Exact names are part of it too, instead of being subscribed to by name: aiokafka accepts either names or an
+    expression; its metadata request for a name makes the broker create the topic; and it does not start while a named
+    topic is missing. A missing topic does not affect an expression.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -21,5 +21,5 @@ class Topics:
         self._named = frozenset(pattern for pattern in patterns if not is_wildcard(pattern))
 
     def missing(self, existing: Collection[str]) -> list[str]:
-        """The topics that a pattern names outright and that do not exist."""
+        """Returns the topics that a pattern names exactly and that do not exist, sorted."""
         return sorted(self._named.difference(existing))

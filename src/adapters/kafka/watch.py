@@ -1,4 +1,4 @@
-"""Whether a consumer is alive: aiokafka does not say when it has stalled."""
+"""Detects stalled consumers: aiokafka does not report them."""
 
 import asyncio
 import time
@@ -11,15 +11,16 @@ from adapters.kafka.timing import Timing
 
 
 class Stalled(Exception):
-    """The consumer does not get on, and has not said so."""
+    """The consumer makes no progress, and has raised no error."""
 
 
 class Watch:
-    """Asks the broker every few seconds what the source needs it for, and compares with what the consumer has done.
+    """Probes the broker every few seconds, and compares the end offsets with the consumer's positions.
 
-    aiokafka can lose its place without an error: a rejoin that never ends (its issues #1154 and #847), a fetch that
-    never returns, a broker that takes connections and says nothing. From outside they look alike: there is more at the
-    broker, or no answer, and the consumer stands still. Only that is asked, so no private state is read.
+    aiokafka can stall without an error: a rejoin that never ends (its issues #1154 and #847), a fetch that never
+    returns, a broker that accepts connections and does not answer. All have the same symptom: the broker has more
+    records, or does not answer, and the consumer does not advance. Only this symptom is checked, so no private state is
+    read.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
@@ -29,27 +30,28 @@ class Watch:
         self._timing = timing
         self._heard = time.monotonic()
         self._unassigned_since: float | None = self._heard
-        # By partition that is behind: where it stands, and since when.
+        # For each partition that lags: its position, and since when it has been there.
         self._waiting: dict[TopicPartition, tuple[int, float]] = {}
         self._starved = self._heard
 
     def starved(self) -> None:
-        """A poll of everything brought nothing: what waits at the broker does not wait behind something else here."""
+        """Notes that a poll of all partitions returned nothing: so waiting records are not held up by this node."""
         self._starved = time.monotonic()
 
     def unassigned(self) -> None:
-        """The member waits for its partitions."""
+        """Notes that the member waits for an assignment."""
         self._unassigned_since = self._unassigned_since or time.monotonic()
         self._waiting = {}
         self.lag = None
 
     def assigned(self) -> None:
-        """The member has its partitions, perhaps none, and their positions: the broker has just answered."""
+        """Notes that the member has an assignment, which may be empty, and its positions: the broker has just
+        answered."""
         self._unassigned_since = None
         self._hear()
 
     async def run(self) -> NoReturn:
-        """Raises Stalled."""
+        """Probes until the consumer has stalled, and raises Stalled."""
         while True:
             try:
                 async with asyncio.timeout(self._timing.probe):
@@ -68,7 +70,8 @@ class Watch:
     async def _ask(self) -> None:
         partitions = self._consumer.assignment()
         if self._unassigned_since is not None or not partitions:
-            # During a rebalance the coordinator answers nothing else; without partitions there is nothing to ask it.
+            # During a rebalance the coordinator answers nothing else, and without partitions there are no offsets to
+            # read.
             await self._consumer.topics()
             self.lag = None if self._unassigned_since else 0
             return
@@ -81,7 +84,7 @@ class Watch:
     def _compare(self, positions: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> None:
         now = time.monotonic()
         self.lag = sum(max(0, ends[partition] - at) for partition, at in positions.items())
-        # Paused ones stand still because they are told to.
+        # Paused partitions do not advance.
         behind = {} if self._consumer.paused() else {p: at for p, at in positions.items() if at < ends[p]}
         before = self._waiting
         self._waiting = {p: before[p] if p in before and before[p][0] == at else (at, now) for p, at in behind.items()}
