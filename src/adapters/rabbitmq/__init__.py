@@ -1,1 +1,1 @@
-"""RabbitMQ as an event source: a consumer that acknowledges what is stored, and outlives its broker."""
+"""RabbitMQ as an event source: a consumer that acknowledges stored events and reconnects after any fault."""

@@ -1,4 +1,4 @@
-"""Where a connection to RabbitMQ goes, in the terms of aiormq."""
+"""The address and the TLS context of a connection to RabbitMQ, in the form that aiormq expects."""
 
 import ssl
 
@@ -8,18 +8,19 @@ from adapters.rabbitmq.settings import RabbitSettings
 
 
 def address(settings: RabbitSettings, heartbeat: int) -> URL:
-    """The broker as aiormq wants it, but for the vhost, which not every URL can carry. It holds the password."""
+    """Returns the URL of the broker, without the vhost, since a URL can't express every vhost name. It contains the
+    password."""
     return URL.build(
         scheme="amqps" if settings.tls else "amqp",
         host=settings.host,
         port=settings.port or (5671 if settings.tls else 5672),
         user=settings.user,
         password=settings.password,
-        # Operators see the name in their list of connections.
+        # The name is shown in RabbitMQ's list of connections.
         query={"heartbeat": heartbeat, "name": "herald"},
     )
 
 
 def tls_context(settings: RabbitSettings) -> ssl.SSLContext | None:
-    """Raises OSError when the CA file cannot be read."""
+    """Returns None if TLS is off. Raises OSError if the CA file cannot be read."""
     return ssl.create_default_context(cafile=settings.cafile) if settings.tls else None

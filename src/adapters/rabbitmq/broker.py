@@ -1,4 +1,4 @@
-"""RabbitMQ as a broker of Herald."""
+"""Declares RabbitMQ as a broker of Herald."""
 
 from adapters.rabbitmq.settings import RabbitSettings
 from application.ports.broker import Broker, SourceContext

@@ -1,4 +1,4 @@
-"""Between the one who is handed messages and the one who takes them."""
+"""The buffer between the consumer of the queue and ingest."""
 
 import asyncio
 from collections import deque
@@ -7,23 +7,24 @@ from typing import Final
 from adapters.rabbitmq.messages import unpacked
 from domain.messages import Message
 
-# The store's transaction: larger ones hold locks for longer, smaller ones cost more round trips an event.
+# Events in one batch, usually one transaction of the store: larger ones hold locks longer, smaller ones need more round
+# trips for each event.
 BATCH: Final = 500
-# And no more than so many bytes of bodies: on their way into the store there are several copies of them.
+# Bytes of the bodies in one batch: several copies of them exist on the way into the store.
 BATCH_BYTES: Final = 16_000_000
-# What can't be decoded counts as so many of the largest events: it was decoded up to the limit for nothing, and will be
-# once more by ingest, to say what is wrong with it.
+# A body that can't be decoded counts as this many events of the maximum size: it was decoded up to the limit in vain,
+# and ingest decodes it again to report the error.
 UNDECODABLE: Final = 4
 
 
 class Buffer:
-    """Messages in the queue's order, each with its delivery tag. RabbitMQ's prefetch bounds how many there are.
+    """Messages in the order of the queue, each with its delivery tag. RabbitMQ's prefetch limits their number.
 
-    They wait as they came, and are decoded as they are taken, so that what is decoded is bounded by the batch.
+    Bodies are decoded when a batch is taken, so no more than one batch is decoded at a time.
     """
 
     def __init__(self, max_event_bytes: int = 0) -> None:
-        """What is larger when decoded is left as it came."""
+        """Bodies that exceed `max_event_bytes` when decoded are left encoded. 0 is no limit."""
         self._max_event_bytes = max_event_bytes
         self._waiting: deque[tuple[int, Message]] = deque()
         self._arrival = asyncio.Event()
@@ -36,12 +37,12 @@ class Buffer:
         self._arrival.set()
 
     def drop(self) -> None:
-        """What nobody took will come again, under other tags."""
+        """Discards all messages. They are unacknowledged, so RabbitMQ redelivers them, with other tags."""
         self._waiting.clear()
 
     async def take(self) -> tuple[int, tuple[Message, ...]]:
-        """All there is, up to a batch, and the last tag of it; a message larger than a batch comes alone. Nothing is
-        lost with a taker who is cancelled."""
+        """Waits for messages. Returns at most one batch, and the delivery tag of its last message; a message larger
+        than a batch is returned alone. No message is lost if the caller is cancelled."""
         while not self._waiting:
             self._arrival.clear()
             await self._arrival.wait()

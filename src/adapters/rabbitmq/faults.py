@@ -1,4 +1,4 @@
-"""What an outage is, and in which words it is told."""
+"""Classifies exceptions as outages, and extracts their messages."""
 
 import asyncio
 from typing import Final
@@ -8,21 +8,21 @@ from pamqp.exceptions import PAMQPException
 
 
 class Silent(Exception):
-    """RabbitMQ, or the consumer's place at it, is gone without a word."""
+    """RabbitMQ stopped answering or cancelled the consumer, and aiormq raised no exception."""
 
 
-# What is expected of a network, and of a broker.
+# Expected faults of a network and of a broker.
 _OUTAGES: Final = (AMQPError, PAMQPException, TimeoutError, OSError, Silent)
 
-# How aiormq says that a connection is gone: it cancels its reader when it has heard nothing for too long, drops who
-# waits with a bare Exception, and refuses who comes later with a RuntimeError, of which the text has the user's name.
-# Just these: what is derived from them is somebody's mistake.
+# How aiormq reports a lost connection: it cancels its reader after missed heartbeats, fails pending calls with a bare
+# Exception, and later calls with a RuntimeError, whose text contains the user's name. Exactly these types: an exception
+# of a derived type is a programming error.
 _GONE: Final = frozenset({asyncio.CancelledError, Exception, RuntimeError, ChannelInvalidStateError})
 
 
 def outage(fault: BaseException) -> str | None:
-    """What the broker or the system said: the last of a fault's arguments, behind its number. None for a fault that is
-    no outage."""
+    """Returns the message of the broker or the system: the last text among the exception's arguments, which follows its
+    number. None if the exception is not an outage."""
     if type(fault) in _GONE:
         return "the connection is gone"
     if not isinstance(fault, _OUTAGES):

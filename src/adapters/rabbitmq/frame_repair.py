@@ -34,7 +34,7 @@ MAX_SHORT_STRING_BYTES: Final = 255
 
 
 def decodable(frame: bytes) -> bytes:
-    """Returns the frame as it is if pamqp can decode it, or if it is of another kind than deliveries and headers."""
+    """Returns the frame, repaired if it is a delivery or a content header that pamqp cannot decode."""
     kind = frame[0]
     if kind == FRAME_HEADER:
         repair = _repaired_properties
@@ -81,8 +81,8 @@ def _repaired_properties(payload: bytes) -> bytes:
 
 
 def _short(payload: bytes, at: int) -> tuple[bytes, int]:
-    """A short string with its length, and its end. Text that is not UTF-8 is read as Latin-1, so that no two become
-    the same."""
+    """Returns a short string with its length prefix, and the offset after it. Text that is not UTF-8 is read as
+    Latin-1, so that different texts stay different, and cut off after 255 bytes."""
     end = at + 1 + payload[at]
     value = payload[at + 1 : end]
     try:

@@ -1,4 +1,4 @@
-"""One connection's life."""
+"""One connection to RabbitMQ, from connecting to closing."""
 
 import asyncio
 import ssl
@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 
 class Link:
-    """Connects, consumes, hands over and acknowledges, until something goes wrong; then it is thrown away.
+    """Connects, consumes, fills the buffer and acknowledges, until a fault; then it is discarded.
 
-    aiormq itself rather than aio-pika over it, whose connections mend themselves: here the supervisor does, so that the
-    status knows of every fault.
+    Uses aiormq instead of aio-pika, whose connections reconnect by themselves: here the supervisor reconnects, so that
+    the status shows every fault.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Link:
         buffer: Buffer,
         timing: Timing,
     ) -> None:
-        # Whether RabbitMQ has taken this node as a consumer.
+        # Whether this node is registered as a consumer at RabbitMQ.
         self.consuming = False
         self.watch = Watch(settings.queue, timing)
         self.wire = Wire(context)
@@ -53,15 +53,15 @@ class Link:
         self._channel: aiormq.Channel | None = None
         self._acknowledged = 0
         self._over = False
-        # What the broker is asked about until this node is a consumer.
+        # The step that connecting has reached, for the message of a timeout.
         self._step = "the connection"
 
     async def run(self) -> NoReturn:
-        """Raises what went wrong. `leave` is left to the caller, who tells of the fault before. A CancelledError may be
-        aiormq's own (see faults.py).
+        """Consumes until a fault, and raises it. The caller reports the fault and then calls `leave`. A CancelledError
+        may come from aiormq (see faults.py).
 
-        aiormq may answer a cancellation with a result, or with the fault of a connection that ends meanwhile. So all
-        that waits for it has a task of its own, which ends with the socket at the latest.
+        A cancelled call of aiormq may return a result, or raise the fault of a connection that ends meanwhile. So every
+        call runs in a task of its own, which ends with the socket at the latest.
         """
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._begin())]
         try:
@@ -84,15 +84,15 @@ class Link:
                 task.cancel()
 
     async def leave(self) -> None:
-        """Closes in whatever state the connection is, in at most twice `leave`. Never fails."""
+        """Closes the connection in any state, within twice `Timing.leave`. Raises only CancelledError."""
         try:
             for one in (self._channel, self._connection):
                 if one is not None and not one.is_closed:
-                    # A task, as in `run`: aiormq may answer a cancellation by waiting for room in its queue.
+                    # A task, as in `run`: a cancelled call of aiormq may wait for room in its queue.
                     closing = asyncio.ensure_future(one.close(None))
                     closing.add_done_callback(look_at)
                     try:
-                        # RabbitMQ answers the closing of a channel once it has every acknowledgement before it.
+                        # RabbitMQ confirms the closing of a channel after it has received all acknowledgements.
                         await asyncio.wait({closing}, timeout=self._timing.leave)
                     finally:
                         closing.cancel()
@@ -100,15 +100,15 @@ class Link:
             self.wire.cut()
 
     async def acknowledge(self, tag: int) -> None:
-        """This message, and all before it. Written without an answer: RabbitMQ gives none.
+        """Acknowledges this message and all before it. Returns once it is written: RabbitMQ does not confirm it.
 
-        Raises NotAcknowledged where it is certain that RabbitMQ will not hear of it.
+        Raises NotAcknowledged if the connection is closed, or RabbitMQ does not read from it.
         """
         channel = self._channel
         if channel is None or self._over or channel.is_closed or self._connection.is_closed:
             raise NotAcknowledged("the connection that these messages came by is gone")
         if tag <= self._acknowledged:
-            # RabbitMQ knows this tag no more, and would close the channel.
+            # Acknowledged before: RabbitMQ closes the channel for an unknown tag.
             return
         try:
             async with asyncio.timeout(self._timing.acknowledge):
@@ -118,7 +118,8 @@ class Link:
         self._acknowledged = tag
 
     async def change_bindings(self, change: Callable[[AbstractConnection], Coroutine[Any, Any, None]]) -> None:
-        """Raises NotChanged where RabbitMQ has not confirmed all of it in time."""
+        """Runs a change of bindings on the connection. Raises NotChanged if RabbitMQ has not confirmed all of it within
+        `Timing.bind`."""
         if not self.consuming:
             raise NotChanged("not connected to RabbitMQ")
         # A task, as in `run`.
@@ -137,12 +138,12 @@ class Link:
             raise NotChanged(words)
 
     async def _begin(self) -> tuple[AbstractChannel, aiormq.Channel, str]:
-        """The channel for questions, the one for messages, and the consumer's tag on that."""
+        """Connects and consumes. Returns the channel for probes, the channel for messages, and the consumer tag."""
         await self._connection.connect()
         self._step = "the exchange and the queue"
         await prepare(self._connection, self._settings, self._wanted)
         asked = await self._connection.channel(publisher_confirms=False)
-        # So it is with a quorum queue while no majority of its nodes is there.
+        # RabbitMQ does not answer this step while a quorum queue has no majority of its nodes.
         self._step = f"a consumer of {self._settings.queue}"
         return asked, *await self._consume()
 
@@ -154,7 +155,7 @@ class Link:
         return channel, consuming.consumer_tag or ""
 
     async def _delivered(self, delivered: DeliveredMessage) -> None:
-        """aiormq makes a task of each call, and tasks begin in their order: so no await before the message is put."""
+        """Called by aiormq in a task for each message. Tasks start in order, so the message is put before any await."""
         if not self._over:
             self._buffer.put(delivered.delivery_tag or 0, message_of(delivered, datetime.now(UTC)))
 

@@ -1,4 +1,4 @@
-"""From RabbitMQ's deliveries to messages."""
+"""Converts deliveries of RabbitMQ to messages."""
 
 import re
 from collections.abc import Mapping
@@ -13,20 +13,21 @@ from msgspec.structs import replace
 from domain.encodings import Undecodable, decoded
 from domain.messages import NO_HEADERS, Message
 
-# How far ahead a producer's clock may be; beyond it the time of receipt is the truer one.
+# How far in the future a producer's timestamp may be; beyond that, the time of receipt is used.
 AHEAD: Final = timedelta(hours=1)
 
-# How CloudEvents' AMQP binding (1.0.2, section 3.1.3.1) and others prefix attributes, in lower case.
+# Prefixes of attributes in CloudEvents' AMQP binding (1.0.2, section 3.1.3.1) and elsewhere, in lower case.
 ATTRIBUTES: Final = ("cloudevents:", "cloudevents_", "ce-", "ce_")
 
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._-]+)", re.IGNORECASE)
 
-# What a quorum queue writes into a message that it hands over again: the same message would not be the same.
+# Headers that a quorum queue adds to redelivered messages. Ignored, so that a redelivery equals the first delivery.
 COUNTS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 def message_of(delivered: DeliveredMessage, now: datetime) -> Message:
-    """Never fails. Headers become text; CloudEvents attributes are named as on Kafka."""
+    """Converts a delivery received at `now`. Never raises. Headers become text; CloudEvents attributes get the names
+    that they have on Kafka (`ce_…`)."""
     source = delivered.routing_key or ""
     properties = delivered.header.properties
     body = delivered.body
@@ -41,11 +42,11 @@ def message_of(delivered: DeliveredMessage, now: datetime) -> Message:
 
 
 def _id_of(source: str, message_id: str | None, timestamp: datetime | None, body: bytes) -> str:
-    """RabbitMQ counts nothing that would name a message. What its producer did not name is known by what it says: two
-    that say the same, of the same second, are one."""
+    """Returns the producer's message id, or else a hash of the message: RabbitMQ has no offsets that could identify it.
+    So two messages without an id are the same if routing key, body and timestamp (in seconds) are equal."""
     if message_id:
         return f"message-id/{message_id}"
-    # With the length in front, nothing can move from one part to the next.
+    # The length prefix makes the concatenation unambiguous.
     before = f"{len(source)}:{source}{timestamp.timestamp() if timestamp else ''}:"
     return f"sha256/{sha256(before.encode() + body).hexdigest()}"
 
@@ -55,13 +56,14 @@ def _time_of(timestamp: datetime | None, now: datetime) -> datetime:
 
 
 def _encoding_of(content_encoding: str | None, content_type: str | None) -> str:
-    """What domain.encodings reads. A charset of the content type counts where the encoding names none."""
+    """Returns names for domain.encodings. The charset of the content type counts if the encoding names none."""
     charset = _CHARSET.search(content_type) if content_type else None
     return ", ".join(name for name in (content_encoding, charset and charset[1]) if name)
 
 
 def unpacked(message: Message, max_bytes: int) -> Message | None:
-    """The message with a body in UTF-8; None where it has none, or one of more than `max_bytes`."""
+    """Returns the message with its body decoded to UTF-8, or unchanged if no encoding is named. None if the body can't
+    be decoded, or exceeds `max_bytes`."""
     if not message.encoding or message.body is None:
         return message
     try:
@@ -85,7 +87,7 @@ def _name_of(name: str) -> str:
 
 
 def _text_of(value: Any) -> str:
-    """A time as CloudEvents writes it, tables and lists as JSON."""
+    """Converts a header value: a time to ISO 8601, as in CloudEvents, tables and lists to JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):

@@ -10,11 +10,11 @@ from application.ports.bindings import Binding, NotChanged, QueueName
 
 
 class RabbitQueue:
-    """Implements BoundQueue, on the connection that the source has at the moment."""
+    """Implements BoundQueue, on the current connection of the source."""
 
     def __init__(self, settings: RabbitSettings, patterns: Sequence[str], link: Callable[[], Link | None]) -> None:
         self.name = QueueName(settings.vhost, settings.queue)
-        # AMQP's topic exchanges gave the patterns their grammar: see domain.patterns.
+        # Patterns have the syntax of AMQP topic exchanges (see domain.patterns), so they are binding keys.
         self.wanted = tuple(Binding(settings.exchange, pattern) for pattern in patterns)
         self._link = link
 

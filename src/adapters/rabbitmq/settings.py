@@ -7,12 +7,13 @@ from adapters.setting_files import file_path
 from domain.setting_values import host_name, port_number, switch, text, verbatim, whole
 from domain.settings import Section, Setting
 
-# What aiormq accepts too.
+# The names that aiormq accepts.
 _AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:@#,/ -]{1,127}")
 
 
 def amqp_name(value: str) -> str:
-    """The name of an exchange or a queue, as AMQP 0-9-1 has it (its domains exchange-name and queue-name)."""
+    """Parses the name of an exchange or a queue (AMQP 0-9-1, domains exchange-name and queue-name). Raises
+    ValueError."""
     name = value.strip()
     if not _AMQP_NAME.fullmatch(name):
         raise ValueError(f"must be letters, digits and - _ . : @ # , / or blanks, 127 at most, and {name!r} is not")
@@ -30,7 +31,7 @@ class RabbitSettings(Section, frozen=True):
         int | None, Setting("HERALD_RABBITMQ_PORT", port_number, "RabbitMQ's port.", unset="5672, or 5671 with TLS")
     ] = None
     user: Annotated[str, Setting("RABBITMQ_USER", text, "The user that authenticates to RabbitMQ.")] = "guest"
-    # The password is what every RabbitMQ begins with.
+    # RabbitMQ's default password.
     password: Annotated[str, Setting("RABBITMQ_PASS", verbatim, "The password of that user.", secret=True)] = "guest"  # noqa: S105
     vhost: Annotated[str, Setting("HERALD_RABBITMQ_VHOST", text, "The virtual host of the exchange and the queue.")] = (
         "/"

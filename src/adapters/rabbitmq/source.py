@@ -19,14 +19,14 @@ from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 
 log = structlog.get_logger(__name__)
 
-# The end of a connection that has lasted for this long counts as a first failure.
+# A failure of a connection that has lasted for this long restarts the backoff.
 STABLE_AFTER_S: Final = 60.0
 
 MAX_EVENT_BYTES: Final = 1_048_576
 
 
 class Receipt(NamedTuple):
-    """A delivery tag means something on the connection that it came by, and nowhere else."""
+    """A delivery tag, and the connection on which alone it is valid."""
 
     link: Link | None
     tag: int
@@ -35,16 +35,15 @@ class Receipt(NamedTuple):
 class RabbitSource:
     """Implements EventSource as a consumer of one queue, bound to the routes' patterns.
 
-    A supervisor makes a fresh connection after any fault; a connection is never repaired. What it had handed over
-    without an acknowledgement, RabbitMQ hands over again, so messages of a connection that is gone can't be
-    acknowledged.
+    After any fault, a supervisor opens a new connection; a connection is never repaired. RabbitMQ redelivers the
+    unacknowledged messages of a lost connection, so batches of that connection can't be acknowledged.
 
-    Order: that of the queue as long as one consumer has it, which a queue that Herald declares sees to. A queue that
-    was there already, without a single active consumer, may share its messages out to several nodes; to a single one
-    too, where its last connection is gone and RabbitMQ does not know it yet.
+    Ordering: that of the queue, as long as it has one active consumer, which a queue declared by Herald enforces. An
+    existing queue without a single active consumer may distribute its messages among several nodes; and even between
+    two connections of a single node, if the first one was lost and RabbitMQ has not noticed it.
 
-    Ready while RabbitMQ has this node as a consumer, reads from its connection, and answers. With several nodes on a
-    queue of Herald's all are ready, and one is handed messages.
+    Ready while this node is registered as a consumer and RabbitMQ reads from its connection and answers. If several
+    nodes consume from a queue declared by Herald, all are ready, and one receives messages.
     """
 
     name = "rabbitmq"
@@ -59,7 +58,7 @@ class RabbitSource:
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         """`patterns` are those of the routes (domain.patterns). A body is decoded up to `max_event_bytes`. Raises
-        OSError when the CA file cannot be read."""
+        OSError if the CA file cannot be read."""
         if not patterns:
             raise ValueError("a RabbitMQ source needs at least one pattern")
         self.queue = RabbitQueue(settings, patterns, lambda: self._link)
@@ -78,7 +77,7 @@ class RabbitSource:
 
     async def take(self) -> Batch:
         tag, messages = await self._buffer.take()
-        # No await since: the buffer is dropped with its link.
+        # No await since the batch was taken: these messages belong to the current link.
         return Batch(messages, Receipt(self._link, tag))
 
     async def acknowledge(self, batch: Batch) -> None:
@@ -106,7 +105,7 @@ class RabbitSource:
         supervisor, self._supervisor = self._supervisor, None
         if supervisor:
             supervisor.cancel()
-            # Its link has its own limits for leaving.
+            # No timeout: Link.leave has its own.
             await asyncio.wait({supervisor})
         self._trouble = "closed"
 
@@ -123,11 +122,11 @@ class RabbitSource:
         while True:
             born = time.monotonic()
             try:
-                # In here, since not everything that is set as a host makes an address.
+                # Inside `try`, since an invalid host raises here.
                 self._link = Link(self._settings, self.queue.wanted, self._context, self._buffer, self._timing)
                 await self._link.run()
             except (Exception, asyncio.CancelledError) as fault:
-                # One that nobody asked for is aiormq's own, of a connection that it has given up.
+                # A CancelledError without a request to cancel comes from aiormq, for a connection that it has given up.
                 if isinstance(fault, asyncio.CancelledError) and (self._supervisor is not this or this.cancelling()):
                     raise
                 self._tell(fault)
@@ -135,15 +134,15 @@ class RabbitSource:
                 if self._link is not None:
                     await self._link.leave()
                 self._link = None
-            # A cancellation is not enough to go by: it may have met aiormq while the link was leaving.
+            # Checked besides CancelledError, which aiormq may have swallowed while the link was leaving.
             if self._supervisor is not this:
                 return
             failures = failures + 1 if time.monotonic() - born < STABLE_AFTER_S else 1
             await asyncio.sleep(self._timing.reconnect.delay_s(failures, random.random()))
 
     def _tell(self, fault: BaseException) -> None:
-        """To the status, before the link has left: that takes seconds where the broker is frozen. What is no outage is
-        logged with its trace."""
+        """Reports the fault to status and log before the link leaves, which takes seconds if the broker is frozen. A
+        fault that is not an outage is logged with its traceback."""
         farewell = self._link.wire.farewell if self._link else ""
         if words := outage(fault):
             self._trouble = farewell or words

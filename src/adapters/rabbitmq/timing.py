@@ -1,4 +1,4 @@
-"""How long the RabbitMQ adapter waits, and for what."""
+"""Timeouts and intervals of the RabbitMQ adapter."""
 
 import msgspec
 
@@ -6,22 +6,23 @@ from domain.backoff import Backoff
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """All in seconds. Not for operators: tests shorten what they would have to sit through."""
+    """All in seconds. Not settings of operators; tests shorten them."""
 
     # Between attempts to connect.
     reconnect: Backoff = Backoff(initial_s=0.2, max_s=15.0)
-    # For connecting, and making sure of exchange, queue and bindings.
+    # For connecting, declaring exchange, queue and bindings, and starting to consume.
     connect: float = 15.0
-    # RabbitMQ gives up a consumer of which it has heard nothing for twice as long, and hands its messages to another.
+    # RabbitMQ drops a consumer from which it has received nothing for twice this time, and redelivers its messages to
+    # another.
     heartbeat: int = 10
-    # Between two questions to the broker, and for its answer: a broker that dies is noticed within their sum.
+    # Interval between two probes of the broker, and timeout of each: a dead broker is noticed within twice this time.
     probe: float = 3.0
-    # RabbitMQ, which has said nothing for this long, has given up on this consumer too (`heartbeat`): connect anew.
+    # Reconnect after this long without an answer: RabbitMQ has dropped this consumer by then (`heartbeat`).
     silence: float = 20.0
-    # For writing an acknowledgement into the connection: at once, unless the connection is stuck.
+    # For writing an acknowledgement to the connection, which is immediate unless the connection is stuck.
     acknowledge: float = 5.0
-    # For the broker's answer that it has every acknowledgement, and as long again for its goodbye; then the connection
-    # is cut.
+    # For closing the channel, which confirms all acknowledgements, and as long again for closing the connection; then
+    # the socket is aborted.
     leave: float = 1.5
     # For a change of bindings while consuming.
     bind: float = 2.5

@@ -1,4 +1,4 @@
-"""What is made at the broker, and what is found there and left as it is."""
+"""Declares exchange, queue and bindings at the broker. Existing ones are left unchanged."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -13,22 +13,22 @@ from application.ports.bindings import Binding
 log = structlog.get_logger(__name__)
 
 QUEUE_ARGUMENTS: Final[dict[str, Any]] = {
-    # Kept on a majority of the nodes, and on disk.
+    # Replicated to a majority of RabbitMQ's nodes, and stored on disk.
     "x-queue-type": "quorum",
-    # However many nodes Herald has, one of them gets the messages, in their order; another takes over when it goes.
+    # Of all nodes of Herald, one receives the messages, in order; another takes over when that one disconnects.
     "x-single-active-consumer": True,
-    # Each time a consumer goes with messages unacknowledged, by a crash or a lost connection, counts as a delivery
-    # of all of them. From RabbitMQ 4.0 on, the limit is 20 unless it is set, and what is beyond it is dropped. So the
-    # limit is one that is never reached: what can't be processed, Herald stores as a dead letter, and acknowledges.
+    # If a consumer crashes or loses its connection, this counts as a delivery of each message that it has not
+    # acknowledged. Since RabbitMQ 4.0, messages beyond the limit are dropped, and the default is 20. So this limit is
+    # never reached: Herald stores what it can't process as a dead letter, and acknowledges it.
     "x-delivery-limit": 1_000_000,
 }
 
 
 async def prepare(connection: AbstractConnection, settings: RabbitSettings, wanted: Sequence[Binding]) -> None:
-    """Makes sure of exchange, queue and bindings. Raises AMQPError.
+    """Creates exchange and queue if they do not exist, and the bindings. Raises AMQPError.
 
-    What is there is used as it is: to declare it with other arguments than it has would be an error. Several nodes may
-    do this at once: what they declare is the same, and what is declared or bound twice stays as it is.
+    An existing exchange or queue is used as it is: declaring it with other arguments is an error. Several nodes may do
+    this concurrently: they declare the same, and repeating a declaration or a binding is a no-op.
     """
     exchange, queue = settings.exchange, settings.queue
     has_exchange = await _found(connection, lambda channel: channel.exchange_declare(exchange, passive=True))
@@ -45,7 +45,7 @@ async def prepare(connection: AbstractConnection, settings: RabbitSettings, want
 
 
 async def bind(connection: AbstractConnection, queue: str, bindings: Sequence[Binding]) -> None:
-    """Makes bindings; those that exist stay. Raises AMQPError."""
+    """Creates bindings; no-op for those that exist. Raises AMQPError."""
     channel = await connection.channel(publisher_confirms=False)
     for binding in bindings:
         await channel.queue_bind(queue, binding.exchange, binding.key)
@@ -55,7 +55,7 @@ async def bind(connection: AbstractConnection, queue: str, bindings: Sequence[Bi
 async def unbind(connection: AbstractConnection, queue: str, bindings: Sequence[Binding]) -> None:
     """Removes bindings; those that do not exist, or whose exchange or queue does not, are ignored. Raises AMQPError."""
     for exchange in sorted({binding.exchange for binding in bindings}):
-        # On a channel of its own each, since RabbitMQ says by closing it that there is no such exchange.
+        # One channel for each exchange, since RabbitMQ closes the channel if the exchange does not exist.
         channel = await connection.channel(publisher_confirms=False)
         try:
             for binding in bindings:
@@ -67,7 +67,7 @@ async def unbind(connection: AbstractConnection, queue: str, bindings: Sequence[
 
 
 async def _found(connection: AbstractConnection, ask: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
-    """Asks on a channel of its own, since RabbitMQ says no by closing it."""
+    """Returns whether a passive declaration succeeds. Uses its own channel, since RabbitMQ closes it on failure."""
     channel = await connection.channel(publisher_confirms=False)
     try:
         await ask(channel)

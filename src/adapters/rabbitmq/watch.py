@@ -1,4 +1,4 @@
-"""Whether RabbitMQ still answers, and what waits there."""
+"""Checks whether RabbitMQ answers, and how many messages wait in the queue."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from adapters.rabbitmq.timing import Timing
 
 
 class Watch:
-    """Asks every few seconds for the queue, on a channel of its own.
+    """Queries the queue every few seconds, on a channel of its own.
 
-    The answer shows that the broker is alive and how much waits; none comes where a broker is frozen, or a network
-    swallows what is sent, long before TCP gives up. Where the queue is gone, RabbitMQ says so by closing the channel.
+    An answer shows that the broker is alive, and how many messages wait. A missing answer reveals a frozen broker, or a
+    network that drops packets, long before TCP times out. If the queue was deleted, RabbitMQ closes the channel.
     """
 
     def __init__(self, queue: str, timing: Timing) -> None:
         self.answering = False
-        # Messages that no consumer has been handed yet.
+        # Messages in the queue that were not delivered to a consumer yet.
         self.ready: int | None = None
         self.heard: datetime | None = None
         self._queue = queue
@@ -29,17 +29,17 @@ class Watch:
         self._last = time.monotonic()
 
     def hear(self) -> None:
-        """RabbitMQ has said something."""
+        """Notes that RabbitMQ has answered."""
         self.answering = True
         self.heard = datetime.now(UTC)
         self._last = time.monotonic()
 
     async def run(self, channel: AbstractChannel, consuming: Channel, tag: str) -> NoReturn:
-        """Raises AMQPError, or Silent."""
+        """Queries until a fault, and raises AMQPError or Silent."""
         while True:
             if tag not in consuming.consumers:
                 raise Silent(f"RabbitMQ has cancelled the consumer of {self._queue}")
-            # Without a time limit of its own: aiormq would close the channel, and the next question need another.
+            # No timeout on the call itself: aiormq would close the channel, and the next query would need a new one.
             asking = asyncio.ensure_future(channel.queue_declare(self._queue, passive=True))
             asking.add_done_callback(look_at)
             try:
@@ -55,6 +55,7 @@ class Watch:
 
 
 def look_at(asked: asyncio.Future[Any]) -> None:
-    """For asyncio, which complains of faults that nobody looked at: nobody does where the connection ends first."""
+    """Retrieves the exception of a task whose connection may have ended first: asyncio logs exceptions that are never
+    retrieved."""
     if not asked.cancelled():
         asked.exception()

@@ -1,4 +1,4 @@
-"""The socket under a connection, and what has to be seen before aiormq sees it."""
+"""The socket of a connection, with frames inspected and repaired before aiormq reads them."""
 
 import asyncio
 import ssl
@@ -12,7 +12,7 @@ from yarl import URL
 
 from adapters.rabbitmq.frame_repair import decodable
 
-# Type, channel and length of a frame; one byte more ends it.
+# Bytes of a frame's header: type, channel and length. One end byte follows the payload.
 HEADER: Final = 7
 LENGTH_AT: Final = 3
 
@@ -21,13 +21,13 @@ class Wire(TransportFactory):
     """One socket to the broker.
 
     Reports what aiormq does not: that RabbitMQ has blocked the connection, and why it closed one that was not open yet.
-    Repairs frames that pamqp cannot decode (see frame_repair). Can be cut when the broker does not answer any more.
+    Repairs frames that pamqp cannot decode (see frame_repair). Can be aborted when the broker no longer answers.
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
-        # Why RabbitMQ does not read from this connection, in its words; empty while it does.
+        # RabbitMQ's reason for not reading from this connection; empty while it reads.
         self.blocked = ""
-        # Why RabbitMQ has closed the connection, in its words; empty while it has not.
+        # RabbitMQ's reason for closing the connection; empty while it has not closed it.
         self.farewell = ""
         self._context = context
         self._writer: asyncio.StreamWriter | None = None
@@ -42,7 +42,7 @@ class Wire(TransportFactory):
             self._writer.transport.abort()
 
     def seen(self, frame: bytes) -> None:
-        """A method on channel 0."""
+        """Inspects a method frame on channel 0."""
         _, _, method = pamqp.frame.unmarshal(frame)
         if isinstance(method, Connection.Blocked):
             self.blocked = method.reason or "an alarm"
@@ -53,7 +53,7 @@ class Wire(TransportFactory):
 
 
 class _Frames(asyncio.StreamReader):
-    """Reads whole frames from the socket, for one who asks for them in parts."""
+    """Reads whole frames from the socket, and returns them in the parts that aiormq requests."""
 
     def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Frames(asyncio.StreamReader):
     async def _next(self) -> bytes:
         header = await self._reader.readexactly(HEADER)
         if header.startswith(AMQP):
-            # Another version of the protocol: aiormq says so.
+            # RabbitMQ rejects the protocol version: aiormq reports it.
             return header
         frame = header + await self._reader.readexactly(int.from_bytes(header[LENGTH_AT:]) + 1)
         if header.startswith(b"\1\0\0"):
