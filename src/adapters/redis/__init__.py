@@ -1,1 +1,1 @@
-"""Redis, or Valkey: what joins the nodes, and counts for all of them. Nothing is kept there that matters."""
+"""Redis or Valkey: backplane, presence and throttle of several nodes. It stores nothing that must not be lost."""

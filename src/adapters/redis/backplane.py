@@ -1,4 +1,4 @@
-"""The backplane of many nodes: Redis publish/subscribe, a channel for each stream that someone follows."""
+"""The backplane for several nodes: Redis publish/subscribe, with a channel for each followed stream."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -29,17 +29,17 @@ log = structlog.get_logger(__name__)
 # The channel that every node subscribes to; all other channels have the names of their streams.
 SIGN_OUTS: Final = "sign-outs"
 
-# Seconds until the store is asked again for the epoch, which the names of channels are made of.
+# Seconds between attempts to read the epoch, which is part of channel names, from the store.
 STORE_RETRY_S: Final = 1.0
 
 
 class RedisBackplane:
-    """Implements Backplane. Redis drops messages that nobody subscribes to at that moment, and knows no positions;
-    nothing here relies on it for either.
+    """Implements Backplane. Redis drops messages of channels without a subscriber, and keeps no positions; nothing here
+    relies on either.
 
-    Publishing takes one round trip for all that was stored together, and publishers take turns, so that a stream's
-    messages stay in order. While Redis is unavailable nothing is sent, since publishers must not wait for it; this
-    node's own sessions are served all the same.
+    Everything that was stored together is published in one round trip. Publishers run one after another, so that the
+    messages of a stream stay in order. While Redis is unavailable nothing is sent, since publishers must not wait for
+    it; this node's own sessions still receive the entries.
     """
 
     def __init__(self, connections: Connections, counters: Counters) -> None:
@@ -124,7 +124,7 @@ class RedisBackplane:
             log.warning("backplane_message_invalid", redis_channel=channel, error=str(fault))
 
     def _deliver_here(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
-        """Delivers to this node's own sessions what can't be published."""
+        """Delivers entries and sign-outs that can't be published to this node's own sessions."""
         followed = [entry for entry in entries if self._link.wants(f"{self._prefix}{entry.stream}")]
         self._deliver(followed, sign_outs)
 

@@ -1,9 +1,9 @@
-"""This node's connections to Redis, and what things are called there.
+"""This node's connections to Redis, and the names of its keys and channels.
 
-All that is used, with the version of Redis that it needs: AUTH with a user (6.0), else with a password alone (any);
-CLIENT SETNAME, and SELECT where the URL names a database; PUBLISH, SUBSCRIBE, UNSUBSCRIBE; EVAL, and in it PUBLISH,
-GET, SET with PX, HSET, HDEL, HGETALL, EXPIRE, TIME before a write (5.0), and PUBSUB NUMSUB (2.8). An access list must
-allow them, on the keys and channels whose names begin with the prefix. Valkey has all of them.
+All commands in use, with the required version of Redis: AUTH with a user (6.0), or with only a password (any); CLIENT
+SETNAME, and SELECT if the URL names a database; PUBLISH, SUBSCRIBE, UNSUBSCRIBE; EVAL, and within it PUBLISH, GET, SET
+with PX, HSET, HDEL, HGETALL, EXPIRE, TIME before a write (5.0), and PUBSUB NUMSUB (2.8). An access list must allow them
+for keys and channels whose names begin with the prefix. Valkey has all of them.
 """
 
 import asyncio
@@ -24,23 +24,24 @@ from application.ports.store import Store
 
 log = structlog.get_logger(__name__)
 
-# Seconds for a connection to be made, and for an answer: whoever waits here is a publisher that has stored already, or
-# a request that is counted.
+# Timeout in seconds for connecting, and for an answer. Callers are publishers, whose entries are stored already, and
+# requests that are counted.
 PATIENCE: Final = 2.0
 
-# Seconds between two warnings of a Redis that refuses what it is asked: it may refuse each of thousands.
+# Seconds between two warnings about refused commands: Redis may refuse thousands.
 REFUSALS: Final = 60.0
 
 
 class Connections:
-    """Shared by all that needs Redis.
+    """The connections that backplane, presence and throttle share.
 
-    `fault` says why it can't be had now, None while it can; `outages` is how often there was one. The link finds out,
-    which tries all the time, so that nobody else has to: while there is one, nothing is asked of Redis.
+    `fault` says why Redis is unavailable, None while it is available; `outages` counts how often it was not. The link,
+    which always tries to connect, maintains both, so that other callers need not try: while there is a `fault`, no
+    commands are sent.
     """
 
     def __init__(self, settings: RedisSettings, store: Store, node: str) -> None:
-        """`node` is a name that no other process has."""
+        """`node` is the name of this process, which must be unique."""
         self.fault: str | None = "not connected yet"
         self.outages = 1
         self.node = node
@@ -48,18 +49,19 @@ class Connections:
         self._store = store
         self._warned: float | None = None
         self._batcher = CommandBatcher(self.send)
-        # Three connections: for what is published, for what is asked, and for the beat, which waits for neither. What
-        # was lost with its connection is sent again, once: Redis closes idle ones where it is told to. What was not
-        # answered is not, or whoever waits would wait twice as long.
+        # Three connections: for publishing, for other commands, and for the heartbeat, which waits for neither. A
+        # command is retried once if its connection was lost: Redis can be configured to close idle connections. A
+        # command without an answer is not retried, since its caller would wait twice as long.
         self.sender = _client(settings, Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)))
-        # Once lost it is not mended by the client, which would subscribe to everything in one command.
+        # Without retries: the client would reconnect by itself, and subscribe to all channels in one command.
         self.receiver = _client(settings, Retry(NoBackoff(), 0, supported_errors=()))
 
     async def name(self, rest: str) -> str:
-        """The name of a key or a channel. Raises StoreUnavailable until the store has been asked once.
+        """Returns the name of a key or a channel. Raises StoreUnavailable until the epoch has been read once.
 
-        Names hold the epoch of the store. So Heralds with other stores, on the same Redis by design or by accident,
-        never hear one another; nor does one that was restored from a backup hear what was said before.
+        Names contain the epoch of the store. So deployments with different stores that use the same Redis, by design or
+        by accident, never receive each other's messages; and a deployment restored from a backup receives none from
+        before.
         """
         return f"{self._prefix}:{await self._store.epoch()}:{rest}"
 
@@ -70,10 +72,11 @@ class Connections:
         return await self._batcher.execute(command)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Their answers, in one round trip; the answer to a refused command is a RedisUnavailable.
+        """Sends the commands in one round trip and returns their answers; that of a refused command is a
+        RedisUnavailable.
 
-        Raises RedisUnavailable, immediately while there is a `fault`. A Redis that does not answer is a fault from then
-        on, so that only the first callers wait for it.
+        Raises RedisUnavailable, immediately while there is a `fault`. A timeout sets `fault`, so that only the first
+        callers wait for it.
         """
         if self.fault is not None:
             raise RedisUnavailable(self.fault)
@@ -82,7 +85,7 @@ class Connections:
             pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(PATIENCE):
-                # What the client itself would raise of a refusal holds the beginning of the command.
+                # The exception that the client would raise for a refusal contains the beginning of the command.
                 answers = await pipeline.execute(raise_on_error=False)
         except (TimeoutError, Unanswered) as fault:
             self.lost(f"no answer for {PATIENCE:.0f} s")
@@ -92,20 +95,20 @@ class Connections:
         return [self._refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
 
     async def beat(self, command: Command) -> None:
-        """Publishes as all else is published, so that what hinders that is found out; while there is a `fault`, too.
-        Raises what the client raises."""
-        client: Any = self.sender  # whose types know this method for pipelines only
+        """Publishes the heartbeat by the client that publishes everything else, to detect what prevents that. Is sent
+        while there is a `fault`, too. Raises the exceptions of the client."""
+        client: Any = self.sender  # its type hints have this method for pipelines only
         await client.execute_command(*command)
 
     def lost(self, reason: str) -> None:
-        """Until the link has proven itself again."""
+        """Sets `fault`, until the link has received its own heartbeat again."""
         if self.fault is None:
             self.outages += 1
             log.warning("backplane_disconnected", error=reason)
         self.fault = reason
 
     async def close(self) -> None:
-        """Within seconds, of a frozen Redis too, which says no farewell in TLS."""
+        """Closes all connections within seconds, even if Redis is frozen and does not answer the TLS shutdown."""
         await self._batcher.close()
         closing = (self.sender.aclose(), self.receiver.aclose())
         for fault in await asyncio.gather(*closing, return_exceptions=True):
@@ -128,10 +131,10 @@ def _client(settings: RedisSettings, retry: Retry) -> Redis:
         socket_timeout=PATIENCE,
         retry=retry,
         client_name="herald",
-        # The older protocol is all that this needs. With the newer one the client does not check connections that it
-        # takes from its pool, and writes the text of each message for a log that nobody reads.
+        # RESP2 is sufficient. With RESP3, the client does not check pooled connections before their use, and formats
+        # each message for a debug log.
         protocol=2,
-        # Else sent on each new connection, and refused before Redis 7.2.
+        # Otherwise the client sends it on each new connection, and Redis before 7.2 refuses it.
         driver_info=None,
         **tls,
     )

@@ -1,4 +1,4 @@
-"""The one connection by which a node hears: kept up, subscribed to what is wanted, and proven by a beat of its own."""
+"""The connection by which a node receives messages: reconnected after faults, and tested by its own heartbeats."""
 
 import asyncio
 import random
@@ -17,14 +17,15 @@ from domain.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
-# What the names of nodes' own channels begin with.
+# The prefix of the names of the nodes' own channels.
 NODE: Final = "node:"
 
-# Seconds between two beats, and until one must have been heard: what is heard later than that is heard too late.
+# Seconds between two heartbeats, and until one must have come back: a slower connection counts as lost.
 BEAT: Final = 1.0
 BEAT_PATIENCE: Final = 3.0
 
-# Seconds for a subscription to be confirmed, and for all of them on a new connection: 50,000 take less than one.
+# Timeouts in seconds for the confirmation of one subscription, and of all on a new connection: 50,000 take less than
+# 1 s.
 CONFIRMATION: Final = 2.0
 CONFIRMATIONS: Final = 20.0
 
@@ -36,25 +37,25 @@ MOST_CHANNELS: Final = 1_000
 
 
 class Link:
-    """Brings what is published to the channels that are wanted.
+    """Receives the messages of the wanted channels.
 
-    What it is subscribed to follows what is wanted, at the start, after each change and on every new connection. It is
-    up once a message that it has sent to itself, on a channel of its own, has come back.
+    Subscribes to the wanted channels on every new connection, and after each change. The link is up once a heartbeat
+    that it has published, on its own channel, has come back.
     """
 
     def __init__(self, connections: Connections, heard: Callable[[str, bytes], None]) -> None:
         self._connections = connections
         self._heard = heard
         self._beat = ""
-        self._confirmed: dict[str, asyncio.Future[None]] = {}  # what is wanted, and whether that was confirmed
-        self._changes: dict[str, bool] = {}  # what is to be subscribed to (True), or no longer
-        self._asked: deque[asyncio.Future[None] | None] = deque()  # what Redis has still to answer, in its order
+        self._confirmed: dict[str, asyncio.Future[None]] = {}  # by wanted channel: done once confirmed
+        self._changes: dict[str, bool] = {}  # by channel: to subscribe (True), or to unsubscribe
+        self._asked: deque[asyncio.Future[None] | None] = deque()  # by unanswered command, in order
         self._changed = asyncio.Event()
         self._beaten = asyncio.Event()
-        self._failures = 0  # of connections, since the last one that worked
+        self._failures = 0  # failed connections since the last one that worked
 
     async def want(self, channels: Collection[str]) -> None:
-        """Returns once they are subscribed to; without waiting while the link is down."""
+        """Subscribes to channels. Waits for the confirmations, but not while the link is down."""
         loop = asyncio.get_running_loop()
         for channel in channels:
             if channel not in self._confirmed:
@@ -78,7 +79,7 @@ class Link:
         self._changed.set()
 
     async def run(self, beat: str) -> None:
-        """Keeps the link up; `beat` is the channel by which it proves itself. Never ends by itself."""
+        """Connects, and reconnects after faults, until it is cancelled. `beat` is the channel of its heartbeats."""
         self._beat = beat
         while True:
             try:
@@ -90,18 +91,18 @@ class Link:
             await asyncio.sleep(RECONNECT.delay_s(self._failures, random.random()))
 
     async def _connect(self) -> None:
-        """Ends by a fault only. For a task of its own: before Python 3.13 a task group that is failing passes over a
-        cancellation, and one that has failed leaves its task looking cancelled."""
+        """Runs one connection until a fault. Needs a task of its own: before Python 3.13, a failing task group ignores
+        a cancellation, and a failed one leaves its task marked as being cancelled."""
         async with self._connections.receiver.pubsub() as pubsub, asyncio.TaskGroup() as tasks:
             self._begin()
             tasks.create_task(self._subscribe(pubsub))
             tasks.create_task(self._prove())
 
     def _begin(self) -> None:
-        """On a new connection nothing is subscribed to."""
+        """Resets the subscriptions for a new connection, which has none."""
         loop = asyncio.get_running_loop()
         for future in self._confirmed.values():
-            _set(future)  # whoever waited has waited for a connection that is gone
+            _set(future)  # its connection is lost: end the wait
         self._confirmed = {channel: loop.create_future() for channel in [self._beat, *self._confirmed]}
         self._changes = dict.fromkeys(self._confirmed, True)
         self._asked.clear()
@@ -109,7 +110,7 @@ class Link:
         self._beaten.clear()
 
     async def _subscribe(self, pubsub: PubSub) -> None:
-        # Reading needs a connection, which the first subscription makes.
+        # Reading needs a connection, which the first subscription opens.
         await self._tell(pubsub, {self._beat: True})
         del self._changes[self._beat]
         async with asyncio.TaskGroup() as tasks:
@@ -125,8 +126,8 @@ class Link:
             channels = [channel for channel, so in changes.items() if so is wanted]
             for first in range(0, len(channels), MOST_CHANNELS):
                 some = channels[first : first + MOST_CHANNELS]
-                # Each is answered, in this order. The answer to an older command for the same channel confirms nothing:
-                # it may have been unsubscribed from since.
+                # Redis answers for each channel, in this order. The answer to an older command for the same channel is
+                # no confirmation: the channel may have been unsubscribed since.
                 self._asked.extend(self._confirmed.get(channel) if wanted else None for channel in some)
                 await command(*some)
                 _go_on()
@@ -145,7 +146,7 @@ class Link:
                 self._heard(channel, message["data"])
 
     async def _prove(self) -> None:
-        # Up means that all is heard which was wanted before: until then the hub compares itself with the store often.
+        # The link is up only with all subscriptions confirmed: until then the hub compares all streams with the store.
         async with _patience(CONFIRMATIONS, "its subscriptions have not been confirmed"):
             await asyncio.gather(*self._confirmed.values())
         while True:
@@ -171,8 +172,8 @@ async def _patience(seconds: float, otherwise: str) -> AsyncIterator[None]:
 
 
 def _go_on() -> None:
-    """Not for a task that was cancelled, though what it has awaited did not say so. The client writes within
-    asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes as it ends."""
+    """Raises CancelledError if the task was cancelled and the call that it awaited swallowed that. The client writes
+    within asyncio.wait_for, which before Python 3.12 swallows a cancellation that arrives as it ends."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""Who is where, in Redis: for each user, how many sessions each node has."""
+"""Presence in Redis: for each user, the number of sessions on each node."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Seconds after which a user of whom nothing was heard is forgotten.
+# Seconds after which the counts of a user without new reports expire.
 FORGOTTEN_AFTER: Final = 24 * 3600
 
-# A node lives as long as it is subscribed to its own channel (see link): that ends with its connection, so the sessions
-# of one that was killed are gone at once. KEYS[1] is the user; ARGV: this node, its count, what channels of nodes begin
-# with, and for how long to remember.
+# A node is alive while it is subscribed to its own channel (see link). The subscription ends with its connection, so
+# the sessions of a killed node stop counting immediately. KEYS[1] is the user; ARGV: this node, its count, the prefix
+# of the nodes' channels, and the expiry in seconds.
 _ENTER: Final = """
 if ARGV[2] == '0' then redis.call('HDEL', KEYS[1], ARGV[1]) else
     redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -63,7 +63,8 @@ class RedisPresence:
         return True
 
     async def _say(self, user: str, count: int) -> int:
-        """Raises RedisUnavailable and StoreUnavailable."""
+        """Reports the count of this node and returns that of the others. Raises RedisUnavailable and
+        StoreUnavailable."""
         here = self._connections
         key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE)
         return int(await here.execute("EVAL", _ENTER, 1, key, here.node, count, nodes, FORGOTTEN_AFTER))

@@ -10,9 +10,9 @@ _PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 
 def redis_url(value: str) -> str:
-    """As redis-py takes it, without options: those that it knows change with its releases. The text is not repeated:
-    it may hold a password."""
-    # Imported here: it takes long to load, and the default needs none of it.
+    """Parses a URL in the format of redis-py, without options, which change between its releases. Raises ValueError
+    with a text that does not repeat the URL: it may contain a password."""
+    # Imported here: it takes long to load, and is not needed by default.
     from redis.asyncio.connection import parse_url
 
     url = value.strip()
@@ -30,7 +30,8 @@ def redis_url(value: str) -> str:
 
 
 def redis_prefix(value: str) -> str:
-    """The start of all names. None of its characters is special in the patterns of an access list."""
+    """Parses the prefix of all names. Allows no character that is special in the patterns of an access list. Raises
+    ValueError."""
     prefix = value.strip()
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"must be letters, digits and - _ . : / alone, 64 at most, and {prefix!r} is not")

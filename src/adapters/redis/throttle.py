@@ -1,4 +1,4 @@
-"""The throttle of many nodes: token buckets in Redis, by its clock."""
+"""The throttle for several nodes: token buckets in Redis, by its clock."""
 
 from typing import Final
 
@@ -7,8 +7,8 @@ from adapters.redis.connections import Connections
 from application.ports.store import StoreUnavailable
 from application.ports.throttle import Rate, Throttle
 
-# A bucket is kept as the moment at which it is full again, in microseconds; a full one is like none, and expires. What
-# costs more than a bucket holds takes a full one, and whoever comes next waits for the rest.
+# A bucket is stored as the time at which it is full again, in microseconds. A full bucket equals a missing one, so its
+# key expires. A cost above the burst requires a full bucket, and later calls wait until the excess is refilled.
 _TAKE: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -23,7 +23,7 @@ return 0
 
 
 class RedisThrottle:
-    """Implements Throttle for all nodes together. While Redis can't be asked, `otherwise` counts for this one."""
+    """Implements Throttle for all nodes together. While Redis is unavailable, `otherwise` counts for this node."""
 
     def __init__(self, connections: Connections, otherwise: Throttle) -> None:
         self._connections = connections

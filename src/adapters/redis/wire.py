@@ -2,7 +2,7 @@
 
 Nodes of two versions exchange messages during an upgrade. A new field must have a default, and a removed one must have
 had one. A message holds entries of one kind: a node that does not know the kind ignores that message and nothing else.
-What can't be read is ignored, and found in the store within seconds.
+Messages that can't be read are ignored; the hub finds their entries in the store within seconds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +18,15 @@ from domain.streams import Entry, SignOut, StreamEntry, StreamName
 
 log = structlog.get_logger(__name__)
 
-# About how many bytes of entries one message holds, and of messages one command: Redis disconnects a subscriber with
-# 32 MB unread (client-output-buffer-limit pubsub), and either is read in one step.
+# Approximate limit of the entries in one message, and of the messages in one command. Redis disconnects a subscriber
+# with 32 MB unread (client-output-buffer-limit pubsub), and each message or command is read in one step.
 MAX_BYTES: Final = 256 * 1024
 
-# What reading raises; the last two for messages that no node sends: broken text, and endless nesting.
+# The exceptions of reading; the last two are raised only for messages that no node sends: invalid UTF-8, and unlimited
+# nesting.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-# A batch of ingest has thousands of messages, one for each inbox. As commands of their own they cost the client three
+# A batch of ingest leads to thousands of messages, one for each inbox. As separate commands they cost the client three
 # times as much (docs/performance.md).
 _PUBLISH: Final = "for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end"
 
@@ -52,7 +53,7 @@ class EntryReader:
         try:
             return _decode_notifications(message)
         except msgspec.ValidationError:
-            # Not all of them are notifications or broadcasts: each is read as its kind says.
+            # Not all of them are notifications or broadcasts: decode each by its kind.
             return tuple(entry for item in _decode_items(message) if (entry := self._read(item)) is not None)
 
     def _read(self, item: msgspec.Raw) -> StreamEntry | None:
@@ -68,7 +69,8 @@ class EntryReader:
 
 
 def entry_messages(entries: Iterable[StreamEntry], max_bytes: int = MAX_BYTES) -> Iterator[tuple[StreamName, bytes]]:
-    """Messages, each of one stream and one kind, in the order of the entries. All of one position is in one message."""
+    """Yields messages, each of one stream and one kind, in the order of the entries. The entries of one position are in
+    one message."""
     by_stream: dict[StreamName, list[StreamEntry]] = {}
     for entry in entries:
         by_stream.setdefault(entry.stream, []).append(entry)
@@ -92,7 +94,7 @@ def _messages(entries: Iterable[StreamEntry], max_bytes: int) -> Iterator[bytes]
 
 
 def bundles(messages: Iterable[tuple[str, bytes]], max_bytes: int = MAX_BYTES) -> Iterator[list[tuple[str, bytes]]]:
-    """The same messages in the same order, in groups of the size that one command should have."""
+    """Groups the messages, in their order, up to the size limit of one command."""
     bundle: list[tuple[str, bytes]] = []
     weight = 0
     for channel, message in messages:
@@ -107,7 +109,7 @@ def bundles(messages: Iterable[tuple[str, bytes]], max_bytes: int = MAX_BYTES) -
 
 
 def publication(messages: Iterable[tuple[str, bytes]]) -> Command:
-    """The one command that publishes these, in their order."""
+    """Returns one command that publishes the messages, in their order."""
     arguments: Iterator[str | bytes] = chain.from_iterable(messages)
     return ("EVAL", _PUBLISH, 0, *arguments)
 
