@@ -1,4 +1,4 @@
-"""From the claims of a token whose signature, audience and issuer are good, to an identity."""
+"""Converts the claims of a token, whose signature, audience and issuer were verified, to an identity."""
 
 from hashlib import sha256
 from typing import Any, Final
@@ -7,27 +7,27 @@ from domain.errors import TokenExpired, TokenInvalid
 from domain.identity import Identity
 from domain.users import as_user
 
-# The last second of the year 9999, where datetime ends. A time beyond it is in milliseconds, or rubbish.
+# The last second of the year 9999, the maximum of datetime. A later time is in milliseconds, or invalid.
 _END_OF_TIME: Final = 253_402_300_799
 
-# A UUID or a hash fits; it becomes part of a key that is kept for as long as the token is in use.
+# Enough for a UUID or a hash. The id becomes part of a key that is stored while the token is in use.
 _LONGEST_ID: Final = 128
 _HASH_DIGITS: Final = 32
 
 
-# Claims with scopes that issuers use beside `scope`. Their names are common, so one that holds something else grants
-# nothing and is no error.
+# Claims with scopes that issuers use beside `scope`. Their names are common, so a claim with another content grants
+# nothing, and is not an error.
 _OTHER_SCOPE_CLAIMS: Final = ("scp", "permissions")
 
 
 def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims: tuple[str, ...] = ()) -> Identity:
-    """The identity that the claims give at `now` (seconds since 1970).
+    """Returns the identity for the claims at `now` (seconds since 1970).
 
-    `sub` is the user and must be an id that an event could name too (a number is made text). Scopes are those of all of
-    `scope`, `scp`, `permissions` and `scope_claims`: text with spaces between (RFC 8693 section 4.2) or a list. `exp`,
-    `nbf` and `iat` may be missing, but what is there must be a time. A token issued in the future is refused, as it
-    would outlive every sign-out. TokenExpired comes only where all else is good, so that its promise holds: a fresh
-    token will be.
+    `sub` is the user, and must be a valid user id, as in events (a number is converted to text). The scopes are those
+    of `scope`, `scp`, `permissions` and `scope_claims` together: space separated text (RFC 8693 section 4.2) or a list.
+    `exp`, `nbf` and `iat` are optional, but must be times. A token issued in the future is refused, since it would
+    survive every sign-out. Raises TokenInvalid. Raises TokenExpired only if the token is valid otherwise: a new token
+    of the same kind will be accepted.
     """
     user = as_user(claims.get("sub"))
     if user is None:
@@ -42,7 +42,7 @@ def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims:
 
 
 def token_id_of(claims: dict[str, Any], token: str) -> str:
-    """The token's `jti`, where it has one that is short, printable text; else a hash that does not tell the token."""
+    """Returns the token's `jti` if it is short, printable text; otherwise a hash that does not reveal the token."""
     jti = claims.get("jti")
     if isinstance(jti, str) and 0 < len(jti) <= _LONGEST_ID and jti.isprintable():
         return jti
@@ -50,7 +50,7 @@ def token_id_of(claims: dict[str, Any], token: str) -> str:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """A NumericDate (RFC 7519 section 2), or None where the claim is missing."""
+    """Returns a NumericDate (RFC 7519 section 2), None if the claim is missing. Raises TokenInvalid."""
     if name not in claims:
         return None
     value = claims[name]
@@ -60,7 +60,7 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
 
 
 def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[str]:
-    """Raises TokenInvalid where `scope`, or a claim that the settings name, holds no scopes."""
+    """Raises TokenInvalid if `scope`, or a claim that the settings name, is neither text nor a list of texts."""
     found: set[str] = set()
     for name in ("scope", *configured):
         value = _claim_at(claims, name)
@@ -74,7 +74,7 @@ def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[st
 
 
 def _claim_at(claims: dict[str, Any], name: str) -> Any:
-    """The claim of this name, dots included, or else the one within objects that the dots lead to."""
+    """Returns the claim with this name, dots included; else the one at the dotted path; else None."""
     if name in claims:
         return claims[name]
     value: Any = claims

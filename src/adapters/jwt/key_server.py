@@ -1,4 +1,4 @@
-"""The keys that an issuer publishes at a URL, kept at hand."""
+"""A cache of the keys that an issuer publishes at a URL."""
 
 import asyncio
 import contextlib
@@ -19,19 +19,19 @@ from domain.errors import TokenInvalid, Unavailable
 
 log = structlog.get_logger(__name__)
 
-# Real sets have a few kilobytes.
+# Bytes; real JWK sets have a few kilobytes.
 LARGEST_SET: Final = 1_000_000
 
-# Keys that one token is tried with at most. Each costs a verification on the event loop (0.1 ms for RSA of 4096 bits).
+# Maximum of keys tried for one token. Each costs a verification on the event loop (0.1 ms for RSA of 4096 bits).
 MAX_CANDIDATES: Final = 16
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How often the server is asked, in seconds.
+    """Intervals and timeout of fetches, in seconds.
 
-    `refresh`: the keys are fetched anew; while the server answers, a withdrawn key is believed no longer than this.
-    `unknown`: tokens whose key is not among those fetched cause at most one fetch in this time.
-    `retry`: while no keys have ever been had, at most one attempt in this time.
+    `refresh`: the interval of fetches; while the server answers, a withdrawn key is accepted for no longer than this.
+    `unknown`: tokens whose key was not fetched cause at most one fetch in this time.
+    `retry`: before the first successful fetch, at most one attempt in this time.
     `timeout`: a fetch that takes longer, from the first byte sent to the last received, has failed.
     """
 
@@ -45,7 +45,8 @@ PACE: Final = Pace()
 
 
 def checked_url(url: str | None) -> httpx.URL:
-    """The URL; ValueError if it is not one of https or http. Plain http is for where nobody can get in between."""
+    """Returns the parsed URL. Raises ValueError if it is neither https nor http. Plain http is only for networks
+    without attackers in between."""
     with contextlib.suppress(httpx.InvalidURL):
         parsed = httpx.URL(url or "")
         if parsed.scheme in ("https", "http") and parsed.host:
@@ -54,11 +55,11 @@ def checked_url(url: str | None) -> httpx.URL:
 
 
 class KeyServer:
-    """Finds the key for a token, asking the server as seldom as `pace` says.
+    """Finds the keys for a token. Fetches from the server no more often than `pace` allows.
 
-    Requests that need keys at the same time share one fetch. A server that is unavailable, slow, redirects, or answers
-    with anything else than a JWK set of at most 1 MB changes nothing: the keys fetched before go on working, and the
-    log says so once, until it is back. Belongs to the event loop that first asks it.
+    Concurrent requests share one fetch. If the server is unavailable, slow, redirects, or answers with anything but a
+    JWK set of at most 1 MB, the keys fetched before stay in use; an outage is logged once. Bound to the event loop of
+    its first call.
     """
 
     def __init__(self, settings: JwtSettings, monotonic: Callable[[], float], pace: Pace) -> None:
@@ -66,7 +67,7 @@ class KeyServer:
         self._algorithms = narrowed(KEY_ALGORITHMS, settings.algorithms, "HERALD_JWT_JWKS_URL")
         self._monotonic = monotonic
         self._pace = pace
-        # Answers are taken as they come, uncompressed: the bound on their size would not hold for what unpacks.
+        # Responses are requested uncompressed: the size limit would not hold for decompressed data.
         self._client = httpx.AsyncClient(
             verify=ssl.create_default_context(cafile=settings.cafile) if settings.cafile else True,
             timeout=pace.timeout,
@@ -83,22 +84,23 @@ class KeyServer:
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Fetches the keys in the background until there are some; otherwise the first token causes the first fetch."""
+        """Fetches keys in the background, until there are some. Otherwise the first token causes the first fetch."""
         self._starting = asyncio.create_task(self._fetch_first())
 
     @property
     def fault(self) -> str | None:
-        """Why no token can be verified now: no keys were ever fetched. None once there are some."""
+        """Why no token can be verified: no keys were fetched yet. None once there are some."""
         if self._keys:
             return None
         return f"there are no keys of {self._url.host} yet: {self._error or 'they are being fetched'}"
 
     async def find(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
-        """The keys that a token with this header may be signed with: those named `kid`, or for a token that names none
-        all that fit `algorithm`; at least one, at most MAX_CANDIDATES.
+        """Returns the keys that a token with this header may be signed with: those for `algorithm` with the id `kid`,
+        or with any id if `kid` is None; at least one, at most MAX_CANDIDATES.
 
-        Raises TokenInvalid only if the issuer published no such key after this call began. While that is unknown,
-        because the server is unavailable or may not be asked again yet, it is Unavailable: the key may be a new one.
+        Raises TokenInvalid if the algorithm is not accepted, or if a fetch that began after this call has found no such
+        key. Raises Unavailable while that is unknown, because the server is unavailable or must not be queried again
+        yet: the key may be a new one.
         """
         if algorithm not in self._algorithms:
             raise TokenInvalid
@@ -114,7 +116,7 @@ class KeyServer:
         return found
 
     async def close(self) -> None:
-        """Ends what runs in the background. Keys at hand stay; there will be no others."""
+        """Ends background fetches. Keys fetched before stay in use; no others are fetched."""
         self._closed = True
         tasks = [task for task in (self._starting, self._refreshing, self._fetching) if task is not None]
         for task in tasks:
@@ -127,7 +129,7 @@ class KeyServer:
         return tuple(islice(fitting, MAX_CANDIDATES))
 
     def _may_fetch(self) -> bool:
-        """Whether a fetch is under way or due; one for an unknown key counts from here."""
+        """Returns whether a fetch runs or is allowed now. Allowing one for an unknown key starts an interval."""
         if self._closed:
             return False
         if self._fetching is not None:
@@ -143,7 +145,7 @@ class KeyServer:
     async def _fetch(self) -> None:
         if self._fetching is None:
             self._fetching = start_detached(self._fetch_once())
-        # wait() leaves the fetch alone when one of those who share it is cancelled.
+        # wait() does not cancel the shared fetch when one of its callers is cancelled.
         await asyncio.wait({self._fetching})
 
     async def _fetch_once(self) -> None:
@@ -152,7 +154,7 @@ class KeyServer:
         try:
             async with asyncio.timeout(self._pace.timeout):
                 self._keys = read_key_set(await self._download(), self._algorithms)
-        except Exception as error:  # Whatever goes wrong on the way, the old keys are better than none.
+        except Exception as error:  # Whatever has failed, the old keys stay in use.
             known, self._error = self._error, self._words(error)
             if known is None:
                 log.warning("jwks_unavailable", server=self._url.host, error=self._error, keys=len(self._keys))

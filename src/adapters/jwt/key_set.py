@@ -23,10 +23,10 @@ _decode = msgspec.json.Decoder(_KeySet).decode
 
 
 def read_key_set(document: bytes, allowed: tuple[str, ...]) -> tuple[Key, ...]:
-    """The keys of a set that can verify by one of the `allowed` algorithms.
+    """Returns the keys of a set that can verify by one of the `allowed` algorithms.
 
     As RFC 7517 requires, malformed and unknown keys are ignored one by one. Raises NotKeys if the document is not a JWK
-    set, or if no key in it fits: an issuer that works has one.
+    set, or if no key in it fits: a working issuer has one.
     """
     try:
         entries = _decode(document).keys

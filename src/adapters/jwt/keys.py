@@ -1,8 +1,7 @@
 """Keys, each bound to the algorithms that it may be used with.
 
-The binding is by what the key is, never by what a token says (RFC 8725 section 3.1): a public key has no HS algorithm,
-so nobody can sign with its published text as if it were a secret; an EC key has the one algorithm of its curve; no key
-has `none`.
+The algorithms follow from the key, never from a token (RFC 8725 section 3.1): a public key has no HS algorithm, so its
+published text can't be used as a secret for signing; an EC key has only the algorithm of its curve; no key has `none`.
 """
 
 from typing import Final
@@ -22,18 +21,18 @@ from adapters.jwt.settings import JwtSettings
 SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 CURVE_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-# Both names of each: RFC 8037's, and that of RFC 9864, which names the curve.
+# Both names of each algorithm: that of RFC 8037, and that of RFC 9864, which names the curve.
 ED25519_ALGORITHMS: Final = ("EdDSA", "Ed25519")
 ED448_ALGORITHMS: Final = ("EdDSA", "Ed448")
 KEY_ALGORITHMS: Final = (*RSA_ALGORITHMS, *CURVE_ALGORITHMS.values(), "EdDSA", "Ed25519", "Ed448")
 
-# PyJWT knows the first name only.
+# PyJWT supports only the first name.
 for _name in ("Ed25519", "Ed448"):
     if _name not in get_default_algorithms():
         register_algorithm(_name, OKPAlgorithm())
 
-# RFC 7518 section 3.2 wants at least the size of the hash. 256 bits are enough for HS384 and HS512 here too: nobody
-# guesses them, and issuers that share one secret of that size among the three algorithms are common.
+# Bytes. RFC 7518 section 3.2 requires at least the size of the hash. Here 256 bits are enough for HS384 and HS512 too:
+# they can't be guessed, and many issuers use one secret of that size for all three algorithms.
 SHORTEST_SECRET: Final = 32
 
 # RFC 7518 section 3.3.
@@ -43,7 +42,7 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448Publ
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What verifies signatures by any of `algorithms`, and by no other. `kid` is its name in a JWK set."""
+    """A key that verifies signatures by any of `algorithms`, and by no other. `kid` is its id in a JWK set."""
 
     material: str | PublicKey
     algorithms: tuple[str, ...]
@@ -51,10 +50,10 @@ class Key(msgspec.Struct, frozen=True):
 
 
 def configured_key(settings: JwtSettings) -> Key | None:
-    """The secret or public key of the settings, or None if they name a JWKS URL.
+    """Returns the secret or public key of the settings, None if they have a JWKS URL.
 
-    Raises ValueError, with the setting named and its value unsaid, for none or several, for a key that is weak or
-    malformed, and for algorithms that do not go with the key.
+    Raises ValueError if none or several of these are set, for a weak or malformed key, and for algorithms that do not
+    fit the key. Its text names the setting, and does not repeat the key.
     """
     if sum(map(bool, (settings.secret, settings.public_key, settings.jwks_url))) != 1:
         raise ValueError("Set exactly one of HERALD_JWT_SECRET, HERALD_JWT_PUBLIC_KEY and HERALD_JWT_JWKS_URL.")
@@ -68,7 +67,8 @@ def configured_key(settings: JwtSettings) -> Key | None:
 
 
 def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """The wanted algorithms, or all that are possible if none are named; ValueError for one that is not possible."""
+    """Returns the wanted algorithms, or all possible ones if none are named. Raises ValueError for one that is not
+    possible."""
     for name in wanted:
         if name not in possible:
             raise ValueError(
@@ -78,8 +78,8 @@ def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) ->
 
 
 def algorithms_of(material: object) -> tuple[str, ...]:
-    """The algorithms of a public key (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2); none for
-    anything not accepted."""
+    """Returns the algorithms of a public key (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2); empty
+    for a key that is not accepted."""
     if isinstance(material, RSAPublicKey):
         return RSA_ALGORITHMS if material.key_size >= SHORTEST_RSA_BITS else ()
     if isinstance(material, EllipticCurvePublicKey):
@@ -106,7 +106,7 @@ def _check_secret(secret: str) -> None:
 
 
 def _load(pem: str) -> PublicKey:
-    # Environment files that know no multi-line values carry PEM with its line breaks spelt out.
+    # Environment files without multi-line values contain PEM with line breaks written as backslash and n.
     text = pem.replace("\\n", "\n")
     if "PRIVATE KEY" in text:
         raise ValueError(

@@ -8,7 +8,7 @@ from domain.settings import Section, Setting
 
 
 class JwtSettings(Section, frozen=True, kw_only=True):
-    """Tokens: where their key is, and what they must claim.
+    """Tokens: their key, and the claims that they must have.
 
     Exactly one of `secret` (the text itself, not base64 of it), `public_key` (PEM text) and `jwks_url` is set. An empty
     text counts as not set. `leeway` is the allowed difference in seconds between the clocks of the issuer and of this

@@ -18,16 +18,17 @@ from domain.identity import Identity
 
 log = structlog.get_logger(__name__)
 
-# Tokens travel in headers, which servers bound at 8 to 16 KB. Longer ones are refused before anything is read.
+# Characters. Tokens are sent in headers, which servers limit to 8 to 16 KB. Longer tokens are refused before decoding.
 LONGEST_TOKEN: Final = 16_384
 
 
 class JwtVerifier:
-    """A TokenVerifier for tokens signed with a secret, a public key's private half, or a key from a JWKS URL.
+    """Implements TokenVerifier for tokens signed with the secret, the private key of the public key, or a key of the
+    JWKS URL.
 
-    Construction raises ValueError, naming the setting, for settings that can't be right or safe. `clock` gives seconds
-    since 1970, `monotonic` those that the `pace` of fetches is kept by. Only a token whose key is not at hand waits for
-    anything. It is Unavailable as long as its key can't be looked up (see KeyServer.find).
+    The constructor raises ValueError, which names the setting, for invalid or unsafe settings. `clock` returns seconds
+    since 1970; `monotonic` is the clock for the `pace` of fetches. `verify` waits only for keys that were not fetched
+    yet, and raises Unavailable while such a key can't be looked up (see KeyServer.find).
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class JwtVerifier:
         self._settings = settings
         self._clock = clock
         self._keys = configured_key(settings) or KeyServer(settings, monotonic, pace)
-        # identity_of looks at these: PyJWT reads the machine's clock, and takes no number for a `sub`.
+        # identity_of checks these: PyJWT uses the machine's clock, and rejects a number as `sub`.
         self._options: Options = {
             "verify_exp": False,
             "verify_nbf": False,
@@ -52,7 +53,7 @@ class JwtVerifier:
         }
 
     async def verify(self, token: str) -> Identity:
-        # No annotation keeps bytes out, and PyJWT would take them.
+        # Annotations are not enforced at run time, and PyJWT would accept bytes.
         if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
             raise TokenInvalid
         keys = self._keys
@@ -70,14 +71,14 @@ class JwtVerifier:
         return self._keys.fault if isinstance(self._keys, KeyServer) else None
 
     async def close(self) -> None:
-        """Ends what runs in the background. Safe to call more than once."""
+        """Ends background fetches. May be called more than once."""
         if isinstance(self._keys, KeyServer):
             await self._keys.close()
 
     def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
-        """The claims of a token that one of the keys signed for our audience by our issuer.
+        """Returns the claims of a token that one of the keys has signed, with the required audience and issuer.
 
-        A refusal says why only if the signature was good.
+        Raises TokenInvalid, with a reason only if the signature is valid.
         """
         reason = None
         for key in candidates:
@@ -96,14 +97,14 @@ class JwtVerifier:
                 reason = "The token is by another issuer."
             except jwt.MissingRequiredClaimError as missing:
                 reason = f"The token has no {missing.claim}."
-            except Exception as error:  # Whatever a forged token makes parsers and libraries raise, it is not valid.
+            except Exception as error:  # A forged token can cause any exception in parsers: it is invalid.
                 log.debug("jwt_refused", error=type(error).__name__)
-        # Raised out here, so that what a parser raised, with the token's text in it, is not even its context.
+        # Raised outside of `except`: the exception of a parser, whose text may hold the token, must not be its context.
         raise TokenInvalid(reason)
 
 
 def _key_wanted(token: str) -> tuple[str, str | None]:
-    """The `alg` and `kid` of a header not yet to be believed; TokenInvalid if these can't be read."""
+    """Returns the `alg` and `kid` of the unverified header. Raises TokenInvalid if they can't be read."""
     header: dict[str, Any] = {}
     try:
         header = jwt.get_unverified_header(token)
