@@ -1,1 +1,1 @@
-"""What the web adapters share: tokens of a request, origins and hosts. Knows no web framework."""
+"""Shared by the web adapters, without a web framework: sockets, handshakes, tokens, origins and hosts."""

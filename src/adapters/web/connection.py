@@ -1,4 +1,4 @@
-"""One connection, from its handshake to the line in the log that says how it ended."""
+"""One connection, from its handshake to the log line about its end."""
 
 import asyncio
 from contextlib import suppress
@@ -39,20 +39,20 @@ class Connection:
             await self.socket.accept(SUBPROTOCOL if self.handshake.has_protocol else None)
 
     async def receive(self) -> str | bytes:
-        """The next frame. Raises FrameTooLarge and ClientGone."""
+        """Returns the next frame. Raises FrameTooLarge and ClientGone."""
         frame = await self.socket.receive()
         if len(frame) > MAX_FRAME_LENGTH:
             raise FrameTooLarge
         return frame
 
     async def refuse(self, close_reason: CloseReason) -> None:
-        """Closes for a reason that no session has sent: a client of `herald.v1` gets `bye` first."""
+        """Closes the connection. A client of `herald.v1` gets `bye` first, unless its session has sent it."""
         session = self.session
         has_sent_bye = session is not None and session.close_reason is not None and session.replacement is None
         await self.close(close_reason, send_bye=self.handshake.has_protocol and not has_sent_bye)
 
     async def close(self, close_reason: CloseReason, *, send_bye: bool = False) -> None:
-        """Closes with the code. Accepts first if need be: a browser cannot read why a handshake was refused."""
+        """Closes with the code. Accepts first if necessary: a browser cannot read why a handshake was refused."""
         if self._ended:
             return
         self._end(close_reason)
@@ -83,7 +83,7 @@ class Connection:
 
 
 def log_opened(session: Session) -> None:
-    """Everything that the running task logs from now on carries the session's id."""
+    """Logs the opening, and binds the ids of session and user to all later log lines of the running task."""
     bind_session(session.id, session.user)
     log.info("session_opened", endpoint=session.endpoint)
 

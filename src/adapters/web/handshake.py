@@ -1,4 +1,4 @@
-"""What a client shows when it connects, whatever server has read it."""
+"""The handshake of a client, independent of the server that has read it."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,8 +12,8 @@ from domain.protocol.herald_v1 import SUBPROTOCOL
 class Handshake:
     """The headers and the query of a request for a socket or an event stream.
 
-    `headers` and `query` are by name, header names regardless of case. Headers that may have several lines that count
-    come as lines.
+    `headers` and `query` are keyed by name, header names regardless of case. Headers that may be repeated are passed as
+    lines.
     """
 
     def __init__(
@@ -39,7 +39,8 @@ class Handshake:
         return self._headers.get("origin")
 
     def token(self, *, cookies: bool) -> str | None:
-        """The token that the client shows. `cookies`: pages of other sites cannot connect, so cookies count as well."""
+        """Returns the token that the client has sent. `cookies` accepts the cookie too, which is safe only if pages of
+        other sites cannot connect."""
         values = read_cookies(self._cookie_lines) if cookies else {}
         return find_token(self._headers, self.subprotocols, values, self._query)
 

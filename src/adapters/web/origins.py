@@ -1,4 +1,4 @@
-"""Origins and hosts: which pages a browser may connect from, and by which names Herald may be asked."""
+"""Origins and hosts: from which pages browsers may connect, and under which host names Herald may be addressed."""
 
 import re
 from ipaddress import ip_address
@@ -18,41 +18,41 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 class Origins(msgspec.Struct, frozen=True):
-    """Origins by their exact text (RFC 6454, section 6.2), with `loopback` for every page of this machine's own. None
-    allows everyone. `own` is the origin of Herald's public address, which is allowed always."""
+    """The allowed origins, compared as text (RFC 6454, section 6.2), with `loopback` for all pages of this machine.
+    None allows all. `own` is the origin of Herald's public URL, which is always allowed."""
 
     allowed: tuple[str, ...] | None = None
     own: str | None = None
 
     def allow(self, origin: str | None) -> bool:
-        """Whether a request with this Origin header may go on. One without is no browser's. `null`, the origin of
-        sandboxed frames and local files, is allowed only where everyone is."""
+        """Returns whether a request with this Origin header is allowed. One without the header is: no page of a browser
+        has sent it. `null`, the origin of sandboxed frames and local files, is allowed only if all origins are."""
         if origin is None or self.allowed is None or origin in self.allowed or origin == self.own:
             return True
         return LOOPBACK in self.allowed and _LOOPBACK_ORIGIN.fullmatch(origin) is not None
 
 
 class Hosts(msgspec.Struct, frozen=True):
-    """The names and addresses by which Herald may be asked, normalised by `host_of`. None allows all."""
+    """The names and addresses under which Herald may be addressed, normalised by `host_of`. None allows all."""
 
     allowed: frozenset[str] | None = None
 
     def allow(self, authority: str | None) -> bool:
-        """Whether a request with this Host header may go on. Its port, its case and a trailing dot do not count. None
-        is a request without the header, which is refused where hosts are limited."""
+        """Returns whether a request with this Host header is allowed. Port, case and a trailing dot are ignored. A
+        request without the header (None) is allowed only if all hosts are."""
         return self.allowed is None or (authority is not None and host_of(authority) in self.allowed)
 
 
 def host_of(authority: str) -> str | None:
-    """The host of `host[:port]`, in lower case and without a trailing dot; an IPv6 address has its brackets and its
-    shortest form. None for what is not an authority."""
+    """Returns the host of `host[:port]`, in lower case and without a trailing dot; an IPv6 address in brackets and in
+    its shortest form. None if the text is not an authority."""
     found = _AUTHORITY.fullmatch(authority.strip())
     return _normalised(found[1]) if found else None
 
 
 def same_host(origin: str, authority: str | None) -> bool:
-    """Whether a page of this origin was loaded from the host and port of this Host header. The schemes are not
-    compared: behind a proxy that ends TLS, Herald does not know its own."""
+    """Returns whether a page of this origin was loaded from the host and port of this Host header. Schemes are not
+    compared: behind a proxy that terminates TLS, Herald does not know its own."""
     scheme, separator, rest = origin.partition("://")
     page, asked = _AUTHORITY.fullmatch(rest), _AUTHORITY.fullmatch((authority or "").strip())
     if not separator or page is None or asked is None:
@@ -62,7 +62,7 @@ def same_host(origin: str, authority: str | None) -> bool:
 
 
 def origin_of(url: str) -> str:
-    """The origin of pages at an absolute http or https URL, as browsers send it."""
+    """Returns the origin of pages at an absolute http or https URL, in the form that browsers send."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = "" if parts.port is None or str(parts.port) == _DEFAULT_PORTS.get(parts.scheme) else f":{parts.port}"

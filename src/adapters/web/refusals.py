@@ -55,7 +55,7 @@ NODE_FULL: Final = HandshakeRefusal(
 
 
 def too_many(error: errors.TooManyRequests | errors.TooManyAnonymous) -> HandshakeRefusal:
-    """The answer to a client that is over a rate or limit: as HTTP, it costs least and says how long to wait."""
+    """Returns the answer to a client that exceeds a rate or limit: HTTP costs least, and has `Retry-After`."""
     if isinstance(error, errors.TooManyRequests):
         wait_s = max(1, math.ceil(error.retry_after))
         return HandshakeRefusal(429, error.code, "Too many requests", error.detail, wait_s)

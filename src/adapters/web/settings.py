@@ -1,4 +1,4 @@
-"""The settings of who may use this service over the web, and by which addresses."""
+"""The settings of the web adapters: public URL, origins, hosts and sockets."""
 
 import re
 from ipaddress import ip_address
@@ -19,7 +19,8 @@ _PUBLIC_URL: Final = re.compile(
 
 
 def absolute_url(value: str) -> str:
-    """An absolute URL that is safe in documents, headers and pages: ASCII, without query and password."""
+    """Parses an absolute URL that is safe in documents, headers and pages: ASCII, without query and password. Raises
+    ValueError."""
     url = value.strip().rstrip("/")
     try:
         parts = urlsplit(url)
@@ -36,7 +37,8 @@ def absolute_url(value: str) -> str:
 
 
 def origin_list(value: str) -> tuple[str, ...] | None:
-    """None for `*`, all origins. Browsers send scheme and host in lower case, without a trailing slash."""
+    """Parses a list of origins; None for `*`, all origins. They are converted to lower case, as browsers send them.
+    Raises ValueError."""
     allowed = items(value)
     if allowed == ("*",):
         return None
@@ -47,7 +49,8 @@ def origin_list(value: str) -> tuple[str, ...] | None:
 
 
 def host_list(value: str) -> tuple[str, ...]:
-    """Hosts as `adapters.web.origins.host_of` normalises them, the word `loopback`, or `*` alone for all."""
+    """Parses a list of hosts, which `adapters.web.origins.host_of` normalises; `loopback` and `*` (alone, for all) stay
+    as they are. Raises ValueError."""
     named = items(value)
     if named == ("*",):
         return named

@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 
 
 class SocketGate:
-    """Serves sockets: a reader and a writer for each, and exactly one close. Whatever goes wrong, the client gets a
-    close code that says what to do."""
+    """Serves sockets: a reader and a writer for each, and exactly one close. After any error, the client gets a close
+    code that says what to do."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class SocketGate:
         self._unauthenticated = 0
 
     async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
-        """The whole life of a socket. `claimed` is the user whom the URL names."""
+        """Serves a socket from its handshake to its close. `claimed` is the user that the URL names."""
         if not self._origins.allow(socket.handshake.origin):
             return await socket.refuse(refusals.ORIGIN_REFUSED)
         if self._hub.draining:
@@ -96,7 +96,7 @@ class SocketGate:
             await connection.refuse(CloseReason(CloseCode.INTERNAL_ERROR, "internal error"))
 
     async def _run_sessions(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
-        """The session that the client asks for, and those that replace it."""
+        """Runs the requested session, and the sessions that replace it."""
         request, session = await self._open_first(connection, endpoint, claimed)
         while (replacement := await self._run(connection, request, session)) is not None:
             if session.user is None:
@@ -127,8 +127,8 @@ class SocketGate:
     async def _request_after_first_frame(
         self, connection: Connection, endpoint: Endpoint, claimed: str | None, error: TokenMissing | TooManyAnonymous
     ) -> ConnectRequest:
-        """For a client of `herald.v1` that is refused without a token: its first frame may show one. Raises the error
-        if it does not, TokenInvalid if it contains `auth` and can't be read."""
+        """Reads the token of a `herald.v1` client, which is refused without one, from its first frame. Raises the given
+        error if the frame has none, TokenInvalid if it contains `auth` and can't be read."""
         frame = await self._first_frame(connection)
         try:
             command = read_command(frame) if frame is not None else Command()
@@ -147,7 +147,7 @@ class SocketGate:
         return msgspec.structs.replace(request, cursor=str(cursor) if cursor else request.cursor, first_frame_read=True)
 
     async def _first_frame(self, connection: Connection) -> str | bytes | None:
-        """None after a timeout. Raises TooManyAnonymous."""
+        """Returns the first frame, None after a timeout. Raises TooManyAnonymous."""
         if self._unauthenticated >= self._policy.max_unauthenticated:
             raise TooManyAnonymous("This node waits for as many tokens in first frames as it may: try again.")
         self._unauthenticated += 1
@@ -177,11 +177,11 @@ class SocketGate:
             elif all_sent:
                 return session.replacement
             else:
-                # Whether the last frames arrived only the client knows: it has to reconnect and resume.
+                # Only the client knows whether the last frames arrived: it has to reconnect and resume.
                 await connection.close(CloseReason(CloseCode.TOO_SLOW, "the client has stopped reading"))
             return None
         finally:
-            # Last of all: a node that drains waits for its sessions, and so for their close frames.
+            # Last, since a draining node waits until its sessions are removed, and so for their close frames.
             self._hub.remove(session)
 
     async def _exchange(self, connection: Connection, request: ConnectRequest, session: Session) -> bool:
@@ -210,7 +210,7 @@ class SocketGate:
 
 
 async def _write(socket: Socket, session: Session) -> None:
-    """The one writer of a socket. While it waits for the session, the session may send directly."""
+    """Writes to the socket; the only writer. While it waits for the session, the session may send directly."""
     transport = socket.transport()
     session.attach(transport)
     async with aclosing(session.frames()) as frames:
@@ -222,7 +222,7 @@ async def _write(socket: Socket, session: Session) -> None:
 
 
 async def _read(connection: Connection, session: Session, commands: ClientCommands | None) -> None:
-    """The one reader of a socket. It always waits for a frame: some servers answer pings only while it does."""
+    """Reads from the socket; the only reader. Always waits for a frame: some servers answer pings only then."""
     while session.close_reason is None:
         try:
             frame = await connection.receive()

@@ -1,4 +1,4 @@
-"""Tokens and cookies as requests and handshakes carry them."""
+"""Tokens and cookies of requests and handshakes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -9,9 +9,9 @@ TOKEN_COOKIE: Final = "herald_token"  # noqa: S105 - a name
 
 
 def read_cookies(lines: Iterable[str]) -> dict[str, str]:
-    """The cookies in the lines of a Cookie header (RFC 6265, section 4.2), by name; the last of a name counts. Quotes
-    around a value and percent-encoding are removed. Backslashes escape nothing: libraries that follow RFC 2109 there
-    take minutes for 64 KB of them."""
+    """Returns the cookies in the lines of a Cookie header (RFC 6265, section 4.2), by name; the last one of a name
+    counts. Quotes around a value and percent-encoding are removed. Backslashes are not escapes: libraries that treat
+    them so (RFC 2109) take minutes for 64 KB of them."""
     pairs = (pair.partition("=") for line in lines for pair in line.split(";"))
     return {name.strip(): unquote(_unquoted(value.strip())) for name, equals, value in pairs if equals}
 
@@ -23,10 +23,11 @@ def _unquoted(value: str) -> str:
 def find_token(
     headers: Mapping[str, str], subprotocols: list[str], cookies: Mapping[str, str], query: Mapping[str, str]
 ) -> str | None:
-    """The token that a handshake or request shows, looked for where design and habit put it, most deliberate first.
+    """Returns the token of a handshake or request, None if it has none. Searches the `Authorization` header, the
+    subprotocol `bearer.…`, the query parameters `jwt` and `token`, and the cookie, in this order.
 
-    Header names in lower case. An `Authorization` header of another scheme is a token too, an invalid one: someone
-    who shows credentials must not be taken for nobody.
+    Header names must be in lower case. An `Authorization` header of another scheme is returned whole, as an invalid
+    token: a caller with credentials must not be treated as anonymous.
     """
     authorization = headers.get("authorization")
     if authorization is not None:
