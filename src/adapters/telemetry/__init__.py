@@ -1,1 +1,1 @@
-"""What Herald tells monitoring systems and logs."""
+"""Metrics and logs."""

@@ -11,9 +11,9 @@ from domain.visible import visible
 
 
 def set_up_logs(style: str, level: str, service: str, node: str) -> None:
-    """`style` is `console` or `json`, `level` a name of the logging module. What libraries log goes the same way. Each
-    JSON line names the service and the node."""
-    # Tracebacks without local variables: tokens are among these.
+    """Configures logging. `style` is `console` or `json`, `level` a name of the logging module. Applies to the logs of
+    libraries too. Each JSON line names the service and the node."""
+    # Tracebacks without local variables: these include tokens.
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -28,7 +28,7 @@ def set_up_logs(style: str, level: str, service: str, node: str) -> None:
     else:
         last = [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_trace)]
     structlog.configure(
-        # What is not logged costs next to nothing.
+        # Filtered first: lines below the level cost next to nothing.
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -44,18 +44,18 @@ def set_up_logs(style: str, level: str, service: str, node: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # These say at every reconnection what Herald's own source says once, or at every start what Herald's own schema
-    # says, and httpx writes out addresses with their queries.
+    # These log at every reconnection what Herald's source logs once, or at every start what Herald's schema logs, and
+    # httpx logs URLs with their queries.
     for noisy in ("aiokafka", "alembic", "httpx", "httpcore", "_granian"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    # This one calls each failed attempt to connect an error; Herald's source says it too.
+    # aiormq logs each failed attempt to connect as an error; Herald's source logs it too.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 def _escape(
     _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """What comes from outside must not steer the terminal that shows it."""
+    """Escapes control characters: text from outside must not control the terminal."""
     return {
         name: visible(value, keep="\n" if name == "stack" else "") if isinstance(value, str) else value
         for name, value in event.items()

@@ -1,4 +1,4 @@
-"""Metrics in the formats of Prometheus, read from the application's own counters when asked."""
+"""Metrics in the formats of Prometheus, read from the application's counters at each request."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -24,7 +24,7 @@ class PrometheusExposition:
     def __init__(
         self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: Mapping[str, str]
     ) -> None:
-        """`about` are the labels of `herald_node_info`: which node of what this is."""
+        """`about` are the labels of `herald_node_info`, which identify this node."""
         self._registry = CollectorRegistry()
         self._registry.register(_HeraldCollector(counters, hub, consumers, about))
 
