@@ -1,1 +1,1 @@
-"""Sockets and event streams, by Litestar: what connects browsers and programs to sessions."""
+"""WebSockets and event streams, by Litestar: the connections of clients to their sessions."""

@@ -26,8 +26,8 @@ HEADERS: Final = {"cache-control": "no-store, no-transform", "x-accel-buffering"
 
 
 class StreamTransport:
-    """Implements application.hub.transport.Transport. The server takes the frames of a response one by one: nothing
-    can be sent directly."""
+    """Implements application.hub.transport.Transport. The server pulls the frames of a response one by one: nothing can
+    be sent directly."""
 
     def __init__(self) -> None:
         self._task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""Handshakes as Litestar gives them."""
+"""Handshakes of Litestar's connections."""
 
 from typing import Any
 

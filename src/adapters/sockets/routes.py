@@ -42,7 +42,7 @@ ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: 
 
 
 def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHandler | HTTPRouteHandler]:
-    """The operations of all addresses."""
+    """Returns the operations of all addresses."""
     routes: list[WebsocketRouteHandler | HTTPRouteHandler] = []
     for address in addresses:
         hidden = _hidden_paths(address, addresses)
@@ -55,7 +55,7 @@ def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHand
 
 
 def is_event_stream(path: str, addresses: Sequence[Address]) -> bool:
-    """Whether an event stream is served at this path of a request, written without a slash at its end."""
+    """Returns whether an event stream is served at this path of a request, given without a trailing slash."""
     return any(_serves(address, path) for address in addresses if address.transport == "sse")
 
 
@@ -66,8 +66,8 @@ def _serves(address: Address, path: str) -> bool:
 
 
 def _hidden_paths(address: Address, addresses: Sequence[Address]) -> Sequence[str]:
-    """Paths that an address with a parameter serves and Litestar would not route to it: where another path goes on
-    with a word, Litestar does not try that word as the parameter."""
+    """Returns paths of an address with a parameter that Litestar would not route to it: if another path continues with
+    a literal segment, Litestar does not try that segment as the parameter."""
     if address.path_parameter is None:
         return ()
     before = _before_parameter(address)
@@ -91,7 +91,7 @@ def _socket(address: Address, path: str) -> WebsocketRouteHandler:
 
 
 def _event_stream(address: Address, path: str, include_in_schema: bool = True) -> HTTPRouteHandler:
-    # The operation that has always been there keeps its id.
+    # The operation of herald.v1 keeps its original id.
     shipped = address.path in HERALD_V1_PATHS
     operation_id = "event_stream" if shipped else f"event_stream_{address.endpoints[0].name}"
 
@@ -143,8 +143,8 @@ def _before_parameter(address: Address) -> str:
 
 
 def _named_user(connection: ASGIConnection[Any, Any, Any, Any], address: Address) -> str | None:
-    """The user that the client names; None if it names none. Raises NotFoundException for a path of more segments than
-    the address has: a slash in a user's id is written as `%2F`."""
+    """Returns the user that the client names; None if it names none. Raises NotFoundException for a path with more
+    segments than the address has: a slash in a user's id must be written as `%2F`."""
     if address.path_parameter is None:
         return connection.query_params.get(address.query_parameter) if address.query_parameter else None
     segments = connection.scope["raw_path"].removesuffix(b"/").split(b"/")

@@ -1,4 +1,4 @@
-"""The frames on their way to one socket: the server's own send, without Litestar's layers around it."""
+"""The unsent frames of one socket. Frames are sent by the server's own send, without Litestar's layers around it."""
 
 import asyncio
 from collections import deque
@@ -11,8 +11,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from adapters.web.socket import ClientGone
 
-# Limits of what is unsent at one socket. In a burst this saves most turns of the event loop; a client that never reads
-# costs no more.
+# Limits of unsent frames at one socket. In a burst this window saves most turns of the event loop; it bounds the memory
+# of a client that never reads.
 MAX_UNSENT_FRAMES: Final = 64
 MAX_UNSENT_CHARS: Final = 16 * 1024
 
@@ -20,7 +20,7 @@ _SEND: Final = "herald_send"
 
 
 def with_direct_send(app: ASGIApp) -> ASGIApp:
-    """Keeps the server's send where `SendWindow` finds it."""
+    """Stores the server's send in the scope, for `SendWindow`."""
 
     def serve(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -83,7 +83,7 @@ class SendWindow:
         if asyncio.iscoroutine(sending):
             sending = asyncio.ensure_future(sending)
         elif not hasattr(sending, "done"):
-            # Granian's answer on a socket whose client has left.
+            # Granian returns no awaitable for a socket whose client has left.
             raise ClientGone
         self._unsent.append((sending, len(frame)))
         self._unsent_chars += len(frame)

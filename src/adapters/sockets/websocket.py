@@ -23,7 +23,7 @@ class LitestarSocket:
         self.handshake = handshake_of(socket)
 
     async def refuse(self, refusal: HandshakeRefusal) -> None:
-        """By the ASGI extension `websocket.http.response`."""
+        """Uses the ASGI extension `websocket.http.response`."""
         await self._socket.receive()
         body = refusal.body(self._socket.app.state.public_url)
         headers = refusal.headers(body)
