@@ -1,1 +1,1 @@
-"""From a broker's batch, or an HTTP request, to stored, published and acknowledged events."""
+"""Ingest: events from a broker's batch or an HTTP request are planned, stored, published and acknowledged."""

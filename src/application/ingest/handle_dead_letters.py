@@ -1,4 +1,4 @@
-"""Handling dead letters: looked through, replayed, dropped."""
+"""Handling dead letters: listing, replaying and dropping them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from application.ports.dead_letters import ANY, DeadLetterFilter, DeadLetters, K
 from application.ports.event_publisher import EventPublisher
 from domain.errors import NotFound, Unavailable
 
-# Letters that are replayed, or dropped, in one go; and how many one call handles at most, so that it is answered within
-# a client's patience.
+# Dead letters that are replayed or dropped in one batch; and the maximum of one call, so that it does not exceed the
+# timeouts of clients.
 BATCH: Final = 100
 MOST: Final = 1_000
 
-# Seconds that a batch may take to be stored.
+# Timeout in seconds for storing a replayed batch.
 PATIENCE: Final = 20.0
 
 
 class FailedAgain(msgspec.Struct, frozen=True):
-    """A letter whose event could not be processed this time either, and why. It stays."""
+    """A replayed dead letter whose event could not be processed again, and the reason. It stays stored."""
 
     id: UUID
     reason: str
@@ -29,7 +29,7 @@ class FailedAgain(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """What became of some letters. `rest` is where to go on (`before`), None if no more are chosen."""
+    """The result of a replay. `rest` is the next cursor (`before`), None if no more dead letters are selected."""
 
     replayed: tuple[UUID, ...]
     failed: tuple[FailedAgain, ...]
@@ -37,19 +37,20 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """How many letters were dropped. `rest` is where to go on (`before`), None if no more are chosen."""
+    """The number of dropped dead letters. `rest` is the next cursor (`before`), None if no more are selected."""
 
     dropped: int
     rest: UUID | None = None
 
 
 class HandleDeadLetters:
-    """Looks through dead letters and takes them away.
+    """Lists, replays and drops dead letters.
 
-    A replay hands the letter's message, as it came, to ingest again, and drops the letter once that has made something
-    of it. The message names the same event, and an inbox holds each event once: who was notified is not notified again,
-    however often it is replayed. A letter whose event comes again meanwhile stays. Raises NotFound for a letter that is
-    not there, Unavailable if ingest takes too long (nothing is dropped then; replay again), StoreUnavailable.
+    A replay passes the original message to ingest again, and drops the dead letter once the event was processed. The
+    message identifies the same event, and an inbox stores each event once: users who were notified are not notified
+    again, however often it is replayed. A dead letter whose event arrives again meanwhile stays. Raises NotFound for a
+    dead letter that does not exist, Unavailable if ingest takes more than 20 s (nothing is dropped then: replay again),
+    and StoreUnavailable.
     """
 
     def __init__(self, letters: DeadLetters, publisher: EventPublisher) -> None:
@@ -69,12 +70,12 @@ class HandleDeadLetters:
         return kept
 
     async def drop(self, id: UUID) -> Drop:
-        """One letter; one that is not there is dropped already."""
+        """Drops one dead letter; no-op if it does not exist."""
         kept = await self._letters.get(id)
         return Drop(await self._letters.drop([kept]) if kept is not None else 0)
 
     async def drop_chosen(self, filter: DeadLetterFilter, before: UUID | None = None) -> Drop:
-        """The newest ones of those that are chosen, MOST at most."""
+        """Drops the newest of the selected dead letters, at most MOST."""
         dropped = 0
         for _ in range(MOST // BATCH):
             batch = await self._letters.newest(BATCH, filter, before)
@@ -88,8 +89,8 @@ class HandleDeadLetters:
         return await self._replay([await self.get(id)])
 
     async def replay_chosen(self, filter: DeadLetterFilter = ANY, before: UUID | None = None) -> Replay:
-        """The newest ones of those that are chosen, MOST at most. Each is tried once: what fails again is passed
-        over. BATCH of them at a time come in the order in which they were kept."""
+        """Replays the newest of the selected dead letters, at most MOST. Each is tried once; those that fail again are
+        skipped. Within a batch of BATCH, they are replayed in the order in which they were stored."""
         replayed: list[UUID] = []
         failed: list[FailedAgain] = []
         for _ in range(MOST // BATCH):

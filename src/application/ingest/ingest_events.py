@@ -1,4 +1,4 @@
-"""Ingest: from a broker's batch to stored, published and acknowledged, in this order and no other."""
+"""Ingest: storing, publishing and acknowledging the events of a broker's batch, in this order."""
 
 import asyncio
 import random
@@ -29,20 +29,20 @@ from domain.routes import RouteTable
 log = structlog.get_logger(__name__)
 
 
-# A batch in work when the node stops without a drain has this many seconds to be stored.
+# Seconds for storing the batch in progress when the node stops without a drain.
 STOP_S: Final = 0.5
 
 
 class RetryPolicy(Backoff, frozen=True):
-    """When a batch that could not be stored is tried again."""
+    """The delays before a batch that could not be stored is tried again."""
 
     initial_s: float = 0.2
     max_s: float = 10.0
 
 
 class BatchInWork(msgspec.Struct, frozen=True):
-    """A broker's batch, the plans of its events, and the parts of these that are not stored yet. `unwanted` counts the
-    events without a plan, which lead to nothing, by the key of their binding."""
+    """A broker's batch, the plans of its events, and the parts of these plans that are not stored yet. `unwanted`
+    counts the events of removed routes, which have no plan, by the key of their binding."""
 
     batch: Batch
     plans: list[Plan]
@@ -51,15 +51,14 @@ class BatchInWork(msgspec.Struct, frozen=True):
 
 
 class IngestEvents:
-    """Plans each event of a batch, stores what all of them lead to, publishes what is stored to every node,
-    acknowledges.
+    """Plans the events of a batch, stores the results, publishes the stored entries to every node, and acknowledges the
+    batch.
 
-    An event is acknowledged only once what it led to is stored. One that can't be processed is stored as a dead
-    letter, and the rest of its batch with it. One that comes by a binding of a route that is gone is counted, and leads
-    to nothing (see KeepBindings). Neither a failed publish nor a failed acknowledgement undoes or stops
-    anything: the hubs find what was not published by themselves, and an event that comes again is recognised. Raises
-    StoreUnavailable, having acknowledged nothing: the same batch in work may be tried again, and continues with what
-    is not stored yet.
+    An event is acknowledged only after its results are stored. An event that can't be processed is stored as a dead
+    letter, together with the rest of its batch. An event that arrives by a binding of a removed route is only counted
+    (see KeepBindings). A failed publish or acknowledgement neither undoes nor stops anything: the hubs find unpublished
+    entries in the store, and redelivered events are recognised as duplicates. Raises StoreUnavailable, having
+    acknowledged nothing: the same batch may be tried again, and continues with what is not stored yet.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class IngestEvents:
         limits: Limits = NO_LIMITS,
         bindings: KeepBindings | None = None,
     ) -> None:
-        """Without `bindings` no event is `unwanted`."""
+        """Without `bindings`, no event counts as `unwanted`."""
         self._table = table
         self._store_plans = store_plans
         self._backplane = backplane
@@ -108,7 +107,7 @@ class IngestEvents:
         try:
             return plan(message, self._table, self._limits)
         except Exception:
-            # A mistake in the code, which this event would meet again each time.
+            # A programming error, which this event would cause at each attempt.
             log.exception("event_planning_failed", source=message.source, event_id=message.fallback_id)
             detail = "An internal error occurred while the event was planned: see the log."
             letter = DeadLetter(message, message.source, message.fallback_id, "internal", detail)
@@ -133,7 +132,7 @@ class IngestEvents:
             )
 
     async def _unwanted(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
-        """Sources of events in the batch that come by a binding of a route that is gone, with the binding's key."""
+        """Returns the sources of events in the batch that arrive by a binding of a removed route, with its key."""
         if self._bindings is None:
             return {}
         return await self._bindings.unwanted(
@@ -142,9 +141,10 @@ class IngestEvents:
 
 
 class ConsumeEvents(Service):
-    """Takes batch after batch from one source, until it is stopped.
+    """Consumes the batches of one source, until it is stopped.
 
-    A batch that can't be stored is tried again until it is, and nothing is taken meanwhile; `fault` says so.
+    A batch that can't be stored is retried until it is stored. No other batch is consumed meanwhile; `fault` has the
+    reason.
     """
 
     phase = Phase.INGEST
@@ -167,8 +167,8 @@ class ConsumeEvents(Service):
         await self.stop(seconds)
 
     async def stop(self, patience: float = STOP_S) -> None:
-        """Lets the batch in work be stored and acknowledged, for `patience` seconds at most; then leaves the broker.
-        May be called again."""
+        """Waits at most `patience` seconds until the batch in progress is stored and acknowledged, then closes the
+        source. May be called again."""
         self._stopping = True
         task, self._consuming = self._consuming, None
         if task is None:
@@ -209,8 +209,8 @@ class ConsumeEvents(Service):
                 self.fault = f"the store is away: {fault}"
                 log.warning("batch_storage_failed", broker=self.source.name, error=str(fault), retry_s=delay)
             except Exception:
-                # Our own mistake, and no reason to lose a batch: whoever reads the log and the red readiness can mend
-                # it.
+                # A programming error must not lose a batch: it is retried, and the log and the failed readiness check
+                # show it to operators.
                 self.fault = "a batch can't be stored: see the log"
                 log.exception("batch_storage_failed", broker=self.source.name, retry_s=delay)
             else:

@@ -1,4 +1,4 @@
-"""Bindings of routes that are gone: recorded, counted while events still come by them, and removed in the end."""
+"""Bindings of removed routes: recorded, counted while events still arrive by them, and finally removed."""
 
 import asyncio
 import random
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 class BindingPolicy(msgspec.Struct, frozen=True):
-    """`period_s` are the seconds between two renewals. A node that has not renewed its bindings for `lapse` is taken
-    not to want them any more. A binding that no node has wanted for `expiry` is removed. `start_s` bounds the first
-    renewal, which the start waits for."""
+    """`period_s`: seconds between two renewals. `lapse`: a node that has not renewed its bindings for this long no
+    longer wants them. `expiry`: a binding that no node has wanted for this long is removed. `start_s`: timeout of the
+    first renewal, for which the start waits."""
 
     period_s: float = 60.0
     lapse: timedelta = timedelta(minutes=5)
@@ -31,10 +31,10 @@ class BindingPolicy(msgspec.Struct, frozen=True):
 
 
 class KeepBindings(Service):
-    """Renews what this node wants of its queues, each minute, and removes bindings that no node has wanted for a day.
+    """Every minute, renews the bindings that this node wants, and removes bindings that no node has wanted for a day.
 
-    Only bindings that a node has recorded are ever removed, so an operator's own stay. While the store or the broker is
-    unavailable nothing is removed.
+    Only bindings that a node has recorded are removed, never those that an operator has made. While the store or the
+    broker is unavailable nothing is removed.
     """
 
     name = "bindings"
@@ -54,14 +54,14 @@ class KeepBindings(Service):
         self._bindings = bindings
         self._clock = clock
         self._policy = policy or BindingPolicy()
-        # What may not exist at the broker although it is wanted, by source.
+        # Wanted bindings that may not exist at the broker, by source.
         self._missing: dict[str, frozenset[Binding]] = {}
         self._running: asyncio.Task[None] | None = None
         self._logged: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
-        """Renews before the sources connect, so that a binding is on record before it is made, and goes on in the
-        background. A store that does not answer in time is not waited for: what it missed is recorded later."""
+        """Renews before the sources connect, so that a binding is recorded before it is made, and then periodically in
+        the background. If the store does not answer in time, the bindings are recorded later."""
         if self._queues:
             try:
                 async with asyncio.timeout(self._policy.start_s):
@@ -78,11 +78,10 @@ class KeepBindings(Service):
             await asyncio.gather(task, return_exceptions=True)
 
     async def unwanted(self, source: EventSource, routing_keys: Collection[str]) -> dict[str, str]:
-        """Those of the routing keys that come by a binding of a route that is gone, each with the key of that binding.
+        """Returns the routing keys that arrive only by bindings of removed routes, each with the key of that binding.
 
-        A routing key that a binding wanted by any node matches too is not among them: an event that another node has a
-        route for must not be dropped. Reads the store, since that may have changed a moment ago. Raises
-        StoreUnavailable.
+        A routing key that also matches a binding wanted by any node is left out: events for routes of another node must
+        not be dropped. Reads the store, where this may have changed a moment ago. Raises StoreUnavailable.
         """
         queue = self._queues.get(source.name)
         if queue is None or not routing_keys:
@@ -123,7 +122,7 @@ class KeepBindings(Service):
             await self.round()
 
     async def round(self) -> None:
-        """What is done each minute. Never fails."""
+        """Runs the periodic work once: renews, restores missing bindings, removes expired ones. Never raises."""
         for source in self._queues:
             await self._renew(source)
             await self._bind_missing(source)
@@ -134,7 +133,7 @@ class KeepBindings(Service):
         try:
             missing = await self._bindings.renew(self._node, queue.name, queue.wanted, self._clock.now())
         except Exception as fault:
-            # It may have been recorded all the same, and what was missing before would not be known the next time.
+            # They may have been recorded nevertheless. Then the next renewal would not report what is missing.
             missing = frozenset(queue.wanted)
             log.warning("bindings_not_renewed", queue=queue.name.queue, error=str(fault), exc_info=_unexpected(fault))
         self._missing[source] = self._missing.get(source, frozenset()) | missing
@@ -164,5 +163,5 @@ class KeepBindings(Service):
 
 
 def _unexpected(error: Exception) -> Exception | None:
-    """The error if its traceback belongs in the log: an outage is no mistake in the code."""
+    """Returns the error if its traceback is to be logged, None for an outage, which is not a programming error."""
     return None if isinstance(error, StoreUnavailable | NotChanged) else error

@@ -1,4 +1,4 @@
-"""Noting duplicates: events that were stored already, which may mean that a route's `id` is not one of events."""
+"""Counts and logs duplicates: events that were stored already. They may reveal that a route's `id` is not unique."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -13,13 +13,13 @@ from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)
 
-# The label of sources that are not counted by themselves.
+# The label of sources that are not counted separately.
 OTHER: Final = "other"
 
 
 class DuplicatesPolicy(msgspec.Struct, frozen=True):
-    """How many sources are counted, and logged, each by itself (more can only be invented by publishers), and the
-    seconds between two lines about one of them."""
+    """`max_sources`: sources that are counted and logged separately; only publishers that invent names exceed this.
+    `log_interval_s`: seconds between two log lines about one source."""
 
     max_sources: int = 1_000
     log_interval_s: float = 3_600.0
@@ -29,10 +29,10 @@ DEFAULT: Final = DuplicatesPolicy()
 
 
 class NoteDuplicates:
-    """Counts duplicates by source and route, and logs the first of each source and hour.
+    """Counts duplicates by source and route, and logs the first one of each source per hour (the policy's interval).
 
-    A repetition by a broker is a duplicate, and so is an event whose id, by the route's `id`, is another event's:
-    where the route names the field of the id, the line is a warning.
+    Redelivery by a broker causes duplicates. So does a route whose `id` names a field that two different events share:
+    if the route names such a field, the log line is a warning.
     """
 
     def __init__(self, table: RouteTable, clock: Clock, counters: Counters, policy: DuplicatesPolicy = DEFAULT) -> None:

@@ -1,4 +1,4 @@
-"""Planning events without keeping the event loop from anything else."""
+"""Planning events without blocking the event loop."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,17 +7,17 @@ from typing import Final
 from domain.messages import Message
 from domain.planning import Plan
 
-# Bytes of an event from which on it is planned in a thread: it may be a hundred thousand lists, or as many addresses.
-# One that is still to be decoded is, too, whatever its bytes: they may become many more.
+# Events of more bytes than this are planned in a thread: they may contain 100,000 lists or addresses. So are events
+# that have to be decoded, whatever their size: they may become much larger.
 LARGE: Final = 32 * 1024
 
-# Bytes and events that are planned in one step of the event loop, which is about 5 ms of hostile ones.
+# Bytes and events that are planned in one step of the event loop: about 5 ms for hostile events.
 STEP_BYTES: Final = 32 * 1024
 STEP_EVENTS: Final = 50
 
 
 async def plan_events(messages: Sequence[Message], plan: Callable[[Message], Plan]) -> list[Plan]:
-    """The plan of each message, in order."""
+    """Returns the plan of each message, in order."""
     plans: list[Plan] = []
     events = size = 0
     for message in messages:

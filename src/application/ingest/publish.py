@@ -1,4 +1,4 @@
-"""Publishing events directly, without another broker."""
+"""Publishing events directly to Herald, without a broker."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from domain.messages import Message
 from domain.planning import Plan, plan
 from domain.routes import RouteTable
 
-# Events of one request: as many as ingest stores in one transaction.
+# Maximum of events in one request: the size of one batch of ingest.
 MOST_EVENTS: Final = 500
 
-# What a routing key of AMQP 0-9-1 may have; a topic of Kafka has 249.
+# The limit of routing keys in AMQP 0-9-1; a topic of Kafka may have 249.
 MAX_SOURCE_BYTES: Final = 255
 
 # Seconds a publisher waits for its events to be stored.
@@ -26,11 +26,11 @@ PATIENCE: Final = 20.0
 
 
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event as it is published to Herald itself.
+    """An event that is published to Herald directly.
 
-    `source` is what a topic or routing key would be, and may be no longer than these: 255 bytes. `payload` is any JSON;
-    text stands for itself, so that what is no JSON can be published too. `id` makes publishing it again harmless. `key`
-    is kept beside it.
+    `source` takes the role of the topic or routing key, and has at most 255 bytes. `payload` is any JSON; a JSON string
+    is used as the raw body, so that payloads that are not JSON can be published too. `id` makes publishing idempotent.
+    `key` is stored with the event.
     """
 
     source: Annotated[str, msgspec.Meta(max_length=MAX_SOURCE_BYTES)]
@@ -41,10 +41,10 @@ class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PublishEvents:
-    """Puts events through the same ingest as every broker's, and returns their ids once all are stored.
+    """Passes events to the same ingest as the events of brokers, and returns their ids once all are stored.
 
-    All or none: if one can't be processed, none is taken, since its publisher is here to be told (InvalidInput).
-    Unavailable if they are not stored in time: they may be later, so publish again with the same ids.
+    Accepts all events or none: raises InvalidInput if one of them can't be processed. Raises Unavailable if they are
+    not stored within 20 s: they may be stored later, so publish them again with the same ids.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class PublishEvents:
 
     async def __call__(self, events: Sequence[NewEvent]) -> list[str]:
         for index, event in enumerate(events):
-            # Decoders count characters, which may have several bytes.
+            # The decoder's limit counts characters, which may have several bytes.
             if len(event.source.encode()) > MAX_SOURCE_BYTES:
                 field = f"[{index}].source" if len(events) > 1 else "source"
                 raise InvalidInput(f"A source may have {MAX_SOURCE_BYTES} bytes at most.", field)

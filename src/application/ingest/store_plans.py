@@ -1,4 +1,4 @@
-"""Storing the plans of a batch in parts, so that no event holds up the others for a reason of its own."""
+"""Storing the plans of a batch in parts, so that an event that can't be stored does not block the others."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 
 class StoragePolicy(msgspec.Struct, frozen=True):
-    """How much one transaction stores: at most `rows`, and about `bytes` of text. And when an event that times out by
-    itself becomes a dead letter: after `timeouts` attempts over at least `timeout_period_s` seconds, if other events
-    could be stored meanwhile."""
+    """Limits of one transaction: at most `rows`, and about `bytes` of text. An event that times out alone becomes a
+    dead letter after `timeouts` attempts over at least `timeout_period_s` seconds, if other events could be stored
+    meanwhile."""
 
     rows: int = 5_000
     bytes: int = 32 * 1024 * 1024
@@ -34,10 +34,10 @@ class DividedEvent(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """Plans to store in one transaction. `event` is set where they are a part of one event.
+    """Plans to store in one transaction. `event` is set if they are a part of one event.
 
     For a single plan, `timeouts` counts its attempts that timed out, `timed_out_at` is the monotonic time of the first
-    of them, and `stored_before` how many parts had been stored at the latest.
+    one, and `stored_before` the number of parts that had been stored at the time of the latest one.
     """
 
     plans: tuple[Plan, ...]
@@ -48,21 +48,21 @@ class Part(msgspec.Struct):
 
 
 class StorePlans:
-    """Stores parts in their order, each in a transaction of its own.
+    """Stores parts in their order, each in its own transaction.
 
-    A part that the store refuses for its content, or can't store in time, is halved, and the halves are tried by
-    themselves. A single event that is refused becomes a dead letter immediately, one that times out when the policy
-    says so. Everything else is the store's unavailability: StoreUnavailable.
+    A part that the store refuses for its content, or can't store in time, is halved, and the halves are tried
+    separately. A single event that is refused becomes a dead letter immediately; one that times out becomes one as
+    defined by the policy. In all other cases the store is unavailable: raises StoreUnavailable.
     """
 
     def __init__(self, store: Store, clock: Clock, policy: StoragePolicy) -> None:
         self._store = store
         self._clock = clock
         self._policy = policy
-        self._stored = 0  # parts, of whichever batch
+        self._stored = 0  # parts of all batches
 
     def parts(self, plans: Iterable[Plan]) -> deque[Part]:
-        """The plans in parts of the policy's size. One that is larger is divided, into parts of its own."""
+        """Returns the plans in parts of at most the policy's size. A larger plan is divided into several parts."""
         most = Size(self._policy.rows, self._policy.bytes)
         parts: deque[Part] = deque()
         together: list[Plan] = []
@@ -103,7 +103,7 @@ class StorePlans:
     def _timed_out(self, parts: deque[Part], error: StoreTimedOut) -> None:
         """Makes the first part, a single event, a dead letter if it is due; otherwise raises."""
         part, event, now = parts[0], parts[0].plans[0], self._clock.monotonic()
-        # Only what was stored since the timeout before shows that the store itself is not too slow.
+        # Only parts stored since the previous timeout show that the store itself is not too slow.
         others_stored = part.timeouts > 0 and self._stored > part.stored_before
         if part.timeouts == 0:
             part.timed_out_at = now
@@ -120,7 +120,7 @@ class StorePlans:
         if part.timeouts < policy.timeouts or now - part.timed_out_at < policy.timeout_period_s:
             raise error
         if not others_stored:
-            # The rest of the batch is tried first now: if it can be stored, the event is at fault.
+            # Next time, the rest of the batch is tried first: if it can be stored, this event is the cause.
             parts.rotate(-1)
             raise error
         _give_up(parts, error, "store_timeout")
@@ -132,7 +132,7 @@ def _parts_of(pieces: tuple[Plan, ...]) -> list[Part]:
 
 
 def _halve_plans(parts: deque[Part]) -> bool:
-    """Replaces the first part by its halves; False for a single plan."""
+    """Replaces the first part by its halves. Returns False for a single plan."""
     plans = parts[0].plans
     if len(plans) < 2:
         return False
@@ -143,7 +143,7 @@ def _halve_plans(parts: deque[Part]) -> bool:
 
 
 def _halve_recipients(parts: deque[Part]) -> bool:
-    """Replaces the first part, a single plan, by parts for half of its recipients each; False for one row."""
+    """Replaces the first part, a single plan, by parts for half of its recipients each. Returns False for one row."""
     part = parts[0]
     rows, size = size_of(part.plans[0])
     pieces = tuple(divided(part.plans[0], Size((rows + 1) // 2, size)))
@@ -157,8 +157,8 @@ def _halve_recipients(parts: deque[Part]) -> bool:
 
 
 def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
-    """Replaces the first part, a single plan, by its event's dead letter, and drops the event's other parts. Raises
-    the error if the plan is nothing else already."""
+    """Replaces the first part, a single plan, by the dead letter of its event, and drops the event's other parts.
+    Raises the error if the plan already consists of a dead letter only."""
     part = parts.popleft()
     plan = part.plans[0]
     if plan.dead_letter is not None and not (plan.addressed or plan.broadcasts or plan.deliveries or plan.sign_outs):
