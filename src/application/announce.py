@@ -1,4 +1,4 @@
-"""Announcing: telling the hubs of all nodes what has just been stored."""
+"""Announcing: publishing what was stored to the hubs of all nodes."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,8 @@ log = structlog.get_logger(__name__)
 async def announce(
     backplane: Backplane, counters: Counters, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut] = ()
 ) -> None:
-    """Never raises: it is stored already, and what was not published the hubs find by themselves."""
+    """Publishes stored entries and sign-outs. Never raises: they are committed, and if publishing fails, the hubs pick
+    them up at the next comparison with the store."""
     try:
         await backplane.publish(entries, sign_outs)
     except Exception as fault:

@@ -1,10 +1,10 @@
-"""What Herald counts of itself. Plain numbers, added to in the hot path and read by whoever reports them."""
+"""The counters of one process: plain numbers, incremented in the hot path and read when metrics are requested."""
 
 from bisect import bisect_left
 from collections import Counter
 from typing import Final
 
-# Seconds. Herald's own share of the way is milliseconds; the rest shows when something is wrong.
+# Seconds. Herald's own share of a latency is milliseconds; the larger bounds show faults.
 LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -29,21 +29,21 @@ class Counters:
         self.planned = 0  # events that became a plan without a dead letter
         self.stored = 0  # notifications and broadcasts
         self.dead_letters: Counter[str] = Counter()  # by reason
-        self.ignored: Counter[str] = Counter()  # events that lead to nothing and are not kept, by reason
-        self.unwanted: Counter[str] = Counter()  # events of routes that are gone, by the key of their binding
+        self.ignored: Counter[str] = Counter()  # events that lead to nothing and are not stored, by reason
+        self.unwanted: Counter[str] = Counter()  # events of removed routes, by the key of their binding
         self.duplicates = 0
         self.duplicates_by_route: Counter[tuple[str, str]] = Counter()  # by source and route
         self.publish_failures = 0
         self.backplane: Counter[str] = Counter()  # messages between nodes, by direction: published, received
         self.acknowledge_failures = 0
         self.pushed: Counter[str] = Counter()  # objects sent to clients, by transport
-        self.deliveries: Counter[str] = Counter()  # deliveries made, by what they were at first
+        self.deliveries: Counter[str] = Counter()  # deliveries created, by their first status
         self.sessions: Counter[str] = Counter()  # sessions opened, by endpoint
-        self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` where the peer left
+        self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` if the client left
         self.attempts: dict[str, Counter[str]] = {}  # attempts at deliveries, by channel and result
-        self.pruned: Counter[str] = Counter()  # rows let go, by kind: notification, broadcast, dead_letter, delivery
-        self.healed = 0  # streams that the backplane had left behind the store
-        self.marked: Counter[str] = Counter()  # notifications marked, by mark
+        self.pruned: Counter[str] = Counter()  # rows deleted, by kind: notification, broadcast, dead_letter, delivery
+        self.healed = 0  # streams found behind the store and resynchronised
+        self.marked: Counter[str] = Counter()  # notifications marked, by state change
         self.answers: Counter[str] = Counter()  # requests answered, by status
         self.request = Histogram()  # until a request's answer begins
         self.store_read = Histogram()
@@ -55,5 +55,5 @@ class Counters:
 
     @property
     def mails(self) -> Counter[str]:
-        """Attempts at mails, by result: metrics had these before there were other channels."""
+        """Attempts at mails, by result, for a metric that is older than other channels."""
         return self.attempts.get("email", Counter())

@@ -1,7 +1,7 @@
 """The ids that log lines carry while one request, session, event or delivery is handled (docs/log-events.md).
 
-They are context variables: a task that is created meanwhile inherits them, and so do the lines that it logs. Work that
-outlives its cause, or is shared by several, runs without them (`start_detached`).
+They are context variables: a task that is created meanwhile inherits them, and its log lines carry them too. Work that
+outlives its cause, or is shared by several callers, runs without them (`start_detached`).
 """
 
 import asyncio
@@ -16,45 +16,45 @@ from domain.planning import Plan
 
 T = TypeVar("T")
 
-# Of a batch whose events were published by many requests, the log names at most so many.
+# Maximum of request ids in a log line about a batch whose events were published by several requests.
 MAX_REQUEST_IDS: Final = 20
 
 
 def request_context(*request_ids: str) -> AbstractContextManager[None]:
-    """For the handling of one HTTP request, or of events that several have published."""
+    """Binds ids while one HTTP request is handled, or events that several requests have published."""
     if len(request_ids) == 1:
         return bound_contextvars(request_id=request_ids[0])
     return bound_contextvars(request_ids=request_ids[:MAX_REQUEST_IDS]) if request_ids else nullcontext()
 
 
 def current_request_id() -> str:
-    """Empty outside a request."""
+    """Returns the id of the request that is handled; empty outside a request."""
     return str(get_contextvars().get("request_id", ""))
 
 
 def event_context(plans: Sequence[Plan]) -> AbstractContextManager[None]:
-    """For the handling of a batch of events. Lines about several events name none of them."""
+    """Binds ids while a batch of events is handled. Lines about several events carry no event id."""
     if len(plans) != 1:
         return nullcontext()
     return bound_contextvars(origin=plans[0].origin, event_id=plans[0].event_id)
 
 
 def bind_user(user_id: str | None) -> None:
-    """For the rest of the running task."""
+    """Binds the id for the rest of the running task."""
     if user_id is not None:
         bind_contextvars(user_id=user_id)
 
 
 def bind_session(session_id: str, user_id: str | None) -> None:
-    """For the rest of the running task."""
+    """Binds the ids for the rest of the running task."""
     bind_contextvars(session_id=session_id, user_id=user_id)
 
 
 def bind_delivery(delivery_id: str, origin: str, event_id: str) -> None:
-    """For the rest of the running task."""
+    """Binds the ids for the rest of the running task."""
     bind_contextvars(delivery_id=delivery_id, origin=origin, event_id=event_id)
 
 
 def start_detached(work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
-    """A task whose log lines carry no ids of the running one."""
+    """Starts a task whose log lines carry no ids of the running task."""
     return asyncio.create_task(work, name=name, context=Context())
