@@ -1,1 +1,1 @@
-"""Who is calling, and how often they may."""
+"""Authentication of callers, and rate limits."""

@@ -1,4 +1,4 @@
-"""Identifying a caller."""
+"""Authentication: identifying a caller."""
 
 from application.ports.clock import Clock
 from application.ports.store import Store
@@ -9,11 +9,11 @@ from domain.users import as_user
 
 
 class IdentifyCaller:
-    """Tells who a caller is, by the token that it shows and the user that it claims to be.
+    """Identifies a caller by its token and by the user that it claims to be.
 
-    With a verifier, only tokens are believed, and a claim must be the token's own user. Without one (open mode)
-    claims are believed, tokens are not looked at, and everyone may do everything. Raises TokenMissing, TokenInvalid,
-    TokenExpired, NotYours, Unavailable; `current` also SignedOut.
+    With a verifier, only tokens are trusted, and the claimed user must be that of the token. Without one (open mode),
+    claims are trusted, tokens are ignored, and every caller has the scope `admin`. Raises TokenMissing, TokenInvalid,
+    TokenExpired, NotYours, Unavailable; `current` also SignedOut and StoreUnavailable.
     """
 
     def __init__(self, verifier: TokenVerifier | None, store: Store, clock: Clock) -> None:
@@ -23,7 +23,7 @@ class IdentifyCaller:
 
     @property
     def fault(self) -> str | None:
-        """Why no token can be verified so far; None where one can, or none has to be."""
+        """Why no token can be verified so far; None if tokens can be verified, or need not be."""
         return self._verifier.fault if self._verifier is not None else None
 
     async def __call__(self, token: str | None, claimed: str | None) -> Identity:
@@ -41,8 +41,8 @@ class IdentifyCaller:
         return identity
 
     async def current(self, token: str | None, claimed: str | None = None) -> Identity:
-        """The same for a single request, which no session's sign-out will reach: checked against the latest one right
-        away."""
+        """The same for a single request. Also checks the user's latest sign-out: a session is closed by a sign-out, a
+        request is not."""
         identity = await self(token, claimed)
         if identity.user is not None:
             check_not_signed_out(identity, await self._store.not_before(identity.user))

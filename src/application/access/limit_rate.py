@@ -1,4 +1,4 @@
-"""Limiting how often one caller may ask."""
+"""Rate limits of callers."""
 
 from typing import Literal, TypeAlias
 
@@ -8,12 +8,12 @@ from application.ports.throttle import Rate, Throttle
 from domain.errors import TooManyRequests
 from domain.identity import Identity
 
-# What is limited, each by itself: requests, events published, connections opened.
+# What is limited, each separately: requests, events published, connections opened.
 Act: TypeAlias = Literal["rest", "publish", "connect"]
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """How often each may be done; None is without limit."""
+    """The limit of each act; None is no limit."""
 
     rest: Rate | None = None
     publish: Rate | None = None
@@ -21,10 +21,10 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class LimitRate:
-    """Charges an act to whoever does it: to the user, and to the token that was shown.
+    """Charges an act to the user and to the token of its caller.
 
-    Raises TooManyRequests, which says how long to wait. Nobody in particular is not limited: anonymous callers can
-    only be told apart by their addresses, which the proxy in front sees and Herald may not.
+    Raises TooManyRequests, which says how long to wait. Anonymous callers are not limited: they can be distinguished
+    only by their addresses, which a proxy may hide from Herald.
     """
 
     def __init__(self, throttle: Throttle, rates: Rates) -> None:
@@ -42,7 +42,7 @@ class LimitRate:
 
 
 def _keys(act: Act, identity: Identity) -> list[str]:
-    """The token first: one that is refused costs its user's other tokens nothing."""
+    """Returns the keys to charge, the token first: a refused token costs the user's other tokens nothing."""
     if identity.user is None:
         return []
     by_token = [f"{act}:token:{identity.user}:{identity.token_id}"] if identity.token_id is not None else []

@@ -7,8 +7,8 @@ from application.ports.throttle import Rate
 from domain.setting_values import per_second
 from domain.settings import Section, Setting
 
-# A caller may be this far ahead of its rate: a page that loads, or a device that reconnects, sends many requests
-# together and few afterwards. Publishers are paced by the second.
+# Seconds of the rate that fit in one burst: a page that loads, or a device that reconnects, sends many requests
+# together and few afterwards. The burst of publishers is 1 s, or one request.
 BURST_S: Final = 10
 
 
@@ -39,8 +39,8 @@ class RateSettings(Section, frozen=True):
     ] = 50.0
 
     def rates(self, max_published: int) -> Rates:
-        """As token buckets. `max_published` is the number of events that one request may publish: such a list must
-        never be refused."""
+        """Returns the settings as token buckets. `max_published` is the number of events that one request may publish:
+        the burst allows at least one such request."""
         return Rates(
             rest=_rate(self.rest, self.rest * BURST_S),
             publish=_rate(self.publish, max(self.publish, max_published)),
