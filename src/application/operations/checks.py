@@ -38,8 +38,8 @@ class CheckBackplane:
 
 
 class CheckSource:
-    """Implements HealthCheck: the events of one source are consumed and stored. A source that calls itself ready is
-    not believed when its last poll is too old."""
+    """Implements HealthCheck: the events of one source are consumed and stored. Fails also for a source that reports
+    itself ready, if its last poll is too old."""
 
     def __init__(self, consumer: ConsumeEvents, clock: Clock) -> None:
         self._consumer = consumer

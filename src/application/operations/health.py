@@ -12,7 +12,7 @@ from application.ports.health_check import CheckResult, HealthCheck
 
 
 class HealthPolicy(msgspec.Struct, frozen=True):
-    """`timeout_s` limits each check: a probe of Kubernetes waits one second or more."""
+    """`timeout_s` limits each check: a probe of Kubernetes waits 1 s or more."""
 
     timeout_s: float = 2.0
 

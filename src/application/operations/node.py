@@ -11,7 +11,7 @@ from application.ports.service import Phase, Service
 
 log = structlog.get_logger(__name__)
 
-# The share of a drain's time that consumers have for storing and acknowledging what they hold.
+# The share of a drain's time in which consumers store and acknowledge their batches in progress.
 INGEST_SHARE: Final = 0.5
 
 # Closing sessions gets at least this much time, even if ingest has used up its own.
@@ -21,10 +21,10 @@ MIN_CLOSING_S: Final = 0.5
 class Node:
     """Runs the services of this process: they start in the order of their phases and stop in the reverse order.
 
-    A drain begins by turning readiness red. Then the consumers store and acknowledge what they hold and consume no
-    more; then the sessions are closed, spread over the remaining time. So no event is acknowledged without being
-    stored, and the last entries stored are still pushed from here. Deliveries in progress have all of the time to
-    finish; no others are begun.
+    A drain first makes the node not ready. Then the consumers store and acknowledge their batches in progress and
+    consume no more; then the sessions are closed, spread over the remaining time. So no event is acknowledged without
+    being stored, and the last stored entries are still pushed by this node. Deliveries in progress have the whole time
+    to finish; no others are begun.
     """
 
     def __init__(self, services: Sequence[Service], clock: Clock) -> None:
@@ -36,13 +36,13 @@ class Node:
             await service.start()
 
     async def drain(self, seconds: float) -> None:
-        """Takes at most `seconds` and one more."""
+        """Drains all services within `seconds` + 1 s."""
         deadline = self._clock.monotonic() + seconds
         log.info("node_draining", timeout_s=seconds)
         for service in self._services:
             service.begin_drain()
         deliveries = asyncio.create_task(self._drain(Phase.DELIVERY, seconds))
-        # What is not stored in time is not acknowledged either: the broker hands it to another node.
+        # Events that are not stored in time are not acknowledged either: the broker redelivers them to another node.
         await self._drain(Phase.INGEST, seconds * INGEST_SHARE)
         await self._drain(Phase.LIVE, max(deadline - self._clock.monotonic(), MIN_CLOSING_S))
         await deliveries

@@ -1,4 +1,4 @@
-"""Pruning: deleting what exceeds its retention, in small steps, so that ingest is not held up."""
+"""Pruning: deleting rows that exceed their retention, in small steps, so that ingest is not blocked."""
 
 import asyncio
 import random
@@ -13,15 +13,15 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Seconds between two rounds, give or take a quarter, so that nodes do not prune in step.
+# Seconds between two rounds, plus or minus a random quarter, so that nodes do not prune at the same time.
 PERIOD: Final = 60.0
 
-# Seconds between two steps of a round: ingest has the store to itself meanwhile.
+# Seconds between two steps of a round, in which ingest can use the store without conflicts.
 PAUSE: Final = 0.05
 
 
 class PruneStore:
-    """Prunes step by step until nothing is due, and looks again a minute later; for as long as it is left running."""
+    """Prunes step by step until nothing is due, and again about every minute, until it is cancelled."""
 
     def __init__(self, retention: Retention, keeping: Keeping, clock: Clock, counters: Counters) -> None:
         self._retention = retention
@@ -30,7 +30,7 @@ class PruneStore:
         self._counters = counters
 
     async def run(self) -> None:
-        """Never ends by itself. What fails is logged, and tried again in the next round."""
+        """Runs until it is cancelled. Failures are logged, and retried in the next round."""
         while True:
             try:
                 await self._round()

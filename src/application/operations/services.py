@@ -1,4 +1,4 @@
-"""Services of a node that are no use case of their own: its live part, and tasks that run in the background."""
+"""Services of a node that are not use cases: hub and backplane, and tasks that run in the background."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
