@@ -13,10 +13,11 @@ from domain.streams import INBOX, Entry, inbox_of
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What has changed in an inbox: each notification once, as it is now, in the order of `changed`.
+    """The changes of an inbox: each notification once, in its current state, in the order of `changed`.
 
-    `cursor` continues after these. `more` says whether there are more changes already. With `gap`, changes are missing
-    that are not stored any more, or the given cursor was unusable: fetch the list, then continue from `cursor`.
+    `cursor` continues after these. `more` says whether there are more changes already. `gap` means that changes are
+    missing since they are no longer stored, or that the given cursor was unusable: fetch the list, then continue from
+    `cursor`.
     """
 
     notifications: Sequence[Notification]
@@ -27,12 +28,12 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class FollowChanges:
-    """Tells a user what has changed in the own inbox since a cursor of any kind: this one's, a list's, a session's.
+    """Returns the changes of a user's own inbox since a cursor of any kind: from here, from a list, or from a session.
 
-    Without a cursor nothing has: the answer is the cursor to begin with. One that can't be read, of another epoch, of
-    another user, or from before what is kept is a gap, and the new cursor goes on where a session would start. What
-    it says of other streams is handed on as it is. Muted notifications are among the changes: they are kept, and only
-    pushed to nobody. Raises StoreUnavailable.
+    Without a cursor there are no changes, and the result has the cursor to start with. A cursor that can't be read, is
+    of another epoch or user, or precedes the oldest stored entry, leads to a gap; the new cursor continues where a
+    session would start. Positions of other streams in the cursor are returned unchanged. Muted notifications are among
+    the changes: they are stored, but not pushed. Raises StoreUnavailable.
     """
 
     def __init__(self, inboxes: Inboxes, store: Store) -> None:
@@ -40,8 +41,8 @@ class FollowChanges:
         self._store = store
 
     async def __call__(self, user: str, since: str | None, limit: int) -> Changes:
-        """About `limit` changes: an answer never ends inside a position, and a change of many notifications takes one
-        position for up to 500."""
+        """Returns about `limit` changes: a result never ends inside a position, and a mass change has one position for
+        up to 500 notifications."""
         stream, tag = inbox_of(user), tag_of(user)
         epoch = await self._store.epoch()
         cursor = None if since is None else read_cursor(since)

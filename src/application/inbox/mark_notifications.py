@@ -57,7 +57,7 @@ class MarkNotifications:
 
     async def all(self, user: str, change: StateChange, up_to: int | UUID | None = None) -> MarkedAll:
         """Changes all that arrived up to `up_to`, a position or a notification's id (NotFound if it does not exist);
-        by default all that have arrived by now. Later arrivals are not changed: nobody has seen them yet."""
+        by default all that have arrived by now. Later arrivals are not changed: the user has not seen them yet."""
         upto = await self._position(user, up_to)
         count = 0
         while True:

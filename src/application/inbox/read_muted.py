@@ -1,4 +1,4 @@
-"""Marking as read, at the start of a node, what is unread of muted types."""
+"""Marking unread notifications of muted types as read, at the start of a node."""
 
 import asyncio
 from typing import Final
@@ -47,7 +47,7 @@ class ReadMuted:
         self._pace = pace
 
     async def run(self) -> None:
-        """Returns once none is left. What fails is logged, and tried again."""
+        """Returns once none is left. Failures are logged and retried."""
         while True:
             try:
                 marked = await self()
