@@ -30,8 +30,8 @@ class FollowableStreams:
         self._table = table
 
     def __call__(self, request: ConnectRequest) -> tuple[StreamName, ...]:
-        """Raises UnknownFeed, NotYours (a feed that the request names is closed to the caller), TokenMissing (nothing
-        is open to a caller without a user)."""
+        """Returns the names of the streams. Raises UnknownFeed. If a feed that the request names is closed to the
+        caller, or nothing is open to it, raises TokenMissing for a caller without a user, and NotYours for others."""
         endpoint, identity = request.endpoint, request.identity
         available = self._feeds_at(request)
         names = available if request.feeds is None else [name for name in available if name in request.feeds]

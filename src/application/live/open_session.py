@@ -15,7 +15,7 @@ from domain.protocol.entry_kinds import View
 from domain.protocol.plain import PlainMessages
 from domain.routes import RouteTable
 
-# The reconnection time that event streams are sent: random, so that those of one node do not return together.
+# The range of the reconnection time for event streams: random, so that those of one node do not reconnect together.
 RETRY_MS: Final = (1_000, 4_000)
 
 
@@ -71,8 +71,8 @@ class OpenSession:
 
 
 def _may_resume(request: ConnectRequest) -> bool:
-    """Whether the client's first command may still say where to resume; or, if it has shown a user's cursor without a
-    token, who it is."""
+    """Returns whether to wait for the client's first command: it may have the cursor to resume from; or a token, if the
+    client has sent the cursor of a user without a token."""
     if not request.protocol or request.endpoint.transport != "ws" or request.first_frame_read:
         return False
     if request.cursor is None:
