@@ -1,4 +1,4 @@
-"""The port between nodes: what carries a stored message to the hubs of all of them."""
+"""The port for the backplane, which carries stored entries to the hubs of all nodes."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
@@ -7,50 +7,51 @@ from domain.streams import SignOut, StreamEntry, StreamName
 
 
 class BackplaneUnavailable(Exception):
-    """The backplane can't carry anything now. The hubs notice by themselves, seconds later."""
+    """The backplane can't carry messages now. The hubs find the entries in the store, seconds later."""
 
 
 class Listener(Protocol):
-    """What a backplane brings its messages to: a node's hub."""
+    """The receiver of a backplane's messages: a node's hub."""
 
     def arrived(self, entries: Sequence[StreamEntry]) -> None:
-        """Entries of streams that were subscribed to. Those of one position come together, or not at all."""
+        """Receives entries of subscribed streams. All entries of one position arrive in one call, or none."""
 
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
-        """Sign-outs, of any user."""
+        """Receives sign-outs of any user."""
 
 
 class Backplane(Protocol):
-    """For telling every node what was stored, soon.
+    """Notifies every node of stored entries promptly.
 
-    Delivery: none is promised. A message may be lost, come twice or out of order; the store is the truth, and the
-    hubs compare themselves with it, more often while there is a `fault`. Publishers publish only after the commit.
-    Ordering: usually that of publishing; nothing rests on it. Who hears: each node's listener, the publisher's own
-    included, gets the entries of the streams that its node is subscribed to, and all sign-outs. Nodes hear one another
-    only where they keep the same history: another store's messages are never brought.
+    Delivery: not guaranteed. Messages may be lost, repeated or reordered; the store is authoritative, and the hubs
+    compare their streams with it, more often while there is a `fault`. Publishers publish only after the commit.
+    Ordering: usually that of publishing; nothing depends on it. Receivers: each node's listener, including the
+    publisher's own, gets the entries of the streams that its node is subscribed to, and all sign-outs. Only nodes with
+    the same store (epoch) receive each other's messages.
     """
 
     @property
     def fault(self) -> str | None:
-        """Why nothing is carried now; None while messages are."""
+        """Why the backplane is unavailable; None while it carries messages."""
 
     @property
     def outages(self) -> int:
-        """How often it was away so far, for however short a moment; a start without it counts."""
+        """How often it became unavailable, for however short a time; starting unavailable counts as once."""
 
     async def open(self, listener: Listener) -> None:
-        """Starts bringing messages to this node's one listener. A backplane that is away is waited for in the
-        background."""
+        """Starts passing messages to this node's only listener. Connects in the background if the backplane is
+        unavailable."""
 
     async def publish(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
-        """Raises BackplaneUnavailable, at once while there is a `fault`; some may have been carried nevertheless."""
+        """Publishes to all nodes. Raises BackplaneUnavailable, immediately while there is a `fault`; some messages may
+        have been carried nevertheless."""
 
     async def subscribe(self, streams: Collection[StreamName]) -> None:
-        """Whatever is published to these streams after this returns will be brought, as far as that is promised. While
-        the backplane is away it returns all the same, within a few seconds, and they are subscribed to
-        once it is back. Raises StoreUnavailable."""
+        """Subscribes to these streams. Entries published after this returns are passed to the listener, within the
+        guarantees above. If the backplane is unavailable this returns within a few seconds, and the subscription
+        follows once it is available. Raises StoreUnavailable."""
 
     def unsubscribe(self, streams: Collection[StreamName]) -> None:
-        """Takes effect before any later `subscribe`; until it does, the streams may go on being brought."""
+        """Takes effect before any later `subscribe`; until then, entries of these streams may still arrive."""
 
     async def close(self) -> None: ...

@@ -27,10 +27,10 @@ class Binding(msgspec.Struct, frozen=True, order=True):
 
 
 class RecordedBinding(msgspec.Struct, frozen=True):
-    """A binding that some node has made.
+    """A binding that a node has made.
 
-    `wanted_at` is when any node last wanted it. `claimed_at` is the same, of those nodes only that have not come back
-    without it since; None where each has.
+    `wanted_at` is when a node last wanted it. `claimed_at` is the same, only of nodes that have not renewed their
+    bindings without this one since; None if all of them have.
     """
 
     binding: Binding
@@ -39,29 +39,29 @@ class RecordedBinding(msgspec.Struct, frozen=True):
 
 
 class Bindings(Protocol):
-    """For recording which bindings Herald has made, and which node wanted each last, in the store that all nodes share.
+    """Records in the shared store which bindings Herald has made, and when each node last wanted them.
 
-    A binding that no node has recorded is not Herald's: it was made by an operator, or by a version that records none.
-    Every method raises StoreUnavailable, having changed nothing.
+    A binding that no node has recorded does not belong to Herald: it was made by an operator, or by a version that
+    records none. Every method raises StoreUnavailable, having changed nothing.
     """
 
     async def renew(
         self, node: str, queue: QueueName, wanted: Collection[Binding], now: datetime
     ) -> frozenset[Binding]:
-        """Records that the node wants these bindings, and no others any more. Returns those that were not on record:
-        the node has to make them, and to make them after this."""
+        """Records that the node wants these bindings, and no others. Returns those that were not recorded before: the
+        node must make them, after this call."""
 
     async def recorded(self, queue: QueueName) -> tuple[RecordedBinding, ...]:
-        """All bindings of the queue that are on record, in no particular order."""
+        """Returns all recorded bindings of the queue, in no particular order."""
 
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]
     ) -> tuple[Binding, ...]:
         """Removes the bindings that no node has wanted since `before`: calls `unbind` with them, if there are any, and
-        takes them off the record once it has returned. Returns them.
+        deletes their records once it has returned. Returns them.
 
-        A renewal waits meanwhile, so a node that wants one of them again makes it after it was removed. `unbind` may be
-        called again with the same bindings; it must return within 3 s. What it raises is raised, and the record stays.
+        Renewals wait meanwhile, so a node that wants one of them again makes it after its removal. `unbind` may be
+        called again with the same bindings; it must return within 3 s. Its exceptions are raised, and the records stay.
         """
 
 
@@ -76,7 +76,7 @@ class BoundQueue(Protocol):
         """The bindings that this node's routes need. They are made with each connection."""
 
     async def bind(self, bindings: Sequence[Binding]) -> None:
-        """Makes bindings; those that exist stay. Raises NotChanged."""
+        """Makes bindings; no-op for those that exist. Raises NotChanged."""
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
         """Removes bindings; no-op for those that do not exist. Returns within 3 s, or raises NotChanged."""

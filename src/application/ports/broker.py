@@ -12,8 +12,8 @@ SettingsT = TypeVar("SettingsT")
 
 
 class SourceContext(msgspec.Struct, frozen=True):
-    """What a source gets from Herald. `patterns` are the topics or routing keys of the routes (domain.patterns); a
-    body is decoded up to `max_event_bytes`."""
+    """What a source gets from Herald. `patterns` are the topics or routing keys of the routes (domain.patterns); bodies
+    are decoded up to `max_event_bytes`."""
 
     patterns: tuple[str, ...]
     max_event_bytes: int

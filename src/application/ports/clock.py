@@ -1,4 +1,4 @@
-"""The ports for what a pure program can't have: the time, and new names."""
+"""The ports for the time and for new ids, which a pure program can't produce."""
 
 from datetime import datetime
 from typing import Protocol
@@ -6,17 +6,17 @@ from uuid import UUID
 
 
 class Clock(Protocol):
-    """For telling the time."""
+    """Reads the time."""
 
     def now(self) -> datetime:
-        """Wall time, aware, UTC. It may jump."""
+        """Returns the wall time: aware, UTC. It may jump."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never goes back. For measuring."""
+        """Returns seconds since an arbitrary moment; never decreases. For measuring durations."""
 
 
 class IdFactory(Protocol):
-    """For naming new things."""
+    """Creates ids."""
 
     def new_id(self) -> UUID:
-        """A UUIDv7 (RFC 9562, section 5.7): unique, and sorted by the time of its making as far as clocks agree."""
+        """Returns a UUIDv7 (RFC 9562, section 5.7): unique, and sorted by time of creation as far as clocks agree."""

@@ -11,8 +11,8 @@ from domain.planning import DeadLetter
 
 
 class KeptDeadLetter(msgspec.Struct, frozen=True):
-    """A stored dead letter. `times` counts how often its event has come: more than once after a replay that failed, or
-    a redelivery. `letter` is the latest one, `kept_at` the time of the first."""
+    """A stored dead letter. `times` counts how often its event has arrived: more than once after a failed replay, or a
+    redelivery. `letter` is the latest one, `kept_at` the time of the first."""
 
     id: UUID
     kept_at: datetime
@@ -33,7 +33,7 @@ ANY: Final = DeadLetterFilter()
 
 
 class DeadLetters(Protocol):
-    """For listing and dropping dead letters. Store.record stores them.
+    """Lists and drops dead letters. Store.record stores them.
 
     Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
@@ -41,15 +41,15 @@ class DeadLetters(Protocol):
     async def newest(
         self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
-        """Newest first; with `before`, those stored before that one."""
+        """Returns dead letters, newest first; with `before`, those stored before that one."""
 
     async def count(self, filter: DeadLetterFilter) -> int: ...
 
     async def get(self, id: UUID) -> KeptDeadLetter | None: ...
 
     async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
-        """Those of the ids that exist, in one round trip."""
+        """Returns those of the ids that exist, in one round trip."""
 
     async def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
-        """Drops those that are unchanged: one whose event has come again meanwhile (`times` differs) stays. Returns how
-        many were dropped."""
+        """Drops those that are unchanged: a dead letter whose event has arrived again meanwhile (`times` differs)
+        stays. Returns how many were dropped."""

@@ -12,8 +12,8 @@ from domain.preferences import DEFAULT, Preferences
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A delivery that this process may attempt, as long as its lease lasts, with the preferences of its user at that
-    moment."""
+    """A delivery that this process may attempt while its lease lasts, with the preferences of its user at the time of
+    the claim."""
 
     delivery: Delivery
     lease: UUID
@@ -21,11 +21,11 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a claim. `attempt` is None where nothing was attempted: it was held or skipped.
+    """The outcome of a claim. `attempt` is None if nothing was attempted: the delivery was held or skipped.
 
-    `status` is what the delivery becomes; `retry_in` the seconds until it is due, if it stays pending. `counts` is
-    whether the attempt counts against the delivery. `awaited_peer` is the peer that was unavailable: the delivery is
-    due as soon as that peer is available (see Deliveries.wake_deferred).
+    `status` is the new status of the delivery; `retry_in` are the seconds until it is due, if it stays pending.
+    `counts`: whether the attempt counts against the delivery. `awaited_peer` is the peer that was unavailable: the
+    delivery is due as soon as that peer is available (see Deliveries.wake_deferred).
     """
 
     claim: Claim
@@ -38,11 +38,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True):
-    """Selects deliveries; None is any. Addresses compare as `domain.addresses.as_address` writes them.
+    """Selects deliveries; None matches any value. Addresses are compared as `domain.addresses.as_address` normalises
+    them.
 
-    `event_id` and `reference` select by any of a delivery's items. `since` selects those made then or later. `refused`
-    selects failed ones by how they failed: for good (True: the peer refused the delivery, or it could not be prepared),
-    or after too many attempts (False).
+    `event_id` and `reference` select by any of a delivery's items. `since` selects those created then or later.
+    `refused` selects failed ones by cause: failed permanently (True: the peer refused the delivery, or it could not be
+    prepared), or after too many attempts (False).
     """
 
     recipient: str | None = None
@@ -58,50 +59,49 @@ ANY: Final = DeliveryFilter()
 
 
 class Deliveries(Protocol):
-    """For working off deliveries and listing them. Store.record writes them.
+    """Claims deliveries, records their outcomes, and lists them. Store.record creates them.
 
-    A delivery is attempted by one process at a time: a claim holds it for as long as its lease lasts, by the store's
-    clock, and an outcome counts only while the lease is the claim's own. The lease of a process that dies expires.
-    Every method raises StoreUnavailable or Unstorable, having changed nothing.
+    A delivery is attempted by one process at a time: a claim holds it until its lease expires, by the store's clock,
+    and an outcome is recorded only while the lease still belongs to the claim. The lease of a process that dies
+    expires. Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
     async def claim(
         self, channel: str, limit: int, lease_seconds: float, except_templates: Collection[str] = ()
     ) -> tuple[Claim, ...]:
-        """At most `limit` of the channel's deliveries that are due, the longest due first. Skips rows that another
-        process is claiming, deliveries with one of these templates, and those of a format that this version does not
-        know."""
+        """Claims at most `limit` of the channel's deliveries that are due, the longest due first. Skips rows that
+        another process is claiming, deliveries with one of these templates, and those of a format that this version
+        does not know."""
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Gives back what was not attempted: due immediately."""
+        """Releases claims that were not attempted: their deliveries are due immediately."""
 
     async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
-        """Gives back what this node has no usable template for: due immediately, with this error, and with
-        `unrendered_since` set if it was not. An attempt clears that, and so does a retry."""
+        """Releases claims for which this node has no usable template: their deliveries are due immediately, with this
+        error, and with `unrendered_since` set if it was not. An attempt or a retry clears `unrendered_since`."""
 
     async def clear_unrendered(self, channel: str, templates: Collection[str]) -> int:
-        """A node has these templates: clears `unrendered_since` of the channel's pending deliveries with them. Returns
-        how many had it."""
+        """Reports that a node has these templates: clears `unrendered_since` of the channel's pending deliveries with
+        them. Returns how many had it."""
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
-        """Records attempts and what became of their deliveries, in one transaction. Returns how many counted: those
-        whose lease was still the claim's own. Nothing is kept of the others."""
+        """Records attempts and the new states of their deliveries, in one transaction. Returns how many were recorded:
+        those whose lease still belonged to the claim. Nothing of the others is recorded."""
 
     async def wake_deferred(self, channel: str, peer: str | None = None) -> int:
-        """This peer is available, or None for any: the channel's deliveries that await it are due now. Returns how
-        many."""
+        """Makes the channel's deliveries due that await this peer, or with None, any peer. Returns how many."""
 
     async def newest(
         self, limit: int, only: DeliveryFilter = ANY, before: UUID | None = None, offset: int = 0
     ) -> tuple[Delivery, ...]:
-        """Newest first; with `before`, those made before that one."""
+        """Returns deliveries, newest first; with `before`, those created before that one."""
 
     async def count(self, only: DeliveryFilter) -> int: ...
 
     async def get(self, id: UUID) -> Delivery | None: ...
 
     async def attempts(self, id: UUID) -> tuple[Attempt, ...]:
-        """Those at one delivery, in their order."""
+        """Returns the attempts at one delivery, in order."""
 
     async def retry(self, id: UUID) -> Delivery | None:
         """Makes a retryable delivery pending, due immediately, with no attempts counted. Returns the delivery as it was

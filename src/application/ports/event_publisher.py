@@ -1,4 +1,4 @@
-"""The port for events that reach Herald directly, not by way of another service's broker."""
+"""The port for events that are published to Herald directly, without a broker."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,8 +7,8 @@ from domain.messages import Message
 
 
 class EventPublisher(Protocol):
-    """For handing events to ingest."""
+    """Passes events to ingest."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Returns once all of them are stored, or kept as dead letters. Raises Unavailable when this node takes no
+        """Returns once all of them are stored, possibly as dead letters. Raises Unavailable if this node accepts no
         more events: some may have been stored nevertheless, and all may be published again."""

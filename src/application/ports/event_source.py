@@ -1,4 +1,4 @@
-"""The port for brokers: where events come from."""
+"""The port for event sources, which read from brokers."""
 
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,12 +10,12 @@ from domain.messages import Message
 
 
 class NotAcknowledged(Exception):
-    """The broker did not take an acknowledgement: it will hand these events over again, here or to another node."""
+    """The broker did not accept an acknowledgement: it will redeliver these events, to this node or to another."""
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Messages taken together. `receipt` is the adapter's own; nobody else looks at it. `request_ids` are the HTTP
-    requests that published them, for the log."""
+    """Messages that were taken together. `receipt` is for the adapter only. `request_ids` are the HTTP requests that
+    published them, for the log."""
 
     messages: tuple[Message, ...]
     receipt: Any = None
@@ -23,12 +23,12 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """What a source can truthfully say of itself now.
+    """The current status of a source.
 
-    `ready` means that events published from now on will be taken: on Kafka assigned, with positions set. `reason`
-    says why not. `assigned` names what this node reads (topic/partition). `lag` counts events waiting at the broker;
-    None where unknown. `begins` has the offset that the deployment begins at, by name of what this node reads, where
-    the broker's group has no position of its own.
+    `ready` means that events published from now on will be consumed; on Kafka, that partitions are assigned and their
+    positions set. `reason` says why it is not ready, or what is missing. `assigned` names what this node reads
+    (topic/partition, or queue). `lag` counts events waiting at the broker; None if unknown. `begins` has the stored
+    start offsets of what this node reads, by name; they apply if the group has no committed offset.
     """
 
     name: str
@@ -41,14 +41,15 @@ class SourceStatus(msgspec.Struct, frozen=True):
 
 
 class EventSource(Protocol):
-    """For taking events from a broker and telling it when they are safe.
+    """Takes events from a broker, and acknowledges them once they are stored.
 
-    Ordering: the messages of one partition (or queue) come in its order, within a batch and from batch to batch.
-    Delivery: at least once. What was not acknowledged comes again after a restart, a rebalance or a fault; so
-    the same message may be seen twice, and whoever takes it must be able to tell (`Message.fallback_id`).
-    Faults: a source outlives its broker. `open` returns at once with the broker down; the source connects, and
-    reconnects after any fault, by itself, with backoff and jitter. `take` just waits meanwhile, and `status` says why.
-    Pace: a taker that is slow makes the source pause; it stays a member of its group meanwhile.
+    Ordering: the messages of one partition (or queue) arrive in its order, within a batch and from batch to batch.
+    Delivery: at least once. Unacknowledged messages are redelivered after a restart, a rebalance or a fault, so the
+    same message may arrive twice, and the caller must recognise it (`Message.fallback_id`).
+    Faults: a source survives outages of its broker. `open` returns immediately if the broker is down; the source
+    connects, and reconnects after any fault, by itself, with backoff and jitter. `take` waits meanwhile, and `status`
+    has the reason.
+    Pace: if the caller is slow, the source pauses, and remains a member of its group.
     """
 
     @property
@@ -68,14 +69,14 @@ class EventSource(Protocol):
         """Starts connecting, in the background."""
 
     async def take(self) -> Batch:
-        """Waits for messages; never returns an empty batch. One taker at a time."""
+        """Waits for messages; never returns an empty batch. One caller at a time."""
 
     async def acknowledge(self, batch: Batch) -> None:
-        """Tells the broker that all of this batch, and so all taken before it, is stored. Raises NotAcknowledged."""
+        """Acknowledges this batch, and so all taken before it, as stored. Raises NotAcknowledged."""
 
     def status(self) -> SourceStatus:
-        """Costs nothing: no I/O."""
+        """Returns the current status, without I/O."""
 
     async def close(self) -> None:
-        """Stops taking, keeps what was acknowledged, leaves the group. What was taken but not acknowledged will come
-        again."""
+        """Stops consuming, completes acknowledgements, and leaves the group. Unacknowledged messages will be
+        redelivered."""

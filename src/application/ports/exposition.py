@@ -1,10 +1,10 @@
-"""The port for metrics as monitoring systems read them."""
+"""The port for metrics in the formats of monitoring systems."""
 
 from typing import Protocol
 
 
 class Exposition(Protocol):
-    """For writing all counters out in a format that the reader accepts."""
+    """Renders all counters in a format that the client accepts."""
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """The text and its media type for an `Accept` header: OpenMetrics where that is accepted, else Prometheus."""
+        """Returns the text and its media type for an `Accept` header: OpenMetrics if accepted, else Prometheus."""

@@ -41,7 +41,7 @@ class MutedUnread(msgspec.Struct, frozen=True):
 
 
 class Inboxes(Protocol):
-    """For listing an inbox and changing the state of its notifications.
+    """Lists an inbox, and changes the state of its notifications.
 
     Changes are entries of the stream: each takes the inbox's next position in the transaction that makes it; a no-op
     takes none (domain.notification_state says which changes are no-ops). All methods read and change the inbox of the

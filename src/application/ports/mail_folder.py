@@ -32,7 +32,7 @@ class WholeMail(msgspec.Struct, frozen=True):
 
 
 class MailFolder(Protocol):
-    """For reading mails that were written to a folder instead of being sent.
+    """Reads mails that were written to a folder instead of being sent.
 
     Other files, damaged mails, and mails that are deleted while they are read are ignored. A folder that does not
     exist yet is empty. Every method raises Unavailable for a folder that can't be read.

@@ -8,7 +8,7 @@ from domain.preferences import Preferences
 
 
 class PreferencesStore(Protocol):
-    """For storing preferences.
+    """Stores preferences.
 
     The store reads them in the transaction that stores a notification: they apply to everything that is recorded after
     `put` has returned. Every method raises StoreUnavailable or Unstorable, having changed nothing.

@@ -37,13 +37,13 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 class Retention(Protocol):
-    """For pruning in small steps.
+    """Prunes in small steps.
 
     A stream is pruned from its oldest arrival on: its head's `pruned` rises to the newest deleted position, and its
-    unread total falls by the unread ones deleted, in the same transaction. Sessions at an earlier position are told of
-    a gap. Pending deliveries stay, and do not count.
+    unread total falls by the unread ones deleted, in the same transaction. Sessions at an earlier position get a gap.
+    Pending deliveries are never deleted, and do not count towards the limit.
     """
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:
-        """One step: at most `limit` rows of each kind, in short transactions. Nothing pruned means nothing is due.
+        """Deletes at most `limit` rows of each kind, in short transactions. If nothing is deleted, nothing is due.
         Raises StoreUnavailable."""

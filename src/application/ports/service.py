@@ -10,7 +10,7 @@ class Phase(IntEnum):
     LIVE = 1  # entries reach the sessions of this node
     MAINTENANCE = 2  # background work on the store
     DELIVERY = 3  # deliveries leave through their channels
-    PREPARATION = 4  # what has to be on record before events are consumed
+    PREPARATION = 4  # what must be recorded before events are consumed
     INGEST = 5  # events are consumed and stored
 
 

@@ -1,4 +1,4 @@
-"""The port that remembers where a consumer group begins to read."""
+"""The port for start offsets: where a consumer group begins to read."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -25,8 +25,8 @@ class StartOffset(msgspec.Struct, frozen=True):
 
 
 class StartOffsets(Protocol):
-    """Remembers, for each consumer group, when each pattern of the routes was first configured, and the offset to begin
-    at on partitions that have no committed offset.
+    """Stores, for each consumer group, when each pattern of the routes was first configured, and the offset to begin at
+    on partitions without a committed offset.
 
     Write once: neither the time of a pattern nor an offset ever changes; the first node that writes one decides for
     all. Durable: what `add` wrote survives the process, unless the whole store is kept in memory. Every method raises

@@ -1,8 +1,8 @@
 """The port for what Herald must not lose: inboxes, feeds, sign-outs, deliveries and dead letters, and the positions in
 them.
 
-This is what ingest and the hub need of it. Owners of inboxes have a port of their own (`inboxes`), and so have
-preferences, deliveries, dead letters and retention: they are kept in the same place and bound by the same positions.
+This is the part that ingest and the hub need. The owners' access to inboxes (`inboxes`), preferences, deliveries, dead
+letters and retention have ports of their own, with the same database and the same positions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,8 +33,8 @@ class Recorded(msgspec.Struct, frozen=True):
     """What a batch of plans changed.
 
     `entries` are the new arrivals, those of one stream in the order of their seq. `sign_outs` are those that moved a
-    user's `not_before`, `dead_letters` and `deliveries` the new ones. `repeated` are the plans of which everything was
-    there already.
+    user's `not_before`, `dead_letters` and `deliveries` the new ones. `repeated` are the plans whose results were all
+    stored before.
     """
 
     entries: tuple[Entry, ...]
@@ -49,11 +49,11 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class StreamPage(msgspec.Struct, frozen=True):
-    """A stretch of a stream: everything after where it was asked from, up to position `upto`.
+    """A page of a stream: everything after the requested position, up to position `upto`.
 
-    `head` is the stream's as of the same moment. A page with fewer entries than its limit goes up to `head.last`,
-    whatever its last row is; one that begins at or beyond the head is empty, and goes up to where it began. Entries of
-    an inbox carry its unread total as of the head.
+    `head` is the head of the stream at the same moment. A page with fewer entries than its limit extends to
+    `head.last`, whatever its last entry is; a page from the head or beyond is empty, and `upto` is the requested
+    position. Entries of an inbox carry its unread total at the head.
     """
 
     entries: tuple[Entry, ...]
@@ -62,39 +62,40 @@ class StreamPage(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """For keeping, numbering and reading back what events led to.
+    """Stores the results of events, assigns their positions, and reads them.
 
-    Positions: everything that happens to a stream takes its next position, 1, 2, 3 …, without gaps, given in the
-    transaction that stores it; so a reader that has seen position n will never be surprised by a smaller one. A
-    stream that was never written has Head(0, 0). Once: a stream holds an event, identified by (origin, event id), at
-    most once, and there is one dead letter of it at most, and one delivery to each address. Where an event of another
-    source holds that identity and the plan is `by_source`, the event is stored under its qualified origin, once.
-    Preferences bind: a notification of a type that its user has muted is stored as `muted` and read, with
-    `websocket_notifications` switched off as `muted` and unread, a mail that its user does not want as `skipped`. Every
-    method raises StoreUnavailable, having changed nothing, when the store can't be reached or can't be written.
+    Positions: every entry of a stream gets its next position, 1, 2, 3 …, without gaps, assigned in the storing
+    transaction. So a reader that has seen position n will not see a new entry at a smaller one. A stream that was never
+    written has Head(0, 0).
+    Uniqueness: a stream has an event, identified by (origin, event id), at most once. An event has at most one dead
+    letter, and at most one delivery to each address. If an event of another source has the same identity and the plan
+    is `by_source`, the event is stored once, under its qualified origin.
+    Preferences: a notification of a type that its user has muted is stored as `muted` and read; with
+    `websocket_notifications` off, as `muted` and unread; a mail that its user does not want is stored as `skipped`.
+    Errors: every method raises StoreUnavailable, having changed nothing, if the store can't be reached or written.
     """
 
     async def epoch(self) -> str:
-        """The random name of this history. It changes when positions lose their meaning: a new store, or one restored
-        from a backup."""
+        """Returns the random name of this store's history. It changes when positions become invalid: in a new store, or
+        one restored from a backup."""
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
-        """Stores all that the plans lead to, in their order, in one transaction. Whatever is there already, from
-        before or from earlier in the batch, is ignored and takes no position. Raises Unstorable, having changed
-        nothing, if a value of any of them can't be stored, and StoreTimedOut if all of them take too long."""
+        """Stores the results of the plans, in their order, in one transaction. Results that exist already, from before
+        or from earlier in the batch, are ignored and get no position. Raises Unstorable, having changed nothing, if a
+        value of any plan can't be stored, and StoreTimedOut if the plans together take too long."""
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
-        """The heads of all the streams asked for, as of one moment."""
+        """Returns the heads of all requested streams, at one moment."""
 
     async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
-        """Arrivals with seq > after, by seq, about `limit` of them. What was archived since is among them."""
+        """Returns about `limit` arrivals with seq > after, by seq, including those that were archived since."""
 
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
-        """What has changed since a position, each notification once and as it stands, by (changed, seq); about
-        `limit` of them. Never ends inside a position."""
+        """Returns about `limit` entries that have changed since a position, each notification once in its current
+        state, by (changed, seq). Never ends inside a position."""
 
     async def not_before(self, user: str) -> datetime | None:
-        """The user's latest sign-out."""
+        """Returns the time of the user's latest sign-out; None if there is none."""
 
     async def ping(self) -> None:
-        """Returns if the store could take a write now."""
+        """Returns if the store can be written now. Raises StoreUnavailable otherwise."""

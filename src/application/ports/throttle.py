@@ -1,4 +1,4 @@
-"""The port for how often someone may do something."""
+"""The port for rate limits."""
 
 from typing import Protocol
 
@@ -6,17 +6,18 @@ import msgspec
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """`per_second` in the long run, and up to `burst` at once."""
+    """A token bucket: `per_second` on average, and up to `burst` in one moment."""
 
     per_second: float
     burst: int
 
 
 class Throttle(Protocol):
-    """For counting what callers do.
+    """Counts the acts of callers.
 
-    Rates are soft: a throttle that has lost its memory, or can't reach it, lets everyone pass. Never raises.
+    Rates are best effort: a throttle that has lost its counts, or can't read them, allows everything. Never raises.
     """
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
-        """0.0 if `key` may go on, which counts; else the seconds to wait, which counts for nothing."""
+        """Returns 0.0 if `key` is allowed, and charges the cost. Otherwise returns the seconds to wait, and charges
+        nothing."""

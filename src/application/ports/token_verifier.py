@@ -1,4 +1,4 @@
-"""The port for tokens: who someone is, by what they show."""
+"""The port for verifying tokens."""
 
 from typing import Protocol
 
@@ -6,15 +6,15 @@ from domain.identity import Identity
 
 
 class TokenVerifier(Protocol):
-    """For telling who a token speaks for.
+    """Identifies the caller that a token belongs to.
 
-    A token is believed only if its signature, algorithm, times, audience and issuer are as the settings demand;
-    anything else, however malformed, raises TokenInvalid, a token whose time is over TokenExpired. A token whose key is
-    not known and can't be looked up right now raises Unavailable: the same token may be valid later. Nothing raised or
-    logged holds the token.
+    A token is accepted only if its signature, algorithm, times, audience and issuer meet the settings. `verify` raises
+    TokenInvalid for any other text, however malformed, and TokenExpired for an expired token. It raises Unavailable if
+    the key of the token is unknown and can't be looked up now: the same token may be valid later. No exception or log
+    line contains the token.
 
-    `start` fetches what is needed to verify tokens, in the background. `fault` says why no token can be verified at
-    all so far, None once one can.
+    `start` fetches what is needed to verify tokens, in the background. `fault` says why no token can be verified so
+    far, None once tokens can.
     """
 
     def start(self) -> None: ...
