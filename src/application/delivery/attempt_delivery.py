@@ -17,10 +17,10 @@ log = structlog.get_logger(__name__)
 
 
 class AttemptDelivery(Generic[Prepared]):
-    """Hands a prepared delivery over, or records why it is not sent. Never raises.
+    """Sends a prepared delivery, or states why it is not sent. Never raises.
 
-    Sent, or refused for good, is an end. Anything else is tried again, later each time, until `tries` attempts have
-    counted; one that ended with the peer refusing us does not count.
+    Sent and permanently refused are final. All other outcomes are retried, after growing delays, until `tries` attempts
+    have counted. An attempt in which the peer refused this sender, not the delivery, does not count.
     """
 
     def __init__(self, channel: Channel[Prepared], clock: Clock, policy: DispatchPolicy) -> None:
@@ -29,7 +29,7 @@ class AttemptDelivery(Generic[Prepared]):
         self._policy = policy
 
     async def send(self, claim: Claim, prepared: Prepared, deadline: float) -> Outcome:
-        """Gives up at the deadline (of `Clock.monotonic`)."""
+        """Returns the outcome of one attempt, which gives up at the deadline (of `Clock.monotonic`)."""
         at, began = self._clock.now(), self._clock.monotonic()
         result, error = await self._send(claim.delivery, prepared, deadline)
         text = one_line(str(error), MAX_REPLY_LENGTH)
@@ -38,7 +38,7 @@ class AttemptDelivery(Generic[Prepared]):
         return self._logged(self._outcome(claim, attempt, counts))
 
     def refuse(self, claim: Claim, refusal: Refusal) -> Outcome:
-        """The outcome of a delivery that could not be prepared."""
+        """Returns the outcome of a delivery that could not be prepared."""
         ends = refusal.status != "pending"
         text = one_line(refusal.text, MAX_REPLY_LENGTH)
         attempt = Attempt(self._clock.now(), 0.0, "refused" if ends else "deferred", None, text)
@@ -47,14 +47,14 @@ class AttemptDelivery(Generic[Prepared]):
         return self._logged(self._outcome(claim, attempt, counts=ends))
 
     def withhold(self, claim: Claim, decision: Hold | Skip) -> Outcome:
-        """The outcome of a delivery that a rule is against."""
+        """Returns the outcome of a delivery that a rule holds or skips."""
         if isinstance(decision, Skip):
             return self._logged(Outcome(claim, None, "skipped", decision.rule, counts=False))
         seconds = max(0.0, (decision.until - self._clock.now()).total_seconds())
         return self._logged(Outcome(claim, None, "pending", decision.rule, seconds, counts=False))
 
     async def _send(self, delivery: Delivery, prepared: Prepared, deadline: float) -> tuple[Result, NotSent]:
-        """The result, and the reply in the form of an error."""
+        """Returns the result, and the reply in the form of an error."""
         try:
             receipt = await self._channel.send(prepared, deadline)
         except Refused as error:
@@ -64,7 +64,7 @@ class AttemptDelivery(Generic[Prepared]):
         except NotSent as error:
             return "deferred", error
         except Exception as error:
-            # A mistake of ours, and no reason to lose a delivery.
+            # A programming error must not lose the delivery.
             log.exception("delivery_not_sent", channel=self._channel.name, delivery_id=str(delivery.id))
             return "deferred", Deferred(f"{type(error).__name__}: see the log")
         return "sent", NotSent(receipt.text, receipt.code)
@@ -82,7 +82,7 @@ class AttemptDelivery(Generic[Prepared]):
         return Outcome(claim, attempt, "pending", attempt.reply, retry_in, counts, awaited_peer=peer)
 
     def _logged(self, outcome: Outcome) -> Outcome:
-        """Logs it; no address appears in a log."""
+        """Logs the outcome and returns it. Addresses are masked."""
         delivery, attempt = outcome.claim.delivery, outcome.attempt
         channel, id, to = delivery.channel, str(delivery.id), masked(delivery.destination)
         kind, rule = delivery.item.type, masked_in(outcome.error or "", delivery.destination)

@@ -1,4 +1,4 @@
-"""Circuit breakers: whether a peer accepts deliveries, as far as this process knows."""
+"""Circuit breakers: whether a peer is available for deliveries, as far as this process knows."""
 
 import random
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from domain.addresses import masked, masked_in
 
 log = structlog.get_logger(__name__)
 
-# Breakers kept of one channel. Beyond that, those of available peers are dropped: they can be made again.
+# Maximum of breakers of one channel. Beyond that, those of available peers are dropped and created again when needed.
 MAX_BREAKERS: Final = 1_000
 
 
 class CircuitBreaker:
-    """Learns from the attempts at one peer's deliveries.
+    """Opens and closes by the results of attempts at one peer's deliveries.
 
-    While the peer is unavailable the breaker is open: deliveries wait for a pause, and then one attempt finds out. Each
-    attempt that finds the peer still unavailable doubles the pause. `error` says why it is open. A peer that is itself
-    a destination is masked in `error`, which `/health` shows without a token, and in the log.
+    While the peer is unavailable the breaker is open: deliveries wait for a pause, and then a single attempt tries the
+    peer. Each attempt that finds it still unavailable doubles the pause. `error` says why the breaker is open. A peer
+    that is itself a destination is masked in `error`, which `/health` shows without a token, and in the log.
     """
 
     def __init__(self, channel: str, peer: str, policy: DispatchPolicy, clock: Clock, *, is_destination: bool) -> None:
         self.error: str | None = None
-        # The peer has answered, for the first time or again: deliveries may be waiting for it.
+        # The peer has answered for the first time, or again: deliveries may be waiting for it.
         self.recovered = False
         self.peer = peer
         self._shown = masked(peer) if is_destination else masked_in(peer, "")
@@ -39,12 +39,12 @@ class CircuitBreaker:
         self._clock = clock
         self._pause_s = 0.0  # the latest pause; 0 while the peer is available
         self._pause_until = 0.0
-        self._trying = False  # whether an attempt is finding out
-        self._answered_at: float | None = None  # of the peer's last answer; None while it is unavailable, and at first
+        self._trying = False  # whether an attempt is trying the unavailable peer
+        self._answered_at: float | None = None  # time of the last answer; None while it is unavailable, and at first
 
     @property
     def untried(self) -> bool:
-        """Whether this process has neither had an answer of the peer nor found it unavailable."""
+        """Whether this process has neither received an answer from the peer nor found it unavailable."""
         return self._answered_at is None and not self.is_open
 
     @property
@@ -53,7 +53,7 @@ class CircuitBreaker:
 
     @property
     def pause_left(self) -> float:
-        """Seconds; 0 once it is time to try again."""
+        """Seconds left of the pause; 0 once it is over."""
         return max(0.0, self._pause_until - self._clock.monotonic())
 
     def admits(self) -> bool:
@@ -63,7 +63,7 @@ class CircuitBreaker:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Surrounds an attempt that was admitted."""
+        """The context of an attempt that was admitted."""
         tries_out = self.is_open
         self._trying = self._trying or tries_out
         try:
@@ -73,8 +73,9 @@ class CircuitBreaker:
                 self._trying = False
 
     def learn(self, outcome: Outcome, began: float) -> Outcome:
-        """Learns from an attempt that began then. Returns the outcome to record: if the peer has accepted another
-        delivery since, it is available, only not for so many at once, and this delivery need not await it."""
+        """Opens or closes the breaker by the outcome of an attempt that began at `began`. Returns the outcome to
+        record: if the peer has answered another attempt since then, it is available, but not for so many concurrent
+        deliveries, and this delivery need not await it."""
         attempt = outcome.attempt
         if attempt is None:
             return outcome
@@ -96,7 +97,7 @@ class CircuitBreaker:
     def open(self, error: str) -> None:
         error = masked_in(error, self._masked)
         self.error, self._answered_at = f"{self._shown}: {error}", None
-        # Of several attempts in progress, the first to fail counts.
+        # Of several concurrent attempts, only the first failure starts a pause.
         if self.pause_left:
             return
         self._pause_s = min(max(2 * self._pause_s, self._policy.pause_seconds), self._policy.max_pause_seconds)
@@ -134,7 +135,7 @@ class CircuitBreakers:
 
     @property
     def untried(self) -> bool:
-        """Whether nothing is known of any peer yet."""
+        """Whether no peer was tried yet."""
         return all(breaker.untried for breaker in self._breakers.values())
 
     @property
@@ -144,8 +145,8 @@ class CircuitBreakers:
         return f"{errors[0]} (and {len(errors) - 1} more)" if len(errors) > 1 else next(iter(errors), None)
 
     async def wake_deferred(self, deliveries: Deliveries) -> None:
-        """Makes the deliveries due whose peers have become available. The first time it is all of the channel: some may
-        await the peer under the name that it had before this process started."""
+        """Makes the deliveries due whose peers have become available. The first call that finds one makes all waiting
+        deliveries of the channel due: some may await the peer by a name that it had before this process started."""
         for breaker in list(self._breakers.values()):
             if breaker.recovered:
                 await deliveries.wake_deferred(self._channel, breaker.peer if self._woken_all else None)

@@ -1,4 +1,4 @@
-"""The port for outbound channels: e-mail, and whatever else reaches people who are not connected."""
+"""The port for outbound channels, such as e-mail, which reach users who are not connected."""
 
 from typing import Literal, Protocol, TypeVar
 
@@ -6,7 +6,7 @@ import msgspec
 
 from domain.deliveries import Delivery
 
-# A delivery in the form in which the channel hands it over.
+# A delivery in the form in which the channel sends it.
 Prepared = TypeVar("Prepared")
 
 
@@ -18,7 +18,7 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a delivery can't be prepared, and what becomes of it; `pending` if it may succeed later."""
+    """Why a delivery can't be prepared, and its new status; `pending` if it may succeed later."""
 
     text: str
     status: Literal["failed", "skipped", "pending"] = "failed"
@@ -40,16 +40,16 @@ class NotSent(Exception):
 
 
 class Deferred(NotSent):
-    """The peer may accept it later, or no answer came in time."""
+    """The peer may accept the delivery later, or did not answer in time."""
 
 
 class Refused(NotSent):
-    """The peer will never accept it."""
+    """The peer will never accept the delivery."""
 
 
 class PeerUnavailable(NotSent):
-    """The peer can't be reached, or accepts nothing from us now, whatever the delivery. `refused_us` if it answered and
-    refused us: the attempt does not count against the delivery then."""
+    """The peer can't be reached, or accepts no delivery from this sender now. `refused_us`: it answered and refused
+    this sender, so the attempt does not count against the delivery."""
 
     def __init__(self, text: str, code: int | None = None, *, refused_us: bool = False) -> None:
         super().__init__(text, code)
@@ -57,38 +57,37 @@ class PeerUnavailable(NotSent):
 
 
 class Channel(Protocol[Prepared]):
-    """One way in which deliveries reach their destinations. A dispatcher claims them, and records what came of it.
+    """One kind of outbound transport. A dispatcher claims the deliveries and records their outcomes.
 
     Several deliveries are prepared and sent concurrently.
     """
 
     @property
     def name(self) -> str:
-        """As deliveries and routes name it."""
+        """The name in deliveries and routes."""
 
     @property
     def peer(self) -> str | None:
-        """The one peer that accepts all deliveries of this channel, as health and logs name it (`host:port` of a mail
-        server, say); None if each destination is its own."""
+        """The only peer of this channel, as named in health and logs (such as `host:port` of a mail server); None if
+        each destination is a peer of its own."""
 
     async def prepare(self, delivery: Delivery) -> Prepared | Refusal | TemplateMissing:
-        """Makes all of it that needs no peer, and changes nothing outside. May be called again for the same delivery.
-        An exception is logged, and the delivery tried again."""
+        """Does all work that needs no peer, such as rendering, without side effects. May be called again for the same
+        delivery. An exception is logged, and the delivery is retried."""
 
     async def send(self, prepared: Prepared, deadline: float) -> Receipt:
         """Returns once the peer has accepted the delivery. Raises Deferred, Refused or PeerUnavailable.
 
-        Gives up at the deadline (of `Clock.monotonic`), and hands nothing over after it, however long this process was
+        Gives up at the deadline (of `Clock.monotonic`), and sends nothing after it, however long this process was
         suspended in between. A delivery may be sent again after a crash: it should carry its id, so that the receiver
-        recognises the repeat.
+        recognises the duplicate.
         """
 
     def breaker_key(self, delivery: Delivery) -> str:
-        """The peer that accepts this delivery: while it is unavailable, no delivery with the same key is sent."""
+        """Returns the peer of this delivery: while it is unavailable, no delivery with the same key is sent."""
 
     async def probe(self, key: str, deadline: float) -> None:
-        """Returns if this peer would accept a delivery now, as far as can be told without one. Raises
-        PeerUnavailable."""
+        """Checks, without a delivery, whether this peer would accept one now. Raises PeerUnavailable if not."""
 
     async def close(self) -> None:
-        """Ends its connections. What is being sent is given up."""
+        """Closes the connections. Attempts in progress are aborted."""

@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 
 
 class DeliverClaim(Generic[Prepared]):
-    """Works off claims of one channel concurrently, within the limits of its policy. Once `stopping`, it begins to send
-    nothing more."""
+    """Processes claims of one channel concurrently, within the limits of its policy. Once `stopping` is set, it starts
+    no more attempts."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class DeliverClaim(Generic[Prepared]):
         if prepared is None:
             return
         if isinstance(prepared, Refusal):
-            # It needs no peer, and no time.
+            # No attempt follows, so no slot is needed.
             await self._record(self._attempt.refuse(claim, prepared))
             return
         self._templates.add(claim.delivery.item.template)
@@ -81,7 +81,8 @@ class DeliverClaim(Generic[Prepared]):
                 await self._record(outcome)
 
     async def _prepare(self, claim: Claim, deadline: float) -> Prepared | Refusal | TemplateMissing | None:
-        """None if it is not done by the deadline, since others come first: then the claim is released."""
+        """Prepares the delivery. Releases the claim and returns None if that is not done by the deadline, because
+        others are prepared first."""
         delivery = claim.delivery
         self._preparing += 1
         try:
@@ -91,15 +92,15 @@ class DeliverClaim(Generic[Prepared]):
             await self._release(claim)
             return None
         except Exception as error:
-            # A mistake of ours, and not the delivery's: it is tried again.
+            # A programming error, not a fault of the delivery: it is retried.
             log.exception("delivery_not_prepared", channel=self._channel.name, delivery_id=str(delivery.id))
             return Refusal(f"{type(error).__name__}: see the log", "pending")
         finally:
             self._preparing -= 1
 
     async def _without_template(self, claim: Claim, missing: TemplateMissing) -> Refusal | None:
-        """Leaves the delivery to other nodes, and claims none with that template for a while; or refuses it, once no
-        node has had the template for too long."""
+        """Leaves the delivery to other nodes, and claims none with that template for a while. Refuses it once no node
+        has had the template for `template_wait_seconds`."""
         delivery, wait = claim.delivery, self._policy.template_wait_seconds
         since = delivery.unrendered_since
         if since is not None and (self._clock.now() - since).total_seconds() >= wait:
@@ -121,7 +122,7 @@ class DeliverClaim(Generic[Prepared]):
         return None
 
     async def _send(self, claim: Claim, prepared: Prepared, claimed_at: float) -> Outcome | None:
-        """None if nothing was begun: then the claim is released."""
+        """Attempts the delivery. Returns None if no attempt was begun and the claim was released."""
         began, attempt_seconds = self._clock.monotonic(), self._policy.attempt_seconds
         breaker = self._breakers.get(self._channel.breaker_key(claim.delivery))
         if self.stopping or began > claimed_at + attempt_seconds:
@@ -133,8 +134,8 @@ class DeliverClaim(Generic[Prepared]):
             return breaker.learn(await self._attempt.send(claim, prepared, began + attempt_seconds), began)
 
     async def _await_peer(self, claim: Claim, breaker: CircuitBreaker) -> Outcome | None:
-        """Puts off a delivery whose peer is unavailable. Where all await the same one, none is claimed meanwhile, and
-        it can stay due."""
+        """Defers a delivery whose peer is unavailable. If the channel has one peer, it only releases the claim: none
+        is claimed while that peer is unavailable, so the delivery can stay due."""
         if self._channel.peer is not None:
             await self._release(claim)
             return None

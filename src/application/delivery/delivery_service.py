@@ -8,7 +8,7 @@ from application.delivery.dispatcher import Dispatcher
 from application.ports.health_check import CheckResult
 from application.ports.service import Phase, Service
 
-# What is being sent when the node stops without a drain has this long to finish.
+# Seconds for attempts in progress to finish when the node stops without a drain.
 STOP_S: Final = 0.5
 
 

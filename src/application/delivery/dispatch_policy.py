@@ -14,8 +14,8 @@ class DispatchPolicy(msgspec.Struct, frozen=True):
     `template_pause_seconds`. It has failed once no node had the template for `template_wait_seconds`; nodes report the
     templates that they have every `template_report_seconds`, also while the peer is unavailable.
 
-    Where nothing is due, the store is queried every `poll_seconds`; where it is unavailable, every
-    `store_retry_seconds`. Outcomes wait up to `batch_seconds` to be recorded with others in one transaction.
+    While nothing is due, the store is queried every `poll_seconds`; while it is unavailable, every
+    `store_retry_seconds`. Outcomes wait for `batch_seconds`, to be recorded with others in one transaction.
     """
 
     at_once: int = 10

@@ -1,4 +1,4 @@
-"""Sending what is due through one channel, together with every other node."""
+"""Sending the due deliveries of one channel, concurrently with other nodes."""
 
 import asyncio
 import random
@@ -24,16 +24,16 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher(Generic[Prepared]):
-    """Claims deliveries of its channel that are due; decides, prepares, sends and records each, until it is stopped.
+    """Claims due deliveries of its channel; decides, prepares, sends and records each, until it is stopped.
 
-    A delivery is sent once, as far as that can be known: one process at a time has its lease, begins only while the
-    lease has room for a whole attempt, and gives up before it ends. What remains is a crash between the peer's
-    acceptance and the record of it: then the delivery is sent again, under the same id. To keep these few, the
-    deliveries that are being sent, or were and are not on record yet, are never more than twice `at_once`.
+    A delivery is sent once, except after a crash: one process at a time holds its lease, starts an attempt only if the
+    lease lasts for a whole attempt, and gives up before the lease ends. If a process crashes after the peer has
+    accepted a delivery and before this is recorded, the delivery is sent again, under the same id. To limit these
+    cases, at most twice `at_once` deliveries are being sent or are sent and not recorded yet.
 
-    While a peer is unavailable its circuit breaker is open. A channel with one peer claims nothing then, but for one
-    delivery at a time that finds out whether the peer is back, or a probe where none is due. On a channel with many
-    peers the deliveries of an unavailable one are put off. Once the peer is back, all that await it are due.
+    While a peer is unavailable its circuit breaker is open. A channel with one peer then claims one delivery at a time,
+    after each pause, to try the peer, and probes it if none is due. On a channel with many peers, the deliveries of an
+    unavailable peer are deferred. Once the peer is available, all deliveries that await it are due.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Dispatcher(Generic[Prepared]):
 
     @property
     def peer(self) -> str:
-        """Who accepts the deliveries, as health names it."""
+        """The peer as named in health; the channel's name if it has many."""
         return self._channel.peer or self._channel.name
 
     @property
     def untried(self) -> bool:
-        """Whether nothing is known of any peer yet: no delivery was due since this process started."""
+        """Whether no peer was tried yet: no delivery was due since this process started."""
         return self._breakers.untried
 
     @property
@@ -85,14 +85,14 @@ class Dispatcher(Generic[Prepared]):
         self._loop = asyncio.create_task(self._run(), name=f"deliveries {self.channel}")
 
     async def stop(self, timeout_s: float) -> None:
-        """Begins nothing more, and gives what is being sent this time. May be called again."""
+        """Starts nothing more, and waits for attempts in progress for at most this time. May be called again."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
         self._stopping = self._deliver.stopping = True
         self._wake.set()
         deadline = self._clock.monotonic() + timeout_s
-        # A claim in progress is finished: what it has leased would otherwise wait until the lease has expired.
+        # Wait for a claim in progress: deliveries that it has leased would otherwise wait until their leases expire.
         await asyncio.wait({loop}, timeout=timeout_s)
         if self._working:
             await asyncio.wait(self._working, timeout=max(0.0, deadline - self._clock.monotonic()))
@@ -119,15 +119,15 @@ class Dispatcher(Generic[Prepared]):
                     await self._wait_for_work()
 
     async def _claim(self) -> bool:
-        """Whether something was due, and there was room for it. Many are claimed at a time, and enough for no slot to
-        wait for the next claim."""
+        """Claims due deliveries, and starts a task for each. Returns whether there were any, and room for them. Claims
+        in batches that are large enough that no slot waits for the next claim."""
         await self._breakers.wake_deferred(self._deliveries)
         shared = self._shared_breaker()
         most, least = 4 * self._policy.at_once, 2 * self._policy.at_once
         if shared is not None and shared.is_open:
             most, least = 1, 1
         room = most - len(self._working)
-        # While templates are being rendered, others would only wait behind them, and their leases expire.
+        # While templates are being rendered, further claims would only wait, and their leases would expire.
         if room < least or self._deliver.is_preparing or self._record.store_unavailable:
             return False
         if shared is not None and shared.pause_left:
@@ -144,12 +144,12 @@ class Dispatcher(Generic[Prepared]):
         return bool(claims)
 
     def _shared_breaker(self) -> CircuitBreaker | None:
-        """That of the one peer of all deliveries; None on a channel with many."""
+        """Returns the breaker of the channel's only peer; None for a channel with many peers."""
         return None if self._channel.peer is None else self._breakers.get(self._channel.peer)
 
     async def _wait_for_store(self) -> None:
-        """Returns a little after the store is available: leases may have expired meanwhile, and the node that has sent
-        a delivery under one, this or another, has to record it before it is claimed again."""
+        """Returns two retry intervals after the store is available: leases may have expired meanwhile, and a node that
+        has sent a delivery under such a lease must record it before it is claimed again."""
         while not self._stopping:
             await asyncio.sleep(self._policy.store_retry_seconds)
             with suppress(StoreUnavailable):
@@ -158,7 +158,7 @@ class Dispatcher(Generic[Prepared]):
                 return
 
     async def _wait_for_work(self) -> None:
-        """Waits until a delivery is done with, or something may be due."""
+        """Waits until a delivery is finished, or for about `poll_seconds`."""
         if self._stopping:
             return
         self._wake.clear()

@@ -1,4 +1,4 @@
-"""The delivery log: deliveries listed, and retried by hand."""
+"""The delivery log: listing deliveries, and retrying them on request."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,8 +14,8 @@ from domain.identity import Identity
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
-    """Some deliveries, newest first. `next_cursor` is where to go on (`before`), None after the last page; `total`
-    counts all that match, where it was asked for."""
+    """A page of deliveries, newest first. `next_cursor` continues with older ones (`before`), None on the last page;
+    `total` counts all that match, None if it was not requested."""
 
     deliveries: Sequence[Delivery]
     next_cursor: UUID | None
@@ -25,18 +25,18 @@ class DeliveryPage(msgspec.Struct, frozen=True):
 class HandleDeliveries:
     """Lists the delivery log, and retries failed deliveries.
 
-    An admin sees addresses in full. Every other reader sees them masked, also where a subject, a user's name or a
-    peer's reply repeats them; and may not filter by address, since each such request would tell whether an address is
-    there: ScopeMissing. A retry makes a failed delivery, or one without a destination, pending and due immediately; one
-    of several concurrent retries does so, and the others raise NotFailed, so that it is sent once. Raises NotFound for
-    a delivery that does not exist, and StoreUnavailable.
+    Admins see addresses in full. All other readers see them masked, also where a subject, a user's name or a peer's
+    reply repeats them. They can't filter by address (ScopeMissing), since such a request would reveal whether an
+    address exists. A retry makes a failed delivery, or one without a destination, pending and due immediately. Of
+    several concurrent retries one does so, and the others raise NotFailed, so that the delivery is sent once. Raises
+    NotFound for a delivery that does not exist, and StoreUnavailable.
     """
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
 
     async def by_page(self, reader: Identity, only: DeliveryFilter, page: int, size: int) -> DeliveryPage:
-        """The `page`-th `size` of them, from 1, counted."""
+        """Returns page number `page`, from 1, of pages with `size` deliveries, and the total."""
         listed = await self._list(reader, only, size, offset=(page - 1) * size)
         return replace(listed, total=await self._deliveries.count(only))
 
@@ -44,7 +44,7 @@ class HandleDeliveries:
         return await self._list(reader, only, limit, before=before)
 
     async def one(self, reader: Identity, id: UUID) -> tuple[Delivery, Sequence[Attempt]]:
-        """A delivery, with the attempts at it."""
+        """Returns a delivery and the attempts at it."""
         delivery = await self._get(id)
         attempts = await self._deliveries.attempts(id)
         if reader.may("admin"):
@@ -77,7 +77,7 @@ class HandleDeliveries:
 
 
 def _masked(delivery: Delivery) -> Delivery:
-    """As readers without the scope `admin` see it."""
+    """Returns the delivery as readers without the scope `admin` see it."""
     address = delivery.destination
 
     def mask(text: str | None) -> str | None:

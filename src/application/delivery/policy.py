@@ -16,18 +16,18 @@ _NAMES = {"email": "e-mail"}
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Nothing is against it."""
+    """Send the delivery now."""
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Not before then; decided again when it is due. `rule` says why."""
+    """Do not send the delivery before `until`; decide again when it is due. `rule` says why."""
 
     until: datetime
     rule: str
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """Not at all. `rule` says why, and is on record."""
+    """Do not send the delivery at all. `rule` says why, and is recorded."""
 
     rule: str
 
@@ -37,7 +37,7 @@ Decide: TypeAlias = Callable[[Delivery, Preferences, datetime], Decision]
 
 
 def decide(delivery: Delivery, preferences: Preferences, now: datetime) -> Decision:
-    """`preferences` are those of the delivery's user, the defaults where it has none."""
+    """Decides about a delivery. `preferences` are those of its user, the defaults if it has none."""
     user, channel = delivery.user, delivery.channel
     if user is not None:
         if not preferences.wants(channel):
@@ -51,7 +51,8 @@ def decide(delivery: Delivery, preferences: Preferences, now: datetime) -> Decis
 
 
 def new_delivery(planned: PlannedDelivery, id: UUID, preferences: Preferences, now: datetime) -> Delivery:
-    """The delivery as it is first written: pending, held until later, skipped, or failed where it can never be sent."""
+    """Returns the delivery as it is first stored: pending, held until later, skipped, or failed if it can never be
+    sent."""
     due_at = max(now, planned.due_at or now)
     delivery = Delivery(
         id=id,

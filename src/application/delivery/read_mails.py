@@ -8,10 +8,10 @@ from domain.errors import NotFound
 
 
 class ReadMails:
-    """Shows the mails that were written to a folder, for trying Herald out without a mail server.
+    """Reads mails that were written to a folder, for trying out Herald without a mail server.
 
-    With a mail server nothing is kept here to be shown. Raises NotFound for that, and for a mail that does not exist;
-    and Unavailable.
+    With a mail server, mails are not written to a folder. Raises NotFound then, and for a mail that does not exist; and
+    Unavailable.
     """
 
     def __init__(self, folder: MailFolder | None) -> None:

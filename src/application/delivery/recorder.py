@@ -31,7 +31,7 @@ class OutcomeRecorder:
         self._recording = asyncio.Lock()
 
     async def __call__(self, outcome: Outcome) -> None:
-        """Returns once it is on record. Outcomes that arrive meanwhile are recorded together."""
+        """Returns once the outcome is recorded. Outcomes that arrive meanwhile are recorded together."""
         self._counters.count_attempt(self._channel, _result(outcome))
         self._waiting.append(outcome)
         async with self._recording:
@@ -58,7 +58,8 @@ class OutcomeRecorder:
                 return
 
     async def _record_each(self, outcomes: Sequence[Outcome], error: Exception) -> None:
-        """One of them can't be recorded as it is: it must neither hold up the others nor be retried forever."""
+        """Records outcomes one by one if one of them can't be recorded as it is: it must neither block the others nor
+        be retried forever."""
         if len(outcomes) > 1:
             for outcome in outcomes:
                 await self._record([outcome])
@@ -73,7 +74,7 @@ class OutcomeRecorder:
 
 
 def _result(outcome: Outcome) -> str:
-    """As metrics name it."""
+    """Returns the label of the outcome in metrics."""
     if outcome.attempt is not None:
         return outcome.attempt.result
     return "held" if outcome.status == "pending" else outcome.status

@@ -1,4 +1,4 @@
-"""Which templates this node can use, as far as it has tried."""
+"""The templates that this node can use, as far as it has tried them."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ from application.ports.clock import Clock
 
 
 class UsableTemplates:
-    """Of one channel. `names` are the templates of this node's routes, which were checked when it started."""
+    """The usable templates of one channel. `names` are those of this node's routes, which were checked at its start."""
 
     def __init__(self, names: Collection[str], policy: DispatchPolicy, clock: Clock) -> None:
         self._usable = set(names)
@@ -18,24 +18,24 @@ class UsableTemplates:
 
     @property
     def unusable(self) -> Collection[str]:
-        """Those to leave to other nodes now."""
+        """The templates whose deliveries are left to other nodes now."""
         now = self._clock.monotonic()
         self._unusable = {name: until for name, until in self._unusable.items() if until > now}
         return self._unusable.keys()
 
     def add(self, name: str) -> None:
-        """A delivery was rendered with it."""
+        """Notes that a delivery was rendered with this template."""
         self._usable.add(name)
 
     def remove(self, name: str) -> bool:
-        """It is missing or broken here. Returns whether that is news."""
+        """Notes that this template is missing or broken on this node. Returns whether it was not known as such."""
         is_new = name not in self._unusable
         self._unusable[name] = self._clock.monotonic() + self._policy.template_pause_seconds
         self._usable.discard(name)
         return is_new
 
     def report(self) -> Collection[str]:
-        """The usable ones, if they are to be reported to other nodes now; empty if not."""
+        """Returns the usable templates if they must be reported to other nodes now; otherwise nothing."""
         now = self._clock.monotonic()
         if now < self._report_at:
             return ()
