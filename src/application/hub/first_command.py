@@ -6,7 +6,7 @@ from domain.positions import Cursor
 
 
 class FirstCommand:
-    """A wait for a command that may never come, and that may take long to be checked once it has come."""
+    """Waits for a command that may never arrive, and whose processing may take long once it has arrived."""
 
     __slots__ = ("_cursor", "_received")
 
@@ -15,7 +15,8 @@ class FirstCommand:
         self._received = False
 
     def received(self) -> None:
-        """The first frame has arrived. From now on only `complete` ends the wait, however long a token is checked."""
+        """Notes that the first frame has arrived. From now on only `complete` ends the wait, however long the check of
+        a token takes."""
         self._received = True
 
     def complete(self, cursor: Cursor | None) -> bool:
@@ -26,7 +27,7 @@ class FirstCommand:
         return True
 
     async def wait(self, timeout_s: float) -> Cursor | None:
-        """The cursor; None if the client has named none, or has sent nothing within the timeout."""
+        """Returns the cursor; None if the client has named none, or has sent nothing within the timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(self._cursor)

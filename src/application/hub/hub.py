@@ -58,7 +58,7 @@ class Hub:
     # --- sessions ------------------------------------------------------------------------------------------------
 
     async def open(self, request: SessionRequest) -> Session:
-        """A session with its positions set: entries stored from now on will be among its frames.
+        """Opens a session and sets its positions: entries stored from now on will be among its frames.
 
         Raises Draining, TooManySessions, TooManySessionsElsewhere, TooManyAnonymous, SignedOut, TokenExpired,
         StoreUnavailable.
@@ -92,8 +92,8 @@ class Hub:
         self._users.remove(session)
 
     async def drain(self, seconds: float) -> None:
-        """Opens no more sessions, and closes the open ones over some seconds, so that their clients do not arrive
-        elsewhere together. Returns when all have ended, or after the time and one second more."""
+        """Opens no more sessions, and closes the open ones spread over this time, so that their clients do not all
+        reconnect together. Returns when all have ended, or after `seconds` + 1 s."""
         policy = self._policy
         self.draining = True
         sessions = list(self.sessions)
@@ -132,8 +132,8 @@ class Hub:
     # --- periodic work -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Runs all periodic work, for as long as the process lives. Each at its own pace: a store that does not answer
-        delays comparisons, and no heartbeat."""
+        """Runs all periodic work until it is cancelled, each kind independently: a store that does not answer delays
+        comparisons, but not heartbeats."""
         interval_s = self._policy.sweep_interval_s
         await asyncio.gather(*(every_sweep(work, interval_s) for work in self._periodic_work))
 

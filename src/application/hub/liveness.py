@@ -1,4 +1,4 @@
-"""Liveness: which sessions have a client that reads, a valid token, and an end that comes about."""
+"""Liveness: whether clients read, tokens are valid, and closed sessions end."""
 
 from collections.abc import Callable
 
@@ -22,8 +22,8 @@ class Liveness:
 
 
 class CheckSessions:
-    """Sends the heartbeats that are due; closes sessions whose client does not read or whose token has expired; forces
-    the transport of a session that was closed and does not end. An exception in one session ends that session."""
+    """Sends the heartbeats that are due; closes sessions whose client does not read or whose token has expired; closes
+    by force the transport of a closed session that does not end. An exception in one session ends only that session."""
 
     def __init__(
         self, sessions: dict[Session, Liveness], policy: HubPolicy, clock: Clock, remove: Callable[[Session], None]

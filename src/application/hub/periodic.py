@@ -1,4 +1,4 @@
-"""Periodic work of the hub, and how it leaves time for everything else."""
+"""Periodic work of the hub, divided into batches that leave time for other tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -11,7 +11,7 @@ from domain.settings import Section, Setting
 class BufferPolicy(msgspec.Struct, frozen=True):
     """Limits of stream buffers and of what is read from them or from the store at a time.
 
-    A chunk is what a session sends between two looks at its other streams: large enough to make bursts cheap, small
+    A chunk is what a session sends before it checks its other streams again: large enough to make bursts cheap, small
     enough not to block the event loop or a client's parser.
     """
 
@@ -57,9 +57,9 @@ class HubPolicy(Section, frozen=True):
     # Sessions or streams handled without a pause: other tasks wait 1 to 2 ms for them.
     max_batch: int = 500
 
-    # Sweeps in which every stream is compared with the store once.
+    # Within this many sweeps, every stream is compared with the store once.
     comparison_sweeps: int = 5
-    # Sweeps with a comparison of all streams after the backplane has returned: another node may reconnect 2 s later.
+    # Sweeps with a comparison of all streams after an outage of the backplane: another node may reconnect 2 s later.
     full_comparisons_after_outage: int = 5
     # Sweeps between two reports of all users to the other nodes, which forget a report after 24 h.
     full_report_sweeps: int = 6 * 3600

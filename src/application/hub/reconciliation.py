@@ -12,11 +12,11 @@ from domain.streams import SignOut, StreamName, inbox_of, is_inbox, owner_of
 
 
 class Reconcile:
-    """Finds what the backplane has not brought: entries and sign-outs that are in the store.
+    """Finds entries and sign-outs in the store that the backplane has not delivered.
 
     Each sweep compares a share of the streams, so that every stream is compared every few sweeps. While the backplane
-    is unavailable, and for some sweeps after its return, all are: entries that were published while it was subscribed
-    to again reached no node, and other nodes may reconnect later.
+    is unavailable, and for some sweeps afterwards, all streams are compared in each sweep: entries that were published
+    before a node had subscribed again did not reach it, and other nodes may reconnect later.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Reconcile:
         await self._compare(everything=self._full_comparisons > 0)
         self._full_comparisons = max(0, self._full_comparisons - 1)
         if is_unavailable:
-            # No entry is on its way by the backplane that could be waited for.
+            # No missing entry can still arrive by the backplane.
             self._streams.resynchronise()
         else:
             self._outages = outages

@@ -190,11 +190,11 @@ class Session:
         return self._first_command is not None and self._first_command.complete(cursor)
 
     def refresh_identity(self, identity: Identity) -> None:
-        """The same user by a new token, which opens the same streams."""
+        """Replaces the identity by that of a new token of the same user, which opens the same streams."""
         self.identity = identity
 
     def replace(self, replacement: ReplacementSession) -> None:
-        """Ends the session without a `bye`, for another that follows at the same client."""
+        """Ends the session without a `bye`, since another session of the same client follows."""
         if self.close_reason is None:
             self.replacement = replacement
             self.close(CloseReason(CloseCode.RESTARTING, "replaced"))

@@ -19,7 +19,7 @@ def first_message(
     heartbeat_s: float,
     now: datetime,
 ) -> str | None:
-    """`hello`, or what a plain event stream begins with; None for a plain socket."""
+    """Returns `hello`, or the first message of a plain event stream; None for a plain socket."""
     view = request.view
     if view.protocol:
         text = protocol.hello(
@@ -46,15 +46,15 @@ def heartbeat(request: SessionRequest, cursor: str, now: datetime) -> str:
 
 
 def as_frame(view: View, text: str, cursor: str) -> str:
-    """The frame of a message: on an event stream it has the cursor as its id, like all others."""
+    """Returns the frame of a message. On an event stream it has the cursor as its id, like all others."""
     if view.transport == "ws":
         return text
     return f"id: {cursor}\n{protocol.sse_block(text)}\n"
 
 
 def event_stream_text(epoch: str, tag: str, positions: SessionPositions, index: int, frames: Frames) -> str:
-    """The frames of the stream at `index`, each with its cursor. Sessions without a user that follow this stream alone
-    share the text."""
+    """Returns the frames of the stream at `index`, each with its cursor. Sessions without a user that follow only this
+    stream share the text."""
     is_shared = len(positions.buffers) == 1 and not tag
     if is_shared and frames.shared is not None:
         return frames.shared

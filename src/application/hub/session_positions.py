@@ -30,7 +30,7 @@ class SessionPositions:
         }
 
     def pending(self) -> Iterator[int]:
-        """The indexes of the streams with entries that were not sent yet."""
+        """Yields the indexes of the streams with entries that were not sent yet."""
         for index, buffer in enumerate(self.buffers):
             if buffer.head > self.values[index]:
                 yield index
@@ -41,19 +41,19 @@ class SessionPositions:
 
     @property
     def by_name(self) -> dict[str, int]:
-        """By the streams' public names."""
+        """The positions by public name of the stream."""
         return {public_name(buffer.name): value for buffer, value in zip(self.buffers, self.values, strict=True)}
 
     def cursor(self, epoch: str, tag: str) -> str:
         return cursor_text(epoch, tag, self.by_name.items())
 
     def next_frames(self, index: int) -> Frames | None:
-        """The next frames from the buffer of a stream; None if they must be read from the store.
+        """Returns the next frames from the buffer of a stream; None if they must be read from the store.
 
-        A buffer holds changes of notifications, for sessions that have sent these notifications. A session that
-        catches up may not have: the change has moved the notification to a later position. So it reads from the store,
-        which returns whole notifications, until the store has no more; also where it resumes and may have been
-        interrupted while catching up.
+        A buffer holds changes of notifications for sessions that have sent these notifications. A session that is
+        catching up may not have sent them, since a change moves a notification to a later position. So it reads from
+        the store, which returns whole notifications, until the store has no more; also after a resume, since the
+        previous session may have been interrupted while it was catching up.
         """
         if index in self._catching_up:
             return None

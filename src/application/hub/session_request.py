@@ -1,4 +1,4 @@
-"""What the hub needs to open a session, and to replace one."""
+"""Requests to open a session, and to replace one."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from domain.streams import StreamName
 
 
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A session to be opened: whose, on which streams, from which cursor.
+    """A session to be opened: its identity, its streams, and the cursor to start from.
 
     `endpoint` is the label of logs and metrics, `plain` has the messages of its plain event streams.
     `retry_ms` is the reconnection time that event streams are sent. With `may_resume`, the client's first command may
@@ -29,9 +29,9 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacementSession(msgspec.Struct, frozen=True):
-    """The session that follows at the same client: a client without a user has shown a token, or a token that opens
-    other streams. `cursor` is where it resumes; None stands for the positions of the replaced session if the client
-    knows them from its `hello`, and otherwise for the present."""
+    """The session that replaces another one of the same client: the client had no user and has sent a token, or has
+    sent a token that opens other streams. It resumes from `cursor`; None stands for the positions of the replaced
+    session if the client knows them from its `hello`, and otherwise for the cursor of the previous request."""
 
     identity: Identity
     cursor: str | None = None

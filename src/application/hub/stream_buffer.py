@@ -21,8 +21,8 @@ class StreamBuffer:
     """The entries of a stream at the positions `base` + 1 to `head`, and the sessions that follow the stream.
 
     A position has one entry, or all entries of a mass change. Only the entries at head + 1 are appended. Duplicates are
-    ignored. Entries beyond head + 1 reveal a gap: the buffer restarts after it, and sessions before it read from the
-    store. So a session finds every position either here or there.
+    ignored. Entries beyond head + 1 reveal a gap: the buffer restarts after it, and sessions behind it read from the
+    store. So a session finds every position either in the buffer or in the store.
     """
 
     __slots__ = (
@@ -99,7 +99,7 @@ class StreamBuffer:
             follower.wake()
 
     def _drop_older_half(self) -> int:
-        """Whole positions only. Returns the bytes freed."""
+        """Drops the older half of the entries, in whole positions. Returns the bytes freed."""
         half = self._index_after(self.entries[(len(self.entries) - 1) // 2].changed)
         dropped = self.entries[:half]
         freed = sum(entry.weight for entry in dropped)
@@ -109,7 +109,7 @@ class StreamBuffer:
         return freed
 
     def _index_after(self, position: int) -> int:
-        """The index of the first entry after a position."""
+        """Returns the index of the first entry after a position."""
         if len(self.entries) == self.head - self.base:
             return position - self.base
         return bisect_right(self.entries, position, key=lambda entry: entry.changed)

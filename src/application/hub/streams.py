@@ -28,7 +28,7 @@ class EntriesPruned(Exception):
 
 
 class Streams:
-    """One buffer for each stream that a session of this process follows; and what sessions read of them.
+    """One buffer for each stream that a session of this process follows, and the reads of sessions from the store.
 
     The backplane may lose, repeat or reorder entries: a buffer appends only the next position, and every buffer is
     compared with the store every few seconds.
@@ -46,8 +46,8 @@ class Streams:
     # --- for sessions --------------------------------------------------------------------------------------------
 
     async def follow(self, names: Sequence[StreamName]) -> tuple[StreamBuffer, ...]:
-        """The buffers of these streams, subscribed to: entries published from now on reach them. A new buffer has no
-        head before `set_heads`. Raises StoreUnavailable."""
+        """Subscribes to these streams and returns their buffers: entries published from now on reach them. A new buffer
+        has no head before `set_heads`. Raises StoreUnavailable."""
         buffers = tuple(self._buffers.setdefault(name, StreamBuffer(name, self._policy)) for name in names)
         for buffer in buffers:
             # Otherwise a buffer without followers could be forgotten during the subscription.
@@ -61,8 +61,8 @@ class Streams:
     async def resume_point(
         self, request: SessionRequest, cursor: Cursor | None, lost: bool = False
     ) -> tuple[ResumePoint, datetime | None]:
-        """Where a session starts that shows this cursor (`lost`: one that can't be read), and the latest sign-out of
-        its user. Its streams must be followed. Raises StoreUnavailable."""
+        """Returns where a session with this cursor starts (`lost`: with one that can't be read), and its user's latest
+        sign-out. Its streams must be followed. Raises StoreUnavailable."""
         user = request.identity.user
         own = [inbox_of(user)] if user is not None else []
         # The streams are subscribed to: entries that this read does not see yet arrive by the backplane.
@@ -73,7 +73,7 @@ class Streams:
         return resolve_start(cursor, lost, request.epoch, tag_of(user), followed), not_before
 
     async def fetch(self, buffer: StreamBuffer, view: View, after: int) -> Frames:
-        """The frames after a position, from the store. Concurrent requests for the same frames share one read.
+        """Returns the frames after a position, from the store. Concurrent requests for the same frames share one read.
 
         Raises EntriesPruned and StoreUnavailable.
         """
@@ -117,12 +117,12 @@ class Streams:
             buffer.wake()
 
     def names(self, choose: Callable[[StreamName], bool]) -> list[StreamName]:
-        """The names of the buffered streams for which `choose` is true."""
+        """Returns the names of the buffered streams for which `choose` is true."""
         return [name for name in self._buffers if choose(name)]
 
     def compare(self, heads: Mapping[StreamName, Head]) -> None:
-        """Notes the store's heads. A buffer behind it has missed entries, or they are about to arrive: `resynchronise`
-        finds out which."""
+        """Notes the heads of the store. If a buffer is behind, it has missed entries, or they are about to arrive:
+        `resynchronise` decides."""
         for name, head in heads.items():
             if (buffer := self._buffers.get(name)) is not None and buffer.subscribed:
                 buffer.store_head = head.last
@@ -155,7 +155,7 @@ class Streams:
         whole = len(chunk) == len(page.entries)
         upto = page.upto if whole else (chunk[-1].changed if view.protocol else chunk[-1].seq)
         if upto <= after:
-            # The buffer's head is one that the store does not have, or no longer has. It may come: retry after a pause.
+            # The store does not have the buffer's head, or no longer has it. It may appear: retry after a pause.
             raise StoreUnavailable(f"{buffer.name} has nothing after {after} yet")
         frames = render(view, chunk, upto)
         frames.complete = upto == page.head.last or not view.tells_state(buffer.name)
@@ -163,5 +163,5 @@ class Streams:
 
 
 def _same_position(entry: StreamEntry, first: StreamEntry) -> bool:
-    """Whether it is another entry of the first one's position."""
+    """Returns whether `entry` is another entry at the position of `first`."""
     return entry.changed == first.changed and entry.stream == first.stream and entry != first

@@ -20,4 +20,4 @@ class Transport(Protocol):
         accepted all. A number that stays the same shows a client that does not read."""
 
     def force_close(self) -> None:
-        """Ends a send that does not end by itself, and so the connection."""
+        """Aborts a send that does not end by itself, and so the connection."""

@@ -11,7 +11,7 @@ from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElse
 
 
 class Users:
-    """Which users have how many sessions.
+    """Counts the sessions of each user, and limits them.
 
     The limit of a user's sessions is exact for one node. For all nodes together it is approximate: nodes learn of each
     other's sessions with a delay, so a session that exceeds only this limit is asked to try again later.
@@ -66,9 +66,9 @@ class Users:
             del self._sessions[user]
 
     async def report(self) -> None:
-        """Reports users with fewer sessions than before to the other nodes. Reports all users now and then, and after
-        an outage of the backplane: the other nodes may have lost their counts with it. What fails is repeated by the
-        next call."""
+        """Reports users with fewer sessions than before to the other nodes. Reports all users every
+        `full_report_sweeps` calls, and after an outage of the backplane, in which the other nodes may have lost their
+        counts. Failed reports are repeated by the next call."""
         self._reports += 1
         if self._backplane.fault is not None:
             return
