@@ -12,7 +12,7 @@ _PUBLIC_MEMBERS: Final = ("kty", "n", "e", "crv", "x", "y")
 
 
 class NotKeys(Exception):
-    """The answer is not a usable JWK set. The text says why and quotes nothing of the answer."""
+    """The answer is not a usable JWK set. The text says why, and contains no part of the answer."""
 
 
 class _KeySet(msgspec.Struct):

@@ -6,7 +6,7 @@ from application.ports.event_source import EventSource
 
 
 def make_source(settings: KafkaSettings, context: SourceContext) -> EventSource:
-    """Raises OSError when the CA file cannot be read."""
+    """Creates the source. Raises OSError if the CA file cannot be read."""
     # Imported here: aiokafka takes longer to load than most commands run.
     from adapters.kafka.source import KafkaSource
 

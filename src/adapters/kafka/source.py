@@ -53,7 +53,7 @@ class KafkaSource:
     def __init__(
         self, settings: KafkaSettings, patterns: Sequence[str], starts: StartOffsets, timing: Timing | None = None
     ) -> None:
-        """`patterns` are those of the routes (domain.patterns). Raises OSError when the CA file cannot be read."""
+        """`patterns` are those of the routes (domain.patterns). Raises OSError if the CA file cannot be read."""
         self._settings = settings
         self._options = client_options(settings)
         self._topics = Topics(patterns)

@@ -6,7 +6,7 @@ from application.ports.event_source import EventSource
 
 
 def make_source(settings: RabbitSettings, context: SourceContext) -> EventSource:
-    """Raises OSError when the CA file cannot be read."""
+    """Creates the source. Raises OSError if the CA file cannot be read."""
     # Imported here: aiormq takes longer to load than most commands run.
     from adapters.rabbitmq.source import RabbitSource
 

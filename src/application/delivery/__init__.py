@@ -1,1 +1,1 @@
-"""Deliveries: sending what is owed through outbound channels, and the delivery log."""
+"""Deliveries: sending them through outbound channels, and the delivery log."""

@@ -19,7 +19,8 @@ UNSTORABLE_TEXT: Final = "what happened can't be stored: see the log"
 
 
 class OutcomeRecorder:
-    """Records outcomes of one channel. They wait here while the store is unavailable; `store_unavailable` says so."""
+    """Records outcomes of one channel. While the store is unavailable they wait in memory, and `store_unavailable` is
+    True."""
 
     def __init__(self, channel: str, deliveries: Deliveries, counters: Counters, policy: DispatchPolicy) -> None:
         self.store_unavailable = False

@@ -112,7 +112,7 @@ class ClientCommands:
             self._close(CloseCode.TOKEN_REFUSED, error.detail)
         except (HeraldError, StoreUnavailable):
             if session.user is None and not session.hello_sent:
-                # The client may have shown that user's cursor, which the `hello` of a session without a user would
+                # The client may have sent that user's cursor, which the `hello` of a session without a user would
                 # replace.
                 self._close(CloseCode.TRY_LATER, Unavailable.text)
                 return

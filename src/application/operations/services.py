@@ -35,7 +35,7 @@ class BackgroundTask(Service):
 
 
 class LiveService(Service):
-    """The hub, and the backplane that brings entries to it."""
+    """The hub, and the backplane that passes entries to it."""
 
     name = "live"
     phase = Phase.LIVE

@@ -14,7 +14,7 @@ from domain.streams import Entry
 
 
 class InboxPage(msgspec.Struct, frozen=True):
-    """Notifications, newest first, and the inbox's head, both of one moment. `more` says whether there are older
+    """Notifications, newest first, and the inbox's head, both read at one moment. `more` says whether there are older
     ones."""
 
     notifications: tuple[Notification, ...]
@@ -25,7 +25,7 @@ class InboxPage(msgspec.Struct, frozen=True):
 class StateChanged(msgspec.Struct, frozen=True):
     """The result of a change: the entries to publish, all at one position; empty if it was a no-op.
 
-    `notification` is the one that was meant, as it is now; None where several were. `unread` is the inbox's total.
+    `notification` is the changed one in its current state; None for a change of several. `unread` is the inbox's total.
     """
 
     entries: tuple[Entry, ...]
@@ -50,25 +50,25 @@ class Inboxes(Protocol):
     """
 
     async def get(self, user: str, id: UUID) -> Notification | None:
-        """One notification, archived or not."""
+        """Returns one notification, archived or not; None if it does not exist."""
 
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
-        """Those of the ids that exist, archived or not."""
+        """Returns those of the ids that exist, archived or not."""
 
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        """The newest `limit` that the filter selects, with seq < `before`, without the first `skip` of them. With
-        `before`, a page costs the same at any depth."""
+        """Returns the newest `limit` that the filter selects, with seq < `before`, after skipping the first `skip`.
+        With `before`, a page costs the same at any depth."""
 
     async def count(self, user: str, filter: NotificationFilter) -> int:
-        """How many the filter selects. Counts them one by one."""
+        """Returns how many the filter selects. The cost grows with their number."""
 
     async def unread(self, user: str) -> int:
-        """The unread total, which is stored and need not be counted."""
+        """Returns the unread total, which is stored and need not be counted."""
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        """The unread total by type; types without unread notifications are left out."""
+        """Returns the unread totals by type; types without unread notifications are left out."""
 
     async def change(self, user: str, id: UUID, change: StateChange, now: datetime) -> StateChanged | None:
         """Changes one; None if it does not exist."""

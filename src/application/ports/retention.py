@@ -1,4 +1,4 @@
-"""The port for deleting what is old."""
+"""The port for retention: deleting old rows."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -24,7 +24,7 @@ class Keeping(msgspec.Struct, frozen=True):
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """How much one step has deleted."""
+    """The numbers of rows that one step has deleted."""
 
     notifications: int = 0
     broadcasts: int = 0

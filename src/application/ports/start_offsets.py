@@ -34,10 +34,10 @@ class StartOffsets(Protocol):
     """
 
     async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
-        """Every pattern that was ever configured for the group, with the time when it was first."""
+        """Returns every pattern that was ever configured for the group, with the time when it was first configured."""
 
     async def offsets(self, group: ConsumerGroup) -> dict[Partition, StartOffset]:
-        """The offsets to begin at, by partition. Partitions without one are absent."""
+        """Returns the offsets to begin at, by partition. Partitions without one are absent."""
 
     async def add(
         self, group: ConsumerGroup, patterns: Collection[str], offsets: Mapping[Partition, int], now: datetime
