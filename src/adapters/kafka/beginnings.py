@@ -39,8 +39,8 @@ SURVEY_RETRY_S: Final = 0.5
 
 # `committed`: the group's committed offset. `remembered`: the start offset in the store. `end`: the end of the log,
 # since the group never read this topic. `beginning`: the first offset, since the topic or partition appeared after its
-# pattern was configured, or HERALD_KAFKA_START is earliest. `recreated`: the first offset, since the topic was deleted
-# and created again after its start offset was stored.
+# pattern was configured, HERALD_KAFKA_START is earliest, or retention has deleted the record at the start offset.
+# `recreated`: the first offset, since the topic was deleted and created again after its start offset was stored.
 Reason = Literal["committed", "remembered", "end", "beginning", "recreated"]
 
 
@@ -65,8 +65,8 @@ def decide(
 
     `unknown` are the topics that no previously configured pattern matches. If such a topic has a commit, it was read
     before, by a version that stored no start offsets. A stored start offset is valid only in the log that it was
-    determined from: the records before it existed when it was determined, so they are older. If the log ends before the
-    start offset, or its first record precedes that offset without being older, the topic was deleted and created again.
+    determined from: the records before it existed at that time. If the log ends before the start offset, or its first
+    record precedes that offset and is not older than the decision, the topic was deleted and created again.
     """
     read = {partition.topic for partition in commits}
     found = []

@@ -55,7 +55,7 @@ class FollowChanges:
             notifications=notifications,
             cursor=str(Cursor(epoch, tag, {**others, INBOX: page.upto})),
             more=page.upto < page.head.last,
-            # Pruning may have gone on between the two reads.
+            # Pruning may have continued between the two reads.
             gap=bool(start.gaps) or page.head.pruned > start.positions[stream],
             unread=page.head.unread,
         )

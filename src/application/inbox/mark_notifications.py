@@ -32,7 +32,7 @@ class MarkedAll(msgspec.Struct, frozen=True):
 class MarkNotifications:
     """Changes the state of a user's notifications, and notifies all of that user's sessions on every node.
 
-    Every change may be repeated: where it is a no-op it takes no position and is not published. An archived
+    Every change may be repeated: a no-op takes no position and is not published. An archived
     notification can't be marked read or unread (NotFound); archiving it again is a no-op. A failed publish undoes
     nothing: hubs pick the entries up at the next reconciliation with the store. Raises StoreUnavailable; `all` may have
     done a part by then, and repeating it does the rest.
