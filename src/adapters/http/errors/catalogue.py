@@ -195,7 +195,7 @@ _KINDS: Final = (
         "node_full",
         503,
         "Node full",
-        "This node has as many WebSockets as it has file descriptors for.",
+        "This node has reached its limit of open files and accepts no more WebSockets.",
         "Connect again after the seconds in `Retry-After`: another node may have capacity. If you operate the server,"
         " raise the limit of open files (ulimit -n, LimitNOFILE), or start another node.",
         retry_after=2,
