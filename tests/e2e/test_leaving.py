@@ -182,7 +182,7 @@ def test_a_port_in_use_refuses_the_start(start_server: Any) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        assert "taken" in herald({"HERALD_PORT": str(port)}, "dev").stderr
+        assert "in use" in herald({"HERALD_PORT": str(port)}, "dev").stderr
 
 
 async def test_logs_contain_no_secrets(start_server: Any) -> None:
