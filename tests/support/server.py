@@ -80,7 +80,7 @@ class Server:
             assert self.process is not None
             assert self.process.poll() is None, f"Herald ended by itself:\n{self.log}"
             assert time.monotonic() < deadline, f"{path} answers {answer}:\n{self.log}"
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGTERM, group: bool = False) -> int:
         """Send the signal (to the whole process group, as Ctrl-C in a terminal does). Returns the exit code."""
