@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import httpx
 import pytest
 
+from tests.support.clients import until_http
 from tests.support.server import Server
 
 WITH_LINES: Final = (sys.executable, "-m", "tests.support.lines")
@@ -31,15 +31,14 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {"HERALD_ROUTES": str(routes), "LINES_FILE": str(lines), "HERALD_AUTH": "open"}
 
 
-def test_its_events_are_consumed_and_reported_in_health_and_metrics(files: dict[str, str]) -> None:
+async def test_its_events_are_consumed_and_reported_in_health_and_metrics(files: dict[str, str]) -> None:
     server = Server(files, ("serve",), prefix=WITH_LINES).start(ready=True)
     try:
-        health = httpx.get(f"{server.url}/health").json()
+        health = await until_http(server, "/health", lambda _: True, 10)
         assert list(health["checks"]) == ["store", "backplane", "memory", "lines", "draining", "mail", "tokens"]
         assert health["sources"][1]["assigned"] == ["news.*"]
-        while httpx.get(f"{server.url}/metrics").json()["events"]["in"].get("lines") != 2:
-            pass
-        assert httpx.get(f"{server.url}/metrics").json()["events"]["stored"] == 2
+        metrics = await until_http(server, "/metrics", lambda body: body["events"]["in"].get("lines") == 2, 10)
+        assert metrics["events"]["stored"] == 2
     finally:
         assert server.stop() == 0
 

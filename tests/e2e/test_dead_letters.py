@@ -1,6 +1,6 @@
 """`herald dead-letters` against a running Herald with a database."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner, Result
@@ -8,20 +8,23 @@ from click.testing import CliRunner, Result
 from domain.messages import Message
 from domain.planning import plan
 from entrypoints.cli.main import main
-from tests.e2e.conftest import StartServer
 from tests.support.core import NOW, message, table
 from tests.support.server import Server
 from tests.support.stores import sql
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> str:
-    return f"sqlite+aiosqlite:///{tmp_path}/herald.db"
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('dead-letters')}/herald.db"
 
 
-@pytest.fixture
-def server(start_server: StartServer, place: str) -> Server:
-    return start_server({"DATABASE_URL": place})
+@pytest.fixture(scope="module")
+def server(place: str) -> Iterator[Server]:
+    """One server for all tests, each of which leaves no dead letter."""
+    server = Server({"DATABASE_URL": place}).start(ready=True)
+    yield server
+    server.kill()
+    print(server.log[-20_000:])
 
 
 async def lose(place: str, *messages: Message) -> None:
@@ -70,7 +73,7 @@ async def test_list_show_replay_and_drop(server: Server, place: str) -> None:
 
 
 async def test_commands_process_more_than_one_page(server: Server, place: str) -> None:
-    await lose(place, *(message("risk-events", {"user_id": "ada"}, f"r-{number}") for number in range(1_050)))
+    await lose(place, *(message("risk-events", {"user_id": "ada"}, f"many-{number}") for number in range(1_050)))
     assert herald(server, "list", "--limit", "150").stderr == "150 of 1050\n"
     replayed = herald(server, "replay", "--all")
     assert (replayed.exit_code, replayed.stdout) == (0, "Replayed: 1050, failed again: 0\n")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,25 +12,29 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from adapters.http.errors.catalogue import KINDS
-from tests.e2e.conftest import StartServer
 from tests.support.clients import closed, connect, every, frame, stream, token, until_http
 from tests.support.server import SECRET, Server
 
 USERS = "/ws/v2/notification-service/notifications/users"
+PENDING = 3
 ENV = {
     "DATABASE_URL": "memory:",
     "HERALD_AUTH": "jwt",
     "HERALD_BROKER": "memory",
     "HERALD_JWT_SECRET": SECRET,
-    "HERALD_MAX_PENDING_SOCKETS": "3",
+    "HERALD_MAX_PENDING_SOCKETS": str(PENDING),
     "HERALD_MAX_ANONYMOUS_SESSIONS": "2",
 }
 MEBIBYTE = 1024 * 1024
 
 
-@pytest.fixture
-def server(start_server: StartServer) -> Server:
-    return start_server(ENV, ("serve",))
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server for all tests, each of which closes its connections."""
+    server = Server(ENV, ("serve",)).start(ready=True)
+    yield server
+    server.kill()
+    print(server.log[-20_000:])
 
 
 async def refused(address: str, **options: Any) -> None:
@@ -45,7 +50,7 @@ async def refused(address: str, **options: Any) -> None:
 
 async def test_pending_sockets_are_limited_and_closed_after_5_s(server: Server) -> None:
     address = f"{server.ws_url}{USERS}/ada"
-    pending = [await connect(address, subprotocols=["herald.v1"]) for _ in range(3)]
+    pending = [await connect(address, subprotocols=["herald.v1"]) for _ in range(PENDING)]
     await refused(address, subprotocols=["herald.v1"])
     # A socket with a token in its handshake is not pending.
     async with connect(f"{address}?jwt={token('ada')}") as socket:
@@ -59,7 +64,7 @@ async def test_pending_sockets_are_limited_and_closed_after_5_s(server: Server) 
         assert (await frame(socket))["code"] == 4504
         assert await closed(socket) == 4504
     # A socket that closes frees its slot too.
-    for _ in range(6):
+    for _ in range(2 * PENDING):
         async with connect(address, subprotocols=["herald.v1"]):
             pass
     last = await connect(address, subprotocols=["herald.v1"])
@@ -104,18 +109,16 @@ async def begin(address: str, size: int) -> ClientConnection:
     return socket
 
 
-async def test_memory_of_unfinished_messages_is_freed_when_pending_sockets_are_closed(
-    start_server: StartServer,
-) -> None:
-    server = start_server({**ENV, "HERALD_MAX_PENDING_SOCKETS": "1000"}, ("serve",))
+async def test_memory_of_unfinished_messages_is_freed_when_pending_sockets_are_closed(server: Server) -> None:
     assert server.process is not None
     process = psutil.Process(server.process.pid)
     before = process.memory_info().rss
-    sockets = [await begin(f"{server.ws_url}{USERS}/ada", 16 * MEBIBYTE) for _ in range(8)]
+    sockets = [await begin(f"{server.ws_url}{USERS}/ada", 16 * MEBIBYTE) for _ in range(PENDING)]
+    assert process.memory_info().rss > before + 24 * MEBIBYTE
     for socket in sockets:
         assert await closed(socket, 30) == 4504
     async with asyncio.timeout(30):
-        while process.memory_info().rss > before + 32 * MEBIBYTE:
-            await asyncio.sleep(0.1)
+        while process.memory_info().rss > before + 16 * MEBIBYTE:
+            await asyncio.sleep(0.02)
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
         assert (await client.get("/health/live")).status_code == 200
