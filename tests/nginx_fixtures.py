@@ -1,6 +1,7 @@
 """The proxy of deploy/nginx.conf, for tests that put one in front of their own nodes."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,14 @@ from tests.support.service import real_is_required
 StartNginx = Callable[..., Nginx]
 
 
-@pytest.fixture
-def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
-    """Starts a proxy: `start_nginx(ports of the nodes, but)`. If no nginx can run, the test is skipped, or fails if
-    HERALD_REQUIRE_REAL=1."""
+@contextmanager
+def _proxies(folder: Path) -> Iterator[StartNginx]:
     if reason := missing():
         (pytest.fail if real_is_required() else pytest.skip)(f"needs a real nginx: {reason}")
     started: list[Nginx] = []
 
     def start(nodes: list[int], but: dict[str, str] | None = None) -> Nginx:
-        directory = tmp_path / f"nginx-{len(started)}"
+        directory = folder / f"nginx-{len(started)}"
         directory.mkdir()
         nginx = Nginx(directory, nodes, but)
         started.append(nginx)
@@ -31,3 +30,18 @@ def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
     for nginx in started:
         nginx.stop()
         print(nginx.words, nginx.log[-20_000:])
+
+
+@pytest.fixture
+def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
+    """Starts a proxy: `start_nginx(ports of the nodes, but)`. If no nginx can run, the test is skipped, or fails if
+    HERALD_REQUIRE_REAL=1."""
+    with _proxies(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNginx]:
+    """Starts a proxy as `start_nginx` does, for all tests of a module."""
+    with _proxies(tmp_path_factory.mktemp("nginx")) as start:
+        yield start

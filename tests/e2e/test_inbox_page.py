@@ -1,18 +1,28 @@
 """The inbox on the page at `/`, in a real Chromium against a real server, often in two tabs."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import StartServer
 from tests.support.clients import publish, token
-from tests.support.pages import LATER, SOON, Watch, both_show, column, open_page, state
+from tests.support.pages import IN_BROWSER_LOOP, LATER, SOON, Watch, both_show, column, open_page, reset_user, state
 from tests.support.proxy import Proxy
 from tests.support.server import SECRET, Server
 
 RISKS = "risk-events"
 ORDERS = "execution-events"
+
+pytestmark = IN_BROWSER_LOOP
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(dev_server: Server) -> Server:
+    """The shared server, with an empty inbox of the user as whom the page opens."""
+    await reset_user(dev_server)
+    return dev_server
 
 
 def items(page: Page) -> Locator:
@@ -38,15 +48,13 @@ async def alert(server: Server, *messages: str, user: str = "alice") -> None:
     await publish(server, RISKS, *({"user_id": user, "message": message} for message in messages))
 
 
-@pytest.fixture
-async def other(browser: Browser) -> Page:
-    return await browser.new_page()
+@pytest_asyncio.fixture(loop_scope="session")
+async def other(browser: Browser) -> AsyncIterator[Page]:
+    async with await browser.new_page() as page:
+        yield page
 
 
-async def test_a_change_in_one_tab_is_shown_in_the_other_immediately(
-    start_server: StartServer, page: Page, other: Page
-) -> None:
-    server = start_server()
+async def test_a_change_in_one_tab_is_shown_in_the_other_immediately(server: Server, page: Page, other: Page) -> None:
     tabs = (page, other)
     watches = [Watch(tab) for tab in tabs]
     for tab in tabs:
@@ -94,8 +102,7 @@ async def test_a_change_in_one_tab_is_shown_in_the_other_immediately(
         assert watch.complaints == []
 
 
-async def test_a_disconnected_tab_catches_up(start_server: StartServer, page: Page, other: Page) -> None:
-    server = start_server()
+async def test_a_disconnected_tab_catches_up(server: Server, page: Page, other: Page) -> None:
     watch = Watch(page)
     async with Proxy(server.port) as proxy:
         await open_page(page, proxy.url)
@@ -118,8 +125,7 @@ async def test_a_disconnected_tab_catches_up(start_server: StartServer, page: Pa
         assert not [url for url in watch.requests if "/api/v2/" in url], "resuming needs no list"
 
 
-async def test_older_notifications_are_paged_and_read_ones_filtered(start_server: StartServer, page: Page) -> None:
-    server = start_server()
+async def test_older_notifications_are_paged_and_read_ones_filtered(server: Server, page: Page) -> None:
     names = [f"<{n:02}>" for n in range(25, 0, -1)]
     await alert(server, *reversed(names))
     await open_page(page, server.url)
@@ -147,10 +153,9 @@ async def test_older_notifications_are_paged_and_read_ones_filtered(start_server
 
 
 async def test_muted_notifications_are_listed_as_read_and_updated_after_a_change(
-    start_server: StartServer, page: Page, other: Page
+    server: Server, page: Page, other: Page
 ) -> None:
     """A muted type is not pushed, so the tab does not know of it: it is listed when the list is read again."""
-    server = start_server()
     for tab in (page, other):
         await open_page(tab, server.url)
     await alert(server, "before")
@@ -214,15 +219,24 @@ async def test_the_inbox_is_kept_across_a_restart(
     await expect(column(page, "WebSocket")).not_to_contain_text("Gap")
 
 
-async def test_a_new_epoch_replaces_the_list(start_server: StartServer, page: Page) -> None:
+async def test_a_restart_without_stored_state_is_a_gap_and_empties_the_inbox(
+    start_server: StartServer, page: Page
+) -> None:
     server = start_server({"DATABASE_URL": "memory:", "HERALD_DRAIN_SECONDS": "1"})
     await open_page(page, server.url)
     await alert(server, "one", "two")
     await inbox(page, ["two", "one"], 2)
+    await both_show(page, ["two", "one"])
+
     assert server.stop() == 0
+    await state(page, "reconnecting")
     server.start(ready=True)
+    await state(page, "live")
+    gap = "Gap: entries may be missing before this one"
+    await both_show(page, [gap, "two", "one"])
     await inbox(page, [], 0, LATER)
     await alert(server, "another one")
+    await both_show(page, ["another one", gap, "two", "one"])
     await inbox(page, ["another one"], 1)
 
 
@@ -254,15 +268,14 @@ async def test_with_tokens_the_page_shows_only_the_inbox_of_the_token(start_serv
     await inbox(page, ["for bob"], 1)
 
 
-async def test_nothing_overflows_on_a_phone(start_server: StartServer, browser: Browser) -> None:
-    server = start_server()
-    page = await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    await alert(server, "x" * 300, "short")
-    await open_page(page, server.url)
-    await inbox(page, ["short", "x" * 300], 2)
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
-    short = item(page, "short")
-    for name in ("Mark read", "Archive", "Mute"):
-        box = await short.get_by_role("button", name=name).bounding_box()
-        assert box is not None
-        assert box["height"] >= 40, f"{name} is too low for a thumb"
+async def test_nothing_overflows_on_a_phone(server: Server, browser: Browser) -> None:
+    async with await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True) as page:
+        await alert(server, "x" * 300, "short")
+        await open_page(page, server.url)
+        await inbox(page, ["short", "x" * 300], 2)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        short = item(page, "short")
+        for name in ("Mark read", "Archive", "Mute"):
+            box = await short.get_by_role("button", name=name).bounding_box()
+            assert box is not None
+            assert box["height"] >= 40, f"{name} is too low for a thumb"

@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import uuid_utils.compat
 from playwright.async_api import Browser, Error, Locator, Page, Route, expect
 
@@ -13,10 +14,31 @@ from application.ports.mail_folder import RenderedMail
 from tests.e2e.conftest import StartServer
 from tests.support.clients import publish, token
 from tests.support.core import NOW
-from tests.support.pages import SOON, Watch, both_show, open_page, send
-from tests.support.server import SECRET
+from tests.support.pages import IN_BROWSER_LOOP, SOON, Watch, both_show, open_page, send
+from tests.support.reading import until
+from tests.support.server import SECRET, Server
 
 CREATED = "order.created"
+
+pytestmark = IN_BROWSER_LOOP
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mails")
+
+
+@pytest.fixture(scope="module")
+def shared_server(start_shared_server: StartServer, folder: Path) -> Server:
+    return start_shared_server({"HERALD_MAIL_FOLDER": str(folder)})
+
+
+@pytest.fixture
+def server(shared_server: Server, folder: Path) -> Server:
+    """The shared server, without mails. Every test waits for the mails that it causes."""
+    for mail in folder.glob("*.eml"):
+        mail.unlink()
+    return shared_server
 
 
 def section(page: Page) -> Locator:
@@ -43,8 +65,7 @@ async def connect(page: Page, user: str, token: str) -> None:
     await page.get_by_role("button", name="Connect", exact=True).click()
 
 
-async def test_a_click_on_a_sample_shows_its_mail(start_server: StartServer, page: Page) -> None:
-    server = start_server()
+async def test_a_click_on_a_sample_shows_its_mail(server: Server, page: Page) -> None:
     watch = Watch(page)
     await open_page(page, server.url)
     await shown(page, [])
@@ -68,8 +89,7 @@ async def test_a_click_on_a_sample_shows_its_mail(start_server: StartServer, pag
     assert [url for url in watch.requests if not url.startswith(own)] == []
 
 
-async def test_an_open_mail_stays_unchanged_when_others_arrive(start_server: StartServer, page: Page) -> None:
-    server = start_server()
+async def test_an_open_mail_stays_unchanged_when_others_arrive(server: Server, page: Page) -> None:
     await open_page(page, server.url)
     await publish(server, CREATED, order("1"))
     await shown(page, ["Order 1 received"])
@@ -88,9 +108,8 @@ async def test_an_open_mail_stays_unchanged_when_others_arrive(start_server: Sta
 
 
 async def test_a_mail_runs_no_script_loads_nothing_and_opens_links_in_a_new_tab(
-    start_server: StartServer, page: Page, tmp_path: Path
+    server: Server, page: Page, folder: Path
 ) -> None:
-    server = start_server({"HERALD_MAIL_FOLDER": str(tmp_path)})
     asked: list[str] = []
 
     async def answer(route: Route) -> None:
@@ -109,7 +128,7 @@ async def test_a_mail_runs_no_script_loads_nothing_and_opens_links_in_a_new_tab(
         <a href="{server.url}/health/live">Track it</a></body></html>"""
     markup = "<img src=/x onerror='window.caught=1'>"
     mail = OutgoingMail(uuid_utils.compat.uuid7().hex, "kim@example.com", markup, NOW, RenderedMail(html, "text"))
-    await FolderMailer(str(tmp_path), "herald@localhost").send(mail, time.monotonic() + 20)
+    await FolderMailer(str(folder), "herald@localhost").send(mail, time.monotonic() + 20)
     await open_page(page, server.url)
     await shown(page, [markup])
     await mails(page).locator("summary").click()
@@ -124,19 +143,17 @@ async def test_a_mail_runs_no_script_loads_nothing_and_opens_links_in_a_new_tab(
     assert asked == []
 
 
-async def test_mails_without_a_live_event_are_found_by_polling(start_server: StartServer, page: Page) -> None:
-    server = start_server()
+async def test_mails_without_a_live_event_are_found_by_polling(server: Server, page: Page) -> None:
+    sent = server.log.count("delivery_sent")
     await open_page(page, server.url)
     await page.get_by_label("orders").uncheck()
     await publish(server, CREATED, order("1"))
-    while "delivery_sent" not in server.log:
-        await page.wait_for_timeout(50)
+    await until(lambda: server.log.count("delivery_sent") == sent + 1)
     await section(page).get_by_role("button", name="Refresh").click()
     await shown(page, ["Order 1 received"])
 
     await publish(server, CREATED, order("2"))
-    while server.log.count("delivery_sent") < 2:
-        await page.wait_for_timeout(50)
+    await until(lambda: server.log.count("delivery_sent") == sent + 2)
     await shown(page, ["Order 1 received"])
     await page.evaluate("dispatchEvent(new Event('focus'))")
     await shown(page, ["Order 2 received", "Order 1 received"])
@@ -185,23 +202,22 @@ async def test_with_tokens_mails_are_visible_to_admins_only(start_server: StartS
     await expect(mails(page)).to_have_count(0)
 
 
-async def test_nothing_overflows_on_a_phone(start_server: StartServer, browser: Browser) -> None:
-    server = start_server()
-    page = await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    await open_page(page, server.url)
-    await publish(server, CREATED, order("x" * 200), order("2"))
-    await expect(mails(page)).to_have_count(2, timeout=SOON)
-    await mails(page).last.locator("summary").click()
-    await expect(mails(page).last.frame_locator("iframe").get_by_role("heading")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
-    box = await mails(page).first.locator("summary").bounding_box()
-    assert box is not None
-    assert box["height"] >= 40, "too low for a thumb"
+async def test_nothing_overflows_on_a_phone(server: Server, browser: Browser) -> None:
+    async with await browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True) as page:
+        await open_page(page, server.url)
+        await publish(server, CREATED, order("x" * 200), order("2"))
+        await expect(mails(page)).to_have_count(2, timeout=SOON)
+        await mails(page).last.locator("summary").click()
+        await expect(mails(page).last.frame_locator("iframe").get_by_role("heading")).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        box = await mails(page).first.locator("summary").bounding_box()
+        assert box is not None
+        assert box["height"] >= 40, "too low for a thumb"
 
 
 async def clicked(page: Page, link: Locator) -> Page:
     """Return the tab that a link opens. Chromium sometimes loses a click while the frame is still loading."""
-    for patience in (3_000, 3_000, 20_000):
+    for patience in (1_000, 3_000, 20_000):
         with suppress(Error):
             async with page.expect_popup(timeout=patience) as opening:
                 await link.click()

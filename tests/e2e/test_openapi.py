@@ -10,7 +10,9 @@ from playwright.async_api import Page, expect
 
 from tests.e2e.conftest import StartServer
 from tests.support.clients import token
-from tests.support.server import SECRET
+from tests.support.pages import IN_BROWSER_LOOP
+from tests.support.postgres import Postgres
+from tests.support.server import SECRET, Server
 
 # All checks are enabled, with these exceptions:
 # - the event stream is endless, so it cannot be called to its end;
@@ -32,28 +34,28 @@ checks.negative_data_rejection.enabled = false
 """
 
 UNLIMITED: Final = {"HERALD_REST_RATE": "0", "HERALD_PUBLISH_RATE": "0"}
-MEMORY: Final = {**UNLIMITED, "DATABASE_URL": "memory:"}
-JWT: Final = {**UNLIMITED, "HERALD_AUTH": "jwt", "HERALD_BROKER": "memory", "HERALD_JWT_SECRET": SECRET}
+
+
+@pytest.fixture(scope="module")
+def open_server(start_shared_server: StartServer) -> Server:
+    return start_shared_server({**UNLIMITED, "DATABASE_URL": "memory:"})
+
+
+@pytest.fixture(scope="module")
+def jwt_server(start_shared_server: StartServer, postgres: Postgres) -> Server:
+    env = {"HERALD_AUTH": "jwt", "HERALD_BROKER": "memory", "HERALD_JWT_SECRET": SECRET}
+    return start_shared_server({**UNLIMITED, **env, "DATABASE_URL": postgres.create()}, ("serve",))
 
 
 @pytest.mark.parametrize(
-    ("command", "env", "who"),
-    [
-        ("dev", MEMORY, None),
-        ("serve", JWT, None),
-        ("serve", JWT, {"scope": "admin"}),
-    ],
+    ("kind", "who"),
+    [("open_server", None), ("jwt_server", None), ("jwt_server", {"scope": "admin"})],
     ids=["open", "nobody", "an admin"],
 )
 def test_every_operation_answers_as_documented(
-    start_server: StartServer,
-    tmp_path: Path,
-    postgres_url: str,
-    command: str,
-    env: dict[str, str],
-    who: dict[str, str] | None,
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, who: dict[str, str] | None
 ) -> None:
-    server = start_server({"DATABASE_URL": postgres_url, **env}, (command,))
+    server: Server = request.getfixturevalue(kind)
     (config := tmp_path / "schemathesis.toml").write_text(CONFIG)
     shown = [] if who is None else ["--header", f"Authorization: Bearer {token('ada', **who)}"]
     run = subprocess.run(
@@ -73,15 +75,15 @@ def test_every_operation_answers_as_documented(
     assert "request_failed" not in server.log
 
 
-async def test_the_schema_page_loads_nothing_from_other_hosts(start_server: StartServer, page: Page) -> None:
-    server = start_server(MEMORY)
+@IN_BROWSER_LOOP
+async def test_the_schema_page_loads_nothing_from_other_hosts(open_server: Server, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     await page.set_viewport_size({"width": 390, "height": 844})
-    await page.goto(f"{server.url}/schema")
+    await page.goto(f"{open_server.url}/schema")
     operation = page.locator("#operations-notifications-list_notifications")
     await expect(operation).to_be_visible()
     await operation.click()
     await expect(operation.get_by_text("Newest first.")).to_be_visible()
-    assert all(url.startswith((server.url, "data:")) for url in asked), asked
+    assert all(url.startswith((open_server.url, "data:")) for url in asked), asked
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -129,6 +129,12 @@ async def test_concurrent_publishers(dev_server: Server) -> None:
             assert [text for text in received if text.startswith(f"{one}-")] == [f"{one}-{n}" for n in range(20)]
 
 
+async def test_without_a_public_url_addresses_have_no_host(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/nowhere")).json()["type"] == "/problems/not_found"
+    assert (await client.get("/schema/openapi.json")).json()["servers"] == [{"url": "/"}]
+    assert "<base" not in (await client.get("/", headers={"accept": "text/html"})).text
+
+
 async def test_request_ids_are_kept_or_replaced(client: httpx.AsyncClient) -> None:
     assert (await client.get("/", headers={"x-request-id": "abc-1"})).headers["x-request-id"] == "abc-1"
     forged = await client.get("/", headers={"x-request-id": "a b\tc"})

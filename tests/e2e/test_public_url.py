@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -15,11 +15,10 @@ from playwright.async_api import Page, expect
 from websockets.exceptions import InvalidStatus
 
 from adapters.http.errors.catalogue import KINDS
-from tests.e2e.conftest import StartServer
 from tests.nginx_fixtures import StartNginx
 from tests.support.clients import connect, publish
 from tests.support.listening import HERALD, Listen
-from tests.support.pages import SOON, Watch, both_show, open_page, send
+from tests.support.pages import IN_BROWSER_LOOP, SOON, Watch, both_show, open_page, send
 from tests.support.server import Server
 from tests.support.service import free_port
 
@@ -41,12 +40,12 @@ class Site:
         self.server = server
 
 
-@pytest.fixture
-def site(start_nginx: StartNginx) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(start_shared_nginx: StartNginx) -> Iterator[Site]:
     port = free_port()
     # Herald's own host name: a Location repeats it.
     limit = "\n        limit_conn connections 2000;"
-    proxy = start_nginx([port, port], {limit: limit + STRIPPED})
+    proxy = start_shared_nginx([port, port], {limit: limit + STRIPPED})
     base = f"{proxy.url}/herald"
     server = Server({"HERALD_PUBLIC_URL": f"{base}/"}, port=port)
     try:
@@ -133,10 +132,24 @@ def test_documents_name_the_public_server(site: Site) -> None:
             assert get(endpoint["url"]).status_code in (200, 401), endpoint
 
 
-@pytest.mark.parametrize("path", ["/schema", "/schema/"])
-async def test_the_schema_page_works(site: Site, page: Page, path: str) -> None:
+@pytest.mark.parametrize("path", ["", "/schema"])
+def test_addresses_in_pages_do_not_depend_on_a_trailing_slash(site: Site, path: str) -> None:
+    texts = set()
+    for address in (site.url + path, site.url + path + "/"):
+        answer = get(address, headers={"accept": "text/html"})
+        assert answer.status_code == 200
+        texts.add(answer.text)
+        base = urljoin(address, "".join(re.findall('<base href="([^"]+)"', answer.text)))
+        linked = [urljoin(base, url) for url in re.findall('(?:src|href)="([^"]+)"', answer.text)]
+        assert len(linked) > 2
+        assert all(url.startswith((site.url + "/", "data:")) for url in linked), linked
+    assert len(texts) == 1
+
+
+@IN_BROWSER_LOOP
+async def test_the_schema_page_works(site: Site, page: Page) -> None:
     watch = Watch(page)
-    await page.goto(site.url + path)
+    await page.goto(site.url + "/schema")
     operation = page.locator("#operations-notifications-unread_count")
     await operation.click()
     await operation.get_by_role("button", name="Try it out").click()
@@ -145,10 +158,10 @@ async def test_the_schema_page_works(site: Site, page: Page, path: str) -> None:
     assert all(url.startswith((site.url + "/", "data:")) for url in watch.requests), watch.requests
 
 
-@pytest.mark.parametrize("slash", ["", "/"])
-async def test_the_front_page_works_below_the_base(site: Site, page: Page, slash: str) -> None:
+@IN_BROWSER_LOOP
+async def test_the_front_page_works_below_the_base(site: Site, page: Page) -> None:
     watch = Watch(page)
-    await open_page(page, site.url + slash)
+    await open_page(page, site.url)
     await send(page, "A product is created").click()
     await both_show(page, ["ProductCreated"], SOON * 5)
     await expect(page.locator("#command")).to_contain_text(f"curl {site.url}/api/v1/events")
@@ -185,10 +198,3 @@ def test_dev_prints_the_public_url(site: Site) -> None:
     assert f"Open      {site.url}/" in site.server.log
     assert f"curl -N {site.url}/events/stream" in site.server.log
     assert f"publish --url {site.url} " in site.server.log
-
-
-def test_without_a_public_url_addresses_have_no_host(start_server: StartServer) -> None:
-    server = start_server()
-    assert get(server.url + "/nowhere").json()["type"] == "/problems/not_found"
-    assert get(server.url + "/schema/openapi.json").json()["servers"] == [{"url": "/"}]
-    assert "<base" not in get(server.url, headers={"accept": "text/html"}).text

@@ -4,9 +4,16 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
+import httpx
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+
+from tests.support.server import Server
+
+# Marks tests that use the browser: they run in the event loop in which it was started.
+IN_BROWSER_LOOP: Final = pytest.mark.asyncio(loop_scope="session")
 
 # Milliseconds: an arrival after a click, and a reconnect with its backoff.
 SOON = 2_000
@@ -48,6 +55,14 @@ class Watch:
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+
+async def reset_user(server: Server, user: str = "alice") -> None:
+    """Empty the inbox of a user (the default is the user as whom the page opens) and restore the preferences."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=20, params={"user_id": user}) as client:
+        (await client.delete("/api/v2/notifications/clear-all")).raise_for_status()
+        preferences = {"websocket_notifications": True, "muted_types": []}
+        (await client.patch("/api/v2/preferences", json=preferences)).raise_for_status()
 
 
 async def open_page(page: Page, url: str) -> None:
