@@ -44,7 +44,7 @@ def run(settings: Settings, *, migrate: bool = False) -> int:
     """
     set_up_logs(settings.logs.format, settings.logs.level, settings.node.service, settings.node.name)
     try:
-        address = _address(settings.server)
+        address = listening_address(settings.server)
         descriptors = share_out(raised_limit(), settings, BACKLOG)
         app = create_app(settings)
     except (OSError, RoutesInvalid, ValueError) as fault:
@@ -175,10 +175,10 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _address(server: ServerSettings) -> str:
-    """The address that HERALD_HOST resolves to, IPv4 first, as in the URLs that are displayed. Raises OSError, also if
-    the port is in use: Granian sets SO_REUSEPORT, so that two Heralds on one port would each receive half of the
-    clients.
+def listening_address(server: ServerSettings) -> str:
+    """Returns the address that HERALD_HOST resolves to, IPv4 first, as in the URLs that are displayed. Raises OSError,
+    also if the port is in use: Granian sets SO_REUSEPORT, so that two Heralds on one port would each receive half of
+    the clients.
     """
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
