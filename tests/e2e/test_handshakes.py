@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.e2e.conftest import StartServer
 from tests.support.clients import closed, connect, frame, publish, stream, token
+from tests.support.reading import until
 from tests.support.server import SECRET, Server
 
 USERS = "/ws/v2/notification-service/notifications/users"
@@ -20,11 +20,9 @@ PUBLISHER = token("publisher", scope="events:publish")
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server(start_shared_server: StartServer) -> Server:
     env = {"HERALD_JWT_SECRET": SECRET, "HERALD_BROKER": "memory", "HERALD_MAX_SESSIONS_PER_USER": "2"}
-    one = Server(env, ("serve",)).start(ready=True)
-    yield one
-    one.stop()
+    return start_shared_server({**env, "HERALD_LOG_FORMAT": "json"}, ("serve",))
 
 
 def header(shown: str) -> dict[str, Any]:
@@ -184,15 +182,25 @@ async def test_an_unknown_feed_is_named_in_the_error(server: Server) -> None:
     assert answer.json()["detail"] == 'There is no feed "nowhere" here.'
 
 
-async def test_session_opened_and_session_ended_are_logged_with_the_same_ids(start_server: StartServer) -> None:
-    server = start_server({"HERALD_LOG_FORMAT": "json", "DATABASE_URL": "memory:"})
-    async with connect(server.ws_url + "/ws?user_id=ada", subprotocols=["herald.v1"]), stream(server) as events:
+async def test_session_opened_and_session_ended_are_logged_with_the_same_ids(server: Server) -> None:
+    before = len(server.log.splitlines())
+    shown = token("logged")
+
+    def lines(event: str) -> list[dict[str, Any]]:
+        said = [json.loads(line) for line in server.log.splitlines()[before:] if line.startswith("{")]
+        return [line for line in said if line["event"] == event]
+
+    async with (
+        connect(f"{server.ws_url}/ws?user_id=logged&jwt={shown}", subprotocols=["herald.v1"]),
+        stream(server) as events,
+    ):
         await events.next()
-    server.stop()
-    lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
-    opened, ended = ([line for line in lines if line["event"] == key] for key in ("session_opened", "session_ended"))
+        await until(lambda: len(lines("session_opened")) == 2)
+        opened = lines("session_opened")
     fields = ("endpoint", "session_id", "user_id")
-    assert sorted((line["endpoint"], line["user_id"]) for line in opened) == [("products", None), ("trading", "ada")]
-    assert {tuple(line[name] for name in fields) for line in opened} == {
-        tuple(line[name] for name in fields) for line in ended
-    }
+    assert sorted((line["endpoint"], line["user_id"]) for line in opened) == [
+        ("products", None),
+        ("trading", "logged"),
+    ]
+    expected = {tuple(line[name] for name in fields) for line in opened}
+    await until(lambda: expected <= {tuple(line[name] for name in fields) for line in lines("session_ended")})

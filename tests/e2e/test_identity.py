@@ -1,6 +1,5 @@
 """Authentication and access with real tokens."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -11,7 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from websockets.exceptions import InvalidStatus
 
-from tests.support.clients import closed, connect, frame, objects, publish, silent, stream, token
+from tests.e2e.conftest import StartServer
+from tests.support.clients import closed, connect, frame, objects, publish, silent, stream, token, until_http
 from tests.support.server import SECRET, Server
 
 GROUPS_PATH = "/ws/v2/notification-service/notifications/users"
@@ -20,11 +20,9 @@ PUBLIC_KEY = KEY.public_key().public_bytes(serialization.Encoding.PEM, serializa
 
 
 @pytest.fixture(scope="module")
-def server():
+def server(start_shared_server: StartServer) -> Server:
     env = {"HERALD_JWT_SECRET": SECRET, "HERALD_BROKER": "memory", "HERALD_ORIGINS": "https://app.example"}
-    one = Server({**env, "HERALD_MAX_SESSIONS_PER_USER": "5"}, ("serve",)).start(ready=True)
-    yield one
-    one.stop()
+    return start_shared_server({**env, "HERALD_MAX_SESSIONS_PER_USER": "5"}, ("serve",))
 
 
 PUBLISHER = token("publisher", scope="events:publish")
@@ -205,7 +203,7 @@ async def test_the_session_limit_per_user(server: Server) -> None:
     sixth = await connect(address)
     assert await closed(sixth) == 4503
     await sockets.pop().close()
-    await asyncio.sleep(0.3)
+    await until_http(server, "/health", lambda health: health["connections"] == 4, 10)
     again = await connect(address)
     await silent(again, 0.2)
     for socket in (*sockets, again):
@@ -226,7 +224,7 @@ async def test_publishing_requires_its_scope(server: Server) -> None:
             assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_rsa_public_key_is_not_accepted_as_a_shared_secret(start_server) -> None:
+async def test_an_rsa_public_key_is_not_accepted_as_a_shared_secret(start_server: StartServer) -> None:
     server = start_server({"HERALD_JWT_PUBLIC_KEY": PUBLIC_KEY.decode(), "HERALD_BROKER": "memory"}, ("serve",))
     now = int(time.time())
     claims = {"sub": "u", "iat": now, "exp": now + 60}

@@ -1,13 +1,13 @@
 """No user can read data of another user: every operation with ids of another user, and every stream with the identity
 of another user."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.e2e.conftest import StartServer
 from tests.support.clients import closed, connect, frame, publish, token
 from tests.support.server import SECRET, Server
 
@@ -25,10 +25,8 @@ FOR_ADMINS: Final = ("/api/v1/dead-letters", "/api/v1/mails", "/api/v1/notificat
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server(ENV, ("serve",)).start(ready=True)
-    yield server
-    server.stop()
+def server(start_shared_server: StartServer) -> Server:
+    return start_shared_server(ENV, ("serve",))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A sixth service: a routes file with its own endpoints, without Python code."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from domain.protocol.herald_v1 import SUBPROTOCOL
+from tests.e2e.conftest import StartServer
 from tests.support.clients import connect, frame, objects, publish, silent, stream, token
 from tests.support.server import SECRET, Server
 
@@ -75,11 +75,9 @@ def assigned(agent: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(start_shared_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
     (file := tmp_path_factory.mktemp("routes") / "helpdesk.toml").write_text(ROUTES)
-    server = Server({"HERALD_ROUTES": str(file)}).start(ready=True)
-    yield server
-    server.stop()
+    return start_shared_server({"HERALD_ROUTES": str(file)})
 
 
 async def test_two_endpoints_on_one_path(server: Server) -> None:
@@ -170,19 +168,15 @@ async def test_documents_page_and_metrics_include_own_endpoints(server: Server) 
     assert '"endpoint": "agent"' in server.log or "endpoint=agent" in server.log
 
 
-async def test_a_token_must_belong_to_the_user_in_the_path(tmp_path: Path) -> None:
+async def test_a_token_must_belong_to_the_user_in_the_path(start_server: StartServer, tmp_path: Path) -> None:
     (file := tmp_path / "helpdesk.toml").write_text(ROUTES)
-    env = {"HERALD_ROUTES": str(file), "HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET}
-    server = Server(env).start(ready=True)
-    try:
-        headers = {"authorization": f"Bearer {token('ada')}"}
-        for path, code in (("/desk/agents/bob", 4501), ("/desk/sockets?agent=bob", 4501)):
-            async with connect(server.ws_url + path, additional_headers=headers) as socket:
-                await socket.wait_closed()
-                assert socket.close_code == code
-        async with connect(f"{server.ws_url}/desk/agents/ada", additional_headers=headers) as socket:
-            bearer = token("ops", scope="events:publish")
-            await publish(server, "ticket.assigned", assigned("ada"), token=bearer)
-            assert (await frame(socket))["type"] == "assigned"
-    finally:
-        server.stop()
+    server = start_server({"HERALD_ROUTES": str(file), "HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
+    headers = {"authorization": f"Bearer {token('ada')}"}
+    for path, code in (("/desk/agents/bob", 4501), ("/desk/sockets?agent=bob", 4501)):
+        async with connect(server.ws_url + path, additional_headers=headers) as socket:
+            await socket.wait_closed()
+            assert socket.close_code == code
+    async with connect(f"{server.ws_url}/desk/agents/ada", additional_headers=headers) as socket:
+        bearer = token("ops", scope="events:publish")
+        await publish(server, "ticket.assigned", assigned("ada"), token=bearer)
+        assert (await frame(socket))["type"] == "assigned"
