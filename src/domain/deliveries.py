@@ -7,6 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from domain.text import one_line
+
 # `skipped`: a rule decided against sending, and `error` names it.
 Status = Literal["pending", "sent", "failed", "skipped"]
 
@@ -17,20 +19,11 @@ Result = Literal["sent", "deferred", "refused", "server"]
 # The rule by which a delivery without a destination is skipped.
 NO_ADDRESS: Final = "no_address"
 
-# Maximum delay between two attempts.
-MAX_DELAY_S: Final = 3_600.0
-
 # Longer subjects are cut. Mail clients display less than this.
 MAX_SUBJECT_LENGTH: Final = 255
 
 # Characters stored of a peer's reply to an attempt.
 MAX_REPLY_LENGTH: Final = 500
-
-# Characters examined for each character kept.
-_EXAMINED_PER_KEPT: Final = 8
-
-# ZERO WIDTH NON-JOINER and JOINER, which Persian and some emoji are written with.
-_JOINERS: Final = frozenset("\u200c\u200d")
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -138,22 +131,3 @@ def subject_line(text: str) -> str:
     header.
     """
     return one_line(text, MAX_SUBJECT_LENGTH)
-
-
-def one_line(text: str, max_length: int) -> str:
-    """The text as one line that is safe to store, display and send: invisible characters removed (except joiners), and
-    cut at `max_length` characters.
-    """
-    text = text.lstrip()
-    # The text may be hostile, so a bounded part of it is examined, unless nearly all of it is invisible.
-    start = text[: _EXAMINED_PER_KEPT * max_length]
-    visible = (character if character.isprintable() or character in _JOINERS else " " for character in start)
-    line = " ".join("".join(visible).split())
-    return line if len(line) <= max_length and len(start) == len(text) else f"{line[: max_length - 1]}…"
-
-
-def delay_after(counted_attempts: int, first_s: float, chance: float) -> float:
-    """Seconds until the next attempt: `first_s`, doubled with each counted attempt, up to MAX_DELAY_S. `chance`, from 0
-    to 1, spreads them over the upper half, so that deliveries deferred together are not tried together."""
-    full: float = min(first_s * 2.0 ** min(counted_attempts - 1, 32), MAX_DELAY_S)
-    return full * (0.5 + chance / 2)

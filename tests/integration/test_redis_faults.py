@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from adapters.memory.throttle import MemoryThrottle
 from adapters.redis.backplane import RedisBackplane
-from adapters.redis.command_batcher import RedisUnavailable
+from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import PATIENCE, Connections
 from adapters.redis.link import Link
 from adapters.redis.presence import RedisPresence

@@ -8,7 +8,6 @@ from typing import Any, Final
 import pytest
 
 from domain.addresses import as_address, fault_in_address, masked_in
-from domain.deliveries import one_line
 from domain.errors import HeraldError
 from domain.events import decode_json
 from domain.limits import Limits
@@ -24,6 +23,7 @@ from domain.sent_fields import SentFields
 from domain.settings import masked
 from domain.streams import Content
 from domain.templates import fill, validate_template
+from domain.text import one_line
 from herald_client.addresses import without_secrets
 from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile
 from tests.support.core import NOW, message, table

@@ -22,6 +22,7 @@ from application.delivery.policy import Decide, decide
 from application.ports.deliveries import Claim, DeliveryFilter, Outcome
 from application.ports.mail_folder import RenderedMail
 from application.ports.store import StoreUnavailable, Unstorable
+from domain.backoff import Backoff
 from domain.deliveries import Delivery, Item, Status
 from domain.planning import plan
 from tests.support.core import NOW, HandClock, message
@@ -32,7 +33,7 @@ from tests.support.stores import ROUTES, order, record
 QUICK = {"poll_seconds": 0.002, "store_retry_seconds": 0.002, "batch_seconds": 0.0}
 
 # Waiting for a response uses real time; everything else uses the clock of the rig.
-POLICY = DispatchPolicy(at_once=3, attempt_seconds=30, tries=3, retry_seconds=10, pause_seconds=1, **QUICK)
+POLICY = DispatchPolicy(at_once=3, attempt_seconds=30, tries=3, retry=Backoff(10, 3_600), pause=Backoff(1, 30), **QUICK)
 
 KIM = "kim@example.com"
 

@@ -9,6 +9,7 @@ import msgspec
 
 from application.delivery.channel import PeerUnavailable, Receipt, Refusal, Refused
 from application.delivery.dispatch_policy import DispatchPolicy
+from domain.backoff import Backoff
 from domain.channels import ChannelPlan, ChannelTable
 from domain.deliveries import Delivery
 from domain.events import Event, at_path, values_at
@@ -89,6 +90,6 @@ class PrintChannel:
 
 def printing(channel: PrintChannel) -> OutboundChannel:
     def open(settings: Settings) -> tuple[PrintChannel, DispatchPolicy]:
-        return channel, DispatchPolicy(poll_seconds=0.01, retry_seconds=0.01, pause_seconds=0.01)
+        return channel, DispatchPolicy(poll_seconds=0.01, retry=Backoff(0.01, 3_600), pause=Backoff(0.01, 30))
 
     return OutboundChannel(PrintTable, open)

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from adapters.mail.mailer import OutgoingMail
 from application.delivery.channel import PeerUnavailable
 from application.ports.deliveries import DeliveryFilter
+from domain.backoff import Backoff
 from tests.support.dispatching import POLICY, Answer, Rig, always, running, times
 from tests.support.reading import until
 
 # No delivery is retried by its own delay during a test.
-PATIENT = replace(POLICY, tries=1_000, retry_seconds=3_600)
+PATIENT = replace(POLICY, tries=1_000, retry=Backoff(3_600, 3_600))
 
 
 @pytest.fixture
@@ -41,10 +42,10 @@ async def test_an_open_breaker_tries_one_delivery_at_a_time_and_closes_after_a_s
         for tries in range(4, 9):
             await rig.polls()
             assert len(rig.office.tries) == tries - 1  # the pause is not over
-            rig.clock.turn(PATIENT.max_pause_seconds)
+            rig.clock.turn(PATIENT.pause.max_s)
             await until(lambda tries=tries: len(rig.office.tries) == tries)
         rig.office.answer = lambda mail: None
-        rig.clock.turn(PATIENT.max_pause_seconds)
+        rig.clock.turn(PATIENT.pause.max_s)
         # Deliveries deferred by the unavailable peer do not wait for their own delay of an hour.
         await rig.until("sent", 30)
         assert rig.dispatcher.error is None
@@ -69,11 +70,11 @@ async def test_without_a_due_delivery_the_peer_is_probed(rig: Rig) -> None:
     await rig.mail()
     async with running(rig.dispatcher):
         await until(lambda: rig.dispatcher.error is not None)
-        rig.clock.turn(PATIENT.max_pause_seconds)
+        rig.clock.turn(PATIENT.pause.max_s)
         await until(lambda: rig.office.probes == 1)
         assert (await rig.one()).attempts == 1
         rig.office.is_unavailable = False
-        rig.clock.turn(PATIENT.max_pause_seconds)
+        rig.clock.turn(PATIENT.pause.max_s)
         await rig.until("sent", 1)
         assert rig.dispatcher.error is None
 

@@ -1,12 +1,14 @@
-"""Coalescer: concurrent requests share a query. Each gets its own result, whatever happens to the others."""
+"""Coalescer and StoreRequests: concurrent requests share a query. Each gets its own result, whatever happens to the
+others."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
-
 from adapters.sql.coalescer import Coalescer
+
 from adapters.sql.errors import Refused
+from adapters.sql.store_requests import StoreRequests
 from application.ports.store import StoreUnavailable
 
 
@@ -20,7 +22,7 @@ class Source:
         self.open.set()
         self.unavailable = False
         self.slots = asyncio.Semaphore(slots)
-        self.request = Coalescer(self.query, self.slots, max_batch=max_batch, timeout_s=timeout_s)
+        self.request = StoreRequests(self.query, self.slots, max_batch=max_batch, timeout_s=timeout_s)
 
     async def query(self, requests: Sequence[int]) -> Sequence[int]:
         self.queries.append(list(requests))
@@ -98,7 +100,7 @@ async def test_a_request_times_out_and_a_stalled_query_releases_its_slot() -> No
 
 async def test_coalescers_share_their_slots() -> None:
     source = Source(slots=2)
-    other = Coalescer(source.query, source.slots, max_batch=3)
+    other = StoreRequests(source.query, source.slots, max_batch=3)
     requests = range(100, 130)
     await asyncio.gather(*map(source.request, requests), *map(other, requests))
     assert source.max_running == 2
@@ -109,7 +111,7 @@ async def test_a_missing_result_fails_the_whole_batch() -> None:
     async def query(requests: Sequence[int]) -> Sequence[int]:
         return list(requests)[1:]
 
-    request = Coalescer(query, asyncio.Semaphore(1), max_batch=4)
+    request = StoreRequests(query, asyncio.Semaphore(1), max_batch=4)
     answers = await asyncio.gather(*map(request, range(3)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ValueError] * 3
 
@@ -143,3 +145,24 @@ async def test_every_request_gets_a_result_whenever_it_arrives(slots: int) -> No
     async with asyncio.timeout(10):
         found = await asyncio.gather(*(request_often(start) for start in range(100, 10_000, 100)))
     assert found == [[10 * n for n in range(start, start + 20)] for start in range(100, 10_000, 100)]
+
+
+async def test_an_exception_among_the_answers_fails_its_request_alone() -> None:
+    async def query(requests: Sequence[int]) -> Sequence[int | Exception]:
+        return [LookupError(str(n)) if n % 2 else n for n in requests]
+
+    request: Coalescer[int, int] = Coalescer(query, asyncio.Semaphore(1), max_batch=10)
+    answers = await asyncio.gather(*map(request, range(4)), return_exceptions=True)
+    assert [answers[n] for n in (0, 2)] == [0, 2]
+    assert all(isinstance(answers[n], LookupError) and str(answers[n]) == str(n) for n in (1, 3))
+
+
+async def test_closing_fails_every_request_without_an_answer() -> None:
+    source = Source()
+    source.open.clear()
+    request: Coalescer[int, int] = Coalescer(source.query, asyncio.Semaphore(1), max_batch=2)
+    tasks = [asyncio.create_task(request(n)) for n in range(5)]
+    await source.until_running(1)
+    await request.close(StoreUnavailable("closed"))
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(answer, StoreUnavailable) and str(answer) == "closed" for answer in answers)

@@ -4,12 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deliveries import (
-    MAX_DELAY_S,
-    MAX_SUBJECT_LENGTH,
-    delay_after,
-    subject_line,
-)
+from domain.deliveries import MAX_SUBJECT_LENGTH, subject_line
 
 
 @pytest.mark.parametrize(
@@ -33,10 +28,3 @@ def test_no_subject_can_start_another_header(text: str) -> None:
     assert line.replace("\u200c", "").replace("\u200d", "").isprintable()
     assert len(line) <= MAX_SUBJECT_LENGTH
     assert subject_line(line) == line
-
-
-def test_the_delay_doubles_with_each_attempt() -> None:
-    assert [delay_after(strikes, 10, 1) for strikes in range(1, 6)] == [10, 20, 40, 80, 160]
-    assert [delay_after(strikes, 10, 0) for strikes in range(1, 4)] == [5, 10, 20]
-    assert delay_after(1_000_000, 10, 1) == MAX_DELAY_S
-    assert delay_after(1, 100_000, 1) == MAX_DELAY_S

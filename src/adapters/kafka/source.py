@@ -1,8 +1,6 @@
 """The event source that reads Kafka."""
 
 import asyncio
-import random
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,17 +16,12 @@ from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 from adapters.kafka.watch import Stalled
+from adapters.reconnect import ReconnectDelay
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import StoreUnavailable
-from domain.backoff import Backoff
 
 log = structlog.get_logger(__name__)
-
-# Between attempts to connect.
-RECONNECT: Final = Backoff(initial_s=0.2, max_s=15.0)
-# A failure of a consumer that has run for this long restarts the backoff.
-STABLE_AFTER_S: Final = 60.0
 
 # Expected faults of a network; all others are logged with a traceback.
 OUTAGES: Final = (KafkaError, TimeoutError, OSError, Stalled)
@@ -109,9 +102,9 @@ class KafkaSource:
         return ""
 
     async def _supervise(self) -> None:
-        failures = 0
+        delay = ReconnectDelay(self._timing.reconnect)
         while True:
-            born = time.monotonic()
+            delay.connecting()
             try:
                 await self._live()
             except StoreUnavailable as fault:
@@ -126,8 +119,7 @@ class KafkaSource:
             except Exception as fault:
                 self._trouble = f"{type(fault).__name__}: {fault}"
                 log.exception("kafka_consumer_failed", server=self._settings.servers)
-            failures = failures + 1 if time.monotonic() - born < STABLE_AFTER_S else 1
-            await asyncio.sleep(RECONNECT.delay_s(failures, random.random()))
+            await delay.wait()
 
     async def _live(self) -> None:
         """Runs one membership until a fault, and raises it."""

@@ -2,10 +2,14 @@
 
 import msgspec
 
+from domain.backoff import Backoff
+
 
 class Timing(msgspec.Struct, frozen=True):
     """All in seconds. Not settings of operators; tests shorten them."""
 
+    # Between attempts to connect.
+    reconnect: Backoff = Backoff(initial_s=0.2, max_s=15.0)
     # Interval of metadata refreshes. A new topic or partition must be read within 15 s: up to this interval until it is
     # discovered, up to a heartbeat (3 s) until the other members know of the rebalance, and the join.
     metadata_age: float = 5.0

@@ -7,9 +7,8 @@ from typing import Final
 from aiosmtplib import SMTPResponse, SMTPResponseException
 
 from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Refused
-
-# Maximum number of characters kept of a server's answer, which may have 32 KB.
-LONGEST: Final = 500
+from domain.deliveries import MAX_REPLY_LENGTH
+from domain.text import one_line
 
 # 421 ("service shutting down") may be the answer to any command: RFC 5321, section 3.8.
 SHUTTING_DOWN: Final = 421
@@ -21,16 +20,14 @@ class HungUp(Deferred):
     """The connection was lost, or the server has announced that it closes it."""
 
 
-def one_line(text: str) -> str:
-    """The server's answer as one line that is safe to store and display."""
-    text = "".join(character if character.isprintable() else " " for character in text[: 4 * LONGEST])
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+def reply_line(text: str) -> str:
+    """The server's reply, which may have 32 KB, as one line that is safe to store and display."""
+    return one_line(text, MAX_REPLY_LENGTH)
 
 
 def objection(step: str, answer: SMTPResponse) -> NotSent:
     """The error for an unexpected answer to MAIL, RCPT or DATA, or to the content of the mail."""
-    code, text = answer.code, one_line(answer.message)
+    code, text = answer.code, reply_line(answer.message)
     if code == SHUTTING_DOWN:
         return HungUp(text, code)
     if 400 <= code <= 499:
@@ -46,7 +43,7 @@ def nonsense(step: str, answer: str) -> Deferred:
     """The error for an invalid answer. Later answers can't be assigned to commands any more, so the connection is
     unusable.
     """
-    return Deferred(one_line(f"the answer to {step} makes no sense: {answer}"))
+    return Deferred(reply_line(f"the answer to {step} makes no sense: {answer}"))
 
 
 def away(fault: Exception, secrets: Iterable[str] = ()) -> PeerUnavailable:
@@ -60,7 +57,7 @@ def away(fault: Exception, secrets: Iterable[str] = ()) -> PeerUnavailable:
     answered_5xx = code is not None and 500 <= code <= 599
     # A ValueError means that the host name or the user name can't be encoded.
     ours = answered_5xx or isinstance(fault, ValueError) or any(isinstance(one, ssl.SSLError) for one in _chain(fault))
-    return PeerUnavailable(one_line(words), code if code and 200 <= code <= 599 else None, refused_us=ours)
+    return PeerUnavailable(reply_line(words), code if code and 200 <= code <= 599 else None, refused_us=ours)
 
 
 def _chain(fault: BaseException | None) -> Iterable[BaseException]:

@@ -19,6 +19,7 @@ from adapters.mail.numbers import SentNumber, decode
 from adapters.mail.template_files import TemplateFiles
 from application.ports.mail_folder import RenderedMail
 from domain.events import decode_json
+from domain.text import one_line
 
 HTML: Final = ".html"
 TEXT: Final = ".txt"
@@ -151,8 +152,7 @@ class Templates:
                 words = f"{self._place(error, name)}: it needs more memory than a mail may"
             case _:
                 words = f"{self._place(error, name)}: {type(error).__name__}: {error}"
-        line = " ".join(words.split())
-        return line if len(line) <= LONGEST_FAULT else f"{line[: LONGEST_FAULT - 1]}…"
+        return one_line(words, LONGEST_FAULT)
 
     def _place(self, error: Exception, name: str) -> str:
         """The innermost template that an error passed through, and its line."""

@@ -7,7 +7,7 @@ from typing import Final
 from aiosmtplib import SMTPResponse
 
 from adapters.mail.connections import Connections, Line
-from adapters.mail.faults import SHUTTING_DOWN, HungUp, objection, one_line
+from adapters.mail.faults import SHUTTING_DOWN, HungUp, objection, reply_line
 from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
 from adapters.mail.settings import SmtpSettings
@@ -138,7 +138,7 @@ class _Attempt:
         self.step = "waiting for the server to take the mail, which it may have done"
         answer = await line.hand_over(self._mail.content)
         _judge(line, "the mail", answer, 2)
-        return Receipt(answer.code, one_line(answer.message))
+        return Receipt(answer.code, reply_line(answer.message))
 
 
 def _judge(line: Line, step: str, answer: SMTPResponse, hoped_for: int) -> None:

@@ -1,8 +1,6 @@
 """The event source that reads RabbitMQ."""
 
 import asyncio
-import random
-import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
@@ -15,12 +13,10 @@ from adapters.rabbitmq.link import Link
 from adapters.rabbitmq.queue import RabbitQueue
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing
+from adapters.reconnect import ReconnectDelay
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 
 log = structlog.get_logger(__name__)
-
-# A failure of a connection that has lasted for this long restarts the backoff.
-STABLE_AFTER_S: Final = 60.0
 
 MAX_EVENT_BYTES: Final = 1_048_576
 
@@ -117,10 +113,10 @@ class RabbitSource:
         return ""
 
     async def _supervise(self) -> None:
-        failures = 0
+        delay = ReconnectDelay(self._timing.reconnect)
         this = cast(asyncio.Task[None], asyncio.current_task())
         while True:
-            born = time.monotonic()
+            delay.connecting()
             try:
                 # Inside `try`, since an invalid host raises here.
                 self._link = Link(self._settings, self.queue.wanted, self._context, self._buffer, self._timing)
@@ -137,8 +133,7 @@ class RabbitSource:
             # Checked besides CancelledError, which aiormq may have swallowed while the link was leaving.
             if self._supervisor is not this:
                 return
-            failures = failures + 1 if time.monotonic() - born < STABLE_AFTER_S else 1
-            await asyncio.sleep(self._timing.reconnect.delay_s(failures, random.random()))
+            await delay.wait()
 
     def _tell(self, fault: BaseException) -> None:
         """Reports the fault to status and log before the link leaves, which takes seconds if the broker is frozen. A

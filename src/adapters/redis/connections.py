@@ -18,7 +18,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
-from adapters.redis.command_batcher import Command, CommandBatcher, RedisUnavailable
+from adapters.coalescer import Coalescer
+from adapters.redis.commands import MAX_BATCH_SIZE, Command, RedisUnavailable
 from adapters.redis.settings import RedisSettings
 from application.ports.store import Store
 
@@ -48,7 +49,8 @@ class Connections:
         self._prefix = settings.prefix
         self._store = store
         self._warned: float | None = None
-        self._batcher = CommandBatcher(self.send)
+        # One round trip at a time: a connection serves any number of callers.
+        self._coalesced: Coalescer[Command, Any] = Coalescer(self.send, asyncio.Semaphore(1), max_batch=MAX_BATCH_SIZE)
         # Three connections: for publishing, for other commands, and for the heartbeat, which waits for neither. A
         # command is retried once if its connection was lost: Redis can be configured to close idle connections. A
         # command without an answer is not retried, since its caller would wait twice as long.
@@ -69,7 +71,7 @@ class Connections:
         """Raises RedisUnavailable: immediately while there is a `fault`, else within seconds."""
         if self.fault is not None:
             raise RedisUnavailable(self.fault)
-        return await self._batcher.execute(command)
+        return await self._coalesced(command)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """Sends the commands in one round trip and returns their answers; that of a refused command is a
@@ -109,7 +111,7 @@ class Connections:
 
     async def close(self) -> None:
         """Closes all connections within seconds, even if Redis is frozen and does not answer the TLS shutdown."""
-        await self._batcher.close()
+        await self._coalesced.close(RedisUnavailable("closed"))
         closing = (self.sender.aclose(), self.receiver.aclose())
         for fault in await asyncio.gather(*closing, return_exceptions=True):
             if fault is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from adapters.redis.command_batcher import RedisUnavailable
+from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import Connections
 from adapters.redis.link import NODE
 from application.ports.store import StoreUnavailable

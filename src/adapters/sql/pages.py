@@ -8,10 +8,10 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Select
 
-from adapters.sql.coalescer import Coalescer
 from adapters.sql.database import Database
 from adapters.sql.queries import PageRequest, Queries
 from adapters.sql.row_mapping import RowMapping
+from adapters.sql.store_requests import StoreRequests
 from application.ports.store import StreamPage
 from domain.positions import Head
 from domain.streams import Entry
@@ -50,7 +50,7 @@ class Pages(Generic[T]):
         self._read_item = item.reader(self._first)
         self._entry = entry
         self._position = position
-        self._request = Coalescer(self._query, slots, max_batch=MAX_PAGES if queries.reads_many_pages else 1)
+        self._request = StoreRequests(self._query, slots, max_batch=MAX_PAGES if queries.reads_many_pages else 1)
 
     async def __call__(self, owner: str, after: int, limit: int) -> StreamPage:
         return await self._request(PageRequest(owner, after, limit))

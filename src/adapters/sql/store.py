@@ -11,7 +11,6 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Batch
-from adapters.sql.coalescer import Coalescer
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import delivery_writing
@@ -21,6 +20,7 @@ from adapters.sql.pages import Pages
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import AlreadyStored, MissingCounters, Recording
 from adapters.sql.records import BROADCAST, FEED_HEAD, INBOX_HEAD, NOTIFICATION, Broadcast
+from adapters.sql.store_requests import StoreRequests
 from adapters.sql.tables import StateRow
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded, StoreUnavailable, StreamPage
@@ -41,7 +41,7 @@ _NOT_BEFORE: Final = select(inboxes.c.not_before).where(inboxes.c.user_id == bin
 
 class SqlStore:
     """Implements Store. A batch is one transaction (see Recording); concurrent reads share statements
-    (see Coalescer)."""
+    (see StoreRequests)."""
 
     def __init__(self, database: Database, ids: IdFactory) -> None:
         self._database = database
@@ -55,8 +55,8 @@ class SqlStore:
         self._arrivals = pages(queries.arrivals, INBOX_HEAD, NOTIFICATION, _arrival, _seq)
         self._changes = pages(queries.changes, INBOX_HEAD, NOTIFICATION, _current, _changed)
         self._broadcasts = pages(queries.broadcasts, FEED_HEAD, BROADCAST, _broadcast, _seq)
-        self._heads = Coalescer(self._query_heads, slots, max_batch=MAX_BATCH_SIZE)
-        self._epochs = Coalescer(self._query_epoch, slots, max_batch=MAX_BATCH_SIZE)
+        self._heads = StoreRequests(self._query_heads, slots, max_batch=MAX_BATCH_SIZE)
+        self._epochs = StoreRequests(self._query_epoch, slots, max_batch=MAX_BATCH_SIZE)
         self._epoch: str | None = None
 
     async def epoch(self) -> str:

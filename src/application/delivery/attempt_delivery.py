@@ -11,7 +11,8 @@ from application.delivery.policy import Hold, Skip
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Outcome
 from domain.addresses import masked, masked_in
-from domain.deliveries import MAX_REPLY_LENGTH, Attempt, Delivery, Result, delay_after, one_line
+from domain.deliveries import MAX_REPLY_LENGTH, Attempt, Delivery, Result
+from domain.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ class AttemptDelivery(Generic[Prepared]):
         counted = claim.delivery.counted_attempts + counts
         if counted >= self._policy.tries:
             return Outcome(claim, attempt, "failed", f"given up after {counted} attempts: {attempt.reply}")
-        retry_in = delay_after(max(counted, 1), self._policy.retry_seconds, random.random())
+        retry_in = self._policy.retry.delay_s(max(counted, 1), random.random())
         peer = self._channel.breaker_key(claim.delivery) if attempt.result == "server" else None
         return Outcome(claim, attempt, "pending", attempt.reply, retry_in, counts, awaited_peer=peer)
 

@@ -23,8 +23,9 @@ class CircuitBreaker:
     """Opens and closes by the results of attempts at one peer's deliveries.
 
     While the peer is unavailable the breaker is open: deliveries wait for a pause, and then a single attempt tries the
-    peer. Each attempt that finds it still unavailable doubles the pause. `error` says why the breaker is open. A peer
-    that is itself a destination is masked in `error`, which `/health` shows without a token, and in the log.
+    peer. Each attempt that finds it still unavailable makes the next pause longer. `error` says why the breaker is
+    open. A peer that is itself a destination is masked in `error`, which `/health` shows without a token, and in the
+    log.
     """
 
     def __init__(self, channel: str, peer: str, policy: DispatchPolicy, clock: Clock, *, is_destination: bool) -> None:
@@ -37,7 +38,7 @@ class CircuitBreaker:
         self._channel = channel
         self._policy = policy
         self._clock = clock
-        self._pause_s = 0.0  # the latest pause; 0 while the peer is available
+        self._failures = 0  # in a row; 0 while the peer is available
         self._pause_until = 0.0
         self._trying = False  # whether an attempt is trying the unavailable peer
         self._answered_at: float | None = None  # time of the last answer; None while it is unavailable, and at first
@@ -49,7 +50,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        return self._pause_s > 0
+        return self._failures > 0
 
     @property
     def pause_left(self) -> float:
@@ -92,7 +93,7 @@ class CircuitBreaker:
             self.recovered = True
         if self.is_open:
             log.info("peer_available", channel=self._channel, server=self._shown)
-        self._answered_at, self._pause_s, self._pause_until, self.error = self._clock.monotonic(), 0.0, 0.0, None
+        self._answered_at, self._failures, self._pause_until, self.error = self._clock.monotonic(), 0, 0.0, None
 
     def open(self, error: str) -> None:
         error = masked_in(error, self._masked)
@@ -100,14 +101,15 @@ class CircuitBreaker:
         # Of several concurrent attempts, only the first failure starts a pause.
         if self.pause_left:
             return
-        self._pause_s = min(max(2 * self._pause_s, self._policy.pause_seconds), self._policy.max_pause_seconds)
-        self._pause_until = self._clock.monotonic() + self._pause_s * random.uniform(0.5, 1)
+        self._failures += 1
+        pause_s = self._policy.pause.delay_s(self._failures, random.random())
+        self._pause_until = self._clock.monotonic() + pause_s
         log.warning(
             "peer_unavailable",
             channel=self._channel,
             server=self._shown,
             error=error,
-            retry_s=self._pause_s,
+            retry_s=round(pause_s, 1),
         )
 
 

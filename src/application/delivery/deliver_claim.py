@@ -17,7 +17,8 @@ from application.log_context import bind_delivery
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Deliveries, Outcome
 from application.ports.store import StoreUnavailable
-from domain.deliveries import MAX_REPLY_LENGTH, one_line
+from domain.deliveries import MAX_REPLY_LENGTH
+from domain.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +140,7 @@ class DeliverClaim(Generic[Prepared]):
         if self._channel.peer is not None:
             await self._release(claim)
             return None
-        seconds = max(breaker.pause_left, self._policy.pause_seconds)
+        seconds = max(breaker.pause_left, self._policy.pause.initial_s)
         return Outcome(claim, None, "pending", breaker.error, seconds, counts=False, awaited_peer=breaker.peer)
 
     async def _release(self, claim: Claim) -> None:

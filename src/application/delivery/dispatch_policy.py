@@ -1,14 +1,20 @@
 """The limits and timings of a dispatcher."""
 
+from typing import Final
+
 import msgspec
+
+from domain.backoff import Backoff
+
+# Maximum delay between two attempts at one delivery.
+MAX_RETRY_S: Final = 3_600.0
 
 
 class DispatchPolicy(msgspec.Struct, frozen=True):
     """At most `at_once` deliveries are sent concurrently, and each attempt takes at most `attempt_seconds`.
 
-    A delivery has failed after `tries` counted attempts. The second attempt follows after `retry_seconds`, and each
-    further one after twice the delay before. While a peer is unavailable it is given a pause of `pause_seconds`, which
-    doubles up to `max_pause_seconds`.
+    A delivery has failed after `tries` counted attempts. `retry` gives the delay before the next one. While a
+    peer is unavailable, `pause` gives the delay until a single attempt tries it again.
 
     A delivery whose template this node can't use is left to other nodes: this node claims none with that template for
     `template_pause_seconds`. It has failed once no node had the template for `template_wait_seconds`; nodes report the
@@ -22,9 +28,8 @@ class DispatchPolicy(msgspec.Struct, frozen=True):
     attempt_seconds: float = 30.0
     lease_margin_seconds: float = 5.0
     tries: int = 60
-    retry_seconds: float = 10.0
-    pause_seconds: float = 1.0
-    max_pause_seconds: float = 30.0
+    retry: Backoff = Backoff(initial_s=10.0, max_s=MAX_RETRY_S)
+    pause: Backoff = Backoff(initial_s=1.0, max_s=30.0)
     template_pause_seconds: float = 5.0
     template_wait_seconds: float = 3_600.0
     template_report_seconds: float = 60.0

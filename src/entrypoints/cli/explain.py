@@ -15,7 +15,7 @@ from domain.protocol.envelopes import plain_text, to_rfc3339
 from domain.protocol.herald_v1 import sse_block
 from domain.routes import RouteTable
 from domain.streams import Content, Entry, feed_stream, inbox_of
-from domain.visible import visible
+from domain.text import visible
 
 # The fallback id, in place of the position at the broker, for events without an id.
 NO_ID: Final = "herald-explain"

@@ -10,7 +10,7 @@ import click
 import httpx
 import msgspec
 
-from domain.visible import visible
+from domain.text import visible
 from entrypoints.settings.loader import SETTINGS, read
 
 # The service responds after the work is done: events are stored, dead letters are replayed.

@@ -7,7 +7,7 @@ import sys
 import click
 
 from domain.setting_values import items
-from domain.visible import visible
+from domain.text import visible
 from entrypoints.settings.loader import SETTINGS, read
 
 

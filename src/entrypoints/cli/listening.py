@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from domain.visible import visible
+from domain.text import visible
 from herald_client import Away, Batch, Hello, Listener
 
 # Base of a shell's exit code for a command that a signal has ended.

@@ -18,7 +18,7 @@ from domain.limits import Limits
 from domain.messages import Message
 from domain.planning import plan
 from domain.routes import RouteTable
-from domain.visible import visible
+from domain.text import visible
 from entrypoints.cli.explain import NO_ID
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import Settings, read

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from dishka import Provider, Scope, provide
 
 from adapters.mail.settings import MailSettings, SmtpSettings
-from application.delivery.dispatch_policy import DispatchPolicy
+from application.delivery.dispatch_policy import MAX_RETRY_S, DispatchPolicy
 from application.delivery.read_mails import ReadMails
+from domain.backoff import Backoff
 from domain.channels import ChannelTable
 from entrypoints.settings.loader import Settings
 
@@ -30,7 +31,7 @@ def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
         at_once=smtp.connections,
         attempt_seconds=mail.attempt_seconds,
         tries=mail.tries,
-        retry_seconds=mail.retry_seconds,
+        retry=Backoff(mail.retry_seconds, MAX_RETRY_S),
     )
     mailer = FolderMailer(mail.folder, smtp.sender) if smtp.host is None else SmtpMailer(smtp)
     return MailChannel(ProcessRenderer(mail.templates), mailer), policy

@@ -1,0 +1,95 @@
+"""Coalescing: requests that arrive while others are being answered share the next round trip."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+class Coalescer(Generic[Request, Answer]):
+    """Runs `query` for up to `max_batch` requests together.
+
+    A request runs immediately if one of `slots` is free; requests that arrive while all slots are busy are coalesced
+    into one query. So a thousand clients that reconnect at the same moment cost a few round trips, and leave
+    connections for other work. No answer is older than its request. A caller that is cancelled is left out of later
+    queries, and leaves no answer behind for another.
+    """
+
+    def __init__(
+        self,
+        query: Callable[[Sequence[Request]], Awaitable[Sequence[Answer | Exception]]],
+        slots: asyncio.Semaphore,
+        *,
+        max_batch: int,
+    ) -> None:
+        """`query` returns one answer per request, in their order; an exception is raised to that request alone. If it
+        raises, all requests of the batch fail."""
+        self._query = query
+        self._slots = slots
+        self._max_batch = max_batch
+        self._waiting: deque[tuple[Request, asyncio.Future[Answer]]] = deque()
+        self._scheduled = False  # whether a task is waiting for a slot
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, request: Request) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        self._schedule()
+        return await future
+
+    async def close(self, error: Exception) -> None:
+        """Ends the running queries. All requests without an answer fail with the error."""
+        while self._tasks:
+            task = next(iter(self._tasks))
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        _fail(self._waiting, error)
+        self._waiting.clear()
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._scheduled:
+            self._scheduled = True
+            task = asyncio.create_task(self._run_batch(), name="coalesced requests")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run_batch(self) -> None:
+        async with self._slots:
+            batch: list[tuple[Request, asyncio.Future[Answer]]] = []
+            while self._waiting and len(batch) < self._max_batch:
+                request, future = self._waiting.popleft()
+                if not future.done():  # cancelled by its caller
+                    batch.append((request, future))
+            self._scheduled = False
+            self._schedule()
+            if batch:
+                await self._answer(batch)
+
+    async def _answer(self, batch: Sequence[tuple[Request, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._query([request for request, _ in batch])
+            answered = list(zip(batch, answers, strict=True))
+        except asyncio.CancelledError:
+            self._waiting.extend(batch)  # `close` fails them
+            raise
+        except Exception as error:
+            _fail(batch, error)
+            return
+        for (_, future), answer in answered:
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+def _fail(requests: Iterable[tuple[Request, asyncio.Future[Answer]]], error: Exception) -> None:
+    for _, future in requests:
+        if not future.done():
+            future.set_exception(error)

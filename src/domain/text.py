@@ -1,0 +1,35 @@
+"""Text of strangers, made safe to store, display and send."""
+
+from typing import Final
+
+# Characters examined for each character kept.
+_EXAMINED_PER_KEPT: Final = 8
+
+# ZERO WIDTH NON-JOINER and JOINER, which Persian and some emoji are written with.
+_JOINERS: Final = frozenset("\u200c\u200d")
+
+
+def one_line(text: str, max_length: int) -> str:
+    """The text as one line that is safe to store, display and send: invisible characters removed (except joiners), and
+    cut at `max_length` characters.
+    """
+    text = text.lstrip()
+    # The text may be hostile, so a bounded part of it is examined, unless nearly all of it is invisible.
+    start = text[: _EXAMINED_PER_KEPT * max_length]
+    printable = (character if character.isprintable() or character in _JOINERS else " " for character in start)
+    line = " ".join("".join(printable).split())
+    return line if len(line) <= max_length and len(start) == len(text) else f"{line[: max_length - 1]}…"
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Escape every character that a terminal would interpret or hide, in JSON notation (`\\u001b`), except those in
+    `keep`. JSON text keeps its meaning.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
