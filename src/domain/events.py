@@ -17,7 +17,7 @@ import msgspec
 from domain.encodings import Undecodable, decoded
 from domain.event_identity import origin_of
 from domain.messages import Message
-from domain.nesting import DEEPEST, too_deep
+from domain.nesting_limit import DEEPEST, too_deep
 from domain.times import is_number, since_1970
 
 # Event times are accepted up to this far ahead of the broker's time; beyond it the broker's time is used instead. A

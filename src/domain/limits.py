@@ -2,8 +2,8 @@
 
 from typing import Annotated, Final
 
+from domain.setting_declarations import Section, Setting
 from domain.setting_values import whole
-from domain.settings import Section, Setting
 
 
 class Limits(Section, frozen=True):

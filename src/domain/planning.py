@@ -13,7 +13,7 @@ from domain.messages import Message
 from domain.protocol.envelopes import make_body, require_object
 from domain.routes import Route, RouteTable
 from domain.sent_fields import SentFields
-from domain.storable import validate_content, validate_item
+from domain.storable_text import validate_content, validate_item
 from domain.streams import Content, SignOut, stored_bytes
 from domain.templates import fill
 from domain.titles import as_title

@@ -1,4 +1,4 @@
-"""Parsers of settings: from the text of a variable to its value. See domain.settings.Parser."""
+"""Parsers of settings: from the text of a variable to its value. See domain.setting_declarations.Parser."""
 
 import math
 import re

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.mail.route import EmailTable
+from adapters.mail.route_table import EmailTable
 from application.delivery.channel import Channel
 from application.delivery.dispatch_policy import DispatchPolicy
 from domain.channels import ChannelTable

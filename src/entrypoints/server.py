@@ -27,7 +27,7 @@ from application.operations.node import Node
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
-from entrypoints.descriptors import BACKLOG, WARN_BELOW, Descriptors, raised_limit, share_out
+from entrypoints.file_descriptors import BACKLOG, WARN_BELOW, Descriptors, raised_limit, share_out
 from entrypoints.prepare import StartRefused, prepare
 from entrypoints.settings.loader import Settings
 from entrypoints.settings.sections import ServerSettings

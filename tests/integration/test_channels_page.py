@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from litestar.testing import AsyncTestClient
 
-from adapters.mail.route import EmailTable
+from adapters.mail.route_table import EmailTable
 from application.delivery.dispatch_policy import DispatchPolicy
 from entrypoints.app import create_app
 from entrypoints.channels import CHANNELS, OutboundChannel

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
-from adapters.jwt.key_server import MAX_CANDIDATES, Pace
+from adapters.jwt.key_cache import MAX_CANDIDATES, Pace
 from domain.errors import TokenInvalid, Unavailable
 from tests.support.key_server import JwksServer, jwk, key_set
 from tests.support.reading import until

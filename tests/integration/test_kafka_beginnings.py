@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.kafka.beginnings import Beginnings
+from adapters.kafka.group_start_offsets import Beginnings
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.source import KafkaSource
 from adapters.kafka.timing import Timing

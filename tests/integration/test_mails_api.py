@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from litestar.testing import AsyncTestClient
 
 from adapters.mail.folder import FolderMailer
+from adapters.mail.folder_reader import EmlFolder
 from adapters.mail.mailer import OutgoingMail
-from adapters.mail.reading import EmlFolder
 from application.ports.mail_folder import RenderedMail
 from domain.errors import Unavailable
 from entrypoints.app import create_app

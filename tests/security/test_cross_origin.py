@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.web.origins import Origins, origin_of, same_host
-from entrypoints.descriptors import BACKLOG, share_out
+from entrypoints.file_descriptors import BACKLOG, share_out
 from entrypoints.server import _warn
 from entrypoints.settings.loader import load
 from entrypoints.wiring.web import allowed_origins

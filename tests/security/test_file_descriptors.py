@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from adapters.http.errors.catalogue import KINDS
-from entrypoints.descriptors import share_out
+from entrypoints.file_descriptors import share_out
 from entrypoints.settings.loader import load
 from tests.support.clients import connect, publish
 from tests.support.server import Server

@@ -11,7 +11,7 @@ from domain.addresses import as_address, fault_in_address, masked_in
 from domain.errors import HeraldError
 from domain.events import decode_json
 from domain.limits import Limits
-from domain.nesting import too_deep
+from domain.nesting_limit import too_deep
 from domain.notifications import read_page_cursor
 from domain.patterns import as_regex
 from domain.planning import plan
@@ -20,7 +20,7 @@ from domain.protocol.commands import read_command
 from domain.protocol.envelopes import data_text
 from domain.protocol.herald_v1 import sse_block
 from domain.sent_fields import SentFields
-from domain.settings import masked
+from domain.setting_declarations import masked
 from domain.streams import Content
 from domain.templates import fill, validate_template
 from domain.text import one_line

@@ -5,7 +5,7 @@ from typing import Any, Final
 from dishka import Provider
 from litestar.testing import AsyncTestClient
 
-from domain.settings import Mode
+from domain.setting_declarations import Mode
 from entrypoints.app import create_app
 from entrypoints.settings.loader import load
 

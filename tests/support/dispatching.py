@@ -18,7 +18,7 @@ from application.counters import Counters
 from application.delivery.channel import Deferred, PeerUnavailable, Receipt
 from application.delivery.dispatch_policy import DispatchPolicy
 from application.delivery.dispatcher import Dispatcher
-from application.delivery.policy import Decide, decide
+from application.delivery.send_decision import Decide, decide
 from application.ports.deliveries import Claim, DeliveryFilter, Outcome
 from application.ports.mail_folder import RenderedMail
 from application.ports.store import StoreUnavailable, Unstorable

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from adapters.jwt.key_server import Pace
+from adapters.jwt.key_cache import Pace
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import JwtVerifier
 from domain.errors import TokenInvalid, Unavailable

@@ -9,8 +9,8 @@ import pytest
 from adapters.mail.mailer import OutgoingMail
 from application.delivery.channel import Deferred, PeerUnavailable, Refused
 from application.delivery.dispatch_policy import DispatchPolicy
-from application.delivery.policy import Decision, Hold, Send
-from application.delivery.recorder import UNSTORABLE_TEXT
+from application.delivery.outcome_recorder import UNSTORABLE_TEXT
+from application.delivery.send_decision import Decision, Hold, Send
 from application.ports.deliveries import DeliveryFilter
 from domain.deliveries import MAX_REPLY_LENGTH, Delivery
 from domain.preferences import Preferences

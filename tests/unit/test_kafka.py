@@ -12,13 +12,13 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from adapters.kafka.beginnings import decide
+from adapters.kafka.group_start_offsets import decide
 from adapters.kafka.positions import FirstRecord, LogRange, committed
 from adapters.kafka.records import message_of
 from adapters.kafka.settings import KafkaSettings, client_options
+from adapters.kafka.stall_detection import Stalled, Watch
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
-from adapters.kafka.watch import Stalled, Watch
 from application.ports.start_offsets import StartOffset
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,9 +17,9 @@ from pamqp.header import ContentHeader
 
 from adapters.rabbitmq.address import address, tls_context
 from adapters.rabbitmq.buffer import BATCH, BATCH_BYTES, Buffer
-from adapters.rabbitmq.faults import outage
 from adapters.rabbitmq.frame_repair import decodable
 from adapters.rabbitmq.messages import message_of
+from adapters.rabbitmq.outages import outage
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.wire import Wire

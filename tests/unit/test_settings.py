@@ -16,7 +16,7 @@ from adapters.kafka.settings import KafkaSettings
 from adapters.rabbitmq.address import address
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.web.origins import Origins
-from domain.settings import masked, settings_of
+from domain.setting_declarations import masked, settings_of
 from entrypoints.settings.loader import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table
 from entrypoints.settings.model import SECTIONS
 

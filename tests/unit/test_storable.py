@@ -4,7 +4,7 @@ import pytest
 
 from domain.errors import InvalidInput
 from domain.planning import plan, refused
-from domain.storable import require_storable
+from domain.storable_text import require_storable
 from tests.support.core import NOW, message, table
 
 ROUTES = table(

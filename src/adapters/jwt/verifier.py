@@ -10,7 +10,7 @@ import structlog
 from jwt.types import Options
 
 from adapters.jwt.claims import identity_of, token_id_of
-from adapters.jwt.key_server import PACE, KeyServer, Pace
+from adapters.jwt.key_cache import PACE, KeyServer, Pace
 from adapters.jwt.keys import Key, configured_key
 from adapters.jwt.settings import JwtSettings
 from domain.errors import TokenInvalid

@@ -10,15 +10,15 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from adapters.kafka.batch_slot import BatchSlot
-from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.clients import administration, discard, new_consumer
 from adapters.kafka.commits import GONE, Commits, names
+from adapters.kafka.group_start_offsets import Beginnings
 from adapters.kafka.positions import committed
 from adapters.kafka.records import message_of
-from adapters.kafka.recreation import Recreated, Recreation
+from adapters.kafka.recreated_topics import Recreated, Recreation
+from adapters.kafka.stall_detection import Watch
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
-from adapters.kafka.watch import Watch
 from application.ports.event_source import Batch
 
 log = structlog.get_logger(__name__)

@@ -8,14 +8,14 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from adapters.kafka.batch_slot import BatchSlot
-from adapters.kafka.beginnings import Beginnings
 from adapters.kafka.commits import names
+from adapters.kafka.group_start_offsets import Beginnings
 from adapters.kafka.membership import Membership
-from adapters.kafka.recreation import Recreated
+from adapters.kafka.recreated_topics import Recreated
 from adapters.kafka.settings import KafkaSettings, client_options
+from adapters.kafka.stall_detection import Stalled
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
-from adapters.kafka.watch import Stalled
 from adapters.reconnect import ReconnectDelay
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from application.ports.start_offsets import StartOffsets

@@ -1,7 +1,7 @@
 """The channel `email`."""
 
 from adapters.mail.mailer import Mailer, MailRenderer, OutgoingMail, TemplateUnavailable, Unrenderable
-from adapters.mail.route import EmailTable, fault_in_mail
+from adapters.mail.route_table import EmailTable, fault_in_mail
 from application.delivery.channel import Receipt, Refusal, TemplateMissing
 from domain.deliveries import NO_ADDRESS, Delivery
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 
-from adapters.mail.faults import HungUp, nonsense
-from adapters.mail.opening import Opening, cut
+from adapters.mail.open_connection import Opening, cut
 from adapters.mail.settings import SmtpSettings
+from adapters.mail.smtp_errors import HungUp, nonsense
 from application.delivery.channel import Deferred, NotSent
 
 # Maximum number of mails on one connection: servers limit it.

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from adapters.memory.streams import Feed, Inbox
-from application.delivery.policy import new_delivery
+from application.delivery.send_decision import new_delivery
 from application.ports.bindings import Binding, QueueName
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import KeptDeadLetter

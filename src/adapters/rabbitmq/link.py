@@ -12,12 +12,12 @@ from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
 from adapters.rabbitmq.address import address
 from adapters.rabbitmq.buffer import Buffer
-from adapters.rabbitmq.faults import Silent, outage
 from adapters.rabbitmq.messages import message_of
+from adapters.rabbitmq.outages import Silent, outage
+from adapters.rabbitmq.probes import Watch, look_at
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing
 from adapters.rabbitmq.topology import prepare
-from adapters.rabbitmq.watch import Watch, look_at
 from adapters.rabbitmq.wire import Wire
 from application.ports.bindings import Binding, NotChanged
 from application.ports.event_source import NotAcknowledged
@@ -58,7 +58,7 @@ class Link:
 
     async def run(self) -> NoReturn:
         """Consumes until a fault, and raises it. The caller reports the fault and then calls `leave`. A CancelledError
-        may come from aiormq (see faults.py).
+        may come from aiormq (see outages.py).
 
         A cancelled call of aiormq may return a result, or raise the fault of a connection that ends meanwhile. So every
         call runs in a task of its own, which ends with the socket at the latest.

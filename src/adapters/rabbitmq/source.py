@@ -8,8 +8,8 @@ import structlog
 
 from adapters.rabbitmq.address import tls_context
 from adapters.rabbitmq.buffer import Buffer
-from adapters.rabbitmq.faults import outage
 from adapters.rabbitmq.link import Link
+from adapters.rabbitmq.outages import outage
 from adapters.rabbitmq.queue import RabbitQueue
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing

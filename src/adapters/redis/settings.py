@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Final
 
 from adapters.setting_files import file_path
-from domain.settings import Section, Setting
+from domain.setting_declarations import Section, Setting
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 

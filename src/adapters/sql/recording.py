@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Arrivals, Batch, Counter, Part
 from adapters.sql.delivery_rows import delivery_preferences
-from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import DeliveryWriting
-from adapters.sql.keeping import add_deliveries, store_dead_letters
+from adapters.sql.dialects.dialect import Writing
+from adapters.sql.origin_records import add_deliveries, store_dead_letters
 from adapters.sql.queries import Queries
 from adapters.sql.records import FEED_COUNTER, INBOX_COUNTER
-from application.delivery.policy import new_delivery
+from application.delivery.send_decision import new_delivery
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded
 from domain.deliveries import Delivery

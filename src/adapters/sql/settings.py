@@ -3,8 +3,8 @@
 from typing import Annotated, Final, Literal, TypeAlias
 
 from adapters.setting_files import check_certificates
+from domain.setting_declarations import Section, Setting
 from domain.setting_values import choice, whole
-from domain.settings import Section, Setting
 
 # In memory: nothing outlives the process.
 MEMORY: Final = "memory:"

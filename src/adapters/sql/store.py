@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Batch
 from adapters.sql.database import Database
-from adapters.sql.dialects.base import Writing
 from adapters.sql.dialects.deliveries import delivery_writing
+from adapters.sql.dialects.dialect import Writing
 from adapters.sql.dialects.postgresql import PostgresqlWriting
 from adapters.sql.dialects.sqlite import SqliteWriting
 from adapters.sql.pages import Pages

@@ -2,8 +2,8 @@
 
 from typing import Annotated, Literal
 
+from domain.setting_declarations import Section, Setting
 from domain.setting_values import choice
-from domain.settings import Section, Setting
 
 
 class LogSettings(Section, frozen=True):

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from adapters.web.origins import LOOPBACK, host_of
+from domain.setting_declarations import Section, Setting
 from domain.setting_values import items, whole
-from domain.settings import Section, Setting
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
 _HOST: Final = re.compile(r"[\w.-]+")

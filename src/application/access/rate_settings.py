@@ -4,8 +4,8 @@ from typing import Annotated, Final
 
 from application.access.limit_rate import Rates
 from application.ports.throttle import Rate
+from domain.setting_declarations import Section, Setting
 from domain.setting_values import per_second
-from domain.settings import Section, Setting
 
 # Seconds of the rate that fit in one burst: a page that loads, or a device that reconnects, sends many requests
 # together and few afterwards. The burst of publishers is 1 s, or one request.

@@ -7,7 +7,7 @@ import structlog
 
 from application.delivery.channel import Channel, Deferred, NotSent, PeerUnavailable, Prepared, Refusal, Refused
 from application.delivery.dispatch_policy import DispatchPolicy
-from application.delivery.policy import Hold, Skip
+from application.delivery.send_decision import Hold, Skip
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Outcome
 from domain.addresses import masked, masked_in

@@ -10,9 +10,9 @@ from application.delivery.attempt_delivery import AttemptDelivery
 from application.delivery.breaker import CircuitBreaker, CircuitBreakers
 from application.delivery.channel import Channel, Prepared, Refusal, TemplateMissing
 from application.delivery.dispatch_policy import DispatchPolicy
-from application.delivery.policy import Decide, Send
-from application.delivery.recorder import OutcomeRecorder
-from application.delivery.templates import UsableTemplates
+from application.delivery.outcome_recorder import OutcomeRecorder
+from application.delivery.send_decision import Decide, Send
+from application.delivery.usable_templates import UsableTemplates
 from application.log_context import bind_delivery
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Deliveries, Outcome

@@ -13,9 +13,9 @@ from application.delivery.breaker import CircuitBreaker, CircuitBreakers
 from application.delivery.channel import Channel, PeerUnavailable, Prepared
 from application.delivery.deliver_claim import DeliverClaim
 from application.delivery.dispatch_policy import DispatchPolicy
-from application.delivery.policy import Decide, decide
-from application.delivery.recorder import OutcomeRecorder
-from application.delivery.templates import UsableTemplates
+from application.delivery.outcome_recorder import OutcomeRecorder
+from application.delivery.send_decision import Decide, decide
+from application.delivery.usable_templates import UsableTemplates
 from application.ports.clock import Clock
 from application.ports.deliveries import Deliveries
 from application.ports.store import StoreUnavailable

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+from domain.setting_declarations import Section, Setting
 from domain.setting_values import seconds, whole
-from domain.settings import Section, Setting
 
 
 class BufferPolicy(msgspec.Struct, frozen=True):

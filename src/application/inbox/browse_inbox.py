@@ -10,7 +10,7 @@ from application.ports.store import Store
 from domain.errors import NotFound
 from domain.notifications import Notification, NotificationFilter, page_cursor, read_page_cursor
 from domain.positions import Cursor, tag_of
-from domain.storable import require_storable
+from domain.storable_text import require_storable
 from domain.streams import INBOX
 
 

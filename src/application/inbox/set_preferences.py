@@ -8,7 +8,7 @@ import msgspec
 from application.ports.clock import Clock
 from application.ports.preferences import PreferencesStore
 from domain.preferences import Preferences
-from domain.storable import require_storable
+from domain.storable_text import require_storable
 
 
 class SetPreferences:

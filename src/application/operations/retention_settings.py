@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Annotated
 
 from application.ports.retention import Keep, Keeping
+from domain.setting_declarations import Section, Setting
 from domain.setting_values import days, whole
-from domain.settings import Section, Setting
 
 
 class RetentionSettings(Section, frozen=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from domain.errors import InvalidInput
-from domain.nesting import too_deep
+from domain.nesting_limit import too_deep
 from domain.positions import Cursor, read_cursor
 
 

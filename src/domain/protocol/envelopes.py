@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from domain.events import Event, Undecoded, Unreadable
-from domain.nesting import too_deep
+from domain.nesting_limit import too_deep
 from domain.streams import Content, Entry, Envelope
 
 TYPE_FIELDS: Final = ("event_type", "type", "eventType")

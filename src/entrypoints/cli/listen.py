@@ -52,7 +52,7 @@ def listen(
             " Herald's repository."
         ) from None
 
-    from entrypoints.cli.listening import Listening, NotPrinted
+    from entrypoints.cli.listen_output import Listening, NotPrinted
 
     try:
         listener = Listener(

@@ -11,7 +11,7 @@ from uuid import uuid4
 import click
 
 from adapters.mail.mailer import OutgoingMail, Unrenderable
-from adapters.mail.route import EmailTable
+from adapters.mail.route_table import EmailTable
 from domain.deliveries import PlannedDelivery
 from domain.events import Unreadable, read_event
 from domain.limits import Limits

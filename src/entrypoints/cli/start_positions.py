@@ -9,7 +9,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from adapters.kafka.beginnings import Beginning, Beginnings, Reason
+from adapters.kafka.group_start_offsets import Beginning, Beginnings, Reason
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.settings import Mode, Section, Setting, settings_of
+from domain.setting_declarations import Mode, Section, Setting, settings_of
 from entrypoints.brokers import BROKERS
 from entrypoints.settings.model import SECTIONS, SETTINGS, Settings
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from domain.settings import Mode, Section, Setting, settings_of
+from domain.setting_declarations import Mode, Section, Setting, settings_of
 from entrypoints.settings.model import SECTIONS, SETTINGS
 
 HEAD: Final = """\

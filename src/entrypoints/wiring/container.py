@@ -6,7 +6,7 @@ import msgspec
 from dishka import STRICT_VALIDATION, AsyncContainer, Provider, Scope, make_async_container, provide
 
 from adapters.clock import SystemClock, Uuid7Factory
-from adapters.http.ops import About
+from adapters.http.monitoring import About
 from adapters.jwt.verifier import JwtVerifier
 from adapters.telemetry.prometheus import PrometheusExposition
 from application.access.identify import IdentifyCaller

@@ -52,6 +52,6 @@ class MailFolderReading(Provider):
 
     @provide
     def read_mails(self, smtp: SmtpSettings, mail: MailSettings) -> ReadMails:
-        from adapters.mail.reading import EmlFolder
+        from adapters.mail.folder_reader import EmlFolder
 
         return ReadMails(EmlFolder(mail.folder) if smtp.host is None else None)

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 from dishka import Provider, Scope, provide
 
 from adapters.http.auth import Caller
-from adapters.http.ops import About
+from adapters.http.monitoring import About
 from adapters.sockets.event_stream import StreamGate
 from adapters.web.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
 from adapters.web.socket import SocketPolicy
 from adapters.web.socket_gate import SocketGate
-from entrypoints.descriptors import BACKLOG, raised_limit, share_out
+from entrypoints.file_descriptors import BACKLOG, raised_limit, share_out
 from entrypoints.settings.loader import Settings
 from entrypoints.settings.sections import ServerSettings
 

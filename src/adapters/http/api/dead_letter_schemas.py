@@ -12,7 +12,7 @@ from msgspec import Meta
 from adapters.http.api.parameters import moment
 from application.ingest.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
-from domain.storable import require_storable
+from domain.storable_text import require_storable
 
 NextCursor = Annotated[
     UUID | None, Meta(description="The `cursor` of the next request; null if there is nothing more.")

@@ -18,7 +18,7 @@ from domain.addresses import as_address
 from domain.deliveries import Status
 from domain.errors import InvalidInput
 from domain.identity import Identity
-from domain.storable import require_storable
+from domain.storable_text import require_storable
 
 READ: Final = "deliveries:read"
 RETRY: Final = "admin"

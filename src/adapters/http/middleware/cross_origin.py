@@ -7,8 +7,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.http.errors.early_refusals import refuse
 from adapters.http.errors.problems import problem
-from adapters.http.errors.refusals import refuse
 from adapters.web.origins import Origins, same_host
 from adapters.web.tokens import TOKEN_COOKIE, read_cookies
 

@@ -9,8 +9,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from adapters.http.errors.early_refusals import refuse
 from adapters.http.errors.problems import problem
-from adapters.http.errors.refusals import refuse
 from adapters.web.origins import Hosts
 
 log = structlog.get_logger(__name__)

@@ -6,8 +6,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from adapters.http.errors.early_refusals import refuse
 from adapters.http.errors.problems import problem
-from adapters.http.errors.refusals import refuse
 
 # Limits of path and query together, and of the names and values of all headers. The server has limits of its own, at
 # which it responds without a body: 65,534 bytes for the address, 100 headers, 400 KB for the whole head.

@@ -16,8 +16,8 @@ from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
+from adapters.http.monitoring import About
 from adapters.http.openapi.operations import also_answers, problems
-from adapters.http.ops import About
 from adapters.http.requests import public_url_of
 from domain.public_url import PublicUrl
 from domain.routes import RouteTable

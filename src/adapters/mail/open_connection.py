@@ -9,8 +9,8 @@ from typing import Final, cast
 
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPHeloError
 
-from adapters.mail.faults import away
 from adapters.mail.settings import SmtpSettings
+from adapters.mail.smtp_errors import away
 from application.delivery.channel import PeerUnavailable
 
 _FULL_NAME: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z")
