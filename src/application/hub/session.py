@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 import structlog
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 class Session:
     """One client: its streams, its position in each, and what is sent to it next.
 
-    Frames leave by two paths, which share `_deliver`, and with it the order and the positions:
+    Frames leave by two paths, which share `_texts` and `_advance`, and with them the order and the positions:
 
     - Writer delivery: the adapter iterates over `frames`, and takes the next one when the last one is sent. A client
       that does not read stops the iteration.
@@ -217,8 +217,9 @@ class Session:
                 frames = self.positions.next_frames(index) or await self._fetch(index)
                 if frames is not None:
                     moved = True
-                    for text in self._deliver(index, frames):
+                    for text in self._texts(index, frames):
                         yield text
+                    self._advance(index, frames)
             while self._answers:
                 yield messages.as_frame(self.view, self._answers.popleft(), self.cursor)
             if self._heartbeat_due:
@@ -233,12 +234,13 @@ class Session:
 
     # --- delivery ------------------------------------------------------------------------------------------------
 
-    def _deliver(self, index: int, frames: Frames) -> Iterator[str]:
-        """The step of both paths: the texts to send for these frames. Once all have been sent, the position moves."""
+    def _texts(self, index: int, frames: Frames) -> Sequence[str]:
+        """What both paths send for these frames. Once all is sent, `_advance` moves the position."""
         if frames.objects and self.view.transport == "sse":
-            yield messages.event_stream_text(self.epoch, self.tag, self.positions, index, frames)
-        else:
-            yield from frames.texts
+            return (messages.event_stream_text(self.epoch, self.tag, self.positions, index, frames),)
+        return frames.texts
+
+    def _advance(self, index: int, frames: Frames) -> None:
         self.positions.advance(index, frames)
         if frames.stored_at is not None:
             self.delivered += frames.objects
@@ -247,7 +249,7 @@ class Session:
 
     def _deliver_directly(self) -> bool:
         """Sends all new entries, if nothing else is due and one frame for each stream is enough; False if not. Saves
-        each delivery two turns of the event loop in quiet times."""
+        each delivery two turns of the event loop in quiet times. Runs for each session and each event."""
         transport = self.transport
         if (
             transport is None
@@ -257,12 +259,16 @@ class Session:
             or self.view.transport == "sse"
         ):
             return False
-        for index in self.positions.pending():
-            frames = self.positions.next_frames(index)
-            if frames is None or frames.upto != self.positions.buffers[index].head or len(frames.texts) > 1:
+        positions = self.positions
+        for index, buffer in enumerate(positions.buffers):
+            if buffer.head <= positions.values[index]:
+                continue
+            frames = positions.next_frames(index)
+            if frames is None or frames.upto != buffer.head or len(frames.texts) > 1:
                 return False
-            if not all(map(transport.try_send, self._deliver(index, frames))):
+            if frames.texts and not transport.try_send(frames.texts[0]):
                 return False
+            self._advance(index, frames)
         return True
 
     def _is_finished(self) -> bool:
