@@ -5,8 +5,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from adapters.sql.coalescer import Coalescer
 
+from adapters.coalescer import Coalescer
 from adapters.sql.errors import Refused
 from adapters.sql.store_requests import StoreRequests
 from application.ports.store import StoreUnavailable
