@@ -3,13 +3,15 @@
 import asyncio
 import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import msgspec
 
+from tests.support.accounting import inboxes_complete
 from tests.support.clients import until_http
 from tests.support.kafka import RealKafka
 from tests.support.load import Load
@@ -75,11 +77,17 @@ class Deployment:
         """Returns once both nodes are ready and healthy and each has half of the partitions."""
         for node in self.nodes:
             await until_http(node, "/health", lambda body: body["status"] == "healthy", RECOVERY_TIMEOUT_S)
-            await until_http(node, "/health", _has_half_of_the_partitions, RECOVERY_TIMEOUT_S)
+            await until_http(node, "/health", _has_partitions(PARTITIONS // 2), RECOVERY_TIMEOUT_S)
+
+    async def taken_over_by(self, node: Server) -> None:
+        """Returns once this node has all partitions and every inbox has all events of its user published so far."""
+        await until_http(node, "/health", _has_partitions(PARTITIONS), RECOVERY_TIMEOUT_S)
+        async with httpx.AsyncClient(base_url=node.url, timeout=20) as client:
+            await inboxes_complete(client, self.load, RECOVERY_TIMEOUT_S)
 
 
-def _has_half_of_the_partitions(health: Any) -> bool:
-    return any(len(source["assigned"]) == PARTITIONS // 2 for source in health["sources"])
+def _has_partitions(count: int) -> Callable[[Any], bool]:
+    return lambda health: any(len(source["assigned"]) == count for source in health["sources"])
 
 
 def _send_signal(node: Server, number: signal.Signals) -> None:

@@ -7,7 +7,6 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
-from adapters.sql.database import IDLE_IN_TRANSACTION
 from tests.chaos.deployment import Deployment
 from tests.support.brake import BROADCASTS, Brake
 from tests.support.service import Service
@@ -16,10 +15,6 @@ Fault = Callable[[Deployment], Awaitable[None]]
 
 # How long a killed process stays down.
 DOWNTIME_S: Final = 3.0
-
-# How long a node stays frozen: until Kafka has reassigned its partitions (6 s) and PostgreSQL has ended the
-# transaction.
-FREEZE_S: Final = 6 + IDLE_IN_TRANSACTION
 
 # Other consumers joining the group during a rebalance storm, and how long each of them stays.
 STORM_JOINS: Final = 8
@@ -55,17 +50,20 @@ async def kill_kafka(deployment: Deployment) -> None:
 
 
 async def freeze_a_node(deployment: Deployment) -> None:
-    """Stop a node with SIGSTOP until the other node has its partitions."""
-    async with deployment.frozen(deployment.nodes[0]):
-        await asyncio.sleep(FREEZE_S)
+    """Stop a node with SIGSTOP until the other node has its partitions and has stored their events."""
+    frozen, other = deployment.nodes
+    async with deployment.frozen(frozen):
+        await deployment.taken_over_by(other)
 
 
 async def freeze_in_a_transaction(deployment: Deployment) -> None:
-    """Stop a node with SIGSTOP while it waits for a lock, so that it holds the lock, in a transaction, while frozen."""
+    """Stop a node with SIGSTOP while it waits for a lock, so that it holds the lock, in a transaction, while frozen.
+    The other node can store nothing until PostgreSQL ends that transaction."""
+    frozen, other = deployment.nodes
     async with AsyncExitStack() as thawed:
         async with Brake(deployment.url).holding(BROADCASTS, 2):
-            await thawed.enter_async_context(deployment.frozen(deployment.nodes[0]))
-        await asyncio.sleep(FREEZE_S)
+            await thawed.enter_async_context(deployment.frozen(frozen))
+        await deployment.taken_over_by(other)
 
 
 async def rebalance_storm(deployment: Deployment) -> None:

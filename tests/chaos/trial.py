@@ -1,4 +1,4 @@
-"""A trial: one fault under a steady load with clients of every kind, and the audit at its end."""
+"""A trial: faults under a steady load with clients of every kind, and an audit after each fault."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ class TrialSize(msgspec.Struct, frozen=True):
 class TrialResult(msgspec.Struct, frozen=True):
     """`offline` is the longest time that a client had no session, `latency` the longest time from an event to a client
     that can resume, `recovery` the time from the end of the fault until the deployment had recovered; all in seconds.
-    `gaps` counts the gaps that clients were notified of."""
+    `gaps` counts the gaps that clients were notified of. All but `recovery` are of the whole trial until now."""
 
     events: int
     store: Audit
@@ -50,19 +50,25 @@ class TrialResult(msgspec.Struct, frozen=True):
         return self.store.violations + self.clients.violations + self.gaps
 
 
-async def run_trial(fault: str, services: Services, size: TrialSize, directory: Path) -> TrialResult:
-    async with (
-        running_deployment(services, size.users, directory) as deployment,
-        _connected_clients(deployment, size) as clients,
-    ):
-        async with deployment.load.steady(size.rate):
-            await asyncio.sleep(size.lead)
+class Trial:
+    """A running deployment with connected clients."""
+
+    def __init__(self, deployment: Deployment, clients: Sequence[Client], size: TrialSize) -> None:
+        self._deployment = deployment
+        self._clients = clients
+        self._size = size
+
+    async def inject(self, fault: str) -> TrialResult:
+        """Inject the fault under load, wait for the recovery, and audit everything since the start of the trial."""
+        deployment, clients = self._deployment, self._clients
+        async with deployment.load.steady(self._size.rate):
+            await asyncio.sleep(self._size.lead)
             await FAULTS[fault](deployment)
             fault_ended = time.monotonic()
             await deployment.recovered()
             recovery = time.monotonic() - fault_ended
             await _all_connected(clients)
-            await asyncio.sleep(size.lead)
+            await asyncio.sleep(self._size.lead)
         stored = await _all_stored(deployment)
         await _all_received(stored, clients)
         return TrialResult(
@@ -74,6 +80,21 @@ async def run_trial(fault: str, services: Services, size: TrialSize, directory: 
             latency=max(client.latency for client in clients if not isinstance(client, PlainSocket)),
             recovery=recovery,
         )
+
+
+@asynccontextmanager
+async def running_trial(services: Services, size: TrialSize, directory: Path) -> AsyncIterator[Trial]:
+    async with (
+        running_deployment(services, size.users, directory) as deployment,
+        _connected_clients(deployment, size) as clients,
+    ):
+        yield Trial(deployment, clients, size)
+
+
+async def run_trial(fault: str, services: Services, size: TrialSize, directory: Path) -> TrialResult:
+    """A trial of one fault."""
+    async with running_trial(services, size, directory) as trial:
+        return await trial.inject(fault)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ async def everyone_saw(load: Load, *watchers: Watcher, seconds: float = 30) -> N
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while not all(watcher.has_everything(load) for watcher in watchers):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.02)
     await asyncio.sleep(0.5)  # for duplicates
     for watcher in watchers:
         watcher.check(load)
@@ -30,7 +30,7 @@ async def everything_kept(server: Server, load: Load, postgres: Postgres, url: s
     """Assert that every inbox holds exactly the events addressed to it, once and in order, over every API, and that the
     counters agree."""
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
-        await _all_counted(client, load, seconds)
+        await inboxes_complete(client, load, seconds)
         for user in load.users:
             numbers = load.expected[user]
             entries = list(enumerate(numbers, 1))
@@ -56,7 +56,8 @@ FROM feeds f JOIN broadcasts b ON b.feed = f.name GROUP BY f.name
 """
 
 
-async def _all_counted(client: httpx.AsyncClient, load: Load, seconds: float) -> None:
+async def inboxes_complete(client: httpx.AsyncClient, load: Load, seconds: float) -> None:
+    """Wait until every inbox counts all events addressed to its user."""
     deadline = time.monotonic() + seconds
     for user in load.users:
         while True:
@@ -64,7 +65,7 @@ async def _all_counted(client: httpx.AsyncClient, load: Load, seconds: float) ->
             if answer.status_code == 200 and answer.json()["unread_count"] >= len(load.expected[user]):
                 break
             assert time.monotonic() < deadline, f"{user} is to have {len(load.expected[user])}: {answer.text}"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
 
 
 async def listed(client: httpx.AsyncClient, user: str) -> list[Any]:

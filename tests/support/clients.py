@@ -108,7 +108,7 @@ async def until_http(server: Server, path: str, condition: Callable[[Any], bool]
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
         while not condition(body := (await client.get(path)).json()):
             assert time.monotonic() < deadline, f"{path} still answers {body}"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
     return body
 
 
