@@ -4,9 +4,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
+import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -16,19 +16,31 @@ from tests.support.kafka import RealKafka
 from tests.support.server import Server
 from tests.support.service import free_port
 
-SIGNALS = "trading_signals"
-ADD_USERS = "user_service.group.add_users"
+
+class Topics(NamedTuple):
+    """Topics that no other test uses; `later` is not created."""
+
+    signals: str
+    added: str
+    later: str
 
 
 @pytest.fixture
-def own_kafka(real_kafka: RealKafka, tmp_path: Path) -> Iterator[RealKafka]:
-    """A broker whose topics no other test uses."""
-    kafka = RealKafka(tmp_path / "kafka")
-    kafka.start()
-    kafka.create_topic(SIGNALS)
-    kafka.create_topic(ADD_USERS)
-    yield kafka
-    kafka.stop()
+def topics(real_kafka: RealKafka) -> Topics:
+    topics = Topics(*(f"{name}-{uuid.uuid4().hex}" for name in ("signals", "added", "later")))
+    real_kafka.create_topic(topics.signals)
+    real_kafka.create_topic(topics.added)
+    real_kafka.produce(topics.added, [added(number) for number in range(30)])
+    return topics
+
+
+def write_routes(file: Path, *sources: str) -> None:
+    routes = "".join(
+        f'[[routes]]\nsource = "{source}"\nusers = ["receivers"]\n'
+        'inbox = { title = "{group_name}", message = "You were added" }\n'
+        for source in sources
+    )
+    file.write_text(f'profile = "mine"\n{routes}')
 
 
 def added(number: int) -> bytes:
@@ -45,56 +57,51 @@ async def stored(server: Server, count: int) -> Any:
     return await until_http(server, "/metrics", lambda body: body["events"]["stored"] == count, 30)
 
 
-async def test_a_profile_added_later_does_not_send_past_events(
-    own_kafka: RealKafka, start_server: Any, tmp_path: Path
+async def test_a_route_added_later_does_not_send_past_events(
+    real_kafka: RealKafka, topics: Topics, start_server: Any, tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(own_kafka.produce, ADD_USERS, [added(number) for number in range(30)])
+    """`routes check` shows where its topics start, before it is used and after."""
+    routes = tmp_path / "routes.toml"
     settings = {
-        "KAFKA_BROKERS": own_kafka.servers,
-        "HERALD_AUTH": "open",
+        "KAFKA_BROKERS": real_kafka.servers,
         "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/herald.db",
-        "HERALD_DRAIN_SECONDS": "1",
+        "HERALD_KAFKA_GROUP": topics.signals,
+        "HERALD_ROUTES": str(routes),
     }
-    before: Server = start_server(settings | {"HERALD_PROFILE": "signals"}, ("serve",))
-    await asyncio.to_thread(own_kafka.produce, SIGNALS, [b"BUY"])
+    serving = settings | {"HERALD_AUTH": "open", "HERALD_DRAIN_SECONDS": "1"}
+    write_routes(routes, *topics)
+    shown = await _herald("routes", "check", str(routes), "--broker", **settings)
+    assert f"{topics.added}/0 begins at 30 of 30, its end: it was never read, and its past is not sent" in shown
+    assert f"{topics.later} does not exist: it will begin at its beginning" in shown
+    assert not (tmp_path / "herald.db").exists()
+
+    write_routes(routes, topics.signals)
+    before: Server = start_server(serving, ("serve",))
+    await asyncio.to_thread(real_kafka.produce, topics.signals, [added(0)])
     await stored(before, 1)
     assert await asyncio.to_thread(before.stop) == 0
 
-    after: Server = start_server(settings | {"HERALD_PROFILE": "signals,groups"}, ("serve",))
+    write_routes(routes, *topics)
+    after: Server = start_server(serving, ("serve",))
     body = await until_http(after, "/health", lambda body: len(_kafka(body)["assigned"]) == 2, 30)
-    await asyncio.to_thread(own_kafka.produce, ADD_USERS, [added(30)])
+    await asyncio.to_thread(real_kafka.produce, topics.added, [added(30)])
     await stored(after, 1)
-    assert await inbox(after) == ["Added to Group 30"]
-    assert _kafka(body)["begins"] == {f"{SIGNALS}/0": 0, f"{ADD_USERS}/0": 30}
+    assert await inbox(after) == ["Group 30", "Group 0"]
+    assert _kafka(body)["begins"] == {f"{topics.signals}/0": 0, f"{topics.added}/0": 30}
     assert "kafka_topic_start" in after.log
+    assert await asyncio.to_thread(after.stop) == 0
+
+    await asyncio.to_thread(real_kafka.produce, topics.added, [added(31)])
+    await asyncio.to_thread(real_kafka.create_topic, topics.later)
+    await asyncio.to_thread(real_kafka.produce, topics.later, [b"{}"])
+    shown = await _herald("routes", "check", str(routes), "--broker", **settings)
+    assert f"{topics.added}/0 begins at 31 of 32, the group's committed offset, 1 records wait" in shown
+    assert f"{topics.later}/0 begins at 0 of 1, its beginning, 1 records wait" in shown
 
 
 def _kafka(health: Any) -> Any:
     (source,) = [one for one in health["sources"] if one["name"] == "kafka"]
     return source
-
-
-async def test_routes_check_shows_where_topics_start(own_kafka: RealKafka, start_server: Any, tmp_path: Path) -> None:
-    await asyncio.to_thread(own_kafka.produce, ADD_USERS, [added(number) for number in range(30)])
-    (routes := tmp_path / "routes.toml").write_text(
-        f'profile = "mine"\n[[routes]]\nsource = "{ADD_USERS}"\nusers = ["receivers"]\n'
-        f'[[routes]]\nsource = "{SIGNALS}"\nusers = ["user"]\n[[routes]]\nsource = "not-yet"\nusers = ["user"]\n'
-    )
-    settings = {"KAFKA_BROKERS": own_kafka.servers, "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/herald.db"}
-    before = await _herald("routes", "check", str(routes), "--broker", **settings)
-    assert f"{ADD_USERS}/0 begins at 30 of 30, its end: it was never read, and its past is not sent" in before
-    assert "not-yet does not exist: it will begin at its beginning" in before
-    assert not (tmp_path / "herald.db").exists()
-
-    server: Server = start_server(settings | {"HERALD_AUTH": "open", "HERALD_ROUTES": str(routes)}, ("serve",))
-    await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 30)
-    await asyncio.to_thread(server.stop)
-    await asyncio.to_thread(own_kafka.produce, ADD_USERS, [added(30)])
-    await asyncio.to_thread(own_kafka.create_topic, "not-yet")
-    await asyncio.to_thread(own_kafka.produce, "not-yet", [b"{}"])
-    after = await _herald("routes", "check", str(routes), "--broker", **settings)
-    assert f"{ADD_USERS}/0 begins at 30 of 31, the group's committed offset, 1 records wait" in after
-    assert "not-yet/0 begins at 0 of 1, its beginning, 1 records wait" in after
 
 
 async def test_routes_check_reports_why_the_broker_cannot_be_queried(tmp_path: Path) -> None:
