@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from adapters.sql.database import IDLE_IN_TRANSACTION, STATEMENT
+from adapters.sql.database import TIMEOUTS
 from tests.support.accounting import everyone_saw, everything_kept
 from tests.support.brake import BROADCASTS, COMMIT, INBOXES, NOTIFICATIONS, Brake
 from tests.support.clients import until_http
@@ -88,7 +88,7 @@ async def away(how: str, postgres: Postgres) -> tuple[float, float]:
     if how == "frozen":
         with postgres.frozen():
             # Longer than any timeout of a statement.
-            await asyncio.sleep(STATEMENT + 3)
+            await asyncio.sleep(TIMEOUTS.statement + 3)
             return down, time.monotonic()
     await asyncio.to_thread(postgres.stop if how == "stopped" else postgres.kill9)
     down = time.monotonic()
@@ -188,7 +188,7 @@ async def test_a_frozen_node_blocks_no_other_and_causes_no_duplicates(
                 signal_to(frozen, signal.SIGSTOP)
             try:
                 # Events of its own partitions, once the database has ended the transaction of the frozen node.
-                await until_seen(there[0], len(there[0].seen[FEED]) + RATE, IDLE_IN_TRANSACTION + 6)
+                await until_seen(there[0], len(there[0].seen[FEED]) + RATE, TIMEOUTS.idle_in_transaction + 6)
                 # Events of all partitions, once Kafka has reassigned them.
                 everything = load.published
                 for client in there:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from adapters.clock import Uuid7Factory
-from adapters.sql.database import Database
+from adapters.sql.database import TIMEOUTS, Database, Timeouts
 from adapters.sql.epoch import new_epoch
 from adapters.sql.schema import LOCK_KEY, DatabaseUnusable, MigrationRefused, Schema, SchemaOutdated
 from adapters.sql.store import SqlStore
@@ -42,11 +42,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Callable[[str], Database]]:
+async def connect() -> AsyncIterator[Callable[..., Database]]:
     opened: list[Database] = []
 
-    def open(url: str) -> Database:
-        opened.append(Database(url, 2))
+    def open(url: str, timeouts: Timeouts = TIMEOUTS) -> Database:
+        opened.append(Database(url, 2, timeouts=timeouts))
         return opened[-1]
 
     yield open
@@ -280,11 +280,8 @@ class TestErrors:
             with pytest.raises(DatabaseUnusable):
                 await Schema(connect(f"sqlite+aiosqlite:///{tmp_path}/{file}")).current()
 
-    async def test_a_locked_file_is_temporary(
-        self, tmp_path: Path, connect: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("adapters.sql.database.LOCK", 0.1)
-        schema = Schema(connect(f"sqlite+aiosqlite:///{tmp_path}/herald.db"))
+    async def test_a_locked_file_is_temporary(self, tmp_path: Path, connect: Any) -> None:
+        schema = Schema(connect(f"sqlite+aiosqlite:///{tmp_path}/herald.db", Timeouts(lock=0.1)))
         await schema.upgrade()
         with written_by_another(tmp_path / "herald.db"), pytest.raises(StoreUnavailable):
             await schema.downgrade("base")

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from adapters.sql.database import IDLE_IN_TRANSACTION, LOCK, STATEMENT, Database
+from adapters.sql.database import TIMEOUTS, Database
 from adapters.sql.poolers import Pooler
 from adapters.sql.schema import DatabaseUnusable, MigrationRefused, Schema
 from application.ports.bindings import Binding, QueueName
@@ -59,7 +59,8 @@ async def limits_of(database: Database) -> list[dict[str, str]]:
 async def test_limits_are_in_force_and_do_not_leak_to_other_clients(
     mode: Pooler, database: Database, postgres: Postgres, postgres_url: str
 ) -> None:
-    wanted = dict(zip(LIMITS, (f"{LOCK}s", f"{STATEMENT}s", f"{IDLE_IN_TRANSACTION}s", "off"), strict=True))
+    seconds = (TIMEOUTS.lock, TIMEOUTS.statement, TIMEOUTS.idle_in_transaction)
+    wanted = dict(zip(LIMITS, (*(f"{one}s" for one in seconds), "off"), strict=True))
     assert await limits_of(database) == [wanted, wanted]
     async with asyncio.TaskGroup() as group:
         for _ in range(30):

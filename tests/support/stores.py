@@ -1,11 +1,13 @@
 """The ports that share one store, opened together, and the data that contract tests put in them."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from adapters.clock import SystemClock, Uuid7Factory
 from adapters.memory.bindings import MemoryBindings
@@ -18,7 +20,7 @@ from adapters.memory.retention import MemoryRetention
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
 from adapters.sql.bindings import SqlBindings
-from adapters.sql.database import Database
+from adapters.sql.database import TIMEOUTS, Database, Timeouts
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
@@ -77,9 +79,11 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
 
 
 @asynccontextmanager
-async def sql(url: str, connections: int = 10, pooler: Pooler = "none") -> AsyncIterator[Stores]:
+async def sql(
+    url: str, connections: int = 10, pooler: Pooler = "none", timeouts: Timeouts = TIMEOUTS
+) -> AsyncIterator[Stores]:
     """Open the ports on a database that has its tables."""
-    database, ids = Database(url, connections, pooler=pooler), Uuid7Factory()
+    database, ids = Database(url, connections, pooler=pooler, timeouts=timeouts), Uuid7Factory()
     try:
         yield Stores(
             SqlStore(database, ids),
@@ -95,13 +99,29 @@ async def sql(url: str, connections: int = 10, pooler: Pooler = "none") -> Async
         await database.close()
 
 
+# An SQLite file with all tables, once a test has needed one.
+_MIGRATED: list[bytes] = []
+
+
+async def sqlite_url(folder: Path) -> str:
+    """Create an SQLite database with all tables in the folder. Returns its URL."""
+    file = folder / "herald.db"
+    url = f"sqlite+aiosqlite:///{file}"
+    if not _MIGRATED:
+        database = Database(url, 1)
+        await Schema(database).upgrade()
+        await database.close()
+        _MIGRATED.append(file.read_bytes())
+    file.write_bytes(_MIGRATED[0])
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("UPDATE store_state SET value = ? WHERE name = 'epoch'", [uuid4().hex[-12:]])
+    return url
+
+
 @asynccontextmanager
 async def sqlite(place: Place) -> AsyncIterator[Stores]:
-    url = f"sqlite+aiosqlite:///{place[0]}/herald.db"
-    database = Database(url, 1)
-    await Schema(database).upgrade()
-    await database.close()
-    async with sql(url) as opened:
+    async with sql(await sqlite_url(place[0])) as opened:
         yield opened
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
+import msgspec
 from advanced_alchemy.config import EngineConfig, SQLAlchemyAsyncConfig
 from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -25,22 +26,35 @@ from domain.backoff import Backoff
 
 T = TypeVar("T")
 
-# Timeouts in seconds. A node that freezes within a transaction holds its locks until the database ends its session
-# (`idle_in_transaction_session_timeout`). Transactions that wait for the locks time out a little later (LOCK), and are
-# retried.
-IDLE_IN_TRANSACTION: Final = 4
-LOCK: Final = 6
-STATEMENT: Final = 30
-CONNECT: Final = 5
-POOL: Final = 5
 
-LIMITS: Final = {
-    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION}s",
-    "lock_timeout": f"{LOCK}s",
-    "statement_timeout": f"{STATEMENT}s",
-    # JIT compilation never pays off for statements this small.
-    "jit": "off",
-}
+class Timeouts(msgspec.Struct, frozen=True):
+    """All in seconds. A node that freezes within a transaction holds its locks until the database ends its session
+    (`idle_in_transaction`). Transactions that wait for the locks time out a little later (`lock`), and are retried.
+    `connect` is for a new connection, `pool` for a free one of the pool.
+    """
+
+    idle_in_transaction: float = 4
+    lock: float = 6
+    statement: float = 30
+    connect: float = 5
+    pool: float = 5
+
+    def limits(self) -> dict[str, str]:
+        """The limits of a session of PostgreSQL."""
+        return {
+            "idle_in_transaction_session_timeout": _milliseconds(self.idle_in_transaction),
+            "lock_timeout": _milliseconds(self.lock),
+            "statement_timeout": _milliseconds(self.statement),
+            # JIT compilation never pays off for statements this small.
+            "jit": "off",
+        }
+
+    def lock_limit(self) -> dict[str, str]:
+        return {"lock_timeout": _milliseconds(self.lock)}
+
+
+TIMEOUTS: Final = Timeouts()
+
 SERVER_KEEPALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "2"}
 
 # TCP keep-alive: seconds of silence before the first probe, seconds between probes, number of unanswered probes. The
@@ -60,10 +74,16 @@ class Database:
     """
 
     def __init__(
-        self, url: str, connections: int = 10, counters: Counters | None = None, pooler: Pooler = "none"
+        self,
+        url: str,
+        connections: int = 10,
+        counters: Counters | None = None,
+        pooler: Pooler = "none",
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         """`pooler` is the mode of the connection pooler in front of PostgreSQL."""
         self.pooler = pooler
+        self.timeouts = timeouts
         self._counters = counters or Counters()
         self.connections = connections
         address, self.tls = without_tls(make_url(url))
@@ -73,7 +93,7 @@ class Database:
             engine_config=EngineConfig(
                 pool_size=connections,
                 max_overflow=0,
-                pool_timeout=POOL,
+                pool_timeout=timeouts.pool,  # type: ignore[arg-type] - fractions are possible
                 # Error texts are logged, and parameter values are personal data: addresses and contents.
                 hide_parameters=True,
                 **self._connect_arguments(),
@@ -83,7 +103,7 @@ class Database:
         # Single statements need no explicit transaction: one round trip instead of three.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         if self.is_postgresql:
-            apply_limits(self.engine.sync_engine, pooler, LIMITS)
+            apply_limits(self.engine.sync_engine, pooler, timeouts.limits())
         if pooler == "transaction":
             # In autocommit mode, preparing and executing a statement would be two transactions, possibly on two server
             # sessions.
@@ -172,17 +192,23 @@ class Database:
 
     async def close(self) -> None:
         if self._working:
-            await asyncio.wait(self._working, timeout=LOCK)
+            await asyncio.wait(self._working, timeout=self.timeouts.lock)
         await self.engine.dispose()
 
     def _connect_arguments(self) -> dict[str, Any]:
         if not self.is_postgresql:
-            return {"connect_args": {"timeout": LOCK}}
-        # Keep-alive settings only make sense if the server is connected to this process directly.
-        limits = LIMITS | SERVER_KEEPALIVE if self.pooler == "none" else LIMITS
-        arguments: dict[str, Any] = {"timeout": CONNECT, "command_timeout": STATEMENT + 1, **self.tls}
+            return {"connect_args": {"timeout": self.timeouts.lock}}
+        timeouts, limits = self.timeouts, self.timeouts.limits()
+        if self.pooler == "none":
+            # Keep-alive settings only make sense if the server is connected to this process directly.
+            limits |= SERVER_KEEPALIVE
+        arguments: dict[str, Any] = {"timeout": timeouts.connect, "command_timeout": timeouts.statement + 1, **self.tls}
         arguments |= connect_arguments(self.pooler, "herald", limits)
         return {"connect_args": arguments, "pool_use_lifo": True}
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
 
 
 def _keep_alive(connection: Any, _: Any) -> None:

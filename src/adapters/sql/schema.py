@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeEngine
 
 import adapters.sql.triggers  # noqa: F401 - they belong to the tables
-from adapters.sql.database import CONNECT, LOCK, Database
+from adapters.sql.database import Database
 from adapters.sql.errors import translated
 from adapters.sql.poolers import apply_limits, connect_arguments
 from adapters.sql.tables import Base
@@ -143,8 +143,9 @@ class Schema:
         if self._database.is_postgresql:
             # A separate engine: building an index takes long, and the usual timeouts would end it. Only the lock
             # timeout stays, because a statement that waits for a lock blocks all later ones.
-            pooler, limits = self._database.pooler, {"lock_timeout": f"{LOCK}s"}
-            arguments = {"timeout": CONNECT, **self._database.tls, **connect_arguments(pooler, "herald db", limits)}
+            pooler, timeouts = self._database.pooler, self._database.timeouts
+            limits, more = timeouts.lock_limit(), self._database.tls
+            arguments = {"timeout": timeouts.connect, **more, **connect_arguments(pooler, "herald db", limits)}
             engine = create_async_engine(engine.url, poolclass=NullPool, connect_args=arguments)
             apply_limits(engine.sync_engine, pooler, limits)
         try:
