@@ -14,8 +14,7 @@ from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.counters import Counters
-from application.ingest import handle_dead_letters as handling
-from application.ingest.handle_dead_letters import HandleDeadLetters
+from application.ingest.handle_dead_letters import HandleDeadLetters, HandlingPolicy
 from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryPolicy
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
@@ -38,8 +37,11 @@ class Rig:
         self.store = MemoryStore(records)
         self.letters = MemoryDeadLetters(records)
         self.broker = MemoryBroker()
-        self.handle = HandleDeadLetters(self.letters, self.broker)
+        self.set_policy(HandlingPolicy())
         self.consumer: ConsumeEvents | None = None
+
+    def set_policy(self, policy: HandlingPolicy) -> None:
+        self.handle = HandleDeadLetters(self.letters, self.broker, policy)
 
     async def run(self, routes: RouteTable) -> None:
         store_plans = StorePlans(self.store, self.clock, StoragePolicy())
@@ -103,8 +105,8 @@ async def test_replays_store_no_duplicate_notifications(rig: Rig) -> None:
     assert await rig.inbox("ada") == ["h-1"]
 
 
-async def test_replay_by_filter_continues_after_failures(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handling, "BATCH", 3)
+async def test_replay_by_filter_continues_after_failures(rig: Rig) -> None:
+    rig.set_policy(HandlingPolicy(batch=3))
     kept = await rig.lose(*(lost(number, to=None if number % 2 else "ada") for number in range(10)))
     (other,) = [
         one for one in await rig.lose(message("elsewhere", {}, "e-1")) if one.letter.message.source == "elsewhere"
@@ -124,9 +126,8 @@ async def test_dead_letters_replayed_together_keep_their_order(rig: Rig) -> None
     assert await rig.inbox("ada") == [f"l-{number}" for number in range(5)]
 
 
-async def test_one_call_processes_a_limited_number(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handling, "BATCH", 2)
-    monkeypatch.setattr(handling, "MOST", 4)
+async def test_one_call_processes_a_limited_number(rig: Rig) -> None:
+    rig.set_policy(HandlingPolicy(batch=2, max_per_call=4))
     kept = await rig.lose(*(lost(number) for number in range(6)))
     await rig.run(table(MENDED))
     first = await rig.handle.replay_chosen()
@@ -137,8 +138,8 @@ async def test_one_call_processes_a_limited_number(rig: Rig, monkeypatch: pytest
     assert len(await rig.inbox("ada")) == 6
 
 
-async def test_nothing_is_dropped_while_ingest_is_unavailable(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handling, "PATIENCE", 0.01)
+async def test_nothing_is_dropped_while_ingest_is_unavailable(rig: Rig) -> None:
+    rig.set_policy(HandlingPolicy(timeout_s=0.01))
     (kept,) = await rig.lose(lost(1))
     with pytest.raises(Unavailable):
         await rig.handle.replay(kept.id)
@@ -174,9 +175,8 @@ async def test_an_unknown_dead_letter_is_not_found(rig: Rig) -> None:
     assert (await rig.handle.drop(UUID(int=0))).dropped == 0
 
 
-async def test_drop_one_and_by_filter(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handling, "BATCH", 2)
-    monkeypatch.setattr(handling, "MOST", 4)
+async def test_drop_one_and_by_filter(rig: Rig) -> None:
+    rig.set_policy(HandlingPolicy(batch=2, max_per_call=4))
     first, *_ = await rig.lose(*(lost(number) for number in range(6)))
     rig.clock.turn(60)
     await rig.lose(lost(6))

@@ -9,8 +9,7 @@ import pytest
 
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
-from application.inbox import mark_notifications
-from application.inbox.mark_notifications import MarkedAll, MarkNotifications
+from application.inbox.mark_notifications import BulkChangePolicy, MarkedAll, MarkNotifications
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.inboxes import StateChanged
 from application.ports.store import StoreUnavailable
@@ -53,9 +52,8 @@ class Rig:
         self.node = Node(backplane=self.backplane)
         self.inboxes = BusyInboxes(self.node.store.records)
         self.counters = self.node.counters
-        self.mark = MarkNotifications(
-            self.inboxes, self.node.store, self.backplane, self.node.clock, self.node.counters
-        )
+        node, small = self.node, BulkChangePolicy(chunk=3)
+        self.mark = MarkNotifications(self.inboxes, node.store, self.backplane, node.clock, node.counters, small)
         self.sent = 0
 
     async def send(self, count: int = 1, to: str = "ada") -> None:
@@ -80,11 +78,6 @@ class Rig:
 @pytest.fixture
 def rig() -> Rig:
     return Rig()
-
-
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mark_notifications, "CHUNK", 3)
 
 
 async def test_a_notification_is_read_and_unread_again(rig: Rig) -> None:
@@ -133,7 +126,6 @@ async def test_a_notification_of_another_user_is_not_found(rig: Rig, mark: Any) 
     assert await rig.last() == 1
 
 
-@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7])
 async def test_a_bulk_change_runs_in_chunks_newest_first(rig: Rig, count: int) -> None:
     await rig.send(count)
@@ -154,7 +146,6 @@ async def test_archive_all(rig: Rig) -> None:
     assert await rig.mark.all("ada", "archived") == MarkedAll(0, 0)
 
 
-@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("mark", ["read", "archived"])
 @pytest.mark.parametrize("up_to", [None, 1_000_000])
 async def test_arrivals_during_a_bulk_change_stay_unread(rig: Rig, mark: Any, up_to: int | None) -> None:
@@ -200,7 +191,6 @@ async def test_a_failed_publish_does_not_undo_the_change(rig: Rig, fault: Except
     assert rig.counters.publish_failures == 2
 
 
-@pytest.mark.usefixtures("small_chunks")
 async def test_an_interrupted_bulk_change_is_completed_by_repeating_it(rig: Rig) -> None:
     await rig.send(7)
 

@@ -9,8 +9,7 @@ import pytest
 
 from adapters.memory.retention import MemoryRetention
 from application.counters import Counters
-from application.operations import prune_store
-from application.operations.prune_store import PruneStore
+from application.operations.prune_store import PruneStore, PruningPolicy
 from application.ports.retention import Keep, Keeping, Pruned
 from application.ports.store import StoreUnavailable
 from domain.planning import plan
@@ -43,12 +42,12 @@ class CarefulRetention(MemoryRetention):
 class Pruning:
     """A store with entries, and the service that prunes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: PruningPolicy) -> None:
         self.clock = HandClock()
         self.counters = Counters()
         self.store = FaultyStore()
         self.retention = CarefulRetention(self.store)
-        self.prune_store = PruneStore(self.retention, KEEPING, self.clock, self.counters)
+        self.prune_store = PruneStore(self.retention, KEEPING, self.clock, self.counters, policy)
 
     async def fill(self, notifications: int = 0, broadcasts: int = 0, dead_letters: int = 0) -> None:
         messages = [message("direct", {"to": "u"}, f"n-{n}") for n in range(notifications)]
@@ -67,15 +66,13 @@ class Pruning:
 
 
 @pytest.fixture
-def pruning(monkeypatch: pytest.MonkeyPatch) -> Pruning:
+def pruning() -> Pruning:
     """A service whose rounds follow one another without delay."""
-    monkeypatch.setattr(prune_store, "PERIOD", 0.005)
-    monkeypatch.setattr(prune_store, "PAUSE", 0.0)
-    return Pruning()
+    return Pruning(PruningPolicy(period_s=0.005, pause_s=0.0))
 
 
-async def test_a_round_continues_until_nothing_is_due(pruning: Pruning, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prune_store, "PERIOD", 60)
+async def test_a_round_continues_until_nothing_is_due() -> None:
+    pruning = Pruning(PruningPolicy(period_s=60, pause_s=0.0))
     await pruning.fill(notifications=5, broadcasts=3, dead_letters=2)
     pruning.clock.turn(3 * 86_400)
     async with pruning.running():

@@ -6,15 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
 from application.hub.policy import BufferPolicy
-from application.inbox.mark_notifications import MarkNotifications
+from application.inbox.mark_notifications import BulkChangePolicy, MarkNotifications
 from domain.notifications import NotificationFilter
 from domain.streams import Entry, SignOut
 from tests.support.core import IMPATIENT, STREAM, FaultyStore, Node, Reader, events_in, message, settle
@@ -32,13 +31,6 @@ SMALL = replace(
     buffers=BufferPolicy(max_entries=6, max_page_entries=4, max_chunk_entries=3),
     session=replace(IMPATIENT.session, store_retry_s=0.0),
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("application.inbox.mark_notifications.CHUNK", 3)
-        yield
 
 
 class FatefulBackplane(MemoryBackplane):
@@ -170,7 +162,9 @@ class World:
         self.nodes = [Node(store, backplane, policy=SMALL) for backplane in self.backplanes]
         self.inboxes = MemoryInboxes(store.records)
         node, backplane = self.nodes[0], self.backplanes[0]
-        self.mark = MarkNotifications(self.inboxes, store, backplane, node.clock, node.counters)
+        self.mark = MarkNotifications(
+            self.inboxes, store, backplane, node.clock, node.counters, BulkChangePolicy(chunk=3)
+        )
         self.clients: list[Client] = [kind(user, self.nodes) for user in USERS for kind in (Plain, Speaking)]
         self.sent: dict[str, list[int]] = {user: [] for user in USERS}
         self._sent = 0
@@ -258,7 +252,6 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=200)
 @given(st.lists(st.tuples(steps, st.integers(0, 6)), max_size=60))
 def test_resuming_at_any_position_yields_each_entry_once(plot: list[Any]) -> None:
     """Each step has the number of event loop iterations until the next step."""

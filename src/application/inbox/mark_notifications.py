@@ -17,9 +17,15 @@ from domain.notification_state import StateChange
 from domain.notifications import Notification
 from domain.streams import Entry, inbox_of
 
-# Notifications changed in one transaction, at one position: few enough that arrivals for the same inbox wait
-# milliseconds only, and that a catch-up page, which never ends inside a position, stays a page.
-CHUNK: Final = 500
+
+class BulkChangePolicy(msgspec.Struct, frozen=True):
+    """`chunk`: notifications changed in one transaction, at one position: few enough that arrivals for the same inbox
+    wait milliseconds only, and that a catch-up page, which never ends inside a position, stays a page."""
+
+    chunk: int = 500
+
+
+DEFAULT: Final = BulkChangePolicy()
 
 
 class MarkedAll(msgspec.Struct, frozen=True):
@@ -38,12 +44,21 @@ class MarkNotifications:
     done a part by then, and repeating it does the rest.
     """
 
-    def __init__(self, inboxes: Inboxes, store: Store, backplane: Backplane, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self,
+        inboxes: Inboxes,
+        store: Store,
+        backplane: Backplane,
+        clock: Clock,
+        counters: Counters,
+        policy: BulkChangePolicy = DEFAULT,
+    ) -> None:
         self._inboxes = inboxes
         self._store = store
         self._backplane = backplane
         self._clock = clock
         self._counters = counters
+        self._policy = policy
 
     async def one(self, user: str, id: UUID, change: StateChange) -> tuple[Notification, int]:
         """Changes one; returns it as it is then, and the inbox's unread total."""
@@ -59,12 +74,12 @@ class MarkNotifications:
         """Changes all that arrived up to `up_to`, a position or a notification's id (NotFound if it does not exist);
         by default all that have arrived by now. Later arrivals are not changed: the user has not seen them yet."""
         upto = await self._position(user, up_to)
-        count = 0
+        count, chunk = 0, self._policy.chunk
         while True:
-            changed = await self._inboxes.change_all(user, change, upto, CHUNK, self._clock.now())
+            changed = await self._inboxes.change_all(user, change, upto, chunk, self._clock.now())
             await self._announce(change, changed.entries)
             count += len(changed.entries)
-            if len(changed.entries) < CHUNK:
+            if len(changed.entries) < chunk:
                 return MarkedAll(count, changed.unread)
             # Newer ones are done.
             upto = changed.entries[-1].seq - 1

@@ -11,13 +11,20 @@ from application.ports.dead_letters import ANY, DeadLetterFilter, DeadLetters, K
 from application.ports.event_publisher import EventPublisher
 from domain.errors import NotFound, Unavailable
 
-# Dead letters that are replayed or dropped in one batch; and the maximum of one call, so that it does not exceed the
-# timeouts of clients.
-BATCH: Final = 100
-MOST: Final = 1_000
+# The API documents it.
+MAX_PER_CALL: Final = 1_000
 
-# Timeout in seconds for storing a replayed batch.
-PATIENCE: Final = 20.0
+
+class HandlingPolicy(msgspec.Struct, frozen=True):
+    """`batch`: dead letters that are replayed or dropped together. `max_per_call`: their maximum in one call, so that
+    it does not exceed the timeouts of clients. `timeout_s`: seconds for storing a replayed batch."""
+
+    batch: int = 100
+    max_per_call: int = MAX_PER_CALL
+    timeout_s: float = 20.0
+
+
+DEFAULT: Final = HandlingPolicy()
 
 
 class FailedAgain(msgspec.Struct, frozen=True):
@@ -49,13 +56,14 @@ class HandleDeadLetters:
     A replay passes the original message to ingest again, and drops the dead letter once the event was processed. The
     message identifies the same event, and an inbox stores each event once: users who were notified are not notified
     again, however often it is replayed. A dead letter whose event arrives again meanwhile stays. Raises NotFound for a
-    dead letter that does not exist, Unavailable if ingest takes more than 20 s (nothing is dropped then: replay again),
-    and StoreUnavailable.
+    dead letter that does not exist, Unavailable if ingest exceeds the policy's timeout (nothing is dropped then: replay
+    again), and StoreUnavailable.
     """
 
-    def __init__(self, letters: DeadLetters, publisher: EventPublisher) -> None:
+    def __init__(self, letters: DeadLetters, publisher: EventPublisher, policy: HandlingPolicy = DEFAULT) -> None:
         self._letters = letters
         self._publisher = publisher
+        self._policy = policy
 
     async def newest(self, limit: int, filter: DeadLetterFilter, before: UUID | None) -> Sequence[KeptDeadLetter]:
         return await self._letters.newest(limit, filter, before)
@@ -75,12 +83,12 @@ class HandleDeadLetters:
         return Drop(await self._letters.drop([kept]) if kept is not None else 0)
 
     async def drop_chosen(self, filter: DeadLetterFilter, before: UUID | None = None) -> Drop:
-        """Drops the newest of the selected dead letters, at most MOST."""
-        dropped = 0
-        for _ in range(MOST // BATCH):
-            batch = await self._letters.newest(BATCH, filter, before)
+        """Drops the newest of the selected dead letters, at most `max_per_call`."""
+        dropped, size = 0, self._policy.batch
+        for _ in range(self._policy.max_per_call // size):
+            batch = await self._letters.newest(size, filter, before)
             dropped += await self._letters.drop(batch)
-            if len(batch) < BATCH:
+            if len(batch) < size:
                 return Drop(dropped)
             before = batch[-1].id
         return Drop(dropped, before)
@@ -89,23 +97,24 @@ class HandleDeadLetters:
         return await self._replay([await self.get(id)])
 
     async def replay_chosen(self, filter: DeadLetterFilter = ANY, before: UUID | None = None) -> Replay:
-        """Replays the newest of the selected dead letters, at most MOST. Each is tried once; those that fail again are
-        skipped. Within a batch of BATCH, they are replayed in the order in which they were stored."""
+        """Replays the newest of the selected dead letters, at most `max_per_call`. Each is tried once; those that fail
+        again are skipped. Within a batch, they are replayed in the order in which they were stored."""
         replayed: list[UUID] = []
         failed: list[FailedAgain] = []
-        for _ in range(MOST // BATCH):
-            batch = await self._letters.newest(BATCH, filter, before)
+        size = self._policy.batch
+        for _ in range(self._policy.max_per_call // size):
+            batch = await self._letters.newest(size, filter, before)
             outcome = await self._replay(batch)
             replayed.extend(outcome.replayed)
             failed.extend(outcome.failed)
-            if len(batch) < BATCH:
+            if len(batch) < size:
                 return Replay(tuple(replayed), tuple(failed))
             before = batch[-1].id
         return Replay(tuple(replayed), tuple(failed), before)
 
     async def _replay(self, batch: Sequence[KeptDeadLetter]) -> Replay:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._policy.timeout_s):
                 await self._publisher.publish([kept.letter.message for kept in reversed(batch)])
         except TimeoutError:
             raise Unavailable("The events are not stored yet. No letter is lost: replay again.") from None

@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Final
 
+import msgspec
 import structlog
 
 from application.counters import Counters
@@ -13,21 +14,34 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Seconds between two rounds, plus or minus a random quarter, so that nodes do not prune at the same time.
-PERIOD: Final = 60.0
 
-# Seconds between two steps of a round, in which ingest can use the store without conflicts.
-PAUSE: Final = 0.05
+class PruningPolicy(msgspec.Struct, frozen=True):
+    """`period_s`: seconds between two rounds, plus or minus a random quarter, so that nodes do not prune at the same
+    time. `pause_s`: seconds between two steps of a round, in which ingest can use the store without conflicts."""
+
+    period_s: float = 60.0
+    pause_s: float = 0.05
+
+
+DEFAULT: Final = PruningPolicy()
 
 
 class PruneStore:
     """Prunes step by step until nothing is due, and again about every minute, until it is cancelled."""
 
-    def __init__(self, retention: Retention, keeping: Keeping, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self,
+        retention: Retention,
+        keeping: Keeping,
+        clock: Clock,
+        counters: Counters,
+        policy: PruningPolicy = DEFAULT,
+    ) -> None:
         self._retention = retention
         self._keeping = keeping
         self._clock = clock
         self._counters = counters
+        self._policy = policy
 
     async def run(self) -> None:
         """Runs until it is cancelled. Failures are logged, and retried in the next round."""
@@ -38,7 +52,7 @@ class PruneStore:
                 log.warning("prune_failed", error=str(fault))
             except Exception:
                 log.exception("prune_failed")
-            await asyncio.sleep(PERIOD * random.uniform(0.75, 1.25))
+            await asyncio.sleep(self._policy.period_s * random.uniform(0.75, 1.25))
 
     async def _round(self) -> None:
         while True:
@@ -49,4 +63,4 @@ class PruneStore:
             self._counters.pruned["broadcast"] += pruned.broadcasts
             self._counters.pruned["dead_letter"] += pruned.dead_letters
             self._counters.pruned["delivery"] += pruned.deliveries
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._policy.pause_s)

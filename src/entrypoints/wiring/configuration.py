@@ -8,12 +8,15 @@ from dishka import Provider, Scope, provide
 
 from application.access.limit_rate import Rates
 from application.access.rate_settings import RateSettings
+from application.inbox.mark_notifications import BulkChangePolicy
 from application.inbox.read_muted import Pace
+from application.ingest.handle_dead_letters import HandlingPolicy
 from application.ingest.ingest_events import RetryPolicy
 from application.ingest.note_duplicates import DuplicatesPolicy
 from application.ingest.publish import MOST_EVENTS
 from application.ingest.store_plans import StoragePolicy
 from application.operations.health import HealthPolicy
+from application.operations.prune_store import PruningPolicy
 from application.operations.retention_settings import RetentionSettings
 from application.ports.retention import Keeping
 from domain.routes import RouteTable
@@ -26,6 +29,9 @@ POLICIES: Final[Sequence[msgspec.Struct]] = (
     RetryPolicy(),
     DuplicatesPolicy(),
     HealthPolicy(),
+    HandlingPolicy(),
+    BulkChangePolicy(),
+    PruningPolicy(),
     Pace(),
 )
 

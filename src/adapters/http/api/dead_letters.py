@@ -22,7 +22,7 @@ from adapters.http.auth import CALLER, guarded_by
 from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
 from adapters.http.openapi.operations import REFUSALS, problems, takes
 from adapters.http.requests import READS_BODY
-from application.ingest.handle_dead_letters import MOST, HandleDeadLetters
+from application.ingest.handle_dead_letters import MAX_PER_CALL, HandleDeadLetters
 from domain.identity import Identity
 
 SCOPE: Final = "admin"
@@ -93,8 +93,8 @@ async def replay_dead_letter(
     "/replay",
     status_code=200,
     summary="Replay dead letters",
-    description=f"Replays the dead letters that match the body (without a body: all), newest first, at most {MOST:,}"
-    " in one request. Continue with `next_cursor`.",
+    description=f"Replays the dead letters that match the body (without a body: all), newest first, at most"
+    f" {MAX_PER_CALL:,} in one request. Continue with `next_cursor`.",
     opt={READS_BODY: True},
     operation_class=takes(DeadLetterSelection | None, required=False),
     responses=problems(*REFUSALS, 408, 413, 415, 422),
@@ -120,8 +120,8 @@ async def drop_dead_letter(
 @delete(
     status_code=200,
     summary="Drop dead letters",
-    description=f"Drops the dead letters that match the query (without filters: all), newest first, at most {MOST:,}"
-    " in one request. Continue with `next_cursor`.",
+    description=f"Drops the dead letters that match the query (without filters: all), newest first, at most"
+    f" {MAX_PER_CALL:,} in one request. Continue with `next_cursor`.",
     responses=problems(*REFUSALS, 422),
 )
 @inject
