@@ -21,7 +21,7 @@ from adapters.rabbitmq.timing import Timing
 from application.ports.event_source import Batch, NotAcknowledged
 from domain.backoff import Backoff
 from domain.patterns import as_regex
-from tests.support.rabbitmq import RealRabbit
+from tests.support.rabbitmq import RealRabbit, term
 from tests.support.reading import reading, ready, until
 
 # RabbitMQ 3.10 persists the metadata of a new quorum queue within a second. If it is killed before that, the queue
@@ -63,6 +63,14 @@ async def opened(node: RabbitSource) -> AsyncIterator[RabbitSource]:
 
 async def taken(node: RabbitSource) -> Batch:
     return await asyncio.wait_for(node.take(), 20)
+
+
+async def limit_consumers(rabbit: RealRabbit, timeout_ms: int, tick_ms: int) -> None:
+    """Set how long a consumer may hold a message, and the interval in which RabbitMQ checks that."""
+    await rabbit.evaluate(
+        f"application:set_env(rabbit, consumer_timeout, {timeout_ms}),"
+        f" application:set_env(rabbit, channel_tick_interval, {tick_ms})"
+    )
 
 
 def numbered(count: int, start: int = 0) -> list[bytes]:
@@ -231,12 +239,7 @@ class TestConsumerLost:
     async def test_messages_held_beyond_the_consumer_timeout_are_redelivered(
         self, rabbit: RealRabbit, queue: str
     ) -> None:
-        await asyncio.to_thread(
-            rabbit.ctl,
-            "eval",
-            "application:set_env(rabbit, consumer_timeout, 1000),"
-            " application:set_env(rabbit, channel_tick_interval, 500).",
-        )
+        await limit_consumers(rabbit, timeout_ms=500, tick_ms=250)
         try:
             async with opened(source(rabbit, queue)) as node:
                 await ready(node)
@@ -248,12 +251,7 @@ class TestConsumerLost:
                     await node.acknowledge(batch)
                 await node.acknowledge(again)
         finally:
-            await asyncio.to_thread(
-                rabbit.ctl,
-                "eval",
-                "application:set_env(rabbit, consumer_timeout, 1800000),"
-                " application:set_env(rabbit, channel_tick_interval, 60000).",
-            )
+            await limit_consumers(rabbit, timeout_ms=1_800_000, tick_ms=60_000)
         assert await rabbit.depth(queue) == (0, 0)
 
     async def test_a_deleted_queue_is_detected_and_declared_again(self, rabbit: RealRabbit, queue: str) -> None:
@@ -270,9 +268,11 @@ class TestConsumerLost:
     async def test_a_connection_closed_by_an_operator_is_reported_as_such(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
-            # In a task, because the command returns later than the source has reconnected.
+            # In a task, because the call may return later than the source has reconnected.
             async with asyncio.TaskGroup() as group:
-                group.create_task(asyncio.to_thread(rabbit.ctl, "close_all_connections", "maintenance tonight"))
+                reason = term("maintenance tonight")
+                close = f"rabbit_networking:close_connections(rabbit_networking:connections(), {reason})"
+                group.create_task(rabbit.evaluate(close))
                 await until(lambda: "maintenance tonight" in reader.source.status().reason, 20, reader.source.status)
             await ready(reader.source)
             await rabbit.publish(queue, "x", [b"after"])
@@ -290,11 +290,11 @@ class TestAlarm:
         async def raise_alarm() -> None:
             nonlocal raised
             raised = True
-            await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "0.000001")
+            await rabbit.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.000001)")
 
         async def clear() -> None:
             nonlocal raised
-            await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "0.4")
+            await rabbit.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.4)")
             raised = False
 
         yield raise_alarm, clear
@@ -358,16 +358,16 @@ class TestQueues:
     async def test_missing_queue_and_exchange_are_declared_durable(self, rabbit: RealRabbit, queue: str) -> None:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
-            listed = await asyncio.to_thread(
-                rabbit.ctl, "list_queues", "--silent", "name", "durable", "type", "arguments"
+            found = await rabbit.evaluate(
+                f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, {term(queue)})),'
+                " {amqqueue:is_durable(Q), amqqueue:get_type(Q), amqqueue:get_arguments(Q)}"
             )
-            (found,) = [line for line in listed.splitlines() if line.startswith(queue)]
-            _, durable, kind, arguments = found.split("\t")
-            assert (durable, kind) == ("true", "quorum")
-            assert '{"x-single-active-consumer",true}' in arguments
-            assert '{"x-delivery-limit",1000000}' in arguments
-            exchanges = await asyncio.to_thread(rabbit.ctl, "list_exchanges", "--silent", "name", "type", "durable")
-            assert f"{queue}\ttopic\ttrue" in exchanges.splitlines()
+            assert found.startswith("{true,rabbit_quorum_queue,")
+            assert '{<<"x-single-active-consumer">>,bool,true}' in found
+            assert re.search(r'\{<<"x-delivery-limit">>,\w+,1000000\}', found)
+            async with rabbit.channel() as channel:
+                # RabbitMQ refuses this for an exchange with other properties.
+                await channel.exchange_declare(queue, exchange_type="topic", durable=True)
 
     async def test_nodes_that_start_together_all_succeed(self, rabbit: RealRabbit, queue: str) -> None:
         troubles: set[str] = set()
@@ -480,16 +480,16 @@ class TestAccess:
 
     async def test_a_password_may_contain_any_characters(self, rabbit: RealRabbit, queue: str) -> None:
         password = "p@ss/:#% ü+&?"
-        await asyncio.to_thread(rabbit.ctl, "add_user", queue, password)
-        await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, ".*", ".*", ".*")
+        await rabbit.add_user(queue, password)
+        await rabbit.set_permissions(queue, ".*")
         async with reading(source(rabbit, queue, user=queue, password=password)) as reader:
             await ready(reader.source)
 
     async def test_missing_permissions_are_reported(self, rabbit: RealRabbit, queue: str) -> None:
-        await asyncio.to_thread(rabbit.ctl, "add_user", queue, "secret")
+        await rabbit.add_user(queue, "secret")
         async with opened(source(rabbit, queue, user=queue, password="secret")) as node:
             await until(lambda: "NOT_ALLOWED" in node.status().reason, what=node.status)
-            await asyncio.to_thread(rabbit.ctl, "set_permissions", queue, "^$", ".*", ".*")
+            await rabbit.set_permissions(queue, "^$")
             await until(lambda: "ACCESS_REFUSED" in node.status().reason, what=node.status)
             # If queue and exchange exist already, no permission to configure is needed.
             await rabbit.ensure(rabbit.settings(queue), ["#"])
@@ -500,8 +500,8 @@ class TestAccess:
         async with reading(source(rabbit, queue, vhost=vhost)) as reader:
             node = reader.source
             await until(lambda: f"vhost {vhost} not found" in node.status().reason, what=node.status)
-            await asyncio.to_thread(rabbit.ctl, "add_vhost", vhost)
-            await asyncio.to_thread(rabbit.ctl, "set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+            await rabbit.evaluate(f"rabbit_vhost:add({term(vhost)}, <<>>)")
+            await rabbit.set_permissions("guest", ".*", vhost=vhost)
             await ready(node)
             await rabbit.publish(queue, "x", [b"there"], vhost=vhost)
             await reader.has(b"there")
