@@ -101,6 +101,8 @@ class Node:
             "broker.heartbeat.interval.ms": 500,
             # The first member of a group does not wait for others to join.
             "group.initial.rebalance.delay.ms": 0,
+            # Tests shorten the sessions of consumers; by default 6 s is the minimum.
+            "group.min.session.timeout.ms": 1000,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 

@@ -1,17 +1,12 @@
-"""The Kafka brokers that tests share: one of each kind per test session, started on first use."""
+"""The Kafka broker that tests share: one per test session, started on first use."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from scripts import kafka as installed
-from tests.support.kafka import MockKafka, RealKafka
+from tests.support.kafka import RealKafka
 from tests.support.service import real_is_required
-
-
-@pytest.fixture(scope="session")
-def mock_kafka() -> MockKafka:
-    return MockKafka()
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +17,4 @@ def real_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKafka]:
     kafka = RealKafka(tmp_path_factory.mktemp("kafka"))
     kafka.start()
     yield kafka
-    kafka.stop()
+    kafka.kill9()

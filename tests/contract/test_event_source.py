@@ -19,15 +19,9 @@ from adapters.rabbitmq.timing import Timing as RabbitTiming
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from domain.errors import Unavailable
 from domain.messages import Message
-from tests.support.kafka import Cluster
+from tests.support.kafka import RealKafka
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import reading, ready, until
-
-# Each probe measures the lag.
-REAL = Timing(probe=1.0)
-
-# The mock cluster delays the first member for 3 s, and a member that rejoins for the session timeout less 1 s.
-MOCK = Timing(probe=1.0, session=4.5)
 
 
 class Rig(Protocol):
@@ -68,18 +62,17 @@ class MemoryRig:
 class KafkaRig:
     name = "kafka"
 
-    def __init__(self, cluster: Cluster, timing: Timing) -> None:
-        self._cluster = cluster
-        self._timing = timing
+    def __init__(self, kafka: RealKafka) -> None:
+        self._kafka = kafka
         self._topic = f"contract.{uuid.uuid4().hex}"
-        cluster.create_topic(self._topic, partitions=4)
+        kafka.create_topic(self._topic, partitions=4)
 
     async def produce(self, bodies: Sequence[bytes]) -> None:
-        await asyncio.to_thread(self._cluster.produce, self._topic, bodies)
+        await asyncio.to_thread(self._kafka.produce, self._topic, bodies)
 
     def node(self) -> EventSource:
-        settings = KafkaSettings(self._cluster.servers, group=self._topic, start="earliest")
-        return KafkaSource(settings, [self._topic], MemoryStartOffsets(), self._timing)
+        settings = KafkaSettings(self._kafka.servers, group=self._topic, start="earliest")
+        return KafkaSource(settings, [self._topic], MemoryStartOffsets(), Timing(probe=1.0))
 
 
 class RabbitRig:
@@ -98,18 +91,16 @@ class RabbitRig:
 
     def node(self) -> EventSource:
         # A long closing timeout, so that every acknowledgement arrives on a busy machine.
-        return RabbitSource(self._settings, ["#"], RabbitTiming(probe=1.0, leave=10.0))
+        return RabbitSource(self._settings, ["#"], RabbitTiming(probe=0.5, leave=10.0))
 
 
-@pytest.fixture(params=["memory", "kafka-mock", "kafka", "rabbitmq"])
+@pytest.fixture(params=["memory", "kafka", "rabbitmq"])
 async def rig(request: pytest.FixtureRequest) -> Rig:
     if request.param == "memory":
         return MemoryRig()
     if request.param == "kafka":
-        return KafkaRig(request.getfixturevalue("real_kafka"), REAL)
-    if request.param == "rabbitmq":
-        return RabbitRig(request.getfixturevalue("real_rabbit"))
-    return KafkaRig(request.getfixturevalue("mock_kafka"), MOCK)
+        return KafkaRig(request.getfixturevalue("real_kafka"))
+    return RabbitRig(request.getfixturevalue("real_rabbit"))
 
 
 @pytest.fixture

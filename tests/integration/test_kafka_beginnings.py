@@ -13,11 +13,10 @@ from structlog.testing import capture_logs
 from adapters.kafka.group_start_offsets import Beginnings
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.source import KafkaSource
-from adapters.kafka.timing import Timing
 from adapters.memory.start_offsets import MemoryStartOffsets
 from application.ports.start_offsets import ConsumerGroup, StartOffsets
 from application.ports.store import StoreUnavailable
-from tests.support.kafka import RealKafka
+from tests.support.kafka import QUICK, RealKafka
 from tests.support.reading import Reader, reading, ready, until
 
 APPEARS = 15.0
@@ -43,11 +42,11 @@ class Deployment:
         return KafkaSettings(self.kafka.servers, group=self.group, start=start)
 
     def node(self, *patterns: str, start: Literal["latest", "earliest"] = "latest") -> KafkaSource:
-        return KafkaSource(self.settings(start), self.whole(patterns), self.starts)
+        return KafkaSource(self.settings(start), self.whole(patterns), self.starts, QUICK)
 
     def beginnings(self, *patterns: str) -> Beginnings:
         settings = self.settings()
-        return Beginnings(settings, client_options(settings), self.whole(patterns), self.starts, Timing())
+        return Beginnings(settings, client_options(settings), self.whole(patterns), self.starts, QUICK)
 
     def whole(self, patterns: tuple[str, ...]) -> list[str]:
         return [f"{self.name}.{pattern}" for pattern in patterns]

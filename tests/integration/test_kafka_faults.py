@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.source import KafkaSource
@@ -14,7 +15,7 @@ from adapters.kafka.timing import Timing
 from adapters.memory.start_offsets import MemoryStartOffsets
 from application.ports.event_source import NotAcknowledged
 from application.ports.start_offsets import StartOffsets
-from tests.support.kafka import Cluster, RealKafka
+from tests.support.kafka import QUICK, Cluster, RealKafka
 from tests.support.reading import reading, ready, until
 
 # Seconds within which a new topic or partition must be read.
@@ -40,7 +41,7 @@ def source(
     group: str,
     *patterns: str,
     start: Literal["latest", "earliest"] = "latest",
-    timing: Timing | None = None,
+    timing: Timing = QUICK,
     starts: StartOffsets | None = None,
 ) -> KafkaSource:
     """Return a source that is not yet opened. Without patterns it reads the topic named like its group; without
@@ -90,7 +91,7 @@ async def test_a_killed_broker_makes_the_node_unready_and_nothing_is_lost(kafka:
 
 async def test_a_frozen_broker_is_detected_and_reconnected(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
-    timing = Timing(probe=1.0, silence=3.0, leave=0.5)
+    timing = replace(QUICK, silence=3.0, leave=0.5)
     async with reading(source(kafka, topic, timing=timing)) as reader:
         await ready(reader.source)
         kafka.produce(topic, [b"before"])
@@ -117,7 +118,7 @@ async def test_a_source_closes_within_seconds_while_the_broker_is_frozen(kafka: 
 async def test_a_topic_that_appears_later_is_read_from_its_first_event(kafka: RealKafka, topic: str) -> None:
     late = f"{topic}-late"
     kafka.create_topic(topic)
-    async with reading(source(kafka, topic, topic, late)) as reader:
+    async with reading(source(kafka, topic, topic, late, timing=Timing())) as reader:
         await ready(reader.source)
         assert reader.source.status().reason == f"waiting for topics: {late}"
         kafka.create_topic(late)
@@ -143,7 +144,7 @@ async def test_the_first_topic_of_a_group_is_read_from_its_first_event(kafka: Re
 async def test_a_node_that_starts_beside_a_running_one_does_not_skip_to_the_end(kafka: RealKafka, topic: str) -> None:
     # The first node, already a member, discovers the topic only when the second one triggers a rebalance.
     starts = MemoryStartOffsets()
-    first = source(kafka, topic, timing=Timing(metadata_age=300), starts=starts)
+    first = source(kafka, topic, timing=replace(QUICK, metadata_age=300), starts=starts)
     await first.open()
     await ready(first)
     kafka.create_topic(topic)
@@ -245,7 +246,7 @@ async def test_a_late_acknowledgement_is_refused_for_revoked_partitions(kafka: R
     kafka.create_topic(topic, 2)
     for partition in (0, 1):
         kafka.produce(topic, numbered(5, partition * 5), partition=partition)
-    node = source(kafka, topic, start="earliest", timing=Timing(grace=0.2))
+    node = source(kafka, topic, start="earliest", timing=replace(QUICK, grace=0.2))
     await node.open()
     await until(lambda: node.status().lag == 0, what=node.status)
     batch = await node.take()
@@ -266,14 +267,14 @@ async def test_a_late_acknowledgement_is_refused_for_revoked_partitions(kafka: R
 
 async def test_a_slow_taker_stays_a_group_member(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
-    node = source(kafka, topic, timing=Timing(max_poll_interval=1.5, patience=0.5))
+    node = source(kafka, topic, timing=replace(QUICK, max_poll_interval=1.0, patience=0.25))
     await node.open()
     await ready(node)
     kafka.produce(topic, numbered(1_200))
     batch = await node.take()
     taken = list(batch.messages)
     # Two batches wait behind this one, and the taker needs longer than the maximum poll interval.
-    await asyncio.sleep(3)
+    await asyncio.sleep(2)
     assert node.status().ready
     await node.acknowledge(batch)
     while len(taken) < 1_200:
@@ -300,7 +301,7 @@ async def test_a_record_becomes_a_message(kafka: RealKafka, topic: str) -> None:
 
 async def test_aborted_transactions_are_neither_delivered_nor_counted_as_lag(kafka: RealKafka, topic: str) -> None:
     kafka.create_topic(topic)
-    async with reading(source(kafka, topic, timing=Timing(probe=1.0))) as reader:
+    async with reading(source(kafka, topic)) as reader:
         await ready(reader.source)
         kafka.produce_in_transaction(topic, [b"taken back"], abort=True)
         kafka.produce_in_transaction(topic, [b"meant"], abort=False)
@@ -331,7 +332,7 @@ async def test_transaction_markers_after_a_batch_are_not_committed_before_it_is_
     kafka: RealKafka, topic: str
 ) -> None:
     kafka.create_topic(topic, 2)
-    node = source(kafka, topic, timing=Timing(poll=0.05))
+    node = source(kafka, topic, timing=replace(QUICK, poll=0.05))
     await node.open()
     await ready(node)
     kafka.produce_in_transaction(topic, [b"first"], abort=False)

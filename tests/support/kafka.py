@@ -1,8 +1,4 @@
-"""Kafka for tests: a real broker in a separate process, and librdkafka's mock cluster in this process.
-
-The mock speaks the protocol and needs only the wheel, but it cannot crash, freeze or lose data. Every fault is
-therefore tested on the real broker.
-"""
+"""Kafka for tests: a real broker in a separate process."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +10,12 @@ from aiokafka.protocol.group import LeaveGroupRequest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
+from adapters.kafka.timing import Timing
 from scripts.kafka import Node
 from tests.support.service import Service, free_ports
+
+# Finds new topics within half a second, and a rebalance within two seconds.
+QUICK: Final = Timing(metadata_age=0.5, session=4.5, probe=1.0, comparison=1.0)
 
 # A start takes 3 to 5 s on two idle cores; the rest is a margin for a busy machine.
 PATIENCE: Final = 60.0
@@ -140,21 +140,6 @@ class Cluster:
         deadline = time.monotonic() + PATIENCE
         while len(self._producer.list_topics(topic, PATIENCE).topics[topic].partitions) != partitions:
             assert time.monotonic() < deadline, f"{topic} did not get {partitions} partitions"
-
-
-class MockKafka(Cluster):
-    """librdkafka's mock cluster. Topics are created by producing to them, with 4 partitions."""
-
-    def __init__(self) -> None:
-        # It exists as long as the client that created it.
-        self._host = Producer({"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1, "log_level": 0})
-        broker = next(iter(self._host.list_topics(timeout=PATIENCE).brokers.values()))
-        super().__init__(f"{broker.host}:{broker.port}")
-
-    def create_topic(self, topic: str, partitions: int = 4) -> None:
-        """Create a topic by requesting its metadata: the mock has no request for creation."""
-        assert partitions == 4, "the mock makes every topic with 4 partitions"
-        self._producer.list_topics(topic, PATIENCE)
 
 
 class RealKafka(Service, Cluster):
