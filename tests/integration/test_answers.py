@@ -1,8 +1,11 @@
 """What HTTP responses have in common: HEAD, CORS, caching and size limits."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from litestar.testing import AsyncTestClient
 
 from adapters.http.middleware.sizes import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from tests.support.app import in_process
@@ -19,6 +22,13 @@ def problem(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client() -> AsyncIterator[AsyncTestClient[Any]]:
+    async with in_process(HERALD_REST_RATE="0") as client:
+        yield client
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "path",
     [
@@ -41,10 +51,9 @@ def problem(answer: Any) -> tuple[int, str]:
         "/api/v2/notifications",
     ],
 )
-async def test_head_answers_like_get_without_a_body(path: str) -> None:
+async def test_head_answers_like_get_without_a_body(client: AsyncTestClient[Any], path: str) -> None:
     changing = {"content-length", "x-request-id", "date", "link"}
-    async with in_process() as client:
-        got, head = await client.get(path), await client.head(path)
+    got, head = await client.get(path), await client.head(path)
     assert (head.status_code, head.content) == (got.status_code, b"")
     assert {name: value for name, value in head.headers.items() if name not in changing} == {
         name: value for name, value in got.headers.items() if name not in changing

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from litestar.testing import AsyncTestClient
 
 from application.ports.store import Store
@@ -47,9 +48,17 @@ async def rig() -> AsyncIterator[Rig]:
         yield Rig(client)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def empty() -> AsyncIterator[Rig]:
+    """An application without dead letters."""
+    settings = load({**IN_MEMORY, "HERALD_REST_RATE": "0"}, "dev", {})
+    async with AsyncTestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        yield Rig(client)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def strict() -> AsyncIterator[Rig]:
-    environ = {**IN_MEMORY, "HERALD_JWT_SECRET": SECRET}
+    environ = {**IN_MEMORY, "HERALD_JWT_SECRET": SECRET, "HERALD_REST_RATE": "0"}
     async with AsyncTestClient(create_app(load(environ, "serve", {})), base_url="http://127.0.0.1") as client:
         yield Rig(client)
 
@@ -147,6 +156,7 @@ async def test_drop_one_by_filter_and_all(rig: Rig) -> None:
         ("DELETE", ""),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_every_operation_requires_the_scope_admin(strict: Rig, method: str, path: str) -> None:
     await strict.lose(risk(1))
     admin = {"authorization": f"Bearer {token('ops', scope='admin')}"}
@@ -173,9 +183,10 @@ async def test_every_operation_requires_the_scope_admin(strict: Rig, method: str
         ("GET", "/x", {}, 404, None),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_invalid_requests_are_refused(
-    rig: Rig, method: str, path: str, more: Any, status: int, field: str | None
+    empty: Rig, method: str, path: str, more: Any, status: int, field: str | None
 ) -> None:
-    problem = await rig.ask(method, path, status, **more)
+    problem = await empty.ask(method, path, status, **more)
     named = problem.get("field") or next((one["field"] for one in problem.get("errors", [])), None)
     assert named == field

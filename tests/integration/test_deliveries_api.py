@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from litestar.testing import AsyncTestClient
 
 from application.ports.deliveries import Deliveries, Outcome
@@ -71,6 +72,21 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(tmp_path)}
     async with AsyncTestClient(create_app(load(environ, "dev", {})), base_url="http://127.0.0.1") as client:
         yield Rig(client)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Rig, list[str]]]:
+    """Four deliveries for tests that only read, with their ids."""
+    environ = {**IN_MEMORY, "HERALD_MAIL_FOLDER": str(tmp_path_factory.mktemp("mail")), "HERALD_REST_RATE": "0"}
+    async with AsyncTestClient(create_app(load(environ, "dev", {})), base_url="http://127.0.0.1") as client:
+        rig = Rig(client)
+        ids = [
+            await rig.log("sent"),
+            await rig.log("failed"),
+            await rig.log("sent", to="lee@example.com", order="o-2"),
+            await rig.log("pending", order="o-2"),
+        ]
+        yield rig, ids
 
 
 @pytest.fixture
@@ -173,13 +189,9 @@ async def test_lists_are_paged_by_cursor_and_stable_under_new_deliveries(rig: Ri
         ({"refused": "false"}, []),
     ],
 )
-async def test_lists_are_filtered(rig: Rig, query: dict[str, str], chosen: list[int]) -> None:
-    ids = [
-        await rig.log("sent"),
-        await rig.log("failed"),
-        await rig.log("sent", to="lee@example.com", order="o-2"),
-        await rig.log("pending", order="o-2"),
-    ]
+@pytest.mark.asyncio(loop_scope="module")
+async def test_lists_are_filtered(filled: tuple[Rig, list[str]], query: dict[str, str], chosen: list[int]) -> None:
+    rig, ids = filled
     answer = await rig.ask("GET", params=query)
     assert [ids.index(one["id"]) for one in answer["items"]] == chosen
     assert answer["total"] == len(chosen)
@@ -283,9 +295,10 @@ async def test_an_unescaped_plus_is_refused_with_a_hint(rig: Rig) -> None:
         ("POST", f"/{NOBODYS}", {}, 405, None),
     ],
 )
+@pytest.mark.asyncio(loop_scope="module")
 async def test_invalid_requests_are_refused(
-    rig: Rig, method: str, path: str, params: dict[str, Any], status: int, field: str | None
+    filled: tuple[Rig, list[str]], method: str, path: str, params: dict[str, Any], status: int, field: str | None
 ) -> None:
-    problem = await rig.ask(method, path, status, params=params)
+    problem = await filled[0].ask(method, path, status, params=params)
     named = problem.get("field") or next((one["field"] for one in problem.get("errors", [])), None)
     assert named == field

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 from litestar.testing import AsyncTestClient
 
 from entrypoints.app import create_app
@@ -46,14 +47,18 @@ async def app_in(mode: Any, **environ: str) -> AsyncIterator[AsyncTestClient[Any
         yield client
 
 
-@pytest.fixture
+# One application of each mode for all tests, each of which has users of its own.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[AsyncTestClient[Any]]:
     """Open mode: the parameter `user_id` is trusted."""
     async with app_in("dev") as client:
         yield client
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def strict() -> AsyncIterator[AsyncTestClient[Any]]:
     """Token mode: every request needs a token."""
     async with app_in("serve", HERALD_JWT_SECRET=SECRET, HERALD_ORIGINS="https://herald.example") as client:
@@ -63,7 +68,7 @@ async def strict() -> AsyncIterator[AsyncTestClient[Any]]:
 class User:
     """One user of the application in open mode."""
 
-    def __init__(self, client: AsyncTestClient[Any], name: str = "ada") -> None:
+    def __init__(self, client: AsyncTestClient[Any], name: str) -> None:
         self.client = client
         self.name = name
 
@@ -97,12 +102,12 @@ class User:
 
 @pytest.fixture
 def ada(client: AsyncTestClient[Any]) -> User:
-    return User(client)
+    return User(client, f"ada-{uuid4()}")
 
 
 @pytest.fixture
 def bob(client: AsyncTestClient[Any]) -> User:
-    return User(client, "bob")
+    return User(client, f"bob-{uuid4()}")
 
 
 # --- one notification -------------------------------------------------------------------------------------------
@@ -111,12 +116,12 @@ def bob(client: AsyncTestClient[Any]) -> User:
 async def test_an_item_has_every_field_of_the_notification(ada: User) -> None:
     body = (
         b'{"source": "user_service.group.add_users", "id": "e-1", "payload": {"event_type": "group_user_added",'
-        b' "receivers": ["ada"], "data": {"group_name": "Family", "requester_username": "kim",'
-        b' "user_to_add_identifier": "ada@x", "share": 1.00, "big": 12345678901234567890}}}'
+        b' "receivers": ["%s"], "data": {"group_name": "Family", "requester_username": "kim",'
+        b' "user_to_add_identifier": "ada@x", "share": 1.00, "big": 12345678901234567890}}}' % ada.name.encode()
     )
     before = datetime.now(UTC)
     await ada.client.post("/api/v1/events", content=body)
-    answer = await ada.client.get(f"{INBOX}?user_id=ada")
+    answer = await ada.client.get(f"{INBOX}?user_id={ada.name}")
     (item,) = answer.json()["data"]
     times = {name: item.pop(name) for name in ("time", "created_at", "updated_at")}
     assert item == {
@@ -124,7 +129,7 @@ async def test_an_item_has_every_field_of_the_notification(ada: User) -> None:
         "seq": 1,
         "changed": 1,
         "event_id": "e-1",
-        "user_id": "ada",
+        "user_id": ada.name,
         "title": "Added to Family",
         "message": "kim added ada@x to Family",
         "notification_type": "group_user_added",
@@ -215,12 +220,12 @@ async def test_a_list_without_parameters_is_page_one_and_has_a_cursor(ada: User)
 async def test_links_lead_through_all_pages_and_carry_no_token(
     ada: User, strict: AsyncTestClient[Any], query: str
 ) -> None:
-    shown = token("ada", scope="events:publish")
-    events = [{"source": "risk-events", "payload": {"user_id": "ada", "n": n}} for n in range(5)]
+    shown = token(ada.name, scope="events:publish")
+    events = [{"source": "risk-events", "payload": {"user_id": ada.name, "n": n}} for n in range(5)]
     published = await strict.post("/api/v1/events", json=events, headers={"authorization": f"Bearer {shown}"})
     assert published.status_code == 202
     found = []
-    address: Any = httpx.URL(f"http://testserver.local{INBOX}?user_id=ada&{query}")
+    address: Any = httpx.URL(f"http://testserver.local{INBOX}?user_id={ada.name}&{query}")
     while True:
         answer = await strict.get(str(address.copy_merge_params({"jwt": shown})))
         found += [item["seq"] for item in answer.json()["data"]]
@@ -278,7 +283,7 @@ async def test_lists_are_filtered_by_date(ada: User) -> None:
     assert await ada.seqs(end_date=f"{stored - timedelta(days=1):%Y-%m-%d}") == []
     assert await ada.seqs(start_date=f"{stored + timedelta(days=1):%Y-%m-%d}") == []
     # As sent by a browser when the plus sign was not escaped.
-    raw = await ada.client.get(f"{INBOX}?user_id=ada&start_date={later.isoformat()}")
+    raw = await ada.client.get(f"{INBOX}?user_id={ada.name}&start_date={later.isoformat()}")
     assert (raw.status_code, raw.json()["data"]) == (200, [])
 
 
@@ -388,7 +393,6 @@ async def test_changes_keep_cursors_of_other_streams_and_report_gaps(ada: User, 
 # --- preferences -------------------------------------------------------------------------------------------------
 
 EVERYTHING = {
-    "user_id": "ada",
     "email_notifications": True,
     "push_notifications": True,
     "websocket_notifications": True,
@@ -398,9 +402,10 @@ EVERYTHING = {
 
 
 async def test_preferences_are_put_and_patched(ada: User, bob: User) -> None:
-    assert await ada.ask("GET", PREFERENCES) == EVERYTHING
+    assert await ada.ask("GET", PREFERENCES) == {"user_id": ada.name, **EVERYTHING}
     put = await ada.ask("PUT", PREFERENCES, json={"email_notifications": False, "muted_types": ["a", "b", "a"]})
     assert put == {
+        "user_id": ada.name,
         **EVERYTHING,
         "email_notifications": False,
         "muted_types": ["a", "b"],
@@ -412,7 +417,7 @@ async def test_preferences_are_put_and_patched(ada: User, bob: User) -> None:
     assert await ada.ask("PATCH", PREFERENCES, json={}) == patched
     assert await ada.ask("GET", PREFERENCES) == patched
     put = await ada.ask("PUT", PREFERENCES, json={})
-    assert put == {**EVERYTHING, "updated_at": put["updated_at"]}
+    assert put == {"user_id": ada.name, **EVERYTHING, "updated_at": put["updated_at"]}
     assert (await bob.ask("GET", PREFERENCES))["updated_at"] is None
 
 
@@ -446,7 +451,7 @@ async def test_notifications_of_muted_types_are_listed_as_read(ada: User) -> Non
 )
 async def test_invalid_preferences_are_refused(ada: User, method: str, body: bytes, status: int) -> None:
     await ada.ask(method, PREFERENCES, status, content=body)
-    assert await ada.ask("GET", PREFERENCES) == EVERYTHING
+    assert await ada.ask("GET", PREFERENCES) == {"user_id": ada.name, **EVERYTHING}
 
 
 # --- access ------------------------------------------------------------------------------------------------------
@@ -502,9 +507,9 @@ async def test_the_token_cookie_is_accepted_for_reading_only(
 
 async def test_tokens_issued_before_a_sign_out_are_refused(strict: AsyncTestClient[Any]) -> None:
     publisher = {"authorization": f"Bearer {token('service', scope='events:publish')}"}
-    old = {"authorization": f"Bearer {token('ada', iat=1_700_000_000)}"}
+    old = {"authorization": f"Bearer {token('leaver', iat=1_700_000_000)}"}
     assert (await strict.get(INBOX, headers=old)).status_code == 200
-    event = {"source": "user_service.user.logout_account", "payload": {"user_id": "ada"}}
+    event = {"source": "user_service.user.logout_account", "payload": {"user_id": "leaver"}}
     assert (await strict.post("/api/v1/events", json=event, headers=publisher)).status_code == 202
     answer = await strict.get(INBOX, headers=old)
     assert (answer.status_code, answer.json()["code"]) == (401, "signed_out")
@@ -558,7 +563,7 @@ async def test_responses_contain_nothing_of_other_users(ada: User, bob: User) ->
     ],
 )
 async def test_invalid_list_parameters_are_refused(ada: User, query: str, status: int, field: str) -> None:
-    answer = await ada.client.get(f"{INBOX}?user_id=ada&{query}")
+    answer = await ada.client.get(f"{INBOX}?user_id={ada.name}&{query}")
     problem = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
     assert (problem.get("field") or problem["errors"][0]["field"]) == field

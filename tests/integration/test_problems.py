@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from dishka import Provider, Scope
 from litestar.testing import AsyncTestClient
 from structlog.contextvars import merge_contextvars
@@ -21,9 +22,14 @@ from entrypoints.settings.loader import load
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[AsyncTestClient[Any]]:
-    async with AsyncTestClient(create_app(load(IN_MEMORY, "dev", {})), base_url="http://127.0.0.1") as client:
+    """One application for all tests, without limits of rates."""
+    settings = load({**IN_MEMORY, "HERALD_REST_RATE": "0"}, "dev", {})
+    async with AsyncTestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         yield client
 
 
