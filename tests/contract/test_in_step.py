@@ -60,6 +60,10 @@ class Crowd:
                 self.told.append(one.entries)
             await asyncio.sleep(0)
 
+    async def pause(self) -> None:
+        """Wait between two reads, so that most of the work is writing."""
+        await asyncio.sleep(self.chance.uniform(0, 0.004))
+
     async def follow_changes(self, user: str) -> dict[UUID, Any]:
         """Follow an inbox as a client does, by changes only. Returns its final state."""
         after, known = 0, {}
@@ -76,7 +80,7 @@ class Crowd:
             after = page.upto
             if after == page.head.last and done:
                 return known
-            await asyncio.sleep(0)
+            await self.pause()
 
     async def follow_arrivals(self, user: str) -> list[tuple[int, UUID]]:
         after, seen = 0, []
@@ -88,14 +92,14 @@ class Crowd:
             after = page.upto
             if after == page.head.last and done:
                 return seen
-            await asyncio.sleep(0)
+            await self.pause()
 
     async def count(self, user: str) -> None:
         """Check that the stored unread count is correct at every moment, not only at the end."""
         while self.working:
             page = await self.stores.inboxes.page(user, NotificationFilter(read=False), 1_000)
             assert len(page.notifications) == page.head.unread
-            await asyncio.sleep(0)
+            await self.pause()
 
 
 def positions_of(user: str, told: Sequence[tuple[Entry, ...]]) -> list[tuple[Entry, ...]]:
@@ -104,13 +108,13 @@ def positions_of(user: str, told: Sequence[tuple[Entry, ...]]) -> list[tuple[Ent
     return sorted(acts, key=lambda act: act[0].changed)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_followers_converge_under_concurrent_writes_changes_and_reads(stores: Stores, seed: int) -> None:
     crowd = Crowd(stores, seed)
     followers = [asyncio.create_task(crowd.follow_changes(user)) for user in USERS]
     readers = [asyncio.create_task(crowd.follow_arrivals(user)) for user in USERS]
     counters = [asyncio.create_task(crowd.count(user)) for user in USERS]
-    await asyncio.gather(*(crowd.write(writer, 6) for writer in range(4)), *(crowd.mark(20) for _ in range(4)))
+    await asyncio.gather(*(crowd.write(writer, 5) for writer in range(3)), *(crowd.mark(15) for _ in range(3)))
     crowd.working = False
     states, arrivals = await asyncio.gather(*followers), await asyncio.gather(*readers)
     await asyncio.gather(*counters)

@@ -57,14 +57,14 @@ async def test_recording_nothing_changes_nothing(store: Store) -> None:
     assert await store.heads(["inbox:ada"]) == {"inbox:ada": Head(0, 0)}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_concurrent_writers_and_readers_see_no_gap_and_no_duplicate(store: Store, seed: int) -> None:
     chance = random.Random(seed)
     users = [f"u{number}" for number in range(5)]
     writing = True
 
     async def write(writer: int) -> None:
-        for number in range(8):
+        for number in range(6):
             await asyncio.sleep(0)
             ids = [f"{writer}-{number}-{part}" for part in range(3)]
             events = [direct(id, *chance.sample(users, 3)) for id in ids]
@@ -75,7 +75,7 @@ async def test_concurrent_writers_and_readers_see_no_gap_and_no_duplicate(store:
     async def read(stream: str) -> None:
         seen = 0
         while writing:
-            await asyncio.sleep(0)
+            await asyncio.sleep(chance.uniform(0, 0.004))
             head = (await store.heads([stream]))[stream]
             assert head.last >= seen
             page = await store.arrivals(stream, seen, chance.choice([1, 7, 1000]))

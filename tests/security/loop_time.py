@@ -96,5 +96,5 @@ class MeasuredServer:
         )
         serving = asyncio.create_task(server.serve())
         await self._end.wait()
-        server.stop()
+        server.kill()
         await serving

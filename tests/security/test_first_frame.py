@@ -15,7 +15,7 @@ def server() -> Iterator[Server]:
     """A server without public streams, so sockets wait for their first frame."""
     server = Server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET, "HERALD_PROFILE": "groups"}).start(ready=True)
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.mark.parametrize(("length", "code"), [(MAX_FRAME_LENGTH + 1, 1009), (MAX_FRAME_LENGTH, 4505)])

@@ -36,7 +36,7 @@ def server() -> Iterator[Server]:
     }
     one = Server(env, ("serve",)).start(ready=True)
     yield one
-    one.stop()
+    one.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -39,9 +39,10 @@ def root_logger() -> Iterator[logging.Logger]:
     handlers = root.handlers
     loggers = [root, *(logging.getLogger(name) for name in (*logging.root.manager.loggerDict, "aiormq", "httpx"))]
     levels = [logger.level for logger in loggers]
+    before = structlog.get_config()
     set_up_logs("console", "INFO", "herald", "n")
     yield root
-    structlog.reset_defaults()
+    structlog.configure(**before)
     root.handlers = handlers
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
@@ -102,4 +103,4 @@ async def test_a_client_that_disconnects_during_its_body_is_not_an_error() -> No
         assert "Traceback" not in server.log
         assert "status=500" not in server.log
     finally:
-        server.stop()
+        server.kill()

@@ -26,14 +26,14 @@ def keys() -> Iterator[JwksServer]:
     server.body = key_set(jwk(FIRST, kid="first"))
     server.start()
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture
 def server(keys: JwksServer) -> Iterator[Server]:
     one = Server({"HERALD_JWT_JWKS_URL": keys.url, "HERALD_BROKER": "memory"}, ("serve",)).start(ready=True)
     yield one
-    one.stop()
+    one.kill()
     print(one.log[-5_000:])
 
 
