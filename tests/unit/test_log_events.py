@@ -3,7 +3,8 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +39,12 @@ class Call(msgspec.Struct, frozen=True):
         return {str(keyword.arg) for keyword in self.node.keywords} - OPTIONS
 
 
-def calls() -> Iterator[Call]:
+@cache
+def calls() -> Sequence[Call]:
+    return tuple(_calls())
+
+
+def _calls() -> Iterator[Call]:
     for path in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and is_logger(node.func.value):
@@ -71,9 +77,8 @@ def test_every_logger_is_named_log() -> None:
 
 
 def test_event_keys_are_literals_and_variables_are_fields() -> None:
-    found = list(calls())
-    assert found
-    for call in found:
+    assert calls()
+    for call in calls():
         assert len(call.node.args) == 1, f"{call.place}: one positional argument, the key"
         assert SNAKE_CASE.match(call.key), f"{call.place}: {call.key!r} is no key in snake_case"
         assert None not in {keyword.arg for keyword in call.node.keywords}, f"{call.place}: name each field"

@@ -3,7 +3,7 @@
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -55,30 +55,39 @@ def _fields(payload: object) -> set[str]:
     return set().union(*map(_fields, payload)) if isinstance(payload, list) else set()
 
 
-def _occurrences(text: str, names: set[str]) -> Iterator[str]:
-    """Return where the names occur. Names with a separator count anywhere, including comments. Plain words, which occur
-    in prose, count as identifiers or parts of them, as whole strings, in backquotes, and before `profile`, `service`
-    and `endpoint`."""
-    for name in names:
-        if re.search(r"[_./-]", name) and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", text):
-            yield name
+def _finder(names: set[str]) -> Callable[[str], set[str]]:
+    """Return a function that finds the names in a module. Names with a separator count anywhere, including comments.
+    Plain words, which occur in prose, count as identifiers or parts of them, as whole strings, in backquotes, and
+    before `profile`, `service` and `endpoint`."""
+    separated = sorted((re.escape(name) for name in names if re.search(r"[_./-]", name)), key=len, reverse=True)
+    anywhere = re.compile(rf"(?<![\w./-])(?:{'|'.join(separated)})(?![\w/-])")
     words = {name for name in names if name.isalpha()}
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NAME:
-            yield from words & set(token.string.lower().split("_"))
-        elif token.type == tokenize.STRING:
-            yield from words & {token.string.strip("rbf").strip("\"'"), *re.findall(r"`(\w+)`", token.string)}
-    yield from re.findall(rf"\b(seeds?|(?:{'|'.join(words)}) (?:profile|service|endpoint)s?)\b", text)
+    word = re.compile("|".join(words), re.IGNORECASE)
+    phrase = re.compile(rf"\b(?:seeds?|(?:{'|'.join(words)}) (?:profile|service|endpoint)s?)\b")
+
+    def find(text: str) -> set[str]:
+        found = {*anywhere.findall(text), *phrase.findall(text)}
+        if not word.search(text):
+            return found
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.NAME:
+                found |= words & set(token.string.lower().split("_"))
+            elif token.type == tokenize.STRING:
+                found |= words & {token.string.strip("rbf").strip("\"'"), *re.findall(r"`(\w+)`", token.string)}
+        return found
+
+    return find
 
 
 def test_no_module_names_a_replaced_service() -> None:
     names = _names()
     assert {"trading", "market", "order_id", "/ws", "product-events", "group_members_ids", "order_created.html"} < names
+    find = _finder(names)
     found = [
         (str(path.relative_to(SRC)), name)
         for folder in CORE
         for path in sorted((SRC / folder).rglob("*.py"))
-        for name in sorted(set(_occurrences(path.read_text(), names)))
+        for name in sorted(find(path.read_text()))
     ]
     unexpected = [
         (file, name)
