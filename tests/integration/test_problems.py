@@ -39,7 +39,7 @@ def _all(error: type[HeraldError]) -> Iterator[type[HeraldError]]:
         yield from _all(kind)
 
 
-def test_every_domain_error_is_in_the_catalogue() -> None:
+async def test_every_domain_error_is_in_the_catalogue() -> None:
     assert {error.code for error in _all(HeraldError)} <= KINDS.keys()
 
 
@@ -202,7 +202,7 @@ async def test_an_internal_error_exposes_only_its_trace_id() -> None:
 
 
 @pytest.mark.parametrize(("wait", "said"), [(0.001, "1"), (0.5, "1"), (1.2, "2"), (59.0, "59")])
-def test_retry_after_is_rounded_up_to_whole_seconds(wait: float, said: str) -> None:
+async def test_retry_after_is_rounded_up_to_whole_seconds(wait: float, said: str) -> None:
     assert math.ceil(wait) <= int(said)
     assert problem("too_many_requests", retry_after=wait).headers["retry-after"] == said
 

@@ -93,7 +93,7 @@ class Database:
             engine_config=EngineConfig(
                 pool_size=connections,
                 max_overflow=0,
-                pool_timeout=timeouts.pool,  # type: ignore[arg-type] - fractions are possible
+                pool_timeout=timeouts.pool,  # type: ignore[arg-type]  # fractions are possible
                 # Error texts are logged, and parameter values are personal data: addresses and contents.
                 hide_parameters=True,
                 **self._connect_arguments(),
