@@ -46,7 +46,7 @@ def open_server(kafka: RealKafka) -> Iterator[Server]:
     }
     server = Server(env, ("serve",)).start(ready=True)
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def jwt_server(kafka: RealKafka) -> Iterator[Server]:
     }
     server = Server(env, ("serve",)).start(ready=True)
     yield server
-    server.stop()
+    server.kill()
 
 
 def produce(kafka: RealKafka, topic: str, payload: Any) -> None:
@@ -141,8 +141,7 @@ ADDED = {
 }
 
 
-@pytest.mark.parametrize("by", ["header", "query"])
-@pytest.mark.parametrize("shape", ["flat", "wrapped"])
+@pytest.mark.parametrize(("by", "shape"), [("header", "flat"), ("query", "wrapped")])
 async def test_groups_notify_each_member_and_no_one_else(
     jwt_server: Server, kafka: RealKafka, by: str, shape: str
 ) -> None:

@@ -18,7 +18,7 @@ INBOX = "/api/v2/notifications"
 def server() -> Any:
     server = Server({"DATABASE_URL": "memory:", "HERALD_REST_RATE": "0"}).start(ready=True)
     yield server
-    server.stop()
+    server.kill()
 
 
 class Device:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,14 +15,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.clients import closed, connect, frame, never_reading, publish, stream, token
+from tests.support.listening import HERALD
+from tests.support.reading import until
 from tests.support.server import SECRET, Server
-from tests.support.service import free_port
 
 
 @pytest.mark.parametrize(("how", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 async def test_every_client_is_notified_of_a_shutdown(start_server: Any, how: signal.Signals, group: bool) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "3"})
-    plain = [await connect(server.ws_url + "/ws/notifications") for _ in range(20)]
+    plain = [await connect(server.ws_url + "/ws/notifications") for _ in range(10)]
     v1 = await connect(server.ws_url + "/ws?user_id=u", subprotocols=["herald.v1"])
     await v1.send('{"resume": {}}')
     await frame(v1)
@@ -33,7 +35,7 @@ async def test_every_client_is_notified_of_a_shutdown(start_server: Any, how: si
         assert (farewell["kind"], farewell["code"]) == ("bye", 1012)
         assert 0 < farewell["reconnect_in"] < 10
         assert await closed(v1) == 1012
-        assert [await closed(one) for one in plain] == [1012] * 20
+        assert [await closed(one) for one in plain] == [1012] * 10
         with pytest.raises(StopAsyncIteration):
             await events.next()
         assert await stopping == 0
@@ -42,14 +44,12 @@ async def test_every_client_is_notified_of_a_shutdown(start_server: Any, how: si
             await client.get("/health/live")
 
 
-def test_sighup_without_a_terminal_is_ignored(start_server: Any) -> None:
-    server = start_server()
-    assert server.process is not None
-    server.process.send_signal(signal.SIGHUP)
-    while "sighup_ignored" not in server.log:
-        time.sleep(0.05)
-    server.wait_for("/health/ready")
-    assert server.stop() == 0
+def test_sighup_without_a_terminal_is_ignored(dev_server: Server) -> None:
+    assert dev_server.process is not None
+    dev_server.process.send_signal(signal.SIGHUP)
+    while "sighup_ignored" not in dev_server.log:
+        time.sleep(0.02)
+    dev_server.wait_for("/health/ready")
 
 
 def test_closing_the_terminal_stops_the_server() -> None:
@@ -67,11 +67,11 @@ def test_closing_the_terminal_stops_the_server() -> None:
 
 async def test_readiness_fails_before_clients_are_closed(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "4"})
-    lazy = [await connect(server.ws_url + "/ws/notifications") for _ in range(100)]
+    lazy = [await connect(server.ws_url + "/ws/notifications") for _ in range(40)]
     stopping = asyncio.create_task(asyncio.to_thread(server.stop))
     async with httpx.AsyncClient(base_url=server.url) as client:
-        await asyncio.sleep(0.3)
-        assert (await client.get("/health/ready")).status_code == 503
+        while (await client.get("/health/ready")).status_code != 503:
+            await asyncio.sleep(0.02)
         assert (await client.get("/health/live")).status_code == 200
         refused = await client.get("/events/stream")
         assert (refused.status_code, refused.json()["code"]) == (503, "draining")
@@ -82,9 +82,11 @@ async def test_readiness_fails_before_clients_are_closed(start_server: Any) -> N
 async def test_a_client_that_reads_nothing_does_not_delay_the_shutdown(start_server: Any) -> None:
     server = start_server({"HERALD_DRAIN_SECONDS": "2", "HERALD_PROFILE": "signals,products"})
     writers = [await never_reading(server, path) for path in ("/ws/notifications", "/events/stream")]
-    for number in range(100):
-        await publish(server, "trading_signals", f"{number} " + "x" * 100_000)
-        await publish(server, "product-events", {"id": str(number), "text": "x" * 100_000})
+    text = "x" * 500_000
+    for number in range(0, 20, 10):
+        # Together more than the socket buffers of both ends hold.
+        await publish(server, "trading_signals", *(f"{n} {text}" for n in range(number, number + 10)))
+        await publish(server, "product-events", *({"id": str(n), "text": text} for n in range(number, number + 10)))
     began = time.monotonic()
     assert await asyncio.to_thread(server.stop) == 0
     assert time.monotonic() - began < 2 + 5
@@ -114,7 +116,7 @@ async def test_events_accepted_during_shutdown_are_delivered(start_server: Any) 
                 accepted.append(str(number))
 
         writing = asyncio.create_task(write())
-        await asyncio.sleep(0.5)
+        await until(lambda: len(accepted) >= 20)
         assert await asyncio.to_thread(server.stop) == 0
         await asyncio.wait({reading, writing}, timeout=10)
         assert accepted
@@ -123,61 +125,34 @@ async def test_events_accepted_during_shutdown_are_delivered(start_server: Any) 
 
 def herald(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
-    program = str(Server()._command[0])
-    return subprocess.run(
-        [program, *command], env={**clean, **env}, capture_output=True, text=True, timeout=20, check=False
-    )
+    environ = {**clean, "PYTHONDONTWRITEBYTECODE": "", **env}
+    return subprocess.run([HERALD, *command], env=environ, capture_output=True, text=True, timeout=20, check=False)
 
 
-@pytest.mark.parametrize(
-    ("env", "says"),
-    [
-        ({}, "HERALD_AUTH"),
-        ({"HERALD_AUTH": "open", "RABBITMQ_HOST": "rabbit:5672"}, "RABBITMQ_HOST"),
-        ({"HERALD_AUTH": "open", "HERALD_SMTP_USER": "me"}, "HERALD_SMTP_PASSWORD"),
-        ({"HERALD_AUTH": "opne"}, "HERALD_AUTH"),
-        ({"HERALD_JWT_SECRT": SECRET}, "HERALD_JWT_SECRET"),
-        ({"HERALD_JWT_SECRET": "short"}, "HERALD_JWT_SECRET"),
-        ({"HERALD_JWT_SECRET": SECRET, "HERALD_PROFILE": "ordres"}, "orders"),
-        ({"HERALD_JWT_SECRET": SECRET, "HERALD_ROUTES": "/nowhere.toml"}, "/nowhere.toml"),
-    ],
-)
-def test_an_invalid_setting_refuses_the_start_without_a_traceback(env: dict[str, str], says: str) -> None:
-    refused = herald({**env, "HERALD_PORT": str(free_port())}, "serve")
+def test_an_invalid_setting_refuses_the_start_without_a_traceback() -> None:
+    refused = herald({"HERALD_JWT_SECRET": "short"}, "serve")
     assert refused.returncode == 2
-    assert says in refused.stderr
-    assert "Traceback" not in refused.stderr + refused.stdout
-    assert "short" not in refused.stderr.replace("shorter", "").replace("too short", "")
+    assert refused.stdout == ""
+    (line,) = refused.stderr.splitlines()
+    assert "HERALD_JWT_SECRET" in line
+    assert "short" not in line.replace("shorter", "").replace("too short", "")
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("profile = 'x'\n[[routes]]\nsource = 'a'\nfeed = 'f'\nenvelop = 'raw'\n[feeds.f]\n", "envelop"),
-        ("profile = 'x'\n[[routes]]\nsource = 'a'\nfeed = 'f'\nenvelope = 'box'\n[feeds.f]\n", "envelope"),
-        ("profile = 'x'\n[[routes]]\nsource = 'a..b'\nfeed = 'f'\n[feeds.f]\n", "source"),
-        ("profile = 'x'\n[[routes]]\nsource = 5\nfeed = 'f'\n[feeds.f]\n", "source"),
-        ("profile = 'x'\n[[routes]]\nsource = 'a'\nfeed = 'g'\n[feeds.f]\n", "feed"),
-        ("profile = ", "TOML"),
-    ],
-)
-def test_an_error_in_a_routes_file_names_the_file_and_field(tmp_path: Any, text: str, says: str) -> None:
+def test_an_error_in_a_routes_file_names_the_file_and_field(tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
-    file.write_text(text)
-    for command in (("serve",), ("routes", "check", str(file))):
-        env = {"HERALD_AUTH": "open", "HERALD_BROKER": "memory", "HERALD_ROUTES": str(file)}
-        refused = herald(env if command == ("serve",) else {}, *command)
-        assert refused.returncode != 0
-        assert "routes.toml" in refused.stderr
-        assert says in refused.stderr
-        assert "Traceback" not in refused.stderr
+    file.write_text("profile = 'x'\n[[routes]]\nsource = 'a'\nfeed = 'f'\nenvelop = 'raw'\n[feeds.f]\n")
+    refused = herald({"HERALD_AUTH": "open", "HERALD_BROKER": "memory", "HERALD_ROUTES": str(file)}, "serve")
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    (line,) = refused.stderr.splitlines()
+    assert str(file) in line
+    assert "envelop" in line
 
 
-def test_a_port_in_use_refuses_the_start(start_server: Any) -> None:
-    server = start_server()
-    again = herald({"HERALD_PORT": str(server.port)}, "dev")
+def test_a_port_in_use_refuses_the_start(dev_server: Server) -> None:
+    again = herald({"HERALD_PORT": str(dev_server.port)}, "dev")
     assert again.returncode == 2
-    assert str(server.port) in again.stderr
+    assert str(dev_server.port) in again.stderr
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

@@ -145,6 +145,9 @@ class TestRun:
         ("arguments", "environ", "words"),
         [
             (["serve"], {}, "HERALD_JWT_SECRET"),
+            (["serve"], {"HERALD_AUTH": "opne"}, "HERALD_AUTH"),
+            (["serve"], {"HERALD_JWT_SECRET": "short"}, "HERALD_JWT_SECRET"),
+            (["serve"], {"HERALD_AUTH": "open", "RABBITMQ_HOST": "rabbit:5672"}, "RABBITMQ_HOST"),
             (["dev"], {"HERALD_PROT": "1"}, "HERALD_PORT"),
             (["dev", "--port", "x"], {}, "--port must be"),
             (["dev", "--profile", "group"], {}, "did you mean groups"),

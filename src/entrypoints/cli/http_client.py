@@ -1,17 +1,22 @@
-"""The HTTP client of the commands that talk to a running Herald."""
+"""The HTTP client of the commands that talk to a running Herald.
+
+httpx is imported on demand: the other commands send no requests, and importing it takes a while.
+"""
 
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-import httpx
 import msgspec
 
 from domain.text import visible
 from entrypoints.settings.loader import SETTINGS, read
+
+if TYPE_CHECKING:
+    import httpx
 
 # The service responds after the work is done: events are stored, dead letters are replayed.
 TIMEOUT_S: Final = 30.0
@@ -35,7 +40,7 @@ class RequestFailed(Exception):
 class Client:
     """Sends requests to one Herald. Every method raises RequestFailed."""
 
-    def __init__(self, http: httpx.Client, url: str) -> None:
+    def __init__(self, http: "httpx.Client", url: str) -> None:
         self._http = http
         self._url = url
 
@@ -59,7 +64,9 @@ class Client:
                     raise
                 time.sleep(error.retry_after_s)
 
-    def _send(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
+    def _send(self, method: str, path: str, request: dict[str, Any]) -> "httpx.Response":
+        import httpx
+
         try:
             return self._http.request(method, self._url + path, **request)
         except httpx.ConnectError:
@@ -72,6 +79,8 @@ class Client:
 
 @contextmanager
 def open_client(url: str, token: str | None) -> Iterator[Client]:
+    import httpx
+
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     with httpx.Client(headers=headers, timeout=TIMEOUT_S) as http:
         yield Client(http, url)
@@ -104,14 +113,14 @@ def path_segment(id: str, kind: str) -> str:
     return id
 
 
-def _retry_after_s(answer: httpx.Response) -> float | None:
+def _retry_after_s(answer: "httpx.Response") -> float | None:
     if answer.status_code != 429:
         return None
     after = answer.headers.get("retry-after", "")
     return float(after) if after.isascii() and after.isdigit() else 1.0
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(answer: "httpx.Response") -> str:
     """The title, detail and errors of an RFC 9457 problem, or else the reason phrase."""
     try:
         problem = msgspec.json.decode(answer.content, type=_Problem)

@@ -7,7 +7,6 @@ from dishka import STRICT_VALIDATION, AsyncContainer, Provider, Scope, make_asyn
 
 from adapters.clock import SystemClock, Uuid7Factory
 from adapters.http.monitoring import About
-from adapters.jwt.verifier import JwtVerifier
 from adapters.telemetry.prometheus import PrometheusExposition
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
@@ -87,6 +86,9 @@ class UseCases(Provider):
         if settings.server.auth == "open":
             yield IdentifyCaller(None, store, clock)
             return
+        # Imported here: without tokens it is not needed, and importing cryptography takes a while.
+        from adapters.jwt.verifier import JwtVerifier
+
         verifier = JwtVerifier(settings.jwt)
         verifier.start()
         yield IdentifyCaller(verifier, store, clock)
