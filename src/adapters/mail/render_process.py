@@ -9,14 +9,14 @@ standard input is closed, which is the case when the server that started it has 
 import resource
 import signal
 import sys
-from collections.abc import Sequence
 from types import FrameType
 from typing import BinaryIO, Final
 
 import msgspec
 
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
-from adapters.mail.rendering import Request, Templates
+from adapters.mail.render_messages import Answer, Request, frame
+from adapters.mail.rendering import Templates
 
 # Limit of the address space in bytes. Python and Jinja need a tenth of it.
 MEMORY: Final = 512 * 1024 * 1024
@@ -30,22 +30,8 @@ LIFETIME: Final = 1.2
 AGAIN: Final = 0.1
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """A rendered mail, or the error in words; `unavailable` if the template itself is unusable."""
-
-    html: str = ""
-    text: str = ""
-    fault: str | None = None
-    unavailable: bool = False
-
-
 class _TooLong(BaseException):
     """The time limit is exceeded. A BaseException, so that no `except Exception` handles it as a template's error."""
-
-
-def frame(message: Sequence[Request] | Answer) -> bytes:
-    encoded = msgspec.msgpack.encode(message)
-    return len(encoded).to_bytes(4, "big") + encoded
 
 
 def answer(templates: Templates, request: Request, limit: float, patience: float) -> Answer:

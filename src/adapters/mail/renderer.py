@@ -10,8 +10,7 @@ from typing import Final
 import msgspec
 
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
-from adapters.mail.render_process import Answer, frame
-from adapters.mail.rendering import Request
+from adapters.mail.render_messages import Answer, Request, frame
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
 

@@ -3,10 +3,8 @@
 Limits of time and memory are not enforced here but by the process in which this runs: see render_process.
 """
 
-from datetime import datetime
 from typing import Any, Final
 
-import msgspec
 from jinja2 import StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, nodes, pass_context
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.runtime import Context
@@ -16,30 +14,18 @@ from jinja2.utils import missing, object_type_repr
 from adapters.mail.filters import FILTERS
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.numbers import SentNumber, decode
+from adapters.mail.render_messages import Request
+from adapters.mail.shipped_templates import HTML, TEXT, twin
 from adapters.mail.template_files import TemplateFiles
 from application.ports.mail_folder import RenderedMail
 from domain.events import decode_json
 from domain.text import one_line
-
-HTML: Final = ".html"
-TEXT: Final = ".txt"
 
 # Maximum size in bytes, of the HTML and of the text. Mail clients cut messages above a tenth of it.
 LARGEST: Final = 1_000_000
 
 # Maximum length of an error text, so that it fits in a list of deliveries.
 LONGEST_FAULT: Final = 500
-
-
-class Request(msgspec.Struct, frozen=True, array_like=True):
-    """One mail to render: the template, the event's payload as JSON, and the event's metadata."""
-
-    template: str
-    payload: str
-    id: str
-    type: str
-    source: str
-    time: datetime
 
 
 class _Missing(StrictUndefined):
@@ -163,11 +149,6 @@ class Templates:
                 place = f"{own}, line {trace.tb_lineno}"
             trace = trace.tb_next
         return place
-
-
-def twin(name: str) -> str:
-    """The plain-text template that belongs to an HTML template."""
-    return name.removesuffix(HTML) + TEXT
 
 
 def fault_in_templates(folder: str | None, name: str) -> str | None:

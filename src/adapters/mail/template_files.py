@@ -3,13 +3,12 @@
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound
 from jinja2.loaders import split_template_path
 
-SHIPPED: Final = Path(__file__).parent / "templates"
+from adapters.mail.shipped_templates import SHIPPED
 
 # Prefix with which a site's template names a shipped one even if the site has a template of that name. It allows a
 # site's base.html to extend the shipped base.html.

@@ -1,5 +1,6 @@
 """The command line."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -112,8 +113,13 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
     # Invalid routes are reported here, in one line, before anything starts.
     table = load_table(settings)
     check_deliveries(table, settings)
-    # Imported here: the other commands need no server, and importing it takes a while.
-    from entrypoints.server import run
+    # Imported here: the other commands need no server, and importing it takes a while: longer still with garbage
+    # collections, although hardly anything of it is garbage.
+    gc.disable()
+    try:
+        from entrypoints.server import run
+    finally:
+        gc.enable()
 
     sys.exit(run(settings, migrate=migrate))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dishka import Provider, Scope, provide
 
 from adapters.mail.settings import MailSettings, SmtpSettings
+from adapters.mail.shipped_templates import is_shipped
 from application.delivery.dispatch_policy import MAX_RETRY_S, DispatchPolicy
 from application.delivery.read_mails import ReadMails
 from domain.backoff import Backoff
@@ -17,14 +18,13 @@ from entrypoints.settings.loader import Settings
 
 if TYPE_CHECKING:
     from adapters.mail.channel import MailChannel
+    from adapters.mail.mailer import Mailer
 
 
 def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
     """The implementation that SMTP_HOST selects."""
     from adapters.mail.channel import MailChannel
-    from adapters.mail.folder import FolderMailer
     from adapters.mail.renderer import ProcessRenderer
-    from adapters.mail.smtp import SmtpMailer
 
     smtp, mail = settings.smtp, settings.mail
     policy = DispatchPolicy(
@@ -33,12 +33,23 @@ def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
         tries=mail.tries,
         retry=Backoff(mail.retry_seconds, MAX_RETRY_S),
     )
-    mailer = FolderMailer(mail.folder, smtp.sender) if smtp.host is None else SmtpMailer(smtp)
-    return MailChannel(ProcessRenderer(mail.templates), mailer), policy
+    return MailChannel(ProcessRenderer(mail.templates), _mailer(smtp, mail)), policy
+
+
+def _mailer(smtp: SmtpSettings, mail: MailSettings) -> "Mailer":
+    if smtp.host is None:
+        from adapters.mail.folder import FolderMailer
+
+        return FolderMailer(mail.folder, smtp.sender)
+    from adapters.mail.smtp import SmtpMailer
+
+    return SmtpMailer(smtp)
 
 
 def check_email(settings: Settings, table: ChannelTable) -> str | None:
     """What is invalid about the template that a route names, in words; None if it is valid."""
+    if settings.mail.templates is None and is_shipped(table.template):
+        return None
     from adapters.mail.rendering import fault_in_templates
 
     fault = fault_in_templates(settings.mail.templates, table.template)
