@@ -9,12 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from adapters.clock import Uuid7Factory
+from adapters.sql.alembic_runs import settings
 from adapters.sql.database import TIMEOUTS, Database, Timeouts
 from adapters.sql.epoch import new_epoch
-from adapters.sql.schema import LOCK_KEY, DatabaseUnusable, MigrationRefused, Schema, SchemaOutdated
+from adapters.sql.schema import (
+    LOCK_KEY,
+    VERSIONS,
+    DatabaseUnusable,
+    MigrationRefused,
+    Schema,
+    SchemaOutdated,
+    known_revisions,
+)
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import Base
 from application.ports.store import StoreUnavailable
@@ -68,15 +78,13 @@ class Next(Schema):
     """The schema as known to the next version: one more revision."""
 
     def __init__(self, database: Database, folder: Path, upgrade: str) -> None:
-        super().__init__(database)
-        head = self.head()
-        (folder / "next.py").write_text(
-            f"{HEADER.format(head=head)}\n\ndef upgrade():\n    {upgrade}\n\n\ndef downgrade():\n    pass\n"
+        revisions = folder / "revisions"
+        revisions.mkdir(exist_ok=True)
+        header = HEADER.format(head=known_revisions()[-1])
+        (revisions / "next.py").write_text(
+            f"{header}\n\ndef upgrade():\n    {upgrade}\n\n\ndef downgrade():\n    pass\n"
         )
-        own = Path(self._revisions.dir) / "versions"
-        self._config.set_main_option("path_separator", "newline")
-        self._config.set_main_option("version_locations", f"{own}\n{folder}")
-        self._revisions = self._revisions.from_config(self._config)
+        super().__init__(database, (VERSIONS, revisions))
 
 
 def dump(url: str, request: pytest.FixtureRequest) -> str:
@@ -94,8 +102,7 @@ def dump(url: str, request: pytest.FixtureRequest) -> str:
 async def test_every_revision_upgrades_downgrades_and_upgrades_again(
     schema: Schema, url: str, request: pytest.FixtureRequest
 ) -> None:
-    revisions = [one.revision for one in schema._revisions.walk_revisions()][::-1]
-    assert revisions[-1] == schema.head()
+    revisions = known_revisions()
     for before, revision in zip([None, *revisions], revisions, strict=False):
         assert await schema.current() == before
         old = dump(url, request) if before else ""
@@ -129,11 +136,15 @@ async def test_revisions_create_the_tables_of_the_models(
     assert migrated == dump(other, request)
 
 
-def test_the_guide_uses_no_existing_revision_id(database: Database) -> None:
-    schema = Schema(database)
-    guide = (Path(schema._revisions.dir) / "versions" / "README.md").read_text()
-    (named,) = re.findall(r"--rev-id (\S+)", guide)
-    assert named not in {one.revision for one in schema._revisions.walk_revisions()}
+def test_the_guide_uses_no_existing_revision_id() -> None:
+    (named,) = re.findall(r"--rev-id (\S+)", (VERSIONS / "README.md").read_text())
+    assert named not in known_revisions()
+
+
+def test_the_files_of_revisions_are_named_by_them_in_order() -> None:
+    scripts = ScriptDirectory.from_config(settings((VERSIONS,)))
+    assert known_revisions() == tuple(one.revision for one in scripts.walk_revisions())[::-1]
+    assert scripts.get_heads() == [Schema(Database("sqlite+aiosqlite:///never-opened.db")).head()]
 
 
 async def test_schema_drift_is_reported(schema: Schema, database: Database) -> None:

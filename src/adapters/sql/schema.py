@@ -1,32 +1,27 @@
 """The schema: its revision, and upgrading or downgrading it.
 
-Data outlives the code, so every change of the tables is a revision (see `migrations`), which is run here.
+Data outlives the code, so every change of the tables is a revision (see `migrations`), which is run here. Alembic is
+imported on demand: a node whose database is up to date does not need it, and importing it takes a while.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from pathlib import Path
+from typing import Final, Literal
 
-from advanced_alchemy.types import GUID
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.types import TypeEngine
 
 import adapters.sql.triggers  # noqa: F401 - they belong to the tables
 from adapters.sql.database import Database
 from adapters.sql.errors import translated
 from adapters.sql.poolers import apply_limits, connect_arguments
-from adapters.sql.tables import Base
 from adapters.sql.tls import is_untrusted
 from application.ports.store import StoreUnavailable
+
+VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 
 # The key of Herald's advisory lock in PostgreSQL.
 LOCK_KEY: Final = 4_843_764_111
@@ -64,16 +59,15 @@ class Schema:
     connection.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folders: Sequence[Path] = (VERSIONS,)) -> None:
+        """`folders` have the revisions that are known, the oldest in the first one."""
         self._database = database
-        self._config = Config()
-        self._config.set_main_option("script_location", "adapters.sql:migrations")
-        self._revisions = ScriptDirectory.from_config(self._config)
+        self._folders = folders
+        self._known = known_revisions(folders)
 
     def head(self) -> str:
         """The revision that this version of Herald needs."""
-        (head,) = self._revisions.get_heads()
-        return head
+        return self._known[-1]
 
     async def current(self) -> str | None:
         """The revision of the database; None if there are no tables yet."""
@@ -88,9 +82,9 @@ class Schema:
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             before = await connection.run_sync(_current)
-            if self._is_newer(before):
+            if self._is_newer(before) or (revision == "head" and before == self.head()):
                 return False
-            await connection.run_sync(self._run, command.upgrade, revision)
+            await connection.run_sync(self._run, "upgrade", revision)
             return await connection.run_sync(_current) != before
 
     async def downgrade(self, revision: str) -> None:
@@ -99,7 +93,7 @@ class Schema:
         """
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
-            await connection.run_sync(self._run, command.downgrade, revision)
+            await connection.run_sync(self._run, "downgrade", revision)
 
     async def verify(self) -> None:
         """Raises SchemaOutdated unless this version of Herald can run on the schema. A newer schema is accepted: it
@@ -115,8 +109,10 @@ class Schema:
 
     async def check(self) -> list[str]:
         """The differences between the database and the tables that the code declares, one line each."""
+        from adapters.sql.alembic_runs import differences
+
         async with self._connected() as connection:
-            return await connection.run_sync(_differences)
+            return await connection.run_sync(differences)
 
     def _refuse_transaction_pooler(self) -> None:
         if self._database.pooler == "transaction":
@@ -127,12 +123,13 @@ class Schema:
 
     def _is_newer(self, revision: str | None) -> bool:
         """Whether this version of Herald does not know the revision, so that it must be newer."""
-        return revision is not None and revision not in {one.revision for one in self._revisions.walk_revisions()}
+        return revision is not None and revision not in self._known
 
-    def _run(self, connection: Connection, act: Callable[[Config, str], None], revision: str) -> None:
-        self._config.attributes["connection"] = connection
+    def _run(self, connection: Connection, command: Literal["upgrade", "downgrade"], revision: str) -> None:
+        from adapters.sql.alembic_runs import CommandError, run
+
         try:
-            act(self._config, revision)
+            run(connection, self._folders, command, revision)
         except CommandError as fault:
             raise MigrationRefused(str(fault)) from None
 
@@ -189,32 +186,22 @@ async def _scalar(connection: AsyncConnection, statement: str) -> object:
     return answer
 
 
+def known_revisions(folders: Sequence[Path] = (VERSIONS,)) -> tuple[str, ...]:
+    """The revisions of the folders, oldest first. The names of their files begin with them."""
+    return tuple(name for folder in folders for name in sorted(_revision(file) for file in folder.glob("*.py")))
+
+
+def _revision(file: Path) -> str:
+    return file.stem.partition("_")[0]
+
+
 def _current(connection: Connection) -> str | None:
-    revision = MigrationContext.configure(connection).get_current_revision()
+    revision: str | None = None
+    if connection.dialect.has_table(connection, "alembic_version"):
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
     # Alembic begins its own transaction, but only if none is open.
     connection.rollback()
     return revision
-
-
-def _differences(connection: Connection) -> list[str]:
-    options = {"compare_type": _types_differ, "compare_server_default": True}
-    context = MigrationContext.configure(connection, opts=options)
-    return [_in_words(difference) for difference in compare_metadata(context, Base.metadata)]
-
-
-def _types_differ(
-    context: MigrationContext, _: object, __: object, kept: TypeEngine[Any], known: TypeEngine[Any]
-) -> bool | None:
-    """None leaves the comparison to Alembic, which would mistake SQLite's BINARY(16) for a number."""
-    return False if context.dialect.name == "sqlite" and isinstance(known, GUID) else None
-
-
-def _in_words(difference: Any) -> str:
-    if isinstance(difference, list):
-        return "; ".join(_in_words(one) for one in difference)
-    act, *about = difference
-    named = (thing if isinstance(thing, str) else getattr(thing, "name", None) for thing in about)
-    return f"{act.replace('_', ' ')} {' '.join(name for name in named if name)}"
 
 
 def _is_hopeless(fault: BaseException | None) -> bool:
