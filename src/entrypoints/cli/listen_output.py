@@ -67,6 +67,9 @@ class Listening:
         except asyncio.CancelledError:
             if not self._signal:
                 raise
+        finally:
+            # Python restores the default action of SIGALRM when it exits, which on a busy machine takes a while.
+            signal.setitimer(signal.ITIMER_REAL, 0)
         return BY_SIGNAL + self._signal if self._signal == signal.SIGINT else 0
 
     def _give_up(self, *_: object) -> None:
