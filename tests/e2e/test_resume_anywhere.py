@@ -1,4 +1,4 @@
-"""Clients reconnect a thousand times to either of two nodes, at random moments and under load, while their
+"""Clients reconnect again and again to either of two nodes, at random moments and under load, while their
 notifications are read and archived elsewhere."""
 
 import asyncio
@@ -16,7 +16,7 @@ from tests.support.clients import Stream
 from tests.support.redis import RealRedis
 from tests.support.server import Server
 
-RECONNECTS: Final = 1_000
+RECONNECTS: Final = 250
 
 # The longest connection in seconds; many end before they receive anything.
 LASTS: Final = 0.03
@@ -165,7 +165,7 @@ class Happenings:
         return self._chance.choice(self._nodes).url
 
 
-async def test_a_thousand_reconnects_lose_and_repeat_nothing(nodes: list[Server]) -> None:
+async def test_reconnects_at_random_moments_lose_and_repeat_nothing(nodes: list[Server]) -> None:
     chance = random.Random(6)
     async with httpx.AsyncClient(base_url=nodes[0].url, timeout=20) as http:
         speaking, plain, happenings = Speaking(), Plain(http), Happenings(nodes, http, chance)
@@ -182,7 +182,7 @@ async def test_a_thousand_reconnects_lose_and_repeat_nothing(nodes: list[Server]
         async with asyncio.timeout(PATIENCE):
             while speaking.place["positions"]["inbox"] < newest or len(plain.numbers) < happenings.published:
                 await asyncio.gather(*(client.visit(nodes[1], 0.5) for client in (speaking, plain)))
-    assert happenings.published > 100
+    assert happenings.published > 50
     assert plain.numbers == list(range(happenings.published))
     assert speaking.listed == {item["id"]: item["is_read"] for item in items}
     assert speaking.unread == sum(not item["is_read"] for item in items)
