@@ -6,7 +6,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -14,24 +14,41 @@ import pytest
 from tests.support.clients import connect, frame, until_http
 from tests.support.kafka import RealKafka
 from tests.support.rabbitmq import RealRabbit
+from tests.support.reading import until
 from tests.support.server import Server
+from tests.support.watchers import alongside
 
 # RabbitMQ 3.10 persists a new quorum queue within a second, and loses it if killed before.
 WRITTEN_DOWN = 2.0
 
 
 @pytest.fixture
-def own_rabbit(real_rabbit: RealRabbit, tmp_path: Path) -> Iterator[RealRabbit]:
-    """A broker that the test may kill."""
-    rabbit = RealRabbit(tmp_path)
-    yield rabbit
-    rabbit.discard()
-
-
-@pytest.fixture
 def queue() -> str:
     """A unique name for queue and exchange."""
+    return _name()
+
+
+def _name() -> str:
     return f"orders-{uuid.uuid4().hex}"
+
+
+class Node(NamedTuple):
+    """A server and its queue. The exchange has the same name."""
+
+    server: Server
+    queue: str
+
+
+@pytest.fixture(scope="module")
+def node(real_rabbit: RealRabbit, real_kafka: RealKafka) -> Iterator[Node]:
+    """One server on both brokers: orders come from RabbitMQ, signals from Kafka."""
+    real_kafka.ensure_topic("trading_signals")
+    queue = _name()
+    both = {"HERALD_PROFILE": "orders,signals", "KAFKA_BROKERS": real_kafka.servers, "HERALD_KAFKA_GROUP": queue}
+    server = Server(env(real_rabbit, queue, **both), ("serve",)).start(ready=True)
+    yield Node(server, queue)
+    server.kill()
+    print(server.log[-20_000:])
 
 
 def env(rabbit: RealRabbit, queue: str, **more: str) -> dict[str, str]:
@@ -63,8 +80,8 @@ def numbers(frames: Sequence[dict[str, Any]]) -> list[int]:
 
 
 async def sources_of(server: Server) -> dict[str, dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
-        return {one["name"]: one for one in (await client.get("/health/ready")).json()["sources"]}
+    body = await until_http(server, "/health/ready", lambda _: True, 10)
+    return {one["name"]: one for one in body["sources"]}
 
 
 async def silent(socket: Any) -> None:
@@ -72,30 +89,23 @@ async def silent(socket: Any) -> None:
         await asyncio.wait_for(socket.recv(), 0.5)
 
 
-async def test_orders_arrive_once_and_in_order(real_rabbit: RealRabbit, queue: str, start_server: Any) -> None:
-    server: Server = start_server(env(real_rabbit, queue), ("serve",))
-    async with connect(f"{server.ws_url}/ws") as socket:
-        await real_rabbit.publish(queue, "order.created", orders(100))
+async def test_orders_arrive_once_and_in_order(real_rabbit: RealRabbit, node: Node) -> None:
+    async with connect(f"{node.server.ws_url}/ws") as socket:
+        await real_rabbit.publish(node.queue, "order.created", orders(100))
         frames = await received(socket, 100)
         assert numbers(frames) == list(range(100))
         assert {one["type"] for one in frames} == {"order.created"}
-        await real_rabbit.publish(queue, "order.elsewhere", orders(1))
-        await real_rabbit.publish(queue, "order.status.updated", [b'{"order_id": "o-1", "status": "shipped"}'])
+        await real_rabbit.publish(node.queue, "order.elsewhere", orders(1))
+        await real_rabbit.publish(node.queue, "order.status.updated", [b'{"order_id": "o-1", "status": "shipped"}'])
         (update,) = await received(socket, 1)
         assert (update["type"], update["data"]["status"]) == ("order.status.updated", "shipped")
         await silent(socket)
-    # Everything is acknowledged: the next process receives nothing.
-    assert await asyncio.to_thread(server.stop) == 0
-    assert await real_rabbit.depth(queue) == (0, 0)
 
 
-async def test_events_published_by_the_command_line_tool(
-    real_rabbit: RealRabbit, queue: str, start_server: Any
-) -> None:
-    server: Server = start_server(env(real_rabbit, queue), ("serve",))
+async def test_events_published_by_the_command_line_tool(real_rabbit: RealRabbit, node: Node) -> None:
     address = f"--url=amqp://guest:guest@127.0.0.1:{real_rabbit.port}"
-    command = ["amqp-publish", address, f"--exchange={queue}", "--routing-key=order.created"]
-    async with connect(f"{server.ws_url}/ws") as socket:
+    command = ["amqp-publish", address, f"--exchange={node.queue}", "--routing-key=order.created"]
+    async with connect(f"{node.server.ws_url}/ws") as socket:
         for number in (1, 2, 2):
             body = json.dumps(order(number))
             await asyncio.to_thread(subprocess.run, [*command, f"--body={body}"], check=True, timeout=20)
@@ -105,90 +115,92 @@ async def test_events_published_by_the_command_line_tool(
 
 
 async def test_the_same_profile_on_kafka_has_the_same_result(
-    real_rabbit: RealRabbit, real_kafka: RealKafka, queue: str, start_server: Any
+    real_rabbit: RealRabbit, real_kafka: RealKafka, node: Node, queue: str, start_server: Any
 ) -> None:
     for topic in ("order.created", "order.status.updated"):
         await asyncio.to_thread(real_kafka.ensure_topic, topic)
     on_kafka = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": real_kafka.servers, "HERALD_KAFKA_GROUP": queue}
+    other: Server = start_server(env(real_rabbit, queue, **on_kafka), ("serve",))
     outcomes = []
-    for settings in (env(real_rabbit, queue), env(real_rabbit, queue, **on_kafka)):
-        server: Server = start_server(settings, ("serve",))
+    for server in (node.server, other):
         async with connect(f"{server.ws_url}/ws") as socket:
-            if "HERALD_BROKER" in settings:
+            if server is other:
                 await asyncio.to_thread(real_kafka.produce, "order.created", orders(20))
             else:
-                await real_rabbit.publish(queue, "order.created", orders(20))
+                await real_rabbit.publish(node.queue, "order.created", orders(20))
             outcomes.append([(one["type"], one["data"]) for one in await received(socket, 20)])
-        assert set(await sources_of(server)) == {"memory", "kafka" if "HERALD_BROKER" in settings else "rabbitmq"}
     assert outcomes[0] == outcomes[1]
+    assert set(await sources_of(other)) == {"memory", "kafka"}
 
 
-async def test_rabbitmq_is_unavailable_at_first_then_killed_under_load_and_restarted(
-    own_rabbit: RealRabbit, queue: str, start_server: Any
+async def test_a_server_started_without_rabbitmq_and_one_that_loses_it_under_load(
+    real_rabbit: RealRabbit, node: Node, queue: str, start_server: Any
 ) -> None:
-    server: Server = start_server(env(own_rabbit, queue), ("serve",), ready=False)
+    server = node.server
+    seen: list[int] = []
+    over = asyncio.Event()
+
+    async def read() -> None:
+        async with connect(f"{server.ws_url}/ws?feeds=orders", subprotocols=["herald.v1"]) as socket:
+            await socket.send('{"resume": {}}')
+            assert (await frame(socket))["kind"] == "hello"
+            async for text in socket:
+                entries = [json.loads(line) for line in str(text).split("\n")]
+                seen.extend(entry["data"]["total"] for entry in entries if entry["kind"] == "broadcast")
+
     async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
-        assert (await client.get("/health/live")).status_code == 200
-        red = await client.get("/health/ready")
-        assert red.status_code == 503
-        assert red.json()["checks"]["rabbitmq"]["ok"] is False
-        await asyncio.to_thread(own_rabbit.start)
-        await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 40)
         await asyncio.sleep(WRITTEN_DOWN)
-
-        total, seen = 4_000, []
-
-        async def read() -> None:
-            async with connect(f"{server.ws_url}/ws?feeds=orders", subprotocols=["herald.v1"]) as socket:
-                await socket.send('{"resume": {}}')
-                assert (await frame(socket))["kind"] == "hello"
-                async for text in socket:
-                    entries = [json.loads(line) for line in str(text).split("\n")]
-                    seen.extend(entry["data"]["total"] for entry in entries if entry["kind"] == "broadcast")
-
-        reading = asyncio.create_task(read())
-        await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 10)
-        publishing = asyncio.create_task(published_somehow(own_rabbit, queue, total))
-        async with asyncio.timeout(40):
-            while len(seen) < total / 10:
-                await asyncio.sleep(0.01)
-        await asyncio.to_thread(own_rabbit.kill9)
-        await until_http(server, "/health/ready", lambda body: body["status"] == "not ready", 30)
-        assert (await client.get("/health/live")).status_code == 200
-        await asyncio.to_thread(own_rabbit.start)
-        await asyncio.wait_for(publishing, 60)
-        async with asyncio.timeout(40):
-            while len(set(seen)) < total:
-                await asyncio.sleep(0.05)
-        await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 40)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        stored = (await client.get("/metrics")).json()["events"]["stored"]
+        async with alongside(read()):
+            publishing = asyncio.create_task(publish_until(over, real_rabbit, node.queue, seen))
+            await until(lambda: len(seen) >= 200, 40)
+            await asyncio.to_thread(real_rabbit.kill9)
+            try:
+                await until_http(server, "/health/ready", lambda body: body["status"] == "not ready", 30)
+                assert (await client.get("/health/live")).status_code == 200
+                late: Server = start_server(env(real_rabbit, queue), ("serve",), ready=False)
+                red = await until_http(late, "/health/ready", lambda body: body["status"] == "not ready", 10)
+                assert red["checks"]["rabbitmq"]["ok"] is False
+            finally:
+                await asyncio.to_thread(real_rabbit.start)
+            over.set()
+            total = await asyncio.wait_for(publishing, 60)
+            await until(lambda: len(set(seen)) >= total, 40, lambda: f"missing {sorted(set(range(total)) - set(seen))}")
+            await until_http(server, "/health/ready", lambda body: body["status"] == "ready", 40)
         assert sorted(seen) == list(range(total))
-        metrics = (await client.get("/metrics")).json()
-        assert metrics["events"]["stored"] == total
-    assert await asyncio.to_thread(server.stop) == 0
+        assert (await client.get("/metrics")).json()["events"]["stored"] == stored + total
+    await until_http(late, "/health/ready", lambda body: body["status"] == "ready", 40)
+    async with connect(f"{late.ws_url}/ws") as socket:
+        await real_rabbit.publish(queue, "order.created", orders(10))
+        assert numbers(await received(socket, 10)) == list(range(10))
+    assert await asyncio.to_thread(late.stop) == 0
+    # Everything is acknowledged: the next process receives nothing.
+    async with asyncio.timeout(10):
+        while await real_rabbit.depth(queue) != (0, 0):
+            await asyncio.sleep(0.02)
 
 
-async def published_somehow(rabbit: RealRabbit, queue: str, total: int) -> None:
-    """Publish like a producer that repeats unconfirmed messages with the same id."""
-    bodies = [json.dumps(order(n) | {"event_id": f"e-{n}"}).encode() for n in range(total)]
-    step = 250
-    for start in range(0, total, step):
+async def publish_until(over: asyncio.Event, rabbit: RealRabbit, queue: str, seen: list[int]) -> int:
+    """Publish like a producer that repeats unconfirmed messages with the same id, at most 200 events ahead of those
+    that were seen. Returns the number of events."""
+    total, step = 0, 50
+    while not over.is_set():
+        bodies = [json.dumps(order(n) | {"event_id": f"e-{n}"}).encode() for n in range(total, total + step)]
         while True:
             try:
                 async with asyncio.timeout(10):
-                    await rabbit.publish(queue, "order.created", bodies[start : start + step])
+                    await rabbit.publish(queue, "order.created", bodies)
                 break
             except Exception:
                 await asyncio.sleep(0.2)
+        total += step
+        while total > len(seen) + 200 and not over.is_set():
+            await asyncio.sleep(0.01)
+    return total
 
 
-async def test_kafka_and_rabbitmq_in_one_process(
-    real_rabbit: RealRabbit, real_kafka: RealKafka, queue: str, start_server: Any
-) -> None:
-    await asyncio.to_thread(real_kafka.ensure_topic, "trading_signals")
-    both = {"HERALD_PROFILE": "orders,signals", "KAFKA_BROKERS": real_kafka.servers, "HERALD_KAFKA_GROUP": queue}
-    server: Server = start_server(env(real_rabbit, queue, **both), ("serve",))
+async def test_kafka_and_rabbitmq_in_one_process(real_rabbit: RealRabbit, real_kafka: RealKafka, node: Node) -> None:
+    server, queue = node
     async with connect(f"{server.ws_url}/ws") as watcher, connect(f"{server.ws_url}/ws/notifications") as trader:
         await real_rabbit.publish(queue, "order.created", orders(10))
         await asyncio.to_thread(real_kafka.produce, "trading_signals", [b"%d" % n for n in range(10)])
@@ -211,13 +223,14 @@ async def test_events_of_a_removed_route_are_counted_and_not_dead_letters(
         rules = "".join(f'[[routes]]\nsource = "{source}"\nusers = ["to"]\n' for source in sources)
         routes.write_text(f'profile = "shop"\nbroker = "rabbitmq"\n{rules}')
         server: Server = start_server(settings, ("serve",))
-        for key in ("ticket.new", "order.created"):
-            await real_rabbit.publish(queue, key, [b'{"to": "kim"}'])
-        await until_http(server, "/metrics", lambda body: body["events"]["in"].get("rabbitmq") == 2, 30)
-        async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
-            metrics = (await client.get("/metrics")).json()["events"]
-            text = (await client.get("/metrics", headers={"accept": "text/plain"})).text
-        await asyncio.to_thread(server.stop)
+        if "ticket.new" in sources:
+            server.kill()
+    for key in ("ticket.new", "order.created"):
+        await real_rabbit.publish(queue, key, [b'{"to": "kim"}'])
+    await until_http(server, "/metrics", lambda body: body["events"]["in"].get("rabbitmq") == 2, 30)
+    async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        metrics = (await client.get("/metrics")).json()["events"]
+        text = (await client.get("/metrics", headers={"accept": "text/plain"})).text
     assert (metrics["unwanted"], metrics["deadLettered"]) == ({"ticket.new": 1}, {})
     assert 'herald_events_unwanted_total{key="ticket.new"} 1.0' in text
     assert '"event": "binding_unwanted"' in server.log
