@@ -62,7 +62,7 @@ class Crowd:
 
     async def pause(self) -> None:
         """Wait between two reads, so that most of the work is writing."""
-        await asyncio.sleep(self.chance.uniform(0, 0.004))
+        await asyncio.sleep(self.chance.uniform(0, 0.01))
 
     async def follow_changes(self, user: str) -> dict[UUID, Any]:
         """Follow an inbox as a client does, by changes only. Returns its final state."""

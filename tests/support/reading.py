@@ -11,10 +11,11 @@ from domain.messages import Message
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0, what: Callable[[], object] = str) -> None:
     """Wait for a condition. On timeout, fails with the state that `what` returns."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.001
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 0.02)
 
 
 async def ready(source: EventSource, seconds: float = 20.0) -> None:

@@ -118,7 +118,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.lists(SENT, max_size=6), ACTS), max_size=12), st.integers(1, 5), st.integers(1_000, 20_000)
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.redis import wire
@@ -52,6 +52,7 @@ def received(entries: Sequence[Entry], max_bytes: int = wire.MAX_BYTES) -> dict[
     return messages
 
 
+@settings(max_examples=25)
 @given(st.lists(ENTRIES.map(of_one_kind), max_size=12), st.sampled_from([1, 700, 2_000, wire.MAX_BYTES]))
 def test_entries_are_decoded_in_order_and_each_position_is_in_one_message(entries: list[Entry], max_bytes: int) -> None:
     messages = received(entries, max_bytes)

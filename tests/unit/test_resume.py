@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -252,6 +252,7 @@ steps = st.one_of(
 )
 
 
+@settings(max_examples=80)
 @given(st.lists(st.tuples(steps, st.integers(0, 6)), max_size=60))
 def test_resuming_at_any_position_yields_each_entry_once(plot: list[Any]) -> None:
     """Each step has the number of event loop iterations until the next step."""
