@@ -96,5 +96,5 @@ class MeasuredServer:
         )
         serving = asyncio.create_task(server.serve())
         await self._end.wait()
-        server.kill()
+        server.stop()
         await serving

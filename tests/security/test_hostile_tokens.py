@@ -35,7 +35,7 @@ def keys() -> Iterator[JwksServer]:
     server.body = key_set(jwk(RSA_KEY, kid="one"))
     server.start()
     yield server
-    server.kill()
+    server.stop()
 
 
 async def refused(keys: JwksServer, forged: str, *wanted: type[Exception]) -> None:
@@ -108,7 +108,7 @@ async def test_keys_embedded_in_or_referenced_by_a_token_are_ignored(keys: JwksS
         await refused(keys, token(OTHER_RSA_KEY, "RS256", headers={**own, "kid": elsewhere.url}))
         assert elsewhere.requests == 0
     finally:
-        elsewhere.kill()
+        elsewhere.stop()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def keys() -> Iterator[JwksServer]:
     server.body = key_set(jwk(FIRST, kid="first"))
     server.start()
     yield server
-    server.kill()
+    server.stop()
 
 
 @pytest.fixture
