@@ -30,6 +30,9 @@ BUDGET_MS: Final = 50.0
 RUNS: Final = 5
 PATIENCE_S: Final = 60.0
 
+# The server's answer to a close frame of code 1000.
+CLOSE_ANSWER: Final = b"\x88\x02\x03\xe8"
+
 EVENT: Final = 1_048_576
 BODY: Final = 8 * EVENT
 HEADERS: Final = MAX_HEADER_BYTES - 2048
@@ -76,16 +79,18 @@ def _once(server: MeasuredServer, act: Callable[[], Any]) -> float:
 
 
 def exchange(server: MeasuredServer, *pieces: bytes) -> bytes:
-    """Send the pieces. Returns everything received until the server closes."""
+    """Send the pieces. Returns everything received until the server closes, or has answered the close frame."""
     answer = b""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as client:
         try:
             for piece in pieces:
                 client.sendall(piece)
-            while part := client.recv(65_536):
+            while not answer.endswith(CLOSE_ANSWER) and (part := client.recv(65_536)):
                 answer += part
         except ConnectionError:
             pass
+        except TimeoutError:
+            pytest.fail(f"The server neither closed nor answered the close frame. It sent: {answer[-500:]!r}")
     return answer
 
 
