@@ -21,8 +21,8 @@ def postgres() -> Iterator[Postgres]:
         try:
             server = Postgres(Path(directory))
             server.start()
-        except Exception as fault:
-            (pytest.fail if real_is_required() else pytest.skip)(f"needs a real PostgreSQL: {fault}")
+        except Exception as error:
+            (pytest.fail if real_is_required() else pytest.skip)(f"needs a real PostgreSQL: {error}")
         yield server
         server.stop()
 

@@ -18,7 +18,7 @@ async def announce(
     them up at the next comparison with the store."""
     try:
         await backplane.publish(entries, sign_outs)
-    except Exception as fault:
+    except Exception as error:
         counters.publish_failures += 1
-        trace = None if isinstance(fault, BackplaneUnavailable) else fault
-        log.warning("backplane_publish_failed", error=str(fault), exc_info=trace)
+        trace = None if isinstance(error, BackplaneUnavailable) else error
+        log.warning("backplane_publish_failed", error=str(error), exc_info=trace)

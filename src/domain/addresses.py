@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 # RFC 5321, sections 4.5.3.1.1 and 4.5.3.1.3: octets of a local part, and of a path without its angle brackets.
-LONGEST_LOCAL: Final = 64
-LONGEST: Final = 254
+MAX_LOCAL_PART_BYTES: Final = 64
+MAX_ADDRESS_BYTES: Final = 254
 
 # Replacement for characters that can't be displayed or stored.
 _REPLACED: Final = "\ufffd"
@@ -30,12 +30,12 @@ _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 
 def as_address(value: Any) -> str:
     """Normalise a value to text that can be stored and displayed: the domain in lower case, non-printable characters
-    replaced, values that are not strings as JSON, at most LONGEST + 1 characters. The result is not validated; see
-    `fault_in_address`.
+    replaced, values that are not strings as JSON, at most MAX_ADDRESS_BYTES + 1 characters. The result is not
+    validated; see `fault_in_address`.
     """
     text = value.strip(" ") if type(value) is str else msgspec.json.encode(value).decode()
     # One character longer than any address, so that validation still finds it too long.
-    text = "".join(character if character.isprintable() else _REPLACED for character in text[: LONGEST + 1])
+    text = "".join(character if character.isprintable() else _REPLACED for character in text[: MAX_ADDRESS_BYTES + 1])
     local, at, domain = text.rpartition("@")
     return f"{local}{at}{domain.lower()}" if at else text
 
@@ -66,8 +66,11 @@ def fault_in_address(address: str) -> str | None:
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain:
         return "it has no name before an @, or no domain behind it"
-    if len(address.encode(errors="replace")) > LONGEST or len(local.encode(errors="replace")) > LONGEST_LOCAL:
-        return f"it is longer than {LONGEST} bytes, or than {LONGEST_LOCAL} before the @"
+    if (
+        len(address.encode(errors="replace")) > MAX_ADDRESS_BYTES
+        or len(local.encode(errors="replace")) > MAX_LOCAL_PART_BYTES
+    ):
+        return f"it is longer than {MAX_ADDRESS_BYTES} bytes, or than {MAX_LOCAL_PART_BYTES} before the @"
     if any(character in _SPECIALS or character.isspace() or not character.isprintable() for character in local):
         return "it has characters before the @ that no address has"
     if local.startswith(".") or local.endswith(".") or ".." in local:
@@ -87,8 +90,8 @@ def ascii_domain(domain: str) -> str:
         raise ValueError("the domain means another one to some")
     try:
         return domain.encode("idna").decode("ascii")
-    except UnicodeError as fault:
-        raise ValueError(str(fault)) from None
+    except UnicodeError as error:
+        raise ValueError(str(error)) from None
 
 
 def masked(address: str) -> str:

@@ -17,15 +17,15 @@ import msgspec
 from domain.encodings import Undecodable, decoded
 from domain.event_identity import origin_of
 from domain.messages import Message
-from domain.nesting_limit import DEEPEST, too_deep
+from domain.nesting_limit import MAX_DEPTH, too_deep
 from domain.times import is_number, since_1970
 
 # Event times are accepted up to this far ahead of the broker's time; beyond it the broker's time is used instead. A
 # sign-out with a time in the far future would otherwise lock its user out until then.
-CLOCK_SKEW: Final = timedelta(minutes=5)
+MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 
 # Longer values are not accepted as ids, to keep indexes over ids small.
-LONGEST_ID: Final = 512
+MAX_ID_LENGTH: Final = 512
 
 
 class Undecoded(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
     the method of a msgspec decoder.
     """
     if too_deep(text):
-        return Undecoded(f"JSON is nested more than {DEEPEST} deep")
+        return Undecoded(f"JSON is nested more than {MAX_DEPTH} deep")
     try:
         return decode(text)
     except msgspec.DecodeError as error:
@@ -157,11 +157,11 @@ def values_at(payload: Any, path: str) -> list[Any]:
 
 
 def as_id(value: Any) -> str | None:
-    """An id as text, from a non-empty string or a whole number of at most LONGEST_ID characters; None for anything
+    """An id as text, from a non-empty string or a whole number of at most MAX_ID_LENGTH characters; None for anything
     else.
     """
     text = value if type(value) is str else str(value) if type(value) is int else ""
-    return text if 0 < len(text) <= LONGEST_ID else None
+    return text if 0 < len(text) <= MAX_ID_LENGTH else None
 
 
 def own_id(payload: Mapping[str, Any]) -> str | None:
@@ -188,7 +188,7 @@ def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
 
 def as_time(value: Any, received: datetime) -> datetime | None:
     """A time from ISO 8601 text, or from seconds or milliseconds since 1970 as a number or as digits; a time without a
-    zone is UTC. None for anything else, and for times more than CLOCK_SKEW after `received`.
+    zone is UTC. None for anything else, and for times more than MAX_CLOCK_SKEW after `received`.
     """
     time = None
     try:
@@ -200,7 +200,7 @@ def as_time(value: Any, received: datetime) -> datetime | None:
             time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time if time is not None and time <= received + CLOCK_SKEW else None
+    return time if time is not None and time <= received + MAX_CLOCK_SKEW else None
 
 
 def _walk(value: Any, path: str) -> Any:

@@ -13,7 +13,7 @@ from operator import add
 from typing import Final
 
 # Real events are nested about five levels deep.
-DEEPEST: Final = 128
+MAX_DEPTH: Final = 128
 
 _QUOTES_AND_BRACKETS: Final = b'"[]{}'
 _OTHERS: Final = bytes(set(range(256)) - set(_QUOTES_AND_BRACKETS))
@@ -34,10 +34,10 @@ _PEAKS: Final = array("b", [max(0, *accumulate(_steps(eight))) for eight in rang
 
 
 def too_deep(text: str) -> bool:
-    """Whether JSON text is nested deeper than DEEPEST. The depth computed for text that is not JSON is at least the
+    """Whether JSON text is nested deeper than MAX_DEPTH. The depth computed for text that is not JSON is at least the
     depth that a parser could reach in it.
     """
-    return text.count("[") + text.count("{") > DEEPEST and _depth(text) > DEEPEST
+    return text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH
 
 
 def _depth(text: str) -> int:

@@ -89,9 +89,9 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
     by_source = not candidates or candidates[0].identity != "cloudevents"
     try:
         event = read_event(message, naming.id if naming else None, limits.event_bytes)
-    except Unreadable as fault:
+    except Unreadable as error:
         origin = origin_of(None, message.source)
-        letter = DeadLetter(message, origin, message.fallback_id, fault.reason, fault.detail)
+        letter = DeadLetter(message, origin, message.fallback_id, error.reason, error.detail)
         return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message, by_source=by_source)
     routes = [route for route in candidates if route.type is None or route.type == event.type]
     made = _Planner(message, event, limits, by_source).follow(routes)
@@ -125,8 +125,8 @@ class _Planner:
             for part in (partial(self._sign_out, route), partial(self._audience, route), *tables):
                 try:
                     part()
-                except Unreadable as fault:
-                    self.faults.append(fault)
+                except Unreadable as error:
+                    self.faults.append(error)
         if not routes:
             about = f" and type {self.event.type!r}" if self.event.type else ""
             self.faults.append(Unreadable("no_route", f"No route matches source {self.message.source!r}{about}."))

@@ -41,7 +41,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 # Enough for a hundred feeds with names of maximum length.
-LONGEST_CURSOR: Final = 16 * 1024
+MAX_CURSOR_LENGTH: Final = 16 * 1024
 
 _CURSOR: Final = re.compile(r"1\.([A-Za-z0-9]+)\.([0-9a-f]*)\.([A-Za-z0-9_:,-]*)\Z")
 
@@ -57,7 +57,7 @@ def read_cursor(text: str) -> Cursor | None:
     """Parse a cursor. Returns None for any text that is not a cursor of Herald: the client's position is
     unknown then.
     """
-    match = _CURSOR.match(text) if len(text) <= LONGEST_CURSOR else None
+    match = _CURSOR.match(text) if len(text) <= MAX_CURSOR_LENGTH else None
     if match is None:
         return None
     positions = {}

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-MOST_MUTED: Final = 100
-LONGEST_TYPE: Final = 255
+MAX_MUTED_TYPES: Final = 100
+MAX_TYPE_LENGTH: Final = 255
 
 
 class Preferences(msgspec.Struct, frozen=True):
@@ -21,8 +21,8 @@ class Preferences(msgspec.Struct, frozen=True):
     push_notifications: bool = True
     websocket_notifications: bool = True
     muted_types: Annotated[
-        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TYPE)], ...],
-        msgspec.Meta(max_length=MOST_MUTED),
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TYPE_LENGTH)], ...],
+        msgspec.Meta(max_length=MAX_MUTED_TYPES),
     ] = ()
     updated_at: datetime | None = None
 

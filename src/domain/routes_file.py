@@ -14,7 +14,7 @@ import msgspec
 from domain.channels import ChannelTable
 from domain.endpoints import validate_endpoint, validate_together
 from domain.patterns import validate_pattern
-from domain.preferences import LONGEST_TYPE
+from domain.preferences import MAX_TYPE_LENGTH
 from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
 from domain.streams import validate_feed_name
 from domain.templates import validate_template
@@ -113,8 +113,8 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
     for key, text in _stored_texts(route).items():
         if "\0" in text:
             return f"{key}: holds U+0000, which can't be stored"
-    if len(route.as_type or "") > LONGEST_TYPE:
-        return f"as_type: has more than {LONGEST_TYPE} characters"
+    if len(route.as_type or "") > MAX_TYPE_LENGTH:
+        return f"as_type: has more than {MAX_TYPE_LENGTH} characters"
     if not (route.users or route.feed or route.channels or route.sign_out):
         return "it leads nowhere: give it users, feed, sign_out, or an outbound channel such as email"
     if route.feed is not None and route.feed not in profile.feeds:

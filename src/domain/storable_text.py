@@ -9,7 +9,7 @@ from typing import Final
 from domain.deliveries import Item
 from domain.errors import InvalidInput
 from domain.event_identity import LONGEST_QUALIFIED_BYTES
-from domain.preferences import LONGEST_TYPE
+from domain.preferences import MAX_TYPE_LENGTH
 from domain.streams import Content
 
 # U+0000 as JSON escapes it. PostgreSQL's jsonb rejects it (PostgreSQL manual, section 8.14).
@@ -60,8 +60,8 @@ def validate_content(content: Content) -> str | None:
     )
     if fault is None and is_notification:
         longest = max(len(content.type), len(content.event_type or ""))
-        if longest > LONGEST_TYPE:
-            return f"The type has {longest} characters; at most {LONGEST_TYPE} can be stored"
+        if longest > MAX_TYPE_LENGTH:
+            return f"The type has {longest} characters; at most {MAX_TYPE_LENGTH} can be stored"
         if _has_escaped_nul(content.body):
             return "The payload holds U+0000, which can't be stored"
     return fault

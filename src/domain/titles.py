@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-LONGEST_TITLE: Final = 255
+MAX_TITLE_LENGTH: Final = 255
 
 _ELLIPSIS: Final = "…"
 _ZERO_WIDTH_JOINER: Final = "\u200d"
@@ -17,9 +17,9 @@ _LONGEST_CHARACTER: Final = 32
 def as_title(text: str) -> str:
     """The text, cut to the limit with an ellipsis at its end. Combining marks and joined emoji are removed together
     with the character that they belong to."""
-    if len(text) <= LONGEST_TITLE:
+    if len(text) <= MAX_TITLE_LENGTH:
         return text
-    end = LONGEST_TITLE - len(_ELLIPSIS)
+    end = MAX_TITLE_LENGTH - len(_ELLIPSIS)
     for cut in range(end, end - _LONGEST_CHARACTER, -1):
         if not (_continues(text[cut]) or text[cut - 1] == _ZERO_WIDTH_JOINER):
             end = cut

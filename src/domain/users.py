@@ -5,7 +5,7 @@ from typing import Any, Final
 from domain.events import as_id, values_at
 
 # The same limit as for titles; it also bounds the size of index rows.
-LONGEST_USER: Final = 255
+MAX_USER_LENGTH: Final = 255
 
 
 def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
@@ -29,13 +29,13 @@ def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], s
 def as_user(value: Any) -> str | None:
     """A user id as text; None if the value is not a valid one."""
     user = as_id(value)
-    return user if user is not None and len(user) <= LONGEST_USER and user.isprintable() else None
+    return user if user is not None and len(user) <= MAX_USER_LENGTH and user.isprintable() else None
 
 
 def validate_user(value: Any) -> str:
     """Why an unusable value is not a valid user id, in words."""
     if type(value) is not str:
         return f"neither text nor a whole number but {type(value).__name__}"
-    if len(value) > LONGEST_USER:
-        return f"{len(value)} characters long; at most {LONGEST_USER} are possible"
+    if len(value) > MAX_USER_LENGTH:
+        return f"{len(value)} characters long; at most {MAX_USER_LENGTH} are possible"
     return "written with control characters"

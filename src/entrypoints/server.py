@@ -47,15 +47,15 @@ def run(settings: Settings, *, migrate: bool = False) -> int:
         address = listening_address(settings.server)
         descriptors = share_out(raised_limit(), settings, BACKLOG)
         app = create_app(settings)
-    except (OSError, RoutesInvalid, ValueError) as fault:
-        print(f"herald: {fault}", file=sys.stderr)
+    except (OSError, RoutesInvalid, ValueError) as error:
+        print(f"herald: {error}", file=sys.stderr)
         return 2
     _tune_garbage_collection()
     try:
         code: int = uvloop.run(_serve(app, settings, address, descriptors, migrate))
-    except StartRefused as fault:
-        print(f"herald: {fault}", file=sys.stderr)
-        return fault.code
+    except StartRefused as error:
+        print(f"herald: {error}", file=sys.stderr)
+        return error.code
     return code
 
 
@@ -182,8 +182,8 @@ def listening_address(server: ServerSettings) -> str:
     """
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "this is not a host name"
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "this is not a host name"
         raise OSError(f"HERALD_HOST is {server.host!r}, which resolves to no address: {reason}") from None
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     address = str(where[0])
@@ -193,9 +193,9 @@ def listening_address(server: ServerSettings) -> str:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, server.port))
-        except OSError as fault:
+        except OSError as error:
             where_to = f"{server.host}:{server.port}"
-            if fault.errno == errno.EADDRINUSE:
+            if error.errno == errno.EADDRINUSE:
                 raise OSError(f"{where_to} is in use: stop what listens there, or set HERALD_PORT") from None
-            raise OSError(f"HERALD_HOST: can't listen on {where_to}: {fault.strerror}") from None
+            raise OSError(f"HERALD_HOST: can't listen on {where_to}: {error.strerror}") from None
     return address

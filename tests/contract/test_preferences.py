@@ -19,7 +19,7 @@ from application.ports.inboxes import MutedUnread
 from domain.notification_state import StateChange
 from domain.notifications import NotificationFilter
 from domain.positions import Cursor, Head, tag_of
-from domain.preferences import DEFAULT, LONGEST_TYPE, MOST_MUTED, Preferences
+from domain.preferences import DEFAULT, MAX_MUTED_TYPES, MAX_TYPE_LENGTH, Preferences
 from domain.streams import INBOX, Entry, SignOut, inbox_of
 from tests.support.core import NOW
 from tests.support.stores import Stores, check_counters, direct, kept, later, record
@@ -44,8 +44,8 @@ async def test_a_user_without_preferences_has_the_defaults(stores: Stores) -> No
     Preferences(push_notifications=False),
     Preferences(websocket_notifications=False),
     Preferences(False, False, False, ("b", "a")),
-    Preferences(muted_types=("ü😀", "a'b", 'a"b', "{a,b}", "%", "\\", " ", "null", "x" * LONGEST_TYPE)),
-    Preferences(muted_types=tuple(f"{'ü' * (LONGEST_TYPE - 3)}{n:03}" for n in range(MOST_MUTED))),
+    Preferences(muted_types=("ü😀", "a'b", 'a"b', "{a,b}", "%", "\\", " ", "null", "x" * MAX_TYPE_LENGTH)),
+    Preferences(muted_types=tuple(f"{'ü' * (MAX_TYPE_LENGTH - 3)}{n:03}" for n in range(MAX_MUTED_TYPES))),
 ])  # fmt: skip
 async def test_preferences_are_stored_as_put(stores: Stores, wishes: Preferences) -> None:
     at = NOW + timedelta(microseconds=123_456)
@@ -123,7 +123,7 @@ async def test_mail_and_push_switches_do_not_affect_the_inbox(stores: Stores) ->
     assert await muted(stores) == {"a": False}
 
 
-@pytest.mark.parametrize("type", ["ü😀", "a'b", "{a,b}", "a,b", "%", "x" * (LONGEST_TYPE - 1)])
+@pytest.mark.parametrize("type", ["ü😀", "a'b", "{a,b}", "a,b", "%", "x" * (MAX_TYPE_LENGTH - 1)])
 async def test_types_are_muted_by_their_full_name(stores: Stores, type: str) -> None:
     await stores.preferences.put("ada", Preferences(muted_types=(type,)), NOW)
     others = [type[:-1] or "other", type + "x", type.upper() if type.upper() != type else "b", "a"]

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import pytest
 
 from adapters.memory.presence import MemoryPresence, Roll
-from adapters.redis.presence import FORGOTTEN_AFTER, RedisPresence
+from adapters.redis.presence import EXPIRE_AFTER_S, RedisPresence
 from application.ports.presence import Presence
 from tests.support.core import FaultyStore
 from tests.support.reading import until
@@ -126,7 +126,7 @@ async def test_records_in_redis_expire(real_redis: RealRedis, redis_prefix: str)
         keys = await real_redis.ask("KEYS", f"{redis_prefix}:*")
         lives = [await real_redis.ask("TTL", key) for key in keys]
         assert len(lives) == 2
-        assert all(0 < seconds <= FORGOTTEN_AFTER for seconds in lives)
+        assert all(0 < seconds <= EXPIRE_AFTER_S for seconds in lives)
 
 
 async def test_nodes_on_another_store_are_counted_separately(real_redis: RealRedis, redis_prefix: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from adapters.jwt.settings import JwtSettings
-from adapters.jwt.verifier import LONGEST_TOKEN, JwtVerifier
+from adapters.jwt.verifier import MAX_TOKEN_LENGTH, JwtVerifier
 from domain.errors import TokenExpired, TokenInvalid
 from tests.support.key_server import jwk
 from tests.support.tokens import (
@@ -103,7 +103,7 @@ async def test_text_that_is_no_token_is_refused(rubbish: Any) -> None:
 
 
 async def test_overlong_tokens_are_refused() -> None:
-    signed = token(padding="x" * LONGEST_TOKEN)
+    signed = token(padding="x" * MAX_TOKEN_LENGTH)
     with capture_logs() as logs:
         await refused(with_secret(), signed)
     assert logs == []

@@ -18,8 +18,8 @@ import pytest
 import uvloop
 
 from adapters.mail.mailer import Unrenderable
-from adapters.mail.render_process import LIFETIME
-from adapters.mail.renderer import TOGETHER, ProcessRenderer
+from adapters.mail.render_process import LIFETIME_FACTOR
+from adapters.mail.renderer import MAX_BATCH_SIZE, ProcessRenderer
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
 from tests.support.reading import until
@@ -240,7 +240,7 @@ class TestBatches:
     async def test_more_mails_than_one_batch_keep_their_order(self, site: Site) -> None:
         site.put("own", "{{ n }}{{ x|length }}")
         large = "x" * 600_000
-        asked = [{"n": n, "x": large if n in (3, 4, 5) else ""} for n in range(3 * TOGETHER)]
+        asked = [{"n": n, "x": large if n in (3, 4, 5) else ""} for n in range(3 * MAX_BATCH_SIZE)]
         done: list[int] = []
 
         async def ask(n: int) -> None:
@@ -375,7 +375,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 @pytest.mark.parametrize(
     ("html", "limit", "lives"),
-    [(None, LIMIT, 0), (ENDLESS, 2.0, 2.0), (DEAF, LIMIT, PATIENCE * LIFETIME)],
+    [(None, LIMIT, 0), (ENDLESS, 2.0, 2.0), (DEAF, LIMIT, PATIENCE * LIFETIME_FACTOR)],
     ids=["idle", "busy", "deaf"],
 )
 async def test_the_process_ends_after_its_server_was_killed(

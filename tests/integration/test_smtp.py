@@ -223,7 +223,7 @@ async def test_sequential_mails_use_one_connection() -> None:
 
 
 async def test_a_connection_is_closed_after_its_maximum_number_of_mails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MAILS", 5)
+    monkeypatch.setattr(connections, "MAX_MAILS_PER_CONNECTION", 5)
     with Mailbox() as server:
         async with mailer(server, connections=2) as sender:
             await asyncio.gather(*(sender.send(mail(), after(30)) for _ in range(40)))
@@ -234,7 +234,7 @@ async def test_a_connection_is_closed_after_its_maximum_number_of_mails(monkeypa
 
 
 async def test_an_idle_connection_is_closed_with_quit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "IDLE", 0.1)
+    monkeypatch.setattr(connections, "IDLE_TIMEOUT_S", 0.1)
     with BadServer() as server:
         async with mailer(server) as sender:
             await sender.send(mail(), after(10))
@@ -348,7 +348,7 @@ async def test_closing_does_not_wait_for_a_stalled_server() -> None:
         await asyncio.gather(*(sender.send(mail(), after(10)) for _ in range(5)))
         start = time.monotonic()
         await sender.close()
-        assert time.monotonic() - start < connections.LEAVE + 1
+        assert time.monotonic() - start < connections.QUIT_TIMEOUT_S + 1
         await until(lambda: server.open == 0)
 
 

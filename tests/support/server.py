@@ -89,8 +89,8 @@ class Server:
         try:
             connection.request("GET", path)
             return connection.getresponse().status
-        except (OSError, http.client.HTTPException) as fault:
-            return fault
+        except (OSError, http.client.HTTPException) as error:
+            return error
         finally:
             connection.close()
 

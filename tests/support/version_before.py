@@ -114,10 +114,10 @@ _any = msgspec.json.Decoder(dict[str, Any]).decode
 def read_object(line: str) -> Any:
     try:
         return _sent(line)
-    except msgspec.ValidationError as fault:
-        return _unknown(line, fault)
-    except (msgspec.DecodeError, RecursionError) as fault:
-        raise NotUnderstood(str(fault)) from None
+    except msgspec.ValidationError as error:
+        return _unknown(line, error)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotUnderstood(str(error)) from None
 
 
 def _unknown(line: str, fault: Exception) -> Unknown:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.addresses import LONGEST, as_address, ascii_domain, fault_in_address, masked
+from domain.addresses import MAX_ADDRESS_BYTES, as_address, ascii_domain, fault_in_address, masked
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_masked_address_shows_only_its_first_letter_and_domain() -> None:
 def test_any_accepted_address_is_storable_maskable_and_stable(value: object) -> None:
     address = as_address(value)
     assert address.isprintable()
-    assert len(address) <= LONGEST + 1
+    assert len(address) <= MAX_ADDRESS_BYTES + 1
     address.encode()
     assert as_address(address) == address.strip(" ")
     if fault_in_address(address) is None:

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.event_identity import LONGEST_QUALIFIED_BYTES, find_origin, origin_of, qualified_origin
-from domain.events import LONGEST_ID, read_event
+from domain.events import MAX_ID_LENGTH, read_event
 from domain.planning import plan
 from tests.support.core import message, table
 
@@ -54,7 +54,7 @@ def test_events_and_dead_letters_have_no_forged_origin() -> None:
     assert event.origin == qualified_origin(forged, "shop.a")
     made = plan(message(forged, b"\xff"), table())
     assert made.origin == qualified_origin(forged, forged)
-    assert len(read_event(message("a", {"specversion": "1.0", "id": "1", "source": "x" * LONGEST_ID})).origin) == 512
+    assert len(read_event(message("a", {"specversion": "1.0", "id": "1", "source": "x" * MAX_ID_LENGTH})).origin) == 512
 
 
 @pytest.mark.parametrize(

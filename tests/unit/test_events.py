@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import CLOCK_SKEW, LONGEST_ID, Undecoded, Unreadable, as_id, as_time, at_path, read_event
+from domain.events import MAX_CLOCK_SKEW, MAX_ID_LENGTH, Undecoded, Unreadable, as_id, as_time, at_path, read_event
 from tests.support.core import NOW, message
 
 JSON = st.recursive(
@@ -32,8 +32,8 @@ JSON = st.recursive(
         ({"event_id": True}, "place"),
         ({"event_id": 1.5}, "place"),
         ({"event_id": ["a"]}, "place"),
-        ({"event_id": "x" * LONGEST_ID}, "x" * LONGEST_ID),
-        ({"event_id": "x" * (LONGEST_ID + 1)}, "place"),
+        ({"event_id": "x" * MAX_ID_LENGTH}, "x" * MAX_ID_LENGTH),
+        ({"event_id": "x" * (MAX_ID_LENGTH + 1)}, "place"),
         ({"id": "c"}, "place"),
         ({}, "place"),
         ([{"event_id": "a"}], "place"),
@@ -103,7 +103,7 @@ def test_two_origins_may_use_the_same_id() -> None:
 @given(st.text() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.text()))
 def test_an_id_is_text_of_limited_length_or_an_integer(value: Any) -> None:
     id = as_id(value)
-    if type(value) is str and 0 < len(value) <= LONGEST_ID:
+    if type(value) is str and 0 < len(value) <= MAX_ID_LENGTH:
         assert id == value
     elif type(value) is int:
         assert id == str(value)
@@ -113,7 +113,7 @@ def test_an_id_is_text_of_limited_length_or_an_integer(value: Any) -> None:
 
 @given(st.integers(min_value=-(10**600), max_value=10**600))
 def test_no_id_exceeds_the_maximum_length(value: int) -> None:
-    assert len(as_id(value) or "") <= LONGEST_ID
+    assert len(as_id(value) or "") <= MAX_ID_LENGTH
 
 
 # --- type -----------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_an_invalid_time_is_replaced_by_the_brokers(value: Any) -> None:
 
 
 def test_a_future_time_is_accepted_within_the_clock_skew_only() -> None:
-    near, far = NOW + CLOCK_SKEW, NOW + CLOCK_SKEW + timedelta(milliseconds=1)
+    near, far = NOW + MAX_CLOCK_SKEW, NOW + MAX_CLOCK_SKEW + timedelta(milliseconds=1)
     assert read_event(message("topic", {"timestamp": near.isoformat()})).time == near
     assert read_event(message("topic", {"timestamp": far.isoformat()})).time == NOW
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from adapters.mail.filters import FILTERS
 from adapters.mail.mailer import Unrenderable
 from adapters.mail.render_messages import Request
-from adapters.mail.rendering import LARGEST, Templates, fault_in_templates
+from adapters.mail.rendering import MAX_MAIL_CHARS, Templates, fault_in_templates
 from adapters.mail.shipped_templates import SHIPPED, is_shipped
 from application.ports.mail_folder import RenderedMail
 from entrypoints.profiles.loader import shipped
@@ -430,7 +430,7 @@ class TestOwnTemplates:
             ("{{ " + "(" * 2_000 + "1" + ")" * 2_000 + " }}", "own.html: it calls itself without end, or is nested"),
             (
                 "{% for _ in range(99999) %}{{ order_id * 9 }}{% endfor %}",
-                f"own.html: it is filled to more than {LARGEST}",
+                f"own.html: it is filled to more than {MAX_MAIL_CHARS}",
             ),
         ],
     )

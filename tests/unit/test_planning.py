@@ -16,7 +16,7 @@ from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.envelopes import plain_text
 from domain.routes import RouteTable
 from domain.streams import Entry
-from domain.users import LONGEST_USER, recipients
+from domain.users import MAX_USER_LENGTH, recipients
 from entrypoints.profiles.loader import shipped
 from tests.support.core import NOW, entry, message, table
 from tests.unit.test_events import JSON
@@ -97,10 +97,10 @@ def test_flat_and_wrapped_payloads_have_the_same_recipients(some: list[Any], oth
 def test_recipients_are_unique_texts(payload: Any, paths: list[str]) -> None:
     users, _ = recipients(payload, tuple(paths))
     assert len(set(users)) == len(users)
-    assert all(type(user) is str and 0 < len(user) <= LONGEST_USER for user in users)
+    assert all(type(user) is str and 0 < len(user) <= MAX_USER_LENGTH for user in users)
 
 
-@pytest.mark.parametrize("bad", [1.5, True, {}, ["x"], "a\nb", "x" * (LONGEST_USER + 1), 10**300])
+@pytest.mark.parametrize("bad", [1.5, True, {}, ["x"], "a\nb", "x" * (MAX_USER_LENGTH + 1), 10**300])
 def test_an_invalid_recipient_is_a_dead_letter_and_the_others_are_notified(bad: Any) -> None:
     made = plan(message("t", {"to": ["ada", bad, "bob"]}), routes('source = "t"\nusers = ["to"]'))
     assert users_of(made) == ["ada", "bob"]

@@ -16,7 +16,7 @@ from domain.protocol.envelopes import plain_text
 from domain.protocol.herald_v1 import sse_block
 from domain.routes import RoutesInvalid, RouteTable
 from domain.streams import Content, Entry
-from domain.users import LONGEST_USER
+from domain.users import MAX_USER_LENGTH
 from entrypoints.profiles.loader import SHIPPED, load_table, read_file, shipped
 from entrypoints.settings.loader import Settings, SettingsInvalid, load
 
@@ -166,7 +166,7 @@ class TestOperatorFile:
 
 user_ids = st.one_of(
     st.integers(0, 2**63),
-    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=LONGEST_USER),
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=MAX_USER_LENGTH),
 )
 
 # The fields of each groups event that name users, besides the members.

@@ -16,7 +16,7 @@ from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 
 from adapters.rabbitmq.address import address, tls_context
-from adapters.rabbitmq.buffer import BATCH, BATCH_BYTES, Buffer
+from adapters.rabbitmq.buffer import BATCH_BYTES, MAX_BATCH_SIZE, Buffer
 from adapters.rabbitmq.frame_repair import decodable
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.outages import outage
@@ -124,12 +124,12 @@ class TestBuffer:
 
     async def test_available_messages_are_taken_together_up_to_a_batch(self) -> None:
         buffer = Buffer()
-        for number in range(BATCH + 3):
+        for number in range(MAX_BATCH_SIZE + 3):
             buffer.put(number + 1, self.message(number))
         tag, messages = await buffer.take()
-        assert (tag, len(messages)) == (BATCH, BATCH)
+        assert (tag, len(messages)) == (MAX_BATCH_SIZE, MAX_BATCH_SIZE)
         tag, messages = await buffer.take()
-        assert (tag, [message.fallback_id for message in messages]) == (BATCH + 3, ["500", "501", "502"])
+        assert (tag, [message.fallback_id for message in messages]) == (MAX_BATCH_SIZE + 3, ["500", "501", "502"])
 
     async def test_large_messages_are_taken_in_batches_that_fit_a_transaction(self) -> None:
         buffer = Buffer()

@@ -20,7 +20,7 @@ from domain.errors import TokenInvalid, Unavailable
 log = structlog.get_logger(__name__)
 
 # Bytes; real JWK sets have a few kilobytes.
-LARGEST_SET: Final = 1_000_000
+MAX_KEY_SET_BYTES: Final = 1_000_000
 
 # Maximum of keys tried for one token. Each costs a verification on the event loop (0.1 ms for RSA of 4096 bits).
 MAX_CANDIDATES: Final = 16
@@ -187,7 +187,7 @@ class KeyServer:
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > LARGEST_SET:
+                if len(body) > MAX_KEY_SET_BYTES:
                     raise NotKeys("the answer exceeds 1 MB")
             return bytes(body)
 

@@ -33,10 +33,10 @@ for _name in ("Ed25519", "Ed448"):
 
 # Bytes. RFC 7518 section 3.2 requires at least the size of the hash. Here 256 bits are enough for HS384 and HS512 too:
 # they can't be guessed, and many issuers use one secret of that size for all three algorithms.
-SHORTEST_SECRET: Final = 32
+MIN_SECRET_BYTES: Final = 32
 
 # RFC 7518 section 3.3.
-SHORTEST_RSA_BITS: Final = 2048
+MIN_RSA_BITS: Final = 2048
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
@@ -81,7 +81,7 @@ def algorithms_of(material: object) -> tuple[str, ...]:
     """Returns the algorithms of a public key (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2); empty
     for a key that is not accepted."""
     if isinstance(material, RSAPublicKey):
-        return RSA_ALGORITHMS if material.key_size >= SHORTEST_RSA_BITS else ()
+        return RSA_ALGORITHMS if material.key_size >= MIN_RSA_BITS else ()
     if isinstance(material, EllipticCurvePublicKey):
         algorithm = CURVE_ALGORITHMS.get(material.curve.name)
         return (algorithm,) if algorithm else ()
@@ -92,9 +92,9 @@ def algorithms_of(material: object) -> tuple[str, ...]:
 
 def _check_secret(secret: str) -> None:
     size = len(secret.encode(errors="replace"))
-    if size < SHORTEST_SECRET:
+    if size < MIN_SECRET_BYTES:
         raise ValueError(
-            f"HERALD_JWT_SECRET has {size} bytes; {SHORTEST_SECRET} random ones are the least (RFC 7518, section 3.2)."
+            f"HERALD_JWT_SECRET has {size} bytes; {MIN_SECRET_BYTES} random ones are the least (RFC 7518, section 3.2)."
         )
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
@@ -119,6 +119,6 @@ def _load(pem: str) -> PublicKey:
     if not isinstance(material, PublicKey) or not algorithms_of(material):
         raise ValueError(
             "HERALD_JWT_PUBLIC_KEY is of a kind that is not accepted: RSA of at least "
-            f"{SHORTEST_RSA_BITS} bits, EC on P-256, P-384 or P-521, Ed25519 and Ed448 are."
+            f"{MIN_RSA_BITS} bits, EC on P-256, P-384 or P-521, Ed25519 and Ed448 are."
         )
     return material

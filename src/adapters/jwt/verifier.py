@@ -19,7 +19,7 @@ from domain.identity import Identity
 log = structlog.get_logger(__name__)
 
 # Characters. Tokens are sent in headers, which servers limit to 8 to 16 KB. Longer tokens are refused before decoding.
-LONGEST_TOKEN: Final = 16_384
+MAX_TOKEN_LENGTH: Final = 16_384
 
 
 class JwtVerifier:
@@ -54,7 +54,7 @@ class JwtVerifier:
 
     async def verify(self, token: str) -> Identity:
         # Annotations are not enforced at run time, and PyJWT would accept bytes.
-        if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
             raise TokenInvalid
         keys = self._keys
         candidates = (keys,) if isinstance(keys, Key) else await keys.find(*_key_wanted(token))

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from adapters.kafka.timing import Timing
 
 # Seconds for closing sockets; nothing waits for a broker by then.
-CUT: Final = 1.0
+CLOSE_TIMEOUT_S: Final = 1.0
 
 
 @asynccontextmanager
@@ -68,8 +68,8 @@ async def _end(consumer: AIOKafkaConsumer, within: float) -> None:
     stopping = asyncio.ensure_future(consumer.stop())
     _, late = await asyncio.wait({stopping}, timeout=within)
     if late:
-        await asyncio.wait({asyncio.ensure_future(consumer._client.close())}, timeout=CUT)
-        await asyncio.wait({stopping}, timeout=CUT)
+        await asyncio.wait({asyncio.ensure_future(consumer._client.close())}, timeout=CLOSE_TIMEOUT_S)
+        await asyncio.wait({stopping}, timeout=CLOSE_TIMEOUT_S)
     stopping.cancel()
     await asyncio.gather(stopping, return_exceptions=True)
 

@@ -14,7 +14,7 @@ from application.ports.event_source import NotAcknowledged
 log = structlog.get_logger(__name__)
 
 # Seconds between two attempts at a commit, each of which includes aiokafka's own retries.
-RETRY: Final = 0.5
+RETRY_S: Final = 0.5
 
 # The partitions were revoked, or are about to be: a retry can't succeed. Events that were not committed are
 # redelivered, to this node or to another.
@@ -123,7 +123,7 @@ class Commits:
                 self._refusal = type(refused).__name__
                 log.warning("kafka_commit_failed", partitions=names(offsets), error=self._refusal)
                 if not isinstance(refused, GONE):
-                    await asyncio.sleep(RETRY)
+                    await asyncio.sleep(RETRY_S)
                     self._stored = self._ahead(offsets) | self._stored
                     self._wanted.set()
                     continue

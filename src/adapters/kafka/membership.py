@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 # Events in one batch, usually one transaction of the store: larger ones hold locks longer, smaller ones need more round
 # trips for each event.
-BATCH: Final = 500
+MAX_BATCH_SIZE: Final = 500
 
 
 class Membership:
@@ -109,7 +109,7 @@ class Membership:
             self._flow(free and self.settled)
             # A poll of paused partitions returns nothing; it shows that this member is alive (max_poll_interval).
             wait = int(self._timing.poll * 1000) if free else 0
-            records = await self._consumer.getmany(timeout_ms=wait, max_records=BATCH)
+            records = await self._consumer.getmany(timeout_ms=wait, max_records=MAX_BATCH_SIZE)
             self.polled = datetime.now(UTC)
             if records:
                 # Possible even if the slot was full before the poll: a rebalance has emptied it since.
@@ -163,9 +163,9 @@ class Membership:
                 self._settling.result()
         except GONE:
             log.info("kafka_rebalance_repeated", group=self._group)
-        except Exception as fault:
+        except Exception as error:
             if not self._failed.done():
-                self._failed.set_exception(fault)
+                self._failed.set_exception(error)
         finally:
             self._settling.cancel()
 

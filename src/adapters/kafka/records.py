@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from domain.messages import NO_HEADERS, Message
 
 # The broker's default limit for timestamps of producers in the future (log.message.timestamp.after.max.ms).
-AHEAD: Final = timedelta(hours=1)
+MAX_CLOCK_SKEW: Final = timedelta(hours=1)
 
 # No producer sends more attributes, and decoding a record of 1 MB full of headers would block the event loop for 0.1 s.
 MAX_HEADERS: Final = 1000
@@ -37,4 +37,4 @@ def _time_of(timestamp: int, now: datetime) -> datetime:
         time = datetime.fromtimestamp(timestamp / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return now
-    return time if timestamp >= 0 and time - now <= AHEAD else now
+    return time if timestamp >= 0 and time - now <= MAX_CLOCK_SKEW else now

@@ -107,17 +107,17 @@ class KafkaSource:
             delay.connecting()
             try:
                 await self._live()
-            except StoreUnavailable as fault:
-                self._trouble = f"the store is unavailable: {fault}"
-                log.warning("kafka_start_offsets_unavailable", group=self._settings.group, error=str(fault))
+            except StoreUnavailable as error:
+                self._trouble = f"the store is unavailable: {error}"
+                log.warning("kafka_start_offsets_unavailable", group=self._settings.group, error=str(error))
             except Recreated as found:
                 self._trouble = str(found)
                 log.warning("kafka_partitions_recreated", group=self._settings.group, offsets=found.offsets)
-            except OUTAGES as fault:
-                self._trouble = str(fault) or type(fault).__name__
+            except OUTAGES as error:
+                self._trouble = str(error) or type(error).__name__
                 log.warning("kafka_unavailable", server=self._settings.servers, error=self._trouble)
-            except Exception as fault:
-                self._trouble = f"{type(fault).__name__}: {fault}"
+            except Exception as error:
+                self._trouble = f"{type(error).__name__}: {error}"
                 log.exception("kafka_consumer_failed", server=self._settings.servers)
             await delay.wait()
 

@@ -14,12 +14,12 @@ from adapters.mail.smtp_errors import HungUp, nonsense
 from application.delivery.channel import Deferred, NotSent
 
 # Maximum number of mails on one connection: servers limit it.
-MAILS: Final = 100
+MAX_MAILS_PER_CONNECTION: Final = 100
 # Seconds that an idle connection is kept. Servers close idle connections: after 5 minutes by RFC 5321 (section
 # 4.5.3.2.7), many of them much sooner. A closed connection is replaced, so this limit only frees the server's slots.
-IDLE: Final = 20.0
+IDLE_TIMEOUT_S: Final = 20.0
 # Timeout in seconds for the answer to QUIT.
-LEAVE: Final = 2.0
+QUIT_TIMEOUT_S: Final = 2.0
 
 
 class Line:
@@ -56,7 +56,7 @@ class Line:
         """Whether the connection of the previous mail can be reused; closes it if not."""
         if self._until:
             self._until.cancel()
-        if self._mails >= MAILS:
+        if self._mails >= MAX_MAILS_PER_CONNECTION:
             self.leave()
         if self._begun and self.is_open:
             with contextlib.suppress(NotSent):
@@ -89,8 +89,8 @@ class Line:
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         try:
             answer = await self._answer("the mail", protocol.read_response())
-        except Deferred as fault:
-            raise Deferred(f"{fault}; it may have been taken") from fault
+        except Deferred as error:
+            raise Deferred(f"{error}; it may have been taken") from error
         self._begun = False
         return answer
 
@@ -98,21 +98,21 @@ class Line:
         self._unanswered = True
         try:
             answer = await answering
-        except SMTPResponseException as fault:
-            raise nonsense(step, fault.message) from fault
-        except (SMTPException, OSError) as fault:
-            raise HungUp(f"the connection was lost before {step} was answered") from fault
+        except SMTPResponseException as error:
+            raise nonsense(step, error.message) from error
+        except (SMTPException, OSError) as error:
+            raise HungUp(f"the connection was lost before {step} was answered") from error
         self._unanswered = False
         return answer
 
     def rest(self) -> None:
-        """Keep the connection for the next mail, for at most IDLE seconds. A connection in an undefined state is
+        """Keep the connection for the next mail, for at most IDLE_TIMEOUT_S. A connection in an undefined state is
         dropped.
         """
         if self._unanswered or not self.is_open:
             self.drop()
         else:
-            self._until = asyncio.get_running_loop().call_later(IDLE, self.leave)
+            self._until = asyncio.get_running_loop().call_later(IDLE_TIMEOUT_S, self.leave)
 
     def drop(self) -> None:
         """Abort the connection immediately."""
@@ -122,7 +122,7 @@ class Line:
             cut(client)
 
     def leave(self) -> asyncio.Task[None] | None:
-        """Close the connection with QUIT, within LEAVE seconds. `open` waits for that."""
+        """Close the connection with QUIT, within QUIT_TIMEOUT_S seconds. `open` waits for that."""
         if self._until:
             self._until.cancel()
         client, self._client = self._client, None
@@ -160,7 +160,7 @@ class Connections:
             self._count.release()
 
     async def close(self) -> None:
-        """Wait until all lines are free, and close them, within LEAVE seconds from then on. The pool can't be used
+        """Wait until all lines are free, and close them, within QUIT_TIMEOUT_S from then on. The pool can't be used
         afterwards.
         """
         lines: list[Line] = []
@@ -174,7 +174,7 @@ class Connections:
 
 async def _quit(client: SMTP) -> None:
     try:
-        async with asyncio.timeout(LEAVE):
+        async with asyncio.timeout(QUIT_TIMEOUT_S):
             await client.quit()
     except (SMTPException, OSError):
         pass

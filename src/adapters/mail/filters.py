@@ -14,10 +14,10 @@ from domain.deliveries import subject_line
 
 # Longer links are rejected. RFC 9110, section 4.1, recommends support for at least 8,000 octets, but mail clients cut
 # much shorter lines.
-LONGEST_LINK: Final = 2_000
+MAX_LINK_LENGTH: Final = 2_000
 
 # Maximum length of an amount with its currency: it has to fit on one line beside a name, on the screen of a phone.
-LONGEST_AMOUNT: Final = 30
+MAX_AMOUNT_LENGTH: Final = 30
 
 
 def line(value: Any) -> str:
@@ -28,14 +28,14 @@ def line(value: Any) -> str:
 
 def money(value: Any, currency: str = "") -> str:
     """An amount with two decimals, followed by its currency. Text stays as its producer wrote it. Empty for anything
-    else, and for results of more than LONGEST_AMOUNT characters.
+    else, and for results of more than MAX_AMOUNT_LENGTH characters.
     """
     try:
         amount = line(f"{value:,.2f}" if _is_number(value) else value)
     except OverflowError:
         return ""
     text = f"{amount} {currency}" if amount and currency else amount
-    return text if len(text) <= LONGEST_AMOUNT else ""
+    return text if len(text) <= MAX_AMOUNT_LENGTH else ""
 
 
 def day(value: datetime) -> str:
@@ -46,7 +46,7 @@ def day(value: datetime) -> str:
 def link(value: Any) -> str:
     """An http or https URL; empty for anything else, because `javascript:` and similar URLs must not become links."""
     _there(value)
-    if not isinstance(value, str) or len(value) > LONGEST_LINK or not value.isprintable() or " " in value:
+    if not isinstance(value, str) or len(value) > MAX_LINK_LENGTH or not value.isprintable() or " " in value:
         return ""
     try:
         parts = urlsplit(value)

@@ -12,7 +12,7 @@ from adapters.mail.mime import Composed, compose, sender_of
 from application.delivery.channel import Deferred, PeerUnavailable, Receipt
 
 # Bytes that the probe writes, about the size of a mail: a disk with less free space counts as full.
-PROBE: Final = 16_384
+PROBE_BYTES: Final = 16_384
 
 
 class FolderMailer:
@@ -41,8 +41,8 @@ class FolderMailer:
     async def ping(self, deadline: float) -> None:
         try:
             await asyncio.to_thread(self._try)
-        except OSError as fault:
-            raise PeerUnavailable(f"{self.name}: {fault.strerror or fault}") from fault
+        except OSError as error:
+            raise PeerUnavailable(f"{self.name}: {error.strerror or error}") from error
 
     async def close(self) -> None:
         self._closed = True
@@ -58,7 +58,7 @@ class FolderMailer:
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f".{secrets.token_hex(8)}.part"
         try:
-            part.write_bytes(b"\0" * PROBE)
+            part.write_bytes(b"\0" * PROBE_BYTES)
         finally:
             part.unlink(missing_ok=True)
 
@@ -74,6 +74,6 @@ class FolderMailer:
             finally:
                 with contextlib.suppress(OSError):
                     part.unlink(missing_ok=True)
-        except OSError as fault:
-            raise PeerUnavailable(f"{self.name}: {fault.strerror or fault}") from fault
+        except OSError as error:
+            raise PeerUnavailable(f"{self.name}: {error.strerror or error}") from error
         return Receipt(None, f"written to {self._folder / mail.id}.eml")

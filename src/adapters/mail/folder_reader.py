@@ -48,9 +48,9 @@ class EmlFolder:
             return [found[1] for name in os.listdir(self._folder) if (found := _NAME.match(name))]
         except FileNotFoundError:
             return []
-        except OSError as fault:
-            log.warning("mail_folder_unreadable", folder=str(self._folder), error=str(fault))
-            raise Unavailable("The folder of the mails can't be read.") from fault
+        except OSError as error:
+            log.warning("mail_folder_unreadable", folder=str(self._folder), error=str(error))
+            raise Unavailable("The folder of the mails can't be read.") from error
 
     def _headed(self, id: str) -> WrittenMail | None:
         try:
@@ -60,8 +60,8 @@ class EmlFolder:
             if to is None or subject is None or date is None or date.datetime is None:
                 return None
             return WrittenMail(UUID(id), str(to), str(subject), date.datetime)
-        except Exception as fault:
-            self._pass_over(id, fault)
+        except Exception as error:
+            self._pass_over(id, error)
             return None
 
     def _read(self, id: UUID) -> WholeMail | None:
@@ -69,8 +69,8 @@ class EmlFolder:
             source = self._file(id.hex).read_bytes()
             message = BytesParser(policy=SMTPUTF8).parsebytes(source)
             return WholeMail(RenderedMail(_content(message, "html"), _content(message, "plain")), source)
-        except Exception as fault:
-            self._pass_over(id.hex, fault)
+        except Exception as error:
+            self._pass_over(id.hex, error)
             return None
 
     def _pass_over(self, id: str, fault: Exception) -> None:

@@ -43,9 +43,9 @@ class Opening:
         )
         try:
             await self._prepare(client)
-        except (SMTPException, OSError, ValueError) as fault:
+        except (SMTPException, OSError, ValueError) as error:
             cut(client)
-            raise away(fault, self._secrets) from fault
+            raise away(error, self._secrets) from error
         except BaseException:
             cut(client)
             raise
@@ -84,11 +84,11 @@ class Opening:
         for method in client.supported_auth_methods:
             try:
                 await ways[method](user, password)
-            except SMTPAuthenticationError as fault:
-                refusal = fault
-            except SMTPException as fault:
+            except SMTPAuthenticationError as error:
+                refusal = error
+            except SMTPException as error:
                 # Servers close the connection on further attempts; report the earlier refusal, which has the reason.
-                raise refusal or fault from None
+                raise refusal or error from None
             else:
                 return
         raise refusal or PeerUnavailable("it offers no login that we know", refused_us=True)

@@ -19,32 +19,32 @@ from adapters.mail.render_messages import Answer, Request, frame
 from adapters.mail.rendering import Templates
 
 # Limit of the address space in bytes. Python and Jinja need a tenth of it.
-MEMORY: Final = 512 * 1024 * 1024
+MAX_MEMORY_BYTES: Final = 512 * 1024 * 1024
 
 # Maximum time for one mail, as a multiple of the time that the server waits for an answer. It ends a process that
 # reacts to no signal (a regular expression over gigabytes, for example), in case the server that should kill it no
 # longer exists.
-LIFETIME: Final = 1.2
+LIFETIME_FACTOR: Final = 1.2
 
 # Seconds between repetitions of the stop signal, in case the first is lost: an exception can't leave a finalizer.
-AGAIN: Final = 0.1
+RETRY_S: Final = 0.1
 
 
 class _TooLong(BaseException):
     """The time limit is exceeded. A BaseException, so that no `except Exception` handles it as a template's error."""
 
 
-def answer(templates: Templates, request: Request, limit: float, patience: float) -> Answer:
+def answer(templates: Templates, request: Request, limit: float, timeout_s: float) -> Answer:
     try:
         try:
-            signal.setitimer(signal.ITIMER_REAL, patience * LIFETIME)
-            signal.setitimer(signal.ITIMER_PROF, limit, AGAIN)
+            signal.setitimer(signal.ITIMER_REAL, timeout_s * LIFETIME_FACTOR)
+            signal.setitimer(signal.ITIMER_PROF, limit, RETRY_S)
             rendered = templates.render(request)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-    except Unrenderable as fault:
-        return Answer(fault=str(fault), unavailable=isinstance(fault, TemplateUnavailable))
+    except Unrenderable as error:
+        return Answer(fault=str(error), unavailable=isinstance(error, TemplateUnavailable))
     except _TooLong:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -52,13 +52,13 @@ def answer(templates: Templates, request: Request, limit: float, patience: float
     return Answer(rendered.html, rendered.text)
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float, patience: float) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float, timeout_s: float) -> None:
     decode = msgspec.msgpack.Decoder(list[Request]).decode
     answers.write(frame(Answer()))
     answers.flush()
     while length := requests.read(4):
         for request in decode(requests.read(int.from_bytes(length, "big"))):
-            answers.write(frame(answer(templates, request, limit, patience)))
+            answers.write(frame(answer(templates, request, limit, timeout_s)))
             answers.flush()
 
 
@@ -77,16 +77,16 @@ def _prepare() -> None:
     # blocked.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     # A failed template is no reason to write a core dump.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main() -> None:
     _prepare()
-    limit, patience, *folder = sys.argv[1:]
+    limit, timeout_s, *folder = sys.argv[1:]
     templates = Templates(folder[0] if folder else None)
-    serve(sys.stdin.buffer, sys.stdout.buffer, templates, float(limit), float(patience))
+    serve(sys.stdin.buffer, sys.stdout.buffer, templates, float(limit), float(timeout_s))
 
 
 if __name__ == "__main__":

@@ -15,22 +15,22 @@ from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
 
 # Limit of CPU time for one mail, in seconds. The shipped templates need less than a thousandth of it.
-LIMIT: Final = 2.0
+CPU_LIMIT_S: Final = 2.0
 
 # Timeout for one answer, in seconds. It is longer than the limit, which counts CPU time only: the machine may be busy.
-PATIENCE: Final = 10.0
+RENDER_TIMEOUT_S: Final = 10.0
 
 # Timeout for the start of the process, in seconds. It takes about 0.25 s on an idle machine.
-START: Final = 30.0
+START_TIMEOUT_S: Final = 30.0
 
 # Attempts for one mail. One process may be killed for other reasons, such as a lack of memory; if two fail, the
 # template is at fault.
-TRIES: Final = 2
+MAX_ATTEMPTS: Final = 2
 
 # Limits of one request to the process: mails, and total characters of their events (a single event may have more). The
 # transfer in each direction costs as much as rendering one of the shipped templates.
-TOGETHER: Final = 20
-TOGETHER_SIZE: Final = 1_000_000
+MAX_BATCH_SIZE: Final = 20
+MAX_BATCH_BYTES: Final = 1_000_000
 
 _SOURCES: Final = Path(__file__).parents[2]
 
@@ -46,9 +46,9 @@ class ProcessRenderer:
     RuntimeError once the renderer is closed.
     """
 
-    def __init__(self, folder: str | None, limit: float = LIMIT, patience: float = PATIENCE) -> None:
-        self._arguments = [str(limit), str(patience), *([folder] if folder else [])]
-        self._patience = patience
+    def __init__(self, folder: str | None, limit: float = CPU_LIMIT_S, timeout_s: float = RENDER_TIMEOUT_S) -> None:
+        self._arguments = [str(limit), str(timeout_s), *([folder] if folder else [])]
+        self._timeout_s = timeout_s
         self._waiting: list[_Asked] = []
         self._filling: asyncio.Task[None] | None = None
         self._child: Process | None = None
@@ -73,20 +73,20 @@ class ProcessRenderer:
         while self._waiting:
             try:
                 await self._fill(self._next())
-            except Exception as fault:
+            except Exception as error:
                 # No child can be started, so all waiting requests fail.
                 for asked in self._waiting:
                     if not asked.answer.done():
-                        asked.answer.set_exception(fault)
+                        asked.answer.set_exception(error)
                 self._waiting.clear()
 
     def _next(self) -> list["_Asked"]:
         """The oldest waiting requests, within the limits of one transfer."""
         some: list[_Asked] = []
         size = 0
-        for asked in self._waiting[:TOGETHER]:
+        for asked in self._waiting[:MAX_BATCH_SIZE]:
             size += len(asked.request.payload)
-            if some and size > TOGETHER_SIZE:
+            if some and size > MAX_BATCH_BYTES:
                 break
             some.append(asked)
         return some
@@ -98,24 +98,24 @@ class ProcessRenderer:
         child = await self._ready()
         at, done = some[0], False
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout_s):
                 await _send(child, frame([asked.request for asked in some]))
             for at in some:
-                async with asyncio.timeout(self._patience):
-                    self._tell(at, await _read(child))
+                async with asyncio.timeout(self._timeout_s):
+                    self._set_answer(at, await _read(child))
             done = True
         # uvloop raises RuntimeError for a pipe that is already closed.
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, RuntimeError):
             at.tries += 1
-            if at.tries >= TRIES:
+            if at.tries >= MAX_ATTEMPTS:
                 fault = f"{at.request.template}: the process that fills it dies of it, or hangs"
-                self._tell(at, Answer(fault=fault))
+                self._set_answer(at, Answer(fault=fault))
         finally:
             # Otherwise its remaining output would be read as answers to later requests.
             if not done:
                 await self._end()
 
-    def _tell(self, asked: "_Asked", answer: Answer) -> None:
+    def _set_answer(self, asked: "_Asked", answer: Answer) -> None:
         if not asked.answer.done():
             asked.answer.set_result(answer)
         self._leave(asked)
@@ -152,7 +152,7 @@ class ProcessRenderer:
         )
         ready = None
         try:
-            async with asyncio.timeout(START):
+            async with asyncio.timeout(START_TIMEOUT_S):
                 ready = await _read(child)
         except (TimeoutError, asyncio.IncompleteReadError):
             pass

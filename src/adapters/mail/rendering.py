@@ -15,17 +15,17 @@ from adapters.mail.filters import FILTERS
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.numbers import SentNumber, decode
 from adapters.mail.render_messages import Request
-from adapters.mail.shipped_templates import HTML, TEXT, twin
+from adapters.mail.shipped_templates import HTML, TEXT, plain_text_name
 from adapters.mail.template_files import TemplateFiles
 from application.ports.mail_folder import RenderedMail
 from domain.events import decode_json
 from domain.text import one_line
 
 # Maximum size in bytes, of the HTML and of the text. Mail clients cut messages above a tenth of it.
-LARGEST: Final = 1_000_000
+MAX_MAIL_CHARS: Final = 1_000_000
 
 # Maximum length of an error text, so that it fits in a list of deliveries.
-LONGEST_FAULT: Final = 500
+MAX_ERROR_LENGTH: Final = 500
 
 
 class _Missing(StrictUndefined):
@@ -84,14 +84,16 @@ class Templates:
         compile.
         """
         context = _context(request)
-        return RenderedMail(self._fill(request.template, context), self._fill(twin(request.template), context))
+        return RenderedMail(
+            self._fill(request.template, context), self._fill(plain_text_name(request.template), context)
+        )
 
     def fault_in(self, name: str) -> str | None:
         """Why a template can't be used, in words: it is missing, or it or a template that it names is invalid. None if
         it is valid.
         """
         seen: set[str] = set()
-        for own in (name, twin(name)):
+        for own in (name, plain_text_name(name)):
             if self._files.find(own) is None:
                 return f"{own} is neither shipped nor in HERALD_MAIL_TEMPLATES"
             try:
@@ -138,7 +140,7 @@ class Templates:
                 words = f"{self._place(error, name)}: it needs more memory than a mail may"
             case _:
                 words = f"{self._place(error, name)}: {type(error).__name__}: {error}"
-        return one_line(words, LONGEST_FAULT)
+        return one_line(words, MAX_ERROR_LENGTH)
 
     def _place(self, error: Exception, name: str) -> str:
         """The innermost template that an error passed through, and its line."""
@@ -185,8 +187,8 @@ def _within_bounds(template: Template, context: dict[str, Any]) -> str:
     size = 0
     for piece in template.generate(context):
         size += len(piece.encode())
-        if size > LARGEST:
-            raise Unrenderable(f"it is filled to more than {LARGEST} bytes")
+        if size > MAX_MAIL_CHARS:
+            raise Unrenderable(f"it is filled to more than {MAX_MAIL_CHARS} bytes")
         pieces.append(piece)
     text = "".join(pieces).strip()
     if not text:

@@ -9,7 +9,7 @@ TEXT: Final = ".txt"
 SHIPPED: Final = Path(__file__).parent / "templates"
 
 
-def twin(name: str) -> str:
+def plain_text_name(name: str) -> str:
     """The plain-text template that belongs to an HTML template."""
     return name.removesuffix(HTML) + TEXT
 
@@ -17,4 +17,4 @@ def twin(name: str) -> str:
 def is_shipped(name: str) -> bool:
     """Whether this is the name of a shipped HTML template that has its plain text. A test checks that all are valid."""
     names = {file.name for file in SHIPPED.iterdir()}
-    return name.endswith(HTML) and {name, twin(name)} <= names
+    return name.endswith(HTML) and {name, plain_text_name(name)} <= names

@@ -12,7 +12,7 @@ from adapters.mail.shipped_templates import SHIPPED
 
 # Prefix with which a site's template names a shipped one even if the site has a template of that name. It allows a
 # site's base.html to extend the shipped base.html.
-BEHIND: Final = "shipped/"
+SHIPPED_PREFIX: Final = "shipped/"
 
 # A file's path, its modification time in nanoseconds, its size and its inode: they identify a version of the file.
 _Stamp = tuple[str, int, int, int]
@@ -37,9 +37,9 @@ class TemplateFiles(BaseLoader):
             return file.read(), stamp[0], lambda: self.find(template) == stamp
 
     def find(self, name: str) -> _Stamp | None:
-        folders = self._folders[-1:] if name.startswith(BEHIND) else self._folders
+        folders = self._folders[-1:] if name.startswith(SHIPPED_PREFIX) else self._folders
         try:
-            parts = split_template_path(name.removeprefix(BEHIND))
+            parts = split_template_path(name.removeprefix(SHIPPED_PREFIX))
         except TemplateNotFound:
             return None
         for folder in folders:

@@ -12,7 +12,7 @@ from domain.errors import Unavailable
 from domain.messages import Message
 
 # As many as in a Kafka batch: larger batches block the event loop, smaller ones cost more transactions.
-LARGEST_BATCH: Final = 500
+MAX_BATCH_SIZE: Final = 500
 
 
 class _Published:
@@ -61,7 +61,7 @@ class MemoryBroker:
             self._arrival.clear()
             await self._arrival.wait()
         self._last_poll = datetime.now(UTC)
-        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH_SIZE))]
         self._taken.extend(taken)
         requests = dict.fromkeys(published.request_id for _, published in taken if published.request_id)
         return Batch(tuple(message for message, _ in taken), receipt=taken, request_ids=tuple(requests))

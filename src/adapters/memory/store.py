@@ -34,8 +34,8 @@ class MemoryStore:
             intended = len(plan.broadcasts) + len(plan.sign_outs) + len(plan.deliveries)
             for addressed in plan.addressed:
                 intended += len(addressed.users)
-                told = (self._records.notify(user, addressed.content, now, by_source) for user in addressed.users)
-                entries.extend(entry for entry in told if entry is not None)
+                notified = (self._records.notify(user, addressed.content, now, by_source) for user in addressed.users)
+                entries.extend(entry for entry in notified if entry is not None)
             for broadcast in plan.broadcasts:
                 entry = self._records.broadcast(broadcast.feed, broadcast.content, now, by_source)
                 if entry is not None:

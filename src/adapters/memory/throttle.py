@@ -6,7 +6,7 @@ from typing import Final
 from application.ports.clock import Clock
 from application.ports.throttle import Rate
 
-MOST_KEYS: Final = 100_000
+MAX_KEYS: Final = 100_000
 
 # In tokens: compensates for rounding errors, so that a caller who waits exactly as long as requested is not refused.
 _TOLERANCE: Final = 1e-6
@@ -20,7 +20,7 @@ class MemoryThrottle:
     to the following callers, who wait longer.
     """
 
-    def __init__(self, clock: Clock, most_keys: int = MOST_KEYS) -> None:
+    def __init__(self, clock: Clock, most_keys: int = MAX_KEYS) -> None:
         self._clock = clock
         self._most_keys = most_keys
         self._full_at: OrderedDict[str, float] = OrderedDict()  # in monotonic seconds; least recently used first

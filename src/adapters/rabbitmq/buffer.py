@@ -9,7 +9,7 @@ from domain.messages import Message
 
 # Events in one batch, usually one transaction of the store: larger ones hold locks longer, smaller ones need more round
 # trips for each event.
-BATCH: Final = 500
+MAX_BATCH_SIZE: Final = 500
 # Bytes of the bodies in one batch: several copies of them exist on the way into the store.
 BATCH_BYTES: Final = 16_000_000
 # A body that can't be decoded counts as this many events of the maximum size: it was decoded up to the limit in vain,
@@ -48,7 +48,7 @@ class Buffer:
             await self._arrival.wait()
         messages: list[Message] = []
         last = size = 0
-        while self._waiting and len(messages) < BATCH:
+        while self._waiting and len(messages) < MAX_BATCH_SIZE:
             tag, message = self._waiting[0]
             decoded = unpacked(message, self._max_event_bytes)
             size += UNDECODABLE * self._max_event_bytes if decoded is None else len(decoded.body or b"")

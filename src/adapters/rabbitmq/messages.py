@@ -14,7 +14,7 @@ from domain.encodings import Undecodable, decoded
 from domain.messages import NO_HEADERS, Message
 
 # How far in the future a producer's timestamp may be; beyond that, the time of receipt is used.
-AHEAD: Final = timedelta(hours=1)
+MAX_CLOCK_SKEW: Final = timedelta(hours=1)
 
 # Prefixes of attributes in CloudEvents' AMQP binding (1.0.2, section 3.1.3.1) and elsewhere, in lower case.
 ATTRIBUTES: Final = ("cloudevents:", "cloudevents_", "ce-", "ce_")
@@ -22,7 +22,7 @@ ATTRIBUTES: Final = ("cloudevents:", "cloudevents_", "ce-", "ce_")
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._-]+)", re.IGNORECASE)
 
 # Headers that a quorum queue adds to redelivered messages. Ignored, so that a redelivery equals the first delivery.
-COUNTS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
+COUNT_HEADERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 def message_of(delivered: DeliveredMessage, now: datetime) -> Message:
@@ -52,7 +52,7 @@ def _id_of(source: str, message_id: str | None, timestamp: datetime | None, body
 
 
 def _time_of(timestamp: datetime | None, now: datetime) -> datetime:
-    return timestamp if timestamp and timestamp - now <= AHEAD else now
+    return timestamp if timestamp and timestamp - now <= MAX_CLOCK_SKEW else now
 
 
 def _encoding_of(content_encoding: str | None, content_type: str | None) -> str:
@@ -75,7 +75,7 @@ def unpacked(message: Message, max_bytes: int) -> Message | None:
 
 
 def _headers_of(table: Mapping[str, Any]) -> Mapping[str, str]:
-    return {_name_of(name): _text_of(value) for name, value in table.items() if name not in COUNTS} or NO_HEADERS
+    return {_name_of(name): _text_of(value) for name, value in table.items() if name not in COUNT_HEADERS} or NO_HEADERS
 
 
 def _name_of(name: str) -> str:

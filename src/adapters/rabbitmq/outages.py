@@ -27,5 +27,5 @@ def outage(fault: BaseException) -> str | None:
         return "the connection is gone"
     if not isinstance(fault, _OUTAGES):
         return None
-    said = [word for word in fault.args if isinstance(word, str) and word]
-    return said[-1] if said else type(fault).__name__
+    texts = [word for word in fault.args if isinstance(word, str) and word]
+    return texts[-1] if texts else type(fault).__name__

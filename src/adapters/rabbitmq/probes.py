@@ -23,7 +23,7 @@ class Watch:
         self.answering = False
         # Messages in the queue that were not delivered to a consumer yet.
         self.ready: int | None = None
-        self.heard: datetime | None = None
+        self.last_answer: datetime | None = None
         self._queue = queue
         self._timing = timing
         self._last = time.monotonic()
@@ -31,7 +31,7 @@ class Watch:
     def hear(self) -> None:
         """Notes that RabbitMQ has answered."""
         self.answering = True
-        self.heard = datetime.now(UTC)
+        self.last_answer = datetime.now(UTC)
         self._last = time.monotonic()
 
     async def run(self, channel: AbstractChannel, consuming: Channel, tag: str) -> NoReturn:

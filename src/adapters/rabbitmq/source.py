@@ -93,7 +93,7 @@ class RabbitSource:
             not reason,
             reason,
             (self._settings.queue,),
-            link.watch.heard,
+            link.watch.last_answer,
             None if waiting is None else waiting + len(self._buffer),
         )
 
@@ -121,11 +121,11 @@ class RabbitSource:
                 # Inside `try`, since an invalid host raises here.
                 self._link = Link(self._settings, self.queue.wanted, self._context, self._buffer, self._timing)
                 await self._link.run()
-            except (Exception, asyncio.CancelledError) as fault:
+            except (Exception, asyncio.CancelledError) as error:
                 # A CancelledError without a request to cancel comes from aiormq, for a connection that it has given up.
-                if isinstance(fault, asyncio.CancelledError) and (self._supervisor is not this or this.cancelling()):
+                if isinstance(error, asyncio.CancelledError) and (self._supervisor is not this or this.cancelling()):
                     raise
-                self._tell(fault)
+                self._report(error)
             finally:
                 if self._link is not None:
                     await self._link.leave()
@@ -135,7 +135,7 @@ class RabbitSource:
                 return
             await delay.wait()
 
-    def _tell(self, fault: BaseException) -> None:
+    def _report(self, fault: BaseException) -> None:
         """Reports the fault to status and log before the link leaves, which takes seconds if the broker is frozen. A
         fault that is not an outage is logged with its traceback."""
         farewell = self._link.wire.farewell if self._link else ""

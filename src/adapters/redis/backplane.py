@@ -9,7 +9,7 @@ import structlog
 
 from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import Connections
-from adapters.redis.link import NODE, Link
+from adapters.redis.link import NODE_PREFIX, Link
 from adapters.redis.wire import (
     UNREADABLE,
     EntryReader,
@@ -68,9 +68,9 @@ class RedisBackplane:
         try:
             async with self._turn:
                 await self._publish(entries, sign_outs)
-        except (RedisUnavailable, StoreUnavailable) as fault:
+        except (RedisUnavailable, StoreUnavailable) as error:
             self._deliver_here(entries, sign_outs)
-            raise BackplaneUnavailable(str(fault)) from fault
+            raise BackplaneUnavailable(str(error)) from error
 
     async def subscribe(self, streams: Collection[StreamName]) -> None:
         prefix = await self._channel_prefix()
@@ -111,7 +111,7 @@ class RedisBackplane:
             except StoreUnavailable:
                 await asyncio.sleep(STORE_RETRY_S)
         await self._link.want([prefix + SIGN_OUTS])
-        await self._link.run(prefix + NODE + self._connections.node)
+        await self._link.run(prefix + NODE_PREFIX + self._connections.node)
 
     def _received(self, channel: str, message: bytes) -> None:
         self._counters.backplane["received"] += 1
@@ -120,8 +120,8 @@ class RedisBackplane:
                 self._deliver((), read_sign_outs(message))
             else:
                 self._deliver(self._read_entries(message), ())
-        except UNREADABLE as fault:
-            log.warning("backplane_message_invalid", redis_channel=channel, error=str(fault))
+        except UNREADABLE as error:
+            log.warning("backplane_message_invalid", redis_channel=channel, error=str(error))
 
     def _deliver_here(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
         """Delivers entries and sign-outs that can't be published to this node's own sessions."""

@@ -27,10 +27,10 @@ log = structlog.get_logger(__name__)
 
 # Timeout in seconds for connecting, and for an answer. Callers are publishers, whose entries are stored already, and
 # requests that are counted.
-PATIENCE: Final = 2.0
+COMMAND_TIMEOUT_S: Final = 2.0
 
 # Seconds between two warnings about refused commands: Redis may refuse thousands.
-REFUSALS: Final = 60.0
+REFUSAL_WARNING_INTERVAL_S: Final = 60.0
 
 
 class Connections:
@@ -86,14 +86,14 @@ class Connections:
         for command in commands:
             pipeline.execute_command(*command)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 # The exception that the client would raise for a refusal contains the beginning of the command.
                 answers = await pipeline.execute(raise_on_error=False)
-        except (TimeoutError, Unanswered) as fault:
-            self.lost(f"no answer for {PATIENCE:.0f} s")
-            raise RedisUnavailable(self.fault) from fault
-        except (RedisError, OSError) as fault:
-            raise RedisUnavailable(str(fault)) from fault
+        except (TimeoutError, Unanswered) as error:
+            self.lost(f"no answer for {COMMAND_TIMEOUT_S:.0f} s")
+            raise RedisUnavailable(self.fault) from error
+        except (RedisError, OSError) as error:
+            raise RedisUnavailable(str(error)) from error
         return [self._refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
 
     async def beat(self, command: Command) -> None:
@@ -119,7 +119,7 @@ class Connections:
 
     def _refused(self, answer: RedisError) -> RedisUnavailable:
         now = asyncio.get_running_loop().time()
-        if self._warned is None or now - self._warned > REFUSALS:
+        if self._warned is None or now - self._warned > REFUSAL_WARNING_INTERVAL_S:
             self._warned = now
             log.warning("redis_command_refused", error=str(answer))
         return RedisUnavailable(str(answer))
@@ -129,8 +129,8 @@ def _client(settings: RedisSettings, retry: Retry) -> Redis:
     tls: dict[str, Any] = {"ssl_ca_certs": settings.cafile} if settings.cafile else {}
     return Redis.from_url(
         settings.url or "",
-        socket_connect_timeout=PATIENCE,
-        socket_timeout=PATIENCE,
+        socket_connect_timeout=COMMAND_TIMEOUT_S,
+        socket_timeout=COMMAND_TIMEOUT_S,
         retry=retry,
         client_name="herald",
         # RESP2 is sufficient. With RESP3, the client does not check pooled connections before their use, and formats

@@ -18,22 +18,22 @@ from domain.backoff import Backoff
 log = structlog.get_logger(__name__)
 
 # The prefix of the names of the nodes' own channels.
-NODE: Final = "node:"
+NODE_PREFIX: Final = "node:"
 
 # Seconds between two heartbeats, and until one must have come back: a slower connection counts as lost.
-BEAT: Final = 1.0
-BEAT_PATIENCE: Final = 3.0
+HEARTBEAT_INTERVAL_S: Final = 1.0
+HEARTBEAT_TIMEOUT_S: Final = 3.0
 
 # Timeouts in seconds for the confirmation of one subscription, and of all on a new connection: 50,000 take less than
 # 1 s.
-CONFIRMATION: Final = 2.0
-CONFIRMATIONS: Final = 20.0
+CONFIRMATION_TIMEOUT_S: Final = 2.0
+ALL_CONFIRMATIONS_TIMEOUT_S: Final = 20.0
 
 # Between attempts to connect.
 RECONNECT: Final = Backoff(initial_s=0.1, max_s=2.0)
 
 # Channels in one command.
-MOST_CHANNELS: Final = 1_000
+MAX_CHANNELS_PER_COMMAND: Final = 1_000
 
 
 class Link:
@@ -43,9 +43,9 @@ class Link:
     that it has published, on its own channel, has come back.
     """
 
-    def __init__(self, connections: Connections, heard: Callable[[str, bytes], None]) -> None:
+    def __init__(self, connections: Connections, on_message: Callable[[str, bytes], None]) -> None:
         self._connections = connections
-        self._heard = heard
+        self._on_message = on_message
         self._beat = ""
         self._confirmed: dict[str, asyncio.Future[None]] = {}  # by wanted channel: done once confirmed
         self._changes: dict[str, bool] = {}  # by channel: to subscribe (True), or to unsubscribe
@@ -63,12 +63,12 @@ class Link:
                 self._change(channel, True)
         waiting = [future for channel in channels if not (future := self._confirmed[channel]).done()]
         if waiting and self._connections.fault is None:
-            await asyncio.wait(waiting, timeout=CONFIRMATION)
+            await asyncio.wait(waiting, timeout=CONFIRMATION_TIMEOUT_S)
 
     def drop(self, channels: Collection[str]) -> None:
         for channel in channels:
             if (confirmed := self._confirmed.pop(channel, None)) is not None:
-                _set(confirmed)
+                _complete(confirmed)
                 self._change(channel, False)
 
     def wants(self, channel: str) -> bool:
@@ -84,9 +84,9 @@ class Link:
         while True:
             try:
                 await asyncio.create_task(self._connect(), name="backplane connection")
-            except Exception as fault:
-                _go_on()
-                self._connections.lost(_reason(fault))
+            except Exception as error:
+                _raise_if_cancelled()
+                self._connections.lost(_reason(error))
             self._failures += 1
             await asyncio.sleep(RECONNECT.delay_s(self._failures, random.random()))
 
@@ -96,13 +96,13 @@ class Link:
         async with self._connections.receiver.pubsub() as pubsub, asyncio.TaskGroup() as tasks:
             self._begin()
             tasks.create_task(self._subscribe(pubsub))
-            tasks.create_task(self._prove())
+            tasks.create_task(self._send_heartbeats())
 
     def _begin(self) -> None:
         """Resets the subscriptions for a new connection, which has none."""
         loop = asyncio.get_running_loop()
         for future in self._confirmed.values():
-            _set(future)  # its connection is lost: end the wait
+            _complete(future)  # its connection is lost: end the wait
         self._confirmed = {channel: loop.create_future() for channel in [self._beat, *self._confirmed]}
         self._changes = dict.fromkeys(self._confirmed, True)
         self._asked.clear()
@@ -111,7 +111,7 @@ class Link:
 
     async def _subscribe(self, pubsub: PubSub) -> None:
         # Reading needs a connection, which the first subscription opens.
-        await self._tell(pubsub, {self._beat: True})
+        await self._send_changes(pubsub, {self._beat: True})
         del self._changes[self._beat]
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read(pubsub))
@@ -119,18 +119,18 @@ class Link:
                 await self._changed.wait()
                 self._changed.clear()
                 changes, self._changes = self._changes, {}
-                await self._tell(pubsub, changes)
+                await self._send_changes(pubsub, changes)
 
-    async def _tell(self, pubsub: PubSub, changes: Mapping[str, bool]) -> None:
+    async def _send_changes(self, pubsub: PubSub, changes: Mapping[str, bool]) -> None:
         for wanted, command in ((False, pubsub.unsubscribe), (True, pubsub.subscribe)):
             channels = [channel for channel, so in changes.items() if so is wanted]
-            for first in range(0, len(channels), MOST_CHANNELS):
-                some = channels[first : first + MOST_CHANNELS]
+            for first in range(0, len(channels), MAX_CHANNELS_PER_COMMAND):
+                some = channels[first : first + MAX_CHANNELS_PER_COMMAND]
                 # Redis answers for each channel, in this order. The answer to an older command for the same channel is
                 # no confirmation: the channel may have been unsubscribed since.
                 self._asked.extend(self._confirmed.get(channel) if wanted else None for channel in some)
                 await command(*some)
-                _go_on()
+                _raise_if_cancelled()
 
     async def _read(self, pubsub: PubSub) -> None:
         while True:
@@ -139,31 +139,31 @@ class Link:
                 continue
             if message["type"] in ("subscribe", "unsubscribe"):
                 if (confirmed := self._asked.popleft()) is not None:
-                    _set(confirmed)
+                    _complete(confirmed)
             elif (channel := message["channel"].decode()) == self._beat:
                 self._beaten.set()
             else:
-                self._heard(channel, message["data"])
+                self._on_message(channel, message["data"])
 
-    async def _prove(self) -> None:
+    async def _send_heartbeats(self) -> None:
         # The link is up only with all subscriptions confirmed: until then the hub compares all streams with the store.
-        async with _patience(CONFIRMATIONS, "its subscriptions have not been confirmed"):
+        async with _timeout(ALL_CONFIRMATIONS_TIMEOUT_S, "its subscriptions have not been confirmed"):
             await asyncio.gather(*self._confirmed.values())
         while True:
             self._beaten.clear()
-            async with _patience(BEAT_PATIENCE, "its own messages have not come back"):
+            async with _timeout(HEARTBEAT_TIMEOUT_S, "its own messages have not come back"):
                 await self._connections.beat(publication([(self._beat, b"")]))
-                _go_on()
+                _raise_if_cancelled()
                 await self._beaten.wait()
             self._failures = 0
             if self._connections.fault is not None:
                 self._connections.fault = None
                 log.info("backplane_connected", channels=len(self._confirmed))
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
 
 @asynccontextmanager
-async def _patience(seconds: float, otherwise: str) -> AsyncIterator[None]:
+async def _timeout(seconds: float, otherwise: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -171,7 +171,7 @@ async def _patience(seconds: float, otherwise: str) -> AsyncIterator[None]:
         raise TimeoutError(f"{otherwise} for {seconds:.0f} s") from None
 
 
-def _go_on() -> None:
+def _raise_if_cancelled() -> None:
     """Raises CancelledError if the task was cancelled and the call that it awaited swallowed that. The client writes
     within asyncio.wait_for, which before Python 3.12 swallows a cancellation that arrives as it ends."""
     task = asyncio.current_task()
@@ -179,7 +179,7 @@ def _go_on() -> None:
         raise asyncio.CancelledError
 
 
-def _set(confirmed: asyncio.Future[None]) -> None:
+def _complete(confirmed: asyncio.Future[None]) -> None:
     if not confirmed.done():
         confirmed.set_result(None)
 

@@ -8,13 +8,13 @@ import structlog
 
 from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import Connections
-from adapters.redis.link import NODE
+from adapters.redis.link import NODE_PREFIX
 from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
 # Seconds after which the counts of a user without new reports expire.
-FORGOTTEN_AFTER: Final = 24 * 3600
+EXPIRE_AFTER_S: Final = 24 * 3600
 
 # A node is alive while it is subscribed to its own channel (see link). The subscription ends with its connection, so
 # the sessions of a killed node stop counting immediately. KEYS[1] is the user; ARGV: this node, its count, the prefix
@@ -48,23 +48,23 @@ class RedisPresence:
     async def enter(self, user: str, count: int) -> int:
         try:
             return await self._say(user, count)
-        except (RedisUnavailable, StoreUnavailable) as fault:
-            log.debug("presence_read_failed", error=str(fault))
+        except (RedisUnavailable, StoreUnavailable) as error:
+            log.debug("presence_read_failed", error=str(error))
             return 0
 
     async def update(self, counts: Mapping[str, int]) -> bool:
-        saying = (self._say(user, count) for user, count in counts.items())
-        for said in await asyncio.gather(*saying, return_exceptions=True):
-            if isinstance(said, RedisUnavailable | StoreUnavailable):
-                log.debug("presence_write_failed", error=str(said))
+        writes = (self._say(user, count) for user, count in counts.items())
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(result, RedisUnavailable | StoreUnavailable):
+                log.debug("presence_write_failed", error=str(result))
                 return False
-            if isinstance(said, BaseException):
-                raise said
+            if isinstance(result, BaseException):
+                raise result
         return True
 
     async def _say(self, user: str, count: int) -> int:
         """Reports the count of this node and returns that of the others. Raises RedisUnavailable and
         StoreUnavailable."""
         here = self._connections
-        key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE)
-        return int(await here.execute("EVAL", _ENTER, 1, key, here.node, count, nodes, FORGOTTEN_AFTER))
+        key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE_PREFIX)
+        return int(await here.execute("EVAL", _ENTER, 1, key, here.node, count, nodes, EXPIRE_AFTER_S))

@@ -62,7 +62,7 @@ SERVER_KEEPALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval"
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
 
 # Attempts of a conflicting transaction, and the delay between them.
-TRIES: Final = 5
+MAX_ATTEMPTS: Final = 5
 CONFLICT_RETRY: Final = Backoff(initial_s=0.04, max_s=0.32, jitter=1.0)
 
 
@@ -167,7 +167,7 @@ class Database:
                 return await work(connection)
 
     async def _write_patiently(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        for attempt in range(1, TRIES):
+        for attempt in range(1, MAX_ATTEMPTS):
             try:
                 return await self._write(work)
             except TransactionConflict:

@@ -53,17 +53,17 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as fault:
-        raise _meaning(fault) from fault
-    except StatementError as fault:
+    except DBAPIError as error:
+        raise _meaning(error) from error
+    except StatementError as error:
         # A parameter that can't even be sent, such as text with half a surrogate pair.
-        if isinstance(fault.orig, ValueError | OverflowError | TypeError):
-            raise Refused(str(fault.orig)) from fault
+        if isinstance(error.orig, ValueError | OverflowError | TypeError):
+            raise Refused(str(error.orig)) from error
         raise
     # SQLAlchemy does not wrap asyncpg's errors while it connects: the server starts, stops, or has no free connections.
-    except (PoolExhausted, ResourceClosedError, OSError, TimeoutError, PostgresError, AsyncpgInterfaceError) as fault:
-        hint = ": set HERALD_DATABASE_POOLER" if "unsupported startup parameter" in str(fault) else ""
-        raise StoreUnavailable(f"the database does not answer: {_words(fault)}{hint}") from fault
+    except (PoolExhausted, ResourceClosedError, OSError, TimeoutError, PostgresError, AsyncpgInterfaceError) as error:
+        hint = ": set HERALD_DATABASE_POOLER" if "unsupported startup parameter" in str(error) else ""
+        raise StoreUnavailable(f"the database does not answer: {_words(error)}{hint}") from error
 
 
 @contextmanager
@@ -74,11 +74,11 @@ def writing() -> Iterator[None]:
     try:
         yield
     # Values that the driver or the JSON encoder could not encode.
-    except (UnicodeError, OverflowError, MsgspecError) as fault:
-        raise Refused(str(fault)) from fault
+    except (UnicodeError, OverflowError, MsgspecError) as error:
+        raise Refused(str(error)) from error
     # The driver's own timeout, if the server's `statement_timeout` did not end the statement.
-    except TimeoutError as fault:
-        raise StoreTimedOut("a statement was not answered in time") from fault
+    except TimeoutError as error:
+        raise StoreTimedOut("a statement was not answered in time") from error
 
 
 def _meaning(fault: DBAPIError) -> Exception:

@@ -27,7 +27,7 @@ VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 LOCK_KEY: Final = 4_843_764_111
 
 # Seconds between two attempts to get the lock.
-PAUSE: Final = 0.2
+LOCK_RETRY_S: Final = 0.2
 
 # Errors that waiting does not resolve: no such user or wrong password, no such database, insufficient privilege;
 # SQLite's texts for similar errors, and PgBouncer's for startup parameters that it does not know.
@@ -130,8 +130,8 @@ class Schema:
 
         try:
             run(connection, self._folders, command, revision)
-        except CommandError as fault:
-            raise MigrationRefused(str(fault)) from None
+        except CommandError as error:
+            raise MigrationRefused(str(error)) from None
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
@@ -149,13 +149,13 @@ class Schema:
             with translated():
                 async with engine.connect() as connection:
                     yield connection
-        except StoreUnavailable as fault:
-            if _is_hopeless(fault.__cause__) or is_untrusted(fault.__cause__):
-                raise DatabaseUnusable(str(fault)) from fault
+        except StoreUnavailable as error:
+            if _is_hopeless(error.__cause__) or is_untrusted(error.__cause__):
+                raise DatabaseUnusable(str(error)) from error
             raise
-        except DBAPIError as fault:
-            if _is_hopeless(fault):
-                raise DatabaseUnusable(str(fault.orig)) from fault
+        except DBAPIError as error:
+            if _is_hopeless(error):
+                raise DatabaseUnusable(str(error.orig)) from error
             raise
         finally:
             if engine is not self._database.engine:
@@ -171,7 +171,7 @@ class Schema:
         while True:
             if await _scalar(connection, "SELECT pg_try_advisory_lock(:key)"):
                 break
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(LOCK_RETRY_S)
         try:
             yield
         finally:

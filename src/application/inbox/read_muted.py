@@ -51,8 +51,8 @@ class ReadMuted:
         while True:
             try:
                 marked = await self()
-            except StoreUnavailable as fault:
-                log.warning("read_muted_failed", error=str(fault))
+            except StoreUnavailable as error:
+                log.warning("read_muted_failed", error=str(error))
             except Exception:
                 log.exception("read_muted_failed")
             else:

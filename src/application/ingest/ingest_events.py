@@ -98,10 +98,10 @@ class IngestEvents:
         counters.ignored.update(one.ignored for one in work.plans if one.ignored is not None)
         try:
             await source.acknowledge(work.batch)
-        except Exception as fault:
+        except Exception as error:
             counters.acknowledge_failures += 1
-            trace = None if isinstance(fault, NotAcknowledged) else fault
-            log.warning("acknowledgement_failed", broker=source.name, error=str(fault), exc_info=trace)
+            trace = None if isinstance(error, NotAcknowledged) else error
+            log.warning("acknowledgement_failed", broker=source.name, error=str(error), exc_info=trace)
 
     def _plan(self, message: Message) -> Plan:
         try:
@@ -205,9 +205,9 @@ class ConsumeEvents(Service):
                 work = work or await self._ingest.plan(batch, self.source)
                 with event_context(work.plans):
                     await self._ingest(work, self.source)
-            except StoreUnavailable as fault:
-                self.fault = f"the store is away: {fault}"
-                log.warning("batch_storage_failed", broker=self.source.name, error=str(fault), retry_s=delay)
+            except StoreUnavailable as error:
+                self.fault = f"the store is away: {error}"
+                log.warning("batch_storage_failed", broker=self.source.name, error=str(error), retry_s=delay)
             except Exception:
                 # A programming error must not lose a batch: it is retried, and the log and the failed readiness check
                 # show it to operators.

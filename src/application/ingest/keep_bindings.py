@@ -132,10 +132,10 @@ class KeepBindings(Service):
         queue = self._queues[source]
         try:
             missing = await self._bindings.renew(self._node, queue.name, queue.wanted, self._clock.now())
-        except Exception as fault:
+        except Exception as error:
             # They may have been recorded nevertheless. Then the next renewal would not report what is missing.
             missing = frozenset(queue.wanted)
-            log.warning("bindings_not_renewed", queue=queue.name.queue, error=str(fault), exc_info=_unexpected(fault))
+            log.warning("bindings_not_renewed", queue=queue.name.queue, error=str(error), exc_info=_unexpected(error))
         self._missing[source] = self._missing.get(source, frozenset()) | missing
 
     async def _bind_missing(self, source: str) -> None:
@@ -143,9 +143,9 @@ class KeepBindings(Service):
         if missing := sorted(self._missing[source]):
             try:
                 await queue.bind(missing)
-            except Exception as fault:
+            except Exception as error:
                 log.warning(
-                    "bindings_not_created", queue=queue.name.queue, error=str(fault), exc_info=_unexpected(fault)
+                    "bindings_not_created", queue=queue.name.queue, error=str(error), exc_info=_unexpected(error)
                 )
             else:
                 self._missing[source] = frozenset()
@@ -155,8 +155,8 @@ class KeepBindings(Service):
         try:
             before = self._clock.now() - self._policy.expiry
             removed = await self._bindings.remove(queue.name, before, queue.unbind)
-        except Exception as fault:
-            log.warning("bindings_not_removed", queue=queue.name.queue, error=str(fault), exc_info=_unexpected(fault))
+        except Exception as error:
+            log.warning("bindings_not_removed", queue=queue.name.queue, error=str(error), exc_info=_unexpected(error))
         else:
             for binding in removed:
                 log.info("binding_removed", queue=queue.name.queue, exchange=binding.exchange, routing_key=binding.key)

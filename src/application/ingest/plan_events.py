@@ -9,7 +9,7 @@ from domain.planning import Plan
 
 # Events of more bytes than this are planned in a thread: they may contain 100,000 lists or addresses. So are events
 # that have to be decoded, whatever their size: they may become much larger.
-LARGE: Final = 32 * 1024
+LARGE_BYTES: Final = 32 * 1024
 
 # Bytes and events that are planned in one step of the event loop: about 5 ms for hostile events.
 STEP_BYTES: Final = 32 * 1024
@@ -22,7 +22,7 @@ async def plan_events(messages: Sequence[Message], plan: Callable[[Message], Pla
     events = size = 0
     for message in messages:
         length = len(message.body or b"")
-        if length > LARGE or message.encoding:
+        if length > LARGE_BYTES or message.encoding:
             plans.append(await asyncio.to_thread(plan, message))
             continue
         events, size = events + 1, size + length

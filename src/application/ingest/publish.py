@@ -16,13 +16,13 @@ from domain.planning import Plan, plan
 from domain.routes import RouteTable
 
 # Maximum of events in one request: the size of one batch of ingest.
-MOST_EVENTS: Final = 500
+MAX_EVENTS: Final = 500
 
 # The limit of routing keys in AMQP 0-9-1; a topic of Kafka may have 249.
 MAX_SOURCE_BYTES: Final = 255
 
 # Seconds a publisher waits for its events to be stored.
-PATIENCE: Final = 20.0
+STORE_TIMEOUT_S: Final = 20.0
 
 
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +74,7 @@ class PublishEvents:
                 raise InvalidInput(outcome.dead_letter.detail, f"[{index}]" if len(messages) > 1 else None)
             ids.append(outcome.event_id)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(STORE_TIMEOUT_S):
                 await self._publisher.publish(messages)
         except TimeoutError:
             raise Unavailable("The events are not stored yet: publish them again, with the same ids.") from None

@@ -48,8 +48,8 @@ class PruneStore:
         while True:
             try:
                 await self._round()
-            except StoreUnavailable as fault:
-                log.warning("prune_failed", error=str(fault))
+            except StoreUnavailable as error:
+                log.warning("prune_failed", error=str(error))
             except Exception:
                 log.exception("prune_failed")
             await asyncio.sleep(self._policy.period_s * random.uniform(0.75, 1.25))

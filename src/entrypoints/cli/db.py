@@ -105,5 +105,5 @@ def _do(act: Callable[["Database", "Schema"], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(done())
-    except (StoreUnavailable, StartRefused, DatabaseUnusable, MigrationRefused, SchemaOutdated) as fault:
-        raise click.ClickException(str(fault)) from None
+    except (StoreUnavailable, StartRefused, DatabaseUnusable, MigrationRefused, SchemaOutdated) as error:
+        raise click.ClickException(str(error)) from None

@@ -16,7 +16,7 @@ PATH: Final = "/api/v1/dead-letters"
 KIND: Final = "dead letter"
 
 # The maximum number of items in one response of the service.
-PAGE: Final = 100
+PAGE_SIZE: Final = 100
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -56,7 +56,7 @@ def list_(
         chosen = _filter(source, reason, since, until)
         shown, total = 0, 0
         while shown < limit:
-            query = {**chosen, "limit": str(min(PAGE, limit - shown))}
+            query = {**chosen, "limit": str(min(PAGE_SIZE, limit - shown))}
             answer = client.request("GET", PATH, _Letters, params=query)
             for letter in answer.data:
                 kept_at = letter.kept_at.strftime("%Y-%m-%d %H:%M:%S")

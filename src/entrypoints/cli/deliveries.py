@@ -15,7 +15,7 @@ PATH: Final = "/api/v1/notifications"
 KIND: Final = "delivery"
 
 # The maximum number of items in one response of the service.
-PAGE: Final = 100
+PAGE_SIZE: Final = 100
 
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -135,10 +135,10 @@ def _refusal(client: Client, id: str) -> str | None:
     """
     try:
         client.request_with_retries("POST", f"{PATH}/retry/{id}", _Delivery)
-    except RequestFailed as fault:
-        if fault.status not in (404, 409):
+    except RequestFailed as error:
+        if error.status not in (404, 409):
             raise
-        return str(fault)
+        return str(error)
     return None
 
 
@@ -149,7 +149,7 @@ def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> 
     place: dict[str, str] = {}
     left = limit
     while left is None or left > 0:
-        size = PAGE if left is None else min(PAGE, left)
+        size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
         page = client.request_with_retries("GET", PATH, _Page, params={**chosen, **place, "page_size": str(size)})
         yield page
         if page.next_cursor is None:

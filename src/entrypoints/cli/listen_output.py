@@ -13,10 +13,10 @@ from domain.text import visible
 from herald_client import Away, Batch, Hello, Listener
 
 # Base of a shell's exit code for a command that a signal has ended.
-BY_SIGNAL: Final = 128
+SIGNAL_EXIT_BASE: Final = 128
 
 # Seconds that the reader of our output has to accept a frame after a signal has arrived.
-PATIENCE: Final = 1.0
+PRINT_TIMEOUT_S: Final = 1.0
 
 # A close code for a temporary state: a node shuts down, and other nodes or the next process take over.
 _RESTARTS: Final = 1012
@@ -49,9 +49,9 @@ class Listening:
 
         def end(number: int, _: FrameType | None) -> None:
             self._signal = number
-            # The frame that is being printed is finished first, unless that takes more than PATIENCE seconds.
+            # The frame that is being printed is finished first, unless that takes more than PRINT_TIMEOUT_S seconds.
             loop.call_soon_threadsafe(printing.cancel)
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+            signal.setitimer(signal.ITIMER_REAL, PRINT_TIMEOUT_S)
 
         signal.signal(signal.SIGALRM, self._give_up)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -70,7 +70,7 @@ class Listening:
         finally:
             # Python restores the default action of SIGALRM when it exits, which on a busy machine takes a while.
             signal.setitimer(signal.ITIMER_REAL, 0)
-        return BY_SIGNAL + self._signal if self._signal == signal.SIGINT else 0
+        return SIGNAL_EXIT_BASE + self._signal if self._signal == signal.SIGINT else 0
 
     def _give_up(self, *_: object) -> None:
         if self._is_printing:
@@ -85,7 +85,7 @@ class Listening:
         lines = []
         for item, line in zip(batch.items, batch.lines, strict=True):
             if isinstance(item, Hello | Away):
-                _tell(self._listener.url, item)
+                _print_notice(self._listener.url, item)
             if line and not (isinstance(item, Hello) and not item.gap):
                 lines.append(f"{visible(line)}\n")
         if lines:
@@ -95,9 +95,9 @@ class Listening:
                 sys.stdout.buffer.flush()
             except BrokenPipeError:
                 raise
-            except OSError as fault:
+            except OSError as error:
                 # A different type, because an error of the cursor file is also an OSError.
-                raise NotPrinted(fault.strerror) from None
+                raise NotPrinted(error.strerror) from None
             finally:
                 self._is_printing = False
 
@@ -107,7 +107,7 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell(url: str, item: Hello | Away) -> None:
+def _print_notice(url: str, item: Hello | Away) -> None:
     """Report a change of the connection on standard error."""
     if isinstance(item, Hello):
         missing = f"; something is missing in {', '.join(item.gap)}" if item.gap else ""

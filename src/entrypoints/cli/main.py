@@ -25,7 +25,7 @@ from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import SETTINGS, Mode, SettingsInvalid, check, load, read, table
 
 # The permission bits that files and folders of Herald never have: those of the group and of all others.
-PRIVATE: Final = 0o077
+PRIVATE_UMASK: Final = 0o077
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -54,8 +54,8 @@ class _Herald(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (SettingsInvalid, RoutesInvalid) as fault:
-            raise Misconfigured(str(fault)) from None
+        except (SettingsInvalid, RoutesInvalid) as error:
+            raise Misconfigured(str(error)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section, names in SECTIONS.items():
@@ -80,7 +80,7 @@ def main() -> None:
       HERALD_JWT_JWKS_URL=https://id.example/jwks.json HERALD_BROKER=kafka herald serve
     """
     # The database, mails, previews and cursors contain users' messages and addresses.
-    click.get_current_context().call_on_close(partial(os.umask, os.umask(PRIVATE)))
+    click.get_current_context().call_on_close(partial(os.umask, os.umask(PRIVATE_UMASK)))
 
 
 def _server_options(command: _Command) -> _Command:

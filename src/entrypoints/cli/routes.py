@@ -35,8 +35,8 @@ def check_routes(file: str, broker: bool) -> None:
         profile = read_file(file)
         table = file_table(profile, file)
         check_deliveries(table, read(os.environ, "dev", {}))
-    except (RoutesInvalid, SettingsInvalid) as fault:
-        raise click.ClickException(str(fault)) from None
+    except (RoutesInvalid, SettingsInvalid) as error:
+        raise click.ClickException(str(error)) from None
     click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {_counted(profile)}, valid.")
     for number, route in enumerate(profile.routes, 1):
         click.echo(f"  {number}. {_described(route)}")
@@ -83,8 +83,8 @@ def _check_broker(table: RouteTable) -> None:
     try:
         for line in start_positions(table, read(os.environ, "serve", {})):
             click.echo(line)
-    except BrokerUnreachable as fault:
-        raise click.ClickException(str(fault)) from None
+    except BrokerUnreachable as error:
+        raise click.ClickException(str(error)) from None
 
 
 @routes.command("explain")

@@ -47,10 +47,10 @@ def start_positions(table: RouteTable, settings: Settings) -> Iterator[str]:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         found = asyncio.run(_survey(patterns, settings))
-    except (KafkaError, TimeoutError, OSError, ValueError) as fault:
-        raise BrokerUnreachable(f"Kafka at {kafka.servers}: {str(fault) or type(fault).__name__}") from None
-    except (StoreUnavailable, DatabaseUnusable, SchemaOutdated, StartRefused) as fault:
-        raise BrokerUnreachable(f"The database: {fault}") from None
+    except (KafkaError, TimeoutError, OSError, ValueError) as error:
+        raise BrokerUnreachable(f"Kafka at {kafka.servers}: {str(error) or type(error).__name__}") from None
+    except (StoreUnavailable, DatabaseUnusable, SchemaOutdated, StartRefused) as error:
+        raise BrokerUnreachable(f"The database: {error}") from None
     yield f"Kafka at {kafka.servers}, group {kafka.group}:"
     for beginning in found:
         waiting = f", {beginning.end - beginning.offset} records wait" if beginning.end > beginning.offset else ""

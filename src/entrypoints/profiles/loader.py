@@ -37,8 +37,8 @@ def file_table(profile: Profile, file: str) -> RouteTable:
     """The routes of an operator's file. Raises RoutesInvalid."""
     try:
         return RouteTable((profile,), compatibility().endpoints)
-    except RoutesInvalid as fault:
-        raise RoutesInvalid(f"{file}: {fault}") from None
+    except RoutesInvalid as error:
+        raise RoutesInvalid(f"{file}: {error}") from None
 
 
 def shipped_table(profiles: Iterable[Profile]) -> RouteTable:

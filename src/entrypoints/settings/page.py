@@ -8,7 +8,7 @@ from typing import Final
 from domain.setting_declarations import Mode, Section, Setting, settings_of
 from entrypoints.settings.model import SECTIONS, SETTINGS
 
-HEAD: Final = """\
+PAGE_HEAD: Final = """\
 # Settings
 
 Settings are environment variables; the options of `herald dev` and `herald serve` take precedence. A variable with
@@ -23,7 +23,7 @@ _PLACE: Final = re.compile(r"\{([a-z0-9_.]+)\}")
 
 def page() -> str:
     """The whole page, in Markdown."""
-    return "\n".join((HEAD, *(line for kind in SECTIONS.values() for line in _section(kind))))
+    return "\n".join((PAGE_HEAD, *(line for kind in SECTIONS.values() for line in _section(kind))))
 
 
 def _section(kind: type[Section]) -> Iterator[str]:

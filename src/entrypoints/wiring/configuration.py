@@ -13,7 +13,7 @@ from application.inbox.read_muted import Pace
 from application.ingest.handle_dead_letters import HandlingPolicy
 from application.ingest.ingest_events import RetryPolicy
 from application.ingest.note_duplicates import DuplicatesPolicy
-from application.ingest.publish import MOST_EVENTS
+from application.ingest.publish import MAX_EVENTS
 from application.ingest.store_plans import StoragePolicy
 from application.operations.health import HealthPolicy
 from application.operations.prune_store import PruningPolicy
@@ -43,7 +43,7 @@ class Configuration(Provider):
 
     @provide
     def rates(self, settings: RateSettings) -> Rates:
-        return settings.rates(max_published=MOST_EVENTS)
+        return settings.rates(max_published=MAX_EVENTS)
 
     @provide
     def keeping(self, settings: RetentionSettings) -> Keeping:

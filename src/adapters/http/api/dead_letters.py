@@ -17,7 +17,7 @@ from adapters.http.api.dead_letter_schemas import (
     Dropped,
     Replayed,
 )
-from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST, EndDate, StartDate
+from adapters.http.api.parameters import DEFAULT_LIST, MAX_LIST_LENGTH, EndDate, StartDate
 from adapters.http.auth import CALLER, guarded_by
 from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
 from adapters.http.openapi.operations import REFUSALS, problems, takes
@@ -27,7 +27,7 @@ from domain.identity import Identity
 
 SCOPE: Final = "admin"
 
-Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=LONGEST_LIST)]
+Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=MAX_LIST_LENGTH)]
 Cursor = Annotated[UUID | None, Parameter(description="The `next_cursor` of the previous response; lists older items.")]
 Source = Annotated[str | None, Parameter(description="Only events of this topic or routing key.")]
 Reason = Annotated[str | None, Parameter(description="Only dead letters with this reason, for example `not_json`.")]

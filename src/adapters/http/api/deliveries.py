@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, Parameter, QueryParameter
 
 from adapters.http.api.delivery_schemas import DeliveryItem, DeliveryList, DeliveryWithAttempts
-from adapters.http.api.parameters import DEFAULT_LIST, LAST_PAGE, LONGEST_LIST, MOMENT, WHEN, moment
+from adapters.http.api.parameters import DEFAULT_LIST, MAX_LIST_LENGTH, MAX_PAGE, MOMENT, WHEN, moment
 from adapters.http.auth import CALLER, guarded_by
 from adapters.http.openapi.operations import REFUSALS, problems
 from application.delivery.handle_deliveries import HandleDeliveries
@@ -48,8 +48,8 @@ Refused = Annotated[
         " could not be rendered), `false` for those given up after too many attempts."
     ),
 ]
-Page = Annotated[int | None, Parameter(description="The page, from 1; the response has the total.", ge=1, le=LAST_PAGE)]
-PageSize = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=LONGEST_LIST)]
+Page = Annotated[int | None, Parameter(description="The page, from 1; the response has the total.", ge=1, le=MAX_PAGE)]
+PageSize = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=MAX_LIST_LENGTH)]
 Cursor = Annotated[
     UUID | None,
     Parameter(description="The `next_cursor` of the previous response; lists older items. Not with `page`."),

@@ -13,8 +13,8 @@ from adapters.http.requests import ALSO_READS, READS_BODY
 from adapters.web.tokens import find_token
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
-from application.ingest.plan_events import LARGE
-from application.ingest.publish import MOST_EVENTS, NewEvent, PublishEvents
+from application.ingest.plan_events import LARGE_BYTES
+from application.ingest.publish import MAX_EVENTS, NewEvent, PublishEvents
 from domain.errors import InvalidInput
 from domain.identity import require_scope
 
@@ -65,7 +65,7 @@ async def publish_events(
     query = {"jwt": jwt or "", "token": token or ""}
     identity = require_scope(await identify.current(find_token(request.headers, [], {}, query)), SCOPE)
     body = await request.body()
-    events = await asyncio.to_thread(_read, body) if len(body) > LARGE else _read(body)
+    events = await asyncio.to_thread(_read, body) if len(body) > LARGE_BYTES else _read(body)
     await limit_rate("publish", identity, len(events))
     return Accepted(await publish(events))
 
@@ -74,14 +74,14 @@ def _read(body: bytes) -> list[NewEvent]:
     """The events of a body; raises InvalidInput."""
     try:
         events = _decode(body)
-    except msgspec.ValidationError as fault:
-        text, _, path = str(fault).partition(" - at `$")
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
         raise InvalidInput(text, path.rstrip("`").lstrip(".") or None) from None
-    except msgspec.DecodeError as fault:
-        raise InvalidInput(f"The body is not JSON: {fault}") from None
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"The body is not JSON: {error}") from None
     except UnicodeDecodeError:
         raise InvalidInput("The body is not UTF-8.") from None
     events = events if isinstance(events, list) else [events]
-    if not 0 < len(events) <= MOST_EVENTS:
-        raise InvalidInput(f"Send between 1 and {MOST_EVENTS} events in one request.")
+    if not 0 < len(events) <= MAX_EVENTS:
+        raise InvalidInput(f"Send between 1 and {MAX_EVENTS} events in one request.")
     return events

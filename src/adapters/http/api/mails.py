@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, Parameter
 from msgspec import Meta
 
-from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST
+from adapters.http.api.parameters import DEFAULT_LIST, MAX_LIST_LENGTH
 from adapters.http.auth import CALLER, guarded_by
 from adapters.http.openapi.operations import REFUSALS, also_answers, problems
 from application.delivery.read_mails import ReadMails
@@ -29,7 +29,7 @@ _CONFINED: Final = {
     "cache-control": "no-store",
 }
 
-Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=LONGEST_LIST)]
+Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=MAX_LIST_LENGTH)]
 
 
 class MailItem(msgspec.Struct, frozen=True):

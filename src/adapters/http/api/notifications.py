@@ -13,7 +13,15 @@ from litestar.params import Parameter
 from msgspec import UNSET
 
 from adapters.http.api import notification_schemas as schemas
-from adapters.http.api.parameters import DEFAULT_LIST, LONGEST_LIST, Limit, Page, PageCursor, Size, notification_filter
+from adapters.http.api.parameters import (
+    DEFAULT_LIST,
+    MAX_LIST_LENGTH,
+    Limit,
+    Page,
+    PageCursor,
+    Size,
+    notification_filter,
+)
 from adapters.http.auth import CALLER, User
 from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
 from adapters.http.openapi.operations import REFUSALS, problems, takes
@@ -136,9 +144,9 @@ async def follow_changes(
         Parameter(
             description="About how many: changes that one request made together are returned together.",
             ge=1,
-            le=LONGEST_LIST,
+            le=MAX_LIST_LENGTH,
         ),
-    ] = LONGEST_LIST,
+    ] = MAX_LIST_LENGTH,
 ) -> schemas.ChangeList:
     """Returns the notifications that arrived, were read, marked unread or archived since a cursor, each once and in its
     current state."""

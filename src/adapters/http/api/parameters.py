@@ -11,11 +11,11 @@ from domain.errors import InvalidInput
 from domain.notifications import NotificationFilter
 from domain.times import is_number, since_1970
 
-LONGEST_LIST: Final = 100
+MAX_LIST_LENGTH: Final = 100
 DEFAULT_LIST: Final = 20
 
 # Older items are reached by cursor, so that no database has to count further.
-LAST_PAGE: Final = 1_000_000
+MAX_PAGE: Final = 1_000_000
 
 WHEN: Final = (
     " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01` for the whole day; UTC if it has no time zone. Or digits:"
@@ -35,7 +35,9 @@ MOMENT: Final = {
 Limit = Annotated[
     int | None,
     Parameter(
-        description=f"The maximum number of items, with `cursor`; {DEFAULT_LIST} if not given.", ge=1, le=LONGEST_LIST
+        description=f"The maximum number of items, with `cursor`; {DEFAULT_LIST} if not given.",
+        ge=1,
+        le=MAX_LIST_LENGTH,
     ),
 ]
 PageCursor = Annotated[
@@ -44,14 +46,14 @@ PageCursor = Annotated[
 ]
 Page = Annotated[
     int | None,
-    Parameter(description="The page, from 1; the response has the total. Not with `cursor`.", ge=1, le=LAST_PAGE),
+    Parameter(description="The page, from 1; the response has the total. Not with `cursor`.", ge=1, le=MAX_PAGE),
 ]
 Size = Annotated[
     int | None,
     Parameter(
         description=f"The number of items of a page; {DEFAULT_LIST} if not given. Without `page`, page 1.",
         ge=1,
-        le=LONGEST_LIST,
+        le=MAX_LIST_LENGTH,
     ),
 ]
 Type = Annotated[str | None, Parameter(description="Only notifications of this `notification_type`.", min_length=1)]

@@ -14,14 +14,14 @@ from adapters.http.bodies import SMALL_BODY_BYTES, read_json
 from adapters.http.openapi.operations import REFUSALS, problems, takes
 from adapters.http.requests import READS_BODY
 from application.inbox.set_preferences import SetPreferences
-from domain.preferences import LONGEST_TYPE, MOST_MUTED, Preferences
+from domain.preferences import MAX_MUTED_TYPES, MAX_TYPE_LENGTH, Preferences
 
 UNFIT: Final = (408, 413, 415, 422)
 
 MutedTypes = Annotated[
-    list[Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)]],
+    list[Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]],
     Meta(
-        max_length=MOST_MUTED,
+        max_length=MAX_MUTED_TYPES,
         description="Notification types that are stored in the inbox as read, and neither pushed nor mailed.",
         examples=[["ticket_closed"]],
     ),

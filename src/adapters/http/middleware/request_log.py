@@ -22,7 +22,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 
 # How much of a body that is too large is read before it is rejected, in bytes and in seconds.
 DROP_BYTES: Final = 64 * 1024 * 1024
-DROP_SECONDS: Final = 5.0
+DROP_LOG_INTERVAL_S: Final = 5.0
 
 # Maximum number of logged characters of a path: longer than the path of any operation.
 LOGGED_PATH: Final = 512
@@ -91,12 +91,12 @@ class RequestLog(ASGIMiddleware):
 
 
 async def _drop_body(receive: Receive) -> None:
-    """Read the rest of a rejected body, up to DROP_BYTES and DROP_SECONDS. Closing a connection with unread data resets
-    it, and the client would not receive the response.
+    """Read the rest of a rejected body, up to DROP_BYTES and DROP_LOG_INTERVAL_S. Closing a connection with unread data
+    resets it, and the client would not receive the response.
     """
     size = 0
     with suppress(TimeoutError):
-        async with asyncio.timeout(DROP_SECONDS):
+        async with asyncio.timeout(DROP_LOG_INTERVAL_S):
             while size < DROP_BYTES:
                 event = await receive()
                 if event["type"] != "http.request" or not event["more_body"]:
