@@ -205,6 +205,21 @@ async def test_the_store_recovers_when_the_server_is_back(postgres: Postgres, po
         assert await whole(stores.store, "inbox:ada") == [(1, "a"), (2, "b")]
 
 
+async def test_a_database_frozen_beyond_all_timeouts_loses_and_duplicates_nothing(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    """The client gives up 1 s after the timeout of the statement, which a frozen server cannot enforce."""
+    async with sql(postgres_url, timeouts=Timeouts(statement=1)) as stores:
+        await record(stores.store, direct("a", "ada"))
+        with postgres.frozen():
+            async with asyncio.timeout(10):
+                with pytest.raises(StoreUnavailable):
+                    await record(stores.store, direct("b", "ada"))
+        await record(stores.store, direct("b", "ada"))
+        await record(stores.store, direct("c", "ada"))
+        assert await whole(stores.store, "inbox:ada") == [(1, "a"), (2, "b"), (3, "c")]
+
+
 async def test_an_exhausted_connection_pool_is_reported_as_unavailable(postgres_url: str) -> None:
     database = Database(postgres_url, 1, timeouts=Timeouts(pool=0.2))
     store = SqlStore(database, Uuid7Factory())
