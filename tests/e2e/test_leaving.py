@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -152,12 +151,7 @@ def test_an_error_in_a_routes_file_names_the_file_and_field(tmp_path: Path) -> N
 def test_a_port_in_use_refuses_the_start(dev_server: Server) -> None:
     again = herald({"HERALD_PORT": str(dev_server.port)}, "dev")
     assert again.returncode == 2
-    assert str(dev_server.port) in again.stderr
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        assert "in use" in herald({"HERALD_PORT": str(port)}, "dev").stderr
+    assert f"127.0.0.1:{dev_server.port} is in use" in again.stderr
 
 
 async def test_logs_contain_no_secrets(start_server: Any) -> None:
