@@ -78,8 +78,8 @@ def fault_in_address(address: str) -> str | None:
     try:
         labels = ascii_domain(domain).split(".")
     except ValueError:
-        return "its domain is none"
-    return None if all(_LABEL.match(label) for label in labels) else "its domain is none"
+        return "its domain is not valid"
+    return None if all(_LABEL.match(label) for label in labels) else "its domain is not valid"
 
 
 def ascii_domain(domain: str) -> str:

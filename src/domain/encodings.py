@@ -68,7 +68,7 @@ def _inflated(body: bytes, compression: str, max_bytes: int) -> bytes:
     if not inflater.eof:
         raise Undecodable("bad_encoding", f"The event ends before its {compression} does.")
     if inflater.unused_data:
-        raise Undecodable("bad_encoding", f"The event goes on after the end of its {compression}.")
+        raise Undecodable("bad_encoding", f"The event continues after the end of its {compression}.")
     return made
 
 

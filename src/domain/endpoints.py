@@ -82,7 +82,7 @@ def validate_endpoint(endpoint: Endpoint, has_feeds: bool) -> str | None:
         if fault:
             return f"{key}: {fault}"
     if endpoint.inbox == "none" and not (endpoint.feeds and has_feeds):
-        return "feeds: plain clients see nothing here: there is no feed to show, and inbox is 'none'"
+        return "feeds: plain clients would receive nothing: no feed is named, and inbox is 'none'"
     return None
 
 

@@ -81,7 +81,7 @@ def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0
     """
     body = message.body
     if body is None:
-        raise Unreadable("tombstone", "The record has no value: it deletes a key and says nothing to anyone.")
+        raise Unreadable("tombstone", "The record has no value: it deletes a key, and is not an event.")
     if max_bytes and len(body) > max_bytes:
         raise Unreadable("too_large", f"The event has {len(body)} bytes; at most {max_bytes} are taken.")
     text = _text_of(body, message.encoding, max_bytes)

@@ -118,7 +118,7 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
     if not (route.users or route.feed or route.channels or route.sign_out):
         return "it leads nowhere: give it users, feed, sign_out, or an outbound channel such as email"
     if route.feed is not None and route.feed not in profile.feeds:
-        return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] and say who may listen"
+        return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] with its audience"
     if route.otherwise == "broadcast" and not (route.users and route.feed):
         return "otherwise: 'broadcast' needs users that may be missing, and a feed to go to"
     if route.reference is not None and not route.channels:

@@ -89,7 +89,7 @@ def test_invalid_commands_are_errors(server: Server) -> None:
     absent = herald(server, "replay", "0193a0f4-5b6c-7d8e-9fa0-b1c2d3e4f5a6")
     assert (absent.exit_code, absent.stderr) == (
         1,
-        "Error: Refused with 404: Not found: There is no such dead letter.\n",
+        "Error: Refused with 404: Not found: This dead letter does not exist.\n",
     )
     wrong = herald(server, "list", "--since", "yesterday")
     assert (wrong.exit_code, "not an ISO 8601 date" in wrong.stderr) == (1, True)

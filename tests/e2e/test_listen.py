@@ -232,7 +232,7 @@ async def test_a_signal_ends_it_and_the_next_run_resumes(
     assert [(printed["kind"], printed["data"]["n"]) for printed in one.objects] == [
         ("notification", n) for n in range(20)
     ]
-    assert "going on\n" in one.news
+    assert "resumed\n" in one.news
     assert "Traceback" not in one.news
 
 
@@ -325,7 +325,7 @@ async def test_a_gap_at_the_start_is_printed(open_server: Server, listening: Any
     (printed,) = one.objects
     assert (printed["kind"], printed["resumed"]) == ("hello", False)
     assert "inbox" in printed["gap"]
-    await one.until_news("something is missing in")
+    await one.until_news("entries may be missing in")
 
 
 async def test_an_invalid_cursor_file_is_reported_and_kept(open_server: Server, listening: Any, tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ async def test_a_cursor_that_cannot_be_saved_is_an_error(open_server: Server, li
     one = listening(open_server.url, "--user", "u", "--cursor", str(tmp_path / "nowhere" / "cursor"))
     assert one.ended() == 1
     line = one.news.splitlines()[-1]
-    assert line == f"Error: The place can't be kept in {tmp_path}/nowhere/cursor: No such file or directory"
+    assert line == f"Error: The cursor can't be stored in {tmp_path}/nowhere/cursor: No such file or directory"
     assert "Traceback" not in one.news
 
 

@@ -58,7 +58,7 @@ def test_a_body_is_decoded_by_its_encoding(encoding: str, body: bytes) -> None:
     ("deflate", b"\xff\xff\xff", "bad_encoding", "The event is not deflate, as its content_encoding says."),
     ("gzip", gzip.compress(TEXT.encode(), mtime=0)[:-9], "bad_encoding", "The event ends before its gzip does."),
     ("deflate", b"", "bad_encoding", "The event ends before its deflate does."),
-    ("gzip", gzip.compress(b"{}", mtime=0) + b"{}", "bad_encoding", "The event goes on after the end of its gzip."),
+    ("gzip", gzip.compress(b"{}", mtime=0) + b"{}", "bad_encoding", "The event continues after the end of its gzip."),
     ("utf-16", b"\x00\xd8", "bad_encoding", "The event is not utf-16, as its producer says."),
     ("shift-jis", b"\xff\xff", "bad_encoding", "The event is not shift-jis, as its producer says."),
     ("br", b"\x8b\xff", "not_utf8", "The event is not UTF-8 from byte 0 on; its producer names the encoding 'br'."),

@@ -68,7 +68,7 @@ async def identity_of(
 async def user_of(identity: NamedDependency[Identity]) -> str:
     """The caller's user. Raises TokenMissing for an anonymous caller."""
     if identity.user is None:
-        raise TokenMissing("Say who you are: add ?user_id= to the address." if identity.claimed else None)
+        raise TokenMissing("A user is needed: add ?user_id= to the address." if identity.claimed else None)
     return identity.user
 
 

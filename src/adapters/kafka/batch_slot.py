@@ -22,7 +22,7 @@ class BatchSlot:
     def put(self, batch: Batch) -> None:
         """Fills the slot. Raises RuntimeError if it is full: a batch would be lost."""
         if self._ready is not None:
-            raise RuntimeError("a batch is still waiting to be taken")
+            raise RuntimeError("the previous batch has not been consumed")
         self._ready = batch
         self._free.clear()
         self._full.set()

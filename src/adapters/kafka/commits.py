@@ -91,7 +91,7 @@ class Commits:
             self._acknowledged[partition] = max(offset, self._acknowledged.get(partition, offset))
         self._note(self._ahead(offsets))
         if lost := offsets.keys() - self._begun.keys():
-            raise NotAcknowledged(f"these partitions are no longer held: {', '.join(names(lost))}")
+            raise NotAcknowledged(f"these partitions are no longer assigned to this node: {', '.join(names(lost))}")
         if self._refusal:
             raise NotAcknowledged(f"Kafka takes no commits: {self._refusal}")
 

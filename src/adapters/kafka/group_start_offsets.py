@@ -149,7 +149,7 @@ class Beginnings:
         """Returns the start offsets of the assigned partitions without a commit. Raises KafkaError and
         StoreUnavailable."""
         if self._group is None:
-            raise RuntimeError("configure() comes first")
+            raise RuntimeError("configure() must be called first")
         missing = [partition for partition in assigned if partition not in commits]
         if not missing:
             if not self.remembered.keys() >= set(assigned):

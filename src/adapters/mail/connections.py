@@ -90,7 +90,7 @@ class Line:
         try:
             answer = await self._answer("the mail", protocol.read_response())
         except Deferred as error:
-            raise Deferred(f"{error}; it may have been taken") from error
+            raise Deferred(f"{error}; it may have been accepted") from error
         self._begun = False
         return answer
 

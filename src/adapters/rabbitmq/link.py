@@ -106,7 +106,7 @@ class Link:
         """
         channel = self._channel
         if channel is None or self._over or channel.is_closed or self._connection.is_closed:
-            raise NotAcknowledged("the connection that these messages came by is gone")
+            raise NotAcknowledged("the connection of these messages was lost")
         if tag <= self._acknowledged:
             # Acknowledged before: RabbitMQ closes the channel for an unknown tag.
             return

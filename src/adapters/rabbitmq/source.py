@@ -79,7 +79,7 @@ class RabbitSource:
     async def acknowledge(self, batch: Batch) -> None:
         receipt: Receipt = batch.receipt
         if self._link is None or receipt.link is not self._link:
-            raise NotAcknowledged("the connection that these messages came by is gone")
+            raise NotAcknowledged("the connection of these messages was lost")
         await self._link.acknowledge(receipt.tag)
 
     def status(self) -> SourceStatus:

@@ -45,21 +45,25 @@ class _HeraldCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         counters = self._counters
         yield InfoMetricFamily("herald_node", "Which node this is.", dict(self._about))
-        yield _counter("events_in", "Events taken and stored, by broker.", "broker", counters.events_in)
+        yield _counter("events_in", "Events consumed and stored, by broker.", "broker", counters.events_in)
         yield _counter("events_planned", "Events of which every route found its audience.", None, counters.planned)
         yield _counter("entries_stored", "Notifications and broadcasts stored.", None, counters.stored)
         yield _counter(
             "dead_letters", "Events that could not be processed, by reason.", "reason", counters.dead_letters
         )
         yield _counter("events_ignored", "Events that lead to nothing, by reason.", "reason", counters.ignored)
-        yield _counter("events_unwanted", "Events by bindings of routes that are gone.", "key", counters.unwanted)
+        yield _counter(
+            "events_unwanted", "Events that arrived by bindings of removed routes.", "key", counters.unwanted
+        )
         yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
         yield self._duplicates()
         yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)
         yield _counter("backplane_messages", "Messages between nodes.", "direction", counters.backplane)
         yield _counter("acknowledge_failures", "Batches not acknowledged.", None, counters.acknowledge_failures)
         yield _counter("pruned", "Rows let go as too old or too many, by kind.", "kind", counters.pruned)
-        yield _counter("streams_healed", "Streams found behind the store.", None, counters.healed)
+        yield _counter(
+            "streams_healed", "Streams that were behind the store and were resynchronised.", None, counters.healed
+        )
         yield _counter("pushed", "Objects sent to clients, by transport.", "transport", counters.pushed)
         yield _counter("deliveries", "Deliveries made, by their first status.", "status", counters.deliveries)
         yield _counter("mail_attempts", "Attempts at sending a mail, by result.", "result", counters.mails)
@@ -109,7 +113,9 @@ class _HeraldCollector(Collector):
         return family
 
     def _sources(self) -> Iterable[Metric]:
-        ready = GaugeMetricFamily("herald_source_ready", "Whether the broker's events are taken.", labels=["broker"])
+        ready = GaugeMetricFamily(
+            "herald_source_ready", "1 if the broker's events are consumed, else 0.", labels=["broker"]
+        )
         lag = GaugeMetricFamily("herald_source_lag", "Events waiting at the broker.", labels=["broker"])
         for consumer in self._consumers:
             status = consumer.source.status()

@@ -40,7 +40,7 @@ class HandshakeRefusal(msgspec.Struct, frozen=True):
         return headers
 
 
-NOT_FOUND: Final = HandshakeRefusal(404, "not_found", "Not found", "There is no such thing here.")
+NOT_FOUND: Final = HandshakeRefusal(404, "not_found", "Not found", "Herald serves nothing at this path.")
 ORIGIN_REFUSED: Final = HandshakeRefusal(
     403, "origin_refused", "Origin refused", "Pages of this origin may not connect."
 )
@@ -49,7 +49,7 @@ NODE_FULL: Final = HandshakeRefusal(
     503,
     "node_full",
     "Node full",
-    "This node has as many sockets as it has file descriptors for.",
+    "This node has no file descriptor left for another socket. Connect to another node.",
     RETRY_ELSEWHERE_S,
 )
 

@@ -30,5 +30,8 @@ class ReadMails:
     @property
     def _written(self) -> MailFolder:
         if self._folder is None:
-            raise NotFound("Mails are sent here, by SMTP_HOST. Only without it are they kept in a folder to be read.")
+            raise NotFound(
+                "Mails are sent through SMTP_HOST. They are written to a folder, and listed here,"
+                " only if it is not set."
+            )
         return self._folder

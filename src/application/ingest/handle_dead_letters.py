@@ -74,7 +74,7 @@ class HandleDeadLetters:
     async def get(self, id: UUID) -> KeptDeadLetter:
         kept = await self._letters.get(id)
         if kept is None:
-            raise NotFound("There is no such dead letter.")
+            raise NotFound("This dead letter does not exist.")
         return kept
 
     async def drop(self, id: UUID) -> Drop:
@@ -117,7 +117,7 @@ class HandleDeadLetters:
             async with asyncio.timeout(self._policy.timeout_s):
                 await self._publisher.publish([kept.letter.message for kept in reversed(batch)])
         except TimeoutError:
-            raise Unavailable("The events are not stored yet. No letter is lost: replay again.") from None
+            raise Unavailable("The events are not stored yet. No dead letter is lost: replay again.") from None
         failed: list[FailedAgain] = []
         done: list[KeptDeadLetter] = []
         latest = await self._letters.some([kept.id for kept in batch])

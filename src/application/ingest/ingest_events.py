@@ -186,7 +186,7 @@ class ConsumeEvents(Service):
             try:
                 batch = await self.source.take()
             except Exception:
-                self.fault = "no events can be taken: see the log"
+                self.fault = "no events can be read from the broker: see the log"
                 log.exception("broker_read_failed", broker=self.source.name, retry_s=self._retry.initial_s)
                 await asyncio.sleep(self._retry.initial_s)
                 continue
@@ -206,7 +206,7 @@ class ConsumeEvents(Service):
                 with event_context(work.plans):
                     await self._ingest(work, self.source)
             except StoreUnavailable as error:
-                self.fault = f"the store is away: {error}"
+                self.fault = f"the store is unavailable: {error}"
                 log.warning("batch_storage_failed", broker=self.source.name, error=str(error), retry_s=delay)
             except Exception:
                 # A programming error must not lose a batch: it is retried, and the log and the failed readiness check

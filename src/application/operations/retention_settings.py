@@ -15,18 +15,28 @@ class RetentionSettings(Section, frozen=True):
         int, Setting("HERALD_KEEP_INBOX_DAYS", days, "The retention of notifications.", unit="days")
     ] = 365
     inbox_entries: Annotated[
-        int, Setting("HERALD_KEEP_INBOX_ENTRIES", whole(), "The notifications that each inbox keeps.")
+        int,
+        Setting(
+            "HERALD_KEEP_INBOX_ENTRIES",
+            whole(),
+            "The maximum number of notifications in each inbox; older ones are deleted.",
+        ),
     ] = 100_000
     feed_days: Annotated[int, Setting("HERALD_KEEP_FEED_DAYS", days, "The retention of broadcasts.", unit="days")] = 30
     feed_entries: Annotated[
-        int, Setting("HERALD_KEEP_FEED_ENTRIES", whole(), "The broadcasts that each feed keeps.")
+        int,
+        Setting(
+            "HERALD_KEEP_FEED_ENTRIES",
+            whole(),
+            "The maximum number of broadcasts in each feed; older ones are deleted.",
+        ),
     ] = 100_000
     dead_letter_days: Annotated[
         int, Setting("HERALD_KEEP_DEAD_LETTER_DAYS", days, "The retention of dead letters.", unit="days")
     ] = 90
-    dead_letters: Annotated[int, Setting("HERALD_KEEP_DEAD_LETTERS", whole(), "The dead letters that are kept.")] = (
-        100_000
-    )
+    dead_letters: Annotated[
+        int, Setting("HERALD_KEEP_DEAD_LETTERS", whole(), "The maximum number of dead letters; older ones are deleted.")
+    ] = 100_000
     delivery_days: Annotated[
         int,
         Setting(
@@ -37,7 +47,12 @@ class RetentionSettings(Section, frozen=True):
         ),
     ] = 90
     deliveries: Annotated[
-        int, Setting("HERALD_KEEP_DELIVERIES", whole(), "The deliveries that are kept, pending ones not counted.")
+        int,
+        Setting(
+            "HERALD_KEEP_DELIVERIES",
+            whole(),
+            "The maximum number of deliveries, not counting pending ones; older ones are deleted.",
+        ),
     ] = 1_000_000
 
     @property

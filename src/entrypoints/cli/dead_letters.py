@@ -29,8 +29,8 @@ def dead_letters() -> None:
 def _chooses(command: _Command) -> _Command:
     """Adds the filters that select dead letters."""
     for option, words in (
-        ("--until", "Only those kept at this time or earlier."),
-        ("--since", "Only those kept at this time (2026-03-01 or 2026-03-01T12:00Z) or later."),
+        ("--until", "Only those stored at this time or earlier."),
+        ("--since", "Only those stored at this time (2026-03-01 or 2026-03-01T12:00Z) or later."),
         ("--reason", "Only those with this reason, such as not_json."),
         ("--source", "Only those of this topic or routing key."),
     ):

@@ -54,7 +54,7 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
     for sign_out in made.sign_outs:
         yield f"sign-out     {sign_out.user}, of everything issued up to {to_rfc3339(sign_out.not_before)}"
     if made.ignored:
-        yield f"ignored      {made.ignored}: it has no value, and no route of its source keeps it as a dead letter"
+        yield f"ignored      {made.ignored}: it has no value, and no route of its source stores it as a dead letter"
     elif made.dead_letter:
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
     elif not (made.addressed or made.broadcasts or made.deliveries or made.sign_outs):

@@ -15,7 +15,7 @@ from entrypoints.settings.loader import SETTINGS, read
 @click.option(
     "--url", "urls", multiple=True, help="A Herald to listen to, or several of one: give it again. [HERALD_URL]"
 )
-@click.option("--user", help="Who listens, where no token says it (HERALD_AUTH=open).")
+@click.option("--user", help="The user who listens, if there is no token (HERALD_AUTH=open).")
 @click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")
 @click.option("--feeds", metavar="NAME,…", multiple=True, help="Of the feeds only these; may be given again.")
 @click.option("--types", metavar="TYPE,…", multiple=True, help="Events of these types only; may be given again.")
@@ -74,4 +74,4 @@ def listen(
     except NotPrinted as fault:
         raise click.ClickException(f"Standard output can't be written to: {fault}") from None
     except OSError as fault:
-        raise click.ClickException(f"The place can't be kept in {cursor}: {fault.strerror}") from None
+        raise click.ClickException(f"The cursor can't be stored in {cursor}: {fault.strerror}") from None

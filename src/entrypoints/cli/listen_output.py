@@ -110,9 +110,9 @@ def _drop_output() -> None:
 def _print_notice(url: str, item: Hello | Away) -> None:
     """Report a change of the connection on standard error."""
     if isinstance(item, Hello):
-        missing = f"; something is missing in {', '.join(item.gap)}" if item.gap else ""
-        click.echo(visible(f"connected to {url}, {'going on' if item.resumed else 'from now on'}{missing}"), err=True)
+        missing = f"; entries may be missing in {', '.join(item.gap)}" if item.gap else ""
+        click.echo(visible(f"connected to {url}, {'resumed' if item.resumed else 'from now on'}{missing}"), err=True)
         return
-    why = "restarts" if item.code == _RESTARTS else f"is away: {item.reason}"
+    why = "restarts" if item.code == _RESTARTS else f"is unavailable: {item.reason}"
     where = f" at {item.next_url}" if item.next_url != item.url else ""
-    click.echo(visible(f"{item.url} {why}; going on{where} in {item.retry_in:.1f} s"), err=True)
+    click.echo(visible(f"{item.url} {why}; reconnecting{where} in {item.retry_in:.1f} s"), err=True)

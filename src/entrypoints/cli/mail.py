@@ -80,7 +80,7 @@ def _own_type(body: bytes, table: RouteTable, now: datetime) -> str:
         type_ = None
     if type_ is None or type_ not in {route.source for route in table.routes}:
         which = f"The event's type is {type_!r}, which is no route's source" if type_ else "The event names no type"
-        raise click.UsageError(f"{which}: say by --source which topic or routing key it comes from.")
+        raise click.UsageError(f"{which}: name its topic or routing key with --source.")
     return type_
 
 

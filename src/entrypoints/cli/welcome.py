@@ -6,7 +6,7 @@ from adapters.sql.settings import MEMORY, SQLITE
 from entrypoints.settings.loader import Settings
 
 LINES = """
-Herald {version} is up, for trying it out: {trust}, and {kept}.
+Herald {version} is running in development mode: {trust}, and {kept}.
 
   Open      {url}/
   Listen    curl -N {url}/events/stream
@@ -21,9 +21,9 @@ def welcome(settings: Settings) -> str:
     url = settings.web.public_url or f"http://{host}:{settings.server.port}"
     # `--url` can be omitted if it is the default of `herald publish`.
     option = "" if url == "http://127.0.0.1:8000" else f"--url {url} "
-    trust = "every user_id is believed" if settings.server.auth == "open" else "tokens are checked"
+    trust = "callers may use any user_id" if settings.server.auth == "open" else "tokens are checked"
     where = kept_in(settings)
-    kept = f"what it keeps is in {where}" if where else "what it keeps is gone when it ends"
+    kept = f"data is stored in {where}" if where else "data is kept in memory only"
     mails = f"to {settings.smtp.host}" if settings.smtp.host else f"in {settings.mail.folder}, and on the page"
     about = {"trust": trust, "kept": kept, "url": url, "option": option, "herald": ".venv/bin/herald", "mails": mails}
     return LINES.format(version=version("herald"), **about)

@@ -53,7 +53,7 @@ class ServerSettings(Section, frozen=True):
         Setting(
             "HERALD_KEEP_ALIVE_SECONDS",
             seconds,
-            "The time that an idle connection is kept open. Proxies in front must close theirs earlier.",
+            "How long an idle connection stays open. Proxies in front must close theirs earlier.",
             unit="s",
         ),
     ] = 75.0
