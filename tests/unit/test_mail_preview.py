@@ -81,7 +81,7 @@ def test_the_type_is_used_as_source_if_a_route_has_it() -> None:
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (ORDER, "The event names no type: say by --source"),
+        (ORDER, "The event names no type: name its topic or routing key"),
         ({**ORDER, "type": "order.eaten"}, "The event's type is 'order.eaten', which is no route's source"),
         (b"\xff", "The event names no type"),
         (b"text", "The event names no type"),
