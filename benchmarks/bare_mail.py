@@ -15,13 +15,14 @@ import uvloop
 from jinja2 import Environment, FileSystemLoader
 
 from adapters.mail.filters import FILTERS
-from adapters.mail.template_files import SHIPPED
+from adapters.mail.shipped_templates import CHANNEL_TEMPLATES
+from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 
 ORDER = {"order_id": "o-1", "customer_email": "kim@example.com", "customer_name": "Kim", "total": 42.5}
 
 
 async def main(port: int, count: int) -> None:
-    environment = Environment(loader=FileSystemLoader(SHIPPED), autoescape=True)
+    environment = Environment(loader=FileSystemLoader([PROFILE_TEMPLATES, CHANNEL_TEMPLATES]), autoescape=True)
     environment.filters.update(FILTERS)
     template = environment.get_template("order_created.html")
     began = time.perf_counter()

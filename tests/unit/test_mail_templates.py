@@ -17,9 +17,10 @@ from adapters.mail.filters import FILTERS
 from adapters.mail.mailer import Unrenderable
 from adapters.mail.render_messages import Request
 from adapters.mail.rendering import MAX_MAIL_CHARS, Templates, fault_in_templates
-from adapters.mail.shipped_templates import SHIPPED, is_shipped
+from adapters.mail.shipped_templates import CHANNEL_TEMPLATES, is_shipped
 from application.ports.mail_folder import RenderedMail
 from entrypoints.profiles.loader import shipped
+from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 
 CREATED, UPDATED = "order_created.html", "order_status_updated.html"
 ROUTED = [table.template for route in shipped(["all"])[1].routes for table in route.channels]
@@ -74,7 +75,8 @@ NO_LINKS = [
     "/relative",
 ]
 
-SHIPPED_TEMPLATES = Templates(None)
+SHIPPED_TEMPLATES = Templates(None, [PROFILE_TEMPLATES])
+SHIPPED = [*os.listdir(PROFILE_TEMPLATES), *os.listdir(CHANNEL_TEMPLATES)]
 
 # Values that JSON can hold where a field is expected.
 values = st.recursive(
@@ -146,13 +148,13 @@ def sound(letter: RenderedMail, headline: str | None = None) -> Page:
 
 def test_each_route_with_a_mail_has_its_template() -> None:
     assert ROUTED == [CREATED, UPDATED]
-    assert all(is_shipped(name) for name in ROUTED)
+    assert all(is_shipped(name, [PROFILE_TEMPLATES]) for name in ROUTED)
 
 
-@pytest.mark.parametrize("name", [name for name in os.listdir(SHIPPED) if is_shipped(name)])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if is_shipped(name, [PROFILE_TEMPLATES])])
 def test_shipped_templates_are_valid(name: str) -> None:
     """The server does not compile them when it starts."""
-    assert fault_in_templates(None, name) is None
+    assert fault_in_templates(None, name, [PROFILE_TEMPLATES]) is None
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -275,7 +277,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.templates = Templates(str(folder))
+        self.templates = Templates(str(folder), [PROFILE_TEMPLATES])
 
     def put(self, name: str, html: str, text: str = "words") -> str:
         (self.folder / f"{name}.html").write_text(html)
@@ -289,7 +291,7 @@ class Site:
         return render(self.put("own", html), payload, self.templates).html
 
     def fault(self, name: str) -> str | None:
-        return fault_in_templates(str(self.folder), name)
+        return fault_in_templates(str(self.folder), name, [PROFILE_TEMPLATES])
 
 
 @pytest.fixture
@@ -473,7 +475,7 @@ class TestOwnTemplates:
         (tmp_path / "site").mkdir()
         (tmp_path / "real.html").write_text("linked")
         (tmp_path / "site" / CREATED).symlink_to(tmp_path / "real.html")
-        assert render(CREATED, ORDER, Templates(str(tmp_path / "site"))).html == "linked"
+        assert render(CREATED, ORDER, Templates(str(tmp_path / "site"), [PROFILE_TEMPLATES])).html == "linked"
 
     def test_a_named_pipe_is_no_template(self, site: Site) -> None:
         os.mkfifo(site.folder / CREATED)
@@ -556,5 +558,5 @@ class TestDocument:
             assert "Please pay 10.00 EUR until 1 May." in text
 
     def test_the_page_names_each_shipped_file_and_filter(self) -> None:
-        for name in (*os.listdir(SHIPPED), *FILTERS):
+        for name in (*SHIPPED, *FILTERS):
             assert f"`{name}" in self.DOCUMENT

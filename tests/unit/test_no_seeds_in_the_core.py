@@ -97,3 +97,4 @@ def test_no_module_names_a_replaced_service() -> None:
     assert unexpected == []
     unused = [rule for rule in ALLOWED if not any(file.startswith(rule[0]) and name == rule[1] for file, name in found)]
     assert unused == []
+    assert names.isdisjoint(path.name for folder in CORE for path in (SRC / folder).rglob("*"))

@@ -1,4 +1,4 @@
-"""The process that renders templates: `python -m adapters.mail.render_process LIMIT PATIENCE [FOLDER]`.
+"""The process that renders templates: `python -m adapters.mail.render_process CPU_LIMIT_S TIMEOUT_S SITE [FOLDER ...]`.
 
 A template is a program that may have errors: an endless loop must cost one mail, not the server. Requests are read from
 standard input, several together. Answers are written to standard output one by one, in the same order, as MessagePack
@@ -9,6 +9,7 @@ standard input is closed, which is the case when the server that started it has 
 import resource
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Final
 
@@ -84,8 +85,8 @@ def _prepare() -> None:
 
 def main() -> None:
     _prepare()
-    limit, timeout_s, *folder = sys.argv[1:]
-    templates = Templates(folder[0] if folder else None)
+    limit, timeout_s, site, *profile_templates = sys.argv[1:]
+    templates = Templates(site or None, [Path(folder) for folder in profile_templates])
     serve(sys.stdin.buffer, sys.stdout.buffer, templates, float(limit), float(timeout_s))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,15 +40,23 @@ class ProcessRenderer:
     """Renders templates in a child process, one mail after the other. Requests that arrive meanwhile are sent together.
 
     The child is started for the first mail, and restarted after it has ended. It inherits only its module path: no
-    secret of the environment is accessible to templates. `limit` is the CPU time for one mail in seconds; `patience` is
-    the time in seconds without an answer after which the child is killed.
+    secret of the environment is accessible to templates. `limit` is the CPU time for one mail in seconds; `timeout_s`
+    is the time without an answer after which the child is killed.
 
     In addition to Unrenderable, `render` raises OSError if no child can be started, which is not the mail's fault, and
     RuntimeError once the renderer is closed.
     """
 
-    def __init__(self, folder: str | None, limit: float = CPU_LIMIT_S, timeout_s: float = RENDER_TIMEOUT_S) -> None:
-        self._arguments = [str(limit), str(timeout_s), *([folder] if folder else [])]
+    def __init__(
+        self,
+        folder: str | None,
+        limit: float = CPU_LIMIT_S,
+        timeout_s: float = RENDER_TIMEOUT_S,
+        *,
+        profile_templates: Sequence[Path] = (),
+    ) -> None:
+        """`folder` has a site's own templates, which have precedence over those of the profiles and of the channel."""
+        self._arguments = [str(limit), str(timeout_s), folder or "", *map(str, profile_templates)]
         self._timeout_s = timeout_s
         self._waiting: list[_Asked] = []
         self._filling: asyncio.Task[None] | None = None

@@ -3,6 +3,8 @@
 Limits of time and memory are not enforced here but by the process in which this runs: see render_process.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, nodes, pass_context
@@ -62,10 +64,10 @@ def _finalize(_: Context, value: Any) -> Any:
 
 
 class Templates:
-    """The templates of a folder, with the shipped ones as fallback. A changed file is read again."""
+    """The templates of a site's folder, with the shipped ones as fallback. A changed file is read again."""
 
-    def __init__(self, folder: str | None) -> None:
-        self._files = TemplateFiles(folder)
+    def __init__(self, folder: str | None, profile_templates: Sequence[Path] = ()) -> None:
+        self._files = TemplateFiles(folder, profile_templates)
         self._environment = _Sandbox(
             loader=self._files,
             autoescape=lambda name: name is None or not name.endswith(TEXT),
@@ -153,13 +155,13 @@ class Templates:
         return place
 
 
-def fault_in_templates(folder: str | None, name: str) -> str | None:
+def fault_in_templates(folder: str | None, name: str, profile_templates: Sequence[Path] = ()) -> str | None:
     """Why the template of a route can't be used, in words; None if it is valid. Compiles it, its plain-text counterpart
     and the templates that they name, without rendering them.
     """
     if not name.endswith(HTML):
         return f"{name} is not the name of an {HTML} file: the plain text beside it has the same name with {TEXT}"
-    return Templates(folder).fault_in(name)
+    return Templates(folder, profile_templates).fault_in(name)
 
 
 def _context(request: Request) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from jinja2 import BaseLoader, Environment, TemplateNotFound
 from jinja2.loaders import split_template_path
 
-from adapters.mail.shipped_templates import SHIPPED
+from adapters.mail.shipped_templates import CHANNEL_TEMPLATES
 
 # Prefix with which a site's template names a shipped one even if the site has a template of that name. It allows a
 # site's base.html to extend the shipped base.html.
@@ -19,15 +20,16 @@ _Stamp = tuple[str, int, int, int]
 
 
 class TemplateFiles(BaseLoader):
-    """Loads a template from a site's folder, or else the shipped one.
+    """Loads a template from a site's folder, or else the shipped one: that of a profile, or that of the channel.
 
     The path is resolved at each use: unlike with Jinja's own loader, a file that is added in front of another takes
     effect immediately, as a changed or removed file does. A symbolic link may lead out of the folder, because
     Kubernetes mounts files that way; a template name may not.
     """
 
-    def __init__(self, site: str | None) -> None:
-        self._folders = (*([os.path.abspath(site)] if site else []), str(SHIPPED))
+    def __init__(self, site: str | None, profile_templates: Sequence[Path] = ()) -> None:
+        self._shipped = (*map(str, profile_templates), str(CHANNEL_TEMPLATES))
+        self._folders = (*([os.path.abspath(site)] if site else []), *self._shipped)
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         stamp = self.find(template)
@@ -37,7 +39,7 @@ class TemplateFiles(BaseLoader):
             return file.read(), stamp[0], lambda: self.find(template) == stamp
 
     def find(self, name: str) -> _Stamp | None:
-        folders = self._folders[-1:] if name.startswith(SHIPPED_PREFIX) else self._folders
+        folders = self._shipped if name.startswith(SHIPPED_PREFIX) else self._folders
         try:
             parts = split_template_path(name.removeprefix(SHIPPED_PREFIX))
         except TemplateNotFound:

@@ -21,6 +21,7 @@ from domain.routes import RouteTable
 from domain.text import visible
 from entrypoints.cli.explain import NO_ID
 from entrypoints.profiles.loader import load_table
+from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from entrypoints.settings.loader import Settings, read
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: P
     from adapters.mail.mime import sender_of
     from adapters.mail.renderer import ProcessRenderer
 
-    renderer = ProcessRenderer(settings.mail.templates)
+    renderer = ProcessRenderer(settings.mail.templates, profile_templates=[PROFILE_TEMPLATES])
     sender = sender_of(settings.smtp.sender)
     written = 0
     try:

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -11,15 +10,15 @@ from domain.routes_file import make_profile, parse_document
 from entrypoints.brokers import BROKER_NAMES
 from entrypoints.channels import CHANNELS, OutboundChannel
 from entrypoints.profiles.compatibility import FILE, compatibility, with_references, with_topics
+from entrypoints.profiles.shipped_files import PROFILES
 from entrypoints.settings.loader import Settings, SettingsInvalid
 
 EVERY: Final = "all"
 
-_FOLDER: Final = files("entrypoints.profiles")
 SHIPPED: Final = tuple(
     sorted(
         file.name.removesuffix(".toml")
-        for file in _FOLDER.iterdir()
+        for file in PROFILES.iterdir()
         if file.name.endswith(".toml") and file.name != FILE
     )
 )
@@ -55,7 +54,7 @@ def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
                 f"HERALD_PROFILE names {name!r}: did you mean {nearest}? There are {', '.join(SHIPPED)}, and {EVERY}."
             )
     chosen = SHIPPED if EVERY in names else names
-    texts = {f"{name}.toml": (_FOLDER / f"{name}.toml").read_text(encoding="utf-8") for name in chosen}
+    texts = {f"{name}.toml": (PROFILES / f"{name}.toml").read_text(encoding="utf-8") for name in chosen}
     return tuple(_read(text, file, CHANNELS) for file, text in texts.items())
 
 

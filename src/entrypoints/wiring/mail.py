@@ -14,6 +14,7 @@ from application.delivery.dispatch_policy import MAX_RETRY_S, DispatchPolicy
 from application.delivery.read_mails import ReadMails
 from domain.backoff import Backoff
 from domain.channels import ChannelTable
+from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from entrypoints.settings.loader import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
         tries=mail.tries,
         retry=Backoff(mail.retry_seconds, MAX_RETRY_S),
     )
-    return MailChannel(ProcessRenderer(mail.templates), _mailer(smtp, mail)), policy
+    renderer = ProcessRenderer(mail.templates, profile_templates=[PROFILE_TEMPLATES])
+    return MailChannel(renderer, _mailer(smtp, mail)), policy
 
 
 def _mailer(smtp: SmtpSettings, mail: MailSettings) -> "Mailer":
@@ -48,11 +50,11 @@ def _mailer(smtp: SmtpSettings, mail: MailSettings) -> "Mailer":
 
 def check_email(settings: Settings, table: ChannelTable) -> str | None:
     """What is invalid about the template that a route names, in words; None if it is valid."""
-    if settings.mail.templates is None and is_shipped(table.template):
+    if settings.mail.templates is None and is_shipped(table.template, [PROFILE_TEMPLATES]):
         return None
     from adapters.mail.rendering import fault_in_templates
 
-    fault = fault_in_templates(settings.mail.templates, table.template)
+    fault = fault_in_templates(settings.mail.templates, table.template, [PROFILE_TEMPLATES])
     return f"template: {fault}" if fault else None
 
 

@@ -1,0 +1,7 @@
+"""The folder of the shipped profiles, and that of the mail templates that their routes name."""
+
+from pathlib import Path
+from typing import Final
+
+PROFILES: Final = Path(__file__).parent
+PROFILE_TEMPLATES: Final = PROFILES / "templates"
