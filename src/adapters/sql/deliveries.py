@@ -32,7 +32,7 @@ from adapters.sql.delivery_rows import (
     pending_status,
     read_deliveries,
 )
-from adapters.sql.dialects.deliveries import delivery_writing
+from adapters.sql.dialects.selection import delivery_writing_for
 from adapters.sql.queries import DELIVERY_PREFERENCES, attempts, deliveries, preferences
 from application.ports.deliveries import ANY, Claim, DeliveryFilter, Outcome
 from domain.deliveries import Attempt, Delivery
@@ -57,7 +57,7 @@ class SqlDeliveries:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._writing = delivery_writing(database)
+        self._writing = delivery_writing_for(database)
         self._claims = {status: _claim(status, database.is_postgresql) for status in (PENDING, WAITING)}
 
     async def claim(

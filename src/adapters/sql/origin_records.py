@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import BatchedDeadLetter, identity
-from adapters.sql.dialects.deliveries import DeliveryWriting
-from adapters.sql.dialects.dialect import Writing
+from adapters.sql.dialects.dialect import DeliveryWriting, Writing
 from application.ports.clock import IdFactory
 from domain.deliveries import Delivery
 from domain.event_identity import find_origin, qualified_origin

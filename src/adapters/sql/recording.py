@@ -15,8 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Arrivals, Batch, Counter, Part
 from adapters.sql.delivery_rows import delivery_preferences
-from adapters.sql.dialects.deliveries import DeliveryWriting
-from adapters.sql.dialects.dialect import Writing
+from adapters.sql.dialects.dialect import DeliveryWriting, Writing
 from adapters.sql.origin_records import add_deliveries, store_dead_letters
 from adapters.sql.queries import Queries
 from adapters.sql.records import FEED_COUNTER, INBOX_COUNTER

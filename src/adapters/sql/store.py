@@ -12,10 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Batch
 from adapters.sql.database import Database
-from adapters.sql.dialects.deliveries import delivery_writing
-from adapters.sql.dialects.dialect import Writing
-from adapters.sql.dialects.postgresql import PostgresqlWriting
-from adapters.sql.dialects.sqlite import SqliteWriting
+from adapters.sql.dialects.selection import delivery_writing_for, writing_for
 from adapters.sql.pages import Pages
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import AlreadyStored, MissingCounters, Recording
@@ -47,8 +44,8 @@ class SqlStore:
         self._database = database
         self._ids = ids
         self._queries = Queries(database.is_postgresql)
-        self._writing: Writing = PostgresqlWriting() if database.is_postgresql else SqliteWriting()
-        self._delivery_writing = delivery_writing(database)
+        self._writing = writing_for(database)
+        self._delivery_writing = delivery_writing_for(database)
         # Connecting clients use at most half of the connections, so that ingest can continue.
         slots = asyncio.Semaphore(max(1, database.connections // 2))
         queries, pages = self._queries, partial(Pages, database, slots, self._queries)

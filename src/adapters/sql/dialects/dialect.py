@@ -1,13 +1,19 @@
-"""The interface of statements that write: PostgreSQL takes whole columns, SQLite single rows."""
+"""The interfaces of statements that write: PostgreSQL takes whole columns, SQLite single rows."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter
 from application.ports.clock import IdFactory
+from application.ports.deliveries import Outcome
+from domain.deliveries import Delivery
+
+# The key of an event's delivery: channel, destination, origin, event id.
+Key: TypeAlias = tuple[str, str, str, str]
 
 
 class Writing(Protocol):
@@ -47,3 +53,18 @@ class Writing(Protocol):
         whether it is new. A dead letter with `by_source` is neither stored nor returned if its identity belongs to a
         dead letter of another source.
         """
+
+
+class DeliveryWriting(Protocol):
+    """The statements that write deliveries."""
+
+    async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
+        """Add the deliveries that are not yet stored for the same event and destination, under their origin or the
+        qualified one. Returns the ids of those added.
+        """
+
+    async def sources(self, connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, str]:
+        """The sources of the deliveries that are stored, by key."""
+
+    async def record_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
+        """Record the outcomes of deliveries that still have the lease of the claim. Returns their number."""

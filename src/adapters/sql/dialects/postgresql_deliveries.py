@@ -1,41 +1,20 @@
-"""Statements that add deliveries and record attempts. PostgreSQL takes whole columns, SQLite single rows."""
+"""Statements on PostgreSQL that add deliveries and record attempts: they take whole columns, for any number of rows."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    DateTime,
-    Double,
-    Interval,
-    Text,
-    Uuid,
-    bindparam,
-    insert,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import BigInteger, Boolean, DateTime, Double, Interval, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.sqlite import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from adapters.sql.database import Database
 from adapters.sql.delivery_rows import EMAIL, delivery_row, is_plain, options_text
-from adapters.sql.queries import attempts as attempts_table
-from adapters.sql.queries import deliveries as deliveries_table
-from adapters.sql.queries import delivery_items as items_table
+from adapters.sql.dialects.delivery_parameters import KEY_COLUMNS, outcome_row, qualified_origin_of
+from adapters.sql.dialects.dialect import Key
 from adapters.sql.statements import statement
 from application.ports.deliveries import Outcome
 from domain.deliveries import Delivery
-from domain.event_identity import qualified_origin
-
-# The key of an event's delivery: channel, destination, origin, event id.
-Key: TypeAlias = tuple[str, str, str, str]
 
 _TEXTS: Final = ARRAY(Text)
 _MOMENTS: Final = ARRAY(DateTime(timezone=True))
@@ -151,7 +130,7 @@ _ADD: Final = statement(
 # Deletes items whose delivery a node of the previous version has added concurrently, without items.
 _DROP_ITEMS: Final = statement("DELETE FROM delivery_items WHERE delivery_id = ANY(:ids)", ids=ARRAY(Uuid))
 
-_KEYS: Final[dict[str, TypeEngine[Any]]] = dict.fromkeys(("channel", "destination", "origin", "event_id"), _TEXTS)
+_KEYS: Final[dict[str, TypeEngine[Any]]] = dict.fromkeys(KEY_COLUMNS, _TEXTS)
 
 # Deliveries added by nodes of the previous version have no items.
 _SOURCES: Final = statement(
@@ -195,30 +174,6 @@ _RECORD: Final = statement(
     **_typed(_OUTCOME),
 )
 
-_OF_KEY: Final = union_all(
-    select(items_table.c.source).where(*(items_table.c[name] == bindparam(name) for name in _KEYS)),
-    select(deliveries_table.c.source).where(
-        bindparam("channel") == EMAIL,
-        deliveries_table.c.recipient == bindparam("destination"),
-        *(deliveries_table.c[name] == bindparam(name) for name in ("origin", "event_id")),
-    ),
-)
-
-
-class DeliveryWriting(Protocol):
-    """The statements that write deliveries."""
-
-    async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
-        """Add the deliveries that are not yet stored for the same event and destination, under their origin or the
-        qualified one. Returns the ids of those added.
-        """
-
-    async def sources(self, connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, str]:
-        """The sources of the deliveries that are stored, by key."""
-
-    async def record_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
-        """Record the outcomes of deliveries that still have the lease of the claim. Returns their number."""
-
 
 class PostgresqlDeliveryWriting:
     """Implements DeliveryWriting."""
@@ -231,7 +186,7 @@ class PostgresqlDeliveryWriting:
             {
                 **delivery_row(one),
                 "item_origin": one.item.origin,
-                "qualified": _qualified_origin(one),
+                "qualified": qualified_origin_of(one),
                 "options": options_text(one.item),
                 "plain": is_plain(one.channel),
                 "place": place,
@@ -254,102 +209,8 @@ class PostgresqlDeliveryWriting:
     async def record_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
         # Sorted, so that nodes update in the same order and can't deadlock: two nodes may record the same delivery if a
         # lease has expired.
-        rows = sorted((_outcome_row(one) for one in outcomes), key=lambda row: row["delivery_id"])
+        rows = sorted((outcome_row(one) for one in outcomes), key=lambda row: row["delivery_id"])
         return await connection.scalar(_RECORD, _columns(rows)) or 0
-
-
-class SqliteDeliveryWriting:
-    """Implements DeliveryWriting."""
-
-    async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
-        add_delivery = insert_or_not(deliveries_table).on_conflict_do_nothing()
-        add_item = insert(items_table)
-        new = set()
-        for one in made:
-            qualified = (one.channel, one.destination, _qualified_origin(one), one.item.event_id)
-            if await self.sources(connection, [one.key, qualified]):
-                continue
-            plain = is_plain(one.channel)
-            row = delivery_row(one) | {"payload": one.item.payload if plain else ""}
-            await connection.execute(add_delivery, row)
-            await connection.execute(add_item, _item_row(one, row, plain))
-            new.add(one.id)
-        return new
-
-    async def sources(self, connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, str]:
-        found = {}
-        for key in keys:
-            source = await connection.scalar(_OF_KEY, dict(zip(_KEYS, key, strict=True)))
-            if source is not None:
-                found[key] = source
-        return found
-
-    async def record_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
-        counted = 0
-        for outcome in outcomes:
-            row = _outcome_row(outcome)
-            table, now = deliveries_table.c, datetime.now(UTC)
-            was_attempted = outcome.attempt is not None
-            change = (
-                update(deliveries_table)
-                .where(table.id == row["delivery_id"], table.lease == row["lease"])
-                .values(
-                    status=table.status if row["status"] == "pending" else row["status"],
-                    error_message=row["error_message"],
-                    due_at=now + row["retry_in"],
-                    updated_at=now,
-                    sent_at=now if row["status"] == "sent" else None,
-                    attempts=table.attempts + was_attempted,
-                    strikes=table.strikes + row["counts"],
-                    awaits_server=row["awaited_peer"] is not None,
-                    awaited_peer=row["awaited_peer"],
-                    lease=None,
-                    unrendered_since=None,
-                )
-            )
-            if not (await connection.execute(change)).rowcount:
-                continue
-            counted += 1
-            if was_attempted:
-                number = select(table.attempts).where(table.id == row["delivery_id"]).scalar_subquery()
-                attempt = {name: row[name] for name in ("delivery_id", "at", "seconds", "result", "code")}
-                await connection.execute(insert(attempts_table).values(number=number, text=row["reply"], **attempt))
-        return counted
-
-
-def delivery_writing(database: Database) -> DeliveryWriting:
-    return PostgresqlDeliveryWriting() if database.is_postgresql else SqliteDeliveryWriting()
-
-
-def _qualified_origin(made: Delivery) -> str:
-    return qualified_origin(made.item.origin, made.item.source)
-
-
-def _item_row(made: Delivery, row: dict[str, Any], plain: bool) -> dict[str, Any]:
-    """The item row of a delivery whose own row is `row`."""
-    key = dict(zip(_KEYS, made.key, strict=True)) | {"delivery_id": made.id, "number": 1, "source": made.item.source}
-    if plain:
-        return key
-    event = {name: row[name] for name in ("type", "profile", "event_time", "subject", "template", "order_id")}
-    return key | event | {"payload": made.item.payload, "options": options_text(made.item)}
-
-
-def _outcome_row(outcome: Outcome) -> dict[str, Any]:
-    attempt = outcome.attempt
-    return {
-        "delivery_id": outcome.claim.delivery.id,
-        "lease": outcome.claim.lease,
-        "status": outcome.status,
-        "error_message": outcome.error,
-        "retry_in": timedelta(seconds=outcome.retry_in),
-        "counts": int(outcome.counts),
-        "awaited_peer": outcome.awaited_peer,
-        "at": attempt and attempt.at,
-        "seconds": attempt and attempt.seconds,
-        "result": attempt and attempt.result,
-        "code": attempt and attempt.code,
-        "reply": attempt and attempt.text,
-    }
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

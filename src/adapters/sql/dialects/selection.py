@@ -1,0 +1,16 @@
+"""Which statements a database takes."""
+
+from adapters.sql.database import Database
+from adapters.sql.dialects.dialect import DeliveryWriting, Writing
+from adapters.sql.dialects.postgresql import PostgresqlWriting
+from adapters.sql.dialects.postgresql_deliveries import PostgresqlDeliveryWriting
+from adapters.sql.dialects.sqlite import SqliteWriting
+from adapters.sql.dialects.sqlite_deliveries import SqliteDeliveryWriting
+
+
+def writing_for(database: Database) -> Writing:
+    return PostgresqlWriting() if database.is_postgresql else SqliteWriting()
+
+
+def delivery_writing_for(database: Database) -> DeliveryWriting:
+    return PostgresqlDeliveryWriting() if database.is_postgresql else SqliteDeliveryWriting()
