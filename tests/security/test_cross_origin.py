@@ -1,4 +1,4 @@
-"""Pages of other origins: what they may send and read, and what is refused before any handler runs (item 36)."""
+"""Pages of other origins: what they may send and read, and what is refused before any handler runs."""
 
 from typing import Any, Final
 

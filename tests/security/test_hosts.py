@@ -1,4 +1,4 @@
-"""The Host names that Herald accepts, against DNS rebinding (item 37)."""
+"""The Host names that Herald accepts, against DNS rebinding."""
 
 import httpx
 import pytest
