@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as open_socket
 
 from adapters.http.errors.catalogue import KINDS
 from entrypoints.file_descriptors import share_out
@@ -54,6 +55,20 @@ async def test_sockets_are_refused_before_file_descriptors_run_out(narrow: Serve
                     break
                 except InvalidStatus:
                     await asyncio.sleep(0.02)
+
+
+def test_refused_handshakes_free_their_descriptors(narrow: Server) -> None:
+    assert narrow.process is not None
+    process = psutil.Process(narrow.process.pid)
+    before = process.num_fds()
+    for _ in range(50):
+        with pytest.raises(InvalidStatus):
+            open_socket(narrow.ws_url + "/ws/nowhere")
+    # Immediately, and not with the next garbage collection: a quiet server may have none for hours.
+    deadline = time.monotonic() + 5
+    while process.num_fds() > before + 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.num_fds() <= before + 2
 
 
 async def test_idle_connections_use_no_cpu(narrow: Server) -> None:

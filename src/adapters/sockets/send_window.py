@@ -7,7 +7,7 @@ from typing import Any, Final
 from litestar import WebSocket
 from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.web.socket import ClientGone
 
@@ -20,14 +20,45 @@ _SEND: Final = "herald_send"
 
 
 def with_direct_send(app: ASGIApp) -> ASGIApp:
-    """Stores the server's send in the scope, for `SendWindow`."""
+    """Serves sockets with the server's send in their scope, for `SendWindow`. Once a socket is served, nothing refers
+    to its connection."""
 
     def serve(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == ScopeType.WEBSOCKET:
-            scope["state"][_SEND] = send
+            return _serve_socket(app, scope, receive, send)
         return app(scope, receive, send)
 
     return serve
+
+
+async def _serve_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    scope["state"][_SEND] = send
+    connection = _Connection(receive, send)
+    try:
+        await app(scope, connection.receive, connection.send)
+    finally:
+        del scope["state"][_SEND]
+        connection.release()
+
+
+class _Connection:
+    """The connection of one socket, as long as it is served. Granian closes a refused connection when nothing refers to
+    it any more; Litestar's object of it refers to itself, and would keep it open until the next garbage collection."""
+
+    __slots__ = ("_receive", "_send")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+
+    def receive(self) -> Any:
+        return self._receive()
+
+    def send(self, message: Message) -> Any:
+        return self._send(message)
+
+    def release(self) -> None:
+        del self._receive, self._send
 
 
 class SendWindow:
