@@ -16,7 +16,7 @@ class Limits(Section, frozen=True):
         Setting(
             "HERALD_MAX_EVENT_BYTES",
             whole(),
-            "The maximum size of an event's body; a larger event becomes a dead letter.",
+            "The maximum size of an event's body. A larger event becomes a dead letter.",
             "1048576",
             unit="bytes",
         ),
@@ -26,7 +26,7 @@ class Limits(Section, frozen=True):
         Setting(
             "HERALD_MAIL_ADDRESSES",
             whole(10_000),
-            "The maximum number of addresses that one event sends mails to; with more it becomes a dead letter.",
+            "The maximum number of addresses to which one event sends mails. An event with more becomes a dead letter.",
         ),
     ] = 100
     recipients: Annotated[
@@ -34,7 +34,7 @@ class Limits(Section, frozen=True):
         Setting(
             "HERALD_MAX_RECIPIENTS",
             whole(10_000_000),
-            "The maximum number of users that one event is for; with more it becomes a dead letter.",
+            "The maximum number of users that one event is for. An event with more becomes a dead letter.",
             "100000",
         ),
     ] = 0
@@ -43,8 +43,10 @@ class Limits(Section, frozen=True):
         Setting(
             "HERALD_MAX_FANOUT_BYTES",
             whole(),
-            "The maximum number of bytes that one event stores for all of its users together; with more it becomes a"
-            " dead letter. A route's `omit` keeps the list of users out of what each of them stores.",
+            "The maximum number of bytes that one event stores for all of its users together. An event with more"
+            " becomes"
+            " a dead letter. To store less, name the list of users in the route's `omit`: it is then not stored for"
+            " each user.",
             "268435456",
             unit="bytes",
         ),

@@ -17,41 +17,61 @@ class JwtSettings(Section, frozen=True, kw_only=True):
 
     secret: Annotated[
         str | None,
-        Setting("HERALD_JWT_SECRET", verbatim, "The secret that tokens are signed with (HS256, …).", secret=True),
+        Setting(
+            "HERALD_JWT_SECRET",
+            verbatim,
+            "The secret that tokens are signed with (HS256, HS384 or HS512). Set only one of HERALD_JWT_SECRET,"
+            " HERALD_JWT_PUBLIC_KEY and HERALD_JWT_JWKS_URL.",
+            secret=True,
+        ),
     ] = None
     public_key: Annotated[
         str | None,
-        Setting("HERALD_JWT_PUBLIC_KEY", pem, "The public key of tokens: PEM text, or the path of its file."),
+        Setting(
+            "HERALD_JWT_PUBLIC_KEY",
+            pem,
+            "The public key that verifies the signatures of tokens: PEM text, or the path of a PEM file.",
+        ),
     ] = None
     jwks_url: Annotated[
         str | None,
-        Setting("HERALD_JWT_JWKS_URL", http_url, "The URL of the public keys of tokens."),
+        Setting(
+            "HERALD_JWT_JWKS_URL",
+            http_url,
+            "The URL of a JWK set: the public keys that verify the signatures of tokens.",
+        ),
     ] = None
     cafile: Annotated[
         str | None,
         Setting(
             "HERALD_JWT_CAFILE",
             certificates,
-            "A PEM file with the authorities to trust for HERALD_JWT_JWKS_URL.",
+            "A PEM file with the certificate authorities that are trusted for HERALD_JWT_JWKS_URL.",
             unset="the system's",
         ),
     ] = None
     algorithms: Annotated[
         tuple[str, ...],
-        Setting("HERALD_JWT_ALGORITHMS", items, "The accepted algorithms, comma separated.", unset="all of the key's"),
+        Setting(
+            "HERALD_JWT_ALGORITHMS",
+            items,
+            "The accepted signature algorithms, comma separated.",
+            unset="all that the key supports",
+        ),
     ] = ()
     audience: Annotated[
-        str | None, Setting("HERALD_JWT_AUDIENCE", text, "The `aud` that tokens must have.", unset="any")
+        str | None, Setting("HERALD_JWT_AUDIENCE", text, "The required `aud` claim of tokens.", unset="any")
     ] = None
     issuer: Annotated[
-        str | None, Setting("HERALD_JWT_ISSUER", text, "The `iss` that tokens must have.", unset="any")
+        str | None, Setting("HERALD_JWT_ISSUER", text, "The required `iss` claim of tokens.", unset="any")
     ] = None
     scope_claims: Annotated[
         tuple[str, ...],
         Setting(
             "HERALD_JWT_SCOPE_CLAIMS",
             items,
-            "More claims with scopes, comma separated; dots lead into objects: `realm_access.roles`.",
+            "Additional claims that contain scopes, comma separated. A dot selects a field of an object:"
+            " `realm_access.roles`.",
             unset="only `scope`, `scp` and `permissions`",
         ),
     ] = ()

@@ -29,19 +29,27 @@ class KafkaSettings(Section, frozen=True):
     servers: Annotated[
         str,
         Setting(
-            "KAFKA_BROKERS REDPANDA_BROKERS", server_list, "Kafka's servers: `host:port`, comma separated.", same=True
+            "KAFKA_BROKERS REDPANDA_BROKERS",
+            server_list,
+            "The addresses of Kafka servers: `host:port`, comma separated. If both variables are set, they must be"
+            " equal.",
+            same=True,
         ),
     ] = "localhost:9092"
     client_id: Annotated[str, Setting("KAFKA_CLIENT_ID", text, "The name of this client in Kafka's logs.")] = "herald"
     group: Annotated[
-        str, Setting("HERALD_KAFKA_GROUP", text, "The consumer group that the nodes share partitions in.")
+        str,
+        Setting(
+            "HERALD_KAFKA_GROUP", text, "The consumer group of all nodes, which share the partitions of its topics."
+        ),
     ] = "herald"
     start: Annotated[
         Literal["latest", "earliest"],
         Setting(
             "HERALD_KAFKA_START",
             choice("latest", "earliest"),
-            "Where a topic begins that exists when a route first names it: at its end, or at its beginning.",
+            "Where Herald starts to read a topic that exists already when a route first names it: `latest` (at its"
+            " end) or `earliest` (at its beginning).",
         ),
     ] = "latest"
     security_protocol: Annotated[
@@ -49,7 +57,7 @@ class KafkaSettings(Section, frozen=True):
         Setting(
             "HERALD_KAFKA_SECURITY_PROTOCOL",
             choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-            "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
+            "The protocol of connections to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
         ),
     ] = "PLAINTEXT"
     sasl_mechanism: Annotated[
@@ -57,22 +65,20 @@ class KafkaSettings(Section, frozen=True):
         Setting(
             "HERALD_KAFKA_SASL_MECHANISM",
             choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
-            "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
-            unset="PLAIN, with SASL",
+            "The mechanism of the login: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
+            unset="PLAIN, if the protocol has SASL",
         ),
     ] = None
-    sasl_username: Annotated[
-        str | None, Setting("HERALD_KAFKA_SASL_USERNAME", text, "The user that authenticates to Kafka.")
-    ] = None
+    sasl_username: Annotated[str | None, Setting("HERALD_KAFKA_SASL_USERNAME", text, "The user name for Kafka.")] = None
     sasl_password: Annotated[
-        str | None, Setting("HERALD_KAFKA_SASL_PASSWORD", verbatim, "The password of that user.", secret=True)
+        str | None, Setting("HERALD_KAFKA_SASL_PASSWORD", verbatim, "The password for Kafka.", secret=True)
     ] = None
     ssl_cafile: Annotated[
         str | None,
         Setting(
             "HERALD_KAFKA_SSL_CAFILE",
             file_path,
-            "A PEM file with the authorities to trust for Kafka.",
+            "A PEM file with the certificate authorities that are trusted for Kafka.",
             unset="the system's",
         ),
     ] = None

@@ -12,7 +12,7 @@ PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}
 
 
 def mailbox(value: str) -> str:
-    """An address, optionally with a name before it."""
+    """Parses an address, optionally with a name before it: `Name <address>`. Raises ValueError."""
     given = value.strip()
     _, address = split_mailbox(given)
     fault = None if given.isprintable() else "it has a line break or another control character in it"
@@ -26,11 +26,15 @@ class SmtpSettings(Section, frozen=True):
 
     host: Annotated[
         str | None,
-        Setting("SMTP_HOST", host_name, "The mail server. Without one, mails are written to HERALD_MAIL_FOLDER."),
+        Setting(
+            "SMTP_HOST",
+            host_name,
+            "The host name or address of the mail server. If it is not set, mails are written to HERALD_MAIL_FOLDER.",
+        ),
     ] = None
     port: Annotated[
         int | None,
-        Setting("SMTP_PORT", port_number, "The mail server's port.", unset="25; with starttls 587, with tls 465"),
+        Setting("SMTP_PORT", port_number, "The mail server's port.", unset="25; 587 with `starttls`, 465 with `tls`"),
     ] = None
     sender: Annotated[str, Setting("SMTP_FROM", mailbox, "The sender of mails: an address, or `Name <address>`.")] = (
         "Herald <herald@localhost>"
@@ -40,8 +44,8 @@ class SmtpSettings(Section, frozen=True):
         Setting(
             "HERALD_SMTP_SECURITY",
             choice("none", "starttls", "tls"),
-            "The encryption of the connection: `none`, `starttls` (required, not opportunistic), or `tls` from the"
-            " start.",
+            "The encryption of the connection: `none`; `starttls` (a server without STARTTLS is not used); or `tls`"
+            " from the first byte.",
         ),
     ] = "none"
     cafile: Annotated[
@@ -49,20 +53,20 @@ class SmtpSettings(Section, frozen=True):
         Setting(
             "HERALD_SMTP_CAFILE",
             file_path,
-            "A PEM file with the authorities to trust for the mail server.",
+            "A PEM file with the certificate authorities that are trusted for the mail server.",
             unset="the system's",
         ),
     ] = None
-    user: Annotated[
-        str | None, Setting("HERALD_SMTP_USER", text, "The user that authenticates to the mail server.")
-    ] = None
+    user: Annotated[str | None, Setting("HERALD_SMTP_USER", text, "The user name for the mail server.")] = None
     password: Annotated[
-        str | None, Setting("HERALD_SMTP_PASSWORD", verbatim, "The password of that user.", secret=True)
+        str | None, Setting("HERALD_SMTP_PASSWORD", verbatim, "The password for the mail server.", secret=True)
     ] = None
     connections: Annotated[
         int,
         Setting(
-            "HERALD_SMTP_CONNECTIONS", whole(200), "The mails that this process sends concurrently, one per connection."
+            "HERALD_SMTP_CONNECTIONS",
+            whole(200),
+            "The maximum number of mails that this process sends concurrently, each by a connection of its own.",
         ),
     ] = 10
 
@@ -83,24 +87,24 @@ class MailSettings(Section, frozen=True):
         Setting(
             "HERALD_MAIL_TEMPLATES",
             folder_path,
-            "A folder of mail templates that replace the shipped ones of the same names.",
+            "A folder with mail templates. A template in it replaces the shipped one of the same name.",
         ),
     ] = None
     folder: Annotated[
-        str, Setting("HERALD_MAIL_FOLDER", text, "The folder that mails are written to without a mail server.")
+        str, Setting("HERALD_MAIL_FOLDER", text, "The folder that mails are written to if SMTP_HOST is not set.")
     ] = "var/mail"
     tries: Annotated[
-        int, Setting("HERALD_MAIL_TRIES", whole(1_000), "The attempts at a mail before it has failed.")
+        int, Setting("HERALD_MAIL_TRIES", whole(1_000), "The number of attempts after which a mail has failed.")
     ] = 60
     retry_seconds: Annotated[
         float,
         Setting(
             "HERALD_MAIL_RETRY_SECONDS",
             seconds,
-            "The delay before the second attempt; it doubles with each further one, up to an hour.",
+            "The delay before the second attempt at a mail. It doubles with each further attempt, up to 1 h.",
             unit="s",
         ),
     ] = 10.0
     attempt_seconds: Annotated[
-        float, Setting("HERALD_MAIL_ATTEMPT_SECONDS", seconds, "The timeout of one attempt.", unit="s")
+        float, Setting("HERALD_MAIL_ATTEMPT_SECONDS", seconds, "The timeout of one attempt at a mail.", unit="s")
     ] = 30.0

@@ -30,12 +30,12 @@ class RabbitSettings(Section, frozen=True):
     port: Annotated[
         int | None, Setting("HERALD_RABBITMQ_PORT", port_number, "RabbitMQ's port.", unset="5672, or 5671 with TLS")
     ] = None
-    user: Annotated[str, Setting("RABBITMQ_USER", text, "The user that authenticates to RabbitMQ.")] = "guest"
+    user: Annotated[str, Setting("RABBITMQ_USER", text, "The user name for RabbitMQ.")] = "guest"
     # RabbitMQ's default password.
-    password: Annotated[str, Setting("RABBITMQ_PASS", verbatim, "The password of that user.", secret=True)] = "guest"  # noqa: S105
-    vhost: Annotated[str, Setting("HERALD_RABBITMQ_VHOST", text, "The virtual host of the exchange and the queue.")] = (
-        "/"
-    )
+    password: Annotated[str, Setting("RABBITMQ_PASS", verbatim, "The password for RabbitMQ.", secret=True)] = "guest"  # noqa: S105
+    vhost: Annotated[
+        str, Setting("HERALD_RABBITMQ_VHOST", text, "The virtual host that the exchange and the queue are in.")
+    ] = "/"
     exchange: Annotated[
         str, Setting("RABBITMQ_EXCHANGE", amqp_name, "The topic exchange that events are published to.")
     ] = "ecommerce_events"
@@ -44,13 +44,15 @@ class RabbitSettings(Section, frozen=True):
         Setting(
             "RABBITMQ_QUEUE",
             amqp_name,
-            "The queue to consume from. An existing one is used as it is; otherwise it is declared.",
+            "The queue to consume from. If it does not exist, Herald declares it.",
         ),
     ] = "notification_queue"
     prefetch: Annotated[
         int,
         Setting(
-            "HERALD_RABBITMQ_PREFETCH", whole(65_535), "The events that this process holds before they are stored."
+            "HERALD_RABBITMQ_PREFETCH",
+            whole(65_535),
+            "The maximum number of events that this process receives before they are stored.",
         ),
     ] = 1_000
     tls: Annotated[bool, Setting("HERALD_RABBITMQ_TLS", switch, "`on` connects to RabbitMQ with TLS.")] = False
@@ -59,7 +61,7 @@ class RabbitSettings(Section, frozen=True):
         Setting(
             "HERALD_RABBITMQ_CAFILE",
             file_path,
-            "A PEM file with the authorities to trust for RabbitMQ.",
+            "A PEM file with the certificate authorities that are trusted for RabbitMQ.",
             unset="the system's",
         ),
     ] = None

@@ -46,19 +46,19 @@ class RedisSettings(Section, frozen=True):
         Setting(
             "REDIS_URL",
             redis_url,
-            "The Redis or Valkey that connects the nodes: `redis://…`, `rediss://…` for TLS, or `unix://…`. Without one"
-            " a node reads the entries of the others from the database, seconds later.",
+            "The URL of the Redis or Valkey that connects the nodes: `redis://…`, `rediss://…` for TLS, or `unix://…`."
+            " Without it, a node reads the entries of other nodes from the database, some seconds later.",
         ),
     ] = None
     prefix: Annotated[
-        str, Setting("HERALD_REDIS_PREFIX", redis_prefix, "The start of the names of all keys and channels in Redis.")
+        str, Setting("HERALD_REDIS_PREFIX", redis_prefix, "The prefix of the names of all keys and channels in Redis.")
     ] = "herald"
     cafile: Annotated[
         str | None,
         Setting(
             "HERALD_REDIS_CAFILE",
             file_path,
-            "A PEM file with the authorities to trust for Redis.",
+            "A PEM file with the certificate authorities that are trusted for Redis.",
             unset="the system's",
         ),
     ] = None

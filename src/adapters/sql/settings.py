@@ -78,19 +78,26 @@ class DatabaseSettings(Section, frozen=True):
         Setting(
             "DATABASE_URL",
             database_url,
-            "The database: `postgresql+asyncpg://…`, `sqlite+aiosqlite:///FILE`, or `memory:` to store nothing.",
+            "The database: `postgresql+asyncpg://…`, `sqlite+aiosqlite:///FILE`, or `memory:` to store everything in"
+            " memory only.",
         ),
     ] = f"{SQLITE}var/herald.db"
     connections: Annotated[
-        int, Setting("HERALD_DATABASE_CONNECTIONS", whole(1000), "The connections of this process to PostgreSQL.")
+        int,
+        Setting(
+            "HERALD_DATABASE_CONNECTIONS",
+            whole(1000),
+            "The maximum number of connections of this process to PostgreSQL.",
+        ),
     ] = 10
     pooler: Annotated[
         Pooler,
         Setting(
             "HERALD_DATABASE_POOLER",
             choice("none", "session", "transaction"),
-            "What DATABASE_URL leads to: PostgreSQL itself (`none`), or a pooler in front of it, such as PgBouncer, in"
-            " `session` or `transaction` mode.",
+            "The pooler at DATABASE_URL: `none` if it is PostgreSQL itself; `session` or `transaction`, the pool mode"
+            " of a"
+            " connection pooler such as PgBouncer.",
         ),
     ] = "none"
 

@@ -11,11 +11,18 @@ class LogSettings(Section, frozen=True):
 
     format: Annotated[
         Literal["console", "json"],
-        Setting("HERALD_LOG_FORMAT", choice("console", "json"), "`console` or `json`.", in_dev="console"),
+        Setting(
+            "HERALD_LOG_FORMAT",
+            choice("console", "json"),
+            "The format of log lines: `console` (coloured text) or `json`.",
+            in_dev="console",
+        ),
     ] = "json"
     level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
         Setting(
-            "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "The lowest level that is logged."
+            "LOG_LEVEL",
+            choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+            "The lowest level of log lines that are written: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
         ),
     ] = "INFO"

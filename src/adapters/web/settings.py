@@ -78,8 +78,9 @@ class WebSettings(Section, frozen=True):
         Setting(
             "HERALD_PUBLIC_URL",
             absolute_url,
-            "The URL at which clients reach this service, with the path that a gateway strips:"
-            " `https://shop.example/herald`. All addresses that Herald gives out begin with it; its origin and host are"
+            "The URL at which clients reach this service, including a path that a gateway strips:"
+            " `https://shop.example/herald`. The addresses in Herald's responses begin with it. Its origin and its"
+            " host are"
             " always allowed.",
             unset="addresses without scheme and host",
         ),
@@ -89,8 +90,10 @@ class WebSettings(Section, frozen=True):
         Setting(
             "HERALD_ORIGINS",
             origin_list,
-            "The origins whose pages may connect, publish and change things, comma separated; `loopback` for pages of"
-            " this machine, `*` for all. The cookie is accepted only if this is a list.",
+            "The origins of the web pages that may connect, publish and send other requests that change something,"
+            " comma"
+            " separated; `loopback` for pages of this machine, `*` for all. The cookie is accepted only if origins are"
+            " listed here.",
             in_dev="loopback",
             unset="all",
         ),
@@ -100,8 +103,9 @@ class WebSettings(Section, frozen=True):
         Setting(
             "HERALD_HOSTS",
             host_list,
-            "The names and addresses that the `Host` header may have, comma separated, without ports; `loopback` for"
-            " `localhost`, `127.0.0.1` and `[::1]`, `*` for all. Health checks are exempt.",
+            "The accepted values of the `Host` header, names and addresses without ports, comma separated; `loopback`"
+            " for"
+            " `localhost`, `127.0.0.1` and `[::1]`, `*` for all. Health checks (`/health…`) are always accepted.",
             unset="loopback if HERALD_ORIGINS is loopback, else all",
         ),
     ] = None
@@ -110,7 +114,8 @@ class WebSettings(Section, frozen=True):
         Setting(
             "HERALD_MAX_PENDING_SOCKETS",
             whole(),
-            "The sockets of one node that may wait for a token in their first frame, for which each has 5 s; beyond it"
-            " 503, with `Retry-After`.",
+            "The maximum number of sockets on one node that have not yet sent their token in the first frame (each has"
+            " 5 s"
+            " for it); further ones get 503 with `Retry-After`.",
         ),
     ] = 1000

@@ -17,14 +17,19 @@ class RateSettings(Section, frozen=True):
 
     rest: Annotated[
         float,
-        Setting("HERALD_REST_RATE", per_second, "The requests of one user or token; `0` is no limit.", unit="per s"),
+        Setting(
+            "HERALD_REST_RATE",
+            per_second,
+            "The maximum rate of REST requests of one user or token. `0` means no limit.",
+            unit="per s",
+        ),
     ] = 50.0
     publish: Annotated[
         float,
         Setting(
             "HERALD_PUBLISH_RATE",
             per_second,
-            "The events that one user or token publishes over HTTP; `0` is no limit.",
+            "The maximum rate of events that one user or token publishes over HTTP. `0` means no limit.",
             unit="per s",
         ),
     ] = 5000.0
@@ -33,7 +38,7 @@ class RateSettings(Section, frozen=True):
         Setting(
             "HERALD_CONNECT_RATE",
             per_second,
-            "The connections that one user or token opens; `0` is no limit.",
+            "The maximum rate at which one user or token opens connections. `0` means no limit.",
             unit="per s",
         ),
     ] = 50.0

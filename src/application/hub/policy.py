@@ -29,7 +29,10 @@ class SessionPolicy(Section, frozen=True):
     """One session: timings and limits."""
 
     heartbeat_s: Annotated[
-        float, Setting("HERALD_HEARTBEAT_SECONDS", seconds, "The interval of heartbeats to idle clients.", unit="s")
+        float,
+        Setting(
+            "HERALD_HEARTBEAT_SECONDS", seconds, "The time after which an idle client is sent a heartbeat.", unit="s"
+        ),
     ] = 30.0
     first_command_timeout_s: float = 1.0
     store_retry_s: float = 1.0
@@ -42,14 +45,19 @@ class HubPolicy(Section, frozen=True):
     """All sessions: limits and timings of the hub and of its periodic work. A sweep is one run of that work."""
 
     sessions_per_user: Annotated[
-        int, Setting("HERALD_MAX_SESSIONS_PER_USER", whole(), "The connections that one user may have.")
+        int,
+        Setting(
+            "HERALD_MAX_SESSIONS_PER_USER",
+            whole(),
+            "The maximum number of sessions of one user: on all nodes with REDIS_URL, otherwise on each node.",
+        ),
     ] = 100
     anonymous_sessions: Annotated[
         int | None,
         Setting(
             "HERALD_MAX_ANONYMOUS_SESSIONS",
             whole(),
-            "The sessions without a user that one node may have; beyond it 503, with `Retry-After`.",
+            "The maximum number of sessions without a user on one node; further ones get 503 with `Retry-After`.",
             unset="no limit",
         ),
     ] = None

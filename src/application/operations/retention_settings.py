@@ -12,7 +12,7 @@ class RetentionSettings(Section, frozen=True):
     """Retention: how long entries of each kind are stored, and how many of them."""
 
     inbox_days: Annotated[
-        int, Setting("HERALD_KEEP_INBOX_DAYS", days, "The retention of notifications.", unit="days")
+        int, Setting("HERALD_KEEP_INBOX_DAYS", days, "The time for which notifications are stored.", unit="days")
     ] = 365
     inbox_entries: Annotated[
         int,
@@ -22,7 +22,9 @@ class RetentionSettings(Section, frozen=True):
             "The maximum number of notifications in each inbox; older ones are deleted.",
         ),
     ] = 100_000
-    feed_days: Annotated[int, Setting("HERALD_KEEP_FEED_DAYS", days, "The retention of broadcasts.", unit="days")] = 30
+    feed_days: Annotated[
+        int, Setting("HERALD_KEEP_FEED_DAYS", days, "The time for which broadcasts are stored.", unit="days")
+    ] = 30
     feed_entries: Annotated[
         int,
         Setting(
@@ -32,7 +34,7 @@ class RetentionSettings(Section, frozen=True):
         ),
     ] = 100_000
     dead_letter_days: Annotated[
-        int, Setting("HERALD_KEEP_DEAD_LETTER_DAYS", days, "The retention of dead letters.", unit="days")
+        int, Setting("HERALD_KEEP_DEAD_LETTER_DAYS", days, "The time for which dead letters are stored.", unit="days")
     ] = 90
     dead_letters: Annotated[
         int, Setting("HERALD_KEEP_DEAD_LETTERS", whole(), "The maximum number of dead letters; older ones are deleted.")
@@ -42,7 +44,7 @@ class RetentionSettings(Section, frozen=True):
         Setting(
             "HERALD_KEEP_DELIVERY_DAYS",
             days,
-            "The retention of deliveries. Pending deliveries are never pruned.",
+            "The time for which deliveries are stored. Pending deliveries are never deleted.",
             unit="days",
         ),
     ] = 90

@@ -12,10 +12,11 @@ PAGE_HEAD: Final = """\
 # Settings
 
 Settings are environment variables; the options of `herald dev` and `herald serve` take precedence. A variable with
-several names has the value of the first that is set. An empty value counts as not set. A misspelt `HERALD_…` refuses
-the start and names the nearest setting. `herald config` shows the settings in force and where each came from.
+several names has the value of the first that is set. An empty value counts as not set. If a variable `HERALD_…` is
+misspelt, Herald does not start and names the most similar setting. `herald config` shows the values in use and where
+each came from.
 
-This page is made from the declarations in the code by `task docs`.
+This page is generated from the declarations in the code by `task docs`.
 """
 
 _PLACE: Final = re.compile(r"\{([a-z0-9_.]+)\}")

@@ -9,7 +9,7 @@ from entrypoints.brokers import BROKER_NAMES
 
 
 def topics(value: str) -> tuple[str, ...]:
-    """Sources of routes."""
+    """Parses a comma separated list of topics or patterns of topics. Raises ValueError."""
     for topic in items(value):
         if fault := validate_pattern(topic):
             raise ValueError(f"has the topic {topic!r}, which {fault}")
@@ -19,25 +19,33 @@ def topics(value: str) -> tuple[str, ...]:
 class RoutingSettings(Section, frozen=True):
     """Routes: which are loaded, and the broker that their events come from."""
 
-    profile: Annotated[tuple[str, ...], Setting("HERALD_PROFILE", items, "The profiles to load, comma separated.")] = (
-        "all",
-    )
+    profile: Annotated[
+        tuple[str, ...],
+        Setting(
+            "HERALD_PROFILE",
+            items,
+            "The names of the profiles to load, comma separated; `all` loads every shipped profile.",
+        ),
+    ] = ("all",)
     routes: Annotated[
-        str | None, Setting("HERALD_ROUTES", text, "A routes file to load in place of the shipped profiles.")
+        str | None, Setting("HERALD_ROUTES", text, "The path of a routes file, which replaces all shipped profiles.")
     ] = None
     broker: Annotated[
         str | None,
         Setting(
             "HERALD_BROKER",
             choice(*BROKER_NAMES),
-            f"The broker of all routes: {', '.join(BROKER_NAMES[:-1])} or {BROKER_NAMES[-1]}.",
+            f"The broker that the events of all profiles come from: {', '.join(BROKER_NAMES[:-1])} or"
+            f" {BROKER_NAMES[-1]}.",
             in_dev="memory",
             unset="each profile's own",
         ),
     ] = None
     products_topics: Annotated[
         tuple[str, ...],
-        Setting("HERALD_PRODUCTS_TOPICS", topics, "The topics of the products profile, comma separated."),
+        Setting(
+            "HERALD_PRODUCTS_TOPICS", topics, "The topics that the shipped profile `products` reads, comma separated."
+        ),
     ] = ("product-events",)
 
 
@@ -45,7 +53,13 @@ class ServerSettings(Section, frozen=True):
     """HTTP server: where it listens, and how it ends."""
 
     host: Annotated[
-        str, Setting("HERALD_HOST WS_HOST", text, "The address to listen on, or its name.", in_dev="127.0.0.1")
+        str,
+        Setting(
+            "HERALD_HOST WS_HOST",
+            text,
+            "The IP address to listen on, or a host name that resolves to it.",
+            in_dev="127.0.0.1",
+        ),
     ] = "0.0.0.0"  # noqa: S104 - a server's default
     port: Annotated[int, Setting("HERALD_PORT PORT WS_PORT", port_number, "The port to listen on.")] = 8000
     keep_alive_seconds: Annotated[
@@ -53,18 +67,26 @@ class ServerSettings(Section, frozen=True):
         Setting(
             "HERALD_KEEP_ALIVE_SECONDS",
             seconds,
-            "How long an idle connection stays open. Proxies in front must close theirs earlier.",
+            "The time after which an idle HTTP connection is closed. A proxy in front of Herald must close idle"
+            " connections to it earlier.",
             unit="s",
         ),
     ] = 75.0
     http2: Annotated[
         bool,
-        Setting("HERALD_HTTP2", switch, "`on` serves HTTP/2 without TLS too (h2c), to clients that begin with it."),
+        Setting(
+            "HERALD_HTTP2",
+            switch,
+            "`on` also accepts HTTP/2 without TLS (h2c), from clients that start with it.",
+        ),
     ] = False
     drain_seconds: Annotated[
         float,
         Setting(
-            "HERALD_DRAIN_SECONDS", seconds, "The time over which clients are closed before the process ends.", unit="s"
+            "HERALD_DRAIN_SECONDS",
+            seconds,
+            "The time within which a node that shuts down closes its sessions, before the process ends.",
+            unit="s",
         ),
     ] = 10.0
     auth: Annotated[
@@ -72,7 +94,8 @@ class ServerSettings(Section, frozen=True):
         Setting(
             "HERALD_AUTH",
             choice("jwt", "open"),
-            "`jwt` verifies tokens; `open` accepts every `user_id` without one.",
+            "`jwt`: a signed token identifies the user. `open`: no token is needed, and every caller may act as any"
+            " user.",
             in_dev="open",
         ),
     ] = "jwt"
@@ -105,4 +128,6 @@ class ClientSettings(Section, frozen=True):
             "http://127.0.0.1:{server.port}",
         ),
     ] = ""
-    token: Annotated[str | None, Setting("HERALD_TOKEN", text, "The token that they send.", secret=True)] = None
+    token: Annotated[str | None, Setting("HERALD_TOKEN", text, "The token that these commands send.", secret=True)] = (
+        None
+    )
