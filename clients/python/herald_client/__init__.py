@@ -1,4 +1,4 @@
-"""The Python client of Herald, and the reference for other clients: docs/clients.md describes its behaviour in prose.
+"""The Python client of Herald. Clients in other languages should behave like it; docs/clients.md describes how.
 
     async with Listener("https://herald.example", token=token, cursor="shop.cursor") as listener:
         async for item in listener:
@@ -9,12 +9,12 @@
                     ...  # entries were lost: fetch the current state over HTTP
 
 listener.py          the interface for callers: items one by one or by frame, and saving the resume point
-receiver.py          keeps a connection open, and decodes its frames into items
-reconnection.py, backoff.py    the address and the time of the next connection
+receiver.py          connects, reconnects, and decodes the received frames into items
+reconnection.py, backoff.py    the address of the next connection, and the delay before it
 connection.py        one socket, from handshake to close, with its timeout
 connection_end.py    why a connection ended or was refused, and how to react
 objects.py           the objects of herald.v1
-positions.py         which entries of each stream were received, and what is stored to resume from
+positions.py         which entries of each stream were received, and the resume point
 cursors.py           storage of the resume point
 tokens.py, token_refresh.py    tokens, and refreshing the token of an open connection
 addresses.py         the address of a socket, from the URL of a service

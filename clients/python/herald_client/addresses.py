@@ -19,9 +19,10 @@ _SOCKET_PATH: Final = re.compile(r"/ws(/notifications|/v2/notification-service/n
 def address(
     url: str, user: str | None = None, feeds: Sequence[str] | None = None, types: Sequence[str] | None = None
 ) -> str:
-    """The address of a socket. An http or https URL is either the address of a service (`https://host`, or behind a
-    gateway `https://host/path`) or that of one of its sockets; a ws or wss URL with a path is that of a socket. The
-    parameters are added to the query. Raises ValueError for any other text.
+    """Returns the address of a socket of the service at `url`. `user`, `feeds` and `types` are added to its query.
+
+    An http or https URL is the address of a service (`https://host`, or behind a gateway `https://host/path`), or of
+    one of its sockets. A ws or wss URL with a path is the address of a socket. Raises ValueError for any other text.
     """
     parts = _parts(url.strip())
     if parts is None:
@@ -38,15 +39,15 @@ def address(
 
 
 def with_cursor(address: str, cursor: str) -> str:
-    """The address with a cursor in its query."""
+    """Returns the address with the cursor added to its query."""
     parts = urlsplit(address)
     query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("cursor", cursor)])
     return urlunsplit(parts._replace(query=query))
 
 
 def without_secrets(address: str) -> str:
-    """The address without its query and credentials. It accepts any text, because a mistyped URL contains secrets as
-    well.
+    """Returns the address without its query and credentials, for messages and logs. Accepts any text: an invalid URL
+    may contain secrets too.
     """
     return _BEFORE_HOST.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
 

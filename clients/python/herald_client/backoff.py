@@ -5,25 +5,26 @@ from typing import Final
 
 import msgspec
 
-# More doublings would overflow in a long outage.
+# A limit, because the power of 2 would overflow in a long outage.
 MAX_DOUBLINGS: Final = 32
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """Exponential backoff with full jitter: a random delay between 0 and a bound that doubles from `first` to `most`
-    seconds.
+    """Exponential backoff with full jitter: a random delay between 0 and a bound. The bound starts at `first` seconds,
+    and doubles with each consecutive failure up to `most` seconds.
 
-    Full jitter spreads the clients of a failed node over the whole time; less jitter would make them reconnect in
-    waves.
+    Full jitter spreads the reconnects of a failed node's clients over the whole time; with less jitter, many clients
+    would reconnect at the same time.
     """
 
     first: float = 0.2
     most: float = 15.0
 
     def bound(self, failures: int) -> float:
-        """The maximum delay in seconds after this many consecutive failures, at least 1."""
+        """Returns the maximum delay in seconds after this number of consecutive failures, which is at least 1."""
         doubled: float = self.first * 2.0 ** min(failures - 1, MAX_DOUBLINGS)
         return min(self.most, doubled)
 
     def delay(self, failures: int) -> float:
+        """Returns a random delay in seconds after this number of consecutive failures."""
         return random.uniform(0.0, self.bound(failures))

@@ -24,34 +24,35 @@ from herald_client.objects import Bye, Hello, ProtocolError
 
 SUBPROTOCOL: Final = Subprotocol("herald.v1")
 
-# Timeouts: for name resolution, TLS and handshake together; from then to `hello`, of which the service may spend 1 s
-# waiting for the first frame and more on its store; and from `bye`, or our own close, to the end.
+# The timeout of name resolution, TLS and handshake together.
 OPEN_TIMEOUT_S: Final = 10.0
+# The timeout from the handshake to `hello`. The service may wait 1 s for the first frame, and longer for its database.
 HELLO_TIMEOUT_S: Final = 15.0
+# The timeout from `bye`, or from the close frame of this client, to the end of the connection.
 CLOSE_TIMEOUT_S: Final = 1.0
 
-# How many heartbeat intervals may pass without a frame: one heartbeat may be late.
+# The number of heartbeat intervals without a frame after which the connection is aborted: one heartbeat may be late.
 MAX_MISSED_HEARTBEATS: Final = 2.5
 
 
-# At level DEBUG, websockets logs the handshake including the token. This logger never does, whatever the levels of
-# others.
+# At level DEBUG, the library websockets logs the handshake including the token. The level INFO of this logger prevents
+# that, whatever the level of its parents.
 _quiet: Final = logging.getLogger("herald_client.websockets")
 _quiet.setLevel(logging.INFO)
 
 
 class _Connect(connect):
-    """Follows no redirects, like browsers: a redirect would determine who receives the cursor and the token."""
+    """Follows no redirects, like browsers: a redirect could send the cursor and the token to another server."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 class Connection:
-    """A socket that speaks herald.v1, and is aborted if no frame arrives for too long.
+    """A herald.v1 socket. It is aborted if no frame arrives within the timeout.
 
-    The service's heartbeats show that the service and the session are alive, so there are no pings. The timeout runs
-    only while the caller waits for a frame: a slow caller does not mean that the service is dead.
+    The client sends no pings: the service's heartbeats show that the service and the session work. Only time in which
+    the caller waits in `receive` counts towards the timeout, because a slow caller is no sign of a dead service.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -69,10 +70,10 @@ class Connection:
     async def open(
         cls, address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None
     ) -> "Connection":
-        """Open a connection. Raises ConnectionEnded.
+        """Opens a connection. Raises ConnectionEnded.
 
-        The token is sent in a header, not in the first frame. So the service knows the user from the start, and can
-        respond with an HTTP status and the time to wait.
+        The token is sent in a header, not in the first frame. So the service identifies the user during the handshake,
+        and can refuse it with an HTTP status and `Retry-After`.
         """
         connecting = _connect(address, token, headers, ssl)
         try:
@@ -101,14 +102,15 @@ class Connection:
         return cls(socket)
 
     async def receive(self) -> str:
-        """The next frame. Raises ConnectionEnded, or ProtocolError for a binary frame. It can be cancelled and called
-        again.
+        """Waits for the next frame and returns it. Raises ConnectionEnded, or ProtocolError for a binary frame. A
+        cancelled call loses no frame: call it again.
         """
         self._waiting_since = self._loop.time() - self._waited
         try:
             frame = await self._socket.recv()
         except asyncio.CancelledError:
-            # A caller that polls waits in short intervals, so the timer might never find it waiting.
+            # A caller that polls cancels each call after a short time. Add up the times, because the timer might never
+            # run during a call.
             self._waited = self._loop.time() - self._waiting_since
             if self._waited >= self._timeout_s:
                 self._time_out()
@@ -123,17 +125,17 @@ class Connection:
         return frame
 
     async def send(self, frame: str) -> None:
-        """Send a frame. A no-op if the connection has ended: `receive` raises then."""
+        """Sends a frame. A no-op if the connection has ended: the next `receive` then raises ConnectionEnded."""
         with suppress(ConnectionClosed):
             await self._socket.send(frame)
 
     def expect_heartbeats(self, hello: Hello) -> None:
-        """Set the timeout to the service's heartbeats, which it sends from `hello` on."""
+        """Sets the timeout for frames after `hello`: a multiple of the interval of heartbeats."""
         self.hello = hello
         self._expect_within(hello.heartbeat * MAX_MISSED_HEARTBEATS)
 
     def expect_close(self, bye: Bye) -> None:
-        """Set the timeout for the service's close, which follows `bye`."""
+        """Sets the timeout for the close frame of the service, which follows `bye`."""
         self._bye = bye
         self._expect_within(CLOSE_TIMEOUT_S)
 
@@ -142,7 +144,7 @@ class Connection:
         await self._socket.close()
 
     def abort(self) -> None:
-        """End the connection immediately, without a close frame."""
+        """Ends the connection immediately, without a close frame."""
         self._timer.cancel()
         self._socket.transport.abort()
 
@@ -159,8 +161,9 @@ class Connection:
         self._timer = self._loop.call_later(seconds, self._check_timeout)
 
     def _check_timeout(self) -> None:
-        """The timer's callback: checks the time since the last frame. There is one timer for the connection instead of
-        one for each frame.
+        """Aborts the connection if the caller has waited for the timeout, else starts the timer for the rest of it.
+
+        Called by the timer. Each connection has one timer, because a timer for each frame would cost more.
         """
         since = self._waiting_since
         waited = self._loop.time() - since if since is not None else 0.0

@@ -25,8 +25,8 @@ class Reaction(Enum):
 
 
 class Stopped(Exception):
-    """The service rejects this client, and an unchanged retry would fail again. `code` is a close code or an HTTP
-    status, None if there was neither.
+    """The service refuses this client, and every further attempt would be refused too. `code` is the close code or the
+    HTTP status; None if there was neither.
     """
 
     def __init__(self, code: int | None, reason: str) -> None:
@@ -36,9 +36,11 @@ class Stopped(Exception):
 
 
 class ConnectionEnded(Exception):
-    """A connection has ended, or could not be opened. `wait_s` is the delay that the service requests before a
-    reconnect. `is_jittered` says that the service sends a different delay to each client, so that the client adds no
-    jitter.
+    """A connection has ended, or could not be opened.
+
+    `reaction` is what the client should do. `wait_s` is the delay in seconds that the service requests before a
+    reconnect; None if it requests none. With `is_jittered` the service has sent a different delay to each client, so
+    the client adds no backoff to it.
     """
 
     def __init__(
@@ -58,27 +60,29 @@ class ConnectionEnded(Exception):
 
 
 def after_close(code: int, reason: str, reconnect_in: float | None = None) -> ConnectionEnded:
-    """The meaning of a close code. `reconnect_in` is the delay from `bye`, which differs between clients."""
+    """Returns the reaction to a close code, as an exception to raise. `reconnect_in` is the delay in `bye`, in seconds;
+    it is different for each client."""
     if code == TOKEN_EXPIRED:
         reaction = Reaction.NEW_TOKEN
     elif code == TOO_LARGE or 4500 <= code <= 4999:
         # 1009: this client sent a message that is too large, and a retry would send it again.
         reaction = Reaction.STOP
     else:
-        # Other codes come from proxies and networks, and mean temporary failures.
+        # All other codes are failures that may be temporary, of the service, a proxy or the network.
         reaction = Reaction.RECONNECT
     text = reason or _REASONS.get(code, f"closed with {code}")
     return ConnectionEnded(text, code, reaction, reconnect_in, is_jittered=True)
 
 
 def after_refusal(status: int, headers: Any, body: bytes, phrase: str) -> ConnectionEnded:
-    """The meaning of the HTTP status of a refused handshake."""
+    """Returns the reaction to a refused handshake, as an exception to raise. `phrase` is the reason phrase of the
+    response."""
     reason = _problem(body) or f"refused with {status} {phrase}".rstrip()
     if 300 <= status <= 399 and (target := headers.get("Location")) is not None:
-        # A proxy's redirect usually repeats the client's query.
+        # A redirect of a proxy usually repeats the query of the request, which may contain a token.
         reason = f"redirected to {without_secrets(target)}, which is not followed"
     if status == 401:
-        # Herald itself closes with 4401, which clients can read. This is a gateway that also checks tokens.
+        # Herald closes a socket with 4401 for an expired token. A 401 comes from a gateway that checks tokens too.
         reaction = Reaction.NEW_TOKEN
     elif status in _RETRYABLE or status >= 500:
         reaction = Reaction.RECONNECT
@@ -88,7 +92,8 @@ def after_refusal(status: int, headers: Any, body: bytes, phrase: str) -> Connec
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """The delay in seconds, from a number or a date (RFC 9110, section 10.2.3). None if the value is neither."""
+    """Returns the delay in seconds that the header `Retry-After` requests: its value is a number of seconds or a date
+    (RFC 9110, section 10.2.3). None if it is neither."""
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():
@@ -100,7 +105,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
 
 
-# Request Timeout, Too Early, Too Many Requests.
+# The statuses Request Timeout, Too Early and Too Many Requests.
 _RETRYABLE: Final = frozenset({408, 425, 429})
 
 _REASONS: Final = {
@@ -119,7 +124,7 @@ class _Problem(msgspec.Struct):
 
 
 def _problem(body: bytes) -> str:
-    """Title and detail of an RFC 9457 problem; empty if the body is not one."""
+    """Returns the title and detail of an RFC 9457 problem; empty if the body is not a problem."""
     try:
         problem = msgspec.json.decode(body, type=_Problem)
     except msgspec.DecodeError:

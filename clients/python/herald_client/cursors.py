@@ -10,23 +10,23 @@ from herald_client.positions import ResumePoint
 
 
 class CursorUnreadable(Exception):
-    """A stored cursor can't be read. The text names its file."""
+    """The stored resume point can't be read. The text names the file."""
 
 
 class CursorStore(Protocol):
     """Stores the resume point of one listener."""
 
     def load(self) -> ResumePoint | None:
-        """The stored resume point, or None. Raises CursorUnreadable if it can't be read: starting at the present
-        instead would lose entries silently.
+        """Returns the stored resume point; None if none was stored yet. Raises CursorUnreadable if it can't be read:
+        starting with new entries instead would lose the missed ones silently.
         """
 
     def save(self, resume_point: ResumePoint) -> None:
-        """Replace the stored resume point; returns when that is done. Called after each frame."""
+        """Replaces the stored resume point, and returns when it is stored. Called after each frame."""
 
 
 class CursorInMemory:
-    """Stores the resume point in memory: it survives reconnects, but not the process."""
+    """Stores the resume point in memory: it is available after a reconnect, but not after a restart of the process."""
 
     def __init__(self, resume_point: ResumePoint | None = None) -> None:
         self.resume_point = resume_point
@@ -39,11 +39,11 @@ class CursorInMemory:
 
 
 class CursorFile:
-    """A file for one listener. It always contains one complete resume point, even if the process is killed: a new file
-    is written and then replaces the old one.
+    """Stores the resume point of one listener in a file. The file always contains a complete resume point, even if the
+    process is killed: each resume point is written to a new file, which then replaces the old one.
 
-    It is not synced to the disk, which would cost some milliseconds per frame. After a power failure it may contain an
-    earlier resume point, and the entries since then are received again.
+    The file is not synced to the disk, because that would take some milliseconds per frame. After a power failure it
+    may contain an earlier resume point; the entries since then are received again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -65,7 +65,7 @@ class CursorFile:
             ) from None
 
     def save(self, resume_point: ResumePoint) -> None:
-        """Replace the file. Raises OSError."""
+        """Replaces the file. Raises OSError."""
         # Write to the target of a symbolic link, so that the file does not replace the link.
         target = os.path.realpath(self.path)
         temporary = f"{target}.new"
@@ -75,5 +75,6 @@ class CursorFile:
 
 
 def _private(path: str, flags: int) -> int:
-    """Create a file that only its owner may read, because a cursor identifies streams and their user."""
+    """Creates a file that only its owner may read, because a cursor contains the names of streams and a tag of the
+    user."""
     return os.open(path, flags, 0o600)

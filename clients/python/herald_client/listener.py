@@ -19,8 +19,8 @@ from herald_client.tokens import TokenProvider, Tokens, TokenValue
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """The items of one frame, or one item about the connection. `lines` has the JSON text of each item; "" for Away,
-    which has none.
+    """The items of one frame, or a single Away. `lines` has the JSON text of each item; it is "" for Away, which the
+    client creates itself.
     """
 
     items: tuple[Item, ...]
@@ -30,19 +30,20 @@ class Batch(msgspec.Struct, frozen=True):
 class Listener:
     """Receives the entries of a user's inbox and of feeds, in order, and reconnects as often as needed.
 
-    `urls` are nodes of one Herald, or its load balancer. `token` is a text, a Token, or a callable (or coroutine
-    function) that returns one; it is called when a token is needed, and before one expires. `cursor` stores the resume
-    point: the path of a file, or a CursorStore; without it the resume point lasts as long as the listener. Without a
-    resume point the listener starts at the present. `user` applies in open mode only.
+    `urls` are the URLs of nodes of one Herald, or of its load balancer. `token` is a text, a Token, or a function
+    (async or not) that returns one. The function is called when a token is needed, and before a token expires. `cursor`
+    is where the resume point is stored: the path of a file, or a CursorStore. Without `cursor` it is kept in memory. A
+    listener without a stored resume point receives only entries that are new from then on. `user` is the user's id,
+    for a Herald that runs with HERALD_AUTH=open.
 
     An item counts as processed when the next one is requested, or when the `async with` block is left without an
-    exception. The resume point is saved after each frame, and contains complete positions only. So each item is
-    received exactly once, unless the process ends between processing and saving: then the items of the last frame are
-    received again (at least once). Lost entries are reported by `Hello.gap` or a `Gap`.
+    exception. The resume point is saved after each processed frame. So each item is received exactly once, with one
+    exception: if the process ends after processing and before saving, the items of the last frame are received again.
+    Lost entries are reported by `Hello.gap` or a `Gap`.
 
-    Iteration raises Stopped if the service rejects this client, OSError if the cursor can't be saved, and exceptions of
-    the token provider. It can be cancelled and continued without loss. There is no background task or thread except for
-    refreshing tokens: a caller that does not iterate for a long time is disconnected, and resumes later.
+    Iteration raises Stopped if the service refuses this client, OSError if the resume point can't be saved, and the
+    exceptions of the token function. It can be cancelled and continued without loss. Frames are received only during
+    iteration: a caller that does not iterate for a long time is disconnected, and resumes at its next iteration.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Listener:
         self._saved: ResumePoint | None = None
         self._frame: list[Received] = []
         self._returned = 0  # items of the frame that were returned to the caller
-        self._unconfirmed = 0  # the last ones of these, which may not have been processed yet
+        self._unconfirmed = 0  # the number of items returned last, which may not have been processed yet
         self._is_closed = False
 
     @property
@@ -81,7 +82,7 @@ class Listener:
         return self._receiver.repeats
 
     async def __aenter__(self) -> Self:
-        """Load the resume point. Raises CursorUnreadable."""
+        """Loads the resume point. Raises CursorUnreadable."""
         self._saved = self._store.load()
         self._positions.start_at(self._saved)
         return self
@@ -107,11 +108,12 @@ class Listener:
         return item
 
     def batches(self) -> AsyncIterator[Batch]:
-        """The same items, grouped by frame: faster for many items, and with the JSON text of each."""
+        """Iterates over the same items, grouped by frame and with the JSON text of each. Faster for many items."""
         return _Batches(self)
 
     async def next_batch(self) -> Batch:
-        """The items of the next frame. Raises StopAsyncIteration after the end of the `async with` block."""
+        """Waits for the next frame and returns its items. Raises StopAsyncIteration after the end of the `async with`
+        block."""
         if self._returned == len(self._frame):
             await self._next_frame()
         received = self._frame[self._returned :]
@@ -120,7 +122,8 @@ class Listener:
         return Batch(tuple(item for item, _ in received), tuple(line for _, line in received))
 
     async def _next_frame(self) -> None:
-        """Receive until a frame has items. A caller that requests more has processed the previous frame."""
+        """Saves the resume point after the previous frame, which the caller has processed, and receives frames until
+        one has items."""
         while self._returned == len(self._frame):
             self._save(self._returned)
             if self._is_closed:
@@ -129,7 +132,8 @@ class Listener:
             self._frame = await self._receiver.receive()
 
     def _save(self, processed: int) -> None:
-        """Save the resume point after this number of items of the frame."""
+        """Saves the resume point. `processed` is the number of items of the current frame that the caller has
+        processed."""
         resume_point = self._positions.resume_point
         if processed < len(self._frame):
             done, left = ([item for item, _ in part] for part in (self._frame[:processed], self._frame[processed:]))

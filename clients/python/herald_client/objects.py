@@ -21,8 +21,9 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
-    """A session has started. `gap` names the streams in which entries are or may be lost: fetch the current state if
-    that matters. `heartbeat` is the interval of heartbeats in seconds.
+    """A session has started. `gap` names the streams in which entries may be missing: fetch their current state over
+    HTTP if you need it. `heartbeat` is the interval of heartbeats, in seconds. `unread` is the number of unread
+    notifications in the inbox; None if the session does not include the inbox.
     """
 
     session: str
@@ -36,7 +37,7 @@ class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
 
 
 class Entry(_Object, frozen=True, kw_only=True):
-    """An object that belongs to a stream. `position` is the position to store for resuming."""
+    """An object that belongs to a stream. `position` is its position in the stream."""
 
     stream: str
     seq: int
@@ -63,8 +64,8 @@ class _Event(Entry, frozen=True, kw_only=True):
 
 
 class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
-    """One event for this user. Upsert by `id`: a changed notification is sent again. `unread` is the inbox's total
-    after it.
+    """One event for this user. Insert or replace it by `id`: a notification that changed while the client was
+    disconnected is received again. `unread` is the number of unread notifications in the inbox after this one arrived.
     """
 
     title: str = ""
@@ -82,11 +83,11 @@ class _Change(Entry, frozen=True, kw_only=True):
 
 
 class Read(_Change, frozen=True, kw_only=True, tag="read"):
-    """A notification was read, by this session or another client."""
+    """A notification was marked as read, by this client or another."""
 
 
 class Unread(_Change, frozen=True, kw_only=True, tag="unread"):
-    """A notification was marked as unread."""
+    """A notification was marked as unread, by this client or another."""
 
 
 class Archived(_Change, frozen=True, kw_only=True, tag="archived"):
@@ -94,7 +95,7 @@ class Archived(_Change, frozen=True, kw_only=True, tag="archived"):
 
 
 class Gap(_Object, frozen=True, kw_only=True, tag="gap"):
-    """The entries between these positions have been deleted."""
+    """The entries with positions after `after`, up to and including `upto`, have been deleted and cannot be sent."""
 
     stream: str
     after: int
@@ -109,8 +110,8 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class Away(msgspec.Struct, frozen=True):
-    """The connection has ended, or could not be opened. The next attempt starts in `retry_in` seconds, at `next_url`.
-    `code` is a close code, or the HTTP status of a refused handshake; None if there was neither.
+    """The connection to `url` has ended, or could not be opened. The next attempt starts in `retry_in` seconds, at
+    `next_url`. `code` is the close code, or the HTTP status of a refused handshake; None if there was neither.
     """
 
     url: str
@@ -184,11 +185,11 @@ _decode_fields: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read_object(line: str) -> "Message | Unknown":
-    """Decode the object on a line. Raises ProtocolError."""
+    """Decodes the object on a line of a frame. Raises ProtocolError."""
     try:
         message: Message = _decode_message(line)
     except msgspec.ValidationError as error:
-        # Only after the usual decoding has failed, so that known kinds cost nothing more.
+        # Checked only after decoding has failed, so that objects of known kinds are decoded without extra cost.
         return _unknown(line, error)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ProtocolError(str(error)) from None

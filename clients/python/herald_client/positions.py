@@ -1,4 +1,4 @@
-"""Positions: which entries of each stream were received, and what is stored to resume from."""
+"""Positions: which entries of each stream were received, and the resume point that follows from them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,9 +9,9 @@ from herald_client.objects import Entry, Gap, Hello, Item, Unknown
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """Where to resume: the last cursor from the service, and the positions received since, by stream.
+    """Where to resume: the last cursor that the service sent, and the position received last in each stream since then.
 
-    The cursor determines the user and the epoch of these positions.
+    The positions are valid for the user and the epoch that the cursor contains.
     """
 
     cursor: str
@@ -19,32 +19,32 @@ class ResumePoint(msgspec.Struct, frozen=True):
 
 
 class Positions:
-    """The received positions, and the detection of duplicate entries."""
+    """Records the position received last in each stream, and detects duplicate entries."""
 
     def __init__(self) -> None:
         self._cursor: str | None = None
         self._positions: dict[str, int] = {}
-        # The ids received at the newest position of a stream, because a bulk change has several entries at one
-        # position. A stream is absent if its position is complete.
+        # By stream, the ids of the entries received at its last position: when many notifications are marked with one
+        # request, their entries share a position. A stream is absent if all entries of its last position were received.
         self._newest_ids: dict[str, set[str]] = {}
 
     def start_at(self, resume_point: ResumePoint | None) -> None:
-        """Start at a stored resume point, up to which everything has been processed."""
+        """Starts at a stored resume point. All entries up to it were processed earlier."""
         if resume_point is not None:
             self._cursor = resume_point.cursor
             self._positions = dict(resume_point.positions)
 
     @property
     def resume_point(self) -> ResumePoint | None:
-        """The current resume point; None before the first `hello`."""
+        """The resume point after all received entries; None before the first `hello`."""
         return ResumePoint(self._cursor, dict(self._positions)) if self._cursor is not None else None
 
     def apply_hello(self, hello: Hello) -> None:
-        """Apply the positions of `hello`. In a stream with a gap, the position of `hello` applies, even if it is lower.
-        In other streams it is at most the position that was sent to resume, or lower if only a cursor was sent.
+        """Applies the positions of `hello`. In a stream with a gap, the position of `hello` replaces the recorded one,
+        even if it is lower. In all other streams the higher of the two applies.
         """
         if not hello.resumed:
-            # The epoch may have changed: positions of streams that this session does not have may have become invalid.
+            # The epoch may have changed. Then the positions of streams that this session does not include are invalid.
             self._positions = {name: at for name, at in self._positions.items() if name in hello.positions}
         for name, position in hello.positions.items():
             if name in hello.gap:
@@ -55,11 +55,12 @@ class Positions:
         self._cursor = hello.cursor
 
     def apply_heartbeat(self, cursor: str) -> None:
-        """Apply the cursor of a heartbeat. It is ahead of the entries if some are filtered out."""
+        """Applies the cursor of a heartbeat. It may be beyond the last received entry, if later entries were not sent
+        because of the filter `types`."""
         self._cursor = cursor
 
     def is_new(self, item: Item) -> bool:
-        """Whether the item was not received before. It counts as received from then on."""
+        """Records an item as received. Returns False if it is a duplicate."""
         stream, position, id = _position_of(item)
         if isinstance(item, Gap):
             self._advance(stream, position)
@@ -84,7 +85,8 @@ class Positions:
 
 
 def advanced(resume_point: ResumePoint, processed: Sequence[Item], unprocessed: Sequence[Item]) -> ResumePoint:
-    """The resume point after part of a frame was processed. A position with an unprocessed item does not count."""
+    """Returns the resume point after only part of a frame was processed. A position is included if all of its items
+    were processed."""
     lowest_left: dict[str, int] = {}
     for item in unprocessed:
         stream, position, _ = _position_of(item)
@@ -98,7 +100,7 @@ def advanced(resume_point: ResumePoint, processed: Sequence[Item], unprocessed: 
 
 
 def _position_of(item: Item) -> tuple[str, int, str]:
-    """Stream, position and id of an item; the stream is empty for an item that belongs to none."""
+    """Returns stream, position and id of an item. The stream is "" for an item without a stream, such as Hello."""
     if isinstance(item, Entry):
         return item.stream, item.position, item.id
     if isinstance(item, Gap):
@@ -109,7 +111,8 @@ def _position_of(item: Item) -> tuple[str, int, str]:
 
 
 def _position_of_unknown(fields: dict[str, Any]) -> tuple[str, int, str]:
-    """The same for an object of an unknown kind, which is an entry if it has the fields of one."""
+    """Returns the same for an object of an unknown kind. It is treated as an entry if it has a stream and a
+    position."""
     stream, position = fields.get("stream"), fields.get("changed") or fields.get("seq")
     if isinstance(stream, str) and isinstance(position, int):
         return stream, position, str(fields.get("id"))

@@ -1,4 +1,4 @@
-"""Keeps a connection open, and decodes its frames into items for the caller."""
+"""Connects, reconnects, and decodes the received frames into items for the caller."""
 
 import logging
 from collections.abc import Mapping
@@ -31,13 +31,13 @@ from herald_client.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-# An item, and the line of its frame.
+# An item, and its JSON text, which is one line of a frame.
 Received: TypeAlias = tuple[Item, str]
 
 
 class Receiver:
-    """Receives frames over as many connections as needed. `receive` can be cancelled and called again without losing
-    anything that has arrived.
+    """Receives frames, and reconnects when a connection ends. `receive` can be cancelled and called again: no frame is
+    lost. `repeats` is the number of duplicate entries that were dropped.
     """
 
     def __init__(
@@ -55,14 +55,15 @@ class Receiver:
         self._ssl = ssl
         self._connection: Connection | None = None
         self._token_refresh: TokenRefresh | None = None
-        self._resumes = False  # whether the first frame of this connection asked to resume
-        self._resumes_by_url = False  # whether a service has not waited for that frame: see `_handle_hello`
+        self._resumes = False  # whether the first frame of this connection has a resume point
+        self._resumes_by_url = False  # whether the cursor is sent in the URL instead: see `_handle_hello`
         self._stopped: Stopped | None = None
         self.repeats = 0
 
     async def receive(self) -> list[Received]:
-        """The items of one frame, or an item that reports the end of the connection. Empty for a frame without items,
-        such as a heartbeat. Raises Stopped, and again at every later call.
+        """Waits for the next frame and returns its items, or an Away if the connection ends. The list is empty for a
+        frame without items, such as a heartbeat. Raises Stopped if the service refuses this client, also at every later
+        call.
         """
         if self._stopped is not None:
             raise self._stopped
@@ -103,8 +104,8 @@ class Receiver:
         return connection
 
     def _handle_end(self, end: ConnectionEnded) -> list[Received]:
-        """Decide how to react. Nothing is awaited here, so a cancelled caller finds either the old state or the new
-        one.
+        """Returns an Away and plans the next connection, or raises Stopped. Awaits nothing, so that a cancellation
+        cannot interrupt it half-way.
         """
         connection, self._connection = self._connection, None
         if self._token_refresh is not None:
@@ -127,8 +128,8 @@ class Receiver:
         return [(away, "")]
 
     def _read(self, connection: Connection, frame: str) -> list[Received]:
-        """Decode a frame and apply its objects. Raises ProtocolError and ConnectionEnded, before any object has had an
-        effect.
+        """Decodes a frame, applies its objects and returns the items. Raises ProtocolError if an object is invalid, or
+        ConnectionEnded if the service did not resume; no object has been applied then.
         """
         lines = frame.split("\n")
         messages = [read_object(line) for line in lines]
@@ -141,13 +142,14 @@ class Receiver:
         ]
 
     def _handle(self, connection: Connection, message: Message | Unknown) -> Item | None:
-        """Apply an object; returns the item for the caller, if there is one."""
+        """Applies an object. Returns the item for the caller; None if the object is a duplicate or not for callers."""
         match message:
             case Entry() | Gap() | Unknown():
                 self._reconnection.succeeded()
                 if self._positions.is_new(message):
                     return message
-                # A resume by a cursor alone repeats the entries since that cursor. These duplicates are not counted.
+                # After a resume with a cursor in the URL, the service sends all entries since that cursor. These
+                # duplicates are expected and not counted.
                 if not self._resumes_by_url:
                     self.repeats += 1
             case Hello():
@@ -168,9 +170,10 @@ class Receiver:
 
     def _handle_hello(self, connection: Connection, hello: Hello) -> None:
         if connection.hello is None and self._resumes and not (hello.resumed or hello.gap):
-            # The service waits 1 s for the first frame, and otherwise starts at the present. The entries in between
-            # would be lost silently. From the next connection on, the cursor is sent in the URL, without the positions
-            # since, and the entries that are repeated are dropped.
+            # The service waits 1 s for the first frame. If the frame arrives later, the session starts with new entries
+            # only, and missed ones would be lost silently. From the next connection on, the cursor is sent in the URL.
+            # The URL does not contain the positions received since that cursor, so their entries are sent again and
+            # dropped as duplicates.
             self._resumes_by_url = True
             raise ConnectionEnded("the service did not wait for the first frame")
         connection.expect_heartbeats(hello)

@@ -1,4 +1,4 @@
-"""The address and the time of the next connection."""
+"""The address of the next connection, and the delay before it."""
 
 import asyncio
 import random
@@ -11,9 +11,10 @@ from herald_client.objects import Away
 
 
 class Reconnection:
-    """Rotates through the addresses: starts with a random one, and moves to the next after each failure.
+    """Selects the address and the time of each connection. It starts with a random address, and moves to the next one
+    after each failure.
 
-    The start is random, because otherwise all clients with the same list would connect to its first node.
+    The first address is random, because otherwise all clients with the same list would connect to its first node.
     """
 
     def __init__(self, addresses: Sequence[str], backoff: Backoff) -> None:
@@ -31,22 +32,24 @@ class Reconnection:
 
     @property
     def url(self) -> str:
-        """The address without its secrets, for logs and messages."""
+        """The address without its query and credentials, for logs and messages."""
         return without_secrets(self.address)
 
     async def wait(self) -> None:
-        """Wait until the next attempt is due. It can be cancelled and called again: the delay does not restart."""
+        """Waits until the next attempt is due. If it is cancelled and called again, it waits only for the rest of the
+        delay."""
         seconds = self._due - asyncio.get_running_loop().time()
         if seconds > 0:
             await asyncio.sleep(seconds)
 
     def succeeded(self) -> None:
-        """Reset the backoff: an entry or a heartbeat was received. A handshake or `hello` is not enough, because a
-        service that fails right after them would still send them.
+        """Resets the backoff. Called when an entry or a heartbeat was received, not after a handshake or `hello`: a
+        service that fails right after these would be reconnected to without backoff.
         """
         self._failures = 0
 
     def failed(self, end: ConnectionEnded) -> Away:
+        """Selects the next address and the delay before the next attempt. Returns them as an Away."""
         self._failures += 1
         wait_s = end.wait_s or 0.0
         if end.wait_s is None or not end.is_jittered:

@@ -11,19 +11,19 @@ from herald_client.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-# A token is refreshed a quarter of its remaining time before it expires, but at most this much earlier. That is enough
-# for a provider that needs a second attempt, and for clock differences.
+# A token is refreshed when three quarters of its remaining time are over, but not earlier than this many seconds before
+# it expires. That leaves time for a second call of the provider, and for clock differences.
 MAX_EARLY_S: Final = 60.0
 
 # Minimum delay between two attempts.
 MIN_PAUSE_S: Final = 1.0
 
-# Delay until the next attempt if the provider fails, or the service can't check a token now.
+# Delay until the next attempt if the provider fails or returns the old token, or if the service can't check a token.
 RETRY_S: Final = 5.0
 
 
 class TokenRefresh:
-    """Sends a new token from the provider before the old one expires. Between two tokens it is only a timer."""
+    """Sends a new token from the provider before the old one expires."""
 
     def __init__(self, tokens: Tokens, send: Callable[[str], Coroutine[None, None, None]]) -> None:
         self._tokens = tokens
@@ -33,8 +33,8 @@ class TokenRefresh:
         self._is_unchecked = False  # whether the service could not check the token that was sent last
 
     def start(self) -> None:
-        """Start the timer; called at each `hello`. If the expiry of the token is unknown, the token is sent again: the
-        service answers with its expiry.
+        """Starts the timer. Called at each `hello`. If the expiry of the token is unknown, the token is sent again,
+        because the service's response contains the expiry.
         """
         if not self._tokens.are_renewable:
             return
@@ -45,13 +45,14 @@ class TokenRefresh:
             self._schedule()
 
     def accepted(self, expires_at: float | None) -> None:
-        """The service has accepted the token. None means that the session does not expire with the token."""
+        """Schedules the next refresh. Called when the service has accepted a token, with its expiry in seconds since
+        1970; None if the session does not end with the token."""
         if expires_at is not None:
             self._tokens.set_expiry(expires_at)
             self._schedule()
 
     def unchecked(self) -> None:
-        """The service can't check the token now."""
+        """Schedules another attempt. Called when the service can't check the token at the moment."""
         if self._tokens.are_renewable:
             self._is_unchecked = True
             self._refresh_in(RETRY_S)
@@ -84,8 +85,8 @@ class TokenRefresh:
         try:
             token = await self._tokens.renew()
         except Exception as error:
-            # The connection lasts until the old token expires, so the provider has until then to recover. Only the type
-            # of the exception is logged, because its text may contain an issuer's URL or a request to it.
+            # The old token is valid until it expires, so the provider is called again until then. Only the type of the
+            # exception is logged, because its text may contain secrets, such as a request to the issuer.
             log.warning("No new token (%s); trying again in %g s", type(error).__name__, RETRY_S)
             self._refresh_in(RETRY_S)
             return

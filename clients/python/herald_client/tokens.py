@@ -1,4 +1,4 @@
-"""Tokens: a fixed one, or a provider of new ones."""
+"""Tokens: a fixed token, or a provider, which is a function that returns new tokens."""
 
 import inspect
 import time
@@ -12,8 +12,8 @@ MIN_VALIDITY_S: Final = 5.0
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token. `expires_at` is in seconds since 1970, None if unknown. The client does not parse tokens: their content
-    is between issuer and service.
+    """A token. `expires_at` is in seconds since 1970, None if unknown. The client does not parse `text`, because the
+    format of tokens is not part of the protocol.
     """
 
     text: str
@@ -25,8 +25,9 @@ TokenProvider: TypeAlias = Callable[[], TokenValue | Awaitable[TokenValue]]
 
 
 class Tokens:
-    """The token to send. A provider is called if there is no token, if the service has rejected the last one as
-    expired, and before it expires. Exceptions of the provider are raised to the caller of the listener.
+    """Holds the token to send, and calls the provider for a new one: if there is no token yet, if the service has
+    refused the last one as expired, and before the last one expires. Exceptions of the provider are raised to the
+    caller.
     """
 
     def __init__(self, source: TokenValue | TokenProvider | None) -> None:
@@ -43,13 +44,14 @@ class Tokens:
         return self._token
 
     async def current(self) -> str | None:
-        """A token for a new connection."""
+        """Returns a token for a new connection; None if the client has no token."""
         if self._token is None or self.expires_in(self._token) < MIN_VALIDITY_S:
             await self.renew()
         return self._token.text if self._token is not None else None
 
     async def renew(self) -> Token | None:
-        """Call the provider, if there is one. If it returns the same token, a known expiry is kept."""
+        """Calls the provider, if there is one, and returns the current token. If the provider returns the same token
+        without an expiry, the known expiry stays."""
         if self._provider is not None:
             value = self._provider()
             token = _as_token(await value if inspect.isawaitable(value) else value)
@@ -58,18 +60,19 @@ class Tokens:
         return self._token
 
     def set_expiry(self, expires_at: float) -> None:
-        """Set the expiry of the last token, as reported by the service."""
+        """Sets the expiry of the last token, in seconds since 1970, as reported by the service."""
         if self._token is not None:
             self._token = Token(self._token.text, expires_at)
 
     def expired(self) -> bool:
-        """The service has rejected the last token as expired. Returns whether there can be another one."""
+        """Discards the last token, if there is a provider for another one. Returns whether there is a provider. Called
+        when the service has refused the token as expired."""
         if self._provider is not None:
             self._token = None
         return self.are_renewable
 
     def expires_in(self, token: Token) -> float:
-        """The remaining time in seconds, by this machine's clock."""
+        """Returns the seconds until the token expires, by this machine's clock; infinity if its expiry is unknown."""
         return token.expires_at - time.time() if token.expires_at is not None else float("inf")
 
 
