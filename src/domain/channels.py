@@ -12,8 +12,10 @@ from domain.sent_fields import SentFields
 
 
 class ChannelPlan(msgspec.Struct, frozen=True):
-    """What a channel's table plans for one event: one delivery to each destination. A delivery to an empty destination
-    is stored as skipped. `subject`, `template` and `options` are copied into the item. Nothing is sent before `due_at`.
+    """The deliveries that a channel's table plans for one event: one for each of `destinations`. If there is no
+    destination, or for an empty one, a delivery is stored as skipped. `subject`, `template` and `options` are copied
+    into the item of each delivery. `user` is the user whose preferences apply. Nothing is sent before `due_at`, if it
+    is set.
     """
 
     destinations: Sequence[str]
@@ -39,31 +41,37 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.convert(value, cls)
 
     @property
-    def words(self) -> Mapping[str, str]:
-        """The table's templates over the payload (`Invoice {number}`), by key."""
+    def text_templates(self) -> Mapping[str, str]:
+        """The values of this table that contain payload fields in braces (`subject = "Invoice {number}"`), by the key
+        in the table.
+        """
         return {}
 
     @property
     def loss(self) -> str:
-        """What happens to the delivery if an event lacks a field of these templates, for example `its mail fails`."""
+        """The consequence for the delivery if an event lacks a field that a text template needs, for example `its mail
+        fails`. It completes a warning about the routes file.
+        """
         return f"its {self.channel} fails"
 
     @property
     def template(self) -> str:
-        """The name of the template that renders its deliveries; empty if there is none."""
+        """The name of the template file that renders this table's deliveries; empty if it has none."""
         return ""
 
     @property
     def summary(self) -> tuple[str, str]:
-        """The two columns that `herald routes check` prints: the channel's name, and where its deliveries go."""
+        """The two columns that `herald routes check` prints for this table: the channel's name, and the destination of
+        its deliveries.
+        """
         return self.channel, "yes"
 
     def plan(self, event: Event, fields: SentFields, max_destinations: int) -> ChannelPlan:
-        """Plan the deliveries of an event whose payload is a JSON object. A list of more than `max_destinations` may be
-        cut after one more. Raises Unreadable, which turns the event into a dead letter.
+        """Plans the deliveries of an event whose payload is a JSON object. It may stop after `max_destinations` + 1
+        destinations, since the caller rejects so many. Raises Unreadable if the event is to become a dead letter.
         """
         raise NotImplementedError
 
     def fault_in(self, item: Item, destination: str) -> str | None:
-        """Why the item can never be sent to this destination, in words; None if it can be sent."""
+        """Returns why the item can never be sent to this destination, as text; None if it can be sent."""
         return None

@@ -102,7 +102,7 @@ def route_templates(route: Route) -> dict[str, str]:
     if route.inbox:
         templates |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
     for table in route.channels:
-        templates |= {f"{table.channel}.{key}": template for key, template in table.words.items()}
+        templates |= {f"{table.channel}.{key}": template for key, template in table.text_templates.items()}
     return templates
 
 

@@ -32,7 +32,7 @@ class PrintTable(ChannelTable, frozen=True):
     ink: str = "black"
 
     @property
-    def words(self) -> Mapping[str, str]:
+    def text_templates(self) -> Mapping[str, str]:
         return {"line": self.line}
 
     def plan(self, event: Event, fields: SentFields, max_destinations: int) -> ChannelPlan:

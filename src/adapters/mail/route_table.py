@@ -25,7 +25,7 @@ class EmailTable(ChannelTable, frozen=True):
     user: str | None = None
 
     @property
-    def words(self) -> Mapping[str, str]:
+    def text_templates(self) -> Mapping[str, str]:
         return {"subject": self.subject}
 
     @property
