@@ -14,8 +14,8 @@ log = structlog.get_logger(__name__)
 async def announce(
     backplane: Backplane, counters: Counters, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut] = ()
 ) -> None:
-    """Publishes stored entries and sign-outs. Never raises: they are committed, and if publishing fails, the hubs pick
-    them up at the next comparison with the store."""
+    """Publishes stored entries and sign-outs. Never raises. They are committed; if publishing fails, the hubs read them
+    from the store at the next comparison."""
     try:
         await backplane.publish(entries, sign_outs)
     except Exception as error:

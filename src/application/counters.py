@@ -55,5 +55,5 @@ class Counters:
 
     @property
     def mails(self) -> Counter[str]:
-        """Attempts at mails, by result, for a metric that is older than other channels."""
+        """Attempts at mails, by result. For the metric of mails, which existed before there were other channels."""
         return self.attempts.get("email", Counter())

@@ -16,19 +16,20 @@ from domain.planning import Plan
 
 T = TypeVar("T")
 
-# Maximum of request ids in a log line about a batch whose events were published by several requests.
+# Maximum number of request ids in a log line about a batch whose events were published by several requests.
 MAX_REQUEST_IDS: Final = 20
 
 
 def request_context(*request_ids: str) -> AbstractContextManager[None]:
-    """Binds ids while one HTTP request is handled, or events that several requests have published."""
+    """Binds the id of the HTTP request while it is handled; for events that several requests have published, binds the
+    ids of all of them."""
     if len(request_ids) == 1:
         return bound_contextvars(request_id=request_ids[0])
     return bound_contextvars(request_ids=request_ids[:MAX_REQUEST_IDS]) if request_ids else nullcontext()
 
 
 def current_request_id() -> str:
-    """Returns the id of the request that is handled; empty outside a request."""
+    """Returns the id of the current request; empty outside a request."""
     return str(get_contextvars().get("request_id", ""))
 
 
@@ -40,18 +41,18 @@ def event_context(plans: Sequence[Plan]) -> AbstractContextManager[None]:
 
 
 def bind_user(user_id: str | None) -> None:
-    """Binds the id for the rest of the running task."""
+    """Binds the user's id for the rest of the running task."""
     if user_id is not None:
         bind_contextvars(user_id=user_id)
 
 
 def bind_session(session_id: str, user_id: str | None) -> None:
-    """Binds the ids for the rest of the running task."""
+    """Binds the ids of the session and of its user for the rest of the running task."""
     bind_contextvars(session_id=session_id, user_id=user_id)
 
 
 def bind_delivery(delivery_id: str, origin: str, event_id: str) -> None:
-    """Binds the ids for the rest of the running task."""
+    """Binds the ids of the delivery and of its event for the rest of the running task."""
     bind_contextvars(delivery_id=delivery_id, origin=origin, event_id=event_id)
 
 

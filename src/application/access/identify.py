@@ -11,7 +11,7 @@ from domain.users import as_user
 class IdentifyCaller:
     """Identifies a caller by its token and by the user that it claims to be.
 
-    With a verifier, only tokens are trusted, and the claimed user must be that of the token. Without one (open mode),
+    With a verifier, only tokens are trusted, and `claimed` must be the user of the token. Without one (open mode),
     claims are trusted, tokens are ignored, and every caller has the scope `admin`. Raises TokenMissing, TokenInvalid,
     TokenExpired, NotYours, Unavailable; `current` also SignedOut and StoreUnavailable.
     """
@@ -23,12 +23,12 @@ class IdentifyCaller:
 
     @property
     def fault(self) -> str | None:
-        """Why no token can be verified so far; None if tokens can be verified, or need not be."""
+        """Why no token can be verified yet; None if tokens can be verified, or if none are needed."""
         return self._verifier.fault if self._verifier is not None else None
 
     async def __call__(self, token: str | None, claimed: str | None) -> Identity:
         if claimed is not None and as_user(claimed) is None:
-            raise NotYours("This is not a possible user.")
+            raise NotYours("This is not a valid user id.")
         if self._verifier is None:
             return Identity(claimed, frozenset({"admin"}), issued_at=self._clock.now().timestamp(), claimed=True)
         if token is None:
@@ -41,8 +41,8 @@ class IdentifyCaller:
         return identity
 
     async def current(self, token: str | None, claimed: str | None = None) -> Identity:
-        """The same for a single request. Also checks the user's latest sign-out: a session is closed by a sign-out, a
-        request is not."""
+        """Identifies the caller of a single request. Raises SignedOut too, if the user has signed out since the token
+        was issued: a sign-out closes open sessions, but each request must check for it."""
         identity = await self(token, claimed)
         if identity.user is not None:
             check_not_signed_out(identity, await self._store.not_before(identity.user))

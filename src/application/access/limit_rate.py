@@ -8,12 +8,12 @@ from application.ports.throttle import Rate, Throttle
 from domain.errors import TooManyRequests
 from domain.identity import Identity
 
-# What is limited, each separately: requests, events published, connections opened.
+# What is limited, each separately: REST requests, published events, opened connections.
 Act: TypeAlias = Literal["rest", "publish", "connect"]
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """The limit of each act; None is no limit."""
+    """The rate limit of each kind of request; None means no limit."""
 
     rest: Rate | None = None
     publish: Rate | None = None
@@ -21,10 +21,10 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class LimitRate:
-    """Charges an act to the user and to the token of its caller.
+    """Charges a request to the user and to the token of its caller.
 
-    Raises TooManyRequests, which says how long to wait. Anonymous callers are not limited: they can be distinguished
-    only by their addresses, which a proxy may hide from Herald.
+    Raises TooManyRequests, with the time to wait. Anonymous callers are not limited: they can be distinguished only by
+    their addresses, which a proxy may hide from Herald.
     """
 
     def __init__(self, throttle: Throttle, rates: Rates) -> None:
@@ -42,7 +42,8 @@ class LimitRate:
 
 
 def _keys(act: Act, identity: Identity) -> list[str]:
-    """Returns the keys to charge, the token first: a refused token costs the user's other tokens nothing."""
+    """Returns the keys to charge. The token's is the first: what the limit of a token refuses is not charged to its
+    user, and so not to the user's other tokens."""
     if identity.user is None:
         return []
     by_token = [f"{act}:token:{identity.user}:{identity.token_id}"] if identity.token_id is not None else []

@@ -7,8 +7,8 @@ from application.ports.throttle import Rate
 from domain.setting_declarations import Section, Setting
 from domain.setting_values import per_second
 
-# Seconds of the rate that fit in one burst: a page that loads, or a device that reconnects, sends many requests
-# together and few afterwards. The burst of publishers is 1 s, or one request.
+# A burst may have as many requests as the rate allows in this many seconds: a page that loads, or a device that
+# reconnects, sends many requests together and few afterwards. Publishers may send 1 s of their rate, or one request.
 BURST_S: Final = 10
 
 
@@ -44,8 +44,8 @@ class RateSettings(Section, frozen=True):
     ] = 50.0
 
     def rates(self, max_published: int) -> Rates:
-        """Returns the settings as token buckets. `max_published` is the number of events that one request may publish:
-        the burst allows at least one such request."""
+        """Returns the settings as token buckets. `max_published` is the maximum number of events in one publish
+        request; the burst allows at least one such request."""
         return Rates(
             rest=_rate(self.rest, self.rest * BURST_S),
             publish=_rate(self.publish, max(self.publish, max_published)),

@@ -20,8 +20,9 @@ log = structlog.get_logger(__name__)
 class AttemptDelivery(Generic[Prepared]):
     """Sends a prepared delivery, or states why it is not sent. Never raises.
 
-    Sent and permanently refused are final. All other outcomes are retried, after growing delays, until `tries` attempts
-    have counted. An attempt in which the peer refused this sender, not the delivery, does not count.
+    A delivery that was sent or permanently refused is final. In all other cases it is retried, after growing delays,
+    until `tries` attempts have counted. An attempt in which the peer refused this sender, not the delivery, does not
+    count.
     """
 
     def __init__(self, channel: Channel[Prepared], clock: Clock, policy: DispatchPolicy) -> None:
@@ -30,7 +31,7 @@ class AttemptDelivery(Generic[Prepared]):
         self._policy = policy
 
     async def send(self, claim: Claim, prepared: Prepared, deadline: float) -> Outcome:
-        """Returns the outcome of one attempt, which gives up at the deadline (of `Clock.monotonic`)."""
+        """Makes one attempt, which gives up at the deadline (of `Clock.monotonic`), and returns its outcome."""
         at, began = self._clock.now(), self._clock.monotonic()
         result, error = await self._send(claim.delivery, prepared, deadline)
         text = one_line(str(error), MAX_REPLY_LENGTH)
@@ -55,7 +56,7 @@ class AttemptDelivery(Generic[Prepared]):
         return self._logged(Outcome(claim, None, "pending", decision.rule, seconds, counts=False))
 
     async def _send(self, delivery: Delivery, prepared: Prepared, deadline: float) -> tuple[Result, NotSent]:
-        """Returns the result, and the reply in the form of an error."""
+        """Returns the result of the attempt, and the peer's reply in the form of an error."""
         try:
             receipt = await self._channel.send(prepared, deadline)
         except Refused as error:

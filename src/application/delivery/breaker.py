@@ -15,7 +15,8 @@ from domain.addresses import masked, masked_in
 
 log = structlog.get_logger(__name__)
 
-# Maximum of breakers of one channel. Beyond that, those of available peers are dropped and created again when needed.
+# Maximum number of breakers of one channel. Beyond it, the breakers of available peers are dropped, and created again
+# when they are needed.
 MAX_BREAKERS: Final = 1_000
 
 
@@ -23,14 +24,14 @@ class CircuitBreaker:
     """Opens and closes by the results of attempts at one peer's deliveries.
 
     While the peer is unavailable the breaker is open: deliveries wait for a pause, and then a single attempt tries the
-    peer. Each attempt that finds it still unavailable makes the next pause longer. `error` says why the breaker is
-    open. A peer that is itself a destination is masked in `error`, which `/health` shows without a token, and in the
-    log.
+    peer. Each attempt that finds the peer still unavailable makes the next pause longer. `error` says why the breaker
+    is open. If the peer is itself the destination of a delivery (not a common mail server, for example), its address is
+    masked in the log and in `error`, which `/health` shows without a token.
     """
 
     def __init__(self, channel: str, peer: str, policy: DispatchPolicy, clock: Clock, *, is_destination: bool) -> None:
         self.error: str | None = None
-        # The peer has answered for the first time, or again: deliveries may be waiting for it.
+        # Set when the peer answers for the first time or after an outage: deliveries may be waiting for it.
         self.recovered = False
         self.peer = peer
         self._shown = masked(peer) if is_destination else masked_in(peer, "")
@@ -40,12 +41,13 @@ class CircuitBreaker:
         self._clock = clock
         self._failures = 0  # in a row; 0 while the peer is available
         self._pause_until = 0.0
-        self._trying = False  # whether an attempt is trying the unavailable peer
+        self._trying = False  # whether an attempt is in progress while the breaker is open
         self._answered_at: float | None = None  # time of the last answer; None while it is unavailable, and at first
 
     @property
     def untried(self) -> bool:
-        """Whether this process has neither received an answer from the peer nor found it unavailable."""
+        """Whether this process has not tried the peer yet: it has neither received an answer nor found the peer
+        unavailable."""
         return self._answered_at is None and not self.is_open
 
     @property
@@ -64,7 +66,7 @@ class CircuitBreaker:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """The context of an attempt that was admitted."""
+        """The context of an attempt that `admits` has allowed."""
         tries_out = self.is_open
         self._trying = self._trying or tries_out
         try:
@@ -74,9 +76,10 @@ class CircuitBreaker:
                 self._trying = False
 
     def learn(self, outcome: Outcome, began: float) -> Outcome:
-        """Opens or closes the breaker by the outcome of an attempt that began at `began`. Returns the outcome to
-        record: if the peer has answered another attempt since then, it is available, but not for so many concurrent
-        deliveries, and this delivery need not await it."""
+        """Opens or closes the breaker by the outcome of an attempt that began at `began`, and returns the outcome to
+        record. If this attempt found the peer unavailable, but another attempt got an answer after `began`, the breaker
+        stays closed and `awaited_peer` is cleared: the peer is available, only not for so many concurrent deliveries.
+        """
         attempt = outcome.attempt
         if attempt is None:
             return outcome
@@ -114,8 +117,8 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """The breakers of one channel, by key. A key other than `common_peer`, the one server that accepts all of the
-    channel's deliveries, is a destination."""
+    """The breakers of one channel, by key. `common_peer` is the one server that accepts all of the channel's
+    deliveries; any other key is a destination."""
 
     def __init__(self, channel: str, common_peer: str | None, policy: DispatchPolicy, clock: Clock) -> None:
         self._channel = channel
@@ -137,18 +140,20 @@ class CircuitBreakers:
 
     @property
     def untried(self) -> bool:
-        """Whether no peer was tried yet."""
+        """Whether this process has not tried any peer yet."""
         return all(breaker.untried for breaker in self._breakers.values())
 
     @property
     def error(self) -> str | None:
-        """Why deliveries wait; None while they do not."""
+        """Why deliveries wait: the error of an open breaker, and the number of others that are open. None if all are
+        closed."""
         errors = [breaker.error for breaker in self._breakers.values() if breaker.error is not None]
         return f"{errors[0]} (and {len(errors) - 1} more)" if len(errors) > 1 else next(iter(errors), None)
 
     async def wake_deferred(self, deliveries: Deliveries) -> None:
-        """Makes the deliveries due whose peers have become available. The first call that finds one makes all waiting
-        deliveries of the channel due: some may await the peer by a name that it had before this process started."""
+        """Makes deliveries due whose peers have become available. The first call that finds such a peer makes all
+        waiting deliveries of the channel due, because some may await a peer under a name that it had before this
+        process started."""
         for breaker in list(self._breakers.values()):
             if breaker.recovered:
                 await deliveries.wake_deferred(self._channel, breaker.peer if self._woken_all else None)

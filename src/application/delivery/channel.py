@@ -25,14 +25,13 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class TemplateMissing(msgspec.Struct, frozen=True):
-    """Why this node can't prepare a delivery that another node may be able to prepare: it has no usable template of
-    that name."""
+    """Why this node can't prepare a delivery: it has no usable template of that name. Another node may have one."""
 
     text: str
 
 
 class NotSent(Exception):
-    """A delivery that was not sent, as far as is known. The text is the peer's last reply, or says what happened."""
+    """A delivery was not sent, as far as is known. The text is the peer's last reply, or describes what happened."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
@@ -48,8 +47,8 @@ class Refused(NotSent):
 
 
 class PeerUnavailable(NotSent):
-    """The peer can't be reached, or accepts no delivery from this sender now. `refused_us`: it answered and refused
-    this sender, so the attempt does not count against the delivery."""
+    """The peer can't be reached, or accepts no delivery from this sender now. `refused_us` means that it answered and
+    refused this sender; the attempt does not count against the delivery."""
 
     def __init__(self, text: str, code: int | None = None, *, refused_us: bool = False) -> None:
         super().__init__(text, code)
@@ -68,7 +67,7 @@ class Channel(Protocol[Prepared]):
 
     @property
     def peer(self) -> str | None:
-        """The only peer of this channel, as named in health and logs (such as `host:port` of a mail server); None if
+        """The only peer of this channel, as shown in health and logs (such as `host:port` of a mail server); None if
         each destination is a peer of its own."""
 
     async def prepare(self, delivery: Delivery) -> Prepared | Refusal | TemplateMissing:
@@ -76,7 +75,7 @@ class Channel(Protocol[Prepared]):
         delivery. An exception is logged, and the delivery is retried."""
 
     async def send(self, prepared: Prepared, deadline: float) -> Receipt:
-        """Returns once the peer has accepted the delivery. Raises Deferred, Refused or PeerUnavailable.
+        """Sends the delivery. Returns once the peer has accepted it. Raises Deferred, Refused or PeerUnavailable.
 
         Gives up at the deadline (of `Clock.monotonic`), and sends nothing after it, however long this process was
         suspended in between. A delivery may be sent again after a crash: it should carry its id, so that the receiver
@@ -84,10 +83,11 @@ class Channel(Protocol[Prepared]):
         """
 
     def breaker_key(self, delivery: Delivery) -> str:
-        """Returns the peer of this delivery: while it is unavailable, no delivery with the same key is sent."""
+        """Returns the peer of this delivery. While that peer is unavailable, no delivery with the same key is sent."""
 
     async def probe(self, key: str, deadline: float) -> None:
-        """Checks, without a delivery, whether this peer would accept one now. Raises PeerUnavailable if not."""
+        """Checks, without a delivery, whether this peer would accept one now. Raises PeerUnavailable if it
+        would not."""
 
     async def close(self) -> None:
-        """Closes the connections. Attempts in progress are aborted."""
+        """Closes the connections, and aborts attempts in progress."""

@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 
 
 class DeliverClaim(Generic[Prepared]):
-    """Processes claims of one channel concurrently, within the limits of its policy. Once `stopping` is set, it starts
-    no more attempts."""
+    """Processes claims of one channel concurrently, within the limits of its policy. While `stopping` is set, it starts
+    no attempts."""
 
     def __init__(
         self,
@@ -82,8 +82,8 @@ class DeliverClaim(Generic[Prepared]):
                 await self._record(outcome)
 
     async def _prepare(self, claim: Claim, deadline: float) -> Prepared | Refusal | TemplateMissing | None:
-        """Prepares the delivery. Releases the claim and returns None if that is not done by the deadline, because
-        others are prepared first."""
+        """Prepares the delivery. If that is not done by the deadline, because other deliveries are prepared first,
+        releases the claim and returns None."""
         delivery = claim.delivery
         self._preparing += 1
         try:
@@ -100,8 +100,8 @@ class DeliverClaim(Generic[Prepared]):
             self._preparing -= 1
 
     async def _without_template(self, claim: Claim, missing: TemplateMissing) -> Refusal | None:
-        """Leaves the delivery to other nodes, and claims none with that template for a while. Refuses it once no node
-        has had the template for `template_wait_seconds`."""
+        """Leaves the delivery to other nodes, and for a while claims none with that template. Refuses the delivery once
+        no node has had the template for `template_wait_seconds`."""
         delivery, wait = claim.delivery, self._policy.template_wait_seconds
         since = delivery.unrendered_since
         if since is not None and (self._clock.now() - since).total_seconds() >= wait:
@@ -123,7 +123,7 @@ class DeliverClaim(Generic[Prepared]):
         return None
 
     async def _send(self, claim: Claim, prepared: Prepared, claimed_at: float) -> Outcome | None:
-        """Attempts the delivery. Returns None if no attempt was begun and the claim was released."""
+        """Attempts the delivery. Returns None if it began no attempt and released the claim."""
         began, attempt_seconds = self._clock.monotonic(), self._policy.attempt_seconds
         breaker = self._breakers.get(self._channel.breaker_key(claim.delivery))
         if self.stopping or began > claimed_at + attempt_seconds:
@@ -135,8 +135,8 @@ class DeliverClaim(Generic[Prepared]):
             return breaker.learn(await self._attempt.send(claim, prepared, began + attempt_seconds), began)
 
     async def _await_peer(self, claim: Claim, breaker: CircuitBreaker) -> Outcome | None:
-        """Defers a delivery whose peer is unavailable. If the channel has one peer, it only releases the claim: none
-        is claimed while that peer is unavailable, so the delivery can stay due."""
+        """Defers a delivery whose peer is unavailable. If the channel has only one peer, releases the claim instead:
+        the delivery can stay due, because nothing is claimed while that peer is unavailable."""
         if self._channel.peer is not None:
             await self._release(claim)
             return None

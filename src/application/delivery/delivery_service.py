@@ -13,7 +13,8 @@ STOP_S: Final = 0.5
 
 
 class DeliveryService(Service):
-    """Implements HealthCheck too. Not vital: deliveries wait in the store until their peer is available."""
+    """Runs a dispatcher. Implements HealthCheck too; the check is not vital, because deliveries wait in the store until
+    their peer is available."""
 
     phase = Phase.DELIVERY
 

@@ -39,5 +39,6 @@ class DispatchPolicy(msgspec.Struct, frozen=True):
 
     @property
     def lease_seconds(self) -> float:
-        """Long enough to wait for one whole attempt, to make another, and to record it."""
+        """The duration of a lease: long enough to wait for a whole attempt, to make another one, and to record its
+        outcome."""
         return 2 * self.attempt_seconds + self.lease_margin_seconds

@@ -24,16 +24,16 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher(Generic[Prepared]):
-    """Claims due deliveries of its channel; decides, prepares, sends and records each, until it is stopped.
+    """Claims the due deliveries of its channel, and decides, prepares, sends and records each, until it is stopped.
 
-    A delivery is sent once, except after a crash: one process at a time holds its lease, starts an attempt only if the
-    lease lasts for a whole attempt, and gives up before the lease ends. If a process crashes after the peer has
-    accepted a delivery and before this is recorded, the delivery is sent again, under the same id. To limit these
-    cases, at most twice `at_once` deliveries are being sent or are sent and not recorded yet.
+    A delivery is sent once, except after a crash. One process at a time holds its lease; that process starts an attempt
+    only if the lease lasts for a whole attempt, and gives up before the lease ends. If a process crashes after the peer
+    has accepted a delivery and before this is recorded, the delivery is sent again, under the same id. To limit these
+    cases, at most twice `at_once` deliveries are being sent, or are sent and not recorded yet.
 
     While a peer is unavailable its circuit breaker is open. A channel with one peer then claims one delivery at a time,
-    after each pause, to try the peer, and probes it if none is due. On a channel with many peers, the deliveries of an
-    unavailable peer are deferred. Once the peer is available, all deliveries that await it are due.
+    after each pause, to try the peer, and probes the peer if no delivery is due. On a channel with many peers, the
+    deliveries of an unavailable peer are deferred. Once the peer is available, all deliveries that await it are due.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Dispatcher(Generic[Prepared]):
         templates: Collection[str] = (),
         decide: Decide = decide,
     ) -> None:
-        """`templates` are those that this node's routes name for the channel."""
+        """`templates` are the names of the templates that this node's routes use for the channel."""
         self._channel = channel
         self._deliveries = deliveries
         self._clock = clock
@@ -68,24 +68,24 @@ class Dispatcher(Generic[Prepared]):
 
     @property
     def peer(self) -> str:
-        """The peer as named in health; the channel's name if it has many."""
+        """The peer as shown in health; the channel's name if the channel has many peers."""
         return self._channel.peer or self._channel.name
 
     @property
     def untried(self) -> bool:
-        """Whether no peer was tried yet: no delivery was due since this process started."""
+        """Whether this process has not tried any peer yet, because no delivery was due since its start."""
         return self._breakers.untried
 
     @property
     def error(self) -> str | None:
-        """Why deliveries wait; None while they do not."""
+        """Why deliveries wait; None if no breaker is open."""
         return self._breakers.error
 
     def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name=f"deliveries {self.channel}")
 
     async def stop(self, timeout_s: float) -> None:
-        """Starts nothing more, and waits for attempts in progress for at most this time. May be called again."""
+        """Starts no more attempts, and waits at most `timeout_s` for attempts in progress. May be called again."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
@@ -119,8 +119,8 @@ class Dispatcher(Generic[Prepared]):
                     await self._wait_for_work()
 
     async def _claim(self) -> bool:
-        """Claims due deliveries, and starts a task for each. Returns whether there were any, and room for them. Claims
-        in batches that are large enough that no slot waits for the next claim."""
+        """Claims due deliveries, and starts a task for each. Returns whether any were claimed. Claims so many at a time
+        that no slot is idle until the next claim."""
         await self._breakers.wake_deferred(self._deliveries)
         shared = self._shared_breaker()
         most, least = 4 * self._policy.at_once, 2 * self._policy.at_once

@@ -14,8 +14,8 @@ from domain.identity import Identity
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
-    """A page of deliveries, newest first. `next_cursor` continues with older ones (`before`), None on the last page;
-    `total` counts all that match, None if it was not requested."""
+    """A page of deliveries, newest first. `next_cursor` is the cursor of the next page (`before`), with older
+    deliveries; None on the last page. `total` is the number of all that match; None if it was not requested."""
 
     deliveries: Sequence[Delivery]
     next_cursor: UUID | None
@@ -36,7 +36,7 @@ class HandleDeliveries:
         self._deliveries = deliveries
 
     async def by_page(self, reader: Identity, only: DeliveryFilter, page: int, size: int) -> DeliveryPage:
-        """Returns page number `page`, from 1, of pages with `size` deliveries, and the total."""
+        """Returns page number `page`, counted from 1, of pages with `size` deliveries, and the total."""
         listed = await self._list(reader, only, size, offset=(page - 1) * size)
         return replace(listed, total=await self._deliveries.count(only))
 
@@ -53,7 +53,7 @@ class HandleDeliveries:
         return _masked(delivery), seen
 
     async def retry(self, id: UUID) -> Delivery:
-        """Returns the delivery as it is afterwards; it may be sent already."""
+        """Makes the delivery pending, due immediately. Returns it in its new state; it may have been sent already."""
         before = await self._deliveries.retry(id)
         if before is not None and not before.retryable:
             raise NotFailed(before.status)

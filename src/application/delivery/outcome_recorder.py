@@ -15,12 +15,12 @@ from application.ports.store import StoreUnavailable, Unstorable
 log = structlog.get_logger(__name__)
 
 # Recorded in place of a text that the store refuses.
-UNSTORABLE_TEXT: Final = "what happened can't be stored: see the log"
+UNSTORABLE_TEXT: Final = "the result of this attempt can't be stored: see the log"
 
 
 class OutcomeRecorder:
-    """Records outcomes of one channel. While the store is unavailable they wait in memory, and `store_unavailable` is
-    True."""
+    """Records outcomes of one channel. While the store is unavailable, outcomes wait in memory and `store_unavailable`
+    is True."""
 
     def __init__(self, channel: str, deliveries: Deliveries, counters: Counters, policy: DispatchPolicy) -> None:
         self.store_unavailable = False
@@ -59,8 +59,8 @@ class OutcomeRecorder:
                 return
 
     async def _record_each(self, outcomes: Sequence[Outcome], error: Exception) -> None:
-        """Records outcomes one by one if one of them can't be recorded as it is: it must neither block the others nor
-        be retried forever."""
+        """Records outcomes one by one, after recording them together has failed: an outcome that can't be recorded must
+        neither block the others nor be retried forever."""
         if len(outcomes) > 1:
             for outcome in outcomes:
                 await self._record([outcome])

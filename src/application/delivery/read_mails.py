@@ -10,12 +10,12 @@ from domain.errors import NotFound
 class ReadMails:
     """Reads mails that were written to a folder, for trying out Herald without a mail server.
 
-    With a mail server, mails are not written to a folder. Raises NotFound then, and for a mail that does not exist; and
-    Unavailable.
+    Raises NotFound if a mail server is configured, since no mails are written to a folder then, and for a mail that
+    does not exist. Raises Unavailable if the folder can't be read.
     """
 
     def __init__(self, folder: MailFolder | None) -> None:
-        """Without a folder, mails are sent."""
+        """`folder` is None if a mail server is configured."""
         self._folder = folder
 
     async def newest(self, limit: int) -> Sequence[WrittenMail]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from domain.deliveries import NO_ADDRESS, Delivery, PlannedDelivery
 from domain.preferences import Preferences
 
-# What skipped deliveries call a channel.
+# The names of channels in the `error` of skipped deliveries.
 _NAMES = {"email": "e-mail"}
 
 
@@ -20,14 +20,14 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Do not send the delivery before `until`; decide again when it is due. `rule` says why."""
+    """Do not send the delivery before `until`; decide again then. `rule` says why."""
 
     until: datetime
     rule: str
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """Do not send the delivery at all. `rule` says why, and is recorded."""
+    """Never send the delivery. `rule` says why, and is recorded."""
 
     rule: str
 
@@ -37,7 +37,8 @@ Decide: TypeAlias = Callable[[Delivery, Preferences, datetime], Decision]
 
 
 def decide(delivery: Delivery, preferences: Preferences, now: datetime) -> Decision:
-    """Decides about a delivery. `preferences` are those of its user, the defaults if it has none."""
+    """Decides whether a delivery is sent now, later, or never. `preferences` are those of its user, or the defaults if
+    it has no user."""
     user, channel = delivery.user, delivery.channel
     if user is not None:
         if not preferences.wants(channel):
@@ -51,8 +52,8 @@ def decide(delivery: Delivery, preferences: Preferences, now: datetime) -> Decis
 
 
 def new_delivery(planned: PlannedDelivery, id: UUID, preferences: Preferences, now: datetime) -> Delivery:
-    """Returns the delivery as it is first stored: pending, held until later, skipped, or failed if it can never be
-    sent."""
+    """Returns the delivery in the state in which it is first stored: pending, held until later, skipped, or failed if
+    it can never be sent."""
     due_at = max(now, planned.due_at or now)
     delivery = Delivery(
         id=id,

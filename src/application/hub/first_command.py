@@ -6,7 +6,8 @@ from domain.positions import Cursor
 
 
 class FirstCommand:
-    """Waits for a command that may never arrive, and whose processing may take long once it has arrived."""
+    """Waits for the first command of a client. The command may never arrive. Once it has arrived, its processing may
+    take longer than the timeout of the wait."""
 
     __slots__ = ("_cursor", "_received")
 
@@ -15,19 +16,20 @@ class FirstCommand:
         self._received = False
 
     def received(self) -> None:
-        """Notes that the first frame has arrived. From now on only `complete` ends the wait, however long the check of
-        a token takes."""
+        """Records that the first frame has arrived. From now on only `complete` ends the wait, however long the check
+        of a token takes."""
         self._received = True
 
     def complete(self, cursor: Cursor | None) -> bool:
-        """Ends the wait, with the cursor to resume from or None. Returns False if it had ended before."""
+        """Ends the wait with the cursor to resume from, or None. Returns False if the wait had ended before."""
         if self._cursor.done():
             return False
         self._cursor.set_result(cursor)
         return True
 
     async def wait(self, timeout_s: float) -> Cursor | None:
-        """Returns the cursor; None if the client has named none, or has sent nothing within the timeout."""
+        """Returns the cursor to resume from; None if the command has no cursor, or if no frame has arrived within the
+        timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(self._cursor)

@@ -1,4 +1,5 @@
-"""Frames: the entries between two positions of a stream, ready to send, made once for all sessions at that position."""
+"""Frames: the entries between two positions of a stream, ready to send, rendered once for all sessions at the first
+position."""
 
 from collections.abc import Sequence
 
@@ -9,12 +10,13 @@ from domain.streams import StreamEntry
 
 
 class Frames:
-    """What a view shows of the entries up to position `upto`.
+    """What a view shows of the entries after a position, up to position `upto`.
 
-    `texts` are sent one by one; with SSE they are blocks of `data:` lines that still lack their `id:`, and `marks` has
-    the position of each. `objects` is the number of entries shown. `stored_at` is the time of the newest one in seconds
-    since 1970, None if none is shown. `complete` is False if the store has more, which must be read from there too.
-    `shared` holds the finished text for sessions that follow only this stream and so have the same cursor.
+    `texts` are sent one by one. With SSE they are blocks of `data:` lines without the `id:` line, and `marks` has the
+    position for the cursor of each. `objects` is the number of entries shown. `stored_at` is the time of the newest of
+    them in seconds since 1970, None if none is shown. `complete` is False if the session must read its next frames from
+    the store, not from the buffer. `shared` is the finished text for sessions without a user that follow only this
+    stream, and so have the same cursor.
     """
 
     __slots__ = ("complete", "marks", "objects", "shared", "stored_at", "texts", "upto")
@@ -46,8 +48,8 @@ def render(view: View, entries: Sequence[StreamEntry], upto: int) -> Frames:
 
 
 def take_chunk(entries: Sequence[StreamEntry], first: int, policy: BufferPolicy) -> Sequence[StreamEntry]:
-    """The entries from index `first` on that are sent together: at least one, and always all entries of the last
-    position, because a session can't stop inside a position."""
+    """Returns the entries from index `first` on that are sent together: at least one, and always all entries of the
+    last position, because a session can't stop inside a position."""
     size = entries[first].text_size
     end = first + 1
     while end < len(entries):
@@ -61,8 +63,9 @@ def take_chunk(entries: Sequence[StreamEntry], first: int, policy: BufferPolicy)
 
 
 def _mark(view: View, shown: Sequence[StreamEntry], index: int) -> int:
-    """The position of a session that has been sent the entry: for plain sessions that of its arrival; for sessions that
-    see changes the position before, until all entries of the position have been sent."""
+    """Returns the position in the cursor that is sent with an entry. For plain sessions it is the position of the
+    arrival. For sessions that see changes it is the entry's position, once all entries of that position have been sent,
+    and the position before it until then."""
     entry = shown[index]
     if not view.protocol:
         return entry.seq

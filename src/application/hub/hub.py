@@ -67,7 +67,8 @@ class Hub:
             raise Draining
         buffers = await self.streams.follow(request.streams)
         session = Session(request, buffers, self.streams, self._policy.session, self._clock, self._counters)
-        # Added first, sign-out read second: a later sign-out finds the session, an earlier one is read.
+        # The session is added before its user's sign-out is read: a later sign-out finds the session here, an earlier
+        # one is read from the store.
         self._add(session)
         try:
             await self._users.check_other_nodes(session)
@@ -84,7 +85,7 @@ class Hub:
         return session
 
     def remove(self, session: Session) -> None:
-        """Forgets a session that has ended. May be called more than once."""
+        """Removes an ended session from its streams and from the counts. May be called more than once."""
         for buffer in session.positions.buffers:
             buffer.followers.discard(session)
         self.sessions.pop(session, None)
@@ -124,7 +125,7 @@ class Hub:
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
         for sign_out in sign_outs:
             for session in self._users.sessions(sign_out.user):
-                # Without a token, a session that is still opening reads earlier sign-outs itself.
+                # A session without a token that is still opening is not closed: `open` reads the latest sign-out.
                 is_opening = session.identity.claimed and session.resume_point is None
                 if not is_opening and ended_by(session.identity, sign_out.not_before, session.signed_out_at):
                     session.close(CloseReason(CloseCode.SIGNED_OUT, "the user has signed out"))
@@ -132,8 +133,8 @@ class Hub:
     # --- periodic work -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Runs all periodic work until it is cancelled, each kind independently: a store that does not answer delays
-        comparisons, but not heartbeats."""
+        """Runs all periodic work until it is cancelled, each kind independently: while the store does not answer,
+        comparisons are delayed, but heartbeats are not."""
         interval_s = self._policy.sweep_interval_s
         await asyncio.gather(*(every_sweep(work, interval_s) for work in self._periodic_work))
 

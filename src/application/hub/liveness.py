@@ -1,4 +1,4 @@
-"""Liveness: whether clients read, tokens are valid, and closed sessions end."""
+"""Liveness: closes sessions whose clients do not read or whose tokens have expired, and ends closed sessions."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 
 class Liveness:
-    """What the hub counts of one session, in sweeps."""
+    """The counters of one session, in sweeps of the hub."""
 
     __slots__ = ("closing_sweeps", "last_oldest_unsent", "stalled_sweeps", "sweeps")
 
@@ -22,8 +22,9 @@ class Liveness:
 
 
 class CheckSessions:
-    """Sends the heartbeats that are due; closes sessions whose client does not read or whose token has expired; closes
-    by force the transport of a closed session that does not end. An exception in one session ends only that session."""
+    """Sends the heartbeats that are due. Closes sessions whose client does not read or whose token has expired.
+    Force-closes the transport of a closed session that does not end. An exception in one session ends only that
+    session."""
 
     def __init__(
         self, sessions: dict[Session, Liveness], policy: HubPolicy, clock: Clock, remove: Callable[[Session], None]
@@ -38,7 +39,7 @@ class CheckSessions:
         now = self._clock.now().timestamp()
         async for sessions in chunked(list(self._sessions), self._policy):
             for session in sessions:
-                # Another task may have removed it in a pause between two batches.
+                # Another task may have removed the session in a pause between two batches.
                 if (liveness := self._sessions.get(session)) is not None:
                     self._check(session, liveness, now)
 
@@ -76,5 +77,5 @@ class CheckSessions:
             session.transport.force_close()
         except Exception as error:
             session.fail(error)
-            # Nothing else ends it.
+            # Its transport will not end the session, so it is removed here.
             self._remove(session)

@@ -15,7 +15,8 @@ T = TypeVar("T")
 
 
 async def every_sweep(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
-    """Runs the work at this interval, for ever. If a run takes longer, the next one begins immediately."""
+    """Runs the work at this interval until it is cancelled. If a run takes longer than the interval, the next one
+    begins immediately."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:

@@ -1,4 +1,4 @@
-"""Limits and timings of the hub: wiring takes some from the settings, tests choose small ones."""
+"""Limits and timings of the hub. Some are set by the settings; tests choose small ones."""
 
 from typing import Annotated
 
@@ -9,20 +9,20 @@ from domain.setting_values import seconds, whole
 
 
 class BufferPolicy(msgspec.Struct, frozen=True):
-    """Limits of stream buffers and of what is read from them or from the store at a time.
+    """Limits of stream buffers, and of what is read from them or from the store at a time.
 
-    A chunk is what a session sends before it checks its other streams again: large enough to make bursts cheap, small
-    enough not to block the event loop or a client's parser.
+    A chunk is what a session sends before it checks its other streams again. It is large enough to make bursts cheap,
+    and small enough not to block the event loop or a client's parser.
     """
 
     max_entries: int = 1024  # in one buffer
     max_bytes: int = 1024 * 1024  # in one buffer
     max_total_bytes: int = 256 * 1024 * 1024  # in all buffers of the process
-    max_cached_frames: int = 16  # of one buffer: sessions in step need one, slower ones a few
+    max_cached_frames: int = 16  # of one buffer: sessions at one position share frames; slower sessions need others
     max_chunk_entries: int = 64
     max_chunk_bytes: int = 64 * 1024
     max_page_entries: int = 64  # in one read from the store
-    forget_after_sweeps: int = 5  # without a follower: a client that reconnects by then finds the buffer still filled
+    forget_after_sweeps: int = 5  # without a session: a client that reconnects earlier finds the buffer still filled
 
 
 class SessionPolicy(Section, frozen=True):
@@ -30,14 +30,12 @@ class SessionPolicy(Section, frozen=True):
 
     heartbeat_s: Annotated[
         float,
-        Setting(
-            "HERALD_HEARTBEAT_SECONDS", seconds, "The time after which an idle client is sent a heartbeat.", unit="s"
-        ),
+        Setting("HERALD_HEARTBEAT_SECONDS", seconds, "The interval at which clients are sent heartbeats.", unit="s"),
     ] = 30.0
     first_command_timeout_s: float = 1.0
     store_retry_s: float = 1.0
-    # Answers to commands that wait to be sent. More are dropped: a client that asks faster than it reads is about to be
-    # closed.
+    # Answers to commands that wait to be sent. More are dropped: a client that sends commands faster than it reads
+    # answers will be closed.
     max_pending_answers: int = 32
 
 
@@ -67,9 +65,9 @@ class HubPolicy(Section, frozen=True):
 
     # Within this many sweeps, every stream is compared with the store once.
     comparison_sweeps: int = 5
-    # Sweeps with a comparison of all streams after an outage of the backplane: another node may reconnect 2 s later.
+    # After an outage of the backplane, this many sweeps compare all streams: another node may reconnect 2 s later.
     full_comparisons_after_outage: int = 5
-    # Sweeps between two reports of all users to the other nodes, which forget a report after 24 h.
+    # Sweeps between two reports of all users to the other nodes, where a report expires after 24 h.
     full_report_sweeps: int = 6 * 3600
 
     # Sweeps without progress of a frame until the session is closed as too slow; from there until its transport is
@@ -82,7 +80,8 @@ class HubPolicy(Section, frozen=True):
     # to end. A pause between two is short: a node with few sessions does not need all of that time.
     drain_closing_share: float = 0.7
     max_drain_pause_s: float = 0.05
-    # Clients reconnect after a random time between these, so that they do not arrive elsewhere together.
+    # Clients of a closed session are requested to reconnect after a random time between these, so that they do not
+    # arrive at other nodes together.
     reconnect_in_s: tuple[float, float] = (0.2, 3.0)
 
     buffers: BufferPolicy = BufferPolicy()

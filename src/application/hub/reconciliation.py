@@ -14,9 +14,9 @@ from domain.streams import SignOut, StreamName, inbox_of, is_inbox, owner_of
 class Reconcile:
     """Finds entries and sign-outs in the store that the backplane has not delivered.
 
-    Each sweep compares a share of the streams, so that every stream is compared every few sweeps. While the backplane
-    is unavailable, and for some sweeps afterwards, all streams are compared in each sweep: entries that were published
-    before a node had subscribed again did not reach it, and other nodes may reconnect later.
+    Each sweep compares a share of the streams with the store, so that every stream is compared every few sweeps. While
+    the backplane is unavailable, and for some sweeps afterwards, every sweep compares all streams: entries that were
+    published before a node had subscribed again did not reach it, and other nodes may reconnect later.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class Reconcile:
         self._policy = policy
         self._signed_out = signed_out
         self._share = 0  # the share of the streams that is compared in this sweep
-        self._outages = backplane.outages  # outages after which everything has been compared
-        self._full_comparisons = 0  # that are still to be made
+        self._outages = backplane.outages  # outages after which all streams have been compared
+        self._full_comparisons = 0  # sweeps that still have to compare all streams
 
     async def __call__(self) -> None:
         self._streams.resynchronise()
@@ -46,7 +46,7 @@ class Reconcile:
         await self._compare(everything=self._full_comparisons > 0)
         self._full_comparisons = max(0, self._full_comparisons - 1)
         if is_unavailable:
-            # No missing entry can still arrive by the backplane.
+            # Missing entries can't arrive by the backplane now, so buffers need not wait for them until the next sweep.
             self._streams.resynchronise()
         else:
             self._outages = outages

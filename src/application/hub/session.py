@@ -1,4 +1,4 @@
-"""Sessions: one connected client each."""
+"""Sessions. A session is one connected client and its positions."""
 
 import asyncio
 from collections import deque
@@ -30,12 +30,12 @@ log = structlog.get_logger(__name__)
 class Session:
     """One client: its streams, its position in each, and what is sent to it next.
 
-    Frames leave by two paths, which share `_texts` and `_advance`, and with them the order and the positions:
+    Frames are sent by two paths. Both use `_texts` and `_advance`, and so keep the order and the positions:
 
-    - Writer delivery: the adapter iterates over `frames`, and takes the next one when the last one is sent. A client
-      that does not read stops the iteration.
-    - Direct delivery: while that writer waits for something to happen, `wake` sends new entries by `Transport.try_send`
-      from within the hub's own call, without a turn of the event loop.
+    - Writer delivery: the adapter iterates over `frames`, and takes the next frame when it has sent the last one. If
+      the client does not read, the iteration stops.
+    - Direct delivery: while that writer is idle, `wake` sends new entries by `Transport.try_send` from within the hub's
+      own call, without a turn of the event loop.
 
     Each attribute has one writer:
 
@@ -88,7 +88,7 @@ class Session:
         self.resume_point: ResumePoint | None = None
         self.signed_out_at: datetime | None = None  # the user's latest sign-out at the time of opening
         self.transport: Transport | None = None
-        self.hello_sent = False  # whether the client knows positions of this session
+        self.hello_sent = False  # whether the client has been sent positions of this session
         self.delivered = 0
         self.close_reason: CloseReason | None = None
         self.replacement: ReplacementSession | None = None
@@ -124,7 +124,7 @@ class Session:
         return self.positions.cursor(self.epoch, self.tag)
 
     def cursor_for(self, user: str | None) -> str:
-        """The positions of this session as a cursor of that user."""
+        """Returns the positions of this session as a cursor of that user."""
         return self.positions.cursor(self.epoch, tag_of(user))
 
     # --- called by the hub ---------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Session:
             waiter.set_result(None)
 
     def send_heartbeat(self) -> None:
-        """Plain sockets have no heartbeats."""
+        """Makes a heartbeat due. A no-op for plain WebSockets, which have no heartbeats."""
         if self.view.protocol or self.view.transport == "sse":
             self._heartbeat_due = True
             self.wake()
@@ -176,7 +176,8 @@ class Session:
         self.transport = transport
 
     def answer(self, text: str) -> None:
-        """Sends an object that belongs to no stream, behind the entries before it."""
+        """Queues an object that belongs to no stream. It is sent after the entries that are pending; dropped if
+        `max_pending_answers` are queued."""
         if len(self._answers) < self._policy.max_pending_answers:
             self._answers.append(text)
             self.wake()
@@ -186,25 +187,28 @@ class Session:
             self._first_command.received()
 
     def complete_first_command(self, cursor: Cursor | None) -> bool:
-        """Ends the wait for the first command. False if the session does not wait for one, or no longer."""
+        """Ends the wait for the first command. Returns False if the session does not wait for one, or no
+        longer does."""
         return self._first_command is not None and self._first_command.complete(cursor)
 
     def refresh_identity(self, identity: Identity) -> None:
-        """Replaces the identity by that of a new token of the same user, which opens the same streams."""
+        """Replaces the identity by that of a new token, which must be of the same user and give access to the same
+        streams."""
         self.identity = identity
 
     def replace(self, replacement: ReplacementSession) -> None:
-        """Ends the session without a `bye`, since another session of the same client follows."""
+        """Ends the session without a `bye`, because another session of the same client follows on the same
+        connection."""
         if self.close_reason is None:
             self.replacement = replacement
             self.close(CloseReason(CloseCode.RESTARTING, "replaced"))
 
     async def frames(self) -> AsyncGenerator[str, None]:
-        """All frames for the client, in order; ends when the session is closed. For one writer."""
+        """Yields all frames for the client, in order, until the session is closed. Only one writer may iterate."""
         if self._first_command is not None:
             await self._resume_by_command(self._first_command)
             if self.close_reason is not None:
-                # No `hello`: a client that names its cursor in the first command would replace it by these positions.
+                # `hello` is not sent: the client would replace the cursor of its first command by these positions.
                 if self.replacement is None:
                     yield protocol.bye(self.close_reason)
                 return
@@ -235,7 +239,7 @@ class Session:
     # --- delivery ------------------------------------------------------------------------------------------------
 
     def _texts(self, index: int, frames: Frames) -> Sequence[str]:
-        """What both paths send for these frames. Once all is sent, `_advance` moves the position."""
+        """Returns the texts that both paths send for these frames. Once all are sent, `_advance` moves the position."""
         if frames.objects and self.view.transport == "sse":
             return (messages.event_stream_text(self.epoch, self.tag, self.positions, index, frames),)
         return frames.texts
@@ -248,8 +252,9 @@ class Session:
             self._counters.store_to_socket.observe(self._clock.now().timestamp() - frames.stored_at)
 
     def _deliver_directly(self) -> bool:
-        """Sends all new entries, if nothing else is due and one frame for each stream is enough; False if not. Saves
-        each delivery two turns of the event loop in quiet times. Runs for each session and each event."""
+        """Sends all new entries, if nothing else is due and one frame for each stream is enough. Returns False
+        otherwise; the writer sends the rest then. Saves two turns of the event loop for each delivery in quiet times.
+        Runs for each session and each event."""
         transport = self.transport
         if (
             transport is None
@@ -272,7 +277,8 @@ class Session:
         return True
 
     def _is_finished(self) -> bool:
-        """Closed; and if the node restarts, all entries up to the time of closing have been sent."""
+        """Returns whether the writer may stop: the session is closed and, if the reason is RESTARTING, all entries up
+        to the time of closing have been sent."""
         if self.close_reason is None:
             return False
         return self.close_reason.code != CloseCode.RESTARTING or self.positions.has_reached(self._final_heads)
@@ -293,7 +299,8 @@ class Session:
         self.positions.start_at(resume_point)
 
     async def _fetch(self, index: int) -> Frames | None:
-        """Frames from the store; None if there are none now."""
+        """Returns the next frames of a stream from the store. Returns None if the store is unavailable (after a pause),
+        or if the entries have been deleted."""
         positions = self.positions
         try:
             return await self._streams.fetch(positions.buffers[index], self.view, positions.values[index])

@@ -46,15 +46,15 @@ def heartbeat(request: SessionRequest, cursor: str, now: datetime) -> str:
 
 
 def as_frame(view: View, text: str, cursor: str) -> str:
-    """Returns the frame of a message. On an event stream it has the cursor as its id, like all others."""
+    """Returns the frame of a message. On an event stream it has the cursor as its id, as all frames have."""
     if view.transport == "ws":
         return text
     return f"id: {cursor}\n{protocol.sse_block(text)}\n"
 
 
 def event_stream_text(epoch: str, tag: str, positions: SessionPositions, index: int, frames: Frames) -> str:
-    """Returns the frames of the stream at `index`, each with its cursor. Sessions without a user that follow only this
-    stream share the text."""
+    """Returns the frames of the stream at `index` as one text, each frame with its cursor. The text is shared by all
+    sessions without a user that follow only this stream."""
     is_shared = len(positions.buffers) == 1 and not tag
     if is_shared and frames.shared is not None:
         return frames.shared

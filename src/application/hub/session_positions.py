@@ -11,7 +11,8 @@ from domain.streams import public_name
 
 
 class SessionPositions:
-    """The buffers of a session's streams and, in `values`, the position in each up to which everything was sent."""
+    """The buffers of a session's streams. `values` has the position in each stream up to which the session has sent
+    everything."""
 
     __slots__ = ("_catching_up", "_view", "buffers", "values")
 
@@ -50,17 +51,18 @@ class SessionPositions:
     def next_frames(self, index: int) -> Frames | None:
         """Returns the next frames from the buffer of a stream; None if they must be read from the store.
 
-        A buffer holds changes of notifications for sessions that have sent these notifications. A session that is
-        catching up may not have sent them, since a change moves a notification to a later position. So it reads from
-        the store, which returns whole notifications, until the store has no more; also after a resume, since the
-        previous session may have been interrupted while it was catching up.
+        A change in a buffer does not contain the whole notification, so it may be sent only to clients that have the
+        notification. The client of a session that is catching up may not have it, since a change moves a notification
+        to a later position. So the session reads from the store, which returns whole notifications, until it has
+        reached the head. This applies after a resume too, because the previous session may have been interrupted while
+        it was catching up.
         """
         if index in self._catching_up:
             return None
         return self.buffers[index].frames_after(self._view, self.values[index])
 
     def advance(self, index: int, frames: Frames) -> None:
-        """Notes that these frames were sent."""
+        """Records that these frames were sent."""
         self.values[index] = frames.upto
         if frames.complete:
             self._catching_up.discard(index)

@@ -11,9 +11,9 @@ from domain.streams import StreamName
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A session to be opened: its identity, its streams, and the cursor to start from.
 
-    `endpoint` is the label of logs and metrics, `plain` has the messages of its plain event streams.
-    `retry_ms` is the reconnection time that event streams are sent. With `may_resume`, the client's first command may
-    name another cursor, and nothing is sent before it or a timeout.
+    `endpoint` is the label of logs and metrics. `plain` has the messages that a plain event stream sends besides
+    entries. `retry_ms` is the reconnection time that event streams are sent. With `may_resume`, the client's first
+    command may contain another cursor; nothing is sent until that command has arrived or a timeout has passed.
     """
 
     id: str
@@ -29,9 +29,10 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacementSession(msgspec.Struct, frozen=True):
-    """The session that replaces another one of the same client: the client had no user and has sent a token, or has
-    sent a token that opens other streams. It resumes from `cursor`; None stands for the positions of the replaced
-    session if the client knows them from its `hello`, and otherwise for the cursor of the previous request."""
+    """The session that replaces another one of the same client. The client has sent a token: its session had no user,
+    or the token gives access to other streams. The new session resumes from `cursor`. If that is None, it resumes from
+    the positions of the replaced session if the client has received them in `hello`, and otherwise from the cursor of
+    the previous request."""
 
     identity: Identity
     cursor: str | None = None

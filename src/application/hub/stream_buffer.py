@@ -11,7 +11,7 @@ from domain.streams import StreamEntry, StreamName
 
 
 class Follower(Protocol):
-    """A session, as its stream buffers see it."""
+    """The part of a session that its stream buffers use."""
 
     def wake(self) -> None:
         """Called when a stream has new entries. Never raises."""
@@ -20,9 +20,9 @@ class Follower(Protocol):
 class StreamBuffer:
     """The entries of a stream at the positions `base` + 1 to `head`, and the sessions that follow the stream.
 
-    A position has one entry, or all entries of a mass change. Only the entries at head + 1 are appended. Duplicates are
-    ignored. Entries beyond head + 1 reveal a gap: the buffer restarts after it, and sessions behind it read from the
-    store. So a session finds every position either in the buffer or in the store.
+    A position has one entry, or all entries of a mass change. Only entries at head + 1 are appended. Duplicates are
+    ignored. Entries beyond head + 1 show that some were lost on the way: the buffer restarts after them, and sessions
+    that need them read from the store. So a session finds every position either in the buffer or in the store.
     """
 
     __slots__ = (
@@ -49,12 +49,12 @@ class StreamBuffer:
         self.followers: set[Follower] = set()
         self.frames: dict[tuple[View, int], Frames] = {}
         self.subscribed = False
-        self.store_head = 0  # the store's head at the last comparison, if it was ahead of this one
+        self.store_head = 0  # the store's head at the last comparison
         self.idle_sweeps = 0  # sweeps since the last follower left
 
     def append(self, entries: Sequence[StreamEntry]) -> int:
-        """Appends all entries of one position, if it is the next. Returns the bytes by which the buffer has grown;
-        negative if it has shrunk."""
+        """Appends all entries of one position, if it is the next one. Returns the number of bytes by which the buffer
+        has grown; negative if it has shrunk."""
         position = entries[0].changed
         if position <= self.head:
             return 0
@@ -71,7 +71,8 @@ class StreamBuffer:
         return growth
 
     def restart_after(self, position: int) -> int:
-        """Drops all entries. `position` is the head until the next entry is appended. Returns the bytes freed."""
+        """Drops all entries, and sets the head to `position`: the next entry is appended after it. Returns the bytes
+        freed."""
         freed = self.weight
         self.entries = []
         self.frames.clear()
@@ -80,7 +81,7 @@ class StreamBuffer:
         return freed
 
     def frames_after(self, view: View, position: int) -> Frames | None:
-        """The next chunk after a position; None if it must be read from the store."""
+        """Returns the next chunk after a position; None if it must be read from the store."""
         key = (view, position)
         frames = self.frames.get(key)
         if frames is None and position >= self.base:

@@ -18,7 +18,7 @@ from domain.streams import StreamEntry, StreamName, inbox_of, public_name
 
 
 class EntriesPruned(Exception):
-    """The entries between two positions of a stream have been deleted."""
+    """A session needs entries of a stream that have been deleted: those after position `after`, up to `upto`."""
 
     def __init__(self, stream: str, after: int, upto: int) -> None:
         super().__init__(f"{stream}: {after} to {upto}")
@@ -46,8 +46,8 @@ class Streams:
     # --- for sessions --------------------------------------------------------------------------------------------
 
     async def follow(self, names: Sequence[StreamName]) -> tuple[StreamBuffer, ...]:
-        """Subscribes to these streams and returns their buffers: entries published from now on reach them. A new buffer
-        has no head before `set_heads`. Raises StoreUnavailable."""
+        """Subscribes to these streams and returns their buffers. Entries published from now on reach the buffers. The
+        head of a new buffer is unknown until `set_heads`. Raises StoreUnavailable."""
         buffers = tuple(self._buffers.setdefault(name, StreamBuffer(name, self._policy)) for name in names)
         for buffer in buffers:
             # Otherwise a buffer without followers could be forgotten during the subscription.
@@ -61,8 +61,9 @@ class Streams:
     async def resume_point(
         self, request: SessionRequest, cursor: Cursor | None, lost: bool = False
     ) -> tuple[ResumePoint, datetime | None]:
-        """Returns where a session with this cursor starts (`lost`: with one that can't be read), and its user's latest
-        sign-out. Its streams must be followed. Raises StoreUnavailable."""
+        """Returns the positions at which a session with this cursor starts, and its user's latest sign-out. `lost`
+        means that the client sent a cursor that can't be read. The session's streams must be followed already. Raises
+        StoreUnavailable."""
         user = request.identity.user
         own = [inbox_of(user)] if user is not None else []
         # The streams are subscribed to: entries that this read does not see yet arrive by the backplane.
@@ -73,7 +74,7 @@ class Streams:
         return resolve_start(cursor, lost, request.epoch, tag_of(user), followed), not_before
 
     async def fetch(self, buffer: StreamBuffer, view: View, after: int) -> Frames:
-        """Returns the frames after a position, from the store. Concurrent requests for the same frames share one read.
+        """Reads the frames after a position from the store. Concurrent requests for the same frames share one read.
 
         Raises EntriesPruned and StoreUnavailable.
         """
@@ -87,7 +88,8 @@ class Streams:
     # --- from the backplane and the store ------------------------------------------------------------------------
 
     def set_heads(self, heads: Mapping[StreamName, Head]) -> None:
-        """Gives new buffers their heads, read after the subscription: later entries arrive by the backplane."""
+        """Sets the heads of new buffers. They were read after the subscription, so later entries arrive by the
+        backplane."""
         for name, head in heads.items():
             buffer = self._buffers.get(name)
             if buffer is not None and buffer.subscribed and buffer.head == 0 and head.last > 0:
@@ -102,7 +104,8 @@ class Streams:
         while first < len(entries):
             entry = entries[first]
             end = first + 1
-            # A mass change is one position of many entries. If it arrives twice, each entry still counts once.
+            # A mass change is one position with many entries. A repeated entry begins the next group, which `append`
+            # ignores as a duplicate.
             while end < len(entries) and _same_position(entries[end], entry):
                 end += 1
             buffer = self._buffers.get(entry.stream)
@@ -121,8 +124,8 @@ class Streams:
         return [name for name in self._buffers if choose(name)]
 
     def compare(self, heads: Mapping[StreamName, Head]) -> None:
-        """Notes the heads of the store. If a buffer is behind, it has missed entries, or they are about to arrive:
-        `resynchronise` decides."""
+        """Records the heads of the store. A buffer behind its head has lost entries, or they are about to arrive.
+        `resynchronise` treats them as lost, if the buffer is still behind then."""
         for name, head in heads.items():
             if (buffer := self._buffers.get(name)) is not None and buffer.subscribed:
                 buffer.store_head = head.last
@@ -156,7 +159,7 @@ class Streams:
         upto = page.upto if whole else (chunk[-1].changed if view.protocol else chunk[-1].seq)
         if upto <= after:
             # The store does not have the buffer's head, or no longer has it. It may appear: retry after a pause.
-            raise StoreUnavailable(f"{buffer.name} has nothing after {after} yet")
+            raise StoreUnavailable(f"{buffer.name} has no entries after position {after} in the store yet")
         frames = render(view, chunk, upto)
         frames.complete = upto == page.head.last or not view.tells_state(buffer.name)
         return buffer.cache((view, after), frames) if frames.complete else frames

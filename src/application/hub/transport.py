@@ -1,4 +1,4 @@
-"""The connection of one session, as the session and the hub see it."""
+"""The port for the connection of one session."""
 
 from typing import Protocol
 
@@ -12,12 +12,13 @@ class Transport(Protocol):
     """
 
     def try_send(self, frame: str) -> bool:
-        """Sends the frame now, if all earlier ones have been sent. Returns False, and sends nothing, if not."""
+        """Sends the frame now and returns True, if all earlier frames have been sent. Otherwise sends nothing and
+        returns False."""
 
     @property
     def oldest_unsent(self) -> int | None:
-        """The number of the oldest frame that the client has not accepted yet, counted from any start; None if it has
-        accepted all. A number that stays the same shows a client that does not read."""
+        """The number of the oldest frame that the client has not accepted yet, counted from any start; None if the
+        client has accepted all frames. A number that does not change shows that the client does not read."""
 
     def force_close(self) -> None:
-        """Aborts a send that does not end by itself, and so the connection."""
+        """Aborts the connection, and with it a send that does not end by itself."""

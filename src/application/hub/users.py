@@ -13,8 +13,8 @@ from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElse
 class Users:
     """Counts the sessions of each user, and limits them.
 
-    The limit of a user's sessions is exact for one node. For all nodes together it is approximate: nodes learn of each
-    other's sessions with a delay, so a session that exceeds only this limit is asked to try again later.
+    The limit of a user's sessions is exact for one node. For all nodes together it is approximate, because the nodes
+    receive each other's counts with a delay: a client that exceeds only this limit may try again.
     """
 
     def __init__(self, presence: Presence, backplane: Backplane, policy: HubPolicy) -> None:
@@ -23,7 +23,7 @@ class Users:
         self._policy = policy
         self._anonymous: set[Session] = set()
         self._sessions: dict[str, set[Session]] = {}
-        self._unreported: set[str] = set()  # users with fewer sessions than the other nodes know of
+        self._unreported: set[str] = set()  # users with fewer sessions than were last reported
         self._reports = 0
         self._reported_outages = backplane.outages  # outages of the backplane after which all users were reported
 
@@ -34,7 +34,7 @@ class Users:
         return list(self._sessions.get(user, ()))
 
     def add(self, session: Session) -> None:
-        """Raises TooManySessions, TooManyAnonymous."""
+        """Counts a new session. Raises TooManySessions or TooManyAnonymous if it exceeds a limit of this node."""
         policy = self._policy
         if session.user is None:
             if policy.anonymous_sessions is not None and len(self._anonymous) >= policy.anonymous_sessions:
@@ -47,7 +47,8 @@ class Users:
         sessions.add(session)
 
     async def check_other_nodes(self, session: Session) -> None:
-        """Reports an added session to the other nodes. Raises TooManySessionsElsewhere."""
+        """Reports a new session to the other nodes. Raises TooManySessionsElsewhere if it exceeds the limit of all
+        nodes."""
         if session.user is None:
             return
         here = len(self._sessions[session.user])
@@ -55,7 +56,7 @@ class Users:
             raise TooManySessionsElsewhere
 
     def remove(self, session: Session) -> None:
-        """May be called more than once."""
+        """Removes a session from the counts. May be called more than once."""
         user = session.user
         self._anonymous.discard(session)
         if user is None or session not in (sessions := self._sessions.get(user, set())):
@@ -80,7 +81,7 @@ class Users:
 
     async def _report_changes(self) -> None:
         while self._unreported:
-            # In batches: counts must still be right when they are sent.
+            # Reported in batches, so that each count is read just before it is sent.
             batch = list(islice(self._unreported, self._policy.max_batch))
             self._unreported.difference_update(batch)
             if not await self._presence.update({user: len(self._sessions.get(user, ())) for user in batch}):

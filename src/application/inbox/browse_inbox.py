@@ -1,4 +1,4 @@
-"""Listing an inbox, and counting what is unread."""
+"""Listing an inbox, and counting its unread notifications."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -17,8 +17,9 @@ from domain.streams import INBOX
 class NotificationList(msgspec.Struct, frozen=True):
     """Notifications of an inbox, newest first.
 
-    `next_cursor` continues with older ones; None at the end. `cursor` is the session cursor of this moment: later
-    changes follow it. `total` counts everything that the filter selects; None if it was not counted.
+    `next_cursor` is the cursor of the next page, with older notifications; None on the last page. `cursor` is a session
+    cursor: a session that resumes from it receives every change that was made after this list was read. `total` is the
+    number of notifications that the filter selects; None if they were not counted.
     """
 
     notifications: Sequence[Notification]
@@ -31,9 +32,9 @@ class NotificationList(msgspec.Struct, frozen=True):
 class BrowseInbox:
     """Lists a user's own inbox.
 
-    By cursor, a page costs the same at any depth, and arrivals shift nothing. By page number, everything is counted,
-    and later pages cost more. Archived notifications are found by id, and listed if the filter selects them. Raises
-    NotFound, InvalidInput for a cursor of another list, and StoreUnavailable.
+    `by_cursor`: every page costs the same, and new arrivals do not shift the pages. `by_page`: all notifications are
+    counted, and later pages cost more. Archived notifications are found by id, and listed if the filter selects them.
+    Raises NotFound, InvalidInput for a cursor of another list, and StoreUnavailable.
     """
 
     def __init__(self, inboxes: Inboxes, store: Store) -> None:
@@ -49,12 +50,13 @@ class BrowseInbox:
     async def by_cursor(
         self, user: str, filter: NotificationFilter, limit: int, cursor: str | None = None
     ) -> NotificationList:
-        """The newest `limit`, or the `limit` that `cursor` continues with."""
+        """Returns the newest `limit` notifications; with `cursor`, the next `limit` after those of the page that
+        returned the cursor."""
         before = None if cursor is None else read_page_cursor(user, cursor)
         return await self._listing(user, filter, limit, before=before)
 
     async def by_page(self, user: str, filter: NotificationFilter, page: int, size: int) -> NotificationList:
-        """Page number `page`, from 1, of pages with `size` notifications."""
+        """Returns page number `page`, counted from 1, of pages with `size` notifications, and the total."""
         listing = await self._listing(user, filter, size, skip=(page - 1) * size)
         return msgspec.structs.replace(listing, total=await self._inboxes.count(user, filter))
 
@@ -62,7 +64,7 @@ class BrowseInbox:
         return await self._inboxes.unread(user)
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        """Types without unread notifications are left out."""
+        """Returns the unread totals by type. Types without unread notifications are left out."""
         return await self._inboxes.unread_by_type(user)
 
     async def _listing(

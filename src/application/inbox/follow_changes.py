@@ -15,9 +15,9 @@ from domain.streams import INBOX, Entry, inbox_of
 class Changes(msgspec.Struct, frozen=True):
     """The changes of an inbox: each notification once, in its current state, in the order of `changed`.
 
-    `cursor` continues after these. `more` says whether there are more changes already. `gap` means that changes are
-    missing since they are no longer stored, or that the given cursor was unusable: fetch the list, then continue from
-    `cursor`.
+    `cursor` is the cursor for the next request. `more` says whether there are more changes already. `gap` means that
+    changes are missing, because they are no longer stored or the given cursor was unusable: fetch the list, then
+    continue from `cursor`.
     """
 
     notifications: Sequence[Notification]
@@ -28,12 +28,13 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class FollowChanges:
-    """Returns the changes of a user's own inbox since a cursor of any kind: from here, from a list, or from a session.
+    """Returns the changes of a user's own inbox since a cursor. The cursor may be from a previous result, from a list
+    of the inbox, or from a session.
 
-    Without a cursor there are no changes, and the result has the cursor to start with. A cursor that can't be read, is
-    of another epoch or user, or precedes the oldest stored entry, leads to a gap; the new cursor continues where a
-    session would start. Positions of other streams in the cursor are returned unchanged. Muted notifications are among
-    the changes: they are stored, but not pushed. Raises StoreUnavailable.
+    Without a cursor, the result has no changes, only the cursor to start with. A cursor that can't be read, is of
+    another epoch or user, or precedes the oldest stored entry, leads to a gap; the new cursor continues where a session
+    would start. Positions of other streams in the cursor are returned unchanged. Muted notifications are among the
+    changes: they are stored, but not pushed. Raises StoreUnavailable.
     """
 
     def __init__(self, inboxes: Inboxes, store: Store) -> None:
@@ -41,8 +42,8 @@ class FollowChanges:
         self._store = store
 
     async def __call__(self, user: str, since: str | None, limit: int) -> Changes:
-        """Returns about `limit` changes: a result never ends inside a position, and a mass change has one position for
-        up to 500 notifications."""
+        """Returns about `limit` changes. There may be more, because all changes at one position are returned together,
+        and a mass change has one position for up to 500 notifications."""
         stream, tag = inbox_of(user), tag_of(user)
         epoch = await self._store.epoch()
         cursor = None if since is None else read_cursor(since)
@@ -61,9 +62,9 @@ class FollowChanges:
         )
 
     async def _current(self, user: str, entries: Sequence[Entry]) -> list[Notification]:
-        """The notifications of the entries. An entry does not say when its notification was read, so those that have
-        changed since they arrived are looked up. They may have changed again (their next entry follows), or be
-        pruned."""
+        """Returns the notifications of the entries. An entry does not contain the time at which its notification was
+        read, so notifications that have changed since they arrived are read again. They may have changed once more
+        since (then another entry follows), or have been pruned (then they are left out)."""
         changed = {entry.id for entry in entries if entry.changed != entry.seq and entry.kind == "arrival"}
         found = await self._inboxes.some(user, changed)
         return [

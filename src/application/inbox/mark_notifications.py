@@ -19,8 +19,9 @@ from domain.streams import Entry, inbox_of
 
 
 class BulkChangePolicy(msgspec.Struct, frozen=True):
-    """`chunk`: notifications changed in one transaction, at one position: few enough that arrivals for the same inbox
-    wait milliseconds only, and that a catch-up page, which never ends inside a position, stays a page."""
+    """`chunk`: the number of notifications changed in one transaction, at one position. It is small enough that
+    arrivals for the same inbox wait only milliseconds, and that a catch-up page, which never ends inside a position,
+    does not become too large."""
 
     chunk: int = 500
 
@@ -29,7 +30,7 @@ DEFAULT: Final = BulkChangePolicy()
 
 
 class MarkedAll(msgspec.Struct, frozen=True):
-    """How many notifications have changed, and the inbox's unread total afterwards."""
+    """The number of notifications that have changed, and the inbox's unread total afterwards."""
 
     count: int
     unread: int
@@ -38,10 +39,10 @@ class MarkedAll(msgspec.Struct, frozen=True):
 class MarkNotifications:
     """Changes the state of a user's notifications, and notifies all of that user's sessions on every node.
 
-    Every change may be repeated: a no-op takes no position and is not published. An archived
-    notification can't be marked read or unread (NotFound); archiving it again is a no-op. A failed publish undoes
-    nothing: hubs pick the entries up at the next reconciliation with the store. Raises StoreUnavailable; `all` may have
-    done a part by then, and repeating it does the rest.
+    Every change may be repeated: a no-op takes no position and is not published. An archived notification can't be
+    marked read or unread (NotFound); archiving it again is a no-op. If publishing fails, the change stays committed,
+    and the hubs read the entries from the store at the next comparison. Raises StoreUnavailable. `all` may have changed
+    some notifications by then; call it again to change the rest.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class MarkNotifications:
         self._policy = policy
 
     async def one(self, user: str, id: UUID, change: StateChange) -> tuple[Notification, int]:
-        """Changes one; returns it as it is then, and the inbox's unread total."""
+        """Changes one notification. Returns it in its new state, and the inbox's unread total. Raises NotFound if it
+        does not exist, or is archived."""
         changed = await self._inboxes.change(user, id, change, self._clock.now())
         if changed is None or (notification := changed.notification) is None:
             raise NotFound("There is no such notification.")
@@ -71,8 +73,9 @@ class MarkNotifications:
         return notification, changed.unread
 
     async def all(self, user: str, change: StateChange, up_to: int | UUID | None = None) -> MarkedAll:
-        """Changes all that arrived up to `up_to`, a position or a notification's id (NotFound if it does not exist);
-        by default all that have arrived by now. Later arrivals are not changed: the user has not seen them yet."""
+        """Changes all notifications that arrived up to `up_to`, a position or the id of a notification (NotFound if it
+        does not exist); by default all that have arrived by now. Later arrivals are not changed, because the user has
+        not seen them yet."""
         upto = await self._position(user, up_to)
         count, chunk = 0, self._policy.chunk
         while True:
@@ -81,14 +84,14 @@ class MarkNotifications:
             count += len(changed.entries)
             if len(changed.entries) < chunk:
                 return MarkedAll(count, changed.unread)
-            # Newer ones are done.
+            # Newer notifications have been changed already.
             upto = changed.entries[-1].seq - 1
 
     async def _position(self, user: str, up_to: int | UUID | None) -> int:
         if isinstance(up_to, UUID):
             notification = await self._inboxes.get(user, up_to)
             if notification is None:
-                raise NotFound("There is no notification with the id that up_to names.")
+                raise NotFound("The notification whose id is given as up_to does not exist.")
             return notification.seq
         stream = inbox_of(user)
         last = (await self._store.heads([stream]))[stream].last

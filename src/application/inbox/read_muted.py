@@ -17,8 +17,8 @@ log = structlog.get_logger(__name__)
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How the work is spread: users searched by one statement, notifications marked in one transaction, and the
-    seconds between two steps and before another try after a failure."""
+    """How the work is spread: the maximum number of users searched by one statement and of notifications marked in one
+    transaction, and the seconds between two steps and before a retry after a failure."""
 
     users: int = 200
     notifications: int = 500
@@ -30,11 +30,11 @@ PACE: Final = Pace()
 
 
 class ReadMuted:
-    """Marks unread notifications of types that their users mute as read, in chunks, until none is left.
+    """Marks unread notifications of types that their users mute as read, in chunks, until there are none.
 
-    Notifications of muted types are stored as read. Nodes of an earlier version stored them as unread, and may still
-    be running: so each node looks once after its start. What a user has marked unread stays so. All of a user's
-    sessions are notified of each change.
+    Such notifications are stored as read, but nodes of an earlier version stored them as unread, and may still be
+    running. So each node searches for them once after its start. Notifications that a user has marked unread stay
+    unread. All of a user's sessions are notified of each change.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ReadMuted:
         self._pace = pace
 
     async def run(self) -> None:
-        """Returns once none is left. Failures are logged and retried."""
+        """Runs until all such notifications are read. Failures are logged and retried."""
         while True:
             try:
                 marked = await self()
@@ -62,7 +62,8 @@ class ReadMuted:
             await asyncio.sleep(self._pace.retry_s)
 
     async def __call__(self) -> int:
-        """Returns how many were marked. Raises StoreUnavailable, possibly after a part of it was done."""
+        """Searches all users once. Returns the number of notifications marked. Raises StoreUnavailable; some may have
+        been marked by then."""
         marked, after = 0, None
         while True:
             found = await self._inboxes.find_muted_unread(after, self._pace.users)

@@ -1,4 +1,4 @@
-"""A user's preferences, as the user sets them."""
+"""Reading and setting a user's own preferences."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ class SetPreferences:
     """Reads and sets a user's preferences.
 
     They apply to every notification that is stored after they were set. Of two concurrent changes of one field, the
-    later one counts. Raises InvalidInput for a type that no notification can have, and StoreUnavailable.
+    later one applies. Raises InvalidInput for a muted type that can't be stored, and StoreUnavailable.
     """
 
     def __init__(self, preferences: PreferencesStore, clock: Clock) -> None:
@@ -26,12 +26,12 @@ class SetPreferences:
         return await self._preferences.get(user)
 
     async def replace(self, user: str, preferences: Preferences) -> Preferences:
-        """Sets all of them."""
+        """Replaces all preferences of the user. Returns them with their new `updated_at`."""
         preferences = msgspec.structs.replace(preferences, muted_types=_once(preferences.muted_types))
         return await self._preferences.put(user, preferences, self._clock.now())
 
     async def patch(self, user: str, **changes: Any) -> Preferences:
-        """Sets the named fields of Preferences, and leaves the others as they are."""
+        """Sets the given fields of Preferences, and leaves all others unchanged. Returns the result."""
         if not changes:
             return await self._preferences.get(user)
         if "muted_types" in changes:
@@ -40,5 +40,6 @@ class SetPreferences:
 
 
 def _once(muted_types: Iterable[str]) -> tuple[str, ...]:
-    """Each type once. Raises InvalidInput for one that no notification can have."""
+    """Returns the types without repetitions. Raises InvalidInput if one can't be stored: no notification can have such
+    a type."""
     return tuple(dict.fromkeys(require_storable(muted, "muted_types") for muted in muted_types))

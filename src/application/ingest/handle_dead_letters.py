@@ -11,13 +11,14 @@ from application.ports.dead_letters import ANY, DeadLetterFilter, DeadLetters, K
 from application.ports.event_publisher import EventPublisher
 from domain.errors import NotFound, Unavailable
 
-# The API documents it.
+# The API documentation states this limit.
 MAX_PER_CALL: Final = 1_000
 
 
 class HandlingPolicy(msgspec.Struct, frozen=True):
-    """`batch`: dead letters that are replayed or dropped together. `max_per_call`: their maximum in one call, so that
-    it does not exceed the timeouts of clients. `timeout_s`: seconds for storing a replayed batch."""
+    """`batch`: the number of dead letters that are replayed or dropped together. `max_per_call`: the maximum number in
+    one call, so that a call does not exceed the timeouts of clients. `timeout_s`: the maximum number of seconds for
+    storing a replayed batch."""
 
     batch: int = 100
     max_per_call: int = MAX_PER_CALL
@@ -36,7 +37,8 @@ class FailedAgain(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """The result of a replay. `rest` is the next cursor (`before`), None if no more dead letters are selected."""
+    """The result of a replay. `rest` is the cursor (`before`) for the next call; None if no more dead letters are
+    selected."""
 
     replayed: tuple[UUID, ...]
     failed: tuple[FailedAgain, ...]
@@ -44,7 +46,8 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """The number of dropped dead letters. `rest` is the next cursor (`before`), None if no more are selected."""
+    """The number of dropped dead letters. `rest` is the cursor (`before`) for the next call; None if no more are
+    selected."""
 
     dropped: int
     rest: UUID | None = None
@@ -53,11 +56,11 @@ class Drop(msgspec.Struct, frozen=True):
 class HandleDeadLetters:
     """Lists, replays and drops dead letters.
 
-    A replay passes the original message to ingest again, and drops the dead letter once the event was processed. The
-    message identifies the same event, and an inbox stores each event once: users who were notified are not notified
-    again, however often it is replayed. A dead letter whose event arrives again meanwhile stays. Raises NotFound for a
-    dead letter that does not exist, Unavailable if ingest exceeds the policy's timeout (nothing is dropped then: replay
-    again), and StoreUnavailable.
+    A replay passes the original message to ingest again, and drops the dead letter once the event was processed. Users
+    who were notified before are not notified again, however often an event is replayed: the message identifies the same
+    event, and an inbox stores each event once. A dead letter whose event arrives again in the meantime stays. Raises
+    NotFound for a dead letter that does not exist. Raises Unavailable if ingest exceeds the policy's timeout; no dead
+    letter is dropped then, and the replay can be repeated. Raises StoreUnavailable.
     """
 
     def __init__(self, letters: DeadLetters, publisher: EventPublisher, policy: HandlingPolicy = DEFAULT) -> None:
@@ -78,7 +81,7 @@ class HandleDeadLetters:
         return kept
 
     async def drop(self, id: UUID) -> Drop:
-        """Drops one dead letter; no-op if it does not exist."""
+        """Drops one dead letter; a no-op if it does not exist."""
         kept = await self._letters.get(id)
         return Drop(await self._letters.drop([kept]) if kept is not None else 0)
 
@@ -97,8 +100,8 @@ class HandleDeadLetters:
         return await self._replay([await self.get(id)])
 
     async def replay_chosen(self, filter: DeadLetterFilter = ANY, before: UUID | None = None) -> Replay:
-        """Replays the newest of the selected dead letters, at most `max_per_call`. Each is tried once; those that fail
-        again are skipped. Within a batch, they are replayed in the order in which they were stored."""
+        """Replays the newest of the selected dead letters, at most `max_per_call`. Each is tried once, and those that
+        fail again stay stored. Within a batch, they are replayed in the order in which they were stored."""
         replayed: list[UUID] = []
         failed: list[FailedAgain] = []
         size = self._policy.batch
@@ -117,7 +120,7 @@ class HandleDeadLetters:
             async with asyncio.timeout(self._policy.timeout_s):
                 await self._publisher.publish([kept.letter.message for kept in reversed(batch)])
         except TimeoutError:
-            raise Unavailable("The events are not stored yet. No dead letter is lost: replay again.") from None
+            raise Unavailable("The events were not stored in time. No dead letter was dropped: replay again.") from None
         failed: list[FailedAgain] = []
         done: list[KeptDeadLetter] = []
         latest = await self._letters.some([kept.id for kept in batch])

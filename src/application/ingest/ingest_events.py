@@ -58,7 +58,7 @@ class IngestEvents:
     letter, together with the rest of its batch. An event that arrives by a binding of a removed route is only counted
     (see KeepBindings). A failed publish or acknowledgement neither undoes nor stops anything: the hubs find unpublished
     entries in the store, and redelivered events are recognised as duplicates. Raises StoreUnavailable, having
-    acknowledged nothing: the same batch may be tried again, and continues with what is not stored yet.
+    acknowledged nothing. The same batch may be tried again; what was stored already is not stored again.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class IngestEvents:
         limits: Limits = NO_LIMITS,
         bindings: KeepBindings | None = None,
     ) -> None:
-        """Without `bindings`, no event counts as `unwanted`."""
+        """Without `bindings`, all events are planned; none counts as an event of a removed route."""
         self._table = table
         self._store_plans = store_plans
         self._backplane = backplane
@@ -132,7 +132,8 @@ class IngestEvents:
             )
 
     async def _unwanted(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
-        """Returns the sources of events in the batch that arrive by a binding of a removed route, with its key."""
+        """Returns those sources of the batch that arrive only by a binding of a removed route, each with the key of
+        that binding."""
         if self._bindings is None:
             return {}
         return await self._bindings.unwanted(
@@ -143,8 +144,8 @@ class IngestEvents:
 class ConsumeEvents(Service):
     """Consumes the batches of one source, until it is stopped.
 
-    A batch that can't be stored is retried until it is stored. No other batch is consumed meanwhile; `fault` has the
-    reason.
+    A batch that can't be stored is retried until it is stored. Meanwhile no other batch is consumed, and `fault` has
+    the reason.
     """
 
     phase = Phase.INGEST

@@ -1,4 +1,4 @@
-"""Bindings of removed routes: recorded, counted while events still arrive by them, and finally removed."""
+"""Bindings of removed routes: they are recorded, counted while events still arrive by them, and finally removed."""
 
 import asyncio
 import random
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 class BindingPolicy(msgspec.Struct, frozen=True):
-    """`period_s`: seconds between two renewals. `lapse`: a node that has not renewed its bindings for this long no
-    longer wants them. `expiry`: a binding that no node has wanted for this long is removed. `start_s`: timeout of the
-    first renewal, for which the start waits."""
+    """`period_s`: seconds between two renewals. `lapse`: after this time without a renewal, a node no longer counts as
+    needing its bindings. `expiry`: a binding that no node has needed for this time is removed. `start_s`: timeout of
+    the first renewal, which delays the start of the node."""
 
     period_s: float = 60.0
     lapse: timedelta = timedelta(minutes=5)
@@ -31,10 +31,10 @@ class BindingPolicy(msgspec.Struct, frozen=True):
 
 
 class KeepBindings(Service):
-    """Every minute, renews the bindings that this node wants, and removes bindings that no node has wanted for a day.
+    """Renews the bindings that this node needs every minute, and removes bindings that no node has needed for a day.
 
     Only bindings that a node has recorded are removed, never those that an operator has made. While the store or the
-    broker is unavailable nothing is removed.
+    broker is unavailable, nothing is removed.
     """
 
     name = "bindings"
@@ -48,20 +48,20 @@ class KeepBindings(Service):
         clock: Clock,
         policy: BindingPolicy | None = None,
     ) -> None:
-        """`queues` are keyed by the name of the event source that reads each."""
+        """`queues` has the queue of each event source, by the name of the source."""
         self._node = node
         self._queues = queues
         self._bindings = bindings
         self._clock = clock
         self._policy = policy or BindingPolicy()
-        # Wanted bindings that may not exist at the broker, by source.
+        # Bindings that this node needs and that may not exist at the broker, by source.
         self._missing: dict[str, frozenset[Binding]] = {}
         self._running: asyncio.Task[None] | None = None
         self._logged: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
-        """Renews before the sources connect, so that a binding is recorded before it is made, and then periodically in
-        the background. If the store does not answer in time, the bindings are recorded later."""
+        """Renews the bindings before the sources connect, so that a binding is recorded before it is made, and then
+        periodically in the background. If the store does not answer in time, the bindings are recorded later."""
         if self._queues:
             try:
                 async with asyncio.timeout(self._policy.start_s):
@@ -78,10 +78,11 @@ class KeepBindings(Service):
             await asyncio.gather(task, return_exceptions=True)
 
     async def unwanted(self, source: EventSource, routing_keys: Collection[str]) -> dict[str, str]:
-        """Returns the routing keys that arrive only by bindings of removed routes, each with the key of that binding.
+        """Returns those routing keys that arrive only by bindings of removed routes, each with the key of that binding.
 
-        A routing key that also matches a binding wanted by any node is left out: events for routes of another node must
-        not be dropped. Reads the store, where this may have changed a moment ago. Raises StoreUnavailable.
+        A routing key that also matches a binding that any node needs is left out: events for routes of another node
+        must not be dropped. Reads the store each time, because another node may have renewed a binding a moment ago.
+        Raises StoreUnavailable.
         """
         queue = self._queues.get(source.name)
         if queue is None or not routing_keys:
@@ -133,7 +134,7 @@ class KeepBindings(Service):
         try:
             missing = await self._bindings.renew(self._node, queue.name, queue.wanted, self._clock.now())
         except Exception as error:
-            # They may have been recorded nevertheless. Then the next renewal would not report what is missing.
+            # The bindings may have been recorded nevertheless. Then the next renewal would not report them as new.
             missing = frozenset(queue.wanted)
             log.warning("bindings_not_renewed", queue=queue.name.queue, error=str(error), exc_info=_unexpected(error))
         self._missing[source] = self._missing.get(source, frozenset()) | missing
@@ -163,5 +164,6 @@ class KeepBindings(Service):
 
 
 def _unexpected(error: Exception) -> Exception | None:
-    """Returns the error if its traceback is to be logged, None for an outage, which is not a programming error."""
+    """Returns the error if its traceback is to be logged. Returns None for an outage, which is not a
+    programming error."""
     return None if isinstance(error, StoreUnavailable | NotChanged) else error

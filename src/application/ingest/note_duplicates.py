@@ -1,4 +1,5 @@
-"""Counts and logs duplicates: events that were stored already. They may reveal that a route's `id` is not unique."""
+"""Counting and logging duplicates: events that were stored already. They may reveal that a route's
+`id` is not unique."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -18,8 +19,8 @@ OTHER: Final = "other"
 
 
 class DuplicatesPolicy(msgspec.Struct, frozen=True):
-    """`max_sources`: sources that are counted and logged separately; only publishers that invent names exceed this.
-    `log_interval_s`: seconds between two log lines about one source."""
+    """`max_sources`: the number of sources that are counted and logged separately; only publishers that invent source
+    names exceed it. `log_interval_s`: seconds between two log lines about one source."""
 
     max_sources: int = 1_000
     log_interval_s: float = 3_600.0
@@ -31,8 +32,8 @@ DEFAULT: Final = DuplicatesPolicy()
 class NoteDuplicates:
     """Counts duplicates by source and route, and logs the first one of each source per hour (the policy's interval).
 
-    Redelivery by a broker causes duplicates. So does a route whose `id` names a field that two different events share:
-    if the route names such a field, the log line is a warning.
+    Redelivery by a broker causes duplicates. So does a route whose `id` is the path of a field that has the same value
+    in different events: if the route has an `id`, the log line is a warning.
     """
 
     def __init__(self, table: RouteTable, clock: Clock, counters: Counters, policy: DuplicatesPolicy = DEFAULT) -> None:
@@ -40,7 +41,7 @@ class NoteDuplicates:
         self._clock = clock
         self._counters = counters
         self._policy = policy
-        self._logged: dict[str, float] = {}  # by source: when, in monotonic seconds; the latest is last
+        self._logged: dict[str, float] = {}  # by source: the monotonic time of the last log line, oldest first
 
     def __call__(self, plans: Iterable[Plan]) -> None:
         for plan in plans:

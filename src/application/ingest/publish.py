@@ -15,22 +15,22 @@ from domain.messages import Message
 from domain.planning import Plan, plan
 from domain.routes import RouteTable
 
-# Maximum of events in one request: the size of one batch of ingest.
+# Maximum number of events in one request: the size of one batch of ingest.
 MAX_EVENTS: Final = 500
 
-# The limit of routing keys in AMQP 0-9-1; a topic of Kafka may have 249.
+# The maximum length of a routing key in AMQP 0-9-1. Kafka topics have at most 249 characters.
 MAX_SOURCE_BYTES: Final = 255
 
-# Seconds a publisher waits for its events to be stored.
+# Maximum number of seconds for storing the events of one request.
 STORE_TIMEOUT_S: Final = 20.0
 
 
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An event that is published to Herald directly.
 
-    `source` takes the role of the topic or routing key, and has at most 255 bytes. `payload` is any JSON; a JSON string
-    is used as the raw body, so that payloads that are not JSON can be published too. `id` makes publishing idempotent.
-    `key` is stored with the event.
+    `source` takes the place of the topic or routing key, and has at most 255 bytes. `payload` is any JSON. A JSON
+    string is used as the raw body, so that payloads that are not JSON can be published too. `id` makes publishing
+    idempotent. `key` is stored with the event.
     """
 
     source: Annotated[str, msgspec.Meta(max_length=MAX_SOURCE_BYTES)]
@@ -44,7 +44,7 @@ class PublishEvents:
     """Passes events to the same ingest as the events of brokers, and returns their ids once all are stored.
 
     Accepts all events or none: raises InvalidInput if one of them can't be processed. Raises Unavailable if they are
-    not stored within 20 s: they may be stored later, so publish them again with the same ids.
+    not stored within 20 s. They may be stored later, so publish them again with the same ids.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PublishEvents:
             # The decoder's limit counts characters, which may have several bytes.
             if len(event.source.encode()) > MAX_SOURCE_BYTES:
                 field = f"[{index}].source" if len(events) > 1 else "source"
-                raise InvalidInput(f"A source may have {MAX_SOURCE_BYTES} bytes at most.", field)
+                raise InvalidInput(f"The source has more than {MAX_SOURCE_BYTES} bytes.", field)
         messages = [self._message(event) for event in events]
         ids = []
         for index, outcome in enumerate(await plan_events(messages, self._plan)):
@@ -77,7 +77,9 @@ class PublishEvents:
             async with asyncio.timeout(STORE_TIMEOUT_S):
                 await self._publisher.publish(messages)
         except TimeoutError:
-            raise Unavailable("The events are not stored yet: publish them again, with the same ids.") from None
+            raise Unavailable(
+                "The events were not stored in time, but may be stored later: publish them again with the same ids."
+            ) from None
         return ids
 
     def _plan(self, message: Message) -> Plan:

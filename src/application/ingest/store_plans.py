@@ -26,15 +26,15 @@ class StoragePolicy(msgspec.Struct, frozen=True):
 
 
 class DividedEvent(msgspec.Struct):
-    """An event that is stored in several parts: how many of them are left, and whether all that were stored so far
-    were duplicates."""
+    """An event that is stored in several parts: the number of parts that are left, and whether all parts that were
+    stored so far were duplicates."""
 
     left: int
     is_duplicate: bool = True
 
 
 class Part(msgspec.Struct):
-    """Plans to store in one transaction. `event` is set if they are a part of one event.
+    """Plans to store in one transaction. `event` is set if the part has only a piece of one event's plan.
 
     For a single plan, `timeouts` counts its attempts that timed out, `timed_out_at` is the monotonic time of the first
     one, and `stored_before` the number of parts that had been stored at the time of the latest one.
@@ -51,8 +51,9 @@ class StorePlans:
     """Stores parts in their order, each in its own transaction.
 
     A part that the store refuses for its content, or can't store in time, is halved, and the halves are tried
-    separately. A single event that is refused becomes a dead letter immediately; one that times out becomes one as
-    defined by the policy. In all other cases the store is unavailable: raises StoreUnavailable.
+    separately. A single event that is refused becomes a dead letter immediately. A single event that times out becomes
+    one after the number of attempts and the time that the policy defines. In all other cases the store is unavailable:
+    raises StoreUnavailable.
     """
 
     def __init__(self, store: Store, clock: Clock, policy: StoragePolicy) -> None:
@@ -82,9 +83,9 @@ class StorePlans:
         return parts
 
     async def __call__(self, parts: deque[Part]) -> AsyncIterator[Recorded]:
-        """Yields what each stored part changed; an event that is stored in several parts counts as a duplicate once,
-        with the last of them. A part is removed from `parts` once it is stored, so that after an exception the same
-        call continues with the rest."""
+        """Stores all parts, and yields what each of them changed. A stored part is removed from `parts`, so that after
+        an exception the same call continues with the rest. An event that is stored in several parts counts as a
+        duplicate once, with the last of them."""
         while parts:
             part = parts[0]
             try:
@@ -101,7 +102,8 @@ class StorePlans:
                 yield recorded if part.event is None else _counted_once(part.event, recorded)
 
     def _timed_out(self, parts: deque[Part], error: StoreTimedOut) -> None:
-        """Makes the first part, a single event, a dead letter if it is due; otherwise raises."""
+        """Makes the first part, a single event, a dead letter if the policy's limits are reached; otherwise raises the
+        error."""
         part, event, now = parts[0], parts[0].plans[0], self._clock.monotonic()
         # Only parts stored since the previous timeout show that the store itself is not too slow.
         others_stored = part.timeouts > 0 and self._stored > part.stored_before
@@ -132,7 +134,7 @@ def _parts_of(pieces: tuple[Plan, ...]) -> list[Part]:
 
 
 def _halve_plans(parts: deque[Part]) -> bool:
-    """Replaces the first part by its halves. Returns False for a single plan."""
+    """Replaces the first part by its halves. Returns False if it has a single plan."""
     plans = parts[0].plans
     if len(plans) < 2:
         return False
@@ -143,7 +145,8 @@ def _halve_plans(parts: deque[Part]) -> bool:
 
 
 def _halve_recipients(parts: deque[Part]) -> bool:
-    """Replaces the first part, a single plan, by parts for half of its recipients each. Returns False for one row."""
+    """Replaces the first part, a single plan, by parts for half of its recipients each. Returns False if it has a
+    single row."""
     part = parts[0]
     rows, size = size_of(part.plans[0])
     pieces = tuple(divided(part.plans[0], Size((rows + 1) // 2, size)))

@@ -17,11 +17,12 @@ from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 
 class CommandPolicy(msgspec.Struct, frozen=True):
-    """Limits of what a client may send. Clients send little; one with a runaway loop sends much."""
+    """Limits of what a client may send. They are far above what a correct client sends, and stop one with a runaway
+    loop."""
 
     burst_frames: float = 60.0
     frames_per_s: float = 5.0
-    max_invalid_commands: int = 5  # after which the client does not speak this protocol
+    max_invalid_commands: int = 5  # then the session is closed
 
 
 class ClientCommands:
@@ -54,8 +55,8 @@ class ClientCommands:
         self._invalid_commands = 0
 
     async def __call__(self, frame: str | bytes) -> None:
-        """Handles one frame: text, or bytes if it is binary. Raises what FollowableStreams raises, if the session's
-        feeds are closed to a new token."""
+        """Handles one frame: text, or bytes if the frame is binary. Raises what FollowableStreams raises, if a new
+        token gives no access to the session's feeds."""
         self._session.first_frame_received()
         if not self._consume_allowance():
             self._close(CloseCode.TOO_MANY_FRAMES, "too many frames")
@@ -67,7 +68,8 @@ class ClientCommands:
 
     def _reject(self, error: InvalidInput) -> None:
         if error.field == "auth" and not self._session.hello_sent:
-            # `hello` would replace the cursor that the client keeps by that of another user, or of no resume.
+            # The client meant to authenticate. A `hello` without its user, or without its resume, would make it replace
+            # its cursor.
             self._close(CloseCode.TOKEN_REFUSED, error.detail)
             return
         self._invalid_commands += 1
@@ -84,15 +86,20 @@ class ClientCommands:
                 return
         if command.resume is not None:
             if not session.complete_first_command(command.resume.requested(session.tag)):
-                session.answer(protocol.error("too_late", "Resume belongs in the first frame, or in ?cursor=."))
+                session.answer(
+                    protocol.error(
+                        "too_late",
+                        "It is too late to resume: send `resume` in the first frame, or the cursor in ?cursor=.",
+                    )
+                )
         else:
             session.complete_first_command(None)
         if command.ping is not msgspec.UNSET:
             session.answer(protocol.pong(command.ping))
 
     async def _authenticate(self, token: str, resume: Resume | None) -> None:
-        """Continues the session with a new token of the same user. The token of a session without a user opens a
-        session of the token's user in its place."""
+        """Continues the session with a new token of the same user. If the session has no user, replaces it by a session
+        of the token's user."""
         session = self._session
         try:
             identity = await self._identify(token, session.user)
@@ -112,8 +119,8 @@ class ClientCommands:
             self._close(CloseCode.TOKEN_REFUSED, error.detail)
         except (HeraldError, StoreUnavailable):
             if session.user is None and not session.hello_sent:
-                # The client may have sent that user's cursor, which the `hello` of a session without a user would
-                # replace.
+                # The client may have a cursor of the token's user. The `hello` of a session without a user would make
+                # it replace that cursor.
                 self._close(CloseCode.TRY_LATER, Unavailable.text)
                 return
             session.answer(protocol.error("unavailable", "The token can't be checked now: send it again."))
@@ -121,7 +128,7 @@ class ClientCommands:
             self._continue_as(identity)
 
     def _continue_as(self, identity: Identity) -> None:
-        """Keeps the session if the token opens the same streams, and replaces it if not."""
+        """Keeps the session if the token gives access to the same streams; replaces it otherwise."""
         session = self._session
         if self._streams(msgspec.structs.replace(self._request, identity=identity)) == session.request.streams:
             session.refresh_identity(identity)

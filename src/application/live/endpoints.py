@@ -1,4 +1,4 @@
-"""Addresses: the paths where clients connect, and which endpoint a client gets there."""
+"""Addresses: the paths where clients connect, and the endpoint that serves a client there."""
 
 from collections.abc import Sequence
 
@@ -23,20 +23,20 @@ class Address(msgspec.Struct, frozen=True):
 
     @property
     def path_parameter(self) -> str | None:
-        """The path parameter that names the user; it is the last segment."""
+        """The path parameter that has the user's id, which is the last segment; None if there is none."""
         return self.endpoints[0].path_parameter
 
     @property
     def query_parameter(self) -> str | None:
-        """The query parameter that names the user."""
+        """The query parameter that has the user's id; None if there is none."""
         names = (endpoint.query_parameter for endpoint in self.endpoints)
         return next((name for name in names if name is not None), None)
 
     def select(self, table: RouteTable, user: str | None) -> Endpoint:
-        """The endpoint for a client that names this user.
+        """Returns the endpoint that serves a client with this user.
 
-        Of two, the one that reads the query serves clients whose query names a user, unless its profile is not loaded
-        and the other's is; the other serves all others.
+        Of two endpoints, the one that reads the user from the query serves clients with a user, unless its profile is
+        not loaded while that of the other one is. The other endpoint serves all other clients.
         """
         if len(self.endpoints) == 1:
             return self.endpoints[0]
@@ -47,5 +47,5 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def addresses(table: RouteTable) -> Sequence[Address]:
-    """All paths where clients connect."""
+    """Returns all paths where clients connect."""
     return [Address(endpoints) for endpoints in by_path(table.endpoints)]

@@ -1,4 +1,4 @@
-"""Which streams a caller may follow."""
+"""The streams that a caller may follow."""
 
 import msgspec
 
@@ -10,8 +10,9 @@ from domain.streams import StreamName, feed_stream, inbox_of
 
 
 class ConnectRequest(msgspec.Struct, frozen=True):
-    """What a client asks for when it connects. `feeds` and `types` narrow what it receives; None stands for all.
-    `first_frame_read`: the frame that may say where to resume has been read, so `hello` does not wait for it."""
+    """What a client requests when it connects. `feeds` and `types` restrict what it receives; None stands for all.
+    `first_frame_read` means that the first frame, which may say where to resume, has been read: `hello` need not wait
+    for it."""
 
     endpoint: Endpoint
     identity: Identity
@@ -23,15 +24,15 @@ class ConnectRequest(msgspec.Struct, frozen=True):
 
 
 class FollowableStreams:
-    """The caller's own inbox and the feeds that are open to it. Feeds that are closed to it are left out, unless the
+    """Selects the caller's own inbox and the feeds that the caller has access to. Other feeds are left out, unless the
     request names them."""
 
     def __init__(self, table: RouteTable) -> None:
         self._table = table
 
     def __call__(self, request: ConnectRequest) -> tuple[StreamName, ...]:
-        """Returns the names of the streams. Raises UnknownFeed. If a feed that the request names is closed to the
-        caller, or nothing is open to it, raises TokenMissing for a caller without a user, and NotYours for others."""
+        """Returns the names of the streams. Raises UnknownFeed. Raises TokenMissing for a caller without a user, and
+        NotYours for others, if the caller has no access to a feed that the request names, or to any stream."""
         endpoint, identity = request.endpoint, request.identity
         available = self._feeds_at(request)
         names = available if request.feeds is None else [name for name in available if name in request.feeds]

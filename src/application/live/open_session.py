@@ -1,4 +1,4 @@
-"""Opening a session: what a caller follows, and from where."""
+"""Opening a session: the streams that a caller follows, and the positions to start from."""
 
 import random
 from typing import Final
@@ -71,8 +71,8 @@ class OpenSession:
 
 
 def _may_resume(request: ConnectRequest) -> bool:
-    """Returns whether to wait for the client's first command: it may have the cursor to resume from; or a token, if the
-    client has sent the cursor of a user without a token."""
+    """Returns whether to wait for the client's first command. The command may contain the cursor to resume from; or a
+    token, if the client has sent the cursor of a user but no token."""
     if not request.protocol or request.endpoint.transport != "ws" or request.first_frame_read:
         return False
     if request.cursor is None:

@@ -1,4 +1,4 @@
-"""The health checks of what every node depends on. Channels bring their own."""
+"""The health checks that every node has. Outbound channels have further ones (DeliveryService)."""
 
 from application.access.identify import IdentifyCaller
 from application.hub.hub import Hub
@@ -10,7 +10,7 @@ from application.ports.store import Store
 
 
 class CheckStore:
-    """Implements HealthCheck: the store answers."""
+    """Implements HealthCheck: the store can be written."""
 
     name = "store"
 
@@ -23,8 +23,8 @@ class CheckStore:
 
 
 class CheckBackplane:
-    """Implements HealthCheck: nodes notify one another. Not vital: without the backplane the hubs find new entries by
-    their own comparison with the store."""
+    """Implements HealthCheck: the backplane carries messages between nodes. Not vital: without it, the hubs find new
+    entries by comparing their streams with the store."""
 
     name = "backplane"
 
@@ -38,8 +38,8 @@ class CheckBackplane:
 
 
 class CheckSource:
-    """Implements HealthCheck: the events of one source are consumed and stored. Fails also for a source that reports
-    itself ready, if its last poll is too old."""
+    """Implements HealthCheck: the events of one source are consumed and stored. Fails even if the source reports that
+    it is ready, if its last poll is too long ago."""
 
     def __init__(self, consumer: ConsumeEvents, clock: Clock) -> None:
         self._consumer = consumer
@@ -71,7 +71,7 @@ class CheckDraining:
         self._hub = hub
 
     async def __call__(self) -> CheckResult:
-        return CheckResult(not self._hub.draining, "this node is about to leave" if self._hub.draining else "")
+        return CheckResult(not self._hub.draining, "this node is shutting down" if self._hub.draining else "")
 
 
 class CheckTokens:

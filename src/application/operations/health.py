@@ -1,4 +1,4 @@
-"""Health: what this process can report about itself and what it depends on."""
+"""Health: whether this process and the services that it depends on work."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from application.ports.health_check import CheckResult, HealthCheck
 
 
 class HealthPolicy(msgspec.Struct, frozen=True):
-    """`timeout_s` limits each check: a probe of Kubernetes waits 1 s or more."""
+    """`timeout_s`: the maximum duration of each check."""
 
     timeout_s: float = 2.0
 
@@ -21,8 +21,8 @@ HEALTH_POLICY: Final = HealthPolicy()
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`ready`: new clients are accepted, and events published now will reach them. `degraded`: ready, but at least one
-    check failed."""
+    """`ready` means that new clients are accepted, and that events published now will reach them. `degraded` means that
+    the node is ready, but at least one check has failed."""
 
     ready: bool
     degraded: bool
@@ -31,12 +31,12 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class ReportHealth:
-    """Runs all checks concurrently. A check that raises, or does not return in time, has failed."""
+    """Runs all checks concurrently. A check fails if it raises, or does not return in time."""
 
     def __init__(
         self, checks: Sequence[HealthCheck], consumers: Sequence[ConsumeEvents], policy: HealthPolicy = HEALTH_POLICY
     ) -> None:
-        """`/health` lists the checks in the order given."""
+        """`checks` are in the order in which `/health` lists them."""
         self._checks = checks
         self._consumers = consumers
         self._policy = policy

@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 # The share of a drain's time in which consumers store and acknowledge their batches in progress.
 INGEST_SHARE: Final = 0.5
 
-# Closing sessions gets at least this much time, even if ingest has used up its own.
+# Closing sessions gets at least this much time, even if ingest has used more than its share.
 MIN_CLOSING_S: Final = 0.5
 
 
@@ -22,9 +22,9 @@ class Node:
     """Runs the services of this process: they start in the order of their phases and stop in the reverse order.
 
     A drain first makes the node not ready. Then the consumers store and acknowledge their batches in progress and
-    consume no more; then the sessions are closed, spread over the remaining time. So no event is acknowledged without
+    consume no more. Then the sessions are closed, spread over the remaining time. So no event is acknowledged without
     being stored, and the last stored entries are still pushed by this node. Deliveries in progress have the whole time
-    to finish; no others are begun.
+    to finish; no others are started.
     """
 
     def __init__(self, services: Sequence[Service], clock: Clock) -> None:

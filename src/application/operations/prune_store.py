@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 class PruningPolicy(msgspec.Struct, frozen=True):
     """`period_s`: seconds between two rounds, plus or minus a random quarter, so that nodes do not prune at the same
-    time. `pause_s`: seconds between two steps of a round, in which ingest can use the store without conflicts."""
+    time. `pause_s`: seconds between two steps of a round, so that ingest can use the store without conflicts."""
 
     period_s: float = 60.0
     pause_s: float = 0.05
@@ -27,7 +27,7 @@ DEFAULT: Final = PruningPolicy()
 
 
 class PruneStore:
-    """Prunes step by step until nothing is due, and again about every minute, until it is cancelled."""
+    """Deletes rows that exceed their retention, step by step until there are none, about every `period_s` seconds."""
 
     def __init__(
         self,

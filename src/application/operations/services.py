@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundTask(Service):
-    """A coroutine function that runs until the node stops, or until it returns."""
+    """Runs a coroutine function in the background until it returns or the node stops."""
 
     def __init__(
         self, name: str, run: Callable[[], Coroutine[Any, Any, None]], phase: Phase = Phase.MAINTENANCE

@@ -7,7 +7,7 @@ from domain.streams import SignOut, StreamEntry, StreamName
 
 
 class BackplaneUnavailable(Exception):
-    """The backplane can't carry messages now. The hubs find the entries in the store, seconds later."""
+    """The backplane can't carry messages now. The hubs read the entries from the store, a few seconds later."""
 
 
 class Listener(Protocol):
@@ -23,11 +23,11 @@ class Listener(Protocol):
 class Backplane(Protocol):
     """Notifies every node of stored entries promptly.
 
-    Delivery: not guaranteed. Messages may be lost, repeated or reordered; the store is authoritative, and the hubs
-    compare their streams with it, more often while there is a `fault`. Publishers publish only after the commit.
-    Ordering: usually that of publishing; nothing depends on it. Receivers: each node's listener, including the
-    publisher's own, gets the entries of the streams that its node is subscribed to, and all sign-outs. Only nodes with
-    the same store (epoch) receive each other's messages.
+    Delivery: not guaranteed. Messages may be lost, repeated or reordered. The store is authoritative: the hubs compare
+    their streams with it, more often while `fault` is set. Publishers publish only after the commit. Ordering: not
+    guaranteed; usually the order of publishing. Receivers: each node's listener, including the publisher's own,
+    receives the entries of the streams that its node is subscribed to, and all sign-outs. Only nodes with the same
+    store (epoch) receive each other's messages.
     """
 
     @property
@@ -36,22 +36,24 @@ class Backplane(Protocol):
 
     @property
     def outages(self) -> int:
-        """How often it became unavailable, for however short a time; starting unavailable counts as once."""
+        """The number of outages since the start of the process, however short. A backplane that is unavailable at the
+        start counts as one."""
 
     async def open(self, listener: Listener) -> None:
-        """Starts passing messages to this node's only listener. Connects in the background if the backplane is
-        unavailable."""
+        """Starts to pass messages to `listener`, the only one of this node. If the backplane is unavailable, connects
+        in the background."""
 
     async def publish(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
-        """Publishes to all nodes. Raises BackplaneUnavailable, immediately while there is a `fault`; some messages may
-        have been carried nevertheless."""
+        """Publishes to all nodes. Raises BackplaneUnavailable, immediately while `fault` is set; some messages may have
+        been carried nevertheless."""
 
     async def subscribe(self, streams: Collection[StreamName]) -> None:
         """Subscribes to these streams. Entries published after this returns are passed to the listener, within the
-        guarantees above. If the backplane is unavailable this returns within a few seconds, and the subscription
-        follows once it is available. Raises StoreUnavailable."""
+        guarantees above. If the backplane is unavailable, returns within a few seconds and subscribes once it is
+        available. Raises StoreUnavailable if the epoch of the store can't be read."""
 
     def unsubscribe(self, streams: Collection[StreamName]) -> None:
-        """Takes effect before any later `subscribe`; until then, entries of these streams may still arrive."""
+        """Ends the subscription to these streams, before any later `subscribe` takes effect. Until then, their entries
+        may still arrive."""
 
     async def close(self) -> None: ...

@@ -1,4 +1,5 @@
-"""The ports for bindings: which routing keys lead to a queue of a broker, and which of them a node still wants."""
+"""The ports for bindings: which routing keys lead to a queue of a broker, and which of these bindings a node still
+needs."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
@@ -8,19 +9,19 @@ import msgspec
 
 
 class NotChanged(Exception):
-    """The broker did not confirm a change of bindings: some may have been changed, and the call can be repeated."""
+    """The broker did not confirm a change of bindings. Some may have been changed; the call can be repeated."""
 
 
 class QueueName(msgspec.Struct, frozen=True):
-    """A queue, and the virtual host that it is in."""
+    """A queue and its virtual host."""
 
     vhost: str
     queue: str
 
 
 class Binding(msgspec.Struct, frozen=True, order=True):
-    """Events that are published to the exchange go to the queue if their routing key matches `key`
-    (a pattern: domain.patterns)."""
+    """A binding of a queue to an exchange: the queue receives the events whose routing key matches `key` (a pattern:
+    domain.patterns)."""
 
     exchange: str
     key: str
@@ -29,8 +30,8 @@ class Binding(msgspec.Struct, frozen=True, order=True):
 class RecordedBinding(msgspec.Struct, frozen=True):
     """A binding that a node has made.
 
-    `wanted_at` is when a node last wanted it. `claimed_at` is the same, only of nodes that have not renewed their
-    bindings without this one since; None if all of them have.
+    `wanted_at` is the last time at which any node renewed it. `claimed_at` is the last time at which it was renewed by
+    a node whose latest renewal includes it; None if no node's latest renewal does.
     """
 
     binding: Binding
@@ -39,16 +40,16 @@ class RecordedBinding(msgspec.Struct, frozen=True):
 
 
 class Bindings(Protocol):
-    """Records in the shared store which bindings Herald has made, and when each node last wanted them.
+    """Records in the shared store which bindings Herald has made, and when each node last needed them.
 
-    A binding that no node has recorded does not belong to Herald: it was made by an operator, or by a version that
-    records none. Every method raises StoreUnavailable, having changed nothing.
+    A binding that no node has recorded does not belong to Herald: it was made by an operator, or by a Herald version
+    that did not record bindings. Every method raises StoreUnavailable, having changed nothing.
     """
 
     async def renew(
         self, node: str, queue: QueueName, wanted: Collection[Binding], now: datetime
     ) -> frozenset[Binding]:
-        """Records that the node wants these bindings, and no others. Returns those that were not recorded before: the
+        """Records that the node needs these bindings, and no others. Returns those that were not recorded before: the
         node must make them, after this call."""
 
     async def recorded(self, queue: QueueName) -> tuple[RecordedBinding, ...]:
@@ -57,11 +58,12 @@ class Bindings(Protocol):
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]
     ) -> tuple[Binding, ...]:
-        """Removes the bindings that no node has wanted since `before`: calls `unbind` with them, if there are any, and
-        deletes their records once it has returned. Returns them.
+        """Removes the bindings that no node has needed since `before`, and returns them. Calls `unbind` with them,
+        unless there are none, and deletes their records once `unbind` has returned.
 
-        Renewals wait meanwhile, so a node that wants one of them again makes it after its removal. `unbind` may be
-        called again with the same bindings; it must return within 3 s. Its exceptions are raised, and the records stay.
+        Renewals block until then, so a node that needs a removed binding again makes it after the removal. `unbind` may
+        be called again with the same bindings; it must return within 3 s. If it raises, the exception is raised and the
+        records stay.
         """
 
 
@@ -76,7 +78,7 @@ class BoundQueue(Protocol):
         """The bindings that this node's routes need. They are made with each connection."""
 
     async def bind(self, bindings: Sequence[Binding]) -> None:
-        """Makes bindings; no-op for those that exist. Raises NotChanged."""
+        """Makes bindings; a no-op for those that exist. Raises NotChanged."""
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
-        """Removes bindings; no-op for those that do not exist. Returns within 3 s, or raises NotChanged."""
+        """Removes bindings; a no-op for those that do not exist. Returns within 3 s, or raises NotChanged."""

@@ -12,8 +12,8 @@ SettingsT = TypeVar("SettingsT")
 
 
 class SourceContext(msgspec.Struct, frozen=True):
-    """What a source gets from Herald. `patterns` are the topics or routing keys of the routes (domain.patterns); bodies
-    are decoded up to `max_event_bytes`."""
+    """What Herald passes to a broker's event source. `patterns` are the topics or routing keys of the routes
+    (domain.patterns). Bodies are decoded up to `max_event_bytes`."""
 
     patterns: tuple[str, ...]
     max_event_bytes: int
@@ -21,8 +21,9 @@ class SourceContext(msgspec.Struct, frozen=True):
 
 
 class Broker(msgspec.Struct, Generic[SettingsT], frozen=True):
-    """One kind of broker: its name in routes files, settings, logs and metrics, the struct with its settings, and how
-    its source is made. `make_source` imports the client library: commands that consume no events do not need it."""
+    """One kind of broker: its name in routes files, settings, logs and metrics, the struct with its settings, and the
+    function that makes its event source. `make_source` imports the client library, so that commands that consume no
+    events do not load it."""
 
     name: str
     settings: type[SettingsT]

@@ -1,4 +1,4 @@
-"""The ports for the time and for new ids, which a pure program can't produce."""
+"""The ports for the time and for new ids, which pure code can't produce."""
 
 from datetime import datetime
 from typing import Protocol

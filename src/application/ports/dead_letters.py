@@ -11,7 +11,7 @@ from domain.planning import DeadLetter
 
 
 class KeptDeadLetter(msgspec.Struct, frozen=True):
-    """A stored dead letter. `times` counts how often its event has arrived: more than once after a failed replay, or a
+    """A stored dead letter. `times` counts the arrivals of its event: more than one after a failed replay or a
     redelivery. `letter` is the latest one, `kept_at` the time of the first."""
 
     id: UUID
@@ -21,7 +21,7 @@ class KeptDeadLetter(msgspec.Struct, frozen=True):
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True):
-    """Selects dead letters; None matches any value. `start` and `end` bound the time of storing, both included."""
+    """Selects dead letters; None matches any value. `start` and `end` are inclusive bounds of the time of storing."""
 
     source: str | None = None
     reason: str | None = None
@@ -41,15 +41,16 @@ class DeadLetters(Protocol):
     async def newest(
         self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
-        """Returns dead letters, newest first; with `before`, those stored before that one."""
+        """Returns at most `limit` dead letters, newest first. With `before`, only those stored before the dead letter
+        with this id."""
 
     async def count(self, filter: DeadLetterFilter) -> int: ...
 
     async def get(self, id: UUID) -> KeptDeadLetter | None: ...
 
     async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
-        """Returns those of the ids that exist, in one round trip."""
+        """Returns the dead letters with these ids, by id, in one round trip. Ids that do not exist are left out."""
 
     async def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
-        """Drops those that are unchanged: a dead letter whose event has arrived again meanwhile (`times` differs)
-        stays. Returns how many were dropped."""
+        """Drops these dead letters and returns how many were dropped. A dead letter whose event has arrived again in
+        the meantime (`times` differs) stays."""

@@ -23,9 +23,9 @@ class Claim(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """The outcome of a claim. `attempt` is None if nothing was attempted: the delivery was held or skipped.
 
-    `status` is the new status of the delivery; `retry_in` are the seconds until it is due, if it stays pending.
-    `counts`: whether the attempt counts against the delivery. `awaited_peer` is the peer that was unavailable: the
-    delivery is due as soon as that peer is available (see Deliveries.wake_deferred).
+    `status` is the new status of the delivery. If it stays pending, it is due in `retry_in` seconds. `counts` says
+    whether the attempt counts towards the maximum number of attempts. `awaited_peer` is the peer that was unavailable:
+    the delivery is due as soon as that peer is available (see Deliveries.wake_deferred).
     """
 
     claim: Claim
@@ -41,9 +41,9 @@ class DeliveryFilter(msgspec.Struct, frozen=True):
     """Selects deliveries; None matches any value. Addresses are compared as `domain.addresses.as_address` normalises
     them.
 
-    `event_id` and `reference` select by any of a delivery's items. `since` selects those created then or later.
-    `refused` selects failed ones by cause: failed permanently (True: the peer refused the delivery, or it could not be
-    prepared), or after too many attempts (False).
+    `event_id` and `reference` match if any item of the delivery has the value. `since` selects deliveries created at
+    that time or later. `refused` selects failed deliveries by cause. True: failed permanently, because the peer refused
+    the delivery or it could not be prepared. False: given up after too many attempts.
     """
 
     recipient: str | None = None
@@ -69,32 +69,34 @@ class Deliveries(Protocol):
     async def claim(
         self, channel: str, limit: int, lease_seconds: float, except_templates: Collection[str] = ()
     ) -> tuple[Claim, ...]:
-        """Claims at most `limit` of the channel's deliveries that are due, the longest due first. Skips rows that
-        another process is claiming, deliveries with one of these templates, and those of a format that this version
-        does not know."""
+        """Claims at most `limit` deliveries of the channel that are due, those due for the longest time first. Skips
+        rows that another process is claiming, deliveries with one of the templates `except_templates`, and those in a
+        format that this version does not support."""
 
     async def release(self, claims: Sequence[Claim]) -> None:
         """Releases claims that were not attempted: their deliveries are due immediately."""
 
     async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
-        """Releases claims for which this node has no usable template: their deliveries are due immediately, with this
-        error, and with `unrendered_since` set if it was not. An attempt or a retry clears `unrendered_since`."""
+        """Releases claims for which this node has no usable template. Their deliveries are due immediately, with this
+        `error`; `unrendered_since` is set unless it was set before. An attempt or a retry clears it."""
 
     async def clear_unrendered(self, channel: str, templates: Collection[str]) -> int:
-        """Reports that a node has these templates: clears `unrendered_since` of the channel's pending deliveries with
-        them. Returns how many had it."""
+        """Clears `unrendered_since` of the channel's pending deliveries with these templates, because a node has them.
+        Returns the number of deliveries changed."""
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
-        """Records attempts and the new states of their deliveries, in one transaction. Returns how many were recorded:
-        those whose lease still belonged to the claim. Nothing of the others is recorded."""
+        """Records attempts and the new states of their deliveries, in one transaction. Ignores outcomes whose lease no
+        longer belongs to the claim. Returns the number of outcomes recorded."""
 
     async def wake_deferred(self, channel: str, peer: str | None = None) -> int:
-        """Makes the channel's deliveries due that await this peer, or with None, any peer. Returns how many."""
+        """Makes the channel's deliveries that await this peer due immediately; with None, those that await any peer.
+        Returns their number."""
 
     async def newest(
         self, limit: int, only: DeliveryFilter = ANY, before: UUID | None = None, offset: int = 0
     ) -> tuple[Delivery, ...]:
-        """Returns deliveries, newest first; with `before`, those created before that one."""
+        """Returns at most `limit` deliveries, newest first, after skipping `offset`. With `before`, only those created
+        before the delivery with this id."""
 
     async def count(self, only: DeliveryFilter) -> int: ...
 
@@ -105,5 +107,5 @@ class Deliveries(Protocol):
 
     async def retry(self, id: UUID) -> Delivery | None:
         """Makes a retryable delivery pending, due immediately, with no attempts counted. Returns the delivery as it was
-        before, so that exactly one of several concurrent calls finds it retryable; None if there is no such
-        delivery."""
+        before, so that exactly one of several concurrent calls gets a retryable one; None if the delivery does not
+        exist."""

@@ -10,5 +10,5 @@ class EventPublisher(Protocol):
     """Passes events to ingest."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Returns once all of them are stored, possibly as dead letters. Raises Unavailable if this node accepts no
-        more events: some may have been stored nevertheless, and all may be published again."""
+        """Returns once all messages are stored, possibly as dead letters. Raises Unavailable if this node accepts no
+        more events. Some may have been stored nevertheless; all may be published again."""

@@ -14,8 +14,8 @@ class NotAcknowledged(Exception):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Messages that were taken together. `receipt` is for the adapter only. `request_ids` are the HTTP requests that
-    published them, for the log."""
+    """Messages that were read from the broker together. `receipt` is used by the adapter only. `request_ids` are the
+    HTTP requests that published them, for the log."""
 
     messages: tuple[Message, ...]
     receipt: Any = None
@@ -26,9 +26,9 @@ class SourceStatus(msgspec.Struct, frozen=True):
     """The current status of a source.
 
     `ready` means that events published from now on will be consumed; on Kafka, that partitions are assigned and their
-    positions set. `reason` says why it is not ready, or what is missing. `assigned` names what this node reads
-    (topic/partition, or queue). `lag` counts events waiting at the broker; None if unknown. `begins` has the stored
-    start offsets of what this node reads, by name; they apply if the group has no committed offset.
+    positions set. `reason` says why the source is not ready, or what is missing. `assigned` lists what this node reads
+    (topic/partition, or queue). `lag` is the number of events waiting at the broker; None if unknown. `begins` has the
+    stored start offset of each partition that this node reads; it applies if the group has no committed offset.
     """
 
     name: str
@@ -54,16 +54,16 @@ class EventSource(Protocol):
 
     @property
     def name(self) -> str:
-        """The broker as settings, logs and metrics name it."""
+        """The name of the broker in settings, logs and metrics."""
 
     @property
     def max_poll_age_s(self) -> float | None:
-        """A source whose last poll is older than this many seconds has stalled. None if it polls only while there are
-        events."""
+        """A source whose last poll is older than this many seconds has stalled. None if the source polls only when
+        events are available."""
 
     @property
     def queue(self) -> BoundQueue | None:
-        """The queue that it reads, if the broker has queues with bindings."""
+        """The queue that the source reads; None if the broker has no queues with bindings."""
 
     async def open(self) -> None:
         """Starts connecting, in the background."""
@@ -72,7 +72,7 @@ class EventSource(Protocol):
         """Waits for messages; never returns an empty batch. One caller at a time."""
 
     async def acknowledge(self, batch: Batch) -> None:
-        """Acknowledges this batch, and so all taken before it, as stored. Raises NotAcknowledged."""
+        """Acknowledges that this batch, and all batches taken before it, are stored. Raises NotAcknowledged."""
 
     def status(self) -> SourceStatus:
         """Returns the current status, without I/O."""

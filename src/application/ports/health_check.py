@@ -1,4 +1,4 @@
-"""The port for health checks: one condition that a node depends on."""
+"""The port for health checks. Each checks one condition that a node depends on."""
 
 from typing import Protocol
 
@@ -7,8 +7,9 @@ from msgspec import UNSET, UnsetType
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """`detail` says what is wrong, or what is worth knowing. `untried` is set while nothing is known yet. A check that
-    is not `vital` may fail for a while without losing events or keeping notifications from connected clients."""
+    """The result of a check. `detail` says what is wrong; if the check passed, it may describe the state. `untried` is
+    True while the condition has not been tried yet. The failure of a `vital` check makes the node not ready. While any
+    other check fails, events are still stored, and connected clients still receive notifications."""
 
     ok: bool
     detail: str = ""
@@ -21,7 +22,7 @@ class HealthCheck(Protocol):
 
     @property
     def name(self) -> str:
-        """The key in `checks`."""
+        """The key of the result in `checks` of `/health`."""
 
     async def __call__(self) -> CheckResult:
-        """May raise, and may take its time: ReportHealth limits it and reports a failed check."""
+        """Checks the condition. ReportHealth limits the time, and reports an exception as a failed check."""

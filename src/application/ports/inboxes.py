@@ -14,8 +14,8 @@ from domain.streams import Entry
 
 
 class InboxPage(msgspec.Struct, frozen=True):
-    """Notifications, newest first, and the inbox's head, both read at one moment. `more` says whether there are older
-    ones."""
+    """Notifications, newest first, and the inbox's head, both read at the same moment. `more` says whether there are
+    older ones."""
 
     notifications: tuple[Notification, ...]
     head: Head
@@ -23,9 +23,10 @@ class InboxPage(msgspec.Struct, frozen=True):
 
 
 class StateChanged(msgspec.Struct, frozen=True):
-    """The result of a change: the entries to publish, all at one position; empty if it was a no-op.
+    """The result of a change: the entries to publish, all at one position; empty for a no-op.
 
-    `notification` is the changed one in its current state; None for a change of several. `unread` is the inbox's total.
+    `notification` is the changed notification in its current state; None if several were changed. `unread` is the
+    inbox's unread total.
     """
 
     entries: tuple[Entry, ...]
@@ -34,7 +35,8 @@ class StateChanged(msgspec.Struct, frozen=True):
 
 
 class MutedUnread(msgspec.Struct, frozen=True):
-    """Users who have unread notifications of types that they mute. `next` continues the search, None at its end."""
+    """Users who have unread notifications of types that they mute. `next` continues the search (see
+    Inboxes.find_muted_unread); None at its end."""
 
     users: tuple[str, ...]
     next: str | None
@@ -53,34 +55,35 @@ class Inboxes(Protocol):
         """Returns one notification, archived or not; None if it does not exist."""
 
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
-        """Returns those of the ids that exist, archived or not."""
+        """Returns the notifications with these ids, by id, archived or not. Ids that do not exist are left out."""
 
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        """Returns the newest `limit` that the filter selects, with seq < `before`, after skipping the first `skip`.
-        With `before`, a page costs the same at any depth."""
+        """Returns the newest `limit` notifications that the filter selects, with seq < `before`, after skipping the
+        first `skip`. With `before`, every page costs the same."""
 
     async def count(self, user: str, filter: NotificationFilter) -> int:
-        """Returns how many the filter selects. The cost grows with their number."""
+        """Returns the number of notifications that the filter selects. The cost grows with their number."""
 
     async def unread(self, user: str) -> int:
-        """Returns the unread total, which is stored and need not be counted."""
+        """Returns the unread total. It is stored, so nothing is counted."""
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
         """Returns the unread totals by type; types without unread notifications are left out."""
 
     async def change(self, user: str, id: UUID, change: StateChange, now: datetime) -> StateChanged | None:
-        """Changes one; None if it does not exist."""
+        """Changes one notification. Returns None if it does not exist."""
 
     async def change_all(self, user: str, change: StateChange, upto: int, limit: int, now: datetime) -> StateChanged:
-        """Changes the newest `limit` with seq <= `upto` that the change applies to, at one position. The entries come
-        newest first; fewer than `limit` mean that none are left."""
+        """Changes the newest `limit` notifications with seq <= `upto` that the change applies to, all at one position.
+        The entries are ordered newest first; fewer than `limit` mean that no such notifications are left."""
 
     async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
-        """Searches the next `limit` users who mute any type, in the order of their ids, for unread notifications of
-        these types. Notifications that their user has marked unread do not count."""
+        """Searches the next `limit` users who mute any type, in the order of their ids, beginning after the user
+        `after`. Finds those with unread notifications of these types. Notifications that their user has marked unread
+        do not count."""
 
     async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
-        """Marks the newest `limit` of these as read, at one position. The entries come newest first; fewer than `limit`
-        mean that none are left."""
+        """Marks the newest `limit` unread notifications of types that the user mutes as read, all at one position. The
+        entries are ordered newest first; fewer than `limit` mean that no such notifications are left."""

@@ -16,7 +16,7 @@ class RenderedMail(msgspec.Struct, frozen=True):
 
 
 class WrittenMail(msgspec.Struct, frozen=True):
-    """A mail in the folder. `id` is its delivery's, `date` when that was made."""
+    """A mail in the folder. `id` is the id of its delivery, `date` the time at which the delivery was created."""
 
     id: UUID
     to: str
@@ -25,7 +25,7 @@ class WrittenMail(msgspec.Struct, frozen=True):
 
 
 class WholeMail(msgspec.Struct, frozen=True):
-    """A mail's content, and the file as it was written (RFC 5322)."""
+    """The content of a mail, and the file in which it was written (RFC 5322)."""
 
     rendered: RenderedMail
     source: bytes
@@ -34,11 +34,11 @@ class WholeMail(msgspec.Struct, frozen=True):
 class MailFolder(Protocol):
     """Reads mails that were written to a folder instead of being sent.
 
-    Other files, damaged mails, and mails that are deleted while they are read are ignored. A folder that does not
-    exist yet is empty. Every method raises Unavailable for a folder that can't be read.
+    Other files, damaged mails, and mails that are deleted while they are read are ignored. A folder that does not exist
+    yet counts as empty. Every method raises Unavailable if the folder can't be read.
     """
 
     async def newest(self, limit: int) -> Sequence[WrittenMail]:
-        """Newest first, by the order of their deliveries."""
+        """Returns at most `limit` mails, those with the newest deliveries first."""
 
     async def read(self, id: UUID) -> WholeMail | None: ...

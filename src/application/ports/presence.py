@@ -12,8 +12,9 @@ class Presence(Protocol):
     """
 
     async def enter(self, user: str, count: int) -> int:
-        """Reports that this node has `count` sessions of the user. Returns how many the other nodes have."""
+        """Reports that this node has `count` sessions of the user. Returns the number of the user's sessions on all
+        other nodes."""
 
     async def update(self, counts: Mapping[str, int]) -> bool:
-        """Reports how many sessions this node has of each of these users; 0 if a user has left. Returns False if the
-        backend is unavailable. Later calls take effect after this one."""
+        """Reports the number of sessions that this node has of each of these users; 0 if a user has no more. Returns
+        False if the backend is unavailable. Later calls take effect after this one."""

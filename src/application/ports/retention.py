@@ -7,15 +7,15 @@ import msgspec
 
 
 class Keep(msgspec.Struct, frozen=True):
-    """Limits by age and by count: of an inbox's notifications, a feed's broadcasts, all dead letters, all
-    deliveries."""
+    """Limits by age and by count. They apply to the notifications of one inbox, the broadcasts of one feed, all dead
+    letters or all deliveries."""
 
     age: timedelta
     count: int
 
 
 class Keeping(msgspec.Struct, frozen=True):
-    """The limits of each kind."""
+    """The limits of each kind of row."""
 
     inbox: Keep
     feed: Keep
@@ -24,7 +24,7 @@ class Keeping(msgspec.Struct, frozen=True):
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """The numbers of rows that one step has deleted."""
+    """The number of rows of each kind that one step has deleted."""
 
     notifications: int = 0
     broadcasts: int = 0
@@ -45,5 +45,5 @@ class Retention(Protocol):
     """
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:
-        """Deletes at most `limit` rows of each kind, in short transactions. If nothing is deleted, nothing is due.
-        Raises StoreUnavailable."""
+        """Deletes at most `limit` rows of each kind that exceed their limits, in short transactions. If the result has
+        no deletions, no row exceeds its limits now. Raises StoreUnavailable."""

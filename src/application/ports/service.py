@@ -28,13 +28,13 @@ class Service(Protocol):
         return
 
     def begin_drain(self) -> None:
-        """Called on all services before any is drained: refuse new work from clients."""
+        """Refuses new work from clients from now on. Called on all services before any of them is drained."""
         return
 
     async def drain(self, seconds: float) -> None:
-        """Begins nothing new, and finishes the work in progress within this time."""
+        """Starts no new work, and finishes the work in progress within this time."""
         return
 
     async def stop(self) -> None:
-        """Ends the work within a second, drained or not. Called once; no-op for a service that has not started."""
+        """Ends the work within a second, drained or not. Called once. A no-op for a service that has not started."""
         return

@@ -11,14 +11,16 @@ Partition: TypeAlias = tuple[str, int]
 
 
 class ConsumerGroup(msgspec.Struct, frozen=True):
-    """A consumer group. Offsets mean nothing in another cluster, so `cluster` is part of its identity."""
+    """A consumer group. `cluster` is part of its identity, because the offsets of one cluster are meaningless in
+    another one."""
 
     cluster: str
     name: str
 
 
 class StartOffset(msgspec.Struct, frozen=True):
-    """An offset to begin at, and when it was decided (UTC, by the clock of the node that decided)."""
+    """An offset to begin at, and the time at which it was determined (UTC, by the clock of the node that determined
+    it)."""
 
     offset: int
     decided_at: datetime
@@ -44,7 +46,7 @@ class StartOffsets(Protocol):
     ) -> bool:
         """Adds patterns that are configured for the first time, together with offsets, in one transaction.
 
-        If another node has added one of the patterns meanwhile, nothing is written and the result is False: the offsets
-        were determined too late, and have to be determined again without that pattern. An offset that is stored
-        already is kept as it is. `now` is when both were decided.
+        If another node has added one of the patterns in the meantime, nothing is written and the result is False: the
+        offsets were determined too late, and must be determined again without that pattern. An offset that is stored
+        already is not changed. `now` is the time of both.
         """

@@ -18,23 +18,23 @@ from domain.streams import Entry, SignOut, StreamName
 
 
 class StoreUnavailable(Exception):
-    """The store can't answer now: nothing was changed, and the same call may succeed later."""
+    """The store is unavailable. Nothing was changed, and the same call may succeed later."""
 
 
 class StoreTimedOut(StoreUnavailable):
-    """The store could not do all of this in time: nothing was changed. A part of it may be possible."""
+    """The call took too long. Nothing was changed; a call with fewer plans, or a part of the plan, may succeed."""
 
 
 class Unstorable(Exception):
-    """A value that can never be stored, nor searched for, however often it is tried: nothing was changed."""
+    """A value can never be stored or searched for, so a retry is useless. Nothing was changed."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
     """What a batch of plans changed.
 
-    `entries` are the new arrivals, those of one stream in the order of their seq. `sign_outs` are those that moved a
-    user's `not_before`, `dead_letters` and `deliveries` the new ones. `repeated` are the plans whose results were all
-    stored before.
+    `entries` are the new arrivals, those of one stream in the order of their `seq`. `sign_outs` are those that moved a
+    user's `not_before`. `dead_letters` and `deliveries` are the new ones. `repeated` are the plans whose results had
+    all been stored before.
     """
 
     entries: tuple[Entry, ...]
@@ -76,8 +76,8 @@ class Store(Protocol):
     """
 
     async def epoch(self) -> str:
-        """Returns the random name of this store's history. It changes when positions become invalid: in a new store, or
-        one restored from a backup."""
+        """Returns the epoch: a random text that identifies the history of this store. It changes when positions become
+        invalid: in a new store, or one restored from a backup."""
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
         """Stores the results of the plans, in their order, in one transaction. Results that exist already, from before
@@ -88,14 +88,14 @@ class Store(Protocol):
         """Returns the heads of all requested streams, at one moment."""
 
     async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
-        """Returns about `limit` arrivals with seq > after, by seq, including those that were archived since."""
+        """Returns about `limit` arrivals with seq > `after`, by seq, including those that were archived since."""
 
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
-        """Returns about `limit` entries that have changed since a position, each notification once in its current
-        state, by (changed, seq). Never ends inside a position."""
+        """Returns about `limit` entries that have changed since position `after`, each notification once in its current
+        state, by (changed, seq). A page never ends between two entries of one position."""
 
     async def not_before(self, user: str) -> datetime | None:
         """Returns the time of the user's latest sign-out; None if there is none."""
 
     async def ping(self) -> None:
-        """Returns if the store can be written now. Raises StoreUnavailable otherwise."""
+        """Does nothing if the store can be written now. Raises StoreUnavailable otherwise."""
