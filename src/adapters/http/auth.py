@@ -18,13 +18,13 @@ from domain.identity import Identity, require_scope
 UserId = Annotated[
     str | None,
     Parameter(
-        description="The user to act for. Only needed where the server believes it (`HERALD_AUTH=open`); with tokens it"
-        " may be left out, and must be the token's own user.",
+        description="The user to act for. Needed only if the server verifies no tokens (`HERALD_AUTH=open`). With a"
+        " token it can be left out; if it is given, it must be the token's user (`sub`).",
     ),
 ]
 Token = Annotated[
     str | None,
-    Parameter(description="A token, for clients that can't send an `Authorization` header."),
+    Parameter(description="The token, if the client can't send an `Authorization` header."),
 ]
 
 
@@ -32,8 +32,9 @@ class Caller:
     """Identifies the caller of a REST request by its token (docs/protocol.md, "Authentication") or, in open mode, by
     `user_id`, and counts the request towards that caller's rate limit.
 
-    The cookie is accepted for reading only, and only if pages of other sites can't use it. Raises the errors of
-    IdentifyCaller.current, and TooManyRequests.
+    A token in the cookie is accepted only for GET requests, and only if HERALD_ORIGINS is a list of origins: otherwise
+    a page of another site could make requests with it. Raises the errors of IdentifyCaller.current, and
+    TooManyRequests.
     """
 
     def __init__(self, identify: IdentifyCaller, limit_rate: LimitRate, origins: Origins) -> None:
@@ -66,15 +67,15 @@ async def identity_of(
 
 
 async def user_of(identity: NamedDependency[Identity]) -> str:
-    """The caller's user. Raises TokenMissing for an anonymous caller."""
+    """Returns the id of the calling user. Raises TokenMissing for an anonymous caller."""
     if identity.user is None:
         raise TokenMissing("A user is needed: add ?user_id= to the address." if identity.claimed else None)
     return identity.user
 
 
 def guarded_by(scope: str) -> Provide:
-    """A dependency that provides the caller's identity to operations that need a scope. Raises TokenMissing and
-    ScopeMissing.
+    """Returns a dependency that provides the caller's identity to operations that need this scope. The dependency
+    raises TokenMissing for an anonymous caller, and ScopeMissing for one without the scope.
     """
 
     async def identity_with_scope(identity: NamedDependency[Identity]) -> Identity:
@@ -83,8 +84,9 @@ def guarded_by(scope: str) -> Provide:
     return Provide(identity_with_scope)
 
 
-# Dependencies that a router provides to its handlers: `identity`, which may be anonymous, and `user`, which may not. A
-# handler that uses one of them has its query parameters too.
+# Dependencies of routers: handlers receive the identity of the caller as the parameter `identity` (it may be
+# anonymous), or the id of the calling user as the parameter `user`. A handler with one of them also has the query
+# parameters `user_id`, `jwt` and `token`.
 CALLER: Final = {"identity": Provide(identity_of), "user": Provide(user_of)}
 
 User = NamedDependency[str]

@@ -1,4 +1,4 @@
-"""Health and metrics. They include the fields that monitoring of earlier services reads."""
+"""Health and metrics. The responses include the fields that the monitoring of replaced services reads."""
 
 from typing import Any, Final
 
@@ -17,7 +17,9 @@ from application.ports.health_check import CheckResult
 from domain.protocol.envelopes import to_rfc3339
 
 NOT_READY: Final = {
-    503: ResponseSpec(dict[str, Any], generate_examples=False, description="The same body, when the node is not ready.")
+    503: ResponseSpec(
+        dict[str, Any], generate_examples=False, description="The node is not ready. The body is the same as with 200."
+    )
 }
 
 
@@ -32,14 +34,16 @@ class About(msgspec.Struct, frozen=True):
 
 @get("/health/live", tags=["operations"], summary="Check that the process is alive", responses=problems())
 async def live() -> dict[str, str]:
-    """Responds 200 as long as the process can. It checks no dependencies, since a restart would not fix them."""
+    """Responds 200 if the process is running. Checks no dependencies, because restarting the process would not fix
+    them."""
     return {"status": "alive"}
 
 
 @get("/health/ready", tags=["operations"], summary="Check that the node is ready", responses=problems() | NOT_READY)
 @inject
 async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
-    """Responds 503 unless the node accepts new clients, and events published now will reach them."""
+    """Responds 200 if the node accepts new clients, and events that are published now will reach them. Responds 503
+    otherwise."""
     health = await report()
     body = {"status": "ready" if health.ready else "not ready", "checks": health.checks, "sources": health.sources}
     return Response(body, status_code=200 if health.ready else 503)
@@ -54,7 +58,8 @@ async def health(
     clock: FromDishka[Clock],
     about: FromDishka[About],
 ) -> Response[Any]:
-    """Reports status, connections, sources and the checks of all dependencies."""
+    """Reports the status of this node: the checks of its dependencies, its event sources (brokers), and the number of
+    connected clients. Responds 503 if the node is not ready."""
     state = await report()
     now = to_rfc3339(clock.now())
     body = {
@@ -90,7 +95,8 @@ async def metrics(
     exposition: FromDishka[Exposition],
     about: FromDishka[About],
 ) -> Response[Any]:
-    """Returns the counters as JSON; as Prometheus or OpenMetrics text, if `Accept` has that type."""
+    """Returns this node's counters as JSON. If the `Accept` header contains `text/plain` or OpenMetrics, returns them
+    in the format of Prometheus or OpenMetrics."""
     accept = request.headers.get("accept", "")
     if "text/plain" in accept or "openmetrics" in accept:
         content, media_type = exposition.render(accept)
@@ -133,7 +139,7 @@ def _service(check: CheckResult) -> dict[str, str]:
 
 
 def _consumer(counters: Counters) -> dict[str, Any]:
-    # Earlier monitoring reads maxCacheSize, the bound of a cache of ids. Herald has no such cache.
+    # The monitoring of a replaced service reads maxCacheSize, the size limit of a cache. Herald has no such cache.
     return {"processedMessagesCount": sum(counters.events_in.values()), "maxCacheSize": None}
 
 

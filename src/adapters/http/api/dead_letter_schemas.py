@@ -1,4 +1,4 @@
-"""Dead letters as JSON."""
+"""Request and response bodies of the operations on dead letters."""
 
 import base64
 from contextlib import suppress
@@ -14,22 +14,20 @@ from application.ingest.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from domain.storable_text import require_storable
 
-NextCursor = Annotated[
-    UUID | None, Meta(description="The `cursor` of the next request; null if there is nothing more.")
-]
+NextCursor = Annotated[UUID | None, Meta(description="The `cursor` for the next request; null if no items remain.")]
 
 
 class DeadLetterOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter."""
+    """An event that could not be processed, and why. `kept_at` is when it was stored for the first time."""
 
     id: UUID
     kept_at: datetime
-    times: Annotated[int, Meta(ge=1, description="How often the event was received.")]
-    source: Annotated[str, Meta(description="The topic or routing key.", examples=["ticket.created"])]
+    times: Annotated[int, Meta(ge=1, description="How many times the event was received and failed.")]
+    source: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["ticket.created"])]
     event_id: str
-    reason: Annotated[str, Meta(description="A stable code.", examples=["no_recipient"])]
-    detail: Annotated[str, Meta(description="The reason in a sentence.")]
-    size: Annotated[int, Meta(ge=0, description="The size of the body in bytes.")]
+    reason: Annotated[str, Meta(description="Why it failed, as a stable code.", examples=["no_recipient"])]
+    detail: Annotated[str, Meta(description="Why it failed, as a sentence.")]
+    size: Annotated[int, Meta(ge=0, description="The size of the event's body in bytes.")]
 
     @classmethod
     def of(cls, kept: KeptDeadLetter) -> "DeadLetterOut":
@@ -37,13 +35,13 @@ class DeadLetterOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterWithMessage(DeadLetterOut, frozen=True, kw_only=True):
-    """A dead letter with its message as it was received."""
+    """A dead letter with the original message: the broker's timestamp, key, headers and body."""
 
-    time: Annotated[datetime, Meta(description="The broker's timestamp.")]
+    time: Annotated[datetime, Meta(description="The timestamp that the broker gave the message.")]
     key: str | None
     headers: dict[str, str]
-    body_base64: Annotated[str | None, Meta(description="The body in Base64; null for a record without a body.")]
-    body_text: Annotated[str | None, Meta(description="The body as text, if it is UTF-8.")]
+    body_base64: Annotated[str | None, Meta(description="The body in Base64; null if the message has no body.")]
+    body_text: Annotated[str | None, Meta(description="The body as text; null if it is not UTF-8.")]
 
     @classmethod
     def of(cls, kept: KeptDeadLetter) -> "DeadLetterWithMessage":
@@ -63,7 +61,7 @@ class DeadLetterWithMessage(DeadLetterOut, frozen=True, kw_only=True):
 
 
 class DeadLetterListMeta(msgspec.Struct, frozen=True):
-    """About a list of dead letters. `total` counts all that match the filters, on this page or not."""
+    """Metadata of a list. `total` is the number of dead letters that match the filters, on all pages together."""
 
     next_cursor: NextCursor
     total: int
@@ -77,7 +75,8 @@ class DeadLetterList(msgspec.Struct, frozen=True):
 
 
 class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Filters of dead letters; all that are given must match. `filter` raises InvalidInput."""
+    """Selects the dead letters that match all of the given filters; without filters, all dead letters. `cursor` is the
+    `next_cursor` of the previous response."""
 
     source: str | None = None
     reason: str | None = None
@@ -87,6 +86,7 @@ class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     @property
     def filter(self) -> DeadLetterFilter:
+        """The filters with parsed times. Raises InvalidInput for an invalid value."""
         return DeadLetterFilter(
             source=None if self.source is None else require_storable(self.source, "source"),
             reason=None if self.reason is None else require_storable(self.reason, "reason"),
@@ -96,7 +96,7 @@ class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class FailedReplay(msgspec.Struct, frozen=True):
-    """A dead letter whose event failed again. It is kept."""
+    """A dead letter whose event failed again, with the new reason. The dead letter stays stored."""
 
     id: UUID
     reason: str
@@ -104,9 +104,12 @@ class FailedReplay(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """The results of a replay."""
+    """The result of a replay."""
 
-    replayed: Annotated[list[UUID], Meta(description="The dead letters that were processed and removed.")]
+    replayed: Annotated[
+        list[UUID],
+        Meta(description="The ids of the dead letters whose events were processed; these dead letters are removed."),
+    ]
     failed: list[FailedReplay]
     next_cursor: NextCursor
 
@@ -117,9 +120,9 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """The result of dropping dead letters."""
+    """The result of deleting dead letters."""
 
-    dropped: Annotated[int, Meta(ge=0, description="How many were dropped.")]
+    dropped: Annotated[int, Meta(ge=0, description="The number of dead letters that were deleted.")]
     next_cursor: NextCursor
 
     @classmethod

@@ -28,7 +28,9 @@ from domain.identity import Identity
 SCOPE: Final = "admin"
 
 Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=MAX_LIST_LENGTH)]
-Cursor = Annotated[UUID | None, Parameter(description="The `next_cursor` of the previous response; lists older items.")]
+Cursor = Annotated[
+    UUID | None, Parameter(description="The `next_cursor` of the previous response: continues with older items.")
+]
 Source = Annotated[str | None, Parameter(description="Only events of this topic or routing key.")]
 Reason = Annotated[str | None, Parameter(description="Only dead letters with this reason, for example `not_json`.")]
 
@@ -44,7 +46,10 @@ async def chosen_by_query(
 
 
 async def chosen_by_body(request: Request[Any, Any, Any], admin: NamedDependency[Identity]) -> DeadLetterSelection:
-    """The body, read after authentication; an empty one selects all."""
+    """Returns the filters in the request's body; an empty body selects all dead letters.
+
+    The parameter `admin` makes Litestar authenticate the caller before the body is read.
+    """
     return await read_json_or_none(request, DeadLetterSelection) or DeadLetterSelection()
 
 
@@ -56,7 +61,7 @@ async def list_dead_letters(
     handle: FromDishka[HandleDeadLetters],
     limit: Limit = DEFAULT_LIST,
 ) -> DeadLetterList:
-    """Lists dead letters, newest first."""
+    """Lists events that could not be processed, newest first, with the reason for each."""
     letters = await handle.newest(limit + 1, chosen.filter, chosen.cursor)
     listed = letters[:limit]
     more = listed[-1].id if len(letters) > limit else None
@@ -70,7 +75,7 @@ async def list_dead_letters(
 async def get_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> DeadLetterWithMessage:
-    """Returns a dead letter with its message as it was received."""
+    """Returns a dead letter with the original message: its headers and its body."""
     return DeadLetterWithMessage.of(await handle.get(id))
 
 
@@ -84,8 +89,8 @@ async def get_dead_letter(
 async def replay_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> Replayed:
-    """Processes the event again by the current routes. Recipients are not notified twice. If it fails again, the dead
-    letter is kept."""
+    """Processes the event again with the current routes. If that succeeds, the dead letter is removed; if it fails, the
+    dead letter stays stored. Recipients who were already notified of the event are not notified again."""
     return Replayed.of(await handle.replay(id))
 
 
@@ -93,8 +98,9 @@ async def replay_dead_letter(
     "/replay",
     status_code=200,
     summary="Replay dead letters",
-    description=f"Replays the dead letters that match the body (without a body: all), newest first, at most"
-    f" {MAX_PER_CALL:,} in one request. Continue with `next_cursor`.",
+    description=f"Replays the dead letters that match the filters in the body, or all without a body. One request"
+    f" replays at most {MAX_PER_CALL:,}, newest first: while the response has a `next_cursor`, repeat the request with"
+    " it as `cursor`.",
     opt={READS_BODY: True},
     operation_class=takes(DeadLetterSelection | None, required=False),
     responses=problems(*REFUSALS, 408, 413, 415, 422),
@@ -113,15 +119,16 @@ async def replay_dead_letters(
 async def drop_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> Dropped:
-    """Deletes a dead letter and its event. Dropping one that does not exist is a no-op."""
+    """Deletes a dead letter and its event. If it does not exist, `dropped` is 0."""
     return Dropped.of(await handle.drop(id))
 
 
 @delete(
     status_code=200,
     summary="Drop dead letters",
-    description=f"Drops the dead letters that match the query (without filters: all), newest first, at most"
-    f" {MAX_PER_CALL:,} in one request. Continue with `next_cursor`.",
+    description=f"Deletes the dead letters that match the filters in the query, or **all** without filters. One"
+    f" request deletes at most {MAX_PER_CALL:,}, newest first: while the response has a `next_cursor`, repeat the"
+    " request with it as `cursor`.",
     responses=problems(*REFUSALS, 422),
 )
 @inject

@@ -1,4 +1,4 @@
-"""`/api/v1/notifications`: the delivery log, with the status of each mail and every attempt."""
+"""`/api/v1/notifications`: the delivery log, which has the status of each delivery and every attempt to send it."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -25,34 +25,39 @@ RETRY: Final = "admin"
 
 Recipient = Annotated[
     str | None,
-    Parameter(description="Only deliveries to exactly this address. Needs the scope `admin`. Write `+` as `%2B`."),
+    Parameter(description="Only deliveries to this address. Needs the scope `admin`. Write `+` as `%2B`."),
 ]
 OnlyStatus = Annotated[Status | None, Parameter(description="Only deliveries with this status.")]
 OrderId = Annotated[
     str | None,
-    Parameter(description="Only deliveries about this order: those whose route's `reference` has this value."),
+    Parameter(
+        description="Only deliveries about this order. Its number is the value of the payload field that the route"
+        " names as `reference`."
+    ),
 ]
 OfUser = Annotated[
     str | None,
-    # Not `user_id`: in open mode that names the caller.
-    QueryParameter(name="user", description="Only deliveries to which this user's preferences apply."),
+    # Not `user_id`: in open mode that parameter identifies the caller.
+    QueryParameter(name="user", description="Only deliveries with this `user_id`."),
 ]
-EventId = Annotated[str | None, Parameter(description="Only deliveries of events with this id.")]
+EventId = Annotated[str | None, Parameter(description="Only deliveries of the event with this id.")]
 Since = Annotated[
     str | None, Parameter(description=f"Only deliveries created at this time or later.{WHEN}", schema_extra=MOMENT)
 ]
 Refused = Annotated[
     bool | None,
     Parameter(
-        description="Only failed deliveries: `true` for permanent failures (the mail server refused the mail, or it"
-        " could not be rendered), `false` for those given up after too many attempts."
+        description="`true`: only deliveries that failed permanently, because the mail server refused the mail or it"
+        " could not be rendered. `false`: only deliveries that failed after the maximum number of attempts."
     ),
 ]
-Page = Annotated[int | None, Parameter(description="The page, from 1; the response has the total.", ge=1, le=MAX_PAGE)]
+Page = Annotated[
+    int | None, Parameter(description="The page number, counted from 1. Not with `cursor`.", ge=1, le=MAX_PAGE)
+]
 PageSize = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=MAX_LIST_LENGTH)]
 Cursor = Annotated[
     UUID | None,
-    Parameter(description="The `next_cursor` of the previous response; lists older items. Not with `page`."),
+    Parameter(description="The `next_cursor` of the previous response: continues with older items. Not with `page`."),
 ]
 
 
@@ -65,7 +70,7 @@ async def filter_by_query(
     since: Since = None,
     refused: Refused = None,
 ) -> DeliveryFilter:
-    """The filters of a list. Raises InvalidInput."""
+    """Returns the filters of a list. Raises InvalidInput for an invalid value."""
     return DeliveryFilter(
         recipient=None if recipient is None else _address(recipient),
         status=status,
@@ -79,7 +84,7 @@ async def filter_by_query(
 
 def _address(text: str) -> str:
     if any(character.isspace() for character in text.strip(" ")):
-        raise InvalidInput("An address has no spaces. In a URL + is a space: write it as %2B.", "recipient")
+        raise InvalidInput("An address contains no spaces. In a URL, + means a space: write + as %2B.", "recipient")
     return as_address(require_storable(text, "recipient"))
 
 
@@ -93,8 +98,11 @@ async def list_deliveries(
     page_size: PageSize = DEFAULT_LIST,
     cursor: Cursor = None,
 ) -> DeliveryList:
-    """Lists deliveries, newest first, starting with the first page. With `cursor`, each page costs the same and new
-    deliveries do not shift it; with `page`, the response has the total."""
+    """Lists deliveries, newest first. Without `page` and `cursor`, returns the first page.
+
+    To read many deliveries, pass `next_cursor` as `cursor`: every page is equally fast, and deliveries that are created
+    meanwhile do not shift the pages. Only without `cursor` does the response have the `total`.
+    """
     if cursor is not None:
         if page is not None:
             raise InvalidInput("Use either page or cursor.", "cursor")
@@ -108,7 +116,7 @@ async def list_deliveries(
 async def get_delivery(
     reader: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
 ) -> DeliveryWithAttempts:
-    """Returns a delivery with all its attempts."""
+    """Returns a delivery and all attempts to send it."""
     return DeliveryWithAttempts.with_log(*await handle.one(reader, id))
 
 
@@ -117,8 +125,9 @@ async def get_delivery(
 async def retry_delivery(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
 ) -> DeliveryItem:
-    """Makes a failed delivery, or one skipped as `no_address`, pending and due immediately. Needs the scope `admin`.
-    Of several concurrent retries one succeeds; the others get 409."""
+    """Sends a delivery again that has failed, or that was skipped because it had no address. It becomes pending and is
+    due immediately. Needs the scope `admin`. If several requests retry it at the same time, one succeeds and the others
+    get 409."""
     return DeliveryItem.of(await handle.retry(id))
 
 
@@ -126,7 +135,7 @@ DELIVERIES: Final = Router(
     "/api/v1/notifications",
     route_handlers=[list_deliveries, get_delivery, retry_delivery],
     dependencies={
-        "identity": CALLER["identity"],  # not `user`: a filter has that name
+        "identity": CALLER["identity"],  # without `user`: a filter has that name
         "reader": guarded_by(READ),
         "admin": guarded_by(RETRY),
         "only": Provide(filter_by_query),

@@ -1,7 +1,7 @@
-"""Deliveries as JSON. Their `order_id` is the value at the `reference` of the route.
+"""Response bodies of the delivery log.
 
-Fields that may get more values in later versions are text, not enumerations: a generated client must not fail on a new
-value.
+Fields whose values may be extended in later versions are documented as text, not as enumerations, so that generated
+clients accept new values.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,30 @@ STATUSES: Final = ", ".join(f"`{status}`" for status in get_args(Status))
 
 
 class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail to one address, and its status."""
+    """A delivery of one event to one address, and its status."""
 
     id: UUID
-    order_id: Annotated[str | None, Meta(description="The value at the route's `reference`.", examples=["o-1"])]
-    recipient: Annotated[str, Meta(description="The address; masked without the scope `admin`.")]
-    type: Annotated[str, Meta(description="The event's type, as clients see it.", examples=["ticket.assigned"])]
+    order_id: Annotated[
+        str | None,
+        Meta(
+            description="The number of the order that the delivery is about: the value of the payload field that the"
+            " route names as `reference`.",
+            examples=["o-1"],
+        ),
+    ]
+    recipient: Annotated[str, Meta(description="The e-mail address. Without the scope `admin` it is masked.")]
+    type: Annotated[str, Meta(description="The type of the notification.", examples=["ticket.assigned"])]
     event: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["tickets"])]
     event_id: str
-    subject: Annotated[str | None, Meta(description="Null if the event lacks a field of the subject.")]
+    subject: Annotated[
+        str | None, Meta(description="The subject; null if the event lacks a field that the subject contains.")
+    ]
     template: str
-    user_id: Annotated[str | None, Meta(description="The user whose preferences apply.")]
+    user_id: Annotated[str | None, Meta(description="The user whose preferences apply; null if the route names none.")]
     status: Annotated[str, Meta(description=f"One of {STATUSES}. Later versions may add values.", examples=["sent"])]
     error_message: Annotated[
-        str | None, Meta(description="Why the delivery failed or was skipped, or the error of the last attempt.")
+        str | None,
+        Meta(description="Why the delivery failed or was skipped; if it is pending, the error of its last attempt."),
     ]
     created_at: datetime
     updated_at: datetime
@@ -40,7 +50,7 @@ class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: Annotated[
         datetime | None, Meta(description="The time of the next attempt; null unless `status` is `pending`.")
     ]
-    attempts: Annotated[int, Meta(ge=0, description="The number of attempts.")]
+    attempts: Annotated[int, Meta(ge=0, description="The number of attempts so far.")]
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryItem":
@@ -48,21 +58,21 @@ class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoggedAttempt(msgspec.Struct, frozen=True):
-    """One attempt to send a mail."""
+    """One attempt to send a delivery."""
 
     at: datetime
-    seconds: Annotated[float, Meta(description="Its duration in seconds.")]
+    seconds: Annotated[float, Meta(description="The duration of the attempt in seconds.")]
     result: Annotated[
         str,
         Meta(
-            description="`sent`: the server accepted the mail. `deferred`: it may accept it later. `refused`: it never"
-            " will, or the mail could not be rendered. `server`: the server was unavailable or refused the connection."
-            " Later versions may add values.",
+            description="`sent`: the mail server accepted the mail. `deferred`: the mail server may accept the mail"
+            " later. `refused`: the mail server rejected the mail permanently, or the mail could not be rendered."
+            " `server`: the mail server was unavailable or refused the connection. Later versions may add values.",
             examples=["sent"],
         ),
     ]
-    code: Annotated[int | None, Meta(description="The server's reply code.", examples=[550])]
-    text: Annotated[str, Meta(description="The server's reply, or a description of the error.")]
+    code: Annotated[int | None, Meta(description="The mail server's reply code.", examples=[550])]
+    text: Annotated[str, Meta(description="The mail server's reply, or a description of the error.")]
 
     @classmethod
     def of(cls, attempt: Attempt) -> "LoggedAttempt":
@@ -70,7 +80,7 @@ class LoggedAttempt(msgspec.Struct, frozen=True):
 
 
 class DeliveryWithAttempts(DeliveryItem, frozen=True, kw_only=True):
-    """A delivery with all its attempts, oldest first."""
+    """A delivery and all attempts to send it, oldest first."""
 
     attempt_log: list[LoggedAttempt]
 
@@ -83,12 +93,10 @@ class DeliveryList(msgspec.Struct, frozen=True):
     """Deliveries, newest first."""
 
     items: list[DeliveryItem]
-    total: Annotated[int | None, Meta(description="The number of all that match the filters; null with `cursor`.")]
-    page: Annotated[int | None, Meta(description="Null with `cursor`.")]
+    total: Annotated[int | None, Meta(description="The number of deliveries on all pages; null with `cursor`.")]
+    page: Annotated[int | None, Meta(description="The page number; null with `cursor`.")]
     page_size: int
-    next_cursor: Annotated[
-        UUID | None, Meta(description="The `cursor` of the next request; null if there is nothing more.")
-    ]
+    next_cursor: Annotated[UUID | None, Meta(description="The `cursor` for the next request; null on the last page.")]
 
     @classmethod
     def of(cls, listed: DeliveryPage, page: int | None, page_size: int) -> "DeliveryList":

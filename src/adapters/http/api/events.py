@@ -1,4 +1,4 @@
-"""`POST /api/v1/events`: events over HTTP."""
+"""`POST /api/v1/events`: publishes events over HTTP, without a broker."""
 
 import asyncio
 from typing import Any
@@ -50,16 +50,18 @@ async def publish_events(
     jwt: Token = None,
     token: Token = None,
 ) -> Accepted:
-    """Publishes one event, or a list of up to 500. Responds when all of them are stored; either all are accepted or
-    none.
+    """Publishes one event, or a list of up to 500 events. The response is sent when all of them are stored. If one
+    event is invalid, none is accepted.
 
-    An event for many users is stored in parts. If the store fails between two parts, or is too slow, the response is
-    503: repeat the request with the same ids. Parts that are stored already are recognised, and the others are added.
-    Therefore give each event an `id`, or its payload an `event_id`. An event for more users than the server allows, or
-    that would store too much for them, is 422.
+    Give each event an `id`, or its payload an `event_id`, so that you can repeat a request safely: an event that is
+    already stored is not stored again. After a 503, repeat the request with the same ids. A part of the events, or of
+    the recipients of an event, may be stored already; the repeated request stores the rest.
 
-    Needs the scope `events:publish`. Each event counts towards the rate limit. The body is JSON, also if it is sent as
-    `application/x-www-form-urlencoded`, as `curl -d` does.
+    An event is refused with 422 if it is for more users than the server allows (`HERALD_MAX_RECIPIENTS`), or would
+    store more bytes for all of them together (`HERALD_MAX_FANOUT_BYTES`).
+
+    Needs the scope `events:publish`. Each event counts towards the rate limit. The body must be JSON; the media type
+    `application/x-www-form-urlencoded`, which `curl -d` sends, is accepted too.
     """
     # Cookies are not accepted, because a page of another site could make a browser send them.
     query = {"jwt": jwt or "", "token": token or ""}
@@ -71,7 +73,7 @@ async def publish_events(
 
 
 def _read(body: bytes) -> list[NewEvent]:
-    """The events of a body; raises InvalidInput."""
+    """Returns the events in a request's body. Raises InvalidInput."""
     try:
         events = _decode(body)
     except msgspec.ValidationError as error:

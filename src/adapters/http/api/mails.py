@@ -1,4 +1,4 @@
-"""`/api/v1/mails`: mails that were written to a folder, for use without a mail server."""
+"""`/api/v1/mails`: shows mails that were written to a folder because no mail server is configured."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -35,7 +35,7 @@ Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=
 class MailItem(msgspec.Struct, frozen=True):
     """A mail in the folder."""
 
-    id: Annotated[UUID, Meta(description="The id of the delivery.")]
+    id: Annotated[UUID, Meta(description="The id of the mail, which is the id of its delivery.")]
     to: str
     subject: str
     date: Annotated[datetime, Meta(description="When the delivery was created.")]
@@ -56,7 +56,8 @@ class MailList(msgspec.Struct, frozen=True):
 async def list_mails(
     admin: NamedDependency[Identity], read: FromDishka[ReadMails], limit: Limit = DEFAULT_LIST
 ) -> MailList:
-    """Lists mails, newest first. 404 if mails are sent instead of written to a folder."""
+    """Lists the mails in the folder, newest first. 404 if the server has a mail server (`SMTP_HOST`), because mails are
+    then sent instead of written to a folder."""
     return MailList([MailItem.of(mail) for mail in await read.newest(limit)])
 
 
@@ -74,8 +75,8 @@ async def get_mail(
     id: FromPath[UUID],
     read: FromDishka[ReadMails],
 ) -> Response[str]:
-    """Returns the HTML of a mail, as a page that runs no script and loads nothing; its plain text if `Accept` has
-    `text/plain` and not `text/html`."""
+    """Returns a mail as an HTML page, which runs no scripts and loads nothing from other addresses. Returns its plain
+    text if the request's `Accept` header contains `text/plain` and not `text/html`."""
     rendered = (await read.one(id)).rendered
     accept = request.headers.get("accept", "")
     headers = _CONFINED | {"vary": "accept"}
@@ -94,7 +95,7 @@ async def get_mail(
 async def get_mail_source(
     admin: NamedDependency[Identity], id: FromPath[UUID], read: FromDishka[ReadMails]
 ) -> Response[bytes]:
-    """Returns the mail as the `.eml` file that was written."""
+    """Returns the mail as an `.eml` file, which mail programs can open."""
     source = (await read.one(id)).source
     headers = _CONFINED | {"content-disposition": f'attachment; filename="{id.hex}.eml"'}
     return Response(source, media_type="message/rfc822", headers=headers)

@@ -1,4 +1,4 @@
-"""The inbox as JSON: request and response bodies of its operations."""
+"""Request and response bodies of the operations on an inbox."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +16,21 @@ _CURSOR: Final = "1.9fa0b1c2d3e4.5d41402abc4b.inbox:57"
 
 Id = Annotated[UUID, Meta(description="The notification's id, a UUIDv7.", examples=[_ID])]
 Seq = Annotated[
-    int, Meta(description="The position of its arrival. It orders the inbox and never changes.", examples=[57])
+    int,
+    Meta(
+        description="The position in the inbox at which the notification arrived. It never changes. Lists are sorted by"
+        " it.",
+        examples=[57],
+    ),
 ]
-Changed = Annotated[int, Meta(description="The position of its last change.", examples=[58])]
-EventId = Annotated[str, Meta(description="The id of its event.", examples=["ticket-7-assigned"])]
+Changed = Annotated[
+    int,
+    Meta(
+        description="The position in the inbox of the notification's last change; `seq` if there was none.",
+        examples=[58],
+    ),
+]
+EventId = Annotated[str, Meta(description="The id of the event.", examples=["ticket-7-assigned"])]
 Unread = Annotated[
     int,
     Meta(
@@ -29,12 +40,13 @@ Unread = Annotated[
 SessionCursor = Annotated[
     str,
     Meta(
-        description="An opaque text that means: everything up to here was received. Pass it to `changes`, or resume a"
-        " socket or event stream with it.",
+        description="An opaque string that marks the position up to which the response is complete. To receive only"
+        " what comes after it, pass it as `since` to `GET /api/v2/notifications/changes`, or as `cursor` when you"
+        " connect to a WebSocket or an event stream.",
         examples=[_CURSOR],
     ),
 ]
-Text = Annotated[str, Meta(description="What was done, in a sentence.", examples=["Done."])]
+Text = Annotated[str, Meta(description="A sentence that says what was done.", examples=["Done."])]
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -44,30 +56,39 @@ class Item(msgspec.Struct, frozen=True):
     seq: Seq
     changed: Changed
     event_id: EventId
-    user_id: Annotated[str, Meta(description="The user whose inbox it is in.", examples=["user-b"])]
+    user_id: Annotated[str, Meta(description="The user to whom the notification is addressed.", examples=["user-b"])]
     title: Annotated[str, Meta(examples=["Ticket 7 was assigned to you"])]
     message: Annotated[str, Meta(examples=["Alex assigned it a minute ago"])]
     notification_type: Annotated[
-        str, Meta(description="The type that clients see and that can be muted.", examples=["ticket_assigned"])
+        str, Meta(description="The type of the notification. Users can mute it.", examples=["ticket_assigned"])
     ]
     event_type: Annotated[
-        str | None, Meta(description="The type that the publisher gave the event.", examples=["ticket_assigned"])
+        str | None,
+        Meta(description="The type that the publisher gave the event, if any.", examples=["ticket_assigned"]),
     ]
     source: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["tickets.assigned"])]
     data: Annotated[
         msgspec.Raw,
         Meta(
-            description="The event's data as it was published: any JSON, or a string if it was not JSON.",
+            description="The data of the event: any JSON value, or a string if the event was not JSON.",
             examples=[{"ticket": 7}],
         ),
     ]
     is_read: bool
     is_archived: bool
-    is_muted: Annotated[bool, Meta(description="Stored and not pushed, since the user has muted its type.")]
-    time: Annotated[datetime, Meta(tz=True, description="The time of the event.")]
-    created_at: Annotated[datetime, Meta(tz=True, description="When it was stored.")]
-    updated_at: Annotated[datetime, Meta(tz=True, description="When it was last changed.")]
-    read_at: Annotated[datetime | None, Meta(description="When it was read; null if it is unread.")]
+    is_muted: Annotated[
+        bool,
+        Meta(
+            description="True if the notification was stored, but not sent to connected clients, because the user had"
+            " muted its type or switched off `websocket_notifications`."
+        ),
+    ]
+    time: Annotated[
+        datetime, Meta(tz=True, description="When the event happened, according to its publisher or broker.")
+    ]
+    created_at: Annotated[datetime, Meta(tz=True, description="When the notification was stored.")]
+    updated_at: Annotated[datetime, Meta(tz=True, description="When the notification was last changed.")]
+    read_at: Annotated[datetime | None, Meta(description="When the notification was read; null if it is unread.")]
 
     @classmethod
     def of(cls, notification: Notification) -> "Item":
@@ -95,7 +116,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class MarkedItem(Item, frozen=True):
-    """A notification after the change, with the number of unread notifications."""
+    """The notification after the change, and the number of unread notifications in the inbox."""
 
     unread_count: Unread
 
@@ -108,7 +129,7 @@ class MarkedItem(Item, frozen=True):
 # These are dataclasses, because msgspec supports neither a union of untagged structs nor a literal `true`.
 @dataclass(frozen=True)
 class Tombstone:
-    """An archived notification: remove it from the list."""
+    """A notification that was archived. Remove it from the list that you show."""
 
     id: Id
     seq: Seq
@@ -125,17 +146,21 @@ def changed_item(notification: Notification) -> Item | Tombstone:
 
 
 class ListMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """About a list. `page` and `size` are there without a cursor, `total` only if `page` or `size` was given."""
+    """Metadata of a list. `page` and `size` are left out if the request has a `cursor`. `total` is included only if the
+    request has `page` or `size`."""
 
     unread_count: Unread
     next_cursor: Annotated[
         str | None,
-        Meta(description="The `cursor` that lists older items; null at the end.", examples=["p1.5d41402abc4b.57"]),
+        Meta(
+            description="The `cursor` for the next request, which lists older items; null on the last page.",
+            examples=["p1.5d41402abc4b.57"],
+        ),
     ]
     cursor: SessionCursor
     page: int | UnsetType = UNSET
     size: int | UnsetType = UNSET
-    total: Annotated[int, Meta(description="The number of items on all pages.")] | UnsetType = UNSET
+    total: Annotated[int, Meta(description="The number of notifications on all pages.")] | UnsetType = UNSET
 
 
 class NotificationList(msgspec.Struct, frozen=True):
@@ -146,8 +171,9 @@ class NotificationList(msgspec.Struct, frozen=True):
 
 
 class ChangesMeta(msgspec.Struct, frozen=True):
-    """About changes. If `gap` is true, fetch the list before you continue from `cursor`. If `more` is true, there are
-    more changes now."""
+    """Metadata of changes. If `more` is true, there are more changes already: repeat the request with `cursor` as
+    `since`. If `gap` is true, some changes are missing, because they are no longer stored or the given cursor is
+    invalid: fetch the list first, then continue from `cursor`."""
 
     cursor: SessionCursor
     more: bool
@@ -157,31 +183,32 @@ class ChangesMeta(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ChangeList:
-    """Changed notifications in the order of their last change, each once."""
+    """Changed notifications, in the order of their last change. Each occurs once, in its current state."""
 
     data: list[Item | Tombstone]
     meta: ChangesMeta
 
 
 class UnreadCount(msgspec.Struct, frozen=True):
-    """The number of unread notifications; `by_type` only if requested, without types that have none."""
+    """The number of unread notifications. `by_type` is included only if the request asks for it; it has the number for
+    each type that has unread notifications."""
 
     unread_count: Unread
     by_type: Annotated[dict[str, int], Meta(examples=[{"ticket_assigned": 3}])] | UnsetType = UNSET
 
 
 class MarkAllRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to mark as read: all that arrived up to `up_to`, the `seq` or the `id` of a notification. Without it, all
-    that are in the inbox now."""
+    """Which notifications to mark as read. `up_to` is the `seq` or the `id` of a notification: it and all that arrived
+    before it are marked. Without `up_to`, all notifications that are in the inbox now are marked."""
 
     up_to: Annotated[int | UUID | None, Meta(examples=[57, _ID])] = None
 
 
 class MarkedRead(msgspec.Struct, frozen=True):
-    """The result of marking all as read."""
+    """The result of marking all notifications as read."""
 
     message: Text
-    marked: Annotated[int, Meta(description="How many were unread before.", examples=[2])]
+    marked: Annotated[int, Meta(description="How many notifications were unread before.", examples=[2])]
     unread_count: Unread
 
 
@@ -193,8 +220,8 @@ class Archived(msgspec.Struct, frozen=True):
 
 
 class Cleared(msgspec.Struct, frozen=True):
-    """The result of archiving all."""
+    """The result of archiving all notifications."""
 
     message: Text
-    archived: Annotated[int, Meta(description="How many were archived.", examples=[12])]
+    archived: Annotated[int, Meta(description="How many notifications were archived.", examples=[12])]
     unread_count: Unread

@@ -32,23 +32,25 @@ from application.inbox.mark_notifications import MarkNotifications
 from domain.errors import InvalidInput
 from domain.notifications import NotificationFilter
 
-# Proxies accept 4 KB or 8 KB for all headers of a response together.
+# Maximum size of the Link header. Proxies accept 4 KB or 8 KB for all headers of a response together.
 MAX_LINK_BYTES: Final = 2_000
 
 LINK: Final = ResponseHeader(
     name="Link",
-    # An empty value, which determines the type of the documented one.
+    # Litestar derives the documented type (string) from this value.
     value="",
     documentation_only=True,
-    description="RFC 8288: `next`, `first` and, with `page`, `prev`; without the token. Relative to the address of the"
-    " list, unless `HERALD_PUBLIC_URL` is set. With long filters it has only `next` or is left out: use `next_cursor`.",
+    description="Links to other pages (RFC 8288): `next`, `first` and, if the request has `page`, `prev`. A token in"
+    " the request's query is left out of them. They are relative to the address of the list, unless"
+    " `HERALD_PUBLIC_URL` is set. If the filters are long, there is only `next`, or no header: use `next_cursor`.",
 )
 
 Id = Annotated[UUID, Parameter(description="The notification's id, a UUID.")]
 UpTo = Annotated[
     int | UUID | None,
     Parameter(
-        description="The `seq` or the `id` of a notification: archives what arrived up to it. All, if not given."
+        description="The `seq` or the `id` of a notification: archives it and all that arrived before it. Without this"
+        " parameter, all notifications are archived."
     ),
 ]
 
@@ -65,8 +67,11 @@ async def list_notifications(
     page: Page = None,
     size: Size = None,
 ) -> Response[schemas.NotificationList]:
-    """Lists notifications, newest first. With `cursor`, each page costs the same and new notifications do not shift it;
-    with `page`, the response has the total."""
+    """Lists notifications, newest first.
+
+    To read many notifications, pass `next_cursor` as `cursor`: every page is equally fast, and notifications that
+    arrive meanwhile do not shift the pages. With `page` or `size`, the response has the `total`.
+    """
     by_page = page is not None or size is not None
     if by_page and (cursor is not None or limit is not None):
         field = "limit" if cursor is None else "cursor"
@@ -84,7 +89,7 @@ async def list_notifications(
         limit = limit or DEFAULT_LIST
         listing = await browse.by_cursor(user, filter, limit, cursor)
         if cursor is None:
-            # The newest items are page 1 of a list by cursor, too.
+            # A list by cursor begins with the newest items too, which are page 1.
             page, size = 1, limit
         links = {"first": {}}
         if listing.next_cursor is not None:
@@ -103,8 +108,11 @@ async def list_notifications(
 
 
 def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
-    """The `Link` header: the same query for other pages. Without a public URL it is relative to the request's address,
-    so that it is correct behind every gateway. Tokens are left out, because headers are logged.
+    """Returns the `Link` header: links to other pages, with the filters of this request. `links` has the parameters of
+    each page.
+
+    Without a public URL the links are relative to the request's address, so that they are correct behind a gateway that
+    changes the path. Tokens are left out, because proxies may log headers.
     """
     public_url = public_url_of(request)
     list_url = public_url.of(request.url.path) if public_url.base else ""
@@ -121,9 +129,10 @@ def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str
 async def unread_count(
     user: User,
     browse: FromDishka[BrowseInbox],
-    by_type: Annotated[bool, Parameter(description="Also return the count of each type.")] = False,
+    by_type: Annotated[bool, Parameter(description="Also return the number for each type.")] = False,
 ) -> schemas.UnreadCount:
-    """Returns the number of unread notifications. It costs the same for every inbox, except by type."""
+    """Returns the number of unread notifications. It is equally fast for an inbox of any size, unless `by_type` is
+    set."""
     types = await browse.unread_by_type(user) if by_type else UNSET
     return schemas.UnreadCount(await browse.unread(user), types)
 
@@ -136,20 +145,23 @@ async def follow_changes(
     since: Annotated[
         str | None,
         Parameter(
-            description="The `cursor` of an earlier response, a list or a session. Without it, changes from now on."
+            description="A `cursor`: from an earlier response of this operation, from a list, or from a session."
+            " Without it, the response has no changes, only the cursor to start with."
         ),
     ] = None,
     limit: Annotated[
         int,
         Parameter(
-            description="About how many: changes that one request made together are returned together.",
+            description="The approximate maximum number of changes. Changes that one request made together (such as"
+            " mark-all-read) are never divided between two responses, so there may be more.",
             ge=1,
             le=MAX_LIST_LENGTH,
         ),
     ] = MAX_LIST_LENGTH,
 ) -> schemas.ChangeList:
-    """Returns the notifications that arrived, were read, marked unread or archived since a cursor, each once and in its
-    current state."""
+    """Returns the notifications that have changed since a cursor: that arrived, or were marked as read, marked as
+    unread or archived. Each is returned once, in its current state. Poll this operation to follow an inbox without a
+    WebSocket or an event stream."""
     changes = await follow(user, since, limit)
     return schemas.ChangeList(
         [schemas.changed_item(one) for one in changes.notifications],
@@ -160,14 +172,14 @@ async def follow_changes(
 @get("/{id:uuid}", summary="Get a notification", responses=problems(*REFUSALS, 404))
 @inject
 async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) -> schemas.Item:
-    """Returns one notification, including archived ones. 404 if it does not exist or belongs to another user."""
+    """Returns one notification, even if it is archived. 404 if it does not exist or belongs to another user."""
     return schemas.Item.of(await browse.one(user, id))
 
 
 @put("/{id:uuid}/read", summary="Mark a notification as read", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks a notification as read. A no-op if it is read already; 404 if it is archived."""
+    """Marks a notification as read. If it is read already, nothing changes. 404 if it is archived."""
     notification, unread = await mark.one(user, id, "read")
     return schemas.MarkedItem.after(notification, unread)
 
@@ -175,13 +187,16 @@ async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> 
 @put("/{id:uuid}/unread", summary="Mark a notification as unread", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks a notification as unread. A no-op if it is unread already; 404 if it is archived."""
+    """Marks a notification as unread. If it is unread already, nothing changes. 404 if it is archived."""
     notification, unread = await mark.one(user, id, "unread")
     return schemas.MarkedItem.after(notification, unread)
 
 
 async def where_to_stop(request: Request[Any, Any, Any], user: User) -> schemas.MarkAllRead | None:
-    """The body, read after authentication; None for an empty one."""
+    """Returns the request's body; None if it is empty.
+
+    The parameter `user` makes Litestar authenticate the caller before the body is read.
+    """
     return await read_json_or_none(request, schemas.MarkAllRead)
 
 
@@ -198,8 +213,8 @@ async def mark_all_read(
     mark: FromDishka[MarkNotifications],
     stop: NamedDependency[schemas.MarkAllRead | None],
 ) -> schemas.MarkedRead:
-    """Marks all notifications as read that arrived up to `up_to`; without it, all that are there when the request
-    starts."""
+    """Marks the notification `up_to`, and all that arrived before it, as read. Without `up_to`, marks all notifications
+    that are in the inbox when the request starts."""
     marked = await mark.all(user, "read", stop.up_to if stop is not None else None)
     return schemas.MarkedRead("Marked as read.", marked.count, marked.unread)
 
@@ -207,7 +222,8 @@ async def mark_all_read(
 @delete("/clear-all", status_code=200, summary="Archive all notifications", responses=problems(*REFUSALS, 404))
 @inject
 async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo = None) -> schemas.Cleared:
-    """Archives all notifications that arrived up to `up_to`; without it, all that are there when the request starts."""
+    """Archives the notification `up_to`, and all that arrived before it. Without `up_to`, archives all notifications
+    that are in the inbox when the request starts. Archived notifications are listed with `archived=true`."""
     marked = await mark.all(user, "archived", up_to)
     return schemas.Cleared("Cleared.", marked.count, marked.unread)
 
@@ -215,7 +231,7 @@ async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo
 @delete("/{id:uuid}", status_code=200, summary="Archive a notification", responses=problems(*REFUSALS, 404))
 @inject
 async def archive_notification(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Archived:
-    """Removes a notification from the inbox. It is kept, and listed with `archived=true`."""
+    """Removes a notification from the inbox. It stays stored, and is listed with `archived=true`."""
     _, unread = await mark.one(user, id, "archived")
     return schemas.Archived("Archived.", unread)
 

@@ -1,4 +1,4 @@
-"""The query parameters of lists."""
+"""The query parameters that lists share, and how their values are read."""
 
 import re
 from datetime import UTC, date, datetime, time
@@ -14,12 +14,12 @@ from domain.times import is_number, since_1970
 MAX_LIST_LENGTH: Final = 100
 DEFAULT_LIST: Final = 20
 
-# Older items are reached by cursor, so that no database has to count further.
+# Limits how many rows the database has to skip for a page. Older items can be listed by cursor.
 MAX_PAGE: Final = 1_000_000
 
 WHEN: Final = (
-    " ISO 8601: `2026-03-01T12:00:00Z`, or `2026-03-01` for the whole day; UTC if it has no time zone. Or digits:"
-    " seconds or milliseconds since 1970."
+    " A time in ISO 8601, such as `2026-03-01T12:00:00Z`; or a date, such as `2026-03-01`, whose whole day is included;"
+    " or a number: the seconds or milliseconds since 1970. A time without a time zone is in UTC."
 )
 
 # Replaces the `oneOf` that Litestar generates for optional text: a validator that ignores formats would match both
@@ -35,30 +35,30 @@ MOMENT: Final = {
 Limit = Annotated[
     int | None,
     Parameter(
-        description=f"The maximum number of items, with `cursor`; {DEFAULT_LIST} if not given.",
+        description=f"The maximum number of items; {DEFAULT_LIST} if not given. Not with `page` or `size`.",
         ge=1,
         le=MAX_LIST_LENGTH,
     ),
 ]
 PageCursor = Annotated[
     str | None,
-    Parameter(description="The `next_cursor` of a list; lists older items. Not with `page` or `size`."),
+    Parameter(description="The `next_cursor` of a list: continues with older items. Not with `page` or `size`."),
 ]
 Page = Annotated[
     int | None,
-    Parameter(description="The page, from 1; the response has the total. Not with `cursor`.", ge=1, le=MAX_PAGE),
+    Parameter(description="The page number, counted from 1. Not with `cursor` or `limit`.", ge=1, le=MAX_PAGE),
 ]
 Size = Annotated[
     int | None,
     Parameter(
-        description=f"The number of items of a page; {DEFAULT_LIST} if not given. Without `page`, page 1.",
+        description=f"The number of items per page; {DEFAULT_LIST} if not given. Not with `cursor` or `limit`.",
         ge=1,
         le=MAX_LIST_LENGTH,
     ),
 ]
-Type = Annotated[str | None, Parameter(description="Only notifications of this `notification_type`.", min_length=1)]
+Type = Annotated[str | None, Parameter(description="Only notifications with this `notification_type`.", min_length=1)]
 IsRead = Annotated[bool | None, Parameter(description="Only read (`true`) or unread (`false`) notifications.")]
-Archived = Annotated[bool, Parameter(description="List archived notifications instead of those in the inbox.")]
+Archived = Annotated[bool, Parameter(description="`true`: lists archived notifications instead of those in the inbox.")]
 StartDate = Annotated[
     str | None, Parameter(description=f"Only items stored at this time or later.{WHEN}", schema_extra=MOMENT)
 ]
@@ -74,7 +74,7 @@ async def notification_filter(
     start_date: StartDate = None,
     end_date: EndDate = None,
 ) -> NotificationFilter:
-    """The filters of a list. Raises InvalidInput."""
+    """Returns the filters of a list of notifications. Raises InvalidInput for an invalid value."""
     return NotificationFilter(
         type=type,
         read=is_read,
@@ -85,15 +85,15 @@ async def notification_filter(
 
 
 def moment(text: str | None, field: str, last: bool = False) -> datetime | None:
-    """The time of a parameter, in UTC: ISO 8601, or seconds or milliseconds since 1970. A date means its start, or with
-    `last` its end. Raises InvalidInput."""
+    """Parses a time in a query parameter: ISO 8601, or seconds or milliseconds since 1970. Returns it in UTC; None if
+    there is no text. A date means the start of that day, or with `last` its end. Raises InvalidInput."""
     if text is None:
         return None
     if is_number(text):
         if (found := since_1970(text)) is None:
             raise InvalidInput("This number is neither seconds nor milliseconds since 1970.", field)
         return found
-    # An unescaped '+' arrives as a space.
+    # An unescaped '+' of a time zone arrives as a space.
     text = re.sub(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)\Z", r"\1+\2", text)
     try:
         if "T" not in text and " " not in text:

@@ -1,4 +1,4 @@
-"""`/api/v2/preferences`: which notifications a user wants, through which channels."""
+"""`/api/v2/preferences`: which notifications a user receives, and through which channels."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -22,21 +22,29 @@ MutedTypes = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]],
     Meta(
         max_length=MAX_MUTED_TYPES,
-        description="Notification types that are stored in the inbox as read, and neither pushed nor mailed.",
+        description="Notifications of these types are stored in the inbox as read. They are neither sent to connected"
+        " clients nor by e-mail.",
         examples=[["ticket_closed"]],
     ),
 ]
 
 
 class PreferencesOut(msgspec.Struct, frozen=True):
-    """The preferences of a user."""
+    """The preferences of a user. All notifications are stored in the inbox in any case.
+
+    `websocket_notifications`: whether new notifications are sent immediately to connected clients, over WebSockets and
+    event streams. `email_notifications`: whether they are sent by e-mail. `push_notifications` is stored for other
+    services: Herald itself sends no notifications to phones.
+    """
 
     user_id: str
     email_notifications: bool
     push_notifications: bool
     websocket_notifications: bool
     muted_types: MutedTypes
-    updated_at: Annotated[datetime | None, Meta(description="When they were last set; null if they never were.")]
+    updated_at: Annotated[
+        datetime | None, Meta(description="When the preferences were last changed; null if they have never been set.")
+    ]
 
     @classmethod
     def of(cls, user: str, preferences: Preferences) -> "PreferencesOut":
@@ -44,7 +52,7 @@ class PreferencesOut(msgspec.Struct, frozen=True):
 
 
 class NewPreferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All preferences. Fields that are left out are set to their defaults."""
+    """New values of all preferences. Fields that are left out are set to their defaults."""
 
     email_notifications: bool = True
     push_notifications: bool = True
@@ -56,7 +64,7 @@ class NewPreferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Some preferences. Fields that are left out stay unchanged."""
+    """New values of some preferences. Fields that are left out stay unchanged."""
 
     email_notifications: bool | UnsetType = UNSET
     push_notifications: bool | UnsetType = UNSET
@@ -64,7 +72,7 @@ class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     muted_types: MutedTypes | UnsetType = UNSET
 
     def changes(self) -> dict[str, Any]:
-        """The fields that were sent, by the names of Preferences."""
+        """Returns the fields that the request contains, keyed by the field names of Preferences."""
         found = {name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
         if "muted_types" in found:
             found["muted_types"] = tuple(found["muted_types"])
@@ -72,19 +80,20 @@ class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def new_preferences(request: Request[Any, Any, Any], user: User) -> NewPreferences:
-    """The body, read after authentication."""
+    """Returns the request's body. The parameter `user` makes Litestar authenticate the caller before it is read."""
     return await read_json(request, NewPreferences)
 
 
 async def preferences_patch(request: Request[Any, Any, Any], user: User) -> PreferencesPatch:
-    """The body, read after authentication."""
+    """Returns the request's body. The parameter `user` makes Litestar authenticate the caller before it is read."""
     return await read_json(request, PreferencesPatch)
 
 
 @get("/", summary="Get preferences", responses=problems(*REFUSALS))
 @inject
 async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -> PreferencesOut:
-    """Returns the user's preferences, or the defaults, with which everything is sent."""
+    """Returns the user's preferences. If the user has not set any, these are the defaults: all channels are on, and no
+    type is muted."""
     return PreferencesOut.of(user, await preferences.get(user))
 
 
@@ -99,7 +108,8 @@ async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -
 async def replace_preferences(
     user: User, preferences: FromDishka[SetPreferences], replacement: NamedDependency[NewPreferences]
 ) -> PreferencesOut:
-    """Replaces all preferences. They apply to notifications stored and mails sent from now on."""
+    """Replaces all preferences. They apply to notifications that are stored, and mails that are sent, after this
+    request."""
     return PreferencesOut.of(user, await preferences.replace(user, replacement.preferences()))
 
 
@@ -114,7 +124,8 @@ async def replace_preferences(
 async def patch_preferences(
     user: User, preferences: FromDishka[SetPreferences], changes: NamedDependency[PreferencesPatch]
 ) -> PreferencesOut:
-    """Changes some preferences and keeps the others. They apply to notifications stored and mails sent from now on."""
+    """Changes some preferences; the others stay unchanged. They apply to notifications that are stored, and mails that
+    are sent, after this request."""
     return PreferencesOut.of(user, await preferences.patch(user, **changes.changes()))
 
 

@@ -1,1 +1,1 @@
-"""Errors over HTTP: the catalogue of problems, and the exception handlers that respond with them."""
+"""Error responses: the catalogue of problems, and the exception handlers that turn exceptions into responses."""

@@ -1,4 +1,4 @@
-"""Rejecting a request or a handshake before it reaches a handler."""
+"""Responds to a request or a handshake with a problem before it reaches a handler."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from adapters.http.errors.problems import ProblemResponse
 
 
 async def refuse(answer: ProblemResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a problem as the response to a request, or to a handshake (by the ASGI extension
-    `websocket.http.response`).
+    """Sends a problem as the response to a request, or to a WebSocket handshake. For the latter it uses the ASGI
+    extension `websocket.http.response`.
     """
     prefix = ""
     if scope["type"] == ScopeType.WEBSOCKET:

@@ -1,4 +1,7 @@
-"""Errors over HTTP: RFC 9457 problem+json, each with a stable `code`; never a stack trace or an exception's text."""
+"""Exception handlers, which turn exceptions into RFC 9457 problem+json responses with a stable `code`.
+
+A response never contains a stack trace, or the text of an unexpected exception.
+"""
 
 import math
 from typing import Any, Final
@@ -21,7 +24,7 @@ from domain.public_url import PublicUrl
 
 log = structlog.get_logger(__name__)
 
-# Codes for errors that Litestar raises before a handler runs, by status.
+# The codes of problems for exceptions that have only an HTTP status, by that status.
 _CODES: Final = {
     400: "invalid_request",
     401: "token_missing",
@@ -39,7 +42,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class ProblemResponse(Response[Any]):
-    """A problem. Its `type` begins with the public URL, which is known when the response is sent."""
+    """A problem as a response. When it is sent, the public URL is put in front of its `type`."""
 
     content: Problem | bytes
 
@@ -54,7 +57,8 @@ class ProblemResponse(Response[Any]):
 
 
 def problem(code: str, detail: str = "", *, retry_after: float | None = None, **more: Any) -> ProblemResponse:
-    """A problem+json response. `retry_after` is in seconds and overrides the catalogue."""
+    """Returns a problem+json response. `retry_after` is in seconds, and replaces the default of the catalogue. `more`
+    has further fields of Problem."""
     kind = KINDS[code]
     headers = {}
     if kind.status == 401:
@@ -92,7 +96,7 @@ def _log_unavailable(request: AnyRequest, error: str) -> None:
 
 
 def _unstorable(_: AnyRequest, __: Unstorable) -> ProblemResponse:
-    return problem("invalid_input", "A text in the request can't be stored, for example because it contains U+0000.")
+    return problem("invalid_input", "A string in the request can't be stored, for example because it contains U+0000.")
 
 
 def _validation(_: AnyRequest, error: ValidationException) -> ProblemResponse:
@@ -102,18 +106,20 @@ def _validation(_: AnyRequest, error: ValidationException) -> ProblemResponse:
 
 
 def _field_of(fault: dict[str, Any]) -> str:
-    """The name of the parameter, or the path of the field in the body. Handlers call the whole body `data`."""
+    """Returns the name of the parameter, or the path of the field in the body. Litestar's key for the whole body is
+    `data`."""
     key = str(fault.get("key", ""))
     return "body" if key == "data" else key
 
 
 def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> ProblemResponse:
-    unknown = [FieldProblem(name, "This operation has no such parameter.") for name in error.names]
+    unknown = [FieldProblem(name, "This operation has no parameter of this name.") for name in error.names]
     return problem("unknown_parameter", "The query has unknown parameters; see `errors`.", errors=unknown)
 
 
 def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
-    """Litestar's own text may quote the request, including tokens, so it is not sent."""
+    """Handles exceptions of Litestar, and exceptions of this package that have a status. Their text is not sent,
+    because Litestar may quote the request in it, tokens included."""
     status = error.status_code
     if status >= 500 and client_left(request.scope):
         # The client disconnected before its body was complete.
@@ -129,7 +135,7 @@ def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
 
 
 def _not_utf8(_: AnyRequest, __: UnicodeDecodeError) -> ProblemResponse:
-    """Raised while a body is decoded; msgspec does not raise it as a DecodeError."""
+    """Handles a body that is not UTF-8. msgspec raises UnicodeDecodeError for it, and not DecodeError."""
     return problem("invalid_request", "The body is not UTF-8.")
 
 

@@ -1,1 +1,1 @@
-"""OpenAPI and AsyncAPI documents."""
+"""The OpenAPI document of the REST API, and the AsyncAPI document of WebSockets and event streams."""

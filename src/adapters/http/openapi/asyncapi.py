@@ -1,6 +1,6 @@
-"""The AsyncAPI 3.0 document of sockets and event streams. docs/protocol.md describes the same in prose.
+"""The AsyncAPI 3.0 document of WebSockets and event streams. docs/protocol.md describes the same in prose.
 
-Schemas of the server's messages are open: later versions may add fields and kinds, which clients ignore.
+The schemas of the server's messages do not forbid additional fields: later versions may add some, which clients ignore.
 """
 
 from functools import lru_cache
@@ -42,44 +42,52 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
             "gap": _NAMES,
         },
         {"unread": _COUNT},
-        "The first object of a session, unless `bye` comes instead. `gap` names the streams in which entries after the"
-        " requested cursor may be missing.",
+        "The first object of a session. (If the server opens no session, it sends only `bye`.) `gap` names the streams"
+        " in which entries that were stored after the requested cursor may be missing.",
     ),
     "notification": (
         {**_POSITIONED, **_EVENT, "title": _TEXT, "message": _TEXT, "read": {"type": "boolean"}, "unread": _COUNT},
         _CHANGED,
-        "One event addressed to the session's user. `unread` is the number of unread notifications after it.",
+        "One event addressed to the session's user. `unread` is the number of unread notifications in the inbox,"
+        " including this one.",
     ),
-    "broadcast": ({**_POSITIONED, **_EVENT}, _CHANGED, "One event of a feed."),
+    "broadcast": ({**_POSITIONED, **_EVENT}, _CHANGED, "One event that was published to a feed."),
     **{
         kind: (
             {**_POSITIONED, "unread": _COUNT},
             _CHANGED,
-            f"A notification was marked {kind}, on this or another device.",
+            f"A notification is now {kind}: the user changed it, on this or another device.",
         )
         for kind in ("read", "unread", "archived")
     },
     "gap": (
         {"stream": _TEXT, "after": _COUNT, "upto": _COUNT},
         {},
-        "Entries between these positions are no longer stored.",
+        "The entries after position `after`, up to and including `upto`, are missing: they are no longer stored.",
     ),
-    "heartbeat": ({"time": _TIME, "cursor": _TEXT}, {}, "Sent when nothing else was sent for the heartbeat interval."),
-    "pong": ({}, {"ping": _ANY}, "Answers a ping."),
+    "heartbeat": (
+        {"time": _TIME, "cursor": _TEXT},
+        {},
+        "Sent if nothing else was sent during the heartbeat interval (`heartbeat` in `hello`, in seconds).",
+    ),
+    "pong": ({}, {"ping": _ANY}, "The response to the command `ping`, with the same value."),
     "auth": (
         {"expires_at": {"type": ["number", "null"]}},
         {},
-        "Answers a new token with the time at which the session ends.",
+        "The response to the command `auth`, if the token is valid. `expires_at` is the time at which the session ends"
+        " unless it gets another token, in seconds since 1970; null if the token does not expire.",
     ),
-    "error": ({"code": _TEXT, "detail": _TEXT}, {}, "Answers a command that is invalid."),
+    "error": ({"code": _TEXT, "detail": _TEXT}, {}, "The response to an invalid command."),
     "bye": (
         {"code": {"type": "integer", "description": "The close code that follows."}, "reason": _TEXT},
         {"reconnect_in": {"type": "number"}},
-        "The last object before the server closes; the only one if no session was opened.",
+        "The last object before the server closes the connection. It is the only object if no session was opened.",
     ),
 }
 
-_USER_IN_PATH: Final = "The user; with a token, the token's own. Percent-encode it: a slash is `%2F`."
+_USER_IN_PATH: Final = (
+    "The user's id. With a token, it must be the token's user (`sub`). Percent-encode it: a slash is `%2F`."
+)
 
 _SHAPES: Final[dict[Envelope, str]] = {
     "raw": "the payload's own text",
@@ -91,7 +99,7 @@ _SHAPES: Final[dict[Envelope, str]] = {
 
 @lru_cache(4)
 def asyncapi_document(public_url: PublicUrl, table: RouteTable) -> dict[str, Any]:
-    """The document of a service with this public URL; without one it lists no servers."""
+    """Returns the document for a service with this public URL. Without a public URL it lists no servers."""
     command, parts = _command_schemas()
     sent = {kind: _message(kind, *fields) for kind, fields in SENT.items()}
     return {
@@ -109,10 +117,10 @@ def asyncapi_document(public_url: PublicUrl, table: RouteTable) -> dict[str, Any
             "messages": {
                 **sent,
                 "plain": {
-                    "summary": "What a plain client receives: one JSON object (or text) per frame.",
+                    "summary": "What a client without herald.v1 receives: one JSON object, or one text, per frame.",
                     "payload": _ANY,
                 },
-                "command": {"summary": "What a client of herald.v1 may send.", "payload": command},
+                "command": {"summary": "A command that a client of herald.v1 may send.", "payload": command},
             },
             "schemas": parts,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
@@ -125,16 +133,16 @@ def _description() -> str:
     codes_of_refusal = ("origin_refused", "too_many_requests", "too_many_anonymous", "node_full", "draining")
     refused = ", ".join(f"{KINDS[code].status} `{code}`" for code in codes_of_refusal)
     return (
-        f"Clients that offer the subprotocol `{SUBPROTOCOL}` (on an event stream: `?protocol=1`) get the objects below,"
-        " one or more per frame, separated by newlines; all other clients get plain messages. Ignore unknown fields and"
-        " objects of an unknown `kind`: later versions may add them.\n\n"
-        f"A handshake may be refused with {refused}. Close codes (on 1001, 1006, 1011, 1012, 1013 and 4000 to 4499"
-        f" reconnect, on 4500 to 4999 stop):\n\n{codes}\n"
+        f"Clients that offer the subprotocol `{SUBPROTOCOL}` (on an event stream: `?protocol=1`) receive the objects"
+        " below, one or more per frame, separated by newlines. All other clients receive messages of the kind `plain`."
+        " Ignore unknown fields and objects of an unknown `kind`: later versions may add them.\n\n"
+        f"A handshake may be refused with {refused}. After the close codes 1001, 1006, 1011, 1012, 1013 and 4000 to"
+        f" 4499, reconnect. After 4500 to 4999, do not reconnect. The close codes of the server:\n\n{codes}\n"
     )
 
 
 def _servers(public_url: PublicUrl) -> dict[str, Any]:
-    """The servers, by the transport of their endpoints."""
+    """Returns the servers of the document, one for each transport."""
     servers = {}
     for transport, url in (("ws", public_url.of_socket("")), ("sse", public_url.base)):
         parts = urlsplit(url)
@@ -159,7 +167,7 @@ def _channel(public_url: PublicUrl, endpoint: Endpoint, table: RouteTable) -> di
 
 
 def _shown(endpoint: Endpoint, table: RouteTable) -> str:
-    """A description of the messages that a plain client receives there, derived from the routes."""
+    """Returns a description of the messages that a plain client receives at the endpoint, derived from the routes."""
     profile = table.shown_profile(endpoint)
     shapes = dict.fromkeys(_SHAPES[route.envelope] for route in table.routes if profile in (None, route.profile))
     feeds = [f"the feed `{name}`" for name in table.feeds_of(profile)] if endpoint.feeds else []
@@ -168,7 +176,7 @@ def _shown(endpoint: Endpoint, table: RouteTable) -> str:
 
 
 def _query(endpoint: Endpoint) -> dict[str, Any]:
-    """The query parameters of a handshake, as a schema."""
+    """Returns the schema of the query parameters of a handshake."""
     known: dict[str, Any] = {"feeds": _TEXT, "types": _TEXT, "cursor": _TEXT, "jwt": _TEXT, "token": _TEXT}
     if endpoint.query_parameter:
         known[endpoint.query_parameter] = _TEXT
@@ -183,7 +191,7 @@ def _operations(endpoint: Endpoint) -> list[tuple[str, dict[str, Any]]]:
     sending: dict[str, Any] = {
         "action": "send",
         "channel": {"$ref": channel},
-        "summary": f"What clients at `{endpoint.name}` receive.",
+        "summary": f"The messages that clients receive at `{endpoint.name}`.",
         "security": security,
         "messages": [{"$ref": f"{channel}/messages/{name}"} for name in (*SENT, "plain")],
     }
@@ -193,7 +201,7 @@ def _operations(endpoint: Endpoint) -> list[tuple[str, dict[str, Any]]]:
     receiving = {
         "action": "receive",
         "channel": {"$ref": channel},
-        "summary": f"What clients of herald.v1 at `{endpoint.name}` may send.",
+        "summary": f"The commands that clients of herald.v1 may send at `{endpoint.name}`.",
         "security": security,
         "messages": [{"$ref": f"{channel}/messages/command"}],
     }

@@ -1,5 +1,6 @@
-"""`/schema`: Herald's interfaces, as a page to read and try (`/schema`), as OpenAPI (`/schema/openapi.json`) and, for
-sockets and event streams, as AsyncAPI (`/schema/asyncapi.json`). The page loads nothing from other servers."""
+"""The documents of Herald's interfaces: a Swagger UI page (`/schema`), the OpenAPI document (`/schema/openapi.json`),
+and for WebSockets and event streams the AsyncAPI document (`/schema/asyncapi.json`). The page loads nothing from other
+servers."""
 
 from functools import cache
 from html import escape
@@ -22,24 +23,30 @@ from domain.routes import RouteTable
 PATH: Final = "/schema"
 
 _DESCRIPTION: Final = """\
-Notifications: events from a broker, delivered to every open tab and inbox exactly once and in order, and by e-mail.
+Herald consumes events from a broker and delivers them as notifications: to every connected client exactly once and in
+order, to the users' inboxes, and by e-mail.
 
-Problems are RFC 9457 `application/problem+json`; [/problems]({problems}) explains each. Sockets and event streams are
-described by the [AsyncAPI document]({asyncapi}). Ignore unknown fields in responses: later versions may add some.
+Error responses are `application/problem+json` (RFC 9457); [/problems]({problems}) explains each problem. The
+[AsyncAPI document]({asyncapi}) describes WebSockets and event streams. Ignore unknown fields in responses: later
+versions may add some.
 """
 
 _TAGS: Final = (
-    Tag("notifications", "The inbox of a user: list, count, mark, and follow changes."),
-    Tag("preferences", "Which notifications a user wants."),
-    Tag("events", "Publish events, and receive them."),
+    Tag(
+        "notifications",
+        "The inbox of a user: list notifications, count the unread ones, change their state, and follow changes.",
+    ),
+    Tag("preferences", "Which notifications a user receives, and through which channels."),
+    Tag("events", "Publish events, and receive them as server-sent events."),
     Tag(
         "deliveries",
-        "The status of each mail, with its attempts. Needs the scope `deliveries:read`, which shows masked addresses.",
+        "The status of each mail, and all attempts to send it. Needs the scope `deliveries:read`; e-mail addresses are"
+        " masked unless the token also has the scope `admin`.",
     ),
-    Tag("mails", "Mails that were written to a folder instead of being sent. Needs the scope `admin`."),
+    Tag("mails", "Mails that were written to a folder, because no mail server is configured. Needs the scope `admin`."),
     Tag("dead letters", "Events that could not be processed. Needs the scope `admin`."),
     Tag("operations", "Health and metrics."),
-    Tag("problems", "The meaning of each error."),
+    Tag("problems", "The meaning of each error response."),
 )
 
 _PAGE: Final = """<!doctype html>
@@ -65,16 +72,19 @@ _PARTS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/jav
 
 
 class SchemaPage(OpenAPIRenderPlugin):
-    """Swagger UI, served by this server."""
+    """The Swagger UI page, whose scripts and styles this server serves itself."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         return _PAGE.format(base=escape(public_url_of(request).base)).encode()
 
 
 def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
-    """The parts of the document that describe the whole service."""
+    """Returns the parts of the OpenAPI document that describe the whole service."""
     bearer = SecurityScheme(
-        type="http", scheme="bearer", bearer_format="JWT", description="Needed if `HERALD_AUTH` is `jwt`."
+        type="http",
+        scheme="bearer",
+        bearer_format="JWT",
+        description="A JSON Web Token. Needed if `HERALD_AUTH` is `jwt`.",
     )
     return OpenAPIConfig(
         title="Herald",
@@ -103,7 +113,7 @@ async def asyncapi(request: Request[Any, Any, Any], table: FromDishka[RouteTable
 
 @get([f"/schema/{name}" for name in _PARTS], include_in_schema=False)
 async def schema_part(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """A stylesheet or a script of the page."""
+    """Returns the stylesheet or the script of the Swagger UI page."""
     name = PurePath(request.scope["path"]).name
     return Response(_part(name), media_type=_PARTS[name], headers={"cache-control": "public, max-age=86400"})
 

@@ -1,4 +1,4 @@
-"""Parts of the OpenAPI document that operations share: their problems, and JSON bodies."""
+"""Parts of the OpenAPI document that operations share: error responses, and request bodies."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,10 +11,10 @@ from adapters.http.errors.catalogue import KINDS
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-# Statuses of operations that identify their caller.
+# The error statuses of operations that identify their caller.
 REFUSALS: Final = (401, 403, 429, 503)
 
-# Statuses of every operation.
+# The error statuses of every operation.
 _ALWAYS: Final = (400, 500)
 
 
@@ -26,11 +26,12 @@ class FieldProblem(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. Programs should use `code`, which is stable; `type` links to a page about it, `detail` is a sentence.
+    """An error response (RFC 9457). `code` identifies the kind of problem; it is stable, and meant for programs. `type`
+    is the address of a page about this kind, `detail` describes what happened in a sentence.
 
-    `field`, or `errors` for several, names what is invalid in the request; `delivery_status` is the status of a
-    delivery that can't be retried; `trace_id` is the id of the request in the server's log. Later versions may add
-    fields and values.
+    `field` is the invalid field of the request; `errors` lists several. `delivery_status` is the status of a delivery
+    that can't be retried. `trace_id` is the id of the request in the server's log. Later versions may add fields and
+    values.
     """
 
     type: str
@@ -45,12 +46,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The `responses` of a handler for these statuses; 400 and 500 are always included."""
+    """Returns the `responses` of a handler that may fail with these statuses; 400 and 500 are always included."""
     return {status: _response(status) for status in sorted({*statuses, *_ALWAYS})}
 
 
 def takes(body: Any, *, required: bool = True) -> type[Operation]:
-    """The `operation_class` of a handler whose body is JSON of this type."""
+    """Returns the `operation_class` of a handler whose request body is JSON of this type."""
     (schema,), parts = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
     inlined = _inlined(schema, parts)
 
@@ -64,7 +65,8 @@ def takes(body: Any, *, required: bool = True) -> type[Operation]:
 
 
 def also_answers(*media_types: str) -> type[Operation]:
-    """The `operation_class` of a handler that also responds in other media types, by the `Accept` of the request."""
+    """Returns the `operation_class` of a handler that also responds with these media types, if the request's `Accept`
+    header contains them."""
 
     @dataclass
     class AnsweringMore(Operation):
@@ -78,11 +80,12 @@ def also_answers(*media_types: str) -> type[Operation]:
 
 
 def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
-    """The schema with its references resolved, because Litestar chooses the names of the document's components."""
+    """Returns the schema with its references resolved. The document cannot contain them, because Litestar chooses the
+    names of its components."""
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
-        # A missing `required` is equal to an empty one, and valid in every draft.
+        # An empty `required` is left out: it has no effect, and draft 4 of JSON Schema forbids it.
         kept = {name: value for name, value in schema.items() if (name, value) != ("required", [])}
         return {name: _inlined(value, parts) for name, value in kept.items()}
     return [_inlined(one, parts) for one in schema] if isinstance(schema, list) else schema

@@ -1,1 +1,1 @@
-"""Pages for people: the front page and the problem pages."""
+"""HTML pages: the front page and the problem pages."""

@@ -1,6 +1,6 @@
-"""`/`: a description of this service and its endpoints, as a page for browsers and as JSON for programs.
+"""The front page `/`: for browsers a page that shows notifications, for programs a description of the service in JSON.
 
-The page is the folder `page`: `live.html` at `/`, its style and scripts under `/page/`.
+The files of the page are in the folder `page`: `live.html` is served at `/`, its style and scripts under `/page/`.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ OPERATIONS: Final = (
     {"kind": "GET", "path": "/metrics", "for": "operations"},
 )
 
-# Frames inherit this policy, so mails shown in the page can't load anything from other servers.
+# The page shows mails in frames. Frames inherit this policy, so mails can't load anything from other servers.
 _POLICY: Final = (
     "img-src 'self' data:; media-src 'none'; font-src 'none'; object-src 'none'; style-src 'self' 'unsafe-inline'"
 )
@@ -56,8 +56,8 @@ _PARTS: Final = {".css": "text/css", ".js": "text/javascript"}
 async def front(
     request: Request[Any, Any, Any], table: FromDishka[RouteTable], about: FromDishka[About]
 ) -> Response[Any]:
-    """Returns the version, the profiles and the endpoints. A browser gets a page that shows notifications as they
-    arrive, and publishes samples."""
+    """Returns the version of Herald, the loaded profiles and all endpoints. If the `Accept` header contains
+    `text/html`, returns a page that shows notifications as they arrive, and can publish sample events."""
     public_url = public_url_of(request)
     if "text/html" in request.headers.get("accept", ""):
         headers = {"vary": "accept", "cache-control": "no-cache", "content-security-policy": _POLICY}
@@ -83,7 +83,7 @@ async def front(
 
 @get("/page/{name:str}", include_in_schema=False)
 async def page_part(name: FromPath[str]) -> Response[bytes]:
-    """A style or a script of the page."""
+    """Returns a style or a script of the page."""
     media_type = _PARTS.get(PurePath(name).suffix)
     if media_type is None or name not in _page():
         raise NotFoundException
@@ -91,8 +91,8 @@ async def page_part(name: FromPath[str]) -> Response[bytes]:
 
 
 def _connecting(table: RouteTable) -> Iterator[dict[str, str]]:
-    """The endpoints where clients connect. If two share a path, the address of the one that reads the query includes
-    its parameter.
+    """Returns the endpoints where clients connect. If two endpoints have the same path, and one of them takes the user
+    from the query, the address of that endpoint includes the query parameter.
     """
     shapes = [endpoint.shape for endpoint in table.endpoints]
     for endpoint in table.endpoints:
@@ -102,7 +102,7 @@ def _connecting(table: RouteTable) -> Iterator[dict[str, str]]:
 
 
 def _located(entry: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
-    """The entry with its `url`, if the public URL is known. The URL of a socket begins with ws or wss."""
+    """Returns the entry with its `url`, if the public URL is known. The URL of a WebSocket begins with ws or wss."""
     if not public_url.base:
         return entry
     path = entry["path"]
@@ -111,7 +111,7 @@ def _located(entry: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
 
 @cache
 def _live_page(public_url: PublicUrl) -> bytes:
-    """The page. All its addresses are relative, to the public URL if it is known."""
+    """Returns the HTML of the page. Addresses in it are relative to the public URL; if none is set, to the page."""
     page = _page()["live.html"]
     if not public_url.base:
         return page

@@ -1,4 +1,4 @@
-"""`/problems`: the pages that the `type` of a problem links to, with its meaning and what to do."""
+"""`/problems`: pages that explain each kind of problem. The `type` of a problem is the address of its page."""
 
 from html import escape
 from typing import Any, Final
@@ -49,7 +49,8 @@ def _described(kind: Kind, public_url: PublicUrl) -> dict[str, Any]:
     responses=problems(),
 )
 async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[str, Any]]]:
-    """Lists every problem that Herald responds with: as a page for browsers, as JSON for other clients."""
+    """Lists all kinds of problems that Herald responds with: as an HTML page if the `Accept` header contains
+    `text/html`, otherwise as JSON."""
     public_url = public_url_of(request)
     if not _wants_page(request):
         return Response([_described(kind, public_url) for kind in KINDS.values()], headers={"vary": "accept"})
@@ -70,7 +71,7 @@ async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[s
     responses=problems(404),
 )
 async def show_problem(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[dict[str, Any]]:
-    """Explains what a problem means and what to do about it."""
+    """Explains what the problem with this `code` means, and what the client can do about it."""
     kind = KINDS.get(code)
     if kind is None:
         raise NotFoundException
@@ -96,6 +97,6 @@ def _page(title: str, content: str) -> Response[Any]:
 
 
 def _marked(text: str) -> str:
-    """The text as HTML, with text between backquotes as code."""
+    """Returns the text as HTML, in which text between backquotes is code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
