@@ -1,4 +1,4 @@
-"""Request bodies: limits of time and memory, and how handlers read them."""
+"""Request bodies: limits of time and memory, and the functions with which handlers read bodies."""
 
 import asyncio
 from typing import Any, Final, TypeVar
@@ -12,17 +12,17 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
 
-# For all operations except publishing. Preferences are the largest body: 100 types of 255 characters, each of which may
-# be escaped to 12 bytes (two \u escapes).
+# Maximum size of a body, for all operations except publishing. Preferences are the largest body: 100 types of 255
+# characters, each of which may be escaped to 12 bytes (two \u escapes).
 SMALL_BODY_BYTES: Final = 512 * 1024
 
-# Memory overhead of one piece of a body.
+# Memory overhead of one part of a body, in addition to its bytes. A body arrives in one or more parts.
 _PIECE_BYTES: Final = 64
 
 
 class BodyLimits(msgspec.Struct, frozen=True):
-    """Limits of request bodies. `seconds` is the time from the start of reading a body to its end. `total_bytes` limits
-    all bodies that are in memory at the same time.
+    """Limits of request bodies. `seconds` is the maximum time for reading one body. `total_bytes` is the maximum size
+    of all bodies that are in memory at the same time.
     """
 
     seconds: float = 30.0
@@ -42,7 +42,7 @@ class TooManyBodies(HTTPException):
 
 
 class BodyCutOff(HTTPException):
-    """The client disconnected before its body was complete. The response reaches nobody."""
+    """The client disconnected before its body was complete, so it does not receive the response."""
 
     status_code = 400
 
@@ -54,9 +54,11 @@ class NotJson(HTTPException):
 
 
 class LimitBodies(ASGIMiddleware):
-    """Limits the cost of request bodies, for every caller: 408 for a body that is not complete after `seconds`, and 503
-    for one that would exceed `total_bytes` of all bodies in memory. `receive` raises both as HTTP exceptions, which the
-    exception handlers turn into responses, and BodyCutOff if the client disconnects.
+    """Limits the time and memory that request bodies may take, for all callers together.
+
+    The response is 408 if a body is not complete after `seconds`, and 503 if it would make the bodies in memory exceed
+    `total_bytes`. For this, the `receive` of the request raises BodyTooSlow or TooManyBodies, which the exception
+    handlers turn into responses. It raises BodyCutOff if the client disconnects.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -114,12 +116,15 @@ class _Body:
 
 
 async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
-    """The body as this type, converted leniently: "true" is true. Raises NotJson, and ValidationException, which names
-    the field; UnicodeDecodeError for a body that is not UTF-8, and RecursionError for one that is nested too deeply.
+    """Returns the request's body, decoded from JSON into this type. Strings are converted: `"true"` is accepted as
+    true.
+
+    Raises NotJson, ValidationException if a field is invalid (it names the field) or the body is empty,
+    UnicodeDecodeError if the body is not UTF-8, and RecursionError if it is nested too deeply.
     """
     body = await request.body()
     if not body:
-        raise ValidationException(extra=[{"key": "data", "message": "A body is needed."}])
+        raise ValidationException(extra=[{"key": "data", "message": "The request needs a body."}])
     try:
         # Decodes directly into the type, so that no objects are created for fields that the type does not have.
         return msgspec.json.decode(body, type=kind, strict=False)
@@ -132,6 +137,6 @@ async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
 
 
 async def read_json_or_none(request: Request[Any, Any, Any], kind: type[T]) -> T | None:
-    """As read_json; None for an empty body and for `null`."""
+    """Returns what `read_json` returns, or None if the body is empty or `null`. Raises what `read_json` raises."""
     body = await request.body()
     return None if not body or body.strip() == b"null" else await read_json(request, kind)

@@ -1,4 +1,4 @@
-"""Checks of every request under `/api/` before its operation: known query parameters, and a supported media type."""
+"""Checks every request under `/api/` before its handler runs: the query parameters and the media type of the body."""
 
 from functools import lru_cache
 from typing import Any, Final, get_args
@@ -15,7 +15,8 @@ from domain.public_url import PublicUrl
 
 ROOT: Final = "/api/"
 
-# Keys of a handler's `opt`: whether it reads a body (True), and which media type it accepts besides JSON.
+# Keys of a handler's `opt`. READS_BODY: True if the handler reads a body. ALSO_READS: a media type that it accepts in
+# addition to JSON.
 READS_BODY: Final = "reads_body"
 ALSO_READS: Final = "also_reads"
 
@@ -33,20 +34,21 @@ class UnknownParameter(HTTPException):
 
 
 class UnsupportedMediaType(HTTPException):
-    """The body is of a media type that the operation does not read."""
+    """The body has a media type that the operation does not accept."""
 
     status_code = 415
 
 
 def public_url_of(connection: Connection) -> PublicUrl:
-    """The base of the addresses in a response."""
+    """Returns the public URL, with which addresses in responses begin."""
     public_url: PublicUrl = connection.app.state.public_url
     return public_url
 
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
-    """A guard for all handlers. Raises UnknownParameter, ValidationException and UnsupportedMediaType."""
-    # A coroutine function, because Litestar runs synchronous guards in a thread each time.
+    """A guard that Litestar calls before each handler. Raises UnknownParameter, ValidationException for a parameter
+    that is `null`, and UnsupportedMediaType."""
+    # A coroutine function, because Litestar would run a synchronous guard in a thread.
     if not connection.scope["path"].startswith(ROOT):
         return
     # Litestar passes a copy of the handler to a guard; the scope has the original, which works as a cache key.
@@ -54,17 +56,20 @@ async def check_request(connection: Connection, handler: BaseRouteHandler) -> No
     unknown = set(connection.query_params) - known.keys()
     if unknown:
         raise UnknownParameter(sorted(unknown))
-    # `null` would count as not given: by a client's mistake, the request could select everything instead of one thing.
+    # Litestar would treat `null` as a missing parameter: a filter that is null by mistake would select everything.
     nulls = [name for name, value in connection.query_params.items() if value.lower() == "null" and not known[name]]
     if nulls:
-        raise ValidationException(extra=[{"key": name, "message": "`null` is no value here."} for name in nulls])
+        raise ValidationException(
+            extra=[{"key": name, "message": "`null` is not a valid value: leave the parameter out."} for name in nulls]
+        )
     if _reads_body(handler) and not _readable(connection.headers.get("content-type"), handler.opt.get(ALSO_READS)):
         raise UnsupportedMediaType
 
 
 @lru_cache(256)
 def query_of(handler: BaseRouteHandler) -> dict[str, bool]:
-    """The query parameters that a handler and its dependencies declare, and whether each is text."""
+    """Returns the query parameters that a handler and its dependencies declare: True for each parameter that is
+    text."""
     dependencies = handler.resolve_dependencies()
     names: dict[str, bool] = {}
     asked = dict(handler.parsed_fn_signature.parameters)
@@ -89,7 +94,7 @@ def _reads_body(handler: BaseRouteHandler) -> bool:
 
 
 def _readable(content_type: str | None, also: str | None) -> bool:
-    """Whether the media type is supported. A body without a media type is treated as JSON."""
+    """Returns whether the media type is JSON, or is equal to `also`. A body without a media type is treated as JSON."""
     if not content_type:
         return True
     media_type = content_type.partition(";")[0].strip().lower()

@@ -1,1 +1,1 @@
-"""Middleware around every request."""
+"""Middleware that every request passes through."""

@@ -1,4 +1,4 @@
-"""Cross-origin requests: which responses pages of other origins may read (CORS), and which requests they may send."""
+"""Requests from pages of other origins: which of them are accepted, and which responses such pages may read (CORS)."""
 
 from typing import Final
 
@@ -20,12 +20,13 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class CrossOrigin(ASGIMiddleware):
-    """Responds to preflights, adds CORS headers to all other responses, and rejects forbidden cross-origin requests:
-    403 before any handler, in every mode.
+    """Responds to preflight requests, adds CORS headers to all other responses, and rejects forbidden cross-origin
+    requests with 403 before they reach a handler.
 
-    A page whose origin is neither allowed nor the request's own host may use safe methods only, and not with the
-    cookie. A request without an Origin header does not come from a page of another origin. Allowed origins may send
-    credentials if they are listed, but not if all origins are allowed.
+    A page is trusted if HERALD_ORIGINS allows its origin, or if it was loaded from the host of the request. All other
+    pages may send GET, HEAD and OPTIONS requests only, without the token cookie. Requests without an `Origin` header
+    are accepted: browsers send the header with every request by which a page of another origin could change or read
+    something. Pages of allowed origins may send credentials only if the origins are listed, not if all are allowed.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -68,7 +69,7 @@ class CrossOrigin(ASGIMiddleware):
 
 
 def _acts(scope: Scope) -> bool:
-    """Whether the request may change something, or is authenticated by the browser's cookie."""
+    """Returns whether the request may change something, or contains the token cookie."""
     return scope.get("method") not in _SAFE or TOKEN_COOKIE in read_cookies(
         Headers.from_scope(scope).getall("cookie", [])
     )

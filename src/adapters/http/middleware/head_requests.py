@@ -1,4 +1,4 @@
-"""HEAD requests: every operation that supports GET supports HEAD, with the same status and headers and no body."""
+"""HEAD requests: every operation that supports GET also supports HEAD, with the same status and headers but no body."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ from adapters.http.errors.problems import problem
 
 
 class AnswerHead(ASGIMiddleware):
-    """Handles HEAD as GET and drops the body. Event streams respond 405, because their GET never ends and would open a
-    session for nothing.
+    """Handles a HEAD request as a GET request, and removes the body from the response. For an event stream it responds
+    405, because the GET request would open a session and never end.
     """
 
     scopes = (ScopeType.HTTP,)
 
     def __init__(self, is_event_stream: Callable[[str], bool]) -> None:
-        """`is_event_stream`: whether an event stream is served at a path."""
+        """`is_event_stream` returns whether a path is the path of an event stream."""
         self._is_event_stream = is_event_stream
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -33,7 +33,7 @@ class AnswerHead(ASGIMiddleware):
             await send(message)
 
         if self._is_event_stream(normalize_path(scope["path"])):
-            refusal = problem("method_not_allowed", "An event stream has no HEAD: it never ends.")
+            refusal = problem("method_not_allowed", "An event stream does not support HEAD.")
             refusal.headers["allow"] = "GET, OPTIONS"
             await refuse(refusal, scope, receive, answer)
         else:

@@ -1,5 +1,7 @@
-"""The hosts that Herald responds for. This prevents DNS rebinding, in which a site makes its own host name resolve to
-Herald's address.
+"""Checks the host name of requests.
+
+This prevents DNS rebinding, an attack in which another site makes its own host name resolve to Herald's address, so
+that browsers treat Herald as a part of that site.
 """
 
 from typing import Final
@@ -15,12 +17,13 @@ from adapters.web.origins import Hosts
 
 log = structlog.get_logger(__name__)
 
-# Health probes use addresses that are not known in advance.
+# Not checked: probes of an orchestrator use IP addresses that are not known in advance.
 _EXEMPT: Final = "/health"
 
 
 class CheckHost(ASGIMiddleware):
-    """Rejects requests and handshakes whose Host header names none of `hosts`: 421. Health checks are exempt."""
+    """Rejects requests and handshakes whose `Host` header is not one of `hosts`, with 421. Requests for health are not
+    checked."""
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
@@ -33,7 +36,9 @@ class CheckHost(ASGIMiddleware):
             await next_app(scope, receive, send)
         else:
             log.warning("host_refused", host=",".join(named)[:255], path=scope["path"])
-            await refuse(problem("host_refused", "Herald does not answer for this host."), scope, receive, send)
+            await refuse(
+                problem("host_refused", "This server does not accept requests for this host."), scope, receive, send
+            )
 
 
 def _is_health(path: str) -> bool:

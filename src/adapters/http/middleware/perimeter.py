@@ -1,5 +1,5 @@
-"""The middleware around every operation: checks of a request before it is routed, and headers of every response,
-including refusals and unknown paths.
+"""Wraps the application in the middleware that every request passes through before it is routed. It also applies to
+rejected requests and unknown paths.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ from adapters.web.origins import Hosts, Origins
 def surround(
     app: ASGIApp, origins: Origins, hosts: Hosts, bodies: BodyLimits, is_event_stream: Callable[[str], bool]
 ) -> ASGIApp:
-    """Wrap the application in its middleware, the first being the outermost. `is_event_stream` says whether an event
-    stream is served at a path.
+    """Returns the application wrapped in its middleware, of which the first is the outermost. `is_event_stream` returns
+    whether a path is the path of an event stream.
     """
     layers: Sequence[ASGIMiddleware] = (
         RequestLog(),

@@ -1,4 +1,4 @@
-"""Request ids, and the log of requests."""
+"""Assigns request ids, and logs requests."""
 
 import asyncio
 import re
@@ -17,19 +17,19 @@ from application.log_context import request_context
 
 log = structlog.get_logger(__name__)
 
-# Accepted values of a caller's request id: enough for every tracing scheme, and safe in a log line.
+# The request ids that are accepted from clients. They fit every tracing scheme and are safe in a log line.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 
-# How much of a body that is too large is read before it is rejected, in bytes and in seconds.
+# Limits for reading the rest of a body that is too large, in bytes and in seconds. See _drop_body.
 DROP_BYTES: Final = 64 * 1024 * 1024
 DROP_LOG_INTERVAL_S: Final = 5.0
 
-# Maximum number of logged characters of a path: longer than the path of any operation.
+# Maximum number of characters of a path in a log line. The path of every operation is shorter.
 LOGGED_PATH: Final = 512
 
 _KEY: Final = "herald_request_id"
 
-# Monitoring requests these every few seconds; their lines would hide all others.
+# Paths whose requests are not logged: monitoring requests them every few seconds.
 _QUIET: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 
 
@@ -37,7 +37,7 @@ _LEFT: Final = "herald_client_left"
 
 
 def client_left(scope: Scope) -> bool:
-    """Whether the client closed the connection before the response."""
+    """Returns whether the client disconnected before the response was sent."""
     return _LEFT in scope["state"]
 
 
@@ -46,9 +46,12 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestLog(ASGIMiddleware):
-    """Assigns an id to each request (its `X-Request-ID`, or a new one) and returns it in the response. Counts the
-    request, and logs method, path, status and duration, except for monitoring. The query is never logged, because it
-    may contain a token. An event stream is logged when it ends, by its session.
+    """Assigns an id to each request, and sends it in the header `X-Request-ID` of the response. If the request has a
+    valid `X-Request-ID`, that is its id.
+
+    Counts each request and logs its method, path, status and duration, except for health and metrics. The query is
+    never logged, because it may contain a token. The duration is the time until the response begins; the end of an
+    event stream is logged as the end of its session.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -91,8 +94,8 @@ class RequestLog(ASGIMiddleware):
 
 
 async def _drop_body(receive: Receive) -> None:
-    """Read the rest of a rejected body, up to DROP_BYTES and DROP_LOG_INTERVAL_S. Closing a connection with unread data
-    resets it, and the client would not receive the response.
+    """Reads and discards the rest of a rejected body, at most DROP_BYTES and for at most DROP_LOG_INTERVAL_S. If a
+    connection is closed while it has unread data, the kernel resets it, and the client does not receive the response.
     """
     size = 0
     with suppress(TimeoutError):

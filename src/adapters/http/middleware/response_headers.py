@@ -1,4 +1,4 @@
-"""Security headers of every response: against framing, content sniffing, and caching of personal data."""
+"""Security headers of every response. They prevent framing, content sniffing, and caching of personal data."""
 
 from typing import Final
 
@@ -14,9 +14,9 @@ PERSONAL: Final = "private, no-store"
 
 
 class DescribeAnswers(ASGIMiddleware):
-    """Adds `X-Content-Type-Options` to every response, and a Content-Security-Policy that forbids framing (added to an
-    existing one). Responses under `/api/` are personal: caches must not store them, unless the operation says
-    otherwise.
+    """Adds `X-Content-Type-Options: nosniff` to every response, and forbids framing by its Content-Security-Policy. If
+    the response already has a policy, the rule is appended to it. Responses under `/api/` contain personal data: they
+    get a `Cache-Control` that forbids caching, unless the operation has set that header.
     """
 
     scopes = (ScopeType.HTTP,)
