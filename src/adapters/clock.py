@@ -1,4 +1,4 @@
-"""The machine's clock, and names made from it."""
+"""The system clock, and ids that ascend with time (UUIDv7)."""
 
 import time
 from datetime import UTC, datetime

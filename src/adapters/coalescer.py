@@ -11,12 +11,12 @@ Answer = TypeVar("Answer")
 
 
 class Coalescer(Generic[Request, Answer]):
-    """Runs `query` for up to `max_batch` requests together.
+    """Answers requests in batches: one call of `query` for up to `max_batch` requests.
 
     A request runs immediately if one of `slots` is free; requests that arrive while all slots are busy are coalesced
     into one query. So a thousand clients that reconnect at the same moment cost a few round trips, and leave
-    connections for other work. No answer is older than its request. A caller that is cancelled is left out of later
-    queries, and leaves no answer behind for another.
+    connections for other work. Every answer comes from a query that began after its request. The request of a cancelled
+    caller is left out of later queries; the other requests of its batch are still answered.
     """
 
     def __init__(
@@ -26,8 +26,9 @@ class Coalescer(Generic[Request, Answer]):
         *,
         max_batch: int,
     ) -> None:
-        """`query` returns one answer per request, in their order; an exception is raised to that request alone. If it
-        raises, all requests of the batch fail."""
+        """`query` returns one answer per request, in the order of the requests. An exception in place of an answer
+        fails that request only; an exception that `query` raises fails the whole batch. `slots` limits the number of
+        concurrent queries."""
         self._query = query
         self._slots = slots
         self._max_batch = max_batch
@@ -36,13 +37,14 @@ class Coalescer(Generic[Request, Answer]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, request: Request) -> Answer:
+        """Returns the answer to the request. Raises the exception that the query returned for it, or raised."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         self._schedule()
         return await future
 
     async def close(self, error: Exception) -> None:
-        """Ends the running queries. All requests without an answer fail with the error."""
+        """Cancels the running queries. All requests without an answer fail with `error`."""
         while self._tasks:
             task = next(iter(self._tasks))
             task.cancel()

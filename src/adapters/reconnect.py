@@ -1,4 +1,4 @@
-"""Delays between the connections of a client that reconnects for ever."""
+"""Delays between the connection attempts of a client that always reconnects."""
 
 import asyncio
 import random
@@ -8,8 +8,8 @@ from domain.backoff import Backoff
 
 
 class ReconnectDelay:
-    """Waits between attempts to connect, longer after each failure in a row. A connection that lasted for
-    `stable_after_s` ends the row."""
+    """Delays the next attempt to connect, longer after each consecutive failure. A connection that lasted at least
+    `stable_after_s` seconds resets the count of failures."""
 
     def __init__(self, backoff: Backoff, stable_after_s: float = 60.0) -> None:
         self._backoff = backoff
@@ -18,11 +18,11 @@ class ReconnectDelay:
         self._connecting_since = time.monotonic()
 
     def connecting(self) -> None:
-        """To be called when an attempt begins."""
+        """Notes the time at which an attempt to connect begins. Call it before each attempt."""
         self._connecting_since = time.monotonic()
 
     async def wait(self) -> None:
-        """To be called after an attempt has failed, or its connection was lost."""
+        """Waits until the next attempt may begin. Call it after an attempt has failed or a connection was lost."""
         lasted_s = time.monotonic() - self._connecting_since
         self._failures = self._failures + 1 if lasted_s < self._stable_after_s else 1
         await asyncio.sleep(self._backoff.delay_s(self._failures, random.random()))

@@ -179,7 +179,7 @@ async def test_a_removal_that_the_broker_did_not_confirm_is_repeated(site: Site)
     with site.rabbit.frozen(), capture_logs() as logs:
         await node.bindings.round()
     failures = [(line["event"], line["error"]) for line in logs if line["event"].startswith("bindings_")]
-    assert failures == [("bindings_not_removed", "RabbitMQ did not confirm it within 1 s")]
+    assert failures == [("bindings_not_removed", "RabbitMQ did not confirm the change within 1 s")]
     assert len(await site.stores.bindings.recorded(node.source.queue.name)) == 2
     await ready(node.source)
     await node.bindings.round()

@@ -331,7 +331,7 @@ class TestAlarm:
             # Herald publishes nothing, so the test publishes on Herald's connection: RabbitMQ then stops reading from
             # it.
             await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
-            await until(lambda: "reads nothing from this connection" in reader.source.status().reason, 5)
+            await until(lambda: "does not read from this connection" in reader.source.status().reason, 5)
             assert not reader.source.status().ready
             await until(lambda: reader.source._link not in (link, None), 15)
             await ready(reader.source)

@@ -184,7 +184,7 @@ class TestValues:
             ("HERALD_PRODUCTS_TOPICS", "a,b c", "has the topic 'b c'"),
             ("HERALD_KAFKA_SSL_CAFILE", "/no/such/file", "can't be read: No such file"),
             ("HERALD_JWT_PUBLIC_KEY", "/no/such/file", "can't be read: No such file"),
-            ("HERALD_JWT_PUBLIC_KEY", "a\0b", "names no file"),
+            ("HERALD_JWT_PUBLIC_KEY", "a\0b", "is not a valid path"),
         ],
     )
     def test_errors_name_the_variable_and_the_reason(self, name: str, value: str, reason: str) -> None:
@@ -429,7 +429,7 @@ class TestTokens:
 
     def test_templates_must_be_in_a_folder(self, tmp_path: Path) -> None:
         assert dev(HERALD_MAIL_TEMPLATES=str(tmp_path)).mail.templates == str(tmp_path)
-        with pytest.raises(SettingsInvalid, match="HERALD_MAIL_TEMPLATES names no folder"):
+        with pytest.raises(SettingsInvalid, match="HERALD_MAIL_TEMPLATES does not name a folder"):
             dev(HERALD_MAIL_TEMPLATES=str(tmp_path / "none"))
 
     def test_two_kinds_of_key_are_refused(self) -> None:

@@ -1,4 +1,4 @@
-"""A slot for one batch, between polling Kafka and ingest."""
+"""A buffer for one batch, between polling Kafka and ingest."""
 
 import asyncio
 
@@ -6,9 +6,11 @@ from application.ports.event_source import Batch
 
 
 class BatchSlot:
-    """Holds one batch ahead of the one being stored, so that fetching and storing overlap and memory stays bounded.
+    """Holds at most one polled batch while ingest stores the previous one. So fetching and storing overlap, and memory
+    stays bounded.
 
-    A batch is being stored from `take` until `done`, or until the next `take`.
+    The slot is free while it holds no batch, and idle while no batch is being stored. A batch counts as being stored
+    from the return of `take` until `done` or the next call of `take`.
     """
 
     def __init__(self) -> None:
@@ -20,7 +22,7 @@ class BatchSlot:
         self._idle.set()
 
     def put(self, batch: Batch) -> None:
-        """Fills the slot. Raises RuntimeError if it is full: a batch would be lost."""
+        """Fills the slot. Raises RuntimeError if it is full, since the batch in it would be lost."""
         if self._ready is not None:
             raise RuntimeError("the previous batch has not been consumed")
         self._ready = batch
@@ -28,12 +30,14 @@ class BatchSlot:
         self._full.set()
 
     def drop(self) -> None:
-        """Empties the slot. The events of a batch that was not taken are redelivered, to this node or to another."""
+        """Empties the slot. Kafka redelivers the events of a batch that is discarded without being taken, to this node
+        or to another."""
         self._ready = None
         self._full.clear()
         self._free.set()
 
     async def take(self) -> Batch:
+        """Waits until the slot is full, empties it and returns the batch. Marks the previous batch as finished."""
         self._idle.set()
         while (batch := self._ready) is None:
             await self._full.wait()
@@ -42,13 +46,15 @@ class BatchSlot:
         return batch
 
     def done(self) -> None:
-        """Marks the batch that `take` returned as finished: acknowledged, or its acknowledgement failed."""
+        """Marks the batch that `take` returned as finished: it was acknowledged, or its acknowledgement failed."""
         self._idle.set()
 
     async def free_within(self, seconds: float) -> bool:
+        """Waits at most `seconds` for the slot to be free. Returns whether it is."""
         return await _set_within(self._free, seconds)
 
     async def idle_within(self, seconds: float) -> bool:
+        """Waits at most `seconds` until no batch is being stored. Returns False if one still is."""
         return await _set_within(self._idle, seconds)
 
 

@@ -1,4 +1,4 @@
-"""Declares Kafka, and brokers that speak its protocol, as a broker of Herald."""
+"""Registers Kafka (and brokers that speak its protocol) as a broker that Herald can read from."""
 
 from adapters.kafka.settings import KafkaSettings
 from application.ports.broker import Broker, SourceContext
@@ -6,7 +6,7 @@ from application.ports.event_source import EventSource
 
 
 def make_source(settings: KafkaSettings, context: SourceContext) -> EventSource:
-    """Creates the source. Raises OSError if the CA file cannot be read."""
+    """Creates the event source. Raises OSError if the CA file cannot be read."""
     # Imported here: aiokafka takes longer to load than most commands run.
     from adapters.kafka.source import KafkaSource
 

@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from adapters.kafka.timing import Timing
 
-# Seconds for closing sockets; nothing waits for a broker by then.
+# Timeout in seconds for closing the sockets of a consumer whose `stop` is late, and again for the end of that `stop`.
+# Neither waits for a broker.
 CLOSE_TIMEOUT_S: Final = 1.0
 
 
@@ -26,9 +27,11 @@ async def administration(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdmin
 
 
 def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> AIOKafkaConsumer:
-    """Returns a consumer without automatic commits. Without a group, it can only read metadata and offsets.
+    """Returns a consumer without automatic commits. With `group` None, it can read metadata and offsets, but cannot
+    join a group.
 
-    If the committed offset is no longer in the log, it reads from the beginning: duplicates are better than losses.
+    If the committed offset is no longer in the log, the consumer reads from the beginning of the log: duplicates are
+    better than losses.
     """
     return AIOKafkaConsumer(
         **options,
@@ -46,9 +49,10 @@ def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> 
 
 
 async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
-    """Stops a consumer in any state, even after a failed start, within `within` + 2 s. Raises only CancelledError.
+    """Stops a consumer in any state, even if its start has failed. Raises only CancelledError.
 
-    A cancelled caller still waits until the consumer has stopped, so that no task or socket leaks.
+    Waits at most `within` seconds for a regular stop, and at most 2 s more after closing its connections. If the caller
+    is cancelled, the consumer is stopped nevertheless before CancelledError is raised, so that no task or socket leaks.
     """
     ending = asyncio.ensure_future(_end(consumer, within))
     try:
@@ -59,11 +63,11 @@ async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
 
 
 async def _end(consumer: AIOKafkaConsumer, within: float) -> None:
-    """Stops the consumer. Closes its connections if that takes longer than `within`.
+    """Stops the consumer. Closes its connections if that takes longer than `within` seconds.
 
-    `stop` waits for the broker's reply to the leave request, at worst until the request times out. Cancelling `stop`
-    would leak its tasks and sockets, and a second `stop` is a no-op. Once the connections are closed, it runs to its
-    end; aiokafka has no public method to close them.
+    aiokafka's `stop` waits for the broker's response to the request to leave the group, at worst until that request
+    times out. Cancelling `stop` would leak tasks and sockets, and calling it again is a no-op. It ends once the
+    connections are closed. aiokafka has no public method for closing them, so a private one is used.
     """
     stopping = asyncio.ensure_future(consumer.stop())
     _, late = await asyncio.wait({stopping}, timeout=within)

@@ -16,28 +16,30 @@ log = structlog.get_logger(__name__)
 # Seconds between two attempts at a commit, each of which includes aiokafka's own retries.
 RETRY_S: Final = 0.5
 
-# The partitions were revoked, or are about to be: a retry can't succeed. Events that were not committed are
-# redelivered, to this node or to another.
+# Errors of a commit whose partitions were revoked, or are about to be: a retry can't succeed. Events that were not
+# committed are redelivered, to this node or to another.
 GONE: Final = (CommitFailedError, IllegalStateError)
 
 
 class Commits:
-    """Keeps the stored offsets of the assigned partitions, and commits them to Kafka in the background.
+    """Commits the offsets of stored events to Kafka, in the background.
 
-    One commit runs at a time. Offsets that are acknowledged meanwhile are collected for the next one, which commits
-    only the newest of each partition. So ingest does not wait for commits, which take at least 5 ms with Kafka 4 (it
-    batches them: group.coordinator.append.linger.ms). A crash within these milliseconds leads to redelivery, like a
-    crash before the acknowledgement. Before a node leaves the group or gives up partitions, `flush` waits for commits.
+    One commit runs at a time. Offsets of events that are acknowledged meanwhile are collected for the next commit,
+    which contains only the newest offset of each partition. So ingest does not wait for commits, which take at least 5
+    ms with Kafka 4 (it batches them: group.coordinator.append.linger.ms). A crash within these milliseconds leads to
+    redelivery, like a crash before the acknowledgement. Before a node leaves the group or gives up partitions, `flush`
+    waits for commits.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
         self._consumer = consumer
         self._timing = timing
-        # The position at which reading began, for each assigned partition.
+        # The committed position at which reading began, for each assigned partition.
         self._begun: Mapping[TopicPartition, int] = {}
+        # The offsets for the next commit.
         self._stored: dict[TopicPartition, int] = {}
-        # Since then, by partition: the end of the last batch given to ingest, the end of the last batch stored, and the
-        # last offset noted for a commit.
+        # For each partition, since its assignment: the offset after the last batch handed to ingest, the offset after
+        # the last batch stored, and the newest offset scheduled for a commit.
         self._handed: dict[TopicPartition, int] = {}
         self._acknowledged: dict[TopicPartition, int] = {}
         self._noted: dict[TopicPartition, int] = {}
@@ -48,7 +50,7 @@ class Commits:
         self._refusal = ""
 
     def begin(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Starts with newly assigned partitions, which are committed up to these positions."""
+        """Starts with newly assigned partitions. `positions` are their committed offsets, at which reading begins."""
         self._begun = positions
         self._handed = {}
         self._acknowledged = {}
@@ -56,8 +58,8 @@ class Commits:
         self._refusal = ""
 
     def release(self) -> None:
-        """Forgets all partitions, and cancels a commit in progress: a retry could undo newer commits of other
-        members."""
+        """Removes all partitions, and cancels the commit in progress: its retries could overwrite newer commits of the
+        members that get these partitions next."""
         self._begun = {}
         self._stored = {}
         self._handed = {}
@@ -65,15 +67,17 @@ class Commits:
             self._attempt.cancel()
 
     def held(self) -> list[TopicPartition]:
+        """Returns the assigned partitions, sorted."""
         return sorted(self._begun)
 
     def hand_over(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Notes that a batch that ends at these offsets was given to ingest. Until it is acknowledged, its partitions
+        """Notes the end offsets of a batch that was handed to ingest. Until the batch is acknowledged, its partitions
         are not idle."""
         self._handed |= offsets
 
     def idle(self, partition: TopicPartition, position: int) -> None:
-        """Notes the consumer's current position for the next commit, if everything before it is stored.
+        """Schedules the consumer's current position for the next commit, if all records before it are stored. Called
+        when a poll has returned no records.
 
         The position is beyond the last record if only transaction markers, aborted or compacted records follow. It is
         ignored while a batch with records of this partition is not acknowledged.
@@ -82,10 +86,10 @@ class Commits:
             self._note({partition: position})
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Notes the offset after the last stored event of each partition for the next commit.
+        """Schedules the offset after the last stored event of each partition for the next commit.
 
-        Raises NotAcknowledged for partitions that are no longer assigned, and while Kafka refuses commits; offsets of
-        assigned partitions are noted nevertheless.
+        Raises NotAcknowledged if a partition is no longer assigned, or if Kafka has refused the last commit. The
+        offsets of assigned partitions are scheduled in both cases.
         """
         for partition, offset in offsets.items():
             self._acknowledged[partition] = max(offset, self._acknowledged.get(partition, offset))
@@ -93,7 +97,7 @@ class Commits:
         if lost := offsets.keys() - self._begun.keys():
             raise NotAcknowledged(f"these partitions are no longer assigned to this node: {', '.join(names(lost))}")
         if self._refusal:
-            raise NotAcknowledged(f"Kafka takes no commits: {self._refusal}")
+            raise NotAcknowledged(f"Kafka has refused the last commit: {self._refusal}")
 
     def _note(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Schedules offsets for the next commit. An offset never decreases."""
@@ -105,7 +109,8 @@ class Commits:
             self._wanted.set()
 
     async def flush(self, within: float) -> bool:
-        """Waits for at most `within` seconds. Returns whether the offsets of all stored events are committed."""
+        """Waits at most `within` seconds until no commit is pending. Returns False on a timeout. A commit whose
+        partitions were revoked is given up, and counts as done."""
         try:
             async with asyncio.timeout(within):
                 return await self._done.wait()
@@ -113,6 +118,8 @@ class Commits:
             return False
 
     async def run(self) -> NoReturn:
+        """Commits scheduled offsets until it is cancelled. Retries a failed commit unless its partitions were
+        revoked."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -145,11 +152,11 @@ class Commits:
             self._attempt.cancel()
 
     def _ahead(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Returns the offsets of assigned partitions that are beyond the position at which reading began. The others
-        were committed before the partition was assigned."""
+        """Returns the offsets that may be committed: those of assigned partitions, beyond the position at which reading
+        began. Smaller offsets were committed before the partition was assigned."""
         return {held: offset for held, offset in offsets.items() if offset > self._begun.get(held, offset)}
 
 
 def names(partitions: Collection[TopicPartition]) -> list[str]:
-    """Returns the partitions in the format of status and logs, sorted."""
+    """Returns the partitions as `topic/partition`, sorted, for status and logs."""
     return [f"{partition.topic}/{partition.partition}" for partition in sorted(partitions)]

@@ -30,17 +30,18 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Seconds for reading stored start offsets that are only displayed: a rebalance waits for this read.
+# Timeout in seconds for reading stored start offsets that only the status shows: a rebalance waits for this read.
 DISPLAY_TIMEOUT_S: Final = 1.0
 
 # `survey` runs without a supervisor, so it retries by itself.
 SURVEY_RETRIES: Final = 10
 SURVEY_RETRY_S: Final = 0.5
 
-# `committed`: the group's committed offset. `remembered`: the start offset in the store. `end`: the end of the log,
-# since the group never read this topic. `beginning`: the first offset, since the topic or partition appeared after its
-# pattern was configured, HERALD_KAFKA_START is earliest, or retention has deleted the record at the start offset.
-# `recreated`: the first offset, since the topic was deleted and created again after its start offset was stored.
+# Why the group starts reading at an offset. `committed`: it is the group's committed offset. `remembered`: it is the
+# start offset in the store. `end`: it is the end of the log, since the group never read this topic. `beginning`: it is
+# the first offset, since the topic or partition appeared after its pattern was configured, HERALD_KAFKA_START is
+# earliest, or retention has deleted the record at the start offset. `recreated`: it is the first offset, since the
+# topic was deleted and created again after its start offset was stored.
 Reason = Literal["committed", "remembered", "end", "beginning", "recreated"]
 
 
@@ -63,10 +64,14 @@ def decide(
 ) -> list[Beginning]:
     """Returns where the group starts on each partition, sorted by partition.
 
-    `unknown` are the topics that no previously configured pattern matches. If such a topic has a commit, it was read
-    before, by a version that stored no start offsets. A stored start offset is valid only in the log that it was
-    determined from: the records before it existed at that time. If the log ends before the start offset, or its first
-    record precedes that offset and is not older than the decision, the topic was deleted and created again.
+    `ranges` are the logs of the partitions, `commits` the group's committed offsets, `remembered` the start offsets in
+    the store. `unknown` are the topics that none of the group's stored patterns matches. With `start` "latest", reading
+    an unknown topic starts at its end. The exception is a topic with a committed offset: the group has read it already,
+    with a version of Herald that stored no start offsets.
+
+    A stored start offset is valid only for the log that it was determined from. The topic was deleted and created again
+    if its log ends before that offset, or if its first record has a smaller offset and a timestamp
+    that is not older than the start offset's `decided_at`.
     """
     read = {partition.topic for partition in commits}
     found = []
@@ -95,7 +100,8 @@ def _offset(
 
 
 def _is_younger(record: FirstRecord | None, start: StartOffset) -> bool:
-    """Returns whether the log that begins with this record is newer than the one that the start offset belongs to."""
+    """Returns whether the log was created after the start offset was determined: then its first record has a smaller
+    offset, and a timestamp that is not older."""
     return (
         record is not None and record.offset < start.offset and record.timestamp / 1000 >= start.decided_at.timestamp()
     )
@@ -105,10 +111,12 @@ class Beginnings:
     """Determines the start offsets of the group, which all nodes share through the store.
 
     Before a node joins the group, `configure` finds the patterns that were never configured for this group, determines
-    the end offsets of the topics that they match, and stores patterns and offsets in one transaction. A topic or
-    partition without a stored offset did not exist then, so it is read from its beginning; this offset is stored too,
-    when the partition is first assigned. A crash leaves everything stored or nothing. If several nodes do this
-    concurrently, the first one decides for all. Offsets committed in Kafka always take precedence.
+    the start offsets of the topics that they match, and stores patterns and offsets in one transaction. A partition
+    that has no stored offset later did not exist at that time. So it is read from its beginning, and this offset is
+    stored when the partition is first assigned.
+
+    A crash leaves either everything stored or nothing. If several nodes do this concurrently, the offsets of the first
+    one apply to all. Offsets committed in Kafka always take precedence.
     """
 
     def __init__(
@@ -169,8 +177,8 @@ class Beginnings:
         return {one.partition: one.offset for one in found}
 
     async def survey(self) -> list[Beginning]:
-        """Returns where the group would start on each existing partition. Writes nothing and joins no group. Raises
-        KafkaError, TimeoutError and StoreUnavailable."""
+        """Returns where the group would start on each existing partition. Stores nothing, and does not join the group.
+        Raises KafkaError, TimeoutError and StoreUnavailable."""
         async with self._administration() as (admin, group):
             known = await self._starts.patterns(group)
             await self._read(group)

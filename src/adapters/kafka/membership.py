@@ -29,11 +29,12 @@ MAX_BATCH_SIZE: Final = 500
 
 
 class Membership:
-    """Joins the group with one consumer, polls, fills the slot and commits, until a fault; then it is discarded.
+    """The membership of one consumer: joins the group, polls, fills the slot and commits, until a fault. A consumer is
+    not used again after a fault.
 
-    Newly assigned partitions stay paused until their positions are determined and committed; Beginnings determines
-    those of partitions without a commit. So every partition has a committed position before ingest gets its first
-    event.
+    Newly assigned partitions stay paused until their positions are determined and committed. Beginnings determines the
+    position of a partition without a committed offset. So every partition has a committed position before ingest gets
+    its first event.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Membership:
         slot: BatchSlot,
         timing: Timing,
     ) -> None:
+        # When the last poll returned.
         self.polled: datetime | None = None
         self._options = options
         self._group = group
@@ -62,11 +64,12 @@ class Membership:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def missing(self) -> list[str]:
-        """Returns the topics that a pattern names exactly and that do not exist."""
+        """Returns the missing topics: those that the patterns name exactly (without a wildcard) and that do not
+        exist."""
         return self._topics.missing(self._consumer.subscription())
 
     async def run(self) -> None:
-        """Runs until a fault; leaves the group and raises the fault. Never returns."""
+        """Joins the group and reads until a fault. Then leaves the group and raises the fault. Never returns."""
         committing = asyncio.ensure_future(self.commits.run())
         tasks: set[asyncio.Future[Any]] = {self._failed}
         rewound: Mapping[TopicPartition, int] = {}
@@ -84,7 +87,7 @@ class Membership:
         finally:
             self.settled = False
             self._slot.drop()
-            # A rebalance that waits for the slot would delay leaving the group.
+            # Ends the wait of a rebalance for the slot, which would delay leaving the group.
             self._slot.done()
             await _cancelled({*tasks, self._settling} if self._settling else tasks)
             await self.commits.flush(self._timing.leave)
@@ -107,12 +110,13 @@ class Membership:
         while True:
             free = await self._slot.free_within(self._timing.patience)
             self._flow(free and self.settled)
-            # A poll of paused partitions returns nothing; it shows that this member is alive (max_poll_interval).
+            # While partitions are paused, a poll returns nothing, but shows that this member is alive
+            # (max_poll_interval).
             wait = int(self._timing.poll * 1000) if free else 0
             records = await self._consumer.getmany(timeout_ms=wait, max_records=MAX_BATCH_SIZE)
             self.polled = datetime.now(UTC)
             if records:
-                # Possible even if the slot was full before the poll: a rebalance has emptied it since.
+                # A poll can return records even if the slot was full before: a rebalance may have emptied it meanwhile.
                 messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
                 ends = {held: await self._end(held, several[-1].offset + 1) for held, several in records.items()}
                 self.commits.hand_over(ends)
@@ -123,9 +127,10 @@ class Membership:
                     self.commits.idle(partition, await self._end(partition, 0))
 
     async def _end(self, partition: TopicPartition, at_least: int) -> int:
-        """Returns the consumer's position. It is beyond `at_least` if only transaction markers follow.
+        """Returns the consumer's position on the partition; `at_least` if that is greater, or if there is no valid
+        position. The position is beyond the last record if only transaction markers follow it.
 
-        Does not suspend while the position is valid, so it is the position after the last poll: only a poll moves it.
+        aiokafka returns a valid position without suspending, so no other poll can move it before this returns.
         """
         try:
             async with asyncio.timeout(self._timing.poll):
@@ -136,13 +141,16 @@ class Membership:
             return at_least
 
     def _flow(self, flowing: bool) -> None:
+        """Resumes the paused partitions if `flowing`; otherwise pauses all assigned partitions."""
         if flowing:
             self._consumer.resume(*self._consumer.paused())
         else:
             self._consumer.pause(*self._consumer.assignment())
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Called by aiokafka. The group waits meanwhile; heartbeats continue, and commits are still accepted."""
+        """Waits until the batch in progress is stored and committed, at most twice `Timing.grace`, and releases the
+        partitions. Called by aiokafka: the group's rebalance waits for the return, heartbeats continue, and commits are
+        still accepted."""
         self.settled = False
         self.watch.unassigned()
         self._slot.drop()
@@ -152,8 +160,9 @@ class Membership:
         self.commits.release()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Called by aiokafka, which swallows exceptions. No other rebalance begins meanwhile."""
-        # Before the first await, so before anything can be fetched.
+        """Sets the positions of the newly assigned partitions within `Timing.settle`. Called by aiokafka, which
+        swallows exceptions: they end `run` through `_failed`. No other rebalance begins before this returns."""
+        # Pauses before the first await, so that no record is fetched before the positions are set.
         self._flow(False)
         self._settling = asyncio.ensure_future(self._settle(assigned))
         try:
@@ -170,6 +179,7 @@ class Membership:
             self._settling.cancel()
 
     async def _settle(self, assigned: Collection[TopicPartition]) -> None:
+        """Determines, sets and commits the positions of the assigned partitions, then resumes reading."""
         async with administration(self._options) as admin:
             known = await committed(admin, self._group, assigned)
         positions = known | await self._beginnings.on_assigned(self._consumer, assigned, known)
@@ -191,5 +201,5 @@ async def _cancelled(tasks: Collection[asyncio.Future[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# By registration, since aiokafka has no types and a subclass of an untyped class would have none either.
+# Registered, not inherited: aiokafka has no type annotations, and mypy would not check a class that inherits from it.
 ConsumerRebalanceListener.register(Membership)

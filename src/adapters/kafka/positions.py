@@ -13,16 +13,17 @@ from adapters.kafka.clients import discard, new_consumer
 from adapters.kafka.timing import Timing
 from adapters.kafka.topics import Topics
 
-# Milliseconds since 1970; no record has a smaller timestamp, so the first record with one is found.
+# In milliseconds since 1970. No record has a smaller timestamp, so searching from this time finds the first record that
+# has a timestamp.
 EPOCH: Final = 0
 
 
 class FirstRecord(msgspec.Struct, frozen=True):
-    """The first record that a partition still has. `timestamp` is in milliseconds since 1970, set by the producer or
-    by the broker.
+    """The first record in the log of a partition (retention may have deleted earlier ones). `timestamp` is in
+    milliseconds since 1970, set by the producer or by the broker.
 
-    In one log, `offset` never decreases, and the timestamp of a record never changes. So if `offset` has decreased, or
-    the same offset has another timestamp, the topic was deleted and created again.
+    In one log, the offset of the first record never decreases, and the timestamp of a record never changes. So if
+    `offset` has decreased, or the same offset has another timestamp, the topic was deleted and created again.
     """
 
     offset: int
@@ -33,8 +34,8 @@ class FirstRecord(msgspec.Struct, frozen=True):
 
 
 class LogRange(msgspec.Struct, frozen=True):
-    """The log of a partition: its first offset, the offset of its next record (`end`), and its first record; None if no
-    record has a timestamp."""
+    """The log of a partition: its first offset, the offset of the next record to be written (`end`), and its first
+    record. `record` is None if no record has a timestamp."""
 
     first: int
     end: int
@@ -46,21 +47,21 @@ async def committed(
 ) -> dict[TopicPartition, int]:
     """Returns the committed offsets of the group, without partitions that have none. Raises KafkaError.
 
-    The consumer's own `committed` is unreliable: aiokafka 0.14 ignores an error of the whole response (the coordinator
-    is moving or loading), so that it looks like "nothing committed". That would reset the group to the beginning, or
-    make it look new. So the response must contain every requested partition.
+    Does not use `AIOKafkaConsumer.committed`: aiokafka 0.14 ignores an error of the whole response there (the
+    coordinator is moving or loading), and reports it as "nothing committed". Then the group would start again at the
+    beginning, or look new. So this function requires that the response contains every requested partition.
     """
     if not partitions:
         return {}
     answer = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
     if silent := set(partitions) - answer.keys():
-        raise KafkaError(f"the coordinator of {group} did not tell the positions of {len(silent)} partitions")
+        raise KafkaError(f"the coordinator of {group} returned no offsets for {len(silent)} partitions")
     return {partition: position.offset for partition, position in answer.items() if position.offset >= 0}
 
 
 async def existing_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> list[TopicPartition]:
-    """Returns the partitions of all matching topics. Raises KafkaError, also if Kafka can't describe one of them: a
-    topic that is left out would look like one that does not exist."""
+    """Returns the partitions of all matching topics. Raises KafkaError, also if Kafka can't describe one of the topics:
+    if it were left out, the caller would treat it as a topic that does not exist."""
     matching = [topic for topic in await admin.describe_topics() if topics.expression.match(topic["topic"])]
     for topic in matching:
         if topic["error_code"]:
@@ -98,7 +99,8 @@ async def first_records(
 async def log_ranges_from_outside(
     options: dict[str, Any], timing: Timing, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, LogRange]:
-    """Like `log_ranges`, without joining a group. Raises KafkaError and TimeoutError."""
+    """Returns the same as `log_ranges`, by a temporary consumer that joins no group. Raises KafkaError and
+    TimeoutError."""
     if not partitions:
         return {}
     consumer = new_consumer(options, None, timing)

@@ -11,13 +11,14 @@ from domain.messages import NO_HEADERS, Message
 # The broker's default limit for timestamps of producers in the future (log.message.timestamp.after.max.ms).
 MAX_CLOCK_SKEW: Final = timedelta(hours=1)
 
-# No producer sends more attributes, and decoding a record of 1 MB full of headers would block the event loop for 0.1 s.
+# Maximum number of headers that are read from a record. Decoding a record of 1 MB full of headers would block the event
+# loop for 0.1 s.
 MAX_HEADERS: Final = 1000
 
 
 def message_of(record: ConsumerRecord, now: datetime) -> Message:
-    """Converts a record received at `now`. Never raises: bytes that are not UTF-8 in key or headers are replaced. Of
-    several headers with one name the last counts; headers after the first MAX_HEADERS are ignored."""
+    """Converts a record received at `now`. Never raises: bytes that are not UTF-8 in key or headers are replaced. If
+    several headers have the same name, the last one is used. Headers after the first MAX_HEADERS are ignored."""
     headers = {
         name.lower(): (value or b"").decode(errors="replace") for name, value in islice(record.headers, MAX_HEADERS)
     }
@@ -32,7 +33,8 @@ def message_of(record: ConsumerRecord, now: datetime) -> Message:
 
 
 def _time_of(timestamp: int, now: datetime) -> datetime:
-    """Converts a timestamp in milliseconds. Returns `now` if it is missing or implausible (-1, microseconds)."""
+    """Converts a timestamp in milliseconds. Returns `now` if the timestamp is missing (-1), or more than MAX_CLOCK_SKEW
+    in the future (for example one in microseconds)."""
     try:
         time = datetime.fromtimestamp(timestamp / 1000, UTC)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,5 @@
-"""Detects topics that were deleted and created again while they are read: aiokafka does not expose topic ids."""
+"""Detects topics that are deleted and created again while they are read. Compares their first records, since aiokafka
+does not expose topic ids."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -14,8 +15,8 @@ from adapters.kafka.timing import Timing
 
 
 class Recreated(Exception):
-    """The logs of partitions were replaced since their assignment. `beginnings` are the first offsets of the new
-    logs."""
+    """Topics were deleted and created again since the assignment of their partitions. `beginnings` are the first
+    offsets of the new logs."""
 
     def __init__(self, beginnings: Mapping[TopicPartition, int]) -> None:
         super().__init__(f"deleted and created again: {', '.join(names(beginnings))}")
@@ -23,15 +24,17 @@ class Recreated(Exception):
 
     @property
     def offsets(self) -> dict[str, int]:
-        """The same in the format of logs."""
+        """The first offsets of the new logs, by `topic/partition`, for the log."""
         return dict(zip(names(self.beginnings), (self.beginnings[one] for one in sorted(self.beginnings)), strict=True))
 
 
 class Recreation:
-    """Compares the first record of each partition with the one seen before, every `Timing.comparison` seconds.
+    """Detects recreated topics: every `Timing.comparison` seconds, compares the first record of each assigned partition
+    with the first record found before.
 
-    If a topic is recreated between two fetches, the consumer continues at its old position and skips the records before
-    it in the new log. A log that was empty at the last comparison is not recognised as replaced.
+    Without it, if a topic is recreated between two fetches, the consumer would continue at its old position and skip
+    the earlier records of the new log. If the old log had no records at the last comparison, the recreation is not
+    detected.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
@@ -41,14 +44,14 @@ class Recreation:
         self._assigned = asyncio.Event()
 
     def assigned(self, begun: Collection[TopicPartition]) -> None:
-        """Compares after an assignment. `begun` are partitions without a commit: what was known of their logs is
-        forgotten, since their start offsets were just determined."""
+        """Triggers a comparison after an assignment. `begun` are the partitions without a committed offset. Their start
+        offsets were just determined from the current logs, so their earlier first records are discarded."""
         for partition in begun:
             self._known.pop(partition, None)
         self._assigned.set()
 
     async def run(self) -> NoReturn:
-        """Raises Recreated."""
+        """Compares until a recreated topic is found. Then raises Recreated."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.comparison):

@@ -23,20 +23,20 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Expected faults of a network; all others are logged with a traceback.
+# Expected outages of the network or the broker. All other exceptions are logged with a traceback.
 OUTAGES: Final = (KafkaError, TimeoutError, OSError, Stalled)
 
 
 class KafkaSource:
     """Implements EventSource as a member of a consumer group; nodes with the same group share the partitions.
 
-    After any fault, including a silent stall (see Watch), a supervisor joins again with a new consumer; a consumer is
-    never repaired. A batch carries only the offsets that its acknowledgement commits. So a batch of a discarded
-    consumer can still be acknowledged if its partitions were assigned to this node again.
+    After any fault, including a silent stall (see Watch), a supervisor task creates a new consumer, which joins the
+    group again. A consumer is never repaired. The receipt of a batch has only the offsets to commit. So a batch of a
+    discarded consumer can still be acknowledged if its partitions were assigned to this node again.
 
-    Ready while it has an assignment (which is empty if there are more nodes than partitions), its positions are set,
-    and the broker answers. Missing topics do not make it unready: once created, a topic is read from its first event,
-    within 15 s. `reason` names missing topics.
+    The source is ready while it has an assignment (which is empty if there are more nodes than partitions), its
+    positions are set, and the broker answers. It is ready even if topics are missing; `reason` names them. Once
+    created, a missing topic is read from its first event, within 15 s.
     """
 
     name = "kafka"
@@ -122,10 +122,10 @@ class KafkaSource:
             await delay.wait()
 
     async def _live(self) -> None:
-        """Runs one membership until a fault, and raises it."""
+        """Runs one membership until a fault, and raises the fault."""
         if not self._configured:
             await self._beginnings.configure()
-            # Once is enough: the patterns of a process do not change.
+            # Configured only once: the patterns of a process do not change.
             self._configured = True
         self._membership = Membership(
             self._options, self._settings.group, self._topics, self._beginnings, self._slot, self._timing

@@ -1,4 +1,4 @@
-"""Detects stalled consumers: aiokafka does not report them."""
+"""Detects consumers that have stalled without an error, which aiokafka does not report."""
 
 import asyncio
 import time
@@ -11,16 +11,16 @@ from adapters.kafka.timing import Timing
 
 
 class Stalled(Exception):
-    """The consumer makes no progress, and has raised no error."""
+    """The consumer makes no progress, although it has raised no error."""
 
 
 class Watch:
-    """Probes the broker every few seconds, and compares the end offsets with the consumer's positions.
+    """Detects stalls: every few seconds, probes the broker and compares the end offsets with the consumer's positions.
 
     aiokafka can stall without an error: a rejoin that never ends (its issues #1154 and #847), a fetch that never
     returns, a broker that accepts connections and does not answer. All have the same symptom: the broker has more
-    records, or does not answer, and the consumer does not advance. Only this symptom is checked, so no private state is
-    read.
+    records, or does not answer, and the consumer does not advance. Only this symptom is checked, so no private state of
+    aiokafka is read.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
@@ -30,12 +30,15 @@ class Watch:
         self._timing = timing
         self._heard = time.monotonic()
         self._unassigned_since: float | None = self._heard
-        # For each partition that lags: its position, and since when it has been there.
+        # For each partition that lags: the consumer's position, and the monotonic time since which it has been the
+        # same.
         self._waiting: dict[TopicPartition, tuple[int, float]] = {}
+        # The monotonic time of the last poll of all partitions that returned nothing.
         self._starved = self._heard
 
     def starved(self) -> None:
-        """Notes that a poll of all partitions returned nothing: so waiting records are not held up by this node."""
+        """Notes that a poll of all partitions returned nothing. If the broker nevertheless has records, it is the
+        consumer that does not fetch them. Before such a poll, records may only be waiting for ingest."""
         self._starved = time.monotonic()
 
     def unassigned(self) -> None:
@@ -45,13 +48,13 @@ class Watch:
         self.lag = None
 
     def assigned(self) -> None:
-        """Notes that the member has an assignment, which may be empty, and its positions: the broker has just
-        answered."""
+        """Notes that the member has an assignment, which may be empty, and its positions. This counts as an answer of
+        the broker."""
         self._unassigned_since = None
         self._hear()
 
     async def run(self) -> NoReturn:
-        """Probes until the consumer has stalled, and raises Stalled."""
+        """Probes until the consumer has stalled. Then raises Stalled."""
         while True:
             try:
                 async with asyncio.timeout(self._timing.probe):
@@ -70,8 +73,8 @@ class Watch:
     async def _ask(self) -> None:
         partitions = self._consumer.assignment()
         if self._unassigned_since is not None or not partitions:
-            # During a rebalance the coordinator answers nothing else, and without partitions there are no offsets to
-            # read.
+            # Only metadata is requested: during a rebalance the coordinator does not answer requests for offsets, and
+            # without partitions there are none to read.
             await self._consumer.topics()
             self.lag = None if self._unassigned_since else 0
             return
@@ -99,4 +102,4 @@ class Watch:
         for partition, (position, since) in self._waiting.items():
             if self._starved - since > timing.stall:
                 stuck = f"{partition.topic}/{partition.partition} at {position}"
-                raise Stalled(f"nothing has come from {stuck} for {timing.stall:g} s, though there is more")
+                raise Stalled(f"no record has arrived from {stuck} for {timing.stall:g} s, although the log has more")

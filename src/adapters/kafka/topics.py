@@ -7,11 +7,11 @@ from domain.patterns import as_regex, is_wildcard
 
 
 class Topics:
-    """Combines all patterns in one regular expression.
+    """Combines all patterns in one regular expression, to which the consumer subscribes.
 
-    Exact names are part of it too, instead of being subscribed to by name: aiokafka accepts either names or an
-    expression; its metadata request for a name makes the broker create the topic; and it does not start while a named
-    topic is missing. A missing topic does not affect an expression.
+    Topics named exactly are part of the expression too. They are not subscribed to by name, because aiokafka accepts
+    either names or an expression, its metadata request for a name makes the broker create the topic, and it does not
+    start while a named topic is missing. An expression may match nothing.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -21,5 +21,5 @@ class Topics:
         self._named = frozenset(pattern for pattern in patterns if not is_wildcard(pattern))
 
     def missing(self, existing: Collection[str]) -> list[str]:
-        """Returns the topics that a pattern names exactly and that do not exist, sorted."""
+        """Returns the topics that a pattern names exactly (without a wildcard) and that do not exist, sorted."""
         return sorted(self._named.difference(existing))

@@ -8,8 +8,8 @@ from adapters.rabbitmq.settings import RabbitSettings
 
 
 def address(settings: RabbitSettings, heartbeat: int) -> URL:
-    """Returns the URL of the broker, without the vhost, since a URL can't express every vhost name. It contains the
-    password."""
+    """Returns the URL of the broker, which contains the password. The vhost is not part of it, because a URL can't
+    express every vhost name."""
     return URL.build(
         scheme="amqps" if settings.tls else "amqp",
         host=settings.host,

@@ -10,10 +10,10 @@ from domain.messages import Message
 # Events in one batch, usually one transaction of the store: larger ones hold locks longer, smaller ones need more round
 # trips for each event.
 MAX_BATCH_SIZE: Final = 500
-# Bytes of the bodies in one batch: several copies of them exist on the way into the store.
+# Maximum size of the bodies in one batch, in bytes: several copies of them are in memory until they are stored.
 BATCH_BYTES: Final = 16_000_000
-# A body that can't be decoded counts as this many events of the maximum size: it was decoded up to the limit in vain,
-# and ingest decodes it again to report the error.
+# A body that can't be decoded counts as this many bodies of the maximum size, because the failure costs time twice: it
+# is decoded up to the limit here, and again by ingest to report the error.
 UNDECODABLE: Final = 4
 
 
@@ -33,6 +33,7 @@ class Buffer:
         return len(self._waiting)
 
     def put(self, tag: int, message: Message) -> None:
+        """Appends a message. `tag` is its delivery tag."""
         self._waiting.append((tag, message))
         self._arrival.set()
 

@@ -3,8 +3,8 @@
 AMQP 0-9-1 prescribes no encoding for short strings and no range for time stamps, and RabbitMQ checks neither. pamqp
 raises on short strings that are not UTF-8, on time stamps that Python has no date for (microseconds instead of
 seconds), and on tables that are nested too deeply. The exception ends aiormq's connection; the message is delivered
-again on the next one and ends that too, so nothing behind it would ever be read. Therefore a frame that pamqp cannot
-decode is rewritten without the properties at fault.
+again on the next one and ends that too, so no later message would ever be read. Therefore a frame that pamqp cannot
+decode is rewritten: strings are converted to UTF-8, and other invalid properties are removed.
 
 To report to pamqp (https://github.com/gmr/pamqp/issues): `decode.short_string` should take `errors="surrogateescape"`
 or leave bytes as they are, `decode.timestamp` should return None for a value out of range, and `decode.field_table`
@@ -81,8 +81,8 @@ def _repaired_properties(payload: bytes) -> bytes:
 
 
 def _short(payload: bytes, at: int) -> tuple[bytes, int]:
-    """Returns a short string with its length prefix, and the offset after it. Text that is not UTF-8 is read as
-    Latin-1, so that different texts stay different, and cut off after 255 bytes."""
+    """Returns the short string at offset `at` as UTF-8 with its length prefix, and the offset after it. A string that
+    is not UTF-8 is converted from Latin-1, so that different strings stay different, and cut to 255 bytes."""
     end = at + 1 + payload[at]
     value = payload[at + 1 : end]
     try:
@@ -93,6 +93,7 @@ def _short(payload: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _if_valid(decoder: Callable[[bytes], object], value: bytes) -> bytes:
+    """Returns the value, or b"" if the decoder raises an exception for it."""
     try:
         decoder(value)
     except Exception:

@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 
 class Link:
-    """Connects, consumes, fills the buffer and acknowledges, until a fault; then it is discarded.
+    """One connection: connects, consumes, fills the buffer and acknowledges, until a fault. It is not used again after
+    a fault.
 
     Uses aiormq instead of aio-pika, whose connections reconnect by themselves: here the supervisor reconnects, so that
     the status shows every fault.
@@ -53,20 +54,22 @@ class Link:
         self._channel: aiormq.Channel | None = None
         self._acknowledged = 0
         self._over = False
-        # The step that connecting has reached, for the message of a timeout.
-        self._step = "the connection"
+        # What connecting is doing at the moment, for the text of a timeout.
+        self._step = "connecting"
 
     async def run(self) -> NoReturn:
-        """Consumes until a fault, and raises it. The caller reports the fault and then calls `leave`. A CancelledError
-        may come from aiormq (see outages.py).
+        """Consumes until a fault, and raises it. The caller reports the fault and then calls `leave`. aiormq raises
+        CancelledError for some lost connections (see outages.py), so a CancelledError does not mean that the caller was
+        cancelled.
 
-        A cancelled call of aiormq may return a result, or raise the fault of a connection that ends meanwhile. So every
-        call runs in a task of its own, which ends with the socket at the latest.
+        Cancelling a call of aiormq is unreliable: the call may return a result nevertheless, or raise the fault of a
+        connection that ends meanwhile. So every call runs in a task of its own, which ends with the socket at the
+        latest.
         """
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._begin())]
         try:
             if not (await asyncio.wait(tasks, timeout=self._timing.connect))[0]:
-                raise Silent(f"RabbitMQ did not answer within {self._timing.connect:g} s about {self._step}")
+                raise Silent(f"RabbitMQ did not answer within {self._timing.connect:g} s while {self._step}")
             asked, consuming, tag = tasks[0].result()
             self.watch.hear()
             self.consuming = True
@@ -84,7 +87,7 @@ class Link:
                 task.cancel()
 
     async def leave(self) -> None:
-        """Closes the connection in any state, within twice `Timing.leave`. Raises only CancelledError."""
+        """Closes the connection in any state, within twice `Timing.leave` seconds. Raises only CancelledError."""
         try:
             for one in (self._channel, self._connection):
                 if one is not None and not one.is_closed:
@@ -100,21 +103,23 @@ class Link:
             self.wire.cut()
 
     async def acknowledge(self, tag: int) -> None:
-        """Acknowledges this message and all before it. Returns once it is written: RabbitMQ does not confirm it.
+        """Acknowledges the message with this delivery tag and all earlier ones. Returns once the acknowledgement is
+        written: RabbitMQ does not confirm it.
 
         Raises NotAcknowledged if the connection is closed, or RabbitMQ does not read from it.
         """
         channel = self._channel
         if channel is None or self._over or channel.is_closed or self._connection.is_closed:
-            raise NotAcknowledged("the connection of these messages was lost")
+            raise NotAcknowledged("the connection that delivered these messages was lost")
         if tag <= self._acknowledged:
-            # Acknowledged before: RabbitMQ closes the channel for an unknown tag.
+            # Already acknowledged. Acknowledging it again would make RabbitMQ close the channel, because it no longer
+            # has the tag.
             return
         try:
             async with asyncio.timeout(self._timing.acknowledge):
                 await channel.basic_ack(tag, multiple=True, wait=False)
         except TimeoutError:
-            raise NotAcknowledged("RabbitMQ reads nothing from the connection") from None
+            raise NotAcknowledged("RabbitMQ does not read from the connection") from None
         self._acknowledged = tag
 
     async def change_bindings(self, change: Callable[[AbstractConnection], Coroutine[Any, Any, None]]) -> None:
@@ -127,7 +132,7 @@ class Link:
         changing.add_done_callback(look_at)
         try:
             if not (await asyncio.wait({changing}, timeout=self._timing.bind))[0]:
-                raise NotChanged(f"RabbitMQ did not confirm it within {self._timing.bind:g} s")
+                raise NotChanged(f"RabbitMQ did not confirm the change within {self._timing.bind:g} s")
         finally:
             changing.cancel()
         if changing.cancelled():
@@ -140,11 +145,11 @@ class Link:
     async def _begin(self) -> tuple[AbstractChannel, aiormq.Channel, str]:
         """Connects and consumes. Returns the channel for probes, the channel for messages, and the consumer tag."""
         await self._connection.connect()
-        self._step = "the exchange and the queue"
+        self._step = "declaring the exchange and the queue"
         await prepare(self._connection, self._settings, self._wanted)
         asked = await self._connection.channel(publisher_confirms=False)
         # RabbitMQ does not answer this step while a quorum queue has no majority of its nodes.
-        self._step = f"a consumer of {self._settings.queue}"
+        self._step = f"registering a consumer of {self._settings.queue}"
         return asked, *await self._consume()
 
     async def _consume(self) -> tuple[aiormq.Channel, str]:
@@ -155,7 +160,8 @@ class Link:
         return channel, consuming.consumer_tag or ""
 
     async def _delivered(self, delivered: DeliveredMessage) -> None:
-        """Called by aiormq in a task for each message. Tasks start in order, so the message is put before any await."""
+        """Puts a message into the buffer. Called by aiormq in a task for each message. The tasks start in the order of
+        the queue, so the message is put before any await."""
         if not self._over:
             self._buffer.put(delivered.delivery_tag or 0, message_of(delivered, datetime.now(UTC)))
 

@@ -56,14 +56,15 @@ def _time_of(timestamp: datetime | None, now: datetime) -> datetime:
 
 
 def _encoding_of(content_encoding: str | None, content_type: str | None) -> str:
-    """Returns names for domain.encodings. The charset of the content type counts if the encoding names none."""
+    """Returns the content encoding and the charset of the content type, separated by a comma, for domain.encodings,
+    which uses the first charset in it. Empty if there are none."""
     charset = _CHARSET.search(content_type) if content_type else None
     return ", ".join(name for name in (content_encoding, charset and charset[1]) if name)
 
 
 def unpacked(message: Message, max_bytes: int) -> Message | None:
-    """Returns the message with its body decoded to UTF-8, or unchanged if no encoding is named. None if the body can't
-    be decoded, or exceeds `max_bytes`."""
+    """Returns the message with its body decoded to UTF-8, or unchanged if it has no encoding. Returns None if the body
+    can't be decoded, or exceeds `max_bytes`."""
     if not message.encoding or message.body is None:
         return message
     try:
@@ -87,7 +88,7 @@ def _name_of(name: str) -> str:
 
 
 def _text_of(value: Any) -> str:
-    """Converts a header value: a time to ISO 8601, as in CloudEvents, tables and lists to JSON."""
+    """Converts a header value to text: a time to ISO 8601, as in CloudEvents, tables and lists to JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):

@@ -1,4 +1,4 @@
-"""Classifies exceptions as outages, and extracts their messages."""
+"""Distinguishes outages from other exceptions, and describes them."""
 
 import asyncio
 from typing import Final
@@ -15,14 +15,17 @@ class Silent(Exception):
 _OUTAGES: Final = (AMQPError, PAMQPException, TimeoutError, OSError, Silent)
 
 # How aiormq reports a lost connection: it cancels its reader after missed heartbeats, fails pending calls with a bare
-# Exception, and later calls with a RuntimeError, whose text contains the user's name. Exactly these types: an exception
-# of a derived type is a programming error.
+# Exception, and later calls with a RuntimeError, whose text contains the user name. Only exactly these types count: an
+# exception of a subclass is a programming error.
 _GONE: Final = frozenset({asyncio.CancelledError, Exception, RuntimeError, ChannelInvalidStateError})
 
 
 def outage(fault: BaseException) -> str | None:
-    """Returns the message of the broker or the system: the last text among the exception's arguments, which follows its
-    number. None if the exception is not an outage."""
+    """Returns a description of the outage for status and logs. Returns None if the exception is not an outage.
+
+    The description is the last string among the exception's arguments: RabbitMQ's or the system's message, which
+    follows a reply code or an error number. Without a string, it is the name of the exception's class.
+    """
     if type(fault) in _GONE:
         return "the connection is gone"
     if not isinstance(fault, _OUTAGES):

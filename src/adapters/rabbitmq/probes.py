@@ -16,12 +16,13 @@ class Watch:
     """Queries the queue every few seconds, on a channel of its own.
 
     An answer shows that the broker is alive, and how many messages wait. A missing answer reveals a frozen broker, or a
-    network that drops packets, long before TCP times out. If the queue was deleted, RabbitMQ closes the channel.
+    network that drops packets, long before TCP times out. If the queue was deleted, RabbitMQ closes the channel, and
+    `run` raises its error.
     """
 
     def __init__(self, queue: str, timing: Timing) -> None:
         self.answering = False
-        # Messages in the queue that were not delivered to a consumer yet.
+        # The number of messages in the queue that were not delivered to a consumer yet; None before the first answer.
         self.ready: int | None = None
         self.last_answer: datetime | None = None
         self._queue = queue
@@ -29,13 +30,13 @@ class Watch:
         self._last = time.monotonic()
 
     def hear(self) -> None:
-        """Notes that RabbitMQ has answered."""
+        """Notes that RabbitMQ has answered just now."""
         self.answering = True
         self.last_answer = datetime.now(UTC)
         self._last = time.monotonic()
 
     async def run(self, channel: AbstractChannel, consuming: Channel, tag: str) -> NoReturn:
-        """Queries until a fault, and raises AMQPError or Silent."""
+        """Queries the queue until a fault. Then raises AMQPError or Silent."""
         while True:
             if tag not in consuming.consumers:
                 raise Silent(f"RabbitMQ has cancelled the consumer of {self._queue}")
@@ -55,7 +56,7 @@ class Watch:
 
 
 def look_at(asked: asyncio.Future[Any]) -> None:
-    """Retrieves the exception of a task whose connection may have ended first: asyncio logs exceptions that are never
-    retrieved."""
+    """Marks the exception of a finished task as retrieved, so that asyncio does not log it. Used for tasks that may
+    fail after their connection has ended, when nothing waits for them any more."""
     if not asked.cancelled():
         asked.exception()

@@ -22,7 +22,7 @@ MAX_EVENT_BYTES: Final = 1_048_576
 
 
 class Receipt(NamedTuple):
-    """A delivery tag, and the connection on which alone it is valid."""
+    """A delivery tag, and the connection that delivered the message: a tag is valid only there."""
 
     link: Link | None
     tag: int
@@ -31,15 +31,15 @@ class Receipt(NamedTuple):
 class RabbitSource:
     """Implements EventSource as a consumer of one queue, bound to the routes' patterns.
 
-    After any fault, a supervisor opens a new connection; a connection is never repaired. RabbitMQ redelivers the
+    After any fault, a supervisor task opens a new connection; a connection is never repaired. RabbitMQ redelivers the
     unacknowledged messages of a lost connection, so batches of that connection can't be acknowledged.
 
-    Ordering: that of the queue, as long as it has one active consumer, which a queue declared by Herald enforces. An
-    existing queue without a single active consumer may distribute its messages among several nodes; and even between
-    two connections of a single node, if the first one was lost and RabbitMQ has not noticed it.
+    Ordering: messages arrive in the order of the queue, as long as the queue has one active consumer. A queue declared
+    by Herald ensures that with `x-single-active-consumer`. Any other queue may distribute its messages among several
+    nodes, and among two connections of one node if RabbitMQ has not yet noticed that the first one was lost.
 
-    Ready while this node is registered as a consumer and RabbitMQ reads from its connection and answers. If several
-    nodes consume from a queue declared by Herald, all are ready, and one receives messages.
+    The source is ready while this node is registered as a consumer, and RabbitMQ answers and reads from the connection.
+    If several nodes consume from a queue declared by Herald, all are ready, but only one receives messages.
     """
 
     name = "rabbitmq"
@@ -53,8 +53,8 @@ class RabbitSource:
         *,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        """`patterns` are those of the routes (domain.patterns). A body is decoded up to `max_event_bytes`. Raises
-        OSError if the CA file cannot be read."""
+        """`patterns` are those of the routes (domain.patterns). Bodies that exceed `max_event_bytes` when decoded are
+        left encoded. Raises OSError if the CA file cannot be read."""
         if not patterns:
             raise ValueError("a RabbitMQ source needs at least one pattern")
         self.queue = RabbitQueue(settings, patterns, lambda: self._link)
@@ -79,7 +79,7 @@ class RabbitSource:
     async def acknowledge(self, batch: Batch) -> None:
         receipt: Receipt = batch.receipt
         if self._link is None or receipt.link is not self._link:
-            raise NotAcknowledged("the connection of these messages was lost")
+            raise NotAcknowledged("the connection that delivered these messages was lost")
         await self._link.acknowledge(receipt.tag)
 
     def status(self) -> SourceStatus:
@@ -107,7 +107,7 @@ class RabbitSource:
 
     def _reason(self, link: Link) -> str:
         if link.wire.blocked:
-            return f"RabbitMQ reads nothing from this connection: {link.wire.blocked}"
+            return f"RabbitMQ does not read from this connection: {link.wire.blocked}"
         if not link.watch.answering:
             return f"RabbitMQ at {self._settings.host} does not answer"
         return ""
@@ -122,7 +122,8 @@ class RabbitSource:
                 self._link = Link(self._settings, self.queue.wanted, self._context, self._buffer, self._timing)
                 await self._link.run()
             except (Exception, asyncio.CancelledError) as error:
-                # A CancelledError without a request to cancel comes from aiormq, for a connection that it has given up.
+                # A CancelledError without a request to cancel this task comes from aiormq, which has given up the
+                # connection.
                 if isinstance(error, asyncio.CancelledError) and (self._supervisor is not this or this.cancelling()):
                     raise
                 self._report(error)
@@ -130,17 +131,17 @@ class RabbitSource:
                 if self._link is not None:
                     await self._link.leave()
                 self._link = None
-            # Checked besides CancelledError, which aiormq may have swallowed while the link was leaving.
+            # Checked in addition to CancelledError, which aiormq may have swallowed while the link was closing.
             if self._supervisor is not this:
                 return
             await delay.wait()
 
     def _report(self, fault: BaseException) -> None:
-        """Reports the fault to status and log before the link leaves, which takes seconds if the broker is frozen. A
-        fault that is not an outage is logged with its traceback."""
-        farewell = self._link.wire.farewell if self._link else ""
+        """Reports the fault to status and log. Called before the link is closed, which takes seconds if the broker is
+        frozen. A fault that is not an outage is logged with its traceback."""
+        close_reason = self._link.wire.close_reason if self._link else ""
         if words := outage(fault):
-            self._trouble = farewell or words
+            self._trouble = close_reason or words
             log.warning("rabbitmq_unavailable", server=self._settings.host, error=self._trouble)
         else:
             self._trouble = f"{type(fault).__name__}: {fault}"

@@ -6,11 +6,11 @@ from domain.backoff import Backoff
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """All in seconds. Not settings of operators; tests shorten them."""
+    """Timeouts and intervals, in seconds. Operators can't set them; tests shorten them."""
 
-    # Between attempts to connect.
+    # Delay between attempts to connect.
     reconnect: Backoff = Backoff(initial_s=0.2, max_s=15.0)
-    # For connecting, declaring exchange, queue and bindings, and starting to consume.
+    # Timeout for connecting, declaring exchange, queue and bindings, and starting to consume.
     connect: float = 15.0
     # RabbitMQ drops a consumer from which it has received nothing for twice this time, and redelivers its messages to
     # another.
@@ -19,10 +19,10 @@ class Timing(msgspec.Struct, frozen=True):
     probe: float = 3.0
     # Reconnect after this long without an answer: RabbitMQ has dropped this consumer by then (`heartbeat`).
     silence: float = 20.0
-    # For writing an acknowledgement to the connection, which is immediate unless the connection is stuck.
+    # Timeout for writing an acknowledgement to the connection, which is immediate unless the connection is stuck.
     acknowledge: float = 5.0
-    # For closing the channel, which confirms all acknowledgements, and as long again for closing the connection; then
+    # Timeout for closing the channel, which confirms all acknowledgements, and again for closing the connection. Then
     # the socket is aborted.
     leave: float = 1.5
-    # For a change of bindings while consuming.
+    # Timeout for a change of bindings while consuming.
     bind: float = 2.5

@@ -15,11 +15,11 @@ log = structlog.get_logger(__name__)
 QUEUE_ARGUMENTS: Final[dict[str, Any]] = {
     # Replicated to a majority of RabbitMQ's nodes, and stored on disk.
     "x-queue-type": "quorum",
-    # Of all nodes of Herald, one receives the messages, in order; another takes over when that one disconnects.
+    # RabbitMQ sends messages to only one of Herald's nodes, in order. Another one takes over when that one disconnects.
     "x-single-active-consumer": True,
-    # If a consumer crashes or loses its connection, this counts as a delivery of each message that it has not
-    # acknowledged. Since RabbitMQ 4.0, messages beyond the limit are dropped, and the default is 20. So this limit is
-    # never reached: Herald stores what it can't process as a dead letter, and acknowledges it.
+    # So high that it is never reached. If a consumer crashes or loses its connection, this counts as a delivery of each
+    # message that it has not acknowledged. Since RabbitMQ 4.0, messages beyond the limit (20 by default) are dropped.
+    # Herald needs no limit: it stores events that it can't process as dead letters, and acknowledges them.
     "x-delivery-limit": 1_000_000,
 }
 
@@ -53,7 +53,8 @@ async def bind(connection: AbstractConnection, queue: str, bindings: Sequence[Bi
 
 
 async def unbind(connection: AbstractConnection, queue: str, bindings: Sequence[Binding]) -> None:
-    """Removes bindings; those that do not exist, or whose exchange or queue does not, are ignored. Raises AMQPError."""
+    """Removes bindings. A binding is ignored if it does not exist, or if its exchange or queue does not exist. Raises
+    AMQPError."""
     for exchange in sorted({binding.exchange for binding in bindings}):
         # One channel for each exchange, since RabbitMQ closes the channel if the exchange does not exist.
         channel = await connection.channel(publisher_confirms=False)
@@ -67,7 +68,8 @@ async def unbind(connection: AbstractConnection, queue: str, bindings: Sequence[
 
 
 async def _found(connection: AbstractConnection, ask: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
-    """Returns whether a passive declaration succeeds. Uses its own channel, since RabbitMQ closes it on failure."""
+    """Returns whether an exchange or queue exists. `ask` declares it passively, on a channel of its own, since RabbitMQ
+    closes the channel if it does not exist."""
     channel = await connection.channel(publisher_confirms=False)
     try:
         await ask(channel)

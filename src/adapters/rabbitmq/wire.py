@@ -1,4 +1,4 @@
-"""The socket of a connection, with frames inspected and repaired before aiormq reads them."""
+"""The socket of a connection. It inspects and repairs frames before aiormq reads them."""
 
 import asyncio
 import ssl
@@ -28,28 +28,29 @@ class Wire(TransportFactory):
         # RabbitMQ's reason for not reading from this connection; empty while it reads.
         self.blocked = ""
         # RabbitMQ's reason for closing the connection; empty while it has not closed it.
-        self.farewell = ""
+        self.close_reason = ""
         self._context = context
         self._writer: asyncio.StreamWriter | None = None
 
     async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Called by aiormq."""
+        """Opens the socket. Called by aiormq."""
         reader, self._writer = await asyncio.open_connection(url.host, url.port, ssl=self._context)
         return _Frames(reader, self), self._writer
 
     def cut(self) -> None:
+        """Aborts the socket, without waiting for the broker."""
         if self._writer is not None:
             self._writer.transport.abort()
 
     def seen(self, frame: bytes) -> None:
-        """Inspects a method frame on channel 0."""
+        """Updates `blocked` and `close_reason` from a method frame on channel 0."""
         _, _, method = pamqp.frame.unmarshal(frame)
         if isinstance(method, Connection.Blocked):
             self.blocked = method.reason or "an alarm"
         elif isinstance(method, Connection.Unblocked):
             self.blocked = ""
         elif isinstance(method, Connection.Close):
-            self.farewell = method.reply_text or ""
+            self.close_reason = method.reply_text or ""
 
 
 class _Frames(asyncio.StreamReader):
