@@ -24,9 +24,8 @@ from herald_client import (
     Read,
     ResumePoint,
     Stopped,
+    Timing,
     Token,
-    connection,
-    token_refresh,
 )
 from tests.support.impostor import Impostor, Visit, broadcast, hello, playing, read, refusal
 
@@ -374,19 +373,20 @@ async def says_nothing(visit: Visit) -> None:
     await visit.until_left()
 
 
-async def test_it_reconnects_when_no_hello_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HELLO_TIMEOUT_S", 0.3)
-    async with playing(says_nothing, stay) as there, Listener(there.url, backoff=QUICK) as listener:
+async def test_it_reconnects_when_no_hello_arrives() -> None:
+    async with (
+        playing(says_nothing, stay) as there,
+        Listener(there.url, backoff=QUICK, timing=Timing(hello_timeout_s=0.3)) as listener,
+    ):
         away, greeting = await come(listener, 2)
         assert (away.reason, away.code, type(greeting)) == ("nothing received for 0.3 s", None, Hello)
 
 
-async def test_it_reconnects_when_the_handshake_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "OPEN_TIMEOUT_S", 0.3)
+async def test_it_reconnects_when_the_handshake_times_out() -> None:
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        async with Listener(f"ws://127.0.0.1:{port}", backoff=QUICK) as listener:
+        async with Listener(f"ws://127.0.0.1:{port}", backoff=QUICK, timing=Timing(open_timeout_s=0.3)) as listener:
             away, again = await come(listener, 2)
     assert (type(away), type(again)) == (Away, Away)
     assert "timed out" in away.reason
@@ -531,10 +531,7 @@ async def test_a_token_about_to_expire_is_not_used_for_a_new_connection() -> Non
 
 
 @pytest.mark.parametrize("who_says", ["the provider", "the server"])
-async def test_a_token_is_renewed_on_the_connection_before_it_expires(
-    who_says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(token_refresh, "MIN_PAUSE_S", 0.1)
+async def test_a_token_is_renewed_on_the_connection_before_it_expires(who_says: str) -> None:
     frames: list[Any] = []
 
     async def renews(visit: Visit) -> None:
@@ -547,7 +544,10 @@ async def test_a_token_is_renewed_on_the_connection_before_it_expires(
         await visit.until_left()
 
     provider = Provider(0.6 if who_says == "the provider" else None)
-    async with playing(renews) as there, Listener(there.url, token=provider) as listener:
+    async with (
+        playing(renews) as there,
+        Listener(there.url, token=provider, timing=Timing(min_refresh_pause_s=0.1)) as listener,
+    ):
         _, item = await come(listener, 2)
         assert isinstance(item, Broadcast)
         # If the provider gives no expiry time, the client learns it by sending the same token once more.
@@ -557,10 +557,7 @@ async def test_a_token_is_renewed_on_the_connection_before_it_expires(
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])
-async def test_a_token_is_sent_again_after_the_server_could_not_verify_it(
-    is_fresh: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(token_refresh, "RETRY_S", 0.1)
+async def test_a_token_is_sent_again_after_the_server_could_not_verify_it(is_fresh: bool) -> None:
     frames: list[Any] = []
 
     async def shy(visit: Visit) -> None:
@@ -572,15 +569,16 @@ async def test_a_token_is_sent_again_after_the_server_could_not_verify_it(
         await visit.until_left()
 
     provider = Provider() if is_fresh else lambda: "t1"
-    async with playing(shy) as there, Listener(there.url, token=provider) as listener:
+    async with (
+        playing(shy) as there,
+        Listener(there.url, token=provider, timing=Timing(refresh_retry_s=0.1)) as listener,
+    ):
         _, item = await come(listener, 2)
         assert isinstance(item, Broadcast)
         assert frames == [{"auth": "t1"}, {"auth": "t2" if is_fresh else "t1"}]
 
 
-async def test_an_unchanged_token_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_refresh, "MIN_PAUSE_S", 0.05)
-    monkeypatch.setattr(token_refresh, "RETRY_S", 0.05)
+async def test_an_unchanged_token_is_not_sent_again() -> None:
     frames: list[Any] = []
     asked: list[str] = []
 
@@ -596,7 +594,10 @@ async def test_an_unchanged_token_is_not_sent_again(monkeypatch: pytest.MonkeyPa
         await visit.say(broadcast(1))
         await visit.until_left()
 
-    async with playing(renews) as there, Listener(there.url, token=provider) as listener:
+    async with (
+        playing(renews) as there,
+        Listener(there.url, token=provider, timing=Timing(min_refresh_pause_s=0.05, refresh_retry_s=0.05)) as listener,
+    ):
         _, item = await come(listener, 2)
         assert isinstance(item, Broadcast)
         # The first frame asks for the expiry time; after that the provider was called four times.
@@ -604,8 +605,7 @@ async def test_an_unchanged_token_is_not_sent_again(monkeypatch: pytest.MonkeyPa
         assert len(asked) == 5
 
 
-async def test_a_provider_that_fails_on_a_live_connection_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_refresh, "RETRY_S", 0.1)
+async def test_a_provider_that_fails_on_a_live_connection_is_called_again() -> None:
     asked: list[str] = []
 
     def provider() -> Token:
@@ -620,7 +620,10 @@ async def test_a_provider_that_fails_on_a_live_connection_is_called_again(monkey
         await visit.say(broadcast(1))
         await visit.until_left()
 
-    async with playing(waits) as there, Listener(there.url, token=provider) as listener:
+    async with (
+        playing(waits) as there,
+        Listener(there.url, token=provider, timing=Timing(refresh_retry_s=0.1)) as listener,
+    ):
         _, item = await come(listener, 2)
         assert isinstance(item, Broadcast)
 
@@ -662,10 +665,7 @@ async def test_an_invalid_address_is_not_repeated_in_the_error() -> None:
     assert "SECRET" not in stopped.value.reason
 
 
-async def test_no_secret_is_logged_at_debug_level(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(token_refresh, "RETRY_S", 0.05)
+async def test_no_secret_is_logged_at_debug_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     asked: list[str] = []
 
@@ -681,7 +681,10 @@ async def test_no_secret_is_logged_at_debug_level(
         await visit.say(broadcast(1))
         await visit.until_left()
 
-    async with playing(renews) as there, Listener(f"{there.url}/ws?key=SECRET", token=provider) as listener:
+    async with (
+        playing(renews) as there,
+        Listener(f"{there.url}/ws?key=SECRET", token=provider, timing=Timing(refresh_retry_s=0.05)) as listener,
+    ):
         await come(listener, 2)
     # The server's own log lines belong to the test, not to the client.
     said = [record for record in caplog.records if record.name != "websockets.server"]

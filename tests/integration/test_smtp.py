@@ -19,6 +19,7 @@ import pytest
 import uuid_utils.compat
 
 from adapters.mail import connections
+from adapters.mail.connections import CONNECTION_POLICY, ConnectionPolicy
 from adapters.mail.folder import FolderMailer
 from adapters.mail.mailer import OutgoingMail
 from adapters.mail.settings import SmtpSettings
@@ -42,8 +43,10 @@ def mail(to: str = "ann@example.com", text: str = "Hello") -> OutgoingMail:
 
 
 @asynccontextmanager
-async def mailer(server: Listener, **settings: Any) -> AsyncIterator[SmtpMailer]:
-    mailer = SmtpMailer(SmtpSettings(server.host, server.port, **settings))
+async def mailer(
+    server: Listener, policy: ConnectionPolicy = CONNECTION_POLICY, **settings: Any
+) -> AsyncIterator[SmtpMailer]:
+    mailer = SmtpMailer(SmtpSettings(server.host, server.port, **settings), policy)
     try:
         yield mailer
     finally:
@@ -222,10 +225,9 @@ async def test_sequential_mails_use_one_connection() -> None:
             assert server.connections == 1
 
 
-async def test_a_connection_is_closed_after_its_maximum_number_of_mails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MAX_MAILS_PER_CONNECTION", 5)
+async def test_a_connection_is_closed_after_its_maximum_number_of_mails() -> None:
     with Mailbox() as server:
-        async with mailer(server, connections=2) as sender:
+        async with mailer(server, ConnectionPolicy(max_mails=5), connections=2) as sender:
             await asyncio.gather(*(sender.send(mail(), after(30)) for _ in range(40)))
             # Any free connection sends the next mail; if they did not share evenly, both are open at the end.
             assert server.connections in {8, 9}
@@ -233,10 +235,9 @@ async def test_a_connection_is_closed_after_its_maximum_number_of_mails(monkeypa
         assert len(server.mails) == 40
 
 
-async def test_an_idle_connection_is_closed_with_quit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "IDLE_TIMEOUT_S", 0.1)
+async def test_an_idle_connection_is_closed_with_quit() -> None:
     with BadServer() as server:
-        async with mailer(server) as sender:
+        async with mailer(server, ConnectionPolicy(idle_timeout_s=0.1)) as sender:
             await sender.send(mail(), after(10))
             assert server.open == 1
             await until(lambda: server.open == 0)
@@ -348,7 +349,7 @@ async def test_closing_does_not_wait_for_a_stalled_server() -> None:
         await asyncio.gather(*(sender.send(mail(), after(10)) for _ in range(5)))
         start = time.monotonic()
         await sender.close()
-        assert time.monotonic() - start < connections.QUIT_TIMEOUT_S + 1
+        assert time.monotonic() - start < CONNECTION_POLICY.quit_timeout_s + 1
         await until(lambda: server.open == 0)
 
 

@@ -17,6 +17,7 @@ objects.py           the objects of herald.v1
 positions.py         which entries of each stream were received, and the resume point
 cursors.py           storage of the resume point
 tokens.py, token_refresh.py    tokens, and refreshing the token of an open connection
+timing.py            timeouts and delays
 addresses.py         the address of a socket, from the URL of a service
 """
 
@@ -38,6 +39,7 @@ from herald_client.objects import (
     Unread,
 )
 from herald_client.positions import ResumePoint
+from herald_client.timing import Timing
 from herald_client.tokens import Token
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "Read",
     "ResumePoint",
     "Stopped",
+    "Timing",
     "Token",
     "Unknown",
     "Unread",

@@ -21,15 +21,9 @@ from websockets.typing import Subprotocol
 
 from herald_client.connection_end import BROKEN, ConnectionEnded, Reaction, after_close, after_refusal
 from herald_client.objects import Bye, Hello, ProtocolError
+from herald_client.timing import Timing
 
 SUBPROTOCOL: Final = Subprotocol("herald.v1")
-
-# The timeout of name resolution, TLS and handshake together.
-OPEN_TIMEOUT_S: Final = 10.0
-# The timeout from the handshake to `hello`. The service may wait 1 s for the first frame, and longer for its database.
-HELLO_TIMEOUT_S: Final = 15.0
-# The timeout from `bye`, or from the close frame of this client, to the end of the connection.
-CLOSE_TIMEOUT_S: Final = 1.0
 
 # The number of heartbeat intervals without a frame after which the connection is aborted: one heartbeat may be late.
 MAX_MISSED_HEARTBEATS: Final = 2.5
@@ -55,12 +49,13 @@ class Connection:
     the caller waits in `receive` counts towards the timeout, because a slow caller is no sign of a dead service.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, timing: Timing) -> None:
         self.hello: Hello | None = None
         self._socket = socket
         self._bye: Bye | None = None
         self._loop = asyncio.get_running_loop()
-        self._timeout_s = HELLO_TIMEOUT_S
+        self._close_timeout_s = timing.close_timeout_s
+        self._timeout_s = timing.hello_timeout_s
         self._waiting_since: float | None = None
         self._waited = 0.0  # since the last frame, in calls of `receive` that were cancelled
         self._timed_out = False
@@ -68,14 +63,14 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None
+        cls, address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None, timing: Timing
     ) -> "Connection":
         """Opens a connection. Raises ConnectionEnded.
 
         The token is sent in a header, not in the first frame. So the service identifies the user during the handshake,
         and can refuse it with an HTTP status and `Retry-After`.
         """
-        connecting = _connect(address, token, headers, ssl)
+        connecting = _connect(address, token, headers, ssl, timing)
         try:
             socket = await connecting
         except InvalidStatus as error:
@@ -99,7 +94,7 @@ class Connection:
         if socket.subprotocol != SUBPROTOCOL:
             socket.transport.abort()
             raise _stop("the server does not speak herald.v1")
-        return cls(socket)
+        return cls(socket, timing)
 
     async def receive(self) -> str:
         """Waits for the next frame and returns it. Raises ConnectionEnded, or ProtocolError for a binary frame. A
@@ -137,7 +132,7 @@ class Connection:
     def expect_close(self, bye: Bye) -> None:
         """Sets the timeout for the close frame of the service, which follows `bye`."""
         self._bye = bye
-        self._expect_within(CLOSE_TIMEOUT_S)
+        self._expect_within(self._close_timeout_s)
 
     async def close(self) -> None:
         self._timer.cancel()
@@ -181,7 +176,9 @@ def _stop(reason: str) -> ConnectionEnded:
     return ConnectionEnded(reason, reaction=Reaction.STOP)
 
 
-def _connect(address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None) -> _Connect:
+def _connect(
+    address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None, timing: Timing
+) -> _Connect:
     authorization = {"Authorization": f"Bearer {token}"} if token is not None else {}
     secure: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     try:
@@ -193,8 +190,8 @@ def _connect(address: str, token: str | None, headers: Mapping[str, str], ssl: S
             compression=None,
             max_size=None,
             ping_interval=None,
-            open_timeout=OPEN_TIMEOUT_S,
-            close_timeout=CLOSE_TIMEOUT_S,
+            open_timeout=timing.open_timeout_s,
+            close_timeout=timing.close_timeout_s,
             logger=_quiet,
             **secure,
         )

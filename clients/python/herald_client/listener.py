@@ -15,6 +15,7 @@ from herald_client.objects import Item
 from herald_client.positions import Positions, ResumePoint, advanced
 from herald_client.receiver import Received, Receiver
 from herald_client.reconnection import Reconnection
+from herald_client.timing import DEFAULT_TIMING, Timing
 from herald_client.tokens import TokenProvider, Tokens, TokenValue
 
 
@@ -58,12 +59,13 @@ class Listener:
         headers: Mapping[str, str] | None = None,
         ssl: SSLContext | None = None,
         backoff: Backoff | None = None,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         """Raises ValueError for an invalid URL."""
         addresses = [urls] if isinstance(urls, str) else urls
         self._reconnection = Reconnection([address(url, user, feeds, types) for url in addresses], backoff or Backoff())
         self._positions = Positions()
-        self._receiver = Receiver(self._reconnection, Tokens(token), self._positions, headers or {}, ssl)
+        self._receiver = Receiver(self._reconnection, Tokens(token), self._positions, headers or {}, ssl, timing)
         self._store = _store(cursor)
         self._saved: ResumePoint | None = None
         self._frame: list[Received] = []

@@ -26,6 +26,7 @@ from herald_client.objects import (
 )
 from herald_client.positions import Positions
 from herald_client.reconnection import Reconnection
+from herald_client.timing import Timing
 from herald_client.token_refresh import TokenRefresh
 from herald_client.tokens import Tokens
 
@@ -47,7 +48,9 @@ class Receiver:
         positions: Positions,
         headers: Mapping[str, str],
         ssl: SSLContext | None,
+        timing: Timing,
     ) -> None:
+        self._timing = timing
         self._reconnection = reconnection
         self._tokens = tokens
         self._positions = positions
@@ -91,7 +94,9 @@ class Receiver:
             address = with_cursor(address, resume_point.cursor)
         elif resume_point is not None:
             resume = {"cursor": resume_point.cursor, "positions": resume_point.positions}
-        connection = await Connection.open(address, await self._tokens.current(), self._headers, self._ssl)
+        connection = await Connection.open(
+            address, await self._tokens.current(), self._headers, self._ssl, self._timing
+        )
         try:
             if resume_point is None or resume:
                 await connection.send(msgspec.json.encode({"resume": resume}).decode())
@@ -99,7 +104,7 @@ class Receiver:
             connection.abort()
             raise
         self._connection = connection
-        self._token_refresh = TokenRefresh(self._tokens, connection.send)
+        self._token_refresh = TokenRefresh(self._tokens, connection.send, self._timing)
         self._resumes = bool(resume)
         return connection
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from herald_client.timing import DEFAULT_TIMING, Timing
 from herald_client.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -15,17 +16,14 @@ log = logging.getLogger(__name__)
 # it expires. That leaves time for a second call of the provider, and for clock differences.
 MAX_EARLY_S: Final = 60.0
 
-# Minimum delay between two attempts.
-MIN_PAUSE_S: Final = 1.0
-
-# Delay until the next attempt if the provider fails or returns the old token, or if the service can't check a token.
-RETRY_S: Final = 5.0
-
 
 class TokenRefresh:
     """Sends a new token from the provider before the old one expires."""
 
-    def __init__(self, tokens: Tokens, send: Callable[[str], Coroutine[None, None, None]]) -> None:
+    def __init__(
+        self, tokens: Tokens, send: Callable[[str], Coroutine[None, None, None]], timing: Timing = DEFAULT_TIMING
+    ) -> None:
+        self._timing = timing
         self._tokens = tokens
         self._send = send
         self._timer: asyncio.TimerHandle | None = None
@@ -55,7 +53,7 @@ class TokenRefresh:
         """Schedules another attempt. Called when the service can't check the token at the moment."""
         if self._tokens.are_renewable:
             self._is_unchecked = True
-            self._refresh_in(RETRY_S)
+            self._refresh_in(self._timing.refresh_retry_s)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -68,7 +66,7 @@ class TokenRefresh:
         if token is None or token.expires_at is None:
             return
         left = self._tokens.expires_in(token)
-        self._refresh_in(max(MIN_PAUSE_S, left - min(MAX_EARLY_S, left / 4)))
+        self._refresh_in(max(self._timing.min_refresh_pause_s, left - min(MAX_EARLY_S, left / 4)))
 
     def _refresh_in(self, seconds: float) -> None:
         if self._timer is not None:
@@ -87,13 +85,14 @@ class TokenRefresh:
         except Exception as error:
             # The old token is valid until it expires, so the provider is called again until then. Only the type of the
             # exception is logged, because its text may contain secrets, such as a request to the issuer.
-            log.warning("No new token (%s); trying again in %g s", type(error).__name__, RETRY_S)
-            self._refresh_in(RETRY_S)
+            retry_s = self._timing.refresh_retry_s
+            log.warning("No new token (%s); trying again in %g s", type(error).__name__, retry_s)
+            self._refresh_in(self._timing.refresh_retry_s)
             return
         is_known = before is not None and token is not None and token.text == before.text
         if token is None or (is_known and not self._is_unchecked):
             # The provider has not returned a new token.
-            self._refresh_in(RETRY_S)
+            self._refresh_in(self._timing.refresh_retry_s)
         else:
             await self._send_token(token.text)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable
 from typing import Final
 
+import msgspec
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 
 from adapters.mail.open_connection import Opening, cut
@@ -13,19 +14,25 @@ from adapters.mail.settings import SmtpSettings
 from adapters.mail.smtp_errors import HungUp, nonsense
 from application.delivery.channel import Deferred, NotSent
 
-# Maximum number of mails on one connection: servers limit it.
-MAX_MAILS_PER_CONNECTION: Final = 100
-# Seconds that an idle connection is kept. Servers close idle connections: after 5 minutes by RFC 5321 (section
-# 4.5.3.2.7), many of them much sooner. A closed connection is replaced, so this limit only frees the server's slots.
-IDLE_TIMEOUT_S: Final = 20.0
-# Timeout in seconds for the answer to QUIT.
-QUIT_TIMEOUT_S: Final = 2.0
+
+class ConnectionPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a connection to the mail server is used."""
+
+    max_mails: int = 100  # servers limit the mails of one connection
+    # Servers close idle connections: after 5 minutes by RFC 5321 (section 4.5.3.2.7), many of them much sooner. A
+    # closed connection is replaced, so this limit only frees the server's slots.
+    idle_timeout_s: float = 20.0
+    quit_timeout_s: float = 2.0  # for the answer to QUIT
+
+
+CONNECTION_POLICY: Final = ConnectionPolicy()
 
 
 class Line:
     """One slot of the pool, with or without an open connection, for one mail at a time."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, policy: ConnectionPolicy) -> None:
+        self._policy = policy
         self._opening = opening
         self._client: SMTP | None = None
         self._mails = 0
@@ -56,7 +63,7 @@ class Line:
         """Whether the connection of the previous mail can be reused; closes it if not."""
         if self._until:
             self._until.cancel()
-        if self._mails >= MAX_MAILS_PER_CONNECTION:
+        if self._mails >= self._policy.max_mails:
             self.leave()
         if self._begun and self.is_open:
             with contextlib.suppress(NotSent):
@@ -106,13 +113,13 @@ class Line:
         return answer
 
     def rest(self) -> None:
-        """Keep the connection for the next mail, for at most IDLE_TIMEOUT_S. A connection in an undefined state is
+        """Keep the connection for the next mail, for at most the idle timeout. A connection in an undefined state is
         dropped.
         """
         if self._unanswered or not self.is_open:
             self.drop()
         else:
-            self._until = asyncio.get_running_loop().call_later(IDLE_TIMEOUT_S, self.leave)
+            self._until = asyncio.get_running_loop().call_later(self._policy.idle_timeout_s, self.leave)
 
     def drop(self) -> None:
         """Abort the connection immediately."""
@@ -122,25 +129,25 @@ class Line:
             cut(client)
 
     def leave(self) -> asyncio.Task[None] | None:
-        """Close the connection with QUIT, within QUIT_TIMEOUT_S seconds. `open` waits for that."""
+        """Close the connection with QUIT, within its timeout. `open` waits for that."""
         if self._until:
             self._until.cancel()
         client, self._client = self._client, None
         self._unanswered = self._begun = False
         if client:
-            self._leaving = asyncio.create_task(_quit(client))
+            self._leaving = asyncio.create_task(_quit(client, self._policy.quit_timeout_s))
         return self._leaving
 
 
 class Connections:
     """The pool of connections. It belongs to the event loop that first uses a line."""
 
-    def __init__(self, settings: SmtpSettings) -> None:
+    def __init__(self, settings: SmtpSettings, policy: ConnectionPolicy) -> None:
         """Raises OSError if the CA file can't be read."""
         opening = Opening(settings)
         # The next line is taken from the end. Open lines come after closed ones, and the last used comes last, so that
         # no more connections are open than needed.
-        self._free = deque(Line(opening) for _ in range(settings.connections))
+        self._free = deque(Line(opening, policy) for _ in range(settings.connections))
         self._size = settings.connections
         self._count = asyncio.Semaphore(self._size)
 
@@ -160,8 +167,8 @@ class Connections:
             self._count.release()
 
     async def close(self) -> None:
-        """Wait until all lines are free, and close them, within QUIT_TIMEOUT_S from then on. The pool can't be used
-        afterwards.
+        """Wait until all lines are free, and close them, within the timeout of QUIT from then on. The pool can't be
+        used afterwards.
         """
         lines: list[Line] = []
         while len(lines) < self._size:
@@ -172,9 +179,9 @@ class Connections:
             await asyncio.wait(leaving)
 
 
-async def _quit(client: SMTP) -> None:
+async def _quit(client: SMTP, timeout_s: float) -> None:
     try:
-        async with asyncio.timeout(QUIT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await client.quit()
     except (SMTPException, OSError):
         pass

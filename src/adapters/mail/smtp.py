@@ -6,7 +6,7 @@ from typing import Final
 
 from aiosmtplib import SMTPResponse
 
-from adapters.mail.connections import Connections, Line
+from adapters.mail.connections import CONNECTION_POLICY, ConnectionPolicy, Connections, Line
 from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
 from adapters.mail.settings import SmtpSettings
@@ -26,11 +26,11 @@ class SmtpMailer:
     that first sends.
     """
 
-    def __init__(self, settings: SmtpSettings) -> None:
+    def __init__(self, settings: SmtpSettings, policy: ConnectionPolicy = CONNECTION_POLICY) -> None:
         """Raises OSError if the CA file can't be read, ValueError for an invalid sender."""
         self.name: Final = f"{settings.host}:{settings.its_port}"
         self._sender = sender_of(settings.sender)
-        self._connections = Connections(settings)
+        self._connections = Connections(settings, policy)
         self._running: set[asyncio.Timeout] = set()
         self._closed = False
 
