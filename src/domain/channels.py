@@ -8,7 +8,7 @@ import msgspec
 
 from domain.deliveries import Item
 from domain.events import Event
-from domain.sent_fields import SentFields
+from domain.verbatim_fields import VerbatimFields
 
 
 class ChannelPlan(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         return self.channel, "yes"
 
-    def plan(self, event: Event, fields: SentFields, max_destinations: int) -> ChannelPlan:
+    def plan(self, event: Event, fields: VerbatimFields, max_destinations: int) -> ChannelPlan:
         """Plans the deliveries of an event whose payload is a JSON object. It may stop after `max_destinations` + 1
         destinations, since the caller rejects so many. Raises Unreadable if the event is to become a dead letter.
         """

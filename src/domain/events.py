@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.encodings import Undecodable, decoded
+from domain.body_decoding import Undecodable, decoded
 from domain.event_identity import origin_of
 from domain.messages import Message
 from domain.nesting_limit import MAX_DEPTH, too_deep

@@ -12,12 +12,12 @@ from domain.limits import NO_LIMITS, Limits
 from domain.messages import Message
 from domain.protocol.envelopes import make_body, require_object
 from domain.routes import Route, RouteTable
-from domain.sent_fields import SentFields
 from domain.storable_text import validate_content, validate_item
 from domain.streams import Content, SignOut, stored_bytes
 from domain.templates import fill
 from domain.titles import as_title
 from domain.users import recipients
+from domain.verbatim_fields import VerbatimFields
 
 
 class Addressed(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ class _Planner:
         self.feeds: set[str] = set()
         self.destinations: dict[str, set[str]] = {}  # by channel
         self.fanout_bytes = 0
-        self.fields = SentFields(event.payload, event.text)
+        self.fields = VerbatimFields(event.payload, event.text)
 
     def follow(self, routes: list[Route]) -> Plan:
         for route in routes:

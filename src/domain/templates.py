@@ -8,7 +8,7 @@ import re
 from typing import Any, Final
 
 from domain.events import at_path
-from domain.sent_fields import SentFields, can_show
+from domain.verbatim_fields import VerbatimFields, can_show
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
@@ -24,7 +24,7 @@ def validate_template(template: str) -> str | None:
     return None
 
 
-def fill(template: str, fields: SentFields) -> str | None:
+def fill(template: str, fields: VerbatimFields) -> str | None:
     """The text with all placeholders filled; None if the payload lacks a value for one, because incomplete text is
     useless.
     """

@@ -19,11 +19,11 @@ from domain.positions import read_cursor
 from domain.protocol.commands import read_command
 from domain.protocol.envelopes import data_text
 from domain.protocol.herald_v1 import sse_block
-from domain.sent_fields import SentFields
 from domain.setting_declarations import masked
 from domain.streams import Content
 from domain.templates import fill, validate_template
 from domain.text import one_line
+from domain.verbatim_fields import VerbatimFields
 from herald_client.addresses import without_secrets
 from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile
 from tests.support.core import NOW, message, table
@@ -114,7 +114,7 @@ def test_reading_text_takes_linear_time(read: str, shape: str) -> None:
         (without_secrets, "http://", "//"),
         (validate_template, "", "{a"),
         (validate_template, "{", "a."),
-        (lambda text: fill(text, SentFields({"a": 1.5}, '{"a":1.5}')), "", "{a"),
+        (lambda text: fill(text, VerbatimFields({"a": 1.5}, '{"a":1.5}')), "", "{a"),
         (lambda text: masked_in(text, "a@b.c"), "", "a@"),
         (lambda text: masked_in(text, "aaaaaaaaaaaaaaaaaaaa@b.c"), "", "a"),
     ],

@@ -13,9 +13,9 @@ from domain.backoff import Backoff
 from domain.channels import ChannelPlan, ChannelTable
 from domain.deliveries import Delivery
 from domain.events import Event, at_path, values_at
-from domain.sent_fields import SentFields
 from domain.templates import fill
 from domain.users import as_user
+from domain.verbatim_fields import VerbatimFields
 from entrypoints.channels import OutboundChannel
 from entrypoints.settings.loader import Settings
 
@@ -35,7 +35,7 @@ class PrintTable(ChannelTable, frozen=True):
     def text_templates(self) -> Mapping[str, str]:
         return {"line": self.line}
 
-    def plan(self, event: Event, fields: SentFields, max_destinations: int) -> ChannelPlan:
+    def plan(self, event: Event, fields: VerbatimFields, max_destinations: int) -> ChannelPlan:
         return ChannelPlan(
             destinations=[str(value) for value in values_at(event.payload, self.to)[: max_destinations + 1]],
             subject=fill(self.line, fields),

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from adapters.rabbitmq.buffer import BATCH_BYTES, UNDECODABLE, Buffer
-from domain.encodings import Undecodable, decoded
+from domain.body_decoding import Undecodable, decoded
 from domain.events import Unreadable, read_event
 from domain.messages import Message
 from tests.support.core import NOW

@@ -18,7 +18,7 @@ from adapters.kafka.records import message_of
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.stall_detection import Stalled, Watch
 from adapters.kafka.timing import Timing
-from adapters.kafka.topics import Topics
+from adapters.kafka.topic_patterns import Topics
 from application.ports.start_offsets import StartOffset
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -15,8 +15,8 @@ from aiormq.exceptions import AMQPConnectionError, ChannelInvalidStateError, Cha
 from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 
-from adapters.rabbitmq.address import address, tls_context
 from adapters.rabbitmq.buffer import BATCH_BYTES, MAX_BATCH_SIZE, Buffer
+from adapters.rabbitmq.connection_parameters import address, tls_context
 from adapters.rabbitmq.frame_repair import decodable
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.outages import outage

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pamqp.commands import Exchange, Queue
 
 from adapters.kafka.settings import KafkaSettings
-from adapters.rabbitmq.address import address
+from adapters.rabbitmq.connection_parameters import address
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.web.origins import Origins
 from domain.setting_declarations import masked, settings_of

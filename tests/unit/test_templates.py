@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import decode_json
-from domain.sent_fields import SentFields
 from domain.templates import fill, unfilled, validate_template
+from domain.verbatim_fields import VerbatimFields
 from tests.unit.test_events import JSON
 
 
 def filled_from(text: str, template: str) -> str | None:
-    return fill(template, SentFields(decode_json(text), text))
+    return fill(template, VerbatimFields(decode_json(text), text))
 
 
 def as_sent(number: str) -> str | None:

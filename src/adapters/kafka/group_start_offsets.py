@@ -24,7 +24,7 @@ from adapters.kafka.positions import (
 )
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.timing import Timing
-from adapters.kafka.topics import Topics
+from adapters.kafka.topic_patterns import Topics
 from application.ports.start_offsets import ConsumerGroup, StartOffset, StartOffsets
 from application.ports.store import StoreUnavailable
 

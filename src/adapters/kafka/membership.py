@@ -18,7 +18,7 @@ from adapters.kafka.records import message_of
 from adapters.kafka.recreated_topics import Recreated, Recreation
 from adapters.kafka.stall_detection import Watch
 from adapters.kafka.timing import Timing
-from adapters.kafka.topics import Topics
+from adapters.kafka.topic_patterns import Topics
 from application.ports.event_source import Batch
 
 log = structlog.get_logger(__name__)

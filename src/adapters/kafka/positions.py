@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from adapters.kafka.clients import discard, new_consumer
 from adapters.kafka.timing import Timing
-from adapters.kafka.topics import Topics
+from adapters.kafka.topic_patterns import Topics
 
 # In milliseconds since 1970. No record has a smaller timestamp, so searching from this time finds the first record that
 # has a timestamp.

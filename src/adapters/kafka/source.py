@@ -15,7 +15,7 @@ from adapters.kafka.recreated_topics import Recreated
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.stall_detection import Stalled
 from adapters.kafka.timing import Timing
-from adapters.kafka.topics import Topics
+from adapters.kafka.topic_patterns import Topics
 from adapters.reconnect import ReconnectDelay
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from application.ports.start_offsets import StartOffsets

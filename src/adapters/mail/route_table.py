@@ -7,9 +7,9 @@ from domain.addresses import as_address, fault_in_address
 from domain.channels import ChannelPlan, ChannelTable
 from domain.deliveries import Item, subject_line
 from domain.events import Event, at_path, values_at
-from domain.sent_fields import SentFields
 from domain.templates import fill
 from domain.users import as_user
+from domain.verbatim_fields import VerbatimFields
 
 
 class EmailTable(ChannelTable, frozen=True):
@@ -36,7 +36,7 @@ class EmailTable(ChannelTable, frozen=True):
     def summary(self) -> tuple[str, str]:
         return "e-mail", self.to
 
-    def plan(self, event: Event, fields: SentFields, max_destinations: int) -> ChannelPlan:
+    def plan(self, event: Event, fields: VerbatimFields, max_destinations: int) -> ChannelPlan:
         subject = fill(self.subject, fields)
         return ChannelPlan(
             destinations=_addresses(values_at(event.payload, self.to), max_destinations),

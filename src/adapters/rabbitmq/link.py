@@ -10,8 +10,8 @@ import aiormq
 import structlog
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 
-from adapters.rabbitmq.address import address
 from adapters.rabbitmq.buffer import Buffer
+from adapters.rabbitmq.connection_parameters import address
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.outages import Silent, outage
 from adapters.rabbitmq.probes import Watch, look_at

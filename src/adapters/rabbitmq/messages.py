@@ -10,7 +10,7 @@ import msgspec
 from aiormq.abc import DeliveredMessage
 from msgspec.structs import replace
 
-from domain.encodings import Undecodable, decoded
+from domain.body_decoding import Undecodable, decoded
 from domain.messages import NO_HEADERS, Message
 
 # How far in the future a producer's timestamp may be; beyond that, the time of receipt is used.
@@ -56,7 +56,7 @@ def _time_of(timestamp: datetime | None, now: datetime) -> datetime:
 
 
 def _encoding_of(content_encoding: str | None, content_type: str | None) -> str:
-    """Returns the content encoding and the charset of the content type, separated by a comma, for domain.encodings,
+    """Returns the content encoding and the charset of the content type, separated by a comma, for domain.body_decoding,
     which uses the first charset in it. Empty if there are none."""
     charset = _CHARSET.search(content_type) if content_type else None
     return ", ".join(name for name in (content_encoding, charset and charset[1]) if name)

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, cast
 
 import structlog
 
-from adapters.rabbitmq.address import tls_context
 from adapters.rabbitmq.buffer import Buffer
+from adapters.rabbitmq.connection_parameters import tls_context
 from adapters.rabbitmq.link import Link
 from adapters.rabbitmq.outages import outage
 from adapters.rabbitmq.queue import RabbitQueue

@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from application.counters import Counters
-from application.hub import session_messages as messages
+from application.hub import session_frames as messages
 from application.hub.first_command import FirstCommand
 from application.hub.frames import Frames
 from application.hub.policy import SessionPolicy

@@ -1,4 +1,4 @@
-"""The health checks that every node has. Outbound channels have further ones (DeliveryService)."""
+"""The health checks that every node has. Outbound channels have further ones (DispatcherService)."""
 
 from application.access.identify import IdentifyCaller
 from application.hub.hub import Hub

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from adapters.kafka.group_start_offsets import Beginning, Beginnings, Reason
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
-from adapters.kafka.topics import Topics
+from adapters.kafka.topic_patterns import Topics
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.sql.schema import DatabaseUnusable, SchemaOutdated
 from adapters.sql.settings import MEMORY, SQLITE

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dishka import Provider, Scope, provide
 
 from application.counters import Counters
-from application.delivery.delivery_service import DeliveryService
 from application.delivery.dispatcher import Dispatcher
+from application.delivery.dispatcher_service import DispatcherService
 from application.ports.clock import Clock
 from application.ports.deliveries import Deliveries
 from domain.routes import RouteTable
@@ -26,11 +26,11 @@ class Delivery(Provider):
         deliveries: Deliveries,
         clock: Clock,
         counters: Counters,
-    ) -> Sequence[DeliveryService]:
-        services: list[DeliveryService] = []
+    ) -> Sequence[DispatcherService]:
+        services: list[DispatcherService] = []
         for registered in channels.all:
             channel, policy = registered.open(settings)
             templates = table.templates_of(registered.name)
             dispatcher = Dispatcher(channel, deliveries, clock, counters, policy, templates)
-            services.append(DeliveryService(dispatcher, registered.health or registered.name))
+            services.append(DispatcherService(dispatcher, registered.health or registered.name))
         return services

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dishka import Provider, Scope, provide
 
-from application.delivery.delivery_service import DeliveryService
+from application.delivery.dispatcher_service import DispatcherService
 from application.inbox.read_muted import ReadMuted
 from application.ingest.ingest_events import ConsumeEvents
 from application.ingest.keep_bindings import KeepBindings
@@ -37,7 +37,7 @@ class NodeLists(Provider):
         live: LiveService,
         prune_store: PruneStore,
         read_muted: ReadMuted,
-        deliveries: Sequence[DeliveryService],
+        deliveries: Sequence[DispatcherService],
         keep_bindings: KeepBindings,
         consumers: Sequence[ConsumeEvents],
     ) -> Sequence[Service]:
@@ -58,7 +58,7 @@ class NodeLists(Provider):
         backplane: CheckBackplane,
         consumers: Sequence[ConsumeEvents],
         draining: CheckDraining,
-        deliveries: Sequence[DeliveryService],
+        deliveries: Sequence[DispatcherService],
         tokens: CheckTokens,
         clock: Clock,
     ) -> Sequence[HealthCheck]:

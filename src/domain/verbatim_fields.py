@@ -14,7 +14,7 @@ def can_show(value: Any) -> bool:
     return value is not None and type(value) not in (dict, list)
 
 
-class SentFields:
+class VerbatimFields:
     """A decoded payload with its JSON text.
 
     The JSON is read a second time only if a number needs it, each object at most once, without decoding its values.

@@ -12,7 +12,7 @@ from application.ports.service import Phase, Service
 STOP_S: Final = 0.5
 
 
-class DeliveryService(Service):
+class DispatcherService(Service):
     """Runs a dispatcher. Implements HealthCheck too; the check is not vital, because deliveries wait in the store until
     their peer is available."""
 
