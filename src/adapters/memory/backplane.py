@@ -1,6 +1,5 @@
-"""The backplane within one process. Nodes that share a Bus receive one another's messages: one node in production,
-several in tests.
-"""
+"""The backplane within one process. Backplanes that share a Bus connect several nodes, which only tests have; in
+production there is one node."""
 
 from collections.abc import Collection, Sequence
 

@@ -13,7 +13,7 @@ class MemoryBindings:
 
     def __init__(self, records: MemoryRecords) -> None:
         self._claims = records.binding_claims
-        # A removal waits for the broker, and renewals wait for the removal.
+        # `remove` waits for the broker while it holds this lock, so that no binding is renewed meanwhile.
         self._lock = asyncio.Lock()
 
     async def renew(

@@ -11,12 +11,14 @@ from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from domain.errors import Unavailable
 from domain.messages import Message
 
-# As many as in a Kafka batch: larger batches block the event loop, smaller ones cost more transactions.
+# Maximum number of messages in one batch, the same as for Kafka: larger batches block the event loop, smaller ones cost
+# more transactions.
 MAX_BATCH_SIZE: Final = 500
 
 
 class _Published:
-    """Messages published together: the HTTP request that published them, and how many are not yet acknowledged."""
+    """The messages of one call of `publish`: the number of those that are not yet acknowledged (`open`), and the id of
+    the HTTP request that published them. `stored` is done once all are acknowledged."""
 
     def __init__(self, count: int) -> None:
         self.open = count
@@ -25,9 +27,8 @@ class _Published:
 
 
 class MemoryBroker:
-    """Implements EventSource and EventPublisher. Messages are kept in memory only: a publisher is notified when they
-    are stored.
-    """
+    """Implements EventSource and EventPublisher. Messages that are not yet acknowledged are lost when the process ends,
+    so `publish` returns only after the acknowledgement."""
 
     name = "memory"
     max_poll_age_s = None
@@ -42,9 +43,8 @@ class MemoryBroker:
         self._last_poll: datetime | None = None
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Return when all messages are acknowledged. A caller that stops waiting does not withdraw them. Raises
-        Unavailable if the broker is closed or closes meanwhile.
-        """
+        """Returns once all messages are acknowledged. Cancelling the call does not withdraw the messages. Raises
+        Unavailable if the broker is closed, or is closed before all are acknowledged."""
         if self._closed:
             raise Unavailable
         published = _Published(len(messages))
@@ -69,7 +69,7 @@ class MemoryBroker:
     async def acknowledge(self, batch: Batch) -> None:
         for item in batch.receipt:
             if item not in self._taken:
-                raise NotAcknowledged("these messages went back to the queue when the broker was closed")
+                raise NotAcknowledged("the broker was closed, which returned these messages to its queue")
             self._taken.remove(item)
             published = item[1]
             published.open -= 1
@@ -87,5 +87,5 @@ class MemoryBroker:
         for _, published in self._waiting:
             if not published.stored.done():
                 published.stored.set_exception(
-                    Unavailable("This node is about to leave: publish again, with the same ids.")
+                    Unavailable("This node is shutting down: publish again, with the same ids.")
                 )

@@ -17,7 +17,7 @@ class MemoryDeadLetters:
     async def newest(
         self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
-        # Ids ascend in the order of storing, so the position is valid even if the dead letter has been deleted since.
+        # Ids ascend in the order of storing, so `before` works even if that dead letter has been deleted since.
         chosen = (kept for kept in self._matching(filter) if before is None or kept.id < before)
         return tuple(islice(chosen, limit))
 
@@ -41,7 +41,7 @@ class MemoryDeadLetters:
         return dropped
 
     def _matching(self, filter: DeadLetterFilter) -> Iterator[KeptDeadLetter]:
-        """Matching dead letters, newest first."""
+        """Yields the matching dead letters, newest first."""
         return (kept for kept in reversed(self._records.letters.values()) if _matches(kept, filter))
 
 

@@ -134,12 +134,12 @@ class MemoryDeliveries:
         )
 
     def _held(self, claim: Claim) -> KeptDelivery | None:
-        """The claimed delivery, if it still has the lease of the claim."""
+        """Returns the claimed delivery if it still has the lease of the claim; otherwise None."""
         kept = self._records.deliveries.get(claim.delivery.id)
         return kept if kept is not None and kept.lease == claim.lease else None
 
     def _matching(self, only: DeliveryFilter) -> Iterator[Delivery]:
-        """Matching deliveries, newest first."""
+        """Yields the matching deliveries, newest first."""
         return (kept.delivery for kept in reversed(self._records.deliveries.values()) if _matches(kept, only))
 
 
@@ -157,6 +157,8 @@ def _matches(kept: KeptDelivery, only: DeliveryFilter) -> bool:
 
 
 def _was_refused(kept: KeptDelivery) -> bool:
+    """Returns whether a failed delivery was refused by the peer at its last attempt. A delivery that failed before any
+    attempt counts as refused."""
     return not kept.attempts or kept.attempts[-1].result == "refused"
 
 

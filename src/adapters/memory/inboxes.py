@@ -1,4 +1,4 @@
-"""Inboxes in memory, for their owners."""
+"""Inboxes in memory: reading them, and changing the state of notifications, for their owners."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -77,7 +77,7 @@ class MemoryInboxes:
         return lambda one: one.state.unread and one.changed == one.seq and mutes(one.content.type)
 
     def _inbox(self, user: str) -> Inbox:
-        """The user's inbox; an empty one, which is not stored, if there is none."""
+        """Returns the user's inbox. If there is none, returns an empty one without storing it."""
         return self._records.inboxes.get(inbox_of(user)) or Inbox()
 
 

@@ -1,6 +1,5 @@
-"""Presence of users within one process. Nodes that share a Roll count together: one node in production, several in
-tests.
-"""
+"""Presence of users within one process. Instances that share a Roll represent several nodes, which only tests have; in
+production there is one node."""
 
 from collections.abc import Mapping
 from typing import TypeAlias

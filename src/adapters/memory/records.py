@@ -22,9 +22,9 @@ from domain.streams import Content, Entry, SignOut, StreamName, feed_stream, inb
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Limits of what is stored. Beyond a limit the oldest items are deleted: of the stream, of all entries, of the dead
-    letters, or of the deliveries that are not pending.
-    """
+    """The limits of the stored data. Above a limit, the oldest data of its kind is deleted: entries of the same stream
+    (`entries_per_stream`), entries of all streams (`bytes`), dead letters (`dead_letters`, `dead_letter_bytes`), or
+    deliveries that are not pending (`deliveries`)."""
 
     entries_per_stream: int = 10_000
     bytes: int = 256 * 1024 * 1024
@@ -34,7 +34,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class KeptDelivery(msgspec.Struct):
-    """A delivery with its attempts, the lease of its current claim, and the peer that it waits for."""
+    """A delivery with its attempts, the lease of its current claim, and the peer (for example a mail server) whose
+    recovery it waits for."""
 
     delivery: Delivery
     attempts: list[Attempt] = []
@@ -43,16 +44,16 @@ class KeptDelivery(msgspec.Struct):
 
 
 class BindingClaim(msgspec.Struct):
-    """A node's claim on a binding: when it was last renewed, and whether its latest renewal included the binding."""
+    """A node's claim on a binding. `wanted_at` is the time of its last renewal; `is_wanted` is False if the node's
+    latest renewal did not include this binding."""
 
     wanted_at: datetime
     is_wanted: bool = True
 
 
 class MemoryRecords:
-    """All stored data. Nothing here awaits, so everything that an adapter does between two awaits is one
-    transaction.
-    """
+    """All stored data. The methods never await, so everything that an adapter does between two awaits is one
+    transaction."""
 
     def __init__(self, ids: IdFactory, limits: Limits | None = None) -> None:
         self.epoch = ids.new_id().hex[-12:]
@@ -68,12 +69,13 @@ class MemoryRecords:
         self._oldest: OrderedDict[UUID, Feed | Inbox] = OrderedDict()  # every stored entry, in the order of storing
         self._bytes = 0
         self._letter_bytes = 0
+        # The id of each event's dead letter, by origin and event id.
         self._lettered: dict[tuple[str, str], UUID] = {}
         # The source of each delivery's event, by channel, destination, origin and event id.
         self._delivered: dict[tuple[str, str, str, str], str] = {}
 
     def stream(self, name: StreamName) -> Feed | Inbox | None:
-        """The stream; None if nothing was ever stored in it."""
+        """Returns the stream; None if nothing was ever stored in it."""
         return self.inboxes.get(name) if is_inbox(name) else self.feeds.get(name)
 
     def head(self, name: StreamName) -> Head:
@@ -82,7 +84,7 @@ class MemoryRecords:
         return Head(not_before=not_before) if kept is None else Head(kept.last, kept.pruned, not_before, kept.unread)
 
     def notify(self, user: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
-        """Add a notification. Returns None if the event is already in the inbox."""
+        """Adds a notification, and returns its entry. Returns None if the event is already in the inbox."""
         name = inbox_of(user)
         inbox = self.inboxes.get(name)
         if inbox is None:
@@ -96,7 +98,7 @@ class MemoryRecords:
         return self._kept(inbox, arrival.entry(inbox.unread))
 
     def broadcast(self, to: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
-        """Add a broadcast. Returns None if the event is already in the feed."""
+        """Adds a broadcast, and returns its entry. Returns None if the event is already in the feed."""
         name = feed_stream(to)
         kept = self.feeds.get(name)
         if kept is None:
@@ -109,19 +111,19 @@ class MemoryRecords:
         return self._kept(kept, broadcast)
 
     def shrink(self) -> None:
-        """Delete the oldest entries until the size limit is met."""
+        """Deletes the oldest entries of all streams until their total size is within the limit."""
         while self._bytes > self._limits.bytes and self._oldest:
             self.prune(next(iter(self._oldest.values())))
 
     def prune(self, kept: Feed | Inbox) -> None:
-        """Delete the oldest entry of a stream. If its event comes again, it counts as a new one."""
+        """Deletes the oldest entry of a stream. If the same event arrives again, it counts as a new one."""
         gone = kept.prune()
         del kept.events[gone.content.origin, gone.content.event_id]
         del self._oldest[gone.id]
         self._bytes -= gone.weight
 
     def sign_out(self, sign_out: SignOut) -> bool:
-        """Record a sign-out. Returns whether it is later than the recorded one."""
+        """Records a sign-out. Returns False, and records nothing, if the recorded one is not earlier."""
         known = self.sign_outs.get(sign_out.user)
         if known is not None and known >= sign_out.not_before:
             return False
@@ -129,9 +131,8 @@ class MemoryRecords:
         return True
 
     def keep_letter(self, letter: DeadLetter, now: datetime, by_source: bool = True) -> DeadLetter | None:
-        """Store a dead letter; returns it as stored if it is new. If its event already has one, it replaces that one
-        and is counted there.
-        """
+        """Stores a dead letter, and returns it as stored. If its event already has a dead letter, replaces that one,
+        adds 1 to its `times`, and returns None."""
         origin, _ = find_origin(
             letter.origin,
             letter.message.source,
@@ -156,7 +157,8 @@ class MemoryRecords:
         return letter if id is None else None
 
     def deliver(self, planned: PlannedDelivery, now: datetime, by_source: bool = True) -> Delivery | None:
-        """Add a delivery. Returns None if the event already has one to this destination on this channel."""
+        """Adds a delivery, and returns it. Returns None if the event already has a delivery to this destination on this
+        channel."""
         item, channel, destination = planned.item, planned.channel, planned.destination
         origin, known = find_origin(
             item.origin,
@@ -185,7 +187,8 @@ class MemoryRecords:
         self._letter_bytes -= _letter_weight(letter)
 
     def _makes_room(self, kept: Feed | Inbox, content: Content, by_source: bool) -> Content | None:
-        """Make room for an entry. Returns the content to store, or None if its event is already stored."""
+        """Prepares a stream for an entry: registers the event, and deletes the oldest entry if the stream is full.
+        Returns the content to store, under its final origin. Returns None if the event is already stored."""
         origin, known = find_origin(
             content.origin, content.source, by_source, lambda origin: kept.events.get((origin, content.event_id))
         )
@@ -197,15 +200,17 @@ class MemoryRecords:
         return content if origin == content.origin else msgspec.structs.replace(content, origin=origin)
 
     def _letter_source(self, origin: str, event_id: str) -> str | None:
-        """The source of an event's dead letter; None if there is none."""
+        """Returns the source of an event's dead letter; None if the event has no dead letter."""
         id = self._lettered.get((origin, event_id))
         return None if id is None else self.letters[id].letter.message.source
 
     def _kept(self, kept: Feed | Inbox, entry: Entry) -> Entry:
+        """Counts a stored entry towards the size limit, and returns it."""
         self._oldest[entry.id] = kept
         self._bytes += entry.weight
         return entry
 
 
 def _letter_weight(letter: DeadLetter) -> int:
+    """Returns the approximate size of a dead letter in bytes."""
     return len(letter.message.body or b"") + 1_000

@@ -1,4 +1,4 @@
-"""Start offsets of consumer groups, until the process ends."""
+"""Start offsets of Kafka consumer groups, in memory. They are lost when the process ends."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from application.ports.start_offsets import ConsumerGroup, Partition, StartOffse
 
 
 class MemoryStartOffsets:
-    """Implements StartOffsets. Nothing here awaits, so each method is one transaction."""
+    """Implements StartOffsets. The methods await nothing, so each one is a transaction."""
 
     def __init__(self) -> None:
         self._patterns: dict[ConsumerGroup, dict[str, datetime]] = {}

@@ -69,7 +69,7 @@ class MemoryStore:
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         inbox = self._records.stream(stream)
         if not isinstance(inbox, Inbox):
-            return await self.arrivals(stream, after, limit)  # broadcasts have no other changes
+            return await self.arrivals(stream, after, limit)  # broadcasts never change after their arrival
         changes = inbox.changes
         first = bisect_left(changes, (after + 1, 0))
         # Include all entries at the last position, however many a bulk change has put there.

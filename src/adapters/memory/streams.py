@@ -11,8 +11,8 @@ from domain.streams import Entry
 
 
 class Feed:
-    """The stored broadcasts by seq. `seqs` are their keys, sorted; `events` maps the origin and id of their events to
-    the source."""
+    """The stored broadcasts of a feed, by seq in `broadcasts`. `seqs` are their seqs, ascending. `events` has the
+    source of each stored event, by its origin and id."""
 
     __slots__ = ("broadcasts", "events", "last", "pruned", "seqs")
 
@@ -34,15 +34,15 @@ class Feed:
         return self.broadcasts[seq]
 
     def prune(self) -> Entry:
-        """Remove the oldest broadcast and return it."""
+        """Removes the oldest broadcast and returns it."""
         self.pruned = self.seqs.pop(0)
         return self.broadcasts.pop(self.pruned)
 
 
 class Inbox:
-    """The stored notifications by seq. `seqs` are their keys, sorted, and `changes` their pairs (changed, seq), sorted
-    too; `unread` is the unread total. `events` as in Feed.
-    """
+    """The stored notifications of an inbox, by seq in `notifications`. `seqs` are their seqs, ascending, and `changes`
+    their pairs (changed, seq), ascending. `unread` is the number of unread notifications. `events` has the source of
+    each stored event, by its origin and id."""
 
     __slots__ = ("changes", "events", "ids", "last", "notifications", "pruned", "seqs", "unread")
 
@@ -65,11 +65,12 @@ class Inbox:
         self.ids[arrival.id] = arrival.seq
 
     def entry(self, seq: int) -> Entry:
-        """The arrival of the notification, whatever has changed since."""
+        """Returns the arrival of a notification as an entry, with its current state."""
         return self.notifications[seq].entry(self.unread, "arrival")
 
     def change(self, seqs: Sequence[int], change: StateChange, now: datetime) -> tuple[Entry, ...]:
-        """Apply a change, at one position, to the notifications that it affects. `seqs` must be ascending."""
+        """Applies a state change to those notifications that it affects, all at one new position. Returns their
+        entries. `seqs` must be ascending."""
         position = self.last + 1
         notifications = (self.notifications[seq] for seq in seqs)
         changed = [
@@ -85,7 +86,7 @@ class Inbox:
         return tuple(after.entry(self.unread, change) for _, after in changed)
 
     def prune(self) -> Entry:
-        """Remove the oldest notification and return its entry."""
+        """Removes the oldest notification and returns its entry."""
         self.pruned = self.seqs.pop(0)
         gone = self.notifications.pop(self.pruned)
         self.unread -= gone.state.unread

@@ -8,22 +8,24 @@ from application.ports.throttle import Rate
 
 MAX_KEYS: Final = 100_000
 
-# In tokens: compensates for rounding errors, so that a caller who waits exactly as long as requested is not refused.
+# In tokens. Compensates for rounding errors, so that a caller that waits exactly as long as requested is not refused.
 _TOLERANCE: Final = 1e-6
 
 
 class MemoryThrottle:
-    """Implements Throttle by a token bucket for each key, at most `most_keys` of them.
+    """Implements Throttle with a token bucket for each key. There are at most `most_keys` buckets.
 
-    A full bucket is equal to a missing one. If there are too many, full buckets are deleted, and if that is not enough,
-    the half that was used the longest ago. A cost above the bucket's size requires a full bucket; the rest is charged
-    to the following callers, who wait longer.
+    A key without a bucket has a full one. So if there are too many buckets, the full ones are deleted. If more than
+    half of `most_keys` remain, the least recently used of them are deleted, too. A cost greater than the bucket's size
+    requires a full bucket. The excess delays later callers until it is refilled.
     """
 
     def __init__(self, clock: Clock, most_keys: int = MAX_KEYS) -> None:
         self._clock = clock
         self._most_keys = most_keys
-        self._full_at: OrderedDict[str, float] = OrderedDict()  # in monotonic seconds; least recently used first
+        self._full_at: OrderedDict[str, float] = (
+            OrderedDict()
+        )  # when a bucket is full again, in monotonic seconds; least recently used first
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
         now = self._clock.monotonic()

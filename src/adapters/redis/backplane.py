@@ -34,12 +34,12 @@ STORE_RETRY_S: Final = 1.0
 
 
 class RedisBackplane:
-    """Implements Backplane. Redis drops messages of channels without a subscriber, and keeps no positions; nothing here
-    relies on either.
+    """Implements Backplane. Redis discards messages of channels without a subscriber, and stores no positions. Neither
+    matters: hubs read what they have missed from the store.
 
-    Everything that was stored together is published in one round trip. Publishers run one after another, so that the
-    messages of a stream stay in order. While Redis is unavailable nothing is sent, since publishers must not wait for
-    it; this node's own sessions still receive the entries.
+    Each call of `publish` sends all its entries in one round trip. Calls run one after another, so that the messages of
+    a stream stay in order. While Redis is unavailable, `publish` sends nothing and does not wait; this node's own
+    sessions still receive the entries.
     """
 
     def __init__(self, connections: Connections, counters: Counters) -> None:
@@ -124,7 +124,7 @@ class RedisBackplane:
             log.warning("backplane_message_invalid", redis_channel=channel, error=str(error))
 
     def _deliver_here(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
-        """Delivers entries and sign-outs that can't be published to this node's own sessions."""
+        """Delivers entries and sign-outs to this node's own sessions only. Called if they could not be published."""
         followed = [entry for entry in entries if self._link.wants(f"{self._prefix}{entry.stream}")]
         self._deliver(followed, sign_outs)
 

@@ -4,7 +4,7 @@ from typing import Final, TypeAlias
 
 Command: TypeAlias = tuple[str | int | float | bytes, ...]
 
-# Commands in one round trip: about 20 ms, during which the event loop of this node does nothing else.
+# Maximum number of commands in one round trip. Processing them blocks the event loop of this node for about 20 ms.
 MAX_BATCH_SIZE: Final = 500
 
 

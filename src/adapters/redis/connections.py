@@ -25,8 +25,8 @@ from application.ports.store import Store
 
 log = structlog.get_logger(__name__)
 
-# Timeout in seconds for connecting, and for an answer. Callers are publishers, whose entries are stored already, and
-# requests that are counted.
+# Timeout in seconds for connecting, and for an answer. It is short because callers wait for it: publishers, whose
+# entries are already stored, and requests that are subject to a rate limit.
 COMMAND_TIMEOUT_S: Final = 2.0
 
 # Seconds between two warnings about refused commands: Redis may refuse thousands.
@@ -36,9 +36,9 @@ REFUSAL_WARNING_INTERVAL_S: Final = 60.0
 class Connections:
     """The connections that backplane, presence and throttle share.
 
-    `fault` says why Redis is unavailable, None while it is available; `outages` counts how often it was not. The link,
-    which always tries to connect, maintains both, so that other callers need not try: while there is a `fault`, no
-    commands are sent.
+    `fault` is the reason why Redis is unavailable, and None while it is available. `outages` is the number of times
+    that Redis became unavailable, including the start. While there is a `fault`, no commands are sent, so that callers
+    do not wait for a timeout each. The link reconnects, and clears `fault` once Redis is available again.
     """
 
     def __init__(self, settings: RedisSettings, store: Store, node: str) -> None:
@@ -51,34 +51,37 @@ class Connections:
         self._warned: float | None = None
         # One round trip at a time: a connection serves any number of callers.
         self._coalesced: Coalescer[Command, Any] = Coalescer(self.send, asyncio.Semaphore(1), max_batch=MAX_BATCH_SIZE)
-        # Three connections: for publishing, for other commands, and for the heartbeat, which waits for neither. A
-        # command is retried once if its connection was lost: Redis can be configured to close idle connections. A
-        # command without an answer is not retried, since its caller would wait twice as long.
+        # At most three connections are in use: for publishing, for other commands, and for the heartbeat, so that none
+        # of them waits for another. A command is retried once if its connection was lost, because Redis can be
+        # configured to close idle connections. A command without an answer is not retried, since its caller would wait
+        # twice as long.
         self.sender = _client(settings, Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)))
         # Without retries: the client would reconnect by itself, and subscribe to all channels in one command.
         self.receiver = _client(settings, Retry(NoBackoff(), 0, supported_errors=()))
 
     async def name(self, rest: str) -> str:
-        """Returns the name of a key or a channel. Raises StoreUnavailable until the epoch has been read once.
+        """Returns the full name of a key or a channel, which ends with `rest`. Raises StoreUnavailable until the epoch
+        has been read once.
 
         Names contain the epoch of the store. So deployments with different stores that use the same Redis, by design or
-        by accident, never receive each other's messages; and a deployment restored from a backup receives none from
-        before.
+        by accident, never receive each other's messages. A deployment restored from a backup receives no messages from
+        before the restore.
         """
         return f"{self._prefix}:{await self._store.epoch()}:{rest}"
 
     async def execute(self, *command: Any) -> Any:
-        """Raises RedisUnavailable: immediately while there is a `fault`, else within seconds."""
+        """Sends a command, coalesced with those of other callers, and returns its answer. Raises RedisUnavailable:
+        immediately while there is a `fault`, otherwise within seconds."""
         if self.fault is not None:
             raise RedisUnavailable(self.fault)
         return await self._coalesced(command)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Sends the commands in one round trip and returns their answers; that of a refused command is a
+        """Sends the commands in one round trip and returns their answers. The answer to a refused command is a
         RedisUnavailable.
 
-        Raises RedisUnavailable, immediately while there is a `fault`. A timeout sets `fault`, so that only the first
-        callers wait for it.
+        Raises RedisUnavailable: immediately while there is a `fault`, otherwise within seconds. A timeout sets `fault`,
+        so that only the first callers wait for it.
         """
         if self.fault is not None:
             raise RedisUnavailable(self.fault)
@@ -87,7 +90,8 @@ class Connections:
             pipeline.execute_command(*command)
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
-                # The exception that the client would raise for a refusal contains the beginning of the command.
+                # Without `raise_on_error`, because the text of the client's exception would contain the beginning of
+                # the command.
                 answers = await pipeline.execute(raise_on_error=False)
         except (TimeoutError, Unanswered) as error:
             self.lost(f"no answer for {COMMAND_TIMEOUT_S:.0f} s")
@@ -97,13 +101,14 @@ class Connections:
         return [self._refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
 
     async def beat(self, command: Command) -> None:
-        """Publishes the heartbeat by the client that publishes everything else, to detect what prevents that. Is sent
-        while there is a `fault`, too. Raises the exceptions of the client."""
+        """Publishes the heartbeat of the link, by the client that publishes everything else, so that the heartbeat
+        fails if publishing does. Unlike `send`, also sends while there is a `fault`. Raises the exceptions of the
+        client."""
         client: Any = self.sender  # its type hints have this method for pipelines only
         await client.execute_command(*command)
 
     def lost(self, reason: str) -> None:
-        """Sets `fault`, until the link has received its own heartbeat again."""
+        """Sets `fault`, which marks Redis as unavailable until the link has received its own heartbeat again."""
         if self.fault is None:
             self.outages += 1
             log.warning("backplane_disconnected", error=reason)
@@ -118,6 +123,7 @@ class Connections:
                 log.debug("redis_close_failed", error=str(fault))
 
     def _refused(self, answer: RedisError) -> RedisUnavailable:
+        """Converts the error of a refused command. Logs a warning, at most once in REFUSAL_WARNING_INTERVAL_S."""
         now = asyncio.get_running_loop().time()
         if self._warned is None or now - self._warned > REFUSAL_WARNING_INTERVAL_S:
             self._warned = now
@@ -136,7 +142,7 @@ def _client(settings: RedisSettings, retry: Retry) -> Redis:
         # RESP2 is sufficient. With RESP3, the client does not check pooled connections before their use, and formats
         # each message for a debug log.
         protocol=2,
-        # Otherwise the client sends it on each new connection, and Redis before 7.2 refuses it.
+        # Otherwise the client sends its name and version on each new connection, which Redis before 7.2 refuses.
         driver_info=None,
         **tls,
     )

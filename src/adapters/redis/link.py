@@ -1,4 +1,4 @@
-"""The connection by which a node receives messages: reconnected after faults, and tested by its own heartbeats."""
+"""The connection on which a node receives messages. It is reconnected after faults, and tested by heartbeats."""
 
 import asyncio
 import random
@@ -17,10 +17,10 @@ from domain.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
-# The prefix of the names of the nodes' own channels.
+# The prefix of the channels that each node has for itself; the rest is the node's name.
 NODE_PREFIX: Final = "node:"
 
-# Seconds between two heartbeats, and until one must have come back: a slower connection counts as lost.
+# Interval in seconds between two heartbeats, and timeout for receiving one: after that, the connection counts as lost.
 HEARTBEAT_INTERVAL_S: Final = 1.0
 HEARTBEAT_TIMEOUT_S: Final = 3.0
 
@@ -29,33 +29,38 @@ HEARTBEAT_TIMEOUT_S: Final = 3.0
 CONFIRMATION_TIMEOUT_S: Final = 2.0
 ALL_CONFIRMATIONS_TIMEOUT_S: Final = 20.0
 
-# Between attempts to connect.
+# Delay between attempts to connect.
 RECONNECT: Final = Backoff(initial_s=0.1, max_s=2.0)
 
-# Channels in one command.
+# Maximum number of channels in one command.
 MAX_CHANNELS_PER_COMMAND: Final = 1_000
 
 
 class Link:
     """Receives the messages of the wanted channels.
 
-    Subscribes to the wanted channels on every new connection, and after each change. The link is up once a heartbeat
-    that it has published, on its own channel, has come back.
+    Subscribes to the wanted channels on every new connection, and after each change. The link is up once it has
+    received a heartbeat that it has published itself, on its node's own channel.
     """
 
     def __init__(self, connections: Connections, on_message: Callable[[str, bytes], None]) -> None:
         self._connections = connections
         self._on_message = on_message
         self._beat = ""
-        self._confirmed: dict[str, asyncio.Future[None]] = {}  # by wanted channel: done once confirmed
+        self._confirmed: dict[
+            str, asyncio.Future[None]
+        ] = {}  # by wanted channel: done once Redis has confirmed the subscription
         self._changes: dict[str, bool] = {}  # by channel: to subscribe (True), or to unsubscribe
-        self._asked: deque[asyncio.Future[None] | None] = deque()  # by unanswered command, in order
+        self._asked: deque[asyncio.Future[None] | None] = (
+            deque()
+        )  # one for each expected answer, in order; None for unsubscriptions
         self._changed = asyncio.Event()
         self._beaten = asyncio.Event()
         self._failures = 0  # failed connections since the last one that worked
 
     async def want(self, channels: Collection[str]) -> None:
-        """Subscribes to channels. Waits for the confirmations, but not while the link is down."""
+        """Subscribes to channels. Waits at most CONFIRMATION_TIMEOUT_S for the confirmations, and not at all while the
+        link is down."""
         loop = asyncio.get_running_loop()
         for channel in channels:
             if channel not in self._confirmed:
@@ -66,12 +71,14 @@ class Link:
             await asyncio.wait(waiting, timeout=CONFIRMATION_TIMEOUT_S)
 
     def drop(self, channels: Collection[str]) -> None:
+        """Unsubscribes from channels, without waiting."""
         for channel in channels:
             if (confirmed := self._confirmed.pop(channel, None)) is not None:
                 _complete(confirmed)
                 self._change(channel, False)
 
     def wants(self, channel: str) -> bool:
+        """Returns whether the channel is wanted."""
         return channel in self._confirmed
 
     def _change(self, channel: str, wanted: bool) -> None:
@@ -79,7 +86,7 @@ class Link:
         self._changed.set()
 
     async def run(self, beat: str) -> None:
-        """Connects, and reconnects after faults, until it is cancelled. `beat` is the channel of its heartbeats."""
+        """Connects, and reconnects after faults, until it is cancelled. `beat` is the channel for the heartbeats."""
         self._beat = beat
         while True:
             try:
@@ -102,7 +109,7 @@ class Link:
         """Resets the subscriptions for a new connection, which has none."""
         loop = asyncio.get_running_loop()
         for future in self._confirmed.values():
-            _complete(future)  # its connection is lost: end the wait
+            _complete(future)  # the connection is lost: no confirmation will come
         self._confirmed = {channel: loop.create_future() for channel in [self._beat, *self._confirmed]}
         self._changes = dict.fromkeys(self._confirmed, True)
         self._asked.clear()
@@ -147,11 +154,11 @@ class Link:
 
     async def _send_heartbeats(self) -> None:
         # The link is up only with all subscriptions confirmed: until then the hub compares all streams with the store.
-        async with _timeout(ALL_CONFIRMATIONS_TIMEOUT_S, "its subscriptions have not been confirmed"):
+        async with _timeout(ALL_CONFIRMATIONS_TIMEOUT_S, "Redis has not confirmed all subscriptions"):
             await asyncio.gather(*self._confirmed.values())
         while True:
             self._beaten.clear()
-            async with _timeout(HEARTBEAT_TIMEOUT_S, "its own messages have not come back"):
+            async with _timeout(HEARTBEAT_TIMEOUT_S, "no heartbeat has come back from Redis"):
                 await self._connections.beat(publication([(self._beat, b"")]))
                 _raise_if_cancelled()
                 await self._beaten.wait()
@@ -172,8 +179,8 @@ async def _timeout(seconds: float, otherwise: str) -> AsyncIterator[None]:
 
 
 def _raise_if_cancelled() -> None:
-    """Raises CancelledError if the task was cancelled and the call that it awaited swallowed that. The client writes
-    within asyncio.wait_for, which before Python 3.12 swallows a cancellation that arrives as it ends."""
+    """Raises CancelledError if the current task was cancelled, but the awaited call has swallowed the cancellation. The
+    client writes within asyncio.wait_for, which before Python 3.12 swallows a cancellation that arrives as it ends."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
@@ -185,6 +192,7 @@ def _complete(confirmed: asyncio.Future[None]) -> None:
 
 
 def _reason(fault: BaseException) -> str:
+    """Returns the text of a fault, or of the first one in a group. Logs the fault unless it is an outage."""
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
     if not isinstance(fault, RedisError | OSError | TimeoutError):

@@ -13,7 +13,7 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Seconds after which the counts of a user without new reports expire.
+# Seconds after a user's last report until the user's counts expire.
 EXPIRE_AFTER_S: Final = 24 * 3600
 
 # A node is alive while it is subscribed to its own channel (see link). The subscription ends with its connection, so
@@ -63,8 +63,8 @@ class RedisPresence:
         return True
 
     async def _say(self, user: str, count: int) -> int:
-        """Reports the count of this node and returns that of the others. Raises RedisUnavailable and
-        StoreUnavailable."""
+        """Reports the number of the user's sessions on this node. Returns the number on all other nodes. Raises
+        RedisUnavailable and StoreUnavailable."""
         here = self._connections
         key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE_PREFIX)
         return int(await here.execute("EVAL", _ENTER, 1, key, here.node, count, nodes, EXPIRE_AFTER_S))

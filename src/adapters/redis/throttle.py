@@ -23,7 +23,8 @@ return 0
 
 
 class RedisThrottle:
-    """Implements Throttle for all nodes together. While Redis is unavailable, `otherwise` counts for this node."""
+    """Implements Throttle for all nodes together. While Redis is unavailable, `otherwise` limits the callers of this
+    node alone."""
 
     def __init__(self, connections: Connections, otherwise: Throttle) -> None:
         self._connections = connections

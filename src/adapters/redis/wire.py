@@ -1,8 +1,8 @@
-"""Messages between nodes: entries and sign-outs as MessagePack, with the names of their fields.
+"""Messages between nodes: entries and sign-outs as MessagePack, keyed by the names of their fields.
 
-Nodes of two versions exchange messages during an upgrade. A new field must have a default, and a removed one must have
-had one. A message holds entries of one kind: a node that does not know the kind ignores that message and nothing else.
-Messages that can't be read are ignored; the hub finds their entries in the store within seconds.
+Nodes of two versions exchange messages during an upgrade. So a new field must have a default, and only a field with a
+default can be removed. A message holds entries of one kind: a node that does not know the kind ignores only that
+message. Messages that can't be read are ignored; the hub finds their entries in the store within seconds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 # with 32 MB unread (client-output-buffer-limit pubsub), and each message or command is read in one step.
 MAX_BYTES: Final = 256 * 1024
 
-# The exceptions of reading; the last two are raised only for messages that no node sends: invalid UTF-8, and unlimited
-# nesting.
+# The exceptions that reading a message raises. The last two are raised only for messages that no node sends: invalid
+# UTF-8, and very deep nesting.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # A batch of ingest leads to thousands of messages, one for each inbox. As separate commands they cost the client three
