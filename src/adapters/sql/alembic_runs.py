@@ -1,4 +1,4 @@
-"""Alembic at work: running revisions, and comparing a database with the declared tables."""
+"""Runs Alembic: upgrades and downgrades a database, and compares it with the declared tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ __all__ = ["CommandError", "differences", "run", "settings"]
 
 
 def settings(folders: Sequence[Path]) -> Config:
-    """Alembic's settings for the revisions of these folders."""
+    """Returns Alembic's settings for the revisions in these folders."""
     config = Config()
     config.set_main_option("script_location", "adapters.sql:migrations")
     config.set_main_option("path_separator", "newline")
-    # A percent sign in a value would be an interpolation.
+    # Doubled, because Alembic interprets a single percent sign as an interpolation.
     config.set_main_option("version_locations", "\n".join(str(folder).replace("%", "%%") for folder in folders))
     return config
 
@@ -31,14 +31,15 @@ def settings(folders: Sequence[Path]) -> Config:
 def run(
     connection: Connection, folders: Sequence[Path], command: Literal["upgrade", "downgrade"], revision: str
 ) -> None:
-    """Raises CommandError for a revision that does not exist, or has no path to it."""
+    """Upgrades or downgrades to a revision. Raises CommandError if the revision does not exist, or no path
+    leads to it."""
     config = settings(folders)
     config.attributes["connection"] = connection
     {"upgrade": commands.upgrade, "downgrade": commands.downgrade}[command](config, revision)
 
 
 def differences(connection: Connection) -> list[str]:
-    """The differences between the database and the tables that the code declares, one line each."""
+    """Returns the differences between the database and the tables that the code declares, one text each."""
     options = {"compare_type": _types_differ, "compare_server_default": True}
     context = MigrationContext.configure(connection, opts=options)
     return [_in_words(difference) for difference in compare_metadata(context, Base.metadata)]
@@ -47,11 +48,13 @@ def differences(connection: Connection) -> list[str]:
 def _types_differ(
     context: MigrationContext, _: object, __: object, kept: TypeEngine[Any], known: TypeEngine[Any]
 ) -> bool | None:
-    """None leaves the comparison to Alembic, which would mistake SQLite's BINARY(16) for a number."""
+    """Returns False for UUID columns on SQLite, whose type BINARY(16) Alembic would take for a number. Returns None for
+    all other columns: Alembic compares these itself."""
     return False if context.dialect.name == "sqlite" and isinstance(known, GUID) else None
 
 
 def _in_words(difference: Any) -> str:
+    """Returns a difference as text: the operation, and the names of the table and columns."""
     if isinstance(difference, list):
         return "; ".join(_in_words(one) for one in difference)
     act, *about = difference

@@ -1,4 +1,4 @@
-"""A batch of plans as rows, without duplicates within the batch."""
+"""Converts a batch of plans to rows, without duplicates within the batch."""
 
 import hashlib
 from collections.abc import Callable, Container, Sequence
@@ -17,9 +17,9 @@ from domain.streams import Content, SignOut
 
 
 class Counter(msgspec.Struct):
-    """A stream's locked counters, as the transaction changes them. `added` is the number of entries that it has added,
-    `qualified` the position of the latest entry stored under a qualified origin.
-    """
+    """The counters of one stream. A recording locks and reads them, updates them here, and writes them back. `added` is
+    the number of entries that the recording adds. `qualified` is the position of the latest entry stored under a
+    qualified origin (see domain.event_identity)."""
 
     name: str
     last: int
@@ -37,7 +37,8 @@ class Counter(msgspec.Struct):
 
 
 class Arrivals(msgspec.Struct):
-    """New rows of one table, column by column. `numbers` are indexes into `contents`, counted from 1."""
+    """New rows of one table, as one list for each column. `names` are the users or feeds. Rows can share a content: for
+    each row, `numbers` has the index of its content in `contents`, counted from 1."""
 
     contents: list[Content]
     numbers: list[int] = []
@@ -45,10 +46,12 @@ class Arrivals(msgspec.Struct):
     names: list[str] = []
     seqs: list[int] = []
     states: list[NotificationState] = []
+    # By the index of a content: the index of its copy under the qualified origin.
     _qualified: dict[int, int] = {}
 
     def qualified(self, index: int) -> int:
-        """The index of the same content under its qualified origin."""
+        """Returns the index in `contents` of a copy of this content under its qualified origin. Adds the copy at the
+        first call."""
         found = self._qualified.get(index)
         if found is None:
             content = self.contents[index]
@@ -58,6 +61,7 @@ class Arrivals(msgspec.Struct):
         return found
 
     def add(self, number: int, id: UUID, name: str, seq: int, state: NotificationState) -> None:
+        """Adds a row. `number` is the index of its content, counted from 1; `name` is the user or feed."""
         self.numbers.append(number)
         self.ids.append(id)
         self.names.append(name)
@@ -66,9 +70,11 @@ class Arrivals(msgspec.Struct):
 
 
 class Part:
-    """The rows of a batch for inboxes, or for feeds. `rows` are (user or feed, index of the content, index of the
-    plan). An identity occurs once per user or feed, unless events of different sources share it: the part is
-    `contested` then.
+    """The rows of a batch for inboxes, or for feeds. `rows` are tuples: user or feed, index in `contents`, index of the
+    plan.
+
+    An event that is repeated in the batch has one row per user or feed. If events of different sources have the same
+    identity (origin and id) for the same user or feed, all of them have rows, and `contested` is True.
     """
 
     def __init__(self) -> None:
@@ -93,18 +99,19 @@ class Part:
 
     @property
     def names(self) -> list[str]:
+        """Returns the users or feeds of the rows, each once."""
         return list(dict.fromkeys(name for name, _, _ in self.rows))
 
     def keys(self, names: Container[str], origin: Callable[[Content], str]) -> list[tuple[str, str, str]]:
-        """The keys of the rows of these users or feeds: user or feed, origin, event id."""
+        """Returns the keys (user or feed, origin, event id) of the rows of these users or feeds. `origin` is the
+        function that returns the origin of a content."""
         contents = ((name, self.contents[index]) for name, index, _ in self.rows if name in names)
         return [(name, origin(content), content.event_id) for name, content in contents]
 
 
 class BatchedDeadLetter(msgspec.Struct):
-    """The last dead letter of one event in the batch. `times` is the number of its occurrences in the batch;
-    `by_source` is copied from its plan.
-    """
+    """The dead letter of one event. If the event occurs several times in the batch, `letter` is the last one, and
+    `times` the number of occurrences. `plan` is the index of its first plan, from which `by_source` is copied."""
 
     letter: DeadLetter
     plan: int
@@ -113,16 +120,16 @@ class BatchedDeadLetter(msgspec.Struct):
 
     @property
     def source(self) -> str:
-        """The source as it is stored in the row."""
+        """The source of the event, as the column `source` stores it."""
         return _storable(self.letter.message.source)
 
     def under(self, origin: str) -> "BatchedDeadLetter":
-        """A copy that is stored under another origin."""
+        """Returns a copy for storing under another origin."""
         return msgspec.structs.replace(self, letter=msgspec.structs.replace(self.letter, origin=origin))
 
 
 class BatchedDelivery(msgspec.Struct, frozen=True):
-    """A delivery of the batch. `by_source` is copied from its plan."""
+    """A delivery of the batch. `plan` is the index of its plan, from which `by_source` is copied."""
 
     planned: PlannedDelivery
     plan: int
@@ -130,11 +137,11 @@ class BatchedDelivery(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """The contents of some plans, in order.
+    """The results of some plans, in order, as rows to store.
 
-    Each of `sign_outs` is paired with the index of its plan. `deliveries` has one delivery for each destination of an
-    event of one source, `letters` one dead letter for each such event. `intended` are the indexes of the plans that
-    lead to anything.
+    `sign_outs` are pairs of a sign-out and the index of its plan. `deliveries` has one delivery for each channel,
+    destination, event and source; `letters` has one dead letter for each event and source. `intended` are the indexes
+    of the plans that have any result.
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
@@ -168,17 +175,18 @@ class Batch:
 
     @property
     def users(self) -> list[str]:
-        """The users whose inboxes the batch changes."""
+        """The users whose inboxes the batch changes, each once."""
         return list(dict.fromkeys([*self.inboxes.names, *(sign_out.user for sign_out, _ in self.sign_outs)]))
 
 
 def identity(origin: str, event_id: str) -> bytes:
-    """The key of a dead letter's event: a digest, because a text column might refuse the id itself."""
+    """Returns the key of an event's dead letter: the SHA-256 digest of origin and event id. A text column might not
+    accept the event id itself."""
     return hashlib.sha256(msgspec.msgpack.encode((origin, event_id))).digest()
 
 
 def dead_letter_columns(kept: BatchedDeadLetter) -> dict[str, Any]:
-    """The columns of a dead letter: the whole of it as MessagePack, and the searchable fields."""
+    """Returns the columns of a dead letter: all of it as MessagePack, and the fields that can be searched."""
     letter = kept.letter
     return {
         "times": kept.times,
@@ -195,6 +203,7 @@ def decode_dead_letter(packed: bytes) -> DeadLetter:
 
 
 def _storable(text: str) -> str:
+    """Returns the text without characters that a database might refuse: replaces NUL and lone surrogates."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Bindings of RabbitMQ queues: which ones Herald has made, and when each node last wanted them."""
+"""Bindings of RabbitMQ queues: those that Herald has made, and when each node last claimed them."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -15,8 +15,8 @@ _TABLE: Final = cast(Table, BindingRow.__table__)
 _COLUMN: Final = _TABLE.c
 _KEY: Final = tuple(_TABLE.primary_key.columns.keys())
 
-# The lock mode conflicts with itself, so a renewal waits for a removal; readers do not wait. SQLite has only one writer
-# anyway.
+# This lock excludes itself but not readers, so a renewal waits for a removal in progress. SQLite needs no lock, because
+# it has only one writer.
 _LOCK: Final = text("LOCK TABLE bindings IN SHARE ROW EXCLUSIVE MODE")
 
 
@@ -62,7 +62,7 @@ class SqlBindings:
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]
     ) -> tuple[Binding, ...]:
-        # Usually there are none, so look without the lock first.
+        # Usually no claim has expired, so look without the lock first.
         old = and_(_of(queue), _COLUMN.wanted_at < before)
         if not await self._database.fetch(select(_COLUMN.key).where(old).limit(1), {}):
             return ()

@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Timeouts(msgspec.Struct, frozen=True):
     """All in seconds. A node that freezes within a transaction holds its locks until the database ends its session
     (`idle_in_transaction`). Transactions that wait for the locks time out a little later (`lock`), and are retried.
-    `connect` is for a new connection, `pool` for a free one of the pool.
-    """
+    `statement` limits one statement, `connect` opening a connection, and `pool` waiting for a free connection of the
+    pool."""
 
     idle_in_transaction: float = 4
     lock: float = 6
@@ -40,7 +40,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     pool: float = 5
 
     def limits(self) -> dict[str, str]:
-        """The limits of a session of PostgreSQL."""
+        """Returns the settings of a PostgreSQL session that enforce the timeouts."""
         return {
             "idle_in_transaction_session_timeout": _milliseconds(self.idle_in_transaction),
             "lock_timeout": _milliseconds(self.lock),
@@ -50,18 +50,20 @@ class Timeouts(msgspec.Struct, frozen=True):
         }
 
     def lock_limit(self) -> dict[str, str]:
+        """Returns the setting of a PostgreSQL session that enforces `lock` alone."""
         return {"lock_timeout": _milliseconds(self.lock)}
 
 
 TIMEOUTS: Final = Timeouts()
 
+# The server detects the loss of this machine in the same time as KEEPALIVE below.
 SERVER_KEEPALIVE: Final = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "2"}
 
 # TCP keep-alive: seconds of silence before the first probe, seconds between probes, number of unanswered probes. The
 # loss of the database's machine is detected after 15 s.
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
 
-# Attempts of a conflicting transaction, and the delay between them.
+# Maximum number of attempts of a conflicting transaction, and the delay between them.
 MAX_ATTEMPTS: Final = 5
 CONFLICT_RETRY: Final = Backoff(initial_s=0.04, max_s=0.32, jitter=1.0)
 
@@ -69,8 +71,8 @@ CONFLICT_RETRY: Final = Backoff(initial_s=0.04, max_s=0.32, jitter=1.0)
 class Database:
     """One database (PostgreSQL by asyncpg, or an SQLite file), and this process's connections to it.
 
-    Reads and writes are timed in `counters`. On SQLite a lock here lets one writer in at a time, so that none of them
-    waits by polling.
+    The durations of reads and writes are counted in `counters`. On SQLite, a lock in this class admits one writer at a
+    time, because SQLite's own writers wait by polling.
     """
 
     def __init__(
@@ -115,15 +117,17 @@ class Database:
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
 
     def insert(self, table: Any) -> Any:
-        """An INSERT with ON CONFLICT support. SQLAlchemy has a separate one for each database."""
+        """Returns an INSERT with ON CONFLICT support, for which SQLAlchemy has a different function for each
+        database."""
         return (postgresql_insert if self.is_postgresql else sqlite_insert)(table)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run a read of one statement, outside any transaction. Raises StoreUnavailable and Refused."""
+        """Runs `work`, which reads with a single statement, and returns its result. If the connection turns out to be
+        lost, runs `work` once more on a new one. Raises StoreUnavailable and Refused."""
         return await self._to_its_end(self._read_patiently(work), self._counters.store_read)
 
     async def fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Fetch all rows of a read-only statement. Raises StoreUnavailable and Refused."""
+        """Returns all rows of a statement that only reads. Raises StoreUnavailable and Refused."""
 
         async def ask(connection: AsyncConnection) -> Sequence[Row[Any]]:
             return (await connection.execute(statement, parameters)).all()
@@ -131,15 +135,13 @@ class Database:
         return await self.read(ask)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run the work in one transaction, and repeat all of it on a conflict. Raises StoreUnavailable and Refused,
-        having changed nothing.
-        """
+        """Runs `work` in one transaction, and returns its result. After a conflict, rolls back and runs all of `work`
+        again. Raises StoreUnavailable and Refused; then nothing was changed."""
         return await self._to_its_end(self._write_patiently(work), self._counters.store_write)
 
     async def _to_its_end(self, work: Coroutine[Any, Any, T], timing: Histogram) -> T:
-        """Run the work to its end even if the caller is cancelled, because a client disconnects or a handler fails.
-        Cancelling it while it takes a connection from the pool would leak that connection.
-        """
+        """Returns the result of `work`. If the caller is cancelled (a client disconnects, or a handler fails), `work`
+        still runs to its end: cancelling it while it takes a connection from the pool would leak that connection."""
         task = asyncio.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._done)
@@ -152,7 +154,7 @@ class Database:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)
         if not task.cancelled():
-            task.exception()  # the caller has received it, or was cancelled
+            task.exception()  # marks it as retrieved, even if the caller was cancelled
 
     async def _read_patiently(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         try:
@@ -182,15 +184,16 @@ class Database:
                         return await work(connection)
 
     async def ping(self) -> None:
-        """Returns if a write is possible now. Raises StoreUnavailable."""
+        """Does nothing if the database can be written now. Raises StoreUnavailable otherwise."""
 
         async def ask(connection: AsyncConnection) -> None:
             if self.is_postgresql and await connection.scalar(text("SELECT pg_is_in_recovery()")):
-                raise StoreUnavailable("this server is a standby: it takes no writes")
+                raise StoreUnavailable("the database server is a standby, which is read-only")
 
         await self.write(ask)
 
     async def close(self) -> None:
+        """Waits for running reads and writes, at most `Timeouts.lock` seconds. Then closes all connections."""
         if self._working:
             await asyncio.wait(self._working, timeout=self.timeouts.lock)
         await self.engine.dispose()

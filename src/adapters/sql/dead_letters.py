@@ -1,4 +1,4 @@
-"""Dead letters for administrators. Recordings store them."""
+"""Lists and deletes dead letters, for administrators. Recording stores them."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

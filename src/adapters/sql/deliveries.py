@@ -1,4 +1,4 @@
-"""Deliveries: claiming and recording for dispatchers, and lists. Recordings insert them."""
+"""Deliveries: claims and outcomes for the dispatchers, lists for administrators. Recording inserts them."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ from domain.deliveries import Attempt, Delivery
 from domain.preferences import DEFAULT, Preferences
 
 _ALL: Final = select(*COLUMNS)
-# Null for a delivery that failed before any attempt.
+# The result of a delivery's last attempt. Null for a delivery that failed before any attempt.
 _LAST_RESULT: Final = (
     select(attempts.c.result)
     .where(attempts.c.delivery_id == deliveries.c.id)
@@ -51,9 +51,8 @@ _LAST_RESULT: Final = (
 
 
 class SqlDeliveries:
-    """Implements Deliveries. Ids are UUIDv7, so they ascend in the order of creation. A claim moves `due_at` to the end
-    of its lease.
-    """
+    """Implements Deliveries. Ids are UUIDv7, so they ascend in the order of creation. A claim sets `due_at` to the end
+    of its lease, so that the delivery becomes due again if the node dies."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -111,7 +110,7 @@ class SqlDeliveries:
         table = deliveries.c
         waiting = _pending_of(channel) & table.awaits_server
         if peer is not None:
-            # Null in rows that nodes of the previous version have deferred.
+            # `awaited_peer` is null in rows that nodes of the previous version have deferred.
             waiting &= func.coalesce(table.awaited_peer, peer) == peer
         return await self._change(waiting, awaits_server=False, due_at=self._now())
 
@@ -167,14 +166,13 @@ class SqlDeliveries:
         return await self._database.write(store)
 
     def _now(self) -> Any:
-        """The current time: the database's, so that leases have the same length on every node; on SQLite this
-        machine's.
-        """
+        """Returns the current time. On PostgreSQL it is the database's, so that leases have the same length on every
+        node; on SQLite it is this machine's."""
         return func.now() if self._database.is_postgresql else datetime.now(UTC)
 
 
 async def _preferences(connection: AsyncConnection, claimed: Sequence[Delivery]) -> dict[str, Preferences]:
-    """The stored preferences of the users of these deliveries, by user."""
+    """Returns the stored preferences of the users of these deliveries, by user."""
     users = {one.user for one in claimed if one.user is not None}
     if not users:
         return {}
@@ -183,6 +181,7 @@ async def _preferences(connection: AsyncConnection, claimed: Sequence[Delivery])
 
 
 def _claim(stored_status: str, is_postgresql: bool) -> ReturningUpdate[Any]:
+    """Returns the statement that claims due deliveries with this stored status."""
     table = deliveries.c
     moment = table.due_at.type
     if is_postgresql:
@@ -233,6 +232,7 @@ def _matching(statement: Select[Any], only: DeliveryFilter) -> Select[Any]:
 
 
 def _held(claims: Sequence[Claim]) -> ColumnElement[bool]:
-    """The deliveries that still have the lease of their claim. The claims may have different leases."""
+    """Returns the condition that selects the claimed deliveries that still have the lease of their claim. The claims
+    may have different leases."""
     table = deliveries.c
     return table.id.in_([one.delivery.id for one in claims]) & table.lease.in_({one.lease for one in claims})

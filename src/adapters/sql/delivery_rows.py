@@ -1,4 +1,4 @@
-"""Mapping between deliveries and rows (see DeliveryRow)."""
+"""Converts deliveries to rows, and rows to deliveries (see DeliveryRow)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,11 +12,11 @@ from adapters.sql.queries import deliveries, delivery_items
 from domain.deliveries import Delivery, Item, Status
 from domain.preferences import Preferences
 
-# The only channel that nodes of the previous version know.
+# The only channel that nodes of the previous version can send through.
 EMAIL: Final = "email"
 
-# The latest format of a delivery that this version understands. Rows of later formats are left to nodes of later
-# versions.
+# The latest format of a delivery that this version can process. Only nodes of a later version claim rows of a later
+# format.
 FORMAT: Final = 1
 
 # Stored statuses of a pending delivery: PENDING if nodes of the previous version may claim it, else WAITING.
@@ -39,17 +39,17 @@ PENDING_AGAIN: Final[ColumnElement[str]] = case(
 
 
 def is_plain(channel: str, format: int = FORMAT) -> bool:
-    """Whether nodes of the previous version understand such a row."""
+    """Returns whether nodes of the previous version can process a row of this channel and format."""
     return channel == EMAIL and format == 1
 
 
 def pending_status(channel: str) -> str:
-    """The stored status of a pending delivery of this channel."""
+    """Returns the stored status of a pending delivery of this channel."""
     return PENDING if is_plain(channel) else WAITING
 
 
 def delivery_row(delivery: Delivery) -> dict[str, Any]:
-    """The columns of a new row, except `payload`."""
+    """Returns the columns of a new row, except `payload`."""
     item, plain = delivery.item, is_plain(delivery.channel)
     return {
         "id": delivery.id,
@@ -75,11 +75,12 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:
 
 
 def options_text(item: Item) -> str | None:
+    """Returns the item's options as JSON; None if there are no options."""
     return msgspec.json.encode(item.options).decode() if item.options else None
 
 
 def delivery_preferences(row: Row[Any]) -> Preferences:
-    """The preferences that matter for deliveries, from a row of DELIVERY_PREFERENCES."""
+    """Returns the preferences that affect deliveries, from a row of DELIVERY_PREFERENCES."""
     return Preferences(
         email_notifications=row.email_notifications,
         push_notifications=row.push_notifications,
@@ -88,9 +89,8 @@ def delivery_preferences(row: Row[Any]) -> Preferences:
 
 
 async def read_deliveries(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Delivery]:
-    """Read deliveries from rows of COLUMNS, in their order. Items with a table row of their own are read from that
-    table.
-    """
+    """Returns the deliveries of rows with COLUMNS, in their order. Reads the items from `delivery_items`, except those
+    that are stored in the row of the delivery itself."""
     elsewhere = [row.id for row in rows if not is_plain(row.channel, row.format)]
     items = await _read_items(connection, elsewhere) if elsewhere else {}
     return [_delivery(row, items.get(row.id)) for row in rows]
@@ -124,7 +124,8 @@ def _item(row: Mapping[Any, Any]) -> Item:
 
 
 def _delivery(row: Row[Any], items: tuple[Item, ...] | None) -> Delivery:
-    """Without `items`, the event is in the row itself: for e-mail, and for a delivery that is being deleted."""
+    """Returns the delivery of a row. Without `items`, its event is read from the row itself: for e-mail, and for a
+    delivery that is being deleted concurrently."""
     status: Status = PENDING if row.status == WAITING else row.status
     return Delivery(
         id=row.id,

@@ -1,4 +1,4 @@
-"""The epoch: the name of a store's history."""
+"""The epoch: a random name for the history of a store."""
 
 from uuid import uuid4
 
@@ -10,9 +10,8 @@ from adapters.sql.tables import StateRow
 
 
 async def new_epoch(database: Database) -> str:
-    """Give the store's history a new name and return it; all positions and cursors of the old one become invalid.
-    Running nodes keep the old epoch until they are restarted. Raises StoreUnavailable.
-    """
+    """Replaces the epoch and returns the new one. All earlier positions and cursors become invalid. Running nodes keep
+    the old epoch until they are restarted. Raises StoreUnavailable."""
     epoch = uuid4().hex[-12:]
 
     async def replace(connection: AsyncConnection) -> None:

@@ -1,6 +1,7 @@
-"""Classification of database errors: retry, wait for the database, or reject this value.
+"""Classifies database errors: retry the transaction, report the database as unavailable, or reject the value.
 
-By SQLSTATE (PostgreSQL's manual, appendix A). SQLite has none, so there the class and the text decide.
+PostgreSQL's errors are classified by SQLSTATE (appendix A of its manual). SQLite has none, so its errors are classified
+by class and text.
 """
 
 from collections.abc import Iterator
@@ -41,16 +42,14 @@ class TransactionConflict(StoreUnavailable):
 
 
 class ConnectionLost(StoreUnavailable):
-    """The connection was lost, now or while it was idle in the pool. All other connections of its age are discarded
-    too.
-    """
+    """The connection was lost, now or while it was idle in the pool. The pool also discards all other connections that
+    it had at that time."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Translate database errors into Refused or a subclass of StoreUnavailable. Errors in our own SQL, and errors that
-    do not come from the database, are raised unchanged.
-    """
+    """Translates database errors into Refused, StoreUnavailable or a subclass of it. Errors in Herald's own SQL, and
+    errors that do not come from the database, are raised unchanged."""
     try:
         yield
     except DBAPIError as error:
@@ -68,9 +67,8 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Used within `translated`, around the statements of a transaction: here these errors are caused by the values, or
-    by their amount.
-    """
+    """Translates errors that have a different meaning in a transaction that writes: an encoding error is caused by a
+    value (Refused), a timeout by too much work (StoreTimedOut). Must be used within `translated`."""
     try:
         yield
     # Values that the driver or the JSON encoder could not encode.
@@ -78,10 +76,11 @@ def writing() -> Iterator[None]:
         raise Refused(str(error)) from error
     # The driver's own timeout, if the server's `statement_timeout` did not end the statement.
     except TimeoutError as error:
-        raise StoreTimedOut("a statement was not answered in time") from error
+        raise StoreTimedOut("the database did not answer a statement in time") from error
 
 
 def _meaning(fault: DBAPIError) -> Exception:
+    """Returns the exception to raise for a database error. It is the error itself if Herald's own SQL is wrong."""
     state = getattr(fault.orig, "sqlstate", None) or ""
     words = _words(fault.orig or fault)
     if fault.connection_invalidated:
@@ -102,10 +101,10 @@ def _meaning(fault: DBAPIError) -> Exception:
         return Refused(words)
     if not state and isinstance(fault, InterfaceError) and "invalid input for query argument" in words:
         return Refused(words)
-    return StoreUnavailable(f"the database can't do it: {words}")
+    return StoreUnavailable(f"the database reports an error: {words}")
 
 
 def _words(fault: BaseException) -> str:
-    """The first line of the error, without the name of its class. Later lines may contain values."""
+    """Returns the first line of the error, without the name of its class. Later lines may contain values."""
     first = (str(fault).splitlines() or [type(fault).__name__])[0]
     return first.partition("'>: ")[2][:200] or first[:200]

@@ -1,4 +1,4 @@
-"""Inboxes, for their owners."""
+"""Inboxes: reading them, and changing the state of notifications, for their owners."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -39,10 +39,12 @@ _UNREAD_BY_TYPE: Final = (
 )
 _MUTED_TYPES: Final = select(preferences.c.muted_types).where(preferences.c.user_id == bindparam("user"))
 
-# A notification that its user has marked unread does not count as muted.
+# Selects notifications whose state has never changed. So a notification that its user has marked unread stays unread,
+# even if its type is muted.
 _UNCHANGED: Final = notifications.c.changed == notifications.c.seq
 
-# Columns that are not sent to sessions again when many notifications change at one position.
+# Replacements for columns that need not be read when many notifications change at one position: sessions have received
+# these texts already.
 _TEXTS: Final = {"body": literal_column("''"), "title": null(), "message": null()}
 
 _read_head: Final = INBOX_HEAD.reader()
@@ -51,7 +53,7 @@ _read_notification_beside_head: Final = NOTIFICATION.reader(len(INBOX_HEAD.colum
 
 
 class SqlInboxes:
-    """Implements Inboxes. Every change locks the inbox's counters first, as every recording does."""
+    """Implements Inboxes. Every change locks the inbox's counters first, as recordings do."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -76,8 +78,8 @@ class SqlInboxes:
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        # One row more than the limit shows whether there are older ones. The counters are joined, so that both are from
-        # the same snapshot.
+        # Reads one row more than the limit, which shows whether there are older notifications. Joins the counters, so
+        # that both are from the same snapshot.
         selected = _selected(select(*self._columns), user, filter)
         selected = selected.order_by(notifications.c.seq.desc()).limit(limit + 1)
         if before is not None:
@@ -158,9 +160,8 @@ class SqlInboxes:
         limit: int,
         now: datetime,
     ) -> StateChanged:
-        """Apply a change to the newest `limit` notifications that it affects, at one position. The inbox is locked, so
-        both statements select the same rows.
-        """
+        """Applies a change to the newest `limit` notifications that it affects, at one position. The inbox is locked,
+        so both statements select the same rows."""
         seq = notifications.c.seq
         conditions = (_OF_USER, *in_state(notifications.c, TRANSITIONS[change].before), *conditions)
         newest = select(*self._without_texts).where(*conditions).order_by(seq.desc()).limit(limit)
@@ -177,6 +178,7 @@ class SqlInboxes:
         return StateChanged(tuple(after.entry(unread, change) for _, after in changed), unread)
 
     async def _locked(self, connection: AsyncConnection, user: str) -> Head | None:
+        """Locks the inbox's counters, and returns its head; None if the inbox does not exist."""
         row = (await connection.execute(self._lock, {"user": user})).one_or_none()
         return _read_head(row) if row is not None else None
 
@@ -201,9 +203,8 @@ def _selected(statement: Select[Any], user: str, filter: NotificationFilter) -> 
 
 
 def _find_muted_unread(is_postgresql: bool) -> Select[Any]:
-    """For a page of the users who mute any type: whether they have unread notifications of these types. Both databases
-    need only the index over unread notifications.
-    """
+    """Returns the statement for a page of the users who mute any type: whether each has unread notifications of muted
+    types. On both databases, the index over unread notifications suffices for it."""
     muting = (
         select(preferences.c.user_id, preferences.c.muted_types)
         .where(preferences.c.user_id > bindparam("after"), preferences.c.muted_types != [])
@@ -221,5 +222,6 @@ def _find_muted_unread(is_postgresql: bool) -> Select[Any]:
 
 
 async def _move(connection: AsyncConnection, user: str, position: int, unread: int) -> None:
+    """Sets the last position and the unread total of an inbox."""
     statement = update(inboxes).where(inboxes.c.user_id == user).values(last_seq=position, unread_count=unread)
     await connection.execute(statement)

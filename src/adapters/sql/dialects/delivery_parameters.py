@@ -1,4 +1,4 @@
-"""The parameters that the statements about deliveries have in common."""
+"""Parameters of statements about deliveries, for both databases."""
 
 from datetime import timedelta
 from typing import Any, Final

@@ -1,6 +1,6 @@
-"""Writing to PostgreSQL: every statement takes whole columns as arrays, for any number of rows.
+"""Writes to PostgreSQL. Every statement has one array for each column, so it writes any number of rows.
 
-Each content of a batch is sent once, whatever the number of its recipients, and joined to them by number.
+Each content of a batch is sent once, however many recipients it has. A row refers to its content by number.
 """
 
 from collections.abc import Sequence
@@ -224,6 +224,7 @@ class PostgresqlWriting:
 
 
 def _columns(arrivals: Arrivals, counters: Sequence[Counter], now: datetime) -> dict[str, Any]:
+    """Returns the parameters that the statements for notifications and for broadcasts share."""
     contents = arrivals.contents
     return {
         "ids": arrivals.ids,

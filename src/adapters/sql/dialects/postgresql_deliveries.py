@@ -1,4 +1,5 @@
-"""Statements on PostgreSQL that add deliveries and record attempts: they take whole columns, for any number of rows."""
+"""Statements on PostgreSQL that add deliveries and record attempts. Each has one array for each column, so it writes
+any number of rows."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -43,8 +44,9 @@ _DELIVERY: Final[dict[str, TypeEngine[Any]]] = {
     "format": _NUMBERS,
 }
 
-# The additional columns of its item. `place` preserves the order; `payload_number` is the number of its payload, from
-# 1.
+# Additional columns for the delivery's item. `qualified` is the qualified origin of the event. `plain` is true if the
+# event is stored in the delivery's own row. `place` is the index of the delivery, which preserves the order.
+# `payload_number` is the index of the payload in `payloads`, counted from 1.
 _ITEM: Final[dict[str, TypeEngine[Any]]] = {
     "item_origin": _TEXTS,
     "qualified": _TEXTS,
@@ -80,8 +82,8 @@ def _typed(types: dict[str, TypeEngine[Any]]) -> dict[str, TypeEngine[Any]]:
     return {f"{name}_": type_ for name, type_ in types.items()}
 
 
-# Items are inserted first: if the item exists already, no delivery is added. Each payload is sent to the database once,
-# whatever the number of destinations, and joined by number.
+# Inserts the items first, and a delivery only if its item was inserted. Each payload is sent to the database once,
+# however many destinations it has, and joined by number.
 _ADD: Final = statement(
     f"""
     WITH new AS (
@@ -132,7 +134,8 @@ _DROP_ITEMS: Final = statement("DELETE FROM delivery_items WHERE delivery_id = A
 
 _KEYS: Final[dict[str, TypeEngine[Any]]] = dict.fromkeys(KEY_COLUMNS, _TEXTS)
 
-# Deliveries added by nodes of the previous version have no items.
+# The sources of stored deliveries, by key. Also searches `deliveries`, because deliveries that nodes of the previous
+# version have added have no items.
 _SOURCES: Final = statement(
     f"""
     WITH k AS (SELECT * FROM unnest({_parameters(_KEYS)}) AS k({", ".join(_KEYS)}))
@@ -214,5 +217,5 @@ class PostgresqlDeliveryWriting:
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The rows as column parameters of the statements above."""
+    """Returns the rows as parameters of the statements above: one list for each column."""
     return {f"{name}_": [row[name] for row in rows] for name in rows[0]}

@@ -1,4 +1,4 @@
-"""Which statements a database takes."""
+"""Selects the statements for a database."""
 
 from adapters.sql.database import Database
 from adapters.sql.dialects.dialect import DeliveryWriting, Writing

@@ -1,4 +1,4 @@
-"""Writing to an SQLite file: row by row, because a statement within the process costs no round trip."""
+"""Writes to an SQLite file row by row: SQLite runs within this process, so a statement costs no round trip."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -30,6 +30,7 @@ _KNOWN: Final = {
 
 
 def _count(table: Table, key: str, **more: Any) -> Any:
+    """Returns the statement that updates the counters of a stream."""
     added = bindparam("added", type_=BigInteger)
     now = bindparam("now", type_=table.c.oldest_at.type)
     return (
@@ -132,7 +133,8 @@ class SqliteWriting:
     async def store_dead_letters(
         self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
-        # There is no concurrent writer: identities held by other sources are still held.
+        # The caller has looked up the sources in this transaction, and SQLite has no concurrent writer. So no identity
+        # can belong to another source now.
         known = await self.dead_letter_sources(connection, list(letters))
         kept = [
             {"id": ids.new_id(), "identity": key, "kept_at": now, **dead_letter_columns(letter)}
@@ -143,7 +145,7 @@ class SqliteWriting:
 
 
 def _shared(content: Content, now: datetime) -> dict[str, Any]:
-    """The columns common to notifications and broadcasts."""
+    """Returns the columns that notifications and broadcasts have in common."""
     return {
         "origin": content.origin,
         "event_id": content.event_id,

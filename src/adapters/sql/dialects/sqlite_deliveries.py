@@ -18,6 +18,7 @@ from adapters.sql.queries import delivery_items as items_table
 from application.ports.deliveries import Outcome
 from domain.deliveries import Delivery
 
+# The source of the stored delivery with a key. Deliveries that nodes of the previous version have added have no items.
 _OF_KEY: Final = union_all(
     select(items_table.c.source).where(*(items_table.c[name] == bindparam(name) for name in KEY_COLUMNS)),
     select(deliveries_table.c.source).where(
@@ -88,7 +89,7 @@ class SqliteDeliveryWriting:
 
 
 def _item_row(made: Delivery, row: dict[str, Any], plain: bool) -> dict[str, Any]:
-    """The item row of a delivery whose own row is `row`."""
+    """Returns the item's row of a delivery. `row` is the delivery's own row."""
     key = dict(zip(KEY_COLUMNS, made.key, strict=True)) | {
         "delivery_id": made.id,
         "number": 1,
