@@ -1,4 +1,4 @@
-"""Logs: coloured lines for people, JSON lines for machines."""
+"""Configures logging: coloured lines for a terminal, or JSON lines for log collectors."""
 
 import io
 import logging
@@ -11,9 +11,9 @@ from domain.text import visible
 
 
 def set_up_logs(style: str, level: str, service: str, node: str) -> None:
-    """Configures logging. `style` is `console` or `json`, `level` a name of the logging module. Applies to the logs of
-    libraries too. Each JSON line names the service and the node."""
-    # Tracebacks without local variables: these include tokens.
+    """Configures the logs of Herald and of the libraries. `style` is `console` or `json`, `level` the name of a level
+    of the logging module. `service` and `node` are fields of each JSON line. Tracebacks contain no local variables,
+    because these may contain tokens."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -28,7 +28,7 @@ def set_up_logs(style: str, level: str, service: str, node: str) -> None:
     else:
         last = [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_trace)]
     structlog.configure(
-        # Filtered first: lines below the level cost next to nothing.
+        # Filtered first, so that lines below the level cost little.
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -44,18 +44,18 @@ def set_up_logs(style: str, level: str, service: str, node: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # These log at every reconnection what Herald's source logs once, or at every start what Herald's schema logs, and
-    # httpx logs URLs with their queries.
+    # Less of these libraries is logged. aiokafka logs at every reconnection what Herald logs once; alembic and Granian
+    # log at every start what Herald logs itself; httpx logs URLs with their queries, which may contain tokens.
     for noisy in ("aiokafka", "alembic", "httpx", "httpcore", "_granian"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    # aiormq logs each failed attempt to connect as an error; Herald's source logs it too.
+    # aiormq logs each failed attempt to connect as an error; Herald logs these failures itself.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 def _escape(
     _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Escapes control characters: text from outside must not control the terminal."""
+    """Escapes control characters, so that text from a client or a broker can't control the terminal."""
     return {
         name: visible(value, keep="\n" if name == "stack" else "") if isinstance(value, str) else value
         for name, value in event.items()

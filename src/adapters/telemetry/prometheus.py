@@ -1,4 +1,4 @@
-"""Metrics in the formats of Prometheus, read from the application's counters at each request."""
+"""Metrics in the formats of Prometheus. They are read from the application's counters whenever they are requested."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,12 +19,12 @@ from application.ingest.ingest_events import ConsumeEvents
 
 
 class PrometheusExposition:
-    """Implements Exposition."""
+    """Implements the port Exposition."""
 
     def __init__(
         self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: Mapping[str, str]
     ) -> None:
-        """`about` are the labels of `herald_node_info`, which identify this node."""
+        """`about` has the labels of the metric `herald_node_info`, which identify this node."""
         self._registry = CollectorRegistry()
         self._registry.register(_HeraldCollector(counters, hub, consumers, about))
 
@@ -44,50 +44,92 @@ class _HeraldCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         counters = self._counters
-        yield InfoMetricFamily("herald_node", "Which node this is.", dict(self._about))
-        yield _counter("events_in", "Events consumed and stored, by broker.", "broker", counters.events_in)
-        yield _counter("events_planned", "Events of which every route found its audience.", None, counters.planned)
-        yield _counter("entries_stored", "Notifications and broadcasts stored.", None, counters.stored)
+        yield InfoMetricFamily(
+            "herald_node", "Identifies this node by its labels; the value is always 1.", dict(self._about)
+        )
+        yield _counter("events_in", "Events that were consumed and stored, by broker.", "broker", counters.events_in)
+        yield _counter("events_planned", "Events that every matching route could process.", None, counters.planned)
+        yield _counter("entries_stored", "Notifications and broadcasts that were stored.", None, counters.stored)
         yield _counter(
             "dead_letters", "Events that could not be processed, by reason.", "reason", counters.dead_letters
         )
-        yield _counter("events_ignored", "Events that lead to nothing, by reason.", "reason", counters.ignored)
         yield _counter(
-            "events_unwanted", "Events that arrived by bindings of removed routes.", "key", counters.unwanted
+            "events_ignored", "Events without an effect that were not stored, by reason.", "reason", counters.ignored
         )
-        yield _counter("duplicates", "Events that were stored already.", None, counters.duplicates)
+        yield _counter(
+            "events_unwanted",
+            "Events that a queue delivered although their route was removed, by binding key.",
+            "key",
+            counters.unwanted,
+        )
+        yield _counter(
+            "duplicates", "Events that were ignored because they were stored before.", None, counters.duplicates
+        )
         yield self._duplicates()
-        yield _counter("publish_failures", "Batches not published.", None, counters.publish_failures)
-        yield _counter("backplane_messages", "Messages between nodes.", "direction", counters.backplane)
-        yield _counter("acknowledge_failures", "Batches not acknowledged.", None, counters.acknowledge_failures)
-        yield _counter("pruned", "Rows let go as too old or too many, by kind.", "kind", counters.pruned)
         yield _counter(
-            "streams_healed", "Streams that were behind the store and were resynchronised.", None, counters.healed
+            "publish_failures",
+            "Batches of stored entries that could not be published to the other nodes.",
+            None,
+            counters.publish_failures,
         )
-        yield _counter("pushed", "Objects sent to clients, by transport.", "transport", counters.pushed)
-        yield _counter("deliveries", "Deliveries made, by their first status.", "status", counters.deliveries)
-        yield _counter("mail_attempts", "Attempts at sending a mail, by result.", "result", counters.mails)
+        yield _counter(
+            "backplane_messages",
+            "Messages between nodes, by direction (published or received).",
+            "direction",
+            counters.backplane,
+        )
+        yield _counter(
+            "acknowledge_failures",
+            "Batches of events that could not be acknowledged to the broker.",
+            None,
+            counters.acknowledge_failures,
+        )
+        yield _counter("pruned", "Rows deleted because of their age or number, by kind.", "kind", counters.pruned)
+        yield _counter(
+            "streams_healed", "Streams that were behind the database and were resynchronised.", None, counters.healed
+        )
+        yield _counter("pushed", "Messages sent to clients, by transport.", "transport", counters.pushed)
+        yield _counter("deliveries", "Deliveries created, by their first status.", "status", counters.deliveries)
+        yield _counter("mail_attempts", "Attempts to send a mail, by result.", "result", counters.mails)
         yield self._attempts()
-        yield _counter("sessions_opened", "Sessions opened, by endpoint.", "endpoint", counters.sessions)
-        yield _counter("sessions_closed", "Sessions ended, by close code.", "code", counters.closes)
-        yield _counter("marked", "Notifications marked, by mark.", "mark", counters.marked)
+        yield _counter("sessions_opened", "Sessions that were opened, by endpoint.", "endpoint", counters.sessions)
+        yield _counter(
+            "sessions_closed",
+            "Connections that ended, by close code; `client` if the client ended it.",
+            "code",
+            counters.closes,
+        )
+        yield _counter(
+            "marked",
+            "Notifications whose state was changed, by change (read, unread, archived).",
+            "mark",
+            counters.marked,
+        )
         yield _counter(
             "requests",
-            "Requests of clients answered, by status.",
+            "HTTP responses sent, by status.",
             "status",
             counters.answers,
         )
-        yield _histogram("request_seconds", "Until the answer to a request begins.", counters.request)
-        yield _histogram("store_read_seconds", "Questions to the database.", counters.store_read)
-        yield _histogram("store_write_seconds", "Transactions of the database.", counters.store_write)
-        yield _histogram("store_to_socket_seconds", "From stored to sent.", counters.store_to_socket)
+        yield _histogram(
+            "request_seconds", "Seconds from an HTTP request to the start of its response.", counters.request
+        )
+        yield _histogram("store_read_seconds", "Duration of reads from the database in seconds.", counters.store_read)
+        yield _histogram(
+            "store_write_seconds", "Duration of write transactions of the database in seconds.", counters.store_write
+        )
+        yield _histogram(
+            "store_to_socket_seconds",
+            "Seconds from storing an entry to sending it to a client.",
+            counters.store_to_socket,
+        )
         yield self._sessions_open()
         yield from self._sources()
 
     def _duplicates(self) -> Metric:
         family = CounterMetricFamily(
             "herald_duplicate_events",
-            "Events that were stored already, by topic or routing key, and route.",
+            "Events that were ignored because they were stored before, by topic or routing key, and route.",
             labels=["source", "route"],
         )
         for labels, count in list(self._counters.duplicates_by_route.items()):
@@ -97,7 +139,7 @@ class _HeraldCollector(Collector):
     def _attempts(self) -> Metric:
         family = CounterMetricFamily(
             "herald_delivery_attempts",
-            "Attempts at deliveries, and decisions against one, by channel and result.",
+            "Attempts to send deliveries, and decisions not to send one, by channel and result.",
             labels=["channel", "result"],
         )
         for channel, results in list(self._counters.attempts.items()):
@@ -106,7 +148,9 @@ class _HeraldCollector(Collector):
         return family
 
     def _sessions_open(self) -> Metric:
-        family = GaugeMetricFamily("herald_sessions_open", "Sessions open now, by endpoint.", labels=["endpoint"])
+        family = GaugeMetricFamily(
+            "herald_sessions_open", "Sessions that are open now, by endpoint.", labels=["endpoint"]
+        )
         endpoints = [session.endpoint for session in list(self._hub.sessions)]
         for endpoint in sorted(set(endpoints) | set(self._counters.sessions)):
             family.add_metric([endpoint], endpoints.count(endpoint))
@@ -114,9 +158,11 @@ class _HeraldCollector(Collector):
 
     def _sources(self) -> Iterable[Metric]:
         ready = GaugeMetricFamily(
-            "herald_source_ready", "1 if the broker's events are consumed, else 0.", labels=["broker"]
+            "herald_source_ready", "1 if events are being consumed from the broker, 0 otherwise.", labels=["broker"]
         )
-        lag = GaugeMetricFamily("herald_source_lag", "Events waiting at the broker.", labels=["broker"])
+        lag = GaugeMetricFamily(
+            "herald_source_lag", "Events at the broker that are not consumed yet.", labels=["broker"]
+        )
         for consumer in self._consumers:
             status = consumer.source.status()
             ready.add_metric([status.name], float(status.ready))
