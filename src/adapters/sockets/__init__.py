@@ -1,1 +1,1 @@
-"""WebSockets and event streams, by Litestar: the connections of clients to their sessions."""
+"""WebSockets and event streams, served by Litestar: they connect clients to their sessions."""

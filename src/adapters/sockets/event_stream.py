@@ -1,4 +1,4 @@
-"""Event streams (SSE): the frames of a session as one endless response."""
+"""Event streams (server-sent events): the frames of a session are sent as one endless response."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -20,14 +20,14 @@ from application.live.open_session import OpenSession
 from domain.endpoints import Endpoint
 from domain.errors import SignedOut
 
-# No proxy may store, compress or buffer events: a compressor that waits for more sends nothing, not even the head of
-# the response (X-Accel-Buffering is for nginx, which ignores no-transform).
+# These headers forbid proxies to store, compress or buffer events. A proxy that compresses the response may wait for
+# more data before it sends anything, even the headers. nginx ignores `no-transform`, but respects `x-accel-buffering`.
 HEADERS: Final = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 
 
 class StreamTransport:
-    """Implements application.hub.transport.Transport. The server pulls the frames of a response one by one: nothing can
-    be sent directly."""
+    """Implements application.hub.transport.Transport. The web server requests the frames of a response one by one, so
+    no frame can be sent directly (`try_send`)."""
 
     def __init__(self) -> None:
         self._task = asyncio.current_task()
@@ -46,16 +46,18 @@ class StreamTransport:
             self._task.cancel()
 
     def sending(self) -> None:
+        """Notes that the server has requested a frame and is sending it."""
         self._taken += 1
         self._is_sending = True
 
     def sent(self) -> None:
+        """Notes that the frame was sent: the server requests the next one."""
         self._is_sending = False
 
 
 class StreamGate:
-    """Serves event streams. Refusals are HeraldErrors, answered by the HTTP layer; only a sign-out is answered here,
-    with 204: no other status makes an `EventSource` stop."""
+    """Serves event streams. Raises a HeraldError to refuse a request; exception handlers turn it into a response. Only
+    after a sign-out it responds by itself, with 204: this status makes an `EventSource` stop reconnecting."""
 
     def __init__(
         self,
@@ -89,7 +91,8 @@ class StreamGate:
         transport = StreamTransport()
         session.attach(transport)
         if (task := asyncio.current_task()) is not None:
-            # If the task is cancelled while it sends, only the garbage collector closes this generator.
+            # If the task is cancelled while it sends a frame, this generator is closed only by the garbage collector,
+            # which may run much later.
             task.add_done_callback(lambda _: self._end(session))
         try:
             async with aclosing(session.frames()) as frames:
@@ -104,7 +107,7 @@ class StreamGate:
             self._end(session)
 
     def _end(self, session: Session) -> None:
-        """May be called more than once."""
+        """Removes the session from the hub, and counts and logs its end. Does nothing if that has been done."""
         if session in self._hub.sessions:
             self._hub.remove(session)
             record_end(self._counters, session.endpoint, session, session.close_reason)

@@ -1,4 +1,4 @@
-"""Handshakes of Litestar's connections."""
+"""Converts connections of Litestar to handshakes."""
 
 from typing import Any
 

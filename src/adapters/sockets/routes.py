@@ -1,4 +1,4 @@
-"""The operations at the paths where clients connect: sockets and event streams."""
+"""The routes at which clients connect to WebSockets and event streams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,24 +25,26 @@ Socket = WebSocket[Any, Any, Any]
 
 _REFUSALS: Final = {
     400: "A parameter has an invalid value.",
-    401: "A token is needed, or the token is not valid.",
-    403: "The feed or inbox is not open to this caller.",
-    404: "A feed that the query names does not exist.",
-    422: "The request can't be understood.",
-    429: "This user has too many connections, or connects too often.",
-    500: "The server failed; see its log under `trace_id`.",
-    503: "The node is shutting down, has its maximum of anonymous connections, or something that Herald depends on is"
-    " unavailable.",
+    401: "The request needs a token, or its token is not valid.",
+    403: "The caller is not allowed to read the feed or the inbox.",
+    404: "The parameter `feeds` contains a feed that does not exist.",
+    422: "A value in the request is invalid.",
+    429: "This user has the maximum number of open connections, or connects too often.",
+    500: "An unexpected error occurred. The server's log has the details, under the `trace_id` of the response.",
+    503: "The node is shutting down, has the maximum number of anonymous connections, or a service that it depends on"
+    " is unavailable.",
 }
 
-ANSWERS: Final = {204: ResponseSpec(None, description="The user has signed out: do not reconnect.")} | {
+ANSWERS: Final = {
+    204: ResponseSpec(None, description="The user has signed out since the token was issued: do not reconnect with it.")
+} | {
     status: ResponseSpec(dict[str, Any], False, description, "application/problem+json")
     for status, description in _REFUSALS.items()
 }
 
 
 def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHandler | HTTPRouteHandler]:
-    """Returns the operations of all addresses."""
+    """Returns the Litestar handlers for all addresses."""
     routes: list[WebsocketRouteHandler | HTTPRouteHandler] = []
     for address in addresses:
         hidden = _hidden_paths(address, addresses)
@@ -55,7 +57,7 @@ def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHand
 
 
 def is_event_stream(path: str, addresses: Sequence[Address]) -> bool:
-    """Returns whether an event stream is served at this path of a request, given without a trailing slash."""
+    """Returns whether a path is the path of an event stream. It must not end with a slash."""
     return any(_serves(address, path) for address in addresses if address.transport == "sse")
 
 
@@ -66,8 +68,11 @@ def _serves(address: Address, path: str) -> bool:
 
 
 def _hidden_paths(address: Address, addresses: Sequence[Address]) -> Sequence[str]:
-    """Returns paths of an address with a parameter that Litestar would not route to it: if another path continues with
-    a literal segment, Litestar does not try that segment as the parameter."""
+    """Returns paths that match an address with a path parameter, but that Litestar would not route to it.
+
+    Litestar never uses a segment as the parameter if that segment occurs literally in another path. For example, if
+    there are `/ws/{user}` and `/ws/a/b`, a request for `/ws/a` finds no route: this function returns `/ws/a`.
+    """
     if address.path_parameter is None:
         return ()
     before = _before_parameter(address)
@@ -91,7 +96,8 @@ def _socket(address: Address, path: str) -> WebsocketRouteHandler:
 
 
 def _event_stream(address: Address, path: str, include_in_schema: bool = True) -> HTTPRouteHandler:
-    # The operation of herald.v1 keeps its original id.
+    # The operation of the shipped herald.v1 endpoint has an id without the name of the endpoint, as in earlier
+    # versions.
     shipped = address.path in HERALD_V1_PATHS
     operation_id = "event_stream" if shipped else f"event_stream_{address.endpoints[0].name}"
 
@@ -109,8 +115,8 @@ def _event_stream(address: Address, path: str, include_in_schema: bool = True) -
     async def serve(
         request: Request[Any, Any, Any], gate: FromDishka[StreamGate], table: FromDishka[RouteTable]
     ) -> Response[Any]:
-        """Sends events until the client disconnects; with an identity, that user's notifications as well.
-        `/schema/asyncapi.json` describes the messages."""
+        """Sends the events of the feeds that are open to the caller, and the user's notifications if the caller is a
+        user. The response does not end until the client disconnects. `/schema/asyncapi.json` describes the messages."""
         user = _named_user(request, address)
         return await gate.serve(request, address.select(table, user), user)
 
@@ -118,16 +124,16 @@ def _event_stream(address: Address, path: str, include_in_schema: bool = True) -
 
 
 def _naming_user(address: Address) -> type[Operation]:
-    """An operation with the parameter that names the user."""
+    """Returns the `operation_class` of a handler that has a parameter for the user's id."""
     place, name = ("path", address.path_parameter) if address.path_parameter else ("query", address.query_parameter)
 
     @dataclass
     class NamingUser(Operation):
         def __post_init__(self) -> None:
             if name is not None:
-                # Litestar documents a path parameter as a URI.
+                # Without this schema, Litestar documents a path parameter as a URI.
                 schema = Schema(type=OpenAPIType.STRING)
-                text = "The user whose notifications are sent as well; with a token, the token's own user."
+                text = "The id of the user whose notifications are sent. With a token, it must be the token's user."
                 self.parameters = [Parameter(name, place, schema, text, required=place == "path")]
 
     return NamingUser
@@ -143,8 +149,8 @@ def _before_parameter(address: Address) -> str:
 
 
 def _named_user(connection: ASGIConnection[Any, Any, Any, Any], address: Address) -> str | None:
-    """Returns the user that the client names; None if it names none. Raises NotFoundException for a path with more
-    segments than the address has: a slash in a user's id must be written as `%2F`."""
+    """Returns the user id in the path or the query; None if there is none. Raises NotFoundException for a path with
+    more segments than the address has: a slash in a user id must be written as `%2F`."""
     if address.path_parameter is None:
         return connection.query_params.get(address.query_parameter) if address.query_parameter else None
     segments = connection.scope["raw_path"].removesuffix(b"/").split(b"/")

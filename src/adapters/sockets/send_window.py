@@ -1,4 +1,5 @@
-"""The unsent frames of one socket. Frames are sent by the server's own send, without Litestar's layers around it."""
+"""Sends frames over one WebSocket, and tracks which are unsent. Frames are passed to the ASGI `send` of the web server
+directly, because Litestar's wrappers around it cost time."""
 
 import asyncio
 from collections import deque
@@ -11,8 +12,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.web.socket import ClientGone
 
-# Limits of unsent frames at one socket. In a burst this window saves most turns of the event loop; it bounds the memory
-# of a client that never reads.
+# Maximum number of unsent frames of one socket, and of the characters in them. Because several frames may be unsent,
+# the writer rarely has to wait during a burst. The limits bound the memory for a client that never reads.
 MAX_UNSENT_FRAMES: Final = 64
 MAX_UNSENT_CHARS: Final = 16 * 1024
 
@@ -20,8 +21,8 @@ _SEND: Final = "herald_send"
 
 
 def with_direct_send(app: ASGIApp) -> ASGIApp:
-    """Serves sockets with the server's send in their scope, for `SendWindow`. Once a socket is served, nothing refers
-    to its connection."""
+    """Wraps the application: the scope of each WebSocket contains the server's `send`, which SendWindow uses. When a
+    WebSocket has been served, all references to its connection are removed (see `_Connection`)."""
 
     def serve(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -42,8 +43,11 @@ async def _serve_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send
 
 
 class _Connection:
-    """The connection of one socket, as long as it is served. Granian closes a refused connection when nothing refers to
-    it any more; Litestar's object of it refers to itself, and would keep it open until the next garbage collection."""
+    """The `receive` and `send` of one WebSocket; `release` drops them.
+
+    Granian closes a refused connection when no object refers to it any more. Litestar's WebSocket object is part of a
+    reference cycle, so without `release` the connection would stay open until the next garbage collection.
+    """
 
     __slots__ = ("_receive", "_send")
 
@@ -64,9 +68,9 @@ class _Connection:
 class SendWindow:
     """Implements adapters.web.socket.SocketTransport.
 
-    A send begins when it is called, and Granian's awaitable is done when the kernel has accepted the frame. So the
-    writer waits for the oldest frame, and only when too much is unsent. Frames arrive in the order of the calls because
-    Granian has one runtime thread here.
+    Granian begins to send a frame when `send` is called; the awaitable that it returns is done when the kernel has
+    accepted the frame. So the writer need not wait for each frame: only if too much is unsent, it waits for the oldest
+    frame. Frames are sent in the order of the calls, because Herald runs Granian with one runtime thread.
     """
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
@@ -84,7 +88,7 @@ class SendWindow:
         try:
             self.send(frame)
         except (ClientGone, WebSocketDisconnect, RuntimeError):
-            # The reader notices that the client has left.
+            # The client has disconnected. The task that reads from the socket handles this.
             return False
         return True
 
@@ -114,7 +118,7 @@ class SendWindow:
         if asyncio.iscoroutine(sending):
             sending = asyncio.ensure_future(sending)
         elif not hasattr(sending, "done"):
-            # Granian returns no awaitable for a socket whose client has left.
+            # Granian returns no awaitable if the client has disconnected.
             raise ClientGone
         self._unsent.append((sending, len(frame)))
         self._unsent_chars += len(frame)

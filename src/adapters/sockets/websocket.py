@@ -1,4 +1,4 @@
-"""One WebSocket of Granian and Litestar."""
+"""One WebSocket that Granian and Litestar serve."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from adapters.web.socket import ClientGone
 class LitestarSocket:
     """Implements adapters.web.socket.Socket.
 
-    Two traits of Granian: it answers pings only while a task receives, and a close frame cannot be sent before that
-    task has ended.
+    Granian responds to pings only while a task waits in `receive`, and can send a close frame only after that task has
+    ended.
     """
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:

@@ -1,1 +1,2 @@
-"""Shared by the web adapters, without a web framework: sockets, handshakes, tokens, origins and hosts."""
+"""Code that all web adapters share, independent of a web framework: WebSockets, handshakes, tokens, origins and
+hosts."""

@@ -1,4 +1,4 @@
-"""One connection, from its handshake to the log line about its end."""
+"""One WebSocket connection, from its handshake to the log line about its end."""
 
 import asyncio
 from contextlib import suppress
@@ -16,12 +16,13 @@ log = structlog.get_logger(__name__)
 
 _SENT_TOO_MUCH: Final = frozenset({CloseCode.TOO_MANY_FRAMES, CloseCode.NOT_UNDERSTOOD, CloseCode.TOO_LARGE})
 
-# RFC 6455, section 5.5: a control frame holds 125 bytes, two of which are the code.
+# Maximum size of the reason in a close frame. RFC 6455, section 5.5: a control frame has at most 125 bytes, of which
+# two are the close code.
 _MAX_REASON_BYTES: Final = 123
 
 
 class Connection:
-    """A socket that is accepted at most once, closed at most once, and has its end counted and logged."""
+    """A WebSocket that is accepted and closed at most once. Its end is counted and logged exactly once."""
 
     def __init__(self, socket: Socket, endpoint: str, counters: Counters, policy: SocketPolicy) -> None:
         self.socket = socket
@@ -34,25 +35,29 @@ class Connection:
         self._ended = False
 
     async def accept(self) -> None:
+        """Accepts the handshake. Does nothing if it was accepted before."""
         if not self.accepted:
             self.accepted = True
             await self.socket.accept(SUBPROTOCOL if self.handshake.has_protocol else None)
 
     async def receive(self) -> str | bytes:
-        """Returns the next frame. Raises FrameTooLarge and ClientGone."""
+        """Waits for the next frame and returns it. Raises FrameTooLarge, and ClientGone if the connection has ended."""
         frame = await self.socket.receive()
         if len(frame) > MAX_FRAME_LENGTH:
             raise FrameTooLarge
         return frame
 
     async def refuse(self, close_reason: CloseReason) -> None:
-        """Closes the connection. A client of `herald.v1` gets `bye` first, unless its session has sent it."""
+        """Closes the connection. A client of `herald.v1` receives `bye` first, unless its session has already sent
+        `bye`."""
         session = self.session
         has_sent_bye = session is not None and session.close_reason is not None and session.replacement is None
         await self.close(close_reason, send_bye=self.handshake.has_protocol and not has_sent_bye)
 
     async def close(self, close_reason: CloseReason, *, send_bye: bool = False) -> None:
-        """Closes with the code. Accepts first if necessary: a browser cannot read why a handshake was refused."""
+        """Closes the connection with a close code. If the handshake is not accepted yet, accepts it first, because a
+        page in a browser can read a close code, but not why a handshake was refused. Does nothing if the connection has
+        ended."""
         if self._ended:
             return
         self._end(close_reason)
@@ -65,12 +70,13 @@ class Connection:
                 await self.socket.close(int(close_reason.code), reason, bye(close_reason) if send_bye else None)
 
     def client_left(self) -> None:
+        """Counts and logs that the client has ended the connection."""
         if not self._ended:
             self._end(None)
 
     async def _discard_input(self) -> None:
-        """Reads and drops what the client is still sending. The kernel resets a connection that is closed with unread
-        bytes, and the client would not see the code."""
+        """Reads and discards what the client is still sending. If a connection is closed while it has unread bytes, the
+        kernel resets it, and the client does not receive the close code."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._policy.max_discard_s):
                 while True:
@@ -83,14 +89,15 @@ class Connection:
 
 
 def log_opened(session: Session) -> None:
-    """Logs the opening, and binds the ids of session and user to all later log lines of the running task."""
+    """Logs that a session was opened, and adds the ids of its session and user to all later log lines of the running
+    task."""
     bind_session(session.id, session.user)
     log.info("session_opened", endpoint=session.endpoint)
 
 
 def record_end(counters: Counters, endpoint: str, session: Session | None, close_reason: CloseReason | None) -> None:
-    """Counts and logs the end of a connection, in one line. Without a close reason the client has left; without a
-    session the connection was refused."""
+    """Counts and logs the end of a connection. `close_reason` is None if the client has ended it. `session` is None if
+    the connection was refused before a session was opened."""
     code = str(int(close_reason.code)) if close_reason else "client"
     counters.closes[code] += 1
     log.info(

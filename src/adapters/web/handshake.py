@@ -1,4 +1,4 @@
-"""The handshake of a client, independent of the server that has read it."""
+"""The handshake of a client, in a form that is independent of the web server."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,10 +10,11 @@ from domain.protocol.herald_v1 import SUBPROTOCOL
 
 
 class Handshake:
-    """The headers and the query of a request for a socket or an event stream.
+    """The headers and the query of a request for a WebSocket or an event stream.
 
-    `headers` and `query` are keyed by name, header names regardless of case. Headers that may be repeated are passed as
-    lines.
+    `headers` is keyed by the name of the header, in any case; `query` by the name of the parameter. Headers that may
+    occur several times are passed separately: `subprotocol_lines` has the values of Sec-WebSocket-Protocol,
+    `cookie_lines` those of Cookie.
     """
 
     def __init__(
@@ -26,12 +27,12 @@ class Handshake:
         self._headers = headers
         self._query = query
         self._cookie_lines = cookie_lines
-        # Several header lines are one list (RFC 6455, section 11.3.4).
+        # The values of several header lines form one list (RFC 6455, section 11.3.4).
         self.subprotocols = [name.strip() for line in subprotocol_lines for name in line.split(",") if name.strip()]
 
     @property
     def has_protocol(self) -> bool:
-        """Whether the client of a socket speaks `herald.v1`."""
+        """Whether the client of a WebSocket offers the subprotocol `herald.v1`."""
         return SUBPROTOCOL in self.subprotocols
 
     @property
@@ -39,13 +40,13 @@ class Handshake:
         return self._headers.get("origin")
 
     def token(self, *, cookies: bool) -> str | None:
-        """Returns the token that the client has sent. `cookies` accepts the cookie too, which is safe only if pages of
-        other sites cannot connect."""
+        """Returns the token that the client has sent, or None. A token in the cookie is accepted only with `cookies`,
+        which is safe only if pages of other sites cannot connect."""
         values = read_cookies(self._cookie_lines) if cookies else {}
         return find_token(self._headers, self.subprotocols, values, self._query)
 
     def connect_request(self, endpoint: Endpoint, identity: Identity) -> ConnectRequest:
-        """What the query asks for. Unknown parameters are ignored."""
+        """Returns the request that the query parameters describe. Unknown parameters are ignored."""
         query = self._query
         if endpoint.transport == "sse":
             protocol = query.get("protocol") == "1"

@@ -1,4 +1,5 @@
-"""How handshakes are refused and sockets closed: HTTP statuses and close codes."""
+"""The HTTP statuses with which WebSocket handshakes are refused, and the close codes with which WebSockets are
+closed."""
 
 import math
 from typing import Final
@@ -10,12 +11,13 @@ from domain import errors
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.public_url import PublicUrl
 
-# Seconds after which another node, or the next process, is ready to answer.
+# The `Retry-After` of refusals that concern this node only: another node, or this node after a restart, may accept the
+# client.
 RETRY_ELSEWHERE_S: Final = 2
 
 
 class HandshakeRefusal(msgspec.Struct, frozen=True):
-    """An HTTP answer (RFC 9457) to a handshake, instead of a socket."""
+    """An HTTP error response (RFC 9457) to a WebSocket handshake."""
 
     status: int
     code: str
@@ -40,7 +42,7 @@ class HandshakeRefusal(msgspec.Struct, frozen=True):
         return headers
 
 
-NOT_FOUND: Final = HandshakeRefusal(404, "not_found", "Not found", "Herald serves nothing at this path.")
+NOT_FOUND: Final = HandshakeRefusal(404, "not_found", "Not found", "There is no WebSocket endpoint at this path.")
 ORIGIN_REFUSED: Final = HandshakeRefusal(
     403, "origin_refused", "Origin refused", "Pages of this origin may not connect."
 )
@@ -49,13 +51,14 @@ NODE_FULL: Final = HandshakeRefusal(
     503,
     "node_full",
     "Node full",
-    "This node has no file descriptor left for another socket. Connect to another node.",
+    "This node has the maximum number of WebSockets that its limit of open files allows: connect again.",
     RETRY_ELSEWHERE_S,
 )
 
 
 def too_many(error: errors.TooManyRequests | errors.TooManyAnonymous) -> HandshakeRefusal:
-    """Returns the answer to a client that exceeds a rate or limit: HTTP costs least, and has `Retry-After`."""
+    """Returns the HTTP response to a client that exceeds a rate limit or a maximum number of connections. It costs less
+    than accepting and closing a WebSocket, and can contain `Retry-After`."""
     if isinstance(error, errors.TooManyRequests):
         wait_s = max(1, math.ceil(error.retry_after))
         return HandshakeRefusal(429, error.code, "Too many requests", error.detail, wait_s)
@@ -79,10 +82,11 @@ _CLOSE_CODES: Final[dict[type[Exception], CloseCode]] = {
     StoreUnavailable: CloseCode.TRY_LATER,
 }
 
-# The errors that close a socket with a code of their own; all others are internal errors.
+# The errors that have a close code. All other exceptions close a WebSocket with the code for an internal error.
 CLOSING_ERRORS: Final = tuple(_CLOSE_CODES)
 
 
 def close_reason_for(error: Exception) -> CloseReason:
+    """Returns the close code and text for an error, which must be one of CLOSING_ERRORS."""
     text = str(error) if isinstance(error, errors.HeraldError) else errors.Unavailable.text
     return CloseReason(_CLOSE_CODES[type(error)], text)

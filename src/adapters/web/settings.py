@@ -1,4 +1,4 @@
-"""The settings of the web adapters: public URL, origins, hosts and sockets."""
+"""The settings of the web adapters: public URL, origins, hosts and WebSockets."""
 
 import re
 from ipaddress import ip_address
@@ -11,7 +11,8 @@ from domain.setting_values import items, whole
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
 _HOST: Final = re.compile(r"[\w.-]+")
-# A host (letters, digits, or an IPv6 address in brackets), then segments of the path (RFC 3986, without quotes).
+# A host name or IP address (IPv6 in brackets), optionally a port, then the segments of a path. The path may have all
+# characters of RFC 3986 except quotes.
 _PUBLIC_URL: Final = re.compile(
     r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:/[a-z0-9._~%!$&()*+,;=:@-]+)*",
     re.IGNORECASE | re.ASCII,
@@ -19,8 +20,8 @@ _PUBLIC_URL: Final = re.compile(
 
 
 def absolute_url(value: str) -> str:
-    """Parses an absolute URL that is safe in documents, headers and pages: ASCII, without query and password. Raises
-    ValueError."""
+    """Returns an absolute URL in its normal form. Raises ValueError for a URL that is not safe in documents, headers
+    and pages: it must be ASCII, and have no query, user name or password."""
     url = value.strip().rstrip("/")
     try:
         parts = urlsplit(url)
@@ -37,8 +38,8 @@ def absolute_url(value: str) -> str:
 
 
 def origin_list(value: str) -> tuple[str, ...] | None:
-    """Parses a list of origins; None for `*`, all origins. They are converted to lower case, as browsers send them.
-    Raises ValueError."""
+    """Returns the origins of a comma-separated list, in lower case, which is how browsers send them. Returns None for
+    `*`, which allows all origins. Raises ValueError for an invalid origin."""
     allowed = items(value)
     if allowed == ("*",):
         return None
@@ -49,8 +50,8 @@ def origin_list(value: str) -> tuple[str, ...] | None:
 
 
 def host_list(value: str) -> tuple[str, ...]:
-    """Parses a list of hosts, which `adapters.web.origins.host_of` normalises; `loopback` and `*` (alone, for all) stay
-    as they are. Raises ValueError."""
+    """Returns the hosts of a comma-separated list, normalised by `adapters.web.origins.host_of`. `loopback`, and a list
+    that is only `*`, are returned unchanged. Raises ValueError for an invalid host."""
     named = items(value)
     if named == ("*",):
         return named
@@ -59,7 +60,7 @@ def host_list(value: str) -> tuple[str, ...]:
 
 def _host(name: str) -> str:
     try:
-        # An IPv6 address may lack its brackets here.
+        # In this setting, brackets around an IPv6 address are optional.
         address = ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
         host = host_of(name) if _HOST.fullmatch(name) else None

@@ -1,4 +1,4 @@
-"""Serving sockets from handshake to close, for every socket adapter."""
+"""Serves WebSockets from handshake to close, for all WebSocket adapters."""
 
 import asyncio
 from contextlib import aclosing
@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 
 
 class SocketGate:
-    """Serves sockets: a reader and a writer for each, and exactly one close. After any error, the client gets a close
-    code that says what to do."""
+    """Serves WebSockets. Each has one task that reads and one that writes, and is closed exactly once. If an error
+    occurs, the close code says whether the client should reconnect."""
 
     def __init__(
         self,
@@ -61,7 +61,8 @@ class SocketGate:
         self._unauthenticated = 0
 
     async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
-        """Serves a socket from its handshake to its close. `claimed` is the user that the URL names."""
+        """Serves a socket from its handshake to its close. `claimed` is the user id in the URL; None if there is
+        none."""
         if not self._origins.allow(socket.handshake.origin):
             return await socket.refuse(refusals.ORIGIN_REFUSED)
         if self._hub.draining:
@@ -96,11 +97,11 @@ class SocketGate:
             await connection.refuse(CloseReason(CloseCode.INTERNAL_ERROR, "internal error"))
 
     async def _run_sessions(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
-        """Runs the requested session, and the sessions that replace it."""
+        """Runs the session that the client requests, and after it each session that replaces it on the same socket."""
         request, session = await self._open_first(connection, endpoint, claimed)
         while (replacement := await self._run(connection, request, session)) is not None:
             if session.user is None:
-                # The client has authenticated: charge the connect to its user.
+                # The anonymous client has sent a token: charge the connect to its user.
                 await self._limit_rate("connect", replacement.identity)
             reached = session.cursor_for(replacement.identity.user) if session.hello_sent else request.cursor
             request = msgspec.structs.replace(
@@ -127,8 +128,11 @@ class SocketGate:
     async def _request_after_first_frame(
         self, connection: Connection, endpoint: Endpoint, claimed: str | None, error: TokenMissing | TooManyAnonymous
     ) -> ConnectRequest:
-        """Reads the token of a `herald.v1` client, which is refused without one, from its first frame. Raises the given
-        error if the frame has none, TokenInvalid if it contains `auth` and can't be read."""
+        """Reads the first frame of a `herald.v1` client that needs a token and has sent none in its handshake. Returns
+        the request with the identity of that token.
+
+        Raises the given error if the frame contains no token, and TokenInvalid if it contains `auth` but can't be
+        decoded."""
         frame = await self._first_frame(connection)
         try:
             command = read_command(frame) if frame is not None else Command()
@@ -147,9 +151,12 @@ class SocketGate:
         return msgspec.structs.replace(request, cursor=str(cursor) if cursor else request.cursor, first_frame_read=True)
 
     async def _first_frame(self, connection: Connection) -> str | bytes | None:
-        """Returns the first frame, None after a timeout. Raises TooManyAnonymous."""
+        """Accepts the socket and waits for its first frame. Returns the frame, or None after a timeout. Raises
+        TooManyAnonymous if too many sockets are waiting."""
         if self._unauthenticated >= self._policy.max_unauthenticated:
-            raise TooManyAnonymous("This node waits for as many tokens in first frames as it may: try again.")
+            raise TooManyAnonymous(
+                "This node has the maximum number of WebSockets that have not sent their token yet: try again."
+            )
         self._unauthenticated += 1
         try:
             async with asyncio.timeout(self._policy.first_frame_timeout_s):
@@ -163,11 +170,12 @@ class SocketGate:
     async def _run(
         self, connection: Connection, request: ConnectRequest, session: Session
     ) -> ReplacementSession | None:
-        """Serves one session until it ends. Returns what replaces it at the same socket."""
+        """Serves one session until it ends. Returns the session that replaces it on the same socket; None if the socket
+        is closed."""
         connection.session = session
         log_opened(session)
         try:
-            # All positions are set: entries that are published from now on reach the client.
+            # The session was opened first, so the client receives all entries that are published after it is accepted.
             await connection.accept()
             all_sent = await self._exchange(connection, request, session)
             if session.close_reason is None:
@@ -177,15 +185,15 @@ class SocketGate:
             elif all_sent:
                 return session.replacement
             else:
-                # Only the client knows whether the last frames arrived: it has to reconnect and resume.
+                # Some frames may not have arrived. The client has to reconnect, and resume from its own position.
                 await connection.close(CloseReason(CloseCode.TOO_SLOW, "the client has stopped reading"))
             return None
         finally:
-            # Last, since a draining node waits until its sessions are removed, and so for their close frames.
+            # Removed only after the close frame is sent: a draining node waits until all sessions are removed.
             self._hub.remove(session)
 
     async def _exchange(self, connection: Connection, request: ConnectRequest, session: Session) -> bool:
-        """Reads and writes until the client leaves or the session ends. Returns whether all frames were sent."""
+        """Reads and writes until the client disconnects or the session ends. Returns whether all frames were sent."""
         commands = self._commands(request, session) if session.view.protocol else None
         writer = asyncio.create_task(_write(connection.socket, session))
         reader = asyncio.create_task(_read(connection, session, commands))
@@ -194,7 +202,7 @@ class SocketGate:
             if session.close_reason is not None:
                 await asyncio.wait({writer}, timeout=self._policy.final_frames_timeout_s)
         finally:
-            # The reader must have ended before a close frame is sent: see Socket.close.
+            # The reader has to end before a close frame is sent: see Socket.close.
             writer.cancel()
             reader.cancel()
             results = await asyncio.gather(writer, reader, return_exceptions=True)
@@ -210,7 +218,8 @@ class SocketGate:
 
 
 async def _write(socket: Socket, session: Session) -> None:
-    """Writes to the socket; the only writer. While it waits for the session, the session may send directly."""
+    """Sends the frames of the session. No other task writes to the socket; but while this one waits for a frame, the
+    session may send directly through the transport."""
     transport = socket.transport()
     session.attach(transport)
     async with aclosing(session.frames()) as frames:
@@ -222,7 +231,8 @@ async def _write(socket: Socket, session: Session) -> None:
 
 
 async def _read(connection: Connection, session: Session, commands: ClientCommands | None) -> None:
-    """Reads from the socket; the only reader. Always waits for a frame: some servers answer pings only then."""
+    """Reads frames from the socket and runs the commands in them. No other task reads from the socket. This one always
+    waits for a frame, because some servers respond to pings only while a task receives."""
     while session.close_reason is None:
         try:
             frame = await connection.receive()

@@ -1,17 +1,20 @@
-"""Tokens and cookies of requests and handshakes."""
+"""Finds tokens in the headers, cookies and query of requests and handshakes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
-# The cookie that may hold a token.
+# The name of the cookie that may contain a token.
 TOKEN_COOKIE: Final = "herald_token"  # noqa: S105 - a name
 
 
 def read_cookies(lines: Iterable[str]) -> dict[str, str]:
-    """Returns the cookies in the lines of a Cookie header (RFC 6265, section 4.2), by name; the last one of a name
-    counts. Quotes around a value and percent-encoding are removed. Backslashes are not escapes: libraries that treat
-    them so (RFC 2109) take minutes for 64 KB of them."""
+    """Returns the cookies in the lines of a Cookie header (RFC 6265, section 4.2), by name. If a name occurs several
+    times, the last value is returned. Quotes around a value and percent-encoding are decoded.
+
+    Backslashes are ordinary characters. Libraries that treat them as escapes (RFC 2109) take minutes for a header of
+    64 KB of backslashes.
+    """
     pairs = (pair.partition("=") for line in lines for pair in line.split(";"))
     return {name.strip(): unquote(_unquoted(value.strip())) for name, equals, value in pairs if equals}
 
@@ -26,8 +29,8 @@ def find_token(
     """Returns the token of a handshake or request, None if it has none. Searches the `Authorization` header, the
     subprotocol `bearer.…`, the query parameters `jwt` and `token`, and the cookie, in this order.
 
-    Header names must be in lower case. An `Authorization` header of another scheme is returned whole, as an invalid
-    token: a caller with credentials must not be treated as anonymous.
+    The names in `headers` must be in lower case. If the `Authorization` header has another scheme than `Bearer`, the
+    whole header is returned: it is not a valid token, so the caller is refused instead of treated as anonymous.
     """
     authorization = headers.get("authorization")
     if authorization is not None:
