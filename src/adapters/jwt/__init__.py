@@ -1,1 +1,1 @@
-"""JSON Web Tokens, by PyJWT."""
+"""Verifies JSON Web Tokens with PyJWT."""

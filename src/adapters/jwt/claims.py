@@ -1,4 +1,4 @@
-"""Converts the claims of a token, whose signature, audience and issuer were verified, to an identity."""
+"""Converts the claims of a token to an identity. The signature, audience and issuer were verified before."""
 
 from hashlib import sha256
 from typing import Any, Final
@@ -7,31 +7,36 @@ from domain.errors import TokenExpired, TokenInvalid
 from domain.identity import Identity
 from domain.users import as_user
 
-# The last second of the year 9999, the maximum of datetime. A later time is in milliseconds, or invalid.
+# The maximum of a time in a claim, in seconds since 1970: the last second of the year 9999, after which datetime ends.
+# A greater number is probably in milliseconds.
 _END_OF_TIME: Final = 253_402_300_799
 
-# Enough for a UUID or a hash. The id becomes part of a key that is stored while the token is in use.
+# Maximum length of a token id (`jti`): enough for a UUID or a hash. The id is part of the key of the token's rate
+# limit.
 _LONGEST_ID: Final = 128
 _HASH_DIGITS: Final = 32
 
 
-# Claims with scopes that issuers use beside `scope`. Their names are common, so a claim with another content grants
-# nothing, and is not an error.
+# Claims in which issuers put scopes, in addition to `scope`. Other software uses these names too, so a claim with
+# another content is ignored instead of an error.
 _OTHER_SCOPE_CLAIMS: Final = ("scp", "permissions")
 
 
 def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims: tuple[str, ...] = ()) -> Identity:
-    """Returns the identity for the claims at `now` (seconds since 1970).
+    """Returns the identity that the claims of a token describe. `now` is the current time in seconds since 1970,
+    `leeway` the allowed difference between clocks in seconds.
 
-    `sub` is the user, and must be a valid user id, as in events (a number is converted to text). The scopes are those
-    of `scope`, `scp`, `permissions` and `scope_claims` together: space separated text (RFC 8693 section 4.2) or a list.
-    `exp`, `nbf` and `iat` are optional, but must be times. A token issued in the future is refused, since it would
-    survive every sign-out. Raises TokenInvalid. Raises TokenExpired only if the token is valid otherwise: a new token
-    of the same kind will be accepted.
+    `sub` is the user, and must be a valid user id (a number is converted to text, as in events). The scopes are those
+    in `scope`, `scp`, `permissions` and `scope_claims` together; each claim is space-separated text (RFC 8693, section
+    4.2) or a list. `exp`, `nbf` and `iat` are optional, but must be times. A token that was issued in the future is
+    refused, because a sign-out revokes only tokens that were issued before it.
+
+    Raises TokenInvalid. Raises TokenExpired if the token is valid except that it has expired: then a new token from the
+    same issuer will be accepted.
     """
     user = as_user(claims.get("sub"))
     if user is None:
-        raise TokenInvalid("The token has no subject that could be a user.")
+        raise TokenInvalid("The token's `sub` is missing, or is not a valid user id.")
     scopes = _scopes(claims, scope_claims)
     issued_at, begins_at, expires_at = (_time(claims, name) for name in ("iat", "nbf", "exp"))
     if max(issued_at or 0.0, begins_at or 0.0) > now + leeway:
@@ -42,7 +47,8 @@ def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims:
 
 
 def token_id_of(claims: dict[str, Any], token: str) -> str:
-    """Returns the token's `jti` if it is short, printable text; otherwise a hash that does not reveal the token."""
+    """Returns an id of the token: its `jti` if that is printable text of at most 128 characters, otherwise a hash of
+    the token, from which the token can't be computed."""
     jti = claims.get("jti")
     if isinstance(jti, str) and 0 < len(jti) <= _LONGEST_ID and jti.isprintable():
         return jti
@@ -50,17 +56,19 @@ def token_id_of(claims: dict[str, Any], token: str) -> str:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """Returns a NumericDate (RFC 7519 section 2), None if the claim is missing. Raises TokenInvalid."""
+    """Returns the time in a claim (a NumericDate, RFC 7519, section 2) in seconds since 1970; None if the claim is
+    missing. Raises TokenInvalid if the claim is not a time."""
     if name not in claims:
         return None
     value = claims[name]
-    if type(value) in (int, float) and 0 <= value <= _END_OF_TIME:  # not true of NaN, and bool is another type
+    if type(value) in (int, float) and 0 <= value <= _END_OF_TIME:  # this excludes NaN and bool
         return float(value)
     raise TokenInvalid(f"The token's {name} is not a time in seconds.")
 
 
 def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[str]:
-    """Raises TokenInvalid if `scope`, or a claim that the settings name, is neither text nor a list of texts."""
+    """Returns the scopes in all claims. Raises TokenInvalid if `scope`, or one of the `configured` claims, is neither
+    text nor a list of texts."""
     found: set[str] = set()
     for name in ("scope", *configured):
         value = _claim_at(claims, name)
@@ -74,7 +82,8 @@ def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[st
 
 
 def _claim_at(claims: dict[str, Any], name: str) -> Any:
-    """Returns the claim with this name, dots included; else the one at the dotted path; else None."""
+    """Returns the claim whose name is `name`, dots included. If there is none, returns the value at that dotted path,
+    or None."""
     if name in claims:
         return claims[name]
     value: Any = claims

@@ -1,4 +1,4 @@
-"""A cache of the keys that an issuer publishes at a URL."""
+"""Fetches and caches the public keys that an issuer publishes at a URL (HERALD_JWT_JWKS_URL)."""
 
 import asyncio
 import contextlib
@@ -19,20 +19,22 @@ from domain.errors import TokenInvalid, Unavailable
 
 log = structlog.get_logger(__name__)
 
-# Bytes; real JWK sets have a few kilobytes.
+# Maximum size of a JWK set in bytes. Usual sets have a few kilobytes.
 MAX_KEY_SET_BYTES: Final = 1_000_000
 
-# Maximum of keys tried for one token. Each costs a verification on the event loop (0.1 ms for RSA of 4096 bits).
+# Maximum number of keys that are tried for one token. Each attempt blocks the event loop (for 0.1 ms with an RSA key of
+# 4096 bits).
 MAX_CANDIDATES: Final = 16
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Intervals and timeout of fetches, in seconds.
+    """The intervals at which keys are fetched, and the timeout of a fetch, in seconds.
 
-    `refresh`: the interval of fetches; while the server answers, a withdrawn key is accepted for no longer than this.
-    `unknown`: tokens whose key was not fetched cause at most one fetch in this time.
-    `retry`: before the first successful fetch, at most one attempt in this time.
-    `timeout`: a fetch that takes longer, from the first byte sent to the last received, has failed.
+    `refresh`: the interval of regular fetches. While the server is available, a key that the issuer has withdrawn is
+    accepted for at most this time.
+    `unknown`: the minimum interval of fetches that are caused by tokens with an unknown key.
+    `retry`: the minimum interval of attempts before the first successful fetch.
+    `timeout`: the maximum duration of a fetch, from the first byte sent to the last byte received.
     """
 
     refresh: float = 600.0
@@ -45,8 +47,8 @@ PACE: Final = Pace()
 
 
 def checked_url(url: str | None) -> httpx.URL:
-    """Returns the parsed URL. Raises ValueError if it is neither https nor http. Plain http is only for networks
-    without attackers in between."""
+    """Returns the parsed URL. Raises ValueError if it is not an http or https URL. Plain http is safe only in a network
+    that an attacker can't access."""
     with contextlib.suppress(httpx.InvalidURL):
         parsed = httpx.URL(url or "")
         if parsed.scheme in ("https", "http") and parsed.host:
@@ -55,11 +57,12 @@ def checked_url(url: str | None) -> httpx.URL:
 
 
 class KeyServer:
-    """Finds the keys for a token. Fetches from the server no more often than `pace` allows.
+    """Finds the keys that may have signed a token. Fetches them from the issuer's server, at most as often as `pace`
+    allows.
 
-    Concurrent requests share one fetch. If the server is unavailable, slow, redirects, or answers with anything but a
-    JWK set of at most 1 MB, the keys fetched before stay in use; an outage is logged once. Bound to the event loop of
-    its first call.
+    Concurrent calls share one fetch. If a fetch fails, the keys that were fetched before stay in use. A fetch fails if
+    the server is unavailable, is too slow, redirects, or sends anything but a JWK set of at most 1 MB. Only the first
+    of several failures in a row is logged. An instance belongs to the event loop of its first call.
     """
 
     def __init__(self, settings: JwtSettings, monotonic: Callable[[], float], pace: Pace) -> None:
@@ -67,7 +70,7 @@ class KeyServer:
         self._algorithms = narrowed(KEY_ALGORITHMS, settings.algorithms, "HERALD_JWT_JWKS_URL")
         self._monotonic = monotonic
         self._pace = pace
-        # Responses are requested uncompressed: the size limit would not hold for decompressed data.
+        # Responses are requested uncompressed, because the size limit is checked before decompression.
         self._client = httpx.AsyncClient(
             verify=ssl.create_default_context(cafile=settings.cafile) if settings.cafile else True,
             timeout=pace.timeout,
@@ -84,23 +87,24 @@ class KeyServer:
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Fetches keys in the background, until there are some. Otherwise the first token causes the first fetch."""
+        """Starts to fetch keys in the background, and retries until a fetch succeeds. If this is not called, the first
+        token causes the first fetch."""
         self._starting = asyncio.create_task(self._fetch_first())
 
     @property
     def fault(self) -> str | None:
-        """Why no token can be verified: no keys were fetched yet. None once there are some."""
+        """Says why no token can be verified: no keys have been fetched yet. None as soon as keys have been fetched."""
         if self._keys:
             return None
         return f"there are no keys of {self._url.host} yet: {self._error or 'they are being fetched'}"
 
     async def find(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
-        """Returns the keys that a token with this header may be signed with: those for `algorithm` with the id `kid`,
-        or with any id if `kid` is None; at least one, at most MAX_CANDIDATES.
+        """Returns the keys that may have signed a token with this header: keys for `algorithm` whose id is `kid`, or
+        keys with any id if `kid` is None. Returns at least one and at most MAX_CANDIDATES keys.
 
-        Raises TokenInvalid if the algorithm is not accepted, or if a fetch that began after this call has found no such
-        key. Raises Unavailable while that is unknown, because the server is unavailable or must not be queried again
-        yet: the key may be a new one.
+        If no such key was fetched before, it may be a new key, so the keys are fetched again. Raises TokenInvalid if
+        the new keys do not contain it either, or if the algorithm is not accepted. Raises Unavailable if the server is
+        unavailable, or the interval between two fetches has not passed yet.
         """
         if algorithm not in self._algorithms:
             raise TokenInvalid
@@ -116,7 +120,7 @@ class KeyServer:
         return found
 
     async def close(self) -> None:
-        """Ends background fetches. Keys fetched before stay in use; no others are fetched."""
+        """Ends background fetches. The keys that were fetched before stay in use, but no further keys are fetched."""
         self._closed = True
         tasks = [task for task in (self._starting, self._refreshing, self._fetching) if task is not None]
         for task in tasks:
@@ -129,7 +133,8 @@ class KeyServer:
         return tuple(islice(fitting, MAX_CANDIDATES))
 
     def _may_fetch(self) -> bool:
-        """Returns whether a fetch runs or is allowed now. Allowing one for an unknown key starts an interval."""
+        """Returns whether a fetch is running, or a new one is allowed now. If it allows one because of an unknown key,
+        the interval `unknown` starts."""
         if self._closed:
             return False
         if self._fetching is not None:
@@ -154,7 +159,7 @@ class KeyServer:
         try:
             async with asyncio.timeout(self._pace.timeout):
                 self._keys = read_key_set(await self._download(), self._algorithms)
-        except Exception as error:  # Whatever has failed, the old keys stay in use.
+        except Exception as error:  # After a failure of any kind, the old keys stay in use.
             known, self._error = self._error, self._words(error)
             if known is None:
                 log.warning("jwks_unavailable", server=self._url.host, error=self._error, keys=len(self._keys))

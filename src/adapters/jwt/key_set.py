@@ -1,4 +1,4 @@
-"""Reading a JWK set (RFC 7517 section 5)."""
+"""Decodes a JWK set (RFC 7517, section 5)."""
 
 from typing import Any, Final
 
@@ -7,12 +7,13 @@ from jwt import PyJWK
 
 from adapters.jwt.keys import Key, PublicKey, algorithms_of
 
-# The members of public keys. If an issuer publishes private keys by mistake, their private members are not read.
+# The members of a JWK that describe a public key. If an issuer publishes private keys by mistake, their other members
+# are not read.
 _PUBLIC_MEMBERS: Final = ("kty", "n", "e", "crv", "x", "y")
 
 
 class NotKeys(Exception):
-    """The answer is not a usable JWK set. The text says why, and contains no part of the answer."""
+    """The server's response is not a usable JWK set. The text says why, and contains no part of the response."""
 
 
 class _KeySet(msgspec.Struct):
@@ -23,10 +24,10 @@ _decode = msgspec.json.Decoder(_KeySet).decode
 
 
 def read_key_set(document: bytes, allowed: tuple[str, ...]) -> tuple[Key, ...]:
-    """Returns the keys of a set that can verify by one of the `allowed` algorithms.
+    """Returns the keys in a JWK set that can verify signatures by one of the `allowed` algorithms.
 
-    As RFC 7517 requires, malformed and unknown keys are ignored one by one. Raises NotKeys if the document is not a JWK
-    set, or if no key in it fits: a working issuer has one.
+    Malformed keys, and keys of unknown types, are skipped, as RFC 7517 requires. Raises NotKeys if the document is not
+    a JWK set, or if no key in it can be used.
     """
     try:
         entries = _decode(document).keys
@@ -39,7 +40,8 @@ def read_key_set(document: bytes, allowed: tuple[str, ...]) -> tuple[Key, ...]:
 
 
 def _read_key(entry: Any, allowed: tuple[str, ...]) -> Key | None:
-    """One key of a set, bound to the algorithms that its type, its own `alg` and the settings all allow."""
+    """Returns one key of a set, with the algorithms that its type, its `alg` and the settings all allow. Returns None
+    if the key is malformed or there are no such algorithms."""
     if not isinstance(entry, dict) or not _for_verifying(entry):
         return None
     alg, kid, material = entry.get("alg"), entry.get("kid"), _material(entry)
@@ -50,18 +52,19 @@ def _read_key(entry: Any, allowed: tuple[str, ...]) -> Key | None:
 
 
 def _for_verifying(entry: dict[str, Any]) -> bool:
-    """Whether `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3), if present, allow the key to verify signatures."""
+    """Returns whether `use` and `key_ops` (RFC 7517, sections 4.2 and 4.3), if present, allow to verify signatures."""
     operations = entry.get("key_ops", ["verify"])
     return entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
 
 
 def _material(entry: dict[str, Any]) -> PublicKey | None:
-    """None for a malformed key, and for a symmetric one: anyone can fetch it, so it is not a secret."""
+    """Returns the public key in an entry of a JWK set. Returns None for a malformed key, and for a symmetric key:
+    anyone can fetch it, so it is not a secret."""
     public: dict[str, Any] = {name: entry[name] for name in _PUBLIC_MEMBERS if name in entry}
-    # From `kty` and `crv` alone, PyJWK does not recognise Ed448.
+    # Without the algorithm, PyJWK does not recognise Ed448 keys.
     algorithm = "EdDSA" if public.get("kty") == "OKP" else None
     try:
-        # Not PyJWKSet: it gives up on the whole set for an entry that is not an object.
+        # PyJWKSet is not used: it rejects the whole set if one entry is not an object.
         material = PyJWK(public, algorithm).key
     except Exception:  # PyJWT and cryptography raise many errors, and one bad key must not hide the good ones.
         return None

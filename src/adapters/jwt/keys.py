@@ -1,7 +1,8 @@
-"""Keys, each bound to the algorithms that it may be used with.
+"""Keys that verify tokens. Each has the list of algorithms that it may be used with.
 
-The algorithms follow from the key, never from a token (RFC 8725 section 3.1): a public key has no HS algorithm, so its
-published text can't be used as a secret for signing; an EC key has only the algorithm of its curve; no key has `none`.
+The algorithms are determined by the key, never by the token (RFC 8725, section 3.1). A public key has no HS algorithm,
+so that nobody can sign tokens with the published text of the key as the secret. An EC key has only the algorithm of its
+curve. No key has the algorithm `none`.
 """
 
 from typing import Final
@@ -21,28 +22,30 @@ from adapters.jwt.settings import JwtSettings
 SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 CURVE_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-# Both names of each algorithm: that of RFC 8037, and that of RFC 9864, which names the curve.
+# Each algorithm has two names: the one of RFC 8037, and the one of RFC 9864, which contains the curve.
 ED25519_ALGORITHMS: Final = ("EdDSA", "Ed25519")
 ED448_ALGORITHMS: Final = ("EdDSA", "Ed448")
 KEY_ALGORITHMS: Final = (*RSA_ALGORITHMS, *CURVE_ALGORITHMS.values(), "EdDSA", "Ed25519", "Ed448")
 
-# PyJWT supports only the first name.
+# PyJWT supports only the name of RFC 8037.
 for _name in ("Ed25519", "Ed448"):
     if _name not in get_default_algorithms():
         register_algorithm(_name, OKPAlgorithm())
 
-# Bytes. RFC 7518 section 3.2 requires at least the size of the hash. Here 256 bits are enough for HS384 and HS512 too:
-# they can't be guessed, and many issuers use one secret of that size for all three algorithms.
+# Minimum size of a secret in bytes, for all HS algorithms. RFC 7518, section 3.2, requires the size of the hash, which
+# is more for HS384 and HS512. But 256 bits can't be guessed, and many issuers use one secret of that size for all
+# three.
 MIN_SECRET_BYTES: Final = 32
 
-# RFC 7518 section 3.3.
+# Minimum size of an RSA key in bits: RFC 7518, section 3.3.
 MIN_RSA_BITS: Final = 2048
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
 
 class Key(msgspec.Struct, frozen=True):
-    """A key that verifies signatures by any of `algorithms`, and by no other. `kid` is its id in a JWK set."""
+    """A key that verifies signatures by the given `algorithms` only. `material` is a secret (text) or a public key;
+    `kid` is the key's id in a JWK set."""
 
     material: str | PublicKey
     algorithms: tuple[str, ...]
@@ -50,10 +53,10 @@ class Key(msgspec.Struct, frozen=True):
 
 
 def configured_key(settings: JwtSettings) -> Key | None:
-    """Returns the secret or public key of the settings, None if they have a JWKS URL.
+    """Returns the key in HERALD_JWT_SECRET or HERALD_JWT_PUBLIC_KEY; None if HERALD_JWT_JWKS_URL is set instead.
 
-    Raises ValueError if none or several of these are set, for a weak or malformed key, and for algorithms that do not
-    fit the key. Its text names the setting, and does not repeat the key.
+    Raises ValueError unless exactly one of the three is set, and if the key is weak or malformed or cannot be used with
+    HERALD_JWT_ALGORITHMS. The error names the setting, and does not contain the key.
     """
     if sum(map(bool, (settings.secret, settings.public_key, settings.jwks_url))) != 1:
         raise ValueError("Set exactly one of HERALD_JWT_SECRET, HERALD_JWT_PUBLIC_KEY and HERALD_JWT_JWKS_URL.")
@@ -67,8 +70,8 @@ def configured_key(settings: JwtSettings) -> Key | None:
 
 
 def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """Returns the wanted algorithms, or all possible ones if none are named. Raises ValueError for one that is not
-    possible."""
+    """Returns the `wanted` algorithms, or all `possible` algorithms if `wanted` is empty. Raises ValueError if a wanted
+    algorithm is not possible; `source` is the setting of the key, for the text of the error."""
     for name in wanted:
         if name not in possible:
             raise ValueError(
@@ -78,8 +81,8 @@ def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) ->
 
 
 def algorithms_of(material: object) -> tuple[str, ...]:
-    """Returns the algorithms of a public key (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2); empty
-    for a key that is not accepted."""
+    """Returns the algorithms that a public key can be used with (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC
+    9864, section 2.2). Returns an empty tuple for a key that is too short or of another kind."""
     if isinstance(material, RSAPublicKey):
         return RSA_ALGORITHMS if material.key_size >= MIN_RSA_BITS else ()
     if isinstance(material, EllipticCurvePublicKey):
@@ -106,7 +109,7 @@ def _check_secret(secret: str) -> None:
 
 
 def _load(pem: str) -> PublicKey:
-    # Environment files without multi-line values contain PEM with line breaks written as backslash and n.
+    # Environment files that support no values of several lines contain PEM with line breaks written as `\n`.
     text = pem.replace("\\n", "\n")
     if "PRIVATE KEY" in text:
         raise ValueError(

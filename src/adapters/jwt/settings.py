@@ -10,9 +10,9 @@ from domain.setting_values import http_url, items, text, verbatim
 class JwtSettings(Section, frozen=True, kw_only=True):
     """Tokens: their key, and the claims that they must have.
 
-    Exactly one of `secret` (the text itself, not base64 of it), `public_key` (PEM text) and `jwks_url` is set. An empty
-    text counts as not set. `leeway` is the allowed difference in seconds between the clocks of the issuer and of this
-    machine (RFC 7519, section 4.1.4, allows "a few minutes"; synchronised clocks need less than 10 s).
+    At most one of `secret`, `public_key` and `jwks_url` may be set; an empty text counts as not set. `secret` is used
+    as it is, without decoding base64. `leeway` is the allowed difference in seconds between the clocks of the issuer
+    and of this machine (RFC 7519, section 4.1.4, allows "a few minutes"; synchronised clocks differ by less than 10 s).
     """
 
     secret: Annotated[

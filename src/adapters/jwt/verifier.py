@@ -1,4 +1,4 @@
-"""Verifies JSON Web Tokens (RFC 7519) with PyJWT, by the current best practices (RFC 8725)."""
+"""Verifies JSON Web Tokens (RFC 7519) with PyJWT. Follows the best practices of RFC 8725."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,17 +18,19 @@ from domain.identity import Identity
 
 log = structlog.get_logger(__name__)
 
-# Characters. Tokens are sent in headers, which servers limit to 8 to 16 KB. Longer tokens are refused before decoding.
+# Maximum length of a token in characters. Tokens are sent in headers, which servers limit to 8 to 16 KB. Longer tokens
+# are refused before they are decoded.
 MAX_TOKEN_LENGTH: Final = 16_384
 
 
 class JwtVerifier:
-    """Implements TokenVerifier for tokens signed with the secret, the private key of the public key, or a key of the
-    JWKS URL.
+    """Implements TokenVerifier, with the key in HERALD_JWT_SECRET or HERALD_JWT_PUBLIC_KEY, or the keys at
+    HERALD_JWT_JWKS_URL.
 
-    The constructor raises ValueError, which names the setting, for invalid or unsafe settings. `clock` returns seconds
-    since 1970; `monotonic` is the clock for the `pace` of fetches. `verify` waits only for keys that were not fetched
-    yet, and raises Unavailable while such a key can't be looked up (see KeyServer.find).
+    The constructor raises ValueError, which names the setting, for invalid or unsafe settings. `clock` returns the time
+    in seconds since 1970; `monotonic` is the clock by which the intervals of `pace` are measured. With a JWKS URL,
+    `verify` waits for a fetch if the token's key is unknown, and raises Unavailable if the key can't be fetched now
+    (see KeyServer.find).
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class JwtVerifier:
         self._settings = settings
         self._clock = clock
         self._keys = configured_key(settings) or KeyServer(settings, monotonic, pace)
-        # identity_of checks these: PyJWT uses the machine's clock, and rejects a number as `sub`.
+        # identity_of checks these claims instead: PyJWT would use the machine's clock, and reject a number as `sub`.
         self._options: Options = {
             "verify_exp": False,
             "verify_nbf": False,
@@ -53,7 +55,7 @@ class JwtVerifier:
         }
 
     async def verify(self, token: str) -> Identity:
-        # Annotations are not enforced at run time, and PyJWT would accept bytes.
+        # Checked because annotations are not enforced at run time, and PyJWT would accept bytes.
         if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
             raise TokenInvalid
         keys = self._keys
@@ -76,9 +78,8 @@ class JwtVerifier:
             await self._keys.close()
 
     def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
-        """Returns the claims of a token that one of the keys has signed, with the required audience and issuer.
-
-        Raises TokenInvalid, with a reason only if the signature is valid.
+        """Returns the claims of the token, if one of the candidates has signed it and its audience and issuer are those
+        of the settings. Raises TokenInvalid otherwise; its text gives a reason only if the signature is valid.
         """
         reason = None
         for key in candidates:
@@ -94,21 +95,23 @@ class JwtVerifier:
             except jwt.InvalidAudienceError:
                 reason = "The token is for another audience."
             except jwt.InvalidIssuerError:
-                reason = "The token is by another issuer."
+                reason = "The token is from another issuer."
             except jwt.MissingRequiredClaimError as missing:
                 reason = f"The token has no {missing.claim}."
-            except Exception as error:  # A forged token can cause any exception in parsers: it is invalid.
+            except Exception as error:  # A forged token can cause exceptions of any kind in parsers.
                 log.debug("jwt_refused", error=type(error).__name__)
-        # Raised outside of `except`: the exception of a parser, whose text may hold the token, must not be its context.
+        # Raised outside of `except`, so that the exception of a parser, whose text may contain the token, is not its
+        # context.
         raise TokenInvalid(reason)
 
 
 def _key_wanted(token: str) -> tuple[str, str | None]:
-    """Returns the `alg` and `kid` of the unverified header. Raises TokenInvalid if they can't be read."""
+    """Returns the `alg` and `kid` of the token's header, which is not verified. Raises TokenInvalid if `alg` can't be
+    read."""
     header: dict[str, Any] = {}
     try:
         header = jwt.get_unverified_header(token)
-    except Exception as error:  # as in _claims
+    except Exception as error:  # of any kind: see _claims
         log.debug("jwt_refused", error=type(error).__name__)
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
