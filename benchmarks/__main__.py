@@ -57,7 +57,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "cost-feeds": costs.feeds,
 }
 
-# Benchmarks that need services which may not be installed.
+# Benchmarks whose services may not be installed.
 NEED_KAFKA: Final = (
     *("kafka-to-socket", "ingest", "store-ingest", "mark-all", "store-latency", "mail-away", "across-nodes"),
     "cost-ingest",
@@ -70,7 +70,7 @@ NEED_REDIS: Final = (
 
 
 def missing(name: str) -> str | None:
-    """Why a benchmark cannot run on this machine, or None."""
+    """Returns why a benchmark cannot run on this machine; None if it can."""
     needed = ((NEED_KAFKA, broker.missing), (NEED_RABBITMQ, rabbitmq.missing), (NEED_REDIS, nodes.missing))
     return next((reason for names, look in needed if name in names and (reason := look())), None)
 
@@ -95,7 +95,8 @@ def main() -> None:
     if unknown := set(chosen.names) - BENCHMARKS.keys():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; choose from {', '.join(BENCHMARKS)}")
     pin_to_client_core()
-    # The clients keep many objects and create no cycles; garbage collections would only add to the latencies.
+    # The clients hold many objects without reference cycles. A garbage collection would free none of them and add to
+    # the measured latencies.
     gc.disable()
     uvloop.run(run(chosen.names or list(BENCHMARKS), chosen.rounds))
 

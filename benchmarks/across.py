@@ -1,4 +1,5 @@
-"""Entries of one node for clients of another: their latency, and the cost for a node without recipients."""
+"""Two nodes: the latency of entries that one node stores for clients of the other, and the cost of a node whose clients
+receive none of the entries."""
 
 import asyncio
 import json
@@ -15,7 +16,7 @@ from benchmarks.pace import STEADY, at_intervals
 from benchmarks.report import Row, alternate, p50_p99
 from benchmarks.servers import Server
 
-# Clients of both nodes together, and events before and during the measurement.
+# The number of clients of both nodes together, and the number of events before and during the measurement.
 CLIENTS_OF_BOTH: Final = 20
 WARM_UP: Final = 200
 MEASURED: Final = 2_000
@@ -53,7 +54,7 @@ async def without_recipients(rounds: int) -> list[Row]:
 
 
 async def _latencies(servers: str, shared: Services) -> tuple[tuple[float, float], tuple[float, float]]:
-    """p50 and p99 at the node that stores, and at the other."""
+    """Returns p50 and p99 in milliseconds: of clients of the node that stores the events, and of the other node."""
     producer = unbuffered_producer(servers)
     kafka_settings = {"HERALD_BROKER": "kafka", "KAFKA_BROKERS": servers, "HERALD_KAFKA_GROUP": uuid.uuid4().hex}
     async with (

@@ -27,12 +27,12 @@ from granian.server.embed import Server
 
 from entrypoints.server import BACKLOG
 
-# The same as Herald's.
+# The same value as in Herald's server.
 MAX_BATCH_SIZE = 500
 
 
 class SendLoop:
-    """An ASGI application that sends every record to all of its sockets."""
+    """An ASGI application that sends each Kafka record to all connected sockets."""
 
     def __init__(self) -> None:
         self._sends: set[Any] = set()

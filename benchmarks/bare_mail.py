@@ -1,4 +1,5 @@
-"""Reference for mails, as in the replaced service: render the template, connect, send, quit, for one after another.
+"""Reference for mails: for one mail after another, render the template, connect, send and quit, as the replaced service
+does.
 
     python -m benchmarks.bare_mail PORT COUNT
 

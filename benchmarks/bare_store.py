@@ -3,10 +3,10 @@
     python -m benchmarks.bare_store batches SERVERS TOPIC COUNT DATABASE_URL
     python -m benchmarks.bare_store singles SERVERS TOPIC COUNT DATABASE_URL
 
-getmany, a row for each recipient, commit to Kafka, until COUNT records; prints rows per second. `batches` writes a
-batch with one executemany in one transaction. `singles` does as the replaced service: one INSERT per recipient, each
-awaited. The rows are those that Herald stores, in the same table; no rows are looked up, and no unread counts are
-maintained.
+Calls getmany, writes a row for each recipient and commits to Kafka, until COUNT records are read. Prints rows per
+second. `batches` writes a batch with one executemany in one transaction. `singles` does as the replaced service: one
+INSERT per recipient, each awaited. The rows are those that Herald stores, in the same table; no rows are looked up, and
+no unread counts are maintained.
 """
 
 import sys
@@ -39,7 +39,7 @@ decode = msgspec.json.Decoder().decode
 
 
 class Rows:
-    """Converts records to rows, numbered by user."""
+    """Converts records to rows. The rows of each user are numbered from 1, as Herald numbers positions."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic

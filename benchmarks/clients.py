@@ -18,16 +18,17 @@ ETHERNET_SEGMENT: Final = 1400
 # The receive buffer of a client that never reads.
 SMALL_BUFFER: Final = 4096
 
-# Payloads start with {"t":" and their creation time, in seconds and this many characters.
+# Payloads start with {"t":" and the time of their creation, in seconds, with this number of characters.
 STAMP_AT: Final = 6
 STAMP_WIDTH: Final = 17
 
-# Connections opened concurrently.
+# The maximum number of connections that are opened concurrently.
 MAX_CONNECTING: Final = 50
 
 
 def stamped(size: int) -> str:
-    """A payload of `size` bytes with its creation time, by a clock shared by all processes of the machine."""
+    """Returns a payload of `size` bytes that contains the time of its creation, by a clock that all processes of the
+    machine share."""
     head = f'{{"t":"{time.perf_counter():0{STAMP_WIDTH}.6f}","pad":"'
     return f'{head}{"x" * (size - len(head) - 2)}"}}'
 
@@ -37,7 +38,7 @@ def stamp_of(data: bytes, at: int) -> float:
 
 
 class Progress:
-    """How many clients of a group have received all expected objects, and when the last one had."""
+    """Counts the clients of a group that have received all expected objects, and records when the last one had."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -56,7 +57,7 @@ class Progress:
 
 
 class Client(asyncio.Protocol):
-    """One connection. `received` counts the received objects."""
+    """One connection. `received` is the number of objects that it has received."""
 
     def __init__(self, progress: Progress, request: bytes, reads: bool = True) -> None:
         self.opened = asyncio.get_running_loop().create_future()
@@ -98,7 +99,7 @@ class Client(asyncio.Protocol):
         self.opened.set_result(None)
 
     def _read(self, data: bytes) -> int:
-        """Counts the complete objects in the data; returns the offset of the incomplete rest."""
+        """Counts the complete objects in the data. Returns the offset at which an incomplete object begins."""
         raise NotImplementedError
 
 
@@ -174,14 +175,14 @@ def stream_request(path: str) -> bytes:
 
 
 class ClientGroup:
-    """Clients of one kind that all receive the same number of objects."""
+    """Clients of one kind, which all receive the same number of objects."""
 
     def __init__(self, clients: Sequence[Client], progress: Progress) -> None:
         self.clients = clients
         self.progress = progress
 
     def expect(self, objects: int) -> None:
-        """Starts to wait until each client has received this many further objects."""
+        """Sets the number of further objects that each client is expected to receive (see `all_received`)."""
         progress = self.progress
         if not self.clients:
             progress.finished.set()
@@ -194,7 +195,8 @@ class ClientGroup:
         progress.target = received.pop() + objects
 
     async def all_received(self, within: float) -> float:
-        """The time at which the last client had received all expected objects."""
+        """Waits until all clients have received the expected objects, at most `within` seconds. Returns the time at
+        which the last one had."""
         try:
             async with asyncio.timeout(within):
                 await self.progress.finished.wait()
@@ -208,7 +210,7 @@ class ClientGroup:
 async def client_group(
     port: int, kind: type[Client], requests: Sequence[bytes], *, reads: bool = True, ethernet: bool = False
 ) -> AsyncIterator[ClientGroup]:
-    """Connects a client for each request; all handshakes are answered when the block starts."""
+    """Connects a client with each of the handshake requests. The block starts when all handshakes are answered."""
     progress = Progress(len(requests))
     clients: list[Client] = []
     try:
@@ -223,7 +225,7 @@ async def client_group(
 
 
 async def connect(port: int, client: Client, reads: bool = True, ethernet: bool = False) -> Client:
-    """Returns once the handshake is answered."""
+    """Connects a client. Returns when the handshake is answered."""
     sock = socket.socket()
     sock.setblocking(False)
     if ethernet:

@@ -1,4 +1,4 @@
-"""CPU time that events and sessions cost each component. docs/performance.md extrapolates these figures to a million
+"""CPU time of each component, per event and per session. docs/performance.md extrapolates these figures to a million
 sessions. One node publishes; the clients are connected to another."""
 
 import asyncio
@@ -19,10 +19,10 @@ from benchmarks.store import RECIPIENTS as RECIPIENTS_OF_ALERT
 from benchmarks.store import produce_alerts
 from domain.protocol.herald_v1 import SUBPROTOCOL
 
-# Feeds of a session that follows several.
+# The number of feeds of a session that follows several feeds.
 FEEDS: Final = 16
 
-# Events in Kafka for the benchmark of ingest without sessions.
+# The number of events in Kafka for the benchmark of ingest without sessions.
 BACKLOG: Final = 40_000
 
 
@@ -98,7 +98,7 @@ _FEED: Final = '[feeds.{0}]\naccess = "public"\n[[routes]]\nsource = "{0}"\nfeed
 
 
 def _rows_by_component(what: str, each: Sequence[CpuTime], other: str) -> list[Row]:
-    """One row for each component."""
+    """Returns a row of the table for each component."""
     return [
         Row(f"{what} the node that stores it", "µs", [cost.nodes[0] for cost in each]),
         Row(f"{what} PostgreSQL", "µs", [cost.database for cost in each]),
@@ -116,20 +116,21 @@ async def _cost_of_publishing(shared: Services, load: Load, pace: Pace, clients:
 
 
 async def _cost_of_following(shared: Services, routes: str, names: Sequence[str]) -> float:
-    """Microseconds per delivery at the clients' node; all deliveries are of the first of these feeds."""
+    """Returns the microseconds per delivery at the clients' node. The clients follow all of these feeds; events are
+    published to the first one only."""
     request = socket_request(f"/ws?feeds={','.join(names)}", SUBPROTOCOL)
     load = Load("many", lambda _: f'{{"source":"{names[0]}","payload":{stamped(200)}}}', lambda _: request, 1)
     async with running_deployment(shared, 2, HERALD_ROUTES=routes) as deployment:
         here, there = deployment.nodes
         async with client_group(there.port, ProtocolSocket, [request] * CLIENTS) as clients:
-            # The server waits up to a second for their first frame.
+            # The server waits up to 1 s for the first frame of each client.
             await asyncio.sleep(1.5)
             cost = await cpu_time_of(load, STEADY, deployment, [here], [clients])
     return cost.each(load.deliveries(STEADY)).nodes[1]
 
 
 async def _cost_of_ingest(shared: Services, servers: str, joined: bool) -> CpuTime:
-    """The cost of each row."""
+    """Returns the CPU time per stored row."""
     async with running_deployment(
         shared, 1, joined=joined, ready="/health/live", **from_the_beginning(servers)
     ) as deployment:

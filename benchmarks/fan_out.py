@@ -1,7 +1,7 @@
-"""Fan-out: the same messages to the same clients, by the reference loop and by Herald.
+"""Fan-out: the reference loop and Herald send the same messages to the same clients.
 
 A burst is timed from posting its first message until the last client has the last one. Paced messages are posted one by
-one; the result is the CPU time of the server per delivery, its work for the requests included.
+one; the result is the CPU time of the server per delivery, including its work for the requests.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from benchmarks.servers import Server, Serving, herald, reference_loop
 CLIENTS: Final = 1_000
 MESSAGE_BYTES: Final = 200
 
-# Messages before the measurement, so that every code path has run.
+# The number of messages before the measurement, so that all code has run once.
 WARM_UP: Final = 10
 
 INTERVAL_S: Final = 0.03
 PACED_MESSAGES: Final = 200
 
-# Until clients that have not received everything count as failed.
+# The time in seconds after which a client that has not received everything fails the benchmark.
 TIMEOUT_S: Final = 120.0
 
 
@@ -46,14 +46,14 @@ async def paced(rounds: int) -> list[Row]:
 
 
 async def _burst(serving: Serving, messages: int, kind: type[PlainSocket] = PlainSocket) -> float:
-    """Deliveries per second."""
+    """Returns the deliveries per second of a burst."""
     protocol = "herald.v1" if kind is ProtocolSocket else None
     requests = [socket_request(Server.path, protocol)] * CLIENTS
     async with serving as server, client_group(server.port, kind, requests) as clients:
         for count in (WARM_UP, messages):
             bodies = server.bodies([stamped(MESSAGE_BYTES) for _ in range(count)])
             clients.expect(count)
-            # For herald.v1 clients the server waits up to a second for their first frame.
+            # The server waits up to 1 s for the first frame of each herald.v1 client.
             await asyncio.sleep(1.5)
             began = time.perf_counter()
             _, ended = await asyncio.gather(server.broadcast(bodies), clients.all_received(TIMEOUT_S))
@@ -61,7 +61,7 @@ async def _burst(serving: Serving, messages: int, kind: type[PlainSocket] = Plai
 
 
 async def _paced(serving: Serving) -> float:
-    """Microseconds of CPU time per delivery."""
+    """Returns the microseconds of the server's CPU time per delivery."""
     requests = [socket_request(Server.path)] * CLIENTS
     async with serving as server, client_group(server.port, PlainSocket, requests) as clients:
         for count in (WARM_UP, PACED_MESSAGES):
@@ -73,6 +73,6 @@ async def _paced(serving: Serving) -> float:
 
 
 async def post_paced(server: Server, count: int, size: int, pace: float) -> None:
-    """Posts messages one by one, at intervals if the server is fast enough."""
+    """Posts messages one by one, one every `pace` seconds, or as fast as the server answers if it is slower."""
     async for _ in at_intervals(count, pace):
         await server.broadcast(server.bodies([stamped(size)]))

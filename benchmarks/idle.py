@@ -12,7 +12,8 @@ from benchmarks.postgres import connected
 from benchmarks.report import Row, alternate, p50_p99
 from domain.protocol.herald_v1 import SUBPROTOCOL
 
-# Numbers of sessions. Not 0, because a node without sessions sends no queries to the database.
+# The compared numbers of idle sessions. The smallest is not 0, because a node without sessions sends no queries to the
+# database.
 FEW_SESSIONS: Final = 10
 SOME_SESSIONS: Final = 1_000
 MANY_SESSIONS: Final = 8_000
@@ -22,13 +23,13 @@ MANY_SESSIONS: Final = 8_000
 SETTLING_S: Final = 5.0
 WATCHED_S: Final = 30.0
 
-# These users have an entry already: otherwise there would be no row to compare their sessions with.
+# The number of users who have an entry already. A user without one has no row that Herald could compare a stream with.
 INSERT_INBOXES: Final = """
     INSERT INTO inboxes (user_id, last_seq, unread_count, entry_count, oldest_at)
     SELECT 'u-' || number, 1, 1, 1, now() FROM generate_series(0, $1::int - 1) AS number
 """
 
-# The clients that do receive messages.
+# The number of clients that receive messages.
 ACTIVE_CLIENTS: Final = 10
 MESSAGES: Final = 1_000
 WARM_UP: Final = 50
@@ -82,8 +83,8 @@ async def beside(rounds: int) -> list[Row]:
 
 @asynccontextmanager
 async def _idle(shared: Services, count: int) -> AsyncIterator[Deployment]:
-    """A node with this many idle sessions and no others."""
-    # They follow one feed, in which nothing is published.
+    """Starts a node and connects `count` idle sessions to it."""
+    # The sessions follow one feed, to which nothing is published.
     requests = [socket_request(f"/ws?user_id=u-{number}&feeds=market", SUBPROTOCOL) for number in range(count)]
     async with running_deployment(shared, 1, HERALD_PROFILE="trading,signals") as deployment:
         async with connected(deployment.url) as connection:

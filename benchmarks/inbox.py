@@ -19,19 +19,19 @@ from domain.notifications import page_cursor
 LARGE_INBOX: Final = "owner"
 SMALL_INBOX: Final = "novice"
 
-# The large inbox has every ninth row, so that neighbouring rows belong to other users.
+# Every ninth row belongs to the large inbox, so that neighbouring rows belong to other users.
 ROWS: Final = 1_000_000
 SHARE: Final = 9
 DEPTH: Final = 100_000
 KEEP_ALL: Final = str(ROWS)
 
-# Requests of each kind in a round; each starts one page further down.
+# The number of requests of each kind in a round. Each requests the page after the previous one.
 PAGE: Final = 50
 REQUESTS: Final = 150
 
 MARKED: Final = 100_000
 
-# Events in Kafka: more than ingest stores within the measured time.
+# The number of events in Kafka: more than ingest stores within the measured time.
 BACKLOG: Final = 60_000
 WARM_UP_S: Final = 1.0
 MEASURED_S: Final = 8.0
@@ -126,7 +126,7 @@ async def _database_with_unread(database: Postgres) -> str:
 
 
 async def _update_time(database: Postgres) -> float:
-    """Seconds that a single UPDATE takes."""
+    """Returns the seconds that a single UPDATE of the same rows takes."""
     url = await _database_with_unread(database)
     async with connected(url) as connection:
         began = time.perf_counter()
@@ -144,7 +144,7 @@ async def _update_time(database: Postgres) -> float:
 
 
 async def _mark_time(database: Postgres) -> float:
-    """Seconds that Herald takes, without other load."""
+    """Returns the seconds that Herald takes to mark all notifications as read, without other load."""
     url = await _database_with_unread(database)
     async with herald(DATABASE_URL=url, HERALD_KEEP_INBOX_ENTRIES=KEEP_ALL) as server:
         began = time.perf_counter()
@@ -165,7 +165,8 @@ async def _wait(_: Server) -> None:
 
 
 async def _rate_during(server: Server, act: Callable[[Server], Awaitable[None]]) -> float:
-    """Rows per second that a server stores during an action, or the first MEASURED_S of it."""
+    """Returns the rows per second that a server stores during an action, or during the first MEASURED_S seconds of
+    it."""
     async with asyncio.timeout(TIMEOUT_S):
         await _until_first_stored(server)
         await asyncio.sleep(WARM_UP_S)

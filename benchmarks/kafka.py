@@ -28,7 +28,7 @@ EVENTS: Final = 150_000
 USERS: Final = 1_000
 TIMEOUT_S: Final = 120.0
 
-# How often /metrics is requested, which costs Herald about a millisecond.
+# The interval in seconds of requests to /metrics, each of which takes Herald about 1 ms of CPU time.
 POLL_INTERVAL_S: Final = 0.1
 
 
@@ -80,7 +80,8 @@ def _alert(number: int) -> dict[str, str]:
 
 
 async def latency(servers: str, serving: Serving) -> tuple[float, float]:
-    """p50 and p99 in milliseconds, from before an event is passed to the producer until a client has read it."""
+    """Returns p50 and p99 in milliseconds of the time from passing an event to the producer until a client has read
+    it."""
     producer = unbuffered_producer(servers)
     async with (
         serving as server,
@@ -99,14 +100,15 @@ def unbuffered_producer(servers: str) -> Producer:
 
 
 async def produce_at_intervals(producer: Producer, count: int, partition: int = -1) -> None:
-    """Produces signals that contain the time at which they were passed to the producer."""
+    """Produces events of the profile `signals` at intervals. Each contains the time at which it was passed to the
+    producer."""
     async for _ in at_intervals(count, 1 / RATE):
         producer.produce(SIGNALS, stamped(MESSAGE_BYTES).encode(), partition=partition)
         producer.poll(0)
 
 
 async def _run_bare_loop(servers: str, loop: str) -> float:
-    """Events per second of one of the loops of `bare_kafka`."""
+    """Runs one of the loops of `bare_kafka` and returns its events per second."""
     command = [sys.executable, "-m", "benchmarks.bare_kafka", loop, servers, "risk-events", str(EVENTS)]
     process = start_pinned(command, {}, stdout=subprocess.PIPE)
     printed, _ = await asyncio.to_thread(process.communicate, timeout=TIMEOUT_S)
@@ -114,7 +116,7 @@ async def _run_bare_loop(servers: str, loop: str) -> float:
 
 
 def ingesting_server(servers: str, **environment: str) -> Serving:
-    """A server that stores the addressed events of the profile `trading` from the beginning, in a new group."""
+    """Returns a Herald that reads the topics of the profile `trading` from their beginning, in a new group."""
     return herald(**from_the_beginning(servers), ready="/health/live", **environment)
 
 
@@ -129,7 +131,7 @@ def from_the_beginning(servers: str) -> dict[str, str]:
 
 
 async def ingest_rate(serving: Serving, entries: int) -> float:
-    """Entries per second that a server stores, from its first to its last."""
+    """Returns the entries per second that a server stores, from its first stored entry to its last."""
     async with serving as server:
         began, first = await until_stored(server, 1)
         ended, last = await until_stored(server, entries)
@@ -137,7 +139,8 @@ async def ingest_rate(serving: Serving, entries: int) -> float:
 
 
 async def until_stored(server: Server, entries: int) -> tuple[float, int]:
-    """The time at which at least this many entries were stored, and how many there were."""
+    """Waits until the server has stored at least `entries` entries. Returns the time, and the number of stored
+    entries."""
     deadline = time.perf_counter() + TIMEOUT_S
     while (stored := await stored_by(server)) < entries:
         if time.perf_counter() > deadline:
@@ -147,6 +150,6 @@ async def until_stored(server: Server, entries: int) -> tuple[float, int]:
 
 
 async def stored_by(server: Server) -> int:
-    """The number of entries that the server has stored since its start."""
+    """Returns the number of entries that the server has stored since its start."""
     _, answer = await server.request("GET", "/metrics")
     return int(json.loads(answer)["events"]["stored"])

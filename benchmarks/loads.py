@@ -1,4 +1,4 @@
-"""What is published to several nodes, and the CPU time that it costs."""
+"""The loads that are published to several nodes, and their CPU time."""
 
 import json
 import time
@@ -14,11 +14,11 @@ CLIENTS: Final = 1_000
 
 WARM_UP: Final = 50
 
-# The idle load is measured for this long and subtracted: five comparisons with the store, and as many self-tests of the
-# backplane.
+# The seconds for which the idle load is measured, to be subtracted: the time of five comparisons of all streams with
+# the store, and of five self-tests of the backplane.
 IDLE_S: Final = 5.0
 
-# Recipients of an addressed event.
+# The number of recipients of an event for users.
 RECIPIENTS: Final = 20
 
 TIMEOUT_S: Final = 60.0
@@ -34,7 +34,7 @@ class Load(NamedTuple):
     share: int
 
     def deliveries(self, pace: Pace) -> int:
-        """The deliveries to all CLIENTS clients."""
+        """Returns the number of deliveries to all CLIENTS clients."""
         return CLIENTS * pace.events // self.share
 
 
@@ -69,7 +69,7 @@ async def cpu_time_of(
 
 
 async def _publish(load: Load, pace: Pace, publishers: Sequence[Server], groups: Sequence[ClientGroup]) -> None:
-    """Returns once all clients have received everything."""
+    """Publishes the load to the nodes alternately. Returns when all clients have received everything."""
     for group in groups:
         group.expect(pace.events // load.share)
     async for number in at_intervals(pace.events // pace.together, pace.seconds):

@@ -27,7 +27,7 @@ TIMEOUT_S: Final = 120.0
 REPLY_DELAY_MS: Final = 10.0
 REPLIES_PER_MAIL: Final = 4
 
-# Deliveries as Herald stores them.
+# Inserts deliveries as Herald stores them.
 INSERT_DELIVERIES: Final = """
     INSERT INTO deliveries (
         id, origin, event_id, recipient, status, source, type, profile, payload, event_time, subject, template,
@@ -57,7 +57,7 @@ async def throughput(rounds: int) -> list[Row]:
 
 
 async def away(rounds: int) -> list[Row]:
-    """Nothing listens at the mail server's address."""
+    """Measures the latency of live delivery while mails are pending and the mail server is unavailable."""
     with kafka() as broker, postgres() as database:
         broker.create_topic(SIGNALS)
 
@@ -99,7 +99,7 @@ async def _reference_rate() -> float:
 
 
 async def _send_rate(database: Postgres, count: int, delay: float) -> float:
-    """Mails per second, after the first WARM_UP, because the server has just started."""
+    """Returns mails per second. The first WARM_UP mails are not measured, because the server has just started."""
     count += WARM_UP
     url = await _database_with_deliveries(database, count)
     async with _sink(delay) as port:
@@ -152,7 +152,7 @@ async def _sink(delay: float) -> AsyncIterator[int]:
 
 
 async def _received(port: int) -> int:
-    """The number of mails that the sink has received."""
+    """Returns the number of mails that the sink has received."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         await reader.readline()

@@ -1,4 +1,4 @@
-"""Memory per session, and the cost of stalled clients, which never read."""
+"""Memory per session, and the cost of stalled clients: connected clients that never read."""
 
 import asyncio
 import statistics
@@ -64,9 +64,10 @@ async def never_read(rounds: int) -> list[Row]:
 
 
 async def _memory_per_session(profile: str, kind: type[Client], request: bytes) -> float:
-    """Kilobytes of resident memory per client."""
+    """Returns the kilobytes of the server's resident memory per client."""
     async with herald(HERALD_PROFILE=profile) as server:
-        # The first clients cause the loading of modules and the allocation of pools and buffers.
+        # Connected before the measurement: for the first clients, modules are loaded and pools and buffers are
+        # allocated.
         async with client_group(server.port, kind, [request] * 20):
             await asyncio.sleep(0.5)
         before = server.memory

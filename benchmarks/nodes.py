@@ -1,7 +1,7 @@
 """Nodes that share a PostgreSQL and a Redis, and the CPU time of each component.
 
-All nodes run on one core, because the other is for clients and services. So together they are not faster than one; only
-the work of each of them can be compared.
+All nodes run on one core, because the other is for clients and services. So the benchmarks show the work of each node,
+not the speed of several nodes.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ __all__ = [
 
 
 class Services(NamedTuple):
-    """The services that the nodes share."""
+    """The PostgreSQL and the Redis that the nodes share."""
 
     database: Postgres
     redis: RealRedis
 
 
 class CpuTime(NamedTuple):
-    """Seconds of CPU time of each component."""
+    """The CPU time of each component, in seconds."""
 
     nodes: tuple[float, ...]
     database: float
@@ -52,7 +52,7 @@ class CpuTime(NamedTuple):
         return CpuTime(tuple(node * factor for node in self.nodes), self.database * factor, self.redis * factor)
 
     def each(self, count: float) -> "CpuTime":
-        """Microseconds divided by `count`."""
+        """Returns the CPU times in microseconds, divided by `count`."""
         return self.times(1e6 / count)
 
 
@@ -87,7 +87,7 @@ def services() -> Iterator[Services]:
 async def running_deployment(
     shared: Services, count: int, *, joined: bool = True, ready: str = READY, **environment: str
 ) -> AsyncIterator[Deployment]:
-    """Nodes on a new database, connected by Redis if `joined`."""
+    """Starts `count` nodes with a new database. With `joined`, they are connected by Redis."""
     url = shared.database.create()
     settings: Mapping[str, str] = {"DATABASE_URL": url, "HERALD_REDIS_PREFIX": uuid.uuid4().hex} | environment
     if joined:
@@ -101,14 +101,14 @@ async def running_deployment(
 
 
 async def received_messages(node: Server) -> int:
-    """The number of backplane messages that a node has received."""
+    """Returns the number of backplane messages that a node has received."""
     _, answer = await node.request("GET", "/metrics")
     return int(json.loads(answer)["backplane"].get("received", 0))
 
 
 @asynccontextmanager
 async def client_groups(deployment: Deployment, requests: Sequence[bytes]) -> AsyncIterator[list[ClientGroup]]:
-    """Plain sockets, distributed evenly over the nodes: one group for each."""
+    """Connects plain sockets, distributed evenly over the nodes. Yields a group of clients for each node."""
     async with AsyncExitStack() as stack:
         count = len(deployment.nodes)
         yield [

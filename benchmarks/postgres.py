@@ -16,7 +16,7 @@ __all__ = ["Postgres", "connected", "filled", "postgres"]
 # Fully durable (fsync is on). Checkpoints and vacuums are avoided, because they would affect random rounds.
 SETTINGS: Final = ("max_wal_size=16GB", "checkpoint_timeout=1h", "autovacuum=off")
 
-# Rows as Herald stores them: one for each (number, user) of `chosen`, in its order.
+# Inserts rows as Herald stores them: one for each row (number, user) of the query `chosen`, in its order.
 INSERT_NOTIFICATIONS: Final = """
     INSERT INTO notifications (
         id, user_id, seq, changed, created_at, updated_at, origin, event_id, source, notification_type, profile,
@@ -43,7 +43,7 @@ INSERT_INBOXES: Final = """
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    # Flush data of earlier benchmarks, so that it is not written to disk during a round.
+    # Write the data of earlier benchmarks to disk now, not during a round.
     os.sync()
     with tempfile.TemporaryDirectory() as directory:
         # PostgreSQL may run as another user.
@@ -66,7 +66,8 @@ async def connected(url: str) -> AsyncIterator[Any]:
 
 
 async def filled(server: Postgres, chosen: str) -> str:
-    """The URL of a new database with an unread notification for each row (number, user) of the query `chosen`."""
+    """Creates a database with an unread notification for each row (number, user) of the query `chosen`. Returns its
+    URL."""
     url = server.create()
     async with connected(url) as connection:
         await connection.execute(INSERT_NOTIFICATIONS.format(chosen=chosen))

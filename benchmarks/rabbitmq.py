@@ -34,7 +34,7 @@ async def _rabbit() -> AsyncIterator[RealRabbit]:
 
 
 async def ingest(rounds: int) -> list[Row]:
-    """Each run has a new queue, as Herald declares it, with the same events."""
+    """Measures ingest from RabbitMQ. Each run has a new queue, declared as by Herald, with the same events."""
     async with _rabbit() as broker:
         exchange = "events"
         queues = [uuid.uuid4().hex for _ in range(2 * rounds)]

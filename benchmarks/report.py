@@ -1,4 +1,4 @@
-"""Rounds, and the table of results."""
+"""Repeats the runs of a benchmark, and prints the table of results."""
 
 import os
 import platform
@@ -68,7 +68,7 @@ async def alternate(rounds: int, *runs: Callable[[], Awaitable[Result]]) -> list
 
 
 def p50_p99(latencies: list[float]) -> tuple[float, float]:
-    """In milliseconds, of latencies in seconds."""
+    """Returns the 50th and 99th percentile in milliseconds. `latencies` are in seconds."""
     cuts = statistics.quantiles(latencies, n=100)
     return cuts[49] * 1e3, cuts[98] * 1e3
 
@@ -88,7 +88,7 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def machine() -> str:
-    """The machine and the versions of packages."""
+    """Returns a text about the machine and the versions of packages."""
     model = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

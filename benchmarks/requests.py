@@ -1,4 +1,5 @@
-"""Requests over one kept connection, parsed by hand, so that the client is never the bottleneck."""
+"""HTTP requests over one connection that stays open. Responses are parsed by hand, so that the client is no
+bottleneck."""
 
 import asyncio
 import re
@@ -6,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
-# From method and path to status and body.
+# Sends a request with a method and a path. Returns the status and the body.
 Requester: TypeAlias = Callable[[str, str], Awaitable[tuple[int, bytes]]]
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)

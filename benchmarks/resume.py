@@ -18,10 +18,10 @@ from domain.streams import INBOX
 CLIENTS: Final = 1_000
 USERS: Final = [f"u-{number}" for number in range(CLIENTS)]
 MISSED: Final = 50
-# Notifications of each user that the client has received already.
+# The number of notifications of each user that the client has received before it resumes.
 RECEIVED_BEFORE: Final = 50
 
-# Recipients of one event.
+# The number of recipients of one event.
 RECIPIENTS: Final = 100
 
 TIMEOUT_S: Final = 60.0
@@ -76,7 +76,8 @@ async def _connect_to_one_of_two(shared: Services) -> float:
 
 
 async def _move(shared: Services) -> float:
-    """Seconds from the kill until all clients are connected to the other node and have what they missed."""
+    """Kills a node. Returns the seconds until all of its clients are connected to the other node and have received what
+    they missed."""
     async with running_deployment(shared, 2, HERALD_PROFILE="trading") as deployment:
         here, there = deployment.nodes
         async with connected(deployment.url) as connection:
@@ -111,7 +112,7 @@ async def _epoch(connection: Any) -> str:
 
 
 async def _until_all_connected(server: Server) -> float:
-    """Seconds until all handshakes of concurrently connecting plain sockets are answered."""
+    """Connects plain sockets concurrently. Returns the seconds until all handshakes are answered."""
     progress = Progress(CLIENTS)
     return await _timed(
         server, progress, [PlainSocket(progress, socket_request(f"/ws?user_id={user}")) for user in USERS]
@@ -119,7 +120,8 @@ async def _until_all_connected(server: Server) -> float:
 
 
 async def _until_all_received(server: Server, epoch: str, position: int, missed: int) -> float:
-    """Seconds until the last of the concurrently resuming clients has everything after this position."""
+    """Resumes all clients concurrently after a position. Returns the seconds until the last one has received the
+    `missed` entries."""
     progress = Progress(CLIENTS)
     progress.target, progress.waiting = missed, CLIENTS
     return await _timed(server, progress, [InboxSocket(progress, _resuming(user, epoch, position)) for user in USERS])

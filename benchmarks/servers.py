@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SERVER_CORE: Final = 0
 CLIENT_CORE: Final = 1
 
-# Responds 200 when a server is ready.
+# A path that responds with 200 when a server is ready.
 READY: Final = "/health/ready"
 
 START_TIMEOUT_S: Final = 30.0
@@ -31,7 +31,7 @@ STOP_TIMEOUT_S: Final = 15.0
 
 Serving = AbstractAsyncContextManager["Server"]
 
-# Herald's limit.
+# The maximum number of events in one request (a limit of Herald).
 MAX_EVENTS_PER_REQUEST: Final = 500
 
 
@@ -43,7 +43,8 @@ def pin_to_client_core() -> None:
 
 
 def processor_time(*pids: int) -> float:
-    """Seconds of CPU time of these processes so far: all threads, and children that have ended."""
+    """Returns the seconds of CPU time of these processes so far, including all threads and the children that have
+    ended."""
     ended = [psutil.Process(pid).cpu_times() for pid in pids]
     # The CPU clock of the process (clock_getcpuclockid(3)), because /proc has a resolution of 10 ms.
     return sum(
@@ -53,7 +54,7 @@ def processor_time(*pids: int) -> float:
 
 
 class Server:
-    """A server on loopback that can be told to send messages to its clients."""
+    """A server on loopback that sends posted messages to all of its clients."""
 
     path = "/ws/notifications"
     publish_at = ""
@@ -64,20 +65,21 @@ class Server:
 
     @property
     def cpu(self) -> float:
-        """Seconds of CPU time of all threads so far."""
+        """The CPU time of all threads so far, in seconds."""
         return processor_time(self._process.pid)
 
     @property
     def memory(self) -> int:
-        """Resident memory in bytes."""
+        """The resident memory in bytes."""
         return psutil.Process(self._process.pid).memory_info().rss
 
     def bodies(self, texts: Sequence[str]) -> list[bytes]:
-        """The bodies of the requests that send these messages to all clients."""
+        """Returns the bodies of requests that send these messages to all clients."""
         raise NotImplementedError
 
     async def broadcast(self, bodies: Sequence[bytes]) -> None:
-        """Returns when the server has responded; the clients may have everything before or after."""
+        """Posts the bodies. Returns when the server has responded; the clients may receive the messages earlier or
+        later."""
         for body in bodies:
             await self.post(body)
 
@@ -128,7 +130,7 @@ class Herald(Server):
 
 
 def herald(*, ready: str = READY, **environment: str) -> Serving:
-    """Herald without rate limits, and without a database unless DATABASE_URL is given."""
+    """Returns a Herald without rate limits. It stores everything in memory unless DATABASE_URL is given."""
     settings = {
         "HERALD_AUTH": "open",
         "DATABASE_URL": "memory:",

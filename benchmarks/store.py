@@ -70,7 +70,7 @@ async def to_socket(rounds: int) -> list[Row]:
 
 
 def produce_alerts(broker: RealKafka, events: int, extra: str | None = None) -> None:
-    """Produces addressed events whose recipients alternate; every tenth one is for `extra` too."""
+    """Produces events for users, with alternating recipients. Every tenth event is also for `extra`."""
     broker.create_topic(TOPIC)
     for first in range(0, events, 10_000):
         broker.produce(TOPIC, alerts(range(first, min(events, first + 10_000)), extra))

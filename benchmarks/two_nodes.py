@@ -9,7 +9,8 @@ from benchmarks.report import Row, alternate
 
 
 class Cost(NamedTuple):
-    """Microseconds of CPU time, divided by all deliveries: of all nodes together, and of the busiest node."""
+    """Microseconds of CPU time per delivery: of all nodes together, and of the busiest node. Both are divided by the
+    deliveries of all nodes."""
 
     together: float
     most: float
