@@ -21,8 +21,8 @@ CLIENTS_OF_BOTH: Final = 20
 WARM_UP: Final = 200
 MEASURED: Final = 2_000
 
-# What is published while the node without recipients is measured, and how long it is measured before. It starts after
-# the work of connecting has settled.
+# The events that are published while the node without recipients is measured. Before that, its idle load is measured
+# for WATCHED_S seconds, beginning SETTLING_S seconds after the clients have connected.
 PACE: Final = STEADY._replace(events=500)
 WATCHED_S: Final = PACE.events * PACE.seconds
 SETTLING_S: Final = 5.0

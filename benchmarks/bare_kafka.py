@@ -27,7 +27,7 @@ from granian.server.embed import Server
 
 from entrypoints.server import BACKLOG
 
-# The same value as in Herald's server.
+# The same value as in Herald.
 MAX_BATCH_SIZE = 500
 
 

@@ -1,4 +1,5 @@
-"""Compares what was published to Kafka with the contents of every inbox and with what every client received."""
+"""Compares the events published to Kafka with the contents of every inbox, and with the entries that every client
+received."""
 
 import asyncio
 import time
@@ -21,14 +22,14 @@ async def everyone_saw(load: Load, *watchers: Watcher, seconds: float = 30) -> N
         async with asyncio.timeout(seconds):
             while not all(watcher.has_everything(load) for watcher in watchers):
                 await asyncio.sleep(0.02)
-    await asyncio.sleep(0.5)  # for duplicates
+    await asyncio.sleep(0.5)  # duplicates would arrive meanwhile
     for watcher in watchers:
         watcher.check(load)
 
 
 async def everything_kept(server: Server, load: Load, postgres: Postgres, url: str, seconds: float = 40) -> None:
-    """Assert that every inbox holds exactly the events addressed to it, once and in order, over every API, and that the
-    counters agree."""
+    """Assert that every API returns exactly the events addressed to each inbox, once and in order, and that the stored
+    counters equal the numbers of rows."""
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as client:
         await inboxes_complete(client, load, seconds)
         for user in load.users:
@@ -82,7 +83,7 @@ async def listed(client: httpx.AsyncClient, user: str) -> list[Any]:
 
 
 async def changed(client: httpx.AsyncClient, user: str) -> list[Any]:
-    """Return what `changes` reports to a client without a cursor."""
+    """Return all notifications that the operation `changes` returns for a cursor at position 0."""
     now = (await client.get(_NOTIFICATIONS, params={"user_id": user, "limit": 1})).json()["meta"]["cursor"]
     since = f"{now.rpartition(':')[0]}:0"
     items: list[Any] = []

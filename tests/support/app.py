@@ -1,4 +1,4 @@
-"""The application within the process of the test."""
+"""The application in the same process as the test."""
 
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ IN_MEMORY: Final = {"DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}
 def in_process(
     mode: Mode = "dev", *overrides: Provider, host: str = "127.0.0.1:8000", **environ: str
 ) -> AsyncTestClient[Any]:
-    """A client of an application with in-memory storage. Its requests have `host` as their Host."""
+    """Return an HTTP client of an application that stores everything in memory. `host` is the Host header of its
+    requests."""
     settings = load({**IN_MEMORY, **environ}, mode, {})
     return AsyncTestClient(create_app(settings, *overrides), base_url=f"http://{host}")

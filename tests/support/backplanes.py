@@ -1,4 +1,4 @@
-"""Backplanes with the faults that their port permits."""
+"""Backplanes with faults that the port allows."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from domain.streams import Entry, SignOut, StreamName
 
 
 class RoughBackplane(MemoryBackplane):
-    """Loses, repeats, reorders and delays messages, and is slow to subscribe. All of it is permitted by the port."""
+    """Loses, repeats, reorders and delays messages, and is slow to subscribe. The port allows all of these faults."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(Bus())
@@ -49,7 +49,7 @@ class SlowBackplane(MemoryBackplane):
 
 
 class MutedBackplane(MemoryBackplane):
-    """Publishes nothing while muted, and is unavailable between `leave` and `come_back`."""
+    """Drops all publications while it is muted. It is unavailable between `leave` and `come_back`."""
 
     muted = False
     fault: str | None = None

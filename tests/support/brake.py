@@ -1,4 +1,4 @@
-"""Stops Herald's transactions in PostgreSQL at a chosen place, so that a test can cause a fault exactly there."""
+"""Blocks Herald's transactions in PostgreSQL at a chosen step, so that a test can cause a fault exactly there."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import asyncpg
 
 _GATE: Final = 4711
 
-# Locks, keyed by the step that they block. A node killed during its commit has stored the batch without knowing it.
+# The lock that blocks each step. A node that is killed during its commit has stored the batch, but not acknowledged it.
 INBOXES: Final = "SELECT 1 FROM inboxes WHERE user_id LIKE '%-7' FOR UPDATE"
 NOTIFICATIONS: Final = "LOCK TABLE notifications IN SHARE MODE"
 BROADCASTS: Final = "SELECT 1 FROM feeds FOR UPDATE"
@@ -22,7 +22,7 @@ _WAITING: Final = (
 
 
 class Brake:
-    """Stops transactions of Herald at a chosen place by locks of another session on the same database."""
+    """Blocks transactions of Herald at a chosen step, by a lock that another session on the same database holds."""
 
     def __init__(self, url: str) -> None:
         self._url = url.replace("+asyncpg", "")

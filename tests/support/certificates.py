@@ -15,7 +15,7 @@ _DAY: Final = datetime.timedelta(days=1)
 
 
 class Authority:
-    """A certificate authority. `cafile` is for clients that trust it."""
+    """A certificate authority. `cafile` is the file with its certificate, for clients that trust it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class Authority:
         return context
 
     def write(self, *hosts: str) -> Path:
-        """Write a file with the certificate of such a server and its key. Returns its path."""
+        """Write a file with the certificate of a server with these names, and its key. Returns the path of the file."""
         key = ec.generate_private_key(ec.SECP256R1())
         named = x509.SubjectAlternativeName([_host(host) for host in hosts or ("127.0.0.1", "localhost")])
         file = self._folder / f"{'-'.join(hosts) or 'local'}.pem"

@@ -89,7 +89,7 @@ async def closed(socket: ClientConnection, seconds: float = PATIENCE) -> int:
 
 
 async def never_reading(server: Server, path: str) -> asyncio.StreamWriter:
-    """A client that reads the head of the response and nothing more."""
+    """Connect a client that reads the head of the response and then stops reading."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
     writer.write(
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -1,4 +1,5 @@
-"""What tests of the core share: routes, messages, a manual clock, an in-memory node, and its clients."""
+"""Helpers for tests of the domain and the application: routes, messages, a manual clock, an in-memory node, its
+clients."""
 
 import asyncio
 import json
@@ -34,11 +35,11 @@ from domain.routes_file import read_profile
 from domain.streams import Content, Entry, SignOut, StreamName
 from entrypoints.channels import CHANNELS
 
-# Running times of examples depend on the machine more than on the code, so there is no deadline.
+# No deadline: the running time of an example depends more on the machine than on the code.
 settings.register_profile("herald", deadline=None)
 settings.load_profile("herald")
 
-# The channels that routes can use by default.
+# The outbound channels that the tests' routes can use, unless a test chooses others.
 ROUTE_CHANNELS = [channel.table for channel in CHANNELS]
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -72,7 +73,7 @@ source = "bye"
 sign_out = "user_id"
 """
 
-# No wait for a first command, and a short one for an unavailable store.
+# Sessions do not wait for a first command, and retry after a short delay if the store is unavailable.
 IMPATIENT = HubPolicy(session=SessionPolicy(first_command_timeout_s=0.0, store_retry_s=0.001))
 
 PLAIN = Endpoint(name="trading", path="/trading", transport="ws", profile="trading", inbox="profile")
@@ -118,7 +119,7 @@ class HandClock:
 
 
 class FaultyStore(MemoryStore):
-    """A memory store whose next calls fail as unavailable, as often as requested."""
+    """A memory store whose next calls raise StoreUnavailable, as many as the test sets."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.records = MemoryRecords(Uuid7Factory(), limits)
@@ -154,7 +155,8 @@ class FaultyStore(MemoryStore):
 
 
 class Node:
-    """One node without sockets: store, backplane and hub, and what an adapter does with a session."""
+    """A node without sockets: store, backplane and hub, with methods that do what the socket adapter does with a
+    session."""
 
     def __init__(
         self,
@@ -285,7 +287,7 @@ class Reader:
     async def leave(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
-        # A task cancelled before its first step does not reach its `finally`.
+        # A task that is cancelled before its first step never runs its `finally` block.
         self.node.hub.remove(self.session)
 
 

@@ -1,4 +1,4 @@
-"""What nodes of version 0.2 do to the table `deliveries`: the statements of that version."""
+"""The statements that nodes of version 0.2 execute on the table `deliveries`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -55,7 +55,7 @@ ATTEMPTS: Final = Table(
 
 
 class OldNode:
-    """A node of version 0.2 on this database. Its SQLite connections do not enforce foreign keys."""
+    """A node of version 0.2. As in that version, its SQLite connections do not enforce foreign keys."""
 
     def __init__(self, url: str) -> None:
         self._engine = create_async_engine(url)

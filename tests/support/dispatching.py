@@ -29,10 +29,10 @@ from tests.support.core import NOW, HandClock, message
 from tests.support.reading import until
 from tests.support.stores import ROUTES, order, record
 
-# The polling interval in real seconds: close to zero.
+# Intervals in real seconds, close to 0.
 QUICK = {"poll_seconds": 0.002, "store_retry_seconds": 0.002, "batch_seconds": 0.0}
 
-# Waiting for a response uses real time; everything else uses the clock of the rig.
+# The timeout of an attempt is real time. All other times are of the rig's clock.
 POLICY = DispatchPolicy(at_once=3, attempt_seconds=30, tries=3, retry=Backoff(10, 3_600), pause=Backoff(1, 30), **QUICK)
 
 KIM = "kim@example.com"
@@ -41,8 +41,8 @@ Answer = Callable[[OutgoingMail], Any]
 
 
 class PostOffice:
-    """A mailer. `answer` raises, or returns an awaitable. Records the accepted mails and the highest number of
-    concurrent ones."""
+    """A fake mailer. It calls `answer` for each mail, which raises or returns an awaitable. Records the accepted mails,
+    and the maximum number of mails that were sent concurrently."""
 
     name = "post:25"
 
@@ -50,7 +50,7 @@ class PostOffice:
         self.accepted: list[OutgoingMail] = []
         self.tries: list[OutgoingMail] = []
         self.answer: Answer = lambda mail: None
-        self.is_unavailable = False  # for probes
+        self.is_unavailable = False  # whether `probe` raises PeerUnavailable
         self.probes = 0
         self.most_at_once = 0
         self._at_once = 0
@@ -103,14 +103,14 @@ class PlainRenderer:
 
 
 class WatchedDeliveries(MemoryDeliveries):
-    """Deliveries that can be unavailable. Records the highest number of deliveries claimed and neither recorded nor
-    released."""
+    """Deliveries that can be made unavailable. Records the maximum number of deliveries that were claimed, and neither
+    recorded nor released, at one time."""
 
     def __init__(self, records: MemoryRecords, clock: HandClock) -> None:
         super().__init__(records, clock)
         self.is_unavailable = False
         self.refusals = 0
-        self.reports = 0  # of templates
+        self.reports = 0  # the number of reports of usable templates
         self.unstorable = ""
         self.recorded: list[int] = []
         self.most_claimed = 0
@@ -154,7 +154,7 @@ class WatchedDeliveries(MemoryDeliveries):
 
 
 class Node:
-    """The parts that each node has: templates, counters and dispatcher."""
+    """The templates, counters and dispatcher of one node."""
 
     def __init__(
         self, rig: "Rig", policy: DispatchPolicy, *templates: str, routed: Collection[str] = (), decide: Decide = decide
@@ -168,7 +168,7 @@ class Node:
 
 
 class Rig:
-    """Deliveries of channel `email`, one node that sends them, and the mail server."""
+    """Deliveries of the channel `email`, a node that sends them, and a fake mail server."""
 
     def __init__(self, policy: DispatchPolicy = POLICY, decide: Decide = decide) -> None:
         self.clock = HandClock()

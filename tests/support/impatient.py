@@ -1,5 +1,5 @@
-"""`python -m tests.support.impatient herald dev` runs `herald dev` with a hub that closes clients that stop reading
-after 5 s, which no setting changes."""
+"""`python -m tests.support.impatient herald dev` runs `herald dev` with a hub that closes clients that have read
+nothing for 5 s. There is no setting for this time."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A server that behaves as no Herald does, or as one rarely does."""
+"""A server that behaves as Herald never or rarely does, to test clients."""
 
 import json
 import time

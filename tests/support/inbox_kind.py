@@ -1,4 +1,4 @@
-"""A test kind of entry about the inbox itself, without notification and content. It needs one registry line."""
+"""A kind of entries for tests: it concerns the inbox itself, and has no notification and no content."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -14,15 +14,15 @@ from adapters.kafka.timing import Timing
 from scripts.kafka import Node
 from tests.support.service import Service, free_ports
 
-# Finds new topics within half a second, and a rebalance within two seconds.
+# Short intervals: new topics are found within 0.5 s, and a rebalance ends within 2 s.
 QUICK: Final = Timing(metadata_age=0.5, session=4.5, probe=1.0, comparison=1.0)
 
-# A start takes 3 to 5 s on two idle cores; the rest is a margin for a busy machine.
+# A start takes 3 to 5 s on two idle cores. The timeout is longer, for a busy machine.
 PATIENCE: Final = 60.0
 
 
 class Cluster:
-    """What tests do with any Kafka: create topics and produce. Each call returns after the broker has responded."""
+    """Creates topics and produces records in any Kafka. Each method returns after the broker has responded."""
 
     def __init__(self, servers: str, codec: str = "none") -> None:
         self.servers = servers
@@ -32,7 +32,7 @@ class Cluster:
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
-        # A broker that was frozen stays fenced until the controller gets its heartbeat again.
+        # After a freeze, the controller gives the broker no partitions until it receives the broker's next heartbeat.
         _retried(
             lambda: self._admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(PATIENCE),
             unless=lambda error: error.code() != KafkaError.INVALID_REPLICATION_FACTOR,
@@ -129,14 +129,15 @@ class Cluster:
         place = TopicPartition(topic, partition)
 
         def ask() -> None:
-            # The client asks the last known leader of the partition; listing the topic refreshes its metadata.
+            # The client sends requests to the last known leader of the partition. Listing the topic refreshes this
+            # metadata.
             self._admin.list_topics(topic, PATIENCE)
             self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=1)[place].result(PATIENCE)
 
         _retried(ask)
 
     def _until_known(self, topic: str, partitions: int) -> None:
-        # The controller responds before the broker knows the topic, and the producer needs it too.
+        # The controller responds before the broker and the producer have the metadata of the topic.
         deadline = time.monotonic() + PATIENCE
         while len(self._producer.list_topics(topic, PATIENCE).topics[topic].partitions) != partitions:
             assert time.monotonic() < deadline, f"{topic} did not get {partitions} partitions"

@@ -60,7 +60,8 @@ class JwksServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._port = self._server.server_address[1]
         if self._tls is not None:
-            # The thread of each connection does its TLS handshake, not the accepting thread.
+            # TLS handshakes are done in the thread of each connection, so that a slow one does not block the accepting
+            # thread.
             self._server.socket = self._tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )

@@ -1,4 +1,4 @@
-"""`herald listen` in a separate process, and what it has printed."""
+"""Runs `herald listen` in a separate process, and reads its output."""
 
 import asyncio
 import json
@@ -16,13 +16,13 @@ PATIENCE: Final = 30.0
 
 
 class Listen:
-    """Runs one process after another, each with its own output file: the last line of a killed process may be
-    incomplete."""
+    """Runs one process after another. Each has an output file of its own, because the last line of a killed process may
+    be incomplete."""
 
     def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
         self._options = options
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
-        # Without bytecode a start takes four times as long.
+        # Writes bytecode, because a start without it takes four times as long.
         self._env = inherited | {"PYTHONDONTWRITEBYTECODE": ""} | (env or {})
         self._folder = folder
         self._outputs: list[Path] = []

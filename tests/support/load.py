@@ -36,7 +36,7 @@ envelope = "flat"
 omit = ["to"]
 """
 
-# Seconds between two bursts of a steady load.
+# The interval between two bursts of a steady load, in seconds.
 _BEAT: Final = 0.1
 
 
@@ -87,7 +87,7 @@ class Load:
 
     @asynccontextmanager
     async def steady(self, rate: int) -> AsyncIterator[None]:
-        """Publish `rate` events per second until the end of the block, whatever happens to the consumers."""
+        """Publish `rate` events per second until the end of the block, also while consumers are unavailable."""
         over = asyncio.Event()
 
         async def run() -> None:

@@ -33,7 +33,7 @@ class Nginx(Service):
         self._directory = directory
         text = SHIPPED.read_text()
         changes = {
-            # All of 127.0.0.0/8 is loopback, so clients can use several addresses.
+            # All addresses in 127.0.0.0/8 are loopback, so that clients can have different addresses.
             "listen 8080": f"listen 127.0.0.1:{self.port}",
             "/tmp/": f"{directory}/",
             "/dev/stdout": f"{directory}/log.txt",

@@ -12,10 +12,10 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_p
 
 from tests.support.server import Server
 
-# Marks tests that use the browser: they run in the event loop in which it was started.
+# The mark of tests that use the browser: they run in the event loop in which the browser was started.
 IN_BROWSER_LOOP: Final = pytest.mark.asyncio(loop_scope="session")
 
-# Milliseconds: an arrival after a click, and a reconnect with its backoff.
+# Timeouts in milliseconds: of an arrival after a click, and of a reconnect with its backoff.
 SOON = 2_000
 LATER = 20_000
 
@@ -42,7 +42,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 class Watch:
-    """The requests of a page and the errors that it logged."""
+    """Records the requests of a page, and the errors that it logs."""
 
     def __init__(self, page: Page) -> None:
         self.requests: list[str] = []
@@ -58,7 +58,7 @@ class Watch:
 
 
 async def reset_user(server: Server, user: str = "alice") -> None:
-    """Empty the inbox of a user (the default is the user as whom the page opens) and restore the preferences."""
+    """Empty the inbox of a user and reset the preferences. The default is the user that the page uses first."""
     async with httpx.AsyncClient(base_url=server.url, timeout=20, params={"user_id": user}) as client:
         (await client.delete("/api/v2/notifications/clear-all")).raise_for_status()
         preferences = {"websocket_notifications": True, "muted_types": []}

@@ -19,8 +19,8 @@ from tests.support.service import PATIENCE, Service, free_port
 
 TEMPLATE: Final = "herald_template"
 
-# What identifies the schema of a database: every table, index, constraint, trigger, function and default has an id of
-# its own in the whole cluster.
+# Selects a value that changes with the schema of a database: the ids of all tables, indexes, constraints, triggers,
+# functions and defaults, which are unique in the cluster.
 SHAPE: Final = """
 SELECT concat_ws(' ', (SELECT version_num FROM alembic_version), (SELECT count(*) FROM store_state),
     (SELECT count(*) FROM pg_attribute), count(*), max(oid::bigint))
@@ -45,7 +45,7 @@ BEGIN
 END $$;
 """
 
-# Tests only crash processes, which loses nothing already written to the kernel.
+# fsync is off: tests crash processes only, and data that was written to the kernel survives that.
 QUICK: Final = ("fsync=off", "max_connections=300", "shared_buffers=128MB")
 
 
@@ -64,9 +64,9 @@ class Postgres(Service):
         # PostgreSQL refuses to run as root, so the wheel creates a user for it.
         self._wheel = get_server(self._data, start=False)
         self._settings = settings
-        self._shape = ""  # of a database with all tables
+        self._shape = ""  # the schema value of a database with all tables
         self._with_tables: set[str] = set()  # the URLs of databases created with all tables
-        self._free: list[str] = []  # those of them that a test has dropped
+        self._free: list[str] = []  # the URLs of those that a test has given back
         super().__init__(directory / "log.txt")
         self.port = free_port()
         self._wheel.ensure_pgdata_inited()

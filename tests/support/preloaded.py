@@ -1,7 +1,8 @@
-"""Processes of `herald` that start as forks of one that has imported its modules: importing them is most of a start.
+"""Starts processes of `herald` by forking a process that has already imported its modules, because importing takes most
+of the time of a start.
 
 A process runs the same function as the installed command, with its own environment, session, output and database. The
-parent of all has read no settings, opened nothing but its socket and started no thread.
+parent process has read no settings, opened only its socket, and started no thread.
 """
 
 import importlib
@@ -17,7 +18,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
-# Imported by a start only when a setting needs them.
+# Modules that a start imports only if a setting needs them.
 _LATE: Final = (
     "entrypoints.server",
     "aiosqlite",
@@ -73,7 +74,7 @@ class Forked:
 
 @cache
 def _parent() -> socket.socket:
-    """Start the parent of all, which ends with this process."""
+    """Start the parent process, which ends with this process. Returns the socket to it."""
     theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MAX_REQUEST_BYTES)
     with theirs:
@@ -91,7 +92,7 @@ def _parent() -> socket.socket:
 def _forked(requests: socket.socket) -> list[str]:
     """Fork for each request. Returns its command line in the forked process."""
     while True:
-        # No zombies: nobody waits for the processes that report.
+        # Without this, the processes that report would become zombies, because nothing waits for them.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         request, fds, _, _ = socket.recv_fds(requests, _MAX_REQUEST_BYTES, 2)
         if not request:

@@ -7,7 +7,7 @@ from tests.support.service import free_port
 
 
 class Proxy:
-    """A connection to the server that can be cut, and stays cut until `mend`."""
+    """A proxy whose connections can be cut. It accepts no new ones until `mend` is called."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()

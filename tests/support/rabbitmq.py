@@ -27,10 +27,10 @@ from application.ports.bindings import Binding
 from tests.support.certificates import Authority
 from tests.support.service import PATIENCE, Service, free_ports
 
-# Timeout in seconds for the response to a client: the broker may be killed or frozen during a test.
+# The timeout of a request to the broker in seconds, because a test may kill or freeze it.
 ANSWER: Final = 30.0
 
-# Debian's wrappers on the PATH switch to another user and its folders.
+# Debian's commands on the PATH are not used: they switch to another user with other folders.
 SCRIPTS: Final = Path("/usr/lib/rabbitmq/bin")
 
 # The number of publisher confirms awaited together.
@@ -52,7 +52,7 @@ class RealRabbit(Service):
         self.port, self.tls_port, self._mapper_port, distribution_port = free_ports(4)
         authority = Authority(directory)
         self.cafile = authority.cafile
-        authority.server()  # leaves local.pem
+        authority.server()  # writes local.pem
         super().__init__(directory / "log.txt")
         self._mapper: subprocess.Popen[bytes] | None = None
         (directory / "plugins").write_text("[].")
@@ -63,7 +63,7 @@ class RealRabbit(Service):
         )
         self._env = {
             **os.environ,
-            "HOME": str(directory),  # the folder of the cookie
+            "HOME": str(directory),  # the folder that contains the cookie
             "ERL_EPMD_PORT": str(self._mapper_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"herald-{uuid.uuid4().hex[:8]}@localhost",
@@ -76,7 +76,7 @@ class RealRabbit(Service):
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
             "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
-            # The script replaces itself with the node, so signals reach the node.
+            # The script ends with `exec`, so signals reach the node itself.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 

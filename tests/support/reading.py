@@ -23,7 +23,7 @@ async def ready(source: EventSource, seconds: float = 20.0) -> None:
 
 
 class Reader:
-    """Takes and acknowledges everything, as ingest does."""
+    """Takes all batches of a source and acknowledges them, as ingest does."""
 
     def __init__(self, source: EventSource) -> None:
         self.source = source

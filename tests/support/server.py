@@ -15,7 +15,7 @@ from tests.support.preloaded import Forked
 from tests.support.service import free_port
 from tests.support.sqlite import create_database
 
-# A start takes under 2 s on two idle cores.
+# The timeout of a start, which takes less than 2 s on two idle cores.
 PATIENCE: Final = 30.0
 
 SECRET: Final = "a secret for tests, as long as RFC 7518 wants"
@@ -49,7 +49,7 @@ class Server:
             "HERALD_HOST": "127.0.0.1",
             "DATABASE_URL": f"sqlite+aiosqlite:///{self.database}",
             "HERALD_MAIL_FOLDER": str(self.mails),
-            # Without bytecode a start takes four times as long.
+            # Writes bytecode, because a start without it takes four times as long.
             "PYTHONDONTWRITEBYTECODE": "",
             **(env or {}),
         }
@@ -92,7 +92,7 @@ class Server:
 
     def _get(self, path: str) -> int | Exception:
         """Return the status of the response, or the error."""
-        # Not httpx: a client for each of many attempts takes longer than they do.
+        # httpx is not used: creating its client takes longer than the request, and this is called often.
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", path)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-# Timeout in seconds of a start or stop: the slowest takes 7 s on two idle cores, and after a crash it replays its log.
+# Timeout of a start or stop, in seconds. The slowest service takes 7 s on two idle cores, and longer after a crash,
+# because it replays its log.
 PATIENCE: Final = 90.0
 
 

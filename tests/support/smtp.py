@@ -1,4 +1,4 @@
-"""Mail servers for tests: a correct one, and one that behaves as the test says."""
+"""Mail servers for tests: a correct server, and a server whose faults the test chooses."""
 
 import asyncio
 import email
@@ -167,7 +167,7 @@ class Mailbox(Listener):
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
     ) -> AuthResult:
         assert isinstance(data, LoginPassword)
-        # Not handled: the response is still to be sent.
+        # handled=False: aiosmtpd sends the response to the command.
         return AuthResult(success=(data.login.decode(), data.password.decode()) == self._login, handled=False)
 
 
@@ -179,7 +179,7 @@ class _Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        # STARTTLS calls it a second time.
+        # Called again after STARTTLS.
         if not self._counted:
             self._counted = True
             self._mailbox.came(transport)
@@ -217,7 +217,7 @@ class _Session(SMTP):
                 self._writer.close()
 
 
-# What BadServer may do instead of responding: nothing, forever; disconnect; respond without end.
+# Faults of BadServer instead of a response: it never responds; it disconnects; its response never ends.
 STALL: Final = "<stall>"
 DROP: Final = "<drop>"
 ENDLESS: Final = "<endless>"

@@ -15,7 +15,7 @@ from adapters.sql.schema import Schema
 
 
 def create_database(file: Path) -> None:
-    """Create a database with all tables and no rows, and with an epoch of its own."""
+    """Create a database with all tables and no rows, except for a new epoch."""
     shutil.copyfile(_template(), file)
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE store_state SET value = ? WHERE name = 'epoch'", (uuid.uuid4().hex[-12:],))

@@ -1,4 +1,4 @@
-"""The ports that share one store, opened together, and the data that contract tests put in them."""
+"""Opens all ports of a store together, and fills them with the data of contract tests."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -59,7 +59,7 @@ class Stores:
     bindings: Bindings
 
 
-# A folder for files, and a function that returns a PostgreSQL.
+# What a store is opened with: a folder for files, and a function that returns a PostgreSQL.
 Place = tuple[Path, Callable[[], Postgres]]
 
 
@@ -99,7 +99,7 @@ async def sql(
         await database.close()
 
 
-# An SQLite file with all tables, once a test has needed one.
+# The content of an SQLite file with all tables; empty until a test needs it.
 _MIGRATED: list[bytes] = []
 
 
@@ -136,7 +136,7 @@ async def postgres(place: Place) -> AsyncIterator[Stores]:
         server.drop(url)
 
 
-# How to open an empty store of each kind.
+# Functions that open an empty store, by kind of store.
 STORES: dict[str, Callable[[Place], AbstractAsyncContextManager[Stores]]] = {
     "memory": memory,
     "sqlite": sqlite,

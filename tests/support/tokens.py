@@ -74,7 +74,7 @@ def b64(data: bytes) -> str:
 
 
 def hmac_signed(header: bytes, payload: bytes, secret: bytes = SECRET.encode(), digest: Any = hashlib.sha256) -> str:
-    """Return a token with a correct HMAC over any content, so that errors behind the signature check are tested."""
+    """Return a token with a correct HMAC over any content, to test errors that are found after the signature check."""
     text = f"{b64(header)}.{b64(payload)}"
     return f"{text}.{b64(hmac.new(secret, text.encode(), digest).digest())}"
 
@@ -98,7 +98,8 @@ async def refused(verifier: JwtVerifier, forged: Any) -> TokenInvalid:
 
 
 class Rig:
-    """Verifiers that use a JWKS server, and a clock for their rate limits. All are closed at the end."""
+    """Creates verifiers that use a JWKS server, with a manual clock for their rate limits. Closes all of them at the
+    end."""
 
     def __init__(self, server: JwksServer) -> None:
         self.server = server

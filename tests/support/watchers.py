@@ -1,4 +1,4 @@
-"""Clients that record everything they receive of a load."""
+"""Clients that record all events of a load that they receive."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ class Watcher(ABC):
 
 
 class Plain(Watcher):
-    """A plain client: it cannot resume, so it must not be closed by faults that do not affect its own node."""
+    """A plain client. It cannot resume, so a test fails if it is closed by a fault that does not affect its node."""
 
     async def run(self) -> None:
         async with connect(self._address, ping_interval=None) as socket:
@@ -58,7 +58,7 @@ class Plain(Watcher):
 
 
 class Follower(Watcher):
-    """A client like a real program: it reconnects after every close or fault and resumes."""
+    """A client that reconnects and resumes after every close or fault, as real programs do."""
 
     def __init__(self, server: Server, user: str) -> None:
         super().__init__(server, user)

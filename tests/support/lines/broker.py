@@ -1,4 +1,4 @@
-"""The broker: its settings, and its source."""
+"""A broker whose events are the lines of a file: its settings, and its event source."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ POLL_INTERVAL_S = 0.05
 
 
 class LinesSettings(Section, frozen=True):
-    """Settings of the broker."""
+    """Settings of the broker: the path of the file."""
 
     path: Annotated[str, Setting("LINES_FILE", text, "The file; each line is a topic, a space and a payload.")] = ""
 
