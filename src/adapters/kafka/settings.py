@@ -15,15 +15,15 @@ def server_list(value: str) -> str:
     """Parses a comma separated list of `host:port`, the format of Kafka clients. Raises ValueError."""
     for server in items(value):
         if not _SERVER.fullmatch(server):
-            raise ValueError(f"must be host:port, or several with commas between, and {server!r} is not")
+            raise ValueError(f"must be host:port, or several separated by commas, and {server!r} is not")
     return ",".join(items(value))
 
 
 class KafkaSettings(Section, frozen=True):
-    """Kafka and Redpanda: the servers, the credentials, and where topics begin.
+    """Kafka and Redpanda: the servers, the credentials, and the offset at which reading a topic starts.
 
-    `start` is where a topic begins that exists when its pattern is first configured; topics that are created later are
-    read from their beginning.
+    `start` applies to topics that exist when their pattern is first configured. Topics that are created later are read
+    from their beginning.
     """
 
     servers: Annotated[
@@ -92,8 +92,8 @@ class KafkaSettings(Section, frozen=True):
                 )
         elif self.sasl_mechanism:
             raise ValueError(
-                f"HERALD_KAFKA_SASL_MECHANISM is set, and HERALD_KAFKA_SECURITY_PROTOCOL is {self.security_protocol}:"
-                " set that to SASL_SSL or SASL_PLAINTEXT."
+                f"HERALD_KAFKA_SASL_MECHANISM has no effect, because HERALD_KAFKA_SECURITY_PROTOCOL is"
+                f" {self.security_protocol}: set the latter to SASL_SSL or SASL_PLAINTEXT."
             )
 
 

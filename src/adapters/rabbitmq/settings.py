@@ -23,7 +23,7 @@ def amqp_name(value: str) -> str:
 class RabbitSettings(Section, frozen=True):
     """RabbitMQ: the server, the credentials, and the queue.
 
-    `prefetch` limits the messages that a node holds in memory; 0 is no limit.
+    `prefetch` limits the number of messages that a node holds in memory.
     """
 
     host: Annotated[str, Setting("RABBITMQ_HOST", host_name, "RabbitMQ's host name or address.")] = "localhost"

@@ -23,9 +23,11 @@ def redis_url(value: str) -> str:
     except ValueError:
         raise ValueError("must be redis://user:password@host:port/database, or unix://path of its socket") from None
     if "?" in url:
-        raise ValueError("has options behind a question mark; write / as %2F and ? as %3F in its password")
+        raise ValueError(
+            "has options behind a question mark, which are not supported; write / as %2F and ? as %3F in its password"
+        )
     if not (known.get("host") or known.get("path")):
-        raise ValueError("names no host")
+        raise ValueError("does not name a host")
     return url
 
 
@@ -34,7 +36,7 @@ def redis_prefix(value: str) -> str:
     ValueError."""
     prefix = value.strip()
     if not _PREFIX.fullmatch(prefix):
-        raise ValueError(f"must be letters, digits and - _ . : / alone, 64 at most, and {prefix!r} is not")
+        raise ValueError(f"must be letters, digits and - _ . : / only, 64 at most, and {prefix!r} is not")
     return prefix
 
 
@@ -65,6 +67,4 @@ class RedisSettings(Section, frozen=True):
 
     def check(self) -> None:
         if self.cafile and not (self.url or "").startswith("rediss:"):
-            raise ValueError(
-                "HERALD_REDIS_CAFILE is set, and REDIS_URL does not begin with rediss://: it has no effect."
-            )
+            raise ValueError("HERALD_REDIS_CAFILE has no effect, because REDIS_URL does not begin with rediss://.")

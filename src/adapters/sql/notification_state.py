@@ -1,4 +1,4 @@
-"""The state of a notification in columns: conditions on it, and the values that a change sets."""
+"""The state of a notification in columns: conditions that select by state, and the values that a change sets."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,29 +18,31 @@ _FILTERED: Final = {"read": "is_read", "archived": "is_archived"}
 
 
 def in_state(columns: Any, wanted: StateFilter) -> tuple[ColumnElement[bool], ...]:
-    """The conditions that select notifications in such a state. `columns` are those of the table or of an alias."""
+    """Returns the conditions that select notifications in a state. `columns` are those of the table or of an alias."""
     values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
     return tuple(columns[name] if value else ~columns[name] for name, value in values.items() if value is not None)
 
 
 def state_predicate(wanted: StateFilter) -> TextClause:
-    """The same conditions as SQL text, which partial indexes have on both databases."""
+    """Returns the conditions of `in_state` as SQL text, for partial indexes on both databases."""
     values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
     return text(" AND ".join(name if value else f"NOT {name}" for name, value in values.items() if value is not None))
 
 
 def state_values(state: NotificationState) -> dict[str, Any]:
-    """The values of the state's columns."""
+    """Returns the values of the columns that hold the state."""
     return _values({field: getattr(state, field) for field in _COLUMNS})
 
 
 def changed_values(change: StateChange, position: int, now: datetime) -> dict[str, Any]:
-    """The column values that a change sets, at its position."""
+    """Returns the values of the columns that a state change sets. `position` is the position of the change."""
     return {**_values(TRANSITIONS[change].values(now)), "changed": position, "updated_at": now}
 
 
 def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {_COLUMNS[field]: value for field, value in fields.items()}
     if "read_at" in fields:
-        values["is_read"] = fields["read_at"] is not None  # indexed; redundant otherwise
+        values["is_read"] = (
+            fields["read_at"] is not None
+        )  # follows from read_at; a column of its own because indexes need it
     return values

@@ -1,6 +1,5 @@
-"""Storing dead letters and deliveries of a batch, each under the origin that identifies its event (see
-`domain.event_identity`).
-"""
+"""Stores the dead letters and deliveries of a batch, each under the origin that identifies its event (see
+`domain.event_identity`)."""
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
@@ -19,7 +18,7 @@ from domain.event_identity import find_origin, qualified_origin
 async def store_dead_letters(
     connection: AsyncConnection, writing: Writing, letters: Iterable[BatchedDeadLetter], ids: IdFactory, now: datetime
 ) -> list[BatchedDeadLetter]:
-    """Store the dead letters, or count repetitions of stored ones. Returns the new ones."""
+    """Stores the dead letters; repetitions of stored ones are only counted there. Returns the new ones."""
     new: list[BatchedDeadLetter] = []
     waiting = list(letters)
     while waiting:
@@ -35,10 +34,9 @@ async def store_dead_letters(
 async def add_deliveries(
     connection: AsyncConnection, writing: DeliveryWriting, made: Sequence[Delivery], by_source: Container[UUID]
 ) -> dict[UUID, Delivery]:
-    """Add the deliveries that are not yet stored for the same event and destination. Returns those added, as stored.
-    `by_source` are the ids of the deliveries whose events differ from events of other sources with the same origin and
-    id.
-    """
+    """Adds the deliveries whose event does not have a delivery to the same destination yet. Returns those that were
+    added, as stored, by id. `by_source` are the ids of those deliveries whose event differs from an event of another
+    source with the same origin and id."""
     added: dict[UUID, Delivery] = {}
     waiting = list(made)
     while waiting:
@@ -55,6 +53,8 @@ async def add_deliveries(
 
 
 def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
+    """Returns the identities that the dead letters may be stored under: with their origin, or their qualified
+    origin."""
     return [
         identity(origin, kept.letter.event_id)
         for kept in letters
@@ -63,9 +63,8 @@ def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
 
 
 def _place(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> dict[bytes, BatchedDeadLetter]:
-    """Group the dead letters by the identity that each is stored under; those with the same identity are merged.
-    `sources` are the sources of the stored ones.
-    """
+    """Determines the identity that each dead letter is stored under. Returns the dead letters by identity; those with
+    the same identity are merged. `sources` are the sources of the stored ones, by identity."""
     placed: dict[bytes, BatchedDeadLetter] = {}
     for kept in letters:
         letter = kept.letter
@@ -84,5 +83,6 @@ def _place(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> d
 
 
 def _qualified(delivery: Delivery) -> Delivery:
+    """Returns the delivery with the qualified origin of its event."""
     item = delivery.item
     return replace(delivery, items=(replace(item, origin=qualified_origin(item.origin, item.source)),))

@@ -25,10 +25,11 @@ _EMPTY: Final = Head()
 
 
 class Pages(Generic[T]):
-    """Pages of one kind of stream, read by a statement of Queries.
+    """Reads pages of one kind of stream, with one statement of Queries.
 
-    A row of the result has the number of its request, the columns of `head`, and those of `item`, which are null for an
-    empty page. `entry` makes an entry of an item; `position` returns the position by which pages are ordered.
+    A row of its result has the number of the request, the columns of `head`, and the columns of `item`, which are null
+    if the page is empty. `entry` converts an item to an entry. `position` returns the position of an entry that pages
+    are ordered by.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Pages(Generic[T]):
         self._request = StoreRequests(self._query, slots, max_batch=MAX_PAGES if queries.reads_many_pages else 1)
 
     async def __call__(self, owner: str, after: int, limit: int) -> StreamPage:
+        """Returns the page after a position. `owner` is the user or the feed."""
         return await self._request(PageRequest(owner, after, limit))
 
     async def _query(self, requests: Sequence[PageRequest]) -> Sequence[StreamPage]:

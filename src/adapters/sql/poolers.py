@@ -1,4 +1,4 @@
-"""PostgreSQL behind a connection pooler (PgBouncer and similar): how session limits are set and statements prepared."""
+"""Connections through a pooler (PgBouncer and similar): how session limits are set, and statements prepared."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,8 @@ from adapters.sql.settings import Pooler
 
 
 def connect_arguments(pooler: Pooler, application_name: str, limits: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments for SQLAlchemy's asyncpg dialect. A pooler refuses most startup parameters of a session, including
-    these limits, which `apply_limits` then sets.
-    """
+    """Returns the arguments for SQLAlchemy's asyncpg dialect. A pooler refuses most startup parameters of a session,
+    including `limits`: with a pooler, `apply_limits` sets these."""
     settings = {"application_name": application_name, **(limits if pooler == "none" else {})}
     arguments: dict[str, Any] = {"server_settings": settings}
     if pooler == "transaction":
@@ -26,9 +25,8 @@ def connect_arguments(pooler: Pooler, application_name: str, limits: Mapping[str
 
 
 def apply_limits(engine: Engine, pooler: Pooler, limits: Mapping[str, str]) -> None:
-    """Set the limits that could not be startup parameters: once per connection for a session pooler, or in each
-    transaction for a transaction pooler.
-    """
+    """Sets the limits that a pooler refuses as startup parameters: once for each connection in session mode, in each
+    transaction in transaction mode. Without a pooler, does nothing."""
     if pooler == "none":
         return
     local = "true" if pooler == "transaction" else "false"

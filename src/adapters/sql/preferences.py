@@ -14,7 +14,7 @@ from adapters.sql.tables import PreferencesRow
 from application.ports.clock import IdFactory
 from domain.preferences import DEFAULT, Preferences
 
-# What users can set: columns, and fields of Preferences.
+# The preferences that users can set. Each is a column and a field of Preferences.
 _FIELDS: Final = ("email_notifications", "push_notifications", "websocket_notifications", "muted_types")
 
 
@@ -64,7 +64,7 @@ def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preferences(row: Any) -> Preferences:
-    """Preferences from a row with a column for each field."""
+    """Returns the preferences in a row that has a column for each field."""
     return Preferences(
         row.email_notifications,
         row.push_notifications,

@@ -74,7 +74,8 @@ class PageRequest(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """The page requests of a statement: columns of `table`, or parameters if there is only one request."""
+    """The page requests in a statement: columns of `table`, or parameters if the statement has only one request.
+    `number` is the number of a request, counted from 1."""
 
     number: ColumnElement[int]
     owner: ColumnElement[str]
@@ -84,8 +85,10 @@ class _Asked(NamedTuple):
 
 
 class Queries:
-    """The frequent statements, built once for one kind of database. Parameters: `users` and `names` as `many` makes
-    them; statements for pages take those of `page_parameters`.
+    """The frequent statements, built once for one kind of database.
+
+    Their list parameters `users` and `names` are made by `many`. The parameters of the statements for pages are made by
+    `page_parameters`.
     """
 
     def __init__(self, is_postgresql: bool) -> None:
@@ -123,20 +126,20 @@ class Queries:
         )
 
     def among(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
-        """Whether the column's value is in the list parameter."""
+        """Returns the condition that the value of the column is in the list parameter `name`."""
         if self._is_postgresql:
             return column == any_(bindparam(name, type_=ARRAY(Text)))
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
 
     @property
     def reads_many_pages(self) -> bool:
-        """Whether one statement reads several pages. SQLite has no LATERAL: there, `page_parameters` takes exactly one
-        request.
-        """
+        """Whether one statement can read several pages. False on SQLite, which has no LATERAL: there, `page_parameters`
+        accepts exactly one request."""
         return self._is_postgresql
 
     def page_parameters(self, some: Sequence[PageRequest]) -> dict[str, Any]:
-        """The parameters of a statement for these requests, which are numbered 1, 2, 3 …"""
+        """Returns the parameters of a statement for these requests. The rows of its result have the number of their
+        request, counted from 1."""
         if not self._is_postgresql:
             (one,) = some
             return one._asdict()
@@ -144,18 +147,19 @@ class Queries:
         return {"owners": owners, "afters": afters, "limits": limits}
 
     def columns(self, table: Table, mapping: RowMapping[Any]) -> list[ColumnElement[Any]]:
-        """The columns that the mapping reads, in its order."""
+        """Returns the columns that the mapping reads, in its order."""
         return [self._plain(table.c[name]) for name in mapping.columns]
 
     def _plain(self, column: Column[Any]) -> ColumnElement[Any]:
-        """The column as asyncpg returns it, without SQLAlchemy's conversion. SQLite's values need the conversion."""
+        """Returns the column without SQLAlchemy's conversion, because asyncpg returns the right type already. SQLite's
+        values need the conversion."""
         if not self._is_postgresql or not isinstance(column.type, TypeDecorator):
             return column
         plain: TypeEngine[Any] = Uuid() if isinstance(column.type, GUID) else DateTime(timezone=True)
         return type_coerce(column, plain).label(column.name)
 
     def many(self, values: list[str]) -> list[str] | str:
-        """The values as one parameter, so that the statement's text does not depend on their number."""
+        """Returns the values as one parameter, so that the statement's text does not depend on their number."""
         return values if self._is_postgresql else msgspec.json.encode(values).decode()
 
 
@@ -166,7 +170,8 @@ def _heads_of_inboxes() -> Select[Any]:
 
 
 def _heads_of_feeds() -> Select[Any]:
-    """Heads of feeds with the same columns as those of inboxes, so that one statement can read both."""
+    """Returns a statement for the heads of feeds. It has the same columns as that for inboxes, so that one statement
+    can read both."""
     columns: dict[str, ColumnElement[Any]] = {
         "last_seq": feeds.c.last_seq,
         "pruned_seq": feeds.c.pruned_seq,
@@ -207,9 +212,9 @@ def _pages(
     rows: Select[Any],
     order: tuple[str, ...],
 ) -> Select[Any]:
-    """For each request, one row per entry of its page, beside the counters of its stream. `owner` is the column that
-    identifies the stream in the table of the counters. An empty page has one row, without an entry.
-    """
+    """Returns a statement for the pages of the requests. Each row has an entry of a page, and the counters of its
+    stream; an empty page has one row without an entry. `owner` is the column that identifies the stream in the table of
+    the counters."""
     part: FromClause
     if asked.table is None:
         part = rows.subquery()
@@ -229,9 +234,10 @@ def _arrivals(
 
 
 def _changes(asked: _Asked, columns: list[ColumnElement[Any]]) -> Select[Any]:
-    """Complete positions only: all rows up to the position of the last row within the limit."""
+    """Returns a statement for the changes after a position. It includes complete positions only: all rows up to the
+    position of the last row within the limit."""
     changed = notifications.c.changed
     mine = (notifications.c.user_id == asked.owner, changed > asked.after)
     last = select(changed).where(*mine).order_by(changed).limit(1).offset(asked.limit - 1)
-    last = last.correlate(asked.table)  # correlates with nothing if there is no such table
+    last = last.correlate(asked.table)  # None if the request is in parameters: then there is no correlation
     return select(*columns).where(*mine, changed <= func.coalesce(last.scalar_subquery(), _BEYOND))

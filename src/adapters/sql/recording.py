@@ -1,9 +1,9 @@
-"""Recording: one batch in one transaction.
+"""Recording: stores one batch in one transaction, in these steps.
 
-lock the inboxes, in the order of their names    concurrent recordings wait, and can't deadlock
-number and add the notifications                 from the locked counters on, so without gaps
-store the dead letters, add the deliveries       in the order of their identities
-lock the feeds, number and add the broadcasts    last, because every node needs these rows
+1. Lock the inboxes, in the order of the users: concurrent recordings wait, and can't deadlock.
+2. Add the notifications. Their positions continue from the locked counters, so they have no gaps.
+3. Store the dead letters and add the deliveries, each in sorted order, so that nodes can't deadlock.
+4. Lock the feeds and add the broadcasts. This is last, because all nodes write to the same few feeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,18 +32,18 @@ from domain.streams import Entry, SignOut, StreamName, feed_stream, inbox_of
 _read_inbox_counter: Final = INBOX_COUNTER.reader()
 _read_feed_counter: Final = FEED_COUNTER.reader()
 
-# The sources of stored rows, by user or feed, origin and event id.
+# The source of each stored row, by user or feed, origin and event id.
 Known: TypeAlias = dict[tuple[str, str, str], str]
 
 
 class AlreadyStored(Exception):
-    """Part of the batch is already stored. The recording has to be repeated with `check_duplicates`."""
+    """Part of the batch is already stored. The transaction is rolled back, and the caller repeats the recording with
+    `check_duplicates`."""
 
 
 class MissingCounters(Exception):
-    """Some streams have no counters yet. They are created in a separate transaction, so that locks are always acquired
-    in the order of names.
-    """
+    """Some streams have no counters yet. The caller creates them in a separate transaction and repeats the recording,
+    so that locks are always acquired in the order of names."""
 
     def __init__(self, users: Sequence[str] = (), feeds: Sequence[str] = ()) -> None:
         self.users = users
@@ -51,8 +51,11 @@ class MissingCounters(Exception):
 
 
 class Recording:
-    """One attempt at a recording; call it once. Without `check_duplicates` it assumes that nothing of the batch is
-    stored already: repeated batches are rare, and looking up a row costs as much as storing it.
+    """One attempt to store a batch. Must be called only once.
+
+    Without `check_duplicates`, the recording assumes that nothing of the batch is stored already, and raises
+    AlreadyStored if something is. This is faster, because repeated batches are rare, and looking up a row costs as much
+    as storing it.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Recording:
         self._new: set[int] = set()  # indexes of the plans that led to something new
 
     async def __call__(self, connection: AsyncConnection) -> Recorded:
+        """Stores the batch in the transaction of the connection. Raises AlreadyStored and MissingCounters."""
         sign_outs: tuple[SignOut, ...] = ()
         if users := self._batch.users:
             counters = await self._lock_inboxes(connection, users)
@@ -89,6 +93,8 @@ class Recording:
         return Recorded(tuple(self._entries), sign_outs, letters, repeated, deliveries)
 
     async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
+        """Locks the counters of these users' inboxes, and returns them with the preferences that affect arrivals.
+        Raises MissingCounters."""
         rows = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
         counters: dict[str, Counter] = {}
         for row in rows:
@@ -103,6 +109,7 @@ class Recording:
         return counters
 
     def _sign_out(self, counters: dict[str, Counter]) -> tuple[SignOut, ...]:
+        """Updates `not_before` by the sign-outs that are later than it. Returns these sign-outs."""
         moved = []
         for sign_out, plan in self._batch.sign_outs:
             counter = counters[sign_out.user]
@@ -134,9 +141,8 @@ class Recording:
     async def _known(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], part: Part, counters: dict[str, Counter]
     ) -> Known | None:
-        """Look up the stored rows that the numbering has to consider. None means that all rows are assumed to be new
-        and no two of them share an identity.
-        """
+        """Looks up the stored rows that `_number` has to compare with. Returns None if it need not compare: then all
+        rows are assumed to be new, and no two of them have the same identity."""
         qualified = {name for name, counter in counters.items() if counter.has_qualified}
         keys = part.keys(counters if self._careful else qualified, lambda content: content.origin)
         if qualified:
@@ -152,6 +158,7 @@ class Recording:
         known: Known | None,
         stream_of: Callable[[str], StreamName],
     ) -> Arrivals:
+        """Assigns positions to the rows that are new, and updates the counters. Returns the rows to insert."""
         arrivals = Arrivals(part.contents)
         for name, given, plan in part.rows:
             counter = counters[name]
@@ -177,9 +184,8 @@ class Recording:
         return arrivals
 
     def _place(self, arrivals: Arrivals, index: int, plan: int, counter: Counter, known: Known) -> int | None:
-        """The index of the content to store, under its own origin or the qualified one. None if its event is already
-        stored.
-        """
+        """Returns the index of the content to store: the given one, or that of a copy under the qualified origin.
+        Returns None if the event is already stored."""
         content = arrivals.contents[index]
         name, id_, source = counter.name, content.event_id, content.source
         origin, is_known = find_origin(
@@ -201,7 +207,8 @@ class Recording:
         return tuple(one.letter for one in new)
 
     async def _add_deliveries(self, connection: AsyncConnection) -> tuple[Delivery, ...]:
-        """Ids are assigned in the order of arrival, whatever the order of insertion."""
+        """Adds the deliveries, and returns those that are new. Their ids ascend in the order of the batch, although the
+        rows are inserted in another order."""
         batched = self._batch.deliveries
         if not batched:
             return ()

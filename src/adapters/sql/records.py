@@ -1,4 +1,4 @@
-"""Structs that are read from rows, with the column of each field."""
+"""Declares the structs that are read from rows, with the column of each field."""
 
 from datetime import datetime
 from typing import Final
@@ -27,8 +27,12 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
         return Entry(feed_stream(self.feed), self.seq, self.seq, self.id, self.content, self.stored_at)
 
 
-def _content(type_: str, **words: str) -> RowMapping[Content]:
-    """`data` is not read: it is for direct queries of the database; clients receive `body`."""
+def _content(type_: str, **texts: str) -> RowMapping[Content]:
+    """Maps the fields of Content to columns. `type_` is the column of the type, which differs between tables; `texts`
+    are the columns of fields that only some tables have.
+
+    The column `data` is left out: it repeats `body` as JSON for SQL queries by people; clients receive `body`.
+    """
     return RowMapping(
         Content,
         origin="origin",
@@ -40,7 +44,7 @@ def _content(type_: str, **words: str) -> RowMapping[Content]:
         body="body",
         time="event_time",
         event_type="event_type",
-        **words,
+        **texts,
     )
 
 

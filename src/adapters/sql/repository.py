@@ -12,6 +12,7 @@ Repository = TypeVar("Repository", bound=SQLAlchemyAsyncRepository[Any])
 
 @asynccontextmanager
 async def opened(repository: type[Repository], connection: AsyncConnection) -> AsyncIterator[Repository]:
-    """A repository with a session of its own. Database translates its errors."""
+    """Yields a repository with a session of its own on this connection. Database translates the errors that it
+    raises."""
     async with AsyncSession(connection) as session:
         yield repository(session=session, wrap_exceptions=False)

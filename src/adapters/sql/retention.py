@@ -1,4 +1,4 @@
-"""Retention: deletes the oldest entries in small steps."""
+"""Retention: deletes the oldest entries, dead letters and deliveries in small steps."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -19,9 +19,8 @@ MAX_STREAMS: Final = 50
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """Inboxes or feeds: the table of their counters, the table of their entries, and the column of each that names the
-    stream.
-    """
+    """Inboxes or feeds: the table of their counters, with the column that names the stream (`name`), and the table of
+    their entries, with the column that names the stream (`owner`)."""
 
     counters: Table
     name: str
@@ -34,7 +33,7 @@ _FEEDS: Final = _Kind(feeds, "name", broadcasts, "feed")
 
 
 class SqlRetention:
-    """Implements Retention. Each stream is pruned in a transaction of its own, under the lock of its counters."""
+    """Implements Retention. Each stream is pruned in a transaction of its own, which locks its counters first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -67,7 +66,7 @@ class SqlRetention:
             locked = (await connection.execute(lock)).one()
             count, pruned = locked.entry_count, locked.pruned_seq
             first = (await connection.execute(oldest.limit(limit))).all()
-            # Count from the oldest entry, as long as entries are too old or exceed the count.
+            # Counts the entries to delete: from the oldest one, while an entry is too old or there are too many.
             gone = 0
             while gone < len(first) and (count - gone > keep.count or first[gone].created_at < now - keep.age):
                 gone += 1
@@ -87,7 +86,7 @@ class SqlRetention:
         return await self._database.write(store)
 
     async def _delete(self, connection: AsyncConnection, kind: _Kind, which: Any) -> int:
-        """Delete entries; returns the number of unread ones among them."""
+        """Deletes entries. Returns the number of unread notifications among them."""
         unread = 0
         if kind is _INBOXES:
             conditions = (which, *in_state(notifications.c, UNREAD))
@@ -109,7 +108,7 @@ class SqlRetention:
 
     async def _prune_deliveries(self, keep: Keep, now: datetime, limit: int) -> int:
         column = deliveries.c
-        # Two separate conditions, because the index has the first one.
+        # Two separate conditions, because the first one is that of the partial index ix_deliveries_ended.
         has_ended = (column.status != PENDING, column.status != WAITING)
         ended = select(column.id).where(*has_ended)
         # Both orders use the index ix_deliveries_ended, however many deliveries are pending.

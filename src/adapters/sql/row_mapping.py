@@ -1,4 +1,4 @@
-"""Reading structs from rows, by column names.
+"""Reads structs from rows.
 
 A RowMapping declares once which column holds each field. The columns of a SELECT and the function that reads its rows
 are both derived from it, so no code depends on column positions. This is as fast as unpacking rows by hand; looking up
@@ -16,10 +16,11 @@ Reader: TypeAlias = Callable[[Sequence[Any]], T]
 
 
 class RowMapping(Generic[T]):
-    """The column of each field of a struct.
+    """The columns of the fields of a struct.
 
-    Fields that are structs themselves have a mapping in place of a column, and come last. Fields without a column must
-    have defaults, and be declared after all others. Raises TypeError for a declaration that does not fit the struct.
+    `fields` has the column of each field, in the order of the struct. A field that is a struct itself has a RowMapping
+    instead of a column; such fields come last. Fields without a column must have defaults, and be declared after all
+    others. Raises TypeError if the fields do not fit the struct.
     """
 
     def __init__(self, struct: type[T], /, **fields: "str | RowMapping[Any]") -> None:
@@ -34,7 +35,8 @@ class RowMapping(Generic[T]):
         self._nested = nested
 
     def reader(self, first: int = 0) -> Reader[T]:
-        """A function that reads the struct from a row whose `columns` begin at index `first`."""
+        """Returns a function that reads the struct from a row. `first` is the index in the row at which `columns`
+        begin."""
         struct: Callable[..., T] = self._struct
         end = first + self._own
         readers: list[Reader[Any]] = []

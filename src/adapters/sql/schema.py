@@ -1,7 +1,7 @@
-"""The schema: its revision, and upgrading or downgrading it.
+"""The schema: its current revision, and how it is upgraded and downgraded.
 
 Data outlives the code, so every change of the tables is a revision (see `migrations`), which is run here. Alembic is
-imported on demand: a node whose database is up to date does not need it, and importing it takes a while.
+imported on demand: a node whose database is up to date does not need it, and importing it is slow.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _HOPELESS_WORDS: Final = (
 
 
 class SchemaOutdated(Exception):
-    """The schema is older than this version of Herald needs. The text says what to do."""
+    """The schema is older than this version of Herald needs. The text names the command to run."""
 
 
 class MigrationRefused(Exception):
@@ -49,7 +49,7 @@ class MigrationRefused(Exception):
 
 
 class DatabaseUnusable(Exception):
-    """The database rejects the connection permanently."""
+    """The database rejects the connection, and retrying does not help."""
 
 
 class Schema:
@@ -60,25 +60,24 @@ class Schema:
     """
 
     def __init__(self, database: Database, folders: Sequence[Path] = (VERSIONS,)) -> None:
-        """`folders` have the revisions that are known, the oldest in the first one."""
+        """`folders` contain the revisions that this version of Herald knows; the first folder has the oldest ones."""
         self._database = database
         self._folders = folders
         self._known = known_revisions(folders)
 
     def head(self) -> str:
-        """The revision that this version of Herald needs."""
+        """Returns the revision that this version of Herald needs."""
         return self._known[-1]
 
     async def current(self) -> str | None:
-        """The revision of the database; None if there are no tables yet."""
+        """Returns the revision of the database; None if there are no tables yet."""
         async with self._connected() as connection:
             return await connection.run_sync(_current)
 
     async def upgrade(self, revision: str = "head") -> bool:
-        """Upgrade the database to a revision; returns whether anything changed. Several nodes may do it concurrently:
-        one does the work, the others wait for it. A database that is already at the revision, or newer than this
-        version of Herald, is not changed. Raises MigrationRefused.
-        """
+        """Upgrades the database to a revision. Returns whether anything was changed. A database that is already at the
+        revision, or newer than this version of Herald, is not changed. Several nodes may call this concurrently: one
+        does the work, the others wait for it. Raises MigrationRefused."""
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             before = await connection.run_sync(_current)
@@ -88,17 +87,16 @@ class Schema:
             return await connection.run_sync(_current) != before
 
     async def downgrade(self, revision: str) -> None:
-        """Undo revisions, newest first, until the database is at `revision` (`base`: no tables), or a number of them
-        (-1, -2 …). The data that they had added is lost. Raises MigrationRefused.
-        """
+        """Undoes revisions, newest first. `revision` is the one that the database is at afterwards (`base`: no tables),
+        or the number of revisions to undo (-1, -2 …). The data in the removed tables and columns is lost. Raises
+        MigrationRefused."""
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             await connection.run_sync(self._run, "downgrade", revision)
 
     async def verify(self) -> None:
-        """Raises SchemaOutdated unless this version of Herald can run on the schema. A newer schema is accepted: it
-        occurs while the nodes of a deployment are replaced one by one.
-        """
+        """Does nothing if this version of Herald can run on the schema. Raises SchemaOutdated otherwise. A newer schema
+        is accepted: it occurs while the nodes of a deployment are replaced one by one."""
         current = await self.current()
         if not self._is_newer(current) and current != self.head():
             have = f"at revision {current}" if current else "empty"
@@ -108,7 +106,7 @@ class Schema:
             )
 
     async def check(self) -> list[str]:
-        """The differences between the database and the tables that the code declares, one line each."""
+        """Returns the differences between the database and the tables that the code declares, one text each."""
         from adapters.sql.alembic_runs import differences
 
         async with self._connected() as connection:
@@ -122,7 +120,7 @@ class Schema:
             )
 
     def _is_newer(self, revision: str | None) -> bool:
-        """Whether this version of Herald does not know the revision, so that it must be newer."""
+        """Returns whether the revision is newer than this version of Herald: then Herald does not know it."""
         return revision is not None and revision not in self._known
 
     def _run(self, connection: Connection, command: Literal["upgrade", "downgrade"], revision: str) -> None:
@@ -135,7 +133,7 @@ class Schema:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection without an open transaction."""
+        """Yields a connection without an open transaction."""
         engine = self._database.engine
         if self._database.is_postgresql:
             # A separate engine: building an index takes long, and the usual timeouts would end it. Only the lock
@@ -163,11 +161,13 @@ class Schema:
 
     @asynccontextmanager
     async def _locked(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        """Holds Herald's advisory lock on PostgreSQL, so that only one node changes the schema. Does nothing on
+        SQLite."""
         if not self._database.is_postgresql:
             yield
             return
-        # Polled, because a waiting statement would hold a snapshot, and CREATE INDEX CONCURRENTLY would wait for that
-        # snapshot forever.
+        # Polls for the lock. A statement that waits for it would hold a snapshot, and CREATE INDEX CONCURRENTLY of the
+        # node with the lock would wait for that snapshot forever.
         while True:
             if await _scalar(connection, "SELECT pg_try_advisory_lock(:key)"):
                 break
@@ -175,7 +175,7 @@ class Schema:
         try:
             yield
         finally:
-            # If this fails, the connection is lost, and the lock with it.
+            # If unlocking fails, the connection is lost, and PostgreSQL releases the lock.
             await connection.rollback()
             await _scalar(connection, "SELECT pg_advisory_unlock(:key)")
 
@@ -187,7 +187,7 @@ async def _scalar(connection: AsyncConnection, statement: str) -> object:
 
 
 def known_revisions(folders: Sequence[Path] = (VERSIONS,)) -> tuple[str, ...]:
-    """The revisions of the folders, oldest first. The names of their files begin with them."""
+    """Returns the revisions in the folders, oldest first. The name of each file begins with its revision."""
     return tuple(name for folder in folders for name in sorted(_revision(file) for file in folder.glob("*.py")))
 
 

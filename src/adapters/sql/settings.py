@@ -6,7 +6,7 @@ from adapters.setting_files import check_certificates
 from domain.setting_declarations import Section, Setting
 from domain.setting_values import choice, whole
 
-# In memory: nothing outlives the process.
+# The database in memory, which is lost when the process ends.
 MEMORY: Final = "memory:"
 SQLITE: Final = "sqlite+aiosqlite:///"
 
@@ -20,9 +20,8 @@ _POSTGRESQL_OPTIONS: Final = frozenset(
 
 
 def database_url(value: str) -> str:
-    """The URL in SQLAlchemy's form; `memory:` stays as it is. Errors do not repeat the URL, because it may contain a
-    password.
-    """
+    """Returns the URL in the form that SQLAlchemy expects; returns `memory:` unchanged. Raises ValueError with a text
+    that does not repeat the URL, because it may contain a password."""
     url = value.strip()
     scheme, colon, rest = url.partition(":")
     if (scheme, rest) == (MEMORY[:-1], ""):
@@ -44,13 +43,13 @@ def _postgresql_url(rest: str) -> str:
     except (ArgumentError, ValueError):
         raise ValueError("must be postgresql+asyncpg://user:password@host:port/database") from None
     if not url.database:
-        raise ValueError("names no database: it is what follows the host and a slash")
+        raise ValueError("does not name a database: write its name after the host and a slash")
     if set(url.database) & set("/@:#"):
         raise ValueError("is ambiguous: write @ as %40, / as %2F, : as %3A and # as %23 in its password")
     if "sslmode" in url.query:
         url = url.update_query_dict({"ssl": url.query["sslmode"]}).difference_update_query(["sslmode"])
     if "ssl" in url.query and url.query["ssl"] not in _SSL_MODES:
-        raise ValueError(f"has an sslmode that is none of {', '.join(_SSL_MODES)}")
+        raise ValueError(f"has an unknown sslmode; known are {', '.join(_SSL_MODES)}")
     if "sslrootcert" in url.query:
         if url.query.get("ssl") not in ("require", "verify-ca", "verify-full"):
             raise ValueError("has an sslrootcert, and no sslmode that would use it: verify-full, verify-ca or require")
@@ -64,9 +63,9 @@ def _postgresql_url(rest: str) -> str:
 def _sqlite_url(rest: str) -> str:
     file = rest.removeprefix("///")
     if file == rest or not file or file.startswith(":"):
-        raise ValueError(f"names no file: write {SQLITE}FILE, or {MEMORY} to keep nothing")
+        raise ValueError(f"does not name a file: write {SQLITE}FILE, or {MEMORY} to store nothing on disk")
     if "?" in file or "\0" in file:
-        raise ValueError(f"has something other than a file's path after {SQLITE}")
+        raise ValueError(f"has more than the path of a file after {SQLITE}")
     return f"{SQLITE}{file}"
 
 
@@ -103,4 +102,4 @@ class DatabaseSettings(Section, frozen=True):
 
     def check(self) -> None:
         if self.pooler != "none" and not self.url.startswith("postgresql"):
-            raise ValueError("HERALD_DATABASE_POOLER is set, and DATABASE_URL is not PostgreSQL: it has no effect.")
+            raise ValueError("HERALD_DATABASE_POOLER has no effect, because DATABASE_URL is not PostgreSQL.")

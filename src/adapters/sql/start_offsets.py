@@ -12,14 +12,15 @@ from application.ports.start_offsets import ConsumerGroup, Partition, StartOffse
 
 
 class _PatternKnown(Exception):
-    """Another node has added one of the patterns. Rolls the transaction back."""
+    """Raised to roll the transaction back if another node has added one of the patterns."""
 
 
 class SqlStartOffsets:
     """Implements StartOffsets.
 
-    The primary key of the patterns decides between nodes: a transaction that adds a pattern waits for another one that
-    is adding the same, and then finds it stored. Rows are written in order, so that nodes can't deadlock.
+    If several nodes add the same pattern, only the first one succeeds. The others wait for its transaction, because of
+    the primary key of the patterns, and then find the pattern stored. Rows are written in sorted order, so that nodes
+    can't deadlock.
     """
 
     def __init__(self, database: Database) -> None:

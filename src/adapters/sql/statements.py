@@ -7,4 +7,5 @@ from sqlalchemy.types import TypeEngine
 
 
 def statement(sql: str, **types: TypeEngine[Any]) -> TextClause:
+    """Returns a statement with this SQL text. `types` has the type of each parameter."""
     return text(sql).bindparams(*(bindparam(name, type_=type_) for name, type_ in types.items()))

@@ -57,7 +57,8 @@ class SqlStore:
         self._epoch: str | None = None
 
     async def epoch(self) -> str:
-        # Every session needs it when it opens; it changes only while no node runs (`herald db new-epoch`).
+        # Cached, because every session needs the epoch when it opens. It changes only while no node runs (`herald db
+        # new-epoch`).
         if self._epoch is None:
             self._epoch = await self._epochs(None)
         return self._epoch
@@ -152,5 +153,5 @@ def _changed(entry: Entry) -> int:
 async def _read_epoch(connection: AsyncConnection) -> str:
     epoch: str | None = await connection.scalar(_READ_EPOCH)
     if epoch is None:
-        raise StoreUnavailable("the database has no epoch: has it been upgraded?")
+        raise StoreUnavailable("the table store_state has no epoch: was the database created by `herald db upgrade`?")
     return epoch

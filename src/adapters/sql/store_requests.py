@@ -8,13 +8,13 @@ from adapters.coalescer import Answer, Coalescer, Request
 from adapters.sql.errors import Refused
 from application.ports.store import StoreUnavailable
 
-# Timeout of a request: for a client, an error that asks for a retry is better than waiting for a stalled database.
+# Timeout of a request. For a client, an error that allows a retry is better than waiting for a stalled database.
 REQUEST_TIMEOUT_S: Final = 10.0
 
 
 class StoreRequests(Generic[Request, Answer]):
-    """A Coalescer for the database. If it refuses a value, the batch is halved until only the request with that value
-    fails. A request without an answer after `timeout_s` fails with StoreUnavailable."""
+    """A Coalescer for the database. If the database refuses a value, the batch is halved and repeated until only the
+    request with that value fails. A request without an answer after `timeout_s` seconds fails with StoreUnavailable."""
 
     def __init__(
         self,
@@ -36,6 +36,8 @@ class StoreRequests(Generic[Request, Answer]):
             raise self._unanswered() from None
 
     async def _halving(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
+        """Answers the requests by one query. If the database refuses a value, halves the requests and queries each
+        half."""
         try:
             # A statement that times out here continues until its own limits end it, and then returns its connection to
             # the pool.

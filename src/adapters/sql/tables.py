@@ -1,8 +1,8 @@
 """The tables. Migrations create them (see `migrations`); a test checks that both agree.
 
-`notifications` and `notification_preferences` have the names and columns that earlier tools read. User ids are text,
-because not every service uses UUIDs for users. Texts have no limits here beyond those of the domain; the database
-rejects what an index can't hold, and the event becomes a dead letter.
+`notifications` and `notification_preferences` have the names and columns that existing tools expect. User ids are text,
+because not every service uses UUIDs for users. The length of most texts is limited only by the domain. If a text is too
+long for an index, the database rejects it, and the event becomes a dead letter.
 """
 
 from datetime import datetime
@@ -60,11 +60,12 @@ class Base(CommonTableAttributes, DeclarativeBase):
 class InboxRow(Base):
     """A user's counters. Every change in an inbox locks this row first.
 
-    `entry_count` is the number of stored notifications, archived ones included, and `oldest_at` the time when the
-    oldest of them was stored; retention finds due inboxes by these. `qualified_seq` is the position of the latest entry
-    stored under a qualified origin: an inbox without such entries need not be searched for them. No column that changes
-    is indexed, and the migration leaves half of each page free, so that a new version of a row fits beside the old one
-    (PostgreSQL's HOT updates).
+    `entry_count` is the number of stored notifications, including archived ones, and `oldest_at` is when the oldest of
+    them was stored; retention finds the inboxes to prune by these two. `qualified_seq` is the position of the latest
+    entry stored under a qualified origin: an inbox without such entries need not be searched for them.
+
+    The columns that change are not indexed, and the migration leaves half of each page free, so that a new version of a
+    row fits beside the old one (PostgreSQL's HOT updates).
     """
 
     __tablename__ = "inboxes"
@@ -80,7 +81,7 @@ class InboxRow(Base):
 
 
 class NotificationRow(Base):
-    """One event in one inbox. `body` is the event exactly as it is pushed; `data` is the same for SQL queries."""
+    """One event in one inbox. `body` is the text that clients receive; `data` has the same as JSON, for SQL queries."""
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -200,7 +201,7 @@ class DeliveryRow(Base):
     `delivery_items`; here these columns repeat what lists show, `origin` is the delivery's own id, and `payload` is
     empty. `payload` is the event's JSON as it was published; a jsonb column might not accept it.
 
-    `awaits_server` says that the peer was unavailable at the last attempt, `awaited_peer` which one.
+    `awaits_server` is true if the peer was unavailable at the last attempt; `awaited_peer` is the name of that peer.
     """
 
     __tablename__ = "deliveries"
@@ -246,9 +247,9 @@ class DeliveryRow(Base):
 
 
 class DeliveryItemRow(Base):
-    """One event in a delivery; deleted with the delivery. Each event is delivered once to each destination of a
-    channel. The columns from `type` on are null if the delivery's own row has the event (see DeliveryRow).
-    """
+    """One event in a delivery. It is deleted with the delivery. The unique key ensures that an event is delivered only
+    once to each destination of a channel. The columns from `type` on are null if the delivery's own row has the event
+    (see DeliveryRow)."""
 
     __tablename__ = "delivery_items"
     __table_args__ = (UniqueConstraint("channel", "destination", "origin", "event_id"),)
@@ -273,7 +274,7 @@ class DeliveryItemRow(Base):
 
 
 class AttemptRow(Base):
-    """One try at a delivery; deleted with the delivery."""
+    """One attempt at a delivery. It is deleted with the delivery."""
 
     __tablename__ = "delivery_attempts"
 
@@ -287,7 +288,7 @@ class AttemptRow(Base):
 
 
 class StateRow(Base):
-    """The store's own state: its `epoch`."""
+    """A named value about the store itself. The only one is `epoch`."""
 
     __tablename__ = "store_state"
 
@@ -307,7 +308,7 @@ class KafkaPatternRow(Base):
 
 
 class KafkaStartOffsetRow(Base):
-    """The offset that a consumer group begins at on a partition without a committed offset."""
+    """The offset at which a consumer group (`name`) starts on a partition without a committed offset."""
 
     __tablename__ = "kafka_start_offsets"
 
@@ -320,9 +321,8 @@ class KafkaStartOffsetRow(Base):
 
 
 class BindingRow(Base):
-    """A node's claim on a binding of a RabbitMQ queue. `wanted_at` is when it last renewed the claim; `is_wanted` is
-    false if its latest renewal was without this binding.
-    """
+    """A node's claim on a binding of a RabbitMQ queue. `wanted_at` is when the node last renewed the claim. `is_wanted`
+    is false if the node's latest renewal did not include this binding."""
 
     __tablename__ = "bindings"
 

@@ -8,19 +8,21 @@ from typing import Any, Final
 
 from sqlalchemy.engine import URL
 
-# The value that selects the machine's own trusted authorities instead of a file.
+# The value that selects the trusted authorities of the operating system instead of a file.
 SYSTEM: Final = "system"
 
 _VERIFYING: Final = ("verify-ca", "verify-full")
 
 
 def without_tls(url: URL) -> tuple[URL, Mapping[str, Any]]:
-    """Split a URL into the URL without its verifying `ssl` (libpq's sslmode) and `sslrootcert`, and arguments for
-    asyncpg.
+    """Converts the TLS parameters of a database URL. Returns the URL without its `ssl` (libpq's sslmode) and
+    `sslrootcert`, and the arguments for asyncpg that replace them. Returns the URL unchanged if it has
+    no `sslrootcert`, and its sslmode verifies no certificate.
 
-    The authorities are those of `sslrootcert`; otherwise, as with libpq, of the file that PGSSLROOTCERT names, or of
-    `~/.postgresql/root.crt` if it exists; otherwise the machine's own. `require` with an `sslrootcert` means
-    `verify-ca`, as with libpq. Raises OSError (for example its subclass ssl.SSLError) if the file can't be used.
+    The trusted authorities are those in the file `sslrootcert`. Without it, as with libpq, they are those in the file
+    that PGSSLROOTCERT names, or else in `~/.postgresql/root.crt` if it exists, or else those of the operating system.
+    `require` with an `sslrootcert` means `verify-ca`, as with libpq. Raises OSError (for example its subclass
+    ssl.SSLError) if the file can't be used.
     """
     mode, root = url.query.get("ssl"), url.query.get("sslrootcert")
     if mode not in _VERIFYING and root is None:
@@ -32,7 +34,8 @@ def without_tls(url: URL) -> tuple[URL, Mapping[str, Any]]:
 
 
 def is_untrusted(fault: BaseException | None) -> bool:
-    """Whether a connection failed because the server's certificate is not trusted, or belongs to another host."""
+    """Returns whether a connection failed because the server's certificate is not trusted, or belongs to
+    another host."""
     while fault is not None:
         if isinstance(fault, ssl.SSLCertVerificationError):
             return True

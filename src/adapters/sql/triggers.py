@@ -42,7 +42,7 @@ _SQLITE: Final = (
     CREATE TRIGGER deliveries_pruned BEFORE DELETE ON deliveries WHEN OLD.status = 'waiting'
     BEGIN SELECT RAISE(IGNORE); END
     """,
-    # For connections without `PRAGMA foreign_keys`.
+    # For connections without `PRAGMA foreign_keys`, on which the foreign key does not delete the items.
     """
     CREATE TRIGGER deliveries_deleted AFTER DELETE ON deliveries
     BEGIN DELETE FROM delivery_items WHERE delivery_id = OLD.id; END

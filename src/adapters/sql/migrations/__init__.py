@@ -1,4 +1,4 @@
 """The history of the tables, as revisions.
 
-`adapters.sql.schema` runs them; versions/README.md says how to write the next.
+`adapters.sql.schema` runs them. versions/README.md explains how to write the next one.
 """

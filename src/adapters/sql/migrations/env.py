@@ -7,7 +7,8 @@ from adapters.sql.tables import Base
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    # Each revision is applied completely or not at all; a revision that needs it may leave its transaction.
+    # One transaction for each revision, so that it is applied completely or not at all. A revision can leave its
+    # transaction if it has to (`autocommit_block`).
     transaction_per_migration=True,
 )
 

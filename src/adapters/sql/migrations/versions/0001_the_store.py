@@ -126,7 +126,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_store_state"),
     )
-    # The name of this history.
+    # The epoch: a random name for the history of this store.
     op.bulk_insert(state, [{"name": "epoch", "value": uuid4().hex[-12:]}])
     if op.get_bind().dialect.name == "postgresql":
         # Every batch updates these rows, but none of their indexed columns. With free space for the new version on the

@@ -1,4 +1,4 @@
-"""The offsets at which Kafka consumer groups begin on topics that they have not read."""
+"""The offsets at which Kafka consumer groups start to read topics, and the patterns that were configured for them."""
 
 import sqlalchemy as sa
 from advanced_alchemy.types import DateTimeUTC

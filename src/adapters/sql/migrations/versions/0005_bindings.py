@@ -1,4 +1,4 @@
-"""Bindings of RabbitMQ queues, each with the nodes that want it."""
+"""Bindings of RabbitMQ queues: one row for each node that has claimed a binding."""
 
 import sqlalchemy as sa
 from advanced_alchemy.types import DateTimeUTC

@@ -1,4 +1,4 @@
-"""Deliveries whose template a node lacks, and lists of deliveries by user and by event."""
+"""A column for deliveries whose template a node lacks, and indexes to list deliveries by user and by event."""
 
 import sqlalchemy as sa
 from advanced_alchemy.types import DateTimeUTC
@@ -13,7 +13,7 @@ OF_A_USER = sa.text("user_id IS NOT NULL")
 
 
 def upgrade() -> None:
-    # Nodes of the previous version neither read nor write it; their rows keep null.
+    # Nodes of the previous version neither read nor write this column; it is null in their rows.
     op.add_column("deliveries", sa.Column("unrendered_since", DateTimeUTC(timezone=True)))
     # The table is in use, so the indexes are built concurrently.
     with op.get_context().autocommit_block():

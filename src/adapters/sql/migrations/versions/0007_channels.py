@@ -1,9 +1,9 @@
 """Deliveries of any channel, with their items in a table of their own.
 
-Only adds. Nodes of the previous version continue with e-mail: they claim rows that are `pending`, and do not know the
-status `waiting`. Two of their statements would still harm a waiting row: a manual retry makes it pending, and pruning
-treats it as ended. Triggers prevent both. The triggers, and the columns of `deliveries` that repeat an item, can be
-removed when no node of that version runs any more.
+This revision only adds, so nodes of the previous version continue to send e-mail. They claim rows that are `pending`,
+and do not know the status `waiting`. But two of their statements would harm a waiting row: a manual retry makes it
+pending, and pruning deletes it as ended. Triggers prevent both. The triggers, and the columns of `deliveries` that
+repeat an item, can be removed when no node of that version runs any more.
 """
 
 import sqlalchemy as sa
@@ -49,7 +49,7 @@ SQLITE_TRIGGERS = (
     CREATE TRIGGER deliveries_pruned BEFORE DELETE ON deliveries WHEN OLD.status = 'waiting'
     BEGIN SELECT RAISE(IGNORE); END
     """,
-    # For connections without `PRAGMA foreign_keys`.
+    # For connections without `PRAGMA foreign_keys`, on which the foreign key does not delete the items.
     """
     CREATE TRIGGER deliveries_deleted AFTER DELETE ON deliveries
     BEGIN DELETE FROM delivery_items WHERE delivery_id = OLD.id; END
