@@ -14,12 +14,12 @@ _REPLACED: Final = "\ufffd"
 
 # Specials of RFC 5322, section 3.2.3: only quoted local parts may contain them, and those are not accepted here.
 _SPECIALS: Final = frozenset('()<>[]:;@\\,"' + _REPLACED)
-# Matches what may be an address within a text. Mail servers may repeat an address in another case, or with the domain
-# in its DNS form.
+# Matches text that looks like an address. A search for the address itself is not enough: mail servers may repeat it in
+# another case, or with the domain in its DNS form.
 _WITHIN: Final = re.compile(r"""(?<![^\s<>()\[\]:;\\,"'@])[^\s<>()\[\]:;\\,"'@]+@[\w.-]+""")
 
-# These characters map to one domain by IDNA 2003, which Python implements, and to another by IDNA 2008 (RFC 5894,
-# section 7.2). A mail could be sent to a stranger.
+# A domain with one of these characters is mapped to different DNS names by IDNA 2003, which Python implements, and by
+# IDNA 2008 (RFC 5894, section 7.2). A mail could be sent to a stranger.
 _AMBIGUOUS: Final = frozenset("ßς\u200c\u200d")
 
 # A backslash-escaped character in a quoted string.
@@ -29,9 +29,9 @@ _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 
 
 def as_address(value: Any) -> str:
-    """Normalise a value to text that can be stored and displayed: the domain in lower case, non-printable characters
-    replaced, values that are not strings as JSON, at most MAX_ADDRESS_BYTES + 1 characters. The result is not
-    validated; see `fault_in_address`.
+    """Converts a value to text that can be stored and displayed, of at most MAX_ADDRESS_BYTES + 1 characters. A value
+    that is not a string becomes JSON, non-printable characters are replaced, and the domain is in lower case. The
+    result may be an invalid address; see `fault_in_address`.
     """
     text = value.strip(" ") if type(value) is str else msgspec.json.encode(value).decode()
     # One character longer than any address, so that validation still finds it too long.
@@ -41,9 +41,9 @@ def as_address(value: Any) -> str:
 
 
 def split_mailbox(text: str) -> tuple[str, str]:
-    """Split `Name <address>` into name and address; ("", text) for any other text. The name may be any text, with or
-    without the quotes that RFC 5322, section 3.4, requires around commas, colons and other specials. Angle brackets in
-    the name must be quoted, because unquoted ones may mean several addresses.
+    """Splits `Name <address>` into name and address. Returns ("", text) for any other text. The name may be any text,
+    with or without the quotes that RFC 5322, section 3.4, requires around commas, colons and other specials. Angle
+    brackets in the name must be quoted, because unquoted ones may mean several addresses.
     """
     text = text.strip()
     if not text.endswith(">"):
@@ -58,23 +58,23 @@ def split_mailbox(text: str) -> tuple[str, str]:
 
 
 def fault_in_address(address: str) -> str | None:
-    """Why mail can't be sent to the address, in words; None if the address is valid. Non-ASCII characters are accepted
-    on both sides of the @. Quoted local parts and address literals are not accepted.
+    """Returns why mail can't be sent to the address, as text; None if the address is valid. Non-ASCII characters are
+    accepted on both sides of the @. Quoted local parts and address literals are not accepted.
     """
     if not address:
         return "the event names no address"
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain:
-        return "it has no name before an @, or no domain behind it"
+        return "it has no text before the @, or no domain after it"
     if (
         len(address.encode(errors="replace")) > MAX_ADDRESS_BYTES
         or len(local.encode(errors="replace")) > MAX_LOCAL_PART_BYTES
     ):
-        return f"it is longer than {MAX_ADDRESS_BYTES} bytes, or than {MAX_LOCAL_PART_BYTES} before the @"
+        return f"it has more than {MAX_ADDRESS_BYTES} bytes, or more than {MAX_LOCAL_PART_BYTES} before the @"
     if any(character in _SPECIALS or character.isspace() or not character.isprintable() for character in local):
-        return "it has characters before the @ that no address has"
+        return "it has characters before the @ that are not allowed there"
     if local.startswith(".") or local.endswith(".") or ".." in local:
-        return "a dot before the @ stands alone"
+        return "the part before the @ begins or ends with a dot, or has two dots in a row"
     try:
         labels = ascii_domain(domain).split(".")
     except ValueError:
@@ -83,11 +83,11 @@ def fault_in_address(address: str) -> str | None:
 
 
 def ascii_domain(domain: str) -> str:
-    """The domain in its DNS and SMTP form (IDNA, RFC 3490). Raises ValueError if it is invalid, or if IDNA versions
-    disagree about it.
+    """Returns the domain in its DNS and SMTP form (IDNA, RFC 3490). Raises ValueError if the domain is invalid, or if
+    IDNA 2003 and IDNA 2008 map it to different ones.
     """
     if _AMBIGUOUS.intersection(domain):
-        raise ValueError("the domain means another one to some")
+        raise ValueError("IDNA 2003 and IDNA 2008 map the domain to different ones")
     try:
         return domain.encode("idna").decode("ascii")
     except UnicodeError as error:
@@ -95,8 +95,8 @@ def ascii_domain(domain: str) -> str:
 
 
 def masked(address: str) -> str:
-    """The address for logs, without most of its local part: `k***@example.com`. Text that is not a valid address
-    becomes `***`.
+    """Returns the address for logs, without most of its local part: `k***@example.com`. Returns `***` for text that is
+    not a valid address, and empty text for empty text.
     """
     if not address:
         return ""
@@ -105,8 +105,8 @@ def masked(address: str) -> str:
 
 
 def masked_in(text: str, address: str) -> str:
-    """The text with this address masked, also in the form that `repr` gives it, and with everything that looks like an
-    address masked.
+    """Returns the text with this address masked wherever it occurs, also in the form that `repr` gives it, and with any
+    other text masked that looks like an address.
     """
     for form in {address, repr(address)[1:-1]} - {""}:
         text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _: masked(address), text, flags=re.IGNORECASE)

@@ -2,14 +2,15 @@
 
 import msgspec
 
-# At this many failures the delay has reached its maximum; the bound keeps the power finite.
+# Bounds the exponent, so that the power stays finite. Long before, the delay has reached its maximum.
 _MAX_EXPONENT = 64
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """How long to wait before another attempt: `initial_s` seconds after the first failure, `factor` times as long
-    after each further one, at most `max_s`. `jitter` is the share of a delay that is random, so that many clients of
-    one server do not try again at the same time."""
+    """The delays before retries: `initial_s` seconds after the first failure, `factor` times as long after each further
+    one, at most `max_s`. `jitter` is the share of a delay that is random, so that many clients of one server do not
+    retry at the same time.
+    """
 
     initial_s: float
     max_s: float
@@ -17,6 +18,8 @@ class Backoff(msgspec.Struct, frozen=True):
     jitter: float = 0.5
 
     def delay_s(self, failures: int, chance: float) -> float:
-        """The delay after so many failures in a row, at least 1. `chance` is a random number from 0 to 1."""
+        """Returns the delay in seconds after `failures` (at least 1) failures in a row. `chance` is a random number
+        from 0 to 1; the larger it is, the shorter is the delay.
+        """
         full = min(self.initial_s * self.factor ** min(failures - 1, _MAX_EXPONENT), self.max_s)
         return full * (1 - self.jitter * chance)

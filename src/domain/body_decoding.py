@@ -36,11 +36,10 @@ class Undecodable(Exception):
 
 
 def decoded(body: bytes, encoding: str, max_bytes: int = 0) -> bytes:
-    """Decode the body to UTF-8. A body that is neither compressed nor in another charset is returned unchanged.
+    """Decodes the body to UTF-8. A body that is neither compressed nor in another charset is returned unchanged.
 
-    `encoding` names a compression, a charset, or both, outermost first. Unknown names are ignored; the body is then
-    left to the caller's parser. A decoded body has at most `max_bytes` bytes; 0 means no limit. Raises Undecodable,
-    also for a larger one.
+    `encoding` names a compression, a charset, or both. Unknown names are ignored. Raises Undecodable if the body does
+    not match the encoding, or has more than `max_bytes` bytes once it is decoded (0 means no limit).
     """
     names = [name for name in _SEPARATORS.split(encoding.lower()) if name]
     compression = next((name for name in names if name in _COMPRESSIONS), None)
@@ -63,12 +62,14 @@ def _inflated(body: bytes, compression: str, max_bytes: int) -> bytes:
             inflater = zlib.decompressobj(_BARE_DEFLATE)
             made = inflater.decompress(body, max_bytes and max_bytes + 1)
     except zlib.error:
-        raise Undecodable("bad_encoding", f"The event is not {compression}, as its content_encoding says.") from None
+        raise Undecodable(
+            "bad_encoding", f"The body is not valid {compression}, the compression that its content_encoding declares."
+        ) from None
     _check_size(made, compression, max_bytes)
     if not inflater.eof:
-        raise Undecodable("bad_encoding", f"The event ends before its {compression} does.")
+        raise Undecodable("bad_encoding", f"The body ends before the end of its {compression} data.")
     if inflater.unused_data:
-        raise Undecodable("bad_encoding", f"The event continues after the end of its {compression}.")
+        raise Undecodable("bad_encoding", f"The body has further bytes after the end of its {compression} data.")
     return made
 
 
@@ -76,11 +77,13 @@ def _recoded(body: bytes, charset: str, max_bytes: int) -> bytes:
     try:
         made = body.decode(_CHARSETS[charset.replace("-", "_")]).encode()
     except UnicodeError:
-        raise Undecodable("bad_encoding", f"The event is not {charset}, as its producer says.") from None
+        raise Undecodable(
+            "bad_encoding", f"The body is not valid {charset}, the charset that its producer declares."
+        ) from None
     _check_size(made, charset, max_bytes)
     return made
 
 
 def _check_size(made: bytes, name: str, max_bytes: int) -> None:
     if max_bytes and len(made) > max_bytes:
-        raise Undecodable("too_large", f"The event, decoded from {name}, has more than {max_bytes} bytes.")
+        raise Undecodable("too_large", f"The body has more than {max_bytes} bytes once it is decoded from {name}.")

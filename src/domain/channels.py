@@ -37,7 +37,7 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, value: object) -> "ChannelTable":
-        """Read the table from its TOML value. Raises msgspec.ValidationError."""
+        """Reads the table from its TOML value. Raises msgspec.ValidationError."""
         return msgspec.convert(value, cls)
 
     @property

@@ -13,16 +13,16 @@ from domain.text import one_line
 Status = Literal["pending", "sent", "failed", "skipped"]
 
 # The result of an attempt. `sent`: accepted by the peer. `deferred`: to be retried. `refused`: permanently rejected.
-# `server`: the peer itself (a mail server, a push service) was unavailable or rejected us regardless of the content.
+# `server`: the peer itself (a mail server, a push service) was unavailable, or refused this sender, not the content.
 Result = Literal["sent", "deferred", "refused", "server"]
 
-# The rule by which a delivery without a destination is skipped.
+# The rule in `error` of a delivery that was skipped because it has no destination.
 NO_ADDRESS: Final = "no_address"
 
 # Longer subjects are cut. Mail clients display less than this.
 MAX_SUBJECT_LENGTH: Final = 255
 
-# Characters stored of a peer's reply to an attempt.
+# Longer replies of a peer are cut before they are stored.
 MAX_REPLY_LENGTH: Final = 500
 
 
@@ -49,8 +49,8 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class PlannedDelivery(msgspec.Struct, frozen=True):
-    """A delivery in a plan. `user` is the user whose preferences apply. `fault` is the reason why it can never be sent,
-    or None. It is not sent before `due_at`, if given.
+    """A delivery in a plan. `user` is the user whose preferences apply. `fault` says why the delivery can never be
+    sent; None if it can. Nothing is sent before `due_at`, if it is set.
     """
 
     channel: str
@@ -70,10 +70,11 @@ class Delivery(msgspec.Struct, frozen=True):
     """A stored delivery: something owed to one destination.
 
     `destination` is an address in the channel's format, or `user:<id>`. `items` holds one event, or several in a
-    digest. `due_at` is the time of the next attempt of a pending delivery. `attempts` counts all attempts;
-    `counted_attempts` counts those since it last became pending, without the attempts at which the peer accepted
-    nothing from us. `error` says why the delivery failed, was skipped or is held, or why the last attempt failed.
-    `unrendered_since` is the time when a node first had no usable template for it, since the last attempt.
+    digest. `due_at` is the time of the next attempt of a pending delivery. `attempts` counts all attempts.
+    `counted_attempts` counts those since the delivery was created or last retried by an administrator, except attempts
+    in which the peer refused this sender. `error` says why the delivery failed, was skipped or is held, or why the last
+    attempt failed. `unrendered_since` is the time at which a node first lacked a usable template for the delivery; None
+    if no node has lacked one since the last attempt.
     """
 
     id: UUID
@@ -93,7 +94,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def item(self) -> Item:
-        """The first item. It is the only one unless the delivery is a digest."""
+        """The first item. Only a digest has more."""
         return self.items[0]
 
     @property
@@ -103,7 +104,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def retryable(self) -> bool:
-        """Whether an administrator may make it pending again: it has failed, or was skipped for lack of a
+        """Whether an administrator may make the delivery pending again: it has failed, or was skipped because it has no
         destination.
         """
         return self.status == "failed" or (self.status == "skipped" and self.error == NO_ADDRESS)
@@ -122,12 +123,12 @@ class Attempt(msgspec.Struct, frozen=True):
 
     @property
     def reply(self) -> str:
-        """The peer's reply with its code, or what happened."""
+        """The peer's reply with its code; without a reply, a description of what happened."""
         return self.text if self.code is None else f"{self.code} {self.text}"
 
 
 def subject_line(text: str) -> str:
-    """The text as a subject: one line of at most MAX_SUBJECT_LENGTH characters. A line break would begin another
-    header.
+    """Returns the text as a subject: one line of at most MAX_SUBJECT_LENGTH characters. In a mail, a line break would
+    begin another header.
     """
     return one_line(text, MAX_SUBJECT_LENGTH)

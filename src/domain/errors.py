@@ -6,12 +6,12 @@
     │   ├── TokenInvalid        forged, malformed, for another audience, without a subject
     │   ├── TokenExpired        expired; a new token is needed
     │   ├── SignedOut           issued before the user signed out
-    │   ├── NotYours            a valid identity requests what belongs to another user
+    │   ├── NotYours            a valid identity requests data of another user, or a feed that it has no access to
     │   └── ScopeMissing        a valid identity without the scope that is needed
     ├── UnknownFeed             no feed has this name
     ├── TooManyRequests         above the rate limit; `retry_after` is the time to wait
-    ├── NotFound                it does not exist, or belongs to another user
-    ├── NotFailed               only failed deliveries are retried; `status` is the status of this one
+    ├── NotFound                the requested object does not exist, or belongs to another user
+    ├── NotFailed               the delivery did not fail, so it can't be retried; `status` is its status
     ├── TooManySessions         the user has the maximum number of connections
     ├── TooManySessionsElsewhere  the same, counting connections reported by other nodes
     ├── TooManyAnonymous        the node has the maximum number of connections without a token
@@ -25,7 +25,7 @@ trace. Adapters choose the HTTP status and the close code of each.
 
 from typing import ClassVar, Final
 
-# At most this many characters of a name from a request are repeated in an error.
+# Error texts repeat at most this many characters of a name from a request.
 MAX_SHOWN_NAME: Final = 64
 
 
@@ -43,7 +43,7 @@ class HeraldError(Exception):
 
 class AccessRefused(HeraldError):
     code = "access_refused"
-    text = "You may not do this."
+    text = "Access is refused."
 
 
 class TokenMissing(AccessRefused):
@@ -68,31 +68,31 @@ class SignedOut(AccessRefused):
 
 class NotYours(AccessRefused):
     code = "not_yours"
-    text = "This belongs to another user."
+    text = "You have no access to this user's data or to this feed."
 
 
 class ScopeMissing(AccessRefused):
     code = "scope_missing"
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"This needs the scope {scope}.")
+        super().__init__(f"This request needs the scope {scope}.")
 
 
 class UnknownFeed(HeraldError):
-    """A `name` that is longer than any feed name is shortened."""
+    """A `name` of more than MAX_SHOWN_NAME characters is shortened."""
 
     code = "unknown_feed"
 
     def __init__(self, name: str) -> None:
         shown = name if len(name) <= MAX_SHOWN_NAME else f"{name[:MAX_SHOWN_NAME]}…"
-        super().__init__(f'There is no feed "{shown}" here.')
+        super().__init__(f'There is no feed "{shown}" at this endpoint.')
 
 
 class TooManyRequests(HeraldError):
-    """`retry_after` is in seconds."""
+    """`retry_after` is the time to wait, in seconds."""
 
     code = "too_many_requests"
-    text = "The rate limit is exceeded: wait."
+    text = "The rate limit is exceeded: wait, then try again."
 
     def __init__(self, retry_after: float) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class TooManyRequests(HeraldError):
 
 class NotFound(HeraldError):
     code = "not_found"
-    text = "Nothing was found here."
+    text = "The requested object does not exist."
 
 
 class NotFailed(HeraldError):
@@ -110,7 +110,9 @@ class NotFailed(HeraldError):
     code = "not_failed"
 
     def __init__(self, status: str) -> None:
-        super().__init__(f"Only a failed delivery can be retried; this one is {status}.")
+        super().__init__(
+            f"Only deliveries that failed or had no address can be retried; the status of this one is {status}."
+        )
         self.status = status
 
 

@@ -1,9 +1,9 @@
 """Identity of events: what makes an arriving event a duplicate of a stored one.
 
-Identity is (origin, id). The origin is the CloudEvents source or, if an event has none, its topic or routing key. All
-producers share this one namespace and choose their names freely. So that no producer can make an event of another one
-count as a duplicate, an event whose identity is already used by an event of another source is stored under a qualified
-origin, which begins with its own source.
+An event is identified by (origin, id). The origin is the CloudEvents source or, if an event has none, its topic or
+routing key. All producers share this one namespace and choose their names freely. If an event of another source has the
+same origin and id already, the event is stored under a qualified origin, which begins with its own source. So no
+producer can make an event of another producer count as a duplicate.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ LONGEST_QUALIFIED_BYTES: Final = 512
 
 
 def origin_of(declared: str | None, source: str) -> str:
-    """The origin of an event of `source` (its topic or routing key): the CloudEvents source that it declares, else
-    `source`. A declared origin with the prefix of qualified origins is qualified itself, so that no event can claim the
-    origin of another source.
+    """Returns the origin of an event of `source` (its topic or routing key): the CloudEvents source that the event
+    declares, else `source`. A declared origin with the prefix of qualified origins is qualified itself, so that no
+    event can claim the origin of another source.
     """
     origin = declared or source
     return qualified_origin(origin, source) if origin.startswith(_PREFIX) else origin
@@ -30,8 +30,8 @@ def origin_of(declared: str | None, source: str) -> str:
 
 @lru_cache(maxsize=4096)
 def qualified_origin(origin: str, source: str) -> str:
-    """The origin, prefixed with its source: unique to this pair, and at most LONGEST_QUALIFIED_BYTES long (longer pairs
-    are replaced by a digest).
+    """Returns the origin, prefixed with its source. The result is unique to this pair, and has at most
+    LONGEST_QUALIFIED_BYTES bytes; longer ones are replaced by a digest.
     """
     escaped = quote(source, safe="", errors="surrogatepass")
     text = f"{_PREFIX}{escaped} {origin}"
@@ -43,10 +43,11 @@ def qualified_origin(origin: str, source: str) -> str:
 
 
 def find_origin(origin: str, source: str, by_source: bool, source_of: Callable[[str], str | None]) -> tuple[str, bool]:
-    """The origin that an event is stored under, and whether it is already stored.
+    """Returns the origin under which an event is stored, and whether it is stored already.
 
-    `source_of` returns the source of the row stored in the same place under an origin with the event's id, or None if
-    there is no such row. Without `by_source`, an event of any source counts as the same event.
+    `source_of(origin)` returns the source of the stored row that has this origin and the event's id, for example in the
+    same inbox; None if there is no such row. Without `by_source`, an event counts as stored if an event of any source
+    has the same origin and id.
     """
     holder = source_of(origin)
     if holder == source:

@@ -1,9 +1,9 @@
-"""Events: what a message means once it is decoded.
+"""Events: messages of brokers once they are decoded.
 
-Identity is (origin, id); see `event_identity`. The id is the first of these that exists: a CloudEvents id, the
-payload's `event_id` or `eventId`, the field that the route names, the message's position at its broker. The field `id`
-is read only if a route names it: in most payloads it identifies the object that the event is about, and many events
-share it.
+An event is identified by (origin, id); see `event_identity`. The id is the first of these that exists: a CloudEvents
+id, the payload's `event_id` or `eventId`, the field that the route names, the message's position at its broker. The
+field `id` is read only if a route names it: in most payloads it identifies the object that the event is about, and many
+events have the same one.
 """
 
 import base64
@@ -29,7 +29,7 @@ MAX_ID_LENGTH: Final = 512
 
 
 class Undecoded(msgspec.Struct, frozen=True):
-    """A payload that is not JSON. `why` says what is invalid."""
+    """A payload that is not JSON. `why` is the reason."""
 
     why: str
 
@@ -46,9 +46,9 @@ class Unreadable(Exception):
 class Event(msgspec.Struct, frozen=True):
     """A fact that another service published.
 
-    `source` is the topic or routing key, `origin` the namespace of the id (the CloudEvents source, or `source`). `type`
-    is None if the message names none. `payload` is the decoded JSON, or Undecoded; `text` is the payload's text as it
-    was sent.
+    `source` is the topic or routing key. `origin` is the namespace of the id: the CloudEvents source, or `source`.
+    `type` is None if the message has none. `payload` is the decoded JSON, or Undecoded. `text` is the payload as it was
+    sent.
     """
 
     source: str
@@ -61,7 +61,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def _float(text: str) -> float:
-    """Decode a JSON number with a fraction or an exponent. Raises ValueError if it exceeds the range of floats."""
+    """Decodes a JSON number with a fraction or an exponent. Raises ValueError if it exceeds the range of floats."""
     if math.isinf(number := float(text)):
         raise ValueError("Number out of range")
     return number
@@ -74,16 +74,18 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0) -> Event:
-    """Read a message into an event. Raises Unreadable.
+    """Reads a message into an event. Raises Unreadable.
 
-    `id_field` is the dotted path of the event id if the route names one. A body of more than `max_bytes`, as sent or
-    after decompression, is rejected; 0 means no limit.
+    `id_field` is the dotted path of the event id, if a route names it. A body of more than `max_bytes`, as sent or once
+    it is decoded, is rejected; 0 means no limit.
     """
     body = message.body
     if body is None:
-        raise Unreadable("tombstone", "The record has no value: it deletes a key, and is not an event.")
+        raise Unreadable("tombstone", "The record has no value (a tombstone): it deletes a key, and is not an event.")
     if max_bytes and len(body) > max_bytes:
-        raise Unreadable("too_large", f"The event has {len(body)} bytes; at most {max_bytes} are taken.")
+        raise Unreadable(
+            "too_large", f"The event has {len(body)} bytes; at most {max_bytes} are accepted (HERALD_MAX_EVENT_BYTES)."
+        )
     text = _text_of(body, message.encoding, max_bytes)
     payload = decode_json(text)
 
@@ -117,16 +119,16 @@ def _text_of(body: bytes, encoding: str, max_bytes: int) -> str:
     except Undecodable as fault:
         raise Unreadable(fault.reason, str(fault)) from None
     except UnicodeDecodeError as error:
-        said = f"; its producer names the encoding {encoding!r}" if encoding else ""
+        said = f"; its producer declares the encoding {encoding!r}" if encoding else ""
         raise Unreadable("not_utf8", f"The event is not UTF-8 from byte {error.start} on{said}.") from None
 
 
 def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
-    """Decode JSON; returns Undecoded if the text is invalid or nested too deep, and never raises for text. `decode` is
+    """Decodes JSON. Returns Undecoded if the text is invalid or nested too deep; never raises for a text. `decode` is
     the method of a msgspec decoder.
     """
     if too_deep(text):
-        return Undecoded(f"JSON is nested more than {MAX_DEPTH} deep")
+        return Undecoded(f"it is nested more than {MAX_DEPTH} levels deep")
     try:
         return decode(text)
     except msgspec.DecodeError as error:
@@ -134,8 +136,8 @@ def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
 
 
 def at_path(payload: Any, path: str) -> Any:
-    """The value at a dotted path, or None. In a wrapped payload (`{"event_type", "data": {…}}`) the path is also looked
-    up in `data`, so that one route serves producers of both shapes. The outer object takes precedence.
+    """Returns the value at a dotted path, or None. In a wrapped payload (`{"event_type", "data": {…}}`) the path is
+    also looked up in `data`, so that one route serves producers of both shapes. The outer object takes precedence.
     """
     found = _walk(payload, path)
     if found is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
@@ -144,33 +146,35 @@ def at_path(payload: Any, path: str) -> Any:
 
 
 def names_to(payload: Any, path: str) -> tuple[str, ...]:
-    """The names of the nested fields, outermost first, that lead to the value that `at_path` returns."""
+    """Returns the names of the nested fields, outermost first, that lead to the value that `at_path` returns."""
     if _walk(payload, path) is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
         return ("data", *_names(inner, path))
     return _names(payload, path)
 
 
 def values_at(payload: Any, path: str) -> list[Any]:
-    """The values at a dotted path: the elements of a list, a single value, or an empty list for None."""
+    """Returns the values at a dotted path as a list: the elements of a list, or a single value. The list is empty if
+    there is no value.
+    """
     value = at_path(payload, path)
     return value if type(value) is list else [] if value is None else [value]
 
 
 def as_id(value: Any) -> str | None:
-    """An id as text, from a non-empty string or a whole number of at most MAX_ID_LENGTH characters; None for anything
-    else.
+    """Returns an id as text, from a non-empty string or a whole number of at most MAX_ID_LENGTH characters. Returns
+    None for anything else.
     """
     text = value if type(value) is str else str(value) if type(value) is int else ""
     return text if 0 < len(text) <= MAX_ID_LENGTH else None
 
 
 def own_id(payload: Mapping[str, Any]) -> str | None:
-    """The event id in the payload's `event_id` or `eventId`, or None."""
+    """Returns the event id in the payload's `event_id` or `eventId`, or None."""
     return as_id(payload.get("event_id")) or as_id(payload.get("eventId"))
 
 
 def own_type(payload: Mapping[str, Any]) -> str | None:
-    """The event type in the payload's `event_type`, `type` or `eventType`, or None."""
+    """Returns the event type in the payload's `event_type`, `type` or `eventType`, or None."""
     for name in ("event_type", "type", "eventType"):
         value = payload.get(name)
         if type(value) is str and value:
@@ -179,7 +183,9 @@ def own_type(payload: Mapping[str, Any]) -> str | None:
 
 
 def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
-    """The payload's own time if it is valid (see `as_time`), else `received`."""
+    """Returns the payload's `timestamp` or `time`, or the `timestamp` in its `data`, if it is valid (see `as_time`);
+    else `received`.
+    """
     value = payload.get("timestamp") or payload.get("time")
     if value is None and type(inner := payload.get("data")) is dict:
         value = inner.get("timestamp")
@@ -187,8 +193,8 @@ def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
 
 
 def as_time(value: Any, received: datetime) -> datetime | None:
-    """A time from ISO 8601 text, or from seconds or milliseconds since 1970 as a number or as digits; a time without a
-    zone is UTC. None for anything else, and for times more than MAX_CLOCK_SKEW after `received`.
+    """Reads a time from ISO 8601 text, or from seconds or milliseconds since 1970 as a number or as digits. A time
+    without a zone is in UTC. Returns None for anything else, and for times more than MAX_CLOCK_SKEW after `received`.
     """
     time = None
     try:
@@ -212,17 +218,19 @@ def _walk(value: Any, path: str) -> Any:
 
 
 def _names(value: Any, path: str) -> tuple[str, ...]:
-    """The names in a dotted path. A field whose name is the whole path takes precedence over the nested one."""
+    """Returns the names in a dotted path. A field whose name is the whole path takes precedence over the nested one."""
     return (path,) if type(value) is dict and path in value else tuple(path.split("."))
 
 
 def _binary_attributes(headers: Mapping[str, str]) -> dict[str, Any]:
-    """The attributes of a CloudEvent in binary mode (Kafka protocol binding 1.0.2, section 3.2)."""
+    """Returns the attributes of a CloudEvent in binary mode (Kafka protocol binding 1.0.2, section 3.2)."""
     return {name.removeprefix("ce_"): value for name, value in headers.items() if name.startswith("ce_")}
 
 
 def _structured_data(envelope: dict[str, Any], text: str) -> tuple[Any, str]:
-    """The data of a CloudEvent in structured mode (JSON format 1.0.2, section 3.1), decoded and as it was sent."""
+    """Returns the data of a CloudEvent in structured mode (JSON format 1.0.2, section 3.1), decoded and as the text
+    that was sent.
+    """
     data = envelope.get("data")
     if type(data) is str:
         return decode_json(data), data
@@ -230,6 +238,6 @@ def _structured_data(envelope: dict[str, Any], text: str) -> tuple[Any, str]:
         try:
             decoded = base64.b64decode(encoded, validate=True).decode()
         except ValueError:
-            raise Unreadable("not_utf8", "The event's data_base64 holds no UTF-8 text.") from None
+            raise Unreadable("not_utf8", "The event's data_base64 is not UTF-8 text in Base64.") from None
         return decode_json(decoded), decoded
     return data, bytes(_fields(text).get("data", b"null")).decode()

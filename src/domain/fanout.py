@@ -10,7 +10,7 @@ from domain.streams import SignOut, stored_bytes
 
 
 class Size(NamedTuple):
-    """How many rows a plan adds or changes, and about how many bytes of text they hold."""
+    """The number of rows that a plan adds or changes, and the approximate number of bytes of text in them."""
 
     rows: int
     bytes: int
@@ -30,8 +30,8 @@ def size_of(plan: Plan) -> Size:
 
 
 def divided(plan: Plan, most: Size) -> Iterator[Plan]:
-    """Divide the plan into parts of at most that size, in the order of its recipients. A single recipient's row is
-    never divided, even if it is larger. The first part also has everything that is not addressed to single users.
+    """Divides the plan into parts of at most the size `most`, in the order of its recipients. A single recipient's row
+    is never divided, even if it is larger. The first part also has everything that is not addressed to single users.
     """
     for number, (addressed, sign_outs) in enumerate(_parts(plan, most)):
         part = msgspec.structs.replace(plan, addressed=addressed, sign_outs=sign_outs)

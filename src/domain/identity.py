@@ -1,4 +1,4 @@
-"""The identity of a caller, its scopes, and whether a sign-out ended it."""
+"""The identity of a caller, its scopes, and the effect of a sign-out."""
 
 from datetime import datetime
 
@@ -8,12 +8,12 @@ from domain.errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A caller. `user` is None for an anonymous caller, who may access only what is public.
+    """A caller. `user` is None for an anonymous caller, who has access only to what is public.
 
     `issued_at` and `expires_at` are seconds since 1970 (a token's `iat` and `exp`). Without `issued_at` the identity
-    counts as older than any sign-out; without `expires_at` it does not expire. `claimed` means that the user was named
-    without a token: a sign-out ends such sessions, but they may reconnect immediately. `token_id` identifies the token
-    without revealing it.
+    counts as older than any sign-out; without `expires_at` it does not expire. `claimed` means that the caller has
+    named its user without a token: a sign-out ends its sessions, but it may reconnect immediately. `token_id`
+    identifies the token without revealing it.
     """
 
     user: str | None = None
@@ -31,14 +31,16 @@ NOBODY = Identity()
 
 
 def require_scope(identity: Identity, scope: str) -> Identity:
-    """The identity, if it has the scope. Raises TokenMissing for an anonymous caller, ScopeMissing for others."""
+    """Returns the identity if it has the scope. Otherwise raises TokenMissing for an anonymous caller, and ScopeMissing
+    for others.
+    """
     if not identity.may(scope):
         raise TokenMissing if identity.user is None else ScopeMissing(scope)
     return identity
 
 
 def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
-    """Whether a sign-out at `not_before` ends an identity issued at `issued_at`.
+    """Returns whether a sign-out at `not_before` ends an identity issued at `issued_at`.
 
     Tokens carry whole seconds, so an identity issued in the same second as the sign-out is ended too.
     """
@@ -48,10 +50,10 @@ def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
 
 
 def ended_by(identity: Identity, not_before: datetime, before: datetime | None) -> bool:
-    """Whether a sign-out ends a session of this identity. `before` is the latest sign-out known when the session was
-    opened.
+    """Returns whether a sign-out ends a session of this identity. `before` is the latest sign-out that was stored when
+    the session was opened.
 
-    The session of a claimed identity has no token with an issue time. Any later sign-out ends it, regardless of clocks.
+    A claimed identity has no token with an issue time, so any sign-out later than `before` ends its session.
     """
     if identity.claimed:
         return before is None or not_before > before
@@ -59,13 +61,14 @@ def ended_by(identity: Identity, not_before: datetime, before: datetime | None) 
 
 
 def check_not_signed_out(identity: Identity, not_before: datetime | None) -> None:
-    """Raises SignedOut for an identity that a sign-out ended, or TokenExpired if it was issued in the same second as
-    the sign-out: its owner may have signed in again within that second, and only a new token can prove that.
+    """Raises SignedOut for an identity that a sign-out ended. Raises TokenExpired instead if the identity was issued in
+    the same second as the sign-out: the user may have signed in again within that second, and only a new token can
+    prove that.
     """
     if identity.user is None or identity.claimed or not_before is None:
         return
     if not signed_out(identity.issued_at, not_before):
         return
     if identity.issued_at is not None and int(identity.issued_at) == int(not_before.timestamp()):
-        raise TokenExpired("This token is not newer than a sign-out: get a new one.")
+        raise TokenExpired("The user has signed out in the second in which this token was issued: get a new one.")
     raise SignedOut

@@ -1,4 +1,4 @@
-"""The limits of one event, which protect other events, users and the store from it."""
+"""The limits of one event. They protect other events, users and the store from a single large event."""
 
 from typing import Annotated, Final
 

@@ -13,11 +13,11 @@ class Message(msgspec.Struct, frozen=True):
     """One record of a broker.
 
     `source` is the topic or routing key. `body` is None for a Kafka tombstone. `time` is the broker's own time stamp,
-    with a time zone. `fallback_id` identifies the event if it has no id of its own: it must be the same each time the
-    broker delivers the same record, and differ between any two records of the source (on Kafka topic, partition, offset
-    and record time stamp). `headers` are decoded as UTF-8, names in lower case; `key` is the record's key. `encoding`
-    is the producer's declaration of the body's compression and charset (domain.body_decoding); empty for UTF-8. No text
-    here contains half a surrogate pair: sources replace what they can't decode.
+    with a time zone. `fallback_id` identifies the event if it has no id of its own. It must be the same each time the
+    broker delivers the same record, and differ between any two records of the source (on Kafka it is made of topic,
+    partition, offset and record time stamp). `headers` are decoded as UTF-8, with names in lower case; `key` is the
+    record's key. `encoding` is the producer's declaration of the body's compression and charset (domain.body_decoding);
+    empty for UTF-8. No text in a message contains an unpaired surrogate: sources replace bytes that they can't decode.
     """
 
     source: str

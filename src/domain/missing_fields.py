@@ -1,4 +1,6 @@
-"""Template fields that an event may lack. Without them there is no title, message or subject."""
+"""Warnings about template fields that an event may lack. Without such a field, its title, message or subject can't be
+made.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,17 +9,18 @@ from domain.routes import Profile, Route, route_templates
 from domain.samples import sample_payloads
 from domain.templates import unfilled
 
-# What happens if the payload lacks a field of the template, by key of the template.
+# The consequence if the payload lacks a field of a template, by key of the template.
 _CONSEQUENCES: Final = {
-    "inbox.title": "its type is the title",
-    "inbox.message": "it has no message",
+    "inbox.title": "the title is the event's type",
+    "inbox.message": "the message is empty",
 }
 
 
 def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
-    """Warn of each title, message and subject with a field that an event may lack and that has no fallback.
+    """Yields a warning for each title, message and subject with a field that an event may lack and that has no
+    fallback.
 
-    A field that every sample of the route has counts as present. Without samples any field may be missing.
+    A field that every sample of the route has counts as present. Without samples, any field may be missing.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route) or [{}]
@@ -27,13 +30,15 @@ def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
             )
             if placeholders:
                 yield (
-                    f"route {number} ({route.source!r}): {key}: where an event lacks {_listed(placeholders, 'or')},"
-                    f" {_consequence(route, key)}: write {{{placeholders[0]}|}} for empty text"
+                    f"route {number} ({route.source!r}): {key}: if an event lacks {_listed(placeholders, 'or')},"
+                    f" {_consequence(route, key)}: write {{{placeholders[0]}|}} to use empty text instead"
                 )
 
 
 def unfilled_templates(route: Route, payload: Any) -> Iterator[str]:
-    """The fields that a payload lacks for the templates of a route, each with its consequence."""
+    """Yields, for each template of a route that a payload can't fill, the fields that the payload lacks and the
+    consequence.
+    """
     for key, template in _templates_in_use(route):
         if placeholders := unfilled(template, payload):
             yield f"{key}: the event lacks {_listed(placeholders, 'and')}: {_consequence(route, key)}"
@@ -45,7 +50,7 @@ def _consequence(route: Route, key: str) -> str:
 
 
 def _templates_in_use(route: Route) -> Iterator[tuple[str, str]]:
-    """The templates of a route by key; those of the inbox only if the route has users."""
+    """Returns the templates of a route by key; those of the inbox only if the route has users."""
     return (
         (key, template)
         for key, template in route_templates(route).items()

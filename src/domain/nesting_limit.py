@@ -23,7 +23,7 @@ _BITS: Final = bytes.maketrans(b"[]{}", b"1010")
 
 
 def _steps(eight: int) -> list[int]:
-    """The eight steps encoded in the bits of a byte: 1 for one level deeper, -1 for one level up."""
+    """Returns the eight steps encoded in the bits of a byte: 1 for one level deeper, -1 for one level up."""
     return [1 if eight & bit else -1 for bit in (128, 64, 32, 16, 8, 4, 2, 1)]
 
 
@@ -34,8 +34,8 @@ _PEAKS: Final = array("b", [max(0, *accumulate(_steps(eight))) for eight in rang
 
 
 def too_deep(text: str) -> bool:
-    """Whether JSON text is nested deeper than MAX_DEPTH. The depth computed for text that is not JSON is at least the
-    depth that a parser could reach in it.
+    """Returns whether JSON text is nested deeper than MAX_DEPTH. For text that is not JSON, the computed depth is at
+    least the depth that a parser could reach in it.
     """
     return text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH
 
@@ -50,7 +50,7 @@ def _depth(text: str) -> int:
 
 
 def _brackets(text: str) -> bytes:
-    """The brackets outside strings, in order: `1` for an opening one, `0` for a closing one."""
+    """Returns the brackets outside strings, in order: `1` for an opening one, `0` for a closing one."""
     # All relevant characters are ASCII. Escaped backslashes are removed first, from the left, so that a remaining
     # backslash before a quote escapes that quote.
     ascii_text = text.encode("ascii", "ignore").replace(b"\\\\", b"").replace(b'\\"', b"")

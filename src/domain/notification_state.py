@@ -13,9 +13,9 @@ StateChange: TypeAlias = Literal["read", "unread", "archived"]
 
 
 class NotificationState(msgspec.Struct, frozen=True, gc=False):
-    """The mutable part of a notification.
+    """The part of a notification that can change.
 
-    An archived notification has left the inbox and does not change any more. A muted one is stored and not pushed.
+    An archived notification has left the inbox and does not change any more. A muted one is stored, but not pushed.
     """
 
     read_at: datetime | None = None
@@ -28,7 +28,7 @@ class NotificationState(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def unread(self) -> bool:
-        """Whether it counts as unread."""
+        """Whether the notification counts as unread: it is neither read nor archived."""
         return UNREAD.matches(self)
 
 
@@ -49,15 +49,15 @@ NOT_ARCHIVED: Final = StateFilter(archived=False)
 
 
 class Transition(msgspec.Struct, frozen=True):
-    """One state change: notifications whose state matches `before` get the `values`, at the time of the change. For all
-    other notifications the change is a no-op: it is assigned no position and is not reported.
+    """One state change. It applies to notifications whose state matches `before`, and sets the `values` for the time of
+    the change. For all other notifications it is a no-op: no position is assigned, and nothing is sent to clients.
     """
 
     before: StateFilter
     values: Callable[[datetime], Mapping[str, Any]]
 
     def apply(self, state: NotificationState, now: datetime) -> NotificationState | None:
-        """The state after the change; None for a no-op."""
+        """Returns the state after the change; None for a no-op."""
         if not self.before.matches(state):
             return None
         return msgspec.structs.replace(state, **self.values(now))
@@ -73,7 +73,7 @@ _NEW: Final = NotificationState()
 
 
 def state_on_arrival(preferences: Preferences, type_: str, now: datetime) -> NotificationState:
-    """The state in which a notification of this type is stored for a user with these preferences."""
+    """Returns the state in which a notification of this type is stored for a user with these preferences."""
     if preferences is DEFAULT:
         return _NEW
     read_at = now if preferences.mutes(type_) else None

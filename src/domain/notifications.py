@@ -16,7 +16,7 @@ from domain.streams import Content, Entry, inbox_of
 class Notification(msgspec.Struct, frozen=True, gc=False):
     """One event addressed to one user, stored in that user's inbox.
 
-    `seq` is the position of its arrival, `changed` the position of its last change, which was made at `updated_at`.
+    `seq` is the position of its arrival. `changed` is the position of its last change, which was made at `updated_at`.
     """
 
     id: UUID
@@ -29,15 +29,15 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
     state: NotificationState
 
     def after(self, change: StateChange, position: int, now: datetime) -> "Notification | None":
-        """The notification after a state change at this position; None if the change is a no-op."""
+        """Returns the notification after a state change at this position; None if the change is a no-op."""
         state = TRANSITIONS[change].apply(self.state, now)
         if state is None:
             return None
         return msgspec.structs.replace(self, changed=position, updated_at=now, state=state)
 
     def entry(self, unread: int, kind: StateChange | Literal["arrival"] | None = None) -> Entry:
-        """The stream entry of the notification: of the given `kind`, which has just happened, or of its current state
-        without one. `unread` is the inbox's total.
+        """Returns the stream entry of the notification. `kind` is the change that has just been made; without it, the
+        entry describes the current state. `unread` is the inbox's unread total.
         """
         state = self.state
         return Entry(
@@ -78,13 +78,19 @@ _PAGE_CURSOR: Final = re.compile(r"p1\.([0-9a-f]+)\.([0-9]{1,15})\Z")
 
 
 def page_cursor(user: str, seq: int) -> str:
-    """The opaque cursor of the page of this user's list that begins below a position."""
+    """Returns the cursor of a page of this user's list, as an opaque text. The page begins with the first notification
+    below position `seq`.
+    """
     return f"p1.{tag_of(user)}.{seq}"
 
 
 def read_page_cursor(user: str, text: str) -> int:
-    """The position below which the page begins. Raises InvalidInput unless the text is a page cursor of this user."""
+    """Returns the position below which the page begins. Raises InvalidInput if the text is not a page cursor of this
+    user.
+    """
     match = _PAGE_CURSOR.match(text)
     if match is None or match[1] != tag_of(user):
-        raise InvalidInput("This is not a cursor of your list: begin without one.", "cursor")
+        raise InvalidInput(
+            "The cursor is not one of your list: omit it to begin with the newest notifications.", "cursor"
+        )
     return int(match[2])

@@ -7,12 +7,12 @@ import re
 
 
 def is_wildcard(pattern: str) -> bool:
-    """Whether the pattern contains a wildcard, so that it can match more than one source."""
+    """Returns whether the pattern contains a wildcard, so that it can match more than one source."""
     return any(word in ("*", "#") for word in pattern.split("."))
 
 
 def validate_pattern(pattern: str) -> str | None:
-    """What is invalid about a pattern; None if it is valid."""
+    """Returns what is invalid about a pattern; None if it is valid."""
     if not pattern:
         return "is empty"
     for word in pattern.split("."):
@@ -26,8 +26,8 @@ def validate_pattern(pattern: str) -> str | None:
 
 
 def as_regex(pattern: str) -> str:
-    """The pattern as an anchored regular expression over whole sources. Matching takes time linear in the length of the
-    source, regardless of the number of `#`.
+    """Returns the pattern as an anchored regular expression over whole sources. Matching takes time linear in the
+    length of the source, regardless of the number of `#`.
     """
     # Each word includes the dot after it, if there is one, so that a `#` that matches no words leaves no dot.
     end = r"(?:\.|\Z)"
@@ -47,7 +47,7 @@ def as_regex(pattern: str) -> str:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether some source matches both patterns."""
+    """Returns whether some source matches both patterns."""
     words, against = one.split("."), other.split(".")
     # reached[j]: the words of `one` so far and the first j words of `other` can match the same words.
     reached = [True] + [False] * len(against)

@@ -1,4 +1,6 @@
-"""Planning: what one event leads to by the routes. A pure function of the message and the routes."""
+"""Planning: which notifications, broadcasts, deliveries and sign-outs one event leads to. A pure function of the
+message and the routes.
+"""
 
 from functools import partial
 
@@ -21,7 +23,7 @@ from domain.verbatim_fields import VerbatimFields
 
 
 class Addressed(msgspec.Struct, frozen=True):
-    """A notification for each of these users. No user is listed twice."""
+    """A notification for each of these users, who are all different."""
 
     content: Content
     users: tuple[str, ...]
@@ -35,8 +37,8 @@ class Broadcast(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that could not be processed, or only in part: the original message, with the reason (a stable code) and
-    the detail (for people).
+    """An event that could not be processed, or only in part: the original message, the `reason` (a stable code) and the
+    `detail` (text for people).
     """
 
     message: Message
@@ -47,14 +49,13 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What one event leads to.
+    """The results of one event.
 
-    A dead letter is the only content if nothing could be planned for the event. It accompanies the rest if one route
-    found its audience and another did not, so that the failed part is not lost. `message` is the message that was
-    planned. `by_source` says whether events of other sources with the same origin and id are different events.
-    `ignored` is the reason (a stable code) why the event leads to nothing and is not stored; the plan is empty then.
-    `route` is the route that names the field of the event's id, or, if there is none, the first route that matches the
-    event.
+    `dead_letter` is set if a part of the event could not be planned; what other routes planned for it is kept.
+    `message` is the message that was planned. `by_source` says whether events of other sources with the same origin and
+    id are different events. If the event leads to nothing and is not stored, the plan is empty and `ignored` is the
+    reason (a stable code). `route` is the route whose `id` names the field of the event's id; if there is none, the
+    first route that matches the event.
     """
 
     origin: str
@@ -71,7 +72,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
-    """Turn the whole plan into a dead letter, for an event that can't be stored as planned. Raises ValueError for a
+    """Replaces the whole plan by a dead letter, for an event that can't be stored as planned. Raises ValueError for a
     plan without its message.
     """
     if plan.message is None:
@@ -81,7 +82,7 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
-    """Plan a message. Never raises: an event that can't be planned becomes a dead letter."""
+    """Plans a message. Never raises: an event that can't be planned becomes a dead letter."""
     candidates = table.for_source(message.source)
     if message.body is None and all(route.tombstone == "ignore" for route in candidates):
         return Plan(message.source, message.fallback_id, message=message, ignored="tombstone")
@@ -99,8 +100,8 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
 
 
 class _Planner:
-    """Collects the results of all routes. For each user, each feed and each destination of a channel, the first route
-    in file order applies.
+    """Collects the results of all routes. For each user, each feed and each destination of a channel, only the first
+    route in file order applies.
     """
 
     def __init__(self, message: Message, event: Event, limits: Limits, by_source: bool) -> None:
@@ -180,7 +181,7 @@ class _Planner:
             make_body(self.event, route.envelope if route.envelope != "raw" else "event", ())
             raise Unreadable("no_recipient", f"The event names no recipient in {', '.join(route.users)}.")
         if unusable:
-            raise Unreadable("bad_recipient", f"A recipient is {unusable}.")
+            raise Unreadable("bad_recipient", f"A recipient is not a valid user id: {unusable}.")
 
     def _check_recipients(self, users: int) -> None:
         most = self.limits.recipients
@@ -188,7 +189,8 @@ class _Planner:
             raise Unreadable(
                 "too_many_recipients",
                 f"The event names {users} users; at most {most} are allowed (HERALD_MAX_RECIPIENTS). Publish it in"
-                " several events, and name the list of users in the route's `omit`, so that no user stores it.",
+                " several events, and add the list of users to the route's `omit`, so that it is not stored for each"
+                " user.",
             )
 
     def _spend_fanout(self, content: Content, users: int) -> None:
@@ -198,8 +200,8 @@ class _Planner:
             raise Unreadable(
                 "fanout_too_large",
                 f"The event stores {each} bytes for each of {users} users, {total} in all; at most {most} are allowed"
-                " (HERALD_MAX_FANOUT_BYTES). If its payload holds the list of users, name the list in the route's"
-                " `omit`, so that no user stores it.",
+                " (HERALD_MAX_FANOUT_BYTES). If its payload contains the list of users, add the list to the route's"
+                " `omit`, so that it is not stored for each user.",
             )
         self.fanout_bytes = total
 
@@ -213,11 +215,13 @@ class _Planner:
         known = self.destinations.setdefault(table.channel, set())
         most = self.limits.addresses
         made = table.plan(self.event, self.fields, len(known) + most)
-        # Without a destination, one delivery is planned all the same: it is stored as skipped, with the reason.
+        # Without a destination, one delivery is planned nevertheless: it is stored as skipped, with the reason.
         fresh = [one for one in dict.fromkeys(made.destinations or [""]) if one not in known]
         if len(known) + len(fresh) > most:
             raise Unreadable(
-                "too_many_addresses", f"Its {table.channel} goes to more than {most} addresses: none of it is sent."
+                "too_many_addresses",
+                f"The event leads to more than {most} deliveries by {table.channel} (HERALD_MAIL_ADDRESSES): this route"
+                " adds none.",
             )
         known.update(fresh)
         item = self._item(route, made)
@@ -266,8 +270,8 @@ class _Planner:
         return content
 
     def _words(self, route: Route, type_: str) -> tuple[str, str]:
-        """Title and message for the inbox. The title falls back to the type and the message to empty text if the route
-        has no template or the payload lacks a field of it.
+        """Returns title and message for the inbox. If the route has no template, or the payload lacks a field of it,
+        the title is made of the type and the message is empty.
         """
         title = fill(route.inbox.title, self.fields) if route.inbox else None
         message = fill(route.inbox.message, self.fields) if route.inbox else None

@@ -1,4 +1,4 @@
-"""Positions and cursors: where a session is in its streams, and whether it can resume from there."""
+"""Positions and cursors: how far a session is in its streams, and whether it can resume from there."""
 
 import hashlib
 import re
@@ -26,10 +26,11 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """The positions up to which a client has everything, by the public names of the streams.
+    """A client's position in each stream, by the public name of the stream: the client has received everything up to
+    there.
 
-    `epoch` is the store's. `tag` identifies the user without naming them ("" for an anonymous session). As text it is
-    `1.<epoch>.<tag>.<stream>:<position>,…`, which is opaque to everything but this module.
+    `epoch` is that of the store. `tag` identifies the user without revealing the id ("" for an anonymous session). As
+    text a cursor is `1.<epoch>.<tag>.<stream>:<position>,…`; clients and all other modules treat the text as opaque.
     """
 
     epoch: str
@@ -54,9 +55,7 @@ def cursor_text(epoch: str, tag: str, positions: Iterable[tuple[str, int]]) -> s
 
 
 def read_cursor(text: str) -> Cursor | None:
-    """Parse a cursor. Returns None for any text that is not a cursor of Herald: the client's position is
-    unknown then.
-    """
+    """Parses a cursor. Returns None for any text that is not a cursor of Herald."""
     match = _CURSOR.match(text) if len(text) <= MAX_CURSOR_LENGTH else None
     if match is None:
         return None
@@ -70,14 +69,16 @@ def read_cursor(text: str) -> Cursor | None:
 
 
 def tag_of(user: str | None) -> str:
-    """The user's tag in a cursor: enough to detect a cursor of another user, too little to identify that user."""
+    """Returns the user's tag in a cursor: enough to detect a cursor of another user, too little to
+    identify the user.
+    """
     return "" if user is None else hashlib.blake2b(user.encode(), digest_size=6).hexdigest()
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """Where a session begins. `gaps` are the streams, by public name, in which requested entries may be missing;
-    `behind` are the streams that have newer entries than the session. `unread` is the inbox's total, None for a session
-    without an inbox.
+    """The positions at which a session begins. `gaps` are the streams, by public name, in which requested entries may
+    be missing. `behind` are the streams that have newer entries than the session. `unread` is the inbox's unread total;
+    None for a session without an inbox.
     """
 
     positions: dict[StreamName, int]
@@ -90,12 +91,12 @@ class ResumePoint(msgspec.Struct, frozen=True):
 def resolve_start(
     cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mapping[StreamName, Head]
 ) -> ResumePoint:
-    """Where a session with these streams begins, given the cursor of its client. `lost`: the client sent a cursor that
-    can't be read.
+    """Returns where a session with the streams `heads` begins, given the cursor of its client. `lost` means that the
+    client sent a cursor that can't be read.
 
-    A stream that the cursor does not name begins at its head. A position older than the stored entries is a gap, and
-    the session receives everything that is stored. An impossible position (beyond the head, of another epoch or another
-    user) is a gap too, but does not show what the client has received, so the session begins at the head.
+    A stream that is not in the cursor begins at its head. A position older than the stored entries is a gap, and the
+    session receives everything that is stored. An impossible position (beyond the head, or of another epoch or user) is
+    a gap too. It does not show what the client has received, so the session begins at the head.
     """
     ends = {stream: head.last for stream, head in heads.items()}
     unread = next((head.unread for stream, head in heads.items() if is_inbox(stream)), None)

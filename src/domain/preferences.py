@@ -1,4 +1,4 @@
-"""Preferences: which notifications a user wants, and through which channels."""
+"""Preferences: which notifications are pushed to a user, and which deliveries are sent."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -10,8 +10,8 @@ MAX_TYPE_LENGTH: Final = 255
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """A user's preferences. They apply to notifications stored later and to deliveries sent later. Unwanted
-    notifications are stored in the inbox all the same.
+    """A user's preferences. They apply to notifications stored later and to deliveries sent later. Every notification
+    is stored in the inbox, whatever the preferences.
 
     `push_notifications` is kept for services that send pushes to phones; Herald itself sends none. `updated_at` is None
     if no preference was ever set.
@@ -27,15 +27,15 @@ class Preferences(msgspec.Struct, frozen=True):
     updated_at: datetime | None = None
 
     def wants(self, channel: str) -> bool:
-        """Whether the user wants deliveries through this outbound channel."""
+        """Returns whether deliveries through this outbound channel are sent to the user."""
         return {"email": self.email_notifications, "push": self.push_notifications}.get(channel, True)
 
     def mutes(self, type_: str) -> bool:
-        """Whether a notification of this type is stored as read and not pushed."""
+        """Returns whether a notification of this type is stored as read and not pushed."""
         return type_ in self.muted_types
 
     def pushes(self, type_: str) -> bool:
-        """Whether a notification of this type is pushed. It is stored in either case."""
+        """Returns whether a notification of this type is pushed. It is stored in either case."""
         return self.websocket_notifications and type_ not in self.muted_types
 
 

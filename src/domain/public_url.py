@@ -6,17 +6,17 @@ import msgspec
 class PublicUrl(msgspec.Struct, frozen=True):
     """The base of all addresses that Herald publishes.
 
-    `base` is an absolute http or https URL without a trailing slash, with a path if a gateway strips one from requests.
-    Empty if it is not configured: addresses are then relative to the host (`/schema`), which is correct if Herald is
+    `base` is an absolute http or https URL without a trailing slash. It includes the path prefix that a gateway removes
+    from requests, if any. If it is empty, addresses are relative to the host (`/schema`), which is correct if Herald is
     served at the root of a host.
     """
 
     base: str = ""
 
     def of(self, path: str) -> str:
-        """The address of a path of the service. The path begins with a slash."""
+        """Returns the address of a path of the service. `path` begins with a slash."""
         return self.base + path
 
     def of_socket(self, path: str) -> str:
-        """The address of a path for a WebSocket: ws or wss."""
+        """Returns the address of a path for a WebSocket, with the scheme ws or wss."""
         return self.of(path).replace("http", "ws", 1) if self.base else path

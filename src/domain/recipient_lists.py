@@ -1,4 +1,6 @@
-"""Lists of recipients in payloads. A routes file should omit them; otherwise every recipient stores the whole list."""
+"""Warnings about lists of recipients in payloads. A route should omit such a list; otherwise the whole list is stored
+for every recipient.
+"""
 
 from collections.abc import Iterator
 
@@ -8,9 +10,10 @@ from domain.samples import sample_payloads
 
 
 def warnings_of_lists(profile: Profile) -> Iterator[str]:
-    """Warn of each `users` path that may lead to a list and is not omitted.
+    """Yields a warning for each `users` path that may lead to a list and is not omitted.
 
-    If a sample of the route has the field, its value decides whether it is a list; otherwise a plural name does.
+    If a sample of the route has the field, its value decides whether it is a list. Otherwise a plural name counts as a
+    list.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route)
@@ -28,14 +31,16 @@ def _may_be_list(path: str, payloads: list[object]) -> bool:
 
 
 def _is_omitted(path: str, route: Route) -> bool:
-    """Whether `omit`, which names fields of the payload or of its `data`, contains the path or one of its parents."""
+    """Returns whether `omit`, which names fields of the payload or of its `data`, contains the path or one of its
+    parents.
+    """
     first, _, rest = path.partition(".")
     inner = rest.partition(".")[0] if first == "data" else first
     return route.envelope != "raw" and not {path, first, inner}.isdisjoint(route.omit)
 
 
 def _advice(path: str, route: Route) -> str:
-    text = f"users: {path!r} may be a list, which every recipient stores as a whole"
+    text = f"users: {path!r} may be a list, which is stored as a whole for every recipient"
     if route.envelope == "raw":
-        return f"{text}: choose another envelope than 'raw', which omits nothing, and name it in omit"
-    return f"{text}: name it in omit"
+        return f"{text}: choose another envelope than 'raw', which omits nothing, and add it to omit"
+    return f"{text}: add it to omit"

@@ -32,7 +32,7 @@ class RoutesInvalid(Exception):
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an inbox displays an event: templates over the payload."""
+    """How an inbox displays an event: text templates, which are filled from the payload."""
 
     title: str
     message: str = ""
@@ -97,7 +97,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def route_templates(route: Route) -> dict[str, str]:
-    """The templates of a route that are filled from the payload, by key."""
+    """Returns the templates of a route that are filled from the payload, by key."""
     templates: dict[str, str] = {}
     if route.inbox:
         templates |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
@@ -121,7 +121,8 @@ class RouteTable:
             for name, feed in profile.feeds.items():
                 if self.feeds.setdefault(name, feed) != feed:
                     raise RoutesInvalid(
-                        f"profile {profile.profile}: feeds.{name}: access: another profile has another value"
+                        f"profile {profile.profile}: feeds.{name}: access: another profile declares this feed with a"
+                        " different value"
                     )
         declared = [endpoint for profile in profiles for endpoint in profile.endpoints]
         self.endpoints = in_force(declared, shipped)
@@ -134,8 +135,8 @@ class RouteTable:
         self._by_source = lru_cache(CACHED_SOURCES)(self._match)
 
     def _check_identities(self) -> None:
-        """Raises RoutesInvalid if a route sets `identity` and an earlier one that matches some of its sources does not:
-        only the first route of a source decides how its events are identified.
+        """Raises RoutesInvalid if a route sets `identity`, but an earlier route that matches some of its sources does
+        not. Only the first route of a source decides how its events are identified.
         """
         earlier: list[str] = []
         for profile in self.profiles:
@@ -145,34 +146,34 @@ class RouteTable:
                 elif contradicted := next((source for source in earlier if overlap(source, route.source)), None):
                     raise RoutesInvalid(
                         f"profile {profile.profile}: route {number} ({route.source!r}): identity: an earlier route"
-                        f" ({contradicted!r}) matches some of the same sources without it: set it there, too"
+                        f" ({contradicted!r}) matches some of the same sources without identity: set it there, too"
                     )
 
     def for_source(self, source: str) -> tuple[Route, ...]:
-        """The routes whose pattern matches the source, whatever their type."""
+        """Returns the routes whose pattern matches the source, of any event type."""
         return self._by_source(source)
 
     def _match(self, source: str) -> tuple[Route, ...]:
         return tuple(route for pattern, route in self._patterns if pattern.match(source))
 
     def name_of(self, route: Route) -> str:
-        """The name of a route: `<profile>/<number>`, numbered in its file from 1."""
+        """Returns the name of a route: `<profile>/<number>`, counted in its file from 1."""
         numbered = ((other, number) for profile in self.profiles for number, other in enumerate(profile.routes, 1))
         return next(f"{other.profile}/{number}" for other, number in numbered if other == route)
 
     def templates_of(self, channel: str) -> set[str]:
-        """The names of the templates that routes use for an outbound channel."""
+        """Returns the names of the templates that routes use for an outbound channel."""
         tables = (table for route in self.routes for table in route.channels)
         return {table.template for table in tables if table.channel == channel and table.template}
 
     def feeds_of(self, profile: str | None) -> tuple[str, ...]:
-        """The feeds that a profile declares; for None, those of all profiles."""
+        """Returns the feeds that a profile declares; for None, those of all profiles."""
         names = [name for loaded in self.profiles if profile in (None, loaded.profile) for name in loaded.feeds]
         return tuple(dict.fromkeys(names))
 
     def shown_profile(self, endpoint: Endpoint) -> str | None:
-        """The profile that plain clients of an endpoint receive. None means all profiles: the endpoint's own is not
-        loaded.
+        """Returns the profile whose feeds and notifications plain clients of an endpoint receive. None means all
+        profiles, because the endpoint's own profile is not loaded.
         """
         return endpoint.profile if self.has_profile(endpoint.profile) else None
 
@@ -180,8 +181,8 @@ class RouteTable:
         return any(profile.profile == name for profile in self.profiles)
 
     def sources(self, broker: str, override: str | None = None) -> tuple[str, ...]:
-        """The source patterns of the routes on one broker. `override` assigns every route to that broker, whatever its
-        profile says.
+        """Returns the source patterns of the routes on one broker. `override` is the broker of all routes, whatever
+        their profiles say.
         """
         patterns = [
             route.source

@@ -1,7 +1,7 @@
 """Reader of routes files.
 
-A routes file is TOML and is read strictly: an unknown key, a wrong type or a pattern that can match nothing is refused.
-The error names the file, the route or endpoint, and the key.
+A routes file is TOML and is read strictly: an unknown key, a wrong type or a pattern that can match nothing is an
+error. The error text has the file, the route or endpoint, and the key.
 """
 
 import re
@@ -23,14 +23,14 @@ from domain.templates import validate_template
 def read_profile(
     text: str, file: str, channels: Sequence[type[ChannelTable]] = (), brokers: Collection[str] | None = None
 ) -> Profile:
-    """Read a routes file. Raises RoutesInvalid. `file` is its name in errors. Its routes may use these `channels`;
-    `brokers` are the allowed values of `broker`, None allows any.
+    """Reads a routes file. Raises RoutesInvalid. `file` is its name in errors. `channels` are the tables of outbound
+    channels that its routes may use. `brokers` are the allowed values of `broker`; None allows any.
     """
     return make_profile(parse_document(text, file), file, channels, brokers)
 
 
 def parse_document(text: str, file: str) -> dict[str, Any]:
-    """Parse the TOML of a routes file. Raises RoutesInvalid."""
+    """Parses the TOML of a routes file. Raises RoutesInvalid."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -43,7 +43,7 @@ def make_profile(
     channels: Sequence[type[ChannelTable]] = (),
     brokers: Collection[str] | None = None,
 ) -> Profile:
-    """Make the profile that a parsed routes file describes. Parameters as in `read_profile`. Raises RoutesInvalid."""
+    """Makes the profile that a parsed routes file describes. Parameters as in `read_profile`. Raises RoutesInvalid."""
     try:
         profile = _convert(document, {table.channel: table for table in channels})
     except msgspec.ValidationError as error:
@@ -67,7 +67,7 @@ def make_profile(
 
 
 def _convert(document: dict[str, Any], channels: Mapping[str, type[ChannelTable]]) -> Profile:
-    """Convert the document. Each channel reads its own tables, msgspec the rest. Raises msgspec.ValidationError."""
+    """Converts the document. Each channel reads its own tables, msgspec the rest. Raises msgspec.ValidationError."""
     routes = document.get("routes")
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
         return msgspec.convert(document, Profile)
@@ -94,7 +94,7 @@ def _read_table(channel: type[ChannelTable], value: object, path: str) -> Channe
 
 
 def _check_endpoints(profile: Profile, file: str) -> None:
-    """Raises RoutesInvalid."""
+    """Raises RoutesInvalid if an endpoint is invalid, or if two of them conflict."""
     for number, endpoint in enumerate(profile.endpoints, 1):
         if fault := validate_endpoint(endpoint, bool(profile.feeds)):
             raise RoutesInvalid(f"{file}: endpoint {number} ({endpoint.name!r}): {fault}")
@@ -105,26 +105,24 @@ def _check_endpoints(profile: Profile, file: str) -> None:
 
 
 def _validate_route(route: Route, profile: Profile) -> str | None:
-    """What is invalid, as `key: text`; None if the route is valid."""
+    """Returns what is invalid, as `key: text`; None if the route is valid."""
     if fault := validate_pattern(route.source):
         return f"source: {fault}"
     if route.profile:
-        return "profile: it is named once, at the top of the file"
+        return "profile: set it once, at the top of the file"
     for key, text in _stored_texts(route).items():
         if "\0" in text:
-            return f"{key}: holds U+0000, which can't be stored"
+            return f"{key}: contains U+0000, which can't be stored"
     if len(route.as_type or "") > MAX_TYPE_LENGTH:
         return f"as_type: has more than {MAX_TYPE_LENGTH} characters"
     if not (route.users or route.feed or route.channels or route.sign_out):
-        return "it leads nowhere: give it users, feed, sign_out, or an outbound channel such as email"
+        return "it has no effect: set users, feed, sign_out, or an outbound channel such as email"
     if route.feed is not None and route.feed not in profile.feeds:
-        return f"feed: {route.feed!r} is not declared: add [feeds.{route.feed}] with its audience"
+        return f"feed: {route.feed!r} is not declared: add the table [feeds.{route.feed}]"
     if route.otherwise == "broadcast" and not (route.users and route.feed):
-        return "otherwise: 'broadcast' needs users that may be missing, and a feed to go to"
+        return "otherwise: 'broadcast' sends events without a recipient to the feed: set users and feed"
     if route.reference is not None and not route.channels:
-        return (
-            "reference: the delivery log finds deliveries by it, and this route has no outbound channel, such as email"
-        )
+        return "reference: it is a search key for deliveries, and this route has no outbound channel such as email"
     for key, template in route_templates(route).items():
         if fault := validate_template(template):
             return f"{key}: {fault}"
@@ -132,7 +130,7 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
 
 
 def _stored_texts(route: Route) -> dict[str, str]:
-    """The texts of a route that are stored with its events, by key."""
+    """Returns the texts of a route that are stored with its events, by key."""
     texts = {f"{table.channel}.template": table.template for table in route.channels}
     if route.as_type is not None:
         texts["as_type"] = route.as_type
@@ -146,7 +144,7 @@ def _validate_access(access: str) -> str | None:
 
 
 def _readable(error: str) -> str:
-    """Rewrite msgspec's "… - at `$.routes[0].envelope`" as "route 1: envelope: …"."""
+    """Rewrites msgspec's "… - at `$.routes[0].envelope`" as "route 1: envelope: …"."""
     text, _, path = error.partition(" - at `$")
     path = re.sub(
         r"\.?(routes|samples|endpoints)\[(\d+)\]",

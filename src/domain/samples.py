@@ -8,7 +8,7 @@ from domain.routes import Profile, Route
 
 
 def sample_payloads(profile: Profile, route: Route) -> list[object]:
-    """The payloads of the samples that match a route."""
+    """Returns the payloads of the samples that match a route."""
     return [
         sample.payload
         for sample in profile.samples

@@ -28,10 +28,10 @@ _SECRETS: Final = ("pass", "secret", "token")
 class Setting(msgspec.Struct, frozen=True):
     """How one field of a section is set.
 
-    `names` are environment variables, separated by spaces: the first that is set applies; with `same`, all that are set
-    must be equal. If none is set, the text `default` applies (`{hostname}` and `{section.field}` are substituted), or
-    else the default of the field. `in_dev` replaces them for `herald dev`. `unset` describes None or an empty list. A
-    `secret` is never shown.
+    `names` are environment variables, separated by spaces. The first that is set applies; with `same`, all that are set
+    must be equal. If none is set, the text `default` applies (`{hostname}` and `{section.field}` are substituted);
+    without it, the default of the field. `in_dev` takes the place of both defaults in `herald dev`. `unset` is
+    displayed for None or an empty list. The value of a `secret` is displayed as `***`.
     """
 
     names: str
@@ -46,15 +46,15 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The variable that the documentation names first."""
+        """The first of the variables, which the documentation uses."""
         return self.names.split()[0]
 
     def default_for(self, mode: Mode) -> str | None:
-        """The default as text; None for the default of the field."""
+        """Returns the default as text; None if the default of the field applies."""
         return self.in_dev if mode == "dev" and self.in_dev is not None else self.default
 
     def shown(self, value: object) -> str:
-        """The value for display: without secrets, on one line."""
+        """Returns the value for display: without secrets, on one line."""
         if value is None or value == ():
             return self.unset
         if self.secret:
@@ -90,7 +90,7 @@ class Section(msgspec.Struct, frozen=True):
 
 @cache
 def settings_of(section: type[msgspec.Struct]) -> Mapping[str, Setting]:
-    """The settings that a struct declares, by field."""
+    """Returns the settings that a struct declares, by field."""
     declared: dict[str, Setting] = {}
     for field, hint in get_type_hints(section, include_extras=True).items():
         for item in getattr(hint, "__metadata__", ()):
@@ -100,8 +100,8 @@ def settings_of(section: type[msgspec.Struct]) -> Mapping[str, Setting]:
 
 
 def masked(value: str) -> str:
-    """The text of a URL with its passwords masked: the one before the host (up to the last `@`, because an `@` in a
-    password is often not escaped), and those in the query.
+    """Returns the text of a URL with its passwords masked: the one before the host (up to the last `@`, because an `@`
+    in a password is often not escaped), and those in the query.
     """
     before, at, host = value.rpartition("@")
     value = _PASSWORD.sub(r"\1***", before, count=1) + at + host

@@ -12,7 +12,7 @@ _HOST: Final = re.compile(r"[\w.-]+")
 
 
 def verbatim(value: str) -> str:
-    """Return the text unchanged: for secrets, in which every character counts."""
+    """Returns the text unchanged. For secrets, in which every character counts."""
     return value
 
 
@@ -21,7 +21,9 @@ def text(value: str) -> str:
 
 
 def items(*values: str) -> tuple[str, ...]:
-    """A comma-separated list, without surrounding spaces and duplicates. Several values are joined into one list."""
+    """Parses a comma-separated list, without surrounding spaces and duplicates. Several values are joined into one
+    list.
+    """
     return tuple(dict.fromkeys(item for value in values for part in value.split(",") if (item := part.strip())))
 
 
@@ -40,7 +42,7 @@ def switch(value: str) -> bool:
 
 
 def whole(most: int | None = None) -> Callable[[str], int]:
-    """A parser of whole numbers from 1 to `most`."""
+    """Returns a parser of whole numbers from 1 to `most`; without `most`, of any from 1."""
 
     def parse(value: str) -> int:
         number = int(value) if re.fullmatch(r"\s*[0-9]{1,15}\s*", value) else 0
@@ -64,7 +66,7 @@ def seconds(value: str) -> float:
 
 
 def per_second(value: str) -> float:
-    """A rate per second; 0 means no limit."""
+    """Parses a rate per second; 0 means no limit."""
     number = _number(value)
     if not (0 <= number < math.inf):
         raise ValueError(f"must be a number of at least 0, not {value!r}")
@@ -79,8 +81,8 @@ def _number(value: str) -> float:
 
 
 def host_name(value: str) -> str:
-    """A host name, or an address without brackets. The error does not repeat the text, because a URL may contain a
-    password.
+    """Parses a host name, or an address without brackets. The error does not repeat the text, because a URL may contain
+    a password.
     """
     name = value.strip()
     try:
@@ -90,7 +92,7 @@ def host_name(value: str) -> str:
         else:
             ip_address(name)
     except ValueError:
-        raise ValueError("must be the name or address of a host alone: its port is set by itself") from None
+        raise ValueError("must be only the name or address of a host; the port is a separate setting") from None
     return name
 
 

@@ -1,6 +1,7 @@
-"""Which text can be stored: databases accept neither U+0000 nor half a surrogate pair.
+"""Checks that text can be stored: databases accept neither U+0000 nor an unpaired surrogate.
 
-Functions named `validate_…` return what is wrong, in words, or None."""
+Functions named `validate_…` return what is wrong, as text, or None.
+"""
 
 import json
 from collections.abc import Iterable
@@ -23,14 +24,14 @@ LONGEST_ID_BYTES: Final = LONGEST_IDENTITY_BYTES - LONGEST_QUALIFIED_BYTES
 
 
 def require_storable(text: str, field: str) -> str:
-    """Return the text if it can be stored. Raises InvalidInput, which names the field."""
+    """Returns the text if it can be stored. Otherwise raises InvalidInput for the `field`."""
     if fault := _unstorable_in(text):
-        raise InvalidInput(f"{fault} can't be stored, nor searched for.", field)
+        raise InvalidInput(f"The text contains {fault}, which can't be stored or searched for.", field)
     return text
 
 
 def validate_identity(origin: str, event_id: str) -> str | None:
-    """Why an event with this identity can't be stored; None if it can."""
+    """Returns why an event with this identity can't be stored; None if it can."""
     fault = _fault_in({"origin": origin, "id": event_id})
     if fault is not None:
         return fault
@@ -44,8 +45,8 @@ def validate_identity(origin: str, event_id: str) -> str | None:
 
 
 def validate_content(content: Content) -> str | None:
-    """Why the content can't be stored; None if it can. The body of a broadcast is stored only as text, which may
-    contain an escaped U+0000, and its type is not indexed.
+    """Returns why the content can't be stored; None if it can. The rules for a broadcast are less strict: its body is
+    stored only as text, which may contain an escaped U+0000, and its type is not indexed.
     """
     is_notification = content.title is not None
     fault = validate_identity(content.origin, content.event_id) or _fault_in(
@@ -63,13 +64,13 @@ def validate_content(content: Content) -> str | None:
         if longest > MAX_TYPE_LENGTH:
             return f"The type has {longest} characters; at most {MAX_TYPE_LENGTH} can be stored"
         if _has_escaped_nul(content.body):
-            return "The payload holds U+0000, which can't be stored"
+            return "The payload contains U+0000, which can't be stored"
     return fault
 
 
 def validate_item(item: Item, destinations: Iterable[str]) -> str | None:
-    """Why an item of deliveries to these destinations can't be stored; None if it can. Its payload and options are
-    stored as text.
+    """Returns why an item of deliveries to these destinations can't be stored; None if it can. Its payload and options
+    are stored as text.
     """
     return validate_identity(item.origin, item.event_id) or _fault_in(
         {
@@ -86,7 +87,7 @@ def validate_item(item: Item, destinations: Iterable[str]) -> str | None:
 def _fault_in(texts: dict[str, str | None]) -> str | None:
     for name, text in texts.items():
         if text is not None and (fault := _unstorable_in(text)):
-            return f"The {name} holds {fault}, which can't be stored"
+            return f"The {name} contains {fault}, which can't be stored"
     return None
 
 
@@ -98,7 +99,7 @@ def _unstorable_in(text: str) -> str | None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            return "half a surrogate pair"
+            return "an unpaired surrogate"
     return None
 
 

@@ -1,7 +1,7 @@
 """Streams: an inbox or a feed as a sequence of entries, each with its position.
 
-Inside Herald a stream has one name, `inbox:<user>` or `feed:<name>`. Clients know their own inbox as `inbox` and
-a feed by its bare name, so no feed may be called `inbox`.
+Inside Herald the name of a stream is `inbox:<user>` or `feed:<name>`. Clients use public names: `inbox` for their own
+inbox, and the bare name of a feed. So no feed may be called `inbox`.
 """
 
 import re
@@ -33,31 +33,31 @@ def is_inbox(stream: StreamName) -> bool:
 
 
 def owner_of(stream: StreamName) -> str:
-    """The user who owns the inbox."""
+    """Returns the user who owns the inbox."""
     return stream.removeprefix("inbox:")
 
 
 def public_name(stream: StreamName) -> str:
-    """The name that clients use for the stream."""
+    """Returns the name that clients use for the stream."""
     return INBOX if stream.startswith("inbox:") else stream[5:]
 
 
 def validate_feed_name(name: str) -> str | None:
     if name == INBOX:
-        return f"is {INBOX!r}, which is what every client calls its own inbox"
+        return "is reserved: every client has its own inbox under this name"
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-        return "has other characters than letters, digits, '_' and '-', or more than 64 of them"
+        return "must have 1 to 64 characters: letters, digits, '_' and '-'"
     return None
 
 
 # Structs that exist in large numbers are excluded from garbage collection (`gc=False`). They are frozen and refer only
 # to objects that existed before them, so they can't be part of a cycle.
 class Content(msgspec.Struct, frozen=True, gc=False):
-    """What one route made of one event, shared by all its recipients.
+    """The content that one route made of one event, shared by all its recipients.
 
-    `type` is the type that clients receive, `event_type` the event's own, if it has one. `body` is the JSON text to put
-    into `envelope`; with `raw` it is the event's own text, JSON or not. `title` and `message` are shown in an inbox; a
-    broadcast has none.
+    `type` is the type that clients receive. `event_type` is the event's own type, or None. `body` is the JSON text to
+    put into `envelope`; with the envelope `raw` it is the event's own text, JSON or not. `title` and `message` are
+    shown in an inbox; both are None for a broadcast.
     """
 
     origin: str
@@ -74,8 +74,8 @@ class Content(msgspec.Struct, frozen=True, gc=False):
 
 
 def stored_bytes(content: Content) -> int:
-    """Approximate size in bytes that each recipient of a notification adds to the store: the body twice (as pushed, and
-    for SQL), the title and message, and the identifiers.
+    """Returns the approximate number of bytes that each recipient of a notification adds to the store: the body twice
+    (as it is pushed, and for SQL), the title and message, and the identifiers.
     """
     words = (content.title or "", content.message or "", content.origin, content.event_id, content.source)
     return 2 * _utf8_length(content.body) + sum(map(_utf8_length, words))
@@ -86,10 +86,13 @@ def _utf8_length(text: str) -> int:
 
 
 class StreamEntry(Protocol):
-    """One change of a stream, at the position `changed`, which is also the position to remember. `seq` is the position
-    of the arrival that it is about, or equal to `changed`. `kind` is one of domain.protocol.entry_kinds.
+    """One change of a stream.
 
-    Buffers, the backplane and sessions use nothing else of an entry. All entries at one position have the same kind.
+    `changed` is its position: a client that has received the entry resumes after it. `seq` is the position of the
+    arrival that the entry is about, or equal to `changed`. `kind` is one of domain.protocol.entry_kinds. All entries at
+    one position have the same kind.
+
+    Buffers, the backplane and sessions use only these properties of an entry.
     """
 
     @property
@@ -108,7 +111,7 @@ class StreamEntry(Protocol):
 
     @property
     def text_size(self) -> int:
-        """Approximate number of characters that clients receive of it."""
+        """Approximate number of characters of the entry that clients receive."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -133,7 +136,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def weight(self) -> int:
-        """The size of its text, plus Python's overhead for an entry of this shape."""
+        """The size of the entry's text in memory, plus Python's overhead for an entry of this shape."""
         content = self.content
         return sys.getsizeof(content.body) + sys.getsizeof(content.message or "") + 600
 
@@ -143,7 +146,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class SignOut(msgspec.Struct, frozen=True):
-    """Ends every token and session that was issued to this user up to `not_before`."""
+    """A sign-out: ends every token and session that was issued to this user up to `not_before`."""
 
     user: str
     not_before: datetime

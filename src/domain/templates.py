@@ -1,7 +1,8 @@
-"""One-line templates such as `{author} commented on {subject}`, filled from a payload by dotted paths.
+"""Templates of one line such as `{author} commented on {subject}`, filled from a payload by dotted paths.
 
-A placeholder with several paths, such as `{subject|title}`, uses the first that leads to text, a number, true or false.
-A placeholder that ends with |, such as `{subject|}`, is replaced by empty text if there is no such value.
+A placeholder with several paths, such as `{subject|title}`, uses the first path that leads to text, a number, true or
+false. If no path does, the template can't be filled; but a placeholder that ends with |, such as `{subject|}`, is
+replaced by empty text.
 """
 
 import re
@@ -15,7 +16,7 @@ _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 def validate_template(template: str) -> str | None:
-    """What is invalid about a template; None if it is valid."""
+    """Returns what is invalid about a template; None if it is valid."""
     for placeholder in _PLACEHOLDER.findall(template):
         if not all(map(_PATH.match, placeholder.removesuffix("|").split("|"))):
             return f"has the placeholder {{{placeholder}}}, which is not a dotted path, or several separated by |"
@@ -25,8 +26,8 @@ def validate_template(template: str) -> str | None:
 
 
 def fill(template: str, fields: VerbatimFields) -> str | None:
-    """The text with all placeholders filled; None if the payload lacks a value for one, because incomplete text is
-    useless.
+    """Returns the text with all placeholders filled. Returns None if the payload lacks a value for one of them, because
+    incomplete text is useless.
     """
     missing = False
 
@@ -44,7 +45,7 @@ def fill(template: str, fields: VerbatimFields) -> str | None:
 
 
 def unfilled(template: str, payload: Any) -> list[str]:
-    """The placeholders that the payload can't fill, without duplicates and braces."""
+    """Returns the placeholders that the payload can't fill, each once, without their braces."""
     return [
         placeholder
         for placeholder in dict.fromkeys(_PLACEHOLDER.findall(template))

@@ -1,4 +1,4 @@
-"""Text of strangers, made safe to store, display and send."""
+"""Makes text of unknown origin safe to store, display and send."""
 
 from typing import Final
 
@@ -10,8 +10,8 @@ _JOINERS: Final = frozenset("\u200c\u200d")
 
 
 def one_line(text: str, max_length: int) -> str:
-    """The text as one line that is safe to store, display and send: invisible characters removed (except joiners), and
-    cut at `max_length` characters.
+    """Returns the text as one line that is safe to store, display and send: without invisible characters (except
+    joiners), and cut at `max_length` characters.
     """
     text = text.lstrip()
     # The text may be hostile, so a bounded part of it is examined, unless nearly all of it is invisible.
@@ -22,8 +22,8 @@ def one_line(text: str, max_length: int) -> str:
 
 
 def visible(text: str, keep: str = "") -> str:
-    """Escape every character that a terminal would interpret or hide, in JSON notation (`\\u001b`), except those in
-    `keep`. JSON text keeps its meaning.
+    """Escapes every character that a terminal would interpret or hide, in JSON notation (`\\u001b`), except those in
+    `keep`. The meaning of JSON text does not change.
     """
     if text.isprintable():
         return text

@@ -17,13 +17,13 @@ _LONGEST: Final = 32
 
 
 def is_number(text: str) -> bool:
-    """Whether the text consists of digits, with or without a fraction."""
+    """Returns whether the text consists of digits, with or without a fraction."""
     return _DIGITS.match(text) is not None
 
 
 def since_1970(number: str | float) -> datetime | None:
-    """The time that a number of seconds or milliseconds since 1970 means, by its magnitude; None if it is not
-    a time.
+    """Converts a number of seconds or milliseconds since 1970 to a time; its magnitude decides which of both it is.
+    Returns None if it is not a time.
     """
     if isinstance(number, str):
         if len(number) > _LONGEST or not is_number(number):

@@ -1,4 +1,4 @@
-"""Titles of notifications, of at most 255 characters, because clients of earlier services store no more."""
+"""Titles of notifications. They have at most 255 characters, because clients of earlier services store no more."""
 
 import unicodedata
 from typing import Final
@@ -15,8 +15,9 @@ _LONGEST_CHARACTER: Final = 32
 
 
 def as_title(text: str) -> str:
-    """The text, cut to the limit with an ellipsis at its end. Combining marks and joined emoji are removed together
-    with the character that they belong to."""
+    """Returns the text, cut to MAX_TITLE_LENGTH characters with an ellipsis at the end. Combining marks and joined
+    emoji are removed together with the character that they belong to.
+    """
     if len(text) <= MAX_TITLE_LENGTH:
         return text
     end = MAX_TITLE_LENGTH - len(_ELLIPSIS)
@@ -28,7 +29,7 @@ def as_title(text: str) -> str:
 
 
 def _continues(character: str) -> bool:
-    """Whether the character is part of the preceding one."""
+    """Returns whether the character is part of the preceding one."""
     return (
         unicodedata.category(character).startswith("M")
         or character == _ZERO_WIDTH_JOINER

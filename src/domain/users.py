@@ -9,8 +9,8 @@ MAX_USER_LENGTH: Final = 255
 
 
 def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """The users at the paths, each once, in order of appearance, and what is invalid about the first unusable one (None
-    if all are usable).
+    """Returns the users at the paths, each once, in order of appearance. The second value says what is invalid about
+    the first value that is not a user id; None if all are.
 
     A path may lead to a string, a whole number, or a list of them. Empty strings and null are ignored.
     """
@@ -27,15 +27,15 @@ def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], s
 
 
 def as_user(value: Any) -> str | None:
-    """A user id as text; None if the value is not a valid one."""
+    """Returns a user id as text; None if the value is not a valid user id."""
     user = as_id(value)
     return user if user is not None and len(user) <= MAX_USER_LENGTH and user.isprintable() else None
 
 
 def validate_user(value: Any) -> str:
-    """Why an unusable value is not a valid user id, in words."""
+    """Returns why a value is not a valid user id, as text."""
     if type(value) is not str:
-        return f"neither text nor a whole number but {type(value).__name__}"
+        return f"it must be text or a whole number, not {type(value).__name__}"
     if len(value) > MAX_USER_LENGTH:
-        return f"{len(value)} characters long; at most {MAX_USER_LENGTH} are possible"
-    return "written with control characters"
+        return f"it has {len(value)} characters; at most {MAX_USER_LENGTH} are allowed"
+    return "it has characters that can't be displayed"

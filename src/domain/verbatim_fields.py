@@ -1,4 +1,6 @@
-"""The fields of a payload as text, exactly as they were sent: decoding keeps neither `1.50` nor `1e-5`."""
+"""The fields of a payload as text, exactly as they were sent. Decoded numbers would lose their form: `1.50` becomes
+`1.5`.
+"""
 
 from typing import Any, Final
 
@@ -10,14 +12,15 @@ _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def can_show(value: Any) -> bool:
-    """Whether a template can show the value: text, a number, true or false."""
+    """Returns whether a template can show the value: it is text, a number, true or false."""
     return value is not None and type(value) not in (dict, list)
 
 
 class VerbatimFields:
-    """A decoded payload with its JSON text.
+    """A decoded payload, and the JSON text that it was decoded from.
 
-    The JSON is read a second time only if a number needs it, each object at most once, without decoding its values.
+    The text is read a second time only for values whose decoded form may differ from it. Each object in it is read at
+    most once, without decoding its values.
     """
 
     def __init__(self, payload: Any, text: str) -> None:
@@ -26,7 +29,9 @@ class VerbatimFields:
         self._text = text
 
     def text_at(self, path: str) -> str | None:
-        """The value at a dotted path (see `at_path`) as text; None if there is none or a template can't show it."""
+        """Returns the value at a dotted path (see `at_path`) as text; None if there is no value, or one that a template
+        can't show.
+        """
         value = at_path(self._payload, path)
         if type(value) is str:
             return value
@@ -39,7 +44,7 @@ class VerbatimFields:
         return bytes(self._object(names[:-1])[names[-1]]).decode()
 
     def _object(self, names: tuple[str, ...]) -> dict[str, msgspec.Raw]:
-        """The fields of an object, not decoded. `names` is the path to the object."""
+        """Returns the fields of an object, not decoded. `names` is the path to the object."""
         fields = self._objects.get(names)
         if fields is None:
             fields = _decode(self._object(names[:-1])[names[-1]] if names else self._text)

@@ -94,7 +94,7 @@ async def test_two_nodes_that_store_the_same_event_make_one_delivery(stores: Sto
 
 @pytest.mark.parametrize(
     ("address", "why"),
-    [("a@b\r\nBcc: c@d.e", "before the @"), ("nobody", "no name before an @")],
+    [("a@b\r\nBcc: c@d.e", "before the @"), ("nobody", "no text before the @")],
 )
 async def test_an_unusable_address_makes_a_failed_delivery_with_the_reason(
     stores: Stores, address: str, why: str
@@ -124,7 +124,7 @@ async def test_deliveries_are_skipped_where_preferences_exclude_mail(stores: Sto
         ("nobody", "pending"),
     ]
     reasons = [one.error for one in recorded.deliveries]
-    assert reasons == ["no wants no e-mail", "muted has muted order", None, None, None]
+    assert reasons == ["no has switched off e-mail", "muted has muted order", None, None, None]
     assert [one.delivery.item.event_id for one in await claim(stores)] == ["other", "new", "nobody"]
 
 

@@ -236,7 +236,7 @@ async def test_an_error_that_affects_all_deliveries_ends_the_run(server: Server,
     for arguments in (("--all-failed",), tuple(failed)):
         retried = herald(server, "retry", *arguments, **reader)
         assert (retried.exit_code, retried.stdout) == (1, "To be tried again: 0, refused: 0\n")
-        assert retried.stderr == "Error: Refused with 403: Scope missing: This needs the scope admin.\n"
+        assert retried.stderr == "Error: Refused with 403: Scope missing: This request needs the scope admin.\n"
     assert await log.statuses(*failed) == {"failed"}
 
 

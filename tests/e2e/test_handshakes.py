@@ -175,11 +175,11 @@ async def test_a_path_below_a_user_is_not_found(server: Server) -> None:
 async def test_an_unknown_feed_is_named_in_the_error(server: Server) -> None:
     async with connect(server.ws_url + "/ws/notifications?feeds=nowhere") as socket:
         assert await closed(socket) == 4506
-        assert socket.close_reason == 'There is no feed "nowhere" here.'
+        assert socket.close_reason == 'There is no feed "nowhere" at this endpoint.'
     async with httpx.AsyncClient(base_url=server.url) as client:
         answer = await client.get("/events/stream?feeds=products,nowhere")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_feed")
-    assert answer.json()["detail"] == 'There is no feed "nowhere" here.'
+    assert answer.json()["detail"] == 'There is no feed "nowhere" at this endpoint.'
 
 
 async def test_session_opened_and_session_ended_are_logged_with_the_same_ids(server: Server) -> None:

@@ -356,7 +356,7 @@ async def test_an_unknown_feed_stops_it_with_one_line(open_server: Server, liste
     one = listening(open_server.url, "--feeds", "market,nowhere")
     assert one.ended() == 1
     (line,) = one.news.splitlines()
-    assert line == f'Error: {open_server.ws_url}/ws: There is no feed "nowhere" here. (4506)'
+    assert line == f'Error: {open_server.ws_url}/ws: There is no feed "nowhere" at this endpoint. (4506)'
 
 
 async def test_the_inbox_of_another_user_stops_it(jwt_server: Server) -> None:

@@ -291,7 +291,7 @@ class TestRoutes:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'inbox = { title = "{name}", message = "{by|}" }\n')
         result = herald("routes", "check", str(file))
         assert result.exit_code == 0
-        assert f"{file}: warning: route 1 ('a.#'): inbox.title: where an event lacks {{name}}" in result.stderr
+        assert f"{file}: warning: route 1 ('a.#'): inbox.title: if an event lacks {{name}}" in result.stderr
         assert "inbox.message" not in result.stderr
 
     def test_check_reports_errors(self, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ class TestRoutes:
     def test_explain_names_lines_that_lack_a_field(self) -> None:
         event = '{"receivers": ["u-1"], "group_name": "Family", "user_to_add_identifier": "kim"}'
         output = herald("routes", "explain", "-", "--source", ADD_USERS, input=event).output
-        lost = "             inbox.message: the event lacks {requester_username}: it has no message\n"
+        lost = "             inbox.message: the event lacks {requester_username}: the message is empty\n"
         assert f"route        groups, route 1 ({ADD_USERS})\n{lost}" in output
         event = '{"customer_email": "kim@example.com"}'
         output = herald("routes", "explain", "-", "--source", "order.created", input=event).output

@@ -205,7 +205,7 @@ async def test_preferences_are_evaluated_again_when_a_delivery_is_claimed(rig: R
     async with running(rig.dispatcher):
         await rig.until("skipped", 1)
     one = await rig.one()
-    assert (one.error, one.attempts, one.counted_attempts) == ("kim wants no e-mail", 0, 0)
+    assert (one.error, one.attempts, one.counted_attempts) == ("kim has switched off e-mail", 0, 0)
     assert (rig.office.tries, rig.counters.mails) == ([], {"skipped": 1})
 
 

@@ -54,20 +54,20 @@ def test_a_body_is_decoded_by_its_encoding(encoding: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(("encoding", "body", "reason", "words"), [
-    ("gzip", b"{}", "bad_encoding", "The event is not gzip, as its content_encoding says."),
-    ("deflate", b"\xff\xff\xff", "bad_encoding", "The event is not deflate, as its content_encoding says."),
-    ("gzip", gzip.compress(TEXT.encode(), mtime=0)[:-9], "bad_encoding", "The event ends before its gzip does."),
-    ("deflate", b"", "bad_encoding", "The event ends before its deflate does."),
-    ("gzip", gzip.compress(b"{}", mtime=0) + b"{}", "bad_encoding", "The event continues after the end of its gzip."),
-    ("utf-16", b"\x00\xd8", "bad_encoding", "The event is not utf-16, as its producer says."),
-    ("shift-jis", b"\xff\xff", "bad_encoding", "The event is not shift-jis, as its producer says."),
-    ("br", b"\x8b\xff", "not_utf8", "The event is not UTF-8 from byte 0 on; its producer names the encoding 'br'."),
-    ("punycode", b"\xff", "not_utf8", "The event is not UTF-8 from byte 0 on; its producer names the encoding 'punycode'."),  # noqa: E501
+    ("gzip", b"{}", "bad_encoding", "The body is not valid gzip, the compression that its content_encoding declares."),
+    ("deflate", b"\xff\xff\xff", "bad_encoding", "The body is not valid deflate, the compression that its content_encoding declares."),  # noqa: E501
+    ("gzip", gzip.compress(TEXT.encode(), mtime=0)[:-9], "bad_encoding", "The body ends before the end of its gzip data."),  # noqa: E501
+    ("deflate", b"", "bad_encoding", "The body ends before the end of its deflate data."),
+    ("gzip", gzip.compress(b"{}", mtime=0) + b"{}", "bad_encoding", "The body has further bytes after the end of its gzip data."),  # noqa: E501
+    ("utf-16", b"\x00\xd8", "bad_encoding", "The body is not valid utf-16, the charset that its producer declares."),
+    ("shift-jis", b"\xff\xff", "bad_encoding", "The body is not valid shift-jis, the charset that its producer declares."),  # noqa: E501
+    ("br", b"\x8b\xff", "not_utf8", "The event is not UTF-8 from byte 0 on; its producer declares the encoding 'br'."),
+    ("punycode", b"\xff", "not_utf8", "The event is not UTF-8 from byte 0 on; its producer declares the encoding 'punycode'."),  # noqa: E501
     ("", b"\xff", "not_utf8", "The event is not UTF-8 from byte 0 on."),
-    ("gzip", BOMB, "too_large", "The event, decoded from gzip, has more than 1048576 bytes."),
-    ("deflate", zlib.compress(b"0" * (LIMIT + 1)), "too_large", "The event, decoded from deflate, has more than 1048576 bytes."),  # noqa: E501
-    ("iso-8859-1", b"\xe4" * (LIMIT - 1), "too_large", "The event, decoded from iso-8859-1, has more than 1048576 bytes."),  # noqa: E501
-    ("gzip", b"0" * (LIMIT + 1), "too_large", "The event has 1048577 bytes; at most 1048576 are taken."),
+    ("gzip", BOMB, "too_large", "The body has more than 1048576 bytes once it is decoded from gzip."),
+    ("deflate", zlib.compress(b"0" * (LIMIT + 1)), "too_large", "The body has more than 1048576 bytes once it is decoded from deflate."),  # noqa: E501
+    ("iso-8859-1", b"\xe4" * (LIMIT - 1), "too_large", "The body has more than 1048576 bytes once it is decoded from iso-8859-1."),  # noqa: E501
+    ("gzip", b"0" * (LIMIT + 1), "too_large", "The event has 1048577 bytes; at most 1048576 are accepted (HERALD_MAX_EVENT_BYTES)."),  # noqa: E501
 ])  # fmt: skip
 def test_a_body_that_contradicts_its_encoding_is_an_error_that_names_it(
     encoding: str, body: bytes, reason: str, words: str

@@ -76,7 +76,7 @@ def test_an_invalid_endpoint_is_refused_with_file_endpoint_and_key(endpoint: str
 
 
 def test_an_endpoint_without_streams_is_refused() -> None:
-    with pytest.raises(RoutesInvalid, match=r"mine\.toml: endpoint 1 \('desk'\): feeds: .* no feed is named"):
+    with pytest.raises(RoutesInvalid, match=r"mine\.toml: endpoint 1 \('desk'\): feeds: .* no feeds"):
         profile(WS, feeds="")
     assert profile(WS + 'inbox = "profile"', feeds="").endpoints[0].inbox == "profile"
 

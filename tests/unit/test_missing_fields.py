@@ -27,14 +27,14 @@ def sample(payload: str, source: str = "a.b") -> str:
 
 def test_one_warning_per_line_describes_the_effect() -> None:
     assert warnings(INBOX.format("{name} is new", "For {price|cost}, {by} and {price|cost}")) == [
-        "route 1 ('a.*'): inbox.title: where an event lacks {name}, its type is the title:"
-        " write {name|} for empty text",
-        "route 1 ('a.*'): inbox.message: where an event lacks {price|cost} or {by}, it has no message:"
-        " write {price|cost|} for empty text",
+        "route 1 ('a.*'): inbox.title: if an event lacks {name}, the title is the event's type:"
+        " write {name|} to use empty text instead",
+        "route 1 ('a.*'): inbox.message: if an event lacks {price|cost} or {by}, the message is empty:"
+        " write {price|cost|} to use empty text instead",
     ]
     assert warnings(EMAIL.format("Order {order_id}")) == [
-        "route 1 ('a.*'): email.subject: where an event lacks {order_id}, its mail fails:"
-        " write {order_id|} for empty text"
+        "route 1 ('a.*'): email.subject: if an event lacks {order_id}, its mail fails:"
+        " write {order_id|} to use empty text instead"
     ]
 
 
@@ -65,13 +65,13 @@ def test_texts_that_are_never_shown_cause_no_warning() -> None:
     ("payload", "lost"),
     [
         ({"name": "x", "by": "y", "id": 1}, []),
-        ({"name": "x", "id": 1}, ["inbox.message: the event lacks {by|author}: it has no message"]),
+        ({"name": "x", "id": 1}, ["inbox.message: the event lacks {by|author}: the message is empty"]),
         ({"name": "x", "author": "y", "id": 1}, []),
         (
             {"by": []},
             [
-                "inbox.title: the event lacks {name}: its type is the title",
-                "inbox.message: the event lacks {by|author} and {id}: it has no message",
+                "inbox.title: the event lacks {name}: the title is the event's type",
+                "inbox.message: the event lacks {by|author} and {id}: the message is empty",
             ],
         ),
     ],

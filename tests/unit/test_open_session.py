@@ -92,7 +92,7 @@ async def test_an_unknown_feed_is_named_and_truncated_if_long(node: Node) -> Non
     for name, shown in (("nowhere", '"nowhere"'), ("n" * 5_000, f'"{"n" * 64}…"')):
         with pytest.raises(UnknownFeed) as refused:
             await node.open("ada", feeds=(name,))
-        assert refused.value.detail == f"There is no feed {shown} here."
+        assert refused.value.detail == f"There is no feed {shown} at this endpoint."
 
 
 async def test_a_feed_of_another_endpoint_is_unknown(node: Node) -> None:

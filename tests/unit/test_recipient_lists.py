@@ -20,8 +20,8 @@ def sample(payload: str, source: str = "a.b") -> str:
 def test_a_plural_name_may_be_a_list(path: str) -> None:
     (warning,) = warnings(f'users = ["{path}"]')
     assert (
-        warning
-        == f"route 1 ('a.*'): users: {path!r} may be a list, which every recipient stores as a whole: name it in omit"
+        warning == f"route 1 ('a.*'): users: {path!r} may be a list, which is stored as a whole for every recipient:"
+        " add it to omit"
     )
 
 

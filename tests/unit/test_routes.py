@@ -63,7 +63,7 @@ def test_an_invalid_route_is_refused_with_file_route_and_field(route: str) -> No
 
 
 def test_a_route_without_effect_is_refused() -> None:
-    with pytest.raises(RoutesInvalid, match=r"mine\.toml: route 2 \('a'\): it leads nowhere"):
+    with pytest.raises(RoutesInvalid, match=r"mine\.toml: route 2 \('a'\): it has no effect"):
         read_profile(HEAD + 'source = "a"', "mine.toml")
 
 

@@ -303,7 +303,7 @@ class TestNamesAndHosts:
         ["localhost:5673", "[::1]", "[::1]:1", "amqp://x", "guest:hunter2@x", "a b", "a/b", "1::g", "a..b", "x" * 64],
     )
     def test_anything_but_a_host_is_refused_and_not_repeated(self, name: str, host: str) -> None:
-        words = f"{name} must be the name or address of a host alone: its port is set by itself."
+        words = f"{name} must be only the name or address of a host; the port is a separate setting."
         assert refusal(**{name: host}) == words
 
     @given(st.text(max_size=80) | st.from_regex(r"[\w.-]{1,80}", fullmatch=True))

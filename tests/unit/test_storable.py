@@ -63,11 +63,11 @@ IDENTITY = "The origin and the id have {} bytes together; at most 1600 can be st
 @pytest.mark.parametrize(
     ("headers", "detail"),
     [
-        ({"ce_source": "\0"}, "The origin holds U+0000, which can't be stored."),
-        ({"ce_source": HALF}, "The origin holds half a surrogate pair, which can't be stored."),
-        ({"ce_id": "\0"}, "The id holds U+0000, which can't be stored."),
-        ({"ce_id": HALF}, "The id holds half a surrogate pair, which can't be stored."),
-        ({"ce_type": "\0"}, "The type holds U+0000, which can't be stored."),
+        ({"ce_source": "\0"}, "The origin contains U+0000, which can't be stored."),
+        ({"ce_source": HALF}, "The origin contains an unpaired surrogate, which can't be stored."),
+        ({"ce_id": "\0"}, "The id contains U+0000, which can't be stored."),
+        ({"ce_id": HALF}, "The id contains an unpaired surrogate, which can't be stored."),
+        ({"ce_type": "\0"}, "The type contains U+0000, which can't be stored."),
         ({"ce_type": "x" * 256}, "The type has 256 characters; at most 255 can be stored."),
         ({"ce_id": "😀" * 273, "ce_source": "x"}, "The id has 1092 bytes; at most 1088 can be stored."),
         ({"ce_id": "😀" * 272, "ce_source": "x" * 511 + "é"}, IDENTITY.format(1601)),
@@ -101,7 +101,7 @@ def test_a_source_longer_than_an_index_row_is_refused() -> None:
 
 def test_a_filter_with_unstorable_text_names_its_field() -> None:
     for text in ("a\0b", HALF):
-        with pytest.raises(InvalidInput, match="can't be stored, nor searched for") as caught:
+        with pytest.raises(InvalidInput, match="can't be stored or searched for") as caught:
             require_storable(text, "type")
         assert caught.value.field == "type"
     assert require_storable("é😀", "type") == "é😀"

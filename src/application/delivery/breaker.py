@@ -60,13 +60,13 @@ class CircuitBreaker:
         return max(0.0, self._pause_until - self._clock.monotonic())
 
     def admits(self) -> bool:
-        """Whether an attempt may begin now: any while the breaker is closed, one at a time after each pause while it is
-        open."""
+        """Returns whether an attempt may begin now: any while the breaker is closed, one at a time after each pause
+        while it is open."""
         return not self.is_open or not (self.pause_left or self._trying)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """The context of an attempt that `admits` has allowed."""
+        """Marks an attempt that `admits` has allowed as in progress, for as long as the context lasts."""
         tries_out = self.is_open
         self._trying = self._trying or tries_out
         try:

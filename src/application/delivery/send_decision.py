@@ -42,7 +42,7 @@ def decide(delivery: Delivery, preferences: Preferences, now: datetime) -> Decis
     user, channel = delivery.user, delivery.channel
     if user is not None:
         if not preferences.wants(channel):
-            return Skip(f"{user} wants no {_NAMES.get(channel, channel)}")
+            return Skip(f"{user} has switched off {_NAMES.get(channel, channel)}")
         types = {item.type for item in delivery.items}
         if types.issubset(preferences.muted_types):
             return Skip(f"{user} has muted {', '.join(sorted(types))}")

@@ -10,18 +10,20 @@ from domain.positions import Cursor, read_cursor
 
 
 class Resume(msgspec.Struct, frozen=True):
-    """Where to resume: a cursor, with the positions received since it; or the epoch and positions from `hello` and the
-    entries."""
+    """The positions to resume from. Either `cursor`, and optionally the `positions` of entries received since; or
+    `epoch` and `positions`, as received in `hello` and the entries.
+    """
 
     cursor: str | None = None
     epoch: str | None = None
     positions: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
 
     def requested(self, tag: str) -> Cursor | None:
-        """The cursor to resume from; None to start from now. A cursor that can't be read counts as one of an unknown
-        epoch, and so leads to a gap.
+        """Returns the cursor to resume from; None to start from now. A cursor that can't be read counts as one of an
+        unknown epoch, and so leads to a gap.
 
-        The cursor determines the user and the epoch of the separate positions. They move it forward, never back.
+        If there is a cursor, it determines the user and the epoch. The separate positions apply only where they are
+        later than those of the cursor.
         """
         if self.cursor is not None:
             cursor = read_cursor(self.cursor) or Cursor("", "", {})
@@ -37,7 +39,7 @@ class Resume(msgspec.Struct, frozen=True):
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command has exactly one of these fields, or `auth` and `resume` together. `auth` is a token. `ping` is any JSON
-    value, which `pong` returns.
+    value; the `pong` in reply has the same value.
     """
 
     resume: Resume | None = None
@@ -49,13 +51,13 @@ _decode = msgspec.json.Decoder(Command).decode
 
 
 def read_command(frame: str | bytes) -> Command:
-    """Read a text frame. Raises InvalidInput; a binary frame (bytes) is never a command.
+    """Reads a text frame. Raises InvalidInput for any other text and for a binary frame (bytes).
 
-    The error's `field` is "auth" if `"auth"` occurs anywhere in the frame, JSON or not: the client meant to send a
-    token.
+    The error's `field` is "auth" if `"auth"` occurs anywhere in the frame, JSON or not, because the client meant to
+    send a token.
     """
     if isinstance(frame, bytes):
-        raise InvalidInput("Commands are text, not binary.", "auth" if b'"auth"' in frame else None)
+        raise InvalidInput("Commands must be text frames, not binary ones.", "auth" if b'"auth"' in frame else None)
     field = "auth" if '"auth"' in frame else None
     if too_deep(frame):
         raise InvalidInput("This is not a command: it is nested too deeply.", field)

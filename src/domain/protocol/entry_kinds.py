@@ -1,7 +1,7 @@
 """The kinds of entries: how each is sent between nodes, which clients receive it, and in which form.
 
 ENTRY_KINDS is the registry. The backplane, the stream buffers and `herald.v1` support every kind in it without a
-further change. Nodes and clients of an earlier version ignore entries of kinds that they do not know.
+further change. Nodes and clients of an earlier version ignore entries of kinds that they do not support.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,11 @@ from domain.streams import Entry, StreamEntry, StreamName, is_inbox, public_name
 
 
 class View(msgspec.Struct, frozen=True):
-    """What a session receives of its streams. Sessions with equal views at one position share one frame.
+    """Which entries a session receives of its streams, and in which form. Sessions with equal views at one position
+    share one frame.
 
     A plain view shows arrivals only: in feeds those of `profile` (None: of any), in an inbox those of `inbox_profile`.
-    `types`, if given, are the only types shown.
+    `types`, if set, are the only types shown.
     """
 
     transport: Literal["ws", "sse"]
@@ -31,11 +32,13 @@ class View(msgspec.Struct, frozen=True):
         return ENTRY_KINDS[entry.kind].is_shown(self, entry)
 
     def tells_state(self, stream: StreamName) -> bool:
-        """Whether a session that has missed entries of this stream is sent the current state instead of each change."""
+        """Returns whether a session that has missed entries of this stream is sent the current state of each
+        notification instead of each change.
+        """
         return self.protocol and is_inbox(stream)
 
     def text(self, entry: Any) -> str:
-        """The text of an entry for a client with this view. Plain views show only arrivals."""
+        """Returns the text of an entry for a client with this view. Plain views show only arrivals."""
         return protocol_text(entry) if self.protocol else plain_text(entry)
 
 
@@ -51,13 +54,13 @@ class EntryKind(msgspec.Struct, frozen=True):
 
 
 def protocol_text(entry: StreamEntry) -> str:
-    """The `herald.v1` object of an entry, on one line."""
+    """Returns the `herald.v1` object of an entry, on one line."""
     return ENTRY_KINDS[entry.kind].text(entry)
 
 
 def position_fields(entry: StreamEntry) -> str:
-    """The fields common to objects of all streams. `changed` is the position to remember; it is omitted if equal to
-    `seq`.
+    """Returns the fields that objects of all streams have. `changed` is the position to resume after; it is omitted if
+    it is equal to `seq`.
     """
     changed = "" if entry.changed == entry.seq else f',"changed":{entry.changed}'
     return f'"stream":{quoted(public_name(entry.stream))},"seq":{entry.seq}{changed}'

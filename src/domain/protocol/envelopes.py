@@ -25,8 +25,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
-    """The JSON text for the envelope (with `raw` the event's own text). Raises Unreadable if the payload has no fields
-    and the envelope needs them.
+    """Returns the JSON text for the envelope; with `raw`, the event's own text. Raises Unreadable if the envelope needs
+    fields and the payload is not a JSON object.
     """
     if envelope == "raw":
         return event.text
@@ -45,7 +45,7 @@ def require_object(event: Event) -> None:
 
 
 def plain_text(entry: Entry) -> str:
-    """The text that a plain client receives for an arrival."""
+    """Returns the text that a plain client receives for an arrival."""
     content = entry.content
     match content.envelope:
         case "raw":
@@ -60,7 +60,7 @@ def plain_text(entry: Entry) -> str:
 
 
 def data_text(content: Content) -> str:
-    """The `data` of a `herald.v1` object: compact JSON, or a JSON string if the payload is not JSON."""
+    """Returns the `data` of a `herald.v1` object: compact JSON, or a JSON string if the payload is not JSON."""
     match content.envelope:
         case "raw":
             try:
@@ -74,12 +74,14 @@ def data_text(content: Content) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text as JSON."""
+    """Returns the text as a JSON string."""
     return _encode(text).decode()
 
 
 def to_rfc3339(time: datetime) -> str:
-    """RFC 3339 with milliseconds, as JavaScript's `toISOString` writes it. `time` must be in UTC."""
+    """Returns the time in the format of RFC 3339 with milliseconds, as JavaScript's `toISOString` writes it. `time`
+    must be in UTC.
+    """
     # `_encode` takes a third of the time of `isoformat`, and this runs for every notification that is sent.
     text = _encode(time)
     return text[1:24].decode() + "Z" if len(text) == 29 else text[1:20].decode() + ".000Z"

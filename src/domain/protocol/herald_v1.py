@@ -1,7 +1,7 @@
 """The server's messages of `herald.v1`, and close codes. `docs/protocol.md` describes them for authors of clients.
 
-The field `kind` is the type of an object. Objects that belong to a stream have `stream` and `seq`, and `changed` if the
-position to remember is later than that of the arrival.
+The field `kind` is the type of an object. Objects that belong to a stream have `stream` and `seq`; and `changed`, if
+the position to resume after is later than that of the arrival.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SUBPROTOCOL: Final = "herald.v1"
 
 
 class CloseCode(IntEnum):
-    """Why a socket was closed, which decides what the client should do.
+    """Why a socket was closed. The code decides what the client should do.
 
     Reconnect with backoff and jitter on 1001, 1006, 1011, 1012, 1013 and 4000-4499; stop on 4500-4999.
     """
@@ -38,7 +38,9 @@ class CloseCode(IntEnum):
 
 
 class CloseReason(msgspec.Struct, frozen=True):
-    """Why a session ends. `reconnect_in` is the reconnection delay that the server requests, in seconds, or None."""
+    """Why a session ends. `reconnect_in` is the delay in seconds after which the client is requested to reconnect, or
+    None.
+    """
 
     code: CloseCode
     text: str
@@ -55,8 +57,9 @@ def hello(
     gaps: tuple[str, ...],
     unread: int | None,
 ) -> str:
-    """The first object of a session. `gap` names the streams in which entries may be missing; `unread` is the inbox's
-    total, None for a session without an inbox."""
+    """Returns the first object of a session. `gap` has the streams in which entries may be missing. `unread` is the
+    inbox's unread total; None for a session without an inbox.
+    """
     return _json(
         kind="hello",
         session=session,
@@ -71,7 +74,9 @@ def hello(
 
 
 def gap(stream: str, after: int, upto: int) -> str:
-    """Reports, within a session, that the entries between two positions are no longer stored."""
+    """Returns the object that reports, within a session, that the entries after position `after`, up to `upto`, are no
+    longer stored.
+    """
     return _json(kind="gap", stream=stream, after=after, upto=upto)
 
 
@@ -80,7 +85,7 @@ def heartbeat(now: datetime, cursor: str) -> str:
 
 
 def pong(ping: msgspec.Raw) -> str:
-    """Answers a ping with its own JSON text, on one line."""
+    """Returns the reply to a ping, with the JSON text of the ping, on one line."""
     echo = msgspec.json.format(bytes(ping), indent=-1)
     return _json(kind="pong") if echo in (b"null", b"true") else _json(kind="pong", ping=msgspec.Raw(echo))
 
@@ -90,7 +95,7 @@ def error(code: str, detail: str) -> str:
 
 
 def authenticated(expires_at: float | None) -> str:
-    """Answers `auth`: the session ends at `expires_at`, in seconds since 1970."""
+    """Returns the reply to `auth`. The session ends at `expires_at`, in seconds since 1970."""
     return _json(kind="auth", expires_at=expires_at)
 
 
@@ -104,7 +109,9 @@ def bye(close_reason: CloseReason) -> str:
 
 
 def sse_block(text: str) -> str:
-    """The text as `data:` lines, one for each of its lines (HTML, section 9.2.6: CR, LF and CRLF all end a line)."""
+    """Returns the text as the `data:` lines of an event stream, one for each line of the text (HTML, section 9.2.6: CR,
+    LF and CRLF all end a line).
+    """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     fields = lines.replace("\n", "\ndata: ")
     return f"data: {fields}\n"

@@ -1,4 +1,4 @@
-"""The server's own messages on a plain event stream. A plain socket has none."""
+"""Messages of a plain event stream that are not entries. A plain WebSocket has none."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,9 @@ _TYPE: Final = "type"
 
 
 class PlainMessages(msgspec.Struct, frozen=True):
-    """The server's own messages of an endpoint, without the fields that the server adds."""
+    """The messages that a plain event stream of one endpoint sends besides entries, without the fields that the server
+    adds.
+    """
 
     connected: Mapping[str, Any]
     heartbeat: Mapping[str, Any]
@@ -26,7 +28,7 @@ class PlainMessages(msgspec.Struct, frozen=True):
         )
 
     def connected_text(self, now: datetime, cursor: str, gaps: tuple[str, ...]) -> str:
-        """The first message; `gap` names the streams in which entries may be missing, if there are any."""
+        """Returns the first message. `gap` has the streams in which entries may be missing, if there are any."""
         gap = {"gap": gaps} if gaps else {}
         return _json({**self.connected, "timestamp": to_rfc3339(now), "cursor": cursor, **gap})
 
