@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from adapters.mail.channel import MailChannel
 from adapters.mail.mailer import OutgoingMail
-from application.delivery.channel import Deferred, PeerUnavailable, Refused
+from application.delivery.channel import Deferred, PeerUnavailable, Receipt, Refused
 from application.delivery.dispatch_policy import DispatchPolicy
 from application.delivery.outcome_recorder import UNSTORABLE_TEXT
 from application.delivery.send_decision import Decision, Hold, Send
@@ -350,3 +351,34 @@ async def test_logs_contain_no_address(rig: Rig, address: str, reply: str, capsy
     local = {"jörg@bücher.example": "jörg"}.get(address, address.partition("@")[0])
     assert local.casefold() + "@" not in logged.casefold()
     assert "lee@" not in logged.casefold()
+
+
+async def test_a_channel_that_ignores_its_deadline_keeps_no_place() -> None:
+    rig = Rig(DispatchPolicy(at_once=1, attempt_seconds=0.02, overrun_seconds=0.02, tries=3, **QUICK))
+    hangs = [True]
+
+    async def send(mail: OutgoingMail, deadline: float) -> Receipt:
+        if hangs:
+            hangs.pop()
+            await asyncio.Event().wait()
+        return Receipt(250, "2.0.0 Ok")
+
+    rig.office.send = send  # type: ignore[method-assign]
+    await rig.mail()
+    async with running(rig.dispatcher):
+        await until(lambda: rig.counters.mails["deferred"] == 1)
+        await rig.until("sent", 1, turn=5)
+    assert await rig.results() == ["deferred", "sent"]
+
+
+@pytest.mark.parametrize("method", ["prepare", "breaker_key"])
+async def test_an_internal_error_before_the_attempt_counts(rig: Rig, method: str, monkeypatch: Any) -> None:
+    def fail(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(MailChannel, method, fail)
+    await rig.mail()
+    async with running(rig.dispatcher):
+        await rig.until("failed", 1, turn=5)
+    assert await rig.results() == ["deferred"] * 3
+    assert (await rig.one()).error == "given up after 3 attempts: ZeroDivisionError: see the log"

@@ -32,6 +32,9 @@ class MailChannel:
             return TemplateMissing(str(error))
         except Unrenderable as error:
             return Refusal(str(error))
+        except (OSError, RuntimeError) as error:
+            # No process that renders templates can be started, or this node is stopping.
+            return Refusal(f"the mail can't be rendered now: {error}", "pending")
         return OutgoingMail(delivery.id.hex, address, subject, delivery.created_at, rendered)
 
     async def send(self, prepared: OutgoingMail, deadline: float) -> Receipt:

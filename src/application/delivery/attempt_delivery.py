@@ -1,5 +1,6 @@
 """One attempt at one delivery, and its outcome."""
 
+import asyncio
 import random
 from typing import Generic
 
@@ -48,6 +49,12 @@ class AttemptDelivery(Generic[Prepared]):
             return self._logged(Outcome(claim, attempt, "skipped", text))
         return self._logged(self._outcome(claim, attempt, counts=ends))
 
+    def fail(self, claim: Claim, error: Exception) -> Outcome:
+        """Returns the outcome of a programming error before the attempt. It counts as an attempt: a delivery that can
+        never be prepared fails after `tries` of them."""
+        attempt = Attempt(self._clock.now(), 0.0, "deferred", None, f"{type(error).__name__}: see the log")
+        return self._logged(self._outcome(claim, attempt, counts=True))
+
     def withhold(self, claim: Claim, decision: Hold | Skip) -> Outcome:
         """Returns the outcome of a delivery that a rule holds or skips."""
         if isinstance(decision, Skip):
@@ -57,8 +64,11 @@ class AttemptDelivery(Generic[Prepared]):
 
     async def _send(self, delivery: Delivery, prepared: Prepared, deadline: float) -> tuple[Result, NotSent]:
         """Returns the result of the attempt, and the peer's reply in the form of an error."""
+        limit_s = deadline - self._clock.monotonic() + self._policy.overrun_seconds
         try:
-            receipt = await self._channel.send(prepared, deadline)
+            # A channel that ignores its deadline must not keep its place for ever.
+            async with asyncio.timeout(limit_s):
+                receipt = await self._channel.send(prepared, deadline)
         except Refused as error:
             return "refused", error
         except PeerUnavailable as error:

@@ -65,7 +65,14 @@ class DeliverClaim(Generic[Prepared]):
         if not isinstance(decision, Send):
             await self._record(self._attempt.withhold(claim, decision))
             return
-        prepared = await self._prepare(claim, claimed_at + self._policy.lease_seconds)
+        try:
+            prepared = await self._prepare(claim, claimed_at + self._policy.lease_seconds)
+            breaker = self._breakers.get(self._channel.breaker_key(claim.delivery))
+        except Exception as error:
+            # A programming error must not lose the delivery.
+            log.exception("delivery_not_prepared", channel=self._channel.name, delivery_id=str(claim.delivery.id))
+            await self._record(self._attempt.fail(claim, error))
+            return
         if isinstance(prepared, TemplateMissing):
             prepared = await self._without_template(claim, prepared)
         if prepared is None:
@@ -77,7 +84,7 @@ class DeliverClaim(Generic[Prepared]):
         self._templates.add(claim.delivery.item.template)
         async with self._unrecorded:
             async with self._sending:
-                outcome = await self._send(claim, prepared, claimed_at)
+                outcome = await self._send(claim, prepared, claimed_at, breaker)
             if outcome is not None:
                 await self._record(outcome)
 
@@ -92,10 +99,6 @@ class DeliverClaim(Generic[Prepared]):
         except TimeoutError:
             await self._release(claim)
             return None
-        except Exception as error:
-            # A programming error, not a fault of the delivery: it is retried.
-            log.exception("delivery_not_prepared", channel=self._channel.name, delivery_id=str(delivery.id))
-            return Refusal(f"{type(error).__name__}: see the log", "pending")
         finally:
             self._preparing -= 1
 
@@ -122,10 +125,11 @@ class DeliverClaim(Generic[Prepared]):
             log.warning("lease_not_released", delivery_id=str(delivery.id), error=str(error))
         return None
 
-    async def _send(self, claim: Claim, prepared: Prepared, claimed_at: float) -> Outcome | None:
+    async def _send(
+        self, claim: Claim, prepared: Prepared, claimed_at: float, breaker: CircuitBreaker
+    ) -> Outcome | None:
         """Attempts the delivery. Returns None if it began no attempt and released the claim."""
         began, attempt_seconds = self._clock.monotonic(), self._policy.attempt_seconds
-        breaker = self._breakers.get(self._channel.breaker_key(claim.delivery))
         if self.stopping or began > claimed_at + attempt_seconds:
             await self._release(claim)
             return None

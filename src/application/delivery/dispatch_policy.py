@@ -11,7 +11,8 @@ MAX_RETRY_S: Final = 3_600.0
 
 
 class DispatchPolicy(msgspec.Struct, frozen=True):
-    """At most `at_once` deliveries are sent concurrently, and each attempt takes at most `attempt_seconds`.
+    """At most `at_once` deliveries are sent concurrently, and each attempt takes at most `attempt_seconds`; one that
+    ignores this is cancelled after another `overrun_seconds`.
 
     A delivery has failed after `tries` counted attempts. `retry` gives the delay before the next one. While a
     peer is unavailable, `pause` gives the delay until a single attempt tries it again.
@@ -26,6 +27,7 @@ class DispatchPolicy(msgspec.Struct, frozen=True):
 
     at_once: int = 10
     attempt_seconds: float = 30.0
+    overrun_seconds: float = 2.0
     lease_margin_seconds: float = 5.0
     tries: int = 60
     retry: Backoff = Backoff(initial_s=10.0, max_s=MAX_RETRY_S)
