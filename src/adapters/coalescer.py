@@ -37,7 +37,8 @@ class Coalescer(Generic[Request, Answer]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, request: Request) -> Answer:
-        """Returns the answer to the request. Raises the exception that the query returned for it, or raised."""
+        """Returns the answer to the request. Raises the exception that the query returned for the request, or
+        raised."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         self._schedule()

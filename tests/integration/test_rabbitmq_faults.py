@@ -180,7 +180,9 @@ class TestBrokerOutages:
             await ready(reader.source)
             # aiormq does this when no heartbeat has arrived for too long.
             reader.source._link._connection._reader_task.cancel()
-            await until(lambda: reader.source.status().reason == "the connection is gone", 5, reader.source.status)
+            await until(
+                lambda: reader.source.status().reason == "the connection to RabbitMQ was lost", 5, reader.source.status
+            )
             await ready(reader.source)
             await rabbit.publish(queue, "x", [b"after"])
             await reader.has(b"after")

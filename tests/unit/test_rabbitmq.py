@@ -184,7 +184,7 @@ class TestFaults:
         ],
     )
     def test_a_lost_connection_is_described_better_than_by_aiormq(self, fault: BaseException) -> None:
-        assert outage(fault) == "the connection is gone"
+        assert outage(fault) == "the connection to RabbitMQ was lost"
 
     def test_messages_of_broker_and_system_are_repeated(self) -> None:
         assert outage(ChannelNotFoundEntity("NOT_FOUND - no queue")) == "NOT_FOUND - no queue"

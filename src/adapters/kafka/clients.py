@@ -51,8 +51,9 @@ def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> 
 async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
     """Stops a consumer in any state, even if its start has failed. Raises only CancelledError.
 
-    Waits at most `within` seconds for a regular stop, and at most 2 s more after closing its connections. If the caller
-    is cancelled, the consumer is stopped nevertheless before CancelledError is raised, so that no task or socket leaks.
+    Waits at most `within` seconds for a regular stop. If that is not enough, closes the connections, which takes at
+    most 2 s more. If the caller is cancelled, the consumer is stopped nevertheless before CancelledError is raised, so
+    that no task or socket leaks.
     """
     ending = asyncio.ensure_future(_end(consumer, within))
     try:

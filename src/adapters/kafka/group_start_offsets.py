@@ -112,8 +112,8 @@ class Beginnings:
 
     Before a node joins the group, `configure` finds the patterns that were never configured for this group, determines
     the start offsets of the topics that they match, and stores patterns and offsets in one transaction. A partition
-    that has no stored offset later did not exist at that time. So it is read from its beginning, and this offset is
-    stored when the partition is first assigned.
+    without a stored offset did not exist at that time. So it is read from its beginning, and this offset is stored when
+    the partition is first assigned.
 
     A crash leaves either everything stored or nothing. If several nodes do this concurrently, the offsets of the first
     one apply to all. Offsets committed in Kafka always take precedence.

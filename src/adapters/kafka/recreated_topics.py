@@ -19,7 +19,7 @@ class Recreated(Exception):
     offsets of the new logs."""
 
     def __init__(self, beginnings: Mapping[TopicPartition, int]) -> None:
-        super().__init__(f"deleted and created again: {', '.join(names(beginnings))}")
+        super().__init__(f"topics were deleted and created again: {', '.join(names(beginnings))}")
         self.beginnings = beginnings
 
     @property

@@ -1,5 +1,5 @@
-"""The backplane within one process. Backplanes that share a Bus connect several nodes, which only tests have; in
-production there is one node."""
+"""The backplane within one process. Backplanes that share a Bus stand for several nodes: production has one, tests have
+several."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,5 +1,5 @@
-"""Presence of users within one process. Instances that share a Roll represent several nodes, which only tests have; in
-production there is one node."""
+"""Presence of users within one process. Instances that share a Roll stand for several nodes: production has one, tests
+have several."""
 
 from collections.abc import Mapping
 from typing import TypeAlias

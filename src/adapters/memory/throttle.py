@@ -23,9 +23,8 @@ class MemoryThrottle:
     def __init__(self, clock: Clock, most_keys: int = MAX_KEYS) -> None:
         self._clock = clock
         self._most_keys = most_keys
-        self._full_at: OrderedDict[str, float] = (
-            OrderedDict()
-        )  # when a bucket is full again, in monotonic seconds; least recently used first
+        # By key: when its bucket is full again, in monotonic seconds. Least recently used first.
+        self._full_at: OrderedDict[str, float] = OrderedDict()
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
         now = self._clock.monotonic()

@@ -22,5 +22,5 @@ def address(settings: RabbitSettings, heartbeat: int) -> URL:
 
 
 def tls_context(settings: RabbitSettings) -> ssl.SSLContext | None:
-    """Returns None if TLS is off. Raises OSError if the CA file cannot be read."""
+    """Returns the TLS context of the connection; None if TLS is off. Raises OSError if the CA file cannot be read."""
     return ssl.create_default_context(cafile=settings.cafile) if settings.tls else None

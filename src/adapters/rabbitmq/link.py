@@ -58,9 +58,8 @@ class Link:
         self._step = "connecting"
 
     async def run(self) -> NoReturn:
-        """Consumes until a fault, and raises it. The caller reports the fault and then calls `leave`. aiormq raises
-        CancelledError for some lost connections (see outages.py), so a CancelledError does not mean that the caller was
-        cancelled.
+        """Consumes until a fault, and raises it. The caller reports the fault and then calls `leave`. A CancelledError
+        can also be a fault: aiormq raises it for some lost connections (see outages.py).
 
         Cancelling a call of aiormq is unreliable: the call may return a result nevertheless, or raise the fault of a
         connection that ends meanwhile. So every call runs in a task of its own, which ends with the socket at the
@@ -136,7 +135,7 @@ class Link:
         finally:
             changing.cancel()
         if changing.cancelled():
-            raise NotChanged("the connection is gone")
+            raise NotChanged("the connection to RabbitMQ was lost")
         if fault := changing.exception():
             if (words := outage(fault)) is None:
                 raise fault
@@ -170,4 +169,4 @@ def _fault_of(ended: set[asyncio.Future[None]]) -> BaseException:
     for one in ended:
         if not one.cancelled() and (fault := one.exception()):
             return fault
-    return Silent("the connection is gone")
+    return Silent("the connection to RabbitMQ was lost")

@@ -27,7 +27,7 @@ def outage(fault: BaseException) -> str | None:
     follows a reply code or an error number. Without a string, it is the name of the exception's class.
     """
     if type(fault) in _GONE:
-        return "the connection is gone"
+        return "the connection to RabbitMQ was lost"
     if not isinstance(fault, _OUTAGES):
         return None
     texts = [word for word in fault.args if isinstance(word, str) and word]

@@ -47,13 +47,12 @@ class Link:
         self._connections = connections
         self._on_message = on_message
         self._beat = ""
-        self._confirmed: dict[
-            str, asyncio.Future[None]
-        ] = {}  # by wanted channel: done once Redis has confirmed the subscription
-        self._changes: dict[str, bool] = {}  # by channel: to subscribe (True), or to unsubscribe
-        self._asked: deque[asyncio.Future[None] | None] = (
-            deque()
-        )  # one for each expected answer, in order; None for unsubscriptions
+        # By wanted channel: done once Redis has confirmed the subscription.
+        self._confirmed: dict[str, asyncio.Future[None]] = {}
+        # By channel, not sent yet: True to subscribe, False to unsubscribe.
+        self._changes: dict[str, bool] = {}
+        # One for each expected answer, in order; None for an unsubscription.
+        self._asked: deque[asyncio.Future[None] | None] = deque()
         self._changed = asyncio.Event()
         self._beaten = asyncio.Event()
         self._failures = 0  # failed connections since the last one that worked

@@ -13,7 +13,7 @@ from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-# Seconds after a user's last report until the user's counts expire.
+# Seconds after the last report about a user until the user's counts expire.
 EXPIRE_AFTER_S: Final = 24 * 3600
 
 # A node is alive while it is subscribed to its own channel (see link). The subscription ends with its connection, so
@@ -47,13 +47,13 @@ class RedisPresence:
 
     async def enter(self, user: str, count: int) -> int:
         try:
-            return await self._say(user, count)
+            return await self._report(user, count)
         except (RedisUnavailable, StoreUnavailable) as error:
             log.debug("presence_read_failed", error=str(error))
             return 0
 
     async def update(self, counts: Mapping[str, int]) -> bool:
-        writes = (self._say(user, count) for user, count in counts.items())
+        writes = (self._report(user, count) for user, count in counts.items())
         for result in await asyncio.gather(*writes, return_exceptions=True):
             if isinstance(result, RedisUnavailable | StoreUnavailable):
                 log.debug("presence_write_failed", error=str(result))
@@ -62,7 +62,7 @@ class RedisPresence:
                 raise result
         return True
 
-    async def _say(self, user: str, count: int) -> int:
+    async def _report(self, user: str, count: int) -> int:
         """Reports the number of the user's sessions on this node. Returns the number on all other nodes. Raises
         RedisUnavailable and StoreUnavailable."""
         here = self._connections

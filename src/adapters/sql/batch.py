@@ -32,7 +32,7 @@ class Counter(msgspec.Struct):
 
     @property
     def has_qualified(self) -> bool:
-        """Whether an entry with a qualified origin may still be stored."""
+        """Whether the stream still has an entry with a qualified origin: the latest one has not been pruned."""
         return self.qualified > self.pruned
 
 

@@ -73,7 +73,7 @@ class SqlBindings:
             expired = tuple(one.binding for one in known if one.wanted_at < before)
             if expired:
                 await unbind(expired)
-            # This also deletes expired claims on bindings that other nodes still want.
+            # Also deletes the expired claims on bindings that other nodes still claim.
             await connection.execute(delete(BindingRow).where(old))
             return expired
 

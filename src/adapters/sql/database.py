@@ -72,7 +72,7 @@ class Database:
     """One database (PostgreSQL by asyncpg, or an SQLite file), and this process's connections to it.
 
     The durations of reads and writes are counted in `counters`. On SQLite, a lock in this class admits one writer at a
-    time, because SQLite's own writers wait by polling.
+    time, because SQLite itself makes waiting writers poll.
     """
 
     def __init__(

@@ -42,7 +42,6 @@ def changed_values(change: StateChange, position: int, now: datetime) -> dict[st
 def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {_COLUMNS[field]: value for field, value in fields.items()}
     if "read_at" in fields:
-        values["is_read"] = (
-            fields["read_at"] is not None
-        )  # follows from read_at; a column of its own because indexes need it
+        # Follows from `read_at`. It is a separate column because indexes need it.
+        values["is_read"] = fields["read_at"] is not None
     return values

@@ -234,8 +234,8 @@ def _arrivals(
 
 
 def _changes(asked: _Asked, columns: list[ColumnElement[Any]]) -> Select[Any]:
-    """Returns a statement for the changes after a position. It includes complete positions only: all rows up to the
-    position of the last row within the limit."""
+    """Returns a statement for the changes after a position. The rows of one position are never split: the result has
+    all rows up to the position of the last row within the limit, so it may exceed the limit."""
     changed = notifications.c.changed
     mine = (notifications.c.user_id == asked.owner, changed > asked.after)
     last = select(changed).where(*mine).order_by(changed).limit(1).offset(asked.limit - 1)

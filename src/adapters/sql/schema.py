@@ -120,7 +120,7 @@ class Schema:
             )
 
     def _is_newer(self, revision: str | None) -> bool:
-        """Returns whether the revision is newer than this version of Herald: then Herald does not know it."""
+        """Returns whether this version of Herald does not know the revision, which is a newer one then."""
         return revision is not None and revision not in self._known
 
     def _run(self, connection: Connection, command: Literal["upgrade", "downgrade"], revision: str) -> None:

@@ -118,7 +118,7 @@ class NotificationRow(Base):
 
 
 class FeedRow(Base):
-    """A feed's counters, like those of an inbox."""
+    """A feed's counters. The columns have the same meaning as those of an inbox."""
 
     __tablename__ = "feeds"
 
@@ -193,15 +193,18 @@ class DeadLetterRow(Base):
 
 class DeliveryRow(Base):
     """One delivery to one destination (`recipient`). `due_at` is the time of a pending delivery's next attempt. A claim
-    moves it to the end of its lease, so that the delivery becomes due again if the process dies.
+    sets it to the end of the lease, so that the delivery becomes due again if the process dies. `awaits_server` is true
+    if the peer was unavailable at the last attempt; `awaited_peer` is the name of that peer.
 
-    Nodes of the previous version know e-mail only, and claim every row that is `pending` and due. So a pending row of
-    another channel, or of a later `format`, has the status `waiting`. E-mail rows of format 1 have their event in the
-    columns that those nodes read: `origin`, `event_id`, `source` … `payload`. In other rows the event is in
-    `delivery_items`; here these columns repeat what lists show, `origin` is the delivery's own id, and `payload` is
-    empty. `payload` is the event's JSON as it was published; a jsonb column might not accept it.
+    Nodes of the previous version can send e-mail only, and claim every row that is `pending` and due. So a pending row
+    of another channel, or of a later `format`, has the status `waiting`.
 
-    `awaits_server` is true if the peer was unavailable at the last attempt; `awaited_peer` is the name of that peer.
+    An e-mail row of format 1 contains the event, in the columns that those nodes read: `origin`, `event_id`, `source` …
+    `payload`. For all other rows, the event is in `delivery_items`. These columns then repeat only what lists of
+    deliveries show; `origin` is the delivery's own id, and `payload` is empty.
+
+    `payload` is the event's JSON text as it was published. It is not of type jsonb, which does not accept every JSON
+    text.
     """
 
     __tablename__ = "deliveries"
@@ -297,7 +300,7 @@ class StateRow(Base):
 
 
 class KafkaPatternRow(Base):
-    """When a pattern of the routes was first configured for a consumer group (`name`) of a Kafka cluster."""
+    """The time when a pattern of the routes was first configured for a consumer group (`name`) of a Kafka cluster."""
 
     __tablename__ = "kafka_patterns"
 

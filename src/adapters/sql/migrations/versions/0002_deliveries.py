@@ -1,4 +1,4 @@
-"""Deliveries: mails, each to one address, and the attempts to send them."""
+"""Deliveries: e-mails, each to one address, and the attempts to send them."""
 
 import sqlalchemy as sa
 from advanced_alchemy.types import GUID, DateTimeUTC
