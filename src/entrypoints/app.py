@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
+import structlog
 from dishka import Provider
 from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar
@@ -26,6 +27,8 @@ from entrypoints.settings.loader import Settings
 from entrypoints.wiring.container import make_container
 from entrypoints.wiring.web import allowed_hosts, allowed_origins
 
+log = structlog.get_logger(__name__)
+
 # Maximum size of a request's body, as a multiple of the largest event: it may be a list of many smaller ones.
 BODY_PER_EVENT = 8
 
@@ -40,8 +43,13 @@ def create_app(settings: Settings, *overrides: Provider, channels: Sequence[Outb
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        node = await container.get(Node)
-        await node.start()
+        try:
+            node = await container.get(Node)
+            await node.start()
+        except Exception:
+            # The server reports only that the application did not start.
+            log.exception("start_failed")
+            raise
         try:
             yield
         finally:
