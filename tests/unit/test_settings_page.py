@@ -25,4 +25,4 @@ def test_defaults_are_those_of_serve_and_of_dev_with_their_units() -> None:
     assert "| `0.0.0.0`; `herald dev`: `127.0.0.1` |" in text
     assert "| `75` s |" in text
     assert "| `{hostname}:{HERALD_PORT}` |" in text
-    assert "| each profile's own; `herald dev`: `memory` |" in text
+    assert "| the broker of each profile; `herald dev`: `memory` |" in text

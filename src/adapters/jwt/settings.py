@@ -47,7 +47,7 @@ class JwtSettings(Section, frozen=True, kw_only=True):
             "HERALD_JWT_CAFILE",
             certificates,
             "A PEM file with the certificate authorities that are trusted for HERALD_JWT_JWKS_URL.",
-            unset="the system's",
+            unset="the system's authorities",
         ),
     ] = None
     algorithms: Annotated[

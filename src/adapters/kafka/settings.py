@@ -79,7 +79,7 @@ class KafkaSettings(Section, frozen=True):
             "HERALD_KAFKA_SSL_CAFILE",
             file_path,
             "A PEM file with the certificate authorities that are trusted for Kafka.",
-            unset="the system's",
+            unset="the system's authorities",
         ),
     ] = None
 

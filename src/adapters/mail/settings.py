@@ -54,7 +54,7 @@ class SmtpSettings(Section, frozen=True):
             "HERALD_SMTP_CAFILE",
             file_path,
             "A PEM file with the certificate authorities that are trusted for the mail server.",
-            unset="the system's",
+            unset="the system's authorities",
         ),
     ] = None
     user: Annotated[str | None, Setting("HERALD_SMTP_USER", text, "The user name for the mail server.")] = None

@@ -62,6 +62,6 @@ class RabbitSettings(Section, frozen=True):
             "HERALD_RABBITMQ_CAFILE",
             file_path,
             "A PEM file with the certificate authorities that are trusted for RabbitMQ.",
-            unset="the system's",
+            unset="the system's authorities",
         ),
     ] = None

@@ -61,7 +61,7 @@ class RedisSettings(Section, frozen=True):
             "HERALD_REDIS_CAFILE",
             file_path,
             "A PEM file with the certificate authorities that are trusted for Redis.",
-            unset="the system's",
+            unset="the system's authorities",
         ),
     ] = None
 

@@ -83,7 +83,7 @@ class WebSettings(Section, frozen=True):
             " `https://shop.example/herald`. The addresses in Herald's responses begin with it. Its origin and its"
             " host are"
             " always allowed.",
-            unset="addresses without scheme and host",
+            unset="not set: addresses in responses have no scheme and host",
         ),
     ] = None
     origins: Annotated[

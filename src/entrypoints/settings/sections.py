@@ -38,7 +38,7 @@ class RoutingSettings(Section, frozen=True):
             f"The broker that the events of all profiles come from: {', '.join(BROKER_NAMES[:-1])} or"
             f" {BROKER_NAMES[-1]}.",
             in_dev="memory",
-            unset="each profile's own",
+            unset="the broker of each profile",
         ),
     ] = None
     products_topics: Annotated[
