@@ -1,4 +1,4 @@
-"""Announcing: publishing what was stored to the hubs of all nodes."""
+"""Announcing: publishing stored entries and sign-outs to the hubs of all nodes."""
 
 from collections.abc import Sequence
 

@@ -9,7 +9,7 @@ LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 
 class Histogram:
-    """Counts of observations by upper bound, with their sum."""
+    """Counts of observed values by upper bound, and the sum of the values."""
 
     def __init__(self, bounds: tuple[float, ...] = LATENCY_BOUNDS) -> None:
         self.bounds = bounds
@@ -22,7 +22,7 @@ class Histogram:
 
 
 class Counters:
-    """All counts of one process since its start; they only grow."""
+    """All counts of one process since its start. They never decrease."""
 
     def __init__(self) -> None:
         self.events_in: Counter[str] = Counter()  # by broker
@@ -45,7 +45,7 @@ class Counters:
         self.healed = 0  # streams found behind the store and resynchronised
         self.marked: Counter[str] = Counter()  # notifications marked, by state change
         self.answers: Counter[str] = Counter()  # requests answered, by status
-        self.request = Histogram()  # until a request's answer begins
+        self.request = Histogram()  # seconds until the response to a request begins
         self.store_read = Histogram()
         self.store_write = Histogram()
         self.store_to_socket = Histogram()

@@ -1,7 +1,7 @@
-"""The ids that log lines carry while one request, session, event or delivery is handled (docs/log-events.md).
+"""The ids in log lines while one request, session, event or delivery is handled (docs/log-events.md).
 
-They are context variables: a task that is created meanwhile inherits them, and its log lines carry them too. Work that
-outlives its cause, or is shared by several callers, runs without them (`start_detached`).
+They are context variables: a task inherits those that are bound when it is created. Work that outlives its cause, or is
+shared by several callers, runs without them (`start_detached`).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def current_request_id() -> str:
 
 
 def event_context(plans: Sequence[Plan]) -> AbstractContextManager[None]:
-    """Binds ids while a batch of events is handled. Lines about several events carry no event id."""
+    """Binds the origin and the id of an event while it is handled. For a batch of several events nothing is bound."""
     if len(plans) != 1:
         return nullcontext()
     return bound_contextvars(origin=plans[0].origin, event_id=plans[0].event_id)
@@ -57,5 +57,5 @@ def bind_delivery(delivery_id: str, origin: str, event_id: str) -> None:
 
 
 def start_detached(work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
-    """Starts a task whose log lines carry no ids of the running task."""
+    """Starts a task whose log lines have none of the ids of the running task."""
     return asyncio.create_task(work, name=name, context=Context())

@@ -29,10 +29,10 @@ MAX_REPLY_LENGTH: Final = 500
 class Item(msgspec.Struct, frozen=True):
     """One event in a delivery, with the texts of its route.
 
-    `payload` is the event's JSON as it was published. `subject` describes the item in one line; it is None if the event
-    lacks a field that the route's subject needs. `template` names the template that the channel renders the item with;
-    it is empty for channels without templates. `reference` is the key by which the delivery log finds the item.
-    `options` holds further values that the channel needs from the route; they must be serialisable as JSON.
+    `payload` is the event's JSON as it was published. `subject` describes the item in one line; None if the event lacks
+    a field that the route's subject needs. `template` is the name of the template with which the channel renders the
+    item; empty for channels without templates. `reference` is a search key of the delivery log, for example an order
+    number. `options` has further values that the channel needs from the route; they must be serialisable as JSON.
     """
 
     origin: str
@@ -62,7 +62,7 @@ class PlannedDelivery(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Identifies the delivery of an event: channel, destination, origin, event id."""
+        """The key that identifies the delivery: channel, destination, and the event's origin and id."""
         return self.channel, self.destination, self.item.origin, self.item.event_id
 
 
@@ -99,7 +99,9 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Identifies the delivery of an event: channel, destination, origin, event id."""
+        """The key that identifies the delivery: channel, destination, and the event's origin and id (of the first
+        item).
+        """
         return self.channel, self.destination, self.item.origin, self.item.event_id
 
     @property

@@ -12,14 +12,14 @@ import msgspec
 
 Transport: TypeAlias = Literal["ws", "sse"]
 
-# Default paths for clients of herald.v1 that know only the address of the service.
+# Default paths for clients of herald.v1 that are configured with only the address of the service.
 HERALD_V1_PATHS: Final[dict[str, Transport]] = {"/ws": "ws", "/events/stream": "sse"}
 HERALD_V1_USER: Final = "query:user_id"
 
 # The first path segments that Herald uses itself, now or in later versions.
 RESERVED_SEGMENTS: Final = frozenset({"api", "client", "console", "health", "metrics", "page", "problems", "schema"})
 
-# The query parameters that every endpoint reads itself.
+# The query parameters with a meaning of their own at every endpoint.
 RESERVED_PARAMETERS: Final = frozenset({"feeds", "types", "cursor", "jwt", "token", "protocol", "last_event_id"})
 
 # Fields that the server adds to the messages of a plain event stream.

@@ -1,4 +1,4 @@
-"""Fan-out: how much a plan stores, and its division into parts that fit into one transaction each."""
+"""Fan-out: the size of what a plan stores, and the division of a plan into parts that fit into one transaction each."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -7,8 +7,9 @@ from domain.setting_values import whole
 
 
 class Limits(Section, frozen=True):
-    """Limits of one event: the bytes of its body, the destinations of each outbound channel, the users it is for or
-    signs out, and the bytes that it stores for all of these users together. 0 means no limit.
+    """Limits of one event: the size of its body, the number of destinations of each outbound channel, the number of
+    users that it notifies or signs out, and the number of bytes stored for all of these users together. 0 means no
+    limit.
     """
 
     event_bytes: Annotated[

@@ -1,4 +1,4 @@
-"""Messages as brokers deliver them, before they are decoded."""
+"""Messages as brokers deliver them, not decoded yet."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,9 +1,10 @@
 """The limit of nesting depth in JSON.
 
 Parsers recurse, and the depth that they can reach depends on the depth of the stack when they are called: the same text
-may be readable for one caller and not for another. A fixed limit far below that gives every caller the same result.
+may be readable for one caller and too deep for another. A fixed limit far below that gives every caller the same
+result.
 
-The depth is counted before a text is parsed, so counting must not cost more on hostile text than on other text. Each
+The depth is counted before a text is parsed, so counting must not be slower for hostile text than for other text. Each
 step below is one pass over the text in C; the only loop in Python runs once for every eight brackets.
 """
 

@@ -33,7 +33,9 @@ class NotificationState(msgspec.Struct, frozen=True, gc=False):
 
 
 class StateFilter(msgspec.Struct, frozen=True):
-    """Required values of a state; None matches any value. The fields are properties of NotificationState."""
+    """A condition on the state of a notification. Each field is the required value of the property of the same name in
+    NotificationState; None matches any value.
+    """
 
     read: bool | None = None
     archived: bool | None = None

@@ -1,4 +1,4 @@
-"""Routes: which events, for which audience, through which channels, in which envelope.
+"""Routes: for each kind of event, the audience, the channels and the envelope.
 
 `routes_file` reads them from TOML; `docs/routes.md` describes every key.
 """
@@ -28,7 +28,7 @@ CACHED_SOURCES: Final = 4096
 
 
 class RoutesInvalid(Exception):
-    """An invalid routes file. The text names the file, the route or endpoint, and the key."""
+    """A routes file is invalid. The text has the file, the route or endpoint, the key, and the reason."""
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +86,7 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One routes file. `broker` is the name of the broker that its events come from."""
+    """The contents of one routes file. `broker` is the name of the broker that its events come from."""
 
     profile: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
     routes: tuple[Route, ...]
@@ -107,10 +107,10 @@ def route_templates(route: Route) -> dict[str, str]:
 
 
 class RouteTable:
-    """All routes of the loaded profiles, in file order, with their feeds and endpoints. Raises RoutesInvalid for
-    profiles that contradict one another.
+    """All routes of the loaded profiles, in file order, with their feeds and endpoints. Raises RoutesInvalid if
+    profiles contradict one another.
 
-    `shipped` are the endpoints that Herald ships: each applies unless a profile declares one at its path.
+    `shipped` are endpoints that apply unless a profile declares one at the same path.
     """
 
     def __init__(self, profiles: tuple[Profile, ...], shipped: Sequence[Endpoint] = ()) -> None:
@@ -126,7 +126,8 @@ class RouteTable:
                     )
         declared = [endpoint for profile in profiles for endpoint in profile.endpoints]
         self.endpoints = in_force(declared, shipped)
-        # Shipped endpoints come first, because of two conflicting endpoints the later one is reported.
+        # Shipped endpoints come first: the later one of two conflicting endpoints is reported, and that should be the
+        # one that a profile declares.
         if invalid := validate_together((*self.endpoints[len(declared) :], *declared)):
             endpoint, fault = invalid
             raise RoutesInvalid(f"profile {endpoint.profile}: endpoint {endpoint.name!r}: {fault}")

@@ -70,14 +70,16 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """The settings of one part of Herald. Fields without a Setting are not settings. Every field has a default."""
+    """The settings of one part of Herald. Every field has a default. A field without a Setting can't be set by an
+    operator.
+    """
 
     def check(self) -> None:
         """Raises ValueError if the settings contradict one another."""
         return
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Hides secrets: structs appear in logs and tracebacks."""
+        """Displays the fields without secrets, because structs appear in logs and tracebacks."""
         declared = settings_of(type(self))
         return [
             (field, declared[field].shown(getattr(self, field)) if field in declared else getattr(self, field))

@@ -117,10 +117,11 @@ class StreamEntry(Protocol):
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """A notification or a broadcast as an entry of its stream: its arrival, or a change of its state.
 
-    `seq` is the position of the arrival, which orders the stream; `changed` is the position of this entry, equal to
-    `seq` for an arrival. A catch-up sends each notification once, in its current state: an `arrival` with `read` set,
-    or `archived`. `unread` is the inbox's unread total at `changed`, or at the time when a catch-up read it. A `muted`
-    entry is stored and not pushed; if its type is muted, it arrives with `read` set.
+    `seq` is the position of the arrival, which orders the stream. `changed` is the position of this entry; it is equal
+    to `seq` for an arrival. A session that catches up is sent each notification once, in its current state: as an
+    `arrival` with `read` set, or as `archived`. `unread` is the inbox's unread total at `changed`, or at the time at
+    which the entry was read for a catch-up. A `muted` entry is stored, but not pushed; if its type is muted, it arrives
+    with `read` set.
     """
 
     stream: StreamName

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-# Characters examined for each character kept.
+# At most this many characters are examined for each character of the result.
 _EXAMINED_PER_KEPT: Final = 8
 
-# ZERO WIDTH NON-JOINER and JOINER, which Persian and some emoji are written with.
+# ZERO WIDTH NON-JOINER and JOINER, which are part of Persian words and of some emoji.
 _JOINERS: Final = frozenset("\u200c\u200d")
 
 

@@ -1,4 +1,4 @@
-"""Users: valid user ids, and the recipients that a payload names."""
+"""Users: valid user ids, and the users that a payload has as recipients."""
 
 from typing import Any, Final
 

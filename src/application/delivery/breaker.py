@@ -1,4 +1,4 @@
-"""Circuit breakers: whether a peer is available for deliveries, as far as this process knows."""
+"""Circuit breakers: whether a peer is available for deliveries, according to the attempts of this process."""
 
 import random
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class CircuitBreaker:
         self._failures = 0  # in a row; 0 while the peer is available
         self._pause_until = 0.0
         self._trying = False  # whether an attempt is in progress while the breaker is open
-        self._answered_at: float | None = None  # time of the last answer; None while it is unavailable, and at first
+        self._answered_at: float | None = None  # None before the first answer and while the peer is unavailable
 
     @property
     def untried(self) -> bool:

@@ -18,7 +18,8 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a delivery can't be prepared, and its new status; `pending` if it may succeed later."""
+    """A delivery can't be prepared. `text` is the reason; `status` is the new status of the delivery, `pending` if it
+    may succeed later."""
 
     text: str
     status: Literal["failed", "skipped", "pending"] = "failed"
@@ -56,7 +57,7 @@ class PeerUnavailable(NotSent):
 
 
 class Channel(Protocol[Prepared]):
-    """One kind of outbound transport. A dispatcher claims the deliveries and records their outcomes.
+    """One kind of outbound transport, such as e-mail. A dispatcher claims the deliveries and records their outcomes.
 
     Several deliveries are prepared and sent concurrently.
     """
@@ -72,7 +73,7 @@ class Channel(Protocol[Prepared]):
 
     async def prepare(self, delivery: Delivery) -> Prepared | Refusal | TemplateMissing:
         """Does all work that needs no peer, such as rendering, without side effects. May be called again for the same
-        delivery. An exception is logged, and the delivery is retried."""
+        delivery. If it raises, the exception is logged and the delivery is retried."""
 
     async def send(self, prepared: Prepared, deadline: float) -> Receipt:
         """Sends the delivery. Returns once the peer has accepted it. Raises Deferred, Refused or PeerUnavailable.

@@ -1,4 +1,4 @@
-"""From a claim to its outcome: decide, prepare, send, record."""
+"""Processing of a claimed delivery: decide whether to send it, prepare it, send it, record the outcome."""
 
 import asyncio
 from typing import Generic

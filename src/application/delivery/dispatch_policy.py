@@ -11,17 +11,19 @@ MAX_RETRY_S: Final = 3_600.0
 
 
 class DispatchPolicy(msgspec.Struct, frozen=True):
-    """At most `at_once` deliveries are sent concurrently, and each attempt takes at most `attempt_seconds`; one that
-    ignores this is cancelled after another `overrun_seconds`.
+    """The limits and timings of a dispatcher.
 
-    A delivery has failed after `tries` counted attempts. `retry` gives the delay before the next one. While a
-    peer is unavailable, `pause` gives the delay until a single attempt tries it again.
+    At most `at_once` deliveries are sent concurrently, and each attempt takes at most `attempt_seconds`; an attempt
+    that exceeds this limit is cancelled after another `overrun_seconds`. A delivery has failed after `tries` counted
+    attempts. `retry` gives the delay before the next attempt. While a peer is unavailable, `pause` gives the delay
+    until a single attempt tries the peer again.
 
-    A delivery whose template this node can't use is left to other nodes: this node claims none with that template for
-    `template_pause_seconds`. It has failed once no node had the template for `template_wait_seconds`; nodes report the
-    templates that they have every `template_report_seconds`, also while the peer is unavailable.
+    A delivery whose template this node can't use is left to other nodes: this node claims no delivery with that
+    template for `template_pause_seconds`. The delivery has failed once no node had the template for
+    `template_wait_seconds`. Nodes report the templates that they have every `template_report_seconds`, also while the
+    peer is unavailable.
 
-    While nothing is due, the store is queried every `poll_seconds`; while it is unavailable, every
+    While no delivery is due, the store is queried every `poll_seconds`; while the store is unavailable, every
     `store_retry_seconds`. Outcomes wait for `batch_seconds`, to be recorded with others in one transaction.
     """
 

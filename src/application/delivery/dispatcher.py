@@ -148,8 +148,9 @@ class Dispatcher(Generic[Prepared]):
         return None if self._channel.peer is None else self._breakers.get(self._channel.peer)
 
     async def _wait_for_store(self) -> None:
-        """Returns two retry intervals after the store is available: leases may have expired meanwhile, and a node that
-        has sent a delivery under such a lease must record it before it is claimed again."""
+        """Waits until two retry intervals after the store is available again. Leases may have expired during the
+        outage, and a node that has sent a delivery under such a lease must record it before the delivery is claimed
+        again."""
         while not self._stopping:
             await asyncio.sleep(self._policy.store_retry_seconds)
             with suppress(StoreUnavailable):

@@ -26,9 +26,9 @@ class HandleDeliveries:
     """Lists the delivery log, and retries failed deliveries.
 
     Admins see addresses in full. All other readers see them masked, also where a subject, a user's name or a peer's
-    reply repeats them. They can't filter by address (ScopeMissing), since such a request would reveal whether an
+    reply contains them. They can't filter by address (ScopeMissing), since such a request would reveal whether an
     address exists. A retry makes a failed delivery, or one without a destination, pending and due immediately. Of
-    several concurrent retries one does so, and the others raise NotFailed, so that the delivery is sent once. Raises
+    several concurrent retries one succeeds, and the others raise NotFailed, so that the delivery is sent once. Raises
     NotFound for a delivery that does not exist, and StoreUnavailable.
     """
 

@@ -1,4 +1,4 @@
-"""Recording outcomes: several in one transaction, until the store accepts them."""
+"""Recording outcomes of deliveries: several in one transaction, retried until the store accepts them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,7 +32,8 @@ class OutcomeRecorder:
         self._recording = asyncio.Lock()
 
     async def __call__(self, outcome: Outcome) -> None:
-        """Returns once the outcome is recorded. Outcomes that arrive meanwhile are recorded together."""
+        """Returns once the outcome is recorded. Outcomes that arrive while others are being recorded are recorded
+        together."""
         self._counters.count_attempt(self._channel, _result(outcome))
         self._waiting.append(outcome)
         async with self._recording:

@@ -1,4 +1,5 @@
-"""Whether a delivery is sent: decided when it is written, and again when it is claimed. Pure."""
+"""The decision whether a delivery is sent. It is made when the delivery is first stored, and again when it is claimed.
+Pure functions."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -7,7 +7,8 @@ from application.ports.clock import Clock
 
 
 class UsableTemplates:
-    """The usable templates of one channel. `names` are those of this node's routes, which were checked at its start."""
+    """The usable templates of one channel. `names` are the templates of this node's routes, which were checked when the
+    node started."""
 
     def __init__(self, names: Collection[str], policy: DispatchPolicy, clock: Clock) -> None:
         self._usable = set(names)

@@ -40,7 +40,7 @@ class SessionPolicy(Section, frozen=True):
 
 
 class HubPolicy(Section, frozen=True):
-    """All sessions: limits and timings of the hub and of its periodic work. A sweep is one run of that work."""
+    """Limits and timings of all sessions of the hub, and of its periodic work. A sweep is one run of that work."""
 
     sessions_per_user: Annotated[
         int,
@@ -60,7 +60,7 @@ class HubPolicy(Section, frozen=True):
         ),
     ] = None
     sweep_interval_s: float = 1.0
-    # Sessions or streams handled without a pause: other tasks wait 1 to 2 ms for them.
+    # Maximum number of sessions or streams handled without a pause: other tasks wait 1 to 2 ms for them.
     max_batch: int = 500
 
     # Within this many sweeps, every stream is compared with the store once.
@@ -70,14 +70,14 @@ class HubPolicy(Section, frozen=True):
     # Sweeps between two reports of all users to the other nodes, where a report expires after 24 h.
     full_report_sweeps: int = 6 * 3600
 
-    # Sweeps without progress of a frame until the session is closed as too slow; from there until its transport is
-    # closed by force; and from the opening of a session until one that has no transport is removed.
+    # After this many sweeps: a session whose oldest unsent frame has made no progress is closed as too slow; the
+    # transport of a closed session is force-closed; an opened session that still has no transport is removed.
     stalled_after_sweeps: int = 30
     force_close_after_sweeps: int = 2
     no_transport_after_sweeps: int = 15
 
-    # The share of a drain's time in which sessions are closed, one after the other; the rest is for the last of them
-    # to end. A pause between two is short: a node with few sessions does not need all of that time.
+    # The share of a drain's time in which sessions are closed, one after the other; in the rest, the last of them end.
+    # The pause between two is limited, because a node with few sessions does not need all of that time.
     drain_closing_share: float = 0.7
     max_drain_pause_s: float = 0.05
     # Clients of a closed session are requested to reconnect after a random time between these, so that they do not

@@ -130,7 +130,7 @@ class Session:
     # --- called by the hub ---------------------------------------------------------------------------------------
 
     def start_at(self, resume_point: ResumePoint, signed_out_at: datetime | None) -> None:
-        """Sets the positions. Must be called before the handshake is answered."""
+        """Sets the positions at which the session starts. Must be called before the handshake is answered."""
         self._set_positions(resume_point)
         self.signed_out_at = signed_out_at
 
@@ -154,7 +154,7 @@ class Session:
             self.wake()
 
     def close(self, close_reason: CloseReason) -> None:
-        """Ends the session. The first reason counts; later calls are no-ops."""
+        """Ends the session with this reason. Later calls are no-ops, so the first reason applies."""
         if self.close_reason is None:
             self.close_reason = close_reason
             self._final_heads = [buffer.head for buffer in self.positions.buffers]

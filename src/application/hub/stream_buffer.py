@@ -14,7 +14,7 @@ class Follower(Protocol):
     """The part of a session that its stream buffers use."""
 
     def wake(self) -> None:
-        """Called when a stream has new entries. Never raises."""
+        """Sends new entries of the stream, or schedules that. Never raises."""
 
 
 class StreamBuffer:

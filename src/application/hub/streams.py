@@ -30,7 +30,7 @@ class EntriesPruned(Exception):
 class Streams:
     """One buffer for each stream that a session of this process follows, and the reads of sessions from the store.
 
-    The backplane may lose, repeat or reorder entries: a buffer appends only the next position, and every buffer is
+    The backplane may lose, repeat or reorder entries. So a buffer appends only the next position, and every buffer is
     compared with the store every few seconds.
     """
 
@@ -140,7 +140,7 @@ class Streams:
                 buffer.wake()
 
     def forget_idle(self) -> None:
-        """Drops the buffers that have had no follower for some sweeps."""
+        """Drops the buffers that no session has followed for some sweeps, and unsubscribes from their streams."""
         for buffer in self._buffers.values():
             buffer.idle_sweeps = 0 if buffer.followers else buffer.idle_sweeps + 1
         idle = [buffer for buffer in self._buffers.values() if buffer.idle_sweeps > self._policy.forget_after_sweeps]

@@ -4,10 +4,10 @@ from typing import Protocol
 
 
 class Transport(Protocol):
-    """Carries the frames of one session to its client. Each socket adapter has its own, and attaches it to the session
-    when it begins to send.
+    """Carries the frames of one session to its client. Each kind of socket has its own class, and attaches an instance
+    to the session when it begins to send.
 
-    No method waits, and none calls back into the session or the hub. An exception closes this session with
+    The methods return without waiting, and do not call the session or the hub. An exception closes this session with
     INTERNAL_ERROR and affects no other.
     """
 

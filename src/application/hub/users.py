@@ -68,7 +68,7 @@ class Users:
 
     async def report(self) -> None:
         """Reports users with fewer sessions than before to the other nodes. Reports all users every
-        `full_report_sweeps` calls, and after an outage of the backplane, in which the other nodes may have lost their
+        `full_report_sweeps` calls, and after an outage of the backplane, because the other nodes may have lost their
         counts. Failed reports are repeated by the next call."""
         self._reports += 1
         if self._backplane.fault is not None:

@@ -29,7 +29,7 @@ DEFAULT: Final = HandlingPolicy()
 
 
 class FailedAgain(msgspec.Struct, frozen=True):
-    """A replayed dead letter whose event could not be processed again, and the reason. It stays stored."""
+    """A replayed dead letter whose event failed again, with the new reason. It stays stored."""
 
     id: UUID
     reason: str

@@ -168,7 +168,7 @@ class ConsumeEvents(Service):
         await self.stop(seconds)
 
     async def stop(self, patience: float = STOP_S) -> None:
-        """Waits at most `patience` seconds until the batch in progress is stored and acknowledged, then closes the
+        """Waits at most `patience` seconds for the batch in progress to be stored and acknowledged, then closes the
         source. May be called again."""
         self._stopping = True
         task, self._consuming = self._consuming, None

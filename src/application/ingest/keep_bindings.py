@@ -123,7 +123,8 @@ class KeepBindings(Service):
             await self.round()
 
     async def round(self) -> None:
-        """Runs the periodic work once: renews, restores missing bindings, removes expired ones. Never raises."""
+        """Runs the periodic work once: renews the bindings, makes those that are missing, and removes expired ones.
+        Never raises."""
         for source in self._queues:
             await self._renew(source)
             await self._bind_missing(source)

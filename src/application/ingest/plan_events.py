@@ -1,4 +1,4 @@
-"""Planning events without blocking the event loop."""
+"""Planning of many or large events without blocking the event loop."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 
 class StoragePolicy(msgspec.Struct, frozen=True):
-    """Limits of one transaction: at most `rows`, and about `bytes` of text. An event that times out alone becomes a
-    dead letter after `timeouts` attempts over at least `timeout_period_s` seconds, if other events could be stored
-    meanwhile."""
+    """Limits of one transaction: at most `rows`, and about `bytes` of text. A single event that times out becomes a
+    dead letter after `timeouts` attempts over at least `timeout_period_s` seconds, if other events could be stored in
+    that time."""
 
     rows: int = 5_000
     bytes: int = 32 * 1024 * 1024
@@ -160,8 +160,8 @@ def _halve_recipients(parts: deque[Part]) -> bool:
 
 
 def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
-    """Replaces the first part, a single plan, by the dead letter of its event, and drops the event's other parts.
-    Raises the error if the plan already consists of a dead letter only."""
+    """Replaces the first part, a single plan, by a dead letter of its event, and drops the event's other parts. If the
+    plan consists only of a dead letter already, raises the error."""
     part = parts.popleft()
     plan = part.plans[0]
     if plan.dead_letter is not None and not (plan.addressed or plan.broadcasts or plan.deliveries or plan.sign_outs):

@@ -28,9 +28,9 @@ class CommandPolicy(msgspec.Struct, frozen=True):
 class ClientCommands:
     """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
 
-    Answers a command that fails with an `error` object. Closes the session of a client that sends too many frames or
-    invalid commands, or a token that is refused. Before `hello`, a frame that contains `auth` and cannot be read counts
-    as a refused token.
+    Answers a command that fails with an `error` object. Closes the session if the client sends too many frames, too
+    many invalid commands, or a token that is refused. Before `hello`, a frame that contains `auth` and can't be read
+    counts as a refused token.
     """
 
     def __init__(

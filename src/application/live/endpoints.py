@@ -9,7 +9,7 @@ from domain.routes import RouteTable
 
 
 class Address(msgspec.Struct, frozen=True):
-    """One path. It has one endpoint, or two, of which exactly one reads the user from the query."""
+    """A path where clients connect. It has one endpoint, or two of which exactly one reads the user from the query."""
 
     endpoints: tuple[Endpoint, ...]
 

@@ -1,4 +1,4 @@
-"""Services of a node that are not use cases: hub and backplane, and tasks that run in the background."""
+"""Services of a node without a module of their own: the hub with its backplane, and background tasks."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -14,7 +14,8 @@ class Listener(Protocol):
     """The receiver of a backplane's messages: a node's hub."""
 
     def arrived(self, entries: Sequence[StreamEntry]) -> None:
-        """Receives entries of subscribed streams. All entries of one position arrive in one call, or none."""
+        """Receives entries of subscribed streams. Either all entries of a position arrive, in one call, or none of
+        them."""
 
     def signed_out(self, sign_outs: Sequence[SignOut]) -> None:
         """Receives sign-outs of any user."""
@@ -32,7 +33,7 @@ class Backplane(Protocol):
 
     @property
     def fault(self) -> str | None:
-        """Why the backplane is unavailable; None while it carries messages."""
+        """Why the backplane is unavailable; None while it is available."""
 
     @property
     def outages(self) -> int:

@@ -75,7 +75,7 @@ class BoundQueue(Protocol):
 
     @property
     def wanted(self) -> tuple[Binding, ...]:
-        """The bindings that this node's routes need. They are made with each connection."""
+        """The bindings that this node's routes need. The node makes them each time it connects to the broker."""
 
     async def bind(self, bindings: Sequence[Binding]) -> None:
         """Makes bindings; a no-op for those that exist. Raises NotChanged."""

@@ -9,14 +9,15 @@ class Clock(Protocol):
     """Reads the time."""
 
     def now(self) -> datetime:
-        """Returns the wall time: aware, UTC. It may jump."""
+        """Returns the current time, with the time zone UTC. The clock may be adjusted, so the time may jump."""
 
     def monotonic(self) -> float:
-        """Returns seconds since an arbitrary moment; never decreases. For measuring durations."""
+        """Returns the seconds since an arbitrary moment, to measure durations. The value never decreases."""
 
 
 class IdFactory(Protocol):
     """Creates ids."""
 
     def new_id(self) -> UUID:
-        """Returns a UUIDv7 (RFC 9562, section 5.7): unique, and sorted by time of creation as far as clocks agree."""
+        """Returns a UUIDv7 (RFC 9562, section 5.7). It is unique, and sorts by the time of creation, as far as the
+        clocks of nodes agree."""

@@ -69,7 +69,7 @@ class EventSource(Protocol):
         """Starts connecting, in the background."""
 
     async def take(self) -> Batch:
-        """Waits for messages; never returns an empty batch. One caller at a time."""
+        """Waits for messages and returns them; a batch is never empty. Only one caller at a time."""
 
     async def acknowledge(self, batch: Batch) -> None:
         """Acknowledges that this batch, and all batches taken before it, are stored. Raises NotAcknowledged."""

@@ -45,10 +45,10 @@ class MutedUnread(msgspec.Struct, frozen=True):
 class Inboxes(Protocol):
     """Lists an inbox, and changes the state of its notifications.
 
-    Changes are entries of the stream: each takes the inbox's next position in the transaction that makes it; a no-op
-    takes none (domain.notification_state says which changes are no-ops). All methods read and change the inbox of the
-    one user; other users' notifications do not exist for them. Every method raises StoreUnavailable or Unstorable,
-    having changed nothing.
+    A change is an entry of the stream: it takes the inbox's next position, in the transaction that makes the change. A
+    no-op takes no position (domain.notification_state defines which changes are no-ops). All methods read and change
+    only the inbox of `user`; the notifications of other users count as not existing. Every method raises
+    StoreUnavailable or Unstorable, having changed nothing.
     """
 
     async def get(self, user: str, id: UUID) -> Notification | None:

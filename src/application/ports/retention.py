@@ -37,11 +37,11 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 class Retention(Protocol):
-    """Prunes in small steps.
+    """Deletes old rows in small steps.
 
-    A stream is pruned from its oldest arrival on: its head's `pruned` rises to the newest deleted position, and its
-    unread total falls by the unread ones deleted, in the same transaction. Sessions at an earlier position get a gap.
-    Pending deliveries are never deleted, and do not count towards the limit.
+    A stream is pruned from its oldest arrival on. In one transaction, the rows are deleted, the `pruned` of its head
+    rises to the newest deleted position, and its unread total falls by the number of unread notifications deleted.
+    Sessions at an earlier position get a gap. Pending deliveries are never deleted, and do not count towards the limit.
     """
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:

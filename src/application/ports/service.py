@@ -9,15 +9,15 @@ class Phase(IntEnum):
 
     LIVE = 1  # entries reach the sessions of this node
     MAINTENANCE = 2  # background work on the store
-    DELIVERY = 3  # deliveries leave through their channels
-    PREPARATION = 4  # what must be recorded before events are consumed
+    DELIVERY = 3  # deliveries are sent through their channels
+    PREPARATION = 4  # work that must be done before events are consumed
     INGEST = 5  # events are consumed and stored
 
 
 class Service(Protocol):
-    """A part of a node with its own work. Node starts, drains and stops all services.
+    """A part of a node that works in the background. Node starts, drains and stops all services.
 
-    Each method has a default, so that a service defines only those it needs. `name` is for tasks and logs.
+    Each method has a default, so that a service defines only those it needs. `name` is used for tasks and in logs.
     """
 
     name: str

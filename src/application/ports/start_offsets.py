@@ -27,12 +27,12 @@ class StartOffset(msgspec.Struct, frozen=True):
 
 
 class StartOffsets(Protocol):
-    """Stores, for each consumer group, when each pattern of the routes was first configured, and the offset to begin at
-    on partitions without a committed offset.
+    """Stores, for each consumer group, the time at which each pattern of the routes was first configured, and the
+    offset to begin at on partitions without a committed offset.
 
-    Write once: neither the time of a pattern nor an offset ever changes; the first node that writes one decides for
-    all. Durable: what `add` wrote survives the process, unless the whole store is kept in memory. Every method raises
-    StoreUnavailable, having changed nothing.
+    Write once: neither the time of a pattern nor an offset ever changes; the value of the first node that writes it
+    applies. Durable: what `add` wrote survives the process, unless the whole store is kept in memory. Every method
+    raises StoreUnavailable, having changed nothing.
     """
 
     async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:

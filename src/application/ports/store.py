@@ -1,8 +1,9 @@
-"""The port for what Herald must not lose: inboxes, feeds, sign-outs, deliveries and dead letters, and the positions in
-them.
+"""The port for the durable state of Herald: inboxes, feeds, sign-outs, deliveries and dead letters, and the positions
+in streams.
 
-This is the part that ingest and the hub need. The owners' access to inboxes (`inboxes`), preferences, deliveries, dead
-letters and retention have ports of their own, with the same database and the same positions.
+This is the part that ingest and the hub need. There are separate ports for what users and administrators do with
+inboxes (`inboxes`), preferences, deliveries and dead letters, and for retention. They use the same database and the
+same positions.
 """
 
 from collections.abc import Iterable, Sequence

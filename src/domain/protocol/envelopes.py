@@ -37,7 +37,7 @@ def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
 
 
 def require_object(event: Event) -> None:
-    """Raises Unreadable for an event that is not a JSON object and so has no fields."""
+    """Raises Unreadable if the event is not a JSON object, and so has no fields."""
     if isinstance(event.payload, Undecoded):
         raise Unreadable("not_json", f"The event is not JSON: {event.payload.why}.")
     if type(event.payload) is not dict:
