@@ -21,7 +21,7 @@ PAGES: Final = [
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE_BLOCK: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 # Files of worked examples, which the reader creates.
-EXAMPLES: Final = {"src/adapters/printer/channel.py"}
+EXAMPLES: Final = {"src/adapters/printer/__init__.py", "src/adapters/printer/channel.py"}
 NAMED_FILE: Final = re.compile(r"`((?:src|tests|docs|deploy|scripts|benchmarks|clients)/[\w./-]+)`")
 # Paths relative to src, as docs/architecture.md writes them.
 NAMED_MODULE: Final = re.compile(r"`((?:domain|application|adapters|entrypoints)/[\w./-]+)`")
@@ -52,3 +52,9 @@ def test_named_files_exist(page: Path) -> None:
         assert (ROOT / name).exists(), name
     for name in NAMED_MODULE.findall(text):
         assert (ROOT / "src" / name).exists(), name
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    """The import contracts do not check others. Revisions of the database are not imported."""
+    folders = {path.parent for path in (ROOT / "src").rglob("*.py") if path.parent.name != "versions"}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
