@@ -42,7 +42,7 @@ _BEAT: Final = 0.1
 
 class Load:
     """Events numbered 0, 1, 2 and so on in their own topic, each for two of the users and for the public feed. Every
-    other event has an id; the others are identified by their Kafka offset, as for real producers.
+    second event has an id; the others are identified by their Kafka offset.
 
     All events for a user are in one partition, which guarantees their order.
     """

@@ -59,9 +59,8 @@ class Nginx(Service):
         return self._log.read_text()
 
     def launch(self) -> None:
-        # In the foreground, so that signals reach nginx itself. If root runs the tests, the workers run as root too,
-        # because
-        # pytest's folders are closed to other users.
+        # In the foreground, so that signals reach nginx itself. If root runs the tests, the workers run as root too:
+        # other users cannot open pytest's folders.
         self._spawn(["nginx", "-c", self._directory / "nginx.conf", "-g", "daemon off; user root;"])
 
     def _answers(self) -> bool:

@@ -137,8 +137,8 @@ class Postgres(Service):
         self._shape = self.psql(SHAPE, self.url(TEMPLATE)).strip()
 
     def kill9(self) -> None:
-        """Kill the server. Returns after its sessions have ended too, which notice by themselves and serve until
-        then."""
+        """Kill the server. Returns after the processes of its sessions have ended too: they end only when they notice
+        that the server is dead."""
         pids = self.pids
         super().kill9()
         deadline = time.monotonic() + PATIENCE

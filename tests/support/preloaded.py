@@ -90,7 +90,7 @@ def _parent() -> socket.socket:
 
 
 def _forked(requests: socket.socket) -> list[str]:
-    """Fork for each request. Returns its command line in the forked process."""
+    """Wait for requests, and fork for each. Returns in the forked process, with the command line of the request."""
     while True:
         # Without this, the processes that report would become zombies, because nothing waits for them.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
