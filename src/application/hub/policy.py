@@ -40,7 +40,10 @@ class SessionPolicy(Section, frozen=True):
 
 
 class HubPolicy(Section, frozen=True):
-    """Limits and timings of all sessions of the hub, and of its periodic work. A sweep is one run of that work."""
+    """All sessions: limits and timings of the sessions of one node, and of the hub's periodic work.
+
+    The text before the colon is the title of a section in docs/settings.md. A sweep is one run of the periodic work.
+    """
 
     sessions_per_user: Annotated[
         int,
