@@ -531,7 +531,7 @@ class TestAccess:
         async with opened(
             RabbitSource(RabbitSettings(host="127.0.0.1", port=port), ["#"], Timing(connect=0.5))
         ) as node:
-            await until(lambda: "within 0.5 s about the connection" in node.status().reason, 5, node.status)
+            await until(lambda: "within 0.5 s while connecting" in node.status().reason, 5, node.status)
             async with asyncio.timeout(1):
                 await node.close()
         server.close()
