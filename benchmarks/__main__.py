@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -102,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaConsumer
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from entrypoints.server import BACKLOG
+from entrypoints.file_descriptors import BACKLOG
 
 # The same value as in Herald.
 MAX_BATCH_SIZE = 500

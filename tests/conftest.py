@@ -19,7 +19,7 @@ pytest_plugins = [
 ]
 
 # Every httpx client loads the CA certificates of this machine, which takes longer than most requests of a test.
-default.create_ssl_context = cache(default.create_ssl_context)
+default.create_ssl_context = cache(default.create_ssl_context)  # type: ignore[attr-defined]  # private to httpx
 
 # Temporary folders in memory, where there is enough of it: SQLite and RabbitMQ wait for the disk at every commit.
 _MEMORY = Path("/dev/shm")

@@ -150,8 +150,8 @@ async def test_a_notification_of_a_muted_type_is_stored_as_read_with_a_position(
         assert [one.content.event_id for one in page.notifications] == expected
         assert await stores.inboxes.count("ada", choice) == 1
     for read in (stores.store.arrivals, stores.store.changes):
-        page = await read("inbox:ada", 0, 10)
-        assert {one.content.event_id: (one.muted, one.read) for one in page.entries} == {
+        stream = await read("inbox:ada", 0, 10)
+        assert {one.content.event_id: (one.muted, one.read) for one in stream.entries} == {
             "a1": (True, True),
             "b1": (False, False),
         }

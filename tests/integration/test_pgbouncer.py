@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from adapters.sql.database import TIMEOUTS, Database
-from adapters.sql.poolers import Pooler
 from adapters.sql.schema import DatabaseUnusable, MigrationRefused, Schema
+from adapters.sql.settings import Pooler
 from application.ports.bindings import Binding, QueueName
 from application.ports.dead_letters import ANY
 from application.ports.retention import Keep, Keeping

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource, Receipt
 from adapters.rabbitmq.timing import Timing
-from application.ports.event_source import Batch, NotAcknowledged
+from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from domain.backoff import Backoff
 from domain.patterns import as_regex
 from tests.support.rabbitmq import RealRabbit, term
@@ -49,6 +49,11 @@ def queue() -> str:
 def source(rabbit: RealRabbit, queue: str, *patterns: str, timing: Timing = QUICK, **more: Any) -> RabbitSource:
     """Return a source that is not yet opened. Without patterns it reads everything."""
     return RabbitSource(rabbit.settings(queue, **more), patterns or ["#"], timing)
+
+
+def link_of(source: EventSource) -> Any:
+    """The connection of a RabbitSource, which is private."""
+    return getattr(source, "_link")  # noqa: B009 - mypy would refuse the attribute
 
 
 @asynccontextmanager
@@ -179,7 +184,7 @@ class TestBrokerOutages:
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
             # aiormq does this when no heartbeat has arrived for too long.
-            reader.source._link._connection._reader_task.cancel()
+            link_of(reader.source)._connection._reader_task.cancel()
             await until(
                 lambda: reader.source.status().reason == "the connection to RabbitMQ was lost", 5, reader.source.status
             )
@@ -328,14 +333,14 @@ class TestAlarm:
         raise_alarm, clear = alarm
         async with reading(source(rabbit, queue)) as reader:
             await ready(reader.source)
-            link = reader.source._link
+            link = link_of(reader.source)
             await raise_alarm()
             # Herald publishes nothing, so the test publishes on Herald's connection: RabbitMQ then stops reading from
             # it.
             await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
             await until(lambda: "does not read from this connection" in reader.source.status().reason, 5)
             assert not reader.source.status().ready
-            await until(lambda: reader.source._link not in (link, None), 15)
+            await until(lambda: link_of(reader.source) not in (link, None), 15)
             await ready(reader.source)
             await clear()
             await rabbit.publish(queue, "x", [b"after"])
@@ -347,13 +352,13 @@ class TestAlarm:
         raise_alarm, clear = alarm
         async with reading(source(rabbit, queue, timing=Timing(probe=0.5))) as reader:
             await ready(reader.source)
-            link = reader.source._link
+            link = link_of(reader.source)
             await raise_alarm()
             await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
             await until(lambda: "low on memory" in reader.source.status().reason, 5, reader.source.status)
             await clear()
             await ready(reader.source)
-            assert reader.source._link is link
+            assert link_of(reader.source) is link
 
 
 class TestQueues:

@@ -235,7 +235,7 @@ async def test_cancelled_calls_leak_no_connection(request: pytest.FixtureRequest
     """A client that disconnects cancels its request at any await."""
     chance = random.Random(3)
     async with STORES[kind]((tmp_path, lambda: request.getfixturevalue("postgres"))) as stores:
-        engine = stores.store._database.engine
+        engine = stores.store._database.engine  # type: ignore[attr-defined]  # the database's store has it
         made: list[Any] = []
         event.listen(engine.sync_engine, "connect", lambda connection, _: made.append(connection))
         for turn in range(40):

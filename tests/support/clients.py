@@ -98,7 +98,7 @@ async def never_reading(server: Server, path: str) -> asyncio.StreamWriter:
         else f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     )
     await reader.readuntil(b"\r\n\r\n")
-    writer.transport.pause_reading()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has it
     return writer
 
 

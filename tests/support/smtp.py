@@ -278,7 +278,7 @@ class BadServer(Listener):
                 return
             if command == "DATA" and said.startswith("354"):
                 if self.script.get("BODY") == STALL:
-                    writer.transport.pause_reading()
+                    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has it
                     await asyncio.Event().wait()
                 body = await reader.readuntil(b"\r\n")
                 if self.script.get("BODY") == DROP:

@@ -24,10 +24,10 @@ from adapters.sql.database import TIMEOUTS, Database, Timeouts
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
-from adapters.sql.poolers import Pooler
 from adapters.sql.preferences import SqlPreferences
 from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
+from adapters.sql.settings import Pooler
 from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
 from application.ports.bindings import Bindings
