@@ -1,4 +1,4 @@
-"""The application that Granian serves and tests call."""
+"""Assembles the whole service as a Litestar application, which Granian serves and tests call."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -29,13 +29,14 @@ from entrypoints.wiring.web import allowed_hosts, allowed_origins
 
 log = structlog.get_logger(__name__)
 
-# Maximum size of a request's body, as a multiple of the largest event: it may be a list of many smaller ones.
+# Maximum size of a request's body, as a multiple of the maximum size of an event: a body may be a list of events.
 BODY_PER_EVENT = 8
 
 
 def create_app(settings: Settings, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS) -> Litestar:
-    """The whole service, not yet started. Its container is `app.state.dishka_container`; `app.state.public_url` is the
-    base of its addresses.
+    """Returns the whole service, which starts when the server runs its lifespan. `overrides` replace parts of the
+    container, in tests. `app.state.dishka_container` is the container; `app.state.public_url` is the public URL, with
+    which addresses in responses begin.
     """
     table = load_table(settings, channels)
     places = addresses(table)

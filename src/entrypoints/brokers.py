@@ -1,5 +1,5 @@
-"""The registry of brokers. To add one, write a folder of adapters and a line here: settings, routes files and wiring
-follow.
+"""The registry of brokers. To add a broker, write its adapters and add a line to BROKERS: its settings, its name in
+routes files and its wiring are derived from that.
 """
 
 from typing import Any, Final
@@ -11,5 +11,6 @@ from application.ports.broker import Broker
 
 BROKERS: Final[tuple[Broker[Any], ...]] = (KAFKA, RABBITMQ)
 
-# The in-process broker is always present: it transports the events that are published over HTTP.
+# All brokers that a profile may name. The in-process broker is always available: it carries the events that are
+# published over HTTP.
 BROKER_NAMES: Final = (*(broker.name for broker in BROKERS), MemoryBroker.name)

@@ -1,4 +1,4 @@
-"""The registry of outbound channels: their tables in routes, and their implementations."""
+"""The registry of outbound channels: the table that each has in routes, and its implementation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -19,11 +19,11 @@ def _accept(settings: Settings, table: ChannelTable) -> str | None:
 
 
 class OutboundChannel(msgspec.Struct, frozen=True):
-    """One channel: its table in routes (`table`), its factory and its checks.
+    """One outbound channel: the type of its table in routes (`table`), its factory (`open`) and its check (`check`).
 
-    `open` returns the channel and its dispatch policy; it is called once in each process that sends. `check` returns
-    what is invalid about a route's table under these settings, in words, or None. `health` is the name of the check of
-    its peer in `/health`; it defaults to the channel's name.
+    `open` returns the channel and its dispatch policy. It is called once in each process that sends deliveries. `check`
+    returns None if a route's table is valid under the given settings; otherwise a text that says what is wrong.
+    `health` is the name under which `/health` reports the channel; it defaults to the channel's name.
     """
 
     table: type[ChannelTable]
@@ -37,7 +37,7 @@ class OutboundChannel(msgspec.Struct, frozen=True):
 
 
 class OutboundChannels(msgspec.Struct, frozen=True):
-    """The channels of one process, for its container."""
+    """The outbound channels of one process, as a type that the container can provide."""
 
     all: tuple[OutboundChannel, ...]
 
@@ -46,7 +46,8 @@ CHANNELS: Final = (OutboundChannel(EmailTable, email_channel, check_email, healt
 
 
 def check_channels(channels: Sequence[OutboundChannel], table: RouteTable, settings: Settings) -> None:
-    """Raises SettingsInvalid for routes whose deliveries could never be sent by this process."""
+    """Checks the routes of all channels. Raises SettingsInvalid if a route makes deliveries that this process could
+    never send, for example because its mail template is missing."""
     checks = {channel.name: channel.check for channel in channels}
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):

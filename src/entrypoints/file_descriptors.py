@@ -1,4 +1,4 @@
-"""File descriptors: the limit of this process, and how it is divided."""
+"""Raises the limit of open files of this process, and divides it between kinds of connections."""
 
 import resource
 from typing import Final
@@ -7,27 +7,29 @@ import msgspec
 
 from entrypoints.settings.loader import Settings
 
-# Descriptors for the listening socket, brokers, Redis, database files, templates and logs. Connection pools are added
-# to them.
+# Descriptors that Herald itself needs: for the listening socket, brokers, Redis, database files, templates and logs.
+# Those of the connection pools (database, mail server) are added to them.
 OWN_DESCRIPTORS: Final = 64
 
-# Upper limit: one process does not need more.
+# The limit of open files is not raised above this number: one process does not need more.
 MAX_DESCRIPTORS: Final = 1_048_576
 
 # The backlog of the listening socket, and the maximum number of connections that Granian serves concurrently (its
 # `backpressure`). Event streams and idle keep-alive connections count; WebSockets do not.
 BACKLOG: Final = 16_384
 
-# A lower limit is logged as a warning at the start: a browser opens several connections.
+# If the limit of open files is lower than this, a warning is logged at the start.
 WARN_BELOW: Final = 4_096
 
+# Minimum number of descriptors that remain for clients. With less, Herald does not start.
 MIN_FOR_CLIENTS: Final = 32
 
 
 class Descriptors(msgspec.Struct, frozen=True):
-    """Open file descriptors: `limit` in total, of which `requests` are for HTTP connections, including event streams
-    and idle ones, `sockets` for WebSockets, and the rest for Herald's own connections and files. The division leaves
-    room to refuse a client with a response.
+    """How the limit of open files is divided. `requests` is the maximum number of HTTP connections, including event
+    streams and idle connections; `sockets` is the maximum number of WebSockets. The rest of `limit` is for Herald's own
+    connections and files. Because each maximum is lower than the limit, a further client can be refused with a
+    response.
     """
 
     limit: int
@@ -36,7 +38,8 @@ class Descriptors(msgspec.Struct, frozen=True):
 
 
 def raised_limit() -> int:
-    """Raise the limit of open files (RLIMIT_NOFILE) to what the system allows this process, and return it."""
+    """Raises the limit of open files (RLIMIT_NOFILE) to the maximum that the system allows this process. Returns the
+    new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -46,15 +49,16 @@ def raised_limit() -> int:
 
 
 def share_out(limit: int, settings: Settings, most_requests: int) -> Descriptors:
-    """Divide the limit: half of what Herald does not need itself is for requests, at most `most_requests`; the rest is
-    for sockets. Raises ValueError if too few are left.
+    """Divides the limit of open files. Of the descriptors that Herald does not need itself, half are for HTTP
+    connections, but at most `most_requests`; the rest are for WebSockets. Raises ValueError if fewer than
+    MIN_FOR_CLIENTS remain.
     """
     own = OWN_DESCRIPTORS + settings.database.connections + settings.smtp.connections
     for_clients = limit - own
     if for_clients < MIN_FOR_CLIENTS:
         raise ValueError(
-            f"this process may open {limit} files, and Herald needs {own} of them itself: raise the limit"
-            f" (ulimit -n, LimitNOFILE) to {own + MIN_FOR_CLIENTS} at least"
+            f"the limit of open files is {limit}, but Herald needs {own} for itself and {MIN_FOR_CLIENTS} for clients:"
+            f" raise the limit (ulimit -n, LimitNOFILE) to at least {own + MIN_FOR_CLIENTS}"
         )
     requests = min(for_clients // 2, most_requests)
     return Descriptors(limit, requests, for_clients - requests)

@@ -1,4 +1,4 @@
-"""Preparation of the database before the start: waits until it is available, and upgrades or verifies its schema."""
+"""Prepares the database before the server starts: waits until it is available, then upgrades or verifies its schema."""
 
 import asyncio
 import random
@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 
 
 class PreparePolicy(msgspec.Struct, frozen=True):
-    """`timeout_s` is the time that a database may take to become available: one that starts together with Herald is
-    often slower. `retry` is the backoff between attempts to reach it.
+    """How long to wait for the database. `timeout_s` is the maximum time until it is available: a database that is
+    started together with Herald often needs longer than Herald. `retry` is the backoff between attempts to connect.
     """
 
     timeout_s: float = 60.0
@@ -35,8 +35,8 @@ PREPARE_POLICY: Final = PreparePolicy()
 
 
 class StartRefused(Exception):
-    """Herald can't start. The text says why in one line. `code` is the exit code: 2 if the configuration has to be
-    changed, 1 if a later start may succeed.
+    """Herald can't start. The text of the exception gives the reason in one line. `code` is the exit code of the
+    process: 2 if the configuration has to be changed, 1 if a later start may succeed.
     """
 
     def __init__(self, reason: str, code: int) -> None:
@@ -45,10 +45,11 @@ class StartRefused(Exception):
 
 
 async def prepare(settings: Settings, *, migrate: bool, policy: PreparePolicy = PREPARE_POLICY) -> None:
-    """Return once the database can be used. Raises StartRefused.
+    """Waits until the database is available, and upgrades or verifies its schema. Returns when Herald can use the
+    database; raises StartRefused if it can't.
 
-    The schema is upgraded for `herald dev` and for database files, which have no operator to do it. On PostgreSQL
-    `herald serve` upgrades it only with `migrate`.
+    `herald dev` always upgrades the schema, except through a connection pooler in transaction mode. `herald serve`
+    upgrades the schema of an SQLite file, but that of PostgreSQL only with `migrate`.
     """
     if settings.database.url == MEMORY:
         return
@@ -60,15 +61,15 @@ async def prepare(settings: Settings, *, migrate: bool, policy: PreparePolicy = 
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
-    """The database, with one connection, and its schema. Raises StartRefused if the folder of a file can't be
-    created.
+    """Opens the database of the settings with one connection, and closes it afterwards. Yields the database and its
+    schema. Raises StartRefused if the folder for an SQLite file can't be created.
     """
     if settings.database.url.startswith(SQLITE):
         folder = Path(settings.database.url.removeprefix(SQLITE)).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StartRefused(f"the folder {folder} can't be made: {error.strerror}", 2) from None
+            raise StartRefused(f"the folder {folder} can't be created: {error.strerror}", 2) from None
     database = Database(settings.database.url, 1, pooler=settings.database.pooler)
     try:
         yield database, Schema(database)
@@ -96,7 +97,9 @@ async def _with_retries(act: Callable[[], Awaitable[None]], policy: PreparePolic
             raise StartRefused(str(error), 2) from None
         except StoreUnavailable as error:
             if time.monotonic() >= deadline:
-                raise StartRefused(f"given up after {policy.timeout_s:g} s: {error}", 1) from None
+                raise StartRefused(
+                    f"the database is still unavailable after {policy.timeout_s:g} s: {error}", 1
+                ) from None
             failures += 1
             delay = policy.retry.delay_s(failures, random.random())
             log.warning("database_unavailable", error=str(error), retry_s=delay)

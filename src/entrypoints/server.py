@@ -1,7 +1,7 @@
-"""The server process: Granian on Herald's event loop, with a graceful shutdown.
+"""The server process: runs Granian in an event loop that Herald controls, and shuts down gracefully.
 
-Granian is embedded (decision 3): Herald handles signals first, so that clients receive a close reason before their
-sockets are closed.
+Granian is embedded, so that Herald and not Granian handles signals: clients receive a close reason before their
+connections are closed (docs/decisions, decision 3).
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from entrypoints.settings.sections import ServerSettings
 
 log = structlog.get_logger(__name__)
 
-# Timeout in seconds for Granian and the lifespan to end after the drain.
+# After the clients are closed, Granian and the application have this many seconds to end.
 STOP_TIMEOUT_S: Final = 4.0
 
 
 def run(settings: Settings, *, migrate: bool = False) -> int:
-    """Serve until a signal arrives, and return the exit code. If the start fails, print the reason in one line.
-    `migrate` upgrades the database first.
+    """Serves until a signal arrives, and returns the exit code. If the start fails, prints the reason in one line.
+    `migrate` upgrades the database before the start.
     """
     set_up_logs(settings.logs.format, settings.logs.level, settings.node.service, settings.node.name)
     try:
@@ -99,7 +99,7 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
         log.error("server_failed", exc_info=serving.exception())
         return 1
 
-    # A second signal ends the drain without waiting for clients.
+    # A second signal ends the drain immediately.
     leave.clear()
     hurry = asyncio.create_task(leave.wait())
     node = await app.state.dishka_container.get(Node)
@@ -125,12 +125,12 @@ def _hang_up(leave: asyncio.Event, had_terminal: bool) -> None:
 
 
 def _has_terminal() -> bool:
-    """Whether standard input is a terminal that still exists."""
+    """Returns whether standard input is a terminal that still exists."""
     return os.isatty(0)
 
 
 def _warn(settings: Settings, descriptors: Descriptors) -> None:
-    """Log settings that are suitable for trying Herald but rarely intended in production."""
+    """Logs warnings about settings that are suitable for trying Herald, but rarely intended in production."""
     if descriptors.limit < WARN_BELOW:
         log.warning(
             "few_file_descriptors",
@@ -152,7 +152,7 @@ def _warn(settings: Settings, descriptors: Descriptors) -> None:
 
 
 async def _announce(settings: Settings, address: str) -> None:
-    """Wait until the server accepts connections, then log it, and in dev print it."""
+    """Waits until the server accepts connections, then logs that. `herald dev` also prints its welcome message."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
     while True:
         with suppress(OSError):
@@ -166,9 +166,9 @@ async def _announce(settings: Settings, address: str) -> None:
 
 
 def _tune_garbage_collection() -> None:
-    """Exempt the long-lived objects of the start from garbage collection, and raise the thresholds. One message to a
-    thousand sessions creates thousands of short-lived objects: with the default threshold of 700, collections took a
-    third of the CPU time.
+    """Reduces the cost of garbage collection: exempts the objects that exist after the start, and raises the
+    thresholds. One message to a thousand sessions creates thousands of short-lived objects. With the default threshold
+    of 700, garbage collection took a third of the CPU time.
     """
     gc.collect()
     gc.freeze()
@@ -176,9 +176,11 @@ def _tune_garbage_collection() -> None:
 
 
 def listening_address(server: ServerSettings) -> str:
-    """Returns the address that HERALD_HOST resolves to, IPv4 first, as in the URLs that are displayed. Raises OSError,
-    also if the port is in use: Granian sets SO_REUSEPORT, so that two Heralds on one port would each receive half of
-    the clients.
+    """Returns the IP address to listen on. If HERALD_HOST resolves to several addresses, an IPv4 address is preferred.
+
+    Raises OSError if it resolves to no address, or if Herald can't listen on it, for example because the port is in
+    use. Granian would not report that: it sets SO_REUSEPORT, and each of two processes on one port would receive a part
+    of the clients.
     """
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -188,7 +190,7 @@ def listening_address(server: ServerSettings) -> str:
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     address = str(where[0])
     if "%" in address:
-        raise OSError(f"HERALD_HOST is {server.host!r}: an address of one interface only can't be listened on")
+        raise OSError(f"HERALD_HOST is {server.host!r}: addresses with a zone (%) are not supported")
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -196,6 +198,8 @@ def listening_address(server: ServerSettings) -> str:
         except OSError as error:
             where_to = f"{server.host}:{server.port}"
             if error.errno == errno.EADDRINUSE:
-                raise OSError(f"{where_to} is in use: stop what listens there, or set HERALD_PORT") from None
+                raise OSError(
+                    f"{where_to} is in use: stop the process that listens there, or set HERALD_PORT"
+                ) from None
             raise OSError(f"HERALD_HOST: can't listen on {where_to}: {error.strerror}") from None
     return address

@@ -83,7 +83,7 @@ def test_invalid_commands_are_errors(server: Server) -> None:
     for arguments in (["replay"], ["drop"], ["drop", "--all", "--source", "a"], ["replay", "x", "--all"]):
         result = herald(server, *arguments)
         assert result.exit_code == 2, arguments
-        assert "Say which: by ids, by filters, or --all." in result.stderr
+        assert "Select dead letters in one of three ways: by ids, by filters, or with --all." in result.stderr
     for id in ("../events", "a/b", "?"):
         assert "is not the id of a dead letter" in herald(server, "show", id).stderr
     absent = herald(server, "replay", "0193a0f4-5b6c-7d8e-9fa0-b1c2d3e4f5a6")

@@ -244,7 +244,7 @@ def test_invalid_commands_are_errors(open_server: Server) -> None:
     for arguments in (["retry"], ["retry", "x", "--all-failed"]):
         result = herald(open_server, *arguments)
         assert result.exit_code == 2, arguments
-        assert "Say which: by ids, or --all-failed." in result.stderr
+        assert "Select mails either by ids or with --all-failed." in result.stderr
     for command in ("show", "retry"):
         for id in ("../events", "a/b", "?"):
             assert "is not the id of a delivery" in herald(open_server, command, id).stderr

@@ -83,7 +83,9 @@ class TestPrepare:
 
     async def test_an_unavailable_database_fails_the_start_after_the_timeout(self) -> None:
         url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x"
-        with pytest.raises(StartRefused, match=r"given up after 0\.3 s: the database does not answer") as refused:
+        with pytest.raises(
+            StartRefused, match=r"still unavailable after 0\.3 s: the database does not answer"
+        ) as refused:
             await prepare(settings("serve", url), migrate=False, policy=PreparePolicy(0.3, Backoff(0.1, 5.0)))
         assert refused.value.code == 1
         assert "hunter2" not in str(refused.value)
@@ -97,7 +99,7 @@ class TestPrepare:
 
     async def test_a_folder_that_cannot_be_created_refuses_the_start(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(StartRefused, match=r"can't be made: (Not a directory|File exists)") as refused:
+        with pytest.raises(StartRefused, match=r"can't be created: (Not a directory|File exists)") as refused:
             await prepare(settings("dev", f"sqlite:///{tmp_path}/file/herald.db"), migrate=False)
         assert refused.value.code == 2
 
@@ -126,7 +128,7 @@ class TestCommands:
         assert db(url, "upgrade").output == f"Upgraded to revision {HEAD}.\n"
         assert db(url, "upgrade").output == f"Nothing to do: at revision {HEAD}.\n"
         assert db(url, "current").output == f"{HEAD}\n"
-        assert db(url, "check").output == "The schema is as this version knows it.\n"
+        assert db(url, "check").output == "The schema is the one that this version needs.\n"
         assert db(url, "downgrade", "--yes", "base").output == "Downgraded: there are no tables left.\n"
         assert db(url, "current").output.startswith("no tables yet")
 

@@ -237,13 +237,16 @@ class TestPublish:
 
     def test_a_202_of_another_service_is_an_error(self, service: Events) -> None:
         service.refuse_after, service.refusal = 0, (202, b"ok")
-        assert "not as Herald does" in herald("publish", "s", "-", "--url", service.url, input="1").stderr
+        assert "is not a response of Herald" in herald("publish", "s", "-", "--url", service.url, input="1").stderr
 
     def test_an_unreachable_server_is_reported(self) -> None:
         with Events() as server:
             url = server.url
         result = herald("publish", "s", "-", "--url", url, input="1")
-        assert (result.exit_code, result.stderr) == (1, f"Error: Nothing answers at {url}: is Herald running there?\n")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            f"Error: No server responds at {url}: is Herald running there?\n",
+        )
 
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
@@ -345,7 +348,7 @@ class TestRoutes:
         output = herald("routes", "explain", "-", "--source", "order.created", input=event).output
         for line in (
             "recipients   subscribers of orders (signed-in)",
-            "endpoints    ws /ws (orders); any of them by herald.v1",
+            "endpoints    ws /ws (orders); clients of herald.v1: all",
             "stream       feed:orders",
             "mail         to kim@example.com, subject 'Order 7 received'",
         ):

@@ -1,4 +1,4 @@
-"""`herald db`: the database's schema and epoch."""
+"""`herald db`: upgrades and checks the schema of the database, and replaces its epoch."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.group("db", short_help="Upgrade the database, or look at its schema.")
+@click.group("db", short_help="Upgrade the database, or show the state of its schema.")
 def db() -> None:
     """Upgrade the database of DATABASE_URL, or show the state of its schema.
 
@@ -27,7 +27,10 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Upgrade the schema to the revision of this version. Safe to run repeatedly and concurrently."""
+    """Upgrade the schema to the revision that this version of Herald needs.
+
+    It is safe to run this repeatedly, and on several machines at the same time.
+    """
 
     async def act(_: "Database", schema: "Schema") -> None:
         upgraded = await schema.upgrade()
@@ -38,9 +41,14 @@ def upgrade() -> None:
 
 @db.command()
 @click.argument("revision")
-@click.confirmation_option(prompt="What the undone revisions have added is lost. Go on?")
+@click.confirmation_option(
+    prompt="The tables and columns that these revisions added are deleted, with their data. Continue?"
+)
 def downgrade(revision: str) -> None:
-    """Undo revisions until the schema is at REVISION (`base`: no tables at all; `-- -1`: undo one)."""
+    """Undo upgrades until the schema is at REVISION.
+
+    `base` undoes all and deletes all tables; `-- -1` undoes the last upgrade.
+    """
 
     async def act(_: "Database", schema: "Schema") -> None:
         await schema.downgrade(revision)
@@ -52,7 +60,7 @@ def downgrade(revision: str) -> None:
 
 @db.command()
 def current() -> None:
-    """Show the revision of the schema, and the one that this version needs."""
+    """Show the revision of the schema, and the revision that this version of Herald needs."""
 
     async def act(_: "Database", schema: "Schema") -> None:
         now = await schema.current()
@@ -63,7 +71,10 @@ def current() -> None:
 
 @db.command()
 def check() -> None:
-    """Show where the schema differs from the tables that this version declares. Exit code 1 if it does."""
+    """Compare the schema with the tables that this version of Herald needs, and show the differences.
+
+    The exit code is 1 if there are differences.
+    """
 
     async def act(_: "Database", schema: "Schema") -> list[str]:
         return await schema.check()
@@ -73,12 +84,15 @@ def check() -> None:
         click.echo(f"needs: {difference}")
     if differences:
         raise click.exceptions.Exit(1)
-    click.echo("The schema is as this version knows it.")
+    click.echo("The schema is the one that this version needs.")
 
 
 @db.command("new-epoch")
 def new_epoch() -> None:
-    """Make all positions and cursors of clients invalid. Run it after a restore from a backup."""
+    """Make all positions and cursors of clients invalid. Run this after restoring the database from a backup.
+
+    Clients then load their lists again instead of resuming at positions that the restored database does not have.
+    """
 
     async def act(database: "Database", schema: "Schema") -> str:
         from adapters.sql.epoch import new_epoch
@@ -86,11 +100,11 @@ def new_epoch() -> None:
         await schema.verify()
         return await new_epoch(database)
 
-    click.echo(f"The epoch is {_do(act)} now. Restart all nodes: those that run still tell the old one.")
+    click.echo(f"The epoch is {_do(act)} now. Restart all nodes: running nodes still use the old epoch.")
 
 
 def _do(act: Callable[["Database", "Schema"], Awaitable[T]]) -> T:
-    # Imported here: the other commands need no database, and importing it takes a while.
+    # Imported here, because importing the database takes a while and other commands do not need it.
     from adapters.sql.schema import DatabaseUnusable, MigrationRefused, SchemaOutdated
     from application.ports.store import StoreUnavailable
     from entrypoints.prepare import StartRefused, open_database

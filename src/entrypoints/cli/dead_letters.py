@@ -21,18 +21,18 @@ PAGE_SIZE: Final = 100
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-@click.group("dead-letters", short_help="Look at events that could not be processed, and replay.")
+@click.group("dead-letters", short_help="List, replay or delete events that could not be processed.")
 def dead_letters() -> None:
-    """Look at events that could not be processed, replay or drop them, through a running Herald."""
+    """List, replay or delete events that could not be processed. Needs a running Herald and the scope `admin`."""
 
 
 def _chooses(command: _Command) -> _Command:
     """Adds the filters that select dead letters."""
     for option, words in (
-        ("--until", "Only those stored at this time or earlier."),
-        ("--since", "Only those stored at this time (2026-03-01 or 2026-03-01T12:00Z) or later."),
-        ("--reason", "Only those with this reason, such as not_json."),
-        ("--source", "Only those of this topic or routing key."),
+        ("--until", "Only dead letters that were stored at this time or earlier."),
+        ("--since", "Only dead letters that were stored at this time (2026-03-01 or 2026-03-01T12:00Z) or later."),
+        ("--reason", "Only dead letters with this reason, such as not_json."),
+        ("--source", "Only dead letters of events with this topic or routing key."),
     ):
         command = click.option(option, help=words)(command)
     return command
@@ -40,7 +40,9 @@ def _chooses(command: _Command) -> _Command:
 
 @dead_letters.command("list")
 @_chooses
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of dead letters to list."
+)
 @client_options
 def list_(
     source: str | None,
@@ -70,10 +72,10 @@ def list_(
 
 @dead_letters.command()
 @click.argument("id")
-@click.option("--body", is_flag=True, help="Print nothing but the bytes of the event.")
+@click.option("--body", is_flag=True, help="Print only the body of the event, byte for byte.")
 @client_options
 def show(id: str, body: bool, url: str | None, token: str | None) -> None:
-    """Show one dead letter: the reason, and the original event."""
+    """Show one dead letter: why the event could not be processed, and the original event."""
     with client_from_settings(url, token) as client:
         letter = client.request("GET", f"{PATH}/{path_segment(id, KIND)}", dict[str, Any])
     content, text = letter.pop("body_base64", None), letter.pop("body_text", None)
@@ -92,9 +94,10 @@ def show(id: str, body: bool, url: str | None, token: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
 @client_options
 def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """Process the events of some dead letters again by the current routes: by id, by filter, or all.
+    """Process the events of dead letters again with the current routes.
 
-    Recipients are not notified twice. A dead letter whose event fails again is kept.
+    Select the dead letters by their ids, by filters, or with --all. Recipients who were already notified are not
+    notified again. If an event fails again, its dead letter stays stored, and the exit code is 1.
     """
     filters = _meant(ids, chosen, everything)
     replayed = failed = 0
@@ -114,7 +117,10 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
 @client_options
 def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """Delete some dead letters and their events: by id, by filter, or all."""
+    """Delete dead letters and their events.
+
+    Select the dead letters by their ids, by filters, or with --all.
+    """
     filters = _meant(ids, chosen, everything)
     with client_from_settings(url, token) as client:
         dropped = sum(answer.dropped for answer in _each(client, "DELETE", "", ids, filters, _Dropped))
@@ -127,7 +133,8 @@ _Answer = TypeVar("_Answer", "_Replayed", "_Dropped")
 def _each(
     client: Client, method: str, verb: str, ids: tuple[str, ...], chosen: dict[str, str], answer: type[_Answer]
 ) -> Iterator[_Answer]:
-    """Send one request for each id, or as many as needed for all dead letters that match the filters."""
+    """Sends one request for each id; without ids, sends requests until no dead letters match the filters any more.
+    Yields the responses."""
     for id in ids:
         yield client.request(method, f"{PATH}/{path_segment(id, KIND)}{verb}", answer)
     while not ids:
@@ -142,7 +149,7 @@ def _each(
 def _meant(ids: tuple[str, ...], chosen: dict[str, str | None], everything: bool) -> dict[str, str]:
     filters = _filter(**chosen)
     if sum((bool(ids), bool(filters), everything)) != 1:
-        raise click.UsageError("Say which: by ids, by filters, or --all.")
+        raise click.UsageError("Select dead letters in one of three ways: by ids, by filters, or with --all.")
     return filters
 
 

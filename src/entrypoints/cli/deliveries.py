@@ -1,4 +1,4 @@
-"""`herald deliveries`: list and retry mails, through a running Herald."""
+"""`herald deliveries`: lists and retries mails, through the REST API of a running Herald."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -22,33 +22,39 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _filters(command: _Command) -> _Command:
-    """Adds the filters that listing and retrying share, named as in REST."""
+    """Adds the filters that the commands `list` and `retry` share. Parameters are named as in the REST API."""
     for option in (
-        click.option("--since", metavar="TIME", help="Only those made then or later: ISO 8601, or seconds since 1970."),
-        click.option("--event", "event_id", metavar="ID", help="Only those of the event with this id."),
-        click.option("--user", help="Only those to this user."),
-        click.option("--order", "order_id", metavar="ID", help="Only those about this order."),
-        click.option("--recipient", metavar="ADDRESS", help="Only those to this address."),
+        click.option(
+            "--since", metavar="TIME", help="Only mails created at this time or later: ISO 8601, or seconds since 1970."
+        ),
+        click.option("--event", "event_id", metavar="ID", help="Only mails about the event with this id."),
+        click.option("--user", help="Only mails to this user."),
+        click.option("--order", "order_id", metavar="ID", help="Only mails about the order with this number."),
+        click.option("--recipient", metavar="ADDRESS", help="Only mails to this e-mail address."),
     ):
         command = option(command)
     return command
 
 
-@click.group(short_help="Look at what became of each mail, and retry.")
+@click.group(short_help="Show the status of each mail, and retry failed mails.")
 def deliveries() -> None:
-    """Show the status of each mail, and retry failed ones, through a running Herald."""
+    """Show the status of each mail, and retry failed mails. Needs a running Herald."""
 
 
 @deliveries.command("list")
 @click.option(
-    "--status", type=click.Choice(["pending", "sent", "failed", "skipped"]), help="Only those with this status."
+    "--status", type=click.Choice(["pending", "sent", "failed", "skipped"]), help="Only mails with this status."
 )
 @_filters
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many to list.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as the REST API gives them.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of mails to list."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print each mail as a JSON object on one line, as in the REST API."
+)
 @client_options
 def list_(limit: int, as_json: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """List deliveries, newest first: id, time, status, recipient, subject and error."""
+    """List mails, newest first: id, time, status, recipient, subject and error."""
     shown, total = 0, 0
     with client_from_settings(url, token) as client:
         for page in _pages(client, _given(chosen), limit):
@@ -70,7 +76,7 @@ def _summary(one: "_Delivery") -> str:
 @click.argument("id")
 @client_options
 def show(id: str, url: str | None, token: str | None) -> None:
-    """Show one delivery with all its attempts."""
+    """Show one mail, and all attempts to send it."""
     with client_from_settings(url, token) as client:
         delivery = client.request("GET", f"{PATH}/{path_segment(id, KIND)}", _DeliveryWithAttempts)
     fields = msgspec.to_builtins(delivery)
@@ -85,24 +91,28 @@ def show(id: str, url: str | None, token: str | None) -> None:
 
 @deliveries.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@click.option("--all-failed", is_flag=True, help="All that failed after too many attempts, or those of the filters.")
-@click.option("--refused", "with_refused", is_flag=True, help="With --all-failed: those that failed for good, too.")
+@click.option(
+    "--all-failed", is_flag=True, help="Retry all mails that failed after too many attempts and match the filters."
+)
+@click.option(
+    "--refused", "with_refused", is_flag=True, help="With --all-failed: also retry mails that failed permanently."
+)
 @_filters
 @client_options
 def retry(
     ids: tuple[str, ...], all_failed: bool, with_refused: bool, url: str | None, token: str | None, **chosen: str | None
 ) -> None:
-    """Retry failed mails: by id, or all that failed.
+    """Retry failed mails: those with the given ids, or with --all-failed all that failed.
 
-    --all-failed skips permanent failures: the mail server rejected the mail, or it could not be rendered. A retry would
-    fail again unless something was changed. By id, or with --refused, those are retried, too. Deliveries in any other
-    state are not changed, and no mail is sent twice.
+    --all-failed does not retry mails that failed permanently, because the mail server rejected them or they could not
+    be rendered: a retry would fail again, unless the cause was removed. To retry them, add --refused or give their ids.
+    Mails in another state are not changed, so no mail is sent twice. The exit code is 1 if a mail could not be retried.
     """
     if bool(ids) == all_failed:
-        raise click.UsageError("Say which: by ids, or --all-failed.")
+        raise click.UsageError("Select mails either by ids or with --all-failed.")
     filters = _given(chosen)
     if ids and (filters or with_refused):
-        raise click.UsageError("Filters go with --all-failed, not with ids.")
+        raise click.UsageError("Use filters and --refused with --all-failed, not with ids.")
     if not with_refused:
         filters["refused"] = "false"
     ids = tuple(path_segment(id, KIND) for id in ids)
@@ -130,8 +140,8 @@ def _given(chosen: dict[str, str | None]) -> dict[str, str]:
 
 
 def _refusal(client: Client, id: str) -> str | None:
-    """Request the retry of one delivery. Returns the reason if it can't be retried, else None. Raises RequestFailed for
-    errors that concern all deliveries.
+    """Requests the retry of one delivery. Returns None, or the reason if this delivery can't be retried. Raises
+    RequestFailed for errors that would also occur for all other deliveries.
     """
     try:
         client.request_with_retries("POST", f"{PATH}/retry/{id}", _Delivery)
@@ -143,8 +153,8 @@ def _refusal(client: Client, id: str) -> str | None:
 
 
 def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> Iterator["_Page"]:
-    """The matching deliveries, newest first. The first page has the total; the others are read by cursor, so that
-    concurrent changes do not shift them.
+    """Yields pages of the matching deliveries, newest first, with at most `limit` deliveries together. The first page
+    has the total. The other pages are read by cursor, so that concurrent changes do not shift them.
     """
     place: dict[str, str] = {}
     left = limit
@@ -159,7 +169,7 @@ def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> 
 
 
 def _line(text: str) -> str:
-    """The text on one line and without control characters: it may come from a mail server."""
+    """Returns the text on one line, with control characters escaped, because it may come from a mail server."""
     return visible(" ".join(text.split()))
 
 

@@ -1,4 +1,5 @@
-"""What `herald routes explain` prints: the plan of an event, and the frames that each kind of client would receive."""
+"""The output of `herald routes explain`: the plan of an event, and the frames that each kind of client would
+receive."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,11 +18,12 @@ from domain.routes import RouteTable
 from domain.streams import Content, Entry, feed_stream, inbox_of
 from domain.text import visible
 
-# The fallback id, in place of the position at the broker, for events without an id.
+# The id of events without an id of their own. In the server, such an event is identified by its position at the broker.
 NO_ID: Final = "herald-explain"
 
 
 def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> str:
+    """Returns the lines to print for an event with this source and body."""
     message = Message(source, body, now, NO_ID)
     return "\n".join(visible(line, keep="\n") for line in _lines(message, table, plan(message, table), now))
 
@@ -29,7 +31,7 @@ def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -
 def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:
     event = _event(message)
     own = made.event_id != NO_ID
-    yield f"event        {made.event_id if own else 'identified by its position at the broker: it has no own id'}"
+    yield f"event        {made.event_id if own else 'without an id: its position at the broker identifies it'}"
     if own and (field := _id_field(event, made)):
         yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
     if event is not None:
@@ -52,23 +54,24 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         if planned.fault:
             yield f"             fails: {planned.fault}"
     for sign_out in made.sign_outs:
-        yield f"sign-out     {sign_out.user}, of everything issued up to {to_rfc3339(sign_out.not_before)}"
+        yield f"sign-out     {sign_out.user}: revokes all tokens issued up to {to_rfc3339(sign_out.not_before)}"
     if made.ignored:
-        yield f"ignored      {made.ignored}: it has no value, and no route of its source stores it as a dead letter"
+        yield f"ignored      {made.ignored}: it has no value, and no route of its topic stores it as a dead letter"
     elif made.dead_letter:
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
     elif not (made.addressed or made.broadcasts or made.deliveries or made.sign_outs):
-        yield 'dropped      it names no recipient, and the route has otherwise = "drop"'
+        yield 'dropped      the event names no recipient, and the route has otherwise = "drop"'
 
 
 def _id_field(event: Event | None, made: Plan) -> str | None:
-    """The field that a route names for the event's id, if the id comes from that field."""
+    """Returns the field that the route names as the event's id. Returns None if the route names none, or the id comes
+    from elsewhere."""
     field = made.route.id if made.route is not None else None
     return field if event is not None and event.id == NO_ID else None
 
 
 def _event(message: Message) -> Event | None:
-    """The event as read without routes; None if it can't be read."""
+    """Returns the decoded event; None if it can't be decoded."""
     try:
         return read_event(message)
     except Unreadable:
@@ -76,7 +79,8 @@ def _event(message: Message) -> Event | None:
 
 
 def _routes(event: Event, table: RouteTable) -> Iterator[str]:
-    """The routes that match the event, numbered in their file from 1, and the template fields that it lacks."""
+    """Yields a line for each route that matches the event, with its number in its file, counted from 1. Below it are
+    the fields that templates of the route need and the event does not have."""
     candidates = table.for_source(event.source)
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):
@@ -86,13 +90,14 @@ def _routes(event: Event, table: RouteTable) -> Iterator[str]:
 
 
 def _seen_at(content: Content, table: RouteTable, is_notification: bool) -> str:
-    """The endpoints at which plain clients receive it. Clients of herald.v1 receive it at every endpoint."""
+    """Returns the line with the endpoints at which plain clients receive the content. Clients of herald.v1 receive it
+    at every endpoint."""
     shown = [
         f"{endpoint.transport} {endpoint.path} ({endpoint.name})"
         for endpoint in table.endpoints
         if _shows(endpoint, content, table, is_notification)
     ]
-    return f"endpoints    {', '.join(shown) or 'none'}; any of them by herald.v1"
+    return f"endpoints    {', '.join(shown) or 'none'}; clients of herald.v1: all"
 
 
 def _shows(endpoint: Endpoint, content: Content, table: RouteTable, is_notification: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Files that commands read, `-` for standard input."""
+"""Opens the files that commands read. `-` is standard input."""
 
 from typing import BinaryIO, cast
 
@@ -6,6 +6,7 @@ import click
 
 
 def opened(file: str) -> BinaryIO:
+    """Opens a file for reading. Raises FileError, which ends the command with the reason."""
     try:
         return cast(BinaryIO, click.open_file(file, "rb"))
     except OSError as error:
@@ -13,5 +14,6 @@ def opened(file: str) -> BinaryIO:
 
 
 def content(file: str) -> bytes:
+    """Returns the content of a file. Raises FileError."""
     with opened(file) as stream:
         return stream.read()

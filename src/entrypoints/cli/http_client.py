@@ -1,6 +1,6 @@
-"""The HTTP client of the commands that talk to a running Herald.
+"""The HTTP client of the commands that send requests to a running Herald.
 
-httpx is imported on demand: the other commands send no requests, and importing it takes a while.
+httpx is imported only when a request is sent, because importing it takes a while and other commands do not need it.
 """
 
 import os
@@ -18,7 +18,7 @@ from entrypoints.settings.loader import SETTINGS, read
 if TYPE_CHECKING:
     import httpx
 
-# The service responds after the work is done: events are stored, dead letters are replayed.
+# Timeout of a request. The service responds only when the work is done, for example when dead letters are replayed.
 TIMEOUT_S: Final = 30.0
 
 _Answer = TypeVar("_Answer")
@@ -26,9 +26,10 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class RequestFailed(Exception):
-    """No response, or an error response. The text says why, without control characters; `status` is the HTTP status.
+    """A request got no response, or an error response. The text gives the reason, with control characters escaped.
+    `status` is the HTTP status of an error response.
 
-    `retry_after_s` is set if the rate limit was exceeded and the request can be repeated after that time.
+    `retry_after_s` is set if the rate limit was exceeded: the request can be repeated after this time.
     """
 
     def __init__(self, text: str, status: int | None = None, retry_after_s: float | None = None) -> None:
@@ -45,17 +46,21 @@ class Client:
         self._url = url
 
     def request(self, method: str, path: str, answer: type[_Answer], *, status: int = 200, **request: Any) -> _Answer:
-        """Send a request and decode the body of a response with this status."""
+        """Sends a request, and returns the decoded body of the response. Raises RequestFailed if the response has
+        another status than `status`."""
         got = self._send(method, path, request)
         if got.status_code != status:
             raise RequestFailed(_reason(got), got.status_code, _retry_after_s(got))
         try:
             return msgspec.json.decode(got.content, type=answer)
         except msgspec.DecodeError:
-            raise RequestFailed(f"{got.url} answered {status}, but not as Herald does.") from None
+            raise RequestFailed(
+                f"The response of {got.url} has status {status}, but is not a response of Herald."
+            ) from None
 
     def request_with_retries(self, method: str, path: str, answer: type[_Answer], **request: Any) -> _Answer:
-        """As `request`, but wait for `Retry-After` and repeat after each 429: for long series of requests."""
+        """Does the same as `request`, but if the rate limit is exceeded (429), waits and repeats the request. For long
+        series of requests."""
         while True:
             try:
                 return self.request(method, path, answer, **request)
@@ -70,11 +75,11 @@ class Client:
         try:
             return self._http.request(method, self._url + path, **request)
         except httpx.ConnectError:
-            raise RequestFailed(f"Nothing answers at {self._url}: is Herald running there?") from None
+            raise RequestFailed(f"No server responds at {self._url}: is Herald running there?") from None
         except httpx.TimeoutException:
             raise RequestFailed(f"{self._url} did not answer within {TIMEOUT_S:g} s.") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise RequestFailed(f"{self._url} could not be asked: {error}") from None
+            raise RequestFailed(f"The request to {self._url} failed: {error}") from None
 
 
 @contextmanager
@@ -94,8 +99,8 @@ def client_options(command: _Command) -> _Command:
 
 @contextmanager
 def client_from_settings(url: str | None, token: str | None) -> Iterator[Client]:
-    """A client for the URL and the token of the options, or else of the settings. A RequestFailed ends the command with
-    its text.
+    """Yields a client for the URL and the token in the command's options or, without them, in the settings. If a
+    request fails, the command ends with the text of RequestFailed.
     """
     given = {name: value for name, value in (("client.url", url), ("client.token", token)) if value is not None}
     settings = read(os.environ, "dev", given)
@@ -107,7 +112,8 @@ def client_from_settings(url: str | None, token: str | None) -> Iterator[Client]
 
 
 def path_segment(id: str, kind: str) -> str:
-    """An id that is safe in a path. Raises ClickException for any other text; `kind` names what it should identify."""
+    """Returns the id if it is safe in the path of a URL. Raises ClickException otherwise; `kind` is what the id
+    identifies, for the text of the error."""
     if not id or not all(character.isalnum() or character == "-" for character in id):
         raise click.ClickException(f"{id!r} is not the id of a {kind}.")
     return id
@@ -121,7 +127,8 @@ def _retry_after_s(answer: "httpx.Response") -> float | None:
 
 
 def _reason(answer: "httpx.Response") -> str:
-    """The title, detail and errors of an RFC 9457 problem, or else the reason phrase."""
+    """Returns why a request was refused: the title, detail and errors of the problem (RFC 9457) in the response, or if
+    there is none, the reason phrase."""
     try:
         problem = msgspec.json.decode(answer.content, type=_Problem)
     except msgspec.DecodeError:

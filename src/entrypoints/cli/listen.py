@@ -1,4 +1,4 @@
-"""`herald listen`: prints what a user or a feed receives, as lines of JSON."""
+"""`herald listen`: prints the notifications of a user and the events of feeds, as lines of JSON."""
 
 import asyncio
 import os
@@ -11,15 +11,23 @@ from domain.text import visible
 from entrypoints.settings.loader import SETTINGS, read
 
 
-@click.command(short_help="Print what a user, or a feed, is shown.")
+@click.command(short_help="Print notifications of a user and events of feeds as they arrive.")
 @click.option(
-    "--url", "urls", multiple=True, help="A Herald to listen to, or several of one: give it again. [HERALD_URL]"
+    "--url", "urls", multiple=True, help="The URL of a Herald node. Repeat the option for further nodes. [HERALD_URL]"
 )
-@click.option("--user", help="The user who listens, if there is no token (HERALD_AUTH=open).")
+@click.option("--user", help="The user id, if the server verifies no tokens (HERALD_AUTH=open).")
 @click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")
-@click.option("--feeds", metavar="NAME,…", multiple=True, help="Of the feeds only these; may be given again.")
-@click.option("--types", metavar="TYPE,…", multiple=True, help="Events of these types only; may be given again.")
-@click.option("--cursor", metavar="FILE", help="Keep the place in this file, and go on from it the next time.")
+@click.option(
+    "--feeds", metavar="NAME,…", multiple=True, help="Print only events of these feeds. The option can be repeated."
+)
+@click.option(
+    "--types", metavar="TYPE,…", multiple=True, help="Print only events of these types. The option can be repeated."
+)
+@click.option(
+    "--cursor",
+    metavar="FILE",
+    help="Store the position in this file. The next run with the same file continues from there.",
+)
 def listen(
     urls: tuple[str, ...],
     user: str | None,
@@ -30,20 +38,20 @@ def listen(
 ) -> None:
     """Print the entries of a user's inbox and of the feeds open to them as they arrive, one JSON object per line.
 
-    The command reconnects whenever the connection is lost, and receives what it missed. The state of the connection is
-    reported on standard error. A `hello` is printed only if its `gap` names streams with entries that are lost or may
-    be.
+    The command reconnects whenever the connection is lost, and then receives the entries that it missed. The state of
+    the connection is reported on standard error. If entries may be missing, a line with `"kind": "hello"` is printed
+    whose `gap` names the streams concerned.
 
     \b
     Examples:
-      herald listen --user user-123                    from now on, until Ctrl-C
+      herald listen --user user-123                    new entries, until Ctrl-C
       herald listen --feeds market | jq .data
       herald listen --cursor shop.cursor >> shop.jsonl
                                                        continues where it stopped
       herald listen --url https://a.example --url https://b.example --token …
     """
     settings = read(os.environ, "dev", {"client.token": token} if token is not None else {})
-    # Imported here: the other commands open no socket, and importing the client takes a while.
+    # Imported here, because importing the client takes a while and other commands do not need it.
     try:
         from herald_client import CursorUnreadable, Listener, Stopped
     except ModuleNotFoundError as error:

@@ -1,4 +1,5 @@
-"""The implementation of `herald listen`: prints until a signal arrives or the reader closes the pipe."""
+"""The implementation of `herald listen`: prints entries until a signal arrives or the reader of the output closes the
+pipe."""
 
 import asyncio
 import os
@@ -12,27 +13,28 @@ import click
 from domain.text import visible
 from herald_client import Away, Batch, Hello, Listener
 
-# Base of a shell's exit code for a command that a signal has ended.
+# A command that was ended by a signal has this exit code plus the number of the signal, as in shells.
 SIGNAL_EXIT_BASE: Final = 128
 
-# Seconds that the reader of our output has to accept a frame after a signal has arrived.
+# After a signal, the reader of the output has this many seconds to accept the frame that is being printed.
 PRINT_TIMEOUT_S: Final = 1.0
 
-# A close code for a temporary state: a node shuts down, and other nodes or the next process take over.
+# The close code of a node that shuts down: another node, or the restarted node, accepts the client.
 _RESTARTS: Final = 1012
 
 
 class _NobodyReads(Exception):
-    """Raised by a signal handler within a write that blocks because nobody reads; nothing else interrupts the write."""
+    """The output is not read. Raised by a signal handler, because only an exception in it can interrupt a write that
+    blocks."""
 
 
 class NotPrinted(Exception):
-    """Writing to standard output failed. The text says why."""
+    """Writing to standard output failed. The text of the exception gives the reason."""
 
 
 class Listening:
-    """Prints the frames of a listener, each completely before the next is received, so that a signal neither loses nor
-    repeats a line.
+    """Prints the frames that a listener receives. Each frame is printed completely before the next is received, so that
+    no line is lost or repeated when a signal ends the command.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -41,8 +43,8 @@ class Listening:
         self._is_printing = False
 
     async def run(self) -> int:
-        """Run until a signal or the end of the output; returns the exit code. Raises NotPrinted, and the errors of
-        Listener.
+        """Prints until a signal arrives or the reader closes the output. Returns the exit code. Raises NotPrinted, and
+        the errors of Listener.
         """
         loop = asyncio.get_running_loop()
         printing = asyncio.create_task(self._run())
@@ -68,7 +70,8 @@ class Listening:
             if not self._signal:
                 raise
         finally:
-            # Python restores the default action of SIGALRM when it exits, which on a busy machine takes a while.
+            # Without this, the alarm could kill the process while it exits: Python restores the default action of
+            # SIGALRM.
             signal.setitimer(signal.ITIMER_REAL, 0)
         return SIGNAL_EXIT_BASE + self._signal if self._signal == signal.SIGINT else 0
 
@@ -103,12 +106,12 @@ class Listening:
 
 
 def _drop_output() -> None:
-    """Discard the buffered output, so that Python does not try to write it at exit."""
+    """Discards the buffered output, so that Python does not try to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_notice(url: str, item: Hello | Away) -> None:
-    """Report a change of the connection on standard error."""
+    """Reports a change of the connection on standard error."""
     if isinstance(item, Hello):
         missing = f"; entries may be missing in {', '.join(item.gap)}" if item.gap else ""
         click.echo(visible(f"connected to {url}, {'resumed' if item.resumed else 'from now on'}{missing}"), err=True)
