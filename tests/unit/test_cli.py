@@ -253,7 +253,7 @@ class TestPublish:
         [
             (["s", "/no/such/file"], 1, "No such file"),
             (["s", "-", "--url", "ftp://x"], 2, "--url must be a URL"),
-            (["s", "-", "--lines", "--id", "1"], 2, "--id names one event"),
+            (["s", "-", "--lines", "--id", "1"], 2, "Use either --id or --lines"),
         ],
     )
     def test_invalid_arguments_are_errors(self, arguments: list[str], code: int, words: str) -> None:
@@ -407,7 +407,7 @@ class TestConfig:
         result = herald("config")
         assert result.exit_code == 2
         assert "HERALD_HOST" in result.stdout
-        assert "there is no key" in result.stderr
+        assert "no key to verify tokens" in result.stderr
 
     def test_secrets_are_not_shown(self) -> None:
         secret = "0123456789abcdef0123456789abcdef"

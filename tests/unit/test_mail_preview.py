@@ -81,10 +81,10 @@ def test_the_type_is_used_as_source_if_a_route_has_it() -> None:
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (ORDER, "The event names no type: name its topic or routing key"),
-        ({**ORDER, "type": "order.eaten"}, "The event's type is 'order.eaten', which is no route's source"),
-        (b"\xff", "The event names no type"),
-        (b"text", "The event names no type"),
+        (ORDER, "The event has no type: give its topic or routing key"),
+        ({**ORDER, "type": "order.eaten"}, "No route has the source 'order.eaten', the event's type"),
+        (b"\xff", "The event has no type"),
+        (b"text", "The event has no type"),
     ],
 )
 def test_without_type_and_source_it_asks_for_the_source(event: Any, words: str) -> None:

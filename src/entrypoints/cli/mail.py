@@ -1,4 +1,4 @@
-"""`herald mail`: previews of the mails of an event."""
+"""`herald mail`: shows the mails that an event leads to, without sending them."""
 
 import asyncio
 import os
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 FOLDER: Final = "var/mail-preview"
 
 
-@click.group("mail", short_help="See the mails of an event, without sending any.")
+@click.group("mail", short_help="Preview the mails of an event, without sending them.")
 def mail() -> None:
-    """Preview the mails of an event, without sending any."""
+    """Preview the mails of an event, without sending them."""
 
 
 @mail.command()
 @click.argument("event", metavar="EVENT.json", type=click.File("rb"))
-@click.option("--source", help="The topic or routing key of the event. Without it, the type that the event has.")
-@click.option("--routes", metavar="FILE", help="The routes file to ask.")
-@click.option("--profile", metavar="NAME,…", help="The shipped profiles to ask, in place of a routes file.")
-@click.option("--out", metavar="DIR", default=FOLDER, show_default=True, help="Where to write the mails.")
+@click.option("--source", help="The topic or routing key of the event. Default: the type in the event.")
+@click.option("--routes", metavar="FILE", help="The routes file to use.")
+@click.option("--profile", metavar="NAME,…", help="The shipped profiles to use, instead of a routes file.")
+@click.option("--out", metavar="DIR", default=FOLDER, show_default=True, help="The folder to write the mails to.")
 def preview(event: BinaryIO, source: str | None, routes: str | None, profile: str | None, out: str) -> None:
-    """Write the mails of an event (`-` is standard input) as .eml and as HTML, without sending any.
+    """Write the mails of an event (`-` is standard input) to files, as .eml and as HTML, without sending them.
 
-    Templates, sender and everything else that has no option here come from the settings, as in the server. The exit
-    code is 1 if there is no mail, or if one would fail.
+    The sender, the templates and everything else without an option here are taken from the settings, as in the server.
+    The exit code is 1 if the event leads to no mail, or if a mail would fail.
     """
     if routes and profile:
-        raise click.UsageError("Give --routes or --profile: a routes file takes the place of the shipped profiles.")
+        raise click.UsageError("Use either --routes or --profile: a routes file replaces the shipped profiles.")
     settings = _settings(routes, profile)
     table = load_table(settings)
     body = event.read()
@@ -74,20 +74,20 @@ def _settings(routes: str | None, profile: str | None) -> Settings:
 
 
 def _own_type(body: bytes, table: RouteTable, now: datetime) -> str:
-    """The event's type, to be used as its source. Raises UsageError if it is not the source of a route."""
+    """Returns the event's type, which is used as its source. Raises UsageError if no route has this source."""
     try:
         type_ = read_event(Message("", body, now, NO_ID)).type
     except Unreadable:
         type_ = None
     if type_ is None or type_ not in {route.source for route in table.routes}:
-        which = f"The event's type is {type_!r}, which is no route's source" if type_ else "The event names no type"
-        raise click.UsageError(f"{which}: name its topic or routing key with --source.")
+        which = f"No route has the source {type_!r}, the event's type" if type_ else "The event has no type"
+        raise click.UsageError(f"{which}: give its topic or routing key with --source.")
     return type_
 
 
 async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: Path, now: datetime) -> int:
-    """Write the mails, and print the file or the error of each. Returns the number of mails written."""
-    # Imported here: the other commands render no templates, and importing Jinja takes a while.
+    """Writes the mails to files, and prints the files or the error of each. Returns the number of mails written."""
+    # Imported here, because importing Jinja takes a while and other commands do not need it.
     from adapters.mail.mime import sender_of
     from adapters.mail.renderer import ProcessRenderer
 
@@ -110,7 +110,7 @@ async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: P
 async def _write_one(
     mail: PlannedDelivery, renderer: "ProcessRenderer", sender: "Sender", stem: Path, now: datetime
 ) -> str | None:
-    """Write one mail. Returns why it can't be made, in words, or None."""
+    """Writes one mail to files. Returns None, or the reason if the mail can't be rendered."""
     from adapters.mail.mime import compose
 
     try:

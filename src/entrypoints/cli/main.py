@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command `herald`, and those of its subcommands that have no module of their own."""
 
 import gc
 import os
@@ -24,12 +24,12 @@ from entrypoints.cli.routes import check_deliveries, routes
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import SETTINGS, Mode, SettingsInvalid, check, load, read, table
 
-# The permission bits that files and folders of Herald never have: those of the group and of all others.
+# The umask of all commands: only the user who runs Herald may access the files and folders that it creates.
 PRIVATE_UMASK: Final = 0o077
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-# Settings that are also options of `dev` and `serve`, with the name of the value in their help.
+# The settings that are also options of `herald dev` and `herald serve`, with the name of the value in the help.
 SERVER_OPTIONS: Final = {
     "routing.routes": "FILE",
     "routing.profile": "NAME,…",
@@ -45,11 +45,14 @@ SECTIONS: Final = {
 
 
 class Misconfigured(click.ClickException):
+    """The configuration is invalid. Ends the command with exit code 2."""
+
     exit_code = 2
 
 
 class _Herald(click.Group):
-    """Groups the commands in the help, and reports an invalid configuration in one line with exit code 2."""
+    """The command group `herald`. Its help lists the commands in sections. An invalid configuration is reported in one
+    line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -65,15 +68,15 @@ class _Herald(click.Group):
 
 @click.group(cls=_Herald, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
-    """Herald consumes events from a broker and delivers each to the people it is for: immediately and in order on every
-    open tab, later in their inbox, and by e-mail.
+    """Herald consumes events from a broker and delivers them to users: immediately and in order in every open browser
+    tab, later in their inbox, and by e-mail.
 
-    Settings are environment variables (`herald config` shows them all); options take precedence. Only its own user can
-    read the files that Herald creates.
+    Settings are environment variables (`herald config` shows them all); options take precedence. Files that Herald
+    creates can be read only by the user who runs it.
 
     \b
     Examples:
-      herald dev                                       try it: no broker, no key, loopback only
+      herald dev                                       try it: no broker, no tokens, this machine only
       echo '{"price": 1}' | herald publish trading_signals -
       herald routes check routes.toml
       herald routes explain event.json --source risk-events
@@ -93,28 +96,29 @@ def _server_options(command: _Command) -> _Command:
     return command
 
 
-@main.command(short_help="Try Herald on this machine: no broker, no tokens.")
+@main.command(short_help="Try Herald on this machine, without a broker and tokens.")
 @_server_options
 def dev(**options: str | None) -> None:
-    """Try Herald on this machine: in-process broker, no tokens, loopback only."""
+    """Try Herald on this machine. No broker and no tokens are needed; other machines can't connect."""
     _run("dev", options)
 
 
 @main.command(short_help="Run Herald in production.")
 @_server_options
-@click.option("--migrate", is_flag=True, help="Upgrade the database first, as `herald db upgrade` does.")
+@click.option("--migrate", is_flag=True, help="Upgrade the database before the start, as `herald db upgrade` does.")
 def serve(migrate: bool, **options: str | None) -> None:
-    """Run Herald in production: tokens are verified, events come from the brokers of the profiles."""
+    """Run Herald in production: tokens are verified, and events are consumed from the brokers that the profiles
+    name."""
     _run("serve", options, migrate=migrate)
 
 
 def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -> None:
     settings = load(os.environ, mode, _given({key: options[key.replace(".", "_")] for key in SERVER_OPTIONS}))
-    # Invalid routes are reported here, in one line, before anything starts.
+    # Routes are checked before anything starts, so that an error is reported in one line.
     table = load_table(settings)
     check_deliveries(table, settings)
-    # Imported here: the other commands need no server, and importing it takes a while: longer still with garbage
-    # collections, although hardly anything of it is garbage.
+    # Imported here, because importing the server takes a while and other commands do not need it. Garbage collection is
+    # disabled meanwhile: it would make the import slower, although it creates hardly any garbage.
     gc.disable()
     try:
         from entrypoints.server import run
@@ -135,10 +139,10 @@ main.add_command(routes)
 @main.command("publish", short_help="Publish an event through a running Herald.")
 @click.argument("source")
 @click.argument("file")
-@click.option("--id", help="The event's id. An id that was published before is not delivered again.")
-@click.option("--type", help="The event's type.")
-@click.option("--key", help="The record's key: events of one key keep their order.")
-@click.option("--lines", is_flag=True, help="Each line of the file is an event.")
+@click.option("--id", help="The id of the event. If an event with this id was published before, nothing is stored.")
+@click.option("--type", help="The type of the event.")
+@click.option("--key", help="A key that is stored with the event.")
+@click.option("--lines", is_flag=True, help="Publish each line of the file as an event.")
 @click.option("--url", help=f"{SETTINGS['client.url'].help} [HERALD_URL]")
 @click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")
 def publish_(
@@ -151,12 +155,15 @@ def publish_(
     url: str | None,
     token: str | None,
 ) -> None:
-    """Publish FILE (`-` is standard input) as an event of SOURCE, through a running Herald.
+    """Publish FILE (`-` is standard input) as an event, through a running Herald. SOURCE takes the role of the topic or
+    routing key.
 
-    JSON is sent unchanged, anything else as text. Returns once the event is stored.
+    JSON is sent unchanged, anything else as text. The command ends when the event is stored.
     """
     if lines and id is not None:
-        raise click.UsageError("--id names one event, and --lines makes several.")
+        raise click.UsageError(
+            "Use either --id or --lines: --id is the id of one event, and --lines publishes several."
+        )
     settings = read(os.environ, "dev", _given({"client.url": url, "client.token": token}))
     accepted = 0
     try:
@@ -179,16 +186,16 @@ def publish_(
         click.echo(f"Accepted: {accepted} events")
 
 
-@main.command(short_help="Show the settings in force, and their origin.")
+@main.command(short_help="Show the settings in use, and where each comes from.")
 @click.option(
     "--mode",
     type=click.Choice(["serve", "dev"]),
     default="serve",
     show_default=True,
-    help="The command whose settings to show: their defaults differ.",
+    help="The command whose settings to show. The defaults of `serve` and `dev` differ.",
 )
 def config(mode: Mode) -> None:
-    """Show the settings in force, the origin of each, and any errors in them."""
+    """Show the settings in use and where each comes from, and report errors in them."""
     settings = read(os.environ, mode, {})
     for line in table(settings):
         click.echo(line)
@@ -198,7 +205,7 @@ def config(mode: Mode) -> None:
 
 @main.command("version")
 def show_version() -> None:
-    """Show the version."""
+    """Show the version of Herald."""
     try:
         click.echo(f"herald {version('herald')}")
     except PackageNotFoundError:

@@ -10,14 +10,15 @@ from entrypoints.cli.http_client import RequestFailed, open_client
 
 PATH: Final = "/api/v1/events"
 
-# The service's limit of events per request, and a body size below the limits of servers and proxies.
+# Maximum number of events in one request, which the service sets; and maximum size of a request's body, which is below
+# the limits of servers and proxies.
 MAX_EVENTS: Final = 500
 MAX_BYTES: Final = 1_000_000
 
 
 def as_event(body: bytes, source: str, **more: str | None) -> bytes:
-    """The body of a request that publishes the event. JSON is copied unchanged, with all digits; other text becomes a
-    string. Raises RequestFailed.
+    """Returns the body of a request that publishes an event. JSON is copied unchanged, with all digits of its numbers;
+    other text becomes a JSON string. Raises RequestFailed if the text is not UTF-8.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -29,14 +30,15 @@ def as_event(body: bytes, source: str, **more: str | None) -> bytes:
 
 
 def publish(bodies: Iterable[bytes], url: str, token: str | None) -> Iterator[list[str]]:
-    """Send each body, and yield the ids of its events when they are accepted. Raises RequestFailed."""
+    """Sends one request for each body. Yields the ids of the events in it when they are accepted. Raises
+    RequestFailed."""
     with open_client(url, token) as client:
         for body in bodies:
             yield client.request("POST", PATH, _Accepted, status=202, content=body).ids
 
 
 def in_lists(events: Iterable[bytes]) -> Iterator[bytes]:
-    """JSON lists of the events, each with as many as a request may contain."""
+    """Joins the events to JSON lists. Yields lists with as many events as one request may contain."""
     waiting: list[bytes] = []
     size = 0
     for event in events:

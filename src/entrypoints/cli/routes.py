@@ -25,11 +25,14 @@ def routes() -> None:
 
 @routes.command("check")
 @click.argument("file")
-@click.option("--broker", is_flag=True, help="Also ask Kafka and the database where each topic would begin.")
+@click.option(
+    "--broker", is_flag=True, help="Also show the offset at which Herald would start to read each topic of Kafka."
+)
 def check_routes(file: str, broker: bool) -> None:
-    """Check whether FILE is valid, and list its routes and endpoints.
+    """Check whether FILE is a valid routes file, and list its routes and endpoints.
 
-    With --broker nothing is written, and no consumer group is joined; settings are those of `herald serve`.
+    --broker reads the offsets from Kafka and the database, which the settings of `herald serve` select. It writes
+    nothing, and joins no consumer group.
     """
     try:
         profile = read_file(file)
@@ -77,7 +80,7 @@ def _keys(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _check_broker(table: RouteTable) -> None:
-    # Imported here: the other commands need no broker, and importing one takes a while.
+    # Imported here, because importing a broker takes a while and other commands do not need it.
     from entrypoints.cli.start_positions import BrokerUnreachable, start_positions
 
     try:
@@ -91,20 +94,24 @@ def _check_broker(table: RouteTable) -> None:
 @click.argument("files", nargs=-1, metavar="[FILE] EVENT.json")
 @click.option("--source", required=True, help="The topic or routing key of the event.")
 @click.option("--profile", metavar="NAME,…", help="The shipped profiles to use, if no FILE is given.")
-@click.option("--tombstone", is_flag=True, help="Instead of EVENT.json: a Kafka record without a value.")
+@click.option(
+    "--tombstone", is_flag=True, help="Explain a Kafka record without a value (a tombstone), instead of EVENT.json."
+)
 def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
-    """Print how an event (`-` is standard input) is processed by the routes of FILE, or of the shipped profiles.
+    """Print how an event (`-` is standard input) is processed by the routes in FILE, or by the shipped profiles.
 
-    Nothing is sent. Positions, ids and storing times are examples.
+    Nothing is sent or stored. The positions, ids and times of storage in the output are examples.
     """
     event = None if tombstone or not files else files[-1]
     own = files if event is None else files[:-1]
     if len(own) > 1 or (own and profile) or (event is None and not tombstone):
-        raise click.UsageError("Give one event or --tombstone, and either a routes file before it or --profile.")
+        raise click.UsageError(
+            "Give one event or --tombstone. Before it, you may give a routes file; or use --profile."
+        )
     table = file_table(read_file(own[0]), own[0]) if own else shipped_table(shipped(items(profile or EVERY)))
     click.echo(explain(source, None if event is None else content(event), table, datetime.now(UTC)))
 
 
 def check_deliveries(table: RouteTable, settings: Settings) -> None:
-    """Raises SettingsInvalid for routes whose deliveries could never be sent."""
+    """Raises SettingsInvalid if a route makes deliveries that could never be sent."""
     check_channels(CHANNELS, table, settings)

@@ -1,4 +1,4 @@
-"""The output of `herald routes check --broker`: the offsets at which the topics of a profile start, read from Kafka."""
+"""The output of `herald routes check --broker`: the offsets at which Herald would start to read the topics of Kafka."""
 
 import asyncio
 import logging
@@ -25,25 +25,26 @@ from entrypoints.settings.loader import Settings
 
 REASONS: Final[dict[Reason, str]] = {
     "committed": "the group's committed offset",
-    "remembered": "the offset stored when its pattern was first configured",
-    "end": "its end: it was never read, and its past is not sent",
+    "remembered": "the offset that was stored when its pattern was first configured",
+    "end": "its end: Herald has never read it, and older records are not sent",
     "beginning": "its beginning",
     "recreated": "its beginning: it was deleted and created again",
 }
 
 
 class BrokerUnreachable(Exception):
-    """The broker or the database is unavailable. The text says why."""
+    """The broker or the database is unavailable. The text of the exception gives the reason."""
 
 
 def start_positions(table: RouteTable, settings: Settings) -> Iterator[str]:
-    """One line per partition. Raises BrokerUnreachable."""
+    """Yields one line for each partition, with the offset at which it starts and the reason. Raises
+    BrokerUnreachable."""
     kafka = settings.of(KafkaSettings)
     patterns = table.sources("kafka", settings.routing.broker)
     if not patterns:
-        yield "  No events come from Kafka: RabbitMQ's queue, or the process itself, holds what is not stored yet."
+        yield "  No events are consumed from Kafka, so there are no start offsets."
         return
-    # aiokafka logs each failed attempt to connect as an error; the command reports the last one itself.
+    # aiokafka logs each failed attempt to connect as an error; the command reports the last failure itself.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         found = asyncio.run(_survey(patterns, settings))
@@ -68,7 +69,8 @@ async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning
 
 @asynccontextmanager
 async def _start_offsets(settings: Settings) -> AsyncIterator[StartOffsets]:
-    """The start offsets of the database. An SQLite file that does not exist has none, and is not created."""
+    """Yields the start offsets that are stored in the database. If the SQLite file does not exist, there are none, and
+    the file is not created."""
     if _has_no_database(settings.database.url):
         yield MemoryStartOffsets()
         return

@@ -1,4 +1,4 @@
-"""The message of `herald dev` after the start: the addresses to open, and commands to try."""
+"""The message that `herald dev` prints after the start: addresses to open, and commands to try."""
 
 from importlib.metadata import version
 
@@ -30,7 +30,8 @@ def welcome(settings: Settings) -> str:
 
 
 def kept_in(settings: Settings) -> str | None:
-    """The database's file or URL without secrets; None if data is kept in memory."""
+    """Returns where data is stored: the file or the URL of the database, without secrets. None if it is stored in
+    memory."""
     if settings.database.url == MEMORY:
         return None
     return settings.shown("database.url").removeprefix(SQLITE)

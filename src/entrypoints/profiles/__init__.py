@@ -1,1 +1,1 @@
-"""The shipped routes files, and the operator's own that replace them."""
+"""Profiles: the routes files that Herald ships, and the code that loads them or an operator's routes file."""

@@ -16,8 +16,8 @@ FILE: Final = "compatibility.toml"
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`default` is the `reference` of a route that has `email` and no `reference`. `email_key` is the key in `email`
-    that had this meaning in earlier versions.
+    """The table `reference` of the file. `default` is the `reference` of routes that have `email` but no `reference`.
+    `email_key` is the key in `email` that had the meaning of `reference` in earlier versions.
     """
 
     default: str
@@ -25,7 +25,8 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`topics` maps topics to the setting that replaces each by others. `endpoints` are those that Herald ships."""
+    """The content of the file. `topics` maps a topic to the key of the setting whose topics replace it. `endpoints` are
+    the endpoints that Herald ships."""
 
     reference: Reference
     topics: dict[str, str]
@@ -34,12 +35,13 @@ class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def compatibility() -> Compatibility:
+    """Returns the decoded content of `compatibility.toml`."""
     text = (files("entrypoints.profiles") / FILE).read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Compatibility)
 
 
 def with_references(document: dict[str, Any]) -> dict[str, Any]:
-    """The parsed routes file, with a `reference` on every route that sends mails."""
+    """Returns the decoded routes file, in which every route that sends mails has a `reference`."""
     routes = document.get("routes")
     if not isinstance(routes, list):
         return document
@@ -55,8 +57,8 @@ def _with_reference(route: Any) -> Any:
 
 
 def with_topics(profile: Profile, settings: Settings) -> Profile:
-    """The profile with its topics replaced as the settings say. Samples of a topic that several replace use
-    the first.
+    """Returns the profile, in which topics are replaced by the topics of settings. A route of a topic that several
+    topics replace is copied for each of them; a sample uses the first.
     """
     topics = {topic: settings.value(name) for topic, name in compatibility().topics.items()}
     routes = tuple(

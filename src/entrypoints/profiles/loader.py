@@ -1,4 +1,4 @@
-"""Loads profiles: the shipped routes files, or the operator's own instead of them."""
+"""Loads profiles: the shipped routes files, or an operator's routes file instead of them."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,7 @@ from entrypoints.profiles.compatibility import FILE, compatibility, with_referen
 from entrypoints.profiles.shipped_files import PROFILES
 from entrypoints.settings.loader import Settings, SettingsInvalid
 
+# The name that stands for all shipped profiles in HERALD_PROFILE.
 EVERY: Final = "all"
 
 SHIPPED: Final = tuple(
@@ -25,7 +26,8 @@ SHIPPED: Final = tuple(
 
 
 def load_table(settings: Settings, channels: Sequence[OutboundChannel] = CHANNELS) -> RouteTable:
-    """The routes in force. Raises RoutesInvalid for an invalid file, SettingsInvalid for an unknown profile."""
+    """Returns the routes that the settings select. Raises RoutesInvalid for an invalid routes file, and SettingsInvalid
+    for an unknown profile."""
     if settings.routing.routes:
         profile = read_file(settings.routing.routes, channels)
         return file_table(with_topics(profile, settings), settings.routing.routes)
@@ -33,7 +35,8 @@ def load_table(settings: Settings, channels: Sequence[OutboundChannel] = CHANNEL
 
 
 def file_table(profile: Profile, file: str) -> RouteTable:
-    """The routes of an operator's file. Raises RoutesInvalid."""
+    """Returns the route table for the profile of an operator's routes file. Raises RoutesInvalid, with the name of the
+    file."""
     try:
         return RouteTable((profile,), compatibility().endpoints)
     except RoutesInvalid as error:
@@ -41,11 +44,12 @@ def file_table(profile: Profile, file: str) -> RouteTable:
 
 
 def shipped_table(profiles: Iterable[Profile]) -> RouteTable:
+    """Returns the route table for shipped profiles."""
     return RouteTable(tuple(profiles), compatibility().endpoints)
 
 
 def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
-    """The shipped profiles of these names. Raises SettingsInvalid for an unknown one."""
+    """Returns the shipped profiles with these names. Raises SettingsInvalid for an unknown name."""
     names = tuple(dict.fromkeys(names))
     for name in names:
         if name not in (*SHIPPED, EVERY):
@@ -59,7 +63,8 @@ def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
 
 
 def read_file(path: str, channels: Sequence[OutboundChannel] = CHANNELS) -> Profile:
-    """The profile of an operator's routes file. Raises RoutesInvalid if it can't be read or is invalid."""
+    """Returns the profile in an operator's routes file. Raises RoutesInvalid if the file can't be read or is
+    invalid."""
     try:
         # Editors on Windows add a byte order mark.
         text = Path(path).read_bytes().decode("utf-8-sig")

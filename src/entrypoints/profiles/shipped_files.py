@@ -1,4 +1,4 @@
-"""The folder of the shipped profiles, and that of the mail templates that their routes name."""
+"""The folder of the shipped profiles, and the folder of the mail templates that their routes use."""
 
 from pathlib import Path
 from typing import Final

@@ -1,1 +1,1 @@
-"""Settings: declared, read from environment and command line, and checked before anything starts."""
+"""Settings: their declarations, and the code that reads and checks them before anything starts."""

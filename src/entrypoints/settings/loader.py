@@ -1,4 +1,4 @@
-"""Settings: read from the environment and the command line, and checked before anything starts."""
+"""Reads the settings from the environment and the command line, and checks them before anything starts."""
 
 import difflib
 import socket
@@ -13,24 +13,27 @@ __all__ = ["NAMES", "SETTINGS", "Mode", "Settings", "SettingsInvalid", "check", 
 
 NAMES: Final = frozenset(name for setting in SETTINGS.values() for name in setting.names.split())
 
-# Variables that only Herald's own tests read.
+# Environment variables that only Herald's tests read. They are not settings, but not reported as misspelt settings
+# either.
 TEST_NAMES: Final = frozenset({"HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME", "HERALD_CHROMIUM"})
 
-# For a Service called `herald`, Kubernetes sets HERALD_SERVICE_HOST, HERALD_PORT_8000_TCP and so on in every pod, and
-# HERALD_PORT itself to tcp://…; likewise for one called `ws` or `smtp`.
+# Environment variables that Kubernetes sets, and that are not settings. For a Service named `herald`, it sets
+# HERALD_SERVICE_HOST, HERALD_PORT_8000_TCP and others in every pod, and HERALD_PORT to tcp://…. It does the same for
+# Services named `ws` or `smtp`.
 KUBERNETES_PREFIXES: Final = ("HERALD_SERVICE_", "HERALD_PORT_")
 KUBERNETES_PORT: Final = "tcp://"
 
 
 class SettingsInvalid(Exception):
-    """Settings that Herald can't start with. The text names the variable and the reason, and repeats no secret."""
+    """A setting is invalid, so that Herald can't start. The text of the exception names the variable and the reason,
+    and contains no secret."""
 
 
 def load(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
-    """Load and check the settings. Raises SettingsInvalid.
+    """Reads and checks the settings. Raises SettingsInvalid.
 
-    `overrides` are the options of the command line, by `section.field`. An empty text, or one of spaces and commas
-    only, counts as not set: compose files and charts produce it from a value that they were not given.
+    `overrides` has the options of the command line, keyed by `section.field`. A value that is empty, or contains only
+    spaces and commas, counts as not set: compose files and Helm charts produce such values from missing variables.
     """
     settings = read(environ, mode, overrides)
     check(settings)
@@ -38,7 +41,8 @@ def load(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -
 
 
 def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
-    """Load the settings, checking each one separately but not their combination. Raises SettingsInvalid."""
+    """Reads the settings and checks each of them, but not whether they contradict one another. Raises
+    SettingsInvalid."""
     _refuse_misspelt(environ)
     came_from: dict[str, str] = {}
     sections: dict[str, Any] = {"hostname": socket.gethostname()}
@@ -70,19 +74,20 @@ def check(settings: Settings) -> None:
 
 
 def table(settings: Settings) -> list[str]:
-    """The settings without secrets, one per line: name, value, origin."""
+    """Returns one line for each setting: its name, its value (masked if it is secret), and where the value comes
+    from."""
     rows = [(setting.name, settings.shown(key), settings.came_from[key]) for key, setting in SETTINGS.items()]
     name_width, value_width = (min(max(len(row[column]) for row in rows), 40) for column in (0, 1))
     return [f"{name:{name_width}}  {value:{value_width}}  {origin}" for name, value, origin in rows]
 
 
 def _check_tokens(settings: Settings) -> None:
-    # Imported here: cryptography takes long to load, and most commands verify no tokens.
+    # Imported here, because importing cryptography takes a while and most commands do not need it.
     from adapters.jwt.verifier import JwtVerifier
 
     if not settings.jwt.has_key:
         raise ValueError(
-            "HERALD_AUTH is jwt, and there is no key to verify tokens with: set HERALD_JWT_SECRET,"
+            "HERALD_AUTH is jwt, but no key to verify tokens is configured: set HERALD_JWT_SECRET,"
             " HERALD_JWT_PUBLIC_KEY or HERALD_JWT_JWKS_URL, or HERALD_AUTH=open to accept every user without a token."
         )
     JwtVerifier(settings.jwt)
@@ -91,7 +96,8 @@ def _check_tokens(settings: Settings) -> None:
 def _given(
     key: str, setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, str]
 ) -> tuple[str, str | None]:
-    """The origin of the setting's value, and its text."""
+    """Returns where the value of the setting comes from (`--option`, a variable, or `default`), and the text of the
+    value."""
     option = f"--{key.partition('.')[2]}"
     if _counts(option, overrides.get(key, "")):
         return option, overrides[key]

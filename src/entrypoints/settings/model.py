@@ -1,4 +1,4 @@
-"""All settings of a process, composed of the sections that its parts declare."""
+"""All settings of a process. They consist of sections, each of which is declared by the part that uses it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar, get_type_hints
@@ -23,8 +23,9 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings in force. `came_from` says where each was set, by `section.field`: `default`, the name of an
-    environment variable, or `--option`. `brokers` has the section of each registered broker, by its name."""
+    """The settings in use. `came_from` says where the value of each setting comes from, keyed by `section.field`:
+    `default`, the name of an environment variable, or `--option`. `brokers` has the section of each registered broker,
+    keyed by its name."""
 
     mode: Mode
     came_from: Mapping[str, str]
@@ -56,20 +57,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return section
 
     def of(self, kind: type[SectionT]) -> SectionT:
-        """The section of this type."""
+        """Returns the section of this type."""
         return next(section for section in self.sections() if isinstance(section, kind))
 
     def value(self, key: str) -> Any:
-        """The value of a setting, by `section.field`."""
+        """Returns the value of the setting with the key `section.field`."""
         section, _, field = key.partition(".")
         return getattr(self.section(section), field)
 
     def shown(self, key: str) -> str:
-        """The value without secrets, by `section.field`."""
+        """Returns the value of the setting with the key `section.field` as text, in which secrets are masked."""
         return SETTINGS[key].shown(self.value(key))
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Hides secrets: settings appear in logs and tracebacks."""
+        """Masks secrets, because settings may appear in logs and tracebacks."""
         return [("mode", self.mode), *((key, self.shown(key)) for key in SETTINGS)]
 
     def __repr__(self) -> str:
@@ -84,10 +85,10 @@ def _sections() -> Iterator[tuple[str, type[Section]]]:
             yield name, kind
 
 
-# Ordered as they are read and shown.
+# All sections by name, in the order in which they are read and displayed.
 SECTIONS: Final[Mapping[str, type[Section]]] = dict(_sections())
 
-# All settings by `section.field`.
+# All settings, keyed by `section.field`.
 SETTINGS: Final[Mapping[str, Setting]] = {
     f"{name}.{field}": setting for name, kind in SECTIONS.items() for field, setting in settings_of(kind).items()
 }

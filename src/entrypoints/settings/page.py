@@ -1,4 +1,4 @@
-"""docs/settings.md, generated from the declarations of the settings: `python -m entrypoints.settings.page > FILE`."""
+"""Generates docs/settings.md from the declarations of the settings: `python -m entrypoints.settings.page > FILE`."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ _PLACE: Final = re.compile(r"\{([a-z0-9_.]+)\}")
 
 
 def page() -> str:
-    """The whole page, in Markdown."""
+    """Returns the whole page, in Markdown."""
     return "\n".join((PAGE_HEAD, *(line for kind in SECTIONS.values() for line in _section(kind))))
 
 
@@ -40,7 +40,7 @@ def _section(kind: type[Section]) -> Iterator[str]:
 
 
 def _default(kind: type[Section], field: str, setting: Setting) -> str:
-    """The default of `serve`, and that of `dev` if it differs."""
+    """Returns the default with `herald serve`, and the default with `herald dev` if it differs."""
     serve, dev = _shown(kind, field, setting, "serve"), _shown(kind, field, setting, "dev")
     return serve if serve == dev else f"{serve}; `herald dev`: {dev}"
 

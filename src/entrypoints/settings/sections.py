@@ -1,4 +1,4 @@
-"""The sections of settings that only the process itself uses: its routes, its server, its names, and its commands."""
+"""The sections of settings that the entry points use themselves: routes, HTTP server, names of the node, commands."""
 
 from typing import Annotated, Literal
 

@@ -1,1 +1,1 @@
-"""The wiring of ports and their implementations."""
+"""Dependency injection: the providers that connect each port with its implementation."""

@@ -1,4 +1,4 @@
-"""The ports between nodes: implemented by Redis, or without it by the store alone."""
+"""Provides the ports for communication between nodes, implemented by Redis or, without Redis, in memory."""
 
 from dishka import Provider, Scope, provide
 
@@ -13,7 +13,8 @@ from entrypoints.settings.loader import Settings
 
 
 class SeparateNodes(Provider):
-    """One node, or several nodes that read one another's entries from the store every few seconds."""
+    """The ports without Redis: for a single node, or for several nodes that find the entries of other nodes only by
+    reading the database every few seconds. Rate limits and numbers of sessions are counted by each node separately."""
 
     scope = Scope.APP
 
@@ -31,10 +32,10 @@ class SeparateNodes(Provider):
 
 
 def nodes(settings: Settings) -> Provider:
-    """The implementation that REDIS_URL selects."""
+    """Returns the provider with Redis if REDIS_URL is set, otherwise the one without."""
     if not settings.redis.url:
         return SeparateNodes()
-    # Imported here: most processes run without Redis, and importing its client takes a while.
+    # Imported here, because importing the client of Redis takes a while and is not needed without Redis.
     from entrypoints.wiring.redis_nodes import RedisNodes
 
     return RedisNodes()

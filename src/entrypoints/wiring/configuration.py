@@ -1,4 +1,4 @@
-"""The settings and policies, each provided by its type."""
+"""Provides the settings and policies, each by its type."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ from domain.routes import RouteTable
 from entrypoints.channels import OutboundChannels
 from entrypoints.settings.loader import Settings
 
-# Limits and timings that no setting changes.
+# Limits and timings that are not settings.
 POLICIES: Final[Sequence[msgspec.Struct]] = (
     StoragePolicy(),
     RetryPolicy(),
@@ -37,7 +37,7 @@ POLICIES: Final[Sequence[msgspec.Struct]] = (
 
 
 class Configuration(Provider):
-    """Values derived from a section of the settings."""
+    """Values that are computed from a section of the settings."""
 
     scope = Scope.APP
 
@@ -51,13 +51,13 @@ class Configuration(Provider):
 
 
 def values(settings: Settings, table: RouteTable, channels: OutboundChannels) -> dict[Any, Any]:
-    """The settings, each section of them, each policy, the routes and the channels, by type: the context of the
-    container."""
+    """Returns the context of the container: the settings, each section of them, each policy, the routes and the
+    channels, keyed by their type."""
     return {type(value): value for value in (settings, table, channels, *settings.sections(), *POLICIES)}
 
 
 def provided(context: dict[Any, Any]) -> Provider:
-    """Provides what is in the context, by its type."""
+    """Returns a provider of all values in the context, by their type."""
     provider = Provider(scope=Scope.APP)
     for kind in context:
         provider.from_context(provides=kind)

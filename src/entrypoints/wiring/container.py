@@ -1,4 +1,4 @@
-"""The container: which adapter implements each port, and the dependencies of each part. It reads as a table."""
+"""The dependency injection container: which adapter implements each port, and on what each part depends."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -86,7 +86,7 @@ class UseCases(Provider):
         if settings.server.auth == "open":
             yield IdentifyCaller(None, store, clock)
             return
-        # Imported here: without tokens it is not needed, and importing cryptography takes a while.
+        # Imported here, because importing cryptography takes a while and is not needed without tokens.
         from adapters.jwt.verifier import JwtVerifier
 
         verifier = JwtVerifier(settings.jwt)
@@ -98,8 +98,8 @@ class UseCases(Provider):
 def make_container(
     settings: Settings, table: RouteTable, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS
 ) -> AsyncContainer:
-    """The container of one process. Overrides must be declared with `override=True`, so that nothing is replaced by
-    accident.
+    """Returns the container of one process. `overrides` are providers that replace others, in tests. They must be
+    declared with `override=True`: without it, a provider that replaces another by mistake is an error.
     """
     context = values(settings, table, OutboundChannels(tuple(channels)))
     return make_async_container(

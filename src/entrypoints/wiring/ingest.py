@@ -1,4 +1,4 @@
-"""From brokers to the store: the sources of the registry, and their consumers."""
+"""Provides what moves events from brokers to the store: an event source and a consumer for each broker."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ class Ingest(Provider):
     def sources(
         self, broker: MemoryBroker, table: RouteTable, offsets: StartOffsets, limits: Limits, settings: Settings
     ) -> Sequence[EventSource]:
-        """The in-process source, and one for each broker that routes consume from."""
+        """Returns the in-process source, and the source of each broker from which routes consume events."""
         return [broker, *broker_sources(table, offsets, limits, settings)]
 
     @provide
@@ -61,8 +61,8 @@ class Ingest(Provider):
 def broker_sources(
     table: RouteTable, offsets: StartOffsets, limits: Limits, settings: Settings
 ) -> Sequence[EventSource]:
-    """The sources of those registered brokers that routes consume from. Raises OSError for a file that can't be
-    read."""
+    """Returns a source for each registered broker from which routes consume events. Raises OSError if a file in its
+    settings can't be read."""
     context = SourceContext((), limits.event_bytes, offsets)
     return [
         broker.make_source(settings.brokers[broker.name], msgspec.structs.replace(context, patterns=patterns))

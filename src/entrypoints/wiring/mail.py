@@ -1,7 +1,7 @@
-"""The channel `email`: mails are sent to a mail server, or written to a folder if there is none.
+"""Provides the channel `email`, which sends mails to a mail server, or writes them to a folder if none is configured.
 
-The modules that send mails are imported on demand: commands that send nothing read routes too, and importing Jinja
-takes a while.
+The modules that send mails are imported only when they are needed, because importing Jinja takes a while and most
+commands send no mails.
 """
 
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
-    """The implementation that SMTP_HOST selects."""
+    """Returns the channel and its dispatch policy. The channel sends mails to SMTP_HOST, or writes them to a folder."""
     from adapters.mail.channel import MailChannel
     from adapters.mail.renderer import ProcessRenderer
 
@@ -49,7 +49,7 @@ def _mailer(smtp: SmtpSettings, mail: MailSettings) -> "Mailer":
 
 
 def check_email(settings: Settings, table: ChannelTable) -> str | None:
-    """What is invalid about the template that a route names, in words; None if it is valid."""
+    """Checks the mail template of a route. Returns None if it is valid, otherwise a text that says what is wrong."""
     if settings.mail.templates is None and is_shipped(table.template, [PROFILE_TEMPLATES]):
         return None
     from adapters.mail.rendering import fault_in_templates
@@ -59,7 +59,7 @@ def check_email(settings: Settings, table: ChannelTable) -> str | None:
 
 
 class MailFolderReading(Provider):
-    """Reads mails where they are written to a folder."""
+    """Provides access to the mails in the folder, if mails are written to a folder."""
 
     scope = Scope.APP
 

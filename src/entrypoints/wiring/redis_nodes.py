@@ -1,4 +1,4 @@
-"""The ports between nodes, implemented by Redis."""
+"""Provides the ports for communication between nodes, implemented by Redis."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -20,7 +20,8 @@ from entrypoints.settings.sections import NodeSettings
 
 
 class RedisNodes(Provider):
-    """Nodes notify one another immediately, and share session counts and rate limits."""
+    """The ports with Redis: nodes notify one another of new entries immediately, and share numbers of sessions and rate
+    limits."""
 
     scope = Scope.APP
 
@@ -31,7 +32,8 @@ class RedisNodes(Provider):
     async def connections(
         self, settings: RedisSettings, node: NodeSettings, store: Store
     ) -> AsyncIterator[Connections]:
-        # Two processes may have the same name, and a restarted process must not be mistaken for its predecessor.
+        # Each process has a unique id: two processes may have the same name, and a restarted process has the name of
+        # its predecessor.
         connections = Connections(settings, store, f"{node.name}:{uuid4().hex}")
         yield connections
         await connections.close()

@@ -1,4 +1,4 @@
-"""The ports of storage: implemented by a database, or in memory."""
+"""Provides the ports for storage, implemented by a database or in memory."""
 
 from collections.abc import AsyncIterator
 
@@ -37,7 +37,7 @@ from entrypoints.settings.loader import Settings
 
 
 class SqlStorage(Provider):
-    """Persistent storage. The database is prepared before the start (see `prepare`)."""
+    """Storage in a database, whose schema must be up to date: see `entrypoints.prepare`."""
 
     scope = Scope.APP
 
@@ -58,7 +58,7 @@ class SqlStorage(Provider):
 
 
 class MemoryStorage(Provider):
-    """Storage in memory, lost when the process ends."""
+    """Storage in memory. All data is lost when the process ends."""
 
     scope = Scope.APP
 
@@ -77,5 +77,5 @@ class MemoryStorage(Provider):
 
 
 def storage(settings: Settings) -> Provider:
-    """The implementation that DATABASE_URL selects."""
+    """Returns the storage that DATABASE_URL selects."""
     return MemoryStorage() if settings.database.url == MEMORY else SqlStorage()

@@ -1,4 +1,4 @@
-"""The dependencies of the web adapters: allowed origins and hosts, limits on connections, and facts about this node."""
+"""Provides what the web adapters need: allowed origins and hosts, limits of connections, and the names of this node."""
 
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -50,10 +50,10 @@ def allowed_origins(settings: Settings) -> Origins:
 
 
 def allowed_hosts(settings: Settings) -> Hosts:
-    """The allowed hosts: those of HERALD_HOSTS, and that of the public URL.
+    """Returns the hosts that requests may be sent to: those in HERALD_HOSTS, and the host of the public URL.
 
-    If HERALD_HOSTS is not set and only pages of this machine are allowed: the names of this machine and the address
-    that Herald listens on, to which no foreign name can resolve. If it is not set otherwise: all hosts.
+    If HERALD_HOSTS is not set, the default depends on HERALD_ORIGINS. If that is `loopback`, the hosts are the names of
+    this machine and the address on which Herald listens. Otherwise all hosts are allowed.
     """
     web = settings.web
     named = web.hosts
@@ -70,6 +70,7 @@ def allowed_hosts(settings: Settings) -> Hosts:
 
 
 def _listening(server: ServerSettings) -> set[str]:
-    """The address that Herald listens on, as a host; empty if it listens on all addresses."""
+    """Returns the address on which Herald listens, as a set with one host; an empty set if it listens on all
+    addresses."""
     host = host_of(f"[{server.host}]" if ":" in server.host else server.host)
     return set() if host is None or host in ("0.0.0.0", "[::]") else {host}  # noqa: S104 - compared, not bound
