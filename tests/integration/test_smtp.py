@@ -338,7 +338,7 @@ async def test_closing_defers_mails_in_progress(step: str) -> None:
         await sender.close()
         assert time.monotonic() - start < 1
         for sending in sendings:
-            with pytest.raises(Deferred, match="we are leaving"):
+            with pytest.raises(Deferred, match="shutting down"):
                 await sending
         await until(lambda: server.open == 0)
 

@@ -414,7 +414,7 @@ class TestOwnTemplates:
 
     @pytest.mark.parametrize("html", ["", " \n", "{% if false %}x{% endif %}", "{# nothing #}"])
     def test_an_empty_mail_is_refused(self, site: Site, html: str) -> None:
-        assert site.refusal(html) == "own.html: it is filled to nothing"
+        assert site.refusal(html) == "own.html: the result is empty"
 
     @pytest.mark.parametrize(
         ("html", "words"),
@@ -427,12 +427,12 @@ class TestOwnTemplates:
             ("\n{{ 1 / 0 }}", "own.html, line 2: ZeroDivisionError: division by zero"),
             ("{{ 1 + 'a' }}", "own.html, line 1: TypeError: "),
             ("{{ '\\ud800' }}", "own.html: UnicodeEncodeError: "),
-            ("{% macro m() %}\n{{ m() }}{% endmacro %}{{ m() }}", "own.html, line 2: it calls itself without end"),
-            ('{% include "own.html" %}', "own.html, line 1: it calls itself without end"),
-            ("{{ " + "(" * 2_000 + "1" + ")" * 2_000 + " }}", "own.html: it calls itself without end, or is nested"),
+            ("{% macro m() %}\n{{ m() }}{% endmacro %}{{ m() }}", "own.html, line 2: it calls itself endlessly"),
+            ('{% include "own.html" %}', "own.html, line 1: it calls itself endlessly"),
+            ("{{ " + "(" * 2_000 + "1" + ")" * 2_000 + " }}", "own.html: it calls itself endlessly, or is nested"),
             (
                 "{% for _ in range(99999) %}{{ order_id * 9 }}{% endfor %}",
-                f"own.html: it is filled to more than {MAX_MAIL_CHARS}",
+                f"own.html: the result is larger than {MAX_MAIL_CHARS}",
             ),
         ],
     )

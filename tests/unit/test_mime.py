@@ -137,7 +137,7 @@ def test_an_invalid_mail_id_is_an_internal_error() -> None:
     mail = OutgoingMail(
         "a>\r\nBcc: b", "ann@example.com", "Order 7", datetime(2026, 3, 1, tzinfo=UTC), RenderedMail("x", "x")
     )
-    with pytest.raises(ValueError, match="names no mail"):
+    with pytest.raises(ValueError, match="is not a valid mail id"):
         compose(mail, sender_of("a@b.example"))
 
 

@@ -7,9 +7,8 @@ from domain.deliveries import NO_ADDRESS, Delivery
 
 
 class MailChannel:
-    """Implements Channel: renders the template of a mail, and passes it to the mailer.
-
-    A mail with an invalid address, without a subject, or whose template fails is refused in `prepare`, before sending.
+    """Implements Channel: renders the template of a mail, and passes the mail to the mailer. `prepare` refuses a mail
+    that has an invalid address or no subject, or whose template can't be rendered.
     """
 
     name = EmailTable.channel

@@ -1,6 +1,6 @@
-"""Filters of mail templates. They accept any value that a producer may have sent.
+"""Filters for mail templates. They accept any JSON value, because a publisher may put any value into any field.
 
-A field that the event does not have raises UndefinedError, as it does without a filter.
+For a field that the event does not have, they raise UndefinedError, which is also raised without a filter.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,23 +12,23 @@ from jinja2 import Undefined
 
 from domain.deliveries import subject_line
 
-# Longer links are rejected. RFC 9110, section 4.1, recommends support for at least 8,000 octets, but mail clients cut
-# much shorter lines.
+# Maximum length of a link; longer ones are omitted. RFC 9110, section 4.1, recommends support for at least 8,000
+# octets, but mail clients cut much shorter lines.
 MAX_LINK_LENGTH: Final = 2_000
 
-# Maximum length of an amount with its currency: it has to fit on one line beside a name, on the screen of a phone.
+# Maximum length of an amount with its currency: it has to fit on one line with a name on the screen of a phone.
 MAX_AMOUNT_LENGTH: Final = 30
 
 
 def line(value: Any) -> str:
-    """Text or a number as one line of at most 255 characters; empty for anything else."""
+    """Returns text, or a number, as one line of at most 255 characters. Returns an empty text for any other value."""
     _there(value)
     return subject_line(str(value)) if _is_number(value) or isinstance(value, str) else ""
 
 
 def money(value: Any, currency: str = "") -> str:
-    """An amount with two decimals, followed by its currency. Text stays as its producer wrote it. Empty for anything
-    else, and for results of more than MAX_AMOUNT_LENGTH characters.
+    """Returns an amount of money, followed by its currency. A number gets two decimals; text is not changed. Returns an
+    empty text for any other value, and if the result has more than MAX_AMOUNT_LENGTH characters.
     """
     try:
         amount = line(f"{value:,.2f}" if _is_number(value) else value)
@@ -39,12 +39,13 @@ def money(value: Any, currency: str = "") -> str:
 
 
 def day(value: datetime) -> str:
-    """A date in the form `7 March 2026`."""
+    """Returns the date in the form `7 March 2026`."""
     return f"{value.day} {value:%B %Y}"
 
 
 def link(value: Any) -> str:
-    """An http or https URL; empty for anything else, because `javascript:` and similar URLs must not become links."""
+    """Returns an http or https URL unchanged. Returns an empty text for any other value, because URLs such as
+    `javascript:` must not become links."""
     _there(value)
     if not isinstance(value, str) or len(value) > MAX_LINK_LENGTH or not value.isprintable() or " " in value:
         return ""
@@ -56,7 +57,7 @@ def link(value: Any) -> str:
 
 
 def entries(value: Any) -> list[Any]:
-    """A list; empty for anything else."""
+    """Returns a list unchanged, and an empty list for any other value."""
     _there(value)
     return value if isinstance(value, list) else []
 

@@ -1,4 +1,4 @@
-"""The mailer that writes mails to a folder, used if no mail server is configured."""
+"""The mailer that writes mails to a folder. It is used if no mail server is configured."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,19 @@ from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
 from application.delivery.channel import Deferred, PeerUnavailable, Receipt
 
-# Bytes that the probe writes, about the size of a mail: a disk with less free space counts as full.
+# The number of bytes that a health probe writes, about the size of a mail. A disk with less free space counts as full.
 PROBE_BYTES: Final = 16_384
 
 
 class FolderMailer:
-    """Implements Mailer: each mail is a file of its own, `<its id>.eml`, which mail programs can open.
+    """Implements Mailer. Writes each mail to a file `<id>.eml`, which mail programs can open.
 
-    Ids are UUIDv7, so the names of the files sort in the order of their deliveries. A mail that is sent again replaces
-    the earlier file. Files are always complete.
+    The ids are UUIDv7, so sorted by name, the files are in the order of their deliveries. If a mail is sent again, its
+    file is replaced. A file appears in the folder only when it is complete.
     """
 
     def __init__(self, folder: str, sender: str) -> None:
-        """Raises ValueError for an invalid sender. The folder is created when it is first needed."""
+        """Raises ValueError for an invalid sender. The folder is created when the first mail is written."""
         self.name: Final = folder
         self._folder = Path(folder)
         self._sender = sender_of(sender)
@@ -49,12 +49,12 @@ class FolderMailer:
 
     def _check(self, deadline: float) -> None:
         if self._closed:
-            raise Deferred("not written: we are leaving")
+            raise Deferred("not written: this node is shutting down")
         if time.monotonic() >= deadline:
             raise Deferred(f"out of time while writing to {self.name}")
 
     def _try(self) -> None:
-        """Raises OSError if nothing can be written."""
+        """Checks that a mail could be written to the folder. Raises OSError otherwise."""
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f".{secrets.token_hex(8)}.part"
         try:
@@ -68,7 +68,7 @@ class FolderMailer:
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 part.write_bytes(mail.content)
-                # The thread continues after its caller has timed out, so check again before publishing the file.
+                # Checked again before the file appears: this thread continues even if its caller has timed out.
                 self._check(deadline)
                 part.replace(self._folder / f"{mail.id}.eml")
             finally:

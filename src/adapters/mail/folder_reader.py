@@ -1,4 +1,4 @@
-"""Reading the mails that FolderMailer has written."""
+"""Reads the mails that FolderMailer has written."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ log = structlog.get_logger(__name__)
 
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.eml\Z")
 
-# Bytes of a file that a list reads to find its headers. The longest header of ours, a subject in encoded words, has 2
-# KB.
+# To list a mail, this many bytes are read from the beginning of its file, which is enough for its headers: the longest
+# header that Herald writes, a subject in encoded words, has 2 KB.
 _HEAD: Final = 16_384
 
 
 class EmlFolder:
-    """Implements MailFolder for the files of FolderMailer. File names are made from delivery ids only."""
+    """Implements MailFolder for the files of FolderMailer. Only files whose name is the id of a delivery are opened."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -39,7 +39,7 @@ class EmlFolder:
         return await asyncio.to_thread(self._read, id)
 
     def _newest(self, limit: int) -> list[WrittenMail]:
-        # Sorted by name: names are UUIDv7, which begin with the time.
+        # The names are UUIDv7, which begin with the time, so they are sorted by time.
         listed = (self._headed(id) for id in sorted(self._ids(), reverse=True))
         return list(islice((mail for mail in listed if mail), limit))
 
@@ -74,7 +74,8 @@ class EmlFolder:
             return None
 
     def _pass_over(self, id: str, fault: Exception) -> None:
-        """Log and skip a file that is not a mail. For such files the email package raises exceptions of any kind."""
+        """Logs that a file is skipped because it is not a mail. The email package raises exceptions of any kind for
+        such files."""
         log.debug("mail_file_invalid", file=str(self._file(id)), error=repr(fault))
 
     def _file(self, id: str) -> Path:

@@ -1,4 +1,4 @@
-"""The interfaces that the mail channel needs: a renderer of templates, and a mailer that sends mails."""
+"""The interfaces that the mail channel uses: MailRenderer renders templates, Mailer sends mails."""
 
 from datetime import datetime
 from typing import Protocol
@@ -11,9 +11,10 @@ from domain.deliveries import Item
 
 
 class OutgoingMail(msgspec.Struct, frozen=True):
-    """A mail ready to be sent. `id` is the part of its Message-ID before the @: the same for each attempt at one
-    delivery, so that a receiver can detect duplicates. `headers` are additional headers by name, with values of one
-    line.
+    """A mail that is ready to be sent.
+
+    `id` is the part of the Message-ID before the @. It is the same for all attempts at one delivery, so that a receiver
+    can detect duplicates. `headers` are additional headers, as pairs of a name and a value of one line.
     """
 
     id: str
@@ -25,14 +26,14 @@ class OutgoingMail(msgspec.Struct, frozen=True):
 
 
 class Unrenderable(Exception):
-    """The template can't be rendered with this event; a retry would fail again. The text names the template and the
-    error.
+    """The template can't be rendered with this event, so a retry would fail again. The text of the exception names the
+    template and the error.
     """
 
 
 class TemplateUnavailable(Unrenderable):
-    """This node does not have the template, or it does not compile here. Another node may have a usable one: during a
-    rolling upgrade, nodes have different templates.
+    """The template is missing on this node, or does not compile. Another node may have a usable template of this name:
+    during a rolling upgrade, nodes have different templates.
     """
 
 
@@ -40,11 +41,11 @@ class MailRenderer(Protocol):
     """Renders mail templates with events."""
 
     async def render(self, item: Item) -> RenderedMail:
-        """Render the template of an item.
+        """Returns the item's template, rendered with the item's event.
 
-        Raises TemplateUnavailable if the template, or one that it includes, is missing or does not compile. Raises
-        Unrenderable for a template that does something forbidden or exceeds its time limit of some seconds, and for an
-        event that lacks a field that the template needs.
+        Raises TemplateUnavailable if the template, or a template that it includes, is missing or does not compile.
+        Raises Unrenderable if the event lacks a field that the template needs, or if the template does something
+        forbidden or exceeds its time limit.
         """
 
     async def close(self) -> None: ...
@@ -55,20 +56,20 @@ class Mailer(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in health reports and logs: a server's `host:port`, or a folder."""
+        """What identifies the mailer in health reports and logs: the `host:port` of the server, or the folder."""
 
     async def send(self, mail: OutgoingMail, deadline: float) -> Receipt:
-        """Return when the mail is accepted; from then on the server is responsible for it. Raises Deferred, Refused or
-        PeerUnavailable.
+        """Sends a mail, and returns when the server has accepted it. From then on, the server is responsible for it.
+        Raises Deferred, Refused or PeerUnavailable.
 
-        Gives up at the deadline (of `time.monotonic`), and transmits no content after it, even if this process was
-        frozen in between. Several calls may run concurrently.
+        Stops at the deadline, a time of `time.monotonic`. The content of the mail is never sent after the deadline,
+        even if this process was frozen in between. Several calls may run concurrently.
         """
 
     async def ping(self, deadline: float) -> None:
-        """Return if a mail would be accepted now, as far as can be determined without sending one. Raises
-        PeerUnavailable.
+        """Does nothing if a mail would be accepted now, as far as this can be determined without sending one. Raises
+        PeerUnavailable otherwise.
         """
 
     async def close(self) -> None:
-        """Close the connections. Mails that are being sent are aborted."""
+        """Closes all connections. Attempts that are running are aborted."""

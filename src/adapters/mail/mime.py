@@ -1,7 +1,8 @@
-"""Mails in their wire format: RFC 5322 and MIME.
+"""Encodes mails in the format in which they are sent (RFC 5322 and MIME).
 
-Written by hand, without `email.message`: that parses headers in order to write them, and decodes text in an address or
-a subject that merely looks like an encoded word (RFC 2047), line breaks included. It also takes ten times as long.
+This module does not use `email.message`, which parses headers in order to write them: it would decode text in an
+address or a subject that merely looks like an encoded word (RFC 2047), even to line breaks. It also takes ten times as
+long.
 """
 
 import base64
@@ -17,10 +18,11 @@ from application.delivery.channel import Refused
 from domain.addresses import as_address, ascii_domain, fault_in_address, split_mailbox
 from domain.deliveries import subject_line
 
-# Maximum size of an encoded word, in bytes before base64: 52 characters after it. With its delimiters and "Subject: "
-# the line is still below the 76 characters that RFC 2047 allows.
+# Maximum size of the text in an encoded word, in bytes; base64 makes 52 characters of them. With its delimiters and
+# "Subject: ", the line is shorter than the 76 characters that RFC 2047 allows.
 _WORD: Final = 39
-# Quoted-printable adds two bytes for each byte that is not ASCII; base64 adds a third of the total.
+# If more than a sixth of the bytes of a text are not ASCII, base64 is shorter: quoted-printable adds two bytes for each
+# of them, base64 adds a third of the total.
 _MOSTLY_STRANGE: Final = 6
 _ASCII: Final = bytes(range(128))
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*\Z")
@@ -42,9 +44,10 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Composed(msgspec.Struct, frozen=True):
-    """A mail in bytes, in lines of at most 998 characters that end with CRLF, and its envelope addresses, whose domains
-    are in ASCII. Only their local parts may contain other characters, and then the whole mail needs SMTPUTF8 (RFC
-    6531).
+    """An encoded mail, and the addresses of its SMTP envelope.
+
+    `content` has lines of at most 998 characters that end with CRLF. The domains of the addresses are in ASCII. If a
+    local part is not, `utf8` is true: the mail can be sent only with the extension SMTPUTF8 (RFC 6531).
     """
 
     id: str
@@ -58,10 +61,13 @@ class Composed(msgspec.Struct, frozen=True):
 
 
 def sender_of(text: str) -> Sender:
-    """The sender for an address, or for `Name <address>`. Raises ValueError."""
+    """Returns the sender for a text that is an address, or `Name <address>`. Raises ValueError if the address is
+    invalid."""
     name, found = split_mailbox(text)
     address = as_address(found)
-    if fault := fault_in_address(address) or (None if text.isprintable() else "it has a line break or its like in it"):
+    if fault := fault_in_address(address) or (
+        None if text.isprintable() else "it contains a line break or another control character"
+    ):
         raise ValueError(f"no mail can be from {text!r}: {fault}")
     address = _with_ascii_domain(address)
     if not name:
@@ -72,13 +78,13 @@ def sender_of(text: str) -> Sender:
 
 
 def compose(mail: OutgoingMail, sender: Sender) -> Composed:
-    """Compose a mail. Raises Refused for an invalid address, so that no address can inject a header or a command, and
-    ValueError for an invalid id or header.
+    """Returns the encoded mail. Raises Refused if the address is invalid, so that an address can't inject a header or
+    an SMTP command. Raises ValueError if the id or a header is invalid.
     """
     if fault := fault_in_address(mail.to):
         raise Refused(f"no mail can be sent to {mail.to!r}: {fault}")
     if not _ID.match(mail.id):
-        raise ValueError(f"{mail.id!r} names no mail")
+        raise ValueError(f"{mail.id!r} is not a valid mail id")
     recipient = _with_ascii_domain(mail.to)
     # "=_" occurs in no line of quoted-printable or base64 (RFC 2045, section 6.7), so no text can end its part.
     boundary = f"=_{mail.id}"
@@ -103,7 +109,7 @@ def compose(mail: OutgoingMail, sender: Sender) -> Composed:
 
 
 def _part(subtype: str, text: str) -> bytes:
-    # b2a_qp copies the style of the first line end, so the text has to contain one: it always ends with one.
+    # b2a_qp uses the kind of line end that occurs first in the text, so a CRLF is appended in case the text has none.
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     body = f"{text}\n".replace("\n", "\r\n").encode(errors="replace")
     if len(body.translate(None, _ASCII)) * _MOSTLY_STRANGE > len(body):
@@ -115,24 +121,24 @@ def _part(subtype: str, text: str) -> bytes:
 
 
 def _header(name: str, value: str) -> str:
-    """An additional header. Raises ValueError for a value that would begin another header, or exceed the line length of
-    RFC 5322.
+    """Returns an additional header as a line. Raises ValueError if the name is invalid, or the value is not printable
+    ASCII (a line break would begin another header), or the line is longer than RFC 5322 allows.
     """
     line = f"{name}: {value}"
     if not _HEADER_NAME.match(name) or not (value.isascii() and value.isprintable()) or len(line) > _MAX_LINE:
-        raise ValueError(f"{name!r} can't be a header, or not with this value")
+        raise ValueError(f"the header {name!r} has an invalid name or value")
     return f"{line}\r\n"
 
 
 def _unstructured(text: str) -> str:
-    """A text of at most domain.deliveries.MAX_SUBJECT_LENGTH characters as a header value. At that length, a line of
-    ASCII need not be folded.
+    """Returns a text as the value of a header. It must have at most domain.deliveries.MAX_SUBJECT_LENGTH characters:
+    then a line of ASCII need not be folded.
     """
     return text if text.isascii() and "=?" not in text else _encoded(text)
 
 
 def _encoded(text: str) -> str:
-    """The text as encoded words, none of which splits a character."""
+    """Returns the text as encoded words (RFC 2047). No character is divided between two words."""
     words = [b""]
     for character in text:
         piece = character.encode(errors="replace")

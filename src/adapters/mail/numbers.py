@@ -1,4 +1,4 @@
-"""Numbers in mail templates: displayed as they were sent, and usable in calculations."""
+"""Numbers in mail templates. They are displayed as they were sent, and can be used in calculations."""
 
 import math
 from typing import Final
@@ -7,8 +7,8 @@ import msgspec
 
 
 class SentNumber(float):
-    """A number with a fraction or an exponent that keeps its text from the event: `1.50`, `1e-5`. Results of
-    calculations are ordinary numbers.
+    """A number with a fraction or an exponent that is displayed with its original text, such as `1.50` or `1e-5`.
+    Results of calculations with it are ordinary numbers.
     """
 
     __slots__ = ("_text",)
@@ -27,5 +27,6 @@ class SentNumber(float):
     __repr__ = __str__
 
 
-# Decodes as planning does, except that numbers keep their text. Whole numbers keep all their digits anyway.
+# Decodes JSON as when events are planned, except that numbers with a fraction or an exponent become SentNumber.
+# Integers keep all digits anyway.
 decode: Final = msgspec.json.Decoder(float_hook=SentNumber).decode

@@ -1,4 +1,4 @@
-"""Opening a connection to the mail server, up to the state in which it accepts mails."""
+"""Opens connections to the mail server: connects, starts TLS and logs in, so that a mail can be sent next."""
 
 import asyncio
 import base64
@@ -17,27 +17,28 @@ _FULL_NAME: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z")
 
 
 class Opening:
-    """Connects, sends EHLO, starts TLS and logs in, as configured. It has no timeout of its own; SmtpMailer has one."""
+    """Connects, sends EHLO, starts TLS and logs in, as the settings require. There is no timeout here: SmtpMailer has
+    one."""
 
     def __init__(self, settings: SmtpSettings) -> None:
         """Raises OSError if the CA file can't be read."""
         self._settings = settings
-        # Created once: reading the system's certificates takes tens of milliseconds.
+        # Created only once, because reading the certificates of the system takes tens of milliseconds.
         self._tls = None if settings.security == "none" else ssl.create_default_context(cafile=settings.cafile)
         self._secrets = _secrets(settings)
         self._own_name: str | None = None
 
     async def open(self) -> SMTP:
-        """Open a connection. Raises PeerUnavailable."""
+        """Opens a connection and returns it. Raises PeerUnavailable."""
         client = SMTP(
             hostname=self._settings.host,
             port=self._settings.its_port,
-            # A placeholder: `_introduce` sends EHLO with the actual name, once that is known.
+            # A placeholder: `_introduce` sends EHLO with the actual name of this host.
             local_hostname="localhost",
-            # aiosmtplib's own timeouts would leave connections open that can't be aborted.
+            # With timeouts of aiosmtplib, connections would stay open that can't be aborted.
             timeout=None,
             use_tls=self._settings.security == "tls",
-            # STARTTLS is used if the settings require it, not opportunistically; see `_prepare`.
+            # `_prepare` starts TLS, and fails if the server does not offer it. aiosmtplib would continue without TLS.
             start_tls=False,
             tls_context=self._tls,
         )
@@ -56,9 +57,9 @@ class Opening:
         await self._introduce(client)
         if self._settings.security == "starttls":
             if not client.supports_extension("starttls"):
-                raise PeerUnavailable("it offers no STARTTLS", refused_us=True)
+                raise PeerUnavailable("the mail server does not offer STARTTLS", refused_us=True)
             await client.starttls()
-            # What the server offered before TLS can't be trusted: RFC 3207, section 4.2.
+            # EHLO is sent again, because what the server offered before TLS can't be trusted (RFC 3207, section 4.2).
             await self._introduce(client)
         if self._settings.user is not None:
             await self._log_in(client, self._settings.user, self._settings.password or "")
@@ -70,15 +71,15 @@ class Opening:
         try:
             await client.ehlo(hostname=name)
         except SMTPHeloError as refusal:
-            # Servers older than EHLO answer it with 5xx. A server that refuses mail repeats the refusal to HELO, or
-            # closes the connection.
+            # Servers that do not support EHLO respond to it with 5xx, and accept HELO. A server that accepts no mail at
+            # all refuses HELO too, or closes the connection.
             try:
                 await client.helo(hostname=name)
             except SMTPException:
                 raise refusal from None
 
     async def _log_in(self, client: SMTP, user: str, password: str) -> None:
-        """Log in by the first method that works: some servers offer methods that do not."""
+        """Logs in with the first method that works, because some servers offer methods that do not work."""
         ways = {"cram-md5": client.auth_crammd5, "plain": client.auth_plain, "login": client.auth_login}
         refusal: SMTPException | None = None
         for method in client.supported_auth_methods:
@@ -87,28 +88,31 @@ class Opening:
             except SMTPAuthenticationError as error:
                 refusal = error
             except SMTPException as error:
-                # Servers close the connection on further attempts; report the earlier refusal, which has the reason.
+                # Some servers close the connection on a further attempt. The error of the earlier attempt has the
+                # reason.
                 raise refusal or error from None
             else:
                 return
-        raise refusal or PeerUnavailable("it offers no login that we know", refused_us=True)
+        raise refusal or PeerUnavailable("the mail server offers no supported login method", refused_us=True)
 
 
 def cut(client: SMTP) -> None:
-    """Abort a connection immediately: pending data is discarded, and no answer is awaited."""
+    """Aborts a connection immediately: discards unsent data, and waits for no reply."""
     if client.transport is not None:
         cast(asyncio.WriteTransport, client.transport).abort()
     client.close()
 
 
 def _literal(client: SMTP) -> str:
-    """The local address as EHLO argument, for a host without a fully qualified name: RFC 5321, section 4.1.4."""
+    """Returns the local IP address as an argument of EHLO, for a host without a fully qualified name (RFC 5321, section
+    4.1.4)."""
     host = client.get_transport_info("sockname")[0].partition("%")[0]
     return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
 
 
 def _secrets(settings: SmtpSettings) -> tuple[str, ...]:
-    """The password in each form in which it is sent, because the server's error text might repeat it."""
+    """Returns the password in all forms in which it is sent. They are masked in errors, because the server's reply
+    might repeat them."""
     if not settings.user or not settings.password:
         return ()
     spoken = settings.password, f"\0{settings.user}\0{settings.password}"

@@ -1,5 +1,5 @@
-"""What the server and the process that renders templates send one another. The server imports no more of that process:
-importing Jinja takes a while."""
+"""The messages between the server and the process that renders templates. They are in a separate module so that the
+server need not import Jinja, which takes a while."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,8 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """A rendered mail, or the error in words; `unavailable` if the template itself is unusable."""
+    """A rendered mail, or the error as text (`fault`). `unavailable` is true if the template is missing or does not
+    compile."""
 
     html: str = ""
     text: str = ""
@@ -28,5 +29,6 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 def frame(message: Sequence[Request] | Answer) -> bytes:
+    """Encodes a message as MessagePack, with its length in 4 bytes before it."""
     encoded = msgspec.msgpack.encode(message)
     return len(encoded).to_bytes(4, "big") + encoded

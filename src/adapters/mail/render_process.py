@@ -1,9 +1,11 @@
 """The process that renders templates: `python -m adapters.mail.render_process CPU_LIMIT_S TIMEOUT_S SITE [FOLDER ...]`.
 
-A template is a program that may have errors: an endless loop must cost one mail, not the server. Requests are read from
-standard input, several together. Answers are written to standard output one by one, in the same order, as MessagePack
-with a 4-byte length before it; the first answer is empty and signals that the process is ready. The process ends when
-standard input is closed, which is the case when the server that started it has ended.
+It is a separate process, because a template is a program that may have errors: an endless loop must make one mail fail,
+and not block the server.
+
+Requests are read from standard input in lists. Answers are written to standard output one by one, in the same order, as
+MessagePack with a 4-byte length before it. The first answer is empty, and says that the process is ready. The process
+ends when standard input is closed, which happens at the latest when the server ends.
 """
 
 import resource
@@ -19,23 +21,26 @@ from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.render_messages import Answer, Request, frame
 from adapters.mail.rendering import Templates
 
-# Limit of the address space in bytes. Python and Jinja need a tenth of it.
+# Maximum size of the address space in bytes. Python and Jinja need a tenth of it.
 MAX_MEMORY_BYTES: Final = 512 * 1024 * 1024
 
-# Maximum time for one mail, as a multiple of the time that the server waits for an answer. It ends a process that
-# reacts to no signal (a regular expression over gigabytes, for example), in case the server that should kill it no
-# longer exists.
+# Maximum time for one mail, as a multiple of the server's timeout for an answer. Usually the server kills this process
+# when the timeout expires. If the server no longer exists, the process ends itself after this time, even within a long
+# operation that Python can't interrupt.
 LIFETIME_FACTOR: Final = 1.2
 
-# Seconds between repetitions of the stop signal, in case the first is lost: an exception can't leave a finalizer.
+# Seconds after which the stop signal is repeated. It may have had no effect, because Python ignores exceptions that are
+# raised in a finalizer.
 RETRY_S: Final = 0.1
 
 
 class _TooLong(BaseException):
-    """The time limit is exceeded. A BaseException, so that no `except Exception` handles it as a template's error."""
+    """The limit of CPU time is exceeded. It is a BaseException, so that `except Exception` does not handle it as an
+    error of the template."""
 
 
 def answer(templates: Templates, request: Request, limit: float, timeout_s: float) -> Answer:
+    """Renders one mail within `limit` seconds of CPU time. Returns the mail or the error."""
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, timeout_s * LIFETIME_FACTOR)
@@ -49,11 +54,12 @@ def answer(templates: Templates, request: Request, limit: float, timeout_s: floa
     except _TooLong:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        return Answer(fault=f"{request.template}: still not done after {limit:g} s")
+        return Answer(fault=f"{request.template}: still not rendered after {limit:g} s of CPU time")
     return Answer(rendered.html, rendered.text)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float, timeout_s: float) -> None:
+    """Answers requests until their stream ends."""
     decode = msgspec.msgpack.Decoder(list[Request]).decode
     answers.write(frame(Answer()))
     answers.flush()
@@ -68,18 +74,19 @@ def _stop(_: int, __: FrameType | None) -> None:
 
 
 def _prepare() -> None:
-    # Ctrl-C and `systemctl stop` signal this process too, but the server still has mails to render before it stops.
+    # Ctrl-C and `systemctl stop` send their signal to this process too, but the server still renders mails before it
+    # stops.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # If nobody reads the answers any more, the process ends silently.
+    # When standard output is closed, the process ends without an error message.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, _stop)
-    # The default action of SIGALRM ends the process. The server's thread that started it may have had both signals
-    # blocked.
+    # SIGALRM ends the process, which is its default action. Both signals are unblocked, because a process inherits
+    # blocked signals from the thread that started it.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    # A failed template is no reason to write a core dump.
+    # No core dump is written if a template crashes the process.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

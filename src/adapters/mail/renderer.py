@@ -1,4 +1,4 @@
-"""Rendering of mail templates in a separate process."""
+"""Renders mail templates in a separate process."""
 
 import asyncio
 import os
@@ -15,21 +15,23 @@ from adapters.mail.render_messages import Answer, Request, frame
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
 
-# Limit of CPU time for one mail, in seconds. The shipped templates need less than a thousandth of it.
+# Maximum CPU time for one mail in seconds. The shipped templates need less than a thousandth of it.
 CPU_LIMIT_S: Final = 2.0
 
-# Timeout for one answer, in seconds. It is longer than the limit, which counts CPU time only: the machine may be busy.
+# Timeout for one answer in seconds. It is longer than CPU_LIMIT_S, because on a busy machine the process may wait for
+# the CPU.
 RENDER_TIMEOUT_S: Final = 10.0
 
-# Timeout for the start of the process, in seconds. It takes about 0.25 s on an idle machine.
+# Timeout for the start of the process in seconds. The start takes about 0.25 s on an idle machine.
 START_TIMEOUT_S: Final = 30.0
 
-# Attempts for one mail. One process may be killed for other reasons, such as a lack of memory; if two fail, the
-# template is at fault.
+# Maximum number of attempts for one mail. One process may be killed for another reason, such as a lack of memory. If a
+# second process ends too, the template is assumed to be the cause.
 MAX_ATTEMPTS: Final = 2
 
-# Limits of one request to the process: mails, and total characters of their events (a single event may have more). The
-# transfer in each direction costs as much as rendering one of the shipped templates.
+# Maximum number of mails that are sent to the process together, and of characters in their events together (a single
+# event may have more). Several mails are sent together, because one transfer costs as much as rendering a shipped
+# template.
 MAX_BATCH_SIZE: Final = 20
 MAX_BATCH_BYTES: Final = 1_000_000
 
@@ -37,14 +39,15 @@ _SOURCES: Final = Path(__file__).parents[2]
 
 
 class ProcessRenderer:
-    """Renders templates in a child process, one mail after the other. Requests that arrive meanwhile are sent together.
+    """Implements MailRenderer with a child process, which renders one mail after the other. Requests that arrive
+    meanwhile are collected, and sent to it together.
 
-    The child is started for the first mail, and restarted after it has ended. It inherits only its module path: no
-    secret of the environment is accessible to templates. `limit` is the CPU time for one mail in seconds; `timeout_s`
-    is the time without an answer after which the child is killed.
+    The child is started for the first mail, and started again when it has ended. Of the environment it inherits only
+    the module path, so templates can't read secrets. `limit` is the maximum CPU time for one mail in seconds. If the
+    child sends no answer for `timeout_s` seconds, it is killed.
 
-    In addition to Unrenderable, `render` raises OSError if no child can be started, which is not the mail's fault, and
-    RuntimeError once the renderer is closed.
+    `render` also raises OSError if the child can't be started, which does not depend on the mail, and RuntimeError if
+    the renderer is closed.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class ProcessRenderer:
         *,
         profile_templates: Sequence[Path] = (),
     ) -> None:
-        """`folder` has a site's own templates, which have precedence over those of the profiles and of the channel."""
+        """`folder` has the operator's templates. They take precedence over the shipped templates of the same names."""
         self._arguments = [str(limit), str(timeout_s), folder or "", *map(str, profile_templates)]
         self._timeout_s = timeout_s
         self._waiting: list[_Asked] = []
@@ -78,19 +81,19 @@ class ProcessRenderer:
         return RenderedMail(answer.html, answer.text)
 
     async def _fill_all(self) -> None:
-        """Process requests until none is waiting."""
+        """Sends requests to the child until none is waiting."""
         while self._waiting:
             try:
                 await self._fill(self._next())
             except Exception as error:
-                # No child can be started, so all waiting requests fail.
+                # The child can't be started, so all waiting requests fail.
                 for asked in self._waiting:
                     if not asked.answer.done():
                         asked.answer.set_exception(error)
                 self._waiting.clear()
 
     def _next(self) -> list["_Asked"]:
-        """The oldest waiting requests, within the limits of one transfer."""
+        """Returns the oldest waiting requests, as many as may be sent together."""
         some: list[_Asked] = []
         size = 0
         for asked in self._waiting[:MAX_BATCH_SIZE]:
@@ -101,8 +104,8 @@ class ProcessRenderer:
         return some
 
     async def _fill(self, some: list["_Asked"]) -> None:
-        """Answer the requests in order. If the child fails, unanswered requests stay in the queue, and the attempt
-        counts only for the one at which it failed.
+        """Sends the requests to the child, and sets their answers in order. If the child ends or does not respond, the
+        requests without an answer stay in the queue, and the failed attempt is counted for the first of them only.
         """
         child = await self._ready()
         at, done = some[0], False
@@ -113,14 +116,14 @@ class ProcessRenderer:
                 async with asyncio.timeout(self._timeout_s):
                     self._set_answer(at, await _read(child))
             done = True
-        # uvloop raises RuntimeError for a pipe that is already closed.
+        # RuntimeError is raised by uvloop if the pipe is closed.
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, RuntimeError):
             at.tries += 1
             if at.tries >= MAX_ATTEMPTS:
-                fault = f"{at.request.template}: the process that fills it dies of it, or hangs"
+                fault = f"{at.request.template}: the process that renders it crashed or did not respond"
                 self._set_answer(at, Answer(fault=fault))
         finally:
-            # Otherwise its remaining output would be read as answers to later requests.
+            # The child is ended, because its remaining output would be read as answers to later requests.
             if not done:
                 await self._end()
 
@@ -130,12 +133,12 @@ class ProcessRenderer:
         self._leave(asked)
 
     def _leave(self, asked: "_Asked") -> None:
-        """Remove a request from the queue: it is answered, or its caller was cancelled."""
+        """Removes a request from the queue, because it is answered or its caller was cancelled."""
         if asked in self._waiting:
             self._waiting.remove(asked)
 
     async def close(self) -> None:
-        """Kill the child. All waiting requests fail."""
+        """Kills the child. All waiting requests fail."""
         self._closed = True
         if self._child is not None and self._child.returncode is None:
             self._child.kill()
@@ -171,7 +174,7 @@ class ProcessRenderer:
         if self._closed:
             raise RuntimeError("the renderer is closed")
         if ready is None:
-            raise OSError("the process that fills mail templates does not start")
+            raise OSError("the process that renders mail templates does not start")
         return child
 
     async def _end(self) -> None:
@@ -180,12 +183,12 @@ class ProcessRenderer:
             return
         if child.returncode is None:
             child.kill()
-        # This also reads the remaining output: a pipe that is not read to its end stays open.
+        # Waits for the end of the child, and reads its remaining output, so that the pipe is closed.
         await child.communicate()
 
 
 class _Asked(msgspec.Struct, eq=False):
-    """A request with its caller's future."""
+    """A waiting request, the future of its answer, and the number of failed attempts."""
 
     request: Request
     answer: asyncio.Future[Answer]

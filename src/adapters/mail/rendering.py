@@ -1,6 +1,6 @@
-"""Rendering of templates in a sandbox, with errors reported as one line of text.
+"""Renders templates in a sandbox, and reports errors as one line of text.
 
-Limits of time and memory are not enforced here but by the process in which this runs: see render_process.
+The limits of time and memory are enforced by the process in which this code runs: see render_process.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,16 @@ from application.ports.mail_folder import RenderedMail
 from domain.events import decode_json
 from domain.text import one_line
 
-# Maximum size in bytes, of the HTML and of the text. Mail clients cut messages above a tenth of it.
+# Maximum size of the HTML of a mail, and of its plain text, in bytes. Mail clients cut messages of a tenth of that
+# size.
 MAX_MAIL_CHARS: Final = 1_000_000
 
-# Maximum length of an error text, so that it fits in a list of deliveries.
+# Maximum length of an error text, which is displayed in lists of deliveries.
 MAX_ERROR_LENGTH: Final = 500
 
 
 class _Missing(StrictUndefined):
-    """A value that a template uses and the event does not have."""
+    """The value of a field that a template uses and the event does not have."""
 
     @property
     def _undefined_message(self) -> str:
@@ -48,9 +49,8 @@ class _Missing(StrictUndefined):
 
 class _Sandbox(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """In an object of the event, a field such as `items` or `values` takes precedence over the method of
-        that name.
-        """
+        """Returns a field of an object in the event, even if dict has a method of that name, such as `items` or
+        `values`."""
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
@@ -58,13 +58,14 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 @pass_context
 def _finalize(_: Context, value: Any) -> Any:
-    # With the context as parameter, Jinja evaluates no constant while it compiles. The server compiles templates when
-    # it starts, without the limits of the process: {{ "a" * 10**10 }} must not be evaluated before rendering.
+    # Jinja calls this for each value in a template. Because it takes the context, Jinja does not evaluate constants
+    # such as {{ "a" * 10**10 }} when it compiles a template. The server compiles templates when it starts, without
+    # limits of memory and time.
     return "" if value is None else value
 
 
 class Templates:
-    """The templates of a site's folder, with the shipped ones as fallback. A changed file is read again."""
+    """The templates in the operator's folder and the shipped templates. A file that was changed is read again."""
 
     def __init__(self, folder: str | None, profile_templates: Sequence[Path] = ()) -> None:
         self._files = TemplateFiles(folder, profile_templates)
@@ -78,12 +79,12 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.filters.update(FILTERS)
-        # Filler text is useless in mails, and `lipsum` is the usual first step out of a sandbox.
+        # `lipsum` generates filler text. It is removed, because attacks on the sandbox usually begin with it.
         del self._environment.globals["lipsum"]
 
     def render(self, request: Request) -> RenderedMail:
-        """Render a mail. Raises Unrenderable, or its subclass TemplateUnavailable if a template is missing or does not
-        compile.
+        """Returns the mail, rendered from the HTML template and its plain-text counterpart. Raises TemplateUnavailable
+        if a template is missing or does not compile, and Unrenderable for other errors.
         """
         context = _context(request)
         return RenderedMail(
@@ -91,8 +92,8 @@ class Templates:
         )
 
     def fault_in(self, name: str) -> str | None:
-        """Why a template can't be used, in words: it is missing, or it or a template that it names is invalid. None if
-        it is valid.
+        """Checks a template, its plain-text counterpart, and the templates that they include. Returns None if all exist
+        and compile, otherwise a text that says what is wrong.
         """
         seen: set[str] = set()
         for own in (name, plain_text_name(name)):
@@ -137,15 +138,15 @@ class Templates:
             case UndefinedError():
                 words = f"{name}: {error}"
             case RecursionError():
-                words = f"{self._place(error, name)}: it calls itself without end, or is nested too deep"
+                words = f"{self._place(error, name)}: it calls itself endlessly, or is nested too deeply"
             case MemoryError():
-                words = f"{self._place(error, name)}: it needs more memory than a mail may"
+                words = f"{self._place(error, name)}: it exceeds the memory limit"
             case _:
                 words = f"{self._place(error, name)}: {type(error).__name__}: {error}"
         return one_line(words, MAX_ERROR_LENGTH)
 
     def _place(self, error: Exception, name: str) -> str:
-        """The innermost template that an error passed through, and its line."""
+        """Returns the name of the innermost template in the traceback of an error, and the line in it."""
         place = name
         trace = error.__traceback__
         while trace is not None:
@@ -156,8 +157,8 @@ class Templates:
 
 
 def fault_in_templates(folder: str | None, name: str, profile_templates: Sequence[Path] = ()) -> str | None:
-    """Why the template of a route can't be used, in words; None if it is valid. Compiles it, its plain-text counterpart
-    and the templates that they name, without rendering them.
+    """Checks the template of a route: compiles it, its plain-text counterpart and the templates that they include,
+    without rendering them. Returns None if all are valid, otherwise a text that says what is wrong.
     """
     if not name.endswith(HTML):
         return f"{name} is not the name of an {HTML} file: the plain text beside it has the same name with {TEXT}"
@@ -165,9 +166,12 @@ def fault_in_templates(folder: str | None, name: str, profile_templates: Sequenc
 
 
 def _context(request: Request) -> dict[str, Any]:
-    """The variables of the templates: the fields of the event, and `event`. The fields of a wrapped payload's `data`
-    are included, but outer fields take precedence, as with dotted paths. Nulls are left out, so that no mail contains
-    "None". Numbers are displayed as they were sent.
+    """Returns the variables of the templates: the fields of the event's payload, and `event` with the metadata of the
+    event.
+
+    If the payload has an object `data`, the fields of that object are variables too; outer fields take precedence, as
+    with dotted paths. Fields that are null are left out, so that no mail contains "None". Numbers are displayed as they
+    were sent.
     """
     payload = _without_nulls(decode_json(request.payload, decode))
     fields = payload if type(payload) is dict else {}
@@ -190,9 +194,9 @@ def _within_bounds(template: Template, context: dict[str, Any]) -> str:
     for piece in template.generate(context):
         size += len(piece.encode())
         if size > MAX_MAIL_CHARS:
-            raise Unrenderable(f"it is filled to more than {MAX_MAIL_CHARS} bytes")
+            raise Unrenderable(f"the result is larger than {MAX_MAIL_CHARS} bytes")
         pieces.append(piece)
     text = "".join(pieces).strip()
     if not text:
-        raise Unrenderable("it is filled to nothing")
+        raise Unrenderable("the result is empty")
     return text

@@ -13,8 +13,9 @@ from domain.verbatim_fields import VerbatimFields
 
 
 class EmailTable(ChannelTable, frozen=True):
-    """The mails that an event leads to. `to` is the dotted path of the address or addresses, `subject` a template over
-    the payload, `template` the name of the template file, `user` the path of the user whose preferences apply.
+    """The table `email` of a route. `to` is the dotted path of the payload field with the address or addresses;
+    `subject` is the subject, with placeholders for payload fields; `template` is the name of the template file; `user`
+    is the dotted path of the user whose preferences apply.
     """
 
     channel: ClassVar[str] = "email"
@@ -50,7 +51,8 @@ class EmailTable(ChannelTable, frozen=True):
 
 
 def fault_in_mail(item: Item, address: str) -> str | None:
-    """Why a mail can't be sent, determined before rendering, in words; None if nothing is wrong."""
+    """Checks the address and the subject of a mail. Returns None if both are valid, otherwise the reason why the mail
+    can't be sent."""
     if fault := fault_in_address(address):
         return f"no mail can be sent to {address!r}: {fault}" if address else fault
     if item.subject is None:
@@ -59,7 +61,8 @@ def fault_in_mail(item: Item, address: str) -> str | None:
 
 
 def _addresses(values: Iterable[Any], max_addresses: int) -> list[str]:
-    """The addresses without duplicates. A list of more than `max_addresses` is cut after one more."""
+    """Returns the addresses without duplicates. If there are more than `max_addresses`, returns one more than that, so
+    that the caller can detect it."""
     addresses: dict[str, None] = {}
     texts = (value if type(value) is str else as_address(value) for value in values if value is not None)
     for text in dict.fromkeys(texts):

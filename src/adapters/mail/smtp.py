@@ -1,4 +1,4 @@
-"""The mailer for SMTP servers."""
+"""The mailer that sends mails to an SMTP server."""
 
 import asyncio
 import time
@@ -18,12 +18,12 @@ _CONNECTING: Final = "connecting"
 
 
 class SmtpMailer:
-    """Implements Mailer for one server, on connections that are reused for several mails.
+    """Implements Mailer for one mail server. Connections are reused for several mails.
 
-    A connection that the server has closed while idle is replaced within the attempt, unless the server has answered
-    MAIL; nothing else is retried. An operation that does not end is aborted with its connection: in no state of the
-    server does a mail outlive its deadline or leave the connection unusable for the next one. Belongs to the event loop
-    that first sends.
+    Every attempt ends at its deadline: if an operation does not end by then, its connection is aborted, and the next
+    mail uses another connection. If the server has closed an idle connection, the attempt opens another one and
+    continues, unless the server has already replied to MAIL. Nothing else is retried here. An instance belongs to the
+    event loop in which it first sends a mail.
     """
 
     def __init__(self, settings: SmtpSettings, policy: ConnectionPolicy = CONNECTION_POLICY) -> None:
@@ -38,7 +38,7 @@ class SmtpMailer:
         attempt = _Attempt(compose(mail, self._sender), deadline)
         attempt.check_time()
         if self._closed:
-            raise Deferred("not sent: we are leaving")
+            raise Deferred("not sent: this node is shutting down")
         limit = asyncio.timeout(deadline - time.monotonic())
         self._running.add(limit)
         try:
@@ -73,14 +73,14 @@ class SmtpMailer:
 
     def _out_of_time(self, attempt: "_Attempt") -> NotSent:
         if self._closed:
-            return Deferred(f"given up while {attempt.step}: we are leaving")
+            return Deferred(f"aborted while {attempt.step}: this node is shutting down")
         if attempt.step == _CONNECTING:
             return PeerUnavailable(f"{self.name} did not answer in time while {attempt.step}")
         return Deferred(f"out of time while {attempt.step}")
 
 
 class _Attempt:
-    """One attempt at one mail. `step` is its current step, in words."""
+    """One attempt to send a mail. `step` describes the current step, for the text of errors."""
 
     def __init__(self, mail: Composed, deadline: float) -> None:
         self._mail = mail
@@ -106,8 +106,8 @@ class _Attempt:
         return await self._hand_over(line)
 
     def check_time(self) -> None:
-        """Raises Deferred once the deadline has passed: after a freeze of the process, this check may run before the
-        timer fires.
+        """Raises Deferred if the deadline has passed. This is needed in addition to the timer: if the process was
+        frozen, it may continue here before the timer fires.
         """
         if time.monotonic() >= self._deadline:
             raise Deferred(f"out of time while {self.step}")
@@ -116,10 +116,12 @@ class _Attempt:
         options = []
         if self._mail.utf8:
             if not line.offers("smtputf8"):
-                raise Refused(f"the server takes no address with letters beyond ASCII: {self._mail.recipient}")
+                raise Refused(
+                    f"the mail server supports no addresses with non-ASCII characters: {self._mail.recipient}"
+                )
             options += [b"SMTPUTF8", b"BODY=8BITMIME"]
         if line.offers("size"):
-            # The server can refuse a mail that is too large before it is transmitted.
+            # With the size, the server can refuse a mail that is too large before the mail is transmitted.
             options.append(b"SIZE=%d" % len(self._mail.content))
         line.begin()
         await self._say(line, b"MAIL", b"FROM:" + _path(self._mail.sender), *options)
@@ -132,18 +134,18 @@ class _Attempt:
         try:
             self.check_time()
         except Deferred:
-            # The server would treat anything that is sent next as part of the mail.
+            # The server would treat all further commands on this connection as content of the mail.
             line.drop()
             raise
-        self.step = "waiting for the server to take the mail, which it may have done"
+        self.step = "waiting for the reply to the mail, which the server may have accepted"
         answer = await line.hand_over(self._mail.content)
         _judge(line, "the mail", answer, 2)
         return Receipt(answer.code, reply_line(answer.message))
 
 
 def _judge(line: Line, step: str, answer: SMTPResponse, hoped_for: int) -> None:
-    """Check an answer by its first digit; servers choose the other digits freely (RFC 5321, section 4.3.2). Raises the
-    error for an unexpected answer.
+    """Does nothing if the first digit of the reply is the expected one; the other digits differ between servers (RFC
+    5321, section 4.3.2). Raises the error for any other reply, and drops the connection if it can't be used any more.
     """
     if answer.code // 100 == hoped_for:
         return

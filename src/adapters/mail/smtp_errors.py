@@ -1,4 +1,4 @@
-"""Classification of a mail server's answers and failures."""
+"""Converts error replies of a mail server, and failures of its connections, to exceptions."""
 
 import ssl
 from collections.abc import Iterable
@@ -10,23 +10,24 @@ from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Ref
 from domain.deliveries import MAX_REPLY_LENGTH
 from domain.text import one_line
 
-# 421 ("service shutting down") may be the answer to any command: RFC 5321, section 3.8.
+# The code with which a server may reply to any command before it closes the connection (RFC 5321, section 3.8).
 SHUTTING_DOWN: Final = 421
-# "Authentication required" and "encryption required": RFC 4954, section 6. They do not concern the individual mail.
+# "Authentication required" and "encryption required" (RFC 4954, section 6): they concern all mails, not an individual
+# one.
 _NOT_FROM_US: Final = (530, 538)
 
 
 class HungUp(Deferred):
-    """The connection was lost, or the server has announced that it closes it."""
+    """The connection was lost, or the server has replied that it closes the connection."""
 
 
 def reply_line(text: str) -> str:
-    """The server's reply, which may have 32 KB, as one line that is safe to store and display."""
+    """Returns the server's reply, which may have 32 KB, as a short line that is safe to store and display."""
     return one_line(text, MAX_REPLY_LENGTH)
 
 
 def objection(step: str, answer: SMTPResponse) -> NotSent:
-    """The error for an unexpected answer to MAIL, RCPT or DATA, or to the content of the mail."""
+    """Returns the exception for an unexpected reply to MAIL, RCPT, DATA or the content of the mail."""
     code, text = answer.code, reply_line(answer.message)
     if code == SHUTTING_DOWN:
         return HungUp(text, code)
@@ -40,15 +41,15 @@ def objection(step: str, answer: SMTPResponse) -> NotSent:
 
 
 def nonsense(step: str, answer: str) -> Deferred:
-    """The error for an invalid answer. Later answers can't be assigned to commands any more, so the connection is
-    unusable.
+    """Returns the exception for an invalid reply. The connection can't be used any more, because it is unknown to which
+    command a later reply belongs.
     """
-    return Deferred(reply_line(f"the answer to {step} makes no sense: {answer}"))
+    return Deferred(reply_line(f"invalid reply to {step}: {answer}"))
 
 
 def away(fault: Exception, secrets: Iterable[str] = ()) -> PeerUnavailable:
-    """The error for a connection that can't be opened, whatever the reason. `secrets` are masked in the
-    server's text.
+    """Returns the exception for a connection that could not be opened. `secrets` are masked in the text, because the
+    server may repeat them in its reply.
     """
     code = fault.code if isinstance(fault, SMTPResponseException) else None
     words = str(fault.message) if isinstance(fault, SMTPResponseException) else str(fault) or type(fault).__name__

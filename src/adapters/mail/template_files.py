@@ -1,4 +1,4 @@
-"""The files of templates: those of the site, and the shipped ones."""
+"""Finds and reads the files of templates: those in the operator's folder, and the shipped ones."""
 
 import os
 import stat
@@ -11,20 +11,22 @@ from jinja2.loaders import split_template_path
 
 from adapters.mail.shipped_templates import CHANNEL_TEMPLATES
 
-# Prefix with which a site's template names a shipped one even if the site has a template of that name. It allows a
-# site's base.html to extend the shipped base.html.
+# In templates, a name with this prefix is always a shipped template, even if the operator's folder has a template of
+# that name. So the operator's base.html can extend the shipped base.html.
 SHIPPED_PREFIX: Final = "shipped/"
 
-# A file's path, its modification time in nanoseconds, its size and its inode: they identify a version of the file.
+# The path of a file, its modification time in nanoseconds, its size and its inode. Together they identify a version of
+# it.
 _Stamp = tuple[str, int, int, int]
 
 
 class TemplateFiles(BaseLoader):
-    """Loads a template from a site's folder, or else the shipped one: that of a profile, or that of the channel.
+    """Loads a template from the first folder that has a file of this name: the operator's folder, the folders of the
+    shipped profiles, the folder of the base templates.
 
-    The path is resolved at each use: unlike with Jinja's own loader, a file that is added in front of another takes
-    effect immediately, as a changed or removed file does. A symbolic link may lead out of the folder, because
-    Kubernetes mounts files that way; a template name may not.
+    Added, changed and removed files take effect immediately, because the path is resolved at each use. (Jinja's loader
+    would not notice a file that is added to an earlier folder.) Symbolic links may lead out of a folder, because
+    Kubernetes mounts files with such links; names of templates may not.
     """
 
     def __init__(self, site: str | None, profile_templates: Sequence[Path] = ()) -> None:
@@ -39,6 +41,7 @@ class TemplateFiles(BaseLoader):
             return file.read(), stamp[0], lambda: self.find(template) == stamp
 
     def find(self, name: str) -> _Stamp | None:
+        """Returns the version of the file that is used for this name; None if there is no such template."""
         folders = self._shipped if name.startswith(SHIPPED_PREFIX) else self._folders
         try:
             parts = split_template_path(name.removeprefix(SHIPPED_PREFIX))
@@ -56,7 +59,7 @@ class TemplateFiles(BaseLoader):
         return None
 
     def name_of(self, path: str) -> str | None:
-        """The name of the template at a path; None if it is not a template."""
+        """Returns the name of the template in the file at this path; None if the file is not a template."""
         for folder in self._folders:
             if path.startswith(folder + os.sep):
                 return path.removeprefix(folder + os.sep)
