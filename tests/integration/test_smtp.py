@@ -497,7 +497,7 @@ async def test_a_password_repeated_by_the_server_is_masked(form: str) -> None:
 async def test_non_ascii_addresses_need_a_server_with_smtputf8() -> None:
     with Mailbox(utf8=False) as server:
         async with mailer(server) as sender:
-            with pytest.raises(Refused, match="beyond ASCII"):
+            with pytest.raises(Refused, match="non-ASCII"):
                 await sender.send(mail("jürgen@example.com"), after(10))
             await sender.send(mail("ann@bücher.example"), after(10))
             assert [taken.recipients for taken in server.mails] == [("ann@xn--bcher-kva.example",)]

@@ -95,7 +95,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 class TestHelp:
     def test_it_describes_herald_and_groups_the_commands(self) -> None:
         output = herald("--help").output
-        for words in ("delivers each to the people", "Run:", "Use:", "Look:", "herald routes explain event.json"):
+        for words in ("delivers them to users", "Run:", "Use:", "Look:", "herald routes explain event.json"):
             assert words in output
         assert all(f"\n  {name} " in output for name in main.commands)
 
