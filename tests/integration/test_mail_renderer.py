@@ -22,6 +22,7 @@ from adapters.mail.render_process import LIFETIME_FACTOR
 from adapters.mail.renderer import MAX_BATCH_SIZE, ProcessRenderer
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
+from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from tests.support.reading import until
 
 NOW = datetime(2026, 3, 7, 10, tzinfo=UTC)
@@ -39,16 +40,20 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 DEAF = "{{ ([[1]] * 10**6)|sum(start=[])|length }}"
 
 
+def renderer_of(folder: str | None, limit: float, timeout_s: float) -> ProcessRenderer:
+    return ProcessRenderer(folder, limit, timeout_s, profile_templates=[PROFILE_TEMPLATES])
+
+
 class Site:
     """A renderer with its own folder of templates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.renderer = ProcessRenderer(str(folder), LIMIT, SLACK)
+        self.renderer = renderer_of(str(folder), LIMIT, SLACK)
 
     def hurry(self) -> None:
         """Use a short timeout for templates that do not react to signals."""
-        self.renderer = ProcessRenderer(str(self.folder), LIMIT, PATIENCE)
+        self.renderer = renderer_of(str(self.folder), LIMIT, PATIENCE)
 
     def put(self, name: str, html: str) -> None:
         (self.folder / f"{name}.html").write_text(html)
@@ -252,7 +257,7 @@ class TestBatches:
 
     async def test_closing_is_quick_while_many_mails_wait(self, site: Site) -> None:
         site.put("endless", ENDLESS)
-        site.renderer = ProcessRenderer(str(site.folder), 60.0, 60.0)
+        site.renderer = renderer_of(str(site.folder), 60.0, 60.0)
         tasks = await self.asked(site, *["endless"] * 10)
         await until_busy()
         began = time.monotonic()
@@ -277,7 +282,7 @@ class TestProcess:
 
     async def test_a_mail_whose_process_was_killed_is_rendered_again(self, site: Site) -> None:
         site.put("endless", ENDLESS)
-        site.renderer = ProcessRenderer(str(site.folder), 0.5, 60.0)
+        site.renderer = renderer_of(str(site.folder), 0.5, 60.0)
         await site.works()
         asked = asyncio.create_task(site.refusal("endless.html"))
         await until_busy()
@@ -345,7 +350,7 @@ class TestClosing:
 
     async def test_closing_does_not_wait_for_a_template(self, site: Site) -> None:
         site.put("endless", ENDLESS)
-        site.renderer = ProcessRenderer(str(site.folder), 60.0, 60.0)
+        site.renderer = renderer_of(str(site.folder), 60.0, 60.0)
         await site.works()
         asked = asyncio.gather(*(site.render("endless.html") for _ in range(3)), return_exceptions=True)
         await until_busy()
