@@ -15,8 +15,8 @@ import aiosmtplib
 import uvloop
 from jinja2 import Environment, FileSystemLoader
 
-from adapters.mail.filters import FILTERS
 from adapters.mail.shipped_templates import CHANNEL_TEMPLATES
+from adapters.mail.template_filters import FILTERS
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 
 ORDER = {"order_id": "o-1", "customer_email": "kim@example.com", "customer_name": "Kim", "total": 42.5}

@@ -15,10 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from domain.body_decoding import Undecodable, decoded
+from domain.broker_messages import Message
 from domain.event_identity import origin_of
-from domain.messages import Message
 from domain.nesting_limit import MAX_DEPTH, too_deep
-from domain.times import is_number, since_1970
+from domain.time_formats import is_number, since_1970
 
 # Event times are accepted up to this far ahead of the broker's time; beyond it the broker's time is used instead. A
 # sign-out with a time in the far future would otherwise lock its user out until then.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from domain.routes import Profile, Route, route_templates
-from domain.samples import sample_payloads
-from domain.templates import unfilled
+from domain.sample_events import sample_payloads
+from domain.text_templates import unfilled
 
 # The consequence if the payload lacks a field of a template, by key of the template.
 _CONSEQUENCES: Final = {

@@ -6,19 +6,19 @@ from functools import partial
 
 import msgspec
 
-from domain.channels import ChannelPlan, ChannelTable
+from domain.broker_messages import Message
+from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.deliveries import Item, PlannedDelivery
 from domain.event_identity import origin_of
+from domain.event_limits import NO_LIMITS, Limits
 from domain.events import Event, Unreadable, as_id, at_path, read_event
-from domain.limits import NO_LIMITS, Limits
-from domain.messages import Message
-from domain.protocol.envelopes import make_body, require_object
+from domain.protocol.plain_envelopes import make_body, require_object
 from domain.routes import Route, RouteTable
 from domain.storable_text import validate_content, validate_item
 from domain.streams import Content, SignOut, stored_bytes
-from domain.templates import fill
+from domain.text_templates import fill
 from domain.titles import as_title
-from domain.users import recipients
+from domain.user_ids import recipients
 from domain.verbatim_fields import VerbatimFields
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from domain.events import at_path
 from domain.routes import Profile, Route
-from domain.samples import sample_payloads
+from domain.sample_events import sample_payloads
 
 
 def warnings_of_lists(profile: Profile) -> Iterator[str]:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from domain.channels import ChannelTable
+from domain.channel_tables import ChannelTable
 from domain.endpoints import Endpoint, in_force, validate_together
-from domain.patterns import as_regex, overlap
+from domain.source_patterns import as_regex, overlap
 from domain.streams import Envelope
 
 Otherwise = Literal["dead-letter", "broadcast", "drop"]

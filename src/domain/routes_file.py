@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from domain.channels import ChannelTable
+from domain.channel_tables import ChannelTable
 from domain.endpoints import validate_endpoint, validate_together
-from domain.patterns import validate_pattern
 from domain.preferences import MAX_TYPE_LENGTH
 from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
+from domain.source_patterns import validate_pattern
 from domain.streams import validate_feed_name
-from domain.templates import validate_template
+from domain.text_templates import validate_template
 
 
 def read_profile(

@@ -11,14 +11,14 @@ from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar
 from litestar.datastructures import State
 
-from adapters.http.bodies import BodyLimits
 from adapters.http.errors.problems import EXCEPTION_HANDLERS
-from adapters.http.middleware.perimeter import surround
-from adapters.http.openapi.documents import openapi_config
-from adapters.http.requests import check_request
+from adapters.http.middleware.middleware_stack import surround
+from adapters.http.openapi.schema_pages import openapi_config
+from adapters.http.request_bodies import BodyLimits
+from adapters.http.request_checks import check_request
 from adapters.http.routes import HTTP_ROUTES
 from adapters.sockets.routes import endpoint_routes, is_event_stream
-from application.live.endpoints import addresses
+from application.live.addresses import addresses
 from application.operations.node import Node
 from domain.public_url import PublicUrl
 from entrypoints.channels import CHANNELS, OutboundChannel

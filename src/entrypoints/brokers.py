@@ -4,9 +4,9 @@ routes files and its wiring are derived from that.
 
 from typing import Any, Final
 
-from adapters.kafka.broker import KAFKA
+from adapters.kafka.registration import KAFKA
 from adapters.memory.broker import MemoryBroker
-from adapters.rabbitmq.broker import RABBITMQ
+from adapters.rabbitmq.registration import RABBITMQ
 from application.ports.broker import Broker
 
 BROKERS: Final[tuple[Broker[Any], ...]] = (KAFKA, RABBITMQ)

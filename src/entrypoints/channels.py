@@ -8,7 +8,7 @@ import msgspec
 from adapters.mail.route_table import EmailTable
 from application.delivery.channel import Channel
 from application.delivery.dispatch_policy import DispatchPolicy
-from domain.channels import ChannelTable
+from domain.channel_tables import ChannelTable
 from domain.routes import RouteTable
 from entrypoints.settings.loader import Settings, SettingsInvalid
 from entrypoints.wiring.mail import check_email, email_channel

@@ -28,7 +28,7 @@ from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
 from entrypoints.file_descriptors import BACKLOG, WARN_BELOW, Descriptors, raised_limit, share_out
-from entrypoints.prepare import StartRefused, prepare
+from entrypoints.prepare_database import StartRefused, prepare
 from entrypoints.settings.loader import Settings
 from entrypoints.settings.sections import ServerSettings
 

@@ -22,7 +22,7 @@ from domain.routes import RoutesInvalid, RouteTable
 from entrypoints.app import create_app
 from entrypoints.channels import CHANNELS
 from entrypoints.cli.explain import explain
-from entrypoints.prepare import prepare
+from entrypoints.prepare_database import prepare
 from entrypoints.profiles.loader import read_file
 from entrypoints.settings.loader import load
 from tests.support.core import NOW, message

@@ -9,7 +9,7 @@ import pytest
 
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from application.ports.store import Recorded, Store
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.planning import DeadLetter, Plan
 from tests.support.core import NOW, message
 from tests.support.stores import Stores, direct, later, record

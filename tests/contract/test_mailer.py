@@ -13,10 +13,10 @@ import msgspec
 import pytest
 import uuid_utils.compat
 
-from adapters.mail.folder import FolderMailer
+from adapters.mail.folder_mailer import FolderMailer
 from adapters.mail.mailer import Mailer, OutgoingMail
 from adapters.mail.settings import SmtpSettings
-from adapters.mail.smtp import SmtpMailer
+from adapters.mail.smtp_mailer import SmtpMailer
 from application.delivery.channel import Deferred, Refused
 from application.ports.mail_folder import RenderedMail
 from tests.support.smtp import Mailbox

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
 from tests.nginx_fixtures import StartNginx
 from tests.support.clients import Stream, connect, frame, objects, publish, stream
 from tests.support.nginx import Nginx

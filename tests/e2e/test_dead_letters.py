@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.planning import plan
 from entrypoints.cli.main import main
 from tests.support.core import NOW, message, table

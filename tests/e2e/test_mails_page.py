@@ -8,7 +8,7 @@ import pytest
 import uuid_utils.compat
 from playwright.async_api import Browser, Error, Locator, Page, Route, expect
 
-from adapters.mail.folder import FolderMailer
+from adapters.mail.folder_mailer import FolderMailer
 from adapters.mail.mailer import OutgoingMail
 from application.ports.mail_folder import RenderedMail
 from tests.e2e.conftest import StartServer

@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import Page, expect
 from websockets.exceptions import InvalidStatus
 
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
 from tests.nginx_fixtures import StartNginx
 from tests.support.clients import connect, publish
 from tests.support.listening import HERALD, Listen

@@ -13,7 +13,7 @@ from adapters.sql.database import Database
 from adapters.sql.schema import Schema
 from domain.backoff import Backoff
 from entrypoints.cli.main import main
-from entrypoints.prepare import PreparePolicy, StartRefused, open_database, prepare
+from entrypoints.prepare_database import PreparePolicy, StartRefused, open_database, prepare
 from entrypoints.settings.loader import NAMES, Settings, load
 from tests.support.postgres import Postgres
 from tests.support.service import free_port

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.prepare import StartRefused, prepare
+from entrypoints.prepare_database import StartRefused, prepare
 from entrypoints.settings.loader import Settings, load
 from tests.support.certificates import Authority
 from tests.support.service import PATIENCE, Service, free_port, real_is_required

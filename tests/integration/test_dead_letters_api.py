@@ -9,7 +9,7 @@ import pytest_asyncio
 from litestar.testing import AsyncTestClient
 
 from application.ports.store import Store
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.planning import plan
 from domain.routes import RouteTable
 from entrypoints.app import create_app

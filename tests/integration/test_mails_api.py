@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.testing import AsyncTestClient
 
-from adapters.mail.folder import FolderMailer
+from adapters.mail.folder_mailer import FolderMailer
 from adapters.mail.folder_reader import EmlFolder
 from adapters.mail.mailer import OutgoingMail
 from application.ports.mail_folder import RenderedMail

@@ -17,7 +17,7 @@ from application.ports.retention import Keep, Keeping
 from application.ports.store import StoreUnavailable
 from domain.preferences import Preferences
 from entrypoints.cli.main import main
-from entrypoints.prepare import StartRefused, prepare
+from entrypoints.prepare_database import StartRefused, prepare
 from entrypoints.settings.loader import load
 from tests.pgbouncer_fixtures import StartPgBouncer
 from tests.support.core import NOW

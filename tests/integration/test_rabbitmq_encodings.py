@@ -14,7 +14,7 @@ from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryP
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import ANY
-from domain.limits import Limits
+from domain.event_limits import Limits
 from tests.support.core import HandClock, table
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import ready, until

@@ -20,7 +20,7 @@ from adapters.rabbitmq.source import RabbitSource, Receipt
 from adapters.rabbitmq.timing import Timing
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from domain.backoff import Backoff
-from domain.patterns import as_regex
+from domain.source_patterns import as_regex
 from tests.support.rabbitmq import RealRabbit, term
 from tests.support.reading import reading, ready, until
 

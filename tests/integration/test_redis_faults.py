@@ -18,15 +18,15 @@ from adapters.memory.throttle import MemoryThrottle
 from adapters.redis.backplane import RedisBackplane
 from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import COMMAND_TIMEOUT_S, Connections
-from adapters.redis.link import Link
 from adapters.redis.presence import RedisPresence
 from adapters.redis.settings import RedisSettings
+from adapters.redis.subscriber import Link
 from adapters.redis.throttle import RedisThrottle
 from application.announce import announce
 from application.counters import Counters
 from application.ports.backplane import Backplane, BackplaneUnavailable
 from application.ports.throttle import Rate
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.streams import Entry, SignOut
 from tests.support.core import NOW, FaultyStore, HandClock, Node, Reader, entry
 from tests.support.reading import until

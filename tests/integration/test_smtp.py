@@ -18,12 +18,12 @@ import psutil
 import pytest
 import uuid_utils.compat
 
-from adapters.mail import connections
-from adapters.mail.connections import CONNECTION_POLICY, ConnectionPolicy
-from adapters.mail.folder import FolderMailer
+from adapters.mail import smtp_connections
+from adapters.mail.folder_mailer import FolderMailer
 from adapters.mail.mailer import OutgoingMail
 from adapters.mail.settings import SmtpSettings
-from adapters.mail.smtp import SmtpMailer
+from adapters.mail.smtp_connections import CONNECTION_POLICY, ConnectionPolicy
+from adapters.mail.smtp_mailer import SmtpMailer
 from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Refused
 from application.ports.mail_folder import RenderedMail
 from tests.support.certificates import Authority
@@ -374,16 +374,16 @@ async def test_nothing_is_sent_when_the_deadline_passed_during_a_freeze(
     with BadServer() as server:
         async with mailer(server, connections=1) as sender:
             await sender.send(mail(), after(10))
-            hear = connections.Line.say
+            hear = smtp_connections.Line.say
 
-            async def then_freeze(line: connections.Line, *words: bytes) -> Any:
+            async def then_freeze(line: smtp_connections.Line, *words: bytes) -> Any:
                 answer = await hear(line, *words)
                 if words[0] == step.encode():
                     # The process is blocked: no timer fires.
                     time.sleep(SHORT + 0.1)  # noqa: ASYNC251 - to hold up the loop is the point
                 return answer
 
-            monkeypatch.setattr(connections.Line, "say", then_freeze)
+            monkeypatch.setattr(smtp_connections.Line, "say", then_freeze)
             assert await outcome(sender.send(mail(), after(SHORT))) == (Deferred, None)
             monkeypatch.undo()
             assert len(server.taken) == 1
@@ -569,7 +569,7 @@ def test_a_full_disk_leaves_no_partial_file(tmp_path: Path) -> None:
 
 FULL_DISK = """
 import asyncio, resource, signal, sys
-from adapters.mail.folder import FolderMailer
+from adapters.mail.folder_mailer import FolderMailer
 from tests.integration.test_smtp import after, mail
 
 async def send(text):

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
 from tests.support.clients import closed, connect, every, frame, stream, token, until_http
 from tests.support.server import SECRET, Server
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.http.bodies import SMALL_BODY_BYTES, BodyLimits, BodyTooSlow, LimitBodies, TooManyBodies
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
+from adapters.http.request_bodies import SMALL_BODY_BYTES, BodyLimits, BodyTooSlow, LimitBodies, TooManyBodies
 from tests.e2e.conftest import StartServer
 from tests.support.clients import token
 from tests.support.server import SECRET, Server

@@ -15,12 +15,12 @@ import pytest
 from aiokafka import ConsumerRecord
 from litestar import _parsers
 
-from adapters.http.bodies import SMALL_BODY_BYTES
-from adapters.http.middleware.sizes import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from adapters.http.middleware.request_size_limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from adapters.http.request_bodies import SMALL_BODY_BYTES
 from adapters.kafka.records import message_of
 from adapters.web.socket import MAX_FRAME_LENGTH
 from application.ports.event_publisher import EventPublisher
-from domain.messages import Message
+from domain.broker_messages import Message
 from tests.security.loop_time import MeasuredServer
 from tests.security.scans import SHAPES, closed, garbage_as_in_a_server, hostile
 from tests.support.clients import token

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as open_socket
 
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
 from entrypoints.file_descriptors import share_out
 from entrypoints.settings.loader import load
 from tests.support.clients import connect, publish

@@ -7,22 +7,22 @@ from typing import Any, Final
 
 import pytest
 
-from domain.addresses import as_address, fault_in_address, masked_in
+from domain.email_addresses import as_address, fault_in_address, masked_in
 from domain.errors import HeraldError
+from domain.event_limits import Limits
 from domain.events import decode_json
-from domain.limits import Limits
 from domain.nesting_limit import too_deep
 from domain.notifications import read_page_cursor
-from domain.patterns import as_regex
 from domain.planning import plan
 from domain.positions import read_cursor
 from domain.protocol.commands import read_command
-from domain.protocol.envelopes import data_text
 from domain.protocol.herald_v1 import sse_block
+from domain.protocol.plain_envelopes import data_text
 from domain.setting_declarations import masked
+from domain.source_patterns import as_regex
 from domain.streams import Content
-from domain.templates import fill, validate_template
 from domain.text import one_line
+from domain.text_templates import fill, validate_template
 from domain.verbatim_fields import VerbatimFields
 from herald_client.addresses import without_secrets
 from tests.security.scans import SHAPES, assert_linear, closed, cpu_ms, garbage_as_in_a_server, hostile

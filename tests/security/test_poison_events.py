@@ -12,7 +12,7 @@ from adapters.clock import SystemClock
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import DeadLetterFilter
 from application.ports.deliveries import DeliveryFilter
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.planning import plan
 from tests.support.core import message, table
 from tests.support.stores import STORES, Stores, check_counters

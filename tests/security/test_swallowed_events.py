@@ -18,7 +18,7 @@ from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryP
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.publish import NewEvent, PublishEvents
 from application.ingest.store_plans import StoragePolicy, StorePlans
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.routes import RouteTable
 from tests.support.core import message, table
 from tests.support.stores import STORES, Stores, kept

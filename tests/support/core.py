@@ -12,7 +12,7 @@ from hypothesis import settings
 from adapters.clock import Uuid7Factory
 from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.presence import MemoryPresence, Roll
-from adapters.memory.records import Limits, MemoryRecords
+from adapters.memory.shared_records import Limits, MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.access.identify import IdentifyCaller
 from application.counters import Counters
@@ -25,9 +25,9 @@ from application.live.open_session import OpenSession
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable
+from domain.broker_messages import NO_HEADERS, Message
 from domain.endpoints import Endpoint
 from domain.identity import NOBODY, Identity
-from domain.messages import NO_HEADERS, Message
 from domain.planning import Plan, plan
 from domain.positions import Head
 from domain.routes import RouteTable

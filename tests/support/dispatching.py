@@ -12,7 +12,7 @@ from adapters.clock import Uuid7Factory
 from adapters.mail.channel import MailChannel
 from adapters.mail.mailer import OutgoingMail, TemplateUnavailable, Unrenderable
 from adapters.memory.deliveries import MemoryDeliveries
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.counters import Counters
 from application.delivery.channel import Deferred, PeerUnavailable, Receipt

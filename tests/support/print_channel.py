@@ -10,11 +10,11 @@ import msgspec
 from application.delivery.channel import PeerUnavailable, Receipt, Refusal, Refused
 from application.delivery.dispatch_policy import DispatchPolicy
 from domain.backoff import Backoff
-from domain.channels import ChannelPlan, ChannelTable
+from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.deliveries import Delivery
 from domain.events import Event, at_path, values_at
-from domain.templates import fill
-from domain.users import as_user
+from domain.text_templates import fill
+from domain.user_ids import as_user
 from domain.verbatim_fields import VerbatimFields
 from entrypoints.channels import OutboundChannel
 from entrypoints.settings.loader import Settings

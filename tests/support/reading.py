@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from application.ports.event_source import EventSource, NotAcknowledged
-from domain.messages import Message
+from domain.broker_messages import Message
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0, what: Callable[[], object] = str) -> None:

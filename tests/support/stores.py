@@ -15,16 +15,16 @@ from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
-from adapters.memory.records import MemoryRecords
 from adapters.memory.retention import MemoryRetention
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
-from adapters.sql.bindings import SqlBindings
 from adapters.sql.database import TIMEOUTS, Database, Timeouts
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
+from adapters.sql.queue_bindings import SqlBindings
 from adapters.sql.retention import SqlRetention
 from adapters.sql.schema import Schema
 from adapters.sql.settings import Pooler

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.addresses import MAX_ADDRESS_BYTES, as_address, ascii_domain, fault_in_address, masked
+from domain.email_addresses import MAX_ADDRESS_BYTES, as_address, ascii_domain, fault_in_address, masked
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
 from entrypoints.app import BODY_PER_EVENT
 from entrypoints.server import STOP_TIMEOUT_S
 from entrypoints.settings.loader import NAMES, load

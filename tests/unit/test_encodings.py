@@ -8,8 +8,8 @@ import pytest
 
 from adapters.rabbitmq.buffer import BATCH_BYTES, UNDECODABLE, Buffer
 from domain.body_decoding import Undecodable, decoded
+from domain.broker_messages import Message
 from domain.events import Unreadable, read_event
-from domain.messages import Message
 from tests.support.core import NOW
 
 TEXT = '{"name": "Zoë, 東京"}'

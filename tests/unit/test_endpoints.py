@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.http.routes import HTTP_ROUTES
-from application.live.endpoints import addresses
+from application.live.addresses import addresses
 from domain.endpoints import HERALD_V1_PATHS, RESERVED_SEGMENTS
 from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import read_profile

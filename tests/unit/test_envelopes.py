@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import Unreadable, read_event
-from domain.protocol.envelopes import data_text, make_body, plain_text, to_rfc3339
+from domain.protocol.plain_envelopes import data_text, make_body, plain_text, to_rfc3339
 from domain.streams import Content, Envelope
 from tests.support.core import NOW, entry, message
 from tests.unit.test_events import JSON

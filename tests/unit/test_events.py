@@ -86,7 +86,7 @@ def test_text_data_of_a_structured_cloudevent_is_the_text_itself() -> None:
 
 
 def test_numbers_in_a_structured_cloudevent_keep_every_digit() -> None:
-    # As in envelopes.py, JSON is cut out of the payload unchanged, not serialized again.
+    # As in plain_envelopes.py, JSON is cut out of the payload unchanged, not serialized again.
     body = '{"specversion":"1.0","id":"1","source":"s","data":{"price":1.10,"big":1e2,"n":12345678901234567890.0}}'
     assert json.loads(read_event(message("topic", body)).text, parse_float=str) == {
         "price": "1.10",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.event_limits import Limits
 from domain.fanout import Size, divided, size_of
-from domain.limits import Limits
 from domain.planning import Plan, plan
 from domain.streams import stored_bytes
 from tests.support.core import message, table

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
-from adapters.memory.records import Limits
+from adapters.memory.shared_records import Limits
 from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import Changes, FollowChanges
 from domain.notifications import Notification, NotificationFilter

@@ -11,7 +11,7 @@ from adapters.clock import Uuid7Factory
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
 from adapters.memory.dead_letters import MemoryDeadLetters
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.counters import Counters
 from application.ingest.handle_dead_letters import HandleDeadLetters, HandlingPolicy
@@ -19,8 +19,8 @@ from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryP
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
+from domain.broker_messages import Message
 from domain.errors import NotFound, Unavailable
-from domain.messages import Message
 from domain.planning import plan
 from domain.routes import RouteTable
 from tests.support.core import NOW, ROUTES, HandClock, message, table

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.clock import SystemClock, Uuid7Factory
 from adapters.memory.deliveries import MemoryDeliveries
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.delivery.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import ANY, DeliveryFilter, Outcome

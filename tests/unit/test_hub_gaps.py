@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.memory.backplane import Bus
-from adapters.memory.records import Limits
+from adapters.memory.shared_records import Limits
 from application.ports.store import StreamPage
 from domain.positions import Cursor, Head, tag_of
 from domain.protocol.entry_kinds import View

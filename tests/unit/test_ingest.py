@@ -15,8 +15,8 @@ from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.event_source import Batch, NotAcknowledged
 from application.ports.store import Recorded, StoreUnavailable
-from domain.limits import Limits
-from domain.messages import Message
+from domain.broker_messages import Message
+from domain.event_limits import Limits
 from domain.planning import Plan
 from domain.streams import Entry, SignOut
 from tests.support.core import FaultyStore, HandClock, message, settle, table

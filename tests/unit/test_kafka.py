@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from adapters.kafka.group_start_offsets import decide
-from adapters.kafka.positions import FirstRecord, LogRange, committed
+from adapters.kafka.offset_queries import FirstRecord, LogRange, committed
 from adapters.kafka.records import message_of
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.stall_detection import Stalled, Watch

@@ -11,7 +11,7 @@ from adapters.clock import Uuid7Factory
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.bindings import MemoryBindings
 from adapters.memory.broker import MemoryBroker
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from application.counters import Counters
 from application.ingest.ingest_events import IngestEvents
 from application.ingest.keep_bindings import BindingPolicy, KeepBindings

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.mail.filters import FILTERS
 from adapters.mail.mailer import Unrenderable
-from adapters.mail.render_messages import Request
+from adapters.mail.render_protocol import Request
 from adapters.mail.rendering import MAX_MAIL_CHARS, Templates, fault_in_templates
 from adapters.mail.shipped_templates import CHANNEL_TEMPLATES, is_shipped
+from adapters.mail.template_filters import FILTERS
 from application.ports.mail_folder import RenderedMail
 from entrypoints.profiles.loader import shipped
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from adapters.clock import Uuid7Factory
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.inboxes import MemoryInboxes
-from adapters.memory.records import Limits, MemoryRecords
 from adapters.memory.retention import MemoryRetention
+from adapters.memory.shared_records import Limits, MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.ports.retention import Keep, Keeping
 from domain.planning import plan

@@ -6,7 +6,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from adapters.clock import Uuid7Factory
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.counters import Counters
 from application.ingest.note_duplicates import DEFAULT, DuplicatesPolicy, NoteDuplicates

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from application.access.identify import IdentifyCaller
 from application.hub.session import Session
-from application.live.endpoints import addresses
+from application.live.addresses import addresses
 from domain.endpoints import Endpoint
 from domain.errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.identity import NOBODY, Identity

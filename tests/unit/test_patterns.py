@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.patterns import as_regex, is_wildcard, overlap, validate_pattern
+from domain.source_patterns import as_regex, is_wildcard, overlap, validate_pattern
 
 WORD = st.text("ab", min_size=1, max_size=2)
 SOURCE = st.lists(WORD, min_size=1, max_size=5).map(".".join)

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.broker_messages import Message
+from domain.event_limits import NO_LIMITS, Limits
 from domain.events import read_event
-from domain.limits import NO_LIMITS, Limits
-from domain.messages import Message
 from domain.planning import Plan, plan
 from domain.protocol.entry_kinds import protocol_text
-from domain.protocol.envelopes import plain_text
+from domain.protocol.plain_envelopes import plain_text
 from domain.routes import RouteTable
 from domain.streams import Entry
-from domain.users import MAX_USER_LENGTH, recipients
+from domain.user_ids import MAX_USER_LENGTH, recipients
 from entrypoints.profiles.loader import shipped
 from tests.support.core import NOW, entry, message, table
 from tests.unit.test_events import JSON

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.planning import Plan, plan
-from domain.protocol.envelopes import plain_text
 from domain.protocol.herald_v1 import sse_block
+from domain.protocol.plain_envelopes import plain_text
 from domain.routes import RoutesInvalid, RouteTable
 from domain.streams import Content, Entry
-from domain.users import MAX_USER_LENGTH
+from domain.user_ids import MAX_USER_LENGTH
 from entrypoints.profiles.loader import SHIPPED, load_table, read_file, shipped
 from entrypoints.settings.loader import Settings, SettingsInvalid, load
 

@@ -23,7 +23,7 @@ from adapters.rabbitmq.outages import outage
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.wire import Wire
-from domain.messages import Message
+from domain.broker_messages import Message
 from tests.support.reading import until
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from entrypoints.settings.model import SETTINGS
-from entrypoints.settings.page import page
+from entrypoints.settings.settings_page import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 

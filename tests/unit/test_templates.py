@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import decode_json
-from domain.templates import fill, unfilled, validate_template
+from domain.text_templates import fill, unfilled, validate_template
 from domain.verbatim_fields import VerbatimFields
 from tests.unit.test_events import JSON
 

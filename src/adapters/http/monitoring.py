@@ -7,14 +7,14 @@ from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
-from adapters.http.openapi.operations import also_answers, problems
+from adapters.http.openapi.operation_parts import also_answers, problems
 from application.counters import Counters
 from application.hub.hub import Hub
 from application.operations.health import Health, ReportHealth
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
 from application.ports.health_check import CheckResult
-from domain.protocol.envelopes import to_rfc3339
+from domain.protocol.plain_envelopes import to_rfc3339
 
 NOT_READY: Final = {
     503: ResponseSpec(

@@ -7,7 +7,7 @@ from adapters.http.api.mails import MAILS
 from adapters.http.api.notifications import notifications
 from adapters.http.api.preferences import preferences
 from adapters.http.monitoring import health, live, metrics, ready
-from adapters.http.openapi.documents import asyncapi, schema_part
+from adapters.http.openapi.schema_pages import asyncapi, schema_part
 from adapters.http.site.front_page import front, page_part
 from adapters.http.site.problem_pages import list_problems, show_problem
 

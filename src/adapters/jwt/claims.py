@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from domain.errors import TokenExpired, TokenInvalid
 from domain.identity import Identity
-from domain.users import as_user
+from domain.user_ids import as_user
 
 # The maximum of a time in a claim, in seconds since 1970: the last second of the year 9999, after which datetime ends.
 # A greater number is probably in milliseconds.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from adapters.setting_files import certificates, pem
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import http_url, items, text, verbatim
+from domain.setting_parsers import http_url, items, text, verbatim
 
 
 class JwtSettings(Section, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from adapters.kafka.clients import administration
-from adapters.kafka.positions import (
+from adapters.kafka.offset_queries import (
     FirstRecord,
     LogRange,
     committed,

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
-from domain.messages import NO_HEADERS, Message
+from domain.broker_messages import NO_HEADERS, Message
 
 # The broker's default limit for timestamps of producers in the future (log.message.timestamp.after.max.ms).
 MAX_CLOCK_SKEW: Final = timedelta(hours=1)

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from adapters.kafka.commits import names
-from adapters.kafka.positions import FirstRecord, first_records
+from adapters.kafka.offset_queries import FirstRecord, first_records
 from adapters.kafka.timing import Timing
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from adapters.setting_files import file_path
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import choice, items, text, verbatim
+from domain.setting_parsers import choice, items, text, verbatim
 
 _SERVER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
 

@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaError
 
 from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.commits import names
+from adapters.kafka.group_membership import Membership
 from adapters.kafka.group_start_offsets import Beginnings
-from adapters.kafka.membership import Membership
 from adapters.kafka.recreated_topics import Recreated
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.stall_detection import Stalled
@@ -46,7 +46,7 @@ class KafkaSource:
     def __init__(
         self, settings: KafkaSettings, patterns: Sequence[str], starts: StartOffsets, timing: Timing | None = None
     ) -> None:
-        """`patterns` are those of the routes (domain.patterns). Raises OSError if the CA file cannot be read."""
+        """`patterns` are those of the routes (domain.source_patterns). Raises OSError if the CA file cannot be read."""
         self._settings = settings
         self._options = client_options(settings)
         self._topics = Topics(patterns)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 
-from domain.patterns import as_regex, is_wildcard
+from domain.source_patterns import as_regex, is_wildcard
 
 
 class Topics:

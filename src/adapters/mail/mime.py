@@ -15,8 +15,8 @@ import msgspec
 
 from adapters.mail.mailer import OutgoingMail
 from application.delivery.channel import Refused
-from domain.addresses import as_address, ascii_domain, fault_in_address, split_mailbox
 from domain.deliveries import subject_line
+from domain.email_addresses import as_address, ascii_domain, fault_in_address, split_mailbox
 
 # Maximum size of the text in an encoded word, in bytes; base64 makes 52 characters of them. With its delimiters and
 # "Subject: ", the line is shorter than the 76 characters that RFC 2047 allows.

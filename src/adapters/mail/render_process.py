@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
-from adapters.mail.render_messages import Answer, Request, frame
+from adapters.mail.render_protocol import Answer, Request, frame
 from adapters.mail.rendering import Templates
 
 # Maximum size of the address space in bytes. Python and Jinja need a tenth of it.

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
-from adapters.mail.render_messages import Answer, Request, frame
+from adapters.mail.render_protocol import Answer, Request, frame
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from domain.addresses import as_address, fault_in_address
-from domain.channels import ChannelPlan, ChannelTable
+from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.deliveries import Item, subject_line
+from domain.email_addresses import as_address, fault_in_address
 from domain.events import Event, at_path, values_at
-from domain.templates import fill
-from domain.users import as_user
+from domain.text_templates import fill
+from domain.user_ids import as_user
 from domain.verbatim_fields import VerbatimFields
 
 

@@ -3,9 +3,9 @@
 from typing import Annotated, Final, Literal
 
 from adapters.setting_files import file_path, folder_path
-from domain.addresses import as_address, fault_in_address, split_mailbox
+from domain.email_addresses import as_address, fault_in_address, split_mailbox
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import choice, host_name, port_number, seconds, text, verbatim, whole
+from domain.setting_parsers import choice, host_name, port_number, seconds, text, verbatim, whole
 
 # Default ports: RFC 8314, section 7, and RFC 5321, section 4.5.4.2.
 PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 
-from adapters.memory.records import BindingClaim, MemoryRecords
+from adapters.memory.shared_records import BindingClaim, MemoryRecords
 from application.ports.bindings import Binding, QueueName, RecordedBinding
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from uuid import UUID
 
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 
 

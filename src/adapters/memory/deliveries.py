@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from msgspec.structs import replace
 
-from adapters.memory.records import KeptDelivery, MemoryRecords
+from adapters.memory.shared_records import KeptDelivery, MemoryRecords
 from application.ports.clock import Clock
 from application.ports.deliveries import ANY, Claim, DeliveryFilter, Outcome
 from domain.deliveries import Attempt, Delivery

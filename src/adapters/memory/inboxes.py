@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.streams import Inbox
 from application.ports.inboxes import InboxPage, MutedUnread, StateChanged
 from domain.notification_state import TRANSITIONS, StateChange

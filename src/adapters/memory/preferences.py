@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from domain.preferences import DEFAULT, Preferences
 
 

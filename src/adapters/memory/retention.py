@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.streams import Feed, Inbox
 from application.ports.retention import Keep, Keeping, Pruned
 

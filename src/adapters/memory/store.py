@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from adapters.memory.records import MemoryRecords
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.streams import Inbox
 from application.ports.store import Recorded, StreamPage
 from domain.deliveries import Delivery

@@ -65,7 +65,7 @@ class Inbox:
         self.ids[arrival.id] = arrival.seq
 
     def entry(self, seq: int) -> Entry:
-        """Returns the arrival of a notification as an entry, with its current state."""
+        """Returns the entry of a notification's arrival, with the notification's current state."""
         return self.notifications[seq].entry(self.unread, "arrival")
 
     def change(self, seqs: Sequence[int], change: StateChange, now: datetime) -> tuple[Entry, ...]:

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Final
 
 from adapters.rabbitmq.messages import unpacked
-from domain.messages import Message
+from domain.broker_messages import Message
 
 # Events in one batch, usually one transaction of the store: larger ones hold locks longer, smaller ones need more round
 # trips for each event.

@@ -11,7 +11,7 @@ from aiormq.abc import DeliveredMessage
 from msgspec.structs import replace
 
 from domain.body_decoding import Undecodable, decoded
-from domain.messages import NO_HEADERS, Message
+from domain.broker_messages import NO_HEADERS, Message
 
 # How far in the future a producer's timestamp may be; beyond that, the time of receipt is used.
 MAX_CLOCK_SKEW: Final = timedelta(hours=1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from adapters.rabbitmq import topology
-from adapters.rabbitmq.link import Link
+from adapters.rabbitmq.connection import Link
 from adapters.rabbitmq.settings import RabbitSettings
 from application.ports.bindings import Binding, NotChanged, QueueName
 
@@ -14,7 +14,7 @@ class RabbitQueue:
 
     def __init__(self, settings: RabbitSettings, patterns: Sequence[str], link: Callable[[], Link | None]) -> None:
         self.name = QueueName(settings.vhost, settings.queue)
-        # Patterns have the syntax of AMQP topic exchanges (see domain.patterns), so they are binding keys.
+        # Patterns have the syntax of AMQP topic exchanges (see domain.source_patterns), so they are binding keys.
         self.wanted = tuple(Binding(settings.exchange, pattern) for pattern in patterns)
         self._link = link
 

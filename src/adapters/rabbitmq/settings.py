@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from adapters.setting_files import file_path
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import host_name, port_number, switch, text, verbatim, whole
+from domain.setting_parsers import host_name, port_number, switch, text, verbatim, whole
 
 # The names that aiormq accepts.
 _AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:@#,/ -]{1,127}")

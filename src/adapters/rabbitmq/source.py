@@ -7,8 +7,8 @@ from typing import Final, NamedTuple, cast
 import structlog
 
 from adapters.rabbitmq.buffer import Buffer
+from adapters.rabbitmq.connection import Link
 from adapters.rabbitmq.connection_parameters import tls_context
-from adapters.rabbitmq.link import Link
 from adapters.rabbitmq.outages import outage
 from adapters.rabbitmq.queue import RabbitQueue
 from adapters.rabbitmq.settings import RabbitSettings
@@ -53,8 +53,8 @@ class RabbitSource:
         *,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        """`patterns` are those of the routes (domain.patterns). Bodies that exceed `max_event_bytes` when decoded are
-        left encoded. Raises OSError if the CA file cannot be read."""
+        """`patterns` are those of the routes (domain.source_patterns). Bodies that exceed `max_event_bytes` when
+        decoded are left encoded. Raises OSError if the CA file cannot be read."""
         if not patterns:
             raise ValueError("a RabbitMQ source needs at least one pattern")
         self.queue = RabbitQueue(settings, patterns, lambda: self._link)

@@ -9,7 +9,7 @@ import structlog
 
 from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import Connections
-from adapters.redis.link import NODE_PREFIX, Link
+from adapters.redis.subscriber import NODE_PREFIX, Link
 from adapters.redis.wire import (
     UNREADABLE,
     EntryReader,

@@ -8,7 +8,7 @@ import structlog
 
 from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import Connections
-from adapters.redis.link import NODE_PREFIX
+from adapters.redis.subscriber import NODE_PREFIX
 from application.ports.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from litestar import Request, Response
 from litestar.response import Stream
 
-from adapters.sockets.handshake import handshake_of
+from adapters.sockets.litestar_handshake import handshake_of
 from adapters.web.connection import log_opened, record_end
 from adapters.web.origins import Origins
 from application.access.identify import IdentifyCaller

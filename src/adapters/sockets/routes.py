@@ -17,7 +17,7 @@ from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.websocket import LitestarSocket
 from adapters.web.refusals import NOT_FOUND
 from adapters.web.socket_gate import SocketGate
-from application.live.endpoints import Address
+from application.live.addresses import Address
 from domain.endpoints import HERALD_V1_PATHS
 from domain.routes import RouteTable
 

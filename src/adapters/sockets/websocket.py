@@ -5,7 +5,7 @@ from typing import Any
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
-from adapters.sockets.handshake import handshake_of
+from adapters.sockets.litestar_handshake import handshake_of
 from adapters.sockets.send_window import SendWindow
 from adapters.web.refusals import HandshakeRefusal
 from adapters.web.socket import ClientGone

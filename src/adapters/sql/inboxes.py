@@ -160,8 +160,8 @@ class SqlInboxes:
         limit: int,
         now: datetime,
     ) -> StateChanged:
-        """Applies a change to the newest `limit` notifications that it affects, at one position. The inbox is locked,
-        so both statements select the same rows."""
+        """Applies a change to the newest `limit` notifications that it affects, all at one new position. The
+        caller has locked the inbox, so the SELECT and the UPDATE apply to the same rows."""
         seq = notifications.c.seq
         conditions = (_OF_USER, *in_state(notifications.c, TRANSITIONS[change].before), *conditions)
         newest = select(*self._without_texts).where(*conditions).order_by(seq.desc()).limit(limit)

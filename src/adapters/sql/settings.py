@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from adapters.setting_files import check_certificates
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import choice, whole
+from domain.setting_parsers import choice, whole
 
 # The database in memory, which is lost when the process ends.
 MEMORY: Final = "memory:"

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.sql.batch import Batch
 from adapters.sql.database import Database
 from adapters.sql.dialects.selection import delivery_writing_for, writing_for
-from adapters.sql.pages import Pages
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import AlreadyStored, MissingCounters, Recording
 from adapters.sql.records import BROADCAST, FEED_HEAD, INBOX_HEAD, NOTIFICATION, Broadcast
 from adapters.sql.store_requests import StoreRequests
+from adapters.sql.stream_pages import Pages
 from adapters.sql.tables import StateRow
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded, StoreUnavailable, StreamPage

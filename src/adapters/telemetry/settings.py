@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import choice
+from domain.setting_parsers import choice
 
 
 class LogSettings(Section, frozen=True):

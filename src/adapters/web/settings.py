@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from adapters.web.origins import LOOPBACK, host_of
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import items, whole
+from domain.setting_parsers import items, whole
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@,]+")
 _HOST: Final = re.compile(r"[\w.-]+")

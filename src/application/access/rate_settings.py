@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from application.access.limit_rate import Rates
 from application.ports.throttle import Rate
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import per_second
+from domain.setting_parsers import per_second
 
 # A burst may have as many requests as the rate allows in this many seconds: a page that loads, or a device that
 # reconnects, sends many requests together and few afterwards. Publishers may send 1 s of their rate, or one request.

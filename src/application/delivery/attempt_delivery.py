@@ -11,8 +11,8 @@ from application.delivery.dispatch_policy import DispatchPolicy
 from application.delivery.send_decision import Hold, Skip
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Outcome
-from domain.addresses import masked, masked_in
 from domain.deliveries import MAX_REPLY_LENGTH, Attempt, Delivery, Result
+from domain.email_addresses import masked, masked_in
 from domain.text import one_line
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from application.delivery.dispatch_policy import DispatchPolicy
 from application.ports.clock import Clock
 from application.ports.deliveries import Deliveries, Outcome
-from domain.addresses import masked, masked_in
+from domain.email_addresses import masked, masked_in
 
 log = structlog.get_logger(__name__)
 

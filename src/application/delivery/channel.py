@@ -26,7 +26,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class TemplateMissing(msgspec.Struct, frozen=True):
-    """Why this node can't prepare a delivery: it has no usable template of that name. Another node may have one."""
+    """Why this node can't prepare a delivery: it has no usable template of the name that the delivery's item gives.
+    Another node may have one."""
 
     text: str
 

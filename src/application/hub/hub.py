@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from application.counters import Counters
+from application.hub.connected_users import Users
 from application.hub.liveness import CheckSessions, Liveness
 from application.hub.periodic import every_sweep
 from application.hub.policy import HubPolicy
 from application.hub.reconciliation import Reconcile
 from application.hub.session import Session
 from application.hub.session_request import SessionRequest
-from application.hub.streams import Streams
-from application.hub.users import Users
+from application.hub.stream_buffers import Streams
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.presence import Presence

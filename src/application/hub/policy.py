@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import seconds, whole
+from domain.setting_parsers import seconds, whole
 
 
 class BufferPolicy(msgspec.Struct, frozen=True):

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from application.hub.connected_users import Users
 from application.hub.periodic import chunked
 from application.hub.policy import HubPolicy
-from application.hub.streams import Streams
-from application.hub.users import Users
+from application.hub.stream_buffers import Streams
 from application.ports.backplane import Backplane
 from application.ports.store import Store
 from domain.streams import SignOut, StreamName, inbox_of, is_inbox, owner_of

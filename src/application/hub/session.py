@@ -15,7 +15,7 @@ from application.hub.policy import SessionPolicy
 from application.hub.session_positions import SessionPositions
 from application.hub.session_request import ReplacementSession, SessionRequest
 from application.hub.stream_buffer import StreamBuffer
-from application.hub.streams import EntriesPruned, Streams
+from application.hub.stream_buffers import EntriesPruned, Streams
 from application.hub.transport import Transport
 from application.ports.clock import Clock
 from application.ports.store import StoreUnavailable

@@ -21,8 +21,8 @@ from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.service import Phase, Service
 from application.ports.store import Recorded, StoreUnavailable
 from domain.backoff import Backoff
-from domain.limits import NO_LIMITS, Limits
-from domain.messages import Message
+from domain.broker_messages import Message
+from domain.event_limits import NO_LIMITS, Limits
 from domain.planning import DeadLetter, Plan, plan
 from domain.routes import RouteTable
 

@@ -14,7 +14,7 @@ from application.ports.clock import Clock
 from application.ports.event_source import EventSource
 from application.ports.service import Phase, Service
 from application.ports.store import StoreUnavailable
-from domain.patterns import as_regex
+from domain.source_patterns import as_regex
 
 log = structlog.get_logger(__name__)
 

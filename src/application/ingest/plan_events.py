@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.planning import Plan
 
 # Events of more bytes than this are planned in a thread: they may contain 100,000 lists or addresses. So are events

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from application.ports.retention import Keep, Keeping
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import days, whole
+from domain.setting_parsers import days, whole
 
 
 class RetentionSettings(Section, frozen=True):

@@ -21,7 +21,7 @@ class QueueName(msgspec.Struct, frozen=True):
 
 class Binding(msgspec.Struct, frozen=True, order=True):
     """A binding of a queue to an exchange: the queue receives the events whose routing key matches `key` (a pattern:
-    domain.patterns)."""
+    domain.source_patterns)."""
 
     exchange: str
     key: str

@@ -13,7 +13,7 @@ SettingsT = TypeVar("SettingsT")
 
 class SourceContext(msgspec.Struct, frozen=True):
     """What Herald passes to a broker's event source. `patterns` are the topics or routing keys of the routes
-    (domain.patterns). Bodies are decoded up to `max_event_bytes`."""
+    (domain.source_patterns). Bodies are decoded up to `max_event_bytes`."""
 
     patterns: tuple[str, ...]
     max_event_bytes: int

@@ -38,8 +38,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True):
-    """Selects deliveries; None matches any value. Addresses are compared as `domain.addresses.as_address` normalises
-    them.
+    """Selects deliveries; None matches any value. Addresses are compared as `domain.email_addresses.as_address`
+    normalises them.
 
     `event_id` and `reference` match if any item of the delivery has the value. `since` selects deliveries created at
     that time or later. `refused` selects failed deliveries by cause. True: failed permanently, because the peer refused

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from domain.messages import Message
+from domain.broker_messages import Message
 
 
 class EventPublisher(Protocol):

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from application.ports.bindings import BoundQueue
-from domain.messages import Message
+from domain.broker_messages import Message
 
 
 class NotAcknowledged(Exception):

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from domain.notification_state import TRANSITIONS
-from domain.protocol.envelopes import data_text, plain_text, quoted, to_rfc3339
+from domain.protocol.plain_envelopes import data_text, plain_text, quoted, to_rfc3339
 from domain.streams import Entry, StreamEntry, StreamName, is_inbox, public_name
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.protocol.envelopes import to_rfc3339
+from domain.protocol.plain_envelopes import to_rfc3339
 
 SUBPROTOCOL: Final = "herald.v1"
 

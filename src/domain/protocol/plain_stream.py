@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.endpoints import Endpoint
-from domain.protocol.envelopes import to_rfc3339
+from domain.protocol.plain_envelopes import to_rfc3339
 
 _TYPE: Final = "type"
 

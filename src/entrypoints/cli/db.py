@@ -107,7 +107,7 @@ def _do(act: Callable[["Database", "Schema"], Awaitable[T]]) -> T:
     # Imported here, because importing the database takes a while and other commands do not need it.
     from adapters.sql.schema import DatabaseUnusable, MigrationRefused, SchemaOutdated
     from application.ports.store import StoreUnavailable
-    from entrypoints.prepare import StartRefused, open_database
+    from entrypoints.prepare_database import StartRefused, open_database
 
     settings = read(os.environ, "dev", {})
     if settings.database.url == MEMORY:

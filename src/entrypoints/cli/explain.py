@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from domain.broker_messages import Message
 from domain.endpoints import Endpoint
 from domain.events import Event, Unreadable, read_event
-from domain.messages import Message
 from domain.missing_fields import unfilled_templates
 from domain.planning import Plan, plan
 from domain.protocol.entry_kinds import protocol_text
-from domain.protocol.envelopes import plain_text, to_rfc3339
 from domain.protocol.herald_v1 import sse_block
+from domain.protocol.plain_envelopes import plain_text, to_rfc3339
 from domain.routes import RouteTable
 from domain.streams import Content, Entry, feed_stream, inbox_of
 from domain.text import visible

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from domain.setting_values import items
+from domain.setting_parsers import items
 from domain.text import visible
 from entrypoints.settings.loader import SETTINGS, read
 

@@ -12,10 +12,10 @@ import click
 
 from adapters.mail.mailer import OutgoingMail, Unrenderable
 from adapters.mail.route_table import EmailTable
+from domain.broker_messages import Message
 from domain.deliveries import PlannedDelivery
+from domain.event_limits import Limits
 from domain.events import Unreadable, read_event
-from domain.limits import Limits
-from domain.messages import Message
 from domain.planning import plan
 from domain.routes import RouteTable
 from domain.text import visible

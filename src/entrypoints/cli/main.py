@@ -15,8 +15,8 @@ from domain.text import visible
 from entrypoints.cli.db import db
 from entrypoints.cli.dead_letters import dead_letters
 from entrypoints.cli.deliveries import deliveries
-from entrypoints.cli.files import opened
 from entrypoints.cli.http_client import RequestFailed
+from entrypoints.cli.input_files import opened
 from entrypoints.cli.listen import listen
 from entrypoints.cli.mail import mail
 from entrypoints.cli.publish import as_event, in_lists, publish

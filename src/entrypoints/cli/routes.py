@@ -10,10 +10,10 @@ from domain.endpoints import Endpoint
 from domain.missing_fields import warnings_of_missing_fields
 from domain.recipient_lists import warnings_of_lists
 from domain.routes import Profile, Route, RoutesInvalid, RouteTable
-from domain.setting_values import items
+from domain.setting_parsers import items
 from entrypoints.channels import CHANNELS, check_channels
 from entrypoints.cli.explain import explain
-from entrypoints.cli.files import content
+from entrypoints.cli.input_files import content
 from entrypoints.profiles.loader import EVERY, file_table, read_file, shipped, shipped_table
 from entrypoints.settings.loader import Settings, SettingsInvalid, read
 
@@ -81,7 +81,7 @@ def _keys(endpoint: Endpoint) -> Iterator[str]:
 
 def _check_broker(table: RouteTable) -> None:
     # Imported here, because importing a broker takes a while and other commands do not need it.
-    from entrypoints.cli.start_positions import BrokerUnreachable, start_positions
+    from entrypoints.cli.start_offsets_output import BrokerUnreachable, start_positions
 
     try:
         for line in start_positions(table, read(os.environ, "serve", {})):

@@ -14,7 +14,7 @@ from adapters.web.settings import WebSettings
 from application.access.rate_settings import RateSettings
 from application.hub.policy import HubPolicy, SessionPolicy
 from application.operations.retention_settings import RetentionSettings
-from domain.limits import Limits
+from domain.event_limits import Limits
 from domain.setting_declarations import Mode, Section, Setting, settings_of
 from entrypoints.brokers import BROKERS
 from entrypoints.settings.sections import ClientSettings, NodeSettings, RoutingSettings, ServerSettings

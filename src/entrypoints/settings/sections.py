@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from domain.patterns import validate_pattern
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import choice, http_url, items, port_number, seconds, switch, text
+from domain.setting_parsers import choice, http_url, items, port_number, seconds, switch, text
+from domain.source_patterns import validate_pattern
 from entrypoints.brokers import BROKER_NAMES
 
 

@@ -18,7 +18,7 @@ from application.ports.clock import Clock
 from application.ports.event_publisher import EventPublisher
 from application.ports.event_source import EventSource
 from application.ports.start_offsets import StartOffsets
-from domain.limits import Limits
+from domain.event_limits import Limits
 from domain.routes import RouteTable
 from entrypoints.brokers import BROKERS
 from entrypoints.settings.loader import Settings

@@ -13,7 +13,7 @@ from adapters.mail.shipped_templates import is_shipped
 from application.delivery.dispatch_policy import MAX_RETRY_S, DispatchPolicy
 from application.delivery.read_mails import ReadMails
 from domain.backoff import Backoff
-from domain.channels import ChannelTable
+from domain.channel_tables import ChannelTable
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from entrypoints.settings.loader import Settings
 
@@ -40,10 +40,10 @@ def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
 
 def _mailer(smtp: SmtpSettings, mail: MailSettings) -> "Mailer":
     if smtp.host is None:
-        from adapters.mail.folder import FolderMailer
+        from adapters.mail.folder_mailer import FolderMailer
 
         return FolderMailer(mail.folder, smtp.sender)
-    from adapters.mail.smtp import SmtpMailer
+    from adapters.mail.smtp_mailer import SmtpMailer
 
     return SmtpMailer(smtp)
 

@@ -8,8 +8,8 @@ from application.delivery.dispatcher_service import DispatcherService
 from application.inbox.read_muted import ReadMuted
 from application.ingest.ingest_events import ConsumeEvents
 from application.ingest.keep_bindings import KeepBindings
-from application.operations.checks import CheckBackplane, CheckDraining, CheckSource, CheckStore, CheckTokens
 from application.operations.health import ReportHealth
+from application.operations.health_checks import CheckBackplane, CheckDraining, CheckSource, CheckStore, CheckTokens
 from application.operations.node import Node
 from application.operations.prune_store import PruneStore
 from application.operations.services import BackgroundTask, LiveService

@@ -9,16 +9,16 @@ from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
-from adapters.memory.records import MemoryRecords
 from adapters.memory.retention import MemoryRetention
+from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
-from adapters.sql.bindings import SqlBindings
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
 from adapters.sql.preferences import SqlPreferences
+from adapters.sql.queue_bindings import SqlBindings
 from adapters.sql.retention import SqlRetention
 from adapters.sql.settings import MEMORY, DatabaseSettings
 from adapters.sql.start_offsets import SqlStartOffsets
@@ -37,7 +37,7 @@ from entrypoints.settings.loader import Settings
 
 
 class SqlStorage(Provider):
-    """Storage in a database, whose schema must be up to date: see `entrypoints.prepare`."""
+    """Storage in a database, whose schema must be up to date: see `entrypoints.prepare_database`."""
 
     scope = Scope.APP
 

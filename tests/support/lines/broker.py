@@ -7,9 +7,9 @@ from typing import Annotated
 
 from application.ports.broker import Broker, SourceContext
 from application.ports.event_source import Batch, EventSource, SourceStatus
-from domain.messages import Message
+from domain.broker_messages import Message
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import text
+from domain.setting_parsers import text
 
 POLL_INTERVAL_S = 0.05
 

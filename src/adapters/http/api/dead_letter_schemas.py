@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from adapters.http.api.parameters import moment
+from adapters.http.api.list_parameters import moment
 from application.ingest.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from domain.storable_text import require_storable

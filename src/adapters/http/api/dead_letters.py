@@ -17,11 +17,11 @@ from adapters.http.api.dead_letter_schemas import (
     Dropped,
     Replayed,
 )
-from adapters.http.api.parameters import DEFAULT_LIST, MAX_LIST_LENGTH, EndDate, StartDate
+from adapters.http.api.list_parameters import DEFAULT_LIST, MAX_LIST_LENGTH, EndDate, StartDate
 from adapters.http.auth import CALLER, guarded_by
-from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
-from adapters.http.openapi.operations import REFUSALS, problems, takes
-from adapters.http.requests import READS_BODY
+from adapters.http.openapi.operation_parts import REFUSALS, problems, takes
+from adapters.http.request_bodies import SMALL_BODY_BYTES, read_json_or_none
+from adapters.http.request_checks import READS_BODY
 from application.ingest.handle_dead_letters import MAX_PER_CALL, HandleDeadLetters
 from domain.identity import Identity
 
@@ -98,9 +98,9 @@ async def replay_dead_letter(
     "/replay",
     status_code=200,
     summary="Replay dead letters",
-    description=f"Replays the dead letters that match the filters in the body, or all without a body. One request"
-    f" replays at most {MAX_PER_CALL:,}, newest first: while the response has a `next_cursor`, repeat the request with"
-    " it as `cursor`.",
+    description="Replays the dead letters that match the filters in the request body; if the request has no body, all"
+    f" dead letters. One request replays at most {MAX_PER_CALL:,}, newest first: while the response has a"
+    " `next_cursor`, repeat the request with it as `cursor` in the body.",
     opt={READS_BODY: True},
     operation_class=takes(DeadLetterSelection | None, required=False),
     responses=problems(*REFUSALS, 408, 413, 415, 422),

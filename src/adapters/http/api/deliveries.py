@@ -9,13 +9,13 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, Parameter, QueryParameter
 
 from adapters.http.api.delivery_schemas import DeliveryItem, DeliveryList, DeliveryWithAttempts
-from adapters.http.api.parameters import DEFAULT_LIST, MAX_LIST_LENGTH, MAX_PAGE, MOMENT, WHEN, moment
+from adapters.http.api.list_parameters import DEFAULT_LIST, MAX_LIST_LENGTH, MAX_PAGE, MOMENT, WHEN, moment
 from adapters.http.auth import CALLER, guarded_by
-from adapters.http.openapi.operations import REFUSALS, problems
+from adapters.http.openapi.operation_parts import REFUSALS, problems
 from application.delivery.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import DeliveryFilter
-from domain.addresses import as_address
 from domain.deliveries import Status
+from domain.email_addresses import as_address
 from domain.errors import InvalidInput
 from domain.identity import Identity
 from domain.storable_text import require_storable

@@ -8,8 +8,8 @@ from dishka.integrations.litestar import FromDishka, inject
 from litestar import Request, post
 
 from adapters.http.auth import Token
-from adapters.http.openapi.operations import REFUSALS, problems, takes
-from adapters.http.requests import ALSO_READS, READS_BODY
+from adapters.http.openapi.operation_parts import REFUSALS, problems, takes
+from adapters.http.request_checks import ALSO_READS, READS_BODY
 from adapters.web.tokens import find_token
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate

@@ -11,9 +11,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, Parameter
 from msgspec import Meta
 
-from adapters.http.api.parameters import DEFAULT_LIST, MAX_LIST_LENGTH
+from adapters.http.api.list_parameters import DEFAULT_LIST, MAX_LIST_LENGTH
 from adapters.http.auth import CALLER, guarded_by
-from adapters.http.openapi.operations import REFUSALS, also_answers, problems
+from adapters.http.openapi.operation_parts import REFUSALS, also_answers, problems
 from application.delivery.read_mails import ReadMails
 from application.ports.mail_folder import WrittenMail
 from domain.identity import Identity

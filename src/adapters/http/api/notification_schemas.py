@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.notifications import Notification
-from domain.protocol.envelopes import data_text
+from domain.protocol.plain_envelopes import data_text
 
 _ID: Final = "0193a0f4-5b6c-7d8e-9fa0-b1c2d3e4f5a6"
 _CURSOR: Final = "1.9fa0b1c2d3e4.5d41402abc4b.inbox:57"

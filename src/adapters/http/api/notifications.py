@@ -13,7 +13,7 @@ from litestar.params import Parameter
 from msgspec import UNSET
 
 from adapters.http.api import notification_schemas as schemas
-from adapters.http.api.parameters import (
+from adapters.http.api.list_parameters import (
     DEFAULT_LIST,
     MAX_LIST_LENGTH,
     Limit,
@@ -23,9 +23,9 @@ from adapters.http.api.parameters import (
     notification_filter,
 )
 from adapters.http.auth import CALLER, User
-from adapters.http.bodies import SMALL_BODY_BYTES, read_json_or_none
-from adapters.http.openapi.operations import REFUSALS, problems, takes
-from adapters.http.requests import READS_BODY, public_url_of
+from adapters.http.openapi.operation_parts import REFUSALS, problems, takes
+from adapters.http.request_bodies import SMALL_BODY_BYTES, read_json_or_none
+from adapters.http.request_checks import READS_BODY, public_url_of
 from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import FollowChanges
 from application.inbox.mark_notifications import MarkNotifications

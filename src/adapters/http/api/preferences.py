@@ -10,9 +10,9 @@ from litestar.di import NamedDependency, Provide
 from msgspec import UNSET, Meta, UnsetType
 
 from adapters.http.auth import CALLER, User
-from adapters.http.bodies import SMALL_BODY_BYTES, read_json
-from adapters.http.openapi.operations import REFUSALS, problems, takes
-from adapters.http.requests import READS_BODY
+from adapters.http.openapi.operation_parts import REFUSALS, problems, takes
+from adapters.http.request_bodies import SMALL_BODY_BYTES, read_json
+from adapters.http.request_checks import READS_BODY
 from application.inbox.set_preferences import SetPreferences
 from domain.preferences import MAX_MUTED_TYPES, MAX_TYPE_LENGTH, Preferences
 

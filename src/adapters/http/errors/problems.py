@@ -13,11 +13,11 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.response.base import ASGIResponse
 from litestar.types import ExceptionHandlersMap
 
-from adapters.http.bodies import NotJson
-from adapters.http.errors.catalogue import KINDS, address_of
+from adapters.http.errors.problem_catalogue import KINDS, address_of
 from adapters.http.middleware.request_log import client_left, request_id_of
-from adapters.http.openapi.operations import MEDIA_TYPE, FieldProblem, Problem
-from adapters.http.requests import UnknownParameter, public_url_of
+from adapters.http.openapi.operation_parts import MEDIA_TYPE, FieldProblem, Problem
+from adapters.http.request_bodies import NotJson
+from adapters.http.request_checks import UnknownParameter, public_url_of
 from application.ports.store import StoreUnavailable, Unstorable
 from domain import errors
 from domain.public_url import PublicUrl

@@ -7,7 +7,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.http.requests import ROOT
+from adapters.http.request_checks import ROOT
 
 UNFRAMED: Final = "frame-ancestors 'none'"
 PERSONAL: Final = "private, no-store"

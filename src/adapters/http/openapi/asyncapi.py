@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
 from domain.endpoints import Endpoint
 from domain.protocol.commands import Command
 from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode

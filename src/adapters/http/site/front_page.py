@@ -17,8 +17,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from adapters.http.monitoring import About
-from adapters.http.openapi.operations import also_answers, problems
-from adapters.http.requests import public_url_of
+from adapters.http.openapi.operation_parts import also_answers, problems
+from adapters.http.request_checks import public_url_of
 from domain.public_url import PublicUrl
 from domain.routes import RouteTable
 

@@ -7,9 +7,9 @@ from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from adapters.http.errors.catalogue import KINDS, Kind, address_of
-from adapters.http.openapi.operations import also_answers, problems
-from adapters.http.requests import public_url_of
+from adapters.http.errors.problem_catalogue import KINDS, Kind, address_of
+from adapters.http.openapi.operation_parts import also_answers, problems
+from adapters.http.request_checks import public_url_of
 from domain.public_url import PublicUrl
 
 _PAGE: Final = """<!doctype html>

@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeEngine
 from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter, dead_letter_columns
 from adapters.sql.statements import statement
 from application.ports.clock import IdFactory
-from domain.protocol.envelopes import data_text
+from domain.protocol.plain_envelopes import data_text
 
 _TEXTS: Final = ARRAY(Text)
 _NUMBERS: Final = ARRAY(BigInteger)

@@ -16,7 +16,7 @@ from adapters.sql.queries import broadcasts, inboxes, notifications
 from adapters.sql.queries import feeds as feeds_table
 from adapters.sql.queries import letters as letters_table
 from application.ports.clock import IdFactory
-from domain.protocol.envelopes import data_text
+from domain.protocol.plain_envelopes import data_text
 from domain.streams import Content
 
 _KNOWN: Final = {

@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 from domain.setting_declarations import Section, Setting
-from domain.setting_values import whole
+from domain.setting_parsers import whole
 
 
 class Limits(Section, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, RequestBody, Schema
 
-from adapters.http.errors.catalogue import KINDS
+from adapters.http.errors.problem_catalogue import KINDS
 
 MEDIA_TYPE: Final = "application/problem+json"
 

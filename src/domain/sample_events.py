@@ -3,8 +3,8 @@
 import re
 
 from domain.events import own_type
-from domain.patterns import as_regex
 from domain.routes import Profile, Route
+from domain.source_patterns import as_regex
 
 
 def sample_payloads(profile: Profile, route: Route) -> list[object]:

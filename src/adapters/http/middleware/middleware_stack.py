@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp
 
-from adapters.http.bodies import BodyLimits, LimitBodies
 from adapters.http.middleware.cross_origin import CrossOrigin
 from adapters.http.middleware.head_requests import AnswerHead
-from adapters.http.middleware.hosts import CheckHost
+from adapters.http.middleware.host_check import CheckHost
 from adapters.http.middleware.request_log import RequestLog
+from adapters.http.middleware.request_size_limits import LimitHead
 from adapters.http.middleware.response_headers import DescribeAnswers
-from adapters.http.middleware.sizes import LimitHead
+from adapters.http.request_bodies import BodyLimits, LimitBodies
 from adapters.web.origins import Hosts, Origins
 
 

@@ -20,7 +20,7 @@ from adapters.sql.start_offsets import SqlStartOffsets
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import StoreUnavailable
 from domain.routes import RouteTable
-from entrypoints.prepare import StartRefused, open_database
+from entrypoints.prepare_database import StartRefused, open_database
 from entrypoints.settings.loader import Settings
 
 REASONS: Final[dict[Reason, str]] = {

@@ -13,7 +13,7 @@ from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.clients import administration, discard, new_consumer
 from adapters.kafka.commits import GONE, Commits, names
 from adapters.kafka.group_start_offsets import Beginnings
-from adapters.kafka.positions import committed
+from adapters.kafka.offset_queries import committed
 from adapters.kafka.records import message_of
 from adapters.kafka.recreated_topics import Recreated, Recreation
 from adapters.kafka.stall_detection import Watch
@@ -127,10 +127,12 @@ class Membership:
                     self.commits.idle(partition, await self._end(partition, 0))
 
     async def _end(self, partition: TopicPartition, at_least: int) -> int:
-        """Returns the consumer's position on the partition; `at_least` if that is greater, or if there is no valid
-        position. The position is beyond the last record if only transaction markers follow it.
+        """Returns the offset at which the consumer's next poll continues on the partition; `at_least` if that is
+        greater, or if there is no valid position. If only transaction markers follow the last record,
+        the offset is after them.
 
-        aiokafka returns a valid position without suspending, so no other poll can move it before this returns.
+        If the position is valid, aiokafka returns it without suspending, so no other task can poll and move it
+        meanwhile.
         """
         try:
             async with asyncio.timeout(self._timing.poll):

@@ -16,7 +16,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 from swagger_ui_bundle import swagger_ui_path
 
 from adapters.http.openapi.asyncapi import asyncapi_document
-from adapters.http.requests import public_url_of
+from adapters.http.request_checks import public_url_of
 from domain.public_url import PublicUrl
 from domain.routes import RouteTable
 

@@ -6,10 +6,10 @@ from typing import Final
 
 from aiosmtplib import SMTPResponse
 
-from adapters.mail.connections import CONNECTION_POLICY, ConnectionPolicy, Connections, Line
 from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
 from adapters.mail.settings import SmtpSettings
+from adapters.mail.smtp_connections import CONNECTION_POLICY, ConnectionPolicy, Connections, Line
 from adapters.mail.smtp_errors import SHUTTING_DOWN, HungUp, objection, reply_line
 from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Receipt, Refused
 

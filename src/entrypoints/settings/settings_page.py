@@ -1,4 +1,7 @@
-"""Generates docs/settings.md from the declarations of the settings: `python -m entrypoints.settings.page > FILE`."""
+"""Generates docs/settings.md from the declarations of the settings.
+
+Run it as `python -m entrypoints.settings.settings_page > FILE`.
+"""
 
 import re
 import sys
