@@ -9,8 +9,8 @@ MAX_USER_LENGTH: Final = 255
 
 
 def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """Returns the users at the paths, each once, in order of appearance. The second value says what is invalid about
-    the first value that is not a user id; None if all are.
+    """Returns the users at the paths, each once, in order of appearance; and why the first invalid user id there is
+    invalid, as text, or None if all are valid.
 
     A path may lead to a string, a whole number, or a list of them. Empty strings and null are ignored.
     """

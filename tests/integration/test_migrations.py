@@ -15,7 +15,7 @@ from sqlalchemy import text
 from adapters.clock import Uuid7Factory
 from adapters.sql.alembic_runs import settings
 from adapters.sql.database import TIMEOUTS, Database, Timeouts
-from adapters.sql.epoch import new_epoch
+from adapters.sql.new_epoch import new_epoch
 from adapters.sql.schema import (
     LOCK_KEY,
     VERSIONS,

@@ -17,8 +17,8 @@ from adapters.rabbitmq.connection_parameters import address
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.web.origins import Origins
 from domain.setting_declarations import masked, settings_of
+from entrypoints.settings.all_settings import SECTIONS
 from entrypoints.settings.loader import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table
-from entrypoints.settings.model import SECTIONS
 
 SECRET = "a secret of more than thirty-two bytes"
 PEM = (

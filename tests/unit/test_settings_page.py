@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from entrypoints.settings.model import SETTINGS
+from entrypoints.settings.all_settings import SETTINGS
 from entrypoints.settings.settings_page import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

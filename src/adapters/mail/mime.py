@@ -131,8 +131,9 @@ def _header(name: str, value: str) -> str:
 
 
 def _unstructured(text: str) -> str:
-    """Returns a text as the value of a header. It must have at most domain.deliveries.MAX_SUBJECT_LENGTH characters:
-    then a line of ASCII need not be folded.
+    """Returns a text as the value of an unstructured header (RFC 5322), such as the subject: unchanged if it is ASCII
+    without `=?`, otherwise as encoded words. The text must have at most domain.deliveries.MAX_SUBJECT_LENGTH
+    characters, so that it fits in one line if it is unchanged.
     """
     return text if text.isascii() and "=?" not in text else _encoded(text)
 

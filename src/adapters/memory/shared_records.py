@@ -188,7 +188,8 @@ class MemoryRecords:
 
     def _makes_room(self, kept: Feed | Inbox, content: Content, by_source: bool) -> Content | None:
         """Prepares a stream for an entry: registers the event, and deletes the oldest entry if the stream is full.
-        Returns the content to store, under its final origin. Returns None if the event is already stored."""
+        Returns the content with the origin under which the event is stored (see find_origin). Returns None, and changes
+        nothing, if the event is already stored."""
         origin, known = find_origin(
             content.origin, content.source, by_source, lambda origin: kept.events.get((origin, content.event_id))
         )

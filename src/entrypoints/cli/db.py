@@ -95,7 +95,7 @@ def new_epoch() -> None:
     """
 
     async def act(database: "Database", schema: "Schema") -> str:
-        from adapters.sql.epoch import new_epoch
+        from adapters.sql.new_epoch import new_epoch
 
         await schema.verify()
         return await new_epoch(database)

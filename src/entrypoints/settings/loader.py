@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from domain.setting_declarations import Mode, Section, Setting, settings_of
 from entrypoints.brokers import BROKERS
-from entrypoints.settings.model import SECTIONS, SETTINGS, Settings
+from entrypoints.settings.all_settings import SECTIONS, SETTINGS, Settings
 
 __all__ = ["NAMES", "SETTINGS", "Mode", "Settings", "SettingsInvalid", "check", "load", "read", "table"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from domain.setting_declarations import Mode, Section, Setting, settings_of
-from entrypoints.settings.model import SECTIONS, SETTINGS
+from entrypoints.settings.all_settings import SECTIONS, SETTINGS
 
 PAGE_HEAD: Final = """\
 # Settings

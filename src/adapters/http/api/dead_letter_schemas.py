@@ -41,7 +41,9 @@ class DeadLetterWithMessage(DeadLetterOut, frozen=True, kw_only=True):
     key: str | None
     headers: dict[str, str]
     body_base64: Annotated[str | None, Meta(description="The body in Base64; null if the message has no body.")]
-    body_text: Annotated[str | None, Meta(description="The body as text; null if it is not UTF-8.")]
+    body_text: Annotated[
+        str | None, Meta(description="The body as text; null if the message has no body, or if the body is not UTF-8.")
+    ]
 
     @classmethod
     def of(cls, kept: KeptDeadLetter) -> "DeadLetterWithMessage":

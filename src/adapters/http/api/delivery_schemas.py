@@ -65,9 +65,10 @@ class LoggedAttempt(msgspec.Struct, frozen=True):
     result: Annotated[
         str,
         Meta(
-            description="`sent`: the mail server accepted the mail. `deferred`: the mail server may accept the mail"
-            " later. `refused`: the mail server rejected the mail permanently, or the mail could not be rendered."
-            " `server`: the mail server was unavailable or refused the connection. Later versions may add values.",
+            description="`sent`: the mail server accepted the mail. `deferred`: the attempt failed for a temporary"
+            " reason, such as a timeout; it is repeated. `refused`: the mail server rejected the mail permanently, or"
+            " the mail could not be rendered. `server`: the mail server was unavailable or refused the connection."
+            " Later versions may add values.",
             examples=["sent"],
         ),
     ]

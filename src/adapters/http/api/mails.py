@@ -51,7 +51,7 @@ class MailList(msgspec.Struct, frozen=True):
     items: list[MailItem]
 
 
-@get(summary="List mails", responses=problems(*REFUSALS, 404))
+@get(summary="List the mails in the mail folder", responses=problems(*REFUSALS, 404))
 @inject
 async def list_mails(
     admin: NamedDependency[Identity], read: FromDishka[ReadMails], limit: Limit = DEFAULT_LIST

@@ -1,4 +1,4 @@
-"""The epoch: a random name for the history of a store."""
+"""Replacing the epoch, a random name for the history of a store."""
 
 from uuid import uuid4
 
