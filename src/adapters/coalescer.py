@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 Request = TypeVar("Request")
@@ -46,11 +45,11 @@ class Coalescer(Generic[Request, Answer]):
 
     async def close(self, error: Exception) -> None:
         """Cancels the running queries. All requests without an answer fail with `error`."""
-        while self._tasks:
-            task = next(iter(self._tasks))
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._scheduled = False
         _fail(self._waiting, error)
         self._waiting.clear()
 

@@ -157,6 +157,31 @@ async def test_an_exception_among_the_answers_fails_its_request_alone() -> None:
     assert all(isinstance(answers[n], LookupError) and str(answers[n]) == str(n) for n in (1, 3))
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_closing_ends_at_any_moment(steps: int) -> None:
+    """Also while a task has ended whose callbacks have yet to run."""
+    source = Source()
+    request: Coalescer[int, int] = Coalescer(source.query, asyncio.Semaphore(1), max_batch=2)
+    task = asyncio.create_task(request(1))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await request.close(StoreUnavailable("closed"))
+    task.cancel()
+
+
+async def test_a_request_after_closing_is_answered() -> None:
+    source = Source()
+    source.open.clear()
+    request: Coalescer[int, int] = Coalescer(source.query, asyncio.Semaphore(1), max_batch=1)
+    tasks = [asyncio.create_task(request(n)) for n in range(3)]
+    await source.until_running(1)
+    await request.close(StoreUnavailable("closed"))
+    await asyncio.gather(*tasks, return_exceptions=True)
+    source.open.set()
+    async with asyncio.timeout(5):
+        assert await request(7) == 70
+
+
 async def test_closing_fails_every_request_without_an_answer() -> None:
     source = Source()
     source.open.clear()
