@@ -35,6 +35,16 @@ hypothesis.settings.register_profile("herald", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("herald")
 
 
+# Modules with a test that takes more than half a minute.
+_LONGEST = ("test_chaos.py", "test_openapi.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first, so that no process is left with one of them while the other has none."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Exclude the modules and tests, which stay until the end, from garbage collection: scanning them takes a tenth of
     the time."""

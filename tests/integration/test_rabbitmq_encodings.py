@@ -38,7 +38,7 @@ async def test_bodies_are_decoded_or_become_dead_letters_that_name_the_encoding(
     ]
     source = RabbitSource(real_rabbit.settings(queue), ["direct"], max_event_bytes=LIMIT)
     counters = Counters()
-    async with sqlite((tmp_path, lambda: None)) as stores:  # type: ignore[arg-type, return-value]
+    async with sqlite((tmp_path, lambda: None)) as stores:
         note_duplicates = NoteDuplicates(table(), HandClock(), counters)
         store_plans = StorePlans(stores.store, HandClock(), StoragePolicy())
         ingest = IngestEvents(

@@ -28,7 +28,7 @@ class MeasuredLoop(BaseSelectorEventLoop):
 
     def _run_once(self) -> None:
         began = time.thread_time()
-        super()._run_once()  # type: ignore[misc]
+        super()._run_once()
         self.longest_ms = max(self.longest_ms, (time.thread_time() - began) * 1000)
 
 

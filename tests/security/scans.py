@@ -47,7 +47,7 @@ def assert_linear(act: Callable[[str], Any], make: Callable[[int], str], size: i
     attempt."""
     for _ in range(ATTEMPTS):
         short, long = make(size), make(4 * size)
-        once, four = cpu_ms(lambda text=short: act(text)), cpu_ms(lambda text=long: act(text))  # type: ignore[misc]
+        once, four = cpu_ms(lambda text=short: act(text)), cpu_ms(lambda text=long: act(text))
         if four < FACTOR * once + NOISE_MS:
             return
     raise AssertionError(f"{once:.1f} ms, and {four:.1f} ms for four times as much")

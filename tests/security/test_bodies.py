@@ -145,8 +145,8 @@ async def _read_all(_: Any, receive: Any, __: Any) -> None:
 async def test_a_body_that_does_not_end_times_out() -> None:
     limited = LimitBodies(BodyLimits(seconds=0.05))(_read_all)
     with pytest.raises(BodyTooSlow):
-        await limited({"type": "http"}, Sent(b"a", b"b").receive, None)  # type: ignore[arg-type, typeddict-item]
-    await limited({"type": "http"}, Sent(b"a", finished=True).receive, None)  # type: ignore[arg-type, typeddict-item]
+        await limited({"type": "http"}, Sent(b"a", b"b").receive, None)
+    await limited({"type": "http"}, Sent(b"a", finished=True).receive, None)
     assert KINDS["body_timeout"].status == BodyTooSlow.status_code
     assert f"{BodyLimits().seconds:g} s" in KINDS["body_timeout"].meaning
 

@@ -380,7 +380,7 @@ def test_headers_of_kafka_records_stay_within_the_loop_budget(server: MeasuredSe
         return ConsumerRecord("nowhere", 0, 1, 1_800_000_000_000, 0, None, body, None, 0, len(body), tuple(headers))
 
     async def consume() -> None:
-        publisher = await server.provided(EventPublisher)  # type: ignore[type-abstract]
+        publisher = await server.provided(EventPublisher)  # type: ignore[type-abstract]  # a port
         await publisher.publish([message_of(record(b"{}"), datetime.now(UTC))])
 
     assert longest_ms(server, lambda: server.call(consume())) < BUDGET_MS
@@ -404,7 +404,7 @@ def test_broker_events_stay_within_the_loop_budget(server: MeasuredServer, shape
     number = iter(range(RUNS))
 
     async def consume() -> None:
-        publisher = await server.provided(EventPublisher)  # type: ignore[type-abstract]
+        publisher = await server.provided(EventPublisher)  # type: ignore[type-abstract]  # a port
         await publisher.publish([Message(source, body, datetime.now(UTC), f"{shape}/{next(number)}")])
 
     assert longest_ms(server, lambda: server.call(consume())) < BUDGET_MS

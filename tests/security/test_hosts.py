@@ -61,7 +61,7 @@ async def test_serve_accepts_every_host_until_hosts_are_set() -> None:
 
 def test_allowed_hosts_come_from_the_settings() -> None:
     def hosts(mode: str = "serve", **environ: str) -> frozenset[str] | None:
-        return allowed_hosts(load({**IN_MEMORY, "HERALD_AUTH": "open", **environ}, mode, {})).allowed  # type: ignore[arg-type]
+        return allowed_hosts(load({**IN_MEMORY, "HERALD_AUTH": "open", **environ}, mode, {})).allowed
 
     loopback = {"localhost", "127.0.0.1", "[::1]"}
     assert hosts("dev") == loopback

@@ -50,7 +50,7 @@ def root_logger() -> Iterator[logging.Logger]:
 
 def test_the_console_log_escapes_control_characters(root_logger: logging.Logger) -> None:
     output = io.StringIO()
-    root_logger.handlers[0].stream = output  # type: ignore[attr-defined]
+    root_logger.handlers[0].stream = output  # type: ignore[attr-defined]  # a StreamHandler
     log = structlog.get_logger("tests.terminals")
     log.warning("dead_letter", source=HOSTILE, detail=[HOSTILE])
     try:

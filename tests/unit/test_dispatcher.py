@@ -363,7 +363,7 @@ async def test_a_channel_that_ignores_its_deadline_keeps_no_place() -> None:
             await asyncio.Event().wait()
         return Receipt(250, "2.0.0 Ok")
 
-    rig.office.send = send  # type: ignore[method-assign]
+    rig.office.send = send
     await rig.mail()
     async with running(rig.dispatcher):
         await until(lambda: rig.counters.mails["deferred"] == 1)

@@ -11,7 +11,7 @@ class DirectReader(Reader):
     busy = False
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+        super().__init__(*args)
         self.direct: list[str] = []
 
     def try_send(self, frame: str) -> bool:

@@ -29,7 +29,7 @@ class BrokenReader(Reader):
         self._raise_if_broken("try_send")
         return False
 
-    @property  # type: ignore[override]
+    @property
     def oldest_unsent(self) -> int | None:
         self._raise_if_broken("oldest_unsent")
         return self._oldest_unsent

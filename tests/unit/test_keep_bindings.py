@@ -54,15 +54,15 @@ class FaultyBindings(MemoryBindings):
 
     async def renew(self, *arguments: object) -> frozenset[Binding]:
         self._pass()
-        return await super().renew(*arguments)  # type: ignore[arg-type]
+        return await super().renew(*arguments)
 
-    async def recorded(self, *arguments: object):  # type: ignore[no-untyped-def]
+    async def recorded(self, *arguments: object):
         self._pass()
-        return await super().recorded(*arguments)  # type: ignore[arg-type]
+        return await super().recorded(*arguments)
 
     async def remove(self, *arguments: object) -> tuple[Binding, ...]:
         self._pass()
-        return await super().remove(*arguments)  # type: ignore[arg-type]
+        return await super().remove(*arguments)
 
     def _pass(self) -> None:
         if self.away:
@@ -73,6 +73,14 @@ class Source(MemoryBroker):
     name = "rabbitmq"
 
 
+class BindingsNode(KeepBindings):
+    """A node's `KeepBindings`, with the queue of its only event source."""
+
+    def __init__(self, name: str, queue: Queue, bindings: FaultyBindings, clock: HandClock) -> None:
+        super().__init__(name, {"rabbitmq": queue}, bindings, clock)
+        self.queue = queue
+
+
 class Site:
     """One queue, one store, and the nodes on both."""
 
@@ -81,18 +89,15 @@ class Site:
         self.bound: set[str] = set()
         self.bindings = FaultyBindings(MemoryRecords(Uuid7Factory()))
 
-    def node(self, name: str, *wanted: str) -> KeepBindings:
-        queue = Queue(self.bound, wanted)
-        node = KeepBindings(name, {"rabbitmq": queue}, self.bindings, self.clock)
-        node.queue = queue  # type: ignore[attr-defined]
-        return node
+    def node(self, name: str, *wanted: str) -> BindingsNode:
+        return BindingsNode(name, Queue(self.bound, wanted), self.bindings, self.clock)
 
     def ingest(self, bindings: KeepBindings, counters: Counters) -> IngestEvents:
         store_plans = StorePlans(FaultyStore(), self.clock, StoragePolicy())
         note_duplicates = NoteDuplicates(table(), self.clock, counters)
         return IngestEvents(table(), store_plans, MemoryBackplane(), counters, note_duplicates, bindings=bindings)
 
-    async def started(self, name: str, *wanted: str) -> KeepBindings:
+    async def started(self, name: str, *wanted: str) -> BindingsNode:
         """Return a node that has just connected."""
         node = self.node(name, *wanted)
         await node.start()
@@ -219,10 +224,10 @@ async def test_nothing_is_unbound_while_the_store_is_unavailable(site: Site) -> 
 async def test_records_are_kept_while_the_broker_is_unavailable(site: Site) -> None:
     await site.started("a", "ticket.#")
     node = await site.started("a", "order.*")
-    node.queue.away = True  # type: ignore[attr-defined]
+    node.queue.away = True
     await site.pass_by(48 * HOUR, node, step=HOUR)
     assert len(await site.bindings.recorded(NAME)) == 2
-    node.queue.away = False  # type: ignore[attr-defined]
+    node.queue.away = False
     await node.round()
     assert site.bound == {"order.*"}
 
@@ -231,10 +236,10 @@ async def test_a_node_frozen_beyond_the_removal_binds_again(site: Site) -> None:
     frozen, other = await site.started("a", "ticket.#"), await site.started("b", "order.*")
     await site.pass_by(25 * HOUR, other)
     assert site.bound == {"order.*"}
-    frozen.queue.away = True  # type: ignore[attr-defined]
+    frozen.queue.away = True
     await frozen.round()
     assert site.bound == {"order.*"}
-    frozen.queue.away = False  # type: ignore[attr-defined]
+    frozen.queue.away = False
     await frozen.round()
     assert site.bound == {"order.*", "ticket.#"}
 

@@ -102,7 +102,7 @@ async def test_a_refused_dead_letter_raises_instead_of_being_replaced(rig: Rig) 
     async def refuse(plans: Sequence[Plan], now: datetime) -> Recorded:
         raise Unstorable("nothing at all")
 
-    rig.store.record = refuse  # type: ignore[method-assign]
+    rig.store.record = refuse
     with pytest.raises(Unstorable):
         await rig.store_all(parts)
 

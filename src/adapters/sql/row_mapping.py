@@ -24,7 +24,7 @@ class RowMapping(Generic[T]):
     """
 
     def __init__(self, struct: type[T], /, **fields: "str | RowMapping[Any]") -> None:
-        names = tuple(field.name for field in msgspec.structs.fields(struct))  # type: ignore[arg-type]
+        names = tuple(field.name for field in msgspec.structs.fields(struct))  # type: ignore[arg-type]  # T is a Struct
         own = [column for column in fields.values() if isinstance(column, str)]
         nested = [mapping for mapping in fields.values() if isinstance(mapping, RowMapping)]
         if tuple(fields) != names[: len(fields)] or list(fields.values()) != [*own, *nested]:

@@ -51,4 +51,5 @@ _SQLITE: Final = (
 
 for _dialect, _statements in (("postgresql", _POSTGRESQL), ("sqlite", _SQLITE)):
     for _statement in _statements:
-        event.listen(DeliveryRow.__table__, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]
+        _ddl = DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]  # SQLAlchemy's
+        event.listen(DeliveryRow.__table__, "after_create", _ddl)

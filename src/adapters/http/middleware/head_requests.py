@@ -37,5 +37,5 @@ class AnswerHead(ASGIMiddleware):
             refusal.headers["allow"] = "GET, OPTIONS"
             await refuse(refusal, scope, receive, answer)
         else:
-            scope["method"] = "GET"  # type: ignore[typeddict-unknown-key]
+            scope["method"] = "GET"  # type: ignore[typeddict-unknown-key]  # Scope: HTTP or WebSocket
             await next_app(scope, receive, answer)
