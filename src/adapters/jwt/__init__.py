@@ -1,1 +1,1 @@
-"""Verifies JSON Web Tokens with PyJWT."""
+"""Verifies the JSON Web Tokens by which clients identify themselves, with PyJWT."""

@@ -1,4 +1,5 @@
-"""Converts the claims of a token to an identity. The signature, audience and issuer were verified before."""
+"""Converts the claims of a token to an identity. The caller, JwtVerifier, has verified the token's signature, audience
+and issuer before; user, scopes and times are checked here."""
 
 from hashlib import sha256
 from typing import Any, Final
@@ -23,22 +24,23 @@ _OTHER_SCOPE_CLAIMS: Final = ("scp", "permissions")
 
 
 def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims: tuple[str, ...] = ()) -> Identity:
-    """Returns the identity that the claims of a token describe. `now` is the current time in seconds since 1970,
-    `leeway` the allowed difference between clocks in seconds.
+    """Returns the identity that the claims of a token describe: user, scopes, and the times of issue and expiry.
 
-    `sub` is the user, and must be a valid user id (a number is converted to text, as in events). The scopes are those
-    in `scope`, `scp`, `permissions` and `scope_claims` together; each claim is space-separated text (RFC 8693, section
-    4.2) or a list. `exp`, `nbf` and `iat` are optional, but must be times. A token that was issued in the future is
-    refused, because a sign-out revokes only tokens that were issued before it.
+    `now` is the current time in seconds since 1970; `leeway` is the tolerated difference, in seconds, between the
+    clocks of the issuer and of this machine. `sub` is the user and must be a valid user id; a whole number is converted
+    to text. The scopes are those of the claims `scope`, `scp` and `permissions` and of the claims named by
+    `scope_claims`. Each of these claims is either text with scopes separated by spaces (RFC 8693, section 4.2) or a
+    list of scopes. `exp`, `nbf` and `iat` may be missing.
 
-    Raises TokenInvalid. Raises TokenExpired if the token is valid except that it has expired: then a new token from the
-    same issuer will be accepted.
+    Raises TokenInvalid if a claim is invalid, or if `nbf` or `iat` is in the future. Raises TokenExpired if all claims
+    are valid but `exp` has passed: the client needs a new token of the same issuer.
     """
     user = as_user(claims.get("sub"))
     if user is None:
         raise TokenInvalid("The token's `sub` is missing, or is not a valid user id.")
     scopes = _scopes(claims, scope_claims)
     issued_at, begins_at, expires_at = (_time(claims, name) for name in ("iat", "nbf", "exp"))
+    # A sign-out invalidates the tokens issued until then. A token with a later time of issue would remain valid.
     if max(issued_at or 0.0, begins_at or 0.0) > now + leeway:
         raise TokenInvalid("The token is not valid yet.")
     if expires_at is not None and expires_at <= now - leeway:
@@ -47,8 +49,8 @@ def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims:
 
 
 def token_id_of(claims: dict[str, Any], token: str) -> str:
-    """Returns an id of the token: its `jti` if that is printable text of at most 128 characters, otherwise a hash of
-    the token, from which the token can't be computed."""
+    """Returns an id of the token, for the rate limit of the token: its claim `jti` if that is printable text of 1 to
+    128 characters, otherwise a part of the token's SHA-256 hash."""
     jti = claims.get("jti")
     if isinstance(jti, str) and 0 < len(jti) <= _LONGEST_ID and jti.isprintable():
         return jti
@@ -56,8 +58,8 @@ def token_id_of(claims: dict[str, Any], token: str) -> str:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """Returns the time in a claim (a NumericDate, RFC 7519, section 2) in seconds since 1970; None if the claim is
-    missing. Raises TokenInvalid if the claim is not a time."""
+    """Returns the time in the claim `name` in seconds since 1970 (a NumericDate, RFC 7519, section 2), or None if the
+    claim is missing. Raises TokenInvalid if the claim is not a number, is negative, or is later than the year 9999."""
     if name not in claims:
         return None
     value = claims[name]
@@ -67,11 +69,12 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
 
 
 def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[str]:
-    """Returns the scopes in all claims. Raises TokenInvalid if `scope`, or one of the `configured` claims, is neither
-    text nor a list of texts."""
+    """Returns the scopes of a token: those in its claims `scope`, `scp` and `permissions` and in the `configured`
+    claims (HERALD_JWT_SCOPE_CLAIMS). Raises TokenInvalid if `scope` or a configured claim is neither text nor a list of
+    texts; ignores `scp` and `permissions` in that case."""
     found: set[str] = set()
     for name in ("scope", *configured):
-        value = _claim_at(claims, name)
+        value = _claim_by_path(claims, name)
         scopes = _scopes_in(value)
         if scopes is None and value is not None:
             raise TokenInvalid(f"The token's {name} is neither text nor a list of texts.")
@@ -81,9 +84,9 @@ def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[st
     return frozenset(found)
 
 
-def _claim_at(claims: dict[str, Any], name: str) -> Any:
-    """Returns the claim whose name is `name`, dots included. If there is none, returns the value at that dotted path,
-    or None."""
+def _claim_by_path(claims: dict[str, Any], name: str) -> Any:
+    """Returns the claim `name`, or None if it is missing. A name with dots can also be a path: `realm_access.roles` is
+    the claim of exactly this name if there is one, otherwise the field `roles` of the claim `realm_access`."""
     if name in claims:
         return claims[name]
     value: Any = claims

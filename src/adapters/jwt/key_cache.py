@@ -1,4 +1,4 @@
-"""Fetches and caches the public keys that an issuer publishes at a URL (HERALD_JWT_JWKS_URL)."""
+"""Fetches and caches the public keys that a token issuer publishes at a URL (HERALD_JWT_JWKS_URL)."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from adapters.jwt.key_set import NotKeys, read_key_set
-from adapters.jwt.keys import KEY_ALGORITHMS, Key, narrowed
+from adapters.jwt.keys import KEY_ALGORITHMS, Key, accepted_algorithms
 from adapters.jwt.settings import JwtSettings
 from application.log_context import start_detached
 from domain.errors import TokenInvalid, Unavailable
@@ -28,13 +28,13 @@ MAX_CANDIDATES: Final = 16
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """The intervals at which keys are fetched, and the timeout of a fetch, in seconds.
+    """Limits how often KeyServer fetches an issuer's keys, and how long a fetch may take. All values are in seconds.
 
-    `refresh`: the interval of regular fetches. While the server is available, a key that the issuer has withdrawn is
-    accepted for at most this time.
-    `unknown`: the minimum interval of fetches that are caused by tokens with an unknown key.
-    `retry`: the minimum interval of attempts before the first successful fetch.
-    `timeout`: the maximum duration of a fetch, from the first byte sent to the last byte received.
+    - `refresh`: the interval of regular fetches. After the issuer has withdrawn a key, Herald accepts the key until the
+      next successful fetch.
+    - `unknown`: the minimum interval between two fetches for tokens whose key is not among the fetched keys.
+    - `retry`: the minimum pause after a failed fetch while no fetch has succeeded yet.
+    - `timeout`: the maximum duration of a fetch, from connecting to the last byte received.
     """
 
     refresh: float = 600.0
@@ -47,8 +47,9 @@ PACE: Final = Pace()
 
 
 def checked_url(url: str | None) -> httpx.URL:
-    """Returns the parsed URL. Raises ValueError if it is not an http or https URL. Plain http is safe only in a network
-    that an attacker can't access."""
+    """Returns HERALD_JWT_JWKS_URL as a parsed URL. Raises ValueError if it is missing, or is not an http or https URL
+    with a host."""
+    # Plain http is safe only in a network that no attacker can access: whoever changes the response can sign tokens.
     with contextlib.suppress(httpx.InvalidURL):
         parsed = httpx.URL(url or "")
         if parsed.scheme in ("https", "http") and parsed.host:
@@ -57,17 +58,18 @@ def checked_url(url: str | None) -> httpx.URL:
 
 
 class KeyServer:
-    """Finds the keys that may have signed a token. Fetches them from the issuer's server, at most as often as `pace`
-    allows.
+    """The public keys of a token issuer, fetched from HERALD_JWT_JWKS_URL and cached. JwtVerifier calls `find` to get
+    the keys for a token; `pace` limits how often keys are fetched.
 
-    Concurrent calls share one fetch. If a fetch fails, the keys that were fetched before stay in use. A fetch fails if
-    the server is unavailable, is too slow, redirects, or sends anything but a JWK set of at most 1 MB. Only the first
-    of several failures in a row is logged. An instance belongs to the event loop of its first call.
+    A fetch fails if the issuer's server is unavailable, exceeds the timeout, redirects, or sends anything other than a
+    JWK set of at most 1 MB with at least one usable key. Then the keys of the last successful fetch stay in use. Only
+    the first of consecutive failures is logged. Concurrent calls of `find` share one fetch. All methods must be called
+    in the same event loop.
     """
 
     def __init__(self, settings: JwtSettings, monotonic: Callable[[], float], pace: Pace) -> None:
         self._url = checked_url(settings.jwks_url)
-        self._algorithms = narrowed(KEY_ALGORITHMS, settings.algorithms, "HERALD_JWT_JWKS_URL")
+        self._algorithms = accepted_algorithms(KEY_ALGORITHMS, settings.algorithms, "HERALD_JWT_JWKS_URL")
         self._monotonic = monotonic
         self._pace = pace
         # Responses are requested uncompressed, because the size limit is checked before decompression.
@@ -87,31 +89,33 @@ class KeyServer:
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Starts to fetch keys in the background, and retries until a fetch succeeds. If this is not called, the first
-        token causes the first fetch."""
+        """Starts fetching keys in the background, and retries until a fetch succeeds. Without this call, keys are
+        fetched when `find` is called for the first time."""
         self._starting = asyncio.create_task(self._fetch_first())
 
     @property
     def fault(self) -> str | None:
-        """Says why no token can be verified: no keys have been fetched yet. None as soon as keys have been fetched."""
+        """The reason why no token can be verified: no fetch of keys has succeeded yet. None after the first successful
+        fetch."""
         if self._keys:
             return None
         return f"there are no keys of {self._url.host} yet: {self._error or 'they are being fetched'}"
 
     async def find(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
-        """Returns the keys that may have signed a token with this header: keys for `algorithm` whose id is `kid`, or
-        keys with any id if `kid` is None. Returns at least one and at most MAX_CANDIDATES keys.
+        """Returns the keys that may have signed a token, by the header of the token: `algorithm` is its `alg`, and
+        `kid` is its `kid` (the id of the key); if `kid` is None, keys with any id match. Returns at least one and at
+        most MAX_CANDIDATES keys.
 
-        If no such key was fetched before, it may be a new key, so the keys are fetched again. Raises TokenInvalid if
-        the new keys do not contain it either, or if the algorithm is not accepted. Raises Unavailable if the server is
-        unavailable, or the interval between two fetches has not passed yet.
+        If no fetched key matches, fetches the keys again, because the issuer may have added one. Raises TokenInvalid if
+        no key matches after this fetch, or if HERALD_JWT_ALGORITHMS excludes the algorithm. Raises Unavailable if the
+        fetch fails or `pace` does not allow one yet: a later call for the same token may succeed.
         """
         if algorithm not in self._algorithms:
             raise TokenInvalid
         if self._refreshing is None and not self._closed:
             self._refreshing = start_detached(self._refresh())
         fetches_before = self._fetches_begun
-        while not (found := self._fitting(algorithm, kid)):
+        while not (found := self._matching(algorithm, kid)):
             if self._last_answered > fetches_before:
                 raise TokenInvalid
             if not self._may_fetch():
@@ -120,7 +124,8 @@ class KeyServer:
         return found
 
     async def close(self) -> None:
-        """Ends background fetches. The keys that were fetched before stay in use, but no further keys are fetched."""
+        """Ends background fetches and closes the HTTP client. Afterwards, `find` still returns keys that were fetched
+        before, but fetches no others."""
         self._closed = True
         tasks = [task for task in (self._starting, self._refreshing, self._fetching) if task is not None]
         for task in tasks:
@@ -128,13 +133,14 @@ class KeyServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.aclose()
 
-    def _fitting(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
-        fitting = (key for key in self._keys if algorithm in key.algorithms and kid in (None, key.kid))
-        return tuple(islice(fitting, MAX_CANDIDATES))
+    def _matching(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
+        matching = (key for key in self._keys if algorithm in key.algorithms and kid in (None, key.kid))
+        return tuple(islice(matching, MAX_CANDIDATES))
 
     def _may_fetch(self) -> bool:
-        """Returns whether a fetch is running, or a new one is allowed now. If it allows one because of an unknown key,
-        the interval `unknown` starts."""
+        """Returns whether `find` may call `_fetch` now: either a running fetch can be shared, or the interval since the
+        last fetch has passed (`Pace.retry` before the first success, `Pace.unknown` afterwards). Always False after
+        `close`."""
         if self._closed:
             return False
         if self._fetching is not None:

@@ -1,4 +1,4 @@
-"""Decodes a JWK set (RFC 7517, section 5)."""
+"""Decodes a JWK set (RFC 7517, section 5), the JSON document in which a token issuer publishes its keys."""
 
 from typing import Any, Final
 
@@ -13,7 +13,8 @@ _PUBLIC_MEMBERS: Final = ("kty", "n", "e", "crv", "x", "y")
 
 
 class NotKeys(Exception):
-    """The server's response is not a usable JWK set. The text says why, and contains no part of the response."""
+    """Raised if the response of a token issuer's server is not a usable JWK set. The message gives the reason; it
+    contains no part of the response body."""
 
 
 class _KeySet(msgspec.Struct):
@@ -24,10 +25,10 @@ _decode = msgspec.json.Decoder(_KeySet).decode
 
 
 def read_key_set(document: bytes, allowed: tuple[str, ...]) -> tuple[Key, ...]:
-    """Returns the keys in a JWK set that can verify signatures by one of the `allowed` algorithms.
+    """Returns the keys in a JWK set (JSON) that can verify signatures by at least one of the `allowed` algorithms.
 
-    Malformed keys, and keys of unknown types, are skipped, as RFC 7517 requires. Raises NotKeys if the document is not
-    a JWK set, or if no key in it can be used.
+    Skips malformed keys and keys of unknown types, as RFC 7517 requires. Raises NotKeys if the document is not a JWK
+    set or contains no usable key.
     """
     try:
         entries = _decode(document).keys
@@ -40,26 +41,28 @@ def read_key_set(document: bytes, allowed: tuple[str, ...]) -> tuple[Key, ...]:
 
 
 def _read_key(entry: Any, allowed: tuple[str, ...]) -> Key | None:
-    """Returns one key of a set, with the algorithms that its type, its `alg` and the settings all allow. Returns None
-    if the key is malformed or there are no such algorithms."""
-    if not isinstance(entry, dict) or not _for_verifying(entry):
+    """Returns the key in one entry of a JWK set, with the algorithms that fit its type and its `alg` (if present) and
+    are `allowed`. Returns None if the entry is malformed, is not meant for verifying signatures, or no algorithm
+    remains."""
+    if not isinstance(entry, dict) or not _may_verify(entry):
         return None
-    alg, kid, material = entry.get("alg"), entry.get("kid"), _material(entry)
+    alg, kid, material = entry.get("alg"), entry.get("kid"), _public_key(entry)
     algorithms = tuple(name for name in algorithms_of(material) if name in allowed and alg in (None, name))
     if material is None or not algorithms or not isinstance(kid, str | None):
         return None
     return Key(material, algorithms, kid)
 
 
-def _for_verifying(entry: dict[str, Any]) -> bool:
-    """Returns whether `use` and `key_ops` (RFC 7517, sections 4.2 and 4.3), if present, allow to verify signatures."""
+def _may_verify(entry: dict[str, Any]) -> bool:
+    """Returns whether an entry of a JWK set is meant for verifying signatures: `use` must be absent or `sig`, and
+    `key_ops` must be absent or contain `verify` (RFC 7517, sections 4.2 and 4.3)."""
     operations = entry.get("key_ops", ["verify"])
     return entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
 
 
-def _material(entry: dict[str, Any]) -> PublicKey | None:
-    """Returns the public key in an entry of a JWK set. Returns None for a malformed key, and for a symmetric key:
-    anyone can fetch it, so it is not a secret."""
+def _public_key(entry: dict[str, Any]) -> PublicKey | None:
+    """Returns the public key in an entry of a JWK set. Returns None for a malformed entry, and for a symmetric key: it
+    is published, so anyone could sign tokens with it."""
     public: dict[str, Any] = {name: entry[name] for name in _PUBLIC_MEMBERS if name in entry}
     # Without the algorithm, PyJWK does not recognise Ed448 keys.
     algorithm = "EdDSA" if public.get("kty") == "OKP" else None

@@ -1,8 +1,8 @@
-"""Keys that verify tokens. Each has the list of algorithms that it may be used with.
+"""Keys that verify tokens, and the signature algorithms that each key may be used with.
 
-The algorithms are determined by the key, never by the token (RFC 8725, section 3.1). A public key has no HS algorithm,
-so that nobody can sign tokens with the published text of the key as the secret. An EC key has only the algorithm of its
-curve. No key has the algorithm `none`.
+The key determines the algorithms, not the header of the token (RFC 8725, section 3.1). Otherwise, anyone could sign a
+token by HS256 with the text of the public key as the secret, and Herald would accept the token. Therefore a public key
+is never used with an HS algorithm, an EC key only with the algorithm of its curve, and no key with `none`.
 """
 
 from typing import Final
@@ -44,8 +44,8 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448Publ
 
 
 class Key(msgspec.Struct, frozen=True):
-    """A key that verifies signatures by the given `algorithms` only. `material` is a secret (text) or a public key;
-    `kid` is the key's id in a JWK set."""
+    """A key, and the only algorithms by which it may verify signatures of tokens. `material` is a secret (text) or a
+    public key. `kid` is the key's id in a JWK set; None if it has no id."""
 
     material: str | PublicKey
     algorithms: tuple[str, ...]
@@ -55,23 +55,26 @@ class Key(msgspec.Struct, frozen=True):
 def configured_key(settings: JwtSettings) -> Key | None:
     """Returns the key in HERALD_JWT_SECRET or HERALD_JWT_PUBLIC_KEY; None if HERALD_JWT_JWKS_URL is set instead.
 
-    Raises ValueError unless exactly one of the three is set, and if the key is weak or malformed or cannot be used with
-    HERALD_JWT_ALGORITHMS. The error names the setting, and does not contain the key.
+    Raises ValueError if none or more than one of these three settings is set, or if the key is too short, malformed, or
+    can't be used with one of HERALD_JWT_ALGORITHMS. The error names the setting, and does not contain the key.
     """
     if sum(map(bool, (settings.secret, settings.public_key, settings.jwks_url))) != 1:
         raise ValueError("Set exactly one of HERALD_JWT_SECRET, HERALD_JWT_PUBLIC_KEY and HERALD_JWT_JWKS_URL.")
     if settings.secret:
         _check_secret(settings.secret)
-        return Key(settings.secret, narrowed(SECRET_ALGORITHMS, settings.algorithms, "HERALD_JWT_SECRET"))
+        return Key(settings.secret, accepted_algorithms(SECRET_ALGORITHMS, settings.algorithms, "HERALD_JWT_SECRET"))
     if settings.public_key:
         material = _load(settings.public_key)
-        return Key(material, narrowed(algorithms_of(material), settings.algorithms, "this HERALD_JWT_PUBLIC_KEY"))
+        return Key(
+            material, accepted_algorithms(algorithms_of(material), settings.algorithms, "this HERALD_JWT_PUBLIC_KEY")
+        )
     return None
 
 
-def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """Returns the `wanted` algorithms, or all `possible` algorithms if `wanted` is empty. Raises ValueError if a wanted
-    algorithm is not possible; `source` is the setting of the key, for the text of the error."""
+def accepted_algorithms(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """Returns the signature algorithms that are accepted with a key: `wanted` (HERALD_JWT_ALGORITHMS) or, if `wanted`
+    is empty, all that are `possible` with the key. Raises ValueError if a wanted algorithm is not possible; the message
+    names the setting of the key, `source`."""
     for name in wanted:
         if name not in possible:
             raise ValueError(
@@ -81,8 +84,9 @@ def narrowed(possible: tuple[str, ...], wanted: tuple[str, ...], source: str) ->
 
 
 def algorithms_of(material: object) -> tuple[str, ...]:
-    """Returns the algorithms that a public key can be used with (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC
-    9864, section 2.2). Returns an empty tuple for a key that is too short or of another kind."""
+    """Returns the signature algorithms that a public key can be used with, for example `ES256` for an EC key on the
+    curve P-256 (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC 9864, section 2.2). Returns an empty tuple for an RSA
+    key of fewer than MIN_RSA_BITS bits, another curve, or any other object."""
     if isinstance(material, RSAPublicKey):
         return RSA_ALGORITHMS if material.key_size >= MIN_RSA_BITS else ()
     if isinstance(material, EllipticCurvePublicKey):

@@ -8,10 +8,10 @@ from domain.setting_parsers import http_url, items, text, verbatim
 
 
 class JwtSettings(Section, frozen=True, kw_only=True):
-    """Tokens: their key, and the claims that they must have.
+    """Tokens: the key that verifies them, and the claims that they must have.
 
-    At most one of `secret`, `public_key` and `jwks_url` may be set; an empty text counts as not set. `secret` is used
-    as it is, without decoding base64. `leeway` is the allowed difference in seconds between the clocks of the issuer
+    At most one of `secret`, `public_key` and `jwks_url` may be set; empty text counts as not set. `secret` is used as
+    it is, without decoding base64. `leeway` is the tolerated difference, in seconds, between the clocks of the issuer
     and of this machine (RFC 7519, section 4.1.4, allows "a few minutes"; synchronised clocks differ by less than 10 s).
     """
 

@@ -24,13 +24,13 @@ MAX_TOKEN_LENGTH: Final = 16_384
 
 
 class JwtVerifier:
-    """Implements TokenVerifier, with the key in HERALD_JWT_SECRET or HERALD_JWT_PUBLIC_KEY, or the keys at
-    HERALD_JWT_JWKS_URL.
+    """Implements the port TokenVerifier: verifies a token and returns the identity that it contains. The key is set by
+    HERALD_JWT_SECRET, HERALD_JWT_PUBLIC_KEY or HERALD_JWT_JWKS_URL.
 
-    The constructor raises ValueError, which names the setting, for invalid or unsafe settings. `clock` returns the time
-    in seconds since 1970; `monotonic` is the clock by which the intervals of `pace` are measured. With a JWKS URL,
-    `verify` waits for a fetch if the token's key is unknown, and raises Unavailable if the key can't be fetched now
-    (see KeyServer.find).
+    With HERALD_JWT_JWKS_URL, `verify` fetches the issuer's keys if the key of the token is not among those fetched
+    before, and raises Unavailable if that is impossible now (see KeyServer.find). The constructor raises ValueError if
+    the settings are invalid or unsafe. `clock` returns the time in seconds since 1970; `monotonic` returns the seconds
+    by which the intervals of `pace` are measured.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class JwtVerifier:
         if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
             raise TokenInvalid
         keys = self._keys
-        candidates = (keys,) if isinstance(keys, Key) else await keys.find(*_key_wanted(token))
+        candidates = (keys,) if isinstance(keys, Key) else await keys.find(*_unverified_header(token))
         claims = self._claims(token, candidates)
         identity = identity_of(claims, self._clock(), self._settings.leeway, self._settings.scope_claims)
         return msgspec.structs.replace(identity, token_id=token_id_of(claims, token))
@@ -73,14 +73,13 @@ class JwtVerifier:
         return self._keys.fault if isinstance(self._keys, KeyServer) else None
 
     async def close(self) -> None:
-        """Ends background fetches. May be called more than once."""
+        """Ends the background fetches of keys, if there are any. May be called more than once."""
         if isinstance(self._keys, KeyServer):
             await self._keys.close()
 
     def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
-        """Returns the claims of the token, if one of the candidates has signed it and its audience and issuer are those
-        of the settings. Raises TokenInvalid otherwise; its text gives a reason only if the signature is valid.
-        """
+        """Returns the claims of the token if one of the `candidates` verifies its signature and its audience and issuer
+        are the configured ones. Otherwise raises TokenInvalid, which has a reason only if the signature is valid."""
         reason = None
         for key in candidates:
             try:
@@ -105,9 +104,9 @@ class JwtVerifier:
         raise TokenInvalid(reason)
 
 
-def _key_wanted(token: str) -> tuple[str, str | None]:
-    """Returns the `alg` and `kid` of the token's header, which is not verified. Raises TokenInvalid if `alg` can't be
-    read."""
+def _unverified_header(token: str) -> tuple[str, str | None]:
+    """Returns `alg` and `kid` of the token's header, without verifying the token. Raises TokenInvalid if the header
+    can't be decoded or has no `alg`."""
     header: dict[str, Any] = {}
     try:
         header = jwt.get_unverified_header(token)
