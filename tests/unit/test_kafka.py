@@ -236,7 +236,7 @@ async def watched(watch: Watch, seconds: float) -> None:
         watching = asyncio.create_task(watch.run())
         try:
             while not watching.done():
-                watch.starved()
+                watch.empty_poll()
                 await asyncio.sleep(0.01)
             watching.result()
         finally:

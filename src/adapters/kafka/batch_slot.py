@@ -1,4 +1,4 @@
-"""A buffer for one batch, between polling Kafka and ingest."""
+"""A buffer for one batch, which polls of Kafka fill and ingest empties."""
 
 import asyncio
 
@@ -6,11 +6,10 @@ from application.ports.event_source import Batch
 
 
 class BatchSlot:
-    """Holds at most one polled batch while ingest stores the previous one. So fetching and storing overlap, and memory
-    stays bounded.
+    """A buffer for at most one batch. Membership polls Kafka and puts a batch into the buffer while ingest stores the
+    batch that it has taken before, so that reading and storing overlap.
 
-    The slot is free while it holds no batch, and idle while no batch is being stored. A batch counts as being stored
-    from the return of `take` until `done` or the next call of `take`.
+    A batch counts as being stored from the return of `take` until the call of `done` or the next call of `take`.
     """
 
     def __init__(self) -> None:
@@ -22,7 +21,7 @@ class BatchSlot:
         self._idle.set()
 
     def put(self, batch: Batch) -> None:
-        """Fills the slot. Raises RuntimeError if it is full, since the batch in it would be lost."""
+        """Puts a batch into the buffer. Raises RuntimeError if the buffer contains a batch already."""
         if self._ready is not None:
             raise RuntimeError("the previous batch has not been consumed")
         self._ready = batch
@@ -30,14 +29,15 @@ class BatchSlot:
         self._full.set()
 
     def drop(self) -> None:
-        """Empties the slot. Kafka redelivers the events of a batch that is discarded without being taken, to this node
-        or to another."""
+        """Empties the buffer. If ingest has not taken the batch, its events are not acknowledged, so Kafka delivers
+        them again, to this node or to another."""
         self._ready = None
         self._full.clear()
         self._free.set()
 
     async def take(self) -> Batch:
-        """Waits until the slot is full, empties it and returns the batch. Marks the previous batch as finished."""
+        """Waits for a batch, removes it from the buffer and returns it. The batch that was taken before no longer
+        counts as being stored."""
         self._idle.set()
         while (batch := self._ready) is None:
             await self._full.wait()
@@ -46,15 +46,16 @@ class BatchSlot:
         return batch
 
     def done(self) -> None:
-        """Marks the batch that `take` returned as finished: it was acknowledged, or its acknowledgement failed."""
+        """Ends the time during which the batch returned by `take` counts as being stored: it was acknowledged, its
+        acknowledgement failed, or its consumer ends."""
         self._idle.set()
 
     async def free_within(self, seconds: float) -> bool:
-        """Waits at most `seconds` for the slot to be free. Returns whether it is."""
+        """Waits at most `seconds` until the buffer is empty. Returns False on a timeout."""
         return await _set_within(self._free, seconds)
 
     async def idle_within(self, seconds: float) -> bool:
-        """Waits at most `seconds` until no batch is being stored. Returns False if one still is."""
+        """Waits at most `seconds` until no batch counts as being stored. Returns False on a timeout."""
         return await _set_within(self._idle, seconds)
 
 

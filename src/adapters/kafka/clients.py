@@ -17,7 +17,8 @@ CLOSE_TIMEOUT_S: Final = 1.0
 
 @asynccontextmanager
 async def administration(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Yields a client for reading metadata of the cluster and its groups. Raises KafkaError if no broker answers."""
+    """Yields a connected client for reading metadata of the cluster and of its consumer groups; closes the client
+    afterwards. Raises KafkaError if no broker answers."""
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
@@ -27,11 +28,11 @@ async def administration(options: dict[str, Any]) -> AsyncIterator[AIOKafkaAdmin
 
 
 def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> AIOKafkaConsumer:
-    """Returns a consumer without automatic commits. With `group` None, it can read metadata and offsets, but cannot
-    join a group.
+    """Returns a consumer that does not commit automatically; the caller starts it. With `group` None, the consumer
+    belongs to no group, and can only read metadata and offsets.
 
-    If the committed offset is no longer in the log, the consumer reads from the beginning of the log: duplicates are
-    better than losses.
+    If a committed offset is not in the log of its partition, for example because retention has deleted the record, the
+    consumer continues at the first offset of the log: it may read records again, but skips none that still exist.
     """
     return AIOKafkaConsumer(
         **options,
@@ -49,13 +50,13 @@ def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> 
 
 
 async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
-    """Stops a consumer in any state, even if its start has failed. Raises only CancelledError.
+    """Stops a consumer and closes its connections, even if its start has failed. Raises only CancelledError.
 
-    Waits at most `within` seconds for a regular stop. If that is not enough, closes the connections, which takes at
-    most 2 s more. If the caller is cancelled, the consumer is stopped nevertheless before CancelledError is raised, so
-    that no task or socket leaks.
+    A regular stop leaves the group. If it takes longer than `within` seconds, the connections are closed without
+    waiting for the broker, which takes at most 2 s. If the caller is cancelled, CancelledError is raised after the
+    consumer has stopped, so that no task or socket leaks.
     """
-    ending = asyncio.ensure_future(_end(consumer, within))
+    ending = asyncio.ensure_future(_stop(consumer, within))
     try:
         await asyncio.shield(ending)
     except asyncio.CancelledError:
@@ -63,13 +64,11 @@ async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
         raise
 
 
-async def _end(consumer: AIOKafkaConsumer, within: float) -> None:
-    """Stops the consumer. Closes its connections if that takes longer than `within` seconds.
-
-    aiokafka's `stop` waits for the broker's response to the request to leave the group, at worst until that request
-    times out. Cancelling `stop` would leak tasks and sockets, and calling it again is a no-op. It ends once the
-    connections are closed. aiokafka has no public method for closing them, so a private one is used.
-    """
+async def _stop(consumer: AIOKafkaConsumer, within: float) -> None:
+    """Stops the consumer. If that takes longer than `within` seconds, closes its connections, within 2 s."""
+    # `stop` waits for the broker's response to the request to leave the group, at worst until that request times out.
+    # Cancelling `stop` would leak tasks and sockets, and calling it again is a no-op. It ends once the connections are
+    # closed. aiokafka has no public method for closing them, so a private one is used.
     stopping = asyncio.ensure_future(consumer.stop())
     _, late = await asyncio.wait({stopping}, timeout=within)
     if late:

@@ -22,95 +22,100 @@ GONE: Final = (CommitFailedError, IllegalStateError)
 
 
 class Commits:
-    """Commits the offsets of stored events to Kafka, in the background.
+    """Commits the offsets of stored events to Kafka, in the background, so that ingest does not wait for commits.
 
-    One commit runs at a time. Offsets of events that are acknowledged meanwhile are collected for the next commit,
-    which contains only the newest offset of each partition. So ingest does not wait for commits, which take at least 5
-    ms with Kafka 4 (it batches them: group.coordinator.append.linger.ms). A crash within these milliseconds leads to
-    redelivery, like a crash before the acknowledgement. Before a node leaves the group or gives up partitions, `flush`
-    waits for commits.
+    One commit runs at a time. Meanwhile, offsets are scheduled: they are collected for the next commit, which contains
+    only the newest offset of each partition. If the node crashes before a commit, Kafka delivers the events again, and
+    they are recognised as duplicates. Membership calls `flush` to wait for commits before a rebalance and before it
+    leaves the group.
     """
+
+    # A commit takes at least 5 ms with Kafka 4, which batches commits (group.coordinator.append.linger.ms).
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
         self._consumer = consumer
         self._timing = timing
-        # The committed position at which reading began, for each assigned partition.
-        self._begun: Mapping[TopicPartition, int] = {}
+        # For each assigned partition: the offset at which reading started, which is committed.
+        self._started_at: Mapping[TopicPartition, int] = {}
         # The offsets for the next commit.
-        self._stored: dict[TopicPartition, int] = {}
+        self._next: dict[TopicPartition, int] = {}
         # For each partition, since its assignment: the offset after the last batch handed to ingest, the offset after
         # the last batch stored, and the newest offset scheduled for a commit.
         self._handed: dict[TopicPartition, int] = {}
         self._acknowledged: dict[TopicPartition, int] = {}
-        self._noted: dict[TopicPartition, int] = {}
+        self._scheduled: dict[TopicPartition, int] = {}
         self._wanted = asyncio.Event()
         self._done = asyncio.Event()
         self._done.set()
         self._attempt: asyncio.Future[None] | None = None
         self._refusal = ""
 
-    def begin(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Starts with newly assigned partitions. `positions` are their committed offsets, at which reading begins."""
-        self._begun = positions
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Sets the assigned partitions after a rebalance. `positions` contains the offset at which reading starts on
+        each partition; these offsets are committed already."""
+        self._started_at = positions
         self._handed = {}
         self._acknowledged = {}
-        self._noted = dict(positions)
+        self._scheduled = dict(positions)
         self._refusal = ""
 
     def release(self) -> None:
-        """Removes all partitions, and cancels the commit in progress: its retries could overwrite newer commits of the
-        members that get these partitions next."""
-        self._begun = {}
-        self._stored = {}
+        """Removes all partitions before a rebalance, and cancels the commit in progress: if it were retried later, it
+        could overwrite a newer commit of the node to which the partition was assigned meanwhile."""
+        self._started_at = {}
+        self._next = {}
         self._handed = {}
         if self._attempt:
             self._attempt.cancel()
 
     def held(self) -> list[TopicPartition]:
-        """Returns the assigned partitions, sorted."""
-        return sorted(self._begun)
+        """Returns the partitions that are assigned to this node, sorted."""
+        return sorted(self._started_at)
 
     def hand_over(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Notes the end offsets of a batch that was handed to ingest. Until the batch is acknowledged, its partitions
-        are not idle."""
+        """Records that a batch is handed to ingest. `offsets` are the offsets after its last record in each partition.
+        Until the batch is acknowledged, `schedule_position` has no effect on these partitions."""
         self._handed |= offsets
 
-    def idle(self, partition: TopicPartition, position: int) -> None:
-        """Schedules the consumer's current position for the next commit, if all records before it are stored. Called
-        when a poll has returned no records.
+    def schedule_position(self, partition: TopicPartition, position: int) -> None:
+        """Schedules a commit of the consumer's position in a partition. Called after a poll that returned no records.
+        Ignored while a batch with records of the partition is not acknowledged.
 
-        The position is beyond the last record if only transaction markers, aborted or compacted records follow. It is
-        ignored while a batch with records of this partition is not acknowledged.
+        The position can be greater than all acknowledged offsets, because transaction markers, aborted records and
+        compacted records advance the position, but are in no batch.
         """
-        if partition in self._begun and self._acknowledged.get(partition, -1) >= self._handed.get(partition, -1):
-            self._note({partition: position})
+        if partition in self._started_at and self._acknowledged.get(partition, -1) >= self._handed.get(partition, -1):
+            self._schedule({partition: position})
 
-    def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Schedules the offset after the last stored event of each partition for the next commit.
+    def acknowledge(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Schedules a commit of the offsets after the last stored record of each partition: the receipt of an
+        acknowledged batch.
 
-        Raises NotAcknowledged if a partition is no longer assigned, or if Kafka has refused the last commit. The
-        offsets of assigned partitions are scheduled in both cases.
+        Raises NotAcknowledged if a partition is no longer assigned to this node, or if Kafka has refused the last
+        commit. In both cases, the offsets of the partitions that are still assigned are scheduled.
         """
         for partition, offset in offsets.items():
             self._acknowledged[partition] = max(offset, self._acknowledged.get(partition, offset))
-        self._note(self._ahead(offsets))
-        if lost := offsets.keys() - self._begun.keys():
-            raise NotAcknowledged(f"these partitions are no longer assigned to this node: {', '.join(names(lost))}")
+        self._schedule(self._committable(offsets))
+        if lost := offsets.keys() - self._started_at.keys():
+            names = ", ".join(partition_names(lost))
+            raise NotAcknowledged(f"these partitions are no longer assigned to this node: {names}")
         if self._refusal:
             raise NotAcknowledged(f"Kafka has refused the last commit: {self._refusal}")
 
-    def _note(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Schedules offsets for the next commit. An offset never decreases."""
-        ahead = {partition: offset for partition, offset in offsets.items() if offset > self._noted.get(partition, -1)}
-        if ahead:
-            self._noted |= ahead
-            self._stored |= ahead
+    def _schedule(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Schedules offsets for the next commit. Ignores an offset that is not greater than the last one scheduled for
+        its partition."""
+        newer = {held: offset for held, offset in offsets.items() if offset > self._scheduled.get(held, -1)}
+        if newer:
+            self._scheduled |= newer
+            self._next |= newer
             self._done.clear()
             self._wanted.set()
 
     async def flush(self, within: float) -> bool:
-        """Waits at most `within` seconds until no commit is pending. Returns False on a timeout. A commit whose
-        partitions were revoked is given up, and counts as done."""
+        """Waits at most `within` seconds until no commit is scheduled or running. Returns False on a timeout. Does not
+        wait for commits of revoked partitions, because these are given up."""
         try:
             async with asyncio.timeout(within):
                 return await self._done.wait()
@@ -118,25 +123,25 @@ class Commits:
             return False
 
     async def run(self) -> NoReturn:
-        """Commits scheduled offsets until it is cancelled. Retries a failed commit unless its partitions were
-        revoked."""
+        """Commits scheduled offsets until this task is cancelled. Retries a failed commit after 0.5 s; gives it up if
+        its partitions were revoked."""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            offsets, self._stored = self._stored, {}
+            offsets, self._next = self._next, {}
             try:
                 await self._commit(offsets)
             except (KafkaError, TimeoutError) as refused:
                 self._refusal = type(refused).__name__
-                log.warning("kafka_commit_failed", partitions=names(offsets), error=self._refusal)
+                log.warning("kafka_commit_failed", partitions=partition_names(offsets), error=self._refusal)
                 if not isinstance(refused, GONE):
                     await asyncio.sleep(RETRY_S)
-                    self._stored = self._ahead(offsets) | self._stored
+                    self._next = self._committable(offsets) | self._next
                     self._wanted.set()
                     continue
             else:
                 self._refusal = ""
-            if not self._stored:
+            if not self._next:
                 self._done.set()
 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -151,12 +156,12 @@ class Commits:
         finally:
             self._attempt.cancel()
 
-    def _ahead(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Returns the offsets that may be committed: those of assigned partitions, beyond the position at which reading
-        began. Smaller offsets were committed before the partition was assigned."""
-        return {held: offset for held, offset in offsets.items() if offset > self._begun.get(held, offset)}
+    def _committable(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Returns those of the given offsets whose partition is assigned to this node and that are greater than the
+        offset at which reading of the partition started. Smaller offsets are committed already."""
+        return {held: offset for held, offset in offsets.items() if offset > self._started_at.get(held, offset)}
 
 
-def names(partitions: Collection[TopicPartition]) -> list[str]:
-    """Returns the partitions as `topic/partition`, sorted, for status and logs."""
+def partition_names(partitions: Collection[TopicPartition]) -> list[str]:
+    """Returns partitions as texts for status and logs, sorted by topic and number. Example: `orders/0`."""
     return [f"{partition.topic}/{partition.partition}" for partition in sorted(partitions)]

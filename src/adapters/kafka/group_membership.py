@@ -1,4 +1,4 @@
-"""The membership of one consumer in the group, from joining to leaving."""
+"""The membership of one consumer in its consumer group, from joining to leaving."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -11,7 +11,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.clients import administration, discard, new_consumer
-from adapters.kafka.commits import GONE, Commits, names
+from adapters.kafka.commits import GONE, Commits, partition_names
 from adapters.kafka.group_start_offsets import Beginnings
 from adapters.kafka.offset_queries import committed
 from adapters.kafka.records import message_of
@@ -29,12 +29,12 @@ MAX_BATCH_SIZE: Final = 500
 
 
 class Membership:
-    """The membership of one consumer: joins the group, polls, fills the slot and commits, until a fault. A consumer is
-    not used again after a fault.
+    """One consumer as a member of its consumer group. Polls Kafka, puts batches into the BatchSlot from which ingest
+    takes them, and commits the offsets of acknowledged batches. After a fault (an error or a stall), KafkaSource
+    creates a new Membership, with a new consumer.
 
-    Newly assigned partitions stay paused until their positions are determined and committed. Beginnings determines the
-    position of a partition without a committed offset. So every partition has a committed position before ingest gets
-    its first event.
+    After a rebalance, nothing is read from a partition until the offset at which reading starts is committed: the
+    offset that the group committed before or, if there is none, the start offset that Beginnings determines.
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class Membership:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def missing(self) -> list[str]:
-        """Returns the missing topics: those that the patterns name exactly (without a wildcard) and that do not
-        exist."""
+        """Returns the topics that the routes name without a wildcard and that do not exist in Kafka, sorted."""
         return self._topics.missing(self._consumer.subscription())
 
     async def run(self) -> None:
-        """Joins the group and reads until a fault. Then leaves the group and raises the fault. Never returns."""
+        """Joins the group and reads until a fault (an error or a stall). Then commits the offsets of acknowledged
+        batches, leaves the group and raises the fault."""
         committing = asyncio.ensure_future(self.commits.run())
         tasks: set[asyncio.Future[Any]] = {self._failed}
-        rewound: Mapping[TopicPartition, int] = {}
+        recreated: Mapping[TopicPartition, int] = {}
         try:
             async with asyncio.timeout(self._timing.connect):
                 await self._consumer.start()
@@ -82,7 +82,7 @@ class Membership:
             ended, _ = await asyncio.wait({committing, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()
         except Recreated as found:
-            rewound = found.beginnings
+            recreated = found.first_offsets
             raise
         finally:
             self.settled = False
@@ -92,24 +92,25 @@ class Membership:
             await _cancelled({*tasks, self._settling} if self._settling else tasks)
             await self.commits.flush(self._timing.leave)
             await _cancelled({committing})
-            await self._rewind(rewound)
+            await self._commit_first_offsets(recreated)
             await discard(self._consumer, self._timing.leave)
 
-    async def _rewind(self, beginnings: Mapping[TopicPartition, int]) -> None:
-        """Commits the first offsets of recreated partitions, for the member that reads them next."""
-        if not beginnings:
+    async def _commit_first_offsets(self, first_offsets: Mapping[TopicPartition, int]) -> None:
+        """Commits the first offsets of partitions whose topic was deleted and created again, so that the next consumer
+        reads the new log from its beginning. Logs an error if that fails."""
+        if not first_offsets:
             return
         try:
             async with asyncio.timeout(self._timing.commit):
-                await self._consumer.commit(beginnings)
+                await self._consumer.commit(first_offsets)
         except (KafkaError, TimeoutError) as fault:
             error = str(fault) or type(fault).__name__
-            log.error("kafka_rewind_failed", group=self._group, partitions=names(beginnings), error=error)
+            log.error("kafka_rewind_failed", group=self._group, partitions=partition_names(first_offsets), error=error)
 
     async def _poll(self) -> None:
         while True:
             free = await self._slot.free_within(self._timing.patience)
-            self._flow(free and self.settled)
+            self._set_reading(free and self.settled)
             # While partitions are paused, a poll returns nothing, but shows that this member is alive
             # (max_poll_interval).
             wait = int(self._timing.poll * 1000) if free else 0
@@ -118,22 +119,21 @@ class Membership:
             if records:
                 # A poll can return records even if the slot was full before: a rebalance may have emptied it meanwhile.
                 messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
-                ends = {held: await self._end(held, several[-1].offset + 1) for held, several in records.items()}
+                ends = {
+                    held: await self._next_offset(held, several[-1].offset + 1) for held, several in records.items()
+                }
                 self.commits.hand_over(ends)
                 self._slot.put(Batch(messages, ends))
             elif free:
-                self.watch.starved()
+                self.watch.empty_poll()
                 for partition in self.commits.held():
-                    self.commits.idle(partition, await self._end(partition, 0))
+                    self.commits.schedule_position(partition, await self._next_offset(partition, 0))
 
-    async def _end(self, partition: TopicPartition, at_least: int) -> int:
-        """Returns the offset at which the consumer's next poll continues on the partition; `at_least` if that is
-        greater, or if there is no valid position. If only transaction markers follow the last record,
-        the offset is after them.
-
-        If the position is valid, aiokafka returns it without suspending, so no other task can poll and move it
-        meanwhile.
-        """
+    async def _next_offset(self, partition: TopicPartition, at_least: int) -> int:
+        """Returns the offset that the next poll of the partition starts at: the consumer's position. Transaction
+        markers after the last record are skipped, so the position can be more than one greater than the last record's
+        offset. Returns `at_least` if the position is smaller or is not available."""
+        # aiokafka returns a valid position without suspending, so no other task can poll and change it meanwhile.
         try:
             async with asyncio.timeout(self._timing.poll):
                 position: int = await self._consumer.position(partition)
@@ -142,31 +142,33 @@ class Membership:
             # The partition was revoked since, or its position is being reset.
             return at_least
 
-    def _flow(self, flowing: bool) -> None:
-        """Resumes the paused partitions if `flowing`; otherwise pauses all assigned partitions."""
-        if flowing:
+    def _set_reading(self, reading: bool) -> None:
+        """Resumes all paused partitions if `reading` is true; otherwise pauses all assigned partitions."""
+        if reading:
             self._consumer.resume(*self._consumer.paused())
         else:
             self._consumer.pause(*self._consumer.assignment())
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Waits until the batch in progress is stored and committed, at most twice `Timing.grace`, and releases the
-        partitions. Called by aiokafka: the group's rebalance waits for the return, heartbeats continue, and commits are
-        still accepted."""
+        """Prepares for a rebalance: discards the batch that ingest has not taken, then waits until the batch being
+        stored is acknowledged and until its offsets are committed, each at most `Timing.grace` seconds. Called by
+        aiokafka before the partitions are revoked."""
+        # The rebalance waits for the return of this method. Heartbeats continue, and commits are still accepted.
         self.settled = False
         self.watch.unassigned()
         self._slot.drop()
         idle = await self._slot.idle_within(self._timing.grace)
         if not (idle and await self.commits.flush(self._timing.grace)):
-            log.warning("kafka_batch_interrupted", partitions=names(revoked))
+            log.warning("kafka_batch_interrupted", partitions=partition_names(revoked))
         self.commits.release()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Sets the positions of the newly assigned partitions within `Timing.settle`. Called by aiokafka, which
-        swallows exceptions: they end `run` through `_failed`. No other rebalance begins before this returns."""
+        """Determines and commits the offsets at which reading starts on the assigned partitions, within `Timing.settle`
+        seconds. Called by aiokafka after a rebalance. aiokafka would ignore an exception, so errors are raised by `run`
+        instead."""
         # Pauses before the first await, so that no record is fetched before the positions are set.
-        self._flow(False)
-        self._settling = asyncio.ensure_future(self._settle(assigned))
+        self._set_reading(False)
+        self._settling = asyncio.ensure_future(self._set_positions(assigned))
         try:
             async with asyncio.timeout(self._timing.settle):
                 await asyncio.wait({self._settling})
@@ -180,8 +182,9 @@ class Membership:
         finally:
             self._settling.cancel()
 
-    async def _settle(self, assigned: Collection[TopicPartition]) -> None:
-        """Determines, sets and commits the positions of the assigned partitions, then resumes reading."""
+    async def _set_positions(self, assigned: Collection[TopicPartition]) -> None:
+        """Determines the offset at which reading starts on each assigned partition, sets and commits it, then resumes
+        reading."""
         async with administration(self._options) as admin:
             known = await committed(admin, self._group, assigned)
         positions = known | await self._beginnings.on_assigned(self._consumer, assigned, known)
@@ -189,12 +192,12 @@ class Membership:
             self._consumer.seek(partition, offset)
         if positions:
             await self._consumer.commit(positions)
-        self.commits.begin(positions)
+        self.commits.assign(positions)
         self.settled = True
-        self._flow(True)
+        self._set_reading(True)
         self.watch.assigned()
         self._recreation.assigned([partition for partition in assigned if partition not in known])
-        log.info("kafka_partitions_assigned", partitions=names(assigned))
+        log.info("kafka_partitions_assigned", partitions=partition_names(assigned))
 
 
 async def _cancelled(tasks: Collection[asyncio.Future[Any]]) -> None:

@@ -1,4 +1,5 @@
-"""The start offsets of a consumer group on partitions without a committed offset."""
+"""Determines the offset at which a consumer group starts to read a partition that has no committed offset: its start
+offset. Start offsets are in the store, so that all nodes of the group use the same ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -20,7 +21,7 @@ from adapters.kafka.offset_queries import (
     committed,
     existing_partitions,
     log_ranges,
-    log_ranges_from_outside,
+    log_ranges_without_group,
 )
 from adapters.kafka.settings import KafkaSettings
 from adapters.kafka.timing import Timing
@@ -46,8 +47,8 @@ Reason = Literal["committed", "remembered", "end", "beginning", "recreated"]
 
 
 class Beginning(msgspec.Struct, frozen=True):
-    """The offset at which the group starts reading a partition, and the reason. `end` is the offset of the next record
-    to be written."""
+    """The offset at which the group starts to read a partition, and the reason for this offset. `end` is the end of the
+    partition's log: the offset after the last record that a consumer can read now."""
 
     partition: TopicPartition
     offset: int
@@ -62,16 +63,18 @@ def decide(
     unknown: Collection[str],
     start: Literal["latest", "earliest"],
 ) -> list[Beginning]:
-    """Returns where the group starts on each partition, sorted by partition.
+    """Returns the offset at which the group starts to read each partition in `ranges`, sorted by partition. The first
+    of these rules that applies determines the offset:
 
-    `ranges` are the logs of the partitions, `commits` the group's committed offsets, `remembered` the start offsets in
-    the store. `unknown` are the topics that none of the group's stored patterns matches. With `start` "latest", reading
-    an unknown topic starts at its end. The exception is a topic with a committed offset: the group has read it already,
-    with a version of Herald that stored no start offsets.
+    1. If `commits` has a committed offset, reading starts there.
+    2. If the store has a start offset (`remembered`), reading starts there; but at the first offset of the log if the
+       topic was deleted and created again afterwards.
+    3. If `start` is "latest" and the topic is in `unknown` (the topics that match no stored pattern of the group),
+       reading starts at the end of the log.
+    4. Otherwise, reading starts at the first offset of the log.
 
-    A stored start offset is valid only for the log that it was determined from. The topic was deleted and created again
-    if its log ends before that offset, or if its first record has a smaller offset and a timestamp
-    that is not older than the start offset's `decided_at`.
+    Rule 3 does not apply to a topic of which the group has committed another partition: a version of Herald that stored
+    no start offsets has read this topic. A start offset whose record was deleted by retention counts as missing.
     """
     read = {partition.topic for partition in commits}
     found = []
@@ -94,29 +97,31 @@ def _offset(
     start = remembered.get(partition)
     if start is None or start.offset < held.first:
         return held.first, "beginning"
-    if start.offset > held.end or _is_younger(held.record, start):
+    if start.offset > held.end or _was_created_after(held.record, start):
         return held.first, "recreated"
     return start.offset, "remembered"
 
 
-def _is_younger(record: FirstRecord | None, start: StartOffset) -> bool:
-    """Returns whether the log was created after the start offset was determined: then its first record has a smaller
-    offset, and a timestamp that is not older."""
+def _was_created_after(record: FirstRecord | None, start: StartOffset) -> bool:
+    """Returns whether the log was created after the start offset was stored, because its topic was deleted and created
+    again: the first record of the log has a smaller offset than the start offset, and a timestamp at or after
+    `start.decided_at`."""
     return (
         record is not None and record.offset < start.offset and record.timestamp / 1000 >= start.decided_at.timestamp()
     )
 
 
 class Beginnings:
-    """Determines the start offsets of the group, which all nodes share through the store.
+    """Determines the start offsets of the consumer group, and stores them for all nodes. Membership uses them, and the
+    command line shows them.
 
-    Before a node joins the group, `configure` finds the patterns that were never configured for this group, determines
-    the start offsets of the topics that they match, and stores patterns and offsets in one transaction. A partition
-    without a stored offset did not exist at that time. So it is read from its beginning, and this offset is stored when
-    the partition is first assigned.
+    Before a node joins the group, `configure` handles the patterns of the routes that are new for the group. It
+    determines a start offset for each existing partition that a new pattern matches, and stores the patterns and the
+    offsets in one transaction. A partition that has no start offset when it is assigned was created later:
+    `on_assigned` stores its first offset.
 
-    A crash leaves either everything stored or nothing. If several nodes do this concurrently, the offsets of the first
-    one apply to all. Offsets committed in Kafka always take precedence.
+    If several nodes do this at the same time, the start offsets that are stored first apply to all. A committed offset
+    takes precedence over a start offset.
     """
 
     def __init__(
@@ -137,8 +142,9 @@ class Beginnings:
         self._group: ConsumerGroup | None = None
 
     async def configure(self) -> None:
-        """Stores the patterns that are not stored yet. Must be called before the node joins the group. Raises
-        KafkaError, TimeoutError and StoreUnavailable."""
+        """Stores the patterns of the routes that are new for the group, with the start offsets of the topics that only
+        these patterns match. Must be called before the node joins the group. Raises KafkaError, TimeoutError and
+        StoreUnavailable."""
         async with self._administration() as (admin, group):
             known = await self._starts.patterns(group)
             while new := [pattern for pattern in self._patterns if pattern not in known]:
@@ -154,8 +160,8 @@ class Beginnings:
     async def on_assigned(
         self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition], commits: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, int]:
-        """Returns the start offsets of the assigned partitions without a commit. Raises KafkaError and
-        StoreUnavailable."""
+        """Returns the start offset of each assigned partition that has no committed offset in `commits`, and stores the
+        start offsets that are not stored yet. Raises KafkaError and StoreUnavailable."""
         if self._group is None:
             raise RuntimeError("configure() must be called first")
         missing = [partition for partition in assigned if partition not in commits]
@@ -177,8 +183,9 @@ class Beginnings:
         return {one.partition: one.offset for one in found}
 
     async def survey(self) -> list[Beginning]:
-        """Returns where the group would start on each existing partition. Stores nothing, and does not join the group.
-        Raises KafkaError, TimeoutError and StoreUnavailable."""
+        """Returns the offset at which the group would start to read each existing partition of the routes' topics, for
+        the command line. Stores nothing, and does not join the group. Raises KafkaError, TimeoutError and
+        StoreUnavailable."""
         async with self._administration() as (admin, group):
             known = await self._starts.patterns(group)
             await self._read(group)
@@ -198,7 +205,7 @@ class Beginnings:
     ) -> list[Beginning]:
         partitions = await existing_partitions(admin, Topics(patterns))
         commits = await committed(admin, self._settings.group, partitions)
-        ranges = await log_ranges_from_outside(self._options, self._timing, partitions)
+        ranges = await log_ranges_without_group(self._options, self._timing, partitions)
         unknown = {partition.topic for partition in partitions if not _matches(known, partition)}
         return decide(ranges, commits, remembered, unknown, self._settings.start)
 

@@ -1,4 +1,5 @@
-"""Reads from Kafka: committed offsets of a group, partitions of topics, and the ranges of their logs."""
+"""Queries Kafka for the committed offsets of a group, for the partitions of topics, and for the first and last offsets
+of their logs."""
 
 import asyncio
 from collections.abc import Collection
@@ -22,8 +23,8 @@ class FirstRecord(msgspec.Struct, frozen=True):
     """The first record in the log of a partition (retention may have deleted earlier ones). `timestamp` is in
     milliseconds since 1970, set by the producer or by the broker.
 
-    In one log, the offset of the first record never decreases, and the timestamp of a record never changes. So if
-    `offset` has decreased, or the same offset has another timestamp, the topic was deleted and created again.
+    Two of them, read at different times, show whether the topic was deleted and created again in between: the offset
+    has decreased, or the offset is the same and the timestamp differs. Neither happens in one log.
     """
 
     offset: int
@@ -34,8 +35,8 @@ class FirstRecord(msgspec.Struct, frozen=True):
 
 
 class LogRange(msgspec.Struct, frozen=True):
-    """The log of a partition: its first offset, the offset of the next record to be written (`end`), and its first
-    record. `record` is None if no record has a timestamp."""
+    """The log of a partition: its first offset, its end (`end`, the offset after the last record that a consumer can
+    read now), and its first record. `record` is None if no record in the log has a timestamp."""
 
     first: int
     end: int
@@ -45,12 +46,10 @@ class LogRange(msgspec.Struct, frozen=True):
 async def committed(
     admin: AIOKafkaAdminClient, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Returns the committed offsets of the group, without partitions that have none. Raises KafkaError.
-
-    Does not use `AIOKafkaConsumer.committed`: aiokafka 0.14 ignores an error of the whole response there (the
-    coordinator is moving or loading), and reports it as "nothing committed". Then the group would start again at the
-    beginning, or look new. So this function requires that the response contains every requested partition.
-    """
+    """Returns the committed offsets of the group. Partitions without a committed offset are left out. Raises
+    KafkaError, also if the response lacks one of `partitions`."""
+    # AIOKafkaConsumer.committed is not used: if the whole response is an error (the coordinator is moving or loading),
+    # aiokafka 0.14 returns "nothing committed". Then the group would start again at the beginning, or look new.
     if not partitions:
         return {}
     answer = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
@@ -60,11 +59,12 @@ async def committed(
 
 
 async def existing_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> list[TopicPartition]:
-    """Returns the partitions of all matching topics. Raises KafkaError, also if Kafka can't describe one of the topics:
-    if it were left out, the caller would treat it as a topic that does not exist."""
+    """Returns the partitions of all existing topics that match `topics`. Raises KafkaError, also if Kafka can't
+    describe one of these topics."""
     matching = [topic for topic in await admin.describe_topics() if topics.expression.match(topic["topic"])]
     for topic in matching:
         if topic["error_code"]:
+            # If the topic were left out, the caller would treat it as a topic that does not exist.
             raise for_code(topic["error_code"])(topic["topic"])
     return [
         TopicPartition(topic["topic"], partition["partition"])
@@ -76,7 +76,8 @@ async def existing_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> lis
 async def log_ranges(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, LogRange]:
-    """Returns the range of each partition's log. Records of open transactions are beyond the end. Raises KafkaError."""
+    """Returns the first offset, the end and the first record of each partition's log. If a transaction is open, the end
+    is before its first record. Raises KafkaError."""
     beginnings = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
     records = await first_records(consumer, partitions)
@@ -88,19 +89,19 @@ async def log_ranges(
 async def first_records(
     consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, FirstRecord]:
-    """Returns the first record of each partition, without partitions that have no record with a timestamp. Raises
-    KafkaError."""
+    """Returns the first record of each partition's log. Partitions in which no record has a timestamp are left out.
+    Raises KafkaError."""
     if not partitions:
         return {}
     found = await consumer.offsets_for_times(dict.fromkeys(partitions, EPOCH))
     return {partition: FirstRecord(at.offset, at.timestamp) for partition, at in found.items() if at is not None}
 
 
-async def log_ranges_from_outside(
+async def log_ranges_without_group(
     options: dict[str, Any], timing: Timing, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, LogRange]:
-    """Returns the same as `log_ranges`, by a temporary consumer that joins no group. Raises KafkaError and
-    TimeoutError."""
+    """Returns the same as `log_ranges`, for callers without a consumer: connects a temporary consumer, which joins no
+    group. Raises KafkaError and TimeoutError."""
     if not partitions:
         return {}
     consumer = new_consumer(options, None, timing)

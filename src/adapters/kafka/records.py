@@ -1,4 +1,4 @@
-"""Converts records of Kafka to messages."""
+"""Converts Kafka's records to the messages that ingest processes."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -17,8 +17,10 @@ MAX_HEADERS: Final = 1000
 
 
 def message_of(record: ConsumerRecord, now: datetime) -> Message:
-    """Converts a record received at `now`. Never raises: bytes that are not UTF-8 in key or headers are replaced. If
-    several headers have the same name, the last one is used. Headers after the first MAX_HEADERS are ignored."""
+    """Converts a record to a message. `now` is the time at which the record was received; it becomes the message's time
+    if the record has no plausible timestamp. Never raises: bytes that are not UTF-8 in the key or in headers are
+    replaced by U+FFFD. If several headers have the same name, the last one is used. Headers after the first MAX_HEADERS
+    are ignored."""
     headers = {
         name.lower(): (value or b"").decode(errors="replace") for name, value in islice(record.headers, MAX_HEADERS)
     }
@@ -33,8 +35,8 @@ def message_of(record: ConsumerRecord, now: datetime) -> Message:
 
 
 def _time_of(timestamp: int, now: datetime) -> datetime:
-    """Converts a timestamp in milliseconds. Returns `now` if the timestamp is missing (-1), or more than MAX_CLOCK_SKEW
-    in the future (for example one in microseconds)."""
+    """Converts a record's timestamp (milliseconds since 1970) to a datetime. Returns `now` if the timestamp is missing
+    (-1) or more than MAX_CLOCK_SKEW after `now`, for example because a producer sent microseconds."""
     try:
         time = datetime.fromtimestamp(timestamp / 1000, UTC)
     except (ValueError, OverflowError, OSError):

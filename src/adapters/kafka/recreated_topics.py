@@ -1,5 +1,5 @@
-"""Detects topics that are deleted and created again while they are read. Compares their first records, since aiokafka
-does not expose topic ids."""
+"""Detects topics that are deleted and created again while they are read. Compares the first records of their logs,
+because aiokafka does not expose the topic ids by which Kafka distinguishes them."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -9,32 +9,34 @@ from typing import NoReturn
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from adapters.kafka.commits import names
+from adapters.kafka.commits import partition_names
 from adapters.kafka.offset_queries import FirstRecord, first_records
 from adapters.kafka.timing import Timing
 
 
 class Recreated(Exception):
-    """Topics were deleted and created again since the assignment of their partitions. `beginnings` are the first
-    offsets of the new logs."""
+    """Raised if topics were deleted and created again while they were read. `first_offsets` has the first offset of
+    each new log, by partition."""
 
-    def __init__(self, beginnings: Mapping[TopicPartition, int]) -> None:
-        super().__init__(f"topics were deleted and created again: {', '.join(names(beginnings))}")
-        self.beginnings = beginnings
+    def __init__(self, first_offsets: Mapping[TopicPartition, int]) -> None:
+        super().__init__(f"topics were deleted and created again: {', '.join(partition_names(first_offsets))}")
+        self.first_offsets = first_offsets
 
     @property
     def offsets(self) -> dict[str, int]:
-        """The first offsets of the new logs, by `topic/partition`, for the log."""
-        return dict(zip(names(self.beginnings), (self.beginnings[one] for one in sorted(self.beginnings)), strict=True))
+        """The first offset of each new log, by the name of the partition, as a field of a log event. Example:
+        `{"orders/0": 0}`."""
+        first = self.first_offsets
+        return dict(zip(partition_names(first), (first[one] for one in sorted(first)), strict=True))
 
 
 class Recreation:
-    """Detects recreated topics: every `Timing.comparison` seconds, compares the first record of each assigned partition
-    with the first record found before.
+    """Detects topics that are deleted and created again while a consumer reads them. Every `Timing.comparison` seconds,
+    compares the first record of each assigned partition with the first record found before.
 
-    Without it, if a topic is recreated between two fetches, the consumer would continue at its old position and skip
-    the earlier records of the new log. If the old log had no records at the last comparison, the recreation is not
-    detected.
+    Without this, a consumer whose topic is recreated between two fetches would continue at its old position and skip
+    the earlier records of the new log. A recreation is not detected if the old log had no records at the last
+    comparison.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
@@ -43,15 +45,17 @@ class Recreation:
         self._known: dict[TopicPartition, FirstRecord] = {}
         self._assigned = asyncio.Event()
 
-    def assigned(self, begun: Collection[TopicPartition]) -> None:
-        """Triggers a comparison after an assignment. `begun` are the partitions without a committed offset. Their start
-        offsets were just determined from the current logs, so their earlier first records are discarded."""
-        for partition in begun:
+    def assigned(self, uncommitted: Collection[TopicPartition]) -> None:
+        """Starts a comparison immediately after a rebalance. `uncommitted` are the assigned partitions without a
+        committed offset. Their first records found before are discarded: reading them starts at an offset of the
+        current log, so an earlier recreation does no harm."""
+        for partition in uncommitted:
             self._known.pop(partition, None)
         self._assigned.set()
 
     async def run(self) -> NoReturn:
-        """Compares until a recreated topic is found. Then raises Recreated."""
+        """Compares first records until a topic was deleted and created again. Then raises Recreated. Ignores errors of
+        Kafka."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.comparison):

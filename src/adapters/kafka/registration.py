@@ -1,4 +1,5 @@
-"""Registers Kafka (and brokers that speak its protocol) as a broker that Herald can read from."""
+"""Registers Kafka as a broker that events can be read from. Brokers with Kafka's protocol, such as Redpanda, are read
+in the same way."""
 
 from adapters.kafka.settings import KafkaSettings
 from application.ports.broker import Broker, SourceContext
@@ -6,7 +7,7 @@ from application.ports.event_source import EventSource
 
 
 def make_source(settings: KafkaSettings, context: SourceContext) -> EventSource:
-    """Creates the event source. Raises OSError if the CA file cannot be read."""
+    """Returns a new event source that reads Kafka. Raises OSError if the file HERALD_KAFKA_SSL_CAFILE can't be read."""
     # Imported here: aiokafka takes longer to load than most commands run.
     from adapters.kafka.source import KafkaSource
 

@@ -1,4 +1,4 @@
-"""The settings of Kafka, and the options of aiokafka that follow from them."""
+"""The settings of Kafka, and the options of aiokafka's clients that result from them."""
 
 import re
 import ssl
@@ -12,7 +12,8 @@ _SERVER: Final = re.compile(r"[^\s:/@\[\]]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,
 
 
 def server_list(value: str) -> str:
-    """Parses a comma separated list of `host:port`, the format of Kafka clients. Raises ValueError."""
+    """Parses a comma-separated list of servers, each `host:port` or `host`. Returns it without spaces and duplicates.
+    Raises ValueError if an item has another form."""
     for server in items(value):
         if not _SERVER.fullmatch(server):
             raise ValueError(f"must be host:port, or several separated by commas, and {server!r} is not")
@@ -22,8 +23,8 @@ def server_list(value: str) -> str:
 class KafkaSettings(Section, frozen=True):
     """Kafka and Redpanda: the servers, the credentials, and the offset at which reading a topic starts.
 
-    `start` applies to topics that exist when their pattern is first configured. Topics that are created later are read
-    from their beginning.
+    `start` applies to topics that exist when a route first names them. A topic that is created later is read from its
+    beginning.
     """
 
     servers: Annotated[
@@ -98,7 +99,8 @@ class KafkaSettings(Section, frozen=True):
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Returns the keyword arguments of every aiokafka client. Raises OSError if the CA file cannot be read."""
+    """Returns the keyword arguments for creating any client of aiokafka: servers, encryption and login. Raises OSError
+    if the file HERALD_KAFKA_SSL_CAFILE cannot be read."""
     options: dict[str, Any] = {
         "bootstrap_servers": settings.servers,
         "client_id": settings.client_id,

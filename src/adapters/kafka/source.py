@@ -8,7 +8,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from adapters.kafka.batch_slot import BatchSlot
-from adapters.kafka.commits import names
+from adapters.kafka.commits import partition_names
 from adapters.kafka.group_membership import Membership
 from adapters.kafka.group_start_offsets import Beginnings
 from adapters.kafka.recreated_topics import Recreated
@@ -28,15 +28,16 @@ OUTAGES: Final = (KafkaError, TimeoutError, OSError, Stalled)
 
 
 class KafkaSource:
-    """Implements EventSource as a member of a consumer group; nodes with the same group share the partitions.
+    """Implements the port EventSource: reads Kafka as a member of a consumer group. Nodes with the same group share the
+    partitions.
 
-    After any fault, including a silent stall (see Watch), a supervisor task creates a new consumer, which joins the
-    group again. A consumer is never repaired. The receipt of a batch has only the offsets to commit. So a batch of a
-    discarded consumer can still be acknowledged if its partitions were assigned to this node again.
+    After any fault (an error, or a stall that Watch detects), a background task creates a new consumer, which joins the
+    group again. The receipt of a batch contains only the offsets to commit. So a batch that an earlier consumer has
+    read can still be acknowledged if its partitions are assigned to this node again.
 
-    The source is ready while it has an assignment (which is empty if there are more nodes than partitions), its
-    positions are set, and the broker answers. It is ready even if topics are missing; `reason` names them. Once
-    created, a missing topic is read from its first event, within 15 s.
+    The source is ready if partitions are assigned (none, if there are more nodes than partitions), their positions are
+    set, and the broker answers. Missing topics do not make it unready; they are named in the status as `reason`. A
+    missing topic that is created later is read from its first event, within 15 s.
     """
 
     name = "kafka"
@@ -46,7 +47,9 @@ class KafkaSource:
     def __init__(
         self, settings: KafkaSettings, patterns: Sequence[str], starts: StartOffsets, timing: Timing | None = None
     ) -> None:
-        """`patterns` are those of the routes (domain.source_patterns). Raises OSError if the CA file cannot be read."""
+        """`patterns` are the topics that the routes name, with or without wildcards, such as `orders.*` (see
+        domain.source_patterns). Raises ValueError if there are none. Raises OSError if the file HERALD_KAFKA_SSL_CAFILE
+        cannot be read."""
         self._settings = settings
         self._options = client_options(settings)
         self._topics = Topics(patterns)
@@ -69,7 +72,7 @@ class KafkaSource:
         try:
             if self._membership is None:
                 raise NotAcknowledged(self._trouble)
-            self._membership.commits.store(batch.receipt)
+            self._membership.commits.acknowledge(batch.receipt)
         finally:
             self._slot.done()
 
@@ -79,10 +82,11 @@ class KafkaSource:
             return SourceStatus(self.name, ready=False, reason=self._trouble)
         ready = member.settled and member.watch.answering
         held = member.commits.held()
+        names = partition_names(held)
         remembered = self._beginnings.remembered
-        begins = {name: remembered[at].offset for name, at in zip(names(held), held, strict=True) if at in remembered}
+        begins = {name: remembered[at].offset for name, at in zip(names, held, strict=True) if at in remembered}
         return SourceStatus(
-            self.name, ready, self._reason(member), tuple(names(held)), member.polled, member.watch.lag, begins
+            self.name, ready, self._reason(member), tuple(names), member.polled, member.watch.lag, begins
         )
 
     async def close(self) -> None:
@@ -106,7 +110,7 @@ class KafkaSource:
         while True:
             delay.connecting()
             try:
-                await self._live()
+                await self._run_consumer()
             except StoreUnavailable as error:
                 self._trouble = f"the store is unavailable: {error}"
                 log.warning("kafka_start_offsets_unavailable", group=self._settings.group, error=str(error))
@@ -121,8 +125,9 @@ class KafkaSource:
                 log.exception("kafka_consumer_failed", server=self._settings.servers)
             await delay.wait()
 
-    async def _live(self) -> None:
-        """Runs one membership until a fault, and raises the fault."""
+    async def _run_consumer(self) -> None:
+        """Runs one consumer until a fault, and raises the fault. Before the first consumer, determines and stores the
+        start offsets of topics that the routes name for the first time."""
         if not self._configured:
             await self._beginnings.configure()
             # Configured only once: the patterns of a process do not change.

@@ -1,4 +1,4 @@
-"""Detects consumers that have stalled without an error, which aiokafka does not report."""
+"""Detects consumers that have stalled: aiokafka raises no error, but they receive no more records."""
 
 import asyncio
 import time
@@ -11,50 +11,55 @@ from adapters.kafka.timing import Timing
 
 
 class Stalled(Exception):
-    """The consumer makes no progress, although it has raised no error."""
+    """Raised if a consumer has stalled: it makes no progress, although aiokafka has raised no error."""
 
 
 class Watch:
-    """Detects stalls: every few seconds, probes the broker and compares the end offsets with the consumer's positions.
+    """Detects a stalled consumer. Every `Timing.probe` seconds, queries the broker and compares the end offset of each
+    assigned partition with the consumer's position.
 
-    aiokafka can stall without an error: a rejoin that never ends (its issues #1154 and #847), a fetch that never
-    returns, a broker that accepts connections and does not answer. All have the same symptom: the broker has more
-    records, or does not answer, and the consumer does not advance. Only this symptom is checked, so no private state of
-    aiokafka is read.
+    The consumer has stalled if the broker has not answered for `Timing.silence` seconds, if joining the group or a
+    rebalance takes longer than `Timing.unassigned` seconds, or if a position has not changed for `Timing.stall` seconds
+    although the log has more records. `answering` tells whether the last query was answered; `lag` is the number of
+    records that are still to be polled, or None if it is unknown.
     """
+
+    # Known causes: a rejoin that never ends (aiokafka's issues #1154 and #847), a fetch that never returns, and a
+    # broker that accepts connections and does not answer. Only their symptoms are checked, so no private state of
+    # aiokafka is read.
 
     def __init__(self, consumer: AIOKafkaConsumer, timing: Timing) -> None:
         self.answering = False
         self.lag: int | None = None
         self._consumer = consumer
         self._timing = timing
-        self._heard = time.monotonic()
-        self._unassigned_since: float | None = self._heard
+        self._answered = time.monotonic()
+        self._unassigned_since: float | None = self._answered
         # For each partition that lags: the consumer's position, and the monotonic time since which it has been the
         # same.
         self._waiting: dict[TopicPartition, tuple[int, float]] = {}
         # The monotonic time of the last poll of all partitions that returned nothing.
-        self._starved = self._heard
+        self._empty_poll = self._answered
 
-    def starved(self) -> None:
-        """Notes that a poll of all partitions returned nothing. If the broker nevertheless has records, it is the
-        consumer that does not fetch them. Before such a poll, records may only be waiting for ingest."""
-        self._starved = time.monotonic()
+    def empty_poll(self) -> None:
+        """Records that a poll of all partitions has returned no records. A position that does not change is a stall
+        only if such a poll occurs meanwhile: without it, the consumer may be waiting for ingest."""
+        self._empty_poll = time.monotonic()
 
     def unassigned(self) -> None:
-        """Notes that the member waits for an assignment."""
+        """Records that a rebalance has begun: the consumer has no assignment until the next call of `assigned`."""
         self._unassigned_since = self._unassigned_since or time.monotonic()
         self._waiting = {}
         self.lag = None
 
     def assigned(self) -> None:
-        """Notes that the member has an assignment, which may be empty, and its positions. This counts as an answer of
-        the broker."""
+        """Records that a rebalance has ended: the consumer has an assignment, which may be empty, and its positions are
+        set. This counts as an answer of the broker."""
         self._unassigned_since = None
-        self._hear()
+        self._note_answer()
 
     async def run(self) -> NoReturn:
-        """Probes until the consumer has stalled. Then raises Stalled."""
+        """Queries the broker until the consumer has stalled. Then raises Stalled."""
         while True:
             try:
                 async with asyncio.timeout(self._timing.probe):
@@ -62,13 +67,13 @@ class Watch:
             except (KafkaError, TimeoutError):
                 self.answering = False
             else:
-                self._hear()
+                self._note_answer()
             self._judge()
             await asyncio.sleep(self._timing.probe)
 
-    def _hear(self) -> None:
+    def _note_answer(self) -> None:
         self.answering = True
-        self._heard = time.monotonic()
+        self._answered = time.monotonic()
 
     async def _ask(self) -> None:
         partitions = self._consumer.assignment()
@@ -95,11 +100,11 @@ class Watch:
     def _judge(self) -> None:
         now = time.monotonic()
         timing = self._timing
-        if now - self._heard > timing.silence:
+        if now - self._answered > timing.silence:
             raise Stalled(f"Kafka has not answered for {timing.silence:g} s")
         if self._unassigned_since is not None and now - self._unassigned_since > timing.unassigned:
             raise Stalled(f"no partitions were assigned within {timing.unassigned:g} s")
         for partition, (position, since) in self._waiting.items():
-            if self._starved - since > timing.stall:
+            if self._empty_poll - since > timing.stall:
                 stuck = f"{partition.topic}/{partition.partition} at {position}"
                 raise Stalled(f"no record has arrived from {stuck} for {timing.stall:g} s, although the log has more")

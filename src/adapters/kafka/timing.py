@@ -6,7 +6,7 @@ from domain.backoff import Backoff
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Timeouts and intervals, in seconds. Operators can't set them; tests shorten them."""
+    """Timeouts and intervals of the Kafka adapter, in seconds. Operators can't set them; tests shorten them."""
 
     # Delay between attempts to connect.
     reconnect: Backoff = Backoff(initial_s=0.2, max_s=15.0)
