@@ -1,1 +1,2 @@
-"""The ports within one process: for `herald dev` without other software, and as fakes of the unit tests."""
+"""Implementations of the ports in memory, for a single process: to run Herald without a broker, a database or Redis,
+and for unit tests."""

@@ -1,5 +1,4 @@
-"""The backplane within one process. Backplanes that share a Bus stand for several nodes: production has one, tests have
-several."""
+"""The backplane for a single process. Tests simulate several nodes by several backplanes with the same Bus."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,14 +7,15 @@ from domain.streams import SignOut, StreamEntry, StreamName
 
 
 class Bus:
-    """Connects the memory backplanes of one process."""
+    """The list of the open memory backplanes that receive each other's messages."""
 
     def __init__(self) -> None:
         self.backplanes: list[MemoryBackplane] = []
 
 
 class MemoryBackplane:
-    """Implements Backplane by direct calls. It never fails, loses or reorders messages."""
+    """Implements Backplane: `publish` calls the listener of every backplane on the same Bus directly. Never fails, and
+    never loses or reorders messages."""
 
     def __init__(self, bus: Bus | None = None) -> None:
         self._bus = bus or Bus()

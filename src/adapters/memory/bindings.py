@@ -1,4 +1,4 @@
-"""Bindings in memory."""
+"""Stores in memory which bindings of RabbitMQ queues Herald has made."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -9,7 +9,7 @@ from application.ports.bindings import Binding, QueueName, RecordedBinding
 
 
 class MemoryBindings:
-    """Implements Bindings."""
+    """Implements the port Bindings, for RabbitMQ queues, on the shared MemoryRecords."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._claims = records.binding_claims

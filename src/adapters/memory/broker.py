@@ -1,4 +1,5 @@
-"""The in-process broker: the target of `POST /api/v1/events`, and the only source if no other broker is configured."""
+"""The in-process broker: a queue in memory for the events of `POST /api/v1/events`. It is the only event source if no
+other broker is configured."""
 
 import asyncio
 from collections import deque
@@ -16,9 +17,9 @@ from domain.errors import Unavailable
 MAX_BATCH_SIZE: Final = 500
 
 
-class _Published:
-    """The messages of one call of `publish`: the number of those that are not yet acknowledged (`open`), and the id of
-    the HTTP request that published them. `stored` is done once all are acknowledged."""
+class _PublishCall:
+    """One call of `MemoryBroker.publish`. `open` is the number of its messages that are not acknowledged yet; `stored`
+    is a future that is done when `open` is 0. `request_id` is the id of the HTTP request that made the call."""
 
     def __init__(self, count: int) -> None:
         self.open = count
@@ -27,27 +28,28 @@ class _Published:
 
 
 class MemoryBroker:
-    """Implements EventSource and EventPublisher. Messages that are not yet acknowledged are lost when the process ends,
-    so `publish` returns only after the acknowledgement."""
+    """Implements EventSource and EventPublisher with a queue in memory. `publish` returns after ingest has stored and
+    acknowledged the messages, because unacknowledged messages are lost when the process ends."""
 
     name = "memory"
     max_poll_age_s = None
     queue = None
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Message, _Published]] = deque()
-        self._taken: deque[tuple[Message, _Published]] = deque()
+        self._waiting: deque[tuple[Message, _PublishCall]] = deque()
+        self._taken: deque[tuple[Message, _PublishCall]] = deque()
         self._arrival = asyncio.Event()
         self._open = False
         self._closed = False
         self._last_poll: datetime | None = None
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Returns once all messages are acknowledged. Cancelling the call does not withdraw the messages. Raises
-        Unavailable if the broker is closed, or is closed before all are acknowledged."""
+        """Adds the messages to the queue, and returns when ingest has acknowledged all of them. If the call is
+        cancelled, the messages stay in the queue and are still stored. Raises Unavailable if the broker is closed
+        already, or is closed before all messages are acknowledged."""
         if self._closed:
             raise Unavailable
-        published = _Published(len(messages))
+        published = _PublishCall(len(messages))
         self._waiting.extend((message, published) for message in messages)
         self._arrival.set()
         if messages:

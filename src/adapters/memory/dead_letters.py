@@ -1,4 +1,4 @@
-"""Dead letters in memory."""
+"""Lists and deletes the dead letters in memory, for administrators."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
@@ -9,7 +9,7 @@ from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 
 
 class MemoryDeadLetters:
-    """Implements DeadLetters."""
+    """Implements the port DeadLetters on the shared MemoryRecords."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records
@@ -41,7 +41,7 @@ class MemoryDeadLetters:
         return dropped
 
     def _matching(self, filter: DeadLetterFilter) -> Iterator[KeptDeadLetter]:
-        """Yields the matching dead letters, newest first."""
+        """Yields the dead letters that match the filter, newest first."""
         return (kept for kept in reversed(self._records.letters.values()) if _matches(kept, filter))
 
 

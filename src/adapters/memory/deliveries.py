@@ -1,4 +1,4 @@
-"""Deliveries in memory."""
+"""Claims and records deliveries in memory for the dispatchers, and lists them for administrators."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
@@ -16,7 +16,7 @@ from domain.preferences import DEFAULT
 
 
 class MemoryDeliveries:
-    """Implements Deliveries."""
+    """Implements the port Deliveries on the shared MemoryRecords."""
 
     def __init__(self, records: MemoryRecords, clock: Clock) -> None:
         self._records = records
@@ -42,14 +42,14 @@ class MemoryDeliveries:
 
     async def release(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
-            if (kept := self._held(claim)) is not None:
+            if (kept := self._still_claimed(claim)) is not None:
                 kept.lease = None
                 _change(kept, due_at=self._clock.now())
 
     async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
         now = self._clock.now()
         for claim in claims:
-            if (kept := self._held(claim)) is not None:
+            if (kept := self._still_claimed(claim)) is not None:
                 kept.lease = None
                 _change(kept, due_at=now, error=error, unrendered_since=kept.delivery.unrendered_since or now)
 
@@ -66,7 +66,7 @@ class MemoryDeliveries:
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
         counted = 0
         for outcome in outcomes:
-            kept = self._held(outcome.claim)
+            kept = self._still_claimed(outcome.claim)
             if kept is None:
                 continue
             counted += 1
@@ -133,13 +133,14 @@ class MemoryDeliveries:
             if kept.delivery.status == "pending" and kept.delivery.channel == channel
         )
 
-    def _held(self, claim: Claim) -> KeptDelivery | None:
-        """Returns the claimed delivery if it still has the lease of the claim; otherwise None."""
+    def _still_claimed(self, claim: Claim) -> KeptDelivery | None:
+        """Returns the stored delivery of the claim. Returns None if the delivery has been claimed again, released or
+        recorded since, or does not exist any more."""
         kept = self._records.deliveries.get(claim.delivery.id)
         return kept if kept is not None and kept.lease == claim.lease else None
 
     def _matching(self, only: DeliveryFilter) -> Iterator[Delivery]:
-        """Yields the matching deliveries, newest first."""
+        """Yields the deliveries that match the filter `only`, newest first."""
         return (kept.delivery for kept in reversed(self._records.deliveries.values()) if _matches(kept, only))
 
 
@@ -157,8 +158,8 @@ def _matches(kept: KeptDelivery, only: DeliveryFilter) -> bool:
 
 
 def _was_refused(kept: KeptDelivery) -> bool:
-    """Returns whether a failed delivery was refused by the peer at its last attempt. A delivery that failed before any
-    attempt counts as refused."""
+    """Returns whether a failed delivery failed permanently, not after too many attempts (see DeliveryFilter.refused). A
+    delivery without any attempt counts as failed permanently."""
     return not kept.attempts or kept.attempts[-1].result == "refused"
 
 

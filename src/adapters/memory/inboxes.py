@@ -1,4 +1,4 @@
-"""Inboxes in memory: reading them, and changing the state of notifications, for their owners."""
+"""Lists a user's notifications in memory, and changes their state (read, unread, archived)."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -17,7 +17,7 @@ from domain.streams import inbox_of
 
 
 class MemoryInboxes:
-    """Implements Inboxes."""
+    """Implements the port Inboxes on the shared MemoryRecords."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records
@@ -77,7 +77,7 @@ class MemoryInboxes:
         return lambda one: one.state.unread and one.changed == one.seq and mutes(one.content.type)
 
     def _inbox(self, user: str) -> Inbox:
-        """Returns the user's inbox. If there is none, returns an empty one without storing it."""
+        """Returns the user's inbox. If the user has none yet, returns a new empty inbox, which is not stored."""
         return self._records.inboxes.get(inbox_of(user)) or Inbox()
 
 

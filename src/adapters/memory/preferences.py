@@ -1,4 +1,4 @@
-"""Preferences in memory."""
+"""Stores the users' preferences in memory."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from domain.preferences import DEFAULT, Preferences
 
 
 class MemoryPreferences:
-    """Implements PreferencesStore."""
+    """Implements PreferencesStore on the shared MemoryRecords."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records

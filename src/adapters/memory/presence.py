@@ -1,5 +1,5 @@
-"""Presence of users within one process. Instances that share a Roll stand for several nodes: production has one, tests
-have several."""
+"""Counts the sessions of each user, for a single process. Tests simulate several nodes by several MemoryPresence
+objects with the same `Roll`: a list that has, for each node, the number of sessions by user."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -8,7 +8,7 @@ Roll: TypeAlias = list[dict[str, int]]
 
 
 class MemoryPresence:
-    """Implements Presence."""
+    """Implements the port Presence for one node. Its own session counts are one element of `roll`."""
 
     def __init__(self, roll: Roll | None = None) -> None:
         self._roll = [] if roll is None else roll

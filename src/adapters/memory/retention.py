@@ -1,4 +1,4 @@
-"""Retention in memory."""
+"""Deletes old notifications, broadcasts, dead letters and deliveries in memory."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,7 +9,7 @@ from application.ports.retention import Keep, Keeping, Pruned
 
 
 class MemoryRetention:
-    """Implements Retention."""
+    """Implements the port Retention on the shared MemoryRecords."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records

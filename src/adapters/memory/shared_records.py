@@ -1,4 +1,4 @@
-"""The data that the memory adapters share. It is bounded, and lost when the process ends."""
+"""MemoryRecords, the data that the memory adapters share. Its size is limited, and it is lost when the process ends."""
 
 from collections import OrderedDict
 from datetime import datetime
@@ -22,9 +22,12 @@ from domain.streams import Content, Entry, SignOut, StreamName, feed_stream, inb
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The limits of the stored data. Above a limit, the oldest data of its kind is deleted: entries of the same stream
-    (`entries_per_stream`), entries of all streams (`bytes`), dead letters (`dead_letters`, `dead_letter_bytes`), or
-    deliveries that are not pending (`deliveries`)."""
+    """The size limits of MemoryRecords. When one is exceeded, the oldest data that it counts is deleted.
+
+    `entries_per_stream` is the maximum number of entries in one stream, `bytes` the maximum size of all entries
+    together. `dead_letters` and `dead_letter_bytes` are the maximum number and total size of dead letters. `deliveries`
+    is the maximum number of deliveries that are not pending; pending deliveries are not limited.
+    """
 
     entries_per_stream: int = 10_000
     bytes: int = 256 * 1024 * 1024
@@ -34,8 +37,9 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class KeptDelivery(msgspec.Struct):
-    """A delivery with its attempts, the lease of its current claim, and the peer (for example a mail server) whose
-    recovery it waits for."""
+    """A stored delivery with its attempts. `lease` is the id of its current claim; None if it is not claimed.
+    `awaited_peer` is the peer (for example a mail server) that was unavailable at the last attempt: the delivery is due
+    as soon as this peer is available again."""
 
     delivery: Delivery
     attempts: list[Attempt] = []
@@ -44,16 +48,16 @@ class KeptDelivery(msgspec.Struct):
 
 
 class BindingClaim(msgspec.Struct):
-    """A node's claim on a binding. `wanted_at` is the time of its last renewal; `is_wanted` is False if the node's
-    latest renewal did not include this binding."""
+    """The record that a node needs a binding of a RabbitMQ queue. `wanted_at` is the last time at which the node needed
+    the binding; `is_wanted` is False if the node's latest `Bindings.renew` did not include the binding any more."""
 
     wanted_at: datetime
     is_wanted: bool = True
 
 
 class MemoryRecords:
-    """All stored data. The methods never await, so everything that an adapter does between two awaits is one
-    transaction."""
+    """The data that the memory adapters of the store share: streams, preferences, sign-outs, dead letters, deliveries
+    and bindings. No method awaits, so all calls that an adapter makes between two awaits are one transaction."""
 
     def __init__(self, ids: IdFactory, limits: Limits | None = None) -> None:
         self.epoch = ids.new_id().hex[-12:]
@@ -75,7 +79,7 @@ class MemoryRecords:
         self._delivered: dict[tuple[str, str, str, str], str] = {}
 
     def stream(self, name: StreamName) -> Feed | Inbox | None:
-        """Returns the stream; None if nothing was ever stored in it."""
+        """Returns the stream. Returns None if no entry was ever stored in the stream."""
         return self.inboxes.get(name) if is_inbox(name) else self.feeds.get(name)
 
     def head(self, name: StreamName) -> Head:
@@ -84,46 +88,50 @@ class MemoryRecords:
         return Head(not_before=not_before) if kept is None else Head(kept.last, kept.pruned, not_before, kept.unread)
 
     def notify(self, user: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
-        """Adds a notification, and returns its entry. Returns None if the event is already in the inbox."""
+        """Stores a notification in the user's inbox, and returns its entry. Returns None if the inbox already has the
+        event. `by_source` is that of the plan (see Plan)."""
         name = inbox_of(user)
         inbox = self.inboxes.get(name)
         if inbox is None:
             inbox = self.inboxes[name] = Inbox()
-        if (fresh := self._makes_room(inbox, content, by_source)) is None:
+        if (fresh := self._register_event(inbox, content, by_source)) is None:
             return None
         state = state_on_arrival(self.preferences.get(user, DEFAULT), fresh.type, now)
         seq = inbox.last + 1
         arrival = Notification(self._ids.new_id(), user, seq, seq, now, now, fresh, state)
         inbox.append(arrival)
-        return self._kept(inbox, arrival.entry(inbox.unread))
+        return self._count_bytes(inbox, arrival.entry(inbox.unread))
 
     def broadcast(self, to: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
-        """Adds a broadcast, and returns its entry. Returns None if the event is already in the feed."""
+        """Stores a broadcast in the feed `to`, and returns its entry. Returns None if the feed already has the event.
+        `by_source` is that of the plan (see Plan)."""
         name = feed_stream(to)
         kept = self.feeds.get(name)
         if kept is None:
             kept = self.feeds[name] = Feed()
-        if (fresh := self._makes_room(kept, content, by_source)) is None:
+        if (fresh := self._register_event(kept, content, by_source)) is None:
             return None
         seq = kept.last + 1
         broadcast = Entry(name, seq, seq, self._ids.new_id(), fresh, now)
         kept.append(broadcast)
-        return self._kept(kept, broadcast)
+        return self._count_bytes(kept, broadcast)
 
     def shrink(self) -> None:
-        """Deletes the oldest entries of all streams until their total size is within the limit."""
+        """Deletes the oldest entries, of any stream, while all entries together are larger than `Limits.bytes`."""
         while self._bytes > self._limits.bytes and self._oldest:
             self.prune(next(iter(self._oldest.values())))
 
     def prune(self, kept: Feed | Inbox) -> None:
-        """Deletes the oldest entry of a stream. If the same event arrives again, it counts as a new one."""
+        """Deletes the oldest entry of a stream. If its event arrives again, the event is no longer recognised as a
+        duplicate."""
         gone = kept.prune()
         del kept.events[gone.content.origin, gone.content.event_id]
         del self._oldest[gone.id]
         self._bytes -= gone.weight
 
     def sign_out(self, sign_out: SignOut) -> bool:
-        """Records a sign-out. Returns False, and records nothing, if the recorded one is not earlier."""
+        """Stores a sign-out, and returns True. Returns False, and stores nothing, if a sign-out of the same user with
+        the same or a later time is stored already."""
         known = self.sign_outs.get(sign_out.user)
         if known is not None and known >= sign_out.not_before:
             return False
@@ -131,8 +139,8 @@ class MemoryRecords:
         return True
 
     def keep_letter(self, letter: DeadLetter, now: datetime, by_source: bool = True) -> DeadLetter | None:
-        """Stores a dead letter, and returns it as stored. If its event already has a dead letter, replaces that one,
-        adds 1 to its `times`, and returns None."""
+        """Stores a dead letter, and returns it as stored. If the event already has a dead letter, replaces that dead
+        letter, adds 1 to its `times`, and returns None. `by_source` is that of the plan (see Plan)."""
         origin, _ = find_origin(
             letter.origin,
             letter.message.source,
@@ -157,8 +165,8 @@ class MemoryRecords:
         return letter if id is None else None
 
     def deliver(self, planned: PlannedDelivery, now: datetime, by_source: bool = True) -> Delivery | None:
-        """Adds a delivery, and returns it. Returns None if the event already has a delivery to this destination on this
-        channel."""
+        """Stores a delivery, and returns it. Returns None if the event already has a delivery to this destination on
+        this channel. `by_source` is that of the plan (see Plan)."""
         item, channel, destination = planned.item, planned.channel, planned.destination
         origin, known = find_origin(
             item.origin,
@@ -186,10 +194,10 @@ class MemoryRecords:
         del self._lettered[letter.origin, letter.event_id]
         self._letter_bytes -= _letter_weight(letter)
 
-    def _makes_room(self, kept: Feed | Inbox, content: Content, by_source: bool) -> Content | None:
-        """Prepares a stream for an entry: registers the event, and deletes the oldest entry if the stream is full.
-        Returns the content with the origin under which the event is stored (see find_origin). Returns None, and changes
-        nothing, if the event is already stored."""
+    def _register_event(self, kept: Feed | Inbox, content: Content, by_source: bool) -> Content | None:
+        """Registers an event that is to be stored in the stream, and deletes the stream's oldest entry if the stream is
+        full. Returns the content to store: with the origin that `find_origin` determined. Returns None, and changes
+        nothing, if the stream already has the event."""
         origin, known = find_origin(
             content.origin, content.source, by_source, lambda origin: kept.events.get((origin, content.event_id))
         )
@@ -201,12 +209,12 @@ class MemoryRecords:
         return content if origin == content.origin else msgspec.structs.replace(content, origin=origin)
 
     def _letter_source(self, origin: str, event_id: str) -> str | None:
-        """Returns the source of an event's dead letter; None if the event has no dead letter."""
+        """Returns the source of the stored dead letter with this origin and event id; None if there is none."""
         id = self._lettered.get((origin, event_id))
         return None if id is None else self.letters[id].letter.message.source
 
-    def _kept(self, kept: Feed | Inbox, entry: Entry) -> Entry:
-        """Counts a stored entry towards the size limit, and returns it."""
+    def _count_bytes(self, kept: Feed | Inbox, entry: Entry) -> Entry:
+        """Adds the size of a new entry to the total that `Limits.bytes` limits. Returns the entry."""
         self._oldest[entry.id] = kept
         self._bytes += entry.weight
         return entry

@@ -1,4 +1,4 @@
-"""Start offsets of Kafka consumer groups, in memory. They are lost when the process ends."""
+"""Stores start offsets in memory: where Kafka consumer groups begin to read. They are lost when the process ends."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from application.ports.start_offsets import ConsumerGroup, Partition, StartOffse
 
 
 class MemoryStartOffsets:
-    """Implements StartOffsets. The methods await nothing, so each one is a transaction."""
+    """Implements the port StartOffsets. No method awaits, so each call is one transaction."""
 
     def __init__(self) -> None:
         self._patterns: dict[ConsumerGroup, dict[str, datetime]] = {}

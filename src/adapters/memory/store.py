@@ -1,4 +1,5 @@
-"""The store in memory: to try Herald, for unit tests, and as the simplest implementation of the contract."""
+"""The store in memory, used with `DATABASE_URL=memory:` and by unit tests. It is the simplest implementation of the
+port Store."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from domain.streams import Entry, SignOut, StreamName
 
 
 class MemoryStore:
-    """Implements Store."""
+    """Implements the port Store on the shared MemoryRecords."""
 
     def __init__(self, records: MemoryRecords) -> None:
         self._records = records

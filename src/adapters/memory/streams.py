@@ -1,4 +1,4 @@
-"""Streams in memory: the broadcasts of a feed, and the notifications of an inbox with their changes."""
+"""Streams in memory: feeds with their broadcasts, and inboxes with their notifications."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from domain.streams import Entry
 
 
 class Feed:
-    """The stored broadcasts of a feed, by seq in `broadcasts`. `seqs` are their seqs, ascending. `events` has the
-    source of each stored event, by its origin and id."""
+    """The stored broadcasts of one feed. `broadcasts` has them by `seq`; `seqs` has all keys of `broadcasts`,
+    ascending. `events` maps (origin, event id) of each stored event to its source. `last` and `pruned` are those of
+    Head."""
 
     __slots__ = ("broadcasts", "events", "last", "pruned", "seqs")
 
@@ -40,9 +41,10 @@ class Feed:
 
 
 class Inbox:
-    """The stored notifications of an inbox, by seq in `notifications`. `seqs` are their seqs, ascending, and `changes`
-    their pairs (changed, seq), ascending. `unread` is the number of unread notifications. `events` has the source of
-    each stored event, by its origin and id."""
+    """The stored notifications of one inbox. `notifications` has them by `seq`; `seqs` has all keys of `notifications`,
+    ascending. `changes` has (changed, seq) of every notification, ascending, and `ids` maps notification ids to `seq`.
+    `events` maps (origin, event id) of each stored event to its source. `last`, `pruned` and `unread` are those of
+    Head."""
 
     __slots__ = ("changes", "events", "ids", "last", "notifications", "pruned", "seqs", "unread")
 
@@ -65,12 +67,13 @@ class Inbox:
         self.ids[arrival.id] = arrival.seq
 
     def entry(self, seq: int) -> Entry:
-        """Returns the entry of a notification's arrival, with the notification's current state."""
+        """Returns the entry that reports the arrival of the notification with this `seq`, in its current state."""
         return self.notifications[seq].entry(self.unread, "arrival")
 
     def change(self, seqs: Sequence[int], change: StateChange, now: datetime) -> tuple[Entry, ...]:
-        """Applies a state change to those notifications that it affects, all at one new position. Returns their
-        entries. `seqs` must be ascending."""
+        """Applies a state change to the notifications with these `seqs` (ascending), and returns the entries of the
+        changed ones. All of them get the inbox's next position as `changed`. Skips notifications for which the change
+        is a no-op."""
         position = self.last + 1
         notifications = (self.notifications[seq] for seq in seqs)
         changed = [

@@ -13,11 +13,13 @@ _TOLERANCE: Final = 1e-6
 
 
 class MemoryThrottle:
-    """Implements Throttle with a token bucket for each key. There are at most `most_keys` buckets.
+    """Implements Throttle with a token bucket for each key.
 
-    A key without a bucket has a full one. So if there are too many buckets, the full ones are deleted. If more than
-    half of `most_keys` remain, the least recently used of them are deleted, too. A cost greater than the bucket's size
-    requires a full bucket. The excess delays later callers until it is refilled.
+    A key without a bucket is treated as if its bucket were full. So when there are more than `most_keys` buckets, the
+    full ones are deleted. If more than half of `most_keys` remain, the least recently used ones are deleted as well.
+
+    A request whose cost exceeds the size of the bucket is allowed when the bucket is full. The bucket then has less
+    than 0 tokens, so later requests wait longer.
     """
 
     def __init__(self, clock: Clock, most_keys: int = MAX_KEYS) -> None:

@@ -1,4 +1,8 @@
-"""Converts a batch of plans to rows, without duplicates within the batch."""
+"""Converts a batch of plans to the rows that a recording stores, without duplicates within the batch.
+
+If events of two sources have the same origin and event id, one of them is stored under its qualified origin: the origin
+with the event's source as a prefix (see domain.event_identity).
+"""
 
 import hashlib
 from collections.abc import Callable, Container, Sequence
@@ -17,9 +21,13 @@ from domain.streams import Content, SignOut
 
 
 class Counter(msgspec.Struct):
-    """The counters of one stream. A recording locks and reads them, updates them here, and writes them back. `added` is
-    the number of entries that the recording adds. `qualified` is the position of the latest entry stored under a
-    qualified origin (see domain.event_identity)."""
+    """The counters of one inbox or feed. A recording locks and reads them, changes them in this object, and writes them
+    back.
+
+    `last`, `pruned`, `unread` and `not_before` are those of Head. `qualified` is the position of the latest entry that
+    was stored under a qualified origin. `added` is the number of entries that this recording adds. `preferences` are
+    those of the inbox's owner.
+    """
 
     name: str
     last: int
@@ -32,13 +40,15 @@ class Counter(msgspec.Struct):
 
     @property
     def has_qualified(self) -> bool:
-        """Whether the stream still has an entry with a qualified origin: the latest one has not been pruned."""
+        """Whether entries under a qualified origin may still be stored: the latest one is newer than the last pruned
+        position."""
         return self.qualified > self.pruned
 
 
 class Arrivals(msgspec.Struct):
-    """New rows of one table, as one list for each column. `names` are the users or feeds. Rows can share a content: for
-    each row, `numbers` has the index of its content in `contents`, counted from 1."""
+    """The rows to insert into `notifications` or `broadcasts`, as one list for each column: the first row is
+    `numbers[0]`, `ids[0]`, `names[0]` and so on. `names` are the users or feeds. Rows can share a content: `numbers`
+    has, for each row, the index of its content in `contents`, counted from 1."""
 
     contents: list[Content]
     numbers: list[int] = []
@@ -50,8 +60,8 @@ class Arrivals(msgspec.Struct):
     _qualified: dict[int, int] = {}
 
     def qualified(self, index: int) -> int:
-        """Returns the index in `contents` of a copy of this content under its qualified origin. Adds the copy at the
-        first call."""
+        """Returns the index in `contents` of a copy of the content `contents[index]` under its qualified origin. The
+        first call for an index adds this copy."""
         found = self._qualified.get(index)
         if found is None:
             content = self.contents[index]
@@ -69,12 +79,12 @@ class Arrivals(msgspec.Struct):
         self.states.append(state)
 
 
-class Part:
-    """The rows of a batch for inboxes, or for feeds. `rows` are tuples: user or feed, index in `contents`, index of the
-    plan.
+class StreamRows:
+    """The rows of a batch for inboxes, or those for feeds, before duplicates of stored events are removed. Each of
+    `rows` is a tuple: user or feed, index of the content in `contents`, index of the plan.
 
-    An event that is repeated in the batch has one row per user or feed. If events of different sources have the same
-    identity (origin and id) for the same user or feed, all of them have rows, and `contested` is True.
+    If the batch repeats an event, only the first occurrence has a row for the same user or feed. Events of different
+    sources with the same origin and event id all have rows; `contested` is True if there are such events.
     """
 
     def __init__(self) -> None:
@@ -99,19 +109,20 @@ class Part:
 
     @property
     def names(self) -> list[str]:
-        """Returns the users or feeds of the rows, each once."""
+        """The users or feeds of the rows, without repetitions."""
         return list(dict.fromkeys(name for name, _, _ in self.rows))
 
     def keys(self, names: Container[str], origin: Callable[[Content], str]) -> list[tuple[str, str, str]]:
-        """Returns the keys (user or feed, origin, event id) of the rows of these users or feeds. `origin` is the
-        function that returns the origin of a content."""
+        """Returns the keys (user or feed, origin, event id) of those rows whose user or feed is in `names`. `origin`
+        computes the origin of each key from the content."""
         contents = ((name, self.contents[index]) for name, index, _ in self.rows if name in names)
         return [(name, origin(content), content.event_id) for name, content in contents]
 
 
 class BatchedDeadLetter(msgspec.Struct):
-    """The dead letter of one event. If the event occurs several times in the batch, `letter` is the last one, and
-    `times` the number of occurrences. `plan` is the index of its first plan, from which `by_source` is copied."""
+    """The dead letter of one event of the batch. If the batch repeats the event, `letter` is that of the last
+    occurrence, `times` the number of occurrences, and `plan` the index of the first plan. `by_source` is that of this
+    plan (see Plan)."""
 
     letter: DeadLetter
     plan: int
@@ -120,16 +131,16 @@ class BatchedDeadLetter(msgspec.Struct):
 
     @property
     def source(self) -> str:
-        """The source of the event, as the column `source` stores it."""
+        """The source of the event as the column `source` has it: without characters that a database might refuse."""
         return _storable(self.letter.message.source)
 
-    def under(self, origin: str) -> "BatchedDeadLetter":
-        """Returns a copy for storing under another origin."""
+    def with_origin(self, origin: str) -> "BatchedDeadLetter":
+        """Returns a copy with another origin."""
         return msgspec.structs.replace(self, letter=msgspec.structs.replace(self.letter, origin=origin))
 
 
 class BatchedDelivery(msgspec.Struct, frozen=True):
-    """A delivery of the batch. `plan` is the index of its plan, from which `by_source` is copied."""
+    """A planned delivery of the batch. `plan` is the index of its plan; `by_source` is that of the plan (see Plan)."""
 
     planned: PlannedDelivery
     plan: int
@@ -137,17 +148,18 @@ class BatchedDelivery(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """The results of some plans, in order, as rows to store.
+    """Several plans, converted to the rows to store. `inboxes` are the rows of notifications, `feeds` those of
+    broadcasts.
 
-    `sign_outs` are pairs of a sign-out and the index of its plan. `deliveries` has one delivery for each channel,
-    destination, event and source; `letters` has one dead letter for each event and source. `intended` are the indexes
-    of the plans that have any result.
+    `sign_outs` has pairs: a sign-out, and the index of its plan. `deliveries` has one delivery for each channel,
+    destination, event and source; `letters` has one dead letter for each event and source. `intended` has the indexes
+    of the plans that have anything to store.
     """
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self.plans = plans
-        self.inboxes = Part()
-        self.feeds = Part()
+        self.inboxes = StreamRows()
+        self.feeds = StreamRows()
         self.sign_outs: list[tuple[SignOut, int]] = []
         self.deliveries: dict[tuple[str, ...], BatchedDelivery] = {}
         self.letters: dict[tuple[str, ...], BatchedDeadLetter] = {}
@@ -175,18 +187,19 @@ class Batch:
 
     @property
     def users(self) -> list[str]:
-        """The users whose inboxes the batch changes, each once."""
+        """The users whose inboxes have to be locked: those with new notifications or sign-outs, without repetitions."""
         return list(dict.fromkeys([*self.inboxes.names, *(sign_out.user for sign_out, _ in self.sign_outs)]))
 
 
 def identity(origin: str, event_id: str) -> bytes:
-    """Returns the key of an event's dead letter: the SHA-256 digest of origin and event id. A text column might not
-    accept the event id itself."""
+    """Returns the key of an event's dead letter in the database: the SHA-256 digest of origin and event id. A digest,
+    because the event id may contain characters that a text column refuses."""
     return hashlib.sha256(msgspec.msgpack.encode((origin, event_id))).digest()
 
 
 def dead_letter_columns(kept: BatchedDeadLetter) -> dict[str, Any]:
-    """Returns the columns of a dead letter: all of it as MessagePack, and the fields that can be searched."""
+    """Returns the columns of a dead letter's row: `letter` with the complete dead letter as MessagePack, and the fields
+    that can be searched as text."""
     letter = kept.letter
     return {
         "times": kept.times,
@@ -203,7 +216,7 @@ def decode_dead_letter(packed: bytes) -> DeadLetter:
 
 
 def _storable(text: str) -> str:
-    """Returns the text without characters that a database might refuse: replaces NUL and lone surrogates."""
+    """Replaces the characters that a database might refuse in a text: NUL by U+FFFD, lone surrogates by `?`."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 

@@ -28,10 +28,13 @@ T = TypeVar("T")
 
 
 class Timeouts(msgspec.Struct, frozen=True):
-    """All in seconds. A node that freezes within a transaction holds its locks until the database ends its session
-    (`idle_in_transaction`). Transactions that wait for the locks time out a little later (`lock`), and are retried.
-    `statement` limits one statement, `connect` opening a connection, and `pool` waiting for a free connection of the
-    pool."""
+    """Timeouts of the database, in seconds.
+
+    `statement` limits the run time of one statement, `connect` the time to open a connection, and `pool` the wait for a
+    free connection of the pool. `lock` limits the wait for a lock; a write is then rolled back and retried.
+    `idle_in_transaction` limits how long a transaction may be idle, so that a node that freezes loses its locks. It is
+    shorter than `lock`, so transactions that wait for these locks usually get them.
+    """
 
     idle_in_transaction: float = 4
     lock: float = 6
@@ -40,7 +43,8 @@ class Timeouts(msgspec.Struct, frozen=True):
     pool: float = 5
 
     def limits(self) -> dict[str, str]:
-        """Returns the settings of a PostgreSQL session that enforce the timeouts."""
+        """Returns the settings of a PostgreSQL session, for example `{"lock_timeout": "6000ms", …}`: the timeouts of
+        statements, locks and idle transactions, and JIT off."""
         return {
             "idle_in_transaction_session_timeout": _milliseconds(self.idle_in_transaction),
             "lock_timeout": _milliseconds(self.lock),
@@ -50,7 +54,8 @@ class Timeouts(msgspec.Struct, frozen=True):
         }
 
     def lock_limit(self) -> dict[str, str]:
-        """Returns the setting of a PostgreSQL session that enforces `lock` alone."""
+        """Returns the setting of a PostgreSQL session that limits only the wait for locks. Migrations use it, because
+        their statements may take long."""
         return {"lock_timeout": _milliseconds(self.lock)}
 
 
@@ -69,10 +74,10 @@ CONFLICT_RETRY: Final = Backoff(initial_s=0.04, max_s=0.32, jitter=1.0)
 
 
 class Database:
-    """One database (PostgreSQL by asyncpg, or an SQLite file), and this process's connections to it.
+    """One database (PostgreSQL, or an SQLite file), and the connections of this process to it. The SQL adapters read
+    and write through this class only.
 
-    The durations of reads and writes are counted in `counters`. On SQLite, a lock in this class admits one writer at a
-    time, because SQLite itself makes waiting writers poll.
+    The durations of reads and writes are recorded in `counters`. On SQLite, writes wait for one another in this class.
     """
 
     def __init__(
@@ -83,7 +88,8 @@ class Database:
         pooler: Pooler = "none",
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
-        """`pooler` is the mode of the connection pooler in front of PostgreSQL."""
+        """`connections` is the size of the connection pool. `pooler` is the mode of a connection pooler between this
+        process and PostgreSQL: `none` (there is no pooler), `session` or `transaction`."""
         self.pooler = pooler
         self.timeouts = timeouts
         self._counters = counters or Counters()
@@ -111,23 +117,23 @@ class Database:
             # sessions.
             self._reading = self.engine
         self._working: set[asyncio.Task[Any]] = set()
+        # SQLite makes waiting writers poll; this lock wakes them up at once, in order.
         self._turn: AbstractAsyncContextManager[Any] = nullcontext() if self.is_postgresql else asyncio.Lock()
         event.listen(self.engine.sync_engine, "connect", _keep_alive if self.is_postgresql else _prepare_sqlite)
         if not self.is_postgresql:
             event.listen(self.engine.sync_engine, "begin", _begin_immediate)
 
     def insert(self, table: Any) -> Any:
-        """Returns an INSERT with ON CONFLICT support, for which SQLAlchemy has a different function for each
-        database."""
+        """Returns an INSERT statement for this database that supports ON CONFLICT."""
         return (postgresql_insert if self.is_postgresql else sqlite_insert)(table)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Runs `work`, which reads with a single statement, and returns its result. If the connection turns out to be
-        lost, runs `work` once more on a new one. Raises StoreUnavailable and Refused."""
-        return await self._to_its_end(self._read_patiently(work), self._counters.store_read)
+        """Calls `work` with a connection, and returns its result. `work` must only read. If the connection is lost,
+        calls `work` once more with a new connection. Raises StoreUnavailable and Refused."""
+        return await self._run_shielded(self._read_patiently(work), self._counters.store_read)
 
     async def fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Returns all rows of a statement that only reads. Raises StoreUnavailable and Refused."""
+        """Runs a statement that only reads, and returns all its rows. Raises StoreUnavailable and Refused."""
 
         async def ask(connection: AsyncConnection) -> Sequence[Row[Any]]:
             return (await connection.execute(statement, parameters)).all()
@@ -135,13 +141,15 @@ class Database:
         return await self.read(ask)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Runs `work` in one transaction, and returns its result. After a conflict, rolls back and runs all of `work`
-        again. Raises StoreUnavailable and Refused; then nothing was changed."""
-        return await self._to_its_end(self._write_patiently(work), self._counters.store_write)
+        """Calls `work` in a transaction, commits, and returns the result of `work`. After a conflict with another
+        transaction, rolls back and calls `work` again, up to MAX_ATTEMPTS times in total. Raises StoreUnavailable and
+        Refused, after a rollback."""
+        return await self._run_shielded(self._write_patiently(work), self._counters.store_write)
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, T], timing: Histogram) -> T:
-        """Returns the result of `work`. If the caller is cancelled (a client disconnects, or a handler fails), `work`
-        still runs to its end: cancelling it while it takes a connection from the pool would leak that connection."""
+    async def _run_shielded(self, work: Coroutine[Any, Any, T], timing: Histogram) -> T:
+        """Runs `work` in a task, and returns its result. If the caller is cancelled (for example because a client
+        disconnects), `work` still runs to its end. The seconds that the caller waited are recorded in `timing`."""
+        # Cancelling `work` while it takes a connection from the pool would leak that connection.
         task = asyncio.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._done)
@@ -184,7 +192,8 @@ class Database:
                         return await work(connection)
 
     async def ping(self) -> None:
-        """Does nothing if the database can be written now. Raises StoreUnavailable otherwise."""
+        """Checks that the database can be written now. Raises StoreUnavailable if it can't, for example if the server
+        is a standby."""
 
         async def ask(connection: AsyncConnection) -> None:
             if self.is_postgresql and await connection.scalar(text("SELECT pg_is_in_recovery()")):
@@ -193,7 +202,7 @@ class Database:
         await self.write(ask)
 
     async def close(self) -> None:
-        """Waits for running reads and writes, at most `Timeouts.lock` seconds. Then closes all connections."""
+        """Waits at most `Timeouts.lock` seconds for running reads and writes to end. Then closes all connections."""
         if self._working:
             await asyncio.wait(self._working, timeout=self.timeouts.lock)
         await self.engine.dispose()

@@ -1,4 +1,4 @@
-"""Lists and deletes dead letters, for administrators. Recording stores them."""
+"""Lists and deletes stored dead letters, for administrators. Dead letters are stored by `recording`."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.sql.batch import decode_dead_letter
 from adapters.sql.database import Database
 from adapters.sql.queries import letters
-from adapters.sql.repository import opened
+from adapters.sql.repository import open_repository
 from adapters.sql.tables import DeadLetterRow
 from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 
@@ -22,7 +22,8 @@ class _Rows(SQLAlchemyAsyncRepository[DeadLetterRow]):
 
 
 class SqlDeadLetters:
-    """Implements DeadLetters. Ids are UUIDv7, so they ascend in the order of storing."""
+    """Implements the port DeadLetters on the table `dead_letters`. Ids are UUIDv7, so a later dead letter has a greater
+    id."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,14 +38,14 @@ class SqlDeadLetters:
 
     async def count(self, filter: DeadLetterFilter) -> int:
         async def ask(connection: AsyncConnection) -> int:
-            async with opened(_Rows, connection) as rows:
+            async with open_repository(_Rows, connection) as rows:
                 return await rows.count(*_filters(filter))
 
         return await self._database.read(ask)
 
     async def get(self, id: UUID) -> KeptDeadLetter | None:
         async def ask(connection: AsyncConnection) -> KeptDeadLetter | None:
-            async with opened(_Rows, connection) as rows:
+            async with open_repository(_Rows, connection) as rows:
                 row = await rows.get_one_or_none(id=id)
                 return _dead_letter(row) if row is not None else None
 
@@ -67,7 +68,7 @@ class SqlDeadLetters:
 
     async def _many(self, *filters: StatementFilter) -> tuple[KeptDeadLetter, ...]:
         async def ask(connection: AsyncConnection) -> tuple[KeptDeadLetter, ...]:
-            async with opened(_Rows, connection) as rows:
+            async with open_repository(_Rows, connection) as rows:
                 return tuple(_dead_letter(row) for row in await rows.get_many(*filters))
 
         return await self._database.read(ask)

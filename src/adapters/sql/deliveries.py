@@ -1,4 +1,5 @@
-"""Deliveries: claims and outcomes for the dispatchers, lists for administrators. Recording inserts them."""
+"""Claims deliveries and records their outcomes for the dispatchers, and lists deliveries for administrators. Deliveries
+are created by `recording`."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -51,8 +52,8 @@ _LAST_RESULT: Final = (
 
 
 class SqlDeliveries:
-    """Implements Deliveries. Ids are UUIDv7, so they ascend in the order of creation. A claim sets `due_at` to the end
-    of its lease, so that the delivery becomes due again if the node dies."""
+    """Implements the port Deliveries on the table `deliveries`. Ids are UUIDv7, so a later delivery has a greater id. A
+    claim sets `due_at` to the end of its lease: if the node dies, the delivery is due again then."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -85,14 +86,14 @@ class SqlDeliveries:
 
     async def release(self, claims: Sequence[Claim]) -> None:
         if claims:
-            await self._change(_held(claims), lease=None, due_at=self._now())
+            await self._change(_still_claimed(claims), lease=None, due_at=self._now())
 
     async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
         if claims:
             now = self._now()
             since = func.coalesce(deliveries.c.unrendered_since, now)
             values = {"lease": None, "due_at": now, "error_message": error, "unrendered_since": since}
-            await self._change(_held(claims), **values)
+            await self._change(_still_claimed(claims), **values)
 
     async def clear_unrendered(self, channel: str, templates: Collection[str]) -> int:
         if not templates:
@@ -166,13 +167,13 @@ class SqlDeliveries:
         return await self._database.write(store)
 
     def _now(self) -> Any:
-        """Returns the current time. On PostgreSQL it is the database's, so that leases have the same length on every
-        node; on SQLite it is this machine's."""
+        """Returns the current time as a value for statements. On PostgreSQL it is the time of the database server, so
+        the clocks of the nodes do not matter for leases; on SQLite it is the time of this machine."""
         return func.now() if self._database.is_postgresql else datetime.now(UTC)
 
 
 async def _preferences(connection: AsyncConnection, claimed: Sequence[Delivery]) -> dict[str, Preferences]:
-    """Returns the stored preferences of the users of these deliveries, by user."""
+    """Returns the preferences of the users of the claimed deliveries, by user. Users who have set none are left out."""
     users = {one.user for one in claimed if one.user is not None}
     if not users:
         return {}
@@ -181,7 +182,8 @@ async def _preferences(connection: AsyncConnection, claimed: Sequence[Delivery])
 
 
 def _claim(stored_status: str, is_postgresql: bool) -> ReturningUpdate[Any]:
-    """Returns the statement that claims due deliveries with this stored status."""
+    """Returns the statement for `SqlDeliveries.claim`: claims deliveries of one channel that are due, and returns their
+    rows. `stored_status` is `pending` or `waiting` (see DeliveryRow)."""
     table = deliveries.c
     moment = table.due_at.type
     if is_postgresql:
@@ -231,8 +233,8 @@ def _matching(statement: Select[Any], only: DeliveryFilter) -> Select[Any]:
     return statement
 
 
-def _held(claims: Sequence[Claim]) -> ColumnElement[bool]:
-    """Returns the condition that selects the claimed deliveries that still have the lease of their claim. The claims
-    may have different leases."""
+def _still_claimed(claims: Sequence[Claim]) -> ColumnElement[bool]:
+    """Returns the SQL condition for those deliveries of the claims that have not been claimed again, released or
+    recorded since: they still have the claim's lease id in the column `lease`."""
     table = deliveries.c
     return table.id.in_([one.delivery.id for one in claims]) & table.lease.in_({one.lease for one in claims})

@@ -1,4 +1,5 @@
-"""Converts deliveries to rows, and rows to deliveries (see DeliveryRow)."""
+"""Converts deliveries to rows of `deliveries`, and rows to deliveries. How the rows stay readable for nodes of the
+previous version: see DeliveryRow."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -39,17 +40,20 @@ PENDING_AGAIN: Final[ColumnElement[str]] = case(
 
 
 def is_plain(channel: str, format: int = FORMAT) -> bool:
-    """Returns whether nodes of the previous version can process a row of this channel and format."""
+    """Returns whether nodes of the previous version can process a delivery of this channel and format: only an e-mail
+    with format 1. The row of such a delivery contains its event; all other deliveries have it in `delivery_items` (see
+    DeliveryRow)."""
     return channel == EMAIL and format == 1
 
 
 def pending_status(channel: str) -> str:
-    """Returns the stored status of a pending delivery of this channel."""
+    """Returns the value of the column `status` for a pending delivery of this channel: `pending` for e-mail, else
+    `waiting` (see DeliveryRow)."""
     return PENDING if is_plain(channel) else WAITING
 
 
 def delivery_row(delivery: Delivery) -> dict[str, Any]:
-    """Returns the columns of a new row, except `payload`."""
+    """Returns the columns of a new delivery's row in `deliveries`, except `payload`, which the caller adds."""
     item, plain = delivery.item, is_plain(delivery.channel)
     return {
         "id": delivery.id,
@@ -75,12 +79,12 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:
 
 
 def options_text(item: Item) -> str | None:
-    """Returns the item's options as JSON; None if there are no options."""
+    """Returns the item's options as JSON text; None if the item has no options."""
     return msgspec.json.encode(item.options).decode() if item.options else None
 
 
 def delivery_preferences(row: Row[Any]) -> Preferences:
-    """Returns the preferences that affect deliveries, from a row of DELIVERY_PREFERENCES."""
+    """Returns the preferences that affect deliveries. `row` has the columns DELIVERY_PREFERENCES."""
     return Preferences(
         email_notifications=row.email_notifications,
         push_notifications=row.push_notifications,
@@ -89,8 +93,8 @@ def delivery_preferences(row: Row[Any]) -> Preferences:
 
 
 async def read_deliveries(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Delivery]:
-    """Returns the deliveries of rows with COLUMNS, in their order. Reads the items from `delivery_items`, except those
-    that are stored in the row of the delivery itself."""
+    """Converts rows of `deliveries` to deliveries, in the order of the rows. The rows have the columns COLUMNS. Events
+    that are not in these rows are read from `delivery_items`."""
     elsewhere = [row.id for row in rows if not is_plain(row.channel, row.format)]
     items = await _read_items(connection, elsewhere) if elsewhere else {}
     return [_delivery(row, items.get(row.id)) for row in rows]
@@ -124,8 +128,8 @@ def _item(row: Mapping[Any, Any]) -> Item:
 
 
 def _delivery(row: Row[Any], items: tuple[Item, ...] | None) -> Delivery:
-    """Returns the delivery of a row. Without `items`, its event is read from the row itself: for e-mail, and for a
-    delivery that is being deleted concurrently."""
+    """Returns the delivery of a row. `items` are its rows of `delivery_items`. If `items` is None, the event is read
+    from the row itself: for e-mail, and for a delivery whose items were deleted after the row was read."""
     status: Status = PENDING if row.status == WAITING else row.status
     return Delivery(
         id=row.id,

@@ -1,4 +1,5 @@
-"""Classifies database errors: retry the transaction, report the database as unavailable, or reject the value.
+"""Classifies errors of the database by what the caller should do: retry the transaction (TransactionConflict), report
+the database as unavailable (StoreUnavailable), or reject a value (Refused).
 
 PostgreSQL's errors are classified by SQLSTATE (appendix A of its manual). SQLite has none, so its errors are classified
 by class and text.
@@ -34,26 +35,28 @@ _SQLITE_BUSY: Final = ("database is locked", "database table is locked")
 
 
 class Refused(Unstorable):
-    """The database can't store a value. Retrying does not help."""
+    """The database refuses a value, for example a text with a NUL character. A retry with the same value would fail
+    again."""
 
 
 class TransactionConflict(StoreUnavailable):
-    """Retryable conflict: serialization failure, deadlock, lock timeout, or a session that timed out while idle."""
+    """A transaction failed because of another one (serialization failure, deadlock, lock timeout), or because the
+    database ended it while it was idle. Repeating the whole transaction may succeed."""
 
 
 class ConnectionLost(StoreUnavailable):
-    """The connection was lost, now or while it was idle in the pool. The pool also discards all other connections that
-    it had at that time."""
+    """The connection to the database was lost. It may have been lost long before, while it was idle in the pool.
+    SQLAlchemy's pool then also replaces all other connections that it has at that moment."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Translates database errors into Refused, StoreUnavailable or a subclass of it. Errors in Herald's own SQL, and
-    errors that do not come from the database, are raised unchanged."""
+    """Translates errors of the database within the `with` block to Refused, StoreUnavailable, or one of its subclasses.
+    Errors in Herald's own SQL, and errors that do not come from the database, are raised unchanged."""
     try:
         yield
     except DBAPIError as error:
-        raise _meaning(error) from error
+        raise _exception_for(error) from error
     except StatementError as error:
         # A parameter that can't even be sent, such as text with half a surrogate pair.
         if isinstance(error.orig, ValueError | OverflowError | TypeError):
@@ -62,13 +65,14 @@ def translated() -> Iterator[None]:
     # SQLAlchemy does not wrap asyncpg's errors while it connects: the server starts, stops, or has no free connections.
     except (PoolExhausted, ResourceClosedError, OSError, TimeoutError, PostgresError, AsyncpgInterfaceError) as error:
         hint = ": set HERALD_DATABASE_POOLER" if "unsupported startup parameter" in str(error) else ""
-        raise StoreUnavailable(f"the database does not answer: {_words(error)}{hint}") from error
+        raise StoreUnavailable(f"the database does not answer: {_first_line(error)}{hint}") from error
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Translates errors that have a different meaning in a transaction that writes: an encoding error is caused by a
-    value (Refused), a timeout by too much work (StoreTimedOut). Must be used within `translated`."""
+    """Translates errors of the driver in the statements of a writing transaction: to Refused if a value can't be
+    encoded, to StoreTimedOut if a statement took too long. Must be used inside `translated`, which translates all other
+    errors."""
     try:
         yield
     # Values that the driver or the JSON encoder could not encode.
@@ -79,10 +83,11 @@ def writing() -> Iterator[None]:
         raise StoreTimedOut("the database did not answer a statement in time") from error
 
 
-def _meaning(fault: DBAPIError) -> Exception:
-    """Returns the exception to raise for a database error. It is the error itself if Herald's own SQL is wrong."""
+def _exception_for(fault: DBAPIError) -> Exception:
+    """Returns the exception to raise for an error of the database. If Herald's own SQL is wrong, returns the error
+    itself."""
     state = getattr(fault.orig, "sqlstate", None) or ""
-    words = _words(fault.orig or fault)
+    words = _first_line(fault.orig or fault)
     if fault.connection_invalidated:
         return ConnectionLost(f"the connection was lost: {words}")
     if state in _NO_STATEMENT:
@@ -104,7 +109,8 @@ def _meaning(fault: DBAPIError) -> Exception:
     return StoreUnavailable(f"the database reports an error: {words}")
 
 
-def _words(fault: BaseException) -> str:
-    """Returns the first line of the error, without the name of its class. Later lines may contain values."""
+def _first_line(fault: BaseException) -> str:
+    """Returns the first line of the error's text, without the name of the driver's class, at most 200 characters. Later
+    lines are left out because they may contain values of rows."""
     first = (str(fault).splitlines() or [type(fault).__name__])[0]
     return first.partition("'>: ")[2][:200] or first[:200]

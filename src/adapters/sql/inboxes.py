@@ -1,4 +1,4 @@
-"""Inboxes: reading them, and changing the state of notifications, for their owners."""
+"""Lists a user's notifications, and changes their state (read, unread, archived)."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -53,7 +53,8 @@ _read_notification_beside_head: Final = NOTIFICATION.reader(len(INBOX_HEAD.colum
 
 
 class SqlInboxes:
-    """Implements Inboxes. Every change locks the inbox's counters first, as recordings do."""
+    """Implements the port Inboxes on the tables `inboxes` and `notifications`. Every change locks the user's row in
+    `inboxes` first, as a Recording does, so that positions have no gaps."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -107,7 +108,7 @@ class SqlInboxes:
 
     async def change(self, user: str, id: UUID, change: StateChange, now: datetime) -> StateChanged | None:
         async def store(connection: AsyncConnection) -> StateChanged | None:
-            head = await self._locked(connection, user)
+            head = await self._lock_inbox(connection, user)
             before = await self._one(connection, user, id) if head else None
             if head is None or before is None:
                 return None
@@ -116,7 +117,7 @@ class SqlInboxes:
             if after is None:
                 return StateChanged((), head.unread, before)
             unread = head.unread + after.state.unread - before.state.unread
-            await _move(connection, user, position, unread)
+            await _write_counters(connection, user, position, unread)
             statement = update(notifications).where(_OF_USER, notifications.c.id == bindparam("one"))
             values = changed_values(change, position, now)
             await connection.execute(statement.values(**values), {"user": user, "one": id})
@@ -126,7 +127,7 @@ class SqlInboxes:
 
     async def change_all(self, user: str, change: StateChange, upto: int, limit: int, now: datetime) -> StateChanged:
         async def store(connection: AsyncConnection) -> StateChanged:
-            head = await self._locked(connection, user)
+            head = await self._lock_inbox(connection, user)
             if head is None:
                 return StateChanged((), 0)
             upto_position = notifications.c.seq <= upto
@@ -141,7 +142,7 @@ class SqlInboxes:
 
     async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
         async def store(connection: AsyncConnection) -> StateChanged:
-            head = await self._locked(connection, user)
+            head = await self._lock_inbox(connection, user)
             muted = await connection.scalar(_MUTED_TYPES, {"user": user})
             if head is None or not muted:
                 return StateChanged((), head.unread if head is not None else 0)
@@ -160,8 +161,9 @@ class SqlInboxes:
         limit: int,
         now: datetime,
     ) -> StateChanged:
-        """Applies a change to the newest `limit` notifications that it affects, all at one new position. The
-        caller has locked the inbox, so the SELECT and the UPDATE apply to the same rows."""
+        """Applies a state change to at most `limit` notifications of the user, all at one new position: the newest ones
+        that match `conditions` and for which the change is not a no-op. `head` must be the result of `_lock_inbox` in
+        the same transaction."""
         seq = notifications.c.seq
         conditions = (_OF_USER, *in_state(notifications.c, TRANSITIONS[change].before), *conditions)
         newest = select(*self._without_texts).where(*conditions).order_by(seq.desc()).limit(limit)
@@ -171,14 +173,15 @@ class SqlInboxes:
         position = head.last + 1
         changed = [(one, after) for one in before if (after := one.after(change, position, now)) is not None]
         unread = head.unread + sum(after.state.unread - one.state.unread for one, after in changed)
-        await _move(connection, user, position, unread)
+        await _write_counters(connection, user, position, unread)
         selected = seq.in_(newest.with_only_columns(seq))
         values = changed_values(change, position, now)
         await connection.execute(update(notifications).where(_OF_USER, selected).values(**values), {"user": user})
         return StateChanged(tuple(after.entry(unread, change) for _, after in changed), unread)
 
-    async def _locked(self, connection: AsyncConnection, user: str) -> Head | None:
-        """Locks the inbox's counters, and returns its head; None if the inbox does not exist."""
+    async def _lock_inbox(self, connection: AsyncConnection, user: str) -> Head | None:
+        """Locks the user's row in `inboxes` until the end of the transaction, and returns the head of the inbox; None
+        if the user has no inbox."""
         row = (await connection.execute(self._lock, {"user": user})).one_or_none()
         return _read_head(row) if row is not None else None
 
@@ -203,8 +206,9 @@ def _selected(statement: Select[Any], user: str, filter: NotificationFilter) -> 
 
 
 def _find_muted_unread(is_postgresql: bool) -> Select[Any]:
-    """Returns the statement for a page of the users who mute any type: whether each has unread notifications of muted
-    types. On both databases, the index over unread notifications suffices for it."""
+    """Returns the statement for `SqlInboxes.find_muted_unread`. Its rows are the next `limit` users who mute any type,
+    by user id, each with `has_unread`: whether the user has unread notifications of muted types. Notifications that
+    were marked unread by the user do not count."""
     muting = (
         select(preferences.c.user_id, preferences.c.muted_types)
         .where(preferences.c.user_id > bindparam("after"), preferences.c.muted_types != [])
@@ -221,7 +225,7 @@ def _find_muted_unread(is_postgresql: bool) -> Select[Any]:
     return select(muting.c.user_id, unread.correlate(muting).label("has_unread")).order_by(muting.c.user_id)
 
 
-async def _move(connection: AsyncConnection, user: str, position: int, unread: int) -> None:
-    """Sets the last position and the unread total of an inbox."""
+async def _write_counters(connection: AsyncConnection, user: str, position: int, unread: int) -> None:
+    """Sets the last position and the unread total of a user's inbox."""
     statement = update(inboxes).where(inboxes.c.user_id == user).values(last_seq=position, unread_count=unread)
     await connection.execute(statement)

@@ -1,4 +1,4 @@
-"""Replacing the epoch, a random name for the history of a store."""
+"""Replaces the epoch: the random name of the store's history."""
 
 from uuid import uuid4
 
@@ -10,8 +10,8 @@ from adapters.sql.tables import StateRow
 
 
 async def new_epoch(database: Database) -> str:
-    """Replaces the epoch and returns the new one. All earlier positions and cursors become invalid. Running nodes keep
-    the old epoch until they are restarted. Raises StoreUnavailable."""
+    """Replaces the epoch of the store by a random one, and returns it. All cursors that clients have become invalid.
+    Nodes that are running use the old epoch until they are restarted. Raises StoreUnavailable."""
     epoch = uuid4().hex[-12:]
 
     async def replace(connection: AsyncConnection) -> None:

@@ -1,4 +1,5 @@
-"""The state of a notification in columns: conditions that select by state, and the values that a change sets."""
+"""Maps the state of a notification (read, archived, muted) to columns: SQL conditions that select by state, and the
+values that a state change sets."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,24 +19,26 @@ _FILTERED: Final = {"read": "is_read", "archived": "is_archived"}
 
 
 def in_state(columns: Any, wanted: StateFilter) -> tuple[ColumnElement[bool], ...]:
-    """Returns the conditions that select notifications in a state. `columns` are those of the table or of an alias."""
+    """Returns the SQL conditions for notifications whose state matches `wanted`. `columns` are those of the table
+    `notifications` or of an alias."""
     values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
     return tuple(columns[name] if value else ~columns[name] for name, value in values.items() if value is not None)
 
 
 def state_predicate(wanted: StateFilter) -> TextClause:
-    """Returns the conditions of `in_state` as SQL text, for partial indexes on both databases."""
+    """Returns the conditions of `in_state` as SQL text, for partial indexes on PostgreSQL and SQLite."""
     values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
     return text(" AND ".join(name if value else f"NOT {name}" for name, value in values.items() if value is not None))
 
 
 def state_values(state: NotificationState) -> dict[str, Any]:
-    """Returns the values of the columns that hold the state."""
+    """Returns the columns of `notifications` that store this state, with their values."""
     return _values({field: getattr(state, field) for field in _COLUMNS})
 
 
 def changed_values(change: StateChange, position: int, now: datetime) -> dict[str, Any]:
-    """Returns the values of the columns that a state change sets. `position` is the position of the change."""
+    """Returns the columns of `notifications` that a state change sets, with their new values. `position` is the new
+    value of `changed`, and `now` the time of the change."""
     return {**_values(TRANSITIONS[change].values(now)), "changed": position, "updated_at": now}
 
 

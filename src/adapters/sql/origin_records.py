@@ -1,5 +1,5 @@
-"""Stores the dead letters and deliveries of a batch, each under the origin that identifies its event (see
-`domain.event_identity`)."""
+"""Stores the dead letters and deliveries of a batch. If events of two sources have the same origin and event id, one of
+them is stored under its qualified origin (see domain.event_identity)."""
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
@@ -18,12 +18,13 @@ from domain.event_identity import find_origin, qualified_origin
 async def store_dead_letters(
     connection: AsyncConnection, writing: Writing, letters: Iterable[BatchedDeadLetter], ids: IdFactory, now: datetime
 ) -> list[BatchedDeadLetter]:
-    """Stores the dead letters; repetitions of stored ones are only counted there. Returns the new ones."""
+    """Stores dead letters, and returns those whose event did not have one yet. If an event already has a dead letter,
+    replaces it, and adds the new `times` to the stored `times`."""
     new: list[BatchedDeadLetter] = []
     waiting = list(letters)
     while waiting:
         sources = await writing.dead_letter_sources(connection, _possible_identities(waiting))
-        placed = _place(waiting, sources)
+        placed = _by_identity(waiting, sources)
         kept = await writing.store_dead_letters(connection, placed, ids, now)
         new.extend(letter for key, letter in placed.items() if kept.get(key))
         # Retry those whose identity another node has just used for a dead letter of another source.
@@ -34,9 +35,13 @@ async def store_dead_letters(
 async def add_deliveries(
     connection: AsyncConnection, writing: DeliveryWriting, made: Sequence[Delivery], by_source: Container[UUID]
 ) -> dict[UUID, Delivery]:
-    """Adds the deliveries whose event does not have a delivery to the same destination yet. Returns those that were
-    added, as stored, by id. `by_source` are the ids of those deliveries whose event differs from an event of another
-    source with the same origin and id."""
+    """Stores deliveries, and returns the new ones, as stored, by id. Skips a delivery if its event already has one to
+    the same destination of the same channel.
+
+    `by_source` has the ids of the deliveries whose plan is `by_source`. If an event of another source with the same
+    origin and event id has a delivery already, such a delivery is stored under its qualified origin; any other is
+    skipped.
+    """
     added: dict[UUID, Delivery] = {}
     waiting = list(made)
     while waiting:
@@ -48,13 +53,15 @@ async def add_deliveries(
         if not left:
             break
         sources = await writing.sources(connection, [one.key for one in left])
-        waiting = [_qualified(one) for one in left if sources.get(one.key, one.item.source) != one.item.source]
+        waiting = [
+            _with_qualified_origin(one) for one in left if sources.get(one.key, one.item.source) != one.item.source
+        ]
     return added
 
 
 def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
-    """Returns the identities that the dead letters may be stored under: with their origin, or their qualified
-    origin."""
+    """Returns two identities for each dead letter (see `batch.identity`): with the origin of its event, and with the
+    qualified origin. The dead letter is stored under one of them."""
     return [
         identity(origin, kept.letter.event_id)
         for kept in letters
@@ -62,9 +69,12 @@ def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
     ]
 
 
-def _place(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> dict[bytes, BatchedDeadLetter]:
-    """Determines the identity that each dead letter is stored under. Returns the dead letters by identity; those with
-    the same identity are merged. `sources` are the sources of the stored ones, by identity."""
+def _by_identity(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> dict[bytes, BatchedDeadLetter]:
+    """Returns the dead letters by the identity (see `batch.identity`) under which each is to be stored. If several have
+    the same identity, the last one remains, with the sum of their `times`.
+
+    `sources` has the source of each stored dead letter, by identity. Those of `letters` are added to it.
+    """
     placed: dict[bytes, BatchedDeadLetter] = {}
     for kept in letters:
         letter = kept.letter
@@ -76,13 +86,13 @@ def _place(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> d
         key = identity(origin, letter.event_id)
         sources.setdefault(key, kept.source)
         earlier = placed.get(key)
-        placed[key] = kept.under(origin)
+        placed[key] = kept.with_origin(origin)
         if earlier is not None:
             placed[key].times += earlier.times
     return placed
 
 
-def _qualified(delivery: Delivery) -> Delivery:
-    """Returns the delivery with the qualified origin of its event."""
+def _with_qualified_origin(delivery: Delivery) -> Delivery:
+    """Returns a copy of the delivery whose event has its qualified origin."""
     item = delivery.item
     return replace(delivery, items=(replace(item, origin=qualified_origin(item.origin, item.source)),))

@@ -1,4 +1,5 @@
-"""Connections through a pooler (PgBouncer and similar): how session limits are set, and statements prepared."""
+"""Settings of connections through a pooler (PgBouncer and similar) in session or transaction mode: how the limits of a
+session are set, and how statements are prepared."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +10,9 @@ from adapters.sql.settings import Pooler
 
 
 def connect_arguments(pooler: Pooler, application_name: str, limits: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the arguments for SQLAlchemy's asyncpg dialect. A pooler refuses most startup parameters of a session,
-    including `limits`: with a pooler, `apply_limits` sets these."""
+    """Returns the arguments with which SQLAlchemy opens connections of asyncpg. `limits` are settings of a PostgreSQL
+    session, for example `{"lock_timeout": "6000ms"}`. They are startup parameters, which a pooler would refuse; with a
+    pooler, they are left out here, and set by `apply_limits`."""
     settings = {"application_name": application_name, **(limits if pooler == "none" else {})}
     arguments: dict[str, Any] = {"server_settings": settings}
     if pooler == "transaction":
@@ -25,8 +27,8 @@ def connect_arguments(pooler: Pooler, application_name: str, limits: Mapping[str
 
 
 def apply_limits(engine: Engine, pooler: Pooler, limits: Mapping[str, str]) -> None:
-    """Sets the limits that a pooler refuses as startup parameters: once for each connection in session mode, in each
-    transaction in transaction mode. Without a pooler, does nothing."""
+    """Makes the engine set `limits` (see `connect_arguments`) itself, if there is a pooler: in session mode once on
+    each new connection, in transaction mode at the beginning of each transaction. Does nothing without a pooler."""
     if pooler == "none":
         return
     local = "true" if pooler == "transaction" else "false"

@@ -1,4 +1,4 @@
-"""Preferences of users."""
+"""Stores the users' preferences."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
 from adapters.sql.queries import preferences as preferences_table
-from adapters.sql.repository import opened
+from adapters.sql.repository import open_repository
 from adapters.sql.tables import PreferencesRow
 from application.ports.clock import IdFactory
 from domain.preferences import DEFAULT, Preferences
@@ -23,7 +23,7 @@ class _Rows(SQLAlchemyAsyncRepository[PreferencesRow]):
 
 
 class SqlPreferences:
-    """Implements PreferencesStore."""
+    """Implements PreferencesStore on the table `notification_preferences`."""
 
     def __init__(self, database: Database, ids: IdFactory) -> None:
         self._database = database
@@ -31,7 +31,7 @@ class SqlPreferences:
 
     async def get(self, user: str) -> Preferences:
         async def ask(connection: AsyncConnection) -> Preferences:
-            async with opened(_Rows, connection) as rows:
+            async with open_repository(_Rows, connection) as rows:
                 row = await rows.get_one_or_none(user_id=user)
                 return DEFAULT if row is None else _preferences(row)
 
@@ -64,7 +64,7 @@ def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preferences(row: Any) -> Preferences:
-    """Returns the preferences in a row that has a column for each field."""
+    """Converts a row to preferences. The row has a column for each field of Preferences."""
     return Preferences(
         row.email_notifications,
         row.push_notifications,

@@ -1,4 +1,5 @@
-"""The frequent queries. Each is one statement, so that its result is a single snapshot."""
+"""The SELECT statements that are used most. Each reads everything it needs in one statement, so its result is a
+consistent snapshot."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, cast
@@ -66,16 +67,21 @@ _BEYOND: Final = 2**63 - 1
 
 
 class PageRequest(NamedTuple):
-    """A request for about `limit` entries of an inbox or a feed, after a position."""
+    """A request for a page of a stream: about `limit` entries after position `after`. `owner` is the user of the inbox,
+    or the name of the feed."""
 
     owner: str
     after: int
     limit: int
 
 
-class _Asked(NamedTuple):
-    """The page requests in a statement: columns of `table`, or parameters if the statement has only one request.
-    `number` is the number of a request, counted from 1."""
+class _RequestColumns(NamedTuple):
+    """The SQL expressions for the fields of a PageRequest, from which the statements for pages are built. `number` is
+    the number of the request, counted from 1.
+
+    On PostgreSQL, the expressions are columns of `table`, which has a row for each request. On SQLite, they are
+    parameters of a statement for a single request, and `table` is None.
+    """
 
     number: ColumnElement[int]
     owner: ColumnElement[str]
@@ -85,20 +91,20 @@ class _Asked(NamedTuple):
 
 
 class Queries:
-    """The frequent statements, built once for one kind of database.
+    """The SELECT statements that are used most, built once for PostgreSQL or for SQLite.
 
-    Their list parameters `users` and `names` are made by `many`. The parameters of the statements for pages are made by
-    `page_parameters`.
+    Their parameters `users` and `names` are lists, made by `list_parameter`. The statements for pages (`arrivals`,
+    `changes`, `broadcasts`) get their parameters from `page_parameters`.
     """
 
     def __init__(self, is_postgresql: bool) -> None:
         self._is_postgresql = is_postgresql
-        self.heads_of_inboxes = _heads_of_inboxes().where(self.among(inboxes.c.user_id, "users"))
-        self.heads_of_feeds = _heads_of_feeds().where(self.among(feeds.c.name, "names"))
+        self.heads_of_inboxes = _heads_of_inboxes().where(self.is_in_list(inboxes.c.user_id, "users"))
+        self.heads_of_feeds = _heads_of_feeds().where(self.is_in_list(feeds.c.name, "names"))
         self.heads: CompoundSelect[Any] = union_all(self.heads_of_inboxes, self.heads_of_feeds)
         self.notification = self.columns(notifications, NOTIFICATION)
         self.inbox_head = self.columns(inboxes, INBOX_HEAD)
-        asked = _many_asked() if is_postgresql else _one_asked()
+        asked = _many_requests() if is_postgresql else _one_request()
         arrivals = _arrivals(asked, self.notification, notifications.c.user_id, notifications.c.seq)
         changes = _changes(asked, self.notification)
         self.arrivals = _pages(asked, inboxes.c.user_id, self.inbox_head, arrivals, ("seq",))
@@ -113,33 +119,34 @@ class Queries:
                 preferences.c.muted_types,
             )
             .select_from(inboxes.outerjoin(preferences, preferences.c.user_id == inboxes.c.user_id))
-            .where(self.among(inboxes.c.user_id, "users"))
+            .where(self.is_in_list(inboxes.c.user_id, "users"))
             .order_by(inboxes.c.user_id)
             .with_for_update(of=inboxes)
         )
-        self.delivery_preferences = select(*DELIVERY_PREFERENCES).where(self.among(preferences.c.user_id, "users"))
+        self.delivery_preferences = select(*DELIVERY_PREFERENCES).where(self.is_in_list(preferences.c.user_id, "users"))
         self.lock_feeds = (
             select(*(feeds.c[name] for name in FEED_COUNTER.columns))
-            .where(self.among(feeds.c.name, "names"))
+            .where(self.is_in_list(feeds.c.name, "names"))
             .order_by(feeds.c.name)
             .with_for_update()
         )
 
-    def among(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
-        """Returns the condition that the value of the column is in the list parameter `name`."""
+    def is_in_list(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+        """Returns the SQL condition that the value of `column` is in the list that is passed as parameter `name` (see
+        `list_parameter`)."""
         if self._is_postgresql:
             return column == any_(bindparam(name, type_=ARRAY(Text)))
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
 
     @property
     def reads_many_pages(self) -> bool:
-        """Whether one statement can read several pages. False on SQLite, which has no LATERAL: there, `page_parameters`
-        accepts exactly one request."""
+        """Whether a statement for pages can answer several requests. True on PostgreSQL. False on SQLite, which has no
+        LATERAL: there, `page_parameters` accepts exactly one request."""
         return self._is_postgresql
 
     def page_parameters(self, some: Sequence[PageRequest]) -> dict[str, Any]:
-        """Returns the parameters of a statement for these requests. The rows of its result have the number of their
-        request, counted from 1."""
+        """Returns the parameters with which a statement for pages answers these requests. The first column of its rows
+        is the number of the request, counted from 1."""
         if not self._is_postgresql:
             (one,) = some
             return one._asdict()
@@ -147,19 +154,20 @@ class Queries:
         return {"owners": owners, "afters": afters, "limits": limits}
 
     def columns(self, table: Table, mapping: RowMapping[Any]) -> list[ColumnElement[Any]]:
-        """Returns the columns that the mapping reads, in its order."""
-        return [self._plain(table.c[name]) for name in mapping.columns]
+        """Returns the columns of the table that `mapping` reads, in its order."""
+        return [self._unconverted(table.c[name]) for name in mapping.columns]
 
-    def _plain(self, column: Column[Any]) -> ColumnElement[Any]:
-        """Returns the column without SQLAlchemy's conversion, because asyncpg returns the right type already. SQLite's
-        values need the conversion."""
+    def _unconverted(self, column: Column[Any]) -> ColumnElement[Any]:
+        """Returns the column without SQLAlchemy's conversion of UUIDs and times on PostgreSQL, where asyncpg returns
+        the right types already. On SQLite, returns the column unchanged."""
         if not self._is_postgresql or not isinstance(column.type, TypeDecorator):
             return column
         plain: TypeEngine[Any] = Uuid() if isinstance(column.type, GUID) else DateTime(timezone=True)
         return type_coerce(column, plain).label(column.name)
 
-    def many(self, values: list[str]) -> list[str] | str:
-        """Returns the values as one parameter, so that the statement's text does not depend on their number."""
+    def list_parameter(self, values: list[str]) -> list[str] | str:
+        """Converts a list to one parameter for `is_in_list`: an array on PostgreSQL, JSON text on SQLite. So the text
+        of the statement is the same for lists of any length."""
         return values if self._is_postgresql else msgspec.json.encode(values).decode()
 
 
@@ -170,8 +178,8 @@ def _heads_of_inboxes() -> Select[Any]:
 
 
 def _heads_of_feeds() -> Select[Any]:
-    """Returns a statement for the heads of feeds. It has the same columns as that for inboxes, so that one statement
-    can read both."""
+    """Returns the statement for the heads of feeds. It has the same columns as the one for inboxes, so that a UNION
+    reads both."""
     columns: dict[str, ColumnElement[Any]] = {
         "last_seq": feeds.c.last_seq,
         "pruned_seq": feeds.c.pruned_seq,
@@ -183,8 +191,8 @@ def _heads_of_feeds() -> Select[Any]:
     )
 
 
-def _one_asked() -> _Asked:
-    return _Asked(
+def _one_request() -> _RequestColumns:
+    return _RequestColumns(
         literal(1),
         bindparam("owner", type_=Text),
         bindparam("after", type_=BigInteger),
@@ -193,7 +201,7 @@ def _one_asked() -> _Asked:
     )
 
 
-def _many_asked() -> _Asked:
+def _many_requests() -> _RequestColumns:
     asked = func.unnest(
         bindparam("owners", type_=ARRAY(Text)),
         bindparam("afters", type_=ARRAY(BigInteger)),
@@ -202,19 +210,19 @@ def _many_asked() -> _Asked:
         column("owner", Text), column("after", BigInteger), column("limit", BigInteger), with_ordinality="number"
     )
     asked = asked.render_derived(name="asked")
-    return _Asked(asked.c.number, asked.c.owner, asked.c.after, asked.c.limit, asked)
+    return _RequestColumns(asked.c.number, asked.c.owner, asked.c.after, asked.c.limit, asked)
 
 
 def _pages(
-    asked: _Asked,
+    asked: _RequestColumns,
     owner: Column[str],
     counters: Sequence[ColumnElement[Any]],
     rows: Select[Any],
     order: tuple[str, ...],
 ) -> Select[Any]:
-    """Returns a statement for the pages of the requests. Each row has an entry of a page, and the counters of its
-    stream; an empty page has one row without an entry. `owner` is the column that identifies the stream in the table of
-    the counters."""
+    """Returns a statement that answers page requests. Each row has the number of the request, the counters of the
+    stream, and one entry of the page. For an empty page there is one row, whose entry columns are null; for a stream
+    that does not exist, there is none. `owner` is the column of `inboxes` or `feeds` that identifies the stream."""
     part: FromClause
     if asked.table is None:
         part = rows.subquery()
@@ -227,15 +235,16 @@ def _pages(
 
 
 def _arrivals(
-    asked: _Asked, columns: list[ColumnElement[Any]], owner: ColumnElement[str], seq: ColumnElement[int]
+    asked: _RequestColumns, columns: list[ColumnElement[Any]], owner: ColumnElement[str], seq: ColumnElement[int]
 ) -> Select[Any]:
     mine = select(*columns).where(owner == asked.owner, seq > asked.after)
     return mine.order_by(seq).limit(asked.limit)
 
 
-def _changes(asked: _Asked, columns: list[ColumnElement[Any]]) -> Select[Any]:
-    """Returns a statement for the changes after a position. The rows of one position are never split: the result has
-    all rows up to the position of the last row within the limit, so it may exceed the limit."""
+def _changes(asked: _RequestColumns, columns: list[ColumnElement[Any]]) -> Select[Any]:
+    """Returns the statement for the notifications whose `changed` is greater than the requested position. It returns
+    more rows than the limit if the last position has several: all notifications that changed at one position are on one
+    page."""
     changed = notifications.c.changed
     mine = (notifications.c.user_id == asked.owner, changed > asked.after)
     last = select(changed).where(*mine).order_by(changed).limit(1).offset(asked.limit - 1)

@@ -1,4 +1,4 @@
-"""Bindings of RabbitMQ queues: those that Herald has made, and when each node last claimed them."""
+"""Stores which bindings of RabbitMQ queues Herald has made, and when each node last needed them."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ _LOCK: Final = text("LOCK TABLE bindings IN SHARE ROW EXCLUSIVE MODE")
 
 
 class SqlBindings:
-    """Implements Bindings. A row is one node's claim on one binding."""
+    """Implements the port Bindings on the table `bindings`. Each row says when one node last needed one binding."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,9 +1,10 @@
-"""Recording: stores one batch in one transaction, in these steps.
+"""A recording stores the results of a batch of plans in one transaction, in these steps:
 
-1. Lock the inboxes, in the order of the users: concurrent recordings wait, and can't deadlock.
-2. Add the notifications. Their positions continue from the locked counters, so they have no gaps.
-3. Store the dead letters and add the deliveries, each in sorted order, so that nodes can't deadlock.
-4. Lock the feeds and add the broadcasts. This is last, because all nodes write to the same few feeds.
+1. Lock the inboxes in the order of the users, so that concurrent recordings can't deadlock.
+2. Insert the notifications. Their positions continue from the locked counters, so they have no gaps.
+3. Store the dead letters and deliveries, each in sorted order, so that concurrent recordings can't deadlock.
+4. Lock the feeds and insert the broadcasts. Last, because all nodes write to the same few feeds, and the locks are held
+until the commit.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Arrivals, Batch, Counter, Part
+from adapters.sql.batch import Arrivals, Batch, Counter, StreamRows
 from adapters.sql.delivery_rows import delivery_preferences
 from adapters.sql.dialects.dialect import DeliveryWriting, Writing
 from adapters.sql.origin_records import add_deliveries, store_dead_letters
@@ -37,13 +38,13 @@ Known: TypeAlias = dict[tuple[str, str, str], str]
 
 
 class AlreadyStored(Exception):
-    """Part of the batch is already stored. The transaction is rolled back, and the caller repeats the recording with
-    `check_duplicates`."""
+    """A part of the batch is already stored, and the recording did not look for duplicates. The transaction is rolled
+    back. The caller must repeat the recording with `check_duplicates`."""
 
 
 class MissingCounters(Exception):
-    """Some streams have no counters yet. The caller creates them in a separate transaction and repeats the recording,
-    so that locks are always acquired in the order of names."""
+    """Some users or feeds have no row in `inboxes` or `feeds` yet. The transaction is rolled back. The caller must
+    insert these rows in a separate transaction, and repeat the recording."""
 
     def __init__(self, users: Sequence[str] = (), feeds: Sequence[str] = ()) -> None:
         self.users = users
@@ -51,11 +52,10 @@ class MissingCounters(Exception):
 
 
 class Recording:
-    """One attempt to store a batch. Must be called only once.
+    """Stores one batch in one transaction. An object is called once; SqlStore makes a new one for each attempt.
 
-    Without `check_duplicates`, the recording assumes that nothing of the batch is stored already, and raises
-    AlreadyStored if something is. This is faster, because repeated batches are rare, and looking up a row costs as much
-    as storing it.
+    With `check_duplicates`, looks up which notifications and broadcasts are stored already, and skips them. Without,
+    assumes that none is, which saves the lookup, and raises AlreadyStored if the assumption was wrong.
     """
 
     def __init__(
@@ -74,12 +74,14 @@ class Recording:
         self._ids = ids
         self._batch = batch
         self._now = now
+        # On PostgreSQL, False at first: repeated batches are rare, and looking up a row costs as much as storing it.
         self._careful = check_duplicates
         self._entries: list[Entry] = []
         self._new: set[int] = set()  # indexes of the plans that led to something new
 
     async def __call__(self, connection: AsyncConnection) -> Recorded:
-        """Stores the batch in the transaction of the connection. Raises AlreadyStored and MissingCounters."""
+        """Stores the batch in the current transaction of `connection`, and returns what was new. Raises AlreadyStored
+        and MissingCounters."""
         sign_outs: tuple[SignOut, ...] = ()
         if users := self._batch.users:
             counters = await self._lock_inboxes(connection, users)
@@ -93,9 +95,9 @@ class Recording:
         return Recorded(tuple(self._entries), sign_outs, letters, repeated, deliveries)
 
     async def _lock_inboxes(self, connection: AsyncConnection, users: list[str]) -> dict[str, Counter]:
-        """Locks the counters of these users' inboxes, and returns them with the preferences that affect arrivals.
-        Raises MissingCounters."""
-        rows = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.many(users)})
+        """Locks the rows of these users in `inboxes`, and returns the counters by user, with those preferences that
+        affect arriving notifications. Raises MissingCounters."""
+        rows = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.list_parameter(users)})
         counters: dict[str, Counter] = {}
         for row in rows:
             counter = _read_inbox_counter(row)
@@ -105,11 +107,13 @@ class Recording:
                     websocket_notifications=row.websocket_notifications, muted_types=tuple(muted_types)
                 )
         if len(counters) < len(users):
+            # Not inserted in this transaction: that would lock them out of the order of users.
             raise MissingCounters(users=[user for user in users if user not in counters])
         return counters
 
     def _sign_out(self, counters: dict[str, Counter]) -> tuple[SignOut, ...]:
-        """Updates `not_before` by the sign-outs that are later than it. Returns these sign-outs."""
+        """Applies the batch's sign-outs to `Counter.not_before`, the time of the user's latest sign-out. Returns the
+        sign-outs that are later than the stored one."""
         moved = []
         for sign_out, plan in self._batch.sign_outs:
             counter = counters[sign_out.user]
@@ -120,51 +124,52 @@ class Recording:
         return tuple(moved)
 
     async def _add_notifications(self, connection: AsyncConnection, counters: dict[str, Counter]) -> None:
-        known = await self._known(connection, "user", self._batch.inboxes, counters)
-        arrivals = self._number(self._batch.inboxes, counters, known, inbox_of)
+        known = await self._find_stored(connection, "user", self._batch.inboxes, counters)
+        arrivals = self._assign_positions(self._batch.inboxes, counters, known, inbox_of)
         added = await self._writing.add_notifications(connection, arrivals, list(counters.values()), self._now)
         if added < len(arrivals.ids):
             raise AlreadyStored
 
     async def _add_broadcasts(self, connection: AsyncConnection) -> None:
         feeds = self._batch.feeds.names
-        rows = await connection.execute(self._queries.lock_feeds, {"names": self._queries.many(feeds)})
+        rows = await connection.execute(self._queries.lock_feeds, {"names": self._queries.list_parameter(feeds)})
         counters = {counter.name: counter for counter in map(_read_feed_counter, rows)}
         if len(counters) < len(feeds):
             raise MissingCounters(feeds=[name for name in feeds if name not in counters])
-        known = await self._known(connection, "feed", self._batch.feeds, counters)
-        arrivals = self._number(self._batch.feeds, counters, known, feed_stream)
+        known = await self._find_stored(connection, "feed", self._batch.feeds, counters)
+        arrivals = self._assign_positions(self._batch.feeds, counters, known, feed_stream)
         added = await self._writing.add_broadcasts(connection, arrivals, list(counters.values()), self._now)
         if added < len(arrivals.ids):
             raise AlreadyStored
 
-    async def _known(
-        self, connection: AsyncConnection, kind: Literal["user", "feed"], part: Part, counters: dict[str, Counter]
+    async def _find_stored(
+        self, connection: AsyncConnection, kind: Literal["user", "feed"], part: StreamRows, counters: dict[str, Counter]
     ) -> Known | None:
-        """Looks up the stored rows that `_number` has to compare with. Returns None if it need not compare: then all
-        rows are assumed to be new, and no two of them have the same identity."""
+        """Looks up the stored entries that may be duplicates of these rows. Returns their sources by key: user or feed,
+        origin, event id. Returns None if all rows can be stored as they are, without comparing them."""
         qualified = {name for name, counter in counters.items() if counter.has_qualified}
         keys = part.keys(counters if self._careful else qualified, lambda content: content.origin)
         if qualified:
             keys += part.keys(qualified, lambda content: qualified_origin(content.origin, content.source))
         if keys:
-            return await self._writing.known(connection, kind, keys)
+            return await self._writing.entry_sources(connection, kind, keys)
         return {} if part.contested else None
 
-    def _number(
+    def _assign_positions(
         self,
-        part: Part,
+        part: StreamRows,
         counters: dict[str, Counter],
         known: Known | None,
         stream_of: Callable[[str], StreamName],
     ) -> Arrivals:
-        """Assigns positions to the rows that are new, and updates the counters. Returns the rows to insert."""
+        """Assigns the next positions of the streams to the rows whose event is not stored yet, and updates the
+        counters. Returns these rows, to be inserted. `known` is the result of `_find_stored`."""
         arrivals = Arrivals(part.contents)
         for name, given, plan in part.rows:
             counter = counters[name]
             index: int | None = given
             if known is not None:
-                index = self._place(arrivals, given, plan, counter, known)
+                index = self._index_to_store(arrivals, given, plan, counter, known)
             if index is None:
                 continue
             content = arrivals.contents[index]
@@ -183,9 +188,9 @@ class Recording:
             self._new.add(plan)
         return arrivals
 
-    def _place(self, arrivals: Arrivals, index: int, plan: int, counter: Counter, known: Known) -> int | None:
-        """Returns the index of the content to store: the given one, or that of a copy under the qualified origin.
-        Returns None if the event is already stored."""
+    def _index_to_store(self, arrivals: Arrivals, index: int, plan: int, counter: Counter, known: Known) -> int | None:
+        """Returns the index in `arrivals.contents` of the content to store: `index`, or that of a copy under the
+        qualified origin. Returns None if the event is already stored in the stream."""
         content = arrivals.contents[index]
         name, id_, source = counter.name, content.event_id, content.source
         origin, is_known = find_origin(
@@ -207,8 +212,7 @@ class Recording:
         return tuple(one.letter for one in new)
 
     async def _add_deliveries(self, connection: AsyncConnection) -> tuple[Delivery, ...]:
-        """Adds the deliveries, and returns those that are new. Their ids ascend in the order of the batch, although the
-        rows are inserted in another order."""
+        """Stores the deliveries of the batch, and returns the new ones. Their ids ascend in the order of the batch."""
         batched = self._batch.deliveries
         if not batched:
             return ()
@@ -231,5 +235,7 @@ class Recording:
         users = sorted({one.user for one in planned if one.user is not None})
         if not users:
             return {}
-        found = await connection.execute(self._queries.delivery_preferences, {"users": self._queries.many(users)})
+        found = await connection.execute(
+            self._queries.delivery_preferences, {"users": self._queries.list_parameter(users)}
+        )
         return {row.user_id: delivery_preferences(row) for row in found}

@@ -1,4 +1,4 @@
-"""Declares the structs that are read from rows, with the column of each field."""
+"""Declares which columns of a row hold the fields of a struct (Notification, Broadcast, Head, Counter)."""
 
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,7 @@ from domain.streams import Content, Entry, feed_stream
 
 
 class Broadcast(msgspec.Struct, frozen=True, gc=False):
-    """A row of `broadcasts`."""
+    """A row of the table `broadcasts`."""
 
     id: UUID
     feed: str
@@ -28,10 +28,11 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
 
 
 def _content(type_: str, **texts: str) -> RowMapping[Content]:
-    """Maps the fields of Content to columns. `type_` is the column of the type, which differs between tables; `texts`
-    are the columns of fields that only some tables have.
+    """Returns the mapping of the struct Content to columns. `type_` is the column of the field `type`: it has different
+    names in `notifications` and `broadcasts`. `texts` are the columns of the fields `title` and `message`, which
+    `broadcasts` does not have.
 
-    The column `data` is left out: it repeats `body` as JSON for SQL queries by people; clients receive `body`.
+    The column `data` is not read: it repeats `body` as JSON, for people who query the table.
     """
     return RowMapping(
         Content,

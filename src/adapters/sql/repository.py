@@ -1,4 +1,4 @@
-"""Repositories of advanced-alchemy on connections of Database."""
+"""Opens repositories of advanced-alchemy on a connection of Database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +11,8 @@ Repository = TypeVar("Repository", bound=SQLAlchemyAsyncRepository[Any])
 
 
 @asynccontextmanager
-async def opened(repository: type[Repository], connection: AsyncConnection) -> AsyncIterator[Repository]:
-    """Yields a repository with a session of its own on this connection. Database translates the errors that it
-    raises."""
+async def open_repository(repository: type[Repository], connection: AsyncConnection) -> AsyncIterator[Repository]:
+    """Yields a repository that uses this connection, in a new SQLAlchemy session. Errors are not wrapped, so that
+    Database can translate them."""
     async with AsyncSession(connection) as session:
         yield repository(session=session, wrap_exceptions=False)

@@ -1,4 +1,4 @@
-"""Retention: deletes the oldest entries, dead letters and deliveries in small steps."""
+"""Deletes the oldest entries, dead letters and deliveries, in short transactions."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -18,9 +18,10 @@ from domain.notification_state import UNREAD
 MAX_STREAMS: Final = 50
 
 
-class _Kind(msgspec.Struct, frozen=True):
-    """Inboxes or feeds: the table of their counters, with the column that names the stream (`name`), and the table of
-    their entries, with the column that names the stream (`owner`)."""
+class _StreamTables(msgspec.Struct, frozen=True):
+    """The tables of inboxes, or those of feeds. `counters` is the table with one row for each stream (`inboxes`), and
+    `name` its column that identifies the stream (`user_id`). `entries` is the table of the entries (`notifications`),
+    and `owner` its column that identifies the stream."""
 
     counters: Table
     name: str
@@ -28,12 +29,13 @@ class _Kind(msgspec.Struct, frozen=True):
     owner: str
 
 
-_INBOXES: Final = _Kind(inboxes, "user_id", notifications, "user_id")
-_FEEDS: Final = _Kind(feeds, "name", broadcasts, "feed")
+_INBOXES: Final = _StreamTables(inboxes, "user_id", notifications, "user_id")
+_FEEDS: Final = _StreamTables(feeds, "name", broadcasts, "feed")
 
 
 class SqlRetention:
-    """Implements Retention. Each stream is pruned in a transaction of its own, which locks its counters first."""
+    """Implements the port Retention. Prunes each stream in a separate transaction, which first locks the stream's row
+    in `inboxes` or `feeds`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,7 +48,7 @@ class SqlRetention:
             await self._prune_deliveries(keeping.deliveries, now, limit),
         )
 
-    async def _prune(self, kind: _Kind, keep: Keep, now: datetime, limit: int) -> int:
+    async def _prune(self, kind: _StreamTables, keep: Keep, now: datetime, limit: int) -> int:
         counters = kind.counters.c
         due = or_(counters.entry_count > keep.count, counters.oldest_at < now - keep.age)
         pruned = 0
@@ -56,7 +58,7 @@ class SqlRetention:
                 pruned += await self._prune_stream(kind, stream.name, keep, now, limit - pruned)
         return pruned
 
-    async def _prune_stream(self, kind: _Kind, name: str, keep: Keep, now: datetime, limit: int) -> int:
+    async def _prune_stream(self, kind: _StreamTables, name: str, keep: Keep, now: datetime, limit: int) -> int:
         counters, entries = kind.counters.c, kind.entries.c
         stream, owner = counters[kind.name] == name, entries[kind.owner] == name
         oldest = select(entries.seq, entries.created_at).where(owner).order_by(entries.seq)
@@ -85,8 +87,8 @@ class SqlRetention:
 
         return await self._database.write(store)
 
-    async def _delete(self, connection: AsyncConnection, kind: _Kind, which: Any) -> int:
-        """Deletes entries. Returns the number of unread notifications among them."""
+    async def _delete(self, connection: AsyncConnection, kind: _StreamTables, which: Any) -> int:
+        """Deletes the entries that match the condition `which`. Returns how many of them were unread notifications."""
         unread = 0
         if kind is _INBOXES:
             conditions = (which, *in_state(notifications.c, UNREAD))

@@ -1,8 +1,8 @@
-"""Reads structs from rows.
+"""Converts rows to structs.
 
-A RowMapping declares once which column holds each field. The columns of a SELECT and the function that reads its rows
-are both derived from it, so no code depends on column positions. This is as fast as unpacking rows by hand; looking up
-each value by its name takes about twice as long.
+A RowMapping declares once which column holds each field of a struct. Both the columns of the SELECT and the function
+that converts its rows are derived from it, so they can't disagree. Rows are unpacked by index, which is about twice as
+fast as by name.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +16,12 @@ Reader: TypeAlias = Callable[[Sequence[Any]], T]
 
 
 class RowMapping(Generic[T]):
-    """The columns of the fields of a struct.
+    """Declares which column holds each field of a msgspec struct. `columns` are the columns to select, and `reader`
+    makes the function that converts a row.
 
-    `fields` has the column of each field, in the order of the struct. A field that is a struct itself has a RowMapping
-    instead of a column; such fields come last. Fields without a column must have defaults, and be declared after all
-    others. Raises TypeError if the fields do not fit the struct.
+    `fields` has the column of each field, in the order of the struct. If a field is a struct itself, it has a
+    RowMapping instead of a column; such fields must be the last ones. Fields at the end of the struct may be omitted if
+    they have defaults. Raises TypeError if names or order do not match the struct.
     """
 
     def __init__(self, struct: type[T], /, **fields: "str | RowMapping[Any]") -> None:
@@ -35,8 +36,8 @@ class RowMapping(Generic[T]):
         self._nested = nested
 
     def reader(self, first: int = 0) -> Reader[T]:
-        """Returns a function that reads the struct from a row. `first` is the index in the row at which `columns`
-        begin."""
+        """Returns a function that converts a row to the struct. The row has the values of `columns` from index `first`
+        on."""
         struct: Callable[..., T] = self._struct
         end = first + self._own
         readers: list[Reader[Any]] = []

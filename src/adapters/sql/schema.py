@@ -1,7 +1,7 @@
-"""The schema: its current revision, and how it is upgraded and downgraded.
+"""Upgrades, downgrades and checks the database schema.
 
-Data outlives the code, so every change of the tables is a revision (see `migrations`), which is run here. Alembic is
-imported on demand: a node whose database is up to date does not need it, and importing it is slow.
+Every change of the tables is a migration (see `migrations`), identified by its revision. Alembic is imported only when
+it is needed, because this is slow, and a node whose schema is up to date does not need it.
 """
 
 import asyncio
@@ -41,43 +41,45 @@ _HOPELESS_WORDS: Final = (
 
 
 class SchemaOutdated(Exception):
-    """The schema is older than this version of Herald needs. The text names the command to run."""
+    """The schema of the database is older than this version of Herald needs. The message has the command that upgrades
+    it."""
 
 
 class MigrationRefused(Exception):
-    """The revision does not exist or has no path to it, or the connection pooler does not allow migrations."""
+    """A migration can't be run: the revision does not exist, the database can't get there from its current revision, or
+    the connection pooler is in transaction mode."""
 
 
 class DatabaseUnusable(Exception):
-    """The database rejects the connection, and retrying does not help."""
+    """The database rejects the connection, for example because of a wrong password. Retrying does not help."""
 
 
 class Schema:
-    """The schema of one database.
+    """The schema of one database: its tables, as of a certain revision.
 
-    Every method raises StoreUnavailable if the database can't be reached, and DatabaseUnusable if it rejects the
+    Methods that connect raise StoreUnavailable if the database can't be reached, and DatabaseUnusable if it rejects the
     connection.
     """
 
     def __init__(self, database: Database, folders: Sequence[Path] = (VERSIONS,)) -> None:
-        """`folders` contain the revisions that this version of Herald knows; the first folder has the oldest ones."""
+        """`folders` contain the migrations of this version of Herald, the oldest ones in the first folder."""
         self._database = database
         self._folders = folders
         self._known = known_revisions(folders)
 
     def head(self) -> str:
-        """Returns the revision that this version of Herald needs."""
+        """Returns the revision that this version of Herald needs: the latest one in the folders."""
         return self._known[-1]
 
     async def current(self) -> str | None:
-        """Returns the revision of the database; None if there are no tables yet."""
+        """Returns the revision of the database; None if it has no tables yet."""
         async with self._connected() as connection:
             return await connection.run_sync(_current)
 
     async def upgrade(self, revision: str = "head") -> bool:
-        """Upgrades the database to a revision. Returns whether anything was changed. A database that is already at the
-        revision, or newer than this version of Herald, is not changed. Several nodes may call this concurrently: one
-        does the work, the others wait for it. Raises MigrationRefused."""
+        """Upgrades the database to a revision, and returns whether anything was changed. Changes nothing if the
+        database is at this revision already, or is newer than this version of Herald. If several nodes call this
+        concurrently, one of them upgrades, and the others wait. Raises MigrationRefused."""
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             before = await connection.run_sync(_current)
@@ -87,16 +89,15 @@ class Schema:
             return await connection.run_sync(_current) != before
 
     async def downgrade(self, revision: str) -> None:
-        """Undoes revisions, newest first. `revision` is the one that the database is at afterwards (`base`: no tables),
-        or the number of revisions to undo (-1, -2 …). The data in the removed tables and columns is lost. Raises
-        MigrationRefused."""
+        """Downgrades the database to `revision`: a revision, `base` (no tables), or a number of migrations to undo (-1,
+        -2 …). The data in the removed tables and columns is lost. Raises MigrationRefused."""
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             await connection.run_sync(self._run, "downgrade", revision)
 
     async def verify(self) -> None:
-        """Does nothing if this version of Herald can run on the schema. Raises SchemaOutdated otherwise. A newer schema
-        is accepted: it occurs while the nodes of a deployment are replaced one by one."""
+        """Checks that this version of Herald can run on the schema. Raises SchemaOutdated if the schema is older. A
+        newer schema is accepted, because it is normal while the nodes of a deployment are replaced one by one."""
         current = await self.current()
         if not self._is_newer(current) and current != self.head():
             have = f"at revision {current}" if current else "empty"
@@ -106,7 +107,8 @@ class Schema:
             )
 
     async def check(self) -> list[str]:
-        """Returns the differences between the database and the tables that the code declares, one text each."""
+        """Returns the differences between the database and the tables declared in `tables`, as texts. Empty if there
+        are none."""
         from adapters.sql.alembic_runs import differences
 
         async with self._connected() as connection:
@@ -120,7 +122,7 @@ class Schema:
             )
 
     def _is_newer(self, revision: str | None) -> bool:
-        """Returns whether this version of Herald does not know the revision, which is a newer one then."""
+        """Returns whether the revision is from a later version of Herald: it is not in the folders."""
         return revision is not None and revision not in self._known
 
     def _run(self, connection: Connection, command: Literal["upgrade", "downgrade"], revision: str) -> None:
@@ -133,7 +135,8 @@ class Schema:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """Yields a connection without an open transaction."""
+        """Yields a connection for migrations, without an open transaction. Only the wait for locks is limited on
+        PostgreSQL, not the run time of statements."""
         engine = self._database.engine
         if self._database.is_postgresql:
             # A separate engine: building an index takes long, and the usual timeouts would end it. Only the lock
@@ -161,8 +164,8 @@ class Schema:
 
     @asynccontextmanager
     async def _locked(self, connection: AsyncConnection) -> AsyncIterator[None]:
-        """Holds Herald's advisory lock on PostgreSQL, so that only one node changes the schema. Does nothing on
-        SQLite."""
+        """Holds Herald's advisory lock on PostgreSQL during the `with` block, so that only one node at a time changes
+        the schema. Does nothing on SQLite."""
         if not self._database.is_postgresql:
             yield
             return
@@ -187,7 +190,8 @@ async def _scalar(connection: AsyncConnection, statement: str) -> object:
 
 
 def known_revisions(folders: Sequence[Path] = (VERSIONS,)) -> tuple[str, ...]:
-    """Returns the revisions in the folders, oldest first. The name of each file begins with its revision."""
+    """Returns the revisions of the migrations in the folders, oldest first. The file of a migration is named
+    `<revision>_….py`."""
     return tuple(name for folder in folders for name in sorted(_revision(file) for file in folder.glob("*.py")))
 
 

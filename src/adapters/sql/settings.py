@@ -1,4 +1,4 @@
-"""The settings of the database."""
+"""The settings of the database, and the check of its URL."""
 
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -20,8 +20,9 @@ _POSTGRESQL_OPTIONS: Final = frozenset(
 
 
 def database_url(value: str) -> str:
-    """Returns the URL in the form that SQLAlchemy expects; returns `memory:` unchanged. Raises ValueError with a text
-    that does not repeat the URL, because it may contain a password."""
+    """Parses the setting DATABASE_URL, and returns the URL as SQLAlchemy expects it: `postgres://…` ->
+    `postgresql+asyncpg://…`, `memory:` -> `memory:`. Raises ValueError if the URL is invalid; the message does not
+    contain the URL, because it may have a password."""
     url = value.strip()
     scheme, colon, rest = url.partition(":")
     if (scheme, rest) == (MEMORY[:-1], ""):

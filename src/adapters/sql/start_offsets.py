@@ -1,4 +1,4 @@
-"""Start offsets of Kafka consumer groups."""
+"""Stores start offsets: where Kafka consumer groups begin to read."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -11,15 +11,15 @@ from adapters.sql.tables import KafkaPatternRow, KafkaStartOffsetRow
 from application.ports.start_offsets import ConsumerGroup, Partition, StartOffset
 
 
-class _PatternKnown(Exception):
-    """Raised to roll the transaction back if another node has added one of the patterns."""
+class _PatternStored(Exception):
+    """Raised within a transaction to roll it back, if one of the patterns to add is stored already."""
 
 
 class SqlStartOffsets:
-    """Implements StartOffsets.
+    """Implements the port StartOffsets on the tables `kafka_patterns` and `kafka_start_offsets`.
 
-    If several nodes add the same pattern, only the first one succeeds. The others wait for its transaction, because of
-    the primary key of the patterns, and then find the pattern stored. Rows are written in sorted order, so that nodes
+    If several nodes add the same pattern at the same time, `add` succeeds on one of them. On the others, the INSERT
+    waits for the first node's transaction, and `add` then returns False. Rows are inserted in sorted order, so nodes
     can't deadlock.
     """
 
@@ -55,12 +55,12 @@ class SqlStartOffsets:
             if pattern_rows:
                 added = await connection.execute(insert_patterns.returning(KafkaPatternRow.pattern))
                 if len(added.all()) < len(pattern_rows):
-                    raise _PatternKnown
+                    raise _PatternStored
             if offset_rows:
                 await connection.execute(insert_offset, offset_rows)
 
         try:
             await self._database.write(store)
-        except _PatternKnown:
+        except _PatternStored:
             return False
         return True

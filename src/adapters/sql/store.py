@@ -1,4 +1,4 @@
-"""The store: written by ingest, read by hubs."""
+"""The store in a database: ingest writes to it, hubs read from it."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -37,8 +37,8 @@ _NOT_BEFORE: Final = select(inboxes.c.not_before).where(inboxes.c.user_id == bin
 
 
 class SqlStore:
-    """Implements Store. A batch is one transaction (see Recording); concurrent reads share statements
-    (see StoreRequests)."""
+    """Implements the port Store. Each call of `record` is one transaction (see Recording). Concurrent reads are
+    combined into one statement (see StoreRequests)."""
 
     def __init__(self, database: Database, ids: IdFactory) -> None:
         self._database = database
@@ -114,7 +114,7 @@ class SqlStore:
         feeds = [name.removeprefix("feed:") for name in heads if not is_inbox(name)]
         queries = self._queries
         statement: Any = queries.heads
-        parameters = {"users": queries.many(users), "names": queries.many(feeds)}
+        parameters = {"users": queries.list_parameter(users), "names": queries.list_parameter(feeds)}
         if not feeds:
             statement = queries.heads_of_inboxes
             del parameters["names"]

@@ -1,4 +1,4 @@
-"""Requests to the database that are coalesced, with a timeout for each."""
+"""Combines concurrent read requests to the database into one query, with a timeout for each request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,8 +13,11 @@ REQUEST_TIMEOUT_S: Final = 10.0
 
 
 class StoreRequests(Generic[Request, Answer]):
-    """A Coalescer for the database. If the database refuses a value, the batch is halved and repeated until only the
-    request with that value fails. A request without an answer after `timeout_s` seconds fails with StoreUnavailable."""
+    """Answers read requests in batches, by a Coalescer: one call of `query` for up to `max_batch` concurrent requests.
+
+    If the database refuses a value of a request, only this request fails, with Refused. A request that is not answered
+    within `timeout_s` seconds fails with StoreUnavailable.
+    """
 
     def __init__(
         self,
@@ -26,7 +29,7 @@ class StoreRequests(Generic[Request, Answer]):
     ) -> None:
         self._query = query
         self._timeout_s = timeout_s
-        self._coalesced: Coalescer[Request, Answer] = Coalescer(self._halving, slots, max_batch=max_batch)
+        self._coalesced: Coalescer[Request, Answer] = Coalescer(self._query_in_halves, slots, max_batch=max_batch)
 
     async def __call__(self, request: Request) -> Answer:
         try:
@@ -35,9 +38,9 @@ class StoreRequests(Generic[Request, Answer]):
         except TimeoutError:
             raise self._unanswered() from None
 
-    async def _halving(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
-        """Answers the requests by one query. If the database refuses a value, halves the requests and queries each
-        half."""
+    async def _query_in_halves(self, requests: Sequence[Request]) -> Sequence[Answer | Exception]:
+        """Answers a batch of requests by one query. If the database refuses a value, divides the batch in two and
+        queries each half, until the request with this value is alone: its answer is the error."""
         try:
             # A statement that times out here continues until its own limits end it, and then returns its connection to
             # the pool.
@@ -52,7 +55,7 @@ class StoreRequests(Generic[Request, Answer]):
             if len(requests) == 1:
                 return [error]
             middle = len(requests) // 2
-            return [*await self._halving(requests[:middle]), *await self._halving(requests[middle:])]
+            return [*await self._query_in_halves(requests[:middle]), *await self._query_in_halves(requests[middle:])]
 
     def _unanswered(self) -> StoreUnavailable:
         return StoreUnavailable(f"the database has not answered within {self._timeout_s:g} s")

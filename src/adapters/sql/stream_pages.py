@@ -1,6 +1,5 @@
-"""Pages of streams. Concurrent requests are read by one statement, because after a restart every client requests a
-page.
-"""
+"""Reads pages of streams. Concurrent requests are answered by one statement, because after a restart of a node all its
+clients request pages at the same time."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -25,11 +24,12 @@ _EMPTY: Final = Head()
 
 
 class Pages(Generic[T]):
-    """Reads pages of one kind of stream, with one statement of Queries.
+    """Reads pages of streams by one kind of `statement`: arrivals of inboxes, changes of inboxes, or broadcasts of
+    feeds (see Queries).
 
-    A row of its result has the number of the request, the columns of `head`, and the columns of `item`, which are null
-    if the page is empty. `entry` converts an item to an entry. `position` returns the position of an entry that pages
-    are ordered by.
+    Each row of the result has the number of the request, then the columns of `head`, then those of `item`, which are
+    null if the page is empty. `entry` converts an item to an entry. `position` returns the `seq` or `changed` of an
+    entry, by which pages are ordered.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class Pages(Generic[T]):
         self._request = StoreRequests(self._query, slots, max_batch=MAX_PAGES if queries.reads_many_pages else 1)
 
     async def __call__(self, owner: str, after: int, limit: int) -> StreamPage:
-        """Returns the page after a position. `owner` is the user or the feed."""
+        """Returns the page with about `limit` entries after position `after`. `owner` is the user of the inbox, or the
+        name of the feed."""
         return await self._request(PageRequest(owner, after, limit))
 
     async def _query(self, requests: Sequence[PageRequest]) -> Sequence[StreamPage]:

@@ -1,8 +1,8 @@
-"""The tables. Migrations create them (see `migrations`); a test checks that both agree.
+"""Declares the tables. Migrations create them (see `migrations`); a test checks that both are the same.
 
 `notifications` and `notification_preferences` have the names and columns that existing tools expect. User ids are text,
-because not every service uses UUIDs for users. The length of most texts is limited only by the domain. If a text is too
-long for an index, the database rejects it, and the event becomes a dead letter.
+because not every service has UUIDs for its users. Most text columns have no maximum length: the domain limits the
+lengths. If a text is too long for an index nevertheless, the database refuses it, and the event becomes a dead letter.
 """
 
 from datetime import datetime
@@ -43,7 +43,8 @@ _OF_A_USER = text("user_id IS NOT NULL")
 
 
 class Base(CommonTableAttributes, DeclarativeBase):
-    """The base of all tables: names of constraints, and types that are the same on both databases."""
+    """The base class of all tables. Defines how constraints are named, and the column type of each Python type, the
+    same on PostgreSQL and SQLite."""
 
     metadata = MetaData(naming_convention=_NAMES)
     type_annotation_map = {  # noqa: RUF012 - as SQLAlchemy has it
@@ -58,14 +59,15 @@ class Base(CommonTableAttributes, DeclarativeBase):
 
 
 class InboxRow(Base):
-    """A user's counters. Every change in an inbox locks this row first.
+    """The counters of one user's inbox. Every transaction that changes the inbox locks this row first.
 
-    `entry_count` is the number of stored notifications, including archived ones, and `oldest_at` is when the oldest of
-    them was stored; retention finds the inboxes to prune by these two. `qualified_seq` is the position of the latest
-    entry stored under a qualified origin: an inbox without such entries need not be searched for them.
+    `last_seq`, `pruned_seq`, `unread_count` and `not_before` are the fields of Head. `entry_count` is the number of
+    stored notifications, including archived ones, and `oldest_at` the time at which the oldest of them was stored:
+    retention uses both to find the inboxes to prune. `qualified_seq` is the position of the latest entry stored under a
+    qualified origin (see domain.event_identity).
 
-    The columns that change are not indexed, and the migration leaves half of each page free, so that a new version of a
-    row fits beside the old one (PostgreSQL's HOT updates).
+    The columns that change are not indexed, and the migration leaves half of each page free, so that PostgreSQL can
+    update a row without touching an index (HOT updates).
     """
 
     __tablename__ = "inboxes"
@@ -81,7 +83,8 @@ class InboxRow(Base):
 
 
 class NotificationRow(Base):
-    """One event in one inbox. `body` is the text that clients receive; `data` has the same as JSON, for SQL queries."""
+    """One notification. `body` is the text that clients receive; `data` repeats it as JSON, for people who query the
+    table."""
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -118,7 +121,7 @@ class NotificationRow(Base):
 
 
 class FeedRow(Base):
-    """A feed's counters. The columns have the same meaning as those of an inbox."""
+    """The counters of one feed. The columns have the same meaning as in InboxRow."""
 
     __tablename__ = "feeds"
 
@@ -131,7 +134,7 @@ class FeedRow(Base):
 
 
 class BroadcastRow(Base):
-    """One event in one feed."""
+    """One broadcast: an event in a feed."""
 
     __tablename__ = "broadcasts"
     __table_args__ = (
@@ -156,7 +159,7 @@ class BroadcastRow(Base):
 
 
 class PreferencesRow(Base):
-    """A user's preferences. Users without a row have the defaults."""
+    """The preferences of one user. A user without a row has the default preferences."""
 
     __tablename__ = "notification_preferences"
     __table_args__ = (UniqueConstraint("user_id"),)
@@ -172,10 +175,9 @@ class PreferencesRow(Base):
 
 
 class DeadLetterRow(Base):
-    """An event that could not be processed. `letter` is the complete dead letter as MessagePack, exact to the byte. The
-    other columns repeat its searchable fields in characters that a database can store. `identity` is the SHA-256 digest
-    of the event's origin and id, which a text column might refuse.
-    """
+    """One dead letter. `letter` is the complete dead letter as MessagePack. The other columns repeat the fields that
+    can be searched, with characters that a database might refuse replaced. `identity` is the SHA-256 digest of the
+    event's origin and id: the id itself may contain such characters."""
 
     __tablename__ = "dead_letters"
     __table_args__ = (UniqueConstraint("identity"), Index(None, "kept_at"))
@@ -192,18 +194,19 @@ class DeadLetterRow(Base):
 
 
 class DeliveryRow(Base):
-    """One delivery to one destination (`recipient`). `due_at` is the time of a pending delivery's next attempt. A claim
-    sets it to the end of the lease, so that the delivery becomes due again if the process dies. `awaits_server` is true
-    if the peer was unavailable at the last attempt; `awaited_peer` is the name of that peer.
+    """One delivery. `recipient` is its destination. `due_at` is when a pending delivery is attempted next; a claim sets
+    it to the end of the lease, so that the delivery is due again if the node dies. `awaits_server` is true if the peer
+    was unavailable at the last attempt, and `awaited_peer` is the name of this peer. `strikes` is the number of counted
+    attempts.
 
-    Nodes of the previous version can send e-mail only, and claim every row that is `pending` and due. So a pending row
-    of another channel, or of a later `format`, has the status `waiting`.
+    For nodes of the previous version: they send e-mail only, and claim every due row with the status `pending`. So
+    pending deliveries that they can't send (other channels, or a later `format`) have the status `waiting` instead.
 
-    An e-mail row of format 1 contains the event, in the columns that those nodes read: `origin`, `event_id`, `source` …
-    `payload`. For all other rows, the event is in `delivery_items`. These columns then repeat only what lists of
-    deliveries show; `origin` is the delivery's own id, and `payload` is empty.
+    An e-mail of format 1 has its event in this row, where those nodes read it: `origin`, `event_id`, `source` …
+    `payload`. All other deliveries have it in `delivery_items`; then `payload` is empty, `origin` is the delivery's own
+    id, and the other columns repeat the event only to be listed.
 
-    `payload` is the event's JSON text as it was published. It is not of type jsonb, which does not accept every JSON
+    `payload` is the JSON text of the event, as published. It is not of type jsonb, which does not accept every JSON
     text.
     """
 
@@ -250,9 +253,9 @@ class DeliveryRow(Base):
 
 
 class DeliveryItemRow(Base):
-    """One event in a delivery. It is deleted with the delivery. The unique key ensures that an event is delivered only
-    once to each destination of a channel. The columns from `type` on are null if the delivery's own row has the event
-    (see DeliveryRow)."""
+    """The event of a delivery. The row is deleted with the delivery. The unique key prevents a second delivery of the
+    same event to the same destination of a channel. If the event is in the delivery's own row (see DeliveryRow), the
+    columns from `type` on are null."""
 
     __tablename__ = "delivery_items"
     __table_args__ = (UniqueConstraint("channel", "destination", "origin", "event_id"),)
@@ -277,7 +280,7 @@ class DeliveryItemRow(Base):
 
 
 class AttemptRow(Base):
-    """One attempt at a delivery. It is deleted with the delivery."""
+    """One attempt at a delivery. Deleted with the delivery."""
 
     __tablename__ = "delivery_attempts"
 
@@ -291,7 +294,7 @@ class AttemptRow(Base):
 
 
 class StateRow(Base):
-    """A named value about the store itself. The only one is `epoch`."""
+    """A named value about the store itself. There is one row: the value of `epoch`."""
 
     __tablename__ = "store_state"
 
@@ -300,7 +303,8 @@ class StateRow(Base):
 
 
 class KafkaPatternRow(Base):
-    """The time when a pattern of the routes was first configured for a consumer group (`name`) of a Kafka cluster."""
+    """The time at which a topic pattern of the routes was first configured for a Kafka consumer group. `cluster` and
+    `name` identify the group."""
 
     __tablename__ = "kafka_patterns"
 
@@ -311,7 +315,8 @@ class KafkaPatternRow(Base):
 
 
 class KafkaStartOffsetRow(Base):
-    """The offset at which a consumer group (`name`) starts on a partition without a committed offset."""
+    """The offset at which a Kafka consumer group begins to read a partition, if the group has no committed offset
+    there. `cluster` and `name` identify the group."""
 
     __tablename__ = "kafka_start_offsets"
 
@@ -324,8 +329,8 @@ class KafkaStartOffsetRow(Base):
 
 
 class BindingRow(Base):
-    """A node's claim on a binding of a RabbitMQ queue. `wanted_at` is when the node last renewed the claim. `is_wanted`
-    is false if the node's latest renewal did not include this binding."""
+    """The record that a node needs a binding of a RabbitMQ queue. `wanted_at` is the last time at which the node needed
+    the binding; `is_wanted` is false if the node's latest `Bindings.renew` did not include the binding any more."""
 
     __tablename__ = "bindings"
 

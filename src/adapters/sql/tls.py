@@ -1,4 +1,4 @@
-"""TLS to PostgreSQL: conversion of libpq's URL parameters to asyncpg's arguments."""
+"""Converts the TLS parameters of a PostgreSQL URL, which are those of libpq, to arguments of asyncpg."""
 
 import os
 import ssl
@@ -15,14 +15,15 @@ _VERIFYING: Final = ("verify-ca", "verify-full")
 
 
 def without_tls(url: URL) -> tuple[URL, Mapping[str, Any]]:
-    """Converts the TLS parameters of a database URL. Returns the URL without its `ssl` (libpq's sslmode) and
-    `sslrootcert`, and the arguments for asyncpg that replace them. Returns the URL unchanged if it has
-    no `sslrootcert`, and its sslmode verifies no certificate.
+    """Moves the TLS parameters of a database URL to arguments of asyncpg: returns the URL without `ssl` (libpq's
+    sslmode) and `sslrootcert`, and the arguments that replace them. If there is no `sslrootcert`, and sslmode does not
+    verify certificates, returns the URL unchanged and no arguments.
 
-    The trusted authorities are those in the file `sslrootcert`. Without it, as with libpq, they are those in the file
-    that PGSSLROOTCERT names, or else in `~/.postgresql/root.crt` if it exists, or else those of the operating system.
-    `require` with an `sslrootcert` means `verify-ca`, as with libpq. Raises OSError (for example its subclass
-    ssl.SSLError) if the file can't be used.
+    The trusted authorities are those in the file `sslrootcert`; with `sslrootcert=system`, those of the operating
+    system. If `sslrootcert` is missing, they are, as with libpq, those in the file named by the environment variable
+    PGSSLROOTCERT, else those in `~/.postgresql/root.crt`, else those of the operating system. The mode `require` with
+    an `sslrootcert` means `verify-ca`, as with libpq. Raises OSError (for example its subclass ssl.SSLError) if the
+    file can't be used.
     """
     mode, root = url.query.get("ssl"), url.query.get("sslrootcert")
     if mode not in _VERIFYING and root is None:
@@ -34,8 +35,8 @@ def without_tls(url: URL) -> tuple[URL, Mapping[str, Any]]:
 
 
 def is_untrusted(fault: BaseException | None) -> bool:
-    """Returns whether a connection failed because the server's certificate is not trusted, or belongs to
-    another host."""
+    """Returns whether a connection failed because the server's certificate is not trusted, or is for another host.
+    Searches the causes of the exception, too."""
     while fault is not None:
         if isinstance(fault, ssl.SSLCertVerificationError):
             return True

@@ -1,7 +1,9 @@
-"""Triggers that protect deliveries from nodes of the previous version (see DeliveryRow). Migration 0007 creates them.
+"""Declares the triggers that protect `waiting` deliveries from nodes of the previous version (see DeliveryRow).
+Migration 0007 creates them.
 
-Those nodes know neither the status `waiting` nor items: their manual retry would make a delivery of another channel
-pending, and their pruning would delete it.
+If such a node retries a delivery of another channel, it sets the status to `pending`: a trigger sets `waiting` instead.
+Such a node also prunes `waiting` deliveries, because only the status `pending` means pending to it: a trigger prevents
+this.
 """
 
 from typing import Final

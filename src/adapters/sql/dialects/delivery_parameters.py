@@ -1,4 +1,4 @@
-"""Parameters of statements about deliveries, for both databases."""
+"""Parameters of statements about deliveries that are the same on PostgreSQL and SQLite."""
 
 from datetime import timedelta
 from typing import Any, Final

@@ -1,5 +1,5 @@
-"""Interfaces of the statements that write. They differ because PostgreSQL gets the rows as one array for each column,
-and SQLite gets them one by one."""
+"""The interfaces of the statements that write. There is one implementation for each database: for PostgreSQL, a
+statement takes all rows as one array for each column; for SQLite, it is run for each row."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,54 +18,61 @@ Key: TypeAlias = tuple[str, str, str, str]
 
 
 class Writing(Protocol):
-    """The statements of a recording. `check_duplicates` is True if a recording should look up existing rows before
-    writing: it is cheap on SQLite, and costs a round trip on PostgreSQL."""
+    """Runs the statements by which a Recording stores notifications, broadcasts and dead letters. `check_duplicates` is
+    the value of the same name for the first attempt of a Recording: False on PostgreSQL, where looking up stored rows
+    costs a round trip, and True on SQLite, where it is cheap."""
 
     check_duplicates: bool
 
     async def open_streams(self, connection: AsyncConnection, users: Sequence[str], feeds: Sequence[str]) -> None:
-        """Creates counters for those of the streams that have none. Both sequences must be sorted."""
+        """Inserts the missing rows of `inboxes` for these users, and of `feeds` for these feeds. `users` and `feeds`
+        must be sorted, so that concurrent calls can't deadlock."""
 
-    async def known(
+    async def entry_sources(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], str]:
-        """Returns the source of the stored row for each key (user or feed, origin, event id) that is stored."""
+        """Looks up stored entries by key: user or feed (according to `kind`), origin, event id. Returns the source of
+        each entry that was found, by its key."""
 
     async def add_notifications(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
     ) -> int:
-        """Inserts the rows, skipping those that are already stored, and writes the counters. Returns the number of
-        inserted rows."""
+        """Inserts notifications, except those whose event is already in the inbox, and writes the `counters` of
+        inboxes. Returns the number of inserted notifications."""
 
     async def add_broadcasts(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
     ) -> int:
-        """Inserts the rows of feeds, as `add_notifications` does for inboxes."""
+        """Inserts broadcasts, except those whose event is already in the feed, and writes the `counters` of feeds.
+        Returns the number of inserted broadcasts."""
 
     async def dead_letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
-        """Returns the sources of the stored dead letters with these identities, by identity."""
+        """Looks up stored dead letters by identity (see `batch.identity`). Returns the source of each dead letter that
+        was found, by its identity."""
 
     async def store_dead_letters(
         self, connection: AsyncConnection, letters: dict[bytes, BatchedDeadLetter], ids: IdFactory, now: datetime
     ) -> dict[bytes, bool]:
-        """Stores each dead letter under its identity. If the identity is already stored, replaces that dead letter and
-        adds to its `times`. Returns for each identity whether it is new.
+        """Stores dead letters by identity (see `batch.identity`). If a dead letter with this identity is stored
+        already, replaces it, and adds the new `times` to the stored `times`. Returns, by identity, whether the dead
+        letter is new.
 
-        The exception is a dead letter with `by_source` whose identity is stored for another source: it is neither
-        stored nor returned.
+        If the stored dead letter has another source and the new one is `by_source`, the new one is neither stored nor
+        returned.
         """
 
 
 class DeliveryWriting(Protocol):
-    """The statements that write deliveries."""
+    """Runs the statements that insert deliveries (for a Recording) and record their outcomes (for SqlDeliveries)."""
 
     async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
-        """Inserts the deliveries, except those whose event already has a delivery to the same destination, under its
-        origin or its qualified origin. Returns the ids of the inserted deliveries."""
+        """Inserts deliveries, and returns the ids of those that were inserted. Skips a delivery if one to the same
+        destination of the same channel is stored for the same event id and the same origin or qualified origin."""
 
     async def sources(self, connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, str]:
-        """Returns the source of the stored delivery for each key that is stored."""
+        """Looks up stored deliveries by key: channel, destination, origin, event id. Returns the source of each
+        delivery that was found, by its key."""
 
     async def record_outcomes(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> int:
-        """Records the outcomes of those deliveries that still have the lease of their claim. Returns the number of
-        these."""
+        """Records outcomes, and returns how many were recorded. Ignores the outcome of a claim that has been replaced
+        by another claim of the same delivery."""

@@ -1,6 +1,7 @@
-"""Writes to PostgreSQL. Every statement has one array for each column, so it writes any number of rows.
+"""Implements Writing for PostgreSQL. Each statement has one array parameter for each column, so it writes any number of
+rows in one round trip.
 
-Each content of a batch is sent once, however many recipients it has. A row refers to its content by number.
+If several rows share a content, the content is sent once. Each row has the index of its content, counted from 1.
 """
 
 from collections.abc import Sequence
@@ -166,7 +167,7 @@ _LETTER_SOURCES: Final = statement(
 
 
 class PostgresqlWriting:
-    """Implements Writing."""
+    """Implements Writing for PostgreSQL."""
 
     check_duplicates = False
 
@@ -176,7 +177,7 @@ class PostgresqlWriting:
         if feeds:
             await connection.execute(_OPEN_FEEDS, {"names": feeds})
 
-    async def known(
+    async def entry_sources(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], str]:
         names, origins, event_ids = (list(column) for column in zip(*keys, strict=True))
@@ -189,7 +190,7 @@ class PostgresqlWriting:
     ) -> int:
         contents = arrivals.contents
         columns = {
-            **_columns(arrivals, counters, now),
+            **_shared_parameters(arrivals, counters, now),
             "read_ats": [state.read_at for state in arrivals.states],
             "muted": [state.muted for state in arrivals.states],
             "titles": [content.title or "" for content in contents],
@@ -203,7 +204,7 @@ class PostgresqlWriting:
     async def add_broadcasts(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
     ) -> int:
-        columns = _columns(arrivals, counters, now)
+        columns = _shared_parameters(arrivals, counters, now)
         return await connection.scalar(_ADD_BROADCASTS, columns) or 0
 
     async def dead_letter_sources(self, connection: AsyncConnection, identities: Sequence[bytes]) -> dict[bytes, str]:
@@ -223,8 +224,8 @@ class PostgresqlWriting:
         return {row.identity: row.is_new for row in await connection.execute(_KEEP_LETTERS, columns)}
 
 
-def _columns(arrivals: Arrivals, counters: Sequence[Counter], now: datetime) -> dict[str, Any]:
-    """Returns the parameters that the statements for notifications and for broadcasts share."""
+def _shared_parameters(arrivals: Arrivals, counters: Sequence[Counter], now: datetime) -> dict[str, Any]:
+    """Returns the parameters that _ADD_NOTIFICATIONS and _ADD_BROADCASTS have in common."""
     contents = arrivals.contents
     return {
         "ids": arrivals.ids,

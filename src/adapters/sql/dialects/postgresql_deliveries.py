@@ -1,5 +1,5 @@
-"""Statements on PostgreSQL that add deliveries and record attempts. Each has one array for each column, so it writes
-any number of rows."""
+"""Implements DeliveryWriting for PostgreSQL. Each statement has one array parameter for each column, so it writes any
+number of rows in one round trip."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -179,7 +179,7 @@ _RECORD: Final = statement(
 
 
 class PostgresqlDeliveryWriting:
-    """Implements DeliveryWriting."""
+    """Implements DeliveryWriting for PostgreSQL."""
 
     async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
         numbers: dict[str, int] = {}
@@ -197,7 +197,7 @@ class PostgresqlDeliveryWriting:
             }
             for place, one in enumerate(made)
         ]
-        found = (await connection.execute(_ADD, _columns(rows) | {"payloads": list(numbers)})).all()
+        found = (await connection.execute(_ADD, _lists(rows) | {"payloads": list(numbers)})).all()
         if lost := [id_ for id_, is_added in found if not is_added]:
             await connection.execute(_DROP_ITEMS, {"ids": lost})
         return {id_ for id_, is_added in found if is_added}
@@ -213,9 +213,10 @@ class PostgresqlDeliveryWriting:
         # Sorted, so that nodes update in the same order and can't deadlock: two nodes may record the same delivery if a
         # lease has expired.
         rows = sorted((outcome_row(one) for one in outcomes), key=lambda row: row["delivery_id"])
-        return await connection.scalar(_RECORD, _columns(rows)) or 0
+        return await connection.scalar(_RECORD, _lists(rows)) or 0
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Returns the rows as parameters of the statements above: one list for each column."""
+def _lists(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Converts rows to parameters of a statement: one list for each column, under the name of the column with `_`
+    appended."""
     return {f"{name}_": [row[name] for row in rows] for name in rows[0]}

@@ -1,4 +1,4 @@
-"""Selects the statements for a database."""
+"""Selects the implementation of Writing and DeliveryWriting for a database."""
 
 from adapters.sql.database import Database
 from adapters.sql.dialects.dialect import DeliveryWriting, Writing

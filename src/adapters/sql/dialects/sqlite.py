@@ -1,4 +1,5 @@
-"""Writes to an SQLite file row by row: SQLite runs within this process, so a statement costs no round trip."""
+"""Implements Writing for an SQLite file, with one statement for each row: SQLite runs within this process, so a
+statement costs no round trip."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,8 +30,9 @@ _KNOWN: Final = {
 }
 
 
-def _count(table: Table, key: str, **more: Any) -> Any:
-    """Returns the statement that updates the counters of a stream."""
+def _count_statement(table: Table, key: str, **more: Any) -> Any:
+    """Returns the statement that updates the counters of one stream. `table` is `inboxes` or `feeds`, `key` its column
+    with the user or feed, and `more` are additional columns to set."""
     added = bindparam("added", type_=BigInteger)
     now = bindparam("now", type_=table.c.oldest_at.type)
     return (
@@ -46,8 +48,10 @@ def _count(table: Table, key: str, **more: Any) -> Any:
     )
 
 
-_COUNT_INBOX: Final = _count(inboxes, "user_id", unread_count=bindparam("unread"), not_before=bindparam("barred"))
-_COUNT_FEED: Final = _count(feeds_table, "name")
+_COUNT_INBOX: Final = _count_statement(
+    inboxes, "user_id", unread_count=bindparam("unread"), not_before=bindparam("barred")
+)
+_COUNT_FEED: Final = _count_statement(feeds_table, "name")
 # `data` is already JSON, encoded once for all rows that share it.
 _ADD_NOTIFICATION: Final = insert(notifications).values(data=bindparam("json", type_=Text))
 _KEEP_LETTER: Final = insert_or_not(letters_table)
@@ -61,7 +65,7 @@ _KEEP_LETTER_AGAIN: Final = _KEEP_LETTER.on_conflict_do_update(
 
 
 class SqliteWriting:
-    """Implements Writing."""
+    """Implements Writing for SQLite."""
 
     check_duplicates = True
 
@@ -71,7 +75,7 @@ class SqliteWriting:
                 statement = insert_or_not(table).on_conflict_do_nothing()
                 await connection.execute(statement, [{key: name} for name in names])
 
-    async def known(
+    async def entry_sources(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], keys: Sequence[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], str]:
         parameter = {"keys": msgspec.json.encode(keys).decode()}
@@ -83,7 +87,7 @@ class SqliteWriting:
     ) -> int:
         shared = [
             {
-                **_shared(content, now),
+                **_shared_columns(content, now),
                 "notification_type": content.type,
                 "title": content.title or "",
                 "message": content.message or "",
@@ -113,7 +117,7 @@ class SqliteWriting:
     async def add_broadcasts(
         self, connection: AsyncConnection, arrivals: Arrivals, counters: Sequence[Counter], now: datetime
     ) -> int:
-        shared = [{**_shared(content, now), "type": content.type} for content in arrivals.contents]
+        shared = [{**_shared_columns(content, now), "type": content.type} for content in arrivals.contents]
         added = [
             {**shared[number - 1], "id": id_, "feed": name, "seq": seq}
             for number, id_, name, seq in zip(
@@ -144,8 +148,8 @@ class SqliteWriting:
         return {key: key not in known for key in letters}
 
 
-def _shared(content: Content, now: datetime) -> dict[str, Any]:
-    """Returns the columns that notifications and broadcasts have in common."""
+def _shared_columns(content: Content, now: datetime) -> dict[str, Any]:
+    """Returns the columns that rows of `notifications` and of `broadcasts` have in common."""
     return {
         "origin": content.origin,
         "event_id": content.event_id,

@@ -1,4 +1,4 @@
-"""Statements on SQLite that add deliveries and record attempts, row by row."""
+"""Implements DeliveryWriting for SQLite, with statements for each delivery."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ _OF_KEY: Final = union_all(
 
 
 class SqliteDeliveryWriting:
-    """Implements DeliveryWriting."""
+    """Implements DeliveryWriting for SQLite."""
 
     async def add(self, connection: AsyncConnection, made: Sequence[Delivery]) -> set[UUID]:
         add_delivery = insert_or_not(deliveries_table).on_conflict_do_nothing()
@@ -89,7 +89,8 @@ class SqliteDeliveryWriting:
 
 
 def _item_row(made: Delivery, row: dict[str, Any], plain: bool) -> dict[str, Any]:
-    """Returns the item's row of a delivery. `row` is the delivery's own row."""
+    """Returns the row in `delivery_items` of a new delivery. `row` is the delivery's row in `deliveries`; `plain` is
+    the result of `is_plain`: if True, the event is in `row`, and the item repeats only its key and source."""
     key = dict(zip(KEY_COLUMNS, made.key, strict=True)) | {
         "delivery_id": made.id,
         "number": 1,
