@@ -1,4 +1,5 @@
-"""The address of a socket, from the URL of a service."""
+"""The WebSocket address that the client connects to (`wss://herald.example/ws?feeds=news`), made from the URL that the
+caller gives (`https://herald.example`)."""
 
 import re
 from collections.abc import Sequence
@@ -19,10 +20,13 @@ _SOCKET_PATH: Final = re.compile(r"/ws(/notifications|/v2/notification-service/n
 def address(
     url: str, user: str | None = None, feeds: Sequence[str] | None = None, types: Sequence[str] | None = None
 ) -> str:
-    """Returns the address of a socket of the service at `url`. `user`, `feeds` and `types` are added to its query.
+    """Returns the WebSocket address to connect to, for the URL of a Herald server.
 
-    An http or https URL is the address of a service (`https://host`, or behind a gateway `https://host/path`), or of
-    one of its sockets. A ws or wss URL with a path is the address of a socket. Raises ValueError for any other text.
+    `"https://host" -> "wss://host/ws"`; behind a gateway, `"https://host/path" -> "wss://host/path/ws"`. A URL whose
+    path is that of a WebSocket endpoint already, such as `wss://host/ws/notifications`, keeps its path, and so does
+    every other ws or wss URL with a path. `user`, `feeds` and `types`, if given, are added to the query as `user_id`,
+    `feeds` and `types` (lists are joined by commas). Raises ValueError if `url` is not a URL with a host and one of the
+    schemes http, https, ws and wss.
     """
     parts = _parts(url.strip())
     if parts is None:
@@ -39,16 +43,15 @@ def address(
 
 
 def with_cursor(address: str, cursor: str) -> str:
-    """Returns the address with the cursor added to its query."""
+    """Returns the WebSocket address with the query parameter `cursor` added."""
     parts = urlsplit(address)
     query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), ("cursor", cursor)])
     return urlunsplit(parts._replace(query=query))
 
 
 def without_secrets(address: str) -> str:
-    """Returns the address without its query and credentials, for messages and logs. Accepts any text: an invalid URL
-    may contain secrets too.
-    """
+    """Returns the address without query, user name and password, for messages and logs: `"wss://me:pw@host/ws?cursor=x"
+    -> "wss://host/ws"`. Also works for a text that is not a valid URL."""
     return _BEFORE_HOST.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
 
 

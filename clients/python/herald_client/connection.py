@@ -1,4 +1,4 @@
-"""One socket, from handshake to close."""
+"""One WebSocket connection to Herald, from the handshake to the close."""
 
 import asyncio
 import logging
@@ -36,17 +36,19 @@ _quiet.setLevel(logging.INFO)
 
 
 class _Connect(connect):
-    """Follows no redirects, like browsers: a redirect could send the cursor and the token to another server."""
+    """Opens WebSocket connections without following redirects: a redirect could send the cursor and the token to
+    another server."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 class Connection:
-    """A herald.v1 socket. It is aborted if no frame arrives within the timeout.
+    """One WebSocket connection with the subprotocol `herald.v1`. The Receiver opens a new one after each disconnect.
 
-    The client sends no pings: the service's heartbeats show that the service and the session work. Only time in which
-    the caller waits in `receive` counts towards the timeout, because a slow caller is no sign of a dead service.
+    The connection is aborted if the caller waits in `receive` for longer than a timeout and no frame arrives. The
+    timeout is 15 s until `hello` (`Timing.hello_timeout_s`), and 2.5 heartbeat intervals from then on. Time between two
+    calls of `receive` does not count. The client sends no pings: Herald's heartbeats show that the connection works.
     """
 
     def __init__(self, socket: ClientConnection, timing: Timing) -> None:
@@ -59,16 +61,18 @@ class Connection:
         self._waiting_since: float | None = None
         self._waited = 0.0  # since the last frame, in calls of `receive` that were cancelled
         self._timed_out = False
+        # One timer for the connection, because a timer for each frame would cost more.
         self._timer = self._loop.call_later(self._timeout_s, self._check_timeout)
 
     @classmethod
     async def open(
         cls, address: str, token: str | None, headers: Mapping[str, str], ssl: SSLContext | None, timing: Timing
     ) -> "Connection":
-        """Opens a connection. Raises ConnectionEnded.
+        """Opens a WebSocket connection. Raises ConnectionEnded if Herald can't be reached, refuses the handshake, or
+        does not support `herald.v1`.
 
-        The token is sent in a header, not in the first frame. So the service identifies the user during the handshake,
-        and can refuse it with an HTTP status and `Retry-After`.
+        The token is sent in the header `Authorization`, so that Herald can refuse the handshake with an HTTP status and
+        `Retry-After`.
         """
         connecting = _connect(address, token, headers, ssl, timing)
         try:
@@ -97,9 +101,9 @@ class Connection:
         return cls(socket, timing)
 
     async def receive(self) -> str:
-        """Waits for the next frame and returns it. Raises ConnectionEnded, or ProtocolError for a binary frame. A
-        cancelled call loses no frame: call it again.
-        """
+        """Waits for the next frame and returns its text. Raises ConnectionEnded if the connection ends or no frame
+        arrives within the timeout, and ProtocolError for a binary frame. If the call is cancelled, no frame is lost:
+        the next call returns it."""
         self._waiting_since = self._loop.time() - self._waited
         try:
             frame = await self._socket.recv()
@@ -120,17 +124,20 @@ class Connection:
         return frame
 
     async def send(self, frame: str) -> None:
-        """Sends a frame. A no-op if the connection has ended: the next `receive` then raises ConnectionEnded."""
+        """Sends a text frame. If the connection has ended already, nothing is sent, and the next `receive` raises
+        ConnectionEnded."""
         with suppress(ConnectionClosed):
             await self._socket.send(frame)
 
     def expect_heartbeats(self, hello: Hello) -> None:
-        """Sets the timeout for frames after `hello`: a multiple of the interval of heartbeats."""
+        """Sets the receive timeout to 2.5 times the heartbeat interval in `hello`. Called when `hello` has been
+        received."""
         self.hello = hello
         self._expect_within(hello.heartbeat * MAX_MISSED_HEARTBEATS)
 
     def expect_close(self, bye: Bye) -> None:
-        """Sets the timeout for the close frame of the service, which follows `bye`."""
+        """Sets the receive timeout to `Timing.close_timeout_s` (1 s). Called when `bye` has been received: Herald
+        closes the connection after it."""
         self._bye = bye
         self._expect_within(self._close_timeout_s)
 
@@ -139,7 +146,7 @@ class Connection:
         await self._socket.close()
 
     def abort(self) -> None:
-        """Ends the connection immediately, without a close frame."""
+        """Closes the TCP connection immediately, without a WebSocket close frame."""
         self._timer.cancel()
         self._socket.transport.abort()
 
@@ -156,10 +163,8 @@ class Connection:
         self._timer = self._loop.call_later(seconds, self._check_timeout)
 
     def _check_timeout(self) -> None:
-        """Aborts the connection if the caller has waited for the timeout, else starts the timer for the rest of it.
-
-        Called by the timer. Each connection has one timer, because a timer for each frame would cost more.
-        """
+        """Aborts the connection if the current call of `receive` has waited for the whole timeout; otherwise restarts
+        the timer with the remaining time. Called by the timer."""
         since = self._waiting_since
         waited = self._loop.time() - since if since is not None else 0.0
         if waited >= self._timeout_s:

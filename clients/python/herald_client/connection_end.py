@@ -1,4 +1,5 @@
-"""Why a connection ended or was refused, and how to react: the table of docs/clients.md as code."""
+"""Decides what the client does after a connection has ended or a handshake was refused: reconnect, reconnect with a new
+token, or stop. It implements the table "When to reconnect" of docs/clients.md."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +18,7 @@ TOKEN_EXPIRED: Final = 4401
 
 
 class Reaction(Enum):
-    """How to react to the end of a connection."""
+    """What the client does after a connection has ended: reconnect, reconnect with a new token, or stop."""
 
     RECONNECT = "reconnect"
     NEW_TOKEN = "reconnect with a new token"  # noqa: S105 - no secret
@@ -25,9 +26,8 @@ class Reaction(Enum):
 
 
 class Stopped(Exception):
-    """The service refuses this client, and every further attempt would be refused too. `code` is the close code or the
-    HTTP status; None if there was neither.
-    """
+    """Raised to the caller of the Listener if Herald refuses this client and a reconnect would be refused too. `code`
+    is the WebSocket close code or the HTTP status of the refused handshake; None if Herald sent neither."""
 
     def __init__(self, code: int | None, reason: str) -> None:
         super().__init__(reason)
@@ -36,11 +36,13 @@ class Stopped(Exception):
 
 
 class ConnectionEnded(Exception):
-    """A connection has ended, or could not be opened.
+    """A connection has ended, or could not be opened. Raised inside the client; callers receive an Away or Stopped
+    instead.
 
-    `reaction` is what the client should do. `wait_s` is the delay in seconds that the service requests before a
-    reconnect; None if it requests none. With `is_jittered` the service has sent a different delay to each client, so
-    the client adds no backoff to it.
+    `reaction` says whether the client reconnects. `wait_s` is the delay before the reconnect that Herald requests, in
+    seconds; None if Herald requests none. If it comes from `bye`, `is_jittered` is True: Herald has chosen a different
+    delay for each client, so the client waits exactly `wait_s`. If it comes from the header `Retry-After`, the client
+    adds its own backoff, so that the clients do not all reconnect at the same time.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class ConnectionEnded(Exception):
 
 
 def after_close(code: int, reason: str, reconnect_in: float | None = None) -> ConnectionEnded:
-    """Returns the reaction to a close code, as an exception to raise. `reconnect_in` is the delay in `bye`, in seconds;
-    it is different for each client."""
+    """Returns the exception for a connection that was closed with this WebSocket close code; its `reaction` says
+    whether the client reconnects. `reconnect_in` is the delay in seconds that Herald requests in `bye`; None if it
+    requests none."""
     if code == TOKEN_EXPIRED:
         reaction = Reaction.NEW_TOKEN
     elif code == TOO_LARGE or 4500 <= code <= 4999:
@@ -75,9 +78,9 @@ def after_close(code: int, reason: str, reconnect_in: float | None = None) -> Co
 
 
 def after_refusal(status: int, headers: Any, body: bytes, phrase: str) -> ConnectionEnded:
-    """Returns the reaction to a refused handshake, as an exception to raise. `phrase` is the reason phrase of the
-    response."""
-    reason = _problem(body) or f"refused with {status} {phrase}".rstrip()
+    """Returns the exception for a handshake that was refused with this HTTP status; its `reaction` says whether the
+    client reconnects. `phrase` is the reason phrase of the response, such as "Forbidden"."""
+    reason = _problem_text(body) or f"refused with {status} {phrase}".rstrip()
     if 300 <= status <= 399 and (target := headers.get("Location")) is not None:
         # A redirect of a proxy usually repeats the query of the request, which may contain a token.
         reason = f"redirected to {without_secrets(target)}, which is not followed"
@@ -92,8 +95,8 @@ def after_refusal(status: int, headers: Any, body: bytes, phrase: str) -> Connec
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Returns the delay in seconds that the header `Retry-After` requests: its value is a number of seconds or a date
-    (RFC 9110, section 10.2.3). None if it is neither."""
+    """Returns the delay in seconds that a `Retry-After` header requests. Its value is a number of seconds or an HTTP
+    date. Returns None if the header is missing or invalid, and 0 for a date in the past."""
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():
@@ -123,8 +126,9 @@ class _Problem(msgspec.Struct):
     detail: str | None = None
 
 
-def _problem(body: bytes) -> str:
-    """Returns the title and detail of an RFC 9457 problem; empty if the body is not a problem."""
+def _problem_text(body: bytes) -> str:
+    """Returns "title: detail" of a JSON error response (RFC 9457), to show to the user; "" if the body has another
+    format."""
     try:
         problem = msgspec.json.decode(body, type=_Problem)
     except msgspec.DecodeError:

@@ -1,4 +1,5 @@
-"""Storage of the resume point."""
+"""Storage of the resume point: the cursor and the position of each stream, from which the client continues after a
+reconnect or a restart."""
 
 import os
 from pathlib import Path
@@ -10,23 +11,27 @@ from herald_client.positions import ResumePoint
 
 
 class CursorUnreadable(Exception):
-    """The stored resume point can't be read. The text names the file."""
+    """The stored resume point (the cursor and the positions from which a listener continues) exists but can't be read,
+    for example because the file is damaged. The message contains the path of the file."""
 
 
 class CursorStore(Protocol):
-    """Stores the resume point of one listener."""
+    """Protocol for storing the resume point of one listener (its cursor and positions): CursorFile, CursorInMemory, or
+    a class that the caller writes."""
 
     def load(self) -> ResumePoint | None:
-        """Returns the stored resume point; None if none was stored yet. Raises CursorUnreadable if it can't be read:
-        starting with new entries instead would lose the missed ones silently.
-        """
+        """Returns the stored cursor and positions; None if none were stored yet: then the listener starts with new
+        entries. Raises CursorUnreadable if they can't be read: to start with new entries then would lose the missed
+        ones silently."""
 
     def save(self, resume_point: ResumePoint) -> None:
-        """Replaces the stored resume point, and returns when it is stored. Called after each frame."""
+        """Replaces the stored cursor and positions. Returns when the new ones are stored. The listener calls this after
+        each processed frame."""
 
 
 class CursorInMemory:
-    """Stores the resume point in memory: it is available after a reconnect, but not after a restart of the process."""
+    """Stores the cursor and positions of one listener in memory. It resumes after a reconnect; after a restart of the
+    process it starts with new entries."""
 
     def __init__(self, resume_point: ResumePoint | None = None) -> None:
         self.resume_point = resume_point
@@ -39,11 +44,12 @@ class CursorInMemory:
 
 
 class CursorFile:
-    """Stores the resume point of one listener in a file. The file always contains a complete resume point, even if the
-    process is killed: each resume point is written to a new file, which then replaces the old one.
+    """Stores the cursor and positions of one listener in a JSON file.
 
-    The file is not synced to the disk, because that would take some milliseconds per frame. After a power failure it
-    may contain an earlier resume point; the entries since then are received again.
+    If the process is killed while it saves, the file has either the old or the new content, never a mixture: the
+    content is written to a temporary file, which then replaces the file. The file is not synced to the disk (fsync),
+    because that would take some milliseconds for each frame. After a power failure it may have older positions; then
+    the entries received since are received again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -65,16 +71,17 @@ class CursorFile:
             ) from None
 
     def save(self, resume_point: ResumePoint) -> None:
-        """Replaces the file. Raises OSError."""
+        """Replaces the content of the file with this cursor and these positions. Raises OSError if the file can't be
+        written."""
         # Write to the target of a symbolic link, so that the file does not replace the link.
         target = os.path.realpath(self.path)
         temporary = f"{target}.new"
-        with open(temporary, "wb", opener=_private) as file:
+        with open(temporary, "wb", opener=_open_private) as file:
             file.write(msgspec.json.encode(resume_point) + b"\n")
         os.replace(temporary, target)
 
 
-def _private(path: str, flags: int) -> int:
-    """Creates a file that only its owner may read, because a cursor contains the names of streams and a tag of the
-    user."""
+def _open_private(path: str, flags: int) -> int:
+    """Opens a new file that only its owner may read (mode 600), for use as `opener` of `open`: a cursor contains the
+    names of the user's streams."""
     return os.open(path, flags, 0o600)

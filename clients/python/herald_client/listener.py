@@ -1,4 +1,4 @@
-"""The listener: the interface for callers."""
+"""The Listener: the class through which a program receives notifications and broadcasts."""
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,31 +20,33 @@ from herald_client.tokens import TokenProvider, Tokens, TokenValue
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """The items of one frame, or a single Away. `lines` has the JSON text of each item; it is "" for Away, which the
-    client creates itself.
-    """
+    """The items of one received frame, or a single Away. `lines` has the JSON text of each item, at the same index. The
+    line of an Away is "", because it does not come from Herald."""
 
     items: tuple[Item, ...]
     lines: tuple[str, ...]
 
 
 class Listener:
-    """Receives the entries of a user's inbox and of feeds, in order, and reconnects as often as needed.
+    """Receives the entries of a user's inbox and of feeds, in order, and reconnects whenever the connection is lost.
 
-    `urls` are the URLs of nodes of one Herald, or of its load balancer. `token` is a text, a Token, or a function
-    (async or not) that returns one. The function is called when a token is needed, and before a token expires. `cursor`
-    is where the resume point is stored: the path of a file, or a CursorStore. Without `cursor` it is kept in memory. A
-    listener without a stored resume point receives only entries that are new from then on. `user` is the user's id,
-    for a Herald that runs with HERALD_AUTH=open.
+    `urls` is the URL of Herald or its load balancer, or a list of the URLs of its nodes. `token` identifies the user: a
+    string, a Token, or a function (async or not) that returns one. The function is called before the first connection,
+    before a token expires, and after Herald has refused one as expired. `user` is the user's id, for a Herald without
+    authentication (HERALD_AUTH=open). `feeds` are the names of the feeds to follow, and `types` the event types to
+    receive; with None, Herald sends the default feeds and all types.
 
-    An item counts as processed when the next one is requested, or when the `async with` block is left without an
-    exception. The resume point is saved after each processed frame. So each item is received exactly once, with one
-    exception: if the process ends after processing and before saving, the items of the last frame are received again.
-    Lost entries are reported by `Hello.gap` or a `Gap`.
+    `cursor` is where the resume point (the cursor and the last position of each stream) is stored: a file path or a
+    CursorStore; by default it is only in memory. Without a stored resume point, the listener starts with new entries.
 
-    Iteration raises Stopped if the service refuses this client, OSError if the resume point can't be saved, and the
-    exceptions of the token function. It can be cancelled and continued without loss. Frames are received only during
-    iteration: a caller that does not iterate for a long time is disconnected, and resumes at its next iteration.
+    An item counts as processed when the caller requests the next one, or leaves the `async with` block without an
+    exception. The resume point is saved after each processed frame. Each item is received exactly once, with one
+    exception: if the process is killed between processing and saving, the items of the last frame are received again.
+    `Hello.gap` or a `Gap` reports entries that were deleted before the client received them.
+
+    Iterating raises Stopped if Herald refuses this client, OSError if the resume point can't be saved, and any
+    exception of the token function. A cancelled iteration can be continued without loss. Frames are received only
+    during iteration: Herald disconnects a client that does not iterate for a long time, and the next iteration resumes.
     """
 
     def __init__(
@@ -75,16 +77,18 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """The address of the current connection, or of the next attempt, without its query."""
+        """The WebSocket address of the current connection, or of the next attempt to connect, without its query."""
         return self._reconnection.url
 
     @property
     def repeats(self) -> int:
-        """The number of duplicate entries that were dropped. A correct service sends none."""
+        """The number of duplicate entries that Herald has sent and the client has dropped. It stays 0 if Herald works
+        correctly."""
         return self._receiver.repeats
 
     async def __aenter__(self) -> Self:
-        """Loads the resume point. Raises CursorUnreadable."""
+        """Loads the stored resume point: the cursor and the positions from which this listener continues. Raises
+        CursorUnreadable if the cursor file is damaged or can't be read."""
         self._saved = self._store.load()
         self._positions.start_at(self._saved)
         return self
@@ -110,12 +114,13 @@ class Listener:
         return item
 
     def batches(self) -> AsyncIterator[Batch]:
-        """Iterates over the same items, grouped by frame and with the JSON text of each. Faster for many items."""
+        """Returns an iterator over the received frames: each Batch has the items of one frame and their JSON texts. It
+        is faster than iterating over single items if there are many."""
         return _Batches(self)
 
     async def next_batch(self) -> Batch:
-        """Waits for the next frame and returns its items. Raises StopAsyncIteration after the end of the `async with`
-        block."""
+        """Returns the items of the current frame that the caller has not received yet; if there are none, waits for the
+        next frame. Raises StopAsyncIteration after the `async with` block has ended."""
         if self._returned == len(self._frame):
             await self._next_frame()
         received = self._frame[self._returned :]
@@ -124,8 +129,8 @@ class Listener:
         return Batch(tuple(item for item, _ in received), tuple(line for _, line in received))
 
     async def _next_frame(self) -> None:
-        """Saves the resume point after the previous frame, which the caller has processed, and receives frames until
-        one has items."""
+        """Saves the resume point (the cursor and the processed positions), because the caller has processed all items
+        of the current frame. Then receives frames until one has items."""
         while self._returned == len(self._frame):
             self._save(self._returned)
             if self._is_closed:
@@ -134,8 +139,8 @@ class Listener:
             self._frame = await self._receiver.receive()
 
     def _save(self, processed: int) -> None:
-        """Saves the resume point. `processed` is the number of items of the current frame that the caller has
-        processed."""
+        """Saves the resume point (the cursor and the processed positions) if it has changed. `processed` is the number
+        of items of the current frame that the caller has processed."""
         resume_point = self._positions.resume_point
         if processed < len(self._frame):
             done, left = ([item for item, _ in part] for part in (self._frame[:processed], self._frame[processed:]))
@@ -146,7 +151,8 @@ class Listener:
 
 
 class _Batches(AsyncIterator[Batch]):
-    """A class, because an asynchronous generator would end when it is cancelled."""
+    """The iterator that `Listener.batches` returns. It is a class, because an asynchronous generator can't be continued
+    after a cancellation."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener

@@ -1,7 +1,7 @@
-"""The objects of herald.v1, one struct for each kind.
+"""The JSON objects of the protocol `herald.v1`, one struct for each value of their field `kind`.
 
-Unknown fields are ignored, and an object of an unknown kind becomes `Unknown`, so that newer services do not break the
-client.
+Unknown fields are ignored, and an object of an unknown kind becomes an `Unknown`: a later version of Herald may send
+both.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ import msgspec
 
 
 class ProtocolError(Exception):
-    """A frame is not valid herald.v1."""
+    """A received frame is not valid `herald.v1`."""
 
 
 class _Object(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -21,9 +21,12 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
-    """A session has started. `gap` names the streams in which entries may be missing: fetch their current state over
-    HTTP if you need it. `heartbeat` is the interval of heartbeats, in seconds. `unread` is the number of unread
-    notifications in the inbox; None if the session does not include the inbox.
+    """The first object of a session: the client is connected.
+
+    `gap` names the streams in which entries may be missing, because they were deleted or the epoch has changed: fetch
+    the current state of these streams over HTTP. `resumed` is True if the session continues from the cursor that the
+    client sent. `heartbeat` is the interval of heartbeats, in seconds. `unread` is the number of unread notifications
+    in the inbox; None if the session does not include the inbox.
     """
 
     session: str
@@ -37,7 +40,9 @@ class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
 
 
 class Entry(_Object, frozen=True, kw_only=True):
-    """An object that belongs to a stream. `position` is its position in the stream."""
+    """Base class of the objects that are entries of a stream: notifications, broadcasts and state changes. `seq` is the
+    position of the arrival; `changed` is the position of the last change, None if there was none. `position` is
+    `changed` or else `seq`."""
 
     stream: str
     seq: int
@@ -57,15 +62,18 @@ class _Event(Entry, frozen=True, kw_only=True):
 
     @property
     def data(self) -> Any:
-        """The payload, decoded at each access. `json` is its text, with all digits of numbers. Raises
-        msgspec.DecodeError for values that Python can't represent, such as 1e999.
-        """
+        """The event's payload as Python objects, decoded from `json` at each access. A large number may lose digits
+        here; `json` has the original text. Raises msgspec.DecodeError for a number that a float can't represent, such
+        as 1e999."""
         return msgspec.json.decode(self.json)
 
 
 class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
-    """One event for this user. Insert or replace it by `id`: a notification that changed while the client was
-    disconnected is received again. `unread` is the number of unread notifications in the inbox after this one arrived.
+    """A notification: one event addressed to this user.
+
+    It is received again, with the same `id`, if its state has changed while the client was disconnected: so replace a
+    stored notification with the same `id`. `unread` is the number of unread notifications in the inbox, right after
+    this one arrived; None if Herald does not send it.
     """
 
     title: str = ""
@@ -75,7 +83,7 @@ class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
 
 
 class Broadcast(_Event, frozen=True, kw_only=True, tag="broadcast"):
-    """One event of a feed."""
+    """A broadcast: one event of a feed."""
 
 
 class _Change(Entry, frozen=True, kw_only=True):
@@ -83,19 +91,21 @@ class _Change(Entry, frozen=True, kw_only=True):
 
 
 class Read(_Change, frozen=True, kw_only=True, tag="read"):
-    """A notification was marked as read, by this client or another."""
+    """The notification `id` was marked as read, by this client or another client of the same user."""
 
 
 class Unread(_Change, frozen=True, kw_only=True, tag="unread"):
-    """A notification was marked as unread, by this client or another."""
+    """The notification `id` was marked as unread, by this client or another client of the same user."""
 
 
 class Archived(_Change, frozen=True, kw_only=True, tag="archived"):
-    """A notification was archived: it is no longer in the inbox."""
+    """The notification `id` was archived, which removes it from the inbox, by this client or another client of the same
+    user."""
 
 
 class Gap(_Object, frozen=True, kw_only=True, tag="gap"):
-    """The entries with positions after `after`, up to and including `upto`, have been deleted and cannot be sent."""
+    """Entries of a stream that the client has missed were deleted, so Herald can't send them: those with a position
+    greater than `after` and at most `upto`."""
 
     stream: str
     after: int
@@ -103,15 +113,19 @@ class Gap(_Object, frozen=True, kw_only=True, tag="gap"):
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """An object of a kind that this client does not know."""
+    """An object whose `kind` this version of the client does not support. `fields` has all its fields, including
+    `kind`."""
 
     kind: str
     fields: dict[str, Any]
 
 
 class Away(msgspec.Struct, frozen=True):
-    """The connection to `url` has ended, or could not be opened. The next attempt starts in `retry_in` seconds, at
-    `next_url`. `code` is the close code, or the HTTP status of a refused handshake; None if there was neither.
+    """The connection to `url` has ended, or could not be opened. The client creates this item itself; Herald does not
+    send it.
+
+    The client connects to `next_url` in `retry_in` seconds. `code` is the WebSocket close code, or the HTTP status of a
+    refused handshake; None if Herald sent neither.
     """
 
     url: str
@@ -185,7 +199,8 @@ _decode_fields: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read_object(line: str) -> "Message | Unknown":
-    """Decodes the object on a line of a frame. Raises ProtocolError."""
+    """Decodes one JSON object: one line of a frame. Raises ProtocolError if the line is not a valid object of
+    `herald.v1`."""
     try:
         message: Message = _decode_message(line)
     except msgspec.ValidationError as error:

@@ -1,4 +1,5 @@
-"""Positions: which entries of each stream were received, and the resume point that follows from them."""
+"""Records which position the client has received in each stream. From these positions and the last cursor it makes the
+resume point, which the client sends to Herald when it connects again."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,17 +10,16 @@ from herald_client.objects import Entry, Gap, Hello, Item, Unknown
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """Where to resume: the last cursor that the service sent, and the position received last in each stream since then.
-
-    The positions are valid for the user and the epoch that the cursor contains.
-    """
+    """What the client sends to Herald to continue after a disconnect: the cursor that Herald sent last, and the last
+    position received in each stream since then."""
 
     cursor: str
     positions: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
 
 
 class Positions:
-    """Records the position received last in each stream, and detects duplicate entries."""
+    """Records the last received position of each stream, tells duplicate entries from new ones, and makes the resume
+    point (the last cursor and these positions)."""
 
     def __init__(self) -> None:
         self._cursor: str | None = None
@@ -29,20 +29,22 @@ class Positions:
         self._newest_ids: dict[str, set[str]] = {}
 
     def start_at(self, resume_point: ResumePoint | None) -> None:
-        """Starts at a stored resume point. All entries up to it were processed earlier."""
+        """Sets the cursor and the positions to those of a stored resume point. Called once, before the first
+        connection. With None, the session starts with new entries only."""
         if resume_point is not None:
             self._cursor = resume_point.cursor
             self._positions = dict(resume_point.positions)
 
     @property
     def resume_point(self) -> ResumePoint | None:
-        """The resume point after all received entries; None before the first `hello`."""
+        """The last cursor and the last received position of each stream. None before the first `hello`, unless
+        `start_at` has set a stored one."""
         return ResumePoint(self._cursor, dict(self._positions)) if self._cursor is not None else None
 
     def apply_hello(self, hello: Hello) -> None:
-        """Applies the positions of `hello`. In a stream with a gap, the position of `hello` replaces the recorded one,
-        even if it is lower. In all other streams the higher of the two applies.
-        """
+        """Updates the cursor and the positions from `hello`. In a stream with a gap, the position of `hello` replaces
+        the recorded one, even if it is lower. In any other stream, the higher of the two is recorded. If the session
+        has not resumed, streams that `hello` does not list are removed: their positions may be from another epoch."""
         if not hello.resumed:
             # The epoch may have changed. Then the positions of streams that this session does not include are invalid.
             self._positions = {name: at for name, at in self._positions.items() if name in hello.positions}
@@ -55,12 +57,14 @@ class Positions:
         self._cursor = hello.cursor
 
     def apply_heartbeat(self, cursor: str) -> None:
-        """Applies the cursor of a heartbeat. It may be beyond the last received entry, if later entries were not sent
-        because of the filter `types`."""
+        """Records the cursor of a heartbeat. The cursor may be ahead of the last received entry if the filter `types`
+        excludes later entries: a resume then skips these entries."""
         self._cursor = cursor
 
     def is_new(self, item: Item) -> bool:
-        """Records an item as received. Returns False if it is a duplicate."""
+        """Returns whether an item is new. False only for an entry that was received before, or whose position is lower
+        than the last one of its stream. The position of a new entry or a Gap is recorded; items that belong to no
+        stream are always new."""
         stream, position, id = _position_of(item)
         if isinstance(item, Gap):
             self._advance(stream, position)
@@ -85,8 +89,9 @@ class Positions:
 
 
 def advanced(resume_point: ResumePoint, processed: Sequence[Item], unprocessed: Sequence[Item]) -> ResumePoint:
-    """Returns the resume point after only part of a frame was processed. A position is included if all of its items
-    were processed."""
+    """Returns the resume point after the caller has processed only a part of a frame. A position is included only if no
+    unprocessed item of its stream has the same or a lower one: many notifications that were marked as read with one
+    request share one position."""
     lowest_left: dict[str, int] = {}
     for item in unprocessed:
         stream, position, _ = _position_of(item)
@@ -100,7 +105,8 @@ def advanced(resume_point: ResumePoint, processed: Sequence[Item], unprocessed: 
 
 
 def _position_of(item: Item) -> tuple[str, int, str]:
-    """Returns stream, position and id of an item. The stream is "" for an item without a stream, such as Hello."""
+    """Returns the stream, position and id of an item. The stream is "" for an item that belongs to no stream, such as
+    Hello; the position of a Gap is its `upto`."""
     if isinstance(item, Entry):
         return item.stream, item.position, item.id
     if isinstance(item, Gap):
@@ -111,8 +117,8 @@ def _position_of(item: Item) -> tuple[str, int, str]:
 
 
 def _position_of_unknown(fields: dict[str, Any]) -> tuple[str, int, str]:
-    """Returns the same for an object of an unknown kind. It is treated as an entry if it has a stream and a
-    position."""
+    """Returns the stream, position and id of an object whose kind this client does not support. The stream is "" if the
+    object has no stream or no position."""
     stream, position = fields.get("stream"), fields.get("changed") or fields.get("seq")
     if isinstance(stream, str) and isinstance(position, int):
         return stream, position, str(fields.get("id"))

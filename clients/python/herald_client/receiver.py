@@ -1,4 +1,5 @@
-"""Connects, reconnects, and decodes the received frames into items for the caller."""
+"""Opens connections, reconnects, and decodes the received frames into the items that a Listener
+returns to its caller."""
 
 import logging
 from collections.abc import Mapping
@@ -37,9 +38,8 @@ Received: TypeAlias = tuple[Item, str]
 
 
 class Receiver:
-    """Receives frames, and reconnects when a connection ends. `receive` can be cancelled and called again: no frame is
-    lost. `repeats` is the number of duplicate entries that were dropped.
-    """
+    """Receives frames for a Listener, and reconnects when a connection ends. `repeats` is the number of duplicate
+    entries that were dropped."""
 
     def __init__(
         self,
@@ -64,15 +64,15 @@ class Receiver:
         self.repeats = 0
 
     async def receive(self) -> list[Received]:
-        """Waits for the next frame and returns its items, or an Away if the connection ends. The list is empty for a
-        frame without items, such as a heartbeat. Raises Stopped if the service refuses this client, also at every later
-        call.
-        """
+        """Connects if there is no connection, waits for the next frame, and returns its items, each with its JSON text.
+        Returns a single Away if the connection ends or can't be opened, and an empty list for a frame without items,
+        such as a heartbeat. Raises Stopped, at this and every later call, if Herald refuses this client. A cancelled
+        call loses no frame."""
         if self._stopped is not None:
             raise self._stopped
         try:
             connection = self._connection or await self._connect()
-            return self._read(connection, await connection.receive())
+            return self._read_frame(connection, await connection.receive())
         except ProtocolError as error:
             return self._handle_end(ConnectionEnded(f"a frame is not herald.v1: {error}"))
         except ConnectionEnded as end:
@@ -109,15 +109,15 @@ class Receiver:
         return connection
 
     def _handle_end(self, end: ConnectionEnded) -> list[Received]:
-        """Returns an Away and plans the next connection, or raises Stopped. Awaits nothing, so that a cancellation
-        cannot interrupt it half-way.
-        """
+        """Closes the ended connection and selects the next address. Returns an Away; raises Stopped if the client must
+        not reconnect."""
+        # No await in this method, so that a cancellation can't interrupt it half-way.
         connection, self._connection = self._connection, None
         if self._token_refresh is not None:
             self._token_refresh.stop()
         if connection is not None:
             connection.abort()
-        if end.reaction is Reaction.STOP or (end.reaction is Reaction.NEW_TOKEN and not self._tokens.expired()):
+        if end.reaction is Reaction.STOP or (end.reaction is Reaction.NEW_TOKEN and not self._tokens.discard_expired()):
             log.info("Stopped at %s: %s (%s)", self._reconnection.url, end.reason, end.code)
             self._stopped = Stopped(end.code, end.reason)
             raise self._stopped
@@ -132,10 +132,10 @@ class Receiver:
         )
         return [(away, "")]
 
-    def _read(self, connection: Connection, frame: str) -> list[Received]:
-        """Decodes a frame, applies its objects and returns the items. Raises ProtocolError if an object is invalid, or
-        ConnectionEnded if the service did not resume; no object has been applied then.
-        """
+    def _read_frame(self, connection: Connection, frame: str) -> list[Received]:
+        """Decodes the objects of a frame, handles each, and returns the items for the caller with their JSON texts.
+        Raises ProtocolError, before it handles any object, if one of them is invalid or the first frame has no `hello`.
+        Raises ConnectionEnded if Herald has started the session without the resume point that the client sent."""
         lines = frame.split("\n")
         messages = [read_object(line) for line in lines]
         if connection.hello is None and not isinstance(messages[0], Hello | CommandError | Bye):
@@ -143,11 +143,12 @@ class Receiver:
         return [
             (item, line)
             for message, line in zip(messages, lines, strict=True)
-            if (item := self._handle(connection, message))
+            if (item := self._handle_object(connection, message))
         ]
 
-    def _handle(self, connection: Connection, message: Message | Unknown) -> Item | None:
-        """Applies an object. Returns the item for the caller; None if the object is a duplicate or not for callers."""
+    def _handle_object(self, connection: Connection, message: Message | Unknown) -> Item | None:
+        """Updates the client's state from one received object. Returns the item for the caller; None if the object is a
+        duplicate entry, or of a kind that is not an item, such as a heartbeat."""
         match message:
             case Entry() | Gap() | Unknown():
                 self._reconnection.succeeded()

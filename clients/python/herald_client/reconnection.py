@@ -1,4 +1,4 @@
-"""The address of the next connection, and the delay before it."""
+"""Selects the address of the next connection and the delay before it."""
 
 import asyncio
 import random
@@ -11,11 +11,8 @@ from herald_client.objects import Away
 
 
 class Reconnection:
-    """Selects the address and the time of each connection. It starts with a random address, and moves to the next one
-    after each failure.
-
-    The first address is random, because otherwise all clients with the same list would connect to its first node.
-    """
+    """Selects the address of each connection and the delay before it. The first address is chosen at random, so that
+    the clients that have the same list spread over all nodes; after each failure the next one in the list is used."""
 
     def __init__(self, addresses: Sequence[str], backoff: Backoff) -> None:
         if not addresses:
@@ -32,24 +29,25 @@ class Reconnection:
 
     @property
     def url(self) -> str:
-        """The address without its query and credentials, for logs and messages."""
+        """The current address without query, user name and password, for logs and messages."""
         return without_secrets(self.address)
 
     async def wait(self) -> None:
-        """Waits until the next attempt is due. If it is cancelled and called again, it waits only for the rest of the
-        delay."""
+        """Waits until the delay that `failed` has set is over. Returns immediately before the first connection. After a
+        cancellation, the next call waits only for the remaining time."""
         seconds = self._due - asyncio.get_running_loop().time()
         if seconds > 0:
             await asyncio.sleep(seconds)
 
     def succeeded(self) -> None:
-        """Resets the backoff. Called when an entry or a heartbeat was received, not after a handshake or `hello`: a
-        service that fails right after these would be reconnected to without backoff.
-        """
+        """Resets the number of consecutive failures, and with it the backoff. Called when an entry or a heartbeat has
+        been received. A handshake or `hello` alone is no success: if Herald failed right after it each time, the client
+        would reconnect without backoff."""
         self._failures = 0
 
     def failed(self, end: ConnectionEnded) -> Away:
-        """Selects the next address and the delay before the next attempt. Returns them as an Away."""
+        """Selects the next address, and sets the delay before the next connection. Returns both as an Away. Called when
+        a connection has ended or could not be opened."""
         self._failures += 1
         wait_s = end.wait_s or 0.0
         if end.wait_s is None or not end.is_jittered:

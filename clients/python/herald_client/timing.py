@@ -1,10 +1,11 @@
-"""The timings of a connection and of the refreshing of its token."""
+"""The timeouts of a connection, and the delays between refreshes of its token."""
 
 import msgspec
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """Timeouts and delays in seconds. The defaults fit every service; tests shorten them."""
+    """Timeouts of a connection and delays between token refreshes, in seconds. The defaults suit every Herald server;
+    tests use shorter ones."""
 
     # For name resolution, TLS and handshake together.
     open_timeout_s: float = 10.0

@@ -1,4 +1,4 @@
-"""Refreshing the token of an open connection, so that it is not closed when the token expires."""
+"""Refreshes the token of an open connection before it expires, because Herald closes the connection at that time."""
 
 import asyncio
 import logging
@@ -18,7 +18,9 @@ MAX_EARLY_S: Final = 60.0
 
 
 class TokenRefresh:
-    """Sends a new token from the provider before the old one expires."""
+    """Sends a new token on an open connection before the current one expires: when three quarters of the current
+    token's remaining time are over, or 60 s before it expires, whichever is later. Does nothing for a fixed token: only
+    a token function can return a new one."""
 
     def __init__(
         self, tokens: Tokens, send: Callable[[str], Coroutine[None, None, None]], timing: Timing = DEFAULT_TIMING
@@ -31,9 +33,8 @@ class TokenRefresh:
         self._is_unchecked = False  # whether the service could not check the token that was sent last
 
     def start(self) -> None:
-        """Starts the timer. Called at each `hello`. If the expiry of the token is unknown, the token is sent again,
-        because the service's response contains the expiry.
-        """
+        """Schedules the first refresh. Called when `hello` has been received. If the expiry of the current token is not
+        known, sends the token once more, because Herald's response contains the expiry."""
         if not self._tokens.are_renewable:
             return
         token = self._tokens.last
@@ -43,14 +44,16 @@ class TokenRefresh:
             self._schedule()
 
     def accepted(self, expires_at: float | None) -> None:
-        """Schedules the next refresh. Called when the service has accepted a token, with its expiry in seconds since
-        1970; None if the session does not end with the token."""
+        """Records the token's expiry and schedules the next refresh. Called when Herald has accepted a token that was
+        sent on the open connection. `expires_at` is in seconds since 1970; with None, the session does not end when the
+        token expires, and no refresh is scheduled."""
         if expires_at is not None:
             self._tokens.set_expiry(expires_at)
             self._schedule()
 
     def unchecked(self) -> None:
-        """Schedules another attempt. Called when the service can't check the token at the moment."""
+        """Schedules another refresh in `Timing.refresh_retry_s` (5 s). Called when Herald reports that it can't verify
+        the token now."""
         if self._tokens.are_renewable:
             self._is_unchecked = True
             self._refresh_in(self._timing.refresh_retry_s)

@@ -1,4 +1,5 @@
-"""Tokens: a fixed token, or a provider, which is a function that returns new tokens."""
+"""The token that the client sends to Herald: a fixed token, or the result of a function of the
+caller (the provider)."""
 
 import inspect
 import time
@@ -12,9 +13,8 @@ MIN_VALIDITY_S: Final = 5.0
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token. `expires_at` is in seconds since 1970, None if unknown. The client does not parse `text`, because the
-    format of tokens is not part of the protocol.
-    """
+    """A token that identifies the user to Herald. `expires_at` is in seconds since 1970, None if unknown. The client
+    does not read the expiry from `text`, because `herald.v1` does not define the format of tokens."""
 
     text: str
     expires_at: float | None = None
@@ -25,10 +25,9 @@ TokenProvider: TypeAlias = Callable[[], TokenValue | Awaitable[TokenValue]]
 
 
 class Tokens:
-    """Holds the token to send, and calls the provider for a new one: if there is no token yet, if the service has
-    refused the last one as expired, and before the last one expires. Exceptions of the provider are raised to the
-    caller.
-    """
+    """Holds the client's current token, and calls the provider (the caller's token function) for a new one: if there is
+    no token yet, if Herald has refused the current one as expired, and before the current one expires. An exception of
+    the provider is raised to the caller."""
 
     def __init__(self, source: TokenValue | TokenProvider | None) -> None:
         self._provider: TokenProvider | None = source if callable(source) else None
@@ -40,18 +39,19 @@ class Tokens:
 
     @property
     def last(self) -> Token | None:
-        """The token that was sent last."""
+        """The current token: the fixed token, or the one that the provider returned last; None if there is none."""
         return self._token
 
     async def current(self) -> str | None:
-        """Returns a token for a new connection; None if the client has no token."""
+        """Returns the token for a new connection; None if the client has none. Calls the provider first if there is no
+        token, or if the current one expires within 5 s."""
         if self._token is None or self.expires_in(self._token) < MIN_VALIDITY_S:
             await self.renew()
         return self._token.text if self._token is not None else None
 
     async def renew(self) -> Token | None:
-        """Calls the provider, if there is one, and returns the current token. If the provider returns the same token
-        without an expiry, the known expiry stays."""
+        """Calls the provider, if there is one, and returns the current token. If the provider returns the current token
+        again as a string, without an expiry, the expiry that Herald has reported for it is kept."""
         if self._provider is not None:
             value = self._provider()
             token = _as_token(await value if inspect.isawaitable(value) else value)
@@ -60,19 +60,21 @@ class Tokens:
         return self._token
 
     def set_expiry(self, expires_at: float) -> None:
-        """Sets the expiry of the last token, in seconds since 1970, as reported by the service."""
+        """Records the expiry of the current token, in seconds since 1970, as Herald has reported it."""
         if self._token is not None:
             self._token = Token(self._token.text, expires_at)
 
-    def expired(self) -> bool:
-        """Discards the last token, if there is a provider for another one. Returns whether there is a provider. Called
-        when the service has refused the token as expired."""
+    def discard_expired(self) -> bool:
+        """Discards the current token if there is a provider, so that the next connection calls the provider for a new
+        one. Called when Herald has refused the token as expired. Returns False if there is no provider, and therefore
+        no way to get a new token."""
         if self._provider is not None:
             self._token = None
         return self.are_renewable
 
     def expires_in(self, token: Token) -> float:
-        """Returns the seconds until the token expires, by this machine's clock; infinity if its expiry is unknown."""
+        """Returns the seconds until the token expires, by the clock of this machine; infinity if
+        the expiry is unknown."""
         return token.expires_at - time.time() if token.expires_at is not None else float("inf")
 
 

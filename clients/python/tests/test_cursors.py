@@ -1,4 +1,5 @@
-"""The client's cursor file: always complete, and never replaced by an empty start if it can't be read."""
+"""CursorFile and CursorInMemory return the resume point that was saved last; a damaged cursor file raises
+CursorUnreadable and is not changed."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Positions: duplicate entries are dropped, and a resume point contains complete positions only."""
+"""Positions: duplicate entries are dropped, and a resume point has a position of a stream only if all entries up to it
+were processed."""
 
 from typing import Any
 

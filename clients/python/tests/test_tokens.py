@@ -1,4 +1,4 @@
-"""Tokens and their expiry."""
+"""Tokens: which expiry a token has after the provider was called again."""
 
 from herald_client.tokens import Token, Tokens, TokenValue
 

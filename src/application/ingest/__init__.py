@@ -1,1 +1,2 @@
-"""Ingest: events from a broker's batch or an HTTP request are planned, stored, published and acknowledged."""
+"""Ingest: plans, stores, publishes and acknowledges the events of brokers and of HTTP requests;
+replays dead letters."""

@@ -1,4 +1,4 @@
-"""Handling dead letters: listing, replaying and dropping them."""
+"""Lists, replays and drops dead letters: events that could not be processed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ MAX_PER_CALL: Final = 1_000
 
 
 class HandlingPolicy(msgspec.Struct, frozen=True):
-    """`batch`: the number of dead letters that are replayed or dropped together. `max_per_call`: the maximum number in
-    one call, so that a call does not exceed the timeouts of clients. `timeout_s`: the maximum number of seconds for
-    storing a replayed batch."""
+    """Limits of HandleDeadLetters. `max_per_call` is the maximum number of dead letters that one call replays or drops,
+    so that the call ends before clients time out. It handles them in batches of `batch`. `timeout_s` is the maximum
+    time, in seconds, in which ingest must store the events of a replayed batch."""
 
     batch: int = 100
     max_per_call: int = MAX_PER_CALL
@@ -29,7 +29,8 @@ DEFAULT: Final = HandlingPolicy()
 
 
 class FailedAgain(msgspec.Struct, frozen=True):
-    """A replayed dead letter whose event failed again, with the new reason. It stays stored."""
+    """A dead letter whose event was replayed and failed again. The dead letter stays stored, with the new `reason` and
+    `detail`."""
 
     id: UUID
     reason: str
@@ -37,8 +38,8 @@ class FailedAgain(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """The result of a replay. `rest` is the cursor (`before`) for the next call; None if no more dead letters are
-    selected."""
+    """The result of replaying dead letters: the ids of those that were processed and dropped, and those that failed
+    again. If the limit of one call was reached, `rest` is the value of `before` for the next call; otherwise None."""
 
     replayed: tuple[UUID, ...]
     failed: tuple[FailedAgain, ...]
@@ -46,21 +47,23 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """The number of dropped dead letters. `rest` is the cursor (`before`) for the next call; None if no more are
-    selected."""
+    """The result of dropping dead letters: their number. If the limit of one call was reached, `rest` is the value of
+    `before` for the next call; otherwise None."""
 
     dropped: int
     rest: UUID | None = None
 
 
 class HandleDeadLetters:
-    """Lists, replays and drops dead letters.
+    """Lists, replays and drops dead letters (events that could not be processed), for the REST API.
 
-    A replay passes the original message to ingest again, and drops the dead letter once the event was processed. Users
-    who were notified before are not notified again, however often an event is replayed: the message identifies the same
-    event, and an inbox stores each event once. A dead letter whose event arrives again in the meantime stays. Raises
-    NotFound for a dead letter that does not exist. Raises Unavailable if ingest exceeds the policy's timeout; no dead
-    letter is dropped then, and the replay can be repeated. Raises StoreUnavailable.
+    A replay sends the original message through ingest again, for example after a corrected route was deployed. If the
+    event is processed this time, its dead letter is dropped; if it fails again, the dead letter stays. A replay never
+    notifies a user twice, because an inbox stores each event at most once.
+
+    Raises NotFound for the id of a dead letter that does not exist. Raises Unavailable if the events are not stored
+    within the policy's `timeout_s`: no dead letter of this batch is dropped, and the replay may be repeated. Raises
+    StoreUnavailable.
     """
 
     def __init__(self, letters: DeadLetters, publisher: EventPublisher, policy: HandlingPolicy = DEFAULT) -> None:
@@ -81,12 +84,13 @@ class HandleDeadLetters:
         return kept
 
     async def drop(self, id: UUID) -> Drop:
-        """Drops one dead letter; a no-op if it does not exist."""
+        """Drops the dead letter with this id; a no-op if it does not exist."""
         kept = await self._letters.get(id)
         return Drop(await self._letters.drop([kept]) if kept is not None else 0)
 
     async def drop_chosen(self, filter: DeadLetterFilter, before: UUID | None = None) -> Drop:
-        """Drops the newest of the selected dead letters, at most `max_per_call`."""
+        """Drops the dead letters that match `filter`, newest first, at most the policy's `max_per_call`. With `before`,
+        only those stored before the dead letter with that id."""
         dropped, size = 0, self._policy.batch
         for _ in range(self._policy.max_per_call // size):
             batch = await self._letters.newest(size, filter, before)
@@ -100,8 +104,9 @@ class HandleDeadLetters:
         return await self._replay([await self.get(id)])
 
     async def replay_chosen(self, filter: DeadLetterFilter = ANY, before: UUID | None = None) -> Replay:
-        """Replays the newest of the selected dead letters, at most `max_per_call`. Each is tried once, and those that
-        fail again stay stored. Within a batch, they are replayed in the order in which they were stored."""
+        """Replays the dead letters that match `filter`, in batches from the newest to the oldest, at most the policy's
+        `max_per_call`. Within a batch, the oldest is replayed first. With `before`, only those stored before the dead
+        letter with that id are replayed. Each is replayed once; those that fail again stay stored."""
         replayed: list[UUID] = []
         failed: list[FailedAgain] = []
         size = self._policy.batch

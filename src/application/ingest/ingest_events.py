@@ -1,4 +1,5 @@
-"""Ingest: storing, publishing and acknowledging the events of a broker's batch, in this order."""
+"""Ingest: plans the events of a broker's batch, stores the results, publishes them, and acknowledges the batch, in this
+order."""
 
 import asyncio
 import random
@@ -34,15 +35,16 @@ STOP_S: Final = 0.5
 
 
 class RetryPolicy(Backoff, frozen=True):
-    """The delays before a batch that could not be stored is tried again."""
+    """The backoff between attempts to store a batch: the first delay and the maximum delay, in seconds."""
 
     initial_s: float = 0.2
     max_s: float = 10.0
 
 
 class BatchInWork(msgspec.Struct, frozen=True):
-    """A broker's batch, the plans of its events, and the parts of these plans that are not stored yet. `unwanted`
-    counts the events of removed routes, which have no plan, by the key of their binding."""
+    """A broker's batch that is being ingested. `plans` are the plans of its events; `parts` is what is not stored yet,
+    each part to be stored in one transaction. `unwanted` counts the events that no route uses any more (see
+    KeepBindings), by the key of the RabbitMQ binding by which they arrive; they have no plan."""
 
     batch: Batch
     plans: list[Plan]
@@ -52,13 +54,16 @@ class BatchInWork(msgspec.Struct, frozen=True):
 
 class IngestEvents:
     """Plans the events of a batch, stores the results, publishes the stored entries to every node, and acknowledges the
-    batch.
+    batch. Called by ConsumeEvents.
 
-    An event is acknowledged only after its results are stored. An event that can't be processed is stored as a dead
-    letter, together with the rest of its batch. An event that arrives by a binding of a removed route is only counted
-    (see KeepBindings). A failed publish or acknowledgement neither undoes nor stops anything: the hubs find unpublished
-    entries in the store, and redelivered events are recognised as duplicates. Raises StoreUnavailable, having
-    acknowledged nothing. The same batch may be tried again; what was stored already is not stored again.
+    A batch is acknowledged only after everything is stored. An event that can't be processed is stored as a dead letter
+    and does not stop the others. A failed publish or acknowledgement is logged and the work continues: the hubs of
+    other nodes read unpublished entries from the store, and events that the broker delivers again are recognised as
+    duplicates. Events that arrive only because the binding of a removed route still exists are counted and not planned
+    (see KeepBindings).
+
+    Raises StoreUnavailable if the store can't be reached; then the batch is not acknowledged. Call it again with the
+    same BatchInWork to continue with the parts that are not stored yet.
     """
 
     def __init__(
@@ -71,7 +76,8 @@ class IngestEvents:
         limits: Limits = NO_LIMITS,
         bindings: KeepBindings | None = None,
     ) -> None:
-        """Without `bindings`, all events are planned; none counts as an event of a removed route."""
+        """`bindings` finds the events that arrive only by bindings of removed routes, which are not planned. With None,
+        all events are planned."""
         self._table = table
         self._store_plans = store_plans
         self._backplane = backplane
@@ -132,8 +138,8 @@ class IngestEvents:
             )
 
     async def _unwanted(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
-        """Returns those sources of the batch that arrive only by a binding of a removed route, each with the key of
-        that binding."""
+        """Returns the sources of the batch that no route uses any more, each with the key of the RabbitMQ binding by
+        which its events still arrive."""
         if self._bindings is None:
             return {}
         return await self._bindings.unwanted(
@@ -142,10 +148,10 @@ class IngestEvents:
 
 
 class ConsumeEvents(Service):
-    """Consumes the batches of one source, until it is stopped.
+    """Service that takes batches from one event source, and has IngestEvents process each, until it is stopped.
 
-    A batch that can't be stored is retried until it is stored. Meanwhile no other batch is consumed, and `fault` has
-    the reason.
+    A batch that can't be stored is tried again with backoff until it is stored; until then no other batch is taken from
+    this source. `fault` is the reason while batches can't be read or stored, for the health check; otherwise None.
     """
 
     phase = Phase.INGEST
@@ -168,8 +174,8 @@ class ConsumeEvents(Service):
         await self.stop(seconds)
 
     async def stop(self, patience: float = STOP_S) -> None:
-        """Waits at most `patience` seconds for the batch in progress to be stored and acknowledged, then closes the
-        source. May be called again."""
+        """Takes no more batches, waits at most `patience` seconds until the current batch is stored and acknowledged,
+        and closes the source. May be called more than once."""
         self._stopping = True
         task, self._consuming = self._consuming, None
         if task is None:

@@ -1,4 +1,5 @@
-"""Bindings of removed routes: they are recorded, counted while events still arrive by them, and finally removed."""
+"""Maintains the RabbitMQ bindings of Herald's queues: records which bindings the routes of each node need, and removes
+those that no node needs any more. (A binding makes the broker deliver events with matching routing keys to a queue.)"""
 
 import asyncio
 import random
@@ -20,9 +21,12 @@ log = structlog.get_logger(__name__)
 
 
 class BindingPolicy(msgspec.Struct, frozen=True):
-    """`period_s`: seconds between two renewals. `lapse`: after this time without a renewal, a node no longer counts as
-    needing its bindings. `expiry`: a binding that no node has needed for this time is removed. `start_s`: timeout of
-    the first renewal, which delays the start of the node."""
+    """Timings of KeepBindings. A renewal records in the store that a node needs its bindings now.
+
+    `period_s`: seconds between two renewals. `lapse`: if a node has not renewed its bindings for this time, it is
+    assumed to be stopped and to need none. `expiry`: a binding that no node has renewed for this time is removed from
+    the broker. `start_s`: timeout in seconds of the first renewal, for which the start of the node waits.
+    """
 
     period_s: float = 60.0
     lapse: timedelta = timedelta(minutes=5)
@@ -31,10 +35,11 @@ class BindingPolicy(msgspec.Struct, frozen=True):
 
 
 class KeepBindings(Service):
-    """Renews the bindings that this node needs every minute, and removes bindings that no node has needed for a day.
+    """Service that maintains the RabbitMQ bindings of Herald's queues. Every minute it records in the store which
+    bindings the routes of this node need, creates missing ones, and removes those that no node has needed for a day.
 
-    Only bindings that a node has recorded are removed, never those that an operator has made. While the store or the
-    broker is unavailable, nothing is removed.
+    Without it, the events of a removed route would arrive for ever. Only bindings that Herald has recorded are removed,
+    never those that an operator has created. While the store or the broker is unavailable, nothing is removed.
     """
 
     name = "bindings"
@@ -48,7 +53,7 @@ class KeepBindings(Service):
         clock: Clock,
         policy: BindingPolicy | None = None,
     ) -> None:
-        """`queues` has the queue of each event source, by the name of the source."""
+        """`node` is the name of this node. `queues` maps the name of each RabbitMQ event source to its queue."""
         self._node = node
         self._queues = queues
         self._bindings = bindings
@@ -60,8 +65,9 @@ class KeepBindings(Service):
         self._logged: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
-        """Renews the bindings before the sources connect, so that a binding is recorded before it is made, and then
-        periodically in the background. If the store does not answer in time, the bindings are recorded later."""
+        """Records in the store which bindings this node needs, before the event sources connect and create them. Waits
+        at most `start_s` for the store; if it does not answer in time, the next periodic run records them. Then starts
+        the periodic runs in the background."""
         if self._queues:
             try:
                 async with asyncio.timeout(self._policy.start_s):
@@ -78,11 +84,12 @@ class KeepBindings(Service):
             await asyncio.gather(task, return_exceptions=True)
 
     async def unwanted(self, source: EventSource, routing_keys: Collection[str]) -> dict[str, str]:
-        """Returns those routing keys that arrive only by bindings of removed routes, each with the key of that binding.
+        """Returns those of the routing keys that no route of any node uses any more, each with the key of the RabbitMQ
+        binding by which its events still arrive.
 
-        A routing key that also matches a binding that any node needs is left out: events for routes of another node
-        must not be dropped. Reads the store each time, because another node may have renewed a binding a moment ago.
-        Raises StoreUnavailable.
+        Only bindings that Herald has recorded count: a routing key for which no such binding is found is not returned.
+        Reads the store at each call, because another node may have started to need a binding a moment ago. Raises
+        StoreUnavailable.
         """
         queue = self._queues.get(source.name)
         if queue is None or not routing_keys:
@@ -123,8 +130,8 @@ class KeepBindings(Service):
             await self.round()
 
     async def round(self) -> None:
-        """Runs the periodic work once: renews the bindings, makes those that are missing, and removes expired ones.
-        Never raises."""
+        """Does the work of one period for each queue: records which bindings this node needs, creates missing ones, and
+        removes those that no node has needed for a day. Errors are logged, never raised."""
         for source in self._queues:
             await self._renew(source)
             await self._bind_missing(source)
@@ -165,6 +172,6 @@ class KeepBindings(Service):
 
 
 def _unexpected(error: Exception) -> Exception | None:
-    """Returns the error if its traceback is to be logged. Returns None for an outage, which is not a
-    programming error."""
+    """Returns the error, so that its traceback is logged; None if the store or the broker is unavailable, because then
+    a traceback is of no use."""
     return None if isinstance(error, StoreUnavailable | NotChanged) else error

@@ -1,5 +1,4 @@
-"""Counting and logging duplicates: events that were stored already. They may reveal that a route's
-`id` is not unique."""
+"""Counts and logs duplicates: events that were ignored because an event with the same identity is stored already."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -19,8 +18,9 @@ OTHER: Final = "other"
 
 
 class DuplicatesPolicy(msgspec.Struct, frozen=True):
-    """`max_sources`: the number of sources that are counted and logged separately; only publishers that invent source
-    names exceed it. `log_interval_s`: seconds between two log lines about one source."""
+    """Limits of NoteDuplicates. `max_sources` is the maximum number of sources that are counted and logged separately;
+    the rest is counted as "other". `log_interval_s` is the minimum number of seconds between two log lines about the
+    same source."""
 
     max_sources: int = 1_000
     log_interval_s: float = 3_600.0
@@ -30,10 +30,11 @@ DEFAULT: Final = DuplicatesPolicy()
 
 
 class NoteDuplicates:
-    """Counts duplicates by source and route, and logs the first one of each source per hour (the policy's interval).
+    """Counts duplicates (events that are stored already) by source and route, and logs at most one per source and hour.
 
-    Redelivery by a broker causes duplicates. So does a route whose `id` is the path of a field that has the same value
-    in different events: if the route has an `id`, the log line is a warning.
+    Most duplicates are harmless: the broker has delivered an event again. But if a route reads the event id from a
+    field of the payload, two different events may have the same value there, and the second is lost. So for such a
+    route the log line is a warning, otherwise it is informational.
     """
 
     def __init__(self, table: RouteTable, clock: Clock, counters: Counters, policy: DuplicatesPolicy = DEFAULT) -> None:

@@ -1,4 +1,4 @@
-"""Planning of many or large events without blocking the event loop."""
+"""Plans many or large events without blocking the event loop for long."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,8 @@ STEP_EVENTS: Final = 50
 
 
 async def plan_events(messages: Sequence[Message], plan: Callable[[Message], Plan]) -> list[Plan]:
-    """Returns the plan of each message, in order."""
+    """Returns the plan of each message, in the order of the messages. Plans large or encoded messages in a thread, and
+    lets other tasks run between groups of small ones."""
     plans: list[Plan] = []
     events = size = 0
     for message in messages:

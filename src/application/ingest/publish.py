@@ -1,4 +1,4 @@
-"""Publishing events directly to Herald, without a broker."""
+"""The use case of `POST /api/v1/events`: publishing events to Herald over HTTP, without a broker."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,11 +26,12 @@ STORE_TIMEOUT_S: Final = 20.0
 
 
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event that is published to Herald directly.
+    """An event in the body of `POST /api/v1/events`.
 
-    `source` takes the place of the topic or routing key, and has at most 255 bytes. `payload` is any JSON. A JSON
-    string is used as the raw body, so that payloads that are not JSON can be published too. `id` makes publishing
-    idempotent. `key` is stored with the event.
+    `source` is what the topic or routing key is for an event from a broker: it selects the routes. It has at most 255
+    bytes. `payload` is any JSON value; if it is a JSON string, the text in it is the event's body, so a payload that is
+    not JSON can be published as well. With an `id`, the event may be published again without effect. `key` has the same
+    role as the key of a Kafka record.
     """
 
     source: Annotated[str, msgspec.Meta(max_length=MAX_SOURCE_BYTES)]
@@ -41,10 +42,11 @@ class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PublishEvents:
-    """Passes events to the same ingest as the events of brokers, and returns their ids once all are stored.
+    """Publishes events from HTTP to the same ingest that processes the events of brokers. Returns their ids, in the
+    same order, when all are stored.
 
-    Accepts all events or none: raises InvalidInput if one of them can't be processed. Raises Unavailable if they are
-    not stored within 20 s. They may be stored later, so publish them again with the same ids.
+    Raises InvalidInput if one of the events can't be processed; then none is published. Raises Unavailable if the
+    events are not stored within 20 s: some may be stored later, so publish all again with the same ids.
     """
 
     def __init__(

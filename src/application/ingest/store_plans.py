@@ -1,4 +1,5 @@
-"""Storing the plans of a batch in parts, so that an event that can't be stored does not block the others."""
+"""Stores the plans of a batch in several transactions, so that an event that can't be stored does
+not block the others."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -15,9 +16,12 @@ log = structlog.get_logger(__name__)
 
 
 class StoragePolicy(msgspec.Struct, frozen=True):
-    """Limits of one transaction: at most `rows`, and about `bytes` of text. A single event that times out becomes a
-    dead letter after `timeouts` attempts over at least `timeout_period_s` seconds, if other events could be stored in
-    that time."""
+    """Limits of StorePlans. A transaction stores at most `rows` rows and about `bytes` bytes of text.
+
+    An event whose own transaction times out becomes a dead letter after at least `timeouts` attempts and
+    `timeout_period_s` seconds, but only if other events could be stored meanwhile: otherwise the store itself is too
+    slow.
+    """
 
     rows: int = 5_000
     bytes: int = 32 * 1024 * 1024
@@ -26,18 +30,20 @@ class StoragePolicy(msgspec.Struct, frozen=True):
 
 
 class DividedEvent(msgspec.Struct):
-    """An event that is stored in several parts: the number of parts that are left, and whether all parts that were
-    stored so far were duplicates."""
+    """The progress of storing one event whose plan is too large for one transaction and was divided into several parts.
+    `left` is the number of parts that are not stored yet. `is_duplicate` is True as long as every stored part contained
+    only entries that were stored before."""
 
     left: int
     is_duplicate: bool = True
 
 
 class Part(msgspec.Struct):
-    """Plans to store in one transaction. `event` is set if the part has only a piece of one event's plan.
+    """The plans that are stored in one transaction: those of several events, or a piece of one large plan. In the
+    latter case, `event` is the progress of that event, which all its parts share.
 
-    For a single plan, `timeouts` counts its attempts that timed out, `timed_out_at` is the monotonic time of the first
-    one, and `stored_before` the number of parts that had been stored at the time of the latest one.
+    If storing a part with a single plan times out, `timeouts` counts such attempts, `timed_out_at` is the monotonic
+    time of the first one, and `stored_before` the number of parts that this process had stored at the latest one.
     """
 
     plans: tuple[Plan, ...]
@@ -48,12 +54,12 @@ class Part(msgspec.Struct):
 
 
 class StorePlans:
-    """Stores parts in their order, each in its own transaction.
+    """Stores the plans of a batch in parts, each part in one transaction, in order.
 
-    A part that the store refuses for its content, or can't store in time, is halved, and the halves are tried
-    separately. A single event that is refused becomes a dead letter immediately. A single event that times out becomes
-    one after the number of attempts and the time that the policy defines. In all other cases the store is unavailable:
-    raises StoreUnavailable.
+    If the store refuses a part or times out, the part is halved until a single event is left. A single event that the
+    store refuses becomes a dead letter immediately. A single event that times out is divided by its recipients; if it
+    still times out, it becomes a dead letter when the limits of StoragePolicy are reached. Until then, and if the store
+    can't be reached, raises StoreUnavailable.
     """
 
     def __init__(self, store: Store, clock: Clock, policy: StoragePolicy) -> None:
@@ -63,7 +69,8 @@ class StorePlans:
         self._stored = 0  # parts of all batches
 
     def parts(self, plans: Iterable[Plan]) -> deque[Part]:
-        """Returns the plans in parts of at most the policy's size. A larger plan is divided into several parts."""
+        """Returns the plans, in order, as parts for one transaction each. A part has at most the `rows` and `bytes` of
+        the policy; a plan that exceeds them is divided into several parts."""
         most = Size(self._policy.rows, self._policy.bytes)
         parts: deque[Part] = deque()
         together: list[Plan] = []
@@ -83,9 +90,9 @@ class StorePlans:
         return parts
 
     async def __call__(self, parts: deque[Part]) -> AsyncIterator[Recorded]:
-        """Stores all parts, and yields what each of them changed. A stored part is removed from `parts`, so that after
-        an exception the same call continues with the rest. An event that is stored in several parts counts as a
-        duplicate once, with the last of them."""
+        """Stores the parts in order, and yields the changes of each. Each stored part is removed from `parts`, so that
+        after StoreUnavailable another call with the same `parts` stores the rest. An event that was divided into
+        several parts is reported as a duplicate at most once, with its last part."""
         while parts:
             part = parts[0]
             try:
@@ -102,8 +109,8 @@ class StorePlans:
                 yield recorded if part.event is None else _counted_once(part.event, recorded)
 
     def _timed_out(self, parts: deque[Part], error: StoreTimedOut) -> None:
-        """Makes the first part, a single event, a dead letter if the policy's limits are reached; otherwise raises the
-        error."""
+        """Handles a timeout of storing the first part, which has a single plan. Replaces the part by a dead letter if
+        the limits of StoragePolicy are reached; otherwise raises the error, so that the caller tries again."""
         part, event, now = parts[0], parts[0].plans[0], self._clock.monotonic()
         # Only parts stored since the previous timeout show that the store itself is not too slow.
         others_stored = part.timeouts > 0 and self._stored > part.stored_before
@@ -134,7 +141,8 @@ def _parts_of(pieces: tuple[Plan, ...]) -> list[Part]:
 
 
 def _halve_plans(parts: deque[Part]) -> bool:
-    """Replaces the first part by its halves. Returns False if it has a single plan."""
+    """Divides the first part in two, each with half of its plans. Returns False, with no effect, if it has a single
+    plan."""
     plans = parts[0].plans
     if len(plans) < 2:
         return False
@@ -145,8 +153,8 @@ def _halve_plans(parts: deque[Part]) -> bool:
 
 
 def _halve_recipients(parts: deque[Part]) -> bool:
-    """Replaces the first part, a single plan, by parts for half of its recipients each. Returns False if it has a
-    single row."""
+    """Divides the first part, which has a single plan, into parts of half as many rows (recipients). Returns False,
+    with no effect, if the plan can't be divided further."""
     part = parts[0]
     rows, size = size_of(part.plans[0])
     pieces = tuple(divided(part.plans[0], Size((rows + 1) // 2, size)))
@@ -160,8 +168,9 @@ def _halve_recipients(parts: deque[Part]) -> bool:
 
 
 def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
-    """Replaces the first part, a single plan, by a dead letter of its event, and drops the event's other parts. If the
-    plan consists only of a dead letter already, raises the error."""
+    """Replaces the first part, which has a single plan, by a part that stores the event as a dead letter, and removes
+    the other parts of the same event. Raises the error if the part is nothing but a dead letter: then not even that can
+    be stored."""
     part = parts.popleft()
     plan = part.plans[0]
     if plan.dead_letter is not None and not (plan.addressed or plan.broadcasts or plan.deliveries or plan.sign_outs):
