@@ -1,4 +1,5 @@
-"""The Python client of Herald. Clients in other languages should behave like it; docs/clients.md describes how.
+"""The Python client of Herald: receives a user's notifications and broadcasts over `herald.v1`. It is the reference for
+clients in other languages; docs/clients.md describes how a client should behave.
 
     async with Listener("https://herald.example", token=token, cursor="shop.cursor") as listener:
         async for item in listener:
@@ -8,17 +9,22 @@
                 case Hello(gap=streams) if streams:
                     ...  # entries were lost: fetch the current state over HTTP
 
-listener.py          the interface for callers: items one by one or by frame, and saving the resume point
-receiver.py          connects, reconnects, and decodes the received frames into items
-reconnection.py, backoff.py    the address of the next connection, and the delay before it
-connection.py        one socket, from handshake to close, with its timeout
-connection_end.py    why a connection ended or was refused, and how to react
-objects.py           the objects of herald.v1
-positions.py         which entries of each stream were received, and the resume point
-cursors.py           storage of the resume point
-tokens.py, token_refresh.py    tokens, and refreshing the token of an open connection
+The resume point, in all modules, is what the client saves and sends to continue after a disconnect: the cursor and the
+last received position of each stream.
+
+listener.py          Listener, the class for callers: returns items, saves the resume point
+receiver.py          connects, reconnects, and decodes received frames into items
+reconnection.py      chooses the address of the next connection
+backoff.py           computes the delay before the next connection
+connection.py        one WebSocket connection, from handshake to close
+connection_end.py    decides between reconnecting and stopping after a connection has ended
+objects.py           the JSON objects of herald.v1
+positions.py         the last received position of each stream, and the resume point
+cursors.py           stores the resume point in a file or in memory
+tokens.py            the current token and its expiry
+token_refresh.py     sends a new token on an open connection before the old one expires
 timing.py            timeouts and delays
-addresses.py         the address of a socket, from the URL of a service
+addresses.py         the WebSocket address for the URL of a Herald server
 """
 
 from herald_client.backoff import Backoff

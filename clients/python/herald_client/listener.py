@@ -34,7 +34,7 @@ class Listener:
     string, a Token, or a function (async or not) that returns one. The function is called before the first connection,
     before a token expires, and after Herald has refused one as expired. `user` is the user's id, for a Herald without
     authentication (HERALD_AUTH=open). `feeds` are the names of the feeds to follow, and `types` the event types to
-    receive; with None, Herald sends the default feeds and all types.
+    receive; with None, all feeds that the user may read, and all types.
 
     `cursor` is where the resume point (the cursor and the last position of each stream) is stored: a file path or a
     CursorStore; by default it is only in memory. Without a stored resume point, the listener starts with new entries.

@@ -16,9 +16,9 @@ MAX_PER_CALL: Final = 1_000
 
 
 class HandlingPolicy(msgspec.Struct, frozen=True):
-    """Limits of HandleDeadLetters. `max_per_call` is the maximum number of dead letters that one call replays or drops,
-    so that the call ends before clients time out. It handles them in batches of `batch`. `timeout_s` is the maximum
-    time, in seconds, in which ingest must store the events of a replayed batch."""
+    """Limits of HandleDeadLetters. One call replays or drops at most `max_per_call` dead letters, so that it ends
+    before clients time out; the call does so in batches of `batch`. `timeout_s` is the maximum time, in seconds, in
+    which ingest must store the events of one replayed batch."""
 
     batch: int = 100
     max_per_call: int = MAX_PER_CALL

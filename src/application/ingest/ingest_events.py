@@ -87,7 +87,7 @@ class IngestEvents:
         self._bindings = bindings
 
     async def plan(self, batch: Batch, source: EventSource) -> BatchInWork:
-        unwanted = await self._unwanted(batch, source)
+        unwanted = await self._unwanted_sources(batch, source)
         plans = await plan_events([one for one in batch.messages if one.source not in unwanted], self._plan)
         counts = Counter(unwanted[one.source] for one in batch.messages if one.source in unwanted)
         kept = [one for one in plans if one.ignored is None]
@@ -137,7 +137,7 @@ class IngestEvents:
                 error=letter.detail,
             )
 
-    async def _unwanted(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
+    async def _unwanted_sources(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
         """Returns the sources of the batch that no route uses any more, each with the key of the RabbitMQ binding by
         which its events still arrive."""
         if self._bindings is None:

@@ -38,8 +38,9 @@ class KeepBindings(Service):
     """Service that maintains the RabbitMQ bindings of Herald's queues. Every minute it records in the store which
     bindings the routes of this node need, creates missing ones, and removes those that no node has needed for a day.
 
-    Without it, the events of a removed route would arrive for ever. Only bindings that Herald has recorded are removed,
-    never those that an operator has created. While the store or the broker is unavailable, nothing is removed.
+    Without this service, the events of a removed route would arrive for ever. Only bindings that Herald has recorded
+    are removed, never those that an operator has created. While the store or the broker is unavailable, nothing is
+    removed.
     """
 
     name = "bindings"
@@ -144,7 +145,9 @@ class KeepBindings(Service):
         except Exception as error:
             # The bindings may have been recorded nevertheless. Then the next renewal would not report them as new.
             missing = frozenset(queue.wanted)
-            log.warning("bindings_not_renewed", queue=queue.name.queue, error=str(error), exc_info=_unexpected(error))
+            log.warning(
+                "bindings_not_renewed", queue=queue.name.queue, error=str(error), exc_info=_unexpected_error(error)
+            )
         self._missing[source] = self._missing.get(source, frozenset()) | missing
 
     async def _bind_missing(self, source: str) -> None:
@@ -154,7 +157,7 @@ class KeepBindings(Service):
                 await queue.bind(missing)
             except Exception as error:
                 log.warning(
-                    "bindings_not_created", queue=queue.name.queue, error=str(error), exc_info=_unexpected(error)
+                    "bindings_not_created", queue=queue.name.queue, error=str(error), exc_info=_unexpected_error(error)
                 )
             else:
                 self._missing[source] = frozenset()
@@ -165,13 +168,15 @@ class KeepBindings(Service):
             before = self._clock.now() - self._policy.expiry
             removed = await self._bindings.remove(queue.name, before, queue.unbind)
         except Exception as error:
-            log.warning("bindings_not_removed", queue=queue.name.queue, error=str(error), exc_info=_unexpected(error))
+            log.warning(
+                "bindings_not_removed", queue=queue.name.queue, error=str(error), exc_info=_unexpected_error(error)
+            )
         else:
             for binding in removed:
                 log.info("binding_removed", queue=queue.name.queue, exchange=binding.exchange, routing_key=binding.key)
 
 
-def _unexpected(error: Exception) -> Exception | None:
+def _unexpected_error(error: Exception) -> Exception | None:
     """Returns the error, so that its traceback is logged; None if the store or the broker is unavailable, because then
     a traceback is of no use."""
     return None if isinstance(error, StoreUnavailable | NotChanged) else error

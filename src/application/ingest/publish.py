@@ -28,10 +28,10 @@ STORE_TIMEOUT_S: Final = 20.0
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An event in the body of `POST /api/v1/events`.
 
-    `source` is what the topic or routing key is for an event from a broker: it selects the routes. It has at most 255
-    bytes. `payload` is any JSON value; if it is a JSON string, the text in it is the event's body, so a payload that is
-    not JSON can be published as well. With an `id`, the event may be published again without effect. `key` has the same
-    role as the key of a Kafka record.
+    `source` stands for the topic or routing key of an event from a broker, and selects the routes; it has at most 255
+    bytes. `payload` is any JSON value. If it is a JSON string, the text in it is the body of the event, so that
+    payloads in other formats can be published. With an `id`, an event may be published again: Herald ignores the
+    second one. `key` stands for the key of a Kafka record; Herald only shows it if the event becomes a dead letter.
     """
 
     source: Annotated[str, msgspec.Meta(max_length=MAX_SOURCE_BYTES)]

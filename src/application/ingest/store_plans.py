@@ -102,13 +102,13 @@ class StorePlans:
                     _give_up(parts, error, "refused_by_store")
             except StoreTimedOut as error:
                 if not (_halve_plans(parts) or _halve_recipients(parts)):
-                    self._timed_out(parts, error)
+                    self._handle_timeout(parts, error)
             else:
                 parts.popleft()
                 self._stored += 1
                 yield recorded if part.event is None else _counted_once(part.event, recorded)
 
-    def _timed_out(self, parts: deque[Part], error: StoreTimedOut) -> None:
+    def _handle_timeout(self, parts: deque[Part], error: StoreTimedOut) -> None:
         """Handles a timeout of storing the first part, which has a single plan. Replaces the part by a dead letter if
         the limits of StoragePolicy are reached; otherwise raises the error, so that the caller tries again."""
         part, event, now = parts[0], parts[0].plans[0], self._clock.monotonic()
