@@ -1,4 +1,4 @@
-"""Decoding of bodies that are compressed or in a charset other than UTF-8, within a size limit."""
+"""Decoding of message bodies that are compressed or in a charset other than UTF-8, within a size limit."""
 
 import re
 import zlib
@@ -28,7 +28,9 @@ _SEPARATORS: Final = re.compile(r"[,:;\s]+")
 
 
 class Undecodable(Exception):
-    """The body does not match its declared encoding. `reason` is a stable code; the text has the details."""
+    """Raised by `decoded` if a body can't be decoded. `reason` is a code for programs: `bad_encoding` or `too_large`.
+    The text of the exception is the explanation for people.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -36,10 +38,12 @@ class Undecodable(Exception):
 
 
 def decoded(body: bytes, encoding: str, max_bytes: int = 0) -> bytes:
-    """Decodes the body to UTF-8. A body that is neither compressed nor in another charset is returned unchanged.
+    """Decompresses a message body and converts it to UTF-8. A body that is neither compressed nor in another charset is
+    returned unchanged.
 
-    `encoding` names a compression, a charset, or both. Unknown names are ignored. Raises Undecodable if the body does
-    not match the encoding, or has more than `max_bytes` bytes once it is decoded (0 means no limit).
+    `encoding` is the producer's declaration, such as `gzip`, `latin-1` or `gzip:UTF-8`. Names in it that are not those
+    of a supported compression or charset are ignored. Raises Undecodable if the body does not match the declaration, or
+    if it has more than `max_bytes` bytes once it is decompressed or converted (0 means no limit).
     """
     names = [name for name in _SEPARATORS.split(encoding.lower()) if name]
     compression = next((name for name in names if name in _COMPRESSIONS), None)

@@ -1,4 +1,4 @@
-"""Messages as brokers deliver them, not decoded yet."""
+"""Messages as brokers deliver them, with bodies that are not decoded yet."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,14 +10,16 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One record of a broker.
+    """One message of a broker, such as a Kafka record, with a body that is not decoded yet. Adapters of brokers create
+    messages; `domain.planning` plans them.
 
-    `source` is the topic or routing key. `body` is None for a Kafka tombstone. `time` is the broker's own time stamp,
-    with a time zone. `fallback_id` identifies the event if it has no id of its own. It must be the same each time the
-    broker delivers the same record, and differ between any two records of the source (on Kafka it is made of topic,
-    partition, offset and record time stamp). `headers` are decoded as UTF-8, with names in lower case; `key` is the
-    record's key. `encoding` is the producer's declaration of the body's compression and charset (domain.body_decoding);
-    empty for UTF-8. No text in a message contains an unpaired surrogate: sources replace bytes that they can't decode.
+    `source` is the topic or routing key. `body` is None for a Kafka tombstone (a record without a value). `time` is the
+    broker's time stamp, with a time zone. `fallback_id` becomes the id of the event if the event has no id of its own.
+    It is the same each time the broker delivers this message, and no other message of the source has the same one: for
+    Kafka it consists of topic, partition, offset and time stamp. `headers` have names in lower case and values decoded
+    as UTF-8. `key` is the record's key (for Kafka). `encoding` names the compression and charset of the body, as the
+    producer declares them (see domain.body_decoding); it is empty for uncompressed UTF-8. No text in a message contains
+    an unpaired surrogate: adapters replace bytes that they can't decode.
     """
 
     source: str

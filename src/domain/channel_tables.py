@@ -1,4 +1,4 @@
-"""Outbound channels in routes: a channel's table in a route, and the deliveries that it plans for an event."""
+"""The tables of outbound channels in routes, such as the table `email`, and the deliveries that they plan."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,10 +12,12 @@ from domain.verbatim_fields import VerbatimFields
 
 
 class ChannelPlan(msgspec.Struct, frozen=True):
-    """The deliveries that a channel's table plans for one event: one for each of `destinations`. If there is no
-    destination, or for an empty one, a delivery is stored as skipped. `subject`, `template` and `options` are copied
-    into the item of each delivery. `user` is the user whose preferences apply. Nothing is sent before `due_at`, if it
-    is set.
+    """The deliveries that the table of one channel plans for one event: one for each of `destinations`, all with the
+    same `subject`, `template` and `options` (see domain.deliveries.Item).
+
+    If `destinations` is empty, or contains empty text, a delivery without a destination is planned, which is stored as
+    skipped. `user` is the user whose preferences decide whether the deliveries are sent; if None, no preferences apply.
+    The deliveries are sent at `due_at` at the earliest; if None, as soon as possible.
     """
 
     destinations: Sequence[str]
@@ -27,51 +29,60 @@ class ChannelPlan(msgspec.Struct, frozen=True):
 
 
 class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of the tables that configure an outbound channel in a route.
+    """Base class of the tables that configure an outbound channel in a route, such as `email`. The adapter of each
+    channel defines a subclass, whose fields are the keys of the table.
 
-    A subclass declares the keys of its table as fields. `channel` is the channel's name, which is also the key of the
-    table in a route. All methods are pure; they run when routes are read and when events are planned.
+    `channel` is the name of the channel, and the key of the table in the route. The methods have no side effects. They
+    are called when a routes file is read and when events are planned.
     """
 
     channel: ClassVar[str]
 
     @classmethod
     def read(cls, value: object) -> "ChannelTable":
-        """Reads the table from its TOML value. Raises msgspec.ValidationError."""
+        """Converts the value of the table in a routes file. Raises msgspec.ValidationError if the value is invalid."""
         return msgspec.convert(value, cls)
 
     @property
     def text_templates(self) -> Mapping[str, str]:
-        """The values of this table that contain payload fields in braces (`subject = "Invoice {number}"`), by the key
-        in the table.
+        """The texts of this table with placeholders for payload fields, such as `Invoice {number}`, by their key in the
+        table, such as `subject`.
         """
         return {}
 
     @property
     def loss(self) -> str:
-        """The consequence for the delivery if an event lacks a field that a text template needs, for example `its mail
-        fails`. It completes a warning about the routes file.
+        """What happens to a delivery if the event lacks a field that one of the `text_templates` needs, such as `its
+        mail fails`. It is part of a warning: `if an event lacks {number}, its mail fails`.
         """
         return f"its {self.channel} fails"
 
     @property
     def template(self) -> str:
-        """The name of the template file that renders this table's deliveries; empty if it has none."""
+        """The name of the template file from which the channel renders the deliveries of this table; empty if it uses
+        no template file.
+        """
         return ""
 
     @property
     def summary(self) -> tuple[str, str]:
-        """The two columns that `herald routes check` prints for this table: the channel's name, and the destination of
-        its deliveries.
+        """What `herald routes check` prints for this table: the name of the channel, and the place of its destinations
+        in the payload, such as `("e-mail", "customer.email")`.
         """
         return self.channel, "yes"
 
     def plan(self, event: Event, fields: VerbatimFields, max_destinations: int) -> ChannelPlan:
-        """Plans the deliveries of an event whose payload is a JSON object. It may stop after `max_destinations` + 1
-        destinations, since the caller rejects so many. Raises Unreadable if the event is to become a dead letter.
+        """Plans the deliveries of this table for an event, whose payload must be a JSON object. `fields` has the values
+        of the payload as text. Raises Unreadable if no deliveries can be planned; then the event is stored as a dead
+        letter.
+
+        The caller plans none of the deliveries if there are more than `max_destinations`, so this method may leave out
+        all destinations after the first `max_destinations` + 1.
         """
         raise NotImplementedError
 
     def fault_in(self, item: Item, destination: str) -> str | None:
-        """Returns why the item can never be sent to this destination, as text; None if it can be sent."""
+        """Returns the reason why this channel can never send the item to the destination, such as an invalid address;
+        None if it can.
+        """
         return None

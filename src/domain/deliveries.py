@@ -1,4 +1,4 @@
-"""Deliveries: something owed to one destination through one outbound channel, with its status and attempts."""
+"""Deliveries: what is to be sent to one destination through one outbound channel, with its status and attempts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,12 +27,13 @@ MAX_REPLY_LENGTH: Final = 500
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One event in a delivery, with the texts of its route.
+    """One event in a delivery, with everything that the channel needs to send it.
 
-    `payload` is the event's JSON as it was published. `subject` describes the item in one line; None if the event lacks
-    a field that the route's subject needs. `template` is the name of the template with which the channel renders the
-    item; empty for channels without templates. `reference` is a search key of the delivery log, for example an order
-    number. `options` has further values that the channel needs from the route; they must be serialisable as JSON.
+    `payload` is the payload's JSON text as it was published. `subject` describes the item in one line, such as the
+    subject of a mail; it is None if the event lacks a payload field that the subject of the route contains. `template`
+    is the name of the template file from which the channel renders the item; empty for channels without template files.
+    `reference` is a value by which the delivery can be found in the delivery log, such as an order number. `options`
+    are further values that the channel takes from the route; they must be serialisable as JSON.
     """
 
     origin: str
@@ -49,8 +50,9 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class PlannedDelivery(msgspec.Struct, frozen=True):
-    """A delivery in a plan. `user` is the user whose preferences apply. `fault` says why the delivery can never be
-    sent; None if it can. Nothing is sent before `due_at`, if it is set.
+    """A delivery in a plan, which is not stored yet. `user` is the user whose preferences decide whether the delivery
+    is sent; if None, no preferences apply. `fault` is the reason why it can never be sent; None if it can. It is sent
+    at `due_at` at the earliest; if None, as soon as possible.
     """
 
     channel: str
@@ -62,19 +64,24 @@ class PlannedDelivery(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """The key that identifies the delivery: channel, destination, and the event's origin and id."""
+        """Identifies the delivery: its channel and destination, and the origin and id of its event."""
         return self.channel, self.destination, self.item.origin, self.item.event_id
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A stored delivery: something owed to one destination.
+    """A stored delivery: one or more events to be sent to one destination through one outbound channel.
 
-    `destination` is an address in the channel's format, or `user:<id>`. `items` holds one event, or several in a
-    digest. `due_at` is the time of the next attempt of a pending delivery. `attempts` counts all attempts.
-    `counted_attempts` counts those since the delivery was created or last retried by an administrator, except attempts
-    in which the peer refused this sender. `error` says why the delivery failed, was skipped or is held, or why the last
-    attempt failed. `unrendered_since` is the time at which a node first lacked a usable template for the delivery; None
-    if no node has lacked one since the last attempt.
+    `destination` is an address in the channel's format, or `user:<id>`. `items` has one event; only a digest, which is
+    one message about several events, has more. `user` is the user whose preferences apply. `due_at` is the earliest
+    time of the next attempt, if the delivery is pending. `error` is the reason why the delivery failed, was skipped or
+    is held, or why the last attempt failed.
+
+    `attempts` is the number of all attempts. `counted_attempts` is the number of attempts that count towards the limit
+    after which the delivery fails: those since the delivery was stored or an administrator last retried it. An attempt
+    does not count if the peer refused this sender, or if the delivery could not be prepared yet.
+
+    `unrendered_since` is the time at which a node first found that it has no usable template for the delivery. An
+    attempt, a retry by an administrator, and a node that has the template reset it to None.
     """
 
     id: UUID
@@ -94,27 +101,26 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def item(self) -> Item:
-        """The first item. Only a digest has more."""
+        """The first event of the delivery, which is the only one unless the delivery is a digest."""
         return self.items[0]
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """The key that identifies the delivery: channel, destination, and the event's origin and id (of the first
-        item).
-        """
+        """Identifies the delivery: its channel and destination, and the origin and id of its first event."""
         return self.channel, self.destination, self.item.origin, self.item.event_id
 
     @property
     def retryable(self) -> bool:
-        """Whether an administrator may make the delivery pending again: it has failed, or was skipped because it has no
+        """Whether an administrator may retry the delivery: it has failed, or it was skipped because it has no
         destination.
         """
         return self.status == "failed" or (self.status == "skipped" and self.error == NO_ADDRESS)
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try at a delivery. `code` and `text` are the peer's last reply; without a `code`, `text` describes what
-    happened. `seconds` is the duration.
+    """One try at sending a delivery. It began at `at` and took `seconds`. `code` and `text` are the peer's last reply.
+    If the peer gave no code, `code` is None, and `text` is its reply or a description of what happened, such as a
+    timeout.
     """
 
     at: datetime
@@ -125,12 +131,12 @@ class Attempt(msgspec.Struct, frozen=True):
 
     @property
     def reply(self) -> str:
-        """The peer's reply with its code; without a reply, a description of what happened."""
+        """The peer's last reply, such as `250 OK`; without a code, only the text."""
         return self.text if self.code is None else f"{self.code} {self.text}"
 
 
 def subject_line(text: str) -> str:
-    """Returns the text as a subject: one line of at most MAX_SUBJECT_LENGTH characters. In a mail, a line break would
-    begin another header.
+    """Returns the text as the subject of a mail: one line of at most MAX_SUBJECT_LENGTH characters. A line break in a
+    subject would begin another header.
     """
     return one_line(text, MAX_SUBJECT_LENGTH)

@@ -29,9 +29,12 @@ _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)\Z")
 
 
 def as_address(value: Any) -> str:
-    """Converts a value to text that can be stored and displayed, of at most MAX_ADDRESS_BYTES + 1 characters. A value
-    that is not a string becomes JSON, non-printable characters are replaced, and the domain is in lower case. The
-    result may be an invalid address; see `fault_in_address`.
+    """Converts a value of a payload to the text of an e-mail address, which can be stored and displayed but may be
+    invalid: `fault_in_address` checks it.
+
+    Surrounding spaces are removed, non-printable characters are replaced, and the domain is converted to lower case. A
+    value that is not a string is converted to JSON. The text is cut to MAX_ADDRESS_BYTES + 1 characters, one more than
+    an address may have, so that `fault_in_address` still rejects it.
     """
     text = value.strip(" ") if type(value) is str else msgspec.json.encode(value).decode()
     # One character longer than any address, so that validation still finds it too long.
@@ -41,9 +44,11 @@ def as_address(value: Any) -> str:
 
 
 def split_mailbox(text: str) -> tuple[str, str]:
-    """Splits `Name <address>` into name and address. Returns ("", text) for any other text. The name may be any text,
-    with or without the quotes that RFC 5322, section 3.4, requires around commas, colons and other specials. Angle
-    brackets in the name must be quoted, because unquoted ones may mean several addresses.
+    """Splits `Kim Lee <kim@example.com>` into name and address. Returns ("", text) if the text has another form, or if
+    its name contains angle brackets outside quotes: such a text may contain several addresses.
+
+    A name in quotes is returned without them. A name with commas, colons or other special characters is accepted
+    without quotes too, although RFC 5322, section 3.4, requires them.
     """
     text = text.strip()
     if not text.endswith(">"):
@@ -58,8 +63,9 @@ def split_mailbox(text: str) -> tuple[str, str]:
 
 
 def fault_in_address(address: str) -> str | None:
-    """Returns why mail can't be sent to the address, as text; None if the address is valid. Non-ASCII characters are
-    accepted on both sides of the @. Quoted local parts and address literals are not accepted.
+    """Returns the reason why mail can't be sent to the address, as text; None if the address is valid. Non-ASCII
+    characters are accepted before and after the @. Quoted local parts (`"kim lee"@example.com`) and IP addresses
+    (`kim@[192.0.2.1]`) are not accepted.
     """
     if not address:
         return "the event names no address"
@@ -83,8 +89,9 @@ def fault_in_address(address: str) -> str | None:
 
 
 def ascii_domain(domain: str) -> str:
-    """Returns the domain in its DNS and SMTP form (IDNA, RFC 3490). Raises ValueError if the domain is invalid, or if
-    IDNA 2003 and IDNA 2008 map it to different ones.
+    """Returns a domain in ASCII, as DNS and SMTP need it: `bücher.example` becomes `xn--bcher-kva.example` (IDNA, RFC
+    3490). Raises ValueError if the domain is invalid, or contains a character that IDNA 2003 and IDNA 2008 convert
+    differently, such as ß.
     """
     if _AMBIGUOUS.intersection(domain):
         raise ValueError("IDNA 2003 and IDNA 2008 map the domain to different ones")
@@ -95,8 +102,8 @@ def ascii_domain(domain: str) -> str:
 
 
 def masked(address: str) -> str:
-    """Returns the address for logs, without most of its local part: `k***@example.com`. Returns `***` for text that is
-    not a valid address, and empty text for empty text.
+    """Returns the address for logs, with its local part hidden except for the first character: `k***@example.com`.
+    Returns `***` if the address is invalid, and empty text for empty text.
     """
     if not address:
         return ""
@@ -105,8 +112,8 @@ def masked(address: str) -> str:
 
 
 def masked_in(text: str, address: str) -> str:
-    """Returns the text with this address masked wherever it occurs, also in the form that `repr` gives it, and with any
-    other text masked that looks like an address.
+    """Returns a text for logs, with every occurrence of `address` in it masked (also in the escaped form of `repr`),
+    and everything else in it that looks like an e-mail address masked, too.
     """
     for form in {address, repr(address)[1:-1]} - {""}:
         text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", lambda _: masked(address), text, flags=re.IGNORECASE)

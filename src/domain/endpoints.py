@@ -1,7 +1,7 @@
 """Endpoints: the paths where clients connect, and what a plain client receives there.
 
-A plain client does not use the protocol `herald.v1`. A client of `herald.v1` receives the same at every endpoint: all
-feeds that it has access to, and its inbox.
+A plain client is one that does not use the protocol `herald.v1`. For clients that use it, all endpoints are the same:
+they receive all feeds that they may read, and the inbox of their user.
 """
 
 import re
@@ -33,15 +33,18 @@ _USER: Final = re.compile(rf"(query|path):({_PARAMETER})\Z")
 
 
 class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One endpoint of a profile.
+    """A path where clients connect, as declared in a profile, and what plain clients receive there. (Clients of
+    `herald.v1` receive the same at every endpoint.)
 
-    `name` is its label in metrics and logs. `user` says where a client sends the id of its user: `query:<parameter>` or
-    `path:<parameter>`. If tokens are checked, the id must be that of the token's user. A plain client receives the
-    feeds of `profile` if `feeds` is true. `inbox` selects what it receives of its inbox: nothing, the notifications of
-    the profile's routes, or everything. If the profile is not loaded, it receives the same of all loaded profiles.
+    `name` is the label of the endpoint in metrics and logs. `user` is the place of the user id in the address:
+    `query:<parameter>` or `path:<parameter>`. If tokens are checked, the id must be that of the token's user. If
+    `feeds` is true, plain clients receive the feeds of `profile`. `inbox` selects the notifications of their user that
+    they receive: none, those made by routes of `profile`, or all. If `profile` is not loaded, they receive the feeds
+    and notifications of all loaded profiles instead.
 
-    `connected` and `heartbeat` are the messages of a plain event stream, to which the server adds `timestamp`, `cursor`
-    and, after a gap, `gap`. `description` is text for the AsyncAPI document: what a plain client receives.
+    `connected` and `heartbeat` are the first and the periodic message of a plain event stream; if None, `{"type":
+    "connection"}` and `{"type": "heartbeat"}`. The server adds the fields `timestamp` and `cursor`, and `gap` to the
+    first message if entries may be missing. `description` says in the AsyncAPI document what plain clients receive.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
@@ -57,12 +60,12 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def query_parameter(self) -> str | None:
-        """The query parameter that has the user's id; None if there is none."""
+        """The name of the query parameter that contains the user id; None if the id is not in the query."""
         return self._parameter("query")
 
     @property
     def path_parameter(self) -> str | None:
-        """The path parameter that has the user's id; None if there is none."""
+        """The name of the path parameter that contains the user id; None if the id is not in the path."""
         return self._parameter("path")
 
     def _parameter(self, place: str) -> str | None:
@@ -71,13 +74,15 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def shape(self) -> str:
-        """The path without the name of its parameter. Endpoints with equal shapes share a path."""
+        """The path with `{}` in place of its parameter: `/users/{user_id}` becomes `/users/{}`. Two endpoints of the
+        same shape serve the same requests, whatever the names of their parameters.
+        """
         return self.path.partition("{")[0] + "{}" if self.path_parameter else self.path
 
 
 def validate_endpoint(endpoint: Endpoint, has_feeds: bool) -> str | None:
-    """Returns what is invalid about one endpoint, as `key: text`; None if it is valid. `has_feeds` says whether its
-    profile declares feeds.
+    """Checks one endpoint by itself. Returns its first fault as `<key>: <reason>`; None if it is valid. `has_feeds` is
+    true if the profile of the endpoint declares feeds.
     """
     for key, fault in _faults(endpoint):
         if fault:
@@ -140,8 +145,9 @@ def _validate_message(endpoint: Endpoint, message: dict[str, Any]) -> str | None
 
 
 def validate_together(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, str] | None:
-    """Returns the first conflict between endpoints: one of the conflicting endpoints, and the reason as `key: text`.
-    Returns None if all can be served together.
+    """Checks whether endpoints can be served together. Returns the first endpoint that can't be, and the reason as
+    `<key>: <reason>`; None if all can. A reason is, for example, that two endpoints have the same name, or different
+    transports at the same path.
     """
     named: dict[str, Endpoint] = {}
     for endpoint in endpoints:
@@ -155,7 +161,7 @@ def validate_together(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, str] | N
 
 
 def by_path(endpoints: Iterable[Endpoint]) -> Sequence[tuple[Endpoint, ...]]:
-    """Groups the endpoints by path."""
+    """Groups endpoints by their path. Paths that differ only in the name of the parameter are the same path."""
     at_path: dict[str, list[Endpoint]] = {}
     for endpoint in endpoints:
         at_path.setdefault(endpoint.shape, []).append(endpoint)
@@ -183,8 +189,8 @@ def _validate_at_one_path(sharing: Sequence[Endpoint]) -> str | None:
 
 
 def in_force(declared: Sequence[Endpoint], shipped: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """Returns the endpoints that are served: all that profiles declare, and those `shipped` with Herald whose path no
-    profile declares.
+    """Returns the endpoints that are served: all that profiles declare, and those of the `shipped` endpoints of Herald
+    that no declared endpoint replaces by having the same path.
     """
     shapes = {endpoint.shape for endpoint in declared}
     return (*declared, *(endpoint for endpoint in shipped if endpoint.shape not in shapes))

@@ -3,24 +3,24 @@
     HeraldError
     ├── AccessRefused           the caller may not do this
     │   ├── TokenMissing        a token is needed and none was sent
-    │   ├── TokenInvalid        forged, malformed, for another audience, without a subject
-    │   ├── TokenExpired        expired; a new token is needed
-    │   ├── SignedOut           issued before the user signed out
-    │   ├── NotYours            a valid identity requests data of another user, or a feed that it has no access to
-    │   └── ScopeMissing        a valid identity without the scope that is needed
+    │   ├── TokenInvalid        the token is forged, malformed, for another audience, or without a subject
+    │   ├── TokenExpired        the token has expired; the caller needs a new one
+    │   ├── SignedOut           the token was issued before its user signed out
+    │   ├── NotYours            the caller requests data of another user, or a feed that it has no access to
+    │   └── ScopeMissing        the token does not have the scope that is needed
     ├── UnknownFeed             no feed has this name
-    ├── TooManyRequests         above the rate limit; `retry_after` is the time to wait
+    ├── TooManyRequests         the rate limit is exceeded; `retry_after` is the time to wait in seconds
     ├── NotFound                the requested object does not exist, or belongs to another user
-    ├── NotFailed               the delivery did not fail, so it can't be retried; `status` is its status
-    ├── TooManySessions         the user has the maximum number of connections
-    ├── TooManySessionsElsewhere  the same, counting connections reported by other nodes
+    ├── NotFailed               the delivery can't be retried, because of its status, `status`
+    ├── TooManySessions         the user has the maximum number of connections at this node
+    ├── TooManySessionsElsewhere  the user has the maximum number of connections at all nodes together
     ├── TooManyAnonymous        the node has the maximum number of connections without a token
     ├── Draining                the node is shutting down
-    ├── Unavailable             a dependency is unavailable; nothing was changed, or the request is safe to repeat
-    └── InvalidInput            the request is invalid; `field` names the field
+    ├── Unavailable             a dependency is unavailable; the request can be repeated
+    └── InvalidInput            the request is invalid; `field` is the name of the invalid field, if it is known
 
-`code` is stable and meant for programs; the text may be shown to the caller and never contains a token or a stack
-trace. Adapters choose the HTTP status and the close code of each.
+`code` is a stable name of the error, for programs. The text is for people: it may be shown to the caller, and contains
+neither tokens nor stack traces. Adapters decide with which HTTP status and close code an error is reported.
 """
 
 from typing import ClassVar, Final
@@ -79,7 +79,9 @@ class ScopeMissing(AccessRefused):
 
 
 class UnknownFeed(HeraldError):
-    """A `name` of more than MAX_SHOWN_NAME characters is shortened."""
+    """The caller requests a feed that does not exist at its endpoint. The text repeats at most MAX_SHOWN_NAME
+    characters of `name`.
+    """
 
     code = "unknown_feed"
 
@@ -89,7 +91,7 @@ class UnknownFeed(HeraldError):
 
 
 class TooManyRequests(HeraldError):
-    """`retry_after` is the time to wait, in seconds."""
+    """The caller has exceeded the rate limit. `retry_after` is the time to wait, in seconds."""
 
     code = "too_many_requests"
     text = "The rate limit is exceeded: wait, then try again."
@@ -105,7 +107,9 @@ class NotFound(HeraldError):
 
 
 class NotFailed(HeraldError):
-    """`status` is the status of the delivery."""
+    """An administrator retries a delivery that has neither failed nor been skipped for lack of an address. `status` is
+    the status of the delivery.
+    """
 
     code = "not_failed"
 

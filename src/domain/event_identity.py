@@ -1,9 +1,9 @@
-"""Identity of events: what makes an arriving event a duplicate of a stored one.
+"""Identity of events: what makes an arriving event a duplicate of a stored event.
 
-An event is identified by (origin, id). The origin is the CloudEvents source or, if an event has none, its topic or
-routing key. All producers share this one namespace and choose their names freely. If an event of another source has the
-same origin and id already, the event is stored under a qualified origin, which begins with its own source. So no
-producer can make an event of another producer count as a duplicate.
+An event is identified by its origin and its id. The origin is the CloudEvents source or, if the event has none, its
+topic or routing key. Producers choose CloudEvents sources freely, so events from two topics may have the same origin
+and id. The event that arrives second is then stored under a qualified origin, which also contains the topic or routing
+key. So no producer can make an event of another producer count as a duplicate.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ LONGEST_QUALIFIED_BYTES: Final = 512
 
 
 def origin_of(declared: str | None, source: str) -> str:
-    """Returns the origin of an event of `source` (its topic or routing key): the CloudEvents source that the event
-    declares, else `source`. A declared origin with the prefix of qualified origins is qualified itself, so that no
-    event can claim the origin of another source.
+    """Returns the origin of an event: its CloudEvents source (`declared`) or, if it has none, its topic or routing key
+    (`source`). A declared origin that begins with `herald-source:`, like a qualified origin, is qualified: so no
+    producer can claim the qualified origin of another source.
     """
     origin = declared or source
     return qualified_origin(origin, source) if origin.startswith(_PREFIX) else origin
@@ -30,8 +30,8 @@ def origin_of(declared: str | None, source: str) -> str:
 
 @lru_cache(maxsize=4096)
 def qualified_origin(origin: str, source: str) -> str:
-    """Returns the origin, prefixed with its source. The result is unique to this pair, and has at most
-    LONGEST_QUALIFIED_BYTES bytes; longer ones are replaced by a digest.
+    """Returns the qualified origin `herald-source:<source> <origin>`, which is different for each pair of source (topic
+    or routing key) and origin. If it has more than LONGEST_QUALIFIED_BYTES bytes, a SHA-256 digest takes its place.
     """
     escaped = quote(source, safe="", errors="surrogatepass")
     text = f"{_PREFIX}{escaped} {origin}"
@@ -43,11 +43,13 @@ def qualified_origin(origin: str, source: str) -> str:
 
 
 def find_origin(origin: str, source: str, by_source: bool, source_of: Callable[[str], str | None]) -> tuple[str, bool]:
-    """Returns the origin under which an event is stored, and whether it is stored already.
+    """Checks whether an arriving event is stored already. Returns the origin under which the event is stored or is to
+    be stored, and whether it is stored already.
 
-    `source_of(origin)` returns the source of the stored row that has this origin and the event's id, for example in the
-    same inbox; None if there is no such row. Without `by_source`, an event counts as stored if an event of any source
-    has the same origin and id.
+    `source_of(origin)` must return the source of the stored row with this origin and the event's id (in the same inbox,
+    for example); None if there is no such row. If `by_source` is true, a row of another source does not count: the
+    arriving event is to be stored under its qualified origin. If `by_source` is false, a row of any source makes the
+    event a duplicate.
     """
     holder = source_of(origin)
     if holder == source:

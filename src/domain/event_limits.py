@@ -1,4 +1,4 @@
-"""The limits of one event. They protect other events, users and the store from a single large event."""
+"""Limits of a single event, which protect other events, users and the store from a very large one."""
 
 from typing import Annotated, Final
 
@@ -7,9 +7,9 @@ from domain.setting_parsers import whole
 
 
 class Limits(Section, frozen=True):
-    """Limits of one event: the size of its body, the number of destinations of each outbound channel, the number of
-    users that it notifies or signs out, and the number of bytes stored for all of these users together. 0 means no
-    limit.
+    """Limits of one event: the size of its body, the number of destinations in each outbound channel, the number of
+    users that it notifies or signs out, and the number of bytes that it stores for all these users together. An event
+    that exceeds a limit becomes a dead letter. 0 means no limit, except for `addresses`.
     """
 
     event_bytes: Annotated[

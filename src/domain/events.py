@@ -1,9 +1,9 @@
-"""Events: messages of brokers once they are decoded.
+"""Events: the messages of brokers after decoding.
 
-An event is identified by (origin, id); see `event_identity`. The id is the first of these that exists: a CloudEvents
-id, the payload's `event_id` or `eventId`, the field that the route names, the message's position at its broker. The
-field `id` is read only if a route names it: in most payloads it identifies the object that the event is about, and many
-events have the same one.
+An event is identified by its origin and its id (see `event_identity`). The id is the first of these that exists: the
+CloudEvents id; the payload's `event_id` or `eventId`; the payload field that the `id` of a route names; the message's
+`fallback_id`. The payload's `id` is not used unless a route names it: in most payloads it is the id of an object, such
+as an order, and many events are about the same object.
 """
 
 import base64
@@ -29,13 +29,15 @@ MAX_ID_LENGTH: Final = 512
 
 
 class Undecoded(msgspec.Struct, frozen=True):
-    """A payload that is not JSON. `why` is the reason."""
+    """The payload of an event whose text is not JSON, or is nested too deeply. `why` is the reason, as text."""
 
     why: str
 
 
 class Unreadable(Exception):
-    """A message that can't become an event. `reason` is a stable code, `detail` the explanation."""
+    """Raised if a message can't be decoded into an event, or a route can't be applied to the event. The event becomes a
+    dead letter with the `reason`, a code for programs, and the `detail`, an explanation for people.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -44,11 +46,10 @@ class Unreadable(Exception):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A fact that another service published.
+    """An event that another service published, decoded from the message of a broker.
 
-    `source` is the topic or routing key. `origin` is the namespace of the id: the CloudEvents source, or `source`.
-    `type` is None if the message has none. `payload` is the decoded JSON, or Undecoded. `text` is the payload as it was
-    sent.
+    `source` is the topic or routing key. `origin` and `id` identify the event (see `event_identity`). `type` is None if
+    the message names no type. `payload` is the decoded JSON, or Undecoded; `text` is the same payload as it was sent.
     """
 
     source: str
@@ -61,7 +62,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def _float(text: str) -> float:
-    """Decodes a JSON number with a fraction or an exponent. Raises ValueError if it exceeds the range of floats."""
+    """Converts a JSON number with a fraction or an exponent. Raises ValueError if it is too large for a float."""
     if math.isinf(number := float(text)):
         raise ValueError("Number out of range")
     return number
@@ -74,10 +75,9 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def read_event(message: Message, id_field: str | None = None, max_bytes: int = 0) -> Event:
-    """Reads a message into an event. Raises Unreadable.
-
-    `id_field` is the dotted path of the event id, if a route names it. A body of more than `max_bytes`, as sent or once
-    it is decoded, is rejected; 0 means no limit.
+    """Decodes a message into an event. Raises Unreadable if that is impossible, or if the body has more than
+    `max_bytes` bytes as sent or after decompression (0 means no limit). `id_field` is the dotted path of the payload
+    field that a route names as the event's id; None if no route names one.
     """
     body = message.body
     if body is None:
@@ -124,8 +124,8 @@ def _text_of(body: bytes, encoding: str, max_bytes: int) -> str:
 
 
 def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
-    """Decodes JSON. Returns Undecoded if the text is invalid or nested too deep; never raises for a text. `decode` is
-    the method of a msgspec decoder.
+    """Decodes JSON text. Returns Undecoded, and raises nothing, if the text is not JSON or is nested too deeply.
+    `decode` is the `decode` method of a msgspec decoder.
     """
     if too_deep(text):
         return Undecoded(f"it is nested more than {MAX_DEPTH} levels deep")
@@ -136,8 +136,9 @@ def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
 
 
 def at_path(payload: Any, path: str) -> Any:
-    """Returns the value at a dotted path, or None. In a wrapped payload (`{"event_type", "data": {…}}`) the path is
-    also looked up in `data`, so that one route serves producers of both shapes. The outer object takes precedence.
+    """Returns the value of a payload at a dotted path, such as `user.id`; None if there is none. A path that leads to
+    nothing in the payload itself is looked up in its object `data`: so `user.id` works for `{"user": …}` and for
+    `{"event_type": …, "data": {"user": …}}`.
     """
     found = _walk(payload, path)
     if found is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
@@ -146,35 +147,39 @@ def at_path(payload: Any, path: str) -> Any:
 
 
 def names_to(payload: Any, path: str) -> tuple[str, ...]:
-    """Returns the names of the nested fields, outermost first, that lead to the value that `at_path` returns."""
+    """Returns the names of the fields that lead to the value at a dotted path, as `at_path` finds it: `user.id` becomes
+    `("user", "id")`, or `("data", "user", "id")` if the value is in the payload's object `data`.
+    """
     if _walk(payload, path) is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
         return ("data", *_names(inner, path))
     return _names(payload, path)
 
 
 def values_at(payload: Any, path: str) -> list[Any]:
-    """Returns the values at a dotted path as a list: the elements of a list, or a single value. The list is empty if
-    there is no value.
+    """Returns the values of a payload at a dotted path (see `at_path`) as a list. If there is a list at the path,
+    returns its elements; if there is another value, a list of that value; if there is none, an empty list.
     """
     value = at_path(payload, path)
     return value if type(value) is list else [] if value is None else [value]
 
 
 def as_id(value: Any) -> str | None:
-    """Returns an id as text, from a non-empty string or a whole number of at most MAX_ID_LENGTH characters. Returns
-    None for anything else.
+    """Returns a value of a payload as an id: a string or a whole number, of 1 to MAX_ID_LENGTH characters. Returns None
+    for any other value.
     """
     text = value if type(value) is str else str(value) if type(value) is int else ""
     return text if 0 < len(text) <= MAX_ID_LENGTH else None
 
 
 def own_id(payload: Mapping[str, Any]) -> str | None:
-    """Returns the event id in the payload's `event_id` or `eventId`, or None."""
+    """Returns the event id in the payload's `event_id`, otherwise that in `eventId`; None if neither has a valid id."""
     return as_id(payload.get("event_id")) or as_id(payload.get("eventId"))
 
 
 def own_type(payload: Mapping[str, Any]) -> str | None:
-    """Returns the event type in the payload's `event_type`, `type` or `eventType`, or None."""
+    """Returns the event type in a payload: the first non-empty string among `event_type`, `type` and `eventType`; None
+    if there is none.
+    """
     for name in ("event_type", "type", "eventType"):
         value = payload.get(name)
         if type(value) is str and value:
@@ -183,8 +188,9 @@ def own_type(payload: Mapping[str, Any]) -> str | None:
 
 
 def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
-    """Returns the payload's `timestamp` or `time`, or the `timestamp` in its `data`, if it is valid (see `as_time`);
-    else `received`.
+    """Returns the time in the payload's `timestamp`, otherwise that in `time`, otherwise that in `data.timestamp`. If
+    there is none of these fields, or the value is not a valid time (see `as_time`), returns `received`, the broker's
+    time.
     """
     value = payload.get("timestamp") or payload.get("time")
     if value is None and type(inner := payload.get("data")) is dict:
@@ -193,8 +199,9 @@ def own_time(payload: Mapping[str, Any], received: datetime) -> datetime:
 
 
 def as_time(value: Any, received: datetime) -> datetime | None:
-    """Reads a time from ISO 8601 text, or from seconds or milliseconds since 1970 as a number or as digits. A time
-    without a zone is in UTC. Returns None for anything else, and for times more than MAX_CLOCK_SKEW after `received`.
+    """Converts a value of a payload to a time: ISO 8601 text (UTC if it has no time zone), or seconds or milliseconds
+    since 1970, as a number or as text. Returns None for any other value, and for a time that is more than
+    MAX_CLOCK_SKEW later than `received`, the broker's time.
     """
     time = None
     try:
@@ -218,18 +225,22 @@ def _walk(value: Any, path: str) -> Any:
 
 
 def _names(value: Any, path: str) -> tuple[str, ...]:
-    """Returns the names in a dotted path. A field whose name is the whole path takes precedence over the nested one."""
+    """Splits a dotted path into names: `a.b` becomes `("a", "b")`. If the object `value` has a field with the name
+    `a.b`, returns `("a.b",)`.
+    """
     return (path,) if type(value) is dict and path in value else tuple(path.split("."))
 
 
 def _binary_attributes(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the attributes of a CloudEvent in binary mode (Kafka protocol binding 1.0.2, section 3.2)."""
+    """Returns the attributes of a CloudEvent in binary mode: the headers `ce_…` without their prefix (Kafka protocol
+    binding 1.0.2, section 3.2).
+    """
     return {name.removeprefix("ce_"): value for name, value in headers.items() if name.startswith("ce_")}
 
 
 def _structured_data(envelope: dict[str, Any], text: str) -> tuple[Any, str]:
-    """Returns the data of a CloudEvent in structured mode (JSON format 1.0.2, section 3.1), decoded and as the text
-    that was sent.
+    """Returns the payload of a CloudEvent in structured mode (JSON format 1.0.2, section 3.1): the field `data` or
+    `data_base64` of the envelope, decoded, and as text. `text` is the JSON text of the envelope.
     """
     data = envelope.get("data")
     if type(data) is str:

@@ -1,4 +1,6 @@
-"""Fan-out: the size of what a plan stores, and the division of a plan into parts that fit into one transaction each."""
+"""Fan-out: the size of what a plan stores, and the division of large plans into parts, each small enough for one
+transaction.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,7 +12,9 @@ from domain.streams import SignOut, stored_bytes
 
 
 class Size(NamedTuple):
-    """The number of rows that a plan adds or changes, and the approximate number of bytes of text in them."""
+    """The size of what a plan stores: the number of rows that it adds or changes, and the approximate number of bytes
+    of text in them.
+    """
 
     rows: int
     bytes: int
@@ -30,8 +34,9 @@ def size_of(plan: Plan) -> Size:
 
 
 def divided(plan: Plan, most: Size) -> Iterator[Plan]:
-    """Divides the plan into parts of at most the size `most`, in the order of its recipients. A single recipient's row
-    is never divided, even if it is larger. The first part also has everything that is not addressed to single users.
+    """Divides a plan that is too large for one transaction into smaller plans. Each has notifications of at most the
+    size `most` (or one notification, if that alone is larger), and at most `most.rows` sign-outs. The order of users is
+    kept. Broadcasts, deliveries and the dead letter are not divided: all are in the first plan.
     """
     for number, (addressed, sign_outs) in enumerate(_parts(plan, most)):
         part = msgspec.structs.replace(plan, addressed=addressed, sign_outs=sign_outs)

@@ -1,4 +1,4 @@
-"""The identity of a caller, its scopes, and the effect of a sign-out."""
+"""Identities of callers, their scopes, and which of them a sign-out ends."""
 
 from datetime import datetime
 
@@ -8,12 +8,13 @@ from domain.errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A caller. `user` is None for an anonymous caller, who has access only to what is public.
+    """Who a caller is, and its scopes. `user` is None for an anonymous caller, who has access only to what is public.
 
-    `issued_at` and `expires_at` are seconds since 1970 (a token's `iat` and `exp`). Without `issued_at` the identity
-    counts as older than any sign-out; without `expires_at` it does not expire. `claimed` means that the caller has
-    named its user without a token: a sign-out ends its sessions, but it may reconnect immediately. `token_id`
-    identifies the token without revealing it.
+    `issued_at` and `expires_at` are the times of the caller's token in seconds since 1970 (its `iat` and `exp`).
+    Without `issued_at`, every sign-out of the user ends the identity; without `expires_at`, it does not expire.
+    `claimed` is true if the caller has named its user without a token, which is possible only if Herald checks no
+    tokens: a sign-out ends the sessions of such a caller, but it may connect again immediately. `token_id` identifies
+    the token in rate limits, without revealing it.
     """
 
     user: str | None = None
@@ -31,8 +32,8 @@ NOBODY = Identity()
 
 
 def require_scope(identity: Identity, scope: str) -> Identity:
-    """Returns the identity if it has the scope. Otherwise raises TokenMissing for an anonymous caller, and ScopeMissing
-    for others.
+    """Returns the identity if it has the scope, or the scope `admin`. Otherwise raises TokenMissing if the caller is
+    anonymous, and ScopeMissing if it is not.
     """
     if not identity.may(scope):
         raise TokenMissing if identity.user is None else ScopeMissing(scope)
@@ -40,9 +41,9 @@ def require_scope(identity: Identity, scope: str) -> Identity:
 
 
 def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
-    """Returns whether a sign-out at `not_before` ends an identity issued at `issued_at`.
-
-    Tokens carry whole seconds, so an identity issued in the same second as the sign-out is ended too.
+    """Returns whether the user's sign-out at `not_before` invalidates a token that was issued at `issued_at` (seconds
+    since 1970). That is so for a token issued before the sign-out or in the same second (the times in tokens are whole
+    seconds), and for a token without a time of issue. False if `not_before` is None.
     """
     if not_before is None:
         return False
@@ -50,10 +51,9 @@ def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
 
 
 def ended_by(identity: Identity, not_before: datetime, before: datetime | None) -> bool:
-    """Returns whether a sign-out ends a session of this identity. `before` is the latest sign-out that was stored when
-    the session was opened.
-
-    A claimed identity has no token with an issue time, so any sign-out later than `before` ends its session.
+    """Returns whether the user's sign-out at `not_before` ends an open session of this identity. If the identity has a
+    token, `signed_out` decides. If it is `claimed`, and so has no token, every sign-out ends the session that is later
+    than `before`, the latest sign-out when the session was opened (None if there was none).
     """
     if identity.claimed:
         return before is None or not_before > before
@@ -61,9 +61,10 @@ def ended_by(identity: Identity, not_before: datetime, before: datetime | None) 
 
 
 def check_not_signed_out(identity: Identity, not_before: datetime | None) -> None:
-    """Raises SignedOut for an identity that a sign-out ended. Raises TokenExpired instead if the identity was issued in
-    the same second as the sign-out: the user may have signed in again within that second, and only a new token can
-    prove that.
+    """Checks the identity against its user's latest sign-out, at `not_before` (None if there was none). Raises
+    SignedOut if the token was issued earlier. Raises TokenExpired if it was issued in the same second: the user may
+    have signed in again within that second, so the client should get a new token. Raises nothing for a caller without a
+    token.
     """
     if identity.user is None or identity.claimed or not_before is None:
         return

@@ -1,5 +1,5 @@
-"""Warnings about template fields that an event may lack. Without such a field, its title, message or subject can't be
-made.
+"""Warnings about fields that a template of a route needs but an event may lack. Then the title, message or subject is
+not made from the template.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,11 @@ _CONSEQUENCES: Final = {
 
 
 def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
-    """Yields a warning for each title, message and subject with a field that an event may lack and that has no
-    fallback.
+    """Yields a warning for each title, message and subject in a profile with a placeholder that events may be unable to
+    fill.
 
-    A field that every sample of the route has counts as present. Without samples, any field may be missing.
+    A field is present in all events if every sample of the route has it. If the route has no samples, every field may
+    be missing. A placeholder with the fallback to empty text (`{author|}`) causes no warning.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route) or [{}]
@@ -36,8 +37,8 @@ def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
 
 
 def unfilled_templates(route: Route, payload: Any) -> Iterator[str]:
-    """Yields, for each template of a route that a payload can't fill, the fields that the payload lacks and the
-    consequence.
+    """Yields a line for each template of a route that this payload can't fill, with the missing fields and the
+    consequence: `inbox.message: the event lacks {author}: the message is empty`.
     """
     for key, template in _templates_in_use(route):
         if placeholders := unfilled(template, payload):
@@ -50,7 +51,9 @@ def _consequence(route: Route, key: str) -> str:
 
 
 def _templates_in_use(route: Route) -> Iterator[tuple[str, str]]:
-    """Returns the templates of a route by key; those of the inbox only if the route has users."""
+    """Returns the templates of a route, each with its key, such as `inbox.title`. Templates of the inbox are left out
+    if the route has no `users`, because then it makes no notifications.
+    """
     return (
         (key, template)
         for key, template in route_templates(route).items()

@@ -1,11 +1,11 @@
-"""The limit of nesting depth in JSON.
+"""The limit of nesting in JSON texts.
 
-Parsers recurse, and the depth that they can reach depends on the depth of the stack when they are called: the same text
-may be readable for one caller and too deep for another. A fixed limit far below that gives every caller the same
-result.
+JSON parsers are recursive. How deep they can go depends on how deep the call stack already is when they are called, so
+one caller could parse a text that another could not. MAX_DEPTH is far less than parsers can reach from any caller, so
+the result is the same for all.
 
-The depth is counted before a text is parsed, so counting must not be slower for hostile text than for other text. Each
-step below is one pass over the text in C; the only loop in Python runs once for every eight brackets.
+The depth is computed before a text is parsed, so this must not take longer for hostile texts than for others. Each step
+is a single pass over the text in C; the only loop in Python runs once for every eight brackets.
 """
 
 from array import array
@@ -24,7 +24,9 @@ _BITS: Final = bytes.maketrans(b"[]{}", b"1010")
 
 
 def _steps(eight: int) -> list[int]:
-    """Returns the eight steps encoded in the bits of a byte: 1 for one level deeper, -1 for one level up."""
+    """Returns the change of depth for each of eight brackets, which are the bits of the byte `eight`, highest first: 1
+    for an opening bracket (1 bit), -1 for a closing bracket (0 bit).
+    """
     return [1 if eight & bit else -1 for bit in (128, 64, 32, 16, 8, 4, 2, 1)]
 
 
@@ -35,8 +37,8 @@ _PEAKS: Final = array("b", [max(0, *accumulate(_steps(eight))) for eight in rang
 
 
 def too_deep(text: str) -> bool:
-    """Returns whether JSON text is nested deeper than MAX_DEPTH. For text that is not JSON, the computed depth is at
-    least the depth that a parser could reach in it.
+    """Returns whether a JSON text has more than MAX_DEPTH levels of nesting. For a text that is not JSON, returns True
+    if a parser could reach more than MAX_DEPTH levels before it finds the error, and possibly in other cases.
     """
     return text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH
 
@@ -51,7 +53,9 @@ def _depth(text: str) -> int:
 
 
 def _brackets(text: str) -> bytes:
-    """Returns the brackets outside strings, in order: `1` for an opening one, `0` for a closing one."""
+    """Returns the brackets of a JSON text in their order, without those in strings: `1` for each opening bracket, `0`
+    for each closing bracket.
+    """
     # All relevant characters are ASCII. Escaped backslashes are removed first, from the left, so that a remaining
     # backslash before a quote escapes that quote.
     ascii_text = text.encode("ascii", "ignore").replace(b"\\\\", b"").replace(b'\\"', b"")

@@ -1,4 +1,4 @@
-"""The state of a notification and its transitions. This module has the only definition of "unread"."""
+"""The state of a notification (read, archived, muted) and its changes. This is the only definition of "unread"."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,9 +13,10 @@ StateChange: TypeAlias = Literal["read", "unread", "archived"]
 
 
 class NotificationState(msgspec.Struct, frozen=True, gc=False):
-    """The part of a notification that can change.
+    """The properties of a notification that can change. `read_at` is None if it is not read.
 
-    An archived notification has left the inbox and does not change any more. A muted one is stored, but not pushed.
+    An archived notification is no longer in the inbox, and its state does not change any more. A muted notification is
+    stored, but was not pushed to sessions when it arrived.
     """
 
     read_at: datetime | None = None
@@ -33,9 +34,7 @@ class NotificationState(msgspec.Struct, frozen=True, gc=False):
 
 
 class StateFilter(msgspec.Struct, frozen=True):
-    """A condition on the state of a notification. Each field is the required value of the property of the same name in
-    NotificationState; None matches any value.
-    """
+    """Selects notifications by their state. `read` and `archived` are the required values; None means any value."""
 
     read: bool | None = None
     archived: bool | None = None
@@ -51,15 +50,16 @@ NOT_ARCHIVED: Final = StateFilter(archived=False)
 
 
 class Transition(msgspec.Struct, frozen=True):
-    """One state change. It applies to notifications whose state matches `before`, and sets the `values` for the time of
-    the change. For all other notifications it is a no-op: no position is assigned, and nothing is sent to clients.
+    """The rule for one kind of state change. A notification whose state matches the filter `before` is changed to
+    `values`, which are computed from the time of the change. For any other notification the change is a no-op: no
+    position is assigned, and nothing is sent to clients.
     """
 
     before: StateFilter
     values: Callable[[datetime], Mapping[str, Any]]
 
     def apply(self, state: NotificationState, now: datetime) -> NotificationState | None:
-        """Returns the state after the change; None for a no-op."""
+        """Returns the state after the change, made at the time `now`; None if the change is a no-op for this state."""
         if not self.before.matches(state):
             return None
         return msgspec.structs.replace(state, **self.values(now))
@@ -75,7 +75,9 @@ _NEW: Final = NotificationState()
 
 
 def state_on_arrival(preferences: Preferences, type_: str, now: datetime) -> NotificationState:
-    """Returns the state in which a notification of this type is stored for a user with these preferences."""
+    """Returns the state in which a new notification of the type `type_` is stored for a user with these preferences.
+    `now` is the time of reading if the user has muted the type.
+    """
     if preferences is DEFAULT:
         return _NEW
     read_at = now if preferences.mutes(type_) else None

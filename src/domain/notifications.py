@@ -16,7 +16,8 @@ from domain.streams import Content, Entry, inbox_of
 class Notification(msgspec.Struct, frozen=True, gc=False):
     """One event addressed to one user, stored in that user's inbox.
 
-    `seq` is the position of its arrival. `changed` is the position of its last change, which was made at `updated_at`.
+    `seq` is the position in the inbox that it got when it arrived. `changed` is the position of its last state change,
+    at the time `updated_at`; it is equal to `seq` if there was none.
     """
 
     id: UUID
@@ -29,15 +30,18 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
     state: NotificationState
 
     def after(self, change: StateChange, position: int, now: datetime) -> "Notification | None":
-        """Returns the notification after a state change at this position; None if the change is a no-op."""
+        """Returns the notification after a state change, made at the time `now` and with this position in the inbox;
+        None if the change is a no-op.
+        """
         state = TRANSITIONS[change].apply(self.state, now)
         if state is None:
             return None
         return msgspec.structs.replace(self, changed=position, updated_at=now, state=state)
 
     def entry(self, unread: int, kind: StateChange | Literal["arrival"] | None = None) -> Entry:
-        """Returns the stream entry of the notification. `kind` is the change that has just been made; without it, the
-        entry describes the current state. `unread` is the inbox's unread total.
+        """Returns the entry that reports this notification to clients. `kind` is the event to report: its arrival, or a
+        state change. Without it, the entry reports the current state: `archived` for an archived notification,
+        otherwise `arrival`. `unread` is the number of unread notifications in the inbox.
         """
         state = self.state
         return Entry(
@@ -55,8 +59,8 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
 
 
 class NotificationFilter(StateFilter, frozen=True, kw_only=True):
-    """Selects notifications of an inbox; None matches any value. `start` and `end` are inclusive bounds of the time of
-    storing.
+    """Selects the notifications of an inbox for a list. None means any value; by default, archived notifications are
+    left out. `start` and `end` limit the time of storing, both inclusive.
     """
 
     archived: bool | None = False
@@ -78,15 +82,15 @@ _PAGE_CURSOR: Final = re.compile(r"p1\.([0-9a-f]+)\.([0-9]{1,15})\Z")
 
 
 def page_cursor(user: str, seq: int) -> str:
-    """Returns the cursor of a page of this user's list, as an opaque text. The page begins with the first notification
-    below position `seq`.
+    """Returns the opaque cursor of the next page of a user's list, which is sorted from the newest notification to the
+    oldest. The page begins with the first notification whose `seq` is less than this one.
     """
     return f"p1.{tag_of(user)}.{seq}"
 
 
 def read_page_cursor(user: str, text: str) -> int:
-    """Returns the position below which the page begins. Raises InvalidInput if the text is not a page cursor of this
-    user.
+    """Returns the `seq` in a page cursor. The page contains only notifications whose `seq` is less. Raises InvalidInput
+    if the text is not a page cursor of this user.
     """
     match = _PAGE_CURSOR.match(text)
     if match is None or match[1] != tag_of(user):

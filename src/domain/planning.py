@@ -1,5 +1,5 @@
 """Planning: which notifications, broadcasts, deliveries and sign-outs one event leads to. A pure function of the
-message and the routes.
+message, the routes and the limits.
 """
 
 from functools import partial
@@ -23,22 +23,22 @@ from domain.verbatim_fields import VerbatimFields
 
 
 class Addressed(msgspec.Struct, frozen=True):
-    """A notification for each of these users, who are all different."""
+    """Notifications in a plan: one for each of `users`, all with the same content. No user occurs twice."""
 
     content: Content
     users: tuple[str, ...]
 
 
 class Broadcast(msgspec.Struct, frozen=True):
-    """A message for all subscribers of a feed."""
+    """A broadcast in a plan: the content for all subscribers of one feed."""
 
     content: Content
     feed: str
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that could not be processed, or only in part: the original message, the `reason` (a stable code) and the
-    `detail` (text for people).
+    """An event that could not be processed, or only in part: the original message, the `reason` (a code for programs)
+    and the `detail` (an explanation for people).
     """
 
     message: Message
@@ -49,13 +49,13 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The results of one event.
+    """What one event leads to.
 
-    `dead_letter` is set if a part of the event could not be planned; what other routes planned for it is kept.
-    `message` is the message that was planned. `by_source` says whether events of other sources with the same origin and
-    id are different events. If the event leads to nothing and is not stored, the plan is empty and `ignored` is the
-    reason (a stable code). `route` is the route whose `id` names the field of the event's id; if there is none, the
-    first route that matches the event.
+    `dead_letter` is set if a route could not be applied to the event. The results of the other routes are in the plan,
+    too. `message` is the event as the broker delivered it. If `by_source` is false, events of different sources with
+    the same origin and id are the same event (`identity = "cloudevents"`). `ignored` is a code for the reason why the
+    event leads to nothing and is not even stored as a dead letter; None for other events. `route` is the first route
+    that has an `id`, the payload field with the event's id; if there is none, the first route that matches the event.
     """
 
     origin: str
@@ -72,8 +72,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
-    """Replaces the whole plan by a dead letter, for an event that can't be stored as planned. Raises ValueError for a
-    plan without its message.
+    """Returns the plan with everything in it replaced by a dead letter, for an event that the store can't store.
+    `reason` and `detail` are those of the dead letter. Raises ValueError if the plan has no `message`.
     """
     if plan.message is None:
         raise ValueError("a plan without its message can't become a dead letter")
@@ -82,7 +82,7 @@ def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:
-    """Plans a message. Never raises: an event that can't be planned becomes a dead letter."""
+    """Returns the plan for a message. Raises nothing: an event that can't be planned leads to a dead letter."""
     candidates = table.for_source(message.source)
     if message.body is None and all(route.tombstone == "ignore" for route in candidates):
         return Plan(message.source, message.fallback_id, message=message, ignored="tombstone")
@@ -100,8 +100,8 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
 
 
 class _Planner:
-    """Collects the results of all routes. For each user, each feed and each destination of a channel, only the first
-    route in file order applies.
+    """Applies routes to one event and collects what they lead to. If several routes lead to the same user, the same
+    feed or the same destination of a channel, the first of them in file order is used for it.
     """
 
     def __init__(self, message: Message, event: Event, limits: Limits, by_source: bool) -> None:
@@ -251,7 +251,7 @@ class _Planner:
     def _content(self, route: Route, *, worded: bool) -> Content:
         event = self.event
         type_ = route.as_type or event.type or event.source
-        title, message = self._words(route, type_) if worded else (None, None)
+        title, message = self._title_and_message(route, type_) if worded else (None, None)
         content = Content(
             origin=event.origin,
             event_id=event.id,
@@ -269,9 +269,10 @@ class _Planner:
             raise Unreadable("unstorable_text", f"{fault}.")
         return content
 
-    def _words(self, route: Route, type_: str) -> tuple[str, str]:
-        """Returns title and message for the inbox. If the route has no template, or the payload lacks a field of it,
-        the title is made of the type and the message is empty.
+    def _title_and_message(self, route: Route, type_: str) -> tuple[str, str]:
+        """Returns the title and the message that the inbox shows. If the route has no template for the title, or the
+        payload can't fill it, the title is the type: `order.created` becomes `Order created`. If the same is true of
+        the message, the message is empty.
         """
         title = fill(route.inbox.title, self.fields) if route.inbox else None
         message = fill(route.inbox.message, self.fields) if route.inbox else None

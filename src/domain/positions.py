@@ -1,4 +1,4 @@
-"""Positions and cursors: how far a session is in its streams, and whether it can resume from there."""
+"""Positions and cursors: how much of each stream a client has received, and where a session starts."""
 
 import hashlib
 import re
@@ -12,11 +12,12 @@ from domain.streams import StreamName, is_inbox, public_name
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The end of a stream: `last` is its newest position, `pruned` the newest position that is no longer stored (0, 0
-    for an empty stream).
+    """The state of a stream in the store. `last` is the last position that was assigned in it. `pruned` is the position
+    of the newest arrival that was deleted because of its age or number; all earlier arrivals are deleted, too. Both are
+    0 for a stream without entries.
 
-    For an inbox, `not_before` is its owner's latest sign-out, and `unread` the number of its notifications that are
-    neither read nor archived.
+    For an inbox, `not_before` is the time of its user's latest sign-out, and `unread` is the number of unread
+    notifications.
     """
 
     last: int = 0
@@ -26,11 +27,12 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A client's position in each stream, by the public name of the stream: the client has received everything up to
-    there.
+    """The positions up to which a client has received everything, by the public name of the stream (`inbox`, or the
+    name of a feed).
 
-    `epoch` is that of the store. `tag` identifies the user without revealing the id ("" for an anonymous session). As
-    text a cursor is `1.<epoch>.<tag>.<stream>:<position>,…`; clients and all other modules treat the text as opaque.
+    `epoch` is the epoch of the store. `tag` identifies the user without revealing the id; it is empty for an anonymous
+    session. The text of a cursor is `1.<epoch>.<tag>.<stream>:<position>,…`. Only this module uses the parts of the
+    text; for clients and all other modules it is opaque.
     """
 
     epoch: str
@@ -55,7 +57,7 @@ def cursor_text(epoch: str, tag: str, positions: Iterable[tuple[str, int]]) -> s
 
 
 def read_cursor(text: str) -> Cursor | None:
-    """Parses a cursor. Returns None for any text that is not a cursor of Herald."""
+    """Parses the text of a cursor. Returns None if the text is not that of a cursor."""
     match = _CURSOR.match(text) if len(text) <= MAX_CURSOR_LENGTH else None
     if match is None:
         return None
@@ -69,16 +71,18 @@ def read_cursor(text: str) -> Cursor | None:
 
 
 def tag_of(user: str | None) -> str:
-    """Returns the user's tag in a cursor: enough to detect a cursor of another user, too little to
-    identify the user.
+    """Returns the tag of a user in cursors: a hash of the user id, which is too short to identify the user, but long
+    enough to detect the cursor of another user. Empty text for None, an anonymous caller.
     """
     return "" if user is None else hashlib.blake2b(user.encode(), digest_size=6).hexdigest()
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """The positions at which a session begins. `gaps` are the streams, by public name, in which requested entries may
-    be missing. `behind` are the streams that have newer entries than the session. `unread` is the inbox's unread total;
-    None for a session without an inbox.
+    """Where a session starts: `positions` are its positions in its streams, so that the next entry that it is sent is
+    the one after. `resumed` is true if these are the positions in the client's cursor. `gaps` are the streams, by
+    public name, in which entries that the cursor requests may be missing. `behind` are the streams that have newer
+    entries than the session's position. `unread` is the number of unread notifications in the inbox; None for a session
+    without an inbox.
     """
 
     positions: dict[StreamName, int]
@@ -91,12 +95,14 @@ class ResumePoint(msgspec.Struct, frozen=True):
 def resolve_start(
     cursor: Cursor | None, lost: bool, epoch: str, tag: str, heads: Mapping[StreamName, Head]
 ) -> ResumePoint:
-    """Returns where a session with the streams `heads` begins, given the cursor of its client. `lost` means that the
-    client sent a cursor that can't be read.
+    """Decides at which position a session starts in each of its streams, which are the keys of `heads`. `cursor` is the
+    client's cursor; None without one. `lost` means that the client sent a text that is not a cursor.
 
-    A stream that is not in the cursor begins at its head. A position older than the stored entries is a gap, and the
-    session receives everything that is stored. An impossible position (beyond the head, or of another epoch or user) is
-    a gap too. It does not show what the client has received, so the session begins at the head.
+    In a stream that is in the cursor, the session starts at that position. If entries after it were deleted, that is a
+    gap, and the session starts with the oldest entry that is still stored. A position beyond the head is a gap as well;
+    then the session starts at the head. Without a cursor, and in a stream that the cursor does not contain, the session
+    starts at the head without a gap. If the cursor is lost, or has another epoch or another user's `tag`, the session
+    starts at the head of every stream, each with a gap.
     """
     ends = {stream: head.last for stream, head in heads.items()}
     unread = next((head.unread for stream, head in heads.items() if is_inbox(stream)), None)

@@ -1,4 +1,4 @@
-"""Preferences: which notifications are pushed to a user, and which deliveries are sent."""
+"""Preferences of users: which notifications are pushed to them, and which deliveries are sent to them."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -10,11 +10,11 @@ MAX_TYPE_LENGTH: Final = 255
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """A user's preferences. They apply to notifications stored later and to deliveries sent later. Every notification
-    is stored in the inbox, whatever the preferences.
+    """The preferences of a user. They apply to notifications that are stored and deliveries that are sent after they
+    were set. Every notification is stored in the inbox, whatever the preferences.
 
-    `push_notifications` is kept for services that send pushes to phones; Herald itself sends none. `updated_at` is None
-    if no preference was ever set.
+    `push_notifications` is stored for other services, which send pushes to phones; Herald sends none. `updated_at` is
+    None if the user has never set a preference.
     """
 
     email_notifications: bool = True
@@ -27,15 +27,21 @@ class Preferences(msgspec.Struct, frozen=True):
     updated_at: datetime | None = None
 
     def wants(self, channel: str) -> bool:
-        """Returns whether deliveries through this outbound channel are sent to the user."""
+        """Returns whether the user has this outbound channel, such as `email`, switched on. Other channels than `email`
+        and `push` have no switch: for these it returns True.
+        """
         return {"email": self.email_notifications, "push": self.push_notifications}.get(channel, True)
 
     def mutes(self, type_: str) -> bool:
-        """Returns whether a notification of this type is stored as read and not pushed."""
+        """Returns whether the user has muted this type. A notification of a muted type is stored as read and not
+        pushed.
+        """
         return type_ in self.muted_types
 
     def pushes(self, type_: str) -> bool:
-        """Returns whether a notification of this type is pushed. It is stored in either case."""
+        """Returns whether a notification of this type is pushed to the user's sessions. If not, it is stored in the
+        inbox only.
+        """
         return self.websocket_notifications and type_ not in self.muted_types
 
 

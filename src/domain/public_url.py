@@ -4,19 +4,19 @@ import msgspec
 
 
 class PublicUrl(msgspec.Struct, frozen=True):
-    """The base of all addresses that Herald publishes.
+    """Makes the URLs of this service that Herald shows to others, such as those in the API documents.
 
-    `base` is an absolute http or https URL without a trailing slash. It includes the path prefix that a gateway removes
-    from requests, if any. If it is empty, addresses are relative to the host (`/schema`), which is correct if Herald is
+    `base` is an absolute http or https URL without a trailing slash. If a gateway removes a path prefix from requests,
+    `base` includes that prefix. If `base` is empty, the URLs are paths such as `/schema`, which is correct if Herald is
     served at the root of a host.
     """
 
     base: str = ""
 
     def of(self, path: str) -> str:
-        """Returns the address of a path of the service. `path` begins with a slash."""
+        """Returns the URL of a path of this service. The path must begin with a slash."""
         return self.base + path
 
     def of_socket(self, path: str) -> str:
-        """Returns the address of a path for a WebSocket, with the scheme ws or wss."""
+        """Returns the URL of a path for WebSockets, with the scheme `ws` or `wss`; only the path if `base` is empty."""
         return self.of(path).replace("http", "ws", 1) if self.base else path

@@ -1,5 +1,5 @@
-"""Warnings about lists of recipients in payloads. A route should omit such a list; otherwise the whole list is stored
-for every recipient.
+"""Warnings about lists of recipients in payloads. A payload with such a list is stored once for each recipient, each
+time with the whole list, unless the route leaves the list out by naming it in `omit`.
 """
 
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ from domain.sample_events import sample_payloads
 
 
 def warnings_of_lists(profile: Profile) -> Iterator[str]:
-    """Yields a warning for each `users` path that may lead to a list and is not omitted.
+    """Yields a warning for each path in the `users` of a route that may lead to a list and is not in the `omit` of the
+    route.
 
-    If a sample of the route has the field, its value decides whether it is a list. Otherwise a plural name counts as a
-    list.
+    If samples of the route have a value at the path, these decide whether it is a list. Otherwise the name decides:
+    `receivers` and `user_list` count as lists, `user_id` does not.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route)
@@ -31,8 +32,8 @@ def _may_be_list(path: str, payloads: list[object]) -> bool:
 
 
 def _is_omitted(path: str, route: Route) -> bool:
-    """Returns whether `omit`, which names fields of the payload or of its `data`, contains the path or one of its
-    parents.
+    """Returns whether the route leaves out the value at a path when it stores the event: `omit` contains the path, or
+    the field of the payload (or of its object `data`) that contains the value. The envelope `raw` leaves out nothing.
     """
     first, _, rest = path.partition(".")
     inner = rest.partition(".")[0] if first == "data" else first

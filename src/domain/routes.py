@@ -1,4 +1,4 @@
-"""Routes: for each kind of event, the audience, the channels and the envelope.
+"""Routes: the rules that determine the audience, the channels and the envelope of events.
 
 `routes_file` reads them from TOML; `docs/routes.md` describes every key.
 """
@@ -28,35 +28,46 @@ CACHED_SOURCES: Final = 4096
 
 
 class RoutesInvalid(Exception):
-    """A routes file is invalid. The text has the file, the route or endpoint, the key, and the reason."""
+    """Raised if a routes file is invalid, or contradicts another one. The text names the file or profile, the route or
+    endpoint, the key, and the reason.
+    """
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an inbox displays an event: text templates, which are filled from the payload."""
+    """The table `inbox` of a route: the templates of the title and the message that the inbox shows for an event."""
 
     title: str
     message: str = ""
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A feed. `access` says who may subscribe: `public`, `signed-in`, or `scope:<scope>`."""
+    """The declaration of a feed in a profile. `access` determines who may subscribe to it: `public` (everyone),
+    `signed-in` (every user), or `scope:<scope>` (callers with this scope).
+    """
 
     access: str = SIGNED_IN
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule.
+    """A rule in a profile: which events it applies to, their audience, and their channels. A "path" is a dotted path to
+    a field of the payload.
 
-    `source` is a pattern over topics or routing keys; `type`, if given, must be the event's type. `users` are dotted
-    paths to recipients, each a string, a whole number or a list of them; every recipient counts once. `feed` is the
-    feed that the event is sent to; with `users`, only `otherwise = "broadcast"` uses it. `otherwise` says what to do
-    with an event that names no recipient. `sign_out` is the path of a user whose sessions end. `reference` is the path
-    of the key by which the delivery log finds the route's deliveries, an invoice number for example. `id` is the path
-    of the event's id in payloads without `event_id`; a later event with the same id is a duplicate and is not stored.
-    With `identity = "cloudevents"` on the first route of a source, its events are identified by CloudEvents source and
-    id alone, not by topic. `as_type` is the type that clients receive; `omit` names fields that are not sent to them.
-    `tombstone` says what to do with a Kafka record without a value, which deletes a key. `channels` are the tables of
-    outbound channels; in the file each table has its channel's name as key.
+        source      pattern of the topics or routing keys of the events
+        type        required type of the events; None for any
+        users       paths of the users to notify; at each, a user id or a list of user ids
+        feed        feed that receives the event; if `users` is set, only because of `otherwise`
+        otherwise   what happens if no path in `users` leads to a user: a dead letter, a broadcast to `feed`, or nothing
+        tombstone   what happens to a Kafka record without a value: nothing, or a dead letter
+        id          path of the event's id, if the payload has no `event_id`
+        identity    "cloudevents": events with the same CloudEvents source and id are one event, whatever their topic
+        as_type     type that clients receive instead of the event's own
+        envelope    form in which plain clients receive the event
+        omit        names of payload fields that are neither stored nor sent to clients
+        inbox       templates of the title and the message in the inbox
+        reference   path of the value by which the delivery log finds the deliveries, such as an invoice number
+        sign_out    path of the user whose sessions end and whose tokens become invalid
+        profile     name of the profile that contains the route
+        channels    tables of outbound channels; in the file, each has its own key, the name of its channel
     """
 
     source: str
@@ -78,7 +89,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sample event to test a profile with."""
+    """An example of an event in a profile. The front page can publish it, and checks of the profile use its payload."""
 
     title: str
     source: str
@@ -86,7 +97,9 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The contents of one routes file. `broker` is the name of the broker that its events come from."""
+    """The contents of one routes file. `profile` is the name of the profile. `broker` is the name of the broker from
+    which its events come.
+    """
 
     profile: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
     routes: tuple[Route, ...]
@@ -97,7 +110,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def route_templates(route: Route) -> dict[str, str]:
-    """Returns the templates of a route that are filled from the payload, by key."""
+    """Returns all templates of a route that are filled with payload fields, by key, such as `inbox.title` or
+    `email.subject`.
+    """
     templates: dict[str, str] = {}
     if route.inbox:
         templates |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
@@ -107,10 +122,10 @@ def route_templates(route: Route) -> dict[str, str]:
 
 
 class RouteTable:
-    """All routes of the loaded profiles, in file order, with their feeds and endpoints. Raises RoutesInvalid if
-    profiles contradict one another.
+    """The routes of all loaded profiles, in file order, and their feeds and endpoints.
 
-    `shipped` are endpoints that apply unless a profile declares one at the same path.
+    `shipped` are the endpoints of Herald itself; a profile replaces one by declaring an endpoint at the same path. The
+    constructor raises RoutesInvalid if profiles contradict one another.
     """
 
     def __init__(self, profiles: tuple[Profile, ...], shipped: Sequence[Endpoint] = ()) -> None:
@@ -136,8 +151,9 @@ class RouteTable:
         self._by_source = lru_cache(CACHED_SOURCES)(self._match)
 
     def _check_identities(self) -> None:
-        """Raises RoutesInvalid if a route sets `identity`, but an earlier route that matches some of its sources does
-        not. Only the first route of a source decides how its events are identified.
+        """Raises RoutesInvalid if a route sets `identity`, but an earlier route that matches some of the same sources
+        does not. Only the first route that matches a source determines the identity of events from it, so the later
+        setting would have no effect on these sources.
         """
         earlier: list[str] = []
         for profile in self.profiles:
@@ -151,30 +167,32 @@ class RouteTable:
                     )
 
     def for_source(self, source: str) -> tuple[Route, ...]:
-        """Returns the routes whose pattern matches the source, of any event type."""
+        """Returns the routes whose pattern matches this topic or routing key, whatever their `type`, in file order."""
         return self._by_source(source)
 
     def _match(self, source: str) -> tuple[Route, ...]:
         return tuple(route for pattern, route in self._patterns if pattern.match(source))
 
     def name_of(self, route: Route) -> str:
-        """Returns the name of a route: `<profile>/<number>`, counted in its file from 1."""
+        """Returns the name of a route in logs and metrics: `<profile>/<number>`, such as `orders/1` for the first route
+        in the file.
+        """
         numbered = ((other, number) for profile in self.profiles for number, other in enumerate(profile.routes, 1))
         return next(f"{other.profile}/{number}" for other, number in numbered if other == route)
 
     def templates_of(self, channel: str) -> set[str]:
-        """Returns the names of the templates that routes use for an outbound channel."""
+        """Returns the names of the template files that routes use for deliveries through this outbound channel."""
         tables = (table for route in self.routes for table in route.channels)
         return {table.template for table in tables if table.channel == channel and table.template}
 
     def feeds_of(self, profile: str | None) -> tuple[str, ...]:
-        """Returns the feeds that a profile declares; for None, those of all profiles."""
+        """Returns the names of the feeds that a profile declares; with None, those of all profiles."""
         names = [name for loaded in self.profiles if profile in (None, loaded.profile) for name in loaded.feeds]
         return tuple(dict.fromkeys(names))
 
     def shown_profile(self, endpoint: Endpoint) -> str | None:
-        """Returns the profile whose feeds and notifications plain clients of an endpoint receive. None means all
-        profiles, because the endpoint's own profile is not loaded.
+        """Returns the profile whose feeds and notifications plain clients receive at an endpoint. Returns None if the
+        profile of the endpoint is not loaded: plain clients then receive those of all profiles.
         """
         return endpoint.profile if self.has_profile(endpoint.profile) else None
 
@@ -182,8 +200,8 @@ class RouteTable:
         return any(profile.profile == name for profile in self.profiles)
 
     def sources(self, broker: str, override: str | None = None) -> tuple[str, ...]:
-        """Returns the source patterns of the routes on one broker. `override` is the broker of all routes, whatever
-        their profiles say.
+        """Returns the source patterns to subscribe to at a broker: those in the routes of all profiles that use it. If
+        `override` is set, it is the name of the broker that all profiles use, instead of their own `broker`.
         """
         patterns = [
             route.source

@@ -1,7 +1,7 @@
 """Reader of routes files.
 
-A routes file is TOML and is read strictly: an unknown key, a wrong type or a pattern that can match nothing is an
-error. The error text has the file, the route or endpoint, and the key.
+A routes file is TOML. An unknown key, a value of the wrong type, and a pattern or template that is invalid are errors.
+The error text names the file, the route or endpoint, and the key.
 """
 
 import re
@@ -23,14 +23,17 @@ from domain.text_templates import validate_template
 def read_profile(
     text: str, file: str, channels: Sequence[type[ChannelTable]] = (), brokers: Collection[str] | None = None
 ) -> Profile:
-    """Reads a routes file. Raises RoutesInvalid. `file` is its name in errors. `channels` are the tables of outbound
-    channels that its routes may use. `brokers` are the allowed values of `broker`; None allows any.
+    """Reads and checks a routes file. Raises RoutesInvalid if it is invalid. `text` is its content, and `file` its
+    name, for error texts. `channels` are the table classes of the outbound channels that routes may use. `brokers` are
+    the values that `broker` may have; None allows any value.
     """
     return make_profile(parse_document(text, file), file, channels, brokers)
 
 
 def parse_document(text: str, file: str) -> dict[str, Any]:
-    """Parses the TOML of a routes file. Raises RoutesInvalid."""
+    """Parses the text of a routes file as TOML. Raises RoutesInvalid, with the name `file` in its text, if it is not
+    TOML.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -43,7 +46,9 @@ def make_profile(
     channels: Sequence[type[ChannelTable]] = (),
     brokers: Collection[str] | None = None,
 ) -> Profile:
-    """Makes the profile that a parsed routes file describes. Parameters as in `read_profile`. Raises RoutesInvalid."""
+    """Converts a routes file that is parsed from TOML to a profile, and checks it. Raises RoutesInvalid if it is
+    invalid. The parameters are those of `read_profile`.
+    """
     try:
         profile = _convert(document, {table.channel: table for table in channels})
     except msgspec.ValidationError as error:
@@ -67,7 +72,9 @@ def make_profile(
 
 
 def _convert(document: dict[str, Any], channels: Mapping[str, type[ChannelTable]]) -> Profile:
-    """Converts the document. Each channel reads its own tables, msgspec the rest. Raises msgspec.ValidationError."""
+    """Converts a parsed routes file to a profile, without further checks. The tables of outbound channels are converted
+    by the classes `channels`, by name of the channel, everything else by msgspec. Raises msgspec.ValidationError.
+    """
     routes = document.get("routes")
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
         return msgspec.convert(document, Profile)
@@ -94,7 +101,7 @@ def _read_table(channel: type[ChannelTable], value: object, path: str) -> Channe
 
 
 def _check_endpoints(profile: Profile, file: str) -> None:
-    """Raises RoutesInvalid if an endpoint is invalid, or if two of them conflict."""
+    """Raises RoutesInvalid if an endpoint of the profile is invalid, or two of them can't be served together."""
     for number, endpoint in enumerate(profile.endpoints, 1):
         if fault := validate_endpoint(endpoint, bool(profile.feeds)):
             raise RoutesInvalid(f"{file}: endpoint {number} ({endpoint.name!r}): {fault}")
@@ -105,7 +112,7 @@ def _check_endpoints(profile: Profile, file: str) -> None:
 
 
 def _validate_route(route: Route, profile: Profile) -> str | None:
-    """Returns what is invalid, as `key: text`; None if the route is valid."""
+    """Checks a route. Returns its first fault as `<key>: <reason>`; None if the route is valid."""
     if fault := validate_pattern(route.source):
         return f"source: {fault}"
     if route.profile:
@@ -130,7 +137,7 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
 
 
 def _stored_texts(route: Route) -> dict[str, str]:
-    """Returns the texts of a route that are stored with its events, by key."""
+    """Returns the texts of a route that can be stored with events, by key, such as `as_type` or `inbox.title`."""
     texts = {f"{table.channel}.template": table.template for table in route.channels}
     if route.as_type is not None:
         texts["as_type"] = route.as_type
@@ -144,7 +151,9 @@ def _validate_access(access: str) -> str | None:
 
 
 def _readable(error: str) -> str:
-    """Rewrites msgspec's "… - at `$.routes[0].envelope`" as "route 1: envelope: …"."""
+    """Rewrites an error text of msgspec with the place first: `… - at `$.routes[0].envelope`` becomes `route 1:
+    envelope: …`.
+    """
     text, _, path = error.partition(" - at `$")
     path = re.sub(
         r"\.?(routes|samples|endpoints)\[(\d+)\]",

@@ -1,4 +1,4 @@
-"""Samples of events: example payloads of a route."""
+"""Samples: the examples of events that a profile contains."""
 
 import re
 
@@ -8,7 +8,7 @@ from domain.source_patterns import as_regex
 
 
 def sample_payloads(profile: Profile, route: Route) -> list[object]:
-    """Returns the payloads of the samples that match a route."""
+    """Returns the payloads of all samples in the profile to which the route applies, by their source and type."""
     return [
         sample.payload
         for sample in profile.samples

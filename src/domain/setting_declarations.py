@@ -1,9 +1,9 @@
-"""How a part of Herald declares its settings: on the fields of the struct that configures it.
+"""Declarations of settings. Each part of Herald declares its settings on the fields of a struct:
 
     class HubSettings(Section, frozen=True):
         heartbeat_s: Annotated[float, Setting("HERALD_HEARTBEAT_SECONDS", seconds, "Interval of heartbeats.")] = 30.0
 
-The declarations are data. `entrypoints.settings` reads the environment, the command line and files.
+This module reads nothing: `entrypoints.settings` reads the values from the environment and the command line.
 """
 
 import re
@@ -26,12 +26,15 @@ _SECRETS: Final = ("pass", "secret", "token")
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """How one field of a section is set.
+    """Declares from which environment variables a field of a section is set, and how the setting is documented.
 
-    `names` are environment variables, separated by spaces. The first that is set applies; with `same`, all that are set
-    must be equal. If none is set, the text `default` applies (`{hostname}` and `{section.field}` are substituted);
-    without it, the default of the field. `in_dev` takes the place of both defaults in `herald dev`. `unset` is
-    displayed for None or an empty list. The value of a `secret` is displayed as `***`.
+    `names` are the variables, separated by spaces. The value comes from the first of them that is set; if `same` is
+    true, all that are set must be equal. If none is set, the value comes from the text `default`, in which `{hostname}`
+    and `{section.field}` are replaced; if `default` is None, it is the default of the field. For `herald dev`, `in_dev`
+    replaces both. `parse` converts the text to the value.
+
+    For display, `unset` stands for None and an empty list, and `***` for the value of a `secret`. `unit` is the unit of
+    the value.
     """
 
     names: str
@@ -46,15 +49,17 @@ class Setting(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The first of the variables, which the documentation uses."""
+        """The first of the environment variables, which stands for the setting in documentation and output."""
         return self.names.split()[0]
 
     def default_for(self, mode: Mode) -> str | None:
-        """Returns the default as text; None if the default of the field applies."""
+        """Returns the text that is parsed if no variable is set, with `herald dev` or with `herald serve`; None if the
+        default of the field applies.
+        """
         return self.in_dev if mode == "dev" and self.in_dev is not None else self.default
 
     def shown(self, value: object) -> str:
-        """Returns the value for display: without secrets, on one line."""
+        """Returns a value of this setting as one line of text for display, with secrets masked."""
         if value is None or value == ():
             return self.unset
         if self.secret:
@@ -70,16 +75,16 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """The settings of one part of Herald. Every field has a default. A field without a Setting can't be set by an
-    operator.
+    """Base class of structs that hold the settings of one part of Herald. Every field has a default. Operators can set
+    only the fields that are declared with a Setting.
     """
 
     def check(self) -> None:
-        """Raises ValueError if the settings contradict one another."""
+        """Raises ValueError if the settings of this section contradict one another. Called when Herald starts."""
         return
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Displays the fields without secrets, because structs appear in logs and tracebacks."""
+        """Returns the fields and their values, with secrets masked, because structs appear in logs and tracebacks."""
         declared = settings_of(type(self))
         return [
             (field, declared[field].shown(getattr(self, field)) if field in declared else getattr(self, field))
@@ -92,7 +97,7 @@ class Section(msgspec.Struct, frozen=True):
 
 @cache
 def settings_of(section: type[msgspec.Struct]) -> Mapping[str, Setting]:
-    """Returns the settings that a struct declares, by field."""
+    """Returns the settings that are declared on a struct, by name of the field."""
     declared: dict[str, Setting] = {}
     for field, hint in get_type_hints(section, include_extras=True).items():
         for item in getattr(hint, "__metadata__", ()):
@@ -102,8 +107,9 @@ def settings_of(section: type[msgspec.Struct]) -> Mapping[str, Setting]:
 
 
 def masked(value: str) -> str:
-    """Returns the text of a URL with its passwords masked: the one before the host (up to the last `@`, because an `@`
-    in a password is often not escaped), and those in the query.
+    """Returns a URL with its passwords replaced by `***`: the password before the host, and the query parameters whose
+    names contain `pass`, `secret` or `token`. Everything up to the last `@` belongs to the password, because an `@` in
+    a password is often not escaped.
     """
     before, at, host = value.rpartition("@")
     value = _PASSWORD.sub(r"\1***", before, count=1) + at + host

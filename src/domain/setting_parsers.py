@@ -1,4 +1,6 @@
-"""Parsers of settings: from the text of a variable to its value. See domain.setting_declarations.Parser."""
+"""Parsers of settings. Each converts the text of an environment variable to a value, or raises ValueError (see
+domain.setting_declarations.Parser).
+"""
 
 import math
 import re
@@ -12,7 +14,7 @@ _HOST: Final = re.compile(r"[\w.-]+")
 
 
 def verbatim(value: str) -> str:
-    """Returns the text unchanged. For secrets, in which every character counts."""
+    """Returns the text unchanged, with any spaces around it: in a secret, every character counts."""
     return value
 
 
@@ -21,9 +23,7 @@ def text(value: str) -> str:
 
 
 def items(*values: str) -> tuple[str, ...]:
-    """Parses a comma-separated list, without surrounding spaces and duplicates. Several values are joined into one
-    list.
-    """
+    """Parses comma-separated lists into one list without duplicates: `a, b,,a` becomes `("a", "b")`."""
     return tuple(dict.fromkeys(item for value in values for part in value.split(",") if (item := part.strip())))
 
 
@@ -42,7 +42,7 @@ def switch(value: str) -> bool:
 
 
 def whole(most: int | None = None) -> Callable[[str], int]:
-    """Returns a parser of whole numbers from 1 to `most`; without `most`, of any from 1."""
+    """Returns a parser of whole numbers from 1 to `most`; if `most` is None, of at most 15 digits."""
 
     def parse(value: str) -> int:
         number = int(value) if re.fullmatch(r"\s*[0-9]{1,15}\s*", value) else 0
@@ -66,7 +66,7 @@ def seconds(value: str) -> float:
 
 
 def per_second(value: str) -> float:
-    """Parses a rate per second; 0 means no limit."""
+    """Parses a rate per second, a number of at least 0. 0 means no limit."""
     number = _number(value)
     if not (0 <= number < math.inf):
         raise ValueError(f"must be a number of at least 0, not {value!r}")
@@ -81,8 +81,8 @@ def _number(value: str) -> float:
 
 
 def host_name(value: str) -> str:
-    """Parses a host name, or an address without brackets. The error does not repeat the text, because a URL may contain
-    a password.
+    """Parses a host name or an IP address, without a port; IPv6 addresses are accepted without brackets only. The error
+    does not repeat the text, because it may be a URL that contains a password.
     """
     name = value.strip()
     try:

@@ -1,18 +1,19 @@
-"""Patterns over sources: dotted words, where `*` stands for one word and `#` for any number of words.
+"""Patterns of sources (topics and routing keys), such as `order.*` or `order.#`. A source consists of words separated
+by dots. In a pattern, `*` stands for exactly one word and `#` for any number of words, including none.
 
-The grammar is that of AMQP 0-9-1 topic exchanges (section 3.1.3.3), so that one route works on Kafka and on RabbitMQ.
+This is the grammar of AMQP 0-9-1 topic exchanges (section 3.1.3.3), so the same route works on Kafka and on RabbitMQ.
 """
 
 import re
 
 
 def is_wildcard(pattern: str) -> bool:
-    """Returns whether the pattern contains a wildcard, so that it can match more than one source."""
+    """Returns whether a pattern contains a wildcard (`*` or `#`), and so can match more than one source."""
     return any(word in ("*", "#") for word in pattern.split("."))
 
 
 def validate_pattern(pattern: str) -> str | None:
-    """Returns what is invalid about a pattern; None if it is valid."""
+    """Returns the reason why a pattern is invalid, such as `is empty`; None if it is valid."""
     if not pattern:
         return "is empty"
     for word in pattern.split("."):
@@ -26,8 +27,8 @@ def validate_pattern(pattern: str) -> str | None:
 
 
 def as_regex(pattern: str) -> str:
-    """Returns the pattern as an anchored regular expression over whole sources. Matching takes time linear in the
-    length of the source, regardless of the number of `#`.
+    """Returns a regular expression that matches the same sources as the pattern, always from beginning to end. The time
+    to match a source is proportional to its length, however many `#` the pattern contains.
     """
     # Each word includes the dot after it, if there is one, so that a `#` that matches no words leaves no dot.
     end = r"(?:\.|\Z)"
@@ -47,7 +48,7 @@ def as_regex(pattern: str) -> str:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Returns whether some source matches both patterns."""
+    """Returns whether any source matches both patterns: `order.*` and `*.created` both match `order.created`."""
     words, against = one.split("."), other.split(".")
     # reached[j]: the words of `one` so far and the first j words of `other` can match the same words.
     reached = [True] + [False] * len(against)

@@ -1,6 +1,7 @@
-"""Checks that text can be stored: databases accept neither U+0000 nor an unpaired surrogate.
+"""Checks whether events can be stored. The databases store neither the character U+0000 nor an unpaired surrogate, and
+limit the length of values that are in an index.
 
-Functions named `validate_…` return what is wrong, as text, or None.
+The functions `validate_…` return the reason why something can't be stored, as text; None if it can.
 """
 
 import json
@@ -24,14 +25,18 @@ LONGEST_ID_BYTES: Final = LONGEST_IDENTITY_BYTES - LONGEST_QUALIFIED_BYTES
 
 
 def require_storable(text: str, field: str) -> str:
-    """Returns the text if it can be stored. Otherwise raises InvalidInput for the `field`."""
+    """Returns the text if the databases can store it and search for it. Otherwise raises InvalidInput for this `field`
+    of a request.
+    """
     if fault := _unstorable_in(text):
         raise InvalidInput(f"The text contains {fault}, which can't be stored or searched for.", field)
     return text
 
 
 def validate_identity(origin: str, event_id: str) -> str | None:
-    """Returns why an event with this identity can't be stored; None if it can."""
+    """Returns the reason why an event with this origin and id can't be stored, such as an id that is too long for an
+    index; None if it can.
+    """
     fault = _fault_in({"origin": origin, "id": event_id})
     if fault is not None:
         return fault
@@ -45,8 +50,9 @@ def validate_identity(origin: str, event_id: str) -> str | None:
 
 
 def validate_content(content: Content) -> str | None:
-    """Returns why the content can't be stored; None if it can. The rules for a broadcast are less strict: its body is
-    stored only as text, which may contain an escaped U+0000, and its type is not indexed.
+    """Returns the reason why a notification or broadcast with this content can't be stored; None if it can. The rules
+    for a broadcast (without a title) are less strict: its type may have any length, and its body may contain an escaped
+    U+0000 because it is stored only as text.
     """
     is_notification = content.title is not None
     fault = validate_identity(content.origin, content.event_id) or _fault_in(
@@ -69,8 +75,8 @@ def validate_content(content: Content) -> str | None:
 
 
 def validate_item(item: Item, destinations: Iterable[str]) -> str | None:
-    """Returns why an item of deliveries to these destinations can't be stored; None if it can. Its payload and options
-    are stored as text.
+    """Returns the reason why deliveries of this item to these destinations can't be stored; None if they can. The
+    payload and the options are stored only as text, so they may contain an escaped U+0000.
     """
     return validate_identity(item.origin, item.event_id) or _fault_in(
         {

@@ -1,7 +1,7 @@
-"""Streams: an inbox or a feed as a sequence of entries, each with its position.
+"""Streams: inboxes and feeds, each a sequence of entries with positions.
 
-Inside Herald the name of a stream is `inbox:<user>` or `feed:<name>`. Clients use public names: `inbox` for their own
-inbox, and the bare name of a feed. So no feed may be called `inbox`.
+Inside Herald, the name of a stream is `inbox:<user>` or `feed:<name>`. Its public name, which clients use, is `inbox`
+for the client's own inbox, and `<name>` for a feed. So no feed may have the name `inbox`.
 """
 
 import re
@@ -33,12 +33,12 @@ def is_inbox(stream: StreamName) -> bool:
 
 
 def owner_of(stream: StreamName) -> str:
-    """Returns the user who owns the inbox."""
+    """Returns the user whose inbox this stream is. The stream must be an inbox."""
     return stream.removeprefix("inbox:")
 
 
 def public_name(stream: StreamName) -> str:
-    """Returns the name that clients use for the stream."""
+    """Returns the name that clients use for a stream: `inbox`, or the name of the feed."""
     return INBOX if stream.startswith("inbox:") else stream[5:]
 
 
@@ -53,11 +53,11 @@ def validate_feed_name(name: str) -> str | None:
 # Structs that exist in large numbers are excluded from garbage collection (`gc=False`). They are frozen and refer only
 # to objects that existed before them, so they can't be part of a cycle.
 class Content(msgspec.Struct, frozen=True, gc=False):
-    """The content that one route made of one event, shared by all its recipients.
+    """The content of a broadcast, or of the notifications of all users to whom one route addresses an event.
 
-    `type` is the type that clients receive. `event_type` is the event's own type, or None. `body` is the JSON text to
-    put into `envelope`; with the envelope `raw` it is the event's own text, JSON or not. `title` and `message` are
-    shown in an inbox; both are None for a broadcast.
+    `type` is the type that clients receive. `event_type` is the event's own type; None if it has none. `body` is the
+    JSON text that is put into the `envelope`; for the envelope `raw`, it is the payload's own text, JSON or not.
+    `title` and `message` are what an inbox shows; both are None for a broadcast.
     """
 
     origin: str
@@ -74,8 +74,8 @@ class Content(msgspec.Struct, frozen=True, gc=False):
 
 
 def stored_bytes(content: Content) -> int:
-    """Returns the approximate number of bytes that each recipient of a notification adds to the store: the body twice
-    (as it is pushed, and for SQL), the title and message, and the identifiers.
+    """Returns the approximate number of bytes that one notification with this content takes in the store: the body
+    twice (as it is pushed, and as JSON for SQL), the title, the message, and the identifiers.
     """
     words = (content.title or "", content.message or "", content.origin, content.event_id, content.source)
     return 2 * _utf8_length(content.body) + sum(map(_utf8_length, words))
@@ -86,13 +86,12 @@ def _utf8_length(text: str) -> int:
 
 
 class StreamEntry(Protocol):
-    """One change of a stream.
+    """The properties that entries of all kinds have. Buffers, the backplane and sessions use no others.
 
-    `changed` is its position: a client that has received the entry resumes after it. `seq` is the position of the
-    arrival that the entry is about, or equal to `changed`. `kind` is one of domain.protocol.entry_kinds. All entries at
-    one position have the same kind.
-
-    Buffers, the backplane and sessions use only these properties of an entry.
+    `changed` is the position of the entry in its stream: a client that has received the entry resumes after it. `seq`
+    is the position of the arrival that the entry is about; it is equal to `changed` if the entry is that arrival, or is
+    about none. `kind` is the name of the kind (see domain.protocol.entry_kinds). Several entries can have the same
+    position; these are of the same kind.
     """
 
     @property
@@ -107,21 +106,23 @@ class StreamEntry(Protocol):
     def stored_at(self) -> datetime: ...
     @property
     def weight(self) -> int:
-        """Approximate size in memory, in bytes."""
+        """The approximate size of the entry in memory, in bytes."""
 
     @property
     def text_size(self) -> int:
-        """Approximate number of characters of the entry that clients receive."""
+        """The approximate number of characters that a client receives for the entry."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A notification or a broadcast as an entry of its stream: its arrival, or a change of its state.
+    """An entry about a notification or a broadcast. Its `kind` is the arrival, or a change of the notification's state.
 
-    `seq` is the position of the arrival, which orders the stream. `changed` is the position of this entry; it is equal
-    to `seq` for an arrival. A session that catches up is sent each notification once, in its current state: as an
-    `arrival` with `read` set, or as `archived`. `unread` is the inbox's unread total at `changed`, or at the time at
-    which the entry was read for a catch-up. A `muted` entry is stored, but not pushed; if its type is muted, it arrives
-    with `read` set.
+    `changed` is the position of this entry. `seq` is the position of the arrival; the two are equal if this entry is
+    the arrival. `read` is true if the notification is read; a notification of a muted type is so from its arrival.
+    `muted` is true if the notification is stored, but not pushed when it arrives. `unread` is the number of unread
+    notifications in the inbox after this entry.
+
+    A session that missed entries is sent each notification once, in its current state: as an `arrival` with the current
+    `read`, or as `archived`. Then `unread` is the number at the time of reading from the store.
     """
 
     stream: StreamName
@@ -137,7 +138,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def weight(self) -> int:
-        """The size of the entry's text in memory, plus Python's overhead for an entry of this shape."""
+        """The approximate size of the entry in memory, in bytes: that of its texts, and 600 bytes for the objects."""
         content = self.content
         return sys.getsizeof(content.body) + sys.getsizeof(content.message or "") + 600
 
@@ -147,7 +148,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class SignOut(msgspec.Struct, frozen=True):
-    """A sign-out: ends every token and session that was issued to this user up to `not_before`."""
+    """A sign-out of a user: it ends the sessions and invalidates the tokens that were issued up to the time
+    `not_before`.
+    """
 
     user: str
     not_before: datetime

@@ -1,4 +1,4 @@
-"""Makes text of unknown origin safe to store, display and send."""
+"""Functions that make text of unknown origin safe to store, display and send."""
 
 from typing import Final
 
@@ -10,8 +10,9 @@ _JOINERS: Final = frozenset("\u200c\u200d")
 
 
 def one_line(text: str, max_length: int) -> str:
-    """Returns the text as one line that is safe to store, display and send: without invisible characters (except
-    joiners), and cut at `max_length` characters.
+    """Returns the text as one line that is safe to store, display and send. Each sequence of line breaks, spaces and
+    invisible characters becomes one space, except for joiners (U+200C, U+200D), which are part of words and emoji. A
+    line of more than `max_length` characters is cut, with `…` at the end.
     """
     text = text.lstrip()
     # The text may be hostile, so a bounded part of it is examined, unless nearly all of it is invisible.
@@ -22,8 +23,8 @@ def one_line(text: str, max_length: int) -> str:
 
 
 def visible(text: str, keep: str = "") -> str:
-    """Escapes every character that a terminal would interpret or hide, in JSON notation (`\\u001b`), except those in
-    `keep`. The meaning of JSON text does not change.
+    """Returns the text with all characters escaped that a terminal would interpret or hide, except those in `keep`: the
+    character ESC becomes `\\u001b`, as in JSON. JSON text keeps its meaning.
     """
     if text.isprintable():
         return text

@@ -1,8 +1,8 @@
-"""Templates of one line such as `{author} commented on {subject}`, filled from a payload by dotted paths.
+"""Templates of one line, such as `{author} commented on {subject}`. A placeholder is a dotted path, and is replaced by
+the value of the payload at this path: text, a number, true or false.
 
-A placeholder with several paths, such as `{subject|title}`, uses the first path that leads to text, a number, true or
-false. If no path does, the template can't be filled; but a placeholder that ends with |, such as `{subject|}`, is
-replaced by empty text.
+A placeholder may have several paths: `{subject|title}` is replaced by the first of them that has such a value. If none
+has, the template can't be filled, unless the placeholder ends with `|`: `{subject|}` is then replaced by empty text.
 """
 
 import re
@@ -16,7 +16,7 @@ _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 def validate_template(template: str) -> str | None:
-    """Returns what is invalid about a template; None if it is valid."""
+    """Returns the reason why a template is invalid, such as `has an unpaired brace`; None if it is valid."""
     for placeholder in _PLACEHOLDER.findall(template):
         if not all(map(_PATH.match, placeholder.removesuffix("|").split("|"))):
             return f"has the placeholder {{{placeholder}}}, which is not a dotted path, or several separated by |"
@@ -26,8 +26,8 @@ def validate_template(template: str) -> str | None:
 
 
 def fill(template: str, fields: VerbatimFields) -> str | None:
-    """Returns the text with all placeholders filled. Returns None if the payload lacks a value for one of them, because
-    incomplete text is useless.
+    """Returns the template with all placeholders replaced by values of the payload. Returns None if the payload has no
+    value for one of them, because an incomplete text is useless.
     """
     missing = False
 
@@ -45,7 +45,9 @@ def fill(template: str, fields: VerbatimFields) -> str | None:
 
 
 def unfilled(template: str, payload: Any) -> list[str]:
-    """Returns the placeholders that the payload can't fill, each once, without their braces."""
+    """Returns the placeholders of a template for which this payload has no value, without braces and duplicates, such
+    as `["subject|title"]`.
+    """
     return [
         placeholder
         for placeholder in dict.fromkeys(_PLACEHOLDER.findall(template))

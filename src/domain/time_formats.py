@@ -1,4 +1,4 @@
-"""Times in the formats that producers and clients use."""
+"""The formats in which producers write times."""
 
 import re
 from datetime import UTC, datetime
@@ -17,13 +17,14 @@ _LONGEST: Final = 32
 
 
 def is_number(text: str) -> bool:
-    """Returns whether the text consists of digits, with or without a fraction."""
+    """Returns whether the text is a decimal number without sign or exponent, such as `1796010100` or `1796010100.5`."""
     return _DIGITS.match(text) is not None
 
 
 def since_1970(number: str | float) -> datetime | None:
-    """Converts a number of seconds or milliseconds since 1970 to a time; its magnitude decides which of both it is.
-    Returns None if it is not a time.
+    """Converts a number of seconds or milliseconds since 1970 to a time in UTC. Numbers from 100,000,000 are seconds
+    (from March 1973 on); numbers from 100,000,000,000 are milliseconds (from the same time on). Returns None for
+    smaller numbers, for numbers from 100,000,000,000,000, and for text that is not a number.
     """
     if isinstance(number, str):
         if len(number) > _LONGEST or not is_number(number):

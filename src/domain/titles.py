@@ -1,4 +1,6 @@
-"""Titles of notifications. They have at most 255 characters, because clients of earlier services store no more."""
+"""Titles of notifications. They have at most 255 characters, because clients of the services that Herald replaces store
+no more.
+"""
 
 import unicodedata
 from typing import Final
@@ -15,8 +17,9 @@ _LONGEST_CHARACTER: Final = 32
 
 
 def as_title(text: str) -> str:
-    """Returns the text, cut to MAX_TITLE_LENGTH characters with an ellipsis at the end. Combining marks and joined
-    emoji are removed together with the character that they belong to.
+    """Returns the text as a title. A text of more than MAX_TITLE_LENGTH characters is cut, with an ellipsis at the end.
+    The cut is never inside a displayed character of several code points, such as a letter with a combining accent or a
+    joined emoji (unless it has more than 32).
     """
     if len(text) <= MAX_TITLE_LENGTH:
         return text
@@ -29,7 +32,9 @@ def as_title(text: str) -> str:
 
 
 def _continues(character: str) -> bool:
-    """Returns whether the character is part of the preceding one."""
+    """Returns whether a code point is part of the same displayed character as the one before it, such as a combining
+    accent.
+    """
     return (
         unicodedata.category(character).startswith("M")
         or character == _ZERO_WIDTH_JOINER

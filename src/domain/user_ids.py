@@ -1,4 +1,4 @@
-"""Users: valid user ids, and the users that a payload has as recipients."""
+"""User ids: which are valid, and which users a payload names as recipients."""
 
 from typing import Any, Final
 
@@ -9,10 +9,10 @@ MAX_USER_LENGTH: Final = 255
 
 
 def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """Returns the users at the paths, each once, in order of appearance; and why the first invalid user id there is
-    invalid, as text, or None if all are valid.
+    """Returns the users that a payload names at these dotted paths, without duplicates, in order of appearance. The
+    second result is the reason why the first invalid user id is invalid; None if all are valid.
 
-    A path may lead to a string, a whole number, or a list of them. Empty strings and null are ignored.
+    The value at a path may be a string, a whole number, or a list of these. Empty strings and null are ignored.
     """
     users: dict[str, None] = {}
     unusable = None
@@ -27,13 +27,13 @@ def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], s
 
 
 def as_user(value: Any) -> str | None:
-    """Returns a user id as text; None if the value is not a valid user id."""
+    """Returns a value of a payload as a user id; None if it is not a valid user id."""
     user = as_id(value)
     return user if user is not None and len(user) <= MAX_USER_LENGTH and user.isprintable() else None
 
 
 def validate_user(value: Any) -> str:
-    """Returns why a value is not a valid user id, as text."""
+    """Returns the reason why a value is not a valid user id, for a value that `as_user` rejects."""
     if type(value) is not str:
         return f"it must be text or a whole number, not {type(value).__name__}"
     if len(value) > MAX_USER_LENGTH:

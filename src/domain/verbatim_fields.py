@@ -1,6 +1,4 @@
-"""The fields of a payload as text, exactly as they were sent. Decoded numbers would lose their form: `1.50` becomes
-`1.5`.
-"""
+"""The values of payload fields as text, exactly as they were sent. Decoding would turn `1.50` into `1.5`."""
 
 from typing import Any, Final
 
@@ -12,15 +10,16 @@ _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def can_show(value: Any) -> bool:
-    """Returns whether a template can show the value: it is text, a number, true or false."""
+    """Returns whether a template can be filled with this value: text, a number, true or false."""
     return value is not None and type(value) not in (dict, list)
 
 
 class VerbatimFields:
-    """A decoded payload, and the JSON text that it was decoded from.
+    """Returns values of a payload as text, for templates. It has the decoded payload, and the JSON text from which it
+    was decoded.
 
-    The text is read a second time only for values whose decoded form may differ from it. Each object in it is read at
-    most once, without decoding its values.
+    The JSON text is parsed again only for values whose decoded form may differ from it, such as fractions. Each object
+    in it is parsed at most once, without its inner values.
     """
 
     def __init__(self, payload: Any, text: str) -> None:
@@ -29,8 +28,8 @@ class VerbatimFields:
         self._text = text
 
     def text_at(self, path: str) -> str | None:
-        """Returns the value at a dotted path (see `at_path`) as text; None if there is no value, or one that a template
-        can't show.
+        """Returns the value at a dotted path (see `at_path`) as text; None if there is no value, or it is an object or
+        a list.
         """
         value = at_path(self._payload, path)
         if type(value) is str:
@@ -44,7 +43,9 @@ class VerbatimFields:
         return bytes(self._object(names[:-1])[names[-1]]).decode()
 
     def _object(self, names: tuple[str, ...]) -> dict[str, msgspec.Raw]:
-        """Returns the fields of an object, not decoded. `names` is the path to the object."""
+        """Returns the fields of the object at this path, each as JSON text that is not decoded. `names` are the field
+        names that lead to the object, outermost first.
+        """
         fields = self._objects.get(names)
         if fields is None:
             fields = _decode(self._object(names[:-1])[names[-1]] if names else self._text)

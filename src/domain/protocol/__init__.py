@@ -1,1 +1,3 @@
-"""The messages of clients and server: envelopes for plain clients, objects and commands of `herald.v1`."""
+"""The messages between clients and server: envelopes for plain clients; objects and commands of the protocol
+`herald.v1`.
+"""

@@ -1,4 +1,4 @@
-"""Commands: the frames that a client of `herald.v1` sends."""
+"""Commands: the frames that a client of `herald.v1` sends to the server."""
 
 from typing import Annotated
 
@@ -10,8 +10,9 @@ from domain.positions import Cursor, read_cursor
 
 
 class Resume(msgspec.Struct, frozen=True):
-    """The positions to resume from. Either `cursor`, and optionally the `positions` of entries received since; or
-    `epoch` and `positions`, as received in `hello` and the entries.
+    """The command `resume`: the positions after which a client wants to continue. It contains either a `cursor`,
+    optionally with the `positions` of entries that the client has received since it got that cursor; or `positions` and
+    their `epoch`, which the client got in `hello`. `positions` are by public name of the stream.
     """
 
     cursor: str | None = None
@@ -19,11 +20,12 @@ class Resume(msgspec.Struct, frozen=True):
     positions: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
 
     def requested(self, tag: str) -> Cursor | None:
-        """Returns the cursor to resume from; None to start from now. A cursor that can't be read counts as one of an
-        unknown epoch, and so leads to a gap.
+        """Returns the cursor to resume from, for a session of the user with this tag. Returns None if the command
+        contains neither a cursor nor positions: the session then starts with new entries only.
 
-        If there is a cursor, it determines the user and the epoch. The separate positions apply only where they are
-        later than those of the cursor.
+        `positions` can move the positions of `cursor` forward, but not back. They are ignored if `epoch` is not that of
+        the cursor. For a text that is not a cursor, the result is a cursor of an unknown epoch, so that the session
+        starts with a gap.
         """
         if self.cursor is not None:
             cursor = read_cursor(self.cursor) or Cursor("", "", {})
@@ -38,8 +40,8 @@ class Resume(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A command has exactly one of these fields, or `auth` and `resume` together. `auth` is a token. `ping` is any JSON
-    value; the `pong` in reply has the same value.
+    """A frame from a client of `herald.v1`, with at least one of these commands. `resume` has the positions to continue
+    after; `auth` is a token; `ping` is any JSON value, which the server sends back in a `pong`.
     """
 
     resume: Resume | None = None
@@ -51,10 +53,10 @@ _decode = msgspec.json.Decoder(Command).decode
 
 
 def read_command(frame: str | bytes) -> Command:
-    """Reads a text frame. Raises InvalidInput for any other text and for a binary frame (bytes).
+    """Parses a frame from a client. Raises InvalidInput for a binary frame (bytes), and for text that is not a command.
 
-    The error's `field` is "auth" if `"auth"` occurs anywhere in the frame, JSON or not, because the client meant to
-    send a token.
+    If the frame contains `"auth"` anywhere, the error has the `field` "auth": the client meant to send a token, so the
+    caller can treat the frame as an invalid token.
     """
     if isinstance(frame, bytes):
         raise InvalidInput("Commands must be text frames, not binary ones.", "auth" if b'"auth"' in frame else None)

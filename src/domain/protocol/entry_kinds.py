@@ -1,7 +1,8 @@
-"""The kinds of entries: how each is sent between nodes, which clients receive it, and in which form.
+"""The kinds of entries: how an entry of each kind is encoded for other nodes and for clients, and which sessions
+receive it.
 
-ENTRY_KINDS is the registry. The backplane, the stream buffers and `herald.v1` support every kind in it without a
-further change. Nodes and clients of an earlier version ignore entries of kinds that they do not support.
+ENTRY_KINDS is the registry. The backplane, the stream buffers and `herald.v1` use it: to add a kind, add it there.
+Nodes and clients of earlier versions ignore entries of kinds that are new to them.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,13 @@ from domain.streams import Entry, StreamEntry, StreamName, is_inbox, public_name
 
 
 class View(msgspec.Struct, frozen=True):
-    """Which entries a session receives of its streams, and in which form. Sessions with equal views at one position
-    share one frame.
+    """Which entries of its streams a session shows to its client, and in which form. An entry is encoded once for all
+    sessions that have the same view.
 
-    A plain view shows arrivals only: in feeds those of `profile` (None: of any), in an inbox those of `inbox_profile`.
-    `types`, if set, are the only types shown.
+    If `protocol` is true, the client uses `herald.v1`, and entries of all kinds are shown. Otherwise it is a plain
+    client, and only arrivals are shown: in feeds those made by routes of `profile`, in an inbox those made by routes of
+    `inbox_profile` (None means any profile). If `types` is set, only entries about events of these types are shown. The
+    arrival of a muted notification is never shown.
     """
 
     transport: Literal["ws", "sse"]
@@ -32,19 +35,22 @@ class View(msgspec.Struct, frozen=True):
         return ENTRY_KINDS[entry.kind].is_shown(self, entry)
 
     def tells_state(self, stream: StreamName) -> bool:
-        """Returns whether a session that has missed entries of this stream is sent the current state of each
-        notification instead of each change.
+        """Returns whether a session that has missed entries of this stream receives each notification once, in its
+        current state, instead of every entry that it missed. This is so for inboxes in `herald.v1`.
         """
         return self.protocol and is_inbox(stream)
 
     def text(self, entry: Any) -> str:
-        """Returns the text of an entry for a client with this view. Plain views show only arrivals."""
+        """Returns the text of an entry for clients with this view: a `herald.v1` object, or an arrival in its
+        envelope.
+        """
         return protocol_text(entry) if self.protocol else plain_text(entry)
 
 
 class EntryKind(msgspec.Struct, frozen=True):
-    """One kind of entry. `struct` is the form sent between nodes: MessagePack with field names. `text` produces the
-    `herald.v1` object, on one line. `is_shown` decides whether a view shows an entry.
+    """The definition of one kind of entry. `struct` is the type that is sent between nodes, in MessagePack with field
+    names. `text` makes the `herald.v1` object of an entry: JSON on one line. `is_shown` decides whether a view shows an
+    entry.
     """
 
     name: str
@@ -54,13 +60,13 @@ class EntryKind(msgspec.Struct, frozen=True):
 
 
 def protocol_text(entry: StreamEntry) -> str:
-    """Returns the `herald.v1` object of an entry, on one line."""
+    """Returns an entry as a `herald.v1` object: JSON on one line."""
     return ENTRY_KINDS[entry.kind].text(entry)
 
 
 def position_fields(entry: StreamEntry) -> str:
-    """Returns the fields that objects of all streams have. `changed` is the position to resume after; it is omitted if
-    it is equal to `seq`.
+    """Returns the JSON fields `stream`, `seq` and `changed`, which the `herald.v1` objects of all entries have.
+    `changed` is the position after which a client resumes; it is left out if it is equal to `seq`.
     """
     changed = "" if entry.changed == entry.seq else f',"changed":{entry.changed}'
     return f'"stream":{quoted(public_name(entry.stream))},"seq":{entry.seq}{changed}'

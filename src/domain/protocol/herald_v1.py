@@ -1,7 +1,8 @@
-"""The server's messages of `herald.v1`, and close codes. `docs/protocol.md` describes them for authors of clients.
+"""The messages of the server in `herald.v1` (JSON objects), and close codes. `docs/protocol.md` describes them for
+authors of clients.
 
-The field `kind` is the type of an object. Objects that belong to a stream have `stream` and `seq`; and `changed`, if
-the position to resume after is later than that of the arrival.
+The field `kind` of each object is its type. Objects about an entry also have `stream`, `seq` (the position of the
+arrival) and, if it differs, `changed` (the position after which a client resumes).
 """
 
 from collections.abc import Mapping
@@ -17,9 +18,8 @@ SUBPROTOCOL: Final = "herald.v1"
 
 
 class CloseCode(IntEnum):
-    """Why a socket was closed. The code decides what the client should do.
-
-    Reconnect with backoff and jitter on 1001, 1006, 1011, 1012, 1013 and 4000-4499; stop on 4500-4999.
+    """The code with which the server closes a socket. It says what the client should do: reconnect with backoff and
+    jitter after 1001, 1006, 1011, 1012, 1013 and 4000 to 4499; stop after 4500 to 4999.
     """
 
     TOO_LARGE = 1009
@@ -38,8 +38,8 @@ class CloseCode(IntEnum):
 
 
 class CloseReason(msgspec.Struct, frozen=True):
-    """Why a session ends. `reconnect_in` is the delay in seconds after which the client is requested to reconnect, or
-    None.
+    """Why the server ends a session: a code for programs, and a text for people. `reconnect_in` is the time in seconds
+    that the client should wait before it reconnects; None if the client decides.
     """
 
     code: CloseCode
@@ -57,8 +57,9 @@ def hello(
     gaps: tuple[str, ...],
     unread: int | None,
 ) -> str:
-    """Returns the first object of a session. `gap` has the streams in which entries may be missing. `unread` is the
-    inbox's unread total; None for a session without an inbox.
+    """Returns `hello`, the first object of a session. `positions` and `cursor` are where the session starts.
+    `heartbeat` is the interval of heartbeats in seconds. `gaps` are the streams in which requested entries may be
+    missing. `unread` is the number of unread notifications in the inbox; None for a session without an inbox.
     """
     return _json(
         kind="hello",
@@ -74,8 +75,8 @@ def hello(
 
 
 def gap(stream: str, after: int, upto: int) -> str:
-    """Returns the object that reports, within a session, that the entries after position `after`, up to `upto`, are no
-    longer stored.
+    """Returns the object `gap`. It is sent within a session if entries of the stream were deleted before they could be
+    sent: those after position `after`, up to and including position `upto`.
     """
     return _json(kind="gap", stream=stream, after=after, upto=upto)
 
@@ -85,7 +86,9 @@ def heartbeat(now: datetime, cursor: str) -> str:
 
 
 def pong(ping: msgspec.Raw) -> str:
-    """Returns the reply to a ping, with the JSON text of the ping, on one line."""
+    """Returns the object `pong`, the reply to the command `ping`. It contains the value of `ping`, unless that is null
+    or true.
+    """
     echo = msgspec.json.format(bytes(ping), indent=-1)
     return _json(kind="pong") if echo in (b"null", b"true") else _json(kind="pong", ping=msgspec.Raw(echo))
 
@@ -95,7 +98,10 @@ def error(code: str, detail: str) -> str:
 
 
 def authenticated(expires_at: float | None) -> str:
-    """Returns the reply to `auth`. The session ends at `expires_at`, in seconds since 1970."""
+    """Returns the object `auth`, the reply to a command `auth` whose token is accepted. `expires_at` is the time at
+    which the session ends unless the client sends a new token, in seconds since 1970; None if the token does not
+    expire.
+    """
     return _json(kind="auth", expires_at=expires_at)
 
 
@@ -109,8 +115,8 @@ def bye(close_reason: CloseReason) -> str:
 
 
 def sse_block(text: str) -> str:
-    """Returns the text as the `data:` lines of an event stream, one for each line of the text (HTML, section 9.2.6: CR,
-    LF and CRLF all end a line).
+    """Returns a text as the `data:` lines of an event stream, one for each line of the text. CR, LF and CRLF all end a
+    line (HTML, section 9.2.6).
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     fields = lines.replace("\n", "\ndata: ")

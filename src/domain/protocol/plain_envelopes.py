@@ -1,12 +1,13 @@
-"""Envelopes: the shape in which a plain client receives an event, one JSON object per frame.
+"""Envelopes: the forms in which plain clients receive an event. The route of the event selects one:
 
-    raw      the payload's own text
+    raw      the text of the payload, unchanged
     typed    {"type": …, "data": …}
     event    {"event_type": …, "data": …}
-    flat     the payload with `broadcastTimestamp`
+    flat     the fields of the payload, and `broadcastTimestamp`, the time of storing
 
-`data` is the payload's `data` object if it has one, else the payload without its type and the omitted fields. JSON is
-copied from the payload as it was sent and not encoded again: numbers keep every digit, and fields keep their order.
+`data` is the payload's object `data` if there is one, otherwise the payload without the fields that contain its type.
+The fields in the route's `omit` are left out of `data`, and of `flat`. All values are copied from the text of the
+payload, not encoded again: numbers keep every digit, and fields keep their order.
 """
 
 from datetime import datetime
@@ -25,8 +26,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
-    """Returns the JSON text for the envelope; with `raw`, the event's own text. Raises Unreadable if the envelope needs
-    fields and the payload is not a JSON object.
+    """Returns the part of the envelope that is stored as `Content.body`: for `typed` and `event` the JSON text of
+    `data`, for `flat` all fields except `broadcastTimestamp`, for `raw` the payload's text. `omit` are the names of
+    fields to leave out. Raises Unreadable if the payload is not a JSON object and the envelope is not `raw`.
     """
     if envelope == "raw":
         return event.text
@@ -37,7 +39,7 @@ def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
 
 
 def require_object(event: Event) -> None:
-    """Raises Unreadable if the event is not a JSON object, and so has no fields."""
+    """Raises Unreadable if the payload of the event is not a JSON object."""
     if isinstance(event.payload, Undecoded):
         raise Unreadable("not_json", f"The event is not JSON: {event.payload.why}.")
     if type(event.payload) is not dict:
@@ -45,7 +47,9 @@ def require_object(event: Event) -> None:
 
 
 def plain_text(entry: Entry) -> str:
-    """Returns the text that a plain client receives for an arrival."""
+    """Returns what a plain client receives when a notification or broadcast arrives: the event in the envelope of its
+    route.
+    """
     content = entry.content
     match content.envelope:
         case "raw":
@@ -60,7 +64,9 @@ def plain_text(entry: Entry) -> str:
 
 
 def data_text(content: Content) -> str:
-    """Returns the `data` of a `herald.v1` object: compact JSON, or a JSON string if the payload is not JSON."""
+    """Returns the payload as the field `data` of `herald.v1` objects: compact JSON, or a JSON string if the payload is
+    not JSON.
+    """
     match content.envelope:
         case "raw":
             try:
@@ -74,14 +80,12 @@ def data_text(content: Content) -> str:
 
 
 def quoted(text: str) -> str:
-    """Returns the text as a JSON string."""
+    """Returns the text as a JSON string, in quotes."""
     return _encode(text).decode()
 
 
 def to_rfc3339(time: datetime) -> str:
-    """Returns the time in the format of RFC 3339 with milliseconds, as JavaScript's `toISOString` writes it. `time`
-    must be in UTC.
-    """
+    """Returns a time, which must be in UTC, as text with milliseconds: `2026-01-31T08:05:00.000Z` (RFC 3339)."""
     # `_encode` takes a third of the time of `isoformat`, and this runs for every notification that is sent.
     text = _encode(time)
     return text[1:24].decode() + "Z" if len(text) == 29 else text[1:20].decode() + ".000Z"

@@ -1,4 +1,6 @@
-"""Messages of a plain event stream that are not entries. A plain WebSocket has none."""
+"""The messages of a plain event stream that are not about entries: the first message, and the heartbeat. A plain
+WebSocket has neither.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,8 +15,8 @@ _TYPE: Final = "type"
 
 
 class PlainMessages(msgspec.Struct, frozen=True):
-    """The messages that a plain event stream of one endpoint sends besides entries, without the fields that the server
-    adds.
+    """The first message (`connected`) and the `heartbeat` of the plain event streams at one endpoint, before the server
+    adds the fields `timestamp`, `cursor` and `gap`.
     """
 
     connected: Mapping[str, Any]
@@ -28,7 +30,9 @@ class PlainMessages(msgspec.Struct, frozen=True):
         )
 
     def connected_text(self, now: datetime, cursor: str, gaps: tuple[str, ...]) -> str:
-        """Returns the first message. `gap` has the streams in which entries may be missing, if there are any."""
+        """Returns the first message of a plain event stream, in JSON. `gaps` are the streams in which entries that the
+        client requested may be missing; if there are any, the field `gap` has their names.
+        """
         gap = {"gap": gaps} if gaps else {}
         return _json({**self.connected, "timestamp": to_rfc3339(now), "cursor": cursor, **gap})
 
