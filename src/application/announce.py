@@ -1,4 +1,4 @@
-"""Announcing: publishing stored entries and sign-outs to the hubs of all nodes."""
+"""Publishing stored entries and sign-outs to the hubs of all nodes."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,9 @@ log = structlog.get_logger(__name__)
 async def announce(
     backplane: Backplane, counters: Counters, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut] = ()
 ) -> None:
-    """Publishes stored entries and sign-outs. Never raises. They are committed; if publishing fails, the hubs read them
-    from the store at the next comparison."""
+    """Publishes entries and sign-outs, which must be committed in the store, to the hubs of all nodes. Never raises. If
+    the backplane fails, the failure is counted and logged, and the hubs find the entries and sign-outs in the store,
+    usually within 5 s (application.hub.reconciliation)."""
     try:
         await backplane.publish(entries, sign_outs)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The counters of one process: plain numbers, incremented in the hot path and read when metrics are requested."""
+"""The counters of one process: plain numbers, incremented while Herald works and read when `/metrics` is requested."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -9,7 +9,11 @@ LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 
 class Histogram:
-    """Counts of observed values by upper bound, and the sum of the values."""
+    """A histogram: how many of the observed values are in each range, and their sum.
+
+    `counts[i]` is the number of values up to `bounds[i]` and above the previous bound; the last item of `counts` is the
+    number of values above all bounds. `total` is the sum of all values.
+    """
 
     def __init__(self, bounds: tuple[float, ...] = LATENCY_BOUNDS) -> None:
         self.bounds = bounds
@@ -22,7 +26,7 @@ class Histogram:
 
 
 class Counters:
-    """All counts of one process since its start. They never decrease."""
+    """Everything that this process has counted since its start. The values never decrease."""
 
     def __init__(self) -> None:
         self.events_in: Counter[str] = Counter()  # by broker
@@ -55,5 +59,6 @@ class Counters:
 
     @property
     def mails(self) -> Counter[str]:
-        """Attempts at mails, by result. For the metric of mails, which existed before there were other channels."""
+        """The number of attempts to send a mail, by result. Shown as a metric of its own, which is older than the
+        metric of the attempts of all channels."""
         return self.attempts.get("email", Counter())

@@ -1,4 +1,4 @@
-"""Authentication: identifying a caller."""
+"""Authentication: identifying the caller of a request."""
 
 from application.ports.clock import Clock
 from application.ports.store import Store
@@ -9,11 +9,12 @@ from domain.user_ids import as_user
 
 
 class IdentifyCaller:
-    """Identifies a caller by its token and by the user that it claims to be.
+    """Determines the identity of a caller from the token and from the user id that the caller has sent.
 
-    With a verifier, only tokens are trusted, and `claimed` must be the user of the token. Without one (open mode),
-    claims are trusted, tokens are ignored, and every caller has the scope `admin`. Raises TokenMissing, TokenInvalid,
-    TokenExpired, NotYours, Unavailable; `current` also SignedOut and StoreUnavailable.
+    With a verifier (HERALD_AUTH=jwt), the token decides; a user id, if sent, must be that of the token's user. A caller
+    without token and user id is anonymous.
+    Without a verifier (HERALD_AUTH=open), the user id is accepted as sent, the token is ignored, and every caller has
+    the scope `admin`.
     """
 
     def __init__(self, verifier: TokenVerifier | None, store: Store, clock: Clock) -> None:
@@ -23,10 +24,18 @@ class IdentifyCaller:
 
     @property
     def fault(self) -> str | None:
-        """Why no token can be verified yet; None if tokens can be verified, or if none are needed."""
+        """The reason why no token can be verified, for example that the keys have not been fetched yet. None if tokens
+        can be verified, and if there is no verifier."""
         return self._verifier.fault if self._verifier is not None else None
 
     async def __call__(self, token: str | None, claimed: str | None) -> Identity:
+        """Returns the identity of the caller. `claimed` is the user id that the caller has sent. Does not check for
+        sign-outs.
+
+        Raises TokenMissing for a user id without a token, TokenInvalid and TokenExpired for a refused token,
+        Unavailable if the token can't be verified now, and NotYours if `claimed` is not a valid user id or is not the
+        token's user.
+        """
         if claimed is not None and as_user(claimed) is None:
             raise NotYours("This is not a valid user id.")
         if self._verifier is None:
@@ -41,8 +50,9 @@ class IdentifyCaller:
         return identity
 
     async def current(self, token: str | None, claimed: str | None = None) -> Identity:
-        """Identifies the caller of a single request. Raises SignedOut too, if the user has signed out since the token
-        was issued: a sign-out closes open sessions, but each request must check for it."""
+        """Returns the identity of the caller, as `__call__` does, but raises SignedOut if the user has signed out since
+        the token was issued. Raises StoreUnavailable too. For single HTTP requests: for sessions, the hub checks
+        sign-outs."""
         identity = await self(token, claimed)
         if identity.user is not None:
             check_not_signed_out(identity, await self._store.not_before(identity.user))

@@ -13,7 +13,8 @@ Act: TypeAlias = Literal["rest", "publish", "connect"]
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """The rate limit of each kind of request; None means no limit."""
+    """The rate limits of one user or token: of REST requests (`rest`), of events published over HTTP (`publish`) and of
+    new connections (`connect`). None means no limit."""
 
     rest: Rate | None = None
     publish: Rate | None = None
@@ -21,10 +22,9 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class LimitRate:
-    """Charges a request to the user and to the token of its caller.
+    """Limits how often each user, and each token of a user, may send requests.
 
-    Raises TooManyRequests, with the time to wait. Anonymous callers are not limited: they can be distinguished only by
-    their addresses, which a proxy may hide from Herald.
+    Anonymous callers are not limited: they differ only in their IP addresses, which a proxy may hide from Herald.
     """
 
     def __init__(self, throttle: Throttle, rates: Rates) -> None:
@@ -32,6 +32,8 @@ class LimitRate:
         self._rates = rates
 
     async def __call__(self, act: Act, identity: Identity, cost: int = 1) -> None:
+        """Counts `cost` requests (for `publish`: events) of the kind `act` for the caller's token and user. Raises
+        TooManyRequests, with the seconds to wait, if that exceeds the limit of either."""
         rate: Rate | None = getattr(self._rates, act)
         if rate is None:
             return
@@ -42,8 +44,8 @@ class LimitRate:
 
 
 def _keys(act: Act, identity: Identity) -> list[str]:
-    """Returns the keys to charge. The token's is the first: what the limit of a token refuses is not charged to its
-    user, and so not to the user's other tokens."""
+    """Returns the Throttle keys of the caller's token and user, in this order: a request that the token's limit refuses
+    is not counted for the user, so it does not slow down the user's other tokens. Empty for an anonymous caller."""
     if identity.user is None:
         return []
     by_token = [f"{act}:token:{identity.user}:{identity.token_id}"] if identity.token_id is not None else []

@@ -13,7 +13,8 @@ BURST_S: Final = 10
 
 
 class RateSettings(Section, frozen=True):
-    """Rate limits: of each user, and of each token."""
+    """Rate limits: how many REST requests, published events and new connections per second each user, and each token,
+    is allowed."""
 
     rest: Annotated[
         float,
@@ -44,8 +45,8 @@ class RateSettings(Section, frozen=True):
     ] = 50.0
 
     def rates(self, max_published: int) -> Rates:
-        """Returns the settings as token buckets. `max_published` is the maximum number of events in one publish
-        request; the burst allows at least one such request."""
+        """Returns the limits with their bursts: the number of requests that may come at once. `max_published` is the
+        maximum number of events in one publish request; the burst of published events is at least that large."""
         return Rates(
             rest=_rate(self.rest, self.rest * BURST_S),
             publish=_rate(self.publish, max(self.publish, max_published)),

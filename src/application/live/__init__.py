@@ -1,1 +1,1 @@
-"""Opening sessions and handling what their clients send."""
+"""Live connections: the streams that a client may follow, opening its session, and executing its commands."""

@@ -1,4 +1,4 @@
-"""Addresses: the paths where clients connect, and the endpoint that serves a client there."""
+"""The paths where clients connect, and the choice of the endpoint that serves a client."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,8 @@ from domain.routes import RouteTable
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A path where clients connect. It has one endpoint, or two of which exactly one reads the user from the query."""
+    """A path where clients connect, with its endpoints (domain.endpoints). Two endpoints can share a path if exactly
+    one of them reads the user's id from the query."""
 
     endpoints: tuple[Endpoint, ...]
 
@@ -23,20 +24,22 @@ class Address(msgspec.Struct, frozen=True):
 
     @property
     def path_parameter(self) -> str | None:
-        """The path parameter that has the user's id, which is the last segment; None if there is none."""
+        """The name of the path parameter with the user's id: the last segment of the path. None if the path has no
+        parameter."""
         return self.endpoints[0].path_parameter
 
     @property
     def query_parameter(self) -> str | None:
-        """The query parameter that has the user's id; None if there is none."""
+        """The name of the query parameter with the user's id. None if no endpoint of this path reads one."""
         names = (endpoint.query_parameter for endpoint in self.endpoints)
         return next((name for name in names if name is not None), None)
 
     def select(self, table: RouteTable, user: str | None) -> Endpoint:
-        """Returns the endpoint that serves a client with this user.
+        """Returns the endpoint that serves a client. `user` is the user id in the client's URL.
 
-        Of two endpoints, the one that reads the user from the query serves clients with a user, unless its profile is
-        not loaded while that of the other one is. The other endpoint serves all other clients.
+        If two endpoints share the path, a client with a user id is served by the endpoint that reads it from the query,
+        and a client without one by the other endpoint. Exception: if only the profile of the other endpoint is loaded,
+        the other endpoint serves all clients.
         """
         if len(self.endpoints) == 1:
             return self.endpoints[0]
@@ -47,5 +50,5 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def addresses(table: RouteTable) -> Sequence[Address]:
-    """Returns all paths where clients connect."""
+    """Returns all paths where clients connect, each with its endpoints."""
     return [Address(endpoints) for endpoints in by_path(table.endpoints)]

@@ -1,4 +1,4 @@
-"""Commands of a `herald.v1` client."""
+"""Executing the commands of a `herald.v1` client."""
 
 import msgspec
 
@@ -17,8 +17,9 @@ from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 
 class CommandPolicy(msgspec.Struct, frozen=True):
-    """Limits of what a client may send. They are far above what a correct client sends, and stop one with a runaway
-    loop."""
+    """Limits of the frames that one client may send: `burst_frames` at once, `frames_per_s` per second on average, and
+    `max_invalid_commands` in total that are not valid commands. A correct client sends far fewer; the limits stop a
+    client that sends in an endless loop."""
 
     burst_frames: float = 60.0
     frames_per_s: float = 5.0
@@ -26,11 +27,12 @@ class CommandPolicy(msgspec.Struct, frozen=True):
 
 
 class ClientCommands:
-    """Carries out the commands of one session's client: `resume`, `auth`, `ping`.
+    """Executes the commands of one session's client: `resume` (start from a cursor), `auth` (use a new token) and
+    `ping`.
 
-    Answers a command that fails with an `error` object. Closes the session if the client sends too many frames, too
-    many invalid commands, or a token that is refused. Before `hello`, a frame that contains `auth` and can't be read
-    counts as a refused token.
+    A command that fails is answered with an `error` object. The session is closed if the client exceeds CommandPolicy
+    or sends a token that is refused. It is also closed if an `auth` command can't be read before the session has sent
+    `hello`: with a `hello` for the wrong user, the client would lose its cursor.
     """
 
     def __init__(
@@ -55,8 +57,11 @@ class ClientCommands:
         self._invalid_commands = 0
 
     async def __call__(self, frame: str | bytes) -> None:
-        """Handles one frame: text, or bytes if the frame is binary. Raises what FollowableStreams raises, if a new
-        token gives no access to the session's feeds."""
+        """Executes the command in a frame: `str` for a text frame, `bytes` for a binary one, which is always invalid.
+
+        Raises UnknownFeed, TokenMissing or NotYours if the client sends a new token that gives no access to the streams
+        it requested when it connected (FollowableStreams).
+        """
         self._session.first_frame_received()
         if not self._consume_allowance():
             self._close(CloseCode.TOO_MANY_FRAMES, "too many frames")
@@ -98,8 +103,9 @@ class ClientCommands:
             session.answer(protocol.pong(command.ping))
 
     async def _authenticate(self, token: str, resume: Resume | None) -> None:
-        """Continues the session with a new token of the same user. If the session has no user, replaces it by a session
-        of the token's user."""
+        """Verifies a new token from the client. If the session has a user, which must be the token's, it continues. If
+        it has none, it is replaced by a session of the token's user that starts from the cursor in `resume`, if given.
+        If the token is refused, the session is closed."""
         session = self._session
         try:
             identity = await self._identify(token, session.user)
@@ -128,7 +134,8 @@ class ClientCommands:
             self._continue_as(identity)
 
     def _continue_as(self, identity: Identity) -> None:
-        """Keeps the session if the token gives access to the same streams; replaces it otherwise."""
+        """Continues the session with a new identity if that gives access to the same streams. Otherwise replaces the
+        session by a new one on the same connection."""
         session = self._session
         if self._streams(msgspec.structs.replace(self._request, identity=identity)) == session.request.streams:
             session.refresh_identity(identity)

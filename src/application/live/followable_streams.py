@@ -1,4 +1,4 @@
-"""The streams that a caller may follow."""
+"""Which streams, inbox and feeds, a caller may follow."""
 
 import msgspec
 
@@ -10,9 +10,12 @@ from domain.streams import StreamName, feed_stream, inbox_of
 
 
 class ConnectRequest(msgspec.Struct, frozen=True):
-    """What a client requests when it connects. `feeds` and `types` restrict what it receives; None stands for all.
-    `first_frame_read` means that the first frame, which may say where to resume, has been read: `hello` need not wait
-    for it."""
+    """What a client requests when it connects to an endpoint.
+
+    `protocol`: True for `herald.v1`, False for a plain client. `feeds` and `types`: the feeds, and the types of events,
+    to which the client restricts its session; None means all. `cursor`: where to resume. `first_frame_read`: the
+    client's first frame, which may contain a cursor, has been handled already, so the new session does not wait for it.
+    """
 
     endpoint: Endpoint
     identity: Identity
@@ -24,15 +27,20 @@ class ConnectRequest(msgspec.Struct, frozen=True):
 
 
 class FollowableStreams:
-    """Selects the caller's own inbox and the feeds that the caller has access to. Other feeds are left out, unless the
-    request names them."""
+    """Determines the streams that a new session follows, from the client's request and its access."""
 
     def __init__(self, table: RouteTable) -> None:
         self._table = table
 
     def __call__(self, request: ConnectRequest) -> tuple[StreamName, ...]:
-        """Returns the names of the streams. Raises UnknownFeed. Raises TokenMissing for a caller without a user, and
-        NotYours for others, if the caller has no access to a feed that the request names, or to any stream."""
+        """Returns the names of the streams: the caller's inbox, if the endpoint offers it, and those feeds of the
+        endpoint that the caller may follow. If the request names feeds, only these. To `herald.v1` clients, every
+        endpoint offers the inbox and all feeds.
+
+        Raises UnknownFeed if the request names a feed that the endpoint does not offer. If the caller may not follow a
+        feed that the request names, or may follow no stream at all, raises TokenMissing for an anonymous caller and
+        NotYours for a user.
+        """
         endpoint, identity = request.endpoint, request.identity
         available = self._feeds_at(request)
         names = available if request.feeds is None else [name for name in available if name in request.feeds]

@@ -1,4 +1,4 @@
-"""Opening a session: the streams that a caller follows, and the positions to start from."""
+"""Opening a session of the hub for a client that connects."""
 
 import random
 from typing import Final
@@ -20,7 +20,8 @@ RETRY_MS: Final = (1_000, 4_000)
 
 
 class OpenSession:
-    """Opens a session for a caller whose identity is known. Raises what FollowableStreams and Hub.open raise."""
+    """Opens the session that an identified client requests. Raises UnknownFeed, TokenMissing and NotYours (see
+    FollowableStreams), StoreUnavailable, and the errors of Hub.open."""
 
     def __init__(
         self,
@@ -71,8 +72,12 @@ class OpenSession:
 
 
 def _may_resume(request: ConnectRequest) -> bool:
-    """Returns whether to wait for the client's first command. The command may contain the cursor to resume from; or a
-    token, if the client has sent the cursor of a user but no token."""
+    """Returns whether the session waits for the client's first command before it sends `hello`.
+
+    True for a `herald.v1` WebSocket without a cursor in the URL, because the command may contain the cursor; and for an
+    anonymous one with the cursor of a user, because the command may contain the user's token. False if the first frame
+    has been handled already.
+    """
     if not request.protocol or request.endpoint.transport != "ws" or request.first_frame_read:
         return False
     if request.cursor is None:

@@ -1,1 +1,1 @@
-"""A node's lifecycle, its health, and retention."""
+"""Operating a node: its start, drain and stop, its health, and the deletion of old rows."""

@@ -1,4 +1,4 @@
-"""Health: whether this process and the services that it depends on work."""
+"""The health of a node, as `/health` reports it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from application.ports.health_check import CheckResult, HealthCheck
 
 
 class HealthPolicy(msgspec.Struct, frozen=True):
-    """`timeout_s`: the maximum duration of each check."""
+    """The limit of health checks: a check that takes longer than `timeout_s` seconds has failed."""
 
     timeout_s: float = 2.0
 
@@ -21,8 +21,9 @@ HEALTH_POLICY: Final = HealthPolicy()
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`ready` means that new clients are accepted, and that events published now will reach them. `degraded` means that
-    the node is ready, but at least one check has failed."""
+    """The health of this node. `ready`: all vital checks have passed, so the node accepts clients and processes events.
+    `degraded`: the node is ready, but a check that is not vital has failed. `checks` is keyed by the name of the check.
+    """
 
     ready: bool
     degraded: bool
@@ -31,12 +32,13 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class ReportHealth:
-    """Runs all checks concurrently. A check fails if it raises, or does not return in time."""
+    """Runs all health checks of the node concurrently and returns the results. A check that raises an exception, or
+    takes longer than HealthPolicy allows, has failed."""
 
     def __init__(
         self, checks: Sequence[HealthCheck], consumers: Sequence[ConsumeEvents], policy: HealthPolicy = HEALTH_POLICY
     ) -> None:
-        """`checks` are in the order in which `/health` lists them."""
+        """`/health` lists the results in the order of `checks`."""
         self._checks = checks
         self._consumers = consumers
         self._policy = policy

@@ -1,4 +1,5 @@
-"""The health checks that every node has. Outbound channels have further ones (DispatcherService)."""
+"""The health checks of the store, the backplane, event sources, draining and tokens. Those of outbound channels are in
+application.delivery.dispatcher_service."""
 
 from application.access.identify import IdentifyCaller
 from application.hub.hub import Hub
@@ -10,7 +11,7 @@ from application.ports.store import Store
 
 
 class CheckStore:
-    """Implements HealthCheck: the store can be written."""
+    """Health check: passes if the store can be written now. Implements HealthCheck."""
 
     name = "store"
 
@@ -23,8 +24,8 @@ class CheckStore:
 
 
 class CheckBackplane:
-    """Implements HealthCheck: the backplane carries messages between nodes. Not vital: without it, the hubs find new
-    entries by comparing their streams with the store."""
+    """Health check: passes if the backplane carries messages between nodes. Implements HealthCheck. Not vital:
+    otherwise the hubs find new entries in the store, some seconds later."""
 
     name = "backplane"
 
@@ -38,8 +39,9 @@ class CheckBackplane:
 
 
 class CheckSource:
-    """Implements HealthCheck: the events of one source are consumed and stored. Fails even if the source reports that
-    it is ready, if its last poll is too long ago."""
+    """Health check of one event source: passes if its events are consumed and stored. Implements HealthCheck. Fails if
+    events can't be read or stored, if the source is not ready, or if it has not polled the broker for more than
+    `max_poll_age_s` seconds."""
 
     def __init__(self, consumer: ConsumeEvents, clock: Clock) -> None:
         self._consumer = consumer
@@ -63,7 +65,7 @@ class CheckSource:
 
 
 class CheckDraining:
-    """Implements HealthCheck: this node accepts new sessions."""
+    """Health check: fails once this node has begun to shut down. Implements HealthCheck."""
 
     name = "draining"
 
@@ -75,7 +77,8 @@ class CheckDraining:
 
 
 class CheckTokens:
-    """Implements HealthCheck: tokens can be verified."""
+    """Health check: fails while no token can be verified, for example because the keys have not been fetched yet.
+    Implements HealthCheck."""
 
     name = "tokens"
 

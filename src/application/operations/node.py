@@ -1,4 +1,4 @@
-"""A node: the services of one process, started, drained and stopped in the right order."""
+"""A node: starts, drains and stops the services of one process in the right order."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,13 +19,8 @@ MIN_CLOSING_S: Final = 0.5
 
 
 class Node:
-    """Runs the services of this process: they start in the order of their phases and stop in the reverse order.
-
-    A drain first makes the node not ready. Then the consumers store and acknowledge their batches in progress and
-    consume no more. Then the sessions are closed, spread over the remaining time. So no event is acknowledged without
-    being stored, and the last stored entries are still pushed by this node. Deliveries in progress have the whole time
-    to finish; no others are started.
-    """
+    """Starts, drains and stops the services of this process. Services start in the order of their phases
+    (application.ports.service) and stop in the reverse order."""
 
     def __init__(self, services: Sequence[Service], clock: Clock) -> None:
         self._services = sorted(services, key=lambda service: service.phase)
@@ -36,7 +31,13 @@ class Node:
             await service.start()
 
     async def drain(self, seconds: float) -> None:
-        """Drains all services within `seconds` + 1 s."""
+        """Finishes the work in progress before the process ends, within `seconds` + 1 s.
+
+        First, the node refuses new clients, and `/health` reports it as not ready. Then each consumer stores and
+        acknowledges its current batch and takes no other. Then the sessions are closed, spread over the remaining time;
+        before that, their clients receive the last stored entries. Deliveries in progress may use the whole time; no
+        new ones are started.
+        """
         deadline = self._clock.monotonic() + seconds
         log.info("node_draining", timeout_s=seconds)
         for service in self._services:
@@ -48,7 +49,7 @@ class Node:
         await deliveries
 
     async def stop(self) -> None:
-        """Ends all services, drained or not."""
+        """Stops all services, whether they have been drained or not."""
         for phase in sorted(Phase, reverse=True):
             await asyncio.gather(*(service.stop() for service in self._services if service.phase is phase))
 

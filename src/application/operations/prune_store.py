@@ -1,4 +1,4 @@
-"""Pruning: deleting rows that exceed their retention, in small steps, so that ingest is not blocked."""
+"""Pruning: deletes rows that exceed their retention, in small steps, so that ingest is not blocked."""
 
 import asyncio
 import random
@@ -16,8 +16,9 @@ log = structlog.get_logger(__name__)
 
 
 class PruningPolicy(msgspec.Struct, frozen=True):
-    """`period_s`: seconds between two rounds, plus or minus a random quarter, so that nodes do not prune at the same
-    time. `pause_s`: seconds between two steps of a round, so that ingest can use the store without conflicts."""
+    """The timing of pruning. Every `period_s` seconds, rows are deleted in steps until none exceeds its retention. The
+    period varies randomly by up to 25 %, so that nodes do not prune at the same time. `pause_s` is the pause in seconds
+    after each step, in which ingest can use the store."""
 
     period_s: float = 60.0
     pause_s: float = 0.05
@@ -27,7 +28,8 @@ DEFAULT: Final = PruningPolicy()
 
 
 class PruneStore:
-    """Deletes rows that exceed their retention, step by step until there are none, about every `period_s` seconds."""
+    """Deletes the rows that exceed their retention limits (`keeping`), again and again in the background (see
+    PruningPolicy)."""
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class PruneStore:
         self._policy = policy
 
     async def run(self) -> None:
-        """Runs until it is cancelled. Failures are logged, and retried in the next round."""
+        """Runs until it is cancelled. If deleting fails, logs the failure and tries again after the next `period_s`."""
         while True:
             try:
                 await self._round()

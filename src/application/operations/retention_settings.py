@@ -9,7 +9,7 @@ from domain.setting_parsers import days, whole
 
 
 class RetentionSettings(Section, frozen=True):
-    """Retention: how long entries of each kind are stored, and how many of them."""
+    """Retention: how long notifications, broadcasts, dead letters and deliveries are stored, and how many of them."""
 
     inbox_days: Annotated[
         int, Setting("HERALD_KEEP_INBOX_DAYS", days, "The time for which notifications are stored.", unit="days")

@@ -1,4 +1,4 @@
-"""Services of a node without a module of their own: the hub with its backplane, and background tasks."""
+"""Two services of a node: the hub with its backplane, and a background task."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,8 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundTask(Service):
-    """Runs a coroutine function in the background until it returns or the node stops."""
+    """A service that runs one coroutine function in the background, until the function returns or the service is
+    stopped."""
 
     def __init__(
         self, name: str, run: Callable[[], Coroutine[Any, Any, None]], phase: Phase = Phase.MAINTENANCE
@@ -35,7 +36,8 @@ class BackgroundTask(Service):
 
 
 class LiveService(Service):
-    """The hub, and the backplane that passes entries to it."""
+    """The service that pushes entries to clients: runs the hub, and the backplane from which the hub receives
+    entries."""
 
     name = "live"
     phase = Phase.LIVE
@@ -50,7 +52,7 @@ class LiveService(Service):
         await self._sweeps.start()
 
     def begin_drain(self) -> None:
-        """Refuses new sessions, and makes the node not ready."""
+        """Makes the hub refuse new sessions. From now on `/health` reports the node as not ready (CheckDraining)."""
         self._hub.draining = True
         log.info("sessions_closing", sessions=len(self._hub.sessions))
 

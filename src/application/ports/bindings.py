@@ -1,5 +1,4 @@
-"""The ports for bindings: which routing keys lead to a queue of a broker, and which of these bindings a node still
-needs."""
+"""The ports for bindings: changing the bindings of a broker's queue, and recording which of them nodes still need."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
@@ -9,29 +8,30 @@ import msgspec
 
 
 class NotChanged(Exception):
-    """The broker did not confirm a change of bindings. Some may have been changed; the call can be repeated."""
+    """The broker did not confirm a change of bindings. Some bindings may have been changed. The call may be
+    repeated."""
 
 
 class QueueName(msgspec.Struct, frozen=True):
-    """A queue and its virtual host."""
+    """The name of a queue and of the virtual host that it belongs to."""
 
     vhost: str
     queue: str
 
 
 class Binding(msgspec.Struct, frozen=True, order=True):
-    """A binding of a queue to an exchange: the queue receives the events whose routing key matches `key` (a pattern:
-    domain.source_patterns)."""
+    """A rule of the broker: a queue receives the events of `exchange` whose routing key matches the pattern `key`, for
+    example `order.*` (domain.source_patterns)."""
 
     exchange: str
     key: str
 
 
 class RecordedBinding(msgspec.Struct, frozen=True):
-    """A binding that a node has made.
+    """A binding that Herald has made, and when nodes last needed it.
 
-    `wanted_at` is the last time at which any node renewed it. `claimed_at` is the last time at which it was renewed by
-    a node whose latest renewal includes it; None if no node's latest renewal does.
+    `wanted_at`: the last time at which any node recorded that it needs the binding. `claimed_at`: the last such time of
+    the nodes that still need it, as far as they have recorded; None if no node does.
     """
 
     binding: Binding
@@ -40,17 +40,17 @@ class RecordedBinding(msgspec.Struct, frozen=True):
 
 
 class Bindings(Protocol):
-    """Records in the shared store which bindings Herald has made, and when each node last needed them.
+    """Records, in the store that all nodes share, which bindings Herald has made and when nodes last needed them.
 
-    A binding that no node has recorded does not belong to Herald: it was made by an operator, or by a Herald version
-    that did not record bindings. Every method raises StoreUnavailable, having changed nothing.
+    A binding without a record does not belong to Herald and is never removed: it was made by an operator, or by a
+    version of Herald that did not record bindings. Every method raises StoreUnavailable, having changed no record.
     """
 
     async def renew(
         self, node: str, queue: QueueName, wanted: Collection[Binding], now: datetime
     ) -> frozenset[Binding]:
-        """Records that the node needs these bindings, and no others. Returns those that were not recorded before: the
-        node must make them, after this call."""
+        """Records that the node needs the bindings `wanted` of the queue at the time `now`, and no others. Returns
+        those of them that had no record yet: the node must make these at the broker, after this call."""
 
     async def recorded(self, queue: QueueName) -> tuple[RecordedBinding, ...]:
         """Returns all recorded bindings of the queue, in no particular order."""
@@ -58,17 +58,16 @@ class Bindings(Protocol):
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]
     ) -> tuple[Binding, ...]:
-        """Removes the bindings that no node has needed since `before`, and returns them. Calls `unbind` with them,
-        unless there are none, and deletes their records once `unbind` has returned.
+        """Removes the bindings of the queue that no node has needed since `before`: calls `unbind` to remove them at
+        the broker, then deletes their records. Returns the removed bindings. If there are none, `unbind` is not called.
 
-        Renewals block until then, so a node that needs a removed binding again makes it after the removal. `unbind` may
-        be called again with the same bindings; it must return within 3 s. If it raises, the exception is raised and the
-        records stay.
+        `unbind` must return within 3 s, because `renew` waits until the removal has ended, and must accept bindings
+        that do not exist any more. If `unbind` raises an exception, this method raises it too, and keeps the records.
         """
 
 
 class BoundQueue(Protocol):
-    """A queue that a node reads, and its bindings at the broker."""
+    """A queue of a broker that a node reads. Makes and removes the bindings of the queue at the broker."""
 
     @property
     def name(self) -> QueueName: ...
@@ -78,7 +77,8 @@ class BoundQueue(Protocol):
         """The bindings that this node's routes need. The node makes them each time it connects to the broker."""
 
     async def bind(self, bindings: Sequence[Binding]) -> None:
-        """Makes bindings; a no-op for those that exist. Raises NotChanged."""
+        """Makes the bindings at the broker. Those that exist already stay as they are. Raises NotChanged."""
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
-        """Removes bindings; a no-op for those that do not exist. Returns within 3 s, or raises NotChanged."""
+        """Removes the bindings at the broker. Those that do not exist are ignored. Returns within 3 s, or raises
+        NotChanged."""

@@ -1,4 +1,4 @@
-"""The port for brokers: what an adapter declares so that Herald can consume events from its broker."""
+"""The port for brokers: how an adapter declares a broker from which Herald can consume events."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -12,8 +12,12 @@ SettingsT = TypeVar("SettingsT")
 
 
 class SourceContext(msgspec.Struct, frozen=True):
-    """What Herald passes to a broker's event source. `patterns` are the topics or routing keys of the routes
-    (domain.source_patterns). Bodies are decoded up to `max_event_bytes`."""
+    """What an event source needs besides its own settings.
+
+    `patterns`: the topics or routing keys that the source reads, which may contain wildcards (domain.source_patterns).
+    `max_event_bytes`: a compressed body that would be larger than this is not decompressed. `start_offsets`: where the
+    start offsets of Kafka consumer groups are stored.
+    """
 
     patterns: tuple[str, ...]
     max_event_bytes: int
@@ -21,9 +25,12 @@ class SourceContext(msgspec.Struct, frozen=True):
 
 
 class Broker(msgspec.Struct, Generic[SettingsT], frozen=True):
-    """One kind of broker: its name in routes files, settings, logs and metrics, the struct with its settings, and the
-    function that makes its event source. `make_source` imports the client library, so that commands that consume no
-    events do not load it."""
+    """A kind of broker, such as Kafka, as its adapter declares it.
+
+    `name`: its name in routes files, settings, logs and metrics. `settings`: the struct of its settings. `make_source`:
+    makes its event source. Only `make_source` imports the broker's client library, so that commands that consume no
+    events do not load the library.
+    """
 
     name: str
     settings: type[SettingsT]

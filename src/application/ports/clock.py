@@ -1,4 +1,4 @@
-"""The ports for the time and for new ids, which pure code can't produce."""
+"""The ports for the time and for new ids, which tests replace."""
 
 from datetime import datetime
 from typing import Protocol
@@ -6,18 +6,20 @@ from uuid import UUID
 
 
 class Clock(Protocol):
-    """Reads the time."""
+    """Provides the current time."""
 
     def now(self) -> datetime:
-        """Returns the current time, with the time zone UTC. The clock may be adjusted, so the time may jump."""
+        """Returns the current time in UTC. It may jump forwards or backwards, because the system clock may be
+        adjusted."""
 
     def monotonic(self) -> float:
-        """Returns the seconds since an arbitrary moment, to measure durations. The value never decreases."""
+        """Returns a number of seconds that never decreases. Only the difference of two results is meaningful: it is a
+        duration."""
 
 
 class IdFactory(Protocol):
-    """Creates ids."""
+    """Creates unique ids, for example for sessions and notifications."""
 
     def new_id(self) -> UUID:
-        """Returns a UUIDv7 (RFC 9562, section 5.7). It is unique, and sorts by the time of creation, as far as the
-        clocks of nodes agree."""
+        """Returns a new UUIDv7 (RFC 9562, section 5.7). Ids sort by the time of their creation; between nodes, only as
+        exactly as their clocks agree."""

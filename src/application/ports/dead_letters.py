@@ -11,8 +11,9 @@ from domain.planning import DeadLetter
 
 
 class KeptDeadLetter(msgspec.Struct, frozen=True):
-    """A stored dead letter. `times` counts the arrivals of its event: more than one after a failed replay or a
-    redelivery. `letter` is the latest one, `kept_at` the time of the first."""
+    """A dead letter as it is stored. If its event fails again, by a replay or because the broker redelivers it,
+    `letter` is replaced by the new dead letter and `times` rises by 1. `kept_at` is the time at which the first one was
+    stored."""
 
     id: UUID
     kept_at: datetime
@@ -21,7 +22,8 @@ class KeptDeadLetter(msgspec.Struct, frozen=True):
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True):
-    """Selects dead letters; None matches any value. `start` and `end` are inclusive bounds of the time of storing."""
+    """Selects dead letters that have all given values; None allows any value. `start` and `end` limit the time at which
+    the dead letter was stored (`kept_at`); both are inclusive."""
 
     source: str | None = None
     reason: str | None = None
@@ -33,7 +35,7 @@ ANY: Final = DeadLetterFilter()
 
 
 class DeadLetters(Protocol):
-    """Lists and drops dead letters. Store.record stores them.
+    """Lists and deletes stored dead letters. New ones are stored by Store.record.
 
     Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
@@ -41,16 +43,16 @@ class DeadLetters(Protocol):
     async def newest(
         self, limit: int, filter: DeadLetterFilter = ANY, before: UUID | None = None
     ) -> tuple[KeptDeadLetter, ...]:
-        """Returns at most `limit` dead letters, newest first. With `before`, only those stored before the dead letter
-        with this id."""
+        """Returns at most `limit` dead letters that the filter selects, newest first. `before` is the id of a dead
+        letter: if it is set, only older ones are returned."""
 
     async def count(self, filter: DeadLetterFilter) -> int: ...
 
     async def get(self, id: UUID) -> KeptDeadLetter | None: ...
 
     async def some(self, ids: Collection[UUID]) -> dict[UUID, KeptDeadLetter]:
-        """Returns the dead letters with these ids, by id, in one round trip. Ids that do not exist are left out."""
+        """Returns the dead letters with these ids, keyed by id. Ids without a dead letter are left out."""
 
     async def drop(self, letters: Sequence[KeptDeadLetter]) -> int:
-        """Drops these dead letters and returns how many were dropped. A dead letter whose event has arrived again in
-        the meantime (`times` differs) stays."""
+        """Deletes these dead letters and returns the number deleted. A dead letter is kept if its event has failed
+        again since it was read: if the stored `times` differs from the given one."""

@@ -1,4 +1,4 @@
-"""The port for deliveries: claimed and recorded by dispatchers, listed and retried by administrators."""
+"""The port for deliveries: dispatchers claim them and record outcomes; administrators list and retry them."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -12,8 +12,8 @@ from domain.preferences import DEFAULT, Preferences
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A delivery that this process may attempt while its lease lasts, with the preferences of its user at the time of
-    the claim."""
+    """A delivery that this process may attempt until its lease ends. `lease` identifies the lease in the store.
+    `preferences` are those of the delivery's user at the time of the claim."""
 
     delivery: Delivery
     lease: UUID
@@ -21,11 +21,13 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The outcome of a claim. `attempt` is None if nothing was attempted: the delivery was held or skipped.
+    """The result of handling a claimed delivery.
 
-    `status` is the new status of the delivery. If it stays pending, it is due in `retry_in` seconds. `counts` says
-    whether the attempt counts towards the maximum number of attempts. `awaited_peer` is the peer that was unavailable:
-    the delivery is due as soon as that peer is available (see Deliveries.wake_deferred).
+    `attempt`: the attempt; None if the delivery was held or skipped. `status`: the new status of the delivery. `error`:
+    why it failed, was deferred, held or skipped. `retry_in`: if the delivery stays pending, the seconds until it is
+    due. `counts`: whether the attempt counts towards the maximum number of attempts. `awaited_peer`: the peer that was
+    unavailable, if that is the cause; Deliveries.wake_deferred makes the delivery due as soon as this peer is
+    available.
     """
 
     claim: Claim
@@ -38,12 +40,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True):
-    """Selects deliveries; None matches any value. Addresses are compared as `domain.email_addresses.as_address`
-    normalises them.
+    """Selects deliveries that have all given values; None allows any value.
 
-    `event_id` and `reference` match if any item of the delivery has the value. `since` selects deliveries created at
-    that time or later. `refused` selects failed deliveries by cause. True: failed permanently, because the peer refused
-    the delivery or it could not be prepared. False: given up after too many attempts.
+    `recipient`: the destination; an e-mail address must be normalised by `domain.email_addresses.as_address`.
+    `event_id` and `reference`: one item of the delivery must have the value. `since`: created at this time or later.
+    `refused`: only failed deliveries; True for those refused by the peer or impossible to prepare, False for those
+    given up after too many attempts.
     """
 
     recipient: str | None = None
@@ -59,53 +61,63 @@ ANY: Final = DeliveryFilter()
 
 
 class Deliveries(Protocol):
-    """Claims deliveries, records their outcomes, and lists them. Store.record creates them.
+    """Claims deliveries, records outcomes, and lists deliveries. New deliveries are stored by Store.record.
 
-    A delivery is attempted by one process at a time: a claim holds it until its lease expires, by the store's clock,
-    and an outcome is recorded only while the lease still belongs to the claim. The lease of a process that dies
-    expires. Every method raises StoreUnavailable or Unstorable, having changed nothing.
+    A delivery is attempted by one process at a time: no other process can claim it until its lease ends, by the store's
+    clock. If a process dies, its leases end too. The outcome of a claim is ignored if the delivery has been claimed
+    again since. Every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
     async def claim(
         self, channel: str, limit: int, lease_seconds: float, except_templates: Collection[str] = ()
     ) -> tuple[Claim, ...]:
-        """Claims at most `limit` deliveries of the channel that are due, those due for the longest time first. Skips
-        rows that another process is claiming, deliveries with one of the templates `except_templates`, and those in a
-        format that this version does not support."""
+        """Claims at most `limit` due deliveries of the channel for `lease_seconds`, first those that have been due
+        longest.
+
+        Leaves out deliveries that another process is claiming at this moment, deliveries with a template in
+        `except_templates`, and deliveries stored in the format of a newer version of Herald.
+        """
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Releases claims that were not attempted: their deliveries are due immediately."""
+        """Ends claims whose deliveries were not attempted: the deliveries are due immediately, for any node."""
 
     async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
-        """Releases claims for which this node has no usable template. Their deliveries are due immediately, with this
-        `error`; `unrendered_since` is set unless it was set before. An attempt or a retry clears it."""
+        """Ends claims because their template is missing or broken on this node: the deliveries are due immediately, for
+        nodes that have the template. Stores `error` with them.
+
+        Sets `unrendered_since` of a delivery to the current time, unless it is set already. The next attempt or retry
+        clears it.
+        """
 
     async def clear_unrendered(self, channel: str, templates: Collection[str]) -> int:
-        """Clears `unrendered_since` of the channel's pending deliveries with these templates, because a node has them.
+        """Clears `unrendered_since` of the channel's pending deliveries with these templates, which this node can use.
         Returns the number of deliveries changed."""
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
-        """Records attempts and the new states of their deliveries, in one transaction. Ignores outcomes whose lease no
-        longer belongs to the claim. Returns the number of outcomes recorded."""
+        """Stores attempts and the new states of their deliveries, in one transaction. Ignores an outcome if the
+        delivery has been claimed again since. Returns the number of outcomes stored."""
 
     async def wake_deferred(self, channel: str, peer: str | None = None) -> int:
-        """Makes the channel's deliveries that await this peer due immediately; with None, those that await any peer.
-        Returns their number."""
+        """Makes those deliveries of the channel due immediately that were deferred because `peer` was unavailable; if
+        `peer` is None, because any peer was. Returns their number."""
 
     async def newest(
         self, limit: int, only: DeliveryFilter = ANY, before: UUID | None = None, offset: int = 0
     ) -> tuple[Delivery, ...]:
-        """Returns at most `limit` deliveries, newest first, after skipping `offset`. With `before`, only those created
-        before the delivery with this id."""
+        """Returns at most `limit` deliveries that `only` selects, newest first, after skipping the first `offset`.
+        `before` is the id of a delivery: if it is set, only older ones are returned."""
 
     async def count(self, only: DeliveryFilter) -> int: ...
 
     async def get(self, id: UUID) -> Delivery | None: ...
 
     async def attempts(self, id: UUID) -> tuple[Attempt, ...]:
-        """Returns the attempts at one delivery, in order."""
+        """Returns all attempts at the delivery, oldest first."""
 
     async def retry(self, id: UUID) -> Delivery | None:
-        """Makes a retryable delivery pending, due immediately, with no attempts counted. Returns the delivery as it was
-        before, so that exactly one of several concurrent calls gets a retryable one; None if the delivery does not
-        exist."""
+        """Makes a delivery pending and due immediately, with no counted attempts, if it is `retryable`. Otherwise
+        changes nothing.
+
+        Returns the delivery as it was before; None if it does not exist. So the caller sees from `retryable` of the
+        result whether this call has changed it, also if several calls are concurrent.
+        """

@@ -1,4 +1,4 @@
-"""The port for event sources, which read from brokers."""
+"""The port for event sources, which read events from brokers."""
 
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,12 +10,14 @@ from domain.broker_messages import Message
 
 
 class NotAcknowledged(Exception):
-    """The broker did not accept an acknowledgement: it will redeliver these events, to this node or to another."""
+    """The broker did not accept an acknowledgement. It will deliver the events again, to this node or to another
+    one."""
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Messages that were read from the broker together. `receipt` is used by the adapter only. `request_ids` are the
-    HTTP requests that published them, for the log."""
+    """Messages that were taken from a broker together. `receipt` is what the source needs to acknowledge them; no other
+    code uses it. `request_ids` are the ids of the HTTP requests that published the messages, for log lines; empty for
+    messages of other brokers."""
 
     messages: tuple[Message, ...]
     receipt: Any = None
@@ -23,12 +25,13 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """The current status of a source.
+    """The current state of an event source, for `/health`.
 
-    `ready` means that events published from now on will be consumed; on Kafka, that partitions are assigned and their
-    positions set. `reason` says why the source is not ready, or what is missing. `assigned` lists what this node reads
-    (topic/partition, or queue). `lag` is the number of events waiting at the broker; None if unknown. `begins` has the
-    stored start offset of each partition that this node reads; it applies if the group has no committed offset.
+    `ready`: events published from now on will be consumed; on Kafka, that partitions are assigned and their offsets
+    set. `reason`: why the source is not ready; if it is ready, what is missing, for example a topic that does not
+    exist. `assigned`: what this node reads: `topic/partition` on Kafka, queues on RabbitMQ. `lag`: the number of events
+    that wait at the broker; None if unknown. `begins`: on Kafka, the stored start offset of each assigned partition;
+    reading starts there if the consumer group has committed no offset.
     """
 
     name: str
@@ -41,42 +44,44 @@ class SourceStatus(msgspec.Struct, frozen=True):
 
 
 class EventSource(Protocol):
-    """Takes events from a broker, and acknowledges them once they are stored.
+    """Reads events from a broker. ConsumeEvents takes batches from it, and acknowledges them once they are stored.
 
-    Ordering: the messages of one partition (or queue) arrive in its order, within a batch and from batch to batch.
-    Delivery: at least once. Unacknowledged messages are redelivered after a restart, a rebalance or a fault, so the
-    same message may arrive twice, and the caller must recognise it (`Message.fallback_id`).
-    Faults: a source survives outages of its broker. `open` returns immediately if the broker is down; the source
-    connects, and reconnects after any fault, by itself, with backoff and jitter. `take` waits meanwhile, and `status`
-    has the reason.
-    Pace: if the caller is slow, the source pauses, and remains a member of its group.
+    Ordering: the messages of one partition or queue arrive in order, within a batch and from batch to batch.
+    Delivery: at least once. Messages that are not acknowledged are delivered again after a restart, a rebalance or a
+    failure. So a message may arrive twice; its event has the same id each time (`Message.fallback_id` if the event has
+    no id of its own).
+    Outages: if the broker is unavailable, the source reconnects by itself, with backoff and jitter. Meanwhile `take`
+    waits, and `status` has the reason.
+    Slow callers: if batches are taken slowly, the source reads more slowly and stays a member of its consumer group.
     """
 
     @property
     def name(self) -> str:
-        """The name of the broker in settings, logs and metrics."""
+        """The name of the broker in settings, logs and metrics, for example `kafka`."""
 
     @property
     def max_poll_age_s(self) -> float | None:
-        """A source whose last poll is older than this many seconds has stalled. None if the source polls only when
-        events are available."""
+        """The maximum age in seconds of `SourceStatus.last_poll`. If the last poll is older, the source has stalled.
+        None if the source does not poll regularly, so that the age means nothing."""
 
     @property
     def queue(self) -> BoundQueue | None:
-        """The queue that the source reads; None if the broker has no queues with bindings."""
+        """The queue that the source reads, with its bindings; None for brokers without bindings, such as Kafka."""
 
     async def open(self) -> None:
-        """Starts connecting, in the background."""
+        """Starts to connect to the broker in the background, and returns immediately."""
 
     async def take(self) -> Batch:
-        """Waits for messages and returns them; a batch is never empty. Only one caller at a time."""
+        """Waits until messages are available and returns them as a batch, which is never empty. Must not be called
+        concurrently."""
 
     async def acknowledge(self, batch: Batch) -> None:
-        """Acknowledges that this batch, and all batches taken before it, are stored. Raises NotAcknowledged."""
+        """Acknowledges to the broker that the messages of this batch, and of all batches taken before it, are stored.
+        Raises NotAcknowledged."""
 
     def status(self) -> SourceStatus:
-        """Returns the current status, without I/O."""
+        """Returns the current state, without I/O."""
 
     async def close(self) -> None:
-        """Stops consuming, completes acknowledgements, and leaves the group. Unacknowledged messages will be
-        redelivered."""
+        """Stops reading, finishes acknowledgements in progress, and on Kafka leaves the consumer group. The broker
+        delivers messages that are not acknowledged again."""

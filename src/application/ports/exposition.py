@@ -1,10 +1,11 @@
-"""The port for metrics in the formats of monitoring systems."""
+"""The port for metrics, in the text formats of monitoring systems."""
 
 from typing import Protocol
 
 
 class Exposition(Protocol):
-    """Renders all counters in a format that the client accepts."""
+    """Renders the metrics of this process as text, for `/metrics`."""
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Returns the text and its media type for an `Accept` header: OpenMetrics if accepted, else Prometheus."""
+        """Returns the metrics as text, and its media type. `accept` is the `Accept` header of the request: the format
+        is OpenMetrics if the header allows it, otherwise the Prometheus text format."""

@@ -1,4 +1,5 @@
-"""The port for health checks. Each checks one condition that a node depends on."""
+"""The port for health checks. Each checks one condition that a node depends on, for example that the store can be
+written."""
 
 from typing import Protocol
 
@@ -7,9 +8,12 @@ from msgspec import UNSET, UnsetType
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """The result of a check. `detail` says what is wrong; if the check passed, it may describe the state. `untried` is
-    True while the condition has not been tried yet. The failure of a `vital` check makes the node not ready. While any
-    other check fails, events are still stored, and connected clients still receive notifications."""
+    """The result of a health check.
+
+    `detail`: what is wrong; if the check has passed, it may describe the state. `vital`: whether a failure makes the
+    node not ready. If a check that is not vital fails, the node still stores events and pushes notifications.
+    `untried`: True if the condition has not been tried yet, for example while no mail has been sent; otherwise UNSET.
+    """
 
     ok: bool
     detail: str = ""
@@ -18,11 +22,12 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 class HealthCheck(Protocol):
-    """One condition that `/health` reports."""
+    """Checks one condition that the node depends on. ReportHealth runs all checks for `/health`."""
 
     @property
     def name(self) -> str:
-        """The key of the result in `checks` of `/health`."""
+        """The name of the check in `/health`."""
 
     async def __call__(self) -> CheckResult:
-        """Checks the condition. ReportHealth limits the time, and reports an exception as a failed check."""
+        """Checks the condition now. May raise an exception or take long: ReportHealth has a timeout, and reports either
+        as a failed check."""

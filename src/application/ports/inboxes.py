@@ -1,4 +1,4 @@
-"""The port for an inbox as its owner uses it: listed, counted, changed."""
+"""The port for the inboxes of users: lists and counts notifications, and changes their state."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -14,8 +14,8 @@ from domain.streams import Entry
 
 
 class InboxPage(msgspec.Struct, frozen=True):
-    """Notifications, newest first, and the inbox's head, both read at the same moment. `more` says whether there are
-    older ones."""
+    """A page of an inbox: notifications, newest first, and the head of the inbox at the same moment. `more`: whether
+    the filter selects older notifications too."""
 
     notifications: tuple[Notification, ...]
     head: Head
@@ -23,10 +23,11 @@ class InboxPage(msgspec.Struct, frozen=True):
 
 
 class StateChanged(msgspec.Struct, frozen=True):
-    """The result of a change: the entries to publish, all at one position; empty for a no-op.
+    """The result of a change of notifications.
 
-    `notification` is the changed notification in its current state; None if several were changed. `unread` is the
-    inbox's unread total.
+    `entries`: the entries to publish, one for each changed notification, all at one position; empty if nothing changed.
+    `unread`: the number of unread notifications in the inbox after the change. `notification`: if the call was about
+    one notification, that notification after the change; otherwise None.
     """
 
     entries: tuple[Entry, ...]
@@ -35,55 +36,72 @@ class StateChanged(msgspec.Struct, frozen=True):
 
 
 class MutedUnread(msgspec.Struct, frozen=True):
-    """Users who have unread notifications of types that they mute. `next` continues the search (see
-    Inboxes.find_muted_unread); None at its end."""
+    """A part of the result of Inboxes.find_muted_unread: users who have unread notifications of types that they have
+    muted. `next`: the argument `after` of the next call; None if there are no more users."""
 
     users: tuple[str, ...]
     next: str | None
 
 
 class Inboxes(Protocol):
-    """Lists an inbox, and changes the state of its notifications.
+    """Lists the notifications of an inbox, and changes their state (read, archived).
 
-    A change is an entry of the stream: it takes the inbox's next position, in the transaction that makes the change. A
-    no-op takes no position (domain.notification_state defines which changes are no-ops). All methods read and change
-    only the inbox of `user`; the notifications of other users count as not existing. Every method raises
-    StoreUnavailable or Unstorable, having changed nothing.
+    Positions: a change is an entry of the inbox's stream, and takes the next position in the transaction that makes the
+    change. A change without an effect, such as marking a read notification as read, takes none
+    (domain.notification_state).
+    Isolation: a method with an argument `user` reads and changes only that user's inbox. The id of another user's
+    notification counts as not existing.
+    Errors: every method raises StoreUnavailable or Unstorable, having changed nothing.
     """
 
     async def get(self, user: str, id: UUID) -> Notification | None:
-        """Returns one notification, archived or not; None if it does not exist."""
+        """Returns the notification with this id, even if it is archived; None if it does not exist."""
 
     async def some(self, user: str, ids: Collection[UUID]) -> dict[UUID, Notification]:
-        """Returns the notifications with these ids, by id, archived or not. Ids that do not exist are left out."""
+        """Returns the notifications with these ids, keyed by id, even if they are archived. Ids that do not exist are
+        left out."""
 
     async def page(
         self, user: str, filter: NotificationFilter, limit: int, *, before: int | None = None, skip: int = 0
     ) -> InboxPage:
-        """Returns the newest `limit` notifications that the filter selects, with seq < `before`, after skipping the
-        first `skip`. With `before`, every page costs the same."""
+        """Returns the newest `limit` notifications that the filter selects, after skipping the first `skip`. If
+        `before` is set, only those with a smaller `seq`.
+
+        To read page after page, use `before`: its cost is the same for every page, while the cost of `skip` grows with
+        the number of skipped notifications.
+        """
 
     async def count(self, user: str, filter: NotificationFilter) -> int:
-        """Returns the number of notifications that the filter selects. The cost grows with their number."""
+        """Returns the number of notifications that the filter selects. The time that it takes grows with this
+        number."""
 
     async def unread(self, user: str) -> int:
-        """Returns the unread total. It is stored, so nothing is counted."""
+        """Returns the number of unread notifications. The time that it takes is constant, because this number is
+        stored."""
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        """Returns the unread totals by type; types without unread notifications are left out."""
+        """Returns the number of unread notifications of each type; types without any are left out."""
 
     async def change(self, user: str, id: UUID, change: StateChange, now: datetime) -> StateChanged | None:
-        """Changes one notification. Returns None if it does not exist."""
+        """Changes the state of one notification. Returns None if it does not exist."""
 
     async def change_all(self, user: str, change: StateChange, upto: int, limit: int, now: datetime) -> StateChanged:
-        """Changes the newest `limit` notifications with seq <= `upto` that the change applies to, all at one position.
-        The entries are ordered newest first; fewer than `limit` mean that no such notifications are left."""
+        """Changes the newest `limit` of those notifications with seq <= `upto` whose state the change would alter. All
+        get one position. The entries in the result are ordered newest first.
+
+        If there are fewer than `limit` entries, all such notifications are changed. Otherwise, call again for the rest.
+        """
 
     async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
-        """Searches the next `limit` users who mute any type, in the order of their ids, beginning after the user
-        `after`. Finds those with unread notifications of these types. Notifications that their user has marked unread
-        do not count."""
+        """Searches the next `limit` users who have muted any type, in the order of their ids, after the user id `after`
+        (None: from the first). Returns those of them who have unread notifications of the types that they have muted.
+
+        Ignores notifications whose state their user has changed since they arrived, for example back to unread.
+        """
 
     async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
-        """Marks the newest `limit` unread notifications of types that the user mutes as read, all at one position. The
-        entries are ordered newest first; fewer than `limit` mean that no such notifications are left."""
+        """Marks as read the newest `limit` of the unread notifications that find_muted_unread searches for, in this
+        user's inbox. All get one position. The entries in the result are ordered newest first.
+
+        If there are fewer than `limit` entries, all such notifications are read. Otherwise, call again for the rest.
+        """
