@@ -34,9 +34,10 @@ BODY_PER_EVENT = 8
 
 
 def create_app(settings: Settings, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS) -> Litestar:
-    """Returns the whole service, which starts when the server runs its lifespan. `overrides` replace parts of the
-    container, in tests. `app.state.dishka_container` is the container; `app.state.public_url` is the public URL, with
-    which addresses in responses begin.
+    """Returns the complete ASGI application. Its services start when the server runs the application's lifespan.
+
+    `overrides`: providers that replace parts of the container, in tests. `app.state.dishka_container` is the container.
+    `app.state.public_url` is Herald's public URL, with which links in responses begin.
     """
     table = load_table(settings, channels)
     places = addresses(table)

@@ -1,6 +1,5 @@
-"""The registry of brokers. To add a broker, write its adapters and add a line to BROKERS: its settings, its name in
-routes files and its wiring are derived from that.
-"""
+"""The registry of brokers. To add a broker, write its adapter and add it to BROKERS: its settings, its name in routes
+files and its event source are derived from this entry."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The registry of outbound channels: the table that each has in routes, and its implementation."""
+"""The registry of outbound channels, such as `email`: how each is configured in routes, and how it is made."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -19,11 +19,12 @@ def _accept(settings: Settings, table: ChannelTable) -> str | None:
 
 
 class OutboundChannel(msgspec.Struct, frozen=True):
-    """One outbound channel: the type of its table in routes (`table`), its factory (`open`) and its check (`check`).
+    """An outbound channel as the registry lists it.
 
-    `open` returns the channel and its dispatch policy. It is called once in each process that sends deliveries. `check`
-    returns None if a route's table is valid under the given settings; otherwise a text that says what is wrong.
-    `health` is the name under which `/health` reports the channel; it defaults to the channel's name.
+    `table`: the type of the table that configures the channel in a route, such as `email = { … }`. `open`: makes the
+    channel and its dispatch policy; called once in each process that sends deliveries. `check`: returns what is wrong
+    with a route's table under the given settings; None if nothing is. `health`: the name of the channel's health check;
+    if empty, the name of the channel.
     """
 
     table: type[ChannelTable]
@@ -37,7 +38,8 @@ class OutboundChannel(msgspec.Struct, frozen=True):
 
 
 class OutboundChannels(msgspec.Struct, frozen=True):
-    """The outbound channels of one process, as a type that the container can provide."""
+    """All outbound channels of a process. A type of its own, because the dependency injection container provides values
+    by type."""
 
     all: tuple[OutboundChannel, ...]
 
@@ -46,8 +48,8 @@ CHANNELS: Final = (OutboundChannel(EmailTable, email_channel, check_email, healt
 
 
 def check_channels(channels: Sequence[OutboundChannel], table: RouteTable, settings: Settings) -> None:
-    """Checks the routes of all channels. Raises SettingsInvalid if a route makes deliveries that this process could
-    never send, for example because its mail template is missing."""
+    """Checks the channel tables of all routes. Raises SettingsInvalid if deliveries of a route could never be sent by
+    this process, for example because the route's mail template is missing."""
     checks = {channel.name: channel.check for channel in channels}
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):

@@ -1,4 +1,5 @@
-"""Raises the limit of open files of this process, and divides it between kinds of connections."""
+"""Raises the limit of open files of this process, and divides it between HTTP connections, WebSockets and Herald's own
+files."""
 
 import resource
 from typing import Final
@@ -26,10 +27,11 @@ MIN_FOR_CLIENTS: Final = 32
 
 
 class Descriptors(msgspec.Struct, frozen=True):
-    """How the limit of open files is divided. `requests` is the maximum number of HTTP connections, including event
-    streams and idle connections; `sockets` is the maximum number of WebSockets. The rest of `limit` is for Herald's own
-    connections and files. Because each maximum is lower than the limit, a further client can be refused with a
-    response.
+    """How the limit of open files (`limit`) is divided.
+
+    `requests`: the maximum number of HTTP connections, including event streams and idle connections. `sockets`: the
+    maximum number of WebSockets. What remains is for Herald's own connections and files. Both maximums are reached
+    before `limit`, so a further client can still be accepted, and refused with a response.
     """
 
     limit: int
@@ -38,8 +40,8 @@ class Descriptors(msgspec.Struct, frozen=True):
 
 
 def raised_limit() -> int:
-    """Raises the limit of open files (RLIMIT_NOFILE) to the maximum that the system allows this process. Returns the
-    new limit."""
+    """Raises the limit of open files (RLIMIT_NOFILE) as far as the system allows this process, but at most to
+    MAX_DESCRIPTORS. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -49,10 +51,9 @@ def raised_limit() -> int:
 
 
 def share_out(limit: int, settings: Settings, most_requests: int) -> Descriptors:
-    """Divides the limit of open files. Of the descriptors that Herald does not need itself, half are for HTTP
-    connections, but at most `most_requests`; the rest are for WebSockets. Raises ValueError if fewer than
-    MIN_FOR_CLIENTS remain.
-    """
+    """Divides `limit`, the limit of open files. First subtracts what Herald needs itself. Of the rest, half are for
+    HTTP connections, but at most `most_requests`, and all others for WebSockets. Raises ValueError if fewer than
+    MIN_FOR_CLIENTS remain for clients."""
     own = OWN_DESCRIPTORS + settings.database.connections + settings.smtp.connections
     for_clients = limit - own
     if for_clients < MIN_FOR_CLIENTS:

@@ -23,9 +23,8 @@ log = structlog.get_logger(__name__)
 
 
 class PreparePolicy(msgspec.Struct, frozen=True):
-    """How long to wait for the database. `timeout_s` is the maximum time until it is available: a database that is
-    started together with Herald often needs longer than Herald. `retry` is the backoff between attempts to connect.
-    """
+    """How long the start of Herald waits for the database: at most `timeout_s` seconds, because a database that is
+    started together with Herald often needs longer. `retry` is the backoff between attempts to connect."""
 
     timeout_s: float = 60.0
     retry: Backoff = Backoff(initial_s=0.5, max_s=5.0)
@@ -35,9 +34,8 @@ PREPARE_POLICY: Final = PreparePolicy()
 
 
 class StartRefused(Exception):
-    """Herald can't start. The text of the exception gives the reason in one line. `code` is the exit code of the
-    process: 2 if the configuration has to be changed, 1 if a later start may succeed.
-    """
+    """Herald can't start. The text of the exception is the reason, in one line. `code` is the exit code of the process:
+    2 if the configuration must be changed first, 1 if starting again later may succeed."""
 
     def __init__(self, reason: str, code: int) -> None:
         super().__init__(reason)
@@ -45,11 +43,11 @@ class StartRefused(Exception):
 
 
 async def prepare(settings: Settings, *, migrate: bool, policy: PreparePolicy = PREPARE_POLICY) -> None:
-    """Waits until the database is available, and upgrades or verifies its schema. Returns when Herald can use the
-    database; raises StartRefused if it can't.
+    """Waits until the database is available, and makes sure that its schema is up to date. Raises StartRefused if the
+    database stays unavailable or the schema can't be used. A no-op if the store is in memory.
 
-    `herald dev` always upgrades the schema, except through a connection pooler in transaction mode. `herald serve`
-    upgrades the schema of an SQLite file, but that of PostgreSQL only with `migrate`.
+    An outdated schema is upgraded if `migrate` is set, if the database is an SQLite file, or with `herald dev` (unless
+    HERALD_DATABASE_POOLER is `transaction`). Otherwise it is refused.
     """
     if settings.database.url == MEMORY:
         return
@@ -61,9 +59,8 @@ async def prepare(settings: Settings, *, migrate: bool, policy: PreparePolicy = 
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[tuple[Database, Schema]]:
-    """Opens the database of the settings with one connection, and closes it afterwards. Yields the database and its
-    schema. Raises StartRefused if the folder for an SQLite file can't be created.
-    """
+    """Opens the configured database with a single connection, for the `with` block. Yields the database and its schema.
+    Creates the folder of an SQLite file if necessary; raises StartRefused if that fails."""
     if settings.database.url.startswith(SQLITE):
         folder = Path(settings.database.url.removeprefix(SQLITE)).parent
         try:

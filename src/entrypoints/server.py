@@ -39,9 +39,8 @@ STOP_TIMEOUT_S: Final = 4.0
 
 
 def run(settings: Settings, *, migrate: bool = False) -> int:
-    """Serves until a signal arrives, and returns the exit code. If the start fails, prints the reason in one line.
-    `migrate` upgrades the database before the start.
-    """
+    """Runs Herald until a signal ends it, and returns the exit code of the process. If the start fails, prints the
+    reason in one line. With `migrate`, upgrades the schema of the database before the start."""
     set_up_logs(settings.logs.format, settings.logs.level, settings.node.service, settings.node.name)
     try:
         address = listening_address(settings.server)
@@ -116,8 +115,9 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
 
 
 def _hang_up(leave: asyncio.Event, had_terminal: bool) -> None:
-    """SIGHUP: stops Herald if the terminal that it was started in has been closed. Otherwise the signal is ignored:
-    service managers and log rotation send it to make daemons read their files again."""
+    """Handles the signal SIGHUP: sets `leave`, which stops Herald, if Herald was started in a terminal that is now
+    closed. Otherwise ignores the signal, because service managers and log rotation send it to make other programs
+    reload their files."""
     if had_terminal and not _has_terminal():
         leave.set()
     else:
@@ -125,12 +125,13 @@ def _hang_up(leave: asyncio.Event, had_terminal: bool) -> None:
 
 
 def _has_terminal() -> bool:
-    """Returns whether standard input is a terminal that still exists."""
+    """Returns whether standard input is an open terminal."""
     return os.isatty(0)
 
 
 def _warn(settings: Settings, descriptors: Descriptors) -> None:
-    """Logs warnings about settings that are suitable for trying Herald, but rarely intended in production."""
+    """Logs a warning for each setting or limit that suits a trial of Herald but rarely production, such as
+    HERALD_AUTH=open."""
     if descriptors.limit < WARN_BELOW:
         log.warning(
             "few_file_descriptors",
@@ -152,7 +153,8 @@ def _warn(settings: Settings, descriptors: Descriptors) -> None:
 
 
 async def _announce(settings: Settings, address: str) -> None:
-    """Waits until the server accepts connections, then logs that. `herald dev` also prints its welcome message."""
+    """Waits until the server accepts connections, then logs `server_listening`. With `herald dev`, also prints the
+    welcome text."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
     while True:
         with suppress(OSError):
@@ -166,9 +168,10 @@ async def _announce(settings: Settings, address: str) -> None:
 
 
 def _tune_garbage_collection() -> None:
-    """Reduces the cost of garbage collection: exempts the objects that exist after the start, and raises the
-    thresholds. One message to a thousand sessions creates thousands of short-lived objects. With the default threshold
-    of 700, garbage collection took a third of the CPU time.
+    """Makes Python's garbage collector run less often and skip the objects that exist now.
+
+    Pushing one entry to a thousand sessions creates thousands of short-lived objects: with Python's default threshold,
+    garbage collection took a third of the CPU time.
     """
     gc.collect()
     gc.freeze()
@@ -176,11 +179,10 @@ def _tune_garbage_collection() -> None:
 
 
 def listening_address(server: ServerSettings) -> str:
-    """Returns the IP address to listen on. If HERALD_HOST resolves to several addresses, an IPv4 address is preferred.
+    """Returns the IP address to listen on: the one that HERALD_HOST resolves to; an IPv4 address if there are several.
 
-    Raises OSError if it resolves to no address, or if Herald can't listen on it, for example because the port is in
-    use. Granian would not report that: it sets SO_REUSEPORT, and each of two processes on one port would receive a part
-    of the clients.
+    Raises OSError if HERALD_HOST does not resolve, or if the address and port can't be used, for example because
+    another process listens there.
     """
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -16,8 +16,8 @@ class NotAcknowledged(Exception):
 
 class Batch(msgspec.Struct, frozen=True):
     """Messages that were taken from a broker together. `receipt` is what the source needs to acknowledge them; no other
-    code uses it. `request_ids` are the ids of the HTTP requests that published the messages, for log lines; empty for
-    messages of other brokers."""
+    code uses it. `request_ids` are the ids of the HTTP requests that published the messages, for log lines; empty if
+    the messages come from Kafka or RabbitMQ."""
 
     messages: tuple[Message, ...]
     receipt: Any = None

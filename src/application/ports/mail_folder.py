@@ -1,4 +1,4 @@
-"""The port for mails that were written to a folder instead of being sent."""
+"""The port for mails that are written to a folder, because no mail server is configured."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,14 +9,15 @@ import msgspec
 
 
 class RenderedMail(msgspec.Struct, frozen=True):
-    """The content of a mail: in HTML, and the same as plain text."""
+    """The body of a mail, as HTML and as plain text with the same content."""
 
     html: str
     text: str
 
 
 class WrittenMail(msgspec.Struct, frozen=True):
-    """A mail in the folder. `id` is the id of its delivery, `date` the time at which the delivery was created."""
+    """The headers of a mail in the folder. `id` is the id of the mail's delivery, `date` the time at which the delivery
+    was created."""
 
     id: UUID
     to: str
@@ -25,20 +26,21 @@ class WrittenMail(msgspec.Struct, frozen=True):
 
 
 class WholeMail(msgspec.Struct, frozen=True):
-    """The content of a mail, and the file in which it was written (RFC 5322)."""
+    """A mail in the folder: its body (`rendered`), and its whole file in the format of RFC 5322 (`source`)."""
 
     rendered: RenderedMail
     source: bytes
 
 
 class MailFolder(Protocol):
-    """Reads mails that were written to a folder instead of being sent.
+    """Reads the mails in the folder to which they are written if no mail server is configured.
 
-    Other files, damaged mails, and mails that are deleted while they are read are ignored. A folder that does not exist
-    yet counts as empty. Every method raises Unavailable if the folder can't be read.
+    Ignores other files, damaged mails, and mails that are deleted while they are read. A folder that does not exist
+    counts as empty. Every method raises Unavailable if the folder can't be read.
     """
 
     async def newest(self, limit: int) -> Sequence[WrittenMail]:
-        """Returns at most `limit` mails, those with the newest deliveries first."""
+        """Returns at most `limit` mails, newest first by the creation time of their deliveries."""
 
-    async def read(self, id: UUID) -> WholeMail | None: ...
+    async def read(self, id: UUID) -> WholeMail | None:
+        """Returns the mail of the delivery with this id; None if the folder has no such mail."""

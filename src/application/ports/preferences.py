@@ -8,18 +8,20 @@ from domain.preferences import Preferences
 
 
 class PreferencesStore(Protocol):
-    """Stores preferences.
+    """Stores the preferences of users.
 
-    They are read in the transaction that stores a notification, so they apply to everything that is recorded after
-    `put` or `change` has returned. Every method raises StoreUnavailable or Unstorable, having changed nothing.
+    The transaction that stores a notification reads the preferences of its user. So they apply to everything that is
+    stored after `put` or `change` has returned. Every method raises StoreUnavailable or Unstorable, having changed
+    nothing.
     """
 
     async def get(self, user: str) -> Preferences:
-        """Returns the user's preferences; DEFAULT if the user has set none."""
+        """Returns the user's preferences; the defaults (domain.preferences.DEFAULT) if the user has set none."""
 
     async def change(self, user: str, changes: Mapping[str, Any], now: datetime) -> Preferences:
-        """Sets those fields of Preferences that are keys of `changes` (at least one), in one transaction, and leaves
-        all others unchanged: concurrent changes of different fields are all applied. Returns the result."""
+        """Sets some of the user's preferences and keeps the others, in one transaction: if two calls change different
+        fields at the same time, both changes are kept. `changes` has the new values, keyed by field of Preferences; at
+        least one. Returns all preferences after the change."""
 
     async def put(self, user: str, preferences: Preferences, now: datetime) -> Preferences:
-        """Replaces all of the user's preferences. Returns them with their new `updated_at`."""
+        """Replaces all preferences of the user. Returns them with `updated_at` set to `now`."""

@@ -1,20 +1,22 @@
-"""The port for presence: how many sessions a user has on other nodes."""
+"""The port for presence: how many sessions a user has on all nodes."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 
 class Presence(Protocol):
-    """Counts a user's sessions on all nodes.
+    """Counts the sessions of each user on all nodes, so that their number can be limited.
 
-    Best effort: if the backend is unavailable the count is 0. A node's report may be 1 s stale, and expires after 24 h.
-    The sessions of a node that has died do not count. Never raises.
+    The counts are not exact. While the backend is unavailable, the sessions on other nodes count as 0. Counts of other
+    nodes may be 1 s old. Those of a node that has died are ignored, and a user's counts are deleted 24 h after the last
+    report. Never raises.
     """
 
     async def enter(self, user: str, count: int) -> int:
-        """Reports that this node has `count` sessions of the user. Returns the number of the user's sessions on all
+        """Reports that this node now has `count` sessions of the user. Returns the number of the user's sessions on all
         other nodes."""
 
     async def update(self, counts: Mapping[str, int]) -> bool:
-        """Reports the number of sessions that this node has of each of these users; 0 if a user has no more. Returns
-        False if the backend is unavailable. Later calls take effect after this one."""
+        """Reports how many sessions this node has of each user in `counts`; 0 if the user has none left. Returns False
+        if the backend is unavailable, so that the counts have to be reported again. Calls take effect in the order in
+        which they are made."""

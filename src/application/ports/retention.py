@@ -7,15 +7,15 @@ import msgspec
 
 
 class Keep(msgspec.Struct, frozen=True):
-    """Limits by age and by count. They apply to the notifications of one inbox, the broadcasts of one feed, all dead
-    letters or all deliveries."""
+    """The retention limits of one kind of row: rows older than `age` are deleted, and, if there are more than `count`,
+    the oldest ones. `count` applies to each inbox, to each feed, to all dead letters, or to all deliveries."""
 
     age: timedelta
     count: int
 
 
 class Keeping(msgspec.Struct, frozen=True):
-    """The limits of each kind of row."""
+    """The retention limits of all kinds of rows."""
 
     inbox: Keep
     feed: Keep
@@ -24,7 +24,7 @@ class Keeping(msgspec.Struct, frozen=True):
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """The number of rows of each kind that one step has deleted."""
+    """How many rows of each kind one call of Retention.prune has deleted."""
 
     notifications: int = 0
     broadcasts: int = 0
@@ -37,13 +37,14 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 class Retention(Protocol):
-    """Deletes old rows in small steps.
+    """Deletes rows that exceed their retention limits, in small steps.
 
-    A stream is pruned from its oldest arrival on. In one transaction, the rows are deleted, the `pruned` of its head
-    rises to the newest deleted position, and its unread total falls by the number of unread notifications deleted.
-    Sessions at an earlier position get a gap. Pending deliveries are never deleted, and do not count towards the limit.
+    Inboxes and feeds lose their oldest entries first. The same transaction updates the stream's head: `pruned` becomes
+    the position of the newest deleted entry, and deleted unread notifications are subtracted from the unread total. A
+    client that resumes from a position before `pruned` is notified of a gap. Pending deliveries are never deleted, and
+    are not counted.
     """
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:
-        """Deletes at most `limit` rows of each kind that exceed their limits, in short transactions. If the result has
-        no deletions, no row exceeds its limits now. Raises StoreUnavailable."""
+        """Deletes at most `limit` rows of each kind that exceed the limits in `keeping` at the time `now`. To delete
+        all of them, call again until nothing is deleted. Uses several short transactions. Raises StoreUnavailable."""

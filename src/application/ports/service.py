@@ -1,11 +1,11 @@
-"""The port for services: the parts of a node that run for as long as the node does."""
+"""The port for services: the parts of a node that run while the node runs."""
 
 from enum import IntEnum
 from typing import Protocol
 
 
 class Phase(IntEnum):
-    """When a service starts. Phases start in this order and stop in the reverse order."""
+    """The phase in which a service starts. Services of a lower phase start earlier and stop later."""
 
     LIVE = 1  # entries reach the sessions of this node
     MAINTENANCE = 2  # background work on the store
@@ -15,26 +15,30 @@ class Phase(IntEnum):
 
 
 class Service(Protocol):
-    """A part of a node that works in the background. Node starts, drains and stops all services.
+    """A part of a node that works in the background, for example a consumer of events. Node starts, drains and stops
+    all services.
 
-    Each method has a default, so that a service defines only those it needs. `name` is used for tasks and in logs.
+    Each method does nothing by default, so that a service implements only those it needs. `name` is the service's name
+    in logs and the name of its asyncio task.
     """
 
     name: str
     phase: Phase
 
     async def start(self) -> None:
-        """Starts the work in the background. Services of earlier phases have started."""
+        """Starts the work in the background. All services of earlier phases have been started before."""
         return
 
     def begin_drain(self) -> None:
-        """Refuses new work from clients from now on. Called on all services before any of them is drained."""
+        """Refuses new clients from now on, because the node is shutting down. Node calls this on all services before it
+        drains any of them."""
         return
 
     async def drain(self, seconds: float) -> None:
-        """Starts no new work, and finishes the work in progress within this time."""
+        """Starts no new work, and waits at most `seconds` for the work in progress to finish."""
         return
 
     async def stop(self) -> None:
-        """Ends the work within a second, drained or not. Called once. A no-op for a service that has not started."""
+        """Ends the work within 1 s, whether the service has been drained or not. Called once. A no-op if the service
+        was not started."""
         return

@@ -1,4 +1,4 @@
-"""The port for start offsets: where a consumer group begins to read."""
+"""The port for start offsets: where a Kafka consumer group starts to read partitions without a committed offset."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -11,42 +11,43 @@ Partition: TypeAlias = tuple[str, int]
 
 
 class ConsumerGroup(msgspec.Struct, frozen=True):
-    """A consumer group. `cluster` is part of its identity, because the offsets of one cluster are meaningless in
-    another one."""
+    """A Kafka consumer group, identified by the id of its cluster and its name. Offsets of one cluster mean nothing in
+    another."""
 
     cluster: str
     name: str
 
 
 class StartOffset(msgspec.Struct, frozen=True):
-    """An offset to begin at, and the time at which it was determined (UTC, by the clock of the node that determined
-    it)."""
+    """The offset at which a consumer group starts to read a partition. `decided_at` is the time at which it was
+    determined (UTC, by the clock of the node that did so)."""
 
     offset: int
     decided_at: datetime
 
 
 class StartOffsets(Protocol):
-    """Stores, for each consumer group, the time at which each pattern of the routes was first configured, and the
-    offset to begin at on partitions without a committed offset.
+    """Stores for each consumer group where it starts to read, so that all nodes start at the same offsets.
 
-    Write once: neither the time of a pattern nor an offset ever changes; the value of the first node that writes it
-    applies. Durable: what `add` wrote survives the process, unless the whole store is kept in memory. Every method
-    raises StoreUnavailable, having changed nothing.
+    There are two kinds of values: the time at which each topic or topic pattern of the routes was first configured, and
+    for each partition the offset to start at if the group has committed none. A stored value never changes: if several
+    nodes write it, the first one wins. Values survive the end of the process, unless the whole store is in memory.
+    Every method raises StoreUnavailable, having changed nothing.
     """
 
     async def patterns(self, group: ConsumerGroup) -> dict[str, datetime]:
-        """Returns every pattern that was ever configured for the group, with the time when it was first configured."""
+        """Returns all topics and topic patterns that were ever configured for the group, with the time at which each
+        was first configured."""
 
     async def offsets(self, group: ConsumerGroup) -> dict[Partition, StartOffset]:
-        """Returns the offsets to begin at, by partition. Partitions without one are absent."""
+        """Returns the group's stored start offsets, keyed by partition. Partitions without one are left out."""
 
     async def add(
         self, group: ConsumerGroup, patterns: Collection[str], offsets: Mapping[Partition, int], now: datetime
     ) -> bool:
-        """Adds patterns that are configured for the first time, together with offsets, in one transaction.
+        """Stores topic patterns that are configured for the first time, and start offsets, in one transaction, with
+        `now` as their time. A start offset that is stored already does not change.
 
-        If another node has added one of the patterns in the meantime, nothing is written and the result is False: the
-        offsets were determined too late, and must be determined again without that pattern. An offset that is stored
-        already is not changed. `now` is the time of both.
+        Returns False, having stored nothing, if one of the patterns is stored already, because another node was faster:
+        the caller must determine the offsets again, without this pattern.
         """

@@ -1,9 +1,7 @@
-"""The port for the durable state of Herald: inboxes, feeds, sign-outs, deliveries and dead letters, and the positions
-in streams.
+"""The port for the store: streams with their positions, sign-outs, and the storing of all results of events.
 
-This is the part that ingest and the hub need. There are separate ports for what users and administrators do with
-inboxes (`inboxes`), preferences, deliveries and dead letters, and for retention. They use the same database and the
-same positions.
+This port has what ingest and the hub need. What users and administrators need has ports of its own on the same
+database: `inboxes`, `preferences`, `deliveries`, `dead_letters` and `retention`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,23 +17,25 @@ from domain.streams import Entry, SignOut, StreamName
 
 
 class StoreUnavailable(Exception):
-    """The store is unavailable. Nothing was changed, and the same call may succeed later."""
+    """The store can't be reached or written now. Nothing was changed. The same call may succeed later."""
 
 
 class StoreTimedOut(StoreUnavailable):
-    """The call took too long. Nothing was changed; a call with fewer plans, or a part of the plan, may succeed."""
+    """The call took too long for one transaction. Nothing was changed. Storing fewer plans at once, or a plan in parts,
+    may succeed."""
 
 
 class Unstorable(Exception):
-    """A value can never be stored or searched for, so a retry is useless. Nothing was changed."""
+    """A value can't be stored or searched for, because the database rejects it. Nothing was changed. Calling again with
+    the same value fails again."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What a batch of plans changed.
+    """The result of Store.record: what was new in a batch of plans.
 
-    `entries` are the new arrivals, those of one stream in the order of their `seq`. `sign_outs` are those that moved a
-    user's `not_before`. `dead_letters` and `deliveries` are the new ones. `repeated` are the plans whose results had
-    all been stored before.
+    `entries`: the stored notifications and broadcasts; those of one stream in the order of their `seq`. `sign_outs`:
+    those that are later than all earlier sign-outs of their user. `dead_letters` and `deliveries`: the newly stored
+    ones. `repeated`: the plans that brought nothing new, because their events are duplicates.
     """
 
     entries: tuple[Entry, ...]
@@ -50,11 +50,11 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class StreamPage(msgspec.Struct, frozen=True):
-    """A page of a stream: everything after the requested position, up to position `upto`.
+    """The entries of a stream after the requested position, up to and including position `upto`. The next page is
+    requested after `upto`.
 
-    `head` is the head of the stream at the same moment. A page with fewer entries than its limit extends to
-    `head.last`, whatever its last entry is; a page from the head or beyond is empty, and `upto` is the requested
-    position. Entries of an inbox carry its unread total at the head.
+    `head`: the head of the stream when the page was read. If the page is the last one, `upto` is the position of the
+    head, or the requested position if that is greater. Entries of an inbox have the unread total of that moment.
     """
 
     entries: tuple[Entry, ...]
@@ -63,40 +63,48 @@ class StreamPage(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """Stores the results of events, assigns their positions, and reads them.
+    """Stores the results of events, assigns positions to entries, and reads streams.
 
-    Positions: every entry of a stream gets its next position, 1, 2, 3 …, without gaps, assigned in the storing
-    transaction. So a reader that has seen position n will not see a new entry at a smaller one. A stream that was never
-    written has Head(0, 0).
-    Uniqueness: a stream has an event, identified by (origin, event id), at most once. An event has at most one dead
-    letter, and at most one delivery to each address. If an event of another source has the same identity and the plan
-    is `by_source`, the event is stored once, under its qualified origin.
-    Preferences: a notification of a type that its user has muted is stored as `muted` and read; with
-    `websocket_notifications` off, as `muted` and unread; a mail that its user does not want is stored as `skipped`.
-    Errors: every method raises StoreUnavailable, having changed nothing, if the store can't be reached or written.
+    Positions: each entry of a stream gets the next position (1, 2, 3 …, without gaps) in the transaction that stores
+    it. So a reader that has read up to position n has missed nothing before n. A stream without entries has Head(0, 0).
+    Uniqueness: an event, identified by its origin and id, is stored at most once in a stream, as at most one dead
+    letter, and as at most one delivery to each destination of a channel. If Plan.by_source is set, events with the same
+    origin and id from different sources are different events: the later one is stored with a changed origin
+    (domain.event_identity).
+    Preferences: a notification that its user does not want pushed is stored as `muted`; if the user has muted its type,
+    also as read. A mail that its user does not want is stored as `skipped`.
+    Errors: every method raises StoreUnavailable, having changed nothing.
     """
 
     async def epoch(self) -> str:
-        """Returns the epoch: a random text that identifies the history of this store. It changes when positions become
-        invalid: in a new store, or one restored from a backup."""
+        """Returns the epoch: a random text that names the history of this store. A new store has a new one. An operator
+        changes it after restoring a backup, because positions that clients have received since the backup are invalid.
+        """
 
     async def record(self, plans: Sequence[Plan], now: datetime) -> Recorded:
-        """Stores the results of the plans, in their order, in one transaction. Results that exist already, from before
-        or from earlier in the batch, are ignored and get no position. Raises Unstorable, having changed nothing, if a
-        value of any plan can't be stored, and StoreTimedOut if the plans together take too long."""
+        """Stores the notifications, broadcasts, deliveries, sign-outs and dead letters of the plans, in their order, in
+        one transaction. Skips everything that is stored already, also by an earlier plan of the same call.
+
+        Raises Unstorable if a value of any plan can't be stored, and StoreTimedOut if the transaction takes too long.
+        In both cases, nothing was stored.
+        """
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
-        """Returns the heads of all requested streams, at one moment."""
+        """Returns the heads of the streams, keyed by stream, all read at the same moment."""
 
     async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
-        """Returns about `limit` arrivals with seq > `after`, by seq, including those that were archived since."""
+        """Returns at most `limit` entries that arrived after the position `after` (with a greater `seq`), in the order
+        of `seq`. Archived notifications are included."""
 
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
-        """Returns about `limit` entries that have changed since position `after`, each notification once in its current
-        state, by (changed, seq). A page never ends between two entries of one position."""
+        """Returns the entries that arrived or changed after the position `after`, in the order of (changed, seq). A
+        notification that changed several times is returned once, in its current state.
+
+        Returns about `limit` entries: a page never ends between two entries at the same position.
+        """
 
     async def not_before(self, user: str) -> datetime | None:
         """Returns the time of the user's latest sign-out; None if there is none."""
 
     async def ping(self) -> None:
-        """Does nothing if the store can be written now. Raises StoreUnavailable otherwise."""
+        """Checks that the store can be written now. Raises StoreUnavailable if it can't."""

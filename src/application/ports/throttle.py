@@ -6,18 +6,19 @@ import msgspec
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """A token bucket: `per_second` requests on average, and up to `burst` at once."""
+    """A rate limit, as a token bucket: `per_second` requests per second on average, at most `burst` at once."""
 
     per_second: float
     burst: int
 
 
 class Throttle(Protocol):
-    """Counts the requests of callers.
+    """Counts requests by key, and refuses those that exceed a rate limit. LimitRate uses it with one key for each user
+    and each token.
 
-    Rates are best effort: a throttle that has lost its counts, or can't read them, allows everything. Never raises.
+    If counts are lost or can't be read, more requests are allowed than the limit. Never raises.
     """
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
-        """Returns 0.0 and charges `cost` if `key` is within the rate. Otherwise charges nothing, and returns the
-        seconds to wait."""
+        """Counts `cost` requests for `key` and returns 0.0, if the rate limit allows them. Otherwise counts nothing,
+        and returns the number of seconds to wait."""

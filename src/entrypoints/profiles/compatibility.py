@@ -1,4 +1,5 @@
-"""Compatibility with routes files and settings of earlier versions: applies `compatibility.toml` to profiles."""
+"""Applies `compatibility.toml` to profiles, so that routes files and settings of earlier versions of Herald still
+work."""
 
 import tomllib
 from functools import cache
@@ -16,8 +17,10 @@ FILE: Final = "compatibility.toml"
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The table `reference` of the file. `default` is the `reference` of routes that have `email` but no `reference`.
-    `email_key` is the key in `email` that had the meaning of `reference` in earlier versions.
+    """The table `reference` of `compatibility.toml`: how a route that sends mails but has no key `reference` gets one.
+
+    In earlier versions, the key was in the route's table `email`, with the name `email_key`. If it is there, its value
+    is used, otherwise `default`.
     """
 
     default: str
@@ -25,8 +28,12 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of the file. `topics` maps a topic to the key of the setting whose topics replace it. `endpoints` are
-    the endpoints that Herald ships."""
+    """The content of `compatibility.toml`.
+
+    `topics`: topics of routes and samples that a setting replaces; maps the topic to the key of the setting, for
+    example `product-events` to `routing.products_topics`. `endpoints`: the endpoints of the five services that Herald
+    replaces.
+    """
 
     reference: Reference
     topics: dict[str, str]
@@ -35,13 +42,14 @@ class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def compatibility() -> Compatibility:
-    """Returns the decoded content of `compatibility.toml`."""
+    """Returns the content of `compatibility.toml`, which is read once."""
     text = (files("entrypoints.profiles") / FILE).read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Compatibility)
 
 
 def with_references(document: dict[str, Any]) -> dict[str, Any]:
-    """Returns the decoded routes file, in which every route that sends mails has a `reference`."""
+    """Returns the decoded routes file `document`, with a `reference` in every route that sends mails (see
+    Reference)."""
     routes = document.get("routes")
     if not isinstance(routes, list):
         return document
@@ -57,8 +65,9 @@ def _with_reference(route: Any) -> Any:
 
 
 def with_topics(profile: Profile, settings: Settings) -> Profile:
-    """Returns the profile, in which topics are replaced by the topics of settings. A route of a topic that several
-    topics replace is copied for each of them; a sample uses the first.
+    """Returns the profile, with those topics replaced that a setting replaces (Compatibility.topics).
+
+    If a setting has several topics, a route is copied for each of them, and a sample gets the first of them.
     """
     topics = {topic: settings.value(name) for topic, name in compatibility().topics.items()}
     routes = tuple(

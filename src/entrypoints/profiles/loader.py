@@ -1,4 +1,4 @@
-"""Loads profiles: the shipped routes files, or an operator's routes file instead of them."""
+"""Loads profiles: those that Herald ships, or instead of them an operator's routes file."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -26,8 +26,8 @@ SHIPPED: Final = tuple(
 
 
 def load_table(settings: Settings, channels: Sequence[OutboundChannel] = CHANNELS) -> RouteTable:
-    """Returns the routes that the settings select. Raises RoutesInvalid for an invalid routes file, and SettingsInvalid
-    for an unknown profile."""
+    """Returns the routes of the profiles, or of the routes file, that the settings name. Raises RoutesInvalid for an
+    invalid routes file, and SettingsInvalid for an unknown profile."""
     if settings.routing.routes:
         profile = read_file(settings.routing.routes, channels)
         return file_table(with_topics(profile, settings), settings.routing.routes)
@@ -35,8 +35,8 @@ def load_table(settings: Settings, channels: Sequence[OutboundChannel] = CHANNEL
 
 
 def file_table(profile: Profile, file: str) -> RouteTable:
-    """Returns the route table for the profile of an operator's routes file. Raises RoutesInvalid, with the name of the
-    file."""
+    """Returns the route table for a profile that was read from an operator's routes file. Raises RoutesInvalid; its
+    text names `file`."""
     try:
         return RouteTable((profile,), compatibility().endpoints)
     except RoutesInvalid as error:
@@ -44,12 +44,13 @@ def file_table(profile: Profile, file: str) -> RouteTable:
 
 
 def shipped_table(profiles: Iterable[Profile]) -> RouteTable:
-    """Returns the route table for shipped profiles."""
+    """Returns the route table for these shipped profiles, with the endpoints of `compatibility.toml`."""
     return RouteTable(tuple(profiles), compatibility().endpoints)
 
 
 def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
-    """Returns the shipped profiles with these names. Raises SettingsInvalid for an unknown name."""
+    """Reads the shipped profiles with these names; the name `all` stands for every one. Raises SettingsInvalid for an
+    unknown name."""
     names = tuple(dict.fromkeys(names))
     for name in names:
         if name not in (*SHIPPED, EVERY):
@@ -63,8 +64,7 @@ def shipped(names: Iterable[str]) -> tuple[Profile, ...]:
 
 
 def read_file(path: str, channels: Sequence[OutboundChannel] = CHANNELS) -> Profile:
-    """Returns the profile in an operator's routes file. Raises RoutesInvalid if the file can't be read or is
-    invalid."""
+    """Reads the profile in an operator's routes file. Raises RoutesInvalid if the file can't be read or is invalid."""
     try:
         # Editors on Windows add a byte order mark.
         text = Path(path).read_bytes().decode("utf-8-sig")

@@ -1,4 +1,4 @@
-"""The folder of the shipped profiles, and the folder of the mail templates that their routes use."""
+"""Where the files that Herald ships are: the profiles, and the mail templates that their routes use."""
 
 from pathlib import Path
 from typing import Final

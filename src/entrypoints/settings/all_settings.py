@@ -1,4 +1,4 @@
-"""All settings of a process. They consist of sections, each of which is declared by the part that uses it."""
+"""All settings of a process, in sections. Each section is declared by the part of Herald that uses it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar, get_type_hints
@@ -23,9 +23,12 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings in use. `came_from` says where the value of each setting comes from, keyed by `section.field`:
-    `default`, the name of an environment variable, or `--option`. `brokers` has the section of each registered broker,
-    keyed by its name."""
+    """The settings of this process, as read at the start.
+
+    `came_from`: where the value of each setting comes from, keyed by `section.field`: `default`, the name of an
+    environment variable, or a command line option such as `--port`. `brokers`: the section of each broker in the
+    registry, keyed by the broker's name.
+    """
 
     mode: Mode
     came_from: Mapping[str, str]
@@ -57,20 +60,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return section
 
     def of(self, kind: type[SectionT]) -> SectionT:
-        """Returns the section of this type."""
+        """Returns the section that has this type."""
         return next(section for section in self.sections() if isinstance(section, kind))
 
     def value(self, key: str) -> Any:
-        """Returns the value of the setting with the key `section.field`."""
+        """Returns the value of a setting. `key` is `section.field`, for example `server.port`."""
         section, _, field = key.partition(".")
         return getattr(self.section(section), field)
 
     def shown(self, key: str) -> str:
-        """Returns the value of the setting with the key `section.field` as text, in which secrets are masked."""
+        """Returns the value of a setting as text that may be displayed: a secret is masked. `key` is
+        `section.field`."""
         return SETTINGS[key].shown(self.value(key))
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Masks secrets, because settings may appear in logs and tracebacks."""
+        """Returns the settings with masked secrets, because a `repr` may appear in logs and tracebacks."""
         return [("mode", self.mode), *((key, self.shown(key)) for key in SETTINGS)]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Reads the settings from the environment and the command line, and checks them before anything starts."""
+"""Reads the settings from environment variables and the command line, and checks them before anything starts."""
 
 import difflib
 import socket
@@ -25,24 +25,25 @@ KUBERNETES_PORT: Final = "tcp://"
 
 
 class SettingsInvalid(Exception):
-    """A setting is invalid, so that Herald can't start. The text of the exception names the variable and the reason,
-    and contains no secret."""
+    """A setting is invalid, and Herald does not start. The text of the exception has the name of the variable and the
+    reason, but never the value of a secret."""
 
 
 def load(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
-    """Reads and checks the settings. Raises SettingsInvalid.
-
-    `overrides` has the options of the command line, keyed by `section.field`. A value that is empty, or contains only
-    spaces and commas, counts as not set: compose files and Helm charts produce such values from missing variables.
-    """
+    """Returns the settings, read (see `read`) and checked (see `check`). Raises SettingsInvalid."""
     settings = read(environ, mode, overrides)
     check(settings)
     return settings
 
 
 def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -> Settings:
-    """Reads the settings and checks each of them, but not whether they contradict one another. Raises
-    SettingsInvalid."""
+    """Returns the settings after checking each of them alone. Raises SettingsInvalid for an invalid or misspelt
+    setting.
+
+    `overrides` are the options of the command line, keyed by `section.field`; they take precedence over `environ`. A
+    value that is empty, or has only spaces and commas, counts as not set: compose files and Helm charts produce such
+    values from missing variables.
+    """
     _refuse_misspelt(environ)
     came_from: dict[str, str] = {}
     sections: dict[str, Any] = {"hostname": socket.gethostname()}
@@ -63,7 +64,8 @@ def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -
 
 
 def check(settings: Settings) -> None:
-    """Raises SettingsInvalid if settings contradict one another."""
+    """Raises SettingsInvalid if two settings contradict each other, or if tokens are required but no key is
+    configured."""
     try:
         for section in settings.sections():
             section.check()
@@ -74,8 +76,8 @@ def check(settings: Settings) -> None:
 
 
 def table(settings: Settings) -> list[str]:
-    """Returns one line for each setting: its name, its value (masked if it is secret), and where the value comes
-    from."""
+    """Returns the lines that `herald config` prints: for each setting its name, its value (masked if it is a secret),
+    and where the value comes from."""
     rows = [(setting.name, settings.shown(key), settings.came_from[key]) for key, setting in SETTINGS.items()]
     name_width, value_width = (min(max(len(row[column]) for row in rows), 40) for column in (0, 1))
     return [f"{name:{name_width}}  {value:{value_width}}  {origin}" for name, value, origin in rows]
@@ -96,8 +98,8 @@ def _check_tokens(settings: Settings) -> None:
 def _given(
     key: str, setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, str]
 ) -> tuple[str, str | None]:
-    """Returns where the value of the setting comes from (`--option`, a variable, or `default`), and the text of the
-    value."""
+    """Returns where the text of a setting comes from, and the text: an option such as `--port`, or the name of a
+    variable; if neither is set, `default` and None."""
     option = f"--{key.partition('.')[2]}"
     if _counts(option, overrides.get(key, "")):
         return option, overrides[key]

@@ -1,4 +1,5 @@
-"""The sections of settings that the entry points use themselves: routes, HTTP server, names of the node, commands."""
+"""The settings that entry points use: which routes are loaded, the HTTP server, the names of the node, and the client
+commands."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +10,8 @@ from entrypoints.brokers import BROKER_NAMES
 
 
 def topics(value: str) -> tuple[str, ...]:
-    """Parses a comma separated list of topics or patterns of topics. Raises ValueError."""
+    """Parses the value of a setting: a comma separated list of topics or topic patterns. Raises ValueError if one is
+    invalid."""
     for topic in items(value):
         if fault := validate_pattern(topic):
             raise ValueError(f"has the topic {topic!r}, which {fault}")
@@ -17,7 +19,7 @@ def topics(value: str) -> tuple[str, ...]:
 
 
 class RoutingSettings(Section, frozen=True):
-    """Routes: which are loaded, and the broker that their events come from."""
+    """Routes: which profiles are loaded, and from which broker their events come."""
 
     profile: Annotated[
         tuple[str, ...],
@@ -50,7 +52,7 @@ class RoutingSettings(Section, frozen=True):
 
 
 class ServerSettings(Section, frozen=True):
-    """HTTP server: where it listens, and how it ends."""
+    """HTTP server: its address, timeouts and authentication."""
 
     host: Annotated[
         str,
@@ -102,7 +104,7 @@ class ServerSettings(Section, frozen=True):
 
 
 class NodeSettings(Section, frozen=True):
-    """Names of this node."""
+    """Names of this node: its own name, and that of the service it belongs to, as they appear in `/health` and logs."""
 
     name: Annotated[
         str,
@@ -117,7 +119,8 @@ class NodeSettings(Section, frozen=True):
 
 
 class ClientSettings(Section, frozen=True):
-    """Commands: the service that they send requests to."""
+    """Commands: the address and the token with which `herald publish`, `herald listen` and other commands send
+    requests."""
 
     url: Annotated[
         str,

@@ -1,6 +1,6 @@
 """Generates docs/settings.md from the declarations of the settings.
 
-Run it as `python -m entrypoints.settings.settings_page > FILE`.
+Run `python -m entrypoints.settings.settings_page > docs/settings.md`.
 """
 
 import re
@@ -26,7 +26,7 @@ _PLACE: Final = re.compile(r"\{([a-z0-9_.]+)\}")
 
 
 def page() -> str:
-    """Returns the whole page, in Markdown."""
+    """Returns the text of docs/settings.md."""
     return "\n".join((PAGE_HEAD, *(line for kind in SECTIONS.values() for line in _section(kind))))
 
 
@@ -43,7 +43,8 @@ def _section(kind: type[Section]) -> Iterator[str]:
 
 
 def _default(kind: type[Section], field: str, setting: Setting) -> str:
-    """Returns the default with `herald serve`, and the default with `herald dev` if it differs."""
+    """Returns the text of the column `default`: the default with `herald serve`, and that with `herald dev` if it is
+    different."""
     serve, dev = _shown(kind, field, setting, "serve"), _shown(kind, field, setting, "dev")
     return serve if serve == dev else f"{serve}; `herald dev`: {dev}"
 
@@ -65,7 +66,8 @@ def _unit(setting: Setting) -> str:
 
 
 def _place(place: re.Match[str]) -> str:
-    """Replaces `{server.port}` by `{HERALD_PORT}`."""
+    """Returns the replacement for a placeholder in a default: `{server.port}` becomes `{HERALD_PORT}`; others stay as
+    they are."""
     return f"{{{SETTINGS[place[1]].name}}}" if place[1] in SETTINGS else place[0]
 
 

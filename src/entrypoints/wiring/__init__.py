@@ -1,1 +1,1 @@
-"""Dependency injection: the providers that connect each port with its implementation."""
+"""Dependency injection (dishka): providers that implement the ports and construct the use cases and services."""

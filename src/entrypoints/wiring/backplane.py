@@ -1,4 +1,4 @@
-"""Provides the ports for communication between nodes, implemented by Redis or, without Redis, in memory."""
+"""Provides the ports that connect nodes: backplane, presence and throttle, implemented by Redis or in memory."""
 
 from dishka import Provider, Scope, provide
 
@@ -13,8 +13,11 @@ from entrypoints.settings.loader import Settings
 
 
 class SeparateNodes(Provider):
-    """The ports without Redis: for a single node, or for several nodes that find the entries of other nodes only by
-    reading the database every few seconds. Rate limits and numbers of sessions are counted by each node separately."""
+    """Provides backplane, presence and throttle in memory, for use without Redis.
+
+    Suits a single node. If there are several, each counts sessions and rate limits alone, and finds the entries that
+    other nodes have stored only in the database, some seconds later.
+    """
 
     scope = Scope.APP
 
@@ -32,7 +35,7 @@ class SeparateNodes(Provider):
 
 
 def nodes(settings: Settings) -> Provider:
-    """Returns the provider with Redis if REDIS_URL is set, otherwise the one without."""
+    """Returns RedisNodes if REDIS_URL is set, otherwise SeparateNodes."""
     if not settings.redis.url:
         return SeparateNodes()
     # Imported here, because importing the client of Redis takes a while and is not needed without Redis.

@@ -1,4 +1,4 @@
-"""Provides the settings and policies, each by its type."""
+"""Provides settings, policies, routes and channels, each by its type."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -37,7 +37,7 @@ POLICIES: Final[Sequence[msgspec.Struct]] = (
 
 
 class Configuration(Provider):
-    """Values that are computed from a section of the settings."""
+    """Provides rate limits and retention limits, which are computed from settings."""
 
     scope = Scope.APP
 
@@ -51,13 +51,13 @@ class Configuration(Provider):
 
 
 def values(settings: Settings, table: RouteTable, channels: OutboundChannels) -> dict[Any, Any]:
-    """Returns the context of the container: the settings, each section of them, each policy, the routes and the
-    channels, keyed by their type."""
+    """Returns objects that the container provides as they are, keyed by their type: the settings and each of their
+    sections, the policies, the routes and the channels."""
     return {type(value): value for value in (settings, table, channels, *settings.sections(), *POLICIES)}
 
 
 def provided(context: dict[Any, Any]) -> Provider:
-    """Returns a provider of all values in the context, by their type."""
+    """Returns a provider of the objects that `values` returned, each by its type."""
     provider = Provider(scope=Scope.APP)
     for kind in context:
         provider.from_context(provides=kind)

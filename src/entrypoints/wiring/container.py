@@ -1,4 +1,4 @@
-"""The dependency injection container: which adapter implements each port, and on what each part depends."""
+"""The dependency injection container: combines all providers of a process."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -40,7 +40,7 @@ from entrypoints.wiring.web import Web
 
 
 class Core(Provider):
-    """Time, ids, counters and metrics."""
+    """Provides the clock, the factory of ids, the counters, and the rendering of metrics."""
 
     scope = Scope.APP
 
@@ -55,7 +55,7 @@ class Core(Provider):
 
 
 class UseCases(Provider):
-    """The use cases of clients and operators."""
+    """Provides the hub, the identification of callers, and the use cases of clients and administrators."""
 
     scope = Scope.APP
 
@@ -98,9 +98,8 @@ class UseCases(Provider):
 def make_container(
     settings: Settings, table: RouteTable, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS
 ) -> AsyncContainer:
-    """Returns the container of one process. `overrides` are providers that replace others, in tests. They must be
-    declared with `override=True`: without it, a provider that replaces another by mistake is an error.
-    """
+    """Returns the container of one process. `overrides`: providers that replace others, in tests. What they provide
+    must be declared with `override=True`; without it, replacing a provider is an error."""
     context = values(settings, table, OutboundChannels(tuple(channels)))
     return make_async_container(
         Configuration(),

@@ -1,4 +1,4 @@
-"""Outbound channels: one dispatcher for each registered channel."""
+"""Provides the sending of deliveries: one dispatcher for each outbound channel."""
 
 from collections.abc import Sequence
 

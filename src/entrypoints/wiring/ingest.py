@@ -1,4 +1,5 @@
-"""Provides what moves events from brokers to the store: an event source and a consumer for each broker."""
+"""Provides ingest, which takes events from brokers and stores them: event sources, their consumers, and the use
+cases."""
 
 from collections.abc import Sequence
 
@@ -39,7 +40,8 @@ class Ingest(Provider):
     def sources(
         self, broker: MemoryBroker, table: RouteTable, offsets: StartOffsets, limits: Limits, settings: Settings
     ) -> Sequence[EventSource]:
-        """Returns the in-process source, and the source of each broker from which routes consume events."""
+        """Returns the event sources of this node: that of the in-process broker, and one for each broker that routes
+        name."""
         return [broker, *broker_sources(table, offsets, limits, settings)]
 
     @provide
@@ -61,8 +63,8 @@ class Ingest(Provider):
 def broker_sources(
     table: RouteTable, offsets: StartOffsets, limits: Limits, settings: Settings
 ) -> Sequence[EventSource]:
-    """Returns a source for each registered broker from which routes consume events. Raises OSError if a file in its
-    settings can't be read."""
+    """Returns an event source for each registered broker (such as Kafka) that routes name. Raises OSError if a file
+    that the broker's settings name can't be read."""
     context = SourceContext((), limits.event_bytes, offsets)
     return [
         broker.make_source(settings.brokers[broker.name], msgspec.structs.replace(context, patterns=patterns))

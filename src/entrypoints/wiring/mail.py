@@ -1,6 +1,7 @@
-"""Provides the channel `email`, which sends mails to a mail server, or writes them to a folder if none is configured.
+"""Provides the channel `email`, which sends mails to a mail server, or writes them to a folder if no server is
+configured.
 
-The modules that send mails are imported only when they are needed, because importing Jinja takes a while and most
+The functions import the modules that send mails only when they are called: importing Jinja takes a while, and most
 commands send no mails.
 """
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
-    """Returns the channel and its dispatch policy. The channel sends mails to SMTP_HOST, or writes them to a folder."""
+    """Returns the channel `email` and its dispatch policy. The channel sends mails to SMTP_HOST; if that is not set, it
+    writes them to a folder."""
     from adapters.mail.channel import MailChannel
     from adapters.mail.renderer import ProcessRenderer
 
@@ -49,7 +51,8 @@ def _mailer(smtp: SmtpSettings, mail: MailSettings) -> "Mailer":
 
 
 def check_email(settings: Settings, table: ChannelTable) -> str | None:
-    """Checks the mail template of a route. Returns None if it is valid, otherwise a text that says what is wrong."""
+    """Checks the mail template that the `email` table of a route names. Returns what is wrong; None if the template is
+    valid."""
     if settings.mail.templates is None and is_shipped(table.template, [PROFILE_TEMPLATES]):
         return None
     from adapters.mail.rendering import fault_in_templates
@@ -59,7 +62,8 @@ def check_email(settings: Settings, table: ChannelTable) -> str | None:
 
 
 class MailFolderReading(Provider):
-    """Provides access to the mails in the folder, if mails are written to a folder."""
+    """Provides the use case that reads mails in the folder. If mails are sent to a mail server, it has no folder to
+    read."""
 
     scope = Scope.APP
 

@@ -1,4 +1,4 @@
-"""The lists of a node: its services and its health checks."""
+"""Provides the node with its services, and its health checks."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ class NodeLists(Provider):
         keep_bindings: KeepBindings,
         consumers: Sequence[ConsumeEvents],
     ) -> Sequence[Service]:
-        """Services of one phase start in this order."""
+        """Returns the services of the node. Services of the same phase start in this order."""
         return [
             live,
             BackgroundTask("prune", prune_store.run),
@@ -62,6 +62,6 @@ class NodeLists(Provider):
         tokens: CheckTokens,
         clock: Clock,
     ) -> Sequence[HealthCheck]:
-        """`/health` lists them in this order."""
+        """Returns the health checks of the node, in the order in which `/health` lists them."""
         sources = (CheckSource(consumer, clock) for consumer in consumers)
         return [store, backplane, *sources, draining, *deliveries, tokens]

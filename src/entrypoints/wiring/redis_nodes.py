@@ -1,4 +1,4 @@
-"""Provides the ports for communication between nodes, implemented by Redis."""
+"""Provides the ports that connect nodes, implemented by Redis."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -20,8 +20,8 @@ from entrypoints.settings.sections import NodeSettings
 
 
 class RedisNodes(Provider):
-    """The ports with Redis: nodes notify one another of new entries immediately, and share numbers of sessions and rate
-    limits."""
+    """Provides backplane, presence and throttle by Redis: nodes receive each other's entries immediately, and count
+    sessions and rate limits together."""
 
     scope = Scope.APP
 

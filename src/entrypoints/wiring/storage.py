@@ -1,4 +1,4 @@
-"""Provides the ports for storage, implemented by a database or in memory."""
+"""Provides the ports for stored data, implemented by a database or in memory."""
 
 from collections.abc import AsyncIterator
 
@@ -37,7 +37,8 @@ from entrypoints.settings.loader import Settings
 
 
 class SqlStorage(Provider):
-    """Storage in a database, whose schema must be up to date: see `entrypoints.prepare_database`."""
+    """Provides the ports for stored data by a database. Its schema must be up to date
+    (entrypoints.prepare_database)."""
 
     scope = Scope.APP
 
@@ -58,7 +59,7 @@ class SqlStorage(Provider):
 
 
 class MemoryStorage(Provider):
-    """Storage in memory. All data is lost when the process ends."""
+    """Provides the ports for stored data in memory. The data is lost when the process ends."""
 
     scope = Scope.APP
 
@@ -77,5 +78,5 @@ class MemoryStorage(Provider):
 
 
 def storage(settings: Settings) -> Provider:
-    """Returns the storage that DATABASE_URL selects."""
+    """Returns MemoryStorage if DATABASE_URL selects the store in memory, otherwise SqlStorage."""
     return MemoryStorage() if settings.database.url == MEMORY else SqlStorage()

@@ -1,4 +1,5 @@
-"""Provides what the web adapters need: allowed origins and hosts, limits of connections, and the names of this node."""
+"""Provides what the HTTP and socket adapters need: allowed origins and hosts, limits of connections, and the node's
+names."""
 
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -50,10 +51,11 @@ def allowed_origins(settings: Settings) -> Origins:
 
 
 def allowed_hosts(settings: Settings) -> Hosts:
-    """Returns the hosts that requests may be sent to: those in HERALD_HOSTS, and the host of the public URL.
+    """Returns the host names to which requests may be sent (their header `Host`): those in HERALD_HOSTS and that of the
+    public URL.
 
-    If HERALD_HOSTS is not set, the default depends on HERALD_ORIGINS. If that is `loopback`, the hosts are the names of
-    this machine and the address on which Herald listens. Otherwise all hosts are allowed.
+    If HERALD_HOSTS is not set, all hosts are allowed. Exception: if HERALD_ORIGINS is `loopback`, only the names of
+    this machine (such as `localhost`), the address on which Herald listens, and the host of the public URL are allowed.
     """
     web = settings.web
     named = web.hosts
@@ -70,7 +72,6 @@ def allowed_hosts(settings: Settings) -> Hosts:
 
 
 def _listening(server: ServerSettings) -> set[str]:
-    """Returns the address on which Herald listens, as a set with one host; an empty set if it listens on all
-    addresses."""
+    """Returns a set with the host that HERALD_HOST names; an empty set if Herald listens on all addresses."""
     host = host_of(f"[{server.host}]" if ":" in server.host else server.host)
     return set() if host is None or host in ("0.0.0.0", "[::]") else {host}  # noqa: S104 - compared, not bound
