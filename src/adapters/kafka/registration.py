@@ -7,7 +7,7 @@ from application.ports.event_source import EventSource
 
 
 def make_source(settings: KafkaSettings, context: SourceContext) -> EventSource:
-    """Returns a new event source that reads Kafka. Raises OSError if the file HERALD_KAFKA_SSL_CAFILE can't be read."""
+    """Returns an event source that reads Kafka. Raises OSError if the file HERALD_KAFKA_SSL_CAFILE can't be read."""
     # Imported here: aiokafka takes longer to load than most commands run.
     from adapters.kafka.source import KafkaSource
 

@@ -1,4 +1,4 @@
-"""The buffer between the consumer of the queue and ingest."""
+"""A buffer for messages that RabbitMQ has delivered and that ingest has not taken yet."""
 
 import asyncio
 from collections import deque
@@ -18,13 +18,17 @@ UNDECODABLE: Final = 4
 
 
 class Buffer:
-    """Messages in the order of the queue, each with its delivery tag. RabbitMQ's prefetch limits their number.
+    """The messages that RabbitMQ has delivered, in the order of the queue, until ingest takes them in batches. Each
+    message has a delivery tag, the number by which it is acknowledged. RabbitMQ limits the number of messages
+    (HERALD_RABBITMQ_PREFETCH).
 
-    Bodies are decoded when a batch is taken, so no more than one batch is decoded at a time.
+    A compressed body, or one in another charset than UTF-8, is decoded when its batch is taken, so that only one batch
+    of decoded bodies is in memory.
     """
 
     def __init__(self, max_event_bytes: int = 0) -> None:
-        """Bodies that exceed `max_event_bytes` when decoded are left encoded. 0 is no limit."""
+        """A body that would have more than `max_event_bytes` bytes after decoding is not decoded here, and ingest
+        rejects the event. 0 means no limit."""
         self._max_event_bytes = max_event_bytes
         self._waiting: deque[tuple[int, Message]] = deque()
         self._arrival = asyncio.Event()
@@ -33,17 +37,19 @@ class Buffer:
         return len(self._waiting)
 
     def put(self, tag: int, message: Message) -> None:
-        """Appends a message. `tag` is its delivery tag."""
+        """Appends a message. `tag` is the delivery tag of the message."""
         self._waiting.append((tag, message))
         self._arrival.set()
 
     def drop(self) -> None:
-        """Discards all messages. They are unacknowledged, so RabbitMQ redelivers them, with other tags."""
+        """Discards all messages, because their connection has ended. RabbitMQ redelivers them on another connection,
+        with other delivery tags."""
         self._waiting.clear()
 
     async def take(self) -> tuple[int, tuple[Message, ...]]:
-        """Waits for messages. Returns at most one batch, and the delivery tag of its last message; a message larger
-        than a batch is returned alone. No message is lost if the caller is cancelled."""
+        """Waits for messages, and returns one batch with the delivery tag of its last message. A batch has at most
+        MAX_BATCH_SIZE messages and BATCH_BYTES bytes of bodies; a larger message is a batch of its own. No message is
+        lost if the caller is cancelled."""
         while not self._waiting:
             self._arrival.clear()
             await self._arrival.wait()

@@ -14,7 +14,7 @@ from adapters.rabbitmq.buffer import Buffer
 from adapters.rabbitmq.connection_parameters import address
 from adapters.rabbitmq.messages import message_of
 from adapters.rabbitmq.outages import Silent, outage
-from adapters.rabbitmq.probes import Watch, look_at
+from adapters.rabbitmq.probes import Watch, retrieve_exception
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing
 from adapters.rabbitmq.topology import prepare
@@ -26,12 +26,8 @@ log = structlog.get_logger(__name__)
 
 
 class Link:
-    """One connection: connects, consumes, fills the buffer and acknowledges, until a fault. It is not used again after
-    a fault.
-
-    Uses aiormq instead of aio-pika, whose connections reconnect by themselves: here the supervisor reconnects, so that
-    the status shows every fault.
-    """
+    """One connection to RabbitMQ: connects, declares the queue, receives messages into the buffer and acknowledges
+    them, until a fault (an error, or a broker that does not answer). RabbitSource creates a new Link after a fault."""
 
     def __init__(
         self,
@@ -41,6 +37,8 @@ class Link:
         buffer: Buffer,
         timing: Timing,
     ) -> None:
+        # aiormq is used instead of aio-pika, whose connections reconnect by themselves: the status would not show every
+        # fault.
         # Whether this node is registered as a consumer at RabbitMQ.
         self.consuming = False
         self.watch = Watch(settings.queue, timing)
@@ -58,19 +56,16 @@ class Link:
         self._step = "connecting"
 
     async def run(self) -> NoReturn:
-        """Consumes until a fault, and raises it. The caller reports the fault and then calls `leave`. A CancelledError
-        can also be a fault: aiormq raises it for some lost connections (see outages.py).
-
-        Cancelling a call of aiormq is unreliable: the call may return a result nevertheless, or raise the fault of a
-        connection that ends meanwhile. So every call runs in a task of its own, which ends with the socket at the
-        latest.
-        """
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._begin())]
+        """Connects and receives messages until a fault, and raises the fault. The caller must call `leave` afterwards.
+        A fault can be a CancelledError, which aiormq raises for some lost connections (see outages.py)."""
+        # A cancelled call of aiormq may return a result nevertheless, or raise the fault of a connection that ends
+        # meanwhile. So every call runs in a task of its own, which ends with the socket at the latest.
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._start_consuming())]
         try:
             if not (await asyncio.wait(tasks, timeout=self._timing.connect))[0]:
                 raise Silent(f"RabbitMQ did not answer within {self._timing.connect:g} s while {self._step}")
             asked, consuming, tag = tasks[0].result()
-            self.watch.hear()
+            self.watch.note_answer()
             self.consuming = True
             log.info("rabbitmq_consuming", queue=self._settings.queue)
             tasks.append(asyncio.ensure_future(self.watch.run(asked, consuming, tag)))
@@ -82,17 +77,18 @@ class Link:
             self._over = True
             self._buffer.drop()
             for task in tasks:
-                task.add_done_callback(look_at)
+                task.add_done_callback(retrieve_exception)
                 task.cancel()
 
     async def leave(self) -> None:
-        """Closes the connection in any state, within twice `Timing.leave` seconds. Raises only CancelledError."""
+        """Closes the connection, even if connecting has failed or RabbitMQ does not answer, within twice `Timing.leave`
+        seconds. Raises only CancelledError."""
         try:
             for one in (self._channel, self._connection):
                 if one is not None and not one.is_closed:
                     # A task, as in `run`: a cancelled call of aiormq may wait for room in its queue.
                     closing = asyncio.ensure_future(one.close(None))
-                    closing.add_done_callback(look_at)
+                    closing.add_done_callback(retrieve_exception)
                     try:
                         # RabbitMQ confirms the closing of a channel after it has received all acknowledgements.
                         await asyncio.wait({closing}, timeout=self._timing.leave)
@@ -102,10 +98,11 @@ class Link:
             self.wire.cut()
 
     async def acknowledge(self, tag: int) -> None:
-        """Acknowledges the message with this delivery tag and all earlier ones. Returns once the acknowledgement is
-        written: RabbitMQ does not confirm it.
+        """Acknowledges the message with this delivery tag and all earlier ones. Returns as soon as aiormq has queued
+        the acknowledgement for sending, because RabbitMQ does not confirm acknowledgements.
 
-        Raises NotAcknowledged if the connection is closed, or RabbitMQ does not read from it.
+        Raises NotAcknowledged if the connection is closed, or if RabbitMQ has not read from it for `Timing.acknowledge`
+        seconds.
         """
         channel = self._channel
         if channel is None or self._over or channel.is_closed or self._connection.is_closed:
@@ -122,13 +119,13 @@ class Link:
         self._acknowledged = tag
 
     async def change_bindings(self, change: Callable[[AbstractConnection], Coroutine[Any, Any, None]]) -> None:
-        """Runs a change of bindings on the connection. Raises NotChanged if RabbitMQ has not confirmed all of it within
-        `Timing.bind`."""
+        """Calls `change` with the connection, to bind or unbind the queue. Raises NotChanged if there is no connection,
+        or if RabbitMQ has refused the change or has not confirmed it within `Timing.bind` seconds."""
         if not self.consuming:
             raise NotChanged("not connected to RabbitMQ")
         # A task, as in `run`.
         changing = asyncio.ensure_future(change(self._connection))
-        changing.add_done_callback(look_at)
+        changing.add_done_callback(retrieve_exception)
         try:
             if not (await asyncio.wait({changing}, timeout=self._timing.bind))[0]:
                 raise NotChanged(f"RabbitMQ did not confirm the change within {self._timing.bind:g} s")
@@ -141,8 +138,9 @@ class Link:
                 raise fault
             raise NotChanged(words)
 
-    async def _begin(self) -> tuple[AbstractChannel, aiormq.Channel, str]:
-        """Connects and consumes. Returns the channel for probes, the channel for messages, and the consumer tag."""
+    async def _start_consuming(self) -> tuple[AbstractChannel, aiormq.Channel, str]:
+        """Connects, declares the exchange, the queue and the bindings, and registers a consumer. Returns the channel
+        for probes, the channel for messages, and the tag of the consumer."""
         await self._connection.connect()
         self._step = "declaring the exchange and the queue"
         await prepare(self._connection, self._settings, self._wanted)
@@ -159,8 +157,8 @@ class Link:
         return channel, consuming.consumer_tag or ""
 
     async def _delivered(self, delivered: DeliveredMessage) -> None:
-        """Puts a message into the buffer. Called by aiormq in a task for each message. The tasks start in the order of
-        the queue, so the message is put before any await."""
+        """Puts a delivered message into the buffer. aiormq calls this in a new task for each message."""
+        # Put before any await: only the starts of the tasks are in the order of the queue.
         if not self._over:
             self._buffer.put(delivered.delivery_tag or 0, message_of(delivered, datetime.now(UTC)))
 

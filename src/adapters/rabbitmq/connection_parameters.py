@@ -1,4 +1,4 @@
-"""The address and the TLS context of a connection to RabbitMQ, in the form that aiormq expects."""
+"""The URL and the TLS context with which aiormq connects to RabbitMQ."""
 
 import ssl
 
@@ -8,8 +8,8 @@ from adapters.rabbitmq.settings import RabbitSettings
 
 
 def address(settings: RabbitSettings, heartbeat: int) -> URL:
-    """Returns the URL of the broker, which contains the password. The vhost is not part of it, because a URL can't
-    express every vhost name."""
+    """Returns the URL of RabbitMQ, with user name and password, but without the virtual host: aiormq can't read every
+    name of a virtual host from a URL, so Link sets the virtual host separately."""
     return URL.build(
         scheme="amqps" if settings.tls else "amqp",
         host=settings.host,
@@ -22,5 +22,6 @@ def address(settings: RabbitSettings, heartbeat: int) -> URL:
 
 
 def tls_context(settings: RabbitSettings) -> ssl.SSLContext | None:
-    """Returns the TLS context of the connection; None if TLS is off. Raises OSError if the CA file cannot be read."""
+    """Returns the TLS context of the connection; None if TLS is off. Raises OSError if the file HERALD_RABBITMQ_CAFILE
+    cannot be read."""
     return ssl.create_default_context(cafile=settings.cafile) if settings.tls else None

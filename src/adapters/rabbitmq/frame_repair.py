@@ -1,15 +1,16 @@
-"""Repairing frames that pamqp cannot decode.
+"""Repairs AMQP frames that pamqp, the codec of aiormq, cannot decode, so that one invalid message does not stop the
+queue.
 
-AMQP 0-9-1 prescribes no encoding for short strings and no range for time stamps, and RabbitMQ checks neither. pamqp
-raises on short strings that are not UTF-8, on time stamps that Python has no date for (microseconds instead of
-seconds), and on tables that are nested too deeply. The exception ends aiormq's connection; the message is delivered
-again on the next one and ends that too, so no later message would ever be read. Therefore a frame that pamqp cannot
-decode is rewritten: strings are converted to UTF-8, and other invalid properties are removed.
+AMQP 0-9-1 prescribes no encoding for short strings and no range for timestamps, and RabbitMQ checks neither. pamqp
+raises an exception for short strings that are not UTF-8, for timestamps out of the range of datetime (microseconds
+instead of seconds), and for tables that are nested too deeply. The exception ends aiormq's connection. RabbitMQ then
+delivers the same message on the next connection, which ends too, so no later message would ever be read. Therefore such
+a frame is rewritten: strings are converted to UTF-8, and other invalid properties are removed.
 
-To report to pamqp (https://github.com/gmr/pamqp/issues): `decode.short_string` should take `errors="surrogateescape"`
-or leave bytes as they are, `decode.timestamp` should return None for a value out of range, and `decode.field_table`
-should limit its depth. aiormq (https://github.com/mosquito/aiormq/issues) could skip a message whose properties cannot
-be decoded instead of closing the connection. Once both do, this module can go.
+To report to pamqp (https://github.com/gmr/pamqp/issues): `decode.short_str` should take `errors="surrogateescape"` or
+leave bytes as they are, `decode.timestamp` should return None for a value out of range, and `decode.field_table` should
+limit its depth. To report to aiormq (https://github.com/mosquito/aiormq/issues): a message whose properties cannot be
+decoded could be skipped instead of closing the connection. This module can be deleted once both are fixed.
 """
 
 from collections.abc import Callable
@@ -34,7 +35,8 @@ MAX_SHORT_STRING_BYTES: Final = 255
 
 
 def decodable(frame: bytes) -> bytes:
-    """Returns the frame, repaired if it is a delivery or a content header that pamqp cannot decode."""
+    """Returns the frame in a form that pamqp can decode. A delivery (`basic.deliver`) or content header (the properties
+    of a message) that pamqp cannot decode is repaired; any other frame is returned unchanged."""
     kind = frame[0]
     if kind == FRAME_HEADER:
         repair = _repaired_properties
@@ -51,10 +53,10 @@ def decodable(frame: bytes) -> bytes:
 
 
 def _repaired_delivery(payload: bytes) -> bytes:
-    consumer, at = _short(payload, len(DELIVER))
+    consumer, at = _short_string(payload, len(DELIVER))
     between, at = payload[at : at + TAG_AND_REDELIVERED], at + TAG_AND_REDELIVERED
-    exchange, at = _short(payload, at)
-    routing_key, _ = _short(payload, at)
+    exchange, at = _short_string(payload, at)
+    routing_key, _ = _short_string(payload, at)
     return DELIVER + consumer + between + exchange + routing_key
 
 
@@ -66,7 +68,7 @@ def _repaired_properties(payload: bytes) -> bytes:
             continue
         match Basic.Properties.amqp_type(name):
             case "shortstr":
-                value, at = _short(payload, at)
+                value, at = _short_string(payload, at)
             case "octet":
                 value, at = payload[at : at + 1], at + 1
             case "timestamp":
@@ -80,9 +82,10 @@ def _repaired_properties(payload: bytes) -> bytes:
     return payload[:FLAGS_AT] + flags.to_bytes(2) + kept
 
 
-def _short(payload: bytes, at: int) -> tuple[bytes, int]:
-    """Returns the short string at offset `at` as UTF-8 with its length prefix, and the offset after it. A string that
-    is not UTF-8 is converted from Latin-1, so that different strings stay different, and cut to 255 bytes."""
+def _short_string(payload: bytes, at: int) -> tuple[bytes, int]:
+    """Reads the AMQP short string at offset `at` of the payload. Returns the string as UTF-8 with its length prefix,
+    and the offset after it in the payload. A string that is not UTF-8 is converted from Latin-1, so that different
+    strings stay different, and cut to 255 bytes."""
     end = at + 1 + payload[at]
     value = payload[at + 1 : end]
     try:
@@ -93,7 +96,7 @@ def _short(payload: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _if_valid(decoder: Callable[[bytes], object], value: bytes) -> bytes:
-    """Returns the value, or b"" if the decoder raises an exception for it."""
+    """Returns `value` if `decoder`, a function of pamqp, can decode it; otherwise returns b""."""
     try:
         decoder(value)
     except Exception:

@@ -1,4 +1,4 @@
-"""Converts deliveries of RabbitMQ to messages."""
+"""Converts the messages that RabbitMQ delivers to the messages that ingest processes."""
 
 import re
 from collections.abc import Mapping
@@ -26,8 +26,9 @@ COUNT_HEADERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 def message_of(delivered: DeliveredMessage, now: datetime) -> Message:
-    """Converts a delivery received at `now`. Never raises. Headers become text; CloudEvents attributes get the names
-    that they have on Kafka (`ce_…`)."""
+    """Converts a message delivered at `now`; never raises. `now` becomes the message's time if its timestamp is missing
+    or more than MAX_CLOCK_SKEW later. Header values are converted to text, and header names to lower case. CloudEvents
+    attributes get the names that they have on Kafka: `cloudEvents:type` becomes `ce_type`."""
     source = delivered.routing_key or ""
     properties = delivered.header.properties
     body = delivered.body
@@ -42,8 +43,9 @@ def message_of(delivered: DeliveredMessage, now: datetime) -> Message:
 
 
 def _id_of(source: str, message_id: str | None, timestamp: datetime | None, body: bytes) -> str:
-    """Returns the producer's message id, or else a hash of the message: RabbitMQ has no offsets that could identify it.
-    So two messages without an id are the same if routing key, body and timestamp (in seconds) are equal."""
+    """Returns the id by which a redelivered message is recognised: the `message_id` set by the producer or, without
+    one, a hash of routing key, timestamp (in seconds) and body. Two messages without `message_id` that are equal in all
+    three have the same id."""
     if message_id:
         return f"message-id/{message_id}"
     # The length prefix makes the concatenation unambiguous.
@@ -56,15 +58,17 @@ def _time_of(timestamp: datetime | None, now: datetime) -> datetime:
 
 
 def _encoding_of(content_encoding: str | None, content_type: str | None) -> str:
-    """Returns the content encoding and the charset of the content type, separated by a comma, for domain.body_decoding,
-    which uses the first charset in it. Empty if there are none."""
+    """Returns the compression and the charset of a body, as declared by the message's properties, for
+    domain.body_decoding. `gzip` and `text/plain; charset=latin1` -> `gzip, latin1`. Returns an empty text if nothing is
+    declared."""
     charset = _CHARSET.search(content_type) if content_type else None
     return ", ".join(name for name in (content_encoding, charset and charset[1]) if name)
 
 
 def unpacked(message: Message, max_bytes: int) -> Message | None:
-    """Returns the message with its body decoded to UTF-8, or unchanged if it has no encoding. Returns None if the body
-    can't be decoded, or exceeds `max_bytes`."""
+    """Returns the message with its body decompressed and converted to UTF-8, as `message.encoding` declares; returns it
+    unchanged if nothing is declared. Returns None if the body does not match the declaration, or has more than
+    `max_bytes` bytes after decoding."""
     if not message.encoding or message.body is None:
         return message
     try:
@@ -88,7 +92,8 @@ def _name_of(name: str) -> str:
 
 
 def _text_of(value: Any) -> str:
-    """Converts a header value to text: a time to ISO 8601, as in CloudEvents, tables and lists to JSON."""
+    """Converts the value of a header to text: a timestamp to ISO 8601, as in CloudEvents; a table, a list or a boolean
+    to JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):

@@ -1,4 +1,4 @@
-"""Distinguishes outages from other exceptions, and describes them."""
+"""Distinguishes outages of RabbitMQ or of the network from programming errors, and describes them."""
 
 import asyncio
 from typing import Final
@@ -8,7 +8,8 @@ from pamqp.exceptions import PAMQPException
 
 
 class Silent(Exception):
-    """RabbitMQ stopped answering or cancelled the consumer, and aiormq raised no exception."""
+    """Raised if RabbitMQ does not answer, has cancelled the consumer, or has closed the connection, and aiormq raised
+    no exception."""
 
 
 # Expected faults of a network and of a broker.
@@ -21,10 +22,12 @@ _GONE: Final = frozenset({asyncio.CancelledError, Exception, RuntimeError, Chann
 
 
 def outage(fault: BaseException) -> str | None:
-    """Returns a description of the outage for status and logs. Returns None if the exception is not an outage.
+    """Returns a description of an outage (of RabbitMQ or the network) for status and logs. Returns None if the
+    exception is not caused by an outage.
 
-    The description is the last string among the exception's arguments: RabbitMQ's or the system's message, which
-    follows a reply code or an error number. Without a string, it is the name of the exception's class.
+    The description is the last text among the exception's arguments, for example `Connection refused` for `OSError(111,
+    "Connection refused")`; if there is no text, the name of the exception's class. It is a fixed text for the
+    exceptions by which aiormq reports a lost connection.
     """
     if type(fault) in _GONE:
         return "the connection to RabbitMQ was lost"

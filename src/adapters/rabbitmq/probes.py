@@ -1,4 +1,4 @@
-"""Checks whether RabbitMQ answers, and how many messages wait in the queue."""
+"""Checks at intervals whether RabbitMQ answers, and how many messages wait in the queue."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from adapters.rabbitmq.timing import Timing
 
 
 class Watch:
-    """Queries the queue every few seconds, on a channel of its own.
+    """Queries RabbitMQ for the state of the queue every `Timing.probe` seconds, on a channel used for nothing else.
+    This detects a frozen broker, or a network that drops packets, long before TCP times out.
 
-    An answer shows that the broker is alive, and how many messages wait. A missing answer reveals a frozen broker, or a
-    network that drops packets, long before TCP times out. If the queue was deleted, RabbitMQ closes the channel, and
-    `run` raises its error.
+    `answering` tells whether the last query was answered in time, `last_answer` when RabbitMQ answered last, and
+    `ready` how many messages wait in the queue.
     """
 
     def __init__(self, queue: str, timing: Timing) -> None:
@@ -29,20 +29,22 @@ class Watch:
         self._timing = timing
         self._last = time.monotonic()
 
-    def hear(self) -> None:
-        """Notes that RabbitMQ has answered just now."""
+    def note_answer(self) -> None:
+        """Records that RabbitMQ has answered at the current time."""
         self.answering = True
         self.last_answer = datetime.now(UTC)
         self._last = time.monotonic()
 
     async def run(self, channel: AbstractChannel, consuming: Channel, tag: str) -> NoReturn:
-        """Queries the queue until a fault. Then raises AMQPError or Silent."""
+        """Queries RabbitMQ until a fault. Raises Silent if RabbitMQ has not answered for `Timing.silence` seconds, or
+        if the consumer `tag` of the channel `consuming` was cancelled. Raises aiormq's exception if a query fails, for
+        example because the queue was deleted."""
         while True:
             if tag not in consuming.consumers:
                 raise Silent(f"RabbitMQ has cancelled the consumer of {self._queue}")
             # No timeout on the call itself: aiormq would close the channel, and the next query would need a new one.
             asking = asyncio.ensure_future(channel.queue_declare(self._queue, passive=True))
-            asking.add_done_callback(look_at)
+            asking.add_done_callback(retrieve_exception)
             try:
                 while not (await asyncio.wait({asking}, timeout=self._timing.probe))[0]:
                     self.answering = False
@@ -51,12 +53,12 @@ class Watch:
                 self.ready = asking.result().message_count
             finally:
                 asking.cancel()
-            self.hear()
+            self.note_answer()
             await asyncio.sleep(self._timing.probe)
 
 
-def look_at(asked: asyncio.Future[Any]) -> None:
-    """Marks the exception of a finished task as retrieved, so that asyncio does not log it. Used for tasks that may
-    fail after their connection has ended, when nothing waits for them any more."""
+def retrieve_exception(asked: asyncio.Future[Any]) -> None:
+    """Retrieves the exception of a finished task, so that asyncio does not log that it was never retrieved. A done
+    callback for tasks that may fail after their connection has ended, when no code awaits them any more."""
     if not asked.cancelled():
         asked.exception()

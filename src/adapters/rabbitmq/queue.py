@@ -1,4 +1,4 @@
-"""The queue that a source reads, and its bindings."""
+"""The queue that Herald reads, and its bindings."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +10,8 @@ from application.ports.bindings import Binding, NotChanged, QueueName
 
 
 class RabbitQueue:
-    """Implements BoundQueue, on the current connection of the source."""
+    """Implements the port BoundQueue for the queue of a RabbitSource. Changes bindings on the current connection of the
+    source; raises NotChanged if there is none."""
 
     def __init__(self, settings: RabbitSettings, patterns: Sequence[str], link: Callable[[], Link | None]) -> None:
         self.name = QueueName(settings.vhost, settings.queue)

@@ -1,4 +1,4 @@
-"""Registers RabbitMQ as a broker that Herald can read from."""
+"""Registers RabbitMQ as a broker that events can be read from."""
 
 from adapters.rabbitmq.settings import RabbitSettings
 from application.ports.broker import Broker, SourceContext
@@ -6,7 +6,7 @@ from application.ports.event_source import EventSource
 
 
 def make_source(settings: RabbitSettings, context: SourceContext) -> EventSource:
-    """Creates the event source. Raises OSError if the CA file cannot be read."""
+    """Returns an event source that reads RabbitMQ. Raises OSError if the file HERALD_RABBITMQ_CAFILE can't be read."""
     # Imported here: aiormq takes longer to load than most commands run.
     from adapters.rabbitmq.source import RabbitSource
 

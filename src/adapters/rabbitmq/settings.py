@@ -12,8 +12,8 @@ _AMQP_NAME: Final = re.compile(r"[A-Za-z0-9_.:@#,/ -]{1,127}")
 
 
 def amqp_name(value: str) -> str:
-    """Parses the name of an exchange or a queue (AMQP 0-9-1, domains exchange-name and queue-name). Raises
-    ValueError."""
+    """Returns the name of an exchange or a queue without surrounding spaces. Raises ValueError if the name is empty,
+    longer than 127 characters, or has characters that aiormq does not accept."""
     name = value.strip()
     if not _AMQP_NAME.fullmatch(name):
         raise ValueError(f"must be letters, digits and - _ . : @ # , / or blanks, 127 at most, and {name!r} is not")
@@ -23,7 +23,7 @@ def amqp_name(value: str) -> str:
 class RabbitSettings(Section, frozen=True):
     """RabbitMQ: the server, the credentials, and the queue.
 
-    `prefetch` limits the number of messages that a node holds in memory.
+    `prefetch` is the maximum number of messages that RabbitMQ delivers to a node before the node acknowledges them.
     """
 
     host: Annotated[str, Setting("RABBITMQ_HOST", host_name, "RabbitMQ's host name or address.")] = "localhost"

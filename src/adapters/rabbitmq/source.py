@@ -22,24 +22,26 @@ MAX_EVENT_BYTES: Final = 1_048_576
 
 
 class Receipt(NamedTuple):
-    """A delivery tag, and the connection that delivered the message: a tag is valid only there."""
+    """Identifies a batch for its acknowledgement: the delivery tag of its last message, and the connection that
+    delivered the batch. A delivery tag is valid only on its own connection."""
 
     link: Link | None
     tag: int
 
 
 class RabbitSource:
-    """Implements EventSource as a consumer of one queue, bound to the routes' patterns.
+    """Implements the port EventSource: consumes one queue, which is bound to the exchange by the patterns of the
+    routes.
 
-    After any fault, a supervisor task opens a new connection; a connection is never repaired. RabbitMQ redelivers the
-    unacknowledged messages of a lost connection, so batches of that connection can't be acknowledged.
+    After any fault, a background task opens a new connection. RabbitMQ then redelivers all messages that were not
+    acknowledged, so a batch of the lost connection can no longer be acknowledged.
 
-    Ordering: messages arrive in the order of the queue, as long as the queue has one active consumer. A queue declared
-    by Herald ensures that with `x-single-active-consumer`. Any other queue may distribute its messages among several
-    nodes, and among two connections of one node if RabbitMQ has not yet noticed that the first one was lost.
+    Messages arrive in the order of the queue if the queue has one active consumer. A queue that Herald has declared has
+    only one, because of its argument `x-single-active-consumer`; if several nodes consume from the queue, only one of
+    them receives messages, and the others are ready too. A queue declared by others may distribute its messages among
+    several nodes, or among two connections of one node if RabbitMQ has not noticed that the first one was lost.
 
-    The source is ready while this node is registered as a consumer, and RabbitMQ answers and reads from the connection.
-    If several nodes consume from a queue declared by Herald, all are ready, but only one receives messages.
+    The source is ready if this node is registered as a consumer, and RabbitMQ answers and reads from the connection.
     """
 
     name = "rabbitmq"
@@ -53,8 +55,10 @@ class RabbitSource:
         *,
         max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
-        """`patterns` are those of the routes (domain.source_patterns). Bodies that exceed `max_event_bytes` when
-        decoded are left encoded. Raises OSError if the CA file cannot be read."""
+        """`patterns` are the routing keys that the routes name, with or without wildcards, such as `orders.*` (see
+        domain.source_patterns). A body that would have more than `max_event_bytes` bytes after decoding is not decoded
+        here; ingest rejects it. Raises ValueError if there are no patterns. Raises OSError if the file
+        HERALD_RABBITMQ_CAFILE cannot be read."""
         if not patterns:
             raise ValueError("a RabbitMQ source needs at least one pattern")
         self.queue = RabbitQueue(settings, patterns, lambda: self._link)
@@ -137,8 +141,9 @@ class RabbitSource:
             await delay.wait()
 
     def _report(self, fault: BaseException) -> None:
-        """Reports the fault to status and log. Called before the link is closed, which takes seconds if the broker is
-        frozen. A fault that is not an outage is logged with its traceback."""
+        """Logs a fault, and makes it the reason in the status. A fault that is not an outage of RabbitMQ or the network
+        is logged with its traceback."""
+        # Called before the link is closed, which takes seconds if the broker is frozen.
         close_reason = self._link.wire.close_reason if self._link else ""
         if words := outage(fault):
             self._trouble = close_reason or words

@@ -6,7 +6,7 @@ from domain.backoff import Backoff
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Timeouts and intervals, in seconds. Operators can't set them; tests shorten them."""
+    """Timeouts and intervals of the RabbitMQ adapter, in seconds. Operators can't set them; tests shorten them."""
 
     # Delay between attempts to connect.
     reconnect: Backoff = Backoff(initial_s=0.2, max_s=15.0)
@@ -19,7 +19,7 @@ class Timing(msgspec.Struct, frozen=True):
     probe: float = 3.0
     # Reconnect after this long without an answer: RabbitMQ has dropped this consumer by then (`heartbeat`).
     silence: float = 20.0
-    # Timeout for writing an acknowledgement to the connection, which is immediate unless the connection is stuck.
+    # Timeout for passing an acknowledgement to aiormq, which is immediate unless RabbitMQ has stopped reading.
     acknowledge: float = 5.0
     # Timeout for closing the channel, which confirms all acknowledgements, and again for closing the connection. Then
     # the socket is aborted.

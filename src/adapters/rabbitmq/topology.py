@@ -1,4 +1,4 @@
-"""Declares exchange, queue and bindings at the broker. Existing ones are left unchanged."""
+"""Declares the exchange, the queue and its bindings in RabbitMQ, and removes bindings."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -25,14 +25,12 @@ QUEUE_ARGUMENTS: Final[dict[str, Any]] = {
 
 
 async def prepare(connection: AbstractConnection, settings: RabbitSettings, wanted: Sequence[Binding]) -> None:
-    """Creates exchange and queue if they do not exist, and the bindings. Raises AMQPError.
-
-    An existing exchange or queue is used as it is: declaring it with other arguments is an error. Several nodes may do
-    this concurrently: they declare the same, and repeating a declaration or a binding is a no-op.
-    """
+    """Creates the exchange, the queue and the `wanted` bindings, if they do not exist. An existing exchange or queue is
+    used as it is. Several nodes can call this at the same time. Raises AMQPError."""
+    # An existing exchange or queue is not declared again: RabbitMQ refuses a declaration with other arguments.
     exchange, queue = settings.exchange, settings.queue
-    has_exchange = await _found(connection, lambda channel: channel.exchange_declare(exchange, passive=True))
-    has_queue = await _found(connection, lambda channel: channel.queue_declare(queue, passive=True))
+    has_exchange = await _exists(connection, lambda channel: channel.exchange_declare(exchange, passive=True))
+    has_queue = await _exists(connection, lambda channel: channel.queue_declare(queue, passive=True))
     channel = await connection.channel(publisher_confirms=False)
     if not has_exchange:
         await channel.exchange_declare(exchange, exchange_type="topic", durable=True)
@@ -45,7 +43,7 @@ async def prepare(connection: AbstractConnection, settings: RabbitSettings, want
 
 
 async def bind(connection: AbstractConnection, queue: str, bindings: Sequence[Binding]) -> None:
-    """Creates bindings; no-op for those that exist. Raises AMQPError."""
+    """Creates bindings of the queue; existing bindings stay as they are. Raises AMQPError."""
     channel = await connection.channel(publisher_confirms=False)
     for binding in bindings:
         await channel.queue_bind(queue, binding.exchange, binding.key)
@@ -53,8 +51,8 @@ async def bind(connection: AbstractConnection, queue: str, bindings: Sequence[Bi
 
 
 async def unbind(connection: AbstractConnection, queue: str, bindings: Sequence[Binding]) -> None:
-    """Removes bindings. A binding is ignored if it does not exist, or if its exchange or queue does not exist. Raises
-    AMQPError."""
+    """Removes bindings of the queue. Ignores a binding that does not exist, or whose exchange or queue does not exist.
+    Raises AMQPError."""
     for exchange in sorted({binding.exchange for binding in bindings}):
         # One channel for each exchange, since RabbitMQ closes the channel if the exchange does not exist.
         channel = await connection.channel(publisher_confirms=False)
@@ -67,12 +65,13 @@ async def unbind(connection: AbstractConnection, queue: str, bindings: Sequence[
         await channel.close()
 
 
-async def _found(connection: AbstractConnection, ask: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
-    """Returns whether an exchange or queue exists. `ask` declares it passively, on a channel of its own, since RabbitMQ
-    closes the channel if it does not exist."""
+async def _exists(connection: AbstractConnection, declare: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
+    """Returns whether an exchange or queue exists. `declare` declares it passively (without creating it) on the given
+    channel."""
+    # A channel of its own: RabbitMQ closes the channel if the exchange or queue does not exist.
     channel = await connection.channel(publisher_confirms=False)
     try:
-        await ask(channel)
+        await declare(channel)
     except ChannelNotFoundEntity:
         return False
     await channel.close()

@@ -1,4 +1,4 @@
-"""The socket of a connection. It inspects and repairs frames before aiormq reads them."""
+"""The socket of a connection to RabbitMQ. Inspects and repairs AMQP frames before aiormq reads them."""
 
 import asyncio
 import ssl
@@ -18,10 +18,11 @@ LENGTH_AT: Final = 3
 
 
 class Wire(TransportFactory):
-    """One socket to the broker.
+    """The socket of one connection to RabbitMQ, which aiormq opens by `create`. Link uses it for what aiormq lacks:
 
-    Reports what aiormq does not: that RabbitMQ has blocked the connection, and why it closed one that was not open yet.
-    Repairs frames that pamqp cannot decode (see frame_repair). Can be aborted when the broker no longer answers.
+    - `blocked` and `close_reason` contain RabbitMQ's reasons for not reading from the connection and for closing it.
+    - Frames that pamqp cannot decode are repaired (see frame_repair).
+    - `cut` aborts the connection when RabbitMQ no longer answers.
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
@@ -33,17 +34,18 @@ class Wire(TransportFactory):
         self._writer: asyncio.StreamWriter | None = None
 
     async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Opens the socket. Called by aiormq."""
+        """Opens the socket to the host and port of `url`. Called by aiormq."""
         reader, self._writer = await asyncio.open_connection(url.host, url.port, ssl=self._context)
         return _Frames(reader, self), self._writer
 
     def cut(self) -> None:
-        """Aborts the socket, without waiting for the broker."""
+        """Aborts the connection without waiting for RabbitMQ."""
         if self._writer is not None:
             self._writer.transport.abort()
 
     def seen(self, frame: bytes) -> None:
-        """Updates `blocked` and `close_reason` from a method frame on channel 0."""
+        """Updates `blocked` and `close_reason` if the frame means that RabbitMQ has blocked, unblocked or closed the
+        connection. Called with each method frame on channel 0, the channel for the connection itself."""
         _, _, method = pamqp.frame.unmarshal(frame)
         if isinstance(method, Connection.Blocked):
             self.blocked = method.reason or "an alarm"
@@ -54,7 +56,8 @@ class Wire(TransportFactory):
 
 
 class _Frames(asyncio.StreamReader):
-    """Reads whole frames from the socket, and returns them in the parts that aiormq requests."""
+    """The stream from which aiormq reads the socket. Reads one whole frame at a time, inspects and repairs it, and
+    returns it in the parts that aiormq requests."""
 
     def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
         super().__init__()
