@@ -32,8 +32,9 @@ def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims:
     `scope_claims`. Each of these claims is either text with scopes separated by spaces (RFC 8693, section 4.2) or a
     list of scopes. `exp`, `nbf` and `iat` may be missing.
 
-    Raises TokenInvalid if a claim is invalid, or if `nbf` or `iat` is in the future. Raises TokenExpired if all claims
-    are valid but `exp` has passed: the client needs a new token of the same issuer.
+    Raises TokenInvalid if one of these claims is invalid (except `scp` and `permissions`, which are ignored then), or
+    if `nbf` or `iat` is in the future. Raises TokenExpired if all claims are valid but `exp` has passed: the client
+    needs a new token of the same issuer.
     """
     user = as_user(claims.get("sub"))
     if user is None:
@@ -50,7 +51,7 @@ def identity_of(claims: dict[str, Any], now: float, leeway: float, scope_claims:
 
 def token_id_of(claims: dict[str, Any], token: str) -> str:
     """Returns an id of the token, for the rate limit of the token: its claim `jti` if that is printable text of 1 to
-    128 characters, otherwise a part of the token's SHA-256 hash."""
+    128 characters, otherwise the first 32 hexadecimal digits of the token's SHA-256 hash."""
     jti = claims.get("jti")
     if isinstance(jti, str) and 0 < len(jti) <= _LONGEST_ID and jti.isprintable():
         return jti
@@ -71,7 +72,7 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
 def _scopes(claims: dict[str, Any], configured: tuple[str, ...]) -> frozenset[str]:
     """Returns the scopes of a token: those in its claims `scope`, `scp` and `permissions` and in the `configured`
     claims (HERALD_JWT_SCOPE_CLAIMS). Raises TokenInvalid if `scope` or a configured claim is neither text nor a list of
-    texts; ignores `scp` and `permissions` in that case."""
+    texts. Ignores `scp` or `permissions` if they are neither."""
     found: set[str] = set()
     for name in ("scope", *configured):
         value = _claim_by_path(claims, name)

@@ -139,8 +139,8 @@ class KeyServer:
 
     def _may_fetch(self) -> bool:
         """Returns whether `find` may call `_fetch` now: either a running fetch can be shared, or the interval since the
-        last fetch has passed (`Pace.retry` before the first success, `Pace.unknown` afterwards). Always False after
-        `close`."""
+        last fetch has passed (`Pace.retry` before the first success, `Pace.unknown` afterwards). In the last case, the
+        interval `Pace.unknown` starts again. Always False after `close`."""
         if self._closed:
             return False
         if self._fetching is not None:

@@ -1,4 +1,4 @@
-"""The settings of token verification."""
+"""The settings for verifying tokens."""
 
 from typing import Annotated
 

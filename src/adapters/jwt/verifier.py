@@ -78,8 +78,9 @@ class JwtVerifier:
             await self._keys.close()
 
     def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
-        """Returns the claims of the token if one of the `candidates` verifies its signature and its audience and issuer
-        are the configured ones. Otherwise raises TokenInvalid, which has a reason only if the signature is valid."""
+        """Returns the claims of the token if one of the `candidates` (keys) verifies its signature and its audience and
+        issuer are the configured ones. Otherwise raises TokenInvalid, which has a reason only if the signature is
+        valid."""
         reason = None
         for key in candidates:
             try:

@@ -1,4 +1,4 @@
-"""A buffer for one batch, which polls of Kafka fill and ingest empties."""
+"""A buffer for one batch, between the task that polls Kafka and ingest."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from application.ports.event_source import Batch
 
 class BatchSlot:
     """A buffer for at most one batch. Membership polls Kafka and puts a batch into the buffer while ingest stores the
-    batch that it has taken before, so that reading and storing overlap.
+    previous batch, so that reading and storing overlap.
 
     A batch counts as being stored from the return of `take` until the call of `done` or the next call of `take`.
     """
@@ -29,8 +29,8 @@ class BatchSlot:
         self._full.set()
 
     def drop(self) -> None:
-        """Empties the buffer. If ingest has not taken the batch, its events are not acknowledged, so Kafka delivers
-        them again, to this node or to another."""
+        """Discards the batch in the buffer, if there is one, because a rebalance begins or the consumer ends. Its
+        events are not acknowledged, so Kafka delivers them again, to this node or to another."""
         self._ready = None
         self._full.clear()
         self._free.set()
@@ -46,8 +46,8 @@ class BatchSlot:
         return batch
 
     def done(self) -> None:
-        """Ends the time during which the batch returned by `take` counts as being stored: it was acknowledged, its
-        acknowledgement failed, or its consumer ends."""
+        """Marks the batch that `take` has returned as no longer being stored: it was acknowledged, its acknowledgement
+        failed, or the consumer that read it ends."""
         self._idle.set()
 
     async def free_within(self, seconds: float) -> bool:

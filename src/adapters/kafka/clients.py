@@ -52,8 +52,8 @@ def new_consumer(options: dict[str, Any], group: str | None, timing: Timing) -> 
 async def discard(consumer: AIOKafkaConsumer, within: float) -> None:
     """Stops a consumer and closes its connections, even if its start has failed. Raises only CancelledError.
 
-    A regular stop leaves the group. If it takes longer than `within` seconds, the connections are closed without
-    waiting for the broker, which takes at most 2 s. If the caller is cancelled, CancelledError is raised after the
+    A regular stop leaves the group. If it takes longer than `within` seconds, closes the connections without waiting
+    for the broker, which takes at most 2 s more. If the caller is cancelled, CancelledError is raised after the
     consumer has stopped, so that no task or socket leaks.
     """
     ending = asyncio.ensure_future(_stop(consumer, within))

@@ -24,10 +24,10 @@ GONE: Final = (CommitFailedError, IllegalStateError)
 class Commits:
     """Commits the offsets of stored events to Kafka, in the background, so that ingest does not wait for commits.
 
-    One commit runs at a time. Meanwhile, offsets are scheduled: they are collected for the next commit, which contains
-    only the newest offset of each partition. If the node crashes before a commit, Kafka delivers the events again, and
-    they are recognised as duplicates. Membership calls `flush` to wait for commits before a rebalance and before it
-    leaves the group.
+    One commit runs at a time. Offsets that are acknowledged meanwhile are scheduled: they are collected for the next
+    commit, which contains only the newest offset of each partition. If the node crashes before a commit, Kafka delivers
+    the events again, and they are recognised as duplicates. Membership calls `flush` to wait for commits before a
+    rebalance and before it leaves the group.
     """
 
     # A commit takes at least 5 ms with Kafka 4, which batches commits (group.coordinator.append.linger.ms).
@@ -60,8 +60,8 @@ class Commits:
         self._refusal = ""
 
     def release(self) -> None:
-        """Removes all partitions before a rebalance, and cancels the commit in progress: if it were retried later, it
-        could overwrite a newer commit of the node to which the partition was assigned meanwhile."""
+        """Removes all partitions before a rebalance, and cancels the commit in progress: aiokafka could retry it after
+        another node has committed a newer offset of the partition, and overwrite that offset."""
         self._started_at = {}
         self._next = {}
         self._handed = {}
@@ -73,26 +73,26 @@ class Commits:
         return sorted(self._started_at)
 
     def hand_over(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Records that a batch is handed to ingest. `offsets` are the offsets after its last record in each partition.
-        Until the batch is acknowledged, `schedule_position` has no effect on these partitions."""
+        """Records that a batch is handed to ingest. `offsets` has the offset after the last record of the batch in each
+        partition. Until the batch is acknowledged, `schedule_position` has no effect on these partitions."""
         self._handed |= offsets
 
     def schedule_position(self, partition: TopicPartition, position: int) -> None:
-        """Schedules a commit of the consumer's position in a partition. Called after a poll that returned no records.
-        Ignored while a batch with records of the partition is not acknowledged.
+        """Schedules a commit of `position`, the consumer's position in a partition, after a poll that returned no
+        records. Does nothing while a batch with records of the partition is not acknowledged.
 
-        The position can be greater than all acknowledged offsets, because transaction markers, aborted records and
-        compacted records advance the position, but are in no batch.
+        The position can be greater than the acknowledged offset, because transaction markers, records of aborted
+        transactions and compacted records advance the position, but are in no batch.
         """
         if partition in self._started_at and self._acknowledged.get(partition, -1) >= self._handed.get(partition, -1):
             self._schedule({partition: position})
 
     def acknowledge(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Schedules a commit of the offsets after the last stored record of each partition: the receipt of an
-        acknowledged batch.
+        """Schedules a commit of `offsets`, the receipt of an acknowledged batch: the offset after its last record in
+        each partition.
 
-        Raises NotAcknowledged if a partition is no longer assigned to this node, or if Kafka has refused the last
-        commit. In both cases, the offsets of the partitions that are still assigned are scheduled.
+        Raises NotAcknowledged if a partition is no longer assigned to this node, or if the last commit has failed. In
+        both cases, the offsets of the partitions that are still assigned are scheduled.
         """
         for partition, offset in offsets.items():
             self._acknowledged[partition] = max(offset, self._acknowledged.get(partition, offset))
@@ -157,8 +157,8 @@ class Commits:
             self._attempt.cancel()
 
     def _committable(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Returns those of the given offsets whose partition is assigned to this node and that are greater than the
-        offset at which reading of the partition started. Smaller offsets are committed already."""
+        """Returns the offsets that can be committed: those of partitions assigned to this node that are greater than
+        the offset at which reading of the partition started. Smaller offsets are committed already."""
         return {held: offset for held, offset in offsets.items() if offset > self._started_at.get(held, offset)}
 
 

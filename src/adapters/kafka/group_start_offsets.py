@@ -67,14 +67,15 @@ def decide(
     of these rules that applies determines the offset:
 
     1. If `commits` has a committed offset, reading starts there.
-    2. If the store has a start offset (`remembered`), reading starts there; but at the first offset of the log if the
-       topic was deleted and created again afterwards.
+    2. If `remembered` has a start offset (from the store), reading starts there. If the topic was deleted and created
+       again after the start offset was stored, reading starts at the first offset of the log instead.
     3. If `start` is "latest" and the topic is in `unknown` (the topics that match no stored pattern of the group),
        reading starts at the end of the log.
     4. Otherwise, reading starts at the first offset of the log.
 
-    Rule 3 does not apply to a topic of which the group has committed another partition: a version of Herald that stored
-    no start offsets has read this topic. A start offset whose record was deleted by retention counts as missing.
+    Rule 2 does not apply if retention has deleted the record at the start offset. Rule 3 does not apply if the group
+    has committed an offset of another partition of the topic: a version of Herald that stored no start offsets has read
+    it.
     """
     read = {partition.topic for partition in commits}
     found = []
@@ -112,10 +113,10 @@ def _was_created_after(record: FirstRecord | None, start: StartOffset) -> bool:
 
 
 class Beginnings:
-    """Determines the start offsets of the consumer group, and stores them for all nodes. Membership uses them, and the
-    command line shows them.
+    """Determines the start offsets of the consumer group, and stores them for all nodes. Membership uses them, and a
+    command shows them.
 
-    Before a node joins the group, `configure` handles the patterns of the routes that are new for the group. It
+    Before a node joins the group, `configure` finds the patterns of the routes that are new for the group. It
     determines a start offset for each existing partition that a new pattern matches, and stores the patterns and the
     offsets in one transaction. A partition that has no start offset when it is assigned was created later:
     `on_assigned` stores its first offset.

@@ -23,8 +23,9 @@ class FirstRecord(msgspec.Struct, frozen=True):
     """The first record in the log of a partition (retention may have deleted earlier ones). `timestamp` is in
     milliseconds since 1970, set by the producer or by the broker.
 
-    Two of them, read at different times, show whether the topic was deleted and created again in between: the offset
-    has decreased, or the offset is the same and the timestamp differs. Neither happens in one log.
+    A comparison of the first records found at two times shows whether the topic was deleted and created again in
+    between: then the offset has decreased, or the offset is the same and the timestamp differs. Neither happens
+    otherwise.
     """
 
     offset: int

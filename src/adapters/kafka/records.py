@@ -17,10 +17,10 @@ MAX_HEADERS: Final = 1000
 
 
 def message_of(record: ConsumerRecord, now: datetime) -> Message:
-    """Converts a record to a message. `now` is the time at which the record was received; it becomes the message's time
-    if the record has no plausible timestamp. Never raises: bytes that are not UTF-8 in the key or in headers are
-    replaced by U+FFFD. If several headers have the same name, the last one is used. Headers after the first MAX_HEADERS
-    are ignored."""
+    """Converts a record that was received at `now` to a message. Never raises: bytes that are not UTF-8 in the key or
+    in headers are replaced by U+FFFD. The message's time is the record's timestamp, or `now` if the timestamp is
+    missing or too far in the future. If several headers have the same name, the last one is used. Headers after the
+    first MAX_HEADERS are ignored."""
     headers = {
         name.lower(): (value or b"").decode(errors="replace") for name, value in islice(record.headers, MAX_HEADERS)
     }

@@ -47,8 +47,8 @@ class Recreation:
 
     def assigned(self, uncommitted: Collection[TopicPartition]) -> None:
         """Starts a comparison immediately after a rebalance. `uncommitted` are the assigned partitions without a
-        committed offset. Their first records found before are discarded: reading them starts at an offset of the
-        current log, so an earlier recreation does no harm."""
+        committed offset. For these, the first records found before are discarded: their start offsets were just
+        determined from the current logs, so an earlier recreation does no harm."""
         for partition in uncommitted:
             self._known.pop(partition, None)
         self._assigned.set()

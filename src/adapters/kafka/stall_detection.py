@@ -42,8 +42,8 @@ class Watch:
         self._empty_poll = self._answered
 
     def empty_poll(self) -> None:
-        """Records that a poll of all partitions has returned no records. A position that does not change is a stall
-        only if such a poll occurs meanwhile: without it, the consumer may be waiting for ingest."""
+        """Records that a poll of all partitions has returned no records. A position that does not change counts as a
+        stall only after such a poll: otherwise, partitions may be paused because ingest is slow."""
         self._empty_poll = time.monotonic()
 
     def unassigned(self) -> None:

@@ -22,13 +22,13 @@ class Buffer:
     message has a delivery tag, the number by which it is acknowledged. RabbitMQ limits the number of messages
     (HERALD_RABBITMQ_PREFETCH).
 
-    A compressed body, or one in another charset than UTF-8, is decoded when its batch is taken, so that only one batch
-    of decoded bodies is in memory.
+    Bodies that are compressed, or not in UTF-8, are decoded when their batch is taken, so that only one batch of
+    decoded bodies is in memory.
     """
 
     def __init__(self, max_event_bytes: int = 0) -> None:
-        """A body that would have more than `max_event_bytes` bytes after decoding is not decoded here, and ingest
-        rejects the event. 0 means no limit."""
+        """A body that would have more than `max_event_bytes` bytes after decoding is not decoded here; ingest makes the
+        event a dead letter. 0 means no limit."""
         self._max_event_bytes = max_event_bytes
         self._waiting: deque[tuple[int, Message]] = deque()
         self._arrival = asyncio.Event()
@@ -47,9 +47,9 @@ class Buffer:
         self._waiting.clear()
 
     async def take(self) -> tuple[int, tuple[Message, ...]]:
-        """Waits for messages, and returns one batch with the delivery tag of its last message. A batch has at most
-        MAX_BATCH_SIZE messages and BATCH_BYTES bytes of bodies; a larger message is a batch of its own. No message is
-        lost if the caller is cancelled."""
+        """Waits for messages. Returns the messages of one batch, and the delivery tag of the last of them. A batch has
+        at most MAX_BATCH_SIZE messages and BATCH_BYTES bytes of bodies; a larger message is a batch of its own. No
+        message is lost if the caller is cancelled."""
         while not self._waiting:
             self._arrival.clear()
             await self._arrival.wait()

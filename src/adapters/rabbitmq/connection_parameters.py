@@ -8,8 +8,8 @@ from adapters.rabbitmq.settings import RabbitSettings
 
 
 def address(settings: RabbitSettings, heartbeat: int) -> URL:
-    """Returns the URL of RabbitMQ, with user name and password, but without the virtual host: aiormq can't read every
-    name of a virtual host from a URL, so Link sets the virtual host separately."""
+    """Returns the URL of RabbitMQ, with user name and password, but without the virtual host. Link sets the virtual
+    host separately, because aiormq can't read every name of a virtual host from a URL."""
     return URL.build(
         scheme="amqps" if settings.tls else "amqp",
         host=settings.host,

@@ -26,9 +26,10 @@ COUNT_HEADERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 def message_of(delivered: DeliveredMessage, now: datetime) -> Message:
-    """Converts a message delivered at `now`; never raises. `now` becomes the message's time if its timestamp is missing
-    or more than MAX_CLOCK_SKEW later. Header values are converted to text, and header names to lower case. CloudEvents
-    attributes get the names that they have on Kafka: `cloudEvents:type` becomes `ce_type`."""
+    """Converts a message delivered at `now`; never raises. The message's time is its timestamp, or `now` if the
+    timestamp is missing or more than MAX_CLOCK_SKEW after `now`. Header values are converted to text, and header names
+    to lower case. CloudEvents attributes get the names that they have on Kafka: `cloudEvents:type` becomes `ce_type`.
+    """
     source = delivered.routing_key or ""
     properties = delivered.header.properties
     body = delivered.body
@@ -43,9 +44,9 @@ def message_of(delivered: DeliveredMessage, now: datetime) -> Message:
 
 
 def _id_of(source: str, message_id: str | None, timestamp: datetime | None, body: bytes) -> str:
-    """Returns the id by which a redelivered message is recognised: the `message_id` set by the producer or, without
-    one, a hash of routing key, timestamp (in seconds) and body. Two messages without `message_id` that are equal in all
-    three have the same id."""
+    """Returns the id by which a redelivered message is recognised if its event has no id: the `message_id` set by the
+    producer or, without one, a hash of routing key, timestamp (in seconds) and body. Two messages without `message_id`
+    that are equal in all three have the same id."""
     if message_id:
         return f"message-id/{message_id}"
     # The length prefix makes the concatenation unambiguous.
@@ -58,9 +59,9 @@ def _time_of(timestamp: datetime | None, now: datetime) -> datetime:
 
 
 def _encoding_of(content_encoding: str | None, content_type: str | None) -> str:
-    """Returns the compression and the charset of a body, as declared by the message's properties, for
-    domain.body_decoding. `gzip` and `text/plain; charset=latin1` -> `gzip, latin1`. Returns an empty text if nothing is
-    declared."""
+    """Returns the compression and the charset that a message's properties declare for its body, in the format of
+    domain.body_decoding. Example: content encoding `gzip` and content type `text/plain; charset=latin1` give `gzip,
+    latin1`. Returns an empty text if nothing is declared."""
     charset = _CHARSET.search(content_type) if content_type else None
     return ", ".join(name for name in (content_encoding, charset and charset[1]) if name)
 
@@ -68,7 +69,7 @@ def _encoding_of(content_encoding: str | None, content_type: str | None) -> str:
 def unpacked(message: Message, max_bytes: int) -> Message | None:
     """Returns the message with its body decompressed and converted to UTF-8, as `message.encoding` declares; returns it
     unchanged if nothing is declared. Returns None if the body does not match the declaration, or has more than
-    `max_bytes` bytes after decoding."""
+    `max_bytes` bytes after decoding (0 means no limit)."""
     if not message.encoding or message.body is None:
         return message
     try:

@@ -17,7 +17,7 @@ class Watch:
     This detects a frozen broker, or a network that drops packets, long before TCP times out.
 
     `answering` tells whether the last query was answered in time, `last_answer` when RabbitMQ answered last, and
-    `ready` how many messages wait in the queue.
+    `ready` how many messages in the queue are not delivered to a consumer yet (None before the first answer).
     """
 
     def __init__(self, queue: str, timing: Timing) -> None:

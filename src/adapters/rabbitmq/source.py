@@ -33,15 +33,16 @@ class RabbitSource:
     """Implements the port EventSource: consumes one queue, which is bound to the exchange by the patterns of the
     routes.
 
-    After any fault, a background task opens a new connection. RabbitMQ then redelivers all messages that were not
-    acknowledged, so a batch of the lost connection can no longer be acknowledged.
+    After any fault (an error, or a broker that does not answer), a background task opens a new connection. RabbitMQ
+    then redelivers all messages that were not acknowledged, so a batch of the lost connection can no longer be
+    acknowledged.
 
     Messages arrive in the order of the queue if the queue has one active consumer. A queue that Herald has declared has
-    only one, because of its argument `x-single-active-consumer`; if several nodes consume from the queue, only one of
-    them receives messages, and the others are ready too. A queue declared by others may distribute its messages among
-    several nodes, or among two connections of one node if RabbitMQ has not noticed that the first one was lost.
+    only one, because of its argument `x-single-active-consumer`. A queue declared by others may distribute its messages
+    among several nodes, or among two connections of one node if RabbitMQ has not noticed that the first one was lost.
 
-    The source is ready if this node is registered as a consumer, and RabbitMQ answers and reads from the connection.
+    The source is ready if this node is registered as a consumer, and RabbitMQ answers and reads from the connection. If
+    several nodes consume from a queue that Herald has declared, all are ready, but only one receives messages.
     """
 
     name = "rabbitmq"
@@ -57,8 +58,8 @@ class RabbitSource:
     ) -> None:
         """`patterns` are the routing keys that the routes name, with or without wildcards, such as `orders.*` (see
         domain.source_patterns). A body that would have more than `max_event_bytes` bytes after decoding is not decoded
-        here; ingest rejects it. Raises ValueError if there are no patterns. Raises OSError if the file
-        HERALD_RABBITMQ_CAFILE cannot be read."""
+        here; ingest makes the event a dead letter. Raises ValueError if there are no patterns. Raises OSError if the
+        file HERALD_RABBITMQ_CAFILE cannot be read."""
         if not patterns:
             raise ValueError("a RabbitMQ source needs at least one pattern")
         self.queue = RabbitQueue(settings, patterns, lambda: self._link)
@@ -141,8 +142,8 @@ class RabbitSource:
             await delay.wait()
 
     def _report(self, fault: BaseException) -> None:
-        """Logs a fault, and makes it the reason in the status. A fault that is not an outage of RabbitMQ or the network
-        is logged with its traceback."""
+        """Logs a fault, and sets it as `reason` of the source's status. A fault that is not an outage of RabbitMQ or
+        the network is logged with its traceback."""
         # Called before the link is closed, which takes seconds if the broker is frozen.
         close_reason = self._link.wire.close_reason if self._link else ""
         if words := outage(fault):
