@@ -1,1 +1,1 @@
-"""The HTTP interface, built on Litestar: the REST API, its documents, health and metrics, and pages for people."""
+"""The HTTP interface, built on Litestar: the REST API and its OpenAPI document, health and metrics, and HTML pages."""

@@ -1,4 +1,4 @@
-"""Authentication of REST requests."""
+"""Authentication of REST requests: the Litestar dependencies that identify the caller and check scopes."""
 
 from typing import Annotated, Any, Final
 
@@ -18,23 +18,23 @@ from domain.identity import Identity, require_scope
 UserId = Annotated[
     str | None,
     Parameter(
-        description="The user to act for. Needed only if the server verifies no tokens (`HERALD_AUTH=open`). With a"
-        " token it can be left out; if it is given, it must be the token's user (`sub`).",
+        description="The id of the calling user. Needed only if the server verifies no tokens (`HERALD_AUTH=open`). If"
+        " you send a token, leave this parameter out, or give the token's user (`sub`).",
     ),
 ]
 Token = Annotated[
     str | None,
-    Parameter(description="The token, if the client can't send an `Authorization` header."),
+    Parameter(description="The token (a JWT), for clients that can't send an `Authorization` header."),
 ]
 
 
 class Caller:
-    """Identifies the caller of a REST request by its token (docs/protocol.md, "Authentication") or, in open mode, by
-    `user_id`, and counts the request towards that caller's rate limit.
+    """Identifies callers of REST requests, and counts each request towards its caller's rate limit.
 
-    A token in the cookie is accepted only for GET requests, and only if HERALD_ORIGINS is a list of origins: otherwise
-    a page of another site could make requests with it. Raises the errors of IdentifyCaller.current, and
-    TooManyRequests.
+    A caller is identified by a token in the `Authorization` header, in the query, or in a cookie. In open mode (the
+    server verifies no tokens), a caller is identified by the query parameter `user_id`. The cookie is accepted only for
+    GET requests, and only if HERALD_ORIGINS lists origins; otherwise a page of another site could make a browser send
+    requests with it. Raises TooManyRequests, and what IdentifyCaller.current raises.
     """
 
     def __init__(self, identify: IdentifyCaller, limit_rate: LimitRate, origins: Origins) -> None:
@@ -67,15 +67,16 @@ async def identity_of(
 
 
 async def user_of(identity: NamedDependency[Identity]) -> str:
-    """Returns the id of the calling user. Raises TokenMissing for an anonymous caller."""
+    """Returns the id of the calling user, for handlers with the parameter `user`. Raises TokenMissing for an anonymous
+    caller."""
     if identity.user is None:
         raise TokenMissing("A user is needed: add ?user_id= to the address." if identity.claimed else None)
     return identity.user
 
 
 def guarded_by(scope: str) -> Provide:
-    """Returns a dependency that provides the caller's identity to operations that need this scope. The dependency
-    raises TokenMissing for an anonymous caller, and ScopeMissing for one without the scope.
+    """Returns a Litestar dependency for operations that need the scope `scope`. It provides the identity of the caller;
+    it raises TokenMissing if the caller is anonymous, and ScopeMissing if the caller lacks the scope.
     """
 
     async def identity_with_scope(identity: NamedDependency[Identity]) -> Identity:

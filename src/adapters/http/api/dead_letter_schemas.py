@@ -14,19 +14,24 @@ from application.ingest.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from domain.storable_text import require_storable
 
-NextCursor = Annotated[UUID | None, Meta(description="The `cursor` for the next request; null if no items remain.")]
+NextCursor = Annotated[
+    UUID | None, Meta(description="Pass this as `cursor` in the next request; null if no items remain.")
+]
 
 
 class DeadLetterOut(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that could not be processed, and why. `kept_at` is when it was stored for the first time."""
+    """A dead letter: an event that could not be processed, and the reason. `kept_at` is the time at which the dead
+    letter was first stored; it stays the same if the event is received again and fails again."""
 
     id: UUID
     kept_at: datetime
     times: Annotated[int, Meta(ge=1, description="How many times the event was received and failed.")]
     source: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["ticket.created"])]
     event_id: str
-    reason: Annotated[str, Meta(description="Why it failed, as a stable code.", examples=["no_recipient"])]
-    detail: Annotated[str, Meta(description="Why it failed, as a sentence.")]
+    reason: Annotated[
+        str, Meta(description="Why the event could not be processed, as a stable code.", examples=["no_recipient"])
+    ]
+    detail: Annotated[str, Meta(description="Why the event could not be processed, as a sentence.")]
     size: Annotated[int, Meta(ge=0, description="The size of the event's body in bytes.")]
 
     @classmethod
@@ -35,7 +40,7 @@ class DeadLetterOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterWithMessage(DeadLetterOut, frozen=True, kw_only=True):
-    """A dead letter with the original message: the broker's timestamp, key, headers and body."""
+    """A dead letter together with the broker message that contained the event: timestamp, key, headers and body."""
 
     time: Annotated[datetime, Meta(description="The timestamp that the broker gave the message.")]
     key: str | None
@@ -63,22 +68,24 @@ class DeadLetterWithMessage(DeadLetterOut, frozen=True, kw_only=True):
 
 
 class DeadLetterListMeta(msgspec.Struct, frozen=True):
-    """Metadata of a list. `total` is the number of dead letters that match the filters, on all pages together."""
+    """Paging data of a list of dead letters. `total` is the number of dead letters that match the filters, on all pages
+    together."""
 
     next_cursor: NextCursor
     total: int
 
 
 class DeadLetterList(msgspec.Struct, frozen=True):
-    """Dead letters, newest first."""
+    """One page of dead letters, newest first."""
 
     data: list[DeadLetterOut]
     meta: DeadLetterListMeta
 
 
 class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Selects the dead letters that match all of the given filters; without filters, all dead letters. `cursor` is the
-    `next_cursor` of the previous response."""
+    """Filters of dead letters. A dead letter is selected if it matches all filters that are given. Without any filter,
+    all dead letters are selected. `cursor` is the `next_cursor` of the previous response to the same operation; it
+    selects only dead letters older than those handled there."""
 
     source: str | None = None
     reason: str | None = None
@@ -88,7 +95,8 @@ class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     @property
     def filter(self) -> DeadLetterFilter:
-        """The filters with parsed times. Raises InvalidInput for an invalid value."""
+        """Returns these filters in the form that HandleDeadLetters takes: the dates are parsed to UTC times. Raises
+        InvalidInput if a value is invalid."""
         return DeadLetterFilter(
             source=None if self.source is None else require_storable(self.source, "source"),
             reason=None if self.reason is None else require_storable(self.reason, "reason"),
@@ -98,7 +106,8 @@ class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class FailedReplay(msgspec.Struct, frozen=True):
-    """A dead letter whose event failed again, with the new reason. The dead letter stays stored."""
+    """A dead letter whose event could not be processed in a replay either. `reason` and `detail` say why this time. The
+    dead letter stays stored."""
 
     id: UUID
     reason: str
@@ -106,7 +115,7 @@ class FailedReplay(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """The result of a replay."""
+    """The result of replaying dead letters: which events were processed, and which failed again."""
 
     replayed: Annotated[
         list[UUID],
@@ -122,7 +131,7 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """The result of deleting dead letters."""
+    """The response after dead letters were deleted: how many."""
 
     dropped: Annotated[int, Meta(ge=0, description="The number of dead letters that were deleted.")]
     next_cursor: NextCursor

@@ -29,13 +29,14 @@ SCOPE: Final = "admin"
 
 Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=MAX_LIST_LENGTH)]
 Cursor = Annotated[
-    UUID | None, Parameter(description="The `next_cursor` of the previous response: continues with older items.")
+    UUID | None,
+    Parameter(description="The `next_cursor` of the previous response: the request continues with older items."),
 ]
-Source = Annotated[str | None, Parameter(description="Only events of this topic or routing key.")]
+Source = Annotated[str | None, Parameter(description="Only dead letters whose event has this topic or routing key.")]
 Reason = Annotated[str | None, Parameter(description="Only dead letters with this reason, for example `not_json`.")]
 
 
-async def chosen_by_query(
+async def selection_in_query(
     source: Source = None,
     reason: Reason = None,
     start_date: StartDate = None,
@@ -45,11 +46,10 @@ async def chosen_by_query(
     return DeadLetterSelection(source, reason, start_date, end_date, cursor)
 
 
-async def chosen_by_body(request: Request[Any, Any, Any], admin: NamedDependency[Identity]) -> DeadLetterSelection:
-    """Returns the filters in the request's body; an empty body selects all dead letters.
-
-    The parameter `admin` makes Litestar authenticate the caller before the body is read.
-    """
+async def selection_in_body(request: Request[Any, Any, Any], admin: NamedDependency[Identity]) -> DeadLetterSelection:
+    """Returns the filters in the request's body. If the body is empty, returns filters that select all dead letters."""
+    # The parameter `admin` is not used here. Litestar resolves it first, so a caller without the scope is refused
+    # before the body is read.
     return await read_json_or_none(request, DeadLetterSelection) or DeadLetterSelection()
 
 
@@ -61,7 +61,7 @@ async def list_dead_letters(
     handle: FromDishka[HandleDeadLetters],
     limit: Limit = DEFAULT_LIST,
 ) -> DeadLetterList:
-    """Lists events that could not be processed, newest first, with the reason for each."""
+    """Lists dead letters, which are events that could not be processed, newest first. Each has the reason."""
     letters = await handle.newest(limit + 1, chosen.filter, chosen.cursor)
     listed = letters[:limit]
     more = listed[-1].id if len(letters) > limit else None
@@ -75,7 +75,7 @@ async def list_dead_letters(
 async def get_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> DeadLetterWithMessage:
-    """Returns a dead letter with the original message: its headers and its body."""
+    """Returns a dead letter together with the original message: timestamp, key, headers and body."""
     return DeadLetterWithMessage.of(await handle.get(id))
 
 
@@ -89,8 +89,9 @@ async def get_dead_letter(
 async def replay_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> Replayed:
-    """Processes the event again with the current routes. If that succeeds, the dead letter is removed; if it fails, the
-    dead letter stays stored. Recipients who were already notified of the event are not notified again."""
+    """Processes the event of a dead letter again, with the current routes. If the event is processed, the dead letter
+    is deleted, and its id is in `replayed`. If the event fails again, the dead letter stays stored, and `failed` has
+    the new reason. Users who were already notified of the event are not notified again."""
     return Replayed.of(await handle.replay(id))
 
 
@@ -98,9 +99,10 @@ async def replay_dead_letter(
     "/replay",
     status_code=200,
     summary="Replay dead letters",
-    description="Replays the dead letters that match the filters in the request body; if the request has no body, all"
-    f" dead letters. One request replays at most {MAX_PER_CALL:,}, newest first: while the response has a"
-    " `next_cursor`, repeat the request with it as `cursor` in the body.",
+    description="Processes the events of the dead letters that match all filters in the request body again, with the"
+    f" current routes. Without a body, replays all dead letters. One request replays at most {MAX_PER_CALL:,}, newest"
+    " first. If the response has a `next_cursor`, more dead letters match: repeat the request with the same filters and"
+    " `next_cursor` as `cursor` in the body.",
     opt={READS_BODY: True},
     operation_class=takes(DeadLetterSelection | None, required=False),
     responses=problems(*REFUSALS, 408, 413, 415, 422),
@@ -119,16 +121,17 @@ async def replay_dead_letters(
 async def drop_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
 ) -> Dropped:
-    """Deletes a dead letter and its event. If it does not exist, `dropped` is 0."""
+    """Deletes a dead letter, and with it the message of the event; this can't be undone. `dropped` is 1 if the dead
+    letter was deleted, and 0 if it does not exist."""
     return Dropped.of(await handle.drop(id))
 
 
 @delete(
     status_code=200,
     summary="Drop dead letters",
-    description=f"Deletes the dead letters that match the filters in the query, or **all** without filters. One"
-    f" request deletes at most {MAX_PER_CALL:,}, newest first: while the response has a `next_cursor`, repeat the"
-    " request with it as `cursor`.",
+    description="Deletes the dead letters that match all filters in the query. Without filters, deletes **all** dead"
+    f" letters. One request deletes at most {MAX_PER_CALL:,}, newest first. If the response has a `next_cursor`, more"
+    " dead letters match: repeat the request with the same filters and `next_cursor` as `cursor`.",
     responses=problems(*REFUSALS, 422),
 )
 @inject
@@ -153,8 +156,8 @@ DEAD_LETTERS: Final = Router(
     dependencies={
         **CALLER,
         "admin": guarded_by(SCOPE),
-        "chosen": Provide(chosen_by_query),
-        "chosen_in_body": Provide(chosen_by_body),
+        "chosen": Provide(selection_in_query),
+        "chosen_in_body": Provide(selection_in_body),
     },
     request_max_body_size=SMALL_BODY_BYTES,
     tags=["dead letters"],

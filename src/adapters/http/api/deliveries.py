@@ -1,4 +1,5 @@
-"""`/api/v1/notifications`: the delivery log, which has the status of each delivery and every attempt to send it."""
+"""`/api/v1/notifications`: the delivery log, which has the status of each delivery and every attempt to send it. (The
+path is that of a replaced service; a user's inbox is at `/api/v2/notifications`.)"""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -25,20 +26,20 @@ RETRY: Final = "admin"
 
 Recipient = Annotated[
     str | None,
-    Parameter(description="Only deliveries to this address. Needs the scope `admin`. Write `+` as `%2B`."),
+    Parameter(description="Only deliveries to this e-mail address. Needs the scope `admin`. Write `+` as `%2B`."),
 ]
 OnlyStatus = Annotated[Status | None, Parameter(description="Only deliveries with this status.")]
 OrderId = Annotated[
     str | None,
     Parameter(
-        description="Only deliveries about this order. Its number is the value of the payload field that the route"
-        " names as `reference`."
+        description="Only deliveries about the order with this number. The number of a delivery's order is the value of"
+        " the payload field that the route names as `reference`."
     ),
 ]
 OfUser = Annotated[
     str | None,
     # Not `user_id`: in open mode that parameter identifies the caller.
-    QueryParameter(name="user", description="Only deliveries with this `user_id`."),
+    QueryParameter(name="user", description="Only deliveries whose `user_id` is this user."),
 ]
 EventId = Annotated[str | None, Parameter(description="Only deliveries of the event with this id.")]
 Since = Annotated[
@@ -52,12 +53,16 @@ Refused = Annotated[
     ),
 ]
 Page = Annotated[
-    int | None, Parameter(description="The page number, counted from 1. Not with `cursor`.", ge=1, le=MAX_PAGE)
+    int | None,
+    Parameter(description="The page number, counted from 1. Not allowed together with `cursor`.", ge=1, le=MAX_PAGE),
 ]
 PageSize = Annotated[int, Parameter(description="The maximum number of items.", ge=1, le=MAX_LIST_LENGTH)]
 Cursor = Annotated[
     UUID | None,
-    Parameter(description="The `next_cursor` of the previous response: continues with older items. Not with `page`."),
+    Parameter(
+        description="The `next_cursor` of the previous response: the request continues with older items. Not allowed"
+        " together with `page`."
+    ),
 ]
 
 
@@ -70,7 +75,8 @@ async def filter_by_query(
     since: Since = None,
     refused: Refused = None,
 ) -> DeliveryFilter:
-    """Returns the filters of a list. Raises InvalidInput for an invalid value."""
+    """Returns the filters of `GET /api/v1/notifications`, parsed from the query. Raises InvalidInput if a value is
+    invalid."""
     return DeliveryFilter(
         recipient=None if recipient is None else _address(recipient),
         status=status,
@@ -100,8 +106,9 @@ async def list_deliveries(
 ) -> DeliveryList:
     """Lists deliveries, newest first. Without `page` and `cursor`, returns the first page.
 
-    To read many deliveries, pass `next_cursor` as `cursor`: every page is equally fast, and deliveries that are created
-    meanwhile do not shift the pages. Only without `cursor` does the response have the `total`.
+    To read many deliveries, pass the `next_cursor` of each response as `cursor` of the next request. Then every page
+    takes the same time, and deliveries that are created meanwhile do not shift the pages. With `page`, high page
+    numbers are slower. The response has the `total` only if the request has no `cursor`.
     """
     if cursor is not None:
         if page is not None:
@@ -116,7 +123,7 @@ async def list_deliveries(
 async def get_delivery(
     reader: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
 ) -> DeliveryWithAttempts:
-    """Returns a delivery and all attempts to send it."""
+    """Returns a delivery and all attempts to send it, oldest first."""
     return DeliveryWithAttempts.with_log(*await handle.one(reader, id))
 
 
@@ -125,9 +132,10 @@ async def get_delivery(
 async def retry_delivery(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
 ) -> DeliveryItem:
-    """Sends a delivery again that has failed, or that was skipped because it had no address. It becomes pending and is
-    due immediately. Needs the scope `admin`. If several requests retry it at the same time, one succeeds and the others
-    get 409."""
+    """Retries a delivery that has failed, or that was skipped because no e-mail address was known (`no_address`). Its
+    `status` becomes `pending`, and it is sent as soon as possible after the response. Responds 409 to any other
+    delivery. If several requests retry the same delivery at the same time, one succeeds and the others get 409. Needs
+    the scope `admin`."""
     return DeliveryItem.of(await handle.retry(id))
 
 

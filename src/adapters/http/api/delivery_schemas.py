@@ -1,7 +1,7 @@
 """Response bodies of the delivery log.
 
-Fields whose values may be extended in later versions are documented as text, not as enumerations, so that generated
-clients accept new values.
+Fields that may have further values in later versions, such as `status`, are documented as text and not as enumerations,
+so that generated clients accept the new values.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ STATUSES: Final = ", ".join(f"`{status}`" for status in get_args(Status))
 
 
 class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery of one event to one address, and its status."""
+    """A delivery: a mail about one event to one e-mail address, and its status."""
 
     id: UUID
     order_id: Annotated[
@@ -35,10 +35,13 @@ class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
     event: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["tickets"])]
     event_id: str
     subject: Annotated[
-        str | None, Meta(description="The subject; null if the event lacks a field that the subject contains.")
+        str | None,
+        Meta(description="The subject of the mail; null if the event lacks a field that the subject contains."),
     ]
     template: str
-    user_id: Annotated[str | None, Meta(description="The user whose preferences apply; null if the route names none.")]
+    user_id: Annotated[
+        str | None, Meta(description="The user whose preferences apply; null if the route names no user.")
+    ]
     status: Annotated[str, Meta(description=f"One of {STATUSES}. Later versions may add values.", examples=["sent"])]
     error_message: Annotated[
         str | None,
@@ -50,7 +53,7 @@ class DeliveryItem(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: Annotated[
         datetime | None, Meta(description="The time of the next attempt; null unless `status` is `pending`.")
     ]
-    attempts: Annotated[int, Meta(ge=0, description="The number of attempts so far.")]
+    attempts: Annotated[int, Meta(ge=0, description="The number of attempts to send the delivery so far.")]
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryItem":
@@ -66,9 +69,9 @@ class LoggedAttempt(msgspec.Struct, frozen=True):
         str,
         Meta(
             description="`sent`: the mail server accepted the mail. `deferred`: the attempt failed for a temporary"
-            " reason, such as a timeout; it is repeated. `refused`: the mail server rejected the mail permanently, or"
-            " the mail could not be rendered. `server`: the mail server was unavailable or refused the connection."
-            " Later versions may add values.",
+            " reason, such as a timeout; the delivery is tried again. `refused`: the mail server rejected the mail"
+            " permanently, or the mail could not be rendered. `server`: the mail server was unavailable or refused the"
+            " connection. Later versions may add values.",
             examples=["sent"],
         ),
     ]
@@ -91,13 +94,17 @@ class DeliveryWithAttempts(DeliveryItem, frozen=True, kw_only=True):
 
 
 class DeliveryList(msgspec.Struct, frozen=True):
-    """Deliveries, newest first."""
+    """One page of deliveries, newest first."""
 
     items: list[DeliveryItem]
-    total: Annotated[int | None, Meta(description="The number of deliveries on all pages; null with `cursor`.")]
-    page: Annotated[int | None, Meta(description="The page number; null with `cursor`.")]
+    total: Annotated[
+        int | None, Meta(description="The number of deliveries on all pages; null if the request has a `cursor`.")
+    ]
+    page: Annotated[int | None, Meta(description="The page number; null if the request has a `cursor`.")]
     page_size: int
-    next_cursor: Annotated[UUID | None, Meta(description="The `cursor` for the next request; null on the last page.")]
+    next_cursor: Annotated[
+        UUID | None, Meta(description="Pass this as `cursor` in the next request; null on the last page.")
+    ]
 
     @classmethod
     def of(cls, listed: DeliveryPage, page: int | None, page_size: int) -> "DeliveryList":

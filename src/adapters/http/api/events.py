@@ -27,7 +27,7 @@ _decode = msgspec.json.Decoder(NewEvent | list[NewEvent]).decode
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The ids of the events, in the order of the request."""
+    """The response after events were stored: their ids, in the order of the events in the request."""
 
     ids: list[str]
 
@@ -50,18 +50,18 @@ async def publish_events(
     jwt: Token = None,
     token: Token = None,
 ) -> Accepted:
-    """Publishes one event, or a list of up to 500 events. The response is sent when all of them are stored. If one
-    event is invalid, none is accepted.
+    """Publishes one event, or a list of up to 500 events. The response is sent when all events are stored. If one event
+    is invalid, the request is refused with 422 and no event is stored.
 
-    Give each event an `id`, or its payload an `event_id`, so that you can repeat a request safely: an event that is
-    already stored is not stored again. After a 503, repeat the request with the same ids. A part of the events, or of
-    the recipients of an event, may be stored already; the repeated request stores the rest.
+    Give each event an `id` (or its payload an `event_id`), so that you can repeat a request safely: an event that is
+    already stored is not stored again. After a 503, repeat the request with the same ids. Some of the events, or of the
+    notifications of an event, may have been stored by the failed request; the repeated request stores the rest.
 
-    An event is refused with 422 if it is for more users than the server allows (`HERALD_MAX_RECIPIENTS`), or would
-    store more bytes for all of them together (`HERALD_MAX_FANOUT_BYTES`).
+    The request is also refused with 422 if an event is for more users than the server allows (`HERALD_MAX_RECIPIENTS`),
+    or if the notifications of an event have more bytes together than the server allows (`HERALD_MAX_FANOUT_BYTES`).
 
-    Needs the scope `events:publish`. Each event counts towards the rate limit. The body must be JSON; the media type
-    `application/x-www-form-urlencoded`, which `curl -d` sends, is accepted too.
+    Needs the scope `events:publish`. Each event of the list counts as one towards the caller's rate limit. The body
+    must be JSON. Its media type may also be `application/x-www-form-urlencoded`, because `curl -d` sends that.
     """
     # Cookies are not accepted, because a page of another site could make a browser send them.
     query = {"jwt": jwt or "", "token": token or ""}
@@ -73,7 +73,8 @@ async def publish_events(
 
 
 def _read(body: bytes) -> list[NewEvent]:
-    """Returns the events in a request's body. Raises InvalidInput."""
+    """Returns the events in a request's body: those of a list, or a single one. Raises InvalidInput if the body is not
+    JSON in UTF-8, if an event has an invalid field, or if there are no events or more than 500."""
     try:
         events = _decode(body)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""The query parameters that lists share, and how their values are read."""
+"""The query parameters of operations that list something, and the functions that parse their values."""
 
 import re
 from datetime import UTC, date, datetime, time
@@ -18,8 +18,9 @@ DEFAULT_LIST: Final = 20
 MAX_PAGE: Final = 1_000_000
 
 WHEN: Final = (
-    " A time in ISO 8601, such as `2026-03-01T12:00:00Z`; or a date, such as `2026-03-01`, whose whole day is included;"
-    " or a number: the seconds or milliseconds since 1970. A time without a time zone is in UTC."
+    " The value is a time in ISO 8601, such as `2026-03-01T12:00:00Z`; or a date, such as `2026-03-01`, which"
+    " includes the whole day; or a number, which is the seconds or milliseconds since 1970. Without a time zone, UTC is"
+    " assumed."
 )
 
 # Replaces the `oneOf` that Litestar generates for optional text: a validator that ignores formats would match both
@@ -35,30 +36,44 @@ MOMENT: Final = {
 Limit = Annotated[
     int | None,
     Parameter(
-        description=f"The maximum number of items; {DEFAULT_LIST} if not given. Not with `page` or `size`.",
+        description=f"The maximum number of items; {DEFAULT_LIST} if not given. Not allowed together with `page` or"
+        " `size`.",
         ge=1,
         le=MAX_LIST_LENGTH,
     ),
 ]
 PageCursor = Annotated[
     str | None,
-    Parameter(description="The `next_cursor` of a list: continues with older items. Not with `page` or `size`."),
+    Parameter(
+        description="The `next_cursor` of the previous response: the request continues with older items. Not allowed"
+        " together with `page` or `size`."
+    ),
 ]
 Page = Annotated[
     int | None,
-    Parameter(description="The page number, counted from 1. Not with `cursor` or `limit`.", ge=1, le=MAX_PAGE),
+    Parameter(
+        description="The page number, counted from 1. Not allowed together with `cursor` or `limit`.",
+        ge=1,
+        le=MAX_PAGE,
+    ),
 ]
 Size = Annotated[
     int | None,
     Parameter(
-        description=f"The number of items per page; {DEFAULT_LIST} if not given. Not with `cursor` or `limit`.",
+        description=f"The number of items per page; {DEFAULT_LIST} if not given. Not allowed together with `cursor` or"
+        " `limit`.",
         ge=1,
         le=MAX_LIST_LENGTH,
     ),
 ]
 Type = Annotated[str | None, Parameter(description="Only notifications with this `notification_type`.", min_length=1)]
 IsRead = Annotated[bool | None, Parameter(description="Only read (`true`) or unread (`false`) notifications.")]
-Archived = Annotated[bool, Parameter(description="`true`: lists archived notifications instead of those in the inbox.")]
+Archived = Annotated[
+    bool,
+    Parameter(
+        description="If `true`, only archived notifications are listed; otherwise only those that are not archived."
+    ),
+]
 StartDate = Annotated[
     str | None, Parameter(description=f"Only items stored at this time or later.{WHEN}", schema_extra=MOMENT)
 ]
@@ -74,7 +89,8 @@ async def notification_filter(
     start_date: StartDate = None,
     end_date: EndDate = None,
 ) -> NotificationFilter:
-    """Returns the filters of a list of notifications. Raises InvalidInput for an invalid value."""
+    """Returns the filters of `GET /api/v2/notifications`, parsed from the query. Raises InvalidInput if a value is
+    invalid."""
     return NotificationFilter(
         type=type,
         read=is_read,
@@ -85,8 +101,9 @@ async def notification_filter(
 
 
 def moment(text: str | None, field: str, last: bool = False) -> datetime | None:
-    """Parses a time in a query parameter: ISO 8601, or seconds or milliseconds since 1970. Returns it in UTC; None if
-    there is no text. A date means the start of that day, or with `last` its end. Raises InvalidInput."""
+    """Parses the value of a query parameter to a time in UTC: a time or a date in ISO 8601, or a number, which is the
+    seconds or milliseconds since 1970. For a date, returns the first microsecond of that day; if `last` is true, the
+    last microsecond. Returns None if `text` is None. Otherwise raises InvalidInput, which names `field`."""
     if text is None:
         return None
     if is_number(text):

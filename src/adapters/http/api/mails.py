@@ -1,4 +1,5 @@
-"""`/api/v1/mails`: shows mails that were written to a folder because no mail server is configured."""
+"""`/api/v1/mails`: lists and shows the mails in the mail folder, to which Herald writes mails instead of sending them
+if no mail server is configured."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -33,7 +34,7 @@ Limit = Annotated[int, Parameter(description="The maximum number of items.", ge=
 
 
 class MailItem(msgspec.Struct, frozen=True):
-    """A mail in the folder."""
+    """A mail in the mail folder."""
 
     id: Annotated[UUID, Meta(description="The id of the mail, which is the id of its delivery.")]
     to: str
@@ -46,7 +47,7 @@ class MailItem(msgspec.Struct, frozen=True):
 
 
 class MailList(msgspec.Struct, frozen=True):
-    """Mails, newest first."""
+    """Mails in the mail folder, newest first."""
 
     items: list[MailItem]
 
@@ -56,8 +57,8 @@ class MailList(msgspec.Struct, frozen=True):
 async def list_mails(
     admin: NamedDependency[Identity], read: FromDishka[ReadMails], limit: Limit = DEFAULT_LIST
 ) -> MailList:
-    """Lists the mails in the folder, newest first. 404 if the server has a mail server (`SMTP_HOST`), because mails are
-    then sent instead of written to a folder."""
+    """Lists the mails in the mail folder, newest first. Herald writes mails to this folder if no mail server is
+    configured. If a mail server is configured (`SMTP_HOST`), mails are sent instead, and the response is 404."""
     return MailList([MailItem.of(mail) for mail in await read.newest(limit)])
 
 
@@ -75,8 +76,9 @@ async def get_mail(
     id: FromPath[UUID],
     read: FromDishka[ReadMails],
 ) -> Response[str]:
-    """Returns a mail as an HTML page, which runs no scripts and loads nothing from other addresses. Returns its plain
-    text if the request's `Accept` header contains `text/plain` and not `text/html`."""
+    """Returns the HTML part of a mail. The response's Content-Security-Policy forbids a browser to run scripts in it
+    and to load anything for it, such as images. If the request's `Accept` header contains `text/plain` and not
+    `text/html`, returns the plain-text part."""
     rendered = (await read.one(id)).rendered
     accept = request.headers.get("accept", "")
     headers = _CONFINED | {"vary": "accept"}
@@ -95,7 +97,7 @@ async def get_mail(
 async def get_mail_source(
     admin: NamedDependency[Identity], id: FromPath[UUID], read: FromDishka[ReadMails]
 ) -> Response[bytes]:
-    """Returns the mail as an `.eml` file, which mail programs can open."""
+    """Returns the complete mail as an `.eml` file (RFC 5322), which mail programs can open."""
     source = (await read.one(id)).source
     headers = _CONFINED | {"content-disposition": f'attachment; filename="{id.hex}.eml"'}
     return Response(source, media_type="message/rfc822", headers=headers)

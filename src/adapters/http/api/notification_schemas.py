@@ -19,14 +19,15 @@ Seq = Annotated[
     int,
     Meta(
         description="The position in the inbox at which the notification arrived. It never changes. Lists are sorted by"
-        " it.",
+        " `seq`, highest first.",
         examples=[57],
     ),
 ]
 Changed = Annotated[
     int,
     Meta(
-        description="The position in the inbox of the notification's last change; `seq` if there was none.",
+        description="The position in the inbox of the notification's last change. If the notification has not changed"
+        " since it arrived, this is equal to `seq`.",
         examples=[58],
     ),
 ]
@@ -40,9 +41,9 @@ Unread = Annotated[
 SessionCursor = Annotated[
     str,
     Meta(
-        description="An opaque string that marks the position up to which the response is complete. To receive only"
-        " what comes after it, pass it as `since` to `GET /api/v2/notifications/changes`, or as `cursor` when you"
-        " connect to a WebSocket or an event stream.",
+        description="An opaque string for the position in the inbox up to which the response is complete. To receive"
+        " only what comes after this position, pass the string as `since` to `GET /api/v2/notifications/changes`, or"
+        " as `cursor` when you connect to a WebSocket or an event stream.",
         examples=[_CURSOR],
     ),
 ]
@@ -50,7 +51,7 @@ Text = Annotated[str, Meta(description="A sentence that says what was done.", ex
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A notification in its current state."""
+    """A notification of an inbox, in its current state."""
 
     id: Id
     seq: Seq
@@ -60,11 +61,11 @@ class Item(msgspec.Struct, frozen=True):
     title: Annotated[str, Meta(examples=["Ticket 7 was assigned to you"])]
     message: Annotated[str, Meta(examples=["Alex assigned it a minute ago"])]
     notification_type: Annotated[
-        str, Meta(description="The type of the notification. Users can mute it.", examples=["ticket_assigned"])
+        str, Meta(description="The type of the notification. Users can mute types.", examples=["ticket_assigned"])
     ]
     event_type: Annotated[
         str | None,
-        Meta(description="The type that the publisher gave the event, if any.", examples=["ticket_assigned"]),
+        Meta(description="The type that the publisher gave the event; null if none.", examples=["ticket_assigned"]),
     ]
     source: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["tickets.assigned"])]
     data: Annotated[
@@ -116,7 +117,8 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class MarkedItem(Item, frozen=True):
-    """The notification after the change, and the number of unread notifications in the inbox."""
+    """A notification after it was marked as read or unread, and the number of unread notifications that the inbox then
+    has."""
 
     unread_count: Unread
 
@@ -129,7 +131,8 @@ class MarkedItem(Item, frozen=True):
 # These are dataclasses, because msgspec supports neither a union of untagged structs nor a literal `true`.
 @dataclass(frozen=True)
 class Tombstone:
-    """A notification that was archived. Remove it from the list that you show."""
+    """What `GET /api/v2/notifications/changes` returns instead of an `Item` for a notification that was archived.
+    Remove the notification with this `id` from the list that you show."""
 
     id: Id
     seq: Seq
@@ -146,14 +149,14 @@ def changed_item(notification: Notification) -> Item | Tombstone:
 
 
 class ListMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """Metadata of a list. `page` and `size` are left out if the request has a `cursor`. `total` is included only if the
-    request has `page` or `size`."""
+    """Paging data of a list of notifications. `page` and `size` are left out if the request has a `cursor`. `total` is
+    included only if the request has `page` or `size`."""
 
     unread_count: Unread
     next_cursor: Annotated[
         str | None,
         Meta(
-            description="The `cursor` for the next request, which lists older items; null on the last page.",
+            description="Pass this as `cursor` in the next request, to list older items; null on the last page.",
             examples=["p1.5d41402abc4b.57"],
         ),
     ]
@@ -164,16 +167,17 @@ class ListMeta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotificationList(msgspec.Struct, frozen=True):
-    """Notifications, newest first."""
+    """One page of notifications, newest first."""
 
     data: list[Item]
     meta: ListMeta
 
 
 class ChangesMeta(msgspec.Struct, frozen=True):
-    """Metadata of changes. If `more` is true, there are more changes already: repeat the request with `cursor` as
-    `since`. If `gap` is true, some changes are missing, because they are no longer stored or the given cursor is
-    invalid: fetch the list first, then continue from `cursor`."""
+    """How to continue after a list of changes. Pass `cursor` as `since` in the next request. If `more` is true, further
+    changes are already available: send the next request immediately. If `gap` is true, some changes are missing,
+    because they are no longer stored or because `since` was invalid: reload the list (`GET /api/v2/notifications`),
+    then continue with `cursor`."""
 
     cursor: SessionCursor
     more: bool
@@ -183,45 +187,49 @@ class ChangesMeta(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ChangeList:
-    """Changed notifications, in the order of their last change. Each occurs once, in its current state."""
+    """Notifications that have arrived or changed, in the order of their last change. Each notification occurs once, in
+    its current state: an `Item`, or a `Tombstone` if it is archived."""
 
     data: list[Item | Tombstone]
     meta: ChangesMeta
 
 
 class UnreadCount(msgspec.Struct, frozen=True):
-    """The number of unread notifications. `by_type` is included only if the request asks for it; it has the number for
-    each type that has unread notifications."""
+    """The number of unread notifications in the inbox. `by_type` has the number for each `notification_type` that has
+    unread notifications; it is included only if the request has `by_type=true`."""
 
     unread_count: Unread
     by_type: Annotated[dict[str, int], Meta(examples=[{"ticket_assigned": 3}])] | UnsetType = UNSET
 
 
 class MarkAllRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which notifications to mark as read. `up_to` is the `seq` or the `id` of a notification: it and all that arrived
-    before it are marked. Without `up_to`, all notifications that are in the inbox now are marked."""
+    """Which notifications to mark as read. `up_to` is the `seq` (an integer) or the `id` (a UUID) of a notification:
+    this notification, and all that arrived before it, are marked. Without `up_to`, all notifications are marked that
+    are in the inbox when the request starts."""
 
     up_to: Annotated[int | UUID | None, Meta(examples=[57, _ID])] = None
 
 
 class MarkedRead(msgspec.Struct, frozen=True):
-    """The result of marking all notifications as read."""
+    """The response after the notifications of an inbox were marked as read."""
 
     message: Text
-    marked: Annotated[int, Meta(description="How many notifications were unread before.", examples=[2])]
+    marked: Annotated[
+        int, Meta(description="The number of notifications that were unread, and are now marked as read.", examples=[2])
+    ]
     unread_count: Unread
 
 
 class Archived(msgspec.Struct, frozen=True):
-    """The result of archiving one notification."""
+    """The response after one notification was archived."""
 
     message: Text
     unread_count: Unread
 
 
 class Cleared(msgspec.Struct, frozen=True):
-    """The result of archiving all notifications."""
+    """The response after the notifications of an inbox were archived."""
 
     message: Text
-    archived: Annotated[int, Meta(description="How many notifications were archived.", examples=[12])]
+    archived: Annotated[int, Meta(description="The number of notifications that were archived.", examples=[12])]
     unread_count: Unread

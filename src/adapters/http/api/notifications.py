@@ -1,4 +1,4 @@
-"""`/api/v2/notifications`: a user's own inbox."""
+"""`/api/v2/notifications`: the inbox of the calling user."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -40,17 +40,18 @@ LINK: Final = ResponseHeader(
     # Litestar derives the documented type (string) from this value.
     value="",
     documentation_only=True,
-    description="Links to other pages (RFC 8288): `next`, `first` and, if the request has `page`, `prev`. A token in"
-    " the request's query is left out of them. They are relative to the address of the list, unless"
-    " `HERALD_PUBLIC_URL` is set. If the filters are long, there is only `next`, or no header: use `next_cursor`.",
+    description="Links to other pages (RFC 8288): `first`, `next` unless this is the last page, and `prev` if the"
+    " request has a `page` after the first. The links contain the filters of the request, but not its token. They are"
+    " relative to the address of the list, unless `HERALD_PUBLIC_URL` is set. If the filters are long, the header has"
+    " only `next`, or is left out: use `next_cursor` then.",
 )
 
 Id = Annotated[UUID, Parameter(description="The notification's id, a UUID.")]
 UpTo = Annotated[
     int | UUID | None,
     Parameter(
-        description="The `seq` or the `id` of a notification: archives it and all that arrived before it. Without this"
-        " parameter, all notifications are archived."
+        description="The `seq` or the `id` of a notification: this notification, and all that arrived before it, are"
+        " archived. Without this parameter, all notifications are archived."
     ),
 ]
 
@@ -69,8 +70,9 @@ async def list_notifications(
 ) -> Response[schemas.NotificationList]:
     """Lists notifications, newest first.
 
-    To read many notifications, pass `next_cursor` as `cursor`: every page is equally fast, and notifications that
-    arrive meanwhile do not shift the pages. With `page` or `size`, the response has the `total`.
+    To read many notifications, pass the `next_cursor` of each response as `cursor` of the next request. Then every page
+    takes the same time, and notifications that arrive meanwhile do not shift the pages. With `page` or `size`, the
+    response has the `total`, but high page numbers are slower.
     """
     by_page = page is not None or size is not None
     if by_page and (cursor is not None or limit is not None):
@@ -108,12 +110,13 @@ async def list_notifications(
 
 
 def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
-    """Returns the `Link` header: links to other pages, with the filters of this request. `links` has the parameters of
-    each page.
-
-    Without a public URL the links are relative to the request's address, so that they are correct behind a gateway that
-    changes the path. Tokens are left out, because proxies may log headers.
+    """Returns the value of the `Link` header of a list: links to other pages, with the filters of the request. `links`
+    is keyed by relation (`first`, `prev`, `next`) and has the paging parameters of each page. For example, `{"next":
+    {"page": 3}}` -> `<?is_read=false&page=3>; rel="next"`. Returns "" if even the link `next` would be longer than
+    MAX_LINK_BYTES.
     """
+    # Without a public URL the links are relative to the request's address, so that they are correct behind a gateway
+    # that changes the path. Tokens are left out, because proxies may log headers.
     public_url = public_url_of(request)
     list_url = public_url.of(request.url.path) if public_url.base else ""
     dropped = ("jwt", "token", "cursor", "page")
@@ -129,10 +132,12 @@ def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str
 async def unread_count(
     user: User,
     browse: FromDishka[BrowseInbox],
-    by_type: Annotated[bool, Parameter(description="Also return the number for each type.")] = False,
+    by_type: Annotated[
+        bool, Parameter(description="If `true`, the response also has the number for each type.")
+    ] = False,
 ) -> schemas.UnreadCount:
-    """Returns the number of unread notifications. It is equally fast for an inbox of any size, unless `by_type` is
-    set."""
+    """Returns the number of unread notifications in the inbox; with `by_type=true`, also the number for each type.
+    Without `by_type`, the response takes the same time for an inbox of any size."""
     types = await browse.unread_by_type(user) if by_type else UNSET
     return schemas.UnreadCount(await browse.unread(user), types)
 
@@ -145,8 +150,9 @@ async def follow_changes(
     since: Annotated[
         str | None,
         Parameter(
-            description="A `cursor`: from an earlier response of this operation, from a list, or from a session."
-            " Without it, the response has no changes, only the cursor to start with."
+            description="The `cursor` of an earlier response of this operation or of `GET /api/v2/notifications`, or"
+            " one that a WebSocket or an event stream has sent. Without `since`, the response has no changes, only the"
+            " `cursor` for the next request."
         ),
     ] = None,
     limit: Annotated[
@@ -159,9 +165,9 @@ async def follow_changes(
         ),
     ] = MAX_LIST_LENGTH,
 ) -> schemas.ChangeList:
-    """Returns the notifications that have changed since a cursor: that arrived, or were marked as read, marked as
-    unread or archived. Each is returned once, in its current state. Poll this operation to follow an inbox without a
-    WebSocket or an event stream."""
+    """Returns the notifications that have arrived, or were marked as read, marked as unread or archived, since the
+    cursor `since`. Each notification is returned once, in its current state, however often it has changed. Poll this
+    operation to follow an inbox without a WebSocket or an event stream."""
     changes = await follow(user, since, limit)
     return schemas.ChangeList(
         [schemas.changed_item(one) for one in changes.notifications],
@@ -172,14 +178,15 @@ async def follow_changes(
 @get("/{id:uuid}", summary="Get a notification", responses=problems(*REFUSALS, 404))
 @inject
 async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) -> schemas.Item:
-    """Returns one notification, even if it is archived. 404 if it does not exist or belongs to another user."""
+    """Returns one notification, even if it is archived. Responds 404 if it does not exist or belongs to another
+    user."""
     return schemas.Item.of(await browse.one(user, id))
 
 
 @put("/{id:uuid}/read", summary="Mark a notification as read", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks a notification as read. If it is read already, nothing changes. 404 if it is archived."""
+    """Marks a notification as read. If it is read already, nothing changes. Responds 404 if it is archived."""
     notification, unread = await mark.one(user, id, "read")
     return schemas.MarkedItem.after(notification, unread)
 
@@ -187,16 +194,15 @@ async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> 
 @put("/{id:uuid}/unread", summary="Mark a notification as unread", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks a notification as unread. If it is unread already, nothing changes. 404 if it is archived."""
+    """Marks a notification as unread. If it is unread already, nothing changes. Responds 404 if it is archived."""
     notification, unread = await mark.one(user, id, "unread")
     return schemas.MarkedItem.after(notification, unread)
 
 
-async def where_to_stop(request: Request[Any, Any, Any], user: User) -> schemas.MarkAllRead | None:
-    """Returns the request's body; None if it is empty.
-
-    The parameter `user` makes Litestar authenticate the caller before the body is read.
-    """
+async def mark_all_read_body(request: Request[Any, Any, Any], user: User) -> schemas.MarkAllRead | None:
+    """Returns the decoded body of a mark-all-read request; None if the body is empty or `null`."""
+    # The parameter `user` is not used here. Litestar resolves it first, so an anonymous caller is refused before the
+    # body is read.
     return await read_json_or_none(request, schemas.MarkAllRead)
 
 
@@ -213,8 +219,8 @@ async def mark_all_read(
     mark: FromDishka[MarkNotifications],
     stop: NamedDependency[schemas.MarkAllRead | None],
 ) -> schemas.MarkedRead:
-    """Marks the notification `up_to`, and all that arrived before it, as read. Without `up_to`, marks all notifications
-    that are in the inbox when the request starts."""
+    """Marks notifications as read: without `up_to`, all that are in the inbox when the request starts; with `up_to`,
+    the notification with this `seq` or `id` and all that arrived before it."""
     marked = await mark.all(user, "read", stop.up_to if stop is not None else None)
     return schemas.MarkedRead("Marked as read.", marked.count, marked.unread)
 
@@ -222,8 +228,9 @@ async def mark_all_read(
 @delete("/clear-all", status_code=200, summary="Archive all notifications", responses=problems(*REFUSALS, 404))
 @inject
 async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo = None) -> schemas.Cleared:
-    """Archives the notification `up_to`, and all that arrived before it. Without `up_to`, archives all notifications
-    that are in the inbox when the request starts. Archived notifications are listed with `archived=true`."""
+    """Archives notifications, which removes them from the inbox: without `up_to`, all that are in the inbox when the
+    request starts; with `up_to`, the notification with this `seq` or `id` and all that arrived before it. To list
+    archived notifications, use `GET /api/v2/notifications?archived=true`."""
     marked = await mark.all(user, "archived", up_to)
     return schemas.Cleared("Cleared.", marked.count, marked.unread)
 
@@ -231,7 +238,8 @@ async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo
 @delete("/{id:uuid}", status_code=200, summary="Archive a notification", responses=problems(*REFUSALS, 404))
 @inject
 async def archive_notification(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Archived:
-    """Removes a notification from the inbox. It stays stored, and is listed with `archived=true`."""
+    """Archives a notification, which removes it from the inbox. If it is archived already, nothing changes. To list
+    archived notifications, use `GET /api/v2/notifications?archived=true`."""
     _, unread = await mark.one(user, id, "archived")
     return schemas.Archived("Archived.", unread)
 
@@ -249,7 +257,7 @@ notifications = Router(
         clear_all,
         archive_notification,
     ],
-    dependencies={**CALLER, "filter": Provide(notification_filter), "stop": Provide(where_to_stop)},
+    dependencies={**CALLER, "filter": Provide(notification_filter), "stop": Provide(mark_all_read_body)},
     request_max_body_size=SMALL_BODY_BYTES,
     tags=["notifications"],
 )

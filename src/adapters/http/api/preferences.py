@@ -1,4 +1,4 @@
-"""`/api/v2/preferences`: which notifications a user receives, and through which channels."""
+"""`/api/v2/preferences`: through which channels the calling user receives notifications, and which types are muted."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -22,19 +22,19 @@ MutedTypes = Annotated[
     list[Annotated[str, Meta(min_length=1, max_length=MAX_TYPE_LENGTH)]],
     Meta(
         max_length=MAX_MUTED_TYPES,
-        description="Notifications of these types are stored in the inbox as read. They are neither sent to connected"
-        " clients nor by e-mail.",
+        description="The muted types: notifications of these types are stored in the inbox as read, and are sent"
+        " neither to connected clients nor by e-mail.",
         examples=[["ticket_closed"]],
     ),
 ]
 
 
 class PreferencesOut(msgspec.Struct, frozen=True):
-    """The preferences of a user. All notifications are stored in the inbox in any case.
+    """The preferences of a user. Every notification is stored in the inbox, whatever the preferences are.
 
     `websocket_notifications`: whether new notifications are sent immediately to connected clients, over WebSockets and
-    event streams. `email_notifications`: whether they are sent by e-mail. `push_notifications` is stored for other
-    services: Herald itself sends no notifications to phones.
+    event streams. `email_notifications`: whether notifications are sent by e-mail. `push_notifications` has no effect
+    in Herald, which sends no notifications to phones; the value is stored for other services.
     """
 
     user_id: str
@@ -52,7 +52,8 @@ class PreferencesOut(msgspec.Struct, frozen=True):
 
 
 class NewPreferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """New values of all preferences. Fields that are left out are set to their defaults."""
+    """New values of all preferences. Fields that are left out are set to their defaults: all channels on, no muted
+    types."""
 
     email_notifications: bool = True
     push_notifications: bool = True
@@ -64,7 +65,7 @@ class NewPreferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """New values of some preferences. Fields that are left out stay unchanged."""
+    """New values of some preferences. The preferences whose fields are left out stay unchanged."""
 
     email_notifications: bool | UnsetType = UNSET
     push_notifications: bool | UnsetType = UNSET
@@ -72,7 +73,7 @@ class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     muted_types: MutedTypes | UnsetType = UNSET
 
     def changes(self) -> dict[str, Any]:
-        """Returns the fields that the request contains, keyed by the field names of Preferences."""
+        """Returns the fields that the request contains, as keyword arguments of SetPreferences.patch."""
         found = {name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
         if "muted_types" in found:
             found["muted_types"] = tuple(found["muted_types"])
@@ -80,20 +81,22 @@ class PreferencesPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def new_preferences(request: Request[Any, Any, Any], user: User) -> NewPreferences:
-    """Returns the request's body. The parameter `user` makes Litestar authenticate the caller before it is read."""
+    """Returns the decoded body of a request that replaces the preferences. Raises what `read_json` raises."""
+    # `user` is not used here. Litestar resolves it first, so an anonymous caller is refused before the body is read.
     return await read_json(request, NewPreferences)
 
 
 async def preferences_patch(request: Request[Any, Any, Any], user: User) -> PreferencesPatch:
-    """Returns the request's body. The parameter `user` makes Litestar authenticate the caller before it is read."""
+    """Returns the decoded body of a request that changes some preferences. Raises what `read_json` raises."""
+    # `user` is not used here. Litestar resolves it first, so an anonymous caller is refused before the body is read.
     return await read_json(request, PreferencesPatch)
 
 
 @get("/", summary="Get preferences", responses=problems(*REFUSALS))
 @inject
 async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -> PreferencesOut:
-    """Returns the user's preferences. If the user has not set any, these are the defaults: all channels are on, and no
-    type is muted."""
+    """Returns the preferences of the calling user. If the user has never set any, returns the defaults: all channels
+    are on, and no type is muted."""
     return PreferencesOut.of(user, await preferences.get(user))
 
 
@@ -108,8 +111,8 @@ async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -
 async def replace_preferences(
     user: User, preferences: FromDishka[SetPreferences], replacement: NamedDependency[NewPreferences]
 ) -> PreferencesOut:
-    """Replaces all preferences. They apply to notifications that are stored, and mails that are sent, after this
-    request."""
+    """Replaces all preferences; fields that are left out are set to their defaults. The new preferences apply to
+    notifications that are stored, and mails that are sent, after this request."""
     return PreferencesOut.of(user, await preferences.replace(user, replacement.preferences()))
 
 
@@ -124,8 +127,8 @@ async def replace_preferences(
 async def patch_preferences(
     user: User, preferences: FromDishka[SetPreferences], changes: NamedDependency[PreferencesPatch]
 ) -> PreferencesOut:
-    """Changes some preferences; the others stay unchanged. They apply to notifications that are stored, and mails that
-    are sent, after this request."""
+    """Changes the preferences that the body contains; all others stay unchanged. The new preferences apply to
+    notifications that are stored, and mails that are sent, after this request."""
     return PreferencesOut.of(user, await preferences.patch(user, **changes.changes()))
 
 
