@@ -1,4 +1,5 @@
-"""Health and metrics. The responses include the fields that the monitoring of replaced services reads."""
+"""Health and metrics of this node. The JSON responses also have the fields of the services that Herald replaces, so
+that their monitoring can stay as it is."""
 
 from typing import Any, Final
 
@@ -24,7 +25,8 @@ NOT_READY: Final = {
 
 
 class About(msgspec.Struct, frozen=True):
-    """Describes this process. `service` is the operator's name for the service, `node` the name of this node."""
+    """What this process reports about itself: the version of Herald, the operator's name for the service, the name of
+    this node, and how callers are identified (`auth`: `jwt` or `open`)."""
 
     version: str
     service: str
@@ -34,16 +36,16 @@ class About(msgspec.Struct, frozen=True):
 
 @get("/health/live", tags=["operations"], summary="Check that the process is alive", responses=problems())
 async def live() -> dict[str, str]:
-    """Responds 200 if the process is running. Checks no dependencies, because restarting the process would not fix
-    them."""
+    """Responds 200 if the process is running. For liveness probes. Does not check the services that the process depends
+    on, because restarting the process would not repair those."""
     return {"status": "alive"}
 
 
 @get("/health/ready", tags=["operations"], summary="Check that the node is ready", responses=problems() | NOT_READY)
 @inject
 async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
-    """Responds 200 if the node accepts new clients, and events that are published now will reach them. Responds 503
-    otherwise."""
+    """Responds 200 if this node is ready: it accepts new clients, and events that are published now will reach them.
+    Otherwise responds 503. For readiness probes and load balancers. The body has the result of each check."""
     health = await report()
     body = {"status": "ready" if health.ready else "not ready", "checks": health.checks, "sources": health.sources}
     return Response(body, status_code=200 if health.ready else 503)
@@ -58,8 +60,9 @@ async def health(
     clock: FromDishka[Clock],
     about: FromDishka[About],
 ) -> Response[Any]:
-    """Reports the status of this node: the checks of its dependencies, its event sources (brokers), and the number of
-    connected clients. Responds 503 if the node is not ready."""
+    """Reports the status of this node: the results of its health checks, the state of its event sources (brokers), and
+    the number of connected clients. `status` is `healthy`; `degraded` if the node is ready, but a check has failed; or
+    `unhealthy` if the node is not ready. Responds 503 if the node is not ready, otherwise 200."""
     state = await report()
     now = to_rfc3339(clock.now())
     body = {
@@ -95,8 +98,8 @@ async def metrics(
     exposition: FromDishka[Exposition],
     about: FromDishka[About],
 ) -> Response[Any]:
-    """Returns this node's counters as JSON. If the `Accept` header contains `text/plain` or OpenMetrics, returns them
-    in the format of Prometheus or OpenMetrics."""
+    """Returns the metrics of this node, as JSON by default. If the `Accept` header contains `text/plain`, returns the
+    Prometheus text format; if it contains `application/openmetrics-text`, returns the OpenMetrics format."""
     accept = request.headers.get("accept", "")
     if "text/plain" in accept or "openmetrics" in accept:
         content, media_type = exposition.render(accept)

@@ -1,4 +1,5 @@
-"""Request bodies: limits of time and memory, and the functions with which handlers read bodies."""
+"""Request bodies: the limits of time and memory for receiving them, and the functions with which handlers decode
+them."""
 
 import asyncio
 from typing import Any, Final, TypeVar
@@ -21,8 +22,8 @@ _PIECE_BYTES: Final = 64
 
 
 class BodyLimits(msgspec.Struct, frozen=True):
-    """Limits of request bodies. `seconds` is the maximum time for reading one body. `total_bytes` is the maximum size
-    of all bodies that are in memory at the same time.
+    """Limits of request bodies. `seconds` is the maximum time for receiving the whole body of one request.
+    `total_bytes` is the maximum size of the bodies of all requests that are handled at the same time.
     """
 
     seconds: float = 30.0
@@ -30,35 +31,37 @@ class BodyLimits(msgspec.Struct, frozen=True):
 
 
 class BodyTooSlow(HTTPException):
-    """The body did not arrive in time."""
+    """The body of a request was not complete within `BodyLimits.seconds`."""
 
     status_code = 408
 
 
 class TooManyBodies(HTTPException):
-    """The bodies of other requests use up the limit of memory."""
+    """A body can't be received, because together with the bodies of other requests it exceeds
+    `BodyLimits.total_bytes`."""
 
     status_code = 503
 
 
 class BodyCutOff(HTTPException):
-    """The client disconnected before its body was complete, so it does not receive the response."""
+    """The client has disconnected before the body of its request was complete. It does not receive the response."""
 
     status_code = 400
 
 
 class NotJson(HTTPException):
-    """The body is not JSON."""
+    """The body of a request is not JSON."""
 
     status_code = 400
 
 
 class LimitBodies(ASGIMiddleware):
-    """Limits the time and memory that request bodies may take, for all callers together.
+    """Limits the time in which the body of a request must arrive, and the memory of the bodies of all requests
+    together.
 
-    The response is 408 if a body is not complete after `seconds`, and 503 if it would make the bodies in memory exceed
-    `total_bytes`. For this, the `receive` of the request raises BodyTooSlow or TooManyBodies, which the exception
-    handlers turn into responses. It raises BodyCutOff if the client disconnects.
+    A handler that reads a body gets an exception, which Litestar's exception handlers convert to a response:
+    BodyTooSlow (408) if the body is not complete `seconds` after the first read, TooManyBodies (503) if it would exceed
+    `total_bytes`, BodyCutOff (400) if the client disconnects. The memory of a body is free again after its response.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -106,7 +109,8 @@ class LimitBodies(ASGIMiddleware):
 
 
 class _Body:
-    """The state of one request's body."""
+    """What LimitBodies has received of one request's body: the bytes that count towards `total_bytes`, and whether the
+    body is complete. `answered`: the response has begun, so the limits no longer apply."""
 
     def __init__(self) -> None:
         self.held = 0
@@ -116,11 +120,11 @@ class _Body:
 
 
 async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
-    """Returns the request's body, decoded from JSON into this type. Strings are converted: `"true"` is accepted as
-    true.
+    """Returns the request's body, decoded from JSON to the type `kind`. Strings are accepted for numbers and booleans:
+    `"true"` -> True.
 
-    Raises NotJson, ValidationException if a field is invalid (it names the field) or the body is empty,
-    UnicodeDecodeError if the body is not UTF-8, and RecursionError if it is nested too deeply.
+    Raises ValidationException if the body is empty or has an invalid field, which the exception names; NotJson if the
+    body is not JSON; UnicodeDecodeError if it is not UTF-8; RecursionError if it is nested too deeply.
     """
     body = await request.body()
     if not body:
@@ -137,6 +141,6 @@ async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
 
 
 async def read_json_or_none(request: Request[Any, Any, Any], kind: type[T]) -> T | None:
-    """Returns what `read_json` returns, or None if the body is empty or `null`. Raises what `read_json` raises."""
+    """Returns None if the request's body is empty or `null`; otherwise returns or raises what `read_json` does."""
     body = await request.body()
     return None if not body or body.strip() == b"null" else await read_json(request, kind)

@@ -1,4 +1,5 @@
-"""Checks every request under `/api/` before its handler runs: the query parameters and the media type of the body."""
+"""Checks of every request to a path under `/api/`, before its handler runs: are all query parameters declared and not
+`null`, and is the media type of the body accepted?"""
 
 from functools import lru_cache
 from typing import Any, Final, get_args
@@ -24,7 +25,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class UnknownParameter(HTTPException):
-    """The query has parameters that the operation does not declare."""
+    """The query of a request has parameters that the operation does not declare: `names`."""
 
     status_code = 400
 
@@ -34,25 +35,26 @@ class UnknownParameter(HTTPException):
 
 
 class UnsupportedMediaType(HTTPException):
-    """The body has a media type that the operation does not accept."""
+    """The `Content-Type` of a request is not one that the operation accepts."""
 
     status_code = 415
 
 
 def public_url_of(connection: Connection) -> PublicUrl:
-    """Returns the public URL, with which addresses in responses begin."""
+    """Returns the public URL of the service (HERALD_PUBLIC_URL), which is put in front of paths in responses."""
     public_url: PublicUrl = connection.app.state.public_url
     return public_url
 
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
-    """A guard that Litestar calls before each handler. Raises UnknownParameter, ValidationException for a parameter
-    that is `null`, and UnsupportedMediaType."""
+    """Refuses invalid requests to paths under `/api/`; Litestar calls this guard before each handler. Raises
+    UnknownParameter if the query has a parameter that the handler does not declare, ValidationException if a parameter
+    that is not text is `null`, and UnsupportedMediaType if the handler reads a body and does not accept its type."""
     # A coroutine function, because Litestar would run a synchronous guard in a thread.
     if not connection.scope["path"].startswith(ROOT):
         return
     # Litestar passes a copy of the handler to a guard; the scope has the original, which works as a cache key.
-    known = query_of(connection.scope["route_handler"])
+    known = query_parameters_of(connection.scope["route_handler"])
     unknown = set(connection.query_params) - known.keys()
     if unknown:
         raise UnknownParameter(sorted(unknown))
@@ -62,14 +64,14 @@ async def check_request(connection: Connection, handler: BaseRouteHandler) -> No
         raise ValidationException(
             extra=[{"key": name, "message": "`null` is not a valid value: leave the parameter out."} for name in nulls]
         )
-    if _reads_body(handler) and not _readable(connection.headers.get("content-type"), handler.opt.get(ALSO_READS)):
+    if _reads_body(handler) and not _is_accepted(connection.headers.get("content-type"), handler.opt.get(ALSO_READS)):
         raise UnsupportedMediaType
 
 
 @lru_cache(256)
-def query_of(handler: BaseRouteHandler) -> dict[str, bool]:
-    """Returns the query parameters that a handler and its dependencies declare: True for each parameter that is
-    text."""
+def query_parameters_of(handler: BaseRouteHandler) -> dict[str, bool]:
+    """Returns the names of the query parameters that a handler and its dependencies declare, and for each whether it is
+    declared as text: `{"type": True, "page": False}`."""
     dependencies = handler.resolve_dependencies()
     names: dict[str, bool] = {}
     asked = dict(handler.parsed_fn_signature.parameters)
@@ -93,8 +95,9 @@ def _reads_body(handler: BaseRouteHandler) -> bool:
     return bool(handler.opt.get(READS_BODY))
 
 
-def _readable(content_type: str | None, also: str | None) -> bool:
-    """Returns whether the media type is JSON, or is equal to `also`. A body without a media type is treated as JSON."""
+def _is_accepted(content_type: str | None, also: str | None) -> bool:
+    """Returns whether a body with this `Content-Type` header is accepted: its media type must be JSON, one that ends
+    with `+json`, or `also`. A body without the header is accepted too, and read as JSON."""
     if not content_type:
         return True
     media_type = content_type.partition(";")[0].strip().lower()

@@ -1,4 +1,4 @@
-"""All HTTP routes."""
+"""The list of all Litestar handlers and routers of the HTTP interface, except those of event streams."""
 
 from adapters.http.api.dead_letters import DEAD_LETTERS
 from adapters.http.api.deliveries import DELIVERIES

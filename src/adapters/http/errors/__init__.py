@@ -1,1 +1,1 @@
-"""Error responses: the catalogue of problems, and the exception handlers that turn exceptions into responses."""
+"""Error responses: the catalogue of problems (RFC 9457), and the handlers that convert exceptions to responses."""

@@ -1,4 +1,4 @@
-"""Responds to a request or a handshake with a problem before it reaches a handler."""
+"""Sends error responses from middleware, before Litestar has routed the request."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from litestar.types import Receive, Scope, Send
 from adapters.http.errors.problems import ProblemResponse
 
 
-async def refuse(answer: ProblemResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends a problem as the response to a request, or to a WebSocket handshake. For the latter it uses the ASGI
-    extension `websocket.http.response`.
+async def refuse(response: ProblemResponse, scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends a problem as the response to an HTTP request or a WebSocket handshake. Middleware calls this instead of the
+    next application. The response to a handshake uses the ASGI extension `websocket.http.response`.
     """
     prefix = ""
     if scope["type"] == ScopeType.WEBSOCKET:
         prefix = "websocket."
         await receive()
-    body = answer.encoded(scope["litestar_app"].state.public_url)
-    headers = {**answer.headers, "content-type": str(answer.media_type), "content-length": str(len(body))}
+    body = response.encoded(scope["litestar_app"].state.public_url)
+    headers = {**response.headers, "content-type": str(response.media_type), "content-length": str(len(body))}
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     forward: Any = send
-    await forward({"type": f"{prefix}http.response.start", "status": answer.status_code, "headers": raw})
+    await forward({"type": f"{prefix}http.response.start", "status": response.status_code, "headers": raw})
     await forward({"type": f"{prefix}http.response.body", "body": body, "more_body": False})

@@ -1,5 +1,5 @@
-"""All problems (RFC 9457) that Herald responds with. Error responses, the pages under `/problems` and the OpenAPI
-document are generated from this table."""
+"""The catalogue of all problems (RFC 9457), which are the error responses of Herald. Error responses, the pages under
+`/problems` and the OpenAPI document are generated from this table."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,9 +8,10 @@ import msgspec
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind of problem. `meaning` says what is wrong, `advice` what the client can do.
+    """One kind of problem. `code` identifies it, `meaning` says what is wrong, `advice` what the client can do.
 
-    `retry_after` is the default value of the `Retry-After` header in seconds; None if repeating the request is useless.
+    `retry_after` is the value of the `Retry-After` header in seconds, unless a response sets another one. None: the
+    responses have no such header, because waiting does not help.
     """
 
     code: str
@@ -26,15 +27,17 @@ _KINDS: Final = (
         "invalid_request",
         400,
         "Invalid request",
-        "A parameter has an invalid value, or the request is not valid HTTP.",
-        "Correct the parameters or fields that `errors` names. The page at /schema describes each operation.",
+        "The request is malformed: a parameter or a field of the body is missing or invalid, there are too many"
+        " parameters, or the body is incomplete or not JSON in UTF-8.",
+        "Correct the parameters or fields that `errors` names, or what `detail` names. The page at /schema describes"
+        " each operation.",
     ),
     Kind(
         "unknown_parameter",
         400,
         "Unknown query parameter",
-        "The query has a parameter that this operation does not have. Such requests are refused, because a misspelt"
-        " filter that is ignored would select too much.",
+        "The query has a parameter that this operation does not have. The request is refused, because ignoring a"
+        " misspelt filter would select too much.",
         "Remove or correct the parameters that `errors` names.",
     ),
     Kind(
@@ -48,16 +51,17 @@ _KINDS: Final = (
         "token_invalid",
         401,
         "Token invalid",
-        "The token is malformed, signed with another key, by another issuer, for another audience, or not valid yet.",
-        "Get a new token. If it is refused too, compare its issuer, audience and key with the server's settings.",
+        "The token is malformed, is signed with another key, has another issuer or audience, or is not valid yet.",
+        "Get a new token. If the new token is refused too, compare its issuer, audience and key with the server's"
+        " settings.",
     ),
     Kind("token_expired", 401, "Token expired", "The token has expired.", "Get a new token and repeat the request."),
     Kind(
         "signed_out",
         401,
         "Signed out",
-        "The user has signed out since this token was issued. A sign-out revokes all tokens that were issued before"
-        " it.",
+        "The user has signed out since this token was issued. A sign-out revokes all tokens that were issued to"
+        " the user before it.",
         "Ask the user to sign in again.",
     ),
     Kind(
@@ -71,15 +75,15 @@ _KINDS: Final = (
         "not_yours",
         403,
         "Not yours",
-        "The request is for a user other than the token's user, or for a feed that the token does not allow to read.",
-        "Send the request for the token's user (`sub`), or use a token that allows to read the feed.",
+        "The request is for a user other than the token's user, or for a feed that the token gives no access to.",
+        "Send the request for the token's user (`sub`), or use a token that gives access to the feed.",
     ),
     Kind(
         "scope_missing",
         403,
         "Scope missing",
         "The token is valid, but does not contain the scope that this operation needs. `detail` names the scope.",
-        "Get a token with that scope.",
+        "Get a token with the scope that `detail` names.",
     ),
     Kind(
         "origin_refused",
@@ -104,7 +108,7 @@ _KINDS: Final = (
         404,
         "Not found",
         "Nothing exists at this address, or it belongs to another user.",
-        "Check the address and the id. Repeating the request does not help.",
+        "Check the path and the id. Repeating the request does not help.",
     ),
     Kind(
         "unknown_feed",
@@ -118,7 +122,7 @@ _KINDS: Final = (
         "method_not_allowed",
         405,
         "Method not allowed",
-        "The address exists, but does not support this method.",
+        "Something exists at this address, but it does not support the HTTP method of the request.",
         "Use one of the methods that the `Allow` header names.",
     ),
     Kind(
@@ -136,7 +140,13 @@ _KINDS: Final = (
         " current status of this delivery.",
         "Nothing needs to be done: a pending delivery will be sent, and a sent or skipped delivery is finished.",
     ),
-    Kind("too_large", 413, "Too large", "The body is larger than the server accepts.", "Send less in one request."),
+    Kind(
+        "too_large",
+        413,
+        "Too large",
+        "The body is larger than the server accepts.",
+        "Send less in one request, for example fewer events.",
+    ),
     Kind(
         "address_too_long",
         414,
@@ -164,14 +174,14 @@ _KINDS: Final = (
         "Invalid input",
         "The request is well formed, but one of its values is invalid. `field` names the field, `detail` says what is"
         " wrong.",
-        "Correct the request. If it is repeated unchanged, it is refused again.",
+        "Correct the value. If the request is repeated unchanged, it is refused again.",
     ),
     Kind(
         "too_many_requests",
         429,
         "Too many requests",
-        "This user, or this token, sends more requests than the server allows.",
-        "Wait for as many seconds as `Retry-After` says, then send requests more slowly.",
+        "This user, or this token, has exceeded the rate limit of the server.",
+        "Wait for the seconds in the `Retry-After` header, then send requests more slowly.",
         retry_after=1,
     ),
     Kind(
@@ -187,8 +197,8 @@ _KINDS: Final = (
         503,
         "Too many sessions on other nodes",
         "This user has the maximum number of open connections to all nodes together.",
-        "Connect again after as many seconds as `Retry-After` says: a connection to another node that has just ended"
-        " may still be counted.",
+        "Close a connection that is not needed, then connect again after the seconds in the `Retry-After` header: a"
+        " connection to another node that has just ended may still be counted.",
         retry_after=2,
     ),
     Kind(
@@ -197,7 +207,7 @@ _KINDS: Final = (
         "Too many anonymous connections",
         "This node has the maximum number of sessions without a user (HERALD_MAX_ANONYMOUS_SESSIONS), or of WebSockets"
         " that have not sent their token yet (HERALD_MAX_PENDING_SOCKETS).",
-        "Connect again after as many seconds as `Retry-After` says, or send a token in the handshake.",
+        "Connect again after the seconds in the `Retry-After` header, or send a token in the handshake.",
         retry_after=2,
     ),
     Kind(
@@ -205,8 +215,8 @@ _KINDS: Final = (
         503,
         "Node full",
         "This node has the maximum number of WebSockets that its limit of open files allows.",
-        "Connect again after as many seconds as `Retry-After` says: another node may have capacity. If you operate the"
-        " server, raise the limit of open files (ulimit -n, LimitNOFILE), or start another node.",
+        "Connect again after the seconds in the `Retry-After` header: another node may have capacity. If you operate"
+        " the server, raise the limit of open files (ulimit -n, LimitNOFILE), or start another node.",
         retry_after=2,
     ),
     Kind(
@@ -222,7 +232,8 @@ _KINDS: Final = (
         503,
         "Draining",
         "This node is shutting down and accepts no new clients.",
-        "Connect again after as many seconds as `Retry-After` says: another node, or the restarted node, will respond.",
+        "Connect again after the seconds in the `Retry-After` header: another node, or the restarted node, will"
+        " respond.",
         retry_after=2,
     ),
     Kind(
@@ -230,7 +241,7 @@ _KINDS: Final = (
         503,
         "Unavailable",
         "A service that Herald depends on is unavailable, such as the database. The request can be repeated safely.",
-        "Repeat the request after as many seconds as `Retry-After` says; wait longer after each further failure.",
+        "Repeat the request after the seconds in the `Retry-After` header; wait longer after each further failure.",
         retry_after=2,
     ),
 )
@@ -239,5 +250,6 @@ KINDS: Final[Mapping[str, Kind]] = {kind.code: kind for kind in _KINDS}
 
 
 def address_of(code: str) -> str:
-    """Returns the `type` of a problem, which is the path of the page about it."""
+    """Returns the path of the page about a problem, which is also the `type` in its responses: `"not_found"` ->
+    `"/problems/not_found"`."""
     return f"/problems/{code}"

@@ -1,4 +1,4 @@
-"""Exception handlers, which turn exceptions into RFC 9457 problem+json responses with a stable `code`.
+"""Exception handlers of Litestar, which convert exceptions to problem+json responses (RFC 9457) with a stable `code`.
 
 A response never contains a stack trace, or the text of an unexpected exception.
 """
@@ -14,7 +14,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import ExceptionHandlersMap
 
 from adapters.http.errors.problem_catalogue import KINDS, address_of
-from adapters.http.middleware.request_log import client_left, request_id_of
+from adapters.http.middleware.request_log import client_disconnected, request_id_of
 from adapters.http.openapi.operation_parts import MEDIA_TYPE, FieldProblem, Problem
 from adapters.http.request_bodies import NotJson
 from adapters.http.request_checks import UnknownParameter, public_url_of
@@ -42,7 +42,8 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class ProblemResponse(Response[Any]):
-    """A problem as a response. When it is sent, the public URL is put in front of its `type`."""
+    """The HTTP response for a problem. `content.type` is a path, such as `/problems/not_found`; the body that is sent
+    has the server's public URL in front of this path."""
 
     content: Problem | bytes
 
@@ -57,8 +58,9 @@ class ProblemResponse(Response[Any]):
 
 
 def problem(code: str, detail: str = "", *, retry_after: float | None = None, **more: Any) -> ProblemResponse:
-    """Returns a problem+json response. `retry_after` is in seconds, and replaces the default of the catalogue. `more`
-    has further fields of Problem."""
+    """Returns the problem+json response for a `code` of the catalogue. `detail` describes what happened in a sentence.
+    `retry_after`, in seconds, is rounded up and sent instead of the catalogue's value. `more` sets further fields of
+    the body, such as `field` or `errors` (see Problem)."""
     kind = KINDS[code]
     headers = {}
     if kind.status == 401:
@@ -101,13 +103,13 @@ def _unstorable(_: AnyRequest, __: Unstorable) -> ProblemResponse:
 
 def _validation(_: AnyRequest, error: ValidationException) -> ProblemResponse:
     faults = error.extra if isinstance(error.extra, list) else []
-    found = [FieldProblem(_field_of(fault), str(fault.get("message", ""))) for fault in faults]
+    found = [FieldProblem(_invalid_field(fault), str(fault.get("message", ""))) for fault in faults]
     return problem("invalid_request", "Validation failed; see `errors`.", errors=found)
 
 
-def _field_of(fault: dict[str, Any]) -> str:
-    """Returns the name of the parameter, or the path of the field in the body. Litestar's key for the whole body is
-    `data`."""
+def _invalid_field(fault: dict[str, Any]) -> str:
+    """Returns what one validation error of Litestar is about: the name of a parameter, the path of a field in the body,
+    or `body` for the body as a whole (Litestar's key for it is `data`)."""
     key = str(fault.get("key", ""))
     return "body" if key == "data" else key
 
@@ -117,11 +119,12 @@ def _unknown_parameter(_: AnyRequest, error: UnknownParameter) -> ProblemRespons
     return problem("unknown_parameter", "The query has unknown parameters; see `errors`.", errors=unknown)
 
 
-def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
-    """Handles exceptions of Litestar, and exceptions of this package that have a status. Their text is not sent,
-    because Litestar may quote the request in it, tokens included."""
+def _http_exception(request: AnyRequest, error: HTTPException) -> ProblemResponse:
+    """Returns the response for an exception that has an HTTP status: an exception of Litestar, or one of adapters.http
+    such as NotJson. The response does not contain the text of the exception."""
+    # In this text Litestar may quote the request, including tokens.
     status = error.status_code
-    if status >= 500 and client_left(request.scope):
+    if status >= 500 and client_disconnected(request.scope):
         # The client disconnected before its body was complete.
         return problem("invalid_request", "The body is not complete.")
     if status not in _CODES and status >= 500:
@@ -135,7 +138,8 @@ def _http(request: AnyRequest, error: HTTPException) -> ProblemResponse:
 
 
 def _not_utf8(_: AnyRequest, __: UnicodeDecodeError) -> ProblemResponse:
-    """Handles a body that is not UTF-8. msgspec raises UnicodeDecodeError for it, and not DecodeError."""
+    """Returns the response for a request whose body is not UTF-8: msgspec then raises UnicodeDecodeError instead of
+    DecodeError."""
     return problem("invalid_request", "The body is not UTF-8.")
 
 
@@ -155,7 +159,7 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     Unstorable: _unstorable,
     ValidationException: _validation,
     UnknownParameter: _unknown_parameter,
-    HTTPException: _http,
+    HTTPException: _http_exception,
     RecursionError: _too_deep,
     UnicodeDecodeError: _not_utf8,
     Exception: _unexpected,

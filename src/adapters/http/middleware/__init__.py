@@ -1,1 +1,1 @@
-"""Middleware that every request passes through."""
+"""ASGI middleware that every HTTP request passes through before Litestar routes it."""

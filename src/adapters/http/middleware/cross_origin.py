@@ -1,4 +1,5 @@
-"""Requests from pages of other origins: which of them are accepted, and which responses such pages may read (CORS)."""
+"""Cross-origin requests, which a browser sends for a page of another origin: which requests are accepted, and which
+responses the page may read (CORS)."""
 
 from typing import Final
 
@@ -20,14 +21,15 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class CrossOrigin(ASGIMiddleware):
-    """Responds to preflight requests, adds CORS headers to all other responses, and rejects forbidden cross-origin
-    requests with 403 before they reach a handler.
+    """Rejects cross-origin requests that are not allowed with 403, answers preflight requests, and adds CORS headers.
 
-    A page is trusted if HERALD_ORIGINS allows its origin, or if it was loaded from the host of the request. All other
-    pages may send GET, HEAD and OPTIONS requests only, without the token cookie. Requests without an `Origin` header
-    are accepted: browsers send the header with every request by which a page of another origin could change or read
-    something. Pages of allowed origins may send credentials only if the origins are listed, not if all are allowed.
+    A page may send any request if HERALD_ORIGINS allows its origin, or if the page was loaded from the host that the
+    request is sent to. All other pages may only send GET and HEAD requests without the token cookie, and get no CORS
+    headers, so they can't read the responses. CORS headers allow credentials only if HERALD_ORIGINS lists origins, not
+    if it allows all. Requests without an `Origin` header are accepted.
     """
+
+    # Browsers send `Origin` with every request by which a page of another origin could change or read something.
 
     scopes = (ScopeType.HTTP,)
 
@@ -49,7 +51,7 @@ class CrossOrigin(ASGIMiddleware):
             next_app = _allow_preflight
         else:
             own = all(same_host(origin, headers.get("host")) for origin in sent)
-            refused = not allowed and not own and _acts(scope)
+            refused = not allowed and not own and _is_restricted(scope)
         if refused:
             await refuse(problem("origin_refused", "Pages of this origin may not do this."), scope, receive, answer)
         else:
@@ -68,8 +70,9 @@ class CrossOrigin(ASGIMiddleware):
         headers["access-control-expose-headers"] = EXPOSED
 
 
-def _acts(scope: Scope) -> bool:
-    """Returns whether the request may change something, or contains the token cookie."""
+def _is_restricted(scope: Scope) -> bool:
+    """Returns whether only trusted pages may send this request: its method may change something (it is not GET, HEAD or
+    OPTIONS), or it has the token cookie."""
     return scope.get("method") not in _SAFE or TOKEN_COOKIE in read_cookies(
         Headers.from_scope(scope).getall("cookie", [])
     )

@@ -1,4 +1,4 @@
-"""HEAD requests: every operation that supports GET also supports HEAD, with the same status and headers but no body."""
+"""Support for HEAD requests: the response has the status and headers of a GET request, but no body."""
 
 from collections.abc import Callable
 
@@ -11,15 +11,15 @@ from adapters.http.errors.early_refusals import refuse
 from adapters.http.errors.problems import problem
 
 
-class AnswerHead(ASGIMiddleware):
-    """Handles a HEAD request as a GET request, and removes the body from the response. For an event stream it responds
-    405, because the GET request would open a session and never end.
+class HandleHeadAsGet(ASGIMiddleware):
+    """Passes a HEAD request on to the application as a GET request, and removes the body from the response. For the
+    path of an event stream it responds 405, because a GET request would open a session and not end.
     """
 
     scopes = (ScopeType.HTTP,)
 
     def __init__(self, is_event_stream: Callable[[str], bool]) -> None:
-        """`is_event_stream` returns whether a path is the path of an event stream."""
+        """Takes `is_event_stream`, a function that returns whether a path is that of an event stream."""
         self._is_event_stream = is_event_stream
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:

@@ -1,7 +1,7 @@
-"""Checks the host name of requests.
+"""Rejects requests for host names that are not Herald's.
 
-This prevents DNS rebinding, an attack in which another site makes its own host name resolve to Herald's address, so
-that browsers treat Herald as a part of that site.
+This prevents DNS rebinding: an attack in which a malicious site makes its own host name resolve to Herald's address, so
+that a browser treats Herald as a part of the malicious site, whose pages can then read Herald's responses.
 """
 
 from typing import Final
@@ -22,8 +22,9 @@ _EXEMPT: Final = "/health"
 
 
 class CheckHost(ASGIMiddleware):
-    """Rejects requests and handshakes whose `Host` header is not one of `hosts`, with 421. Requests for health are not
-    checked."""
+    """Rejects HTTP requests and WebSocket handshakes with 421 if they have no `Host` header, several, or one whose
+    host is not allowed (HERALD_HOSTS). If all hosts are allowed, rejects nothing. Never rejects a request for `/health`
+    or a path below it."""
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 

@@ -1,6 +1,4 @@
-"""Wraps the application in the middleware that every request passes through before it is routed. It also applies to
-rejected requests and unknown paths.
-"""
+"""The order of the middleware. It runs before Litestar routes the request, so it also applies to unknown paths."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,11 +6,11 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp
 
 from adapters.http.middleware.cross_origin import CrossOrigin
-from adapters.http.middleware.head_requests import AnswerHead
+from adapters.http.middleware.head_requests import HandleHeadAsGet
 from adapters.http.middleware.host_check import CheckHost
 from adapters.http.middleware.request_log import RequestLog
-from adapters.http.middleware.request_size_limits import LimitHead
-from adapters.http.middleware.response_headers import DescribeAnswers
+from adapters.http.middleware.request_size_limits import LimitRequestSize
+from adapters.http.middleware.response_headers import AddSecurityHeaders
 from adapters.http.request_bodies import BodyLimits, LimitBodies
 from adapters.web.origins import Hosts, Origins
 
@@ -20,16 +18,17 @@ from adapters.web.origins import Hosts, Origins
 def surround(
     app: ASGIApp, origins: Origins, hosts: Hosts, bodies: BodyLimits, is_event_stream: Callable[[str], bool]
 ) -> ASGIApp:
-    """Returns the application wrapped in its middleware, of which the first is the outermost. `is_event_stream` returns
-    whether a path is the path of an event stream.
+    """Returns the application `app` wrapped in all middleware. `is_event_stream` is a function that returns whether a
+    path is that of an event stream.
     """
+    # The outermost is the first: a request passes through them in this order, its response in the opposite order.
     layers: Sequence[ASGIMiddleware] = (
         RequestLog(),
-        DescribeAnswers(),
+        AddSecurityHeaders(),
         CheckHost(hosts),
         CrossOrigin(origins),
-        LimitHead(),
-        AnswerHead(is_event_stream),
+        LimitRequestSize(),
+        HandleHeadAsGet(is_event_stream),
         LimitBodies(bodies),
     )
     for layer in reversed(layers):

@@ -1,4 +1,4 @@
-"""Assigns request ids, and logs requests."""
+"""Assigns an id to each HTTP request, and logs and counts requests."""
 
 import asyncio
 import re
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 # The request ids that are accepted from clients. They fit every tracing scheme and are safe in a log line.
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 
-# Limits for reading the rest of a body that is too large, in bytes and in seconds. See _drop_body.
-DROP_BYTES: Final = 64 * 1024 * 1024
-DROP_LOG_INTERVAL_S: Final = 5.0
+# Limits for reading the rest of a body that is too large, in bytes and in seconds. See _discard_body.
+MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
+DISCARD_TIMEOUT_S: Final = 5.0
 
 # Maximum number of characters of a path in a log line. The path of every operation is shorter.
 LOGGED_PATH: Final = 512
@@ -33,12 +33,12 @@ _KEY: Final = "herald_request_id"
 _QUIET: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 
 
-_LEFT: Final = "herald_client_left"
+_DISCONNECTED: Final = "herald_client_disconnected"
 
 
-def client_left(scope: Scope) -> bool:
-    """Returns whether the client disconnected before the response was sent."""
-    return _LEFT in scope["state"]
+def client_disconnected(scope: Scope) -> bool:
+    """Returns whether the server has reported that the client of this request has disconnected."""
+    return _DISCONNECTED in scope["state"]
 
 
 def request_id_of(scope: Scope) -> str:
@@ -46,12 +46,12 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestLog(ASGIMiddleware):
-    """Assigns an id to each request, and sends it in the header `X-Request-ID` of the response. If the request has a
-    valid `X-Request-ID`, that is its id.
+    """Assigns an id to each request, and logs and counts each response, except those of `/health…` and `/metrics`.
 
-    Counts each request and logs its method, path, status and duration, except for health and metrics. The query is
-    never logged, because it may contain a token. The duration is the time until the response begins; the end of an
-    event stream is logged as the end of its session.
+    The id is the `X-Request-ID` of the request if this has 1 to 128 letters, digits, dots, underscores or hyphens, else
+    a new one. It is sent as the response's `X-Request-ID`, and all log lines of the request contain it. The log line
+    has method, path, status and duration (in ms, from the request to the start of the response), but not the query,
+    because that may contain a token.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -66,7 +66,7 @@ class RequestLog(ASGIMiddleware):
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if message["status"] == 413:
-                    await _drop_body(receive)
+                    await _discard_body(receive)
                 headers = [*message["headers"], (b"x-request-id", request_id.encode())]
                 message["headers"] = headers
                 if scope["path"] not in _QUIET:
@@ -83,24 +83,25 @@ class RequestLog(ASGIMiddleware):
                     )
             await send(message)
 
-        async def hear() -> Any:
+        async def receive_and_note_disconnect() -> Any:
             event = await receive()
             if event["type"] == "http.disconnect":
-                scope["state"][_LEFT] = True
+                scope["state"][_DISCONNECTED] = True
             return event
 
         with request_context(request_id):
-            await next_app(scope, hear, answer)
+            await next_app(scope, receive_and_note_disconnect, answer)
 
 
-async def _drop_body(receive: Receive) -> None:
-    """Reads and discards the rest of a rejected body, at most DROP_BYTES and for at most DROP_LOG_INTERVAL_S. If a
-    connection is closed while it has unread data, the kernel resets it, and the client does not receive the response.
+async def _discard_body(receive: Receive) -> None:
+    """Reads and discards the rest of a body that is too large, so that the client receives the 413 response. Stops
+    after 64 MiB or 5 s.
     """
+    # If a connection is closed while it has unread data, the kernel resets it, and the response may be lost.
     size = 0
     with suppress(TimeoutError):
-        async with asyncio.timeout(DROP_LOG_INTERVAL_S):
-            while size < DROP_BYTES:
+        async with asyncio.timeout(DISCARD_TIMEOUT_S):
+            while size < MAX_DISCARDED_BYTES:
                 event = await receive()
                 if event["type"] != "http.request" or not event["more_body"]:
                     return

@@ -1,4 +1,5 @@
-"""Limits the size of a request's path and query, the size of its headers, and the number of its query parameters."""
+"""Limits the size of a request's path and query, the size of its headers, and the number of its query parameters. The
+limits of bodies are in `request_bodies.py`."""
 
 from typing import Final
 
@@ -20,8 +21,9 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 MAX_PARAMETERS: Final = 100
 
 
-class LimitHead(ASGIMiddleware):
-    """Rejects requests and handshakes that exceed a limit: path and query (414), headers (431), parameters (400)."""
+class LimitRequestSize(ASGIMiddleware):
+    """Rejects HTTP requests and WebSocket handshakes whose path and query have more than 16 KiB together (414), that
+    have more than 100 query parameters (400), or whose headers have more than 64 KiB together (431)."""
 
     scopes = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 

@@ -1,4 +1,5 @@
-"""Security headers of every response. They prevent framing, content sniffing, and caching of personal data."""
+"""Security headers of every response. They forbid browsers to show a response in a frame of another page and to guess
+its media type, and forbid caches to store personal data."""
 
 from typing import Final
 
@@ -13,10 +14,10 @@ UNFRAMED: Final = "frame-ancestors 'none'"
 PERSONAL: Final = "private, no-store"
 
 
-class DescribeAnswers(ASGIMiddleware):
-    """Adds `X-Content-Type-Options: nosniff` to every response, and forbids framing by its Content-Security-Policy. If
-    the response already has a policy, the rule is appended to it. Responses under `/api/` contain personal data: they
-    get a `Cache-Control` that forbids caching, unless the operation has set that header.
+class AddSecurityHeaders(ASGIMiddleware):
+    """Adds security headers to every response: `X-Content-Type-Options: nosniff`, and the directive `frame-ancestors
+    'none'` in the `Content-Security-Policy`, after the directives that the handler has set. Responses to paths under
+    `/api/` also get `Cache-Control: private, no-store`, unless the handler has set `Cache-Control`.
     """
 
     scopes = (ScopeType.HTTP,)

@@ -1,6 +1,7 @@
-"""The AsyncAPI 3.0 document of WebSockets and event streams. docs/protocol.md describes the same in prose.
+"""The AsyncAPI 3.0 document of WebSockets and event streams. docs/protocol.md describes the same protocol in prose.
 
-The schemas of the server's messages do not forbid additional fields: later versions may add some, which clients ignore.
+The schemas of messages that the server sends allow additional fields, because later versions may add fields. Clients
+must ignore fields that they do not use.
 """
 
 from functools import lru_cache
@@ -99,7 +100,8 @@ _SHAPES: Final[dict[Envelope, str]] = {
 
 @lru_cache(4)
 def asyncapi_document(public_url: PublicUrl, table: RouteTable) -> dict[str, Any]:
-    """Returns the document for a service with this public URL. Without a public URL it lists no servers."""
+    """Returns the AsyncAPI document, with one channel for each endpoint of the route table. The servers in it are those
+    of the public URL; if no public URL is set, the document has no servers."""
     command, parts = _command_schemas()
     sent = {kind: _message(kind, *fields) for kind, fields in SENT.items()}
     return {
@@ -142,7 +144,7 @@ def _description() -> str:
 
 
 def _servers(public_url: PublicUrl) -> dict[str, Any]:
-    """Returns the servers of the document, one for each transport."""
+    """Returns the `servers` of the document, keyed by transport: `ws` for WebSockets, `sse` for event streams."""
     servers = {}
     for transport, url in (("ws", public_url.of_socket("")), ("sse", public_url.base)):
         parts = urlsplit(url)
@@ -154,7 +156,7 @@ def _channel(public_url: PublicUrl, endpoint: Endpoint, table: RouteTable) -> di
     names = [*SENT, "plain", *(["command"] if endpoint.transport == "ws" else [])]
     channel: dict[str, Any] = {
         "address": endpoint.path,
-        "description": f"Plain clients: {endpoint.description or _shown(endpoint, table)}",
+        "description": f"Plain clients: {endpoint.description or _plain_messages(endpoint, table)}",
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
     if public_url.base:
@@ -162,12 +164,13 @@ def _channel(public_url: PublicUrl, endpoint: Endpoint, table: RouteTable) -> di
     if endpoint.path_parameter:
         channel["parameters"] = {endpoint.path_parameter: {"description": _USER_IN_PATH}}
     if endpoint.transport == "ws":
-        channel["bindings"] = {"ws": {"method": "GET", "query": _query(endpoint), "bindingVersion": "0.1.0"}}
+        channel["bindings"] = {"ws": {"method": "GET", "query": _query_schema(endpoint), "bindingVersion": "0.1.0"}}
     return channel
 
 
-def _shown(endpoint: Endpoint, table: RouteTable) -> str:
-    """Returns a description of the messages that a plain client receives at the endpoint, derived from the routes."""
+def _plain_messages(endpoint: Endpoint, table: RouteTable) -> str:
+    """Returns a sentence about the messages that a client without `herald.v1` receives at the endpoint, such as
+    "`{type, data}`: the feed `orders`, the user's own notifications."."""
     profile = table.shown_profile(endpoint)
     shapes = dict.fromkeys(_SHAPES[route.envelope] for route in table.routes if profile in (None, route.profile))
     feeds = [f"the feed `{name}`" for name in table.feeds_of(profile)] if endpoint.feeds else []
@@ -175,8 +178,8 @@ def _shown(endpoint: Endpoint, table: RouteTable) -> str:
     return f"{' or '.join(shapes)}: {', '.join((*feeds, *inbox))}."
 
 
-def _query(endpoint: Endpoint) -> dict[str, Any]:
-    """Returns the schema of the query parameters of a handshake."""
+def _query_schema(endpoint: Endpoint) -> dict[str, Any]:
+    """Returns the JSON schema of the query parameters with which a client may connect at the endpoint."""
     known: dict[str, Any] = {"feeds": _TEXT, "types": _TEXT, "cursor": _TEXT, "jwt": _TEXT, "token": _TEXT}
     if endpoint.query_parameter:
         known[endpoint.query_parameter] = _TEXT
@@ -196,7 +199,7 @@ def _operations(endpoint: Endpoint) -> list[tuple[str, dict[str, Any]]]:
         "messages": [{"$ref": f"{channel}/messages/{name}"} for name in (*SENT, "plain")],
     }
     if endpoint.transport == "sse":
-        sending["bindings"] = {"http": {"method": "GET", "query": _query(endpoint), "bindingVersion": "0.3.0"}}
+        sending["bindings"] = {"http": {"method": "GET", "query": _query_schema(endpoint), "bindingVersion": "0.3.0"}}
         return [(f"{endpoint.name}_send", sending)]
     receiving = {
         "action": "receive",

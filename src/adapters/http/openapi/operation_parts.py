@@ -1,4 +1,5 @@
-"""Parts of the OpenAPI document that operations share: error responses, and request bodies."""
+"""Functions with which handlers declare what Litestar can't derive for the OpenAPI document: error responses, request
+bodies, and further media types of the response."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,19 +20,21 @@ _ALWAYS: Final = (400, 500)
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
-    """One invalid field or parameter."""
+    """An invalid field or query parameter of a request, and what is wrong with it (`reason`)."""
 
     field: str
     reason: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error response (RFC 9457). `code` identifies the kind of problem; it is stable, and meant for programs. `type`
-    is the address of a page about this kind, `detail` describes what happened in a sentence.
+    """The body of an error response (RFC 9457). `code` identifies the kind of problem; it is stable, so programs can
+    depend on it. `type` is the address of a page that explains this kind of problem. `detail` says in a sentence what
+    happened.
 
-    `field` is the invalid field of the request; `errors` lists several. `delivery_status` is the status of a delivery
-    that can't be retried. `trace_id` is the id of the request in the server's log. Later versions may add fields and
-    values.
+    The other fields are present only if they apply. `field` is the invalid field of the request; `errors` lists invalid
+    fields and parameters with reasons. `delivery_status` is the status of the delivery that can't be retried.
+    `trace_id` is the id under which the server has logged the request. Later versions may add fields, and values of
+    `code`.
     """
 
     type: str
@@ -46,12 +49,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Returns the `responses` of a handler that may fail with these statuses; 400 and 500 are always included."""
+    """Returns the `responses` argument of a Litestar handler whose error responses have these HTTP statuses. 400 and
+    500 are always included. Raises ValueError if the catalogue has no problem with a status."""
     return {status: _response(status) for status in sorted({*statuses, *_ALWAYS})}
 
 
 def takes(body: Any, *, required: bool = True) -> type[Operation]:
-    """Returns the `operation_class` of a handler whose request body is JSON of this type."""
+    """Returns the `operation_class` argument of a Litestar handler whose request body is JSON of the type `body`. It
+    adds the body to the OpenAPI document: Litestar can't derive it, because the handler decodes the body itself."""
     (schema,), parts = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
     inlined = _inlined(schema, parts)
 
@@ -65,8 +70,8 @@ def takes(body: Any, *, required: bool = True) -> type[Operation]:
 
 
 def also_answers(*media_types: str) -> type[Operation]:
-    """Returns the `operation_class` of a handler that also responds with these media types, if the request's `Accept`
-    header contains them."""
+    """Returns the `operation_class` argument of a Litestar handler whose 200 response may have one of several media
+    types, depending on the `Accept` header. It adds `media_types` to the OpenAPI document."""
 
     @dataclass
     class AnsweringMore(Operation):
@@ -80,8 +85,9 @@ def also_answers(*media_types: str) -> type[Operation]:
 
 
 def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
-    """Returns the schema with its references resolved. The document cannot contain them, because Litestar chooses the
-    names of its components."""
+    """Returns a JSON schema in which each `$ref` is replaced by the schema that it refers to. `parts` has these schemas
+    by name. Empty `required` lists are left out."""
+    # The document can't contain the references, because Litestar chooses the names of its components.
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)

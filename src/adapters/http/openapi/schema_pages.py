@@ -1,6 +1,5 @@
-"""The documents of Herald's interfaces: a Swagger UI page (`/schema`), the OpenAPI document (`/schema/openapi.json`),
-and for WebSockets and event streams the AsyncAPI document (`/schema/asyncapi.json`). The page loads nothing from other
-servers."""
+"""The paths under `/schema`: a Swagger UI page about the REST API (`/schema`), the OpenAPI document
+(`/schema/openapi.json`), and the AsyncAPI document of WebSockets and event streams (`/schema/asyncapi.json`)."""
 
 from functools import cache
 from html import escape
@@ -40,11 +39,15 @@ _TAGS: Final = (
     Tag("events", "Publish events, and receive them as server-sent events."),
     Tag(
         "deliveries",
-        "The status of each mail, and all attempts to send it. Needs the scope `deliveries:read`; e-mail addresses are"
-        " masked unless the token also has the scope `admin`.",
+        "The status of each mail, and all attempts to send it. These operations need the scope `deliveries:read`."
+        " E-mail addresses are masked unless the token also has the scope `admin`.",
     ),
-    Tag("mails", "Mails that were written to a folder, because no mail server is configured. Needs the scope `admin`."),
-    Tag("dead letters", "Events that could not be processed. Needs the scope `admin`."),
+    Tag(
+        "mails",
+        "Mails that were written to a folder, because no mail server is configured. These operations"
+        " need the scope `admin`.",
+    ),
+    Tag("dead letters", "Events that could not be processed. These operations need the scope `admin`."),
     Tag("operations", "Health and metrics."),
     Tag("problems", "The meaning of each error response."),
 )
@@ -72,19 +75,20 @@ _PARTS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/jav
 
 
 class SchemaPage(OpenAPIRenderPlugin):
-    """The Swagger UI page, whose scripts and styles this server serves itself."""
+    """The Swagger UI page at `/schema`. It loads scripts and styles from Herald, and nothing from other servers."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         return _PAGE.format(base=escape(public_url_of(request).base)).encode()
 
 
 def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
-    """Returns the parts of the OpenAPI document that describe the whole service."""
+    """Returns what Litestar needs for the OpenAPI document besides the handlers: title, description, tags, server and
+    authentication. The document is served at `/schema/openapi.json`."""
     bearer = SecurityScheme(
         type="http",
         scheme="bearer",
         bearer_format="JWT",
-        description="A JSON Web Token. Needed if `HERALD_AUTH` is `jwt`.",
+        description="A JSON Web Token. Needed if the server's setting `HERALD_AUTH` is `jwt`.",
     )
     return OpenAPIConfig(
         title="Herald",
@@ -113,7 +117,8 @@ async def asyncapi(request: Request[Any, Any, Any], table: FromDishka[RouteTable
 
 @get([f"/schema/{name}" for name in _PARTS], include_in_schema=False)
 async def schema_part(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Returns the stylesheet or the script of the Swagger UI page."""
+    """Serves the stylesheet and the script of the Swagger UI page, at `/schema/swagger-ui.css` and
+    `/schema/swagger-ui-bundle.js`."""
     name = PurePath(request.scope["path"]).name
     return Response(_part(name), media_type=_PARTS[name], headers={"cache-control": "public, max-age=86400"})
 

@@ -1,6 +1,7 @@
-"""The front page `/`: for browsers a page that shows notifications, for programs a description of the service in JSON.
+"""The front page `/`: for browsers an HTML page that shows notifications as they arrive, for programs a description of
+the service in JSON.
 
-The files of the page are in the folder `page`: `live.html` is served at `/`, its style and scripts under `/page/`.
+The files of the HTML page are in the folder `page`: `live.html` is served at `/`, its style and scripts under `/page/`.
 """
 
 from collections.abc import Iterator
@@ -56,8 +57,9 @@ _PARTS: Final = {".css": "text/css", ".js": "text/javascript"}
 async def front(
     request: Request[Any, Any, Any], table: FromDishka[RouteTable], about: FromDishka[About]
 ) -> Response[Any]:
-    """Returns the version of Herald, the loaded profiles and all endpoints. If the `Accept` header contains
-    `text/html`, returns a page that shows notifications as they arrive, and can publish sample events."""
+    """Returns a description of this service in JSON: the version of Herald, the loaded profiles, and the paths of all
+    endpoints. If the `Accept` header contains `text/html`, returns an HTML page instead, which shows notifications as
+    they arrive and can publish sample events."""
     public_url = public_url_of(request)
     if "text/html" in request.headers.get("accept", ""):
         headers = {"vary": "accept", "cache-control": "no-cache", "content-security-policy": _POLICY}
@@ -76,23 +78,24 @@ async def front(
             }
             for profile in table.profiles
         ],
-        "endpoints": [_located(entry, public_url) for entry in (*_connecting(table), *OPERATIONS)],
+        "endpoints": [_with_url(endpoint, public_url) for endpoint in (*_client_endpoints(table), *OPERATIONS)],
     }
     return Response(msgspec.json.encode(body), media_type="application/json", headers={"vary": "accept"})
 
 
 @get("/page/{name:str}", include_in_schema=False)
 async def page_part(name: FromPath[str]) -> Response[bytes]:
-    """Returns a style or a script of the page."""
+    """Serves the style and the scripts of the front page. Responds 404 for all other names."""
     media_type = _PARTS.get(PurePath(name).suffix)
     if media_type is None or name not in _page():
         raise NotFoundException
     return Response(_page()[name], media_type=media_type, headers={"cache-control": "no-cache"})
 
 
-def _connecting(table: RouteTable) -> Iterator[dict[str, str]]:
-    """Returns the endpoints where clients connect. If two endpoints have the same path, and one of them takes the user
-    from the query, the address of that endpoint includes the query parameter.
+def _client_endpoints(table: RouteTable) -> Iterator[dict[str, str]]:
+    """Returns the endpoints where clients connect, such as `{"kind": "WS", "path": "/ws", "for": "orders"}`. If two
+    endpoints have the same path, the `path` of one that takes the user from the query is written with that parameter:
+    `/ws?user_id=`.
     """
     shapes = [endpoint.shape for endpoint in table.endpoints]
     for endpoint in table.endpoints:
@@ -101,17 +104,19 @@ def _connecting(table: RouteTable) -> Iterator[dict[str, str]]:
         yield {"kind": endpoint.transport.upper(), "path": path, "for": endpoint.name}
 
 
-def _located(entry: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
-    """Returns the entry with its `url`, if the public URL is known. The URL of a WebSocket begins with ws or wss."""
+def _with_url(endpoint: dict[str, str], public_url: PublicUrl) -> dict[str, str]:
+    """Returns the description of an endpoint with its absolute URL as `url`, which begins with ws: or wss: for a
+    WebSocket. If no public URL is set, returns the description unchanged."""
     if not public_url.base:
-        return entry
-    path = entry["path"]
-    return entry | {"url": public_url.of_socket(path) if entry["kind"] == "WS" else public_url.of(path)}
+        return endpoint
+    path = endpoint["path"]
+    return endpoint | {"url": public_url.of_socket(path) if endpoint["kind"] == "WS" else public_url.of(path)}
 
 
 @cache
 def _live_page(public_url: PublicUrl) -> bytes:
-    """Returns the HTML of the page. Addresses in it are relative to the public URL; if none is set, to the page."""
+    """Returns the HTML of the front page. If a public URL is set, a `<base>` element makes the relative addresses in
+    the page relative to this URL."""
     page = _page()["live.html"]
     if not public_url.base:
         return page

@@ -1,4 +1,5 @@
-"""`/problems`: pages that explain each kind of problem. The `type` of a problem is the address of its page."""
+"""`/problems`: pages that explain each kind of problem (error response). The `type` in an error response is the address
+of the page about its kind."""
 
 from html import escape
 from typing import Any, Final
@@ -49,15 +50,14 @@ def _described(kind: Kind, public_url: PublicUrl) -> dict[str, Any]:
     responses=problems(),
 )
 async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[str, Any]]]:
-    """Lists all kinds of problems that Herald responds with: as an HTML page if the `Accept` header contains
-    `text/html`, otherwise as JSON."""
+    """Lists all kinds of problems, which are the error responses of Herald: as an HTML page if the `Accept` header
+    contains `text/html`, otherwise as JSON."""
     public_url = public_url_of(request)
     if not _wants_page(request):
         return Response([_described(kind, public_url) for kind in KINDS.values()], headers={"vary": "accept"})
     rows = "".join(
         f'<dt><a href="{escape(public_url.of(address_of(kind.code)))}">{escape(kind.title)}</a>'
-        f" <code>{kind.status}</code></dt>"
-        f"<dd>{_marked(kind.meaning)}</dd>"
+        f" <code>{kind.status}</code></dt><dd>{_as_html(kind.meaning)}</dd>"
         for kind in KINDS.values()
     )
     return _page("Problems", f"<dl>{rows}</dl>")
@@ -71,7 +71,9 @@ async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[s
     responses=problems(404),
 )
 async def show_problem(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[dict[str, Any]]:
-    """Explains what the problem with this `code` means, and what the client can do about it."""
+    """Explains the kind of problem with this `code`: what it means, and what the client can do about it. Returns an
+    HTML page if the `Accept` header contains `text/html`, otherwise JSON. Responds 404 if no problem has this
+    `code`."""
     kind = KINDS.get(code)
     if kind is None:
         raise NotFoundException
@@ -81,8 +83,8 @@ async def show_problem(request: Request[Any, Any, Any], code: FromPath[str]) -> 
     again = f"<dt>Retry</dt><dd>after {kind.retry_after} s, or the seconds in <code>Retry-After</code></dd>"
     return _page(
         kind.title,
-        f"<p><code>{kind.status}</code> <code>{kind.code}</code></p><p>{_marked(kind.meaning)}</p>"
-        f"<dl><dt>What to do</dt><dd>{_marked(kind.advice)}</dd>{again if kind.retry_after else ''}</dl>"
+        f"<p><code>{kind.status}</code> <code>{kind.code}</code></p><p>{_as_html(kind.meaning)}</p><dl><dt>What to"
+        f" do</dt><dd>{_as_html(kind.advice)}</dd>{again if kind.retry_after else ''}</dl>"
         f'<p><a href="{escape(public_url.of("/problems"))}">All problems</a></p>',
     )
 
@@ -96,7 +98,8 @@ def _page(title: str, content: str) -> Response[Any]:
     return Response(page, media_type="text/html", headers={"vary": "accept"})
 
 
-def _marked(text: str) -> str:
-    """Returns the text as HTML, in which text between backquotes is code."""
+def _as_html(text: str) -> str:
+    """Returns the text as HTML: special characters are escaped, and text between backquotes becomes a `<code>`
+    element."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
