@@ -1,1 +1,1 @@
-"""WebSockets and event streams, served by Litestar: they connect clients to their sessions."""
+"""WebSockets and event streams, served by Litestar. Each connection sends the frames of one session to its client."""

@@ -1,4 +1,5 @@
-"""Event streams (server-sent events): the frames of a session are sent as one endless response."""
+"""Event streams (server-sent events): the frames of a session are the parts of one HTTP response, which stays open
+until the session ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -26,8 +27,8 @@ HEADERS: Final = {"cache-control": "no-store, no-transform", "x-accel-buffering"
 
 
 class StreamTransport:
-    """Implements application.hub.transport.Transport. The web server requests the frames of a response one by one, so
-    no frame can be sent directly (`try_send`)."""
+    """The transport of one event stream (see application.hub.transport.Transport). `try_send` never sends: the web
+    server takes each frame from the response when it can send the frame."""
 
     def __init__(self) -> None:
         self._task = asyncio.current_task()
@@ -46,18 +47,23 @@ class StreamTransport:
             self._task.cancel()
 
     def sending(self) -> None:
-        """Notes that the server has requested a frame and is sending it."""
+        """Records that the web server has taken a frame and is sending it."""
         self._taken += 1
         self._is_sending = True
 
     def sent(self) -> None:
-        """Notes that the frame was sent: the server requests the next one."""
+        """Records that the last frame was sent, because the web server requests the next frame."""
         self._is_sending = False
 
 
 class StreamGate:
-    """Serves event streams. Raises a HeraldError to refuse a request; exception handlers turn it into a response. Only
-    after a sign-out it responds by itself, with 204: this status makes an `EventSource` stop reconnecting."""
+    """Serves requests for event streams: identifies the caller, opens a session, and returns the response with its
+    frames.
+
+    Raises a HeraldError if the request is refused; exception handlers convert it to an error response. But if the user
+    has signed out since the token was issued, returns an empty response with status 204, which makes an `EventSource`
+    in a browser stop reconnecting.
+    """
 
     def __init__(
         self,
@@ -107,7 +113,8 @@ class StreamGate:
             self._end(session)
 
     def _end(self, session: Session) -> None:
-        """Removes the session from the hub, and counts and logs its end. Does nothing if that has been done."""
+        """Removes the session from the hub, and counts and logs its end. Does nothing when called again for the same
+        session."""
         if session in self._hub.sessions:
             self._hub.remove(session)
             record_end(self._counters, session.endpoint, session, session.close_reason)

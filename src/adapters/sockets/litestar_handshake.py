@@ -1,4 +1,4 @@
-"""Converts connections of Litestar to handshakes."""
+"""Converts a connection object of Litestar to a Handshake (adapters.web.handshake)."""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""The routes at which clients connect to WebSockets and event streams."""
+"""The Litestar handlers for the addresses (application.live.addresses): the paths where clients connect to WebSockets
+and event streams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,17 +27,19 @@ Socket = WebSocket[Any, Any, Any]
 _REFUSALS: Final = {
     400: "A parameter has an invalid value.",
     401: "The request needs a token, or its token is not valid.",
-    403: "The caller is not allowed to read the feed or the inbox.",
+    403: "The caller has no access to the feed or the inbox.",
     404: "The parameter `feeds` contains a feed that does not exist.",
     422: "A value in the request is invalid.",
     429: "This user has the maximum number of open connections, or connects too often.",
     500: "An unexpected error occurred. The server's log has the details, under the `trace_id` of the response.",
-    503: "The node is shutting down, has the maximum number of anonymous connections, or a service that it depends on"
-    " is unavailable.",
+    503: "The node is shutting down, it has the maximum number of anonymous connections, or a service that it"
+    " depends on is unavailable.",
 }
 
 ANSWERS: Final = {
-    204: ResponseSpec(None, description="The user has signed out since the token was issued: do not reconnect with it.")
+    204: ResponseSpec(
+        None, description="The user has signed out since the token was issued: do not reconnect with this token."
+    )
 } | {
     status: ResponseSpec(dict[str, Any], False, description, "application/problem+json")
     for status, description in _REFUSALS.items()
@@ -44,7 +47,7 @@ ANSWERS: Final = {
 
 
 def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHandler | HTTPRouteHandler]:
-    """Returns the Litestar handlers for all addresses."""
+    """Returns the Litestar handlers that serve WebSockets and event streams at these addresses."""
     routes: list[WebsocketRouteHandler | HTTPRouteHandler] = []
     for address in addresses:
         hidden = _hidden_paths(address, addresses)
@@ -57,7 +60,8 @@ def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHand
 
 
 def is_event_stream(path: str, addresses: Sequence[Address]) -> bool:
-    """Returns whether a path is the path of an event stream. It must not end with a slash."""
+    """Returns whether a request path, such as `/events/stream`, is that of an event stream. The path must be
+    normalised: without a slash at the end."""
     return any(_serves(address, path) for address in addresses if address.transport == "sse")
 
 
@@ -68,10 +72,11 @@ def _serves(address: Address, path: str) -> bool:
 
 
 def _hidden_paths(address: Address, addresses: Sequence[Address]) -> Sequence[str]:
-    """Returns paths that match an address with a path parameter, but that Litestar would not route to it.
+    """Returns the paths for which `address` needs handlers of their own, because Litestar does not match them with its
+    path parameter.
 
-    Litestar never uses a segment as the parameter if that segment occurs literally in another path. For example, if
-    there are `/ws/{user}` and `/ws/a/b`, a request for `/ws/a` finds no route: this function returns `/ws/a`.
+    For example, if there are addresses with the paths `/ws/{user}` and `/ws/a/b`, the result for `/ws/{user}` is
+    [`/ws/a`]: Litestar responds 404 to `/ws/a`, because the segment `a` occurs literally in another path.
     """
     if address.path_parameter is None:
         return ()
@@ -86,7 +91,7 @@ def _socket(address: Address, path: str) -> WebsocketRouteHandler:
     @inject_websocket
     async def serve(socket: Socket, gate: FromDishka[SocketGate], table: FromDishka[RouteTable]) -> None:
         try:
-            user = _named_user(socket, address)
+            user = _user_in_url(socket, address)
         except NotFoundException:
             await LitestarSocket(socket).refuse(NOT_FOUND)
             return
@@ -108,23 +113,26 @@ def _event_stream(address: Address, path: str, include_in_schema: bool = True) -
         tags=["events"],
         summary="Receive events as server-sent events",
         operation_id=operation_id,
-        operation_class=_naming_user(address),
+        operation_class=_operation_with_user(address),
         responses=ANSWERS,
     )
     @inject
     async def serve(
         request: Request[Any, Any, Any], gate: FromDishka[StreamGate], table: FromDishka[RouteTable]
     ) -> Response[Any]:
-        """Sends the events of the feeds that are open to the caller, and the user's notifications if the caller is a
-        user. The response does not end until the client disconnects. `/schema/asyncapi.json` describes the messages."""
-        user = _named_user(request, address)
+        """Sends events as server-sent events as soon as they are stored: those of the feeds that the caller has access
+        to and, if the caller is a user, the user's notifications. (Some endpoints send only feeds, or only
+        notifications.) The response stays open until the client disconnects or the server ends the session.
+        `/schema/asyncapi.json` describes the messages and the query parameters."""
+        user = _user_in_url(request, address)
         return await gate.serve(request, address.select(table, user), user)
 
     return serve
 
 
-def _naming_user(address: Address) -> type[Operation]:
-    """Returns the `operation_class` of a handler that has a parameter for the user's id."""
+def _operation_with_user(address: Address) -> type[Operation]:
+    """Returns the `operation_class` argument of the Litestar handler for an event stream. It adds the path or query
+    parameter with the user's id, if the address has one, to the OpenAPI document."""
     place, name = ("path", address.path_parameter) if address.path_parameter else ("query", address.query_parameter)
 
     @dataclass
@@ -148,9 +156,10 @@ def _before_parameter(address: Address) -> str:
     return address.path.partition("{")[0]
 
 
-def _named_user(connection: ASGIConnection[Any, Any, Any, Any], address: Address) -> str | None:
-    """Returns the user id in the path or the query; None if there is none. Raises NotFoundException for a path with
-    more segments than the address has: a slash in a user id must be written as `%2F`."""
+def _user_in_url(connection: ASGIConnection[Any, Any, Any, Any], address: Address) -> str | None:
+    """Returns the user id in the path or the query of a connection; None if the address has no parameter for it, or the
+    query lacks it. Raises NotFoundException if the path has more segments than the address, because a slash in a user
+    id must be written as `%2F`."""
     if address.path_parameter is None:
         return connection.query_params.get(address.query_parameter) if address.query_parameter else None
     segments = connection.scope["raw_path"].removesuffix(b"/").split(b"/")

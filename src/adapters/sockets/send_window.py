@@ -1,5 +1,5 @@
-"""Sends frames over one WebSocket, and tracks which are unsent. Frames are passed to the ASGI `send` of the web server
-directly, because Litestar's wrappers around it cost time."""
+"""Sends frames over one WebSocket, and limits how much is unsent. Frames are passed to the ASGI `send` function of the
+web server directly, because Litestar's wrappers around this function cost time."""
 
 import asyncio
 from collections import deque
@@ -21,8 +21,9 @@ _SEND: Final = "herald_send"
 
 
 def with_direct_send(app: ASGIApp) -> ASGIApp:
-    """Wraps the application: the scope of each WebSocket contains the server's `send`, which SendWindow uses. When a
-    WebSocket has been served, all references to its connection are removed (see `_Connection`)."""
+    """Returns the ASGI application `app`, wrapped so that SendWindow can find the web server's `send` function in the
+    scope of each WebSocket. After a WebSocket was served, the wrapper removes all references to its `receive` and
+    `send` (see `_Connection` for the reason)."""
 
     def serve(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == ScopeType.WEBSOCKET:
@@ -43,10 +44,11 @@ async def _serve_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send
 
 
 class _Connection:
-    """The `receive` and `send` of one WebSocket; `release` drops them.
+    """The `receive` and `send` functions of one WebSocket, until `release` is called.
 
-    Granian closes a refused connection when no object refers to it any more. Litestar's WebSocket object is part of a
-    reference cycle, so without `release` the connection would stay open until the next garbage collection.
+    Granian closes a refused connection when no reference to these functions is left. Litestar's WebSocket object is
+    part of a reference cycle; if it referred to them directly, the connection would stay open until the next garbage
+    collection.
     """
 
     __slots__ = ("_receive", "_send")
@@ -66,12 +68,15 @@ class _Connection:
 
 
 class SendWindow:
-    """Implements adapters.web.socket.SocketTransport.
+    """The transport of one WebSocket under Granian (see adapters.web.socket.SocketTransport).
 
-    Granian begins to send a frame when `send` is called; the awaitable that it returns is done when the kernel has
-    accepted the frame. So the writer need not wait for each frame: only if too much is unsent, it waits for the oldest
-    frame. Frames are sent in the order of the calls, because Herald runs Granian with one runtime thread.
+    At most 64 frames, and about 16 Ki characters in them, may be unsent. Beyond that, `is_full` is true, and
+    `wait_for_room` waits until the kernel has accepted the oldest frames.
     """
+
+    # Granian begins to send a frame when `send` is called; the awaitable that it returns is done when the kernel has
+    # accepted the frame. Frames are sent in the order of the calls, because Herald runs Granian with one
+    # runtime thread.
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
         self._send = socket.scope["state"].get(_SEND, socket.send)

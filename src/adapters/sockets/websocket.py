@@ -1,4 +1,4 @@
-"""One WebSocket that Granian and Litestar serve."""
+"""The WebSocket adapter for Litestar under Granian."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from adapters.web.socket import ClientGone
 
 
 class LitestarSocket:
-    """Implements adapters.web.socket.Socket.
+    """One WebSocket of Litestar, with the interface that SocketGate needs (adapters.web.socket.Socket).
 
-    Granian responds to pings only while a task waits in `receive`, and can send a close frame only after that task has
-    ended.
+    Under Granian, ping frames are answered only while a task waits in `receive`, and `close` sends its close frame only
+    after this task has ended.
     """
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
@@ -23,10 +23,10 @@ class LitestarSocket:
         self.handshake = handshake_of(socket)
 
     async def refuse(self, refusal: HandshakeRefusal) -> None:
-        """Uses the ASGI extension `websocket.http.response`."""
         await self._socket.receive()
         body = refusal.body(self._socket.app.state.public_url)
         headers = refusal.headers(body)
+        # The messages of the ASGI extension `websocket.http.response`.
         send: Any = self._socket.send
         await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})

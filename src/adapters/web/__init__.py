@@ -1,2 +1,2 @@
-"""Code that all web adapters share, independent of a web framework: WebSockets, handshakes, tokens, origins and
+"""Code that does not depend on a web framework: serving WebSockets, handshakes, tokens, and the checks of origins and
 hosts."""

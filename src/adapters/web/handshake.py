@@ -1,4 +1,4 @@
-"""The handshake of a client, in a form that is independent of the web server."""
+"""The request with which a client connects, in a form that does not depend on the web server."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,11 +10,11 @@ from domain.protocol.herald_v1 import SUBPROTOCOL
 
 
 class Handshake:
-    """The headers and the query of a request for a WebSocket or an event stream.
+    """The headers and the query of the request with which a client connects to a WebSocket or an event stream.
 
-    `headers` is keyed by the name of the header, in any case; `query` by the name of the parameter. Headers that may
-    occur several times are passed separately: `subprotocol_lines` has the values of Sec-WebSocket-Protocol,
-    `cookie_lines` those of Cookie.
+    `headers` and `query` have one value for each name. Two headers may occur several times, so all their values are
+    passed separately: those of `Sec-WebSocket-Protocol` as `subprotocol_lines`, those of `Cookie` as `cookie_lines`.
+    The lookup in `headers` must ignore case.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Handshake:
 
     @property
     def has_protocol(self) -> bool:
-        """Whether the client of a WebSocket offers the subprotocol `herald.v1`."""
+        """Returns whether the client offers the WebSocket subprotocol `herald.v1`."""
         return SUBPROTOCOL in self.subprotocols
 
     @property
@@ -40,13 +40,15 @@ class Handshake:
         return self._headers.get("origin")
 
     def token(self, *, cookies: bool) -> str | None:
-        """Returns the token that the client has sent, or None. A token in the cookie is accepted only with `cookies`,
-        which is safe only if pages of other sites cannot connect."""
+        """Returns the token that the client has sent; None if it has sent no token. A token in a cookie is used only if
+        `cookies` is true. Pass true only if pages of other sites can't connect: browsers send the cookie for them
+        too."""
         values = read_cookies(self._cookie_lines) if cookies else {}
         return find_token(self._headers, self.subprotocols, values, self._query)
 
     def connect_request(self, endpoint: Endpoint, identity: Identity) -> ConnectRequest:
-        """Returns the request that the query parameters describe. Unknown parameters are ignored."""
+        """Returns the request to open a session at `endpoint` for the caller `identity`. The feeds, types, cursor and
+        protocol are read from the handshake. Unknown query parameters are ignored."""
         query = self._query
         if endpoint.transport == "sse":
             protocol = query.get("protocol") == "1"

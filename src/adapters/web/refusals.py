@@ -1,5 +1,4 @@
-"""The HTTP statuses with which WebSocket handshakes are refused, and the close codes with which WebSockets are
-closed."""
+"""How WebSockets are refused: the error responses to handshakes, and the close code for each exception."""
 
 import math
 from typing import Final
@@ -17,7 +16,7 @@ RETRY_ELSEWHERE_S: Final = 2
 
 
 class HandshakeRefusal(msgspec.Struct, frozen=True):
-    """An HTTP error response (RFC 9457) to a WebSocket handshake."""
+    """An HTTP error response (RFC 9457) with which a WebSocket handshake is refused."""
 
     status: int
     code: str
@@ -57,8 +56,9 @@ NODE_FULL: Final = HandshakeRefusal(
 
 
 def too_many(error: errors.TooManyRequests | errors.TooManyAnonymous) -> HandshakeRefusal:
-    """Returns the HTTP response to a client that exceeds a rate limit or a maximum number of connections. It costs less
-    than accepting and closing a WebSocket, and can contain `Retry-After`."""
+    """Returns the HTTP response with which a handshake is refused if its user exceeds the rate limit (429), or if the
+    node has the maximum number of anonymous connections (503). `Retry-After` says when to connect again."""
+    # Such a response costs less than accepting and closing a WebSocket, and a close code has no `Retry-After`.
     if isinstance(error, errors.TooManyRequests):
         wait_s = max(1, math.ceil(error.retry_after))
         return HandshakeRefusal(429, error.code, "Too many requests", error.detail, wait_s)
@@ -87,6 +87,7 @@ CLOSING_ERRORS: Final = tuple(_CLOSE_CODES)
 
 
 def close_reason_for(error: Exception) -> CloseReason:
-    """Returns the close code and text for an error, which must be one of CLOSING_ERRORS."""
+    """Returns the close code and the text with which a WebSocket is closed after this error. The type of the error must
+    be one of CLOSING_ERRORS."""
     text = str(error) if isinstance(error, errors.HeraldError) else errors.Unavailable.text
     return CloseReason(_CLOSE_CODES[type(error)], text)

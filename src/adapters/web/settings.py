@@ -1,4 +1,4 @@
-"""The settings of the web adapters: public URL, origins, hosts and WebSockets."""
+"""The settings of the web adapters (public URL, origins, hosts, WebSockets), and the functions that parse them."""
 
 import re
 from ipaddress import ip_address
@@ -20,8 +20,9 @@ _PUBLIC_URL: Final = re.compile(
 
 
 def absolute_url(value: str) -> str:
-    """Returns an absolute URL in its normal form. Raises ValueError for a URL that is not safe in documents, headers
-    and pages: it must be ASCII, and have no query, user name or password."""
+    """Parses an absolute URL and returns it without a slash at its end, without the default port, and with scheme and
+    host in lower case: `"HTTPS://Shop.example:443/herald/"` -> `"https://shop.example/herald"`. Raises ValueError
+    unless it is an http or https URL in ASCII that has only host, port and path, and no dot segments."""
     url = value.strip().rstrip("/")
     try:
         parts = urlsplit(url)
@@ -38,8 +39,8 @@ def absolute_url(value: str) -> str:
 
 
 def origin_list(value: str) -> tuple[str, ...] | None:
-    """Returns the origins of a comma-separated list, in lower case, which is how browsers send them. Returns None for
-    `*`, which allows all origins. Raises ValueError for an invalid origin."""
+    """Parses a comma-separated list of origins, and returns them in lower case, as browsers send them. `loopback` may
+    be in the list. Returns None for `*`, which allows all origins. Raises ValueError for an invalid origin."""
     allowed = items(value)
     if allowed == ("*",):
         return None
@@ -50,8 +51,9 @@ def origin_list(value: str) -> tuple[str, ...] | None:
 
 
 def host_list(value: str) -> tuple[str, ...]:
-    """Returns the hosts of a comma-separated list, normalised by `adapters.web.origins.host_of`. `loopback`, and a list
-    that is only `*`, are returned unchanged. Raises ValueError for an invalid host."""
+    """Parses a comma-separated list of host names and IP addresses, and returns them without duplicates, in the form
+    that `adapters.web.origins.host_of` returns. `loopback` in the list, and `*` alone, are returned unchanged. Raises
+    ValueError for an invalid host, such as one with a port."""
     named = items(value)
     if named == ("*",):
         return named
@@ -72,7 +74,7 @@ def _host(name: str) -> str:
 
 
 class WebSettings(Section, frozen=True):
-    """Public address, origins, hosts and sockets."""
+    """Public URL, allowed origins and hosts, and WebSockets."""
 
     public_url: Annotated[
         str | None,
@@ -81,8 +83,7 @@ class WebSettings(Section, frozen=True):
             absolute_url,
             "The URL at which clients reach this service, including a path that a gateway strips:"
             " `https://shop.example/herald`. The addresses in Herald's responses begin with it. Its origin and its"
-            " host are"
-            " always allowed.",
+            " host are always allowed.",
             unset="not set: addresses in responses have no scheme and host",
         ),
     ] = None
@@ -92,9 +93,8 @@ class WebSettings(Section, frozen=True):
             "HERALD_ORIGINS",
             origin_list,
             "The origins of the web pages that may connect, publish and send other requests that change something,"
-            " comma"
-            " separated; `loopback` for pages of this machine, `*` for all. The cookie is accepted only if origins are"
-            " listed here.",
+            " comma separated; `loopback` for pages of this machine, `*` for all. The cookie is accepted only if"
+            " origins are listed here.",
             in_dev="loopback",
             unset="all",
         ),
@@ -105,8 +105,7 @@ class WebSettings(Section, frozen=True):
             "HERALD_HOSTS",
             host_list,
             "The accepted values of the `Host` header, names and addresses without ports, comma separated; `loopback`"
-            " for"
-            " `localhost`, `127.0.0.1` and `[::1]`, `*` for all. Health checks (`/health…`) are always accepted.",
+            " for `localhost`, `127.0.0.1` and `[::1]`, `*` for all. Health checks (`/health…`) are always accepted.",
             unset="loopback if HERALD_ORIGINS is loopback, else all",
         ),
     ] = None
@@ -116,7 +115,6 @@ class WebSettings(Section, frozen=True):
             "HERALD_MAX_PENDING_SOCKETS",
             whole(),
             "The maximum number of sockets on one node that have not yet sent their token in the first frame (each has"
-            " 5 s"
-            " for it); further ones get 503 with `Retry-After`.",
+            " 5 s for it); further ones get 503 with `Retry-After`.",
         ),
     ] = 1000

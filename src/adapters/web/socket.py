@@ -1,4 +1,5 @@
-"""The interface of one WebSocket. Each WebSocket adapter implements it, and SocketGate uses it."""
+"""The interface between SocketGate and a WebSocket adapter: Socket and SocketTransport, with their exceptions and
+limits. Each WebSocket adapter implements both classes, so SocketGate does not depend on a web framework."""
 
 from typing import Final, Protocol
 
@@ -16,7 +17,7 @@ MAX_FRAME_LENGTH: Final = 64 * 1024
 
 
 class SocketPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits and timeouts of the WebSockets of this node."""
+    """The limits and timeouts that SocketGate applies to the WebSockets of this node."""
 
     max_sockets: int  # each takes a file descriptor
     # Maximum number of accepted sockets that have not sent their token (in their first frame) yet, and the timeout for
@@ -33,7 +34,7 @@ class SocketPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientGone(Exception):
-    """The client has closed the connection, or it broke."""
+    """The connection to the client has ended: the client has closed it, or it was lost."""
 
 
 class FrameTooLarge(Exception):
@@ -43,40 +44,44 @@ class FrameTooLarge(Exception):
 
 
 class SocketTransport(Transport, Protocol):
-    """Sends the frames of one session over its socket, in order. The task that writes to the socket creates it."""
+    """Sends the frames of one session over its WebSocket, in the order of the calls. Create it in the task that sends
+    the frames, because `force_close` cancels the task in which it was created."""
 
     @property
     def is_full(self) -> bool:
-        """Whether so many frames are unsent that the writer must wait before it sends more."""
+        """Returns whether too many frames or characters are unsent: call `wait_for_room` before the next `send`."""
 
     async def wait_for_room(self) -> None:
-        """Waits until `is_full` is false. Raises ClientGone."""
+        """Waits until `is_full` is false. Raises ClientGone if the connection has ended."""
 
     def send(self, frame: str) -> None:
-        """Sends a frame after all unsent frames. Raises ClientGone."""
+        """Starts to send a frame, after all unsent frames, and returns without waiting. Raises ClientGone if the
+        connection has ended."""
 
     async def flush(self) -> None:
-        """Waits until all frames are sent. Raises ClientGone."""
+        """Waits until no frame is unsent. Raises ClientGone if the connection has ended."""
 
 
 class Socket(Protocol):
-    """A WebSocket from its handshake to its end. The adapter responds to ping frames by itself."""
+    """One WebSocket, from its handshake to its end. Implementations answer ping frames themselves."""
 
     @property
     def handshake(self) -> Handshake: ...
 
     async def refuse(self, refusal: HandshakeRefusal) -> None:
-        """Refuses the handshake with an HTTP error response."""
+        """Sends an HTTP error response instead of accepting the handshake, which ends the connection."""
 
     async def accept(self, subprotocol: str | None) -> None:
-        """Accepts the handshake, with this subprotocol."""
+        """Accepts the handshake, with this subprotocol; None for no subprotocol. Raises ClientGone."""
 
     async def receive(self) -> str | bytes:
-        """Waits for the next frame and returns it: a text frame as str, a binary frame as bytes. Raises ClientGone."""
+        """Waits for the next frame from the client and returns it: a text frame as str, a binary frame as bytes. Raises
+        ClientGone if the connection has ended."""
 
     def transport(self) -> SocketTransport:
-        """Returns a new transport, for the next session of this socket."""
+        """Returns a new transport for one session. A socket has several sessions, one after another, if a session is
+        replaced by another one of the same client."""
 
     async def close(self, code: int, reason: str, last_frame: str | None) -> None:
-        """Sends `last_frame` if it is given, then a close frame. While this runs, no other task may wait in `receive`.
-        Raises ClientGone."""
+        """Sends `last_frame`, unless it is None, and then a close frame with `code` and `reason`. No task may wait in
+        `receive` meanwhile. Raises ClientGone if the connection has ended."""

@@ -1,4 +1,4 @@
-"""Serves WebSockets from handshake to close, for all WebSocket adapters."""
+"""Serves WebSockets from handshake to close, independent of the web framework."""
 
 import asyncio
 from contextlib import aclosing
@@ -31,8 +31,12 @@ log = structlog.get_logger(__name__)
 
 
 class SocketGate:
-    """Serves WebSockets. Each has one task that reads and one that writes, and is closed exactly once. If an error
-    occurs, the close code says whether the client should reconnect."""
+    """Serves the WebSockets of this node: checks origin and limits, identifies the caller, opens a session, and
+    exchanges frames with the client until the connection ends. A WebSocket adapter calls `serve` for each handshake.
+
+    If one of these steps fails, refuses the handshake or closes the socket. The close code says whether the client
+    should reconnect (docs/protocol.md).
+    """
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class SocketGate:
         self._unauthenticated = 0
 
     async def serve(self, socket: Socket, endpoint: Endpoint, claimed: str | None) -> None:
-        """Serves a socket from its handshake to its close. `claimed` is the user id in the URL; None if there is
+        """Serves one WebSocket from its handshake to its end. `claimed` is the user id in the URL; None if the URL has
         none."""
         if not self._origins.allow(socket.handshake.origin):
             return await socket.refuse(refusals.ORIGIN_REFUSED)
@@ -97,9 +101,10 @@ class SocketGate:
             await connection.refuse(CloseReason(CloseCode.INTERNAL_ERROR, "internal error"))
 
     async def _run_sessions(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
-        """Runs the session that the client requests, and after it each session that replaces it on the same socket."""
+        """Opens and serves the session that the client requests, and then each session that replaces the one before
+        (see ReplacementSession), until the connection ends. Raises the errors with which a session is refused."""
         request, session = await self._open_first(connection, endpoint, claimed)
-        while (replacement := await self._run(connection, request, session)) is not None:
+        while (replacement := await self._serve_session(connection, request, session)) is not None:
             if session.user is None:
                 # The anonymous client has sent a token: charge the connect to its user.
                 await self._limit_rate("connect", replacement.identity)
@@ -128,11 +133,13 @@ class SocketGate:
     async def _request_after_first_frame(
         self, connection: Connection, endpoint: Endpoint, claimed: str | None, error: TokenMissing | TooManyAnonymous
     ) -> ConnectRequest:
-        """Reads the first frame of a `herald.v1` client that needs a token and has sent none in its handshake. Returns
-        the request with the identity of that token.
+        """Reads the first frame of a `herald.v1` client, which may contain the token that was missing in the handshake.
+        Returns the request to open a session for the token's user. If the frame also says where to resume, the request
+        has that cursor.
 
-        Raises the given error if the frame contains no token, and TokenInvalid if it contains `auth` but can't be
-        decoded."""
+        Raises `error`, with which the handshake would be refused, if no frame arrives in time or the frame contains no
+        token. Raises TokenInvalid if the frame has `auth` but can't be decoded, InvalidInput for other invalid frames,
+        and what IdentifyCaller raises."""
         frame = await self._first_frame(connection)
         try:
             command = read_command(frame) if frame is not None else Command()
@@ -151,8 +158,8 @@ class SocketGate:
         return msgspec.structs.replace(request, cursor=str(cursor) if cursor else request.cursor, first_frame_read=True)
 
     async def _first_frame(self, connection: Connection) -> str | bytes | None:
-        """Accepts the socket and waits for its first frame. Returns the frame, or None after a timeout. Raises
-        TooManyAnonymous if too many sockets are waiting."""
+        """Accepts the handshake and waits for the first frame. Returns the frame; None if none arrives within
+        `first_frame_timeout_s`. Raises TooManyAnonymous if `max_unauthenticated` sockets are waiting already."""
         if self._unauthenticated >= self._policy.max_unauthenticated:
             raise TooManyAnonymous(
                 "This node has the maximum number of WebSockets that have not sent their token yet: try again."
@@ -167,11 +174,11 @@ class SocketGate:
         finally:
             self._unauthenticated -= 1
 
-    async def _run(
+    async def _serve_session(
         self, connection: Connection, request: ConnectRequest, session: Session
     ) -> ReplacementSession | None:
-        """Serves one session until it ends. Returns the session that replaces it on the same socket; None if the socket
-        is closed."""
+        """Serves one session until it ends. If the session is to be replaced by another one on the same socket, returns
+        that ReplacementSession. Otherwise the connection has ended when this returns None."""
         connection.session = session
         log_opened(session)
         try:
@@ -193,7 +200,8 @@ class SocketGate:
             self._hub.remove(session)
 
     async def _exchange(self, connection: Connection, request: ConnectRequest, session: Session) -> bool:
-        """Reads and writes until the client disconnects or the session ends. Returns whether all frames were sent."""
+        """Sends the frames of the session and runs the client's commands, until the client disconnects or the session
+        ends. Returns whether all frames of the session were sent. Raises the first unexpected error."""
         commands = self._commands(request, session) if session.view.protocol else None
         writer = asyncio.create_task(_write(connection.socket, session))
         reader = asyncio.create_task(_read(connection, session, commands))
@@ -218,8 +226,8 @@ class SocketGate:
 
 
 async def _write(socket: Socket, session: Session) -> None:
-    """Sends the frames of the session. No other task writes to the socket; but while this one waits for a frame, the
-    session may send directly through the transport."""
+    """Sends the frames of the session over the socket, until the session ends. Raises ClientGone."""
+    # No other task sends frames; but while this task waits for a frame, the session may call `transport.try_send`.
     transport = socket.transport()
     session.attach(transport)
     async with aclosing(session.frames()) as frames:
@@ -231,8 +239,9 @@ async def _write(socket: Socket, session: Session) -> None:
 
 
 async def _read(connection: Connection, session: Session, commands: ClientCommands | None) -> None:
-    """Reads frames from the socket and runs the commands in them. No other task reads from the socket. This one always
-    waits for a frame, because some servers respond to pings only while a task receives."""
+    """Reads the client's frames and runs the command in each, until the session ends. If `commands` is None (a plain
+    client), discards the frames. Closes the session after a frame that is too large. Raises ClientGone."""
+    # Frames are read even if they are discarded: some web servers answer pings only while a task waits in `receive`.
     while session.close_reason is None:
         try:
             frame = await connection.receive()

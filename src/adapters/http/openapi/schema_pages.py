@@ -44,8 +44,8 @@ _TAGS: Final = (
     ),
     Tag(
         "mails",
-        "Mails that were written to a folder, because no mail server is configured. These operations"
-        " need the scope `admin`.",
+        "Mails that were written to a folder, because no mail server is configured. These operations need the scope"
+        " `admin`.",
     ),
     Tag("dead letters", "Events that could not be processed. These operations need the scope `admin`."),
     Tag("operations", "Health and metrics."),

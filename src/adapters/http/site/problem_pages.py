@@ -57,7 +57,8 @@ async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[s
         return Response([_described(kind, public_url) for kind in KINDS.values()], headers={"vary": "accept"})
     rows = "".join(
         f'<dt><a href="{escape(public_url.of(address_of(kind.code)))}">{escape(kind.title)}</a>'
-        f" <code>{kind.status}</code></dt><dd>{_as_html(kind.meaning)}</dd>"
+        f" <code>{kind.status}</code></dt>"
+        f"<dd>{_as_html(kind.meaning)}</dd>"
         for kind in KINDS.values()
     )
     return _page("Problems", f"<dl>{rows}</dl>")
@@ -83,8 +84,8 @@ async def show_problem(request: Request[Any, Any, Any], code: FromPath[str]) -> 
     again = f"<dt>Retry</dt><dd>after {kind.retry_after} s, or the seconds in <code>Retry-After</code></dd>"
     return _page(
         kind.title,
-        f"<p><code>{kind.status}</code> <code>{kind.code}</code></p><p>{_as_html(kind.meaning)}</p><dl><dt>What to"
-        f" do</dt><dd>{_as_html(kind.advice)}</dd>{again if kind.retry_after else ''}</dl>"
+        f"<p><code>{kind.status}</code> <code>{kind.code}</code></p><p>{_as_html(kind.meaning)}</p>"
+        f"<dl><dt>What to do</dt><dd>{_as_html(kind.advice)}</dd>{again if kind.retry_after else ''}</dl>"
         f'<p><a href="{escape(public_url.of("/problems"))}">All problems</a></p>',
     )
 
