@@ -1,4 +1,5 @@
-"""Claims and records deliveries in memory for the dispatchers, and lists them for administrators."""
+"""Claims deliveries in memory and records their outcomes for the dispatchers, and lists deliveries for
+administrators."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta

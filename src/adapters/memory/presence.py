@@ -8,7 +8,8 @@ Roll: TypeAlias = list[dict[str, int]]
 
 
 class MemoryPresence:
-    """Implements the port Presence for one node. Its own session counts are one element of `roll`."""
+    """Implements the port Presence for one node. `roll` is shared by all nodes of a test; with None, this node is the
+    only one."""
 
     def __init__(self, roll: Roll | None = None) -> None:
         self._roll = [] if roll is None else roll

@@ -24,9 +24,10 @@ from domain.streams import Content, Entry, SignOut, StreamName, feed_stream, inb
 class Limits(msgspec.Struct, frozen=True):
     """The size limits of MemoryRecords. When one is exceeded, the oldest data that it counts is deleted.
 
-    `entries_per_stream` is the maximum number of entries in one stream, `bytes` the maximum size of all entries
-    together. `dead_letters` and `dead_letter_bytes` are the maximum number and total size of dead letters. `deliveries`
-    is the maximum number of deliveries that are not pending; pending deliveries are not limited.
+    `entries_per_stream` is the maximum number of entries in one stream, and `bytes` the maximum size of all entries
+    together, in bytes. `dead_letters` is the maximum number of dead letters, and `dead_letter_bytes` their maximum
+    total size in bytes. `deliveries` is the maximum number of deliveries that are not pending; pending deliveries are
+    not limited.
     """
 
     entries_per_stream: int = 10_000
@@ -89,7 +90,7 @@ class MemoryRecords:
 
     def notify(self, user: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
         """Stores a notification in the user's inbox, and returns its entry. Returns None if the inbox already has the
-        event. `by_source` is that of the plan (see Plan)."""
+        event. With `by_source`, events of different sources with the same origin and id are different events."""
         name = inbox_of(user)
         inbox = self.inboxes.get(name)
         if inbox is None:
@@ -104,7 +105,7 @@ class MemoryRecords:
 
     def broadcast(self, to: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
         """Stores a broadcast in the feed `to`, and returns its entry. Returns None if the feed already has the event.
-        `by_source` is that of the plan (see Plan)."""
+        With `by_source`, events of different sources with the same origin and id are different events."""
         name = feed_stream(to)
         kept = self.feeds.get(name)
         if kept is None:
@@ -140,7 +141,8 @@ class MemoryRecords:
 
     def keep_letter(self, letter: DeadLetter, now: datetime, by_source: bool = True) -> DeadLetter | None:
         """Stores a dead letter, and returns it as stored. If the event already has a dead letter, replaces that dead
-        letter, adds 1 to its `times`, and returns None. `by_source` is that of the plan (see Plan)."""
+        letter, adds 1 to its `times`, and returns None. With `by_source`, events of different sources with the same
+        origin and id are different events."""
         origin, _ = find_origin(
             letter.origin,
             letter.message.source,
@@ -166,7 +168,7 @@ class MemoryRecords:
 
     def deliver(self, planned: PlannedDelivery, now: datetime, by_source: bool = True) -> Delivery | None:
         """Stores a delivery, and returns it. Returns None if the event already has a delivery to this destination on
-        this channel. `by_source` is that of the plan (see Plan)."""
+        this channel. With `by_source`, events of different sources with the same origin and id are different events."""
         item, channel, destination = planned.item, planned.channel, planned.destination
         origin, known = find_origin(
             item.origin,
@@ -196,8 +198,9 @@ class MemoryRecords:
 
     def _register_event(self, kept: Feed | Inbox, content: Content, by_source: bool) -> Content | None:
         """Registers an event that is to be stored in the stream, and deletes the stream's oldest entry if the stream is
-        full. Returns the content to store: with the origin that `find_origin` determined. Returns None, and changes
-        nothing, if the stream already has the event."""
+        full. Returns the content to store; its origin is qualified if the stream has an event of another source with
+        the same origin and id (see domain.event_identity). Returns None, and changes nothing, if the stream already has
+        the event."""
         origin, known = find_origin(
             content.origin, content.source, by_source, lambda origin: kept.events.get((origin, content.event_id))
         )

@@ -12,8 +12,8 @@ from domain.streams import Entry
 
 class Feed:
     """The stored broadcasts of one feed. `broadcasts` has them by `seq`; `seqs` has all keys of `broadcasts`,
-    ascending. `events` maps (origin, event id) of each stored event to its source. `last` and `pruned` are those of
-    Head."""
+    ascending. `events` maps (origin, event id) of each stored event to its source. `last` is the newest position, and
+    `pruned` the newest position that is no longer stored."""
 
     __slots__ = ("broadcasts", "events", "last", "pruned", "seqs")
 
@@ -43,8 +43,8 @@ class Feed:
 class Inbox:
     """The stored notifications of one inbox. `notifications` has them by `seq`; `seqs` has all keys of `notifications`,
     ascending. `changes` has (changed, seq) of every notification, ascending, and `ids` maps notification ids to `seq`.
-    `events` maps (origin, event id) of each stored event to its source. `last`, `pruned` and `unread` are those of
-    Head."""
+    `events` maps (origin, event id) of each stored event to its source. `last` is the newest position, `pruned` the
+    newest position that is no longer stored, and `unread` the number of unread notifications."""
 
     __slots__ = ("changes", "events", "ids", "last", "notifications", "pruned", "seqs", "unread")
 

@@ -18,8 +18,8 @@ class MemoryThrottle:
     A key without a bucket is treated as if its bucket were full. So when there are more than `most_keys` buckets, the
     full ones are deleted. If more than half of `most_keys` remain, the least recently used ones are deleted as well.
 
-    A request whose cost exceeds the size of the bucket is allowed when the bucket is full. The bucket then has less
-    than 0 tokens, so later requests wait longer.
+    A request whose cost exceeds the size of the bucket is allowed when the bucket is full. The number of tokens is
+    negative then, so later requests wait longer.
     """
 
     def __init__(self, clock: Clock, most_keys: int = MAX_KEYS) -> None:

@@ -1,7 +1,8 @@
 """Converts a batch of plans to the rows that a recording stores, without duplicates within the batch.
 
 If events of two sources have the same origin and event id, one of them is stored under its qualified origin: the origin
-with the event's source as a prefix (see domain.event_identity).
+with the event's source as a prefix (see domain.event_identity). A content is what one route made of one event (see
+domain.streams); the rows of all recipients of a notification share one content.
 """
 
 import hashlib
@@ -24,9 +25,9 @@ class Counter(msgspec.Struct):
     """The counters of one inbox or feed. A recording locks and reads them, changes them in this object, and writes them
     back.
 
-    `last`, `pruned`, `unread` and `not_before` are those of Head. `qualified` is the position of the latest entry that
-    was stored under a qualified origin. `added` is the number of entries that this recording adds. `preferences` are
-    those of the inbox's owner.
+    `last`, `pruned`, `unread` and `not_before` are the fields of Head. `qualified` is the position of the latest entry
+    that was stored under a qualified origin (see domain.event_identity). `added` is the number of entries that this
+    recording adds. `preferences` are, for an inbox, those preferences of its owner that affect arriving notifications.
     """
 
     name: str
@@ -47,8 +48,8 @@ class Counter(msgspec.Struct):
 
 class Arrivals(msgspec.Struct):
     """The rows to insert into `notifications` or `broadcasts`, as one list for each column: the first row is
-    `numbers[0]`, `ids[0]`, `names[0]` and so on. `names` are the users or feeds. Rows can share a content: `numbers`
-    has, for each row, the index of its content in `contents`, counted from 1."""
+    `numbers[0]`, `ids[0]`, `names[0]` and so on. `names` are the users or feeds. Rows can share a content (what one
+    route made of one event): `numbers` has, for each row, the index of its content in `contents`, counted from 1."""
 
     contents: list[Content]
     numbers: list[int] = []
@@ -60,8 +61,8 @@ class Arrivals(msgspec.Struct):
     _qualified: dict[int, int] = {}
 
     def qualified(self, index: int) -> int:
-        """Returns the index in `contents` of a copy of the content `contents[index]` under its qualified origin. The
-        first call for an index adds this copy."""
+        """Returns the index in `contents` of a copy of the content `contents[index]` whose origin is the qualified one
+        (see domain.event_identity). The first call for an index adds this copy."""
         found = self._qualified.get(index)
         if found is None:
             content = self.contents[index]
@@ -80,7 +81,7 @@ class Arrivals(msgspec.Struct):
 
 
 class StreamRows:
-    """The rows of a batch for inboxes, or those for feeds, before duplicates of stored events are removed. Each of
+    """The rows of a batch for inboxes, or those for feeds, before events that are already stored are removed. Each of
     `rows` is a tuple: user or feed, index of the content in `contents`, index of the plan.
 
     If the batch repeats an event, only the first occurrence has a row for the same user or feed. Events of different
@@ -121,8 +122,8 @@ class StreamRows:
 
 class BatchedDeadLetter(msgspec.Struct):
     """The dead letter of one event of the batch. If the batch repeats the event, `letter` is that of the last
-    occurrence, `times` the number of occurrences, and `plan` the index of the first plan. `by_source` is that of this
-    plan (see Plan)."""
+    occurrence, `times` the number of occurrences, and `plan` the index of the first plan. With `by_source`, events of
+    different sources with the same origin and id are different events."""
 
     letter: DeadLetter
     plan: int
@@ -131,7 +132,7 @@ class BatchedDeadLetter(msgspec.Struct):
 
     @property
     def source(self) -> str:
-        """The source of the event as the column `source` has it: without characters that a database might refuse."""
+        """The source of the event, as the column `source` stores it: with NUL and lone surrogates replaced."""
         return _storable(self.letter.message.source)
 
     def with_origin(self, origin: str) -> "BatchedDeadLetter":
@@ -140,7 +141,8 @@ class BatchedDeadLetter(msgspec.Struct):
 
 
 class BatchedDelivery(msgspec.Struct, frozen=True):
-    """A planned delivery of the batch. `plan` is the index of its plan; `by_source` is that of the plan (see Plan)."""
+    """A planned delivery of the batch. `plan` is the index of its plan. With `by_source`, events of different sources
+    with the same origin and id are different events."""
 
     planned: PlannedDelivery
     plan: int

@@ -77,7 +77,7 @@ class Database:
     """One database (PostgreSQL, or an SQLite file), and the connections of this process to it. The SQL adapters read
     and write through this class only.
 
-    The durations of reads and writes are recorded in `counters`. On SQLite, writes wait for one another in this class.
+    The durations of reads and writes are recorded in `counters`. On SQLite, only one write runs at a time.
     """
 
     def __init__(

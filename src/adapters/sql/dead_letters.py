@@ -1,4 +1,4 @@
-"""Lists and deletes stored dead letters, for administrators. Dead letters are stored by `recording`."""
+"""Lists and deletes stored dead letters, for administrators. Dead letters are stored by `SqlStore.record`."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

@@ -1,5 +1,5 @@
 """Claims deliveries and records their outcomes for the dispatchers, and lists deliveries for administrators. Deliveries
-are created by `recording`."""
+are created by `SqlStore.record`."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,5 +1,5 @@
-"""Converts deliveries to rows of `deliveries`, and rows to deliveries. How the rows stay readable for nodes of the
-previous version: see DeliveryRow."""
+"""Converts deliveries to rows of `deliveries`, and rows to deliveries. During an upgrade, nodes of the previous version
+of Herald read and write these rows, too (see DeliveryRow)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -40,15 +40,15 @@ PENDING_AGAIN: Final[ColumnElement[str]] = case(
 
 
 def is_plain(channel: str, format: int = FORMAT) -> bool:
-    """Returns whether nodes of the previous version can process a delivery of this channel and format: only an e-mail
-    with format 1. The row of such a delivery contains its event; all other deliveries have it in `delivery_items` (see
-    DeliveryRow)."""
+    """Returns whether nodes of the previous version of Herald can process a delivery of this channel and format: only
+    an e-mail with format 1. The row of such a delivery contains its event; all other deliveries have it in
+    `delivery_items` (see DeliveryRow)."""
     return channel == EMAIL and format == 1
 
 
 def pending_status(channel: str) -> str:
     """Returns the value of the column `status` for a pending delivery of this channel: `pending` for e-mail, else
-    `waiting` (see DeliveryRow)."""
+    `waiting`, which nodes of the previous version of Herald do not claim."""
     return PENDING if is_plain(channel) else WAITING
 
 

@@ -38,9 +38,9 @@ async def add_deliveries(
     """Stores deliveries, and returns the new ones, as stored, by id. Skips a delivery if its event already has one to
     the same destination of the same channel.
 
-    `by_source` has the ids of the deliveries whose plan is `by_source`. If an event of another source with the same
-    origin and event id has a delivery already, such a delivery is stored under its qualified origin; any other is
-    skipped.
+    `by_source` has the ids of those deliveries for which events of different sources with the same origin and id are
+    different events. If such an event of another source already has a delivery, these deliveries are stored under the
+    qualified origin (see domain.event_identity); all others are skipped.
     """
     added: dict[UUID, Delivery] = {}
     waiting = list(made)
@@ -60,8 +60,8 @@ async def add_deliveries(
 
 
 def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
-    """Returns two identities for each dead letter (see `batch.identity`): with the origin of its event, and with the
-    qualified origin. The dead letter is stored under one of them."""
+    """Returns two identities (SHA-256 digests of origin and event id) for each dead letter: with the origin of its
+    event, and with the qualified origin. The dead letter is stored under one of them."""
     return [
         identity(origin, kept.letter.event_id)
         for kept in letters
@@ -70,10 +70,10 @@ def _possible_identities(letters: Iterable[BatchedDeadLetter]) -> list[bytes]:
 
 
 def _by_identity(letters: Iterable[BatchedDeadLetter], sources: dict[bytes, str]) -> dict[bytes, BatchedDeadLetter]:
-    """Returns the dead letters by the identity (see `batch.identity`) under which each is to be stored. If several have
-    the same identity, the last one remains, with the sum of their `times`.
+    """Returns the dead letters by the identity (SHA-256 digest of origin and event id) under which each is to be
+    stored. If several have the same identity, the last one remains, with the sum of their `times`.
 
-    `sources` has the source of each stored dead letter, by identity. Those of `letters` are added to it.
+    `sources` has the source of each stored dead letter, by identity. The sources of `letters` are added to it.
     """
     placed: dict[bytes, BatchedDeadLetter] = {}
     for kept in letters:

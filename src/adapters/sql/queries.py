@@ -220,9 +220,10 @@ def _pages(
     rows: Select[Any],
     order: tuple[str, ...],
 ) -> Select[Any]:
-    """Returns a statement that answers page requests. Each row has the number of the request, the counters of the
-    stream, and one entry of the page. For an empty page there is one row, whose entry columns are null; for a stream
-    that does not exist, there is none. `owner` is the column of `inboxes` or `feeds` that identifies the stream."""
+    """Returns a statement that answers page requests. Each row has the number of the request, the columns of the
+    stream's head, and one entry of the page. For an empty page there is one row, whose entry columns are null; for a
+    stream that does not exist, there is no row. `owner` is the column of `inboxes` or `feeds` that identifies the
+    stream."""
     part: FromClause
     if asked.table is None:
         part = rows.subquery()

@@ -113,7 +113,7 @@ class Recording:
 
     def _sign_out(self, counters: dict[str, Counter]) -> tuple[SignOut, ...]:
         """Applies the batch's sign-outs to `Counter.not_before`, the time of the user's latest sign-out. Returns the
-        sign-outs that are later than the stored one."""
+        sign-outs that are later than the user's latest one so far."""
         moved = []
         for sign_out, plan in self._batch.sign_outs:
             counter = counters[sign_out.user]
@@ -145,8 +145,8 @@ class Recording:
     async def _find_stored(
         self, connection: AsyncConnection, kind: Literal["user", "feed"], part: StreamRows, counters: dict[str, Counter]
     ) -> Known | None:
-        """Looks up the stored entries that may be duplicates of these rows. Returns their sources by key: user or feed,
-        origin, event id. Returns None if all rows can be stored as they are, without comparing them."""
+        """Looks up the stored entries that the rows of `part` may be duplicates of. Returns their sources by key: user
+        or feed, origin, event id. Returns None if no comparison is needed, because all rows can be treated as new."""
         qualified = {name for name, counter in counters.items() if counter.has_qualified}
         keys = part.keys(counters if self._careful else qualified, lambda content: content.origin)
         if qualified:

@@ -19,9 +19,9 @@ MAX_STREAMS: Final = 50
 
 
 class _StreamTables(msgspec.Struct, frozen=True):
-    """The tables of inboxes, or those of feeds. `counters` is the table with one row for each stream (`inboxes`), and
-    `name` its column that identifies the stream (`user_id`). `entries` is the table of the entries (`notifications`),
-    and `owner` its column that identifies the stream."""
+    """The tables of inboxes, or those of feeds. `counters` is the table with one row for each stream; `name` is the
+    name of its column that identifies the stream. `entries` is the table of the streams' entries; `owner` is the name
+    of its column that identifies the stream."""
 
     counters: Table
     name: str

@@ -55,7 +55,7 @@ class DatabaseUnusable(Exception):
 
 
 class Schema:
-    """The schema of one database: its tables, as of a certain revision.
+    """Reads, checks and changes the schema of one database: its tables, indexes and triggers.
 
     Methods that connect raise StoreUnavailable if the database can't be reached, and DatabaseUnusable if it rejects the
     connection.
@@ -77,9 +77,9 @@ class Schema:
             return await connection.run_sync(_current)
 
     async def upgrade(self, revision: str = "head") -> bool:
-        """Upgrades the database to a revision, and returns whether anything was changed. Changes nothing if the
-        database is at this revision already, or is newer than this version of Herald. If several nodes call this
-        concurrently, one of them upgrades, and the others wait. Raises MigrationRefused."""
+        """Upgrades the database to a revision (`head`: the latest one), and returns whether anything was changed.
+        Changes nothing if the database is at this revision already, or is newer than this version of Herald. If several
+        nodes call this concurrently, one of them upgrades, and the others wait. Raises MigrationRefused."""
         self._refuse_transaction_pooler()
         async with self._connected() as connection, self._locked(connection):
             before = await connection.run_sync(_current)

@@ -24,8 +24,8 @@ _EMPTY: Final = Head()
 
 
 class Pages(Generic[T]):
-    """Reads pages of streams by one kind of `statement`: arrivals of inboxes, changes of inboxes, or broadcasts of
-    feeds (see Queries).
+    """Reads pages of one kind: arrivals of inboxes, changes of inboxes, or broadcasts of feeds. `statement` is the
+    statement of Queries for this kind.
 
     Each row of the result has the number of the request, then the columns of `head`, then those of `item`, which are
     null if the page is empty. `entry` converts an item to an entry. `position` returns the `seq` or `changed` of an

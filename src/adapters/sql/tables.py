@@ -176,8 +176,8 @@ class PreferencesRow(Base):
 
 class DeadLetterRow(Base):
     """One dead letter. `letter` is the complete dead letter as MessagePack. The other columns repeat the fields that
-    can be searched, with characters that a database might refuse replaced. `identity` is the SHA-256 digest of the
-    event's origin and id: the id itself may contain such characters."""
+    can be searched; characters that a database might refuse are replaced there. `identity` is the SHA-256 digest of the
+    event's origin and id, because the id itself may contain such characters."""
 
     __tablename__ = "dead_letters"
     __table_args__ = (UniqueConstraint("identity"), Index(None, "kept_at"))
@@ -199,8 +199,9 @@ class DeliveryRow(Base):
     was unavailable at the last attempt, and `awaited_peer` is the name of this peer. `strikes` is the number of counted
     attempts.
 
-    For nodes of the previous version: they send e-mail only, and claim every due row with the status `pending`. So
-    pending deliveries that they can't send (other channels, or a later `format`) have the status `waiting` instead.
+    During an upgrade, nodes of the previous version of Herald use this table, too. They send e-mail only, and claim
+    every due row with the status `pending`. So pending deliveries that they can't send (other channels, or a later
+    `format`) have the status `waiting` instead.
 
     An e-mail of format 1 has its event in this row, where those nodes read it: `origin`, `event_id`, `source` …
     `payload`. All other deliveries have it in `delivery_items`; then `payload` is empty, `origin` is the delivery's own

@@ -1,9 +1,9 @@
-"""Declares the triggers that protect `waiting` deliveries from nodes of the previous version (see DeliveryRow).
-Migration 0007 creates them.
+"""Declares the triggers that protect `waiting` deliveries from nodes of the previous version of Herald (see
+DeliveryRow). Migration 0007 creates them.
 
-If such a node retries a delivery of another channel, it sets the status to `pending`: a trigger sets `waiting` instead.
-Such a node also prunes `waiting` deliveries, because only the status `pending` means pending to it: a trigger prevents
-this.
+If an administrator retries such a delivery on a node of the previous version, this node sets the status to `pending`: a
+trigger sets `waiting` instead. Such a node would also delete old `waiting` deliveries as if they were sent or failed: a
+trigger prevents this.
 """
 
 from typing import Final

@@ -1,7 +1,8 @@
 """Implements Writing for PostgreSQL. Each statement has one array parameter for each column, so it writes any number of
 rows in one round trip.
 
-If several rows share a content, the content is sent once. Each row has the index of its content, counted from 1.
+If several rows share a content (what one route made of one event), the content is sent to the database once. Each row
+has the index of its content, counted from 1.
 """
 
 from collections.abc import Sequence
