@@ -1,4 +1,4 @@
-"""The system clock, and ids that ascend with time (UUIDv7)."""
+"""The clock of the operating system, and new ids (UUIDv7, which sort by creation time)."""
 
 import time
 from datetime import UTC, datetime
@@ -8,7 +8,8 @@ import uuid_utils.compat
 
 
 class SystemClock:
-    """Implements Clock."""
+    """Implements the port Clock with the clocks of the operating system: the time in UTC, and seconds to measure
+    durations."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -18,7 +19,7 @@ class SystemClock:
 
 
 class Uuid7Factory:
-    """Implements IdFactory."""
+    """Implements the port IdFactory: creates UUIDv7, which sort by creation time."""
 
     def new_id(self) -> UUID:
         return uuid_utils.compat.uuid7()

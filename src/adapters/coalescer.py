@@ -1,4 +1,4 @@
-"""Coalescing: requests that arrive while others are being answered share the next round trip."""
+"""Answers many concurrent requests with few queries: requests that wait at the same time share one query."""
 
 import asyncio
 from collections import deque
@@ -10,12 +10,13 @@ Answer = TypeVar("Answer")
 
 
 class Coalescer(Generic[Request, Answer]):
-    """Answers requests in batches: one call of `query` for up to `max_batch` requests.
+    """Collects concurrent requests into batches: `await coalescer(request)` returns the answer, and one call of `query`
+    answers up to `max_batch` requests. Used for the database and Redis: a thousand clients that reconnect at the same
+    moment cause a few queries, not a thousand.
 
-    A request runs immediately if one of `slots` is free; requests that arrive while all slots are busy are coalesced
-    into one query. So a thousand clients that reconnect at the same moment cost a few round trips, and leave
-    connections for other work. Every answer comes from a query that began after its request. The request of a cancelled
-    caller is left out of later queries; the other requests of its batch are still answered.
+    A request is queried immediately if one of the `slots` is free. Otherwise it waits for a slot, and then shares a
+    query with all other waiting requests. A query never starts before a request that it answers was made, so no answer
+    is older than its request. If the caller of a waiting request is cancelled, the request is removed from its batch.
     """
 
     def __init__(
@@ -25,9 +26,9 @@ class Coalescer(Generic[Request, Answer]):
         *,
         max_batch: int,
     ) -> None:
-        """`query` returns one answer per request, in the order of the requests. An exception in place of an answer
-        fails that request only; an exception that `query` raises fails the whole batch. `slots` limits the number of
-        concurrent queries."""
+        """`query` receives at most `max_batch` requests and returns one answer for each, in the same order. If it
+        returns an exception in place of an answer, only that request fails; if it raises an exception, all requests
+        of the batch fail. `slots` limits the number of concurrent queries."""
         self._query = query
         self._slots = slots
         self._max_batch = max_batch
@@ -36,15 +37,16 @@ class Coalescer(Generic[Request, Answer]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, request: Request) -> Answer:
-        """Returns the answer to the request. Raises the exception that the query returned for the request, or
-        raised."""
+        """Returns the answer to the request. If `query` returned an exception in place of the answer, or failed for
+        the whole batch, raises that exception."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         self._schedule()
         return await future
 
     async def close(self, error: Exception) -> None:
-        """Cancels the running queries. All requests without an answer fail with `error`."""
+        """Cancels the running queries. All requests without an answer raise `error`. The coalescer can be used again
+        afterwards."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""Delays between the connection attempts of a client that always reconnects."""
+"""The delays before the attempts of a client to reconnect to its broker."""
 
 import asyncio
 import random
@@ -8,8 +8,8 @@ from domain.backoff import Backoff
 
 
 class ReconnectDelay:
-    """Delays the next attempt to connect, longer after each consecutive failure. A connection that lasted at least
-    `stable_after_s` seconds resets the count of failures."""
+    """Waits before each attempt to reconnect to a broker. The delay grows with each consecutive failure, as
+    `backoff` defines. After a connection that lasted at least `stable_after_s` seconds, the delay is short again."""
 
     def __init__(self, backoff: Backoff, stable_after_s: float = 60.0) -> None:
         self._backoff = backoff
@@ -18,11 +18,12 @@ class ReconnectDelay:
         self._connecting_since = time.monotonic()
 
     def connecting(self) -> None:
-        """Notes the time at which an attempt to connect begins. Call it before each attempt."""
+        """Records the time at which an attempt to connect begins, to measure how long its connection lasts. Call it
+        before each attempt."""
         self._connecting_since = time.monotonic()
 
     async def wait(self) -> None:
-        """Waits until the next attempt may begin. Call it after an attempt has failed or a connection was lost."""
+        """Waits for the delay before the next attempt. Call it after an attempt has failed or a connection was lost."""
         lasted_s = time.monotonic() - self._connecting_since
         self._failures = self._failures + 1 if lasted_s < self._stable_after_s else 1
         await asyncio.sleep(self._backoff.delay_s(self._failures, random.random()))

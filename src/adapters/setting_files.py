@@ -1,12 +1,15 @@
-"""Parsers for settings whose value is the path of a file or a folder. Shared by all adapters."""
+"""Parsers for settings whose value is the path of a file or a folder, shared by several adapters.
+
+Each raises ValueError if the value is invalid. The text follows the name of the setting: "names a file that …".
+"""
 
 import ssl
 from pathlib import Path
 
 
 def pem(value: str) -> str:
-    """Returns PEM text: the value itself if it is PEM, otherwise the content of the file at that path. Raises
-    ValueError."""
+    """Returns a key or certificate as PEM text: the value itself if it is PEM, otherwise the content of the file
+    with this path. Raises ValueError if the file can't be read or is not UTF-8."""
     if value.lstrip().startswith("-----"):
         return value
     try:
@@ -16,15 +19,15 @@ def pem(value: str) -> str:
 
 
 def certificates(value: str) -> str:
-    """Returns the path of a PEM file with the certificates of authorities. Raises ValueError if the file can't be read
-    or has no certificates."""
+    """Checks that the value is the path of a PEM file with certificates of certificate authorities, and returns the
+    path. Raises ValueError if the file can't be read or contains no certificates."""
     check_certificates(value.strip(), "names a file that")
     return value.strip()
 
 
 def check_certificates(path: str, words: str) -> None:
-    """Does nothing if the file has certificates in PEM. Raises ValueError otherwise, with a text that begins with
-    `words`."""
+    """Checks that a file contains certificates in PEM. Raises ValueError if it can't be read or contains none.
+    `words` is the beginning of the error text, such as "names a file that"."""
     try:
         ssl.create_default_context(cafile=path)
     except ssl.SSLError:
@@ -36,13 +39,15 @@ def check_certificates(path: str, words: str) -> None:
 
 
 def file_path(value: str) -> str:
-    """Returns the path of a file. Raises ValueError if the file can't be read."""
+    """Checks that the value is the path of a readable file, and returns the path. Raises ValueError if the file
+    can't be read."""
     _content(value)
     return value.strip()
 
 
 def folder_path(value: str) -> str:
-    """Returns the path of a folder. Raises ValueError if there is no folder at that path."""
+    """Checks that the value is the path of a folder, and returns the path. Raises ValueError if there is no such
+    folder."""
     path = Path(value.strip())
     if not path.is_dir():
         raise ValueError(f"does not name a folder: {path}")

@@ -20,7 +20,7 @@ from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import COMMAND_TIMEOUT_S, Connections
 from adapters.redis.presence import RedisPresence
 from adapters.redis.settings import RedisSettings
-from adapters.redis.subscriber import Link
+from adapters.redis.subscriber import Subscriber
 from adapters.redis.throttle import RedisThrottle
 from application.announce import announce
 from application.counters import Counters
@@ -556,7 +556,7 @@ class TestRefused:
             assert waits.count(0.0) == 5
 
 
-class TestLink:
+class TestSubscriber:
     @pytest.mark.parametrize("seed", range(6))
     async def test_every_message_between_subscribing_and_unsubscribing_is_received(
         self, redis: RealRedis, redis_prefix: str, seed: int
@@ -565,8 +565,8 @@ class TestLink:
         chance = random.Random(seed)
         heard: list[str] = []
         connections = Connections(redis.settings(redis_prefix), FaultyStore(), "node")
-        link = Link(connections, lambda channel, message: heard.append(f"{channel} {message.decode()}"))
-        running = asyncio.create_task(link.run(f"{redis_prefix}:beat"))
+        subscriber = Subscriber(connections, lambda channel, message: heard.append(f"{channel} {message.decode()}"))
+        running = asyncio.create_task(subscriber.run(f"{redis_prefix}:beat"))
         await until(lambda: connections.fault is None, what=lambda: connections.fault)
         channels = [f"{redis_prefix}:{number}" for number in range(4)]
         wanted: set[str] = set()
@@ -576,7 +576,7 @@ class TestLink:
 
         async def follow(some: list[str], number: int) -> None:
             before = dict(drops)
-            await link.want(some)
+            await subscriber.subscribe(some)
             for channel in some:
                 if drops[channel] == before[channel] and channel not in speaking:
                     speaking.add(channel)
@@ -594,7 +594,7 @@ class TestLink:
                 wanted.difference_update(some)
                 for channel in some:
                     drops[channel] += 1
-                link.drop(some)
+                subscriber.unsubscribe(some)
             for _ in range(chance.choice((0, 1, 2, 5))):
                 await asyncio.sleep(0)
             if chance.random() < 0.2:
@@ -602,7 +602,7 @@ class TestLink:
         await asyncio.gather(*following)
         await until(lambda: set(expected) <= set(heard), what=lambda: set(expected) - set(heard))
         assert len(expected) > 50
-        await link.want([f"{redis_prefix}:last"])
+        await subscriber.subscribe([f"{redis_prefix}:last"])
         answer = await redis.ask("PUBSUB", "CHANNELS", f"{redis_prefix}:*")
         assert {one.decode() for one in answer} == wanted | {f"{redis_prefix}:beat", f"{redis_prefix}:last"}
         running.cancel()
@@ -645,10 +645,10 @@ class TestLink:
         before = asyncio.all_tasks()
         ending: list[asyncio.Task[None]] = []
         connections = Connections(redis.settings(redis_prefix), FaultyStore(), "node")
-        link = Link(connections, fail)
-        running = asyncio.create_task(link.run(f"{redis_prefix}:beat"))
+        subscriber = Subscriber(connections, fail)
+        running = asyncio.create_task(subscriber.run(f"{redis_prefix}:beat"))
         await until(lambda: connections.fault is None, what=lambda: connections.fault)
-        await link.want([channel])
+        await subscriber.subscribe([channel])
         await redis.ask("PUBLISH", channel, "")
         await until(lambda: bool(ending))
         done, _ = await asyncio.wait([running], timeout=SLACK)

@@ -374,16 +374,16 @@ async def test_nothing_is_sent_when_the_deadline_passed_during_a_freeze(
     with BadServer() as server:
         async with mailer(server, connections=1) as sender:
             await sender.send(mail(), after(10))
-            hear = smtp_connections.Line.say
+            hear = smtp_connections.PooledConnection.send_command
 
-            async def then_freeze(line: smtp_connections.Line, *words: bytes) -> Any:
+            async def then_freeze(line: smtp_connections.PooledConnection, *words: bytes) -> Any:
                 answer = await hear(line, *words)
                 if words[0] == step.encode():
                     # The process is blocked: no timer fires.
                     time.sleep(SHORT + 0.1)  # noqa: ASYNC251 - to hold up the loop is the point
                 return answer
 
-            monkeypatch.setattr(smtp_connections.Line, "say", then_freeze)
+            monkeypatch.setattr(smtp_connections.PooledConnection, "send_command", then_freeze)
             assert await outcome(sender.send(mail(), after(SHORT))) == (Deferred, None)
             monkeypatch.undo()
             assert len(server.taken) == 1

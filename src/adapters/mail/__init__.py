@@ -1,3 +1,1 @@
-"""The channel `email`: rendering mails from templates, and sending them to a mail server or writing them to a
-folder.
-"""
+"""The channel `email`: renders mails from templates, and sends them to a mail server or writes them to a folder."""

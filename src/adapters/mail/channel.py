@@ -1,4 +1,4 @@
-"""The channel `email`."""
+"""Implements the channel `email`, which sends deliveries as mails."""
 
 from adapters.mail.mailer import Mailer, MailRenderer, OutgoingMail, TemplateUnavailable, Unrenderable
 from adapters.mail.route_table import EmailTable, fault_in_mail
@@ -7,8 +7,12 @@ from domain.deliveries import NO_ADDRESS, Delivery
 
 
 class MailChannel:
-    """Implements Channel: renders the template of a mail, and passes the mail to the mailer. `prepare` refuses a mail
-    that has an invalid address or no subject, or whose template can't be rendered.
+    """Implements the port Channel for e-mail: `prepare` renders the mail of a delivery, `send` sends it with the
+    mailer.
+
+    `prepare` returns a Refusal if the delivery has no address or an invalid one, if it has no subject, or if its
+    template can't be rendered with the event. It returns TemplateMissing if this node has no usable template for the
+    delivery.
     """
 
     name = EmailTable.channel

@@ -1,4 +1,4 @@
-"""The mailer that writes mails to a folder. It is used if no mail server is configured."""
+"""Writes mails to a folder. Used instead of a mail server if SMTP_HOST is not set."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,16 @@ PROBE_BYTES: Final = 16_384
 
 
 class FolderMailer:
-    """Implements Mailer. Writes each mail to a file `<id>.eml`, which mail programs can open.
+    """Implements Mailer for a Herald without a mail server: writes each mail to a file `<id>.eml` in a folder, where
+    `<id>` is the id of the delivery. Mail programs can open these files.
 
-    The ids are UUIDv7, so sorted by name, the files are in the order of their deliveries. If a mail is sent again, its
-    file is replaced. A file appears in the folder only when it is complete.
+    Delivery ids are UUIDv7, so the files, sorted by name, are in the order in which their deliveries were created. If a
+    mail is written again, it replaces its file. A file appears in the folder only when it is complete.
     """
 
     def __init__(self, folder: str, sender: str) -> None:
-        """Raises ValueError for an invalid sender. The folder is created when the first mail is written."""
+        """`folder` is created when a mail is written, if it does not exist. `sender` is an address or `Name
+        <address>`. Raises ValueError if the sender is invalid."""
         self.name: Final = folder
         self._folder = Path(folder)
         self._sender = sender_of(sender)
@@ -40,7 +42,7 @@ class FolderMailer:
 
     async def ping(self, deadline: float) -> None:
         try:
-            await asyncio.to_thread(self._try)
+            await asyncio.to_thread(self._probe)
         except OSError as error:
             raise PeerUnavailable(f"{self.name}: {error.strerror or error}") from error
 
@@ -53,8 +55,9 @@ class FolderMailer:
         if time.monotonic() >= deadline:
             raise Deferred(f"out of time while writing to {self.name}")
 
-    def _try(self) -> None:
-        """Checks that a mail could be written to the folder. Raises OSError otherwise."""
+    def _probe(self) -> None:
+        """Checks that a mail could be written to the folder: writes a file of PROBE_BYTES, and deletes it. Raises
+        OSError if this fails."""
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / f".{secrets.token_hex(8)}.part"
         try:

@@ -1,4 +1,4 @@
-"""Reads the mails that FolderMailer has written."""
+"""Reads the mails that FolderMailer has written, so that they can be viewed without a mail server."""
 
 import asyncio
 import os
@@ -27,7 +27,8 @@ _HEAD: Final = 16_384
 
 
 class EmlFolder:
-    """Implements MailFolder for the files of FolderMailer. Only files whose name is the id of a delivery are opened."""
+    """Implements the port MailFolder: lists and reads the mails that FolderMailer has written. Opens only files
+    named `<id>.eml`, where `<id>` has the form of a delivery id (32 hexadecimal digits)."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -61,7 +62,7 @@ class EmlFolder:
                 return None
             return WrittenMail(UUID(id), str(to), str(subject), date.datetime)
         except Exception as error:
-            self._pass_over(id, error)
+            self._log_skipped(id, error)
             return None
 
     def _read(self, id: UUID) -> WholeMail | None:
@@ -70,12 +71,12 @@ class EmlFolder:
             message = BytesParser(policy=SMTPUTF8).parsebytes(source)
             return WholeMail(RenderedMail(_content(message, "html"), _content(message, "plain")), source)
         except Exception as error:
-            self._pass_over(id.hex, error)
+            self._log_skipped(id.hex, error)
             return None
 
-    def _pass_over(self, id: str, fault: Exception) -> None:
-        """Logs that a file is skipped because it is not a mail. The email package raises exceptions of any kind for
-        such files."""
+    def _log_skipped(self, id: str, fault: Exception) -> None:
+        """Logs, with the level debug, that the file `<id>.eml` is ignored because it could not be read as a mail.
+        `fault` may be an exception of any type, because the email package raises many types for invalid files."""
         log.debug("mail_file_invalid", file=str(self._file(id)), error=repr(fault))
 
     def _file(self, id: str) -> Path:

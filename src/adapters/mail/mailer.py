@@ -1,4 +1,4 @@
-"""The interfaces that the mail channel uses: MailRenderer renders templates, Mailer sends mails."""
+"""The interfaces that MailChannel uses: MailRenderer renders mails from templates, Mailer sends them."""
 
 from datetime import datetime
 from typing import Protocol
@@ -11,10 +11,11 @@ from domain.deliveries import Item
 
 
 class OutgoingMail(msgspec.Struct, frozen=True):
-    """A mail that is ready to be sent.
+    """A rendered mail that MailChannel passes to the Mailer.
 
-    `id` is the part of the Message-ID before the @. It is the same for all attempts at one delivery, so that a receiver
-    can detect duplicates. `headers` are additional headers, as pairs of a name and a value of one line.
+    `id` is the part of the Message-ID before the @. All attempts at a delivery have the same id, so that receivers can
+    detect duplicates. `date` is the value of the header Date. `headers` are additional headers: pairs of a name and a
+    value, which must not contain a line break.
     """
 
     id: str
@@ -26,50 +27,50 @@ class OutgoingMail(msgspec.Struct, frozen=True):
 
 
 class Unrenderable(Exception):
-    """The template can't be rendered with this event, so a retry would fail again. The text of the exception names the
-    template and the error.
-    """
+    """Raised by MailRenderer if a template can't be rendered with an event. A retry would fail again. The text names
+    the template and describes the error."""
 
 
 class TemplateUnavailable(Unrenderable):
-    """The template is missing on this node, or does not compile. Another node may have a usable template of this name:
-    during a rolling upgrade, nodes have different templates.
-    """
+    """Raised by MailRenderer if this node has no template of the requested name, or if the template does not
+    compile. Other nodes may have a usable template of this name, because nodes have different templates during a
+    rolling upgrade."""
 
 
 class MailRenderer(Protocol):
-    """Renders mail templates with events."""
+    """Renders the mail of a delivery from a template and the event. Implemented by ProcessRenderer."""
 
     async def render(self, item: Item) -> RenderedMail:
-        """Returns the item's template, rendered with the item's event.
+        """Returns the mail, rendered from the template that the item names, with the event in the item.
 
-        Raises TemplateUnavailable if the template, or a template that it includes, is missing or does not compile.
-        Raises Unrenderable if the event lacks a field that the template needs, or if the template does something
-        forbidden or exceeds its time limit.
+        Raises TemplateUnavailable if the template, or a template that it includes, does not exist on this node or does
+        not compile. Raises Unrenderable if the event lacks a field that the template uses, or if the template exceeds a
+        limit of time, memory or size, or does something that is forbidden in templates.
         """
 
     async def close(self) -> None: ...
 
 
 class Mailer(Protocol):
-    """Sends mails to a server, or writes them to a folder."""
+    """Sends mails. Implemented by SmtpMailer, which uses a mail server, and FolderMailer, which writes to a folder."""
 
     @property
     def name(self) -> str:
-        """What identifies the mailer in health reports and logs: the `host:port` of the server, or the folder."""
+        """The name of the mailer in health reports and logs: the `host:port` of the mail server, or the path of the
+        folder."""
 
     async def send(self, mail: OutgoingMail, deadline: float) -> Receipt:
-        """Sends a mail, and returns when the server has accepted it. From then on, the server is responsible for it.
-        Raises Deferred, Refused or PeerUnavailable.
+        """Sends a mail. Returns when the mail server has accepted the mail, or when its file is complete. Raises
+        Deferred if a later attempt may succeed, Refused if the mail will never be accepted, and PeerUnavailable if the
+        server or the folder accepts no mails now.
 
-        Stops at the deadline, a time of `time.monotonic`. The content of the mail is never sent after the deadline,
-        even if this process was frozen in between. Several calls may run concurrently.
+        `deadline` is a value of `time.monotonic()`. The call ends then, and the content of the mail is never sent
+        later, even if this process was suspended meanwhile. Several calls may run concurrently.
         """
 
     async def ping(self, deadline: float) -> None:
-        """Does nothing if a mail would be accepted now, as far as this can be determined without sending one. Raises
-        PeerUnavailable otherwise.
-        """
+        """Checks, without sending a mail, whether the mail server or the folder would accept one now. Raises
+        PeerUnavailable if not. `deadline` is a value of `time.monotonic()`."""
 
     async def close(self) -> None:
-        """Closes all connections. Attempts that are running are aborted."""
+        """Closes all connections and aborts the attempts in progress. Later calls of `send` raise Deferred."""

@@ -1,8 +1,8 @@
-"""Encodes mails in the format in which they are sent (RFC 5322 and MIME).
+"""Encodes mails in the format of e-mail (RFC 5322 and MIME).
 
-This module does not use `email.message`, which parses headers in order to write them: it would decode text in an
-address or a subject that merely looks like an encoded word (RFC 2047), even to line breaks. It also takes ten times as
-long.
+This module does not use `email.message`, which decodes every header before it writes it. A subject that looks like an
+encoded word (`=?utf-8?q?…?=`, RFC 2047) would be changed, and could even get a line break. `email.message` also takes
+ten times as long.
 """
 
 import base64
@@ -33,7 +33,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """The sender of mails: its From header, and its address for the SMTP envelope."""
+    """The sender of mails: the value of the header From, and the address for the SMTP command MAIL."""
 
     header: str
     address: str
@@ -44,10 +44,12 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Composed(msgspec.Struct, frozen=True):
-    """An encoded mail, and the addresses of its SMTP envelope.
+    """A mail that `compose` has encoded, with the addresses for the SMTP commands MAIL (`sender`) and RCPT
+    (`recipient`).
 
-    `content` has lines of at most 998 characters that end with CRLF. The domains of the addresses are in ASCII. If a
-    local part is not, `utf8` is true: the mail can be sent only with the extension SMTPUTF8 (RFC 6531).
+    `content` consists of lines of at most 998 characters that end with CRLF. The domains of both addresses are ASCII
+    (IDNA). `utf8` is true if one of the addresses has a non-ASCII character before the @. The mail server must support
+    the extension SMTPUTF8 (RFC 6531) then.
     """
 
     id: str
@@ -61,8 +63,8 @@ class Composed(msgspec.Struct, frozen=True):
 
 
 def sender_of(text: str) -> Sender:
-    """Returns the sender for a text that is an address, or `Name <address>`. Raises ValueError if the address is
-    invalid."""
+    """Parses the sender of mails: an address, or `Name <address>`. Raises ValueError if the address is invalid or
+    the text contains a control character."""
     name, found = split_mailbox(text)
     address = as_address(found)
     if fault := fault_in_address(address) or (
@@ -78,9 +80,8 @@ def sender_of(text: str) -> Sender:
 
 
 def compose(mail: OutgoingMail, sender: Sender) -> Composed:
-    """Returns the encoded mail. Raises Refused if the address is invalid, so that an address can't inject a header or
-    an SMTP command. Raises ValueError if the id or a header is invalid.
-    """
+    """Returns the mail, encoded for SMTP. Raises Refused if the recipient's address is invalid, because such an
+    address could inject a header or an SMTP command. Raises ValueError if the id or an additional header is invalid."""
     if fault := fault_in_address(mail.to):
         raise Refused(f"no mail can be sent to {mail.to!r}: {fault}")
     if not _ID.match(mail.id):
@@ -91,7 +92,7 @@ def compose(mail: OutgoingMail, sender: Sender) -> Composed:
     head = (
         f"From: {sender.header}\r\n"
         f"To: {recipient}\r\n"
-        f"Subject: {_unstructured(subject_line(mail.subject))}\r\n"
+        f"Subject: {_subject_value(subject_line(mail.subject))}\r\n"
         f"Date: {format_datetime(mail.date)}\r\n"
         f"Message-ID: <{mail.id}@{sender.domain}>\r\n"
         # RFC 3834: prevents automatic replies such as holiday notices.
@@ -121,25 +122,25 @@ def _part(subtype: str, text: str) -> bytes:
 
 
 def _header(name: str, value: str) -> str:
-    """Returns an additional header as a line. Raises ValueError if the name is invalid, or the value is not printable
-    ASCII (a line break would begin another header), or the line is longer than RFC 5322 allows.
-    """
+    """Returns an additional header as a line that ends with CRLF. Raises ValueError if the name is invalid, if the
+    value contains anything but printable ASCII (a line break would begin another header), or if the line has more
+    than 998 characters, the limit of RFC 5322."""
     line = f"{name}: {value}"
     if not _HEADER_NAME.match(name) or not (value.isascii() and value.isprintable()) or len(line) > _MAX_LINE:
         raise ValueError(f"the header {name!r} has an invalid name or value")
     return f"{line}\r\n"
 
 
-def _unstructured(text: str) -> str:
-    """Returns a text as the value of an unstructured header (RFC 5322), such as the subject: unchanged if it is ASCII
-    without `=?`, otherwise as encoded words. The text must have at most domain.deliveries.MAX_SUBJECT_LENGTH
-    characters, so that it fits in one line if it is unchanged.
-    """
+def _subject_value(text: str) -> str:
+    """Returns the subject as the value of a header: unchanged if it is ASCII and does not contain `=?`, otherwise as
+    encoded words (RFC 2047). An unchanged subject is not divided into lines, so it must be short:
+    domain.deliveries.subject_line ensures that."""
     return text if text.isascii() and "=?" not in text else _encoded(text)
 
 
 def _encoded(text: str) -> str:
-    """Returns the text as encoded words (RFC 2047). No character is divided between two words."""
+    """Returns the text as encoded words (RFC 2047), one on each line. A character is never divided between two
+    words."""
     words = [b""]
     for character in text:
         piece = character.encode(errors="replace")

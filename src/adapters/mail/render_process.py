@@ -1,11 +1,13 @@
-"""The process that renders templates: `python -m adapters.mail.render_process CPU_LIMIT_S TIMEOUT_S SITE [FOLDER ...]`.
+"""The child process that renders mail templates: `python -m adapters.mail.render_process CPU_LIMIT_S TIMEOUT_S SITE
+[FOLDER ...]`. SITE is the operator's folder of templates, or an empty text; each FOLDER has templates of shipped
+profiles.
 
-It is a separate process, because a template is a program that may have errors: an endless loop must make one mail fail,
-and not block the server.
+Templates are rendered in a separate process because a template is a program: if it runs in an endless loop, only its
+mail fails, and the server is not blocked.
 
-Requests are read from standard input in lists. Answers are written to standard output one by one, in the same order, as
-MessagePack with a 4-byte length before it. The first answer is empty, and says that the process is ready. The process
-ends when standard input is closed, which happens at the latest when the server ends.
+Standard input receives lists of requests; standard output returns an answer for each request, in the same order. Every
+message is MessagePack, preceded by its length in 4 bytes. The first answer is empty, and means that the process is
+ready. The process ends when standard input is closed, at the latest by the end of the server process.
 """
 
 import resource
@@ -35,12 +37,14 @@ RETRY_S: Final = 0.1
 
 
 class _TooLong(BaseException):
-    """The limit of CPU time is exceeded. It is a BaseException, so that `except Exception` does not handle it as an
-    error of the template."""
+    """Raised while a template is rendered, when the limit of CPU time is exceeded. It is a BaseException, so that no
+    `except Exception` treats it as an error of the template."""
 
 
 def answer(templates: Templates, request: Request, limit: float, timeout_s: float) -> Answer:
-    """Renders one mail within `limit` seconds of CPU time. Returns the mail or the error."""
+    """Renders one mail, and returns an Answer with the mail, or with the error. If rendering takes more than `limit`
+    seconds of CPU time, the Answer has that error. If it takes more than LIFETIME_FACTOR times `timeout_s` seconds,
+    this process is killed."""
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, timeout_s * LIFETIME_FACTOR)
@@ -59,7 +63,8 @@ def answer(templates: Templates, request: Request, limit: float, timeout_s: floa
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, templates: Templates, limit: float, timeout_s: float) -> None:
-    """Answers requests until their stream ends."""
+    """Reads requests from the stream `requests`, and writes an answer for each to the stream `answers`, until
+    `requests` ends. `limit` and `timeout_s` apply to each mail, as in `answer`."""
     decode = msgspec.msgpack.Decoder(list[Request]).decode
     answers.write(frame(Answer()))
     answers.flush()

@@ -1,5 +1,7 @@
-"""The messages between the server and the process that renders templates. They are in a separate module so that the
-server need not import Jinja, which takes a while."""
+"""The messages between the server and the child process that renders mail templates.
+
+They have a module of their own so that the server can use them without importing Jinja, which takes a while.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +10,8 @@ import msgspec
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """One mail to render: the template, the event's payload as JSON, and the event's metadata."""
+    """A request to the child process to render one mail: the name of the template, the event's payload as JSON text,
+    and the event's metadata."""
 
     template: str
     payload: str
@@ -19,8 +22,8 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """A rendered mail, or the error as text (`fault`). `unavailable` is true if the template is missing or does not
-    compile."""
+    """The answer of the child process to one Request: the rendered mail in HTML and as plain text, or the error
+    (`fault`). `unavailable` is true if the error is a template that is missing or does not compile."""
 
     html: str = ""
     text: str = ""
@@ -29,6 +32,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 def frame(message: Sequence[Request] | Answer) -> bytes:
-    """Encodes a message as MessagePack, with its length in 4 bytes before it."""
+    """Encodes a message for the pipe between the two processes: its length in 4 bytes, then the message in
+    MessagePack."""
     encoded = msgspec.msgpack.encode(message)
     return len(encoded).to_bytes(4, "big") + encoded

@@ -1,4 +1,4 @@
-"""Renders mail templates in a separate process."""
+"""Renders mails in a child process, which this module starts, watches and stops."""
 
 import asyncio
 import os
@@ -39,15 +39,15 @@ _SOURCES: Final = Path(__file__).parents[2]
 
 
 class ProcessRenderer:
-    """Implements MailRenderer with a child process, which renders one mail after the other. Requests that arrive
-    meanwhile are collected, and sent to it together.
+    """Implements MailRenderer with a child process (render_process), which renders one mail after another. Requests
+    that arrive while it is busy wait in a queue, and are then sent to it in batches.
 
-    The child is started for the first mail, and started again when it has ended. Of the environment it inherits only
-    the module path, so templates can't read secrets. `limit` is the maximum CPU time for one mail in seconds. If the
-    child sends no answer for `timeout_s` seconds, it is killed.
+    The child is started for the first mail, and again for the next mail after it has ended. It inherits no environment
+    variables except PYTHONPATH, so templates can't read secrets. A mail may take `limit` seconds of CPU time. If the
+    child does not answer within `timeout_s` seconds, it is killed.
 
-    `render` also raises OSError if the child can't be started, which does not depend on the mail, and RuntimeError if
-    the renderer is closed.
+    In addition to the exceptions of the port, `render` raises OSError if the child can't be started, and RuntimeError
+    after `close`.
     """
 
     def __init__(
@@ -58,33 +58,36 @@ class ProcessRenderer:
         *,
         profile_templates: Sequence[Path] = (),
     ) -> None:
-        """`folder` has the operator's templates. They take precedence over the shipped templates of the same names."""
+        """`folder` is the operator's folder of templates, which take precedence over shipped templates of the same
+        name; None if there is no such folder. `profile_templates` are the folders with the templates of shipped
+        profiles."""
         self._arguments = [str(limit), str(timeout_s), folder or "", *map(str, profile_templates)]
         self._timeout_s = timeout_s
-        self._waiting: list[_Asked] = []
-        self._filling: asyncio.Task[None] | None = None
+        self._waiting: list[_PendingRequest] = []
+        self._sending: asyncio.Task[None] | None = None
         self._child: Process | None = None
         self._closed = False
 
     async def render(self, item: Item) -> RenderedMail:
         request = Request(item.template, item.payload, item.event_id, item.type, item.source, item.time)
-        asked = _Asked(request, asyncio.get_running_loop().create_future())
+        asked = _PendingRequest(request, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
-        if self._filling is None or self._filling.done():
-            self._filling = asyncio.create_task(self._fill_all())
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_all())
         try:
             answer = await asked.answer
         finally:
-            self._leave(asked)
+            self._remove(asked)
         if answer.fault is not None:
             raise (TemplateUnavailable if answer.unavailable else Unrenderable)(answer.fault)
         return RenderedMail(answer.html, answer.text)
 
-    async def _fill_all(self) -> None:
-        """Sends requests to the child until none is waiting."""
+    async def _send_all(self) -> None:
+        """Sends batches of requests to the child until no request is waiting. If the child can't be started, all
+        waiting requests fail."""
         while self._waiting:
             try:
-                await self._fill(self._next())
+                await self._send_batch(self._next_batch())
             except Exception as error:
                 # The child can't be started, so all waiting requests fail.
                 for asked in self._waiting:
@@ -92,9 +95,10 @@ class ProcessRenderer:
                         asked.answer.set_exception(error)
                 self._waiting.clear()
 
-    def _next(self) -> list["_Asked"]:
-        """Returns the oldest waiting requests, as many as may be sent together."""
-        some: list[_Asked] = []
+    def _next_batch(self) -> list["_PendingRequest"]:
+        """Returns the oldest waiting requests: at most MAX_BATCH_SIZE, whose payloads have at most MAX_BATCH_BYTES
+        characters together. A single request may exceed the second limit."""
+        some: list[_PendingRequest] = []
         size = 0
         for asked in self._waiting[:MAX_BATCH_SIZE]:
             size += len(asked.request.payload)
@@ -103,10 +107,10 @@ class ProcessRenderer:
             some.append(asked)
         return some
 
-    async def _fill(self, some: list["_Asked"]) -> None:
-        """Sends the requests to the child, and sets their answers in order. If the child ends or does not respond, the
-        requests without an answer stay in the queue, and the failed attempt is counted for the first of them only.
-        """
+    async def _send_batch(self, some: list["_PendingRequest"]) -> None:
+        """Sends the requests to the child, and sets the answer of each when it arrives. If the child ends or does
+        not respond in time, it is killed, and the requests without an answer stay in the queue. Only the oldest of
+        them, which the child was rendering, fails after MAX_ATTEMPTS such attempts."""
         child = await self._ready()
         at, done = some[0], False
         try:
@@ -127,23 +131,23 @@ class ProcessRenderer:
             if not done:
                 await self._end()
 
-    def _set_answer(self, asked: "_Asked", answer: Answer) -> None:
+    def _set_answer(self, asked: "_PendingRequest", answer: Answer) -> None:
         if not asked.answer.done():
             asked.answer.set_result(answer)
-        self._leave(asked)
+        self._remove(asked)
 
-    def _leave(self, asked: "_Asked") -> None:
-        """Removes a request from the queue, because it is answered or its caller was cancelled."""
+    def _remove(self, asked: "_PendingRequest") -> None:
+        """Removes a request from the queue, because it was answered or its caller was cancelled."""
         if asked in self._waiting:
             self._waiting.remove(asked)
 
     async def close(self) -> None:
-        """Kills the child. All waiting requests fail."""
+        """Kills the child process. All waiting requests fail, and later ones raise RuntimeError."""
         self._closed = True
         if self._child is not None and self._child.returncode is None:
             self._child.kill()
-        if self._filling is not None:
-            await self._filling
+        if self._sending is not None:
+            await self._sending
         await self._end()
 
     async def _ready(self) -> Process:
@@ -187,8 +191,9 @@ class ProcessRenderer:
         await child.communicate()
 
 
-class _Asked(msgspec.Struct, eq=False):
-    """A waiting request, the future of its answer, and the number of failed attempts."""
+class _PendingRequest(msgspec.Struct, eq=False):
+    """A request in the queue, the future of its answer, and the number of attempts in which the child crashed or did
+    not respond while it rendered this request."""
 
     request: Request
     answer: asyncio.Future[Answer]

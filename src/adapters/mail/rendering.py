@@ -1,6 +1,6 @@
-"""Renders templates in a sandbox, and reports errors as one line of text.
+"""Renders mail templates with Jinja in a sandbox, and describes errors in one line of text.
 
-The limits of time and memory are enforced by the process in which this code runs: see render_process.
+Mails are rendered in the child process of render_process, which limits their time and memory.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,8 @@ MAX_ERROR_LENGTH: Final = 500
 
 
 class _Missing(StrictUndefined):
-    """The value of a field that a template uses and the event does not have."""
+    """The value of a name in a template for which the event has no field. Using the value raises UndefinedError,
+    with a text that names the missing field."""
 
     @property
     def _undefined_message(self) -> str:
@@ -49,8 +50,8 @@ class _Missing(StrictUndefined):
 
 class _Sandbox(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Returns a field of an object in the event, even if dict has a method of that name, such as `items` or
-        `values`."""
+        """Returns the value of `obj.attribute` in a template. For an object of the event, its field takes precedence
+        over the method of dict with the same name, such as `items` or `values`."""
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
@@ -65,7 +66,8 @@ def _finalize(_: Context, value: Any) -> Any:
 
 
 class Templates:
-    """The templates in the operator's folder and the shipped templates. A file that was changed is read again."""
+    """Renders and checks mail templates: those in the operator's folder, and the shipped ones. A file that was
+    changed after it was read is read again."""
 
     def __init__(self, folder: str | None, profile_templates: Sequence[Path] = ()) -> None:
         self._files = TemplateFiles(folder, profile_templates)
@@ -83,18 +85,17 @@ class Templates:
         del self._environment.globals["lipsum"]
 
     def render(self, request: Request) -> RenderedMail:
-        """Returns the mail, rendered from the HTML template and its plain-text counterpart. Raises TemplateUnavailable
-        if a template is missing or does not compile, and Unrenderable for other errors.
-        """
+        """Returns the mail, rendered from the HTML template that the request names (such as `order.html`) and its
+        plain-text counterpart (`order.txt`). Raises TemplateUnavailable if a template is missing or does not
+        compile, and Unrenderable for any other error."""
         context = _context(request)
         return RenderedMail(
-            self._fill(request.template, context), self._fill(plain_text_name(request.template), context)
+            self._rendered(request.template, context), self._rendered(plain_text_name(request.template), context)
         )
 
     def fault_in(self, name: str) -> str | None:
-        """Checks a template, its plain-text counterpart, and the templates that they include. Returns None if all exist
-        and compile, otherwise a text that says what is wrong.
-        """
+        """Checks, without rendering, that a template, its plain-text counterpart, and the templates that these
+        include or extend exist and compile. Returns None if they do, otherwise a text that says what is wrong."""
         seen: set[str] = set()
         for own in (name, plain_text_name(name)):
             if self._files.find(own) is None:
@@ -102,7 +103,7 @@ class Templates:
             try:
                 self._compile(own, seen)
             except Exception as error:
-                return self._in_words(error, own)
+                return self._error_text(error, own)
         return None
 
     def _compile(self, name: str, seen: set[str]) -> None:
@@ -117,36 +118,37 @@ class Templates:
             if isinstance(named, nodes.Const) and not getattr(node, "ignore_missing", False):
                 self._compile(named.value, seen)
 
-    def _fill(self, name: str, context: dict[str, Any]) -> str:
+    def _rendered(self, name: str, context: dict[str, Any]) -> str:
         try:
             return _within_bounds(self._environment.get_template(name), context)
         except Unrenderable as fault:
             raise Unrenderable(f"{name}: {fault}") from None
         except (TemplateNotFound, TemplateSyntaxError) as error:
-            raise TemplateUnavailable(self._in_words(error, name)) from None
+            raise TemplateUnavailable(self._error_text(error, name)) from None
         except Exception as error:
-            raise Unrenderable(self._in_words(error, name)) from None
+            raise Unrenderable(self._error_text(error, name)) from None
 
-    def _in_words(self, error: Exception, name: str) -> str:
+    def _error_text(self, error: Exception, name: str) -> str:
         match error:
             case TemplateSyntaxError():
                 words = f"{error.name or name}, line {error.lineno}: {error.message}"
             case TemplateNotFound():
                 words = f"{name}: there is no template {error.name}"
             case SecurityError():
-                words = f"{self._place(error, name)}: this is not allowed: {error}"
+                words = f"{self._location(error, name)}: this is not allowed: {error}"
             case UndefinedError():
                 words = f"{name}: {error}"
             case RecursionError():
-                words = f"{self._place(error, name)}: it calls itself endlessly, or is nested too deeply"
+                words = f"{self._location(error, name)}: it calls itself endlessly, or is nested too deeply"
             case MemoryError():
-                words = f"{self._place(error, name)}: it exceeds the memory limit"
+                words = f"{self._location(error, name)}: it exceeds the memory limit"
             case _:
-                words = f"{self._place(error, name)}: {type(error).__name__}: {error}"
+                words = f"{self._location(error, name)}: {type(error).__name__}: {error}"
         return one_line(words, MAX_ERROR_LENGTH)
 
-    def _place(self, error: Exception, name: str) -> str:
-        """Returns the name of the innermost template in the traceback of an error, and the line in it."""
+    def _location(self, error: Exception, name: str) -> str:
+        """Returns where a template raised the error, for example `order.html, line 3`: the innermost template in the
+        traceback. Returns `name` if the traceback contains no template."""
         place = name
         trace = error.__traceback__
         while trace is not None:
@@ -157,21 +159,21 @@ class Templates:
 
 
 def fault_in_templates(folder: str | None, name: str, profile_templates: Sequence[Path] = ()) -> str | None:
-    """Checks the template of a route: compiles it, its plain-text counterpart and the templates that they include,
-    without rendering them. Returns None if all are valid, otherwise a text that says what is wrong.
-    """
+    """Checks, without rendering, that the template `name` of a route, its plain-text counterpart, and the templates
+    that these include or extend exist and compile. Returns None if they do, otherwise a text that says what is
+    wrong."""
     if not name.endswith(HTML):
         return f"{name} is not the name of an {HTML} file: the plain text beside it has the same name with {TEXT}"
     return Templates(folder, profile_templates).fault_in(name)
 
 
 def _context(request: Request) -> dict[str, Any]:
-    """Returns the variables of the templates: the fields of the event's payload, and `event` with the metadata of the
-    event.
+    """Returns the variables that a template can use: the fields of the event's payload, and `event` with the event's
+    id, type, source and time.
 
-    If the payload has an object `data`, the fields of that object are variables too; outer fields take precedence, as
-    with dotted paths. Fields that are null are left out, so that no mail contains "None". Numbers are displayed as they
-    were sent.
+    If the payload has an object `data`, its fields are variables too. If a field exists both in `data` and outside of
+    it, the outer one is used, as with dotted paths in routes. Fields with the value null are omitted, so that no mail
+    contains "None". Numbers are displayed as they were sent, such as `1.50`.
     """
     payload = _without_nulls(decode_json(request.payload, decode))
     fields = payload if type(payload) is dict else {}

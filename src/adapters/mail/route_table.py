@@ -1,4 +1,4 @@
-"""The table `email` of a route: the mails that an event leads to."""
+"""The table `email` of a route: which mails are sent for an event."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -13,9 +13,11 @@ from domain.verbatim_fields import VerbatimFields
 
 
 class EmailTable(ChannelTable, frozen=True):
-    """The table `email` of a route. `to` is the dotted path of the payload field with the address or addresses;
-    `subject` is the subject, with placeholders for payload fields; `template` is the name of the template file; `user`
-    is the dotted path of the user whose preferences apply.
+    """The table `email` of a route. It plans the mails of an event.
+
+    `to` is the dotted path of the payload field with the address, or with a list of addresses. `subject` is the text of
+    the subject, with payload fields in braces: `Invoice {number}`. `template` is the name of the HTML template. `user`,
+    if set, is the dotted path of the field with the id of the user whose preferences apply.
     """
 
     channel: ClassVar[str] = "email"
@@ -51,8 +53,8 @@ class EmailTable(ChannelTable, frozen=True):
 
 
 def fault_in_mail(item: Item, address: str) -> str | None:
-    """Checks the address and the subject of a mail. Returns None if both are valid, otherwise the reason why the mail
-    can't be sent."""
+    """Checks that the address of a mail is valid, and that its subject exists. Returns None if so, otherwise the
+    reason why the mail can never be sent."""
     if fault := fault_in_address(address):
         return f"no mail can be sent to {address!r}: {fault}" if address else fault
     if item.subject is None:
@@ -61,8 +63,8 @@ def fault_in_mail(item: Item, address: str) -> str | None:
 
 
 def _addresses(values: Iterable[Any], max_addresses: int) -> list[str]:
-    """Returns the addresses without duplicates. If there are more than `max_addresses`, returns one more than that, so
-    that the caller can detect it."""
+    """Returns the addresses among the values, without duplicates. If there are more than `max_addresses`, returns
+    `max_addresses` + 1 of them, so that the caller can reject the event."""
     addresses: dict[str, None] = {}
     texts = (value if type(value) is str else as_address(value) for value in values if value is not None)
     for text in dict.fromkeys(texts):

@@ -1,4 +1,4 @@
-"""The settings of mails."""
+"""The settings of the channel `email`: the mail server, and the mails."""
 
 from typing import Annotated, Final, Literal
 
@@ -12,7 +12,7 @@ PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}
 
 
 def mailbox(value: str) -> str:
-    """Parses an address, optionally with a name before it: `Name <address>`. Raises ValueError."""
+    """Checks that the value is an address or `Name <address>`, and returns it. Raises ValueError if it is not."""
     given = value.strip()
     _, address = split_mailbox(given)
     fault = None if given.isprintable() else "it has a line break or another control character in it"
@@ -22,7 +22,7 @@ def mailbox(value: str) -> str:
 
 
 class SmtpSettings(Section, frozen=True):
-    """Mail server: its address, the credentials, and the sender of mails."""
+    """Mail server: its address, encryption and credentials, and the sender of mails."""
 
     host: Annotated[
         str | None,
@@ -80,7 +80,7 @@ class SmtpSettings(Section, frozen=True):
 
 
 class MailSettings(Section, frozen=True):
-    """Mails: templates, attempts, and the folder that replaces a mail server."""
+    """Mails: the templates, the attempts to send a mail, and the folder that is used without a mail server."""
 
     templates: Annotated[
         str | None,

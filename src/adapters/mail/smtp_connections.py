@@ -1,4 +1,5 @@
-"""The connection pool of the mail server: connections are opened on demand and reused, up to a maximum number."""
+"""The pool of connections to the mail server: they are opened when they are needed, and reused for further mails.
+HERALD_SMTP_CONNECTIONS is their maximum number."""
 
 import asyncio
 import contextlib
@@ -9,14 +10,16 @@ from typing import Final
 import msgspec
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 
-from adapters.mail.open_connection import Opening, cut
+from adapters.mail.open_connection import ConnectionOpener, abort
 from adapters.mail.settings import SmtpSettings
-from adapters.mail.smtp_errors import HungUp, nonsense
+from adapters.mail.smtp_errors import ConnectionLost, invalid_reply
 from application.delivery.channel import Deferred, NotSent
 
 
 class ConnectionPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a connection to the mail server is used."""
+    """How long a connection to the mail server is used: for at most `max_mails` mails, and until it was idle for
+    `idle_timeout_s` seconds. It is then closed with QUIT, and the reply to QUIT is awaited for `quit_timeout_s`
+    seconds."""
 
     max_mails: int = 100  # servers limit the mails of one connection
     # Servers close idle connections: after 5 minutes by RFC 5321 (section 4.5.3.2.7), many of them much sooner. A
@@ -28,10 +31,11 @@ class ConnectionPolicy(msgspec.Struct, frozen=True, kw_only=True):
 CONNECTION_POLICY: Final = ConnectionPolicy()
 
 
-class Line:
-    """One slot of the pool, with or without an open connection, for one mail at a time."""
+class PooledConnection:
+    """One member of the pool, used for one mail at a time: a connection to the mail server that can be opened,
+    closed and opened again."""
 
-    def __init__(self, opening: Opening, policy: ConnectionPolicy) -> None:
+    def __init__(self, opening: ConnectionOpener, policy: ConnectionPolicy) -> None:
         self._policy = policy
         self._opening = opening
         self._client: SMTP | None = None
@@ -42,7 +46,7 @@ class Line:
         # A mail was begun, and neither accepted nor reset.
         self._begun = False
         self._until: asyncio.TimerHandle | None = None
-        self._leaving: asyncio.Task[None] | None = None
+        self._quitting: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -52,46 +56,47 @@ class Line:
         return self._client is not None and self._client.supports_extension(extension)
 
     async def open(self) -> None:
-        """Open a connection. Raises PeerUnavailable."""
-        if self._leaving:
-            await asyncio.wait({self._leaving})
-            self._leaving = None
+        """Opens the connection. Raises PeerUnavailable if the mail server does not accept it."""
+        if self._quitting:
+            await asyncio.wait({self._quitting})
+            self._quitting = None
         self._client = await self._opening.open()
         self._mails = 0
 
-    async def resume(self) -> bool:
-        """Whether the connection of the previous mail can be reused; closes it if not."""
+    async def reuse(self) -> bool:
+        """Returns whether the open connection, by which an earlier mail was sent, can be used for another one. If
+        not, it is closed, and must be opened again. Sends RSET if the earlier mail was not completed."""
         if self._until:
             self._until.cancel()
         if self._mails >= self._policy.max_mails:
-            self.leave()
+            self.quit()
         if self._begun and self.is_open:
             with contextlib.suppress(NotSent):
-                self._begun = (await self.say(b"RSET")).code != 250
+                self._begun = (await self.send_command(b"RSET")).code != 250
         if self._begun or not self.is_open:
-            self.drop()
+            self.abort()
         return self.is_open
 
-    def begin(self) -> None:
-        """Mark the start of another mail."""
+    def begin_mail(self) -> None:
+        """Counts another mail of this connection. Call it before the command MAIL."""
         self._begun = True
         self._mails += 1
 
-    async def say(self, *words: bytes) -> SMTPResponse:
-        """Send a command and return its answer. Raises HungUp if there is no answer, Deferred for an invalid one."""
+    async def send_command(self, *words: bytes) -> SMTPResponse:
+        """Sends an SMTP command and returns the reply. Raises ConnectionLost if there is no reply, Deferred if it is
+        not valid SMTP."""
         if self._client is None:
-            raise HungUp("the connection was lost")
+            raise ConnectionLost("the connection was lost")
         return await self._answer(words[0].decode(), self._client.execute_command(*words))
 
-    async def hand_over(self, content: bytes) -> SMTPResponse:
-        """Send the content that DATA announced. Raises Deferred.
-
-        aiosmtplib's `data` sends the command and the content in one call: the deadline can't be checked in between, and
-        an answer to the command can't be told apart from an answer to the content.
-        """
+    async def send_content(self, content: bytes) -> SMTPResponse:
+        """Sends the content of a mail, after the server has accepted the command DATA, and returns the reply. Raises
+        Deferred if there is no valid reply; the server may have accepted the mail then."""
+        # aiosmtplib's `data` would send DATA and the content in one call: the deadline could not be checked in between,
+        # and a reply to DATA could not be distinguished from a reply to the content.
         protocol = self._client.protocol if self._client else None
         if protocol is None or not protocol.is_connected:
-            raise HungUp("the connection was lost before the mail was handed over")
+            raise ConnectionLost("the connection was lost before the mail was handed over")
         # Dot-stuffing: a line that begins with a dot could be read as the end of the content (RFC 5321, section 4.5.2).
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         try:
@@ -106,77 +111,79 @@ class Line:
         try:
             answer = await answering
         except SMTPResponseException as error:
-            raise nonsense(step, error.message) from error
+            raise invalid_reply(step, error.message) from error
         except (SMTPException, OSError) as error:
-            raise HungUp(f"the connection was lost before {step} was answered") from error
+            raise ConnectionLost(f"the connection was lost before {step} was answered") from error
         self._unanswered = False
         return answer
 
-    def rest(self) -> None:
-        """Keep the connection for the next mail, for at most the idle timeout. A connection in an undefined state is
-        dropped.
-        """
+    def keep(self) -> None:
+        """Keeps the connection open for the next mail, for at most `idle_timeout_s` seconds. If the reply to a
+        command is missing, closes the connection instead, because that reply could be taken for the reply to a later
+        command."""
         if self._unanswered or not self.is_open:
-            self.drop()
+            self.abort()
         else:
-            self._until = asyncio.get_running_loop().call_later(self._policy.idle_timeout_s, self.leave)
+            self._until = asyncio.get_running_loop().call_later(self._policy.idle_timeout_s, self.quit)
 
-    def drop(self) -> None:
-        """Abort the connection immediately."""
+    def abort(self) -> None:
+        """Closes the connection immediately, without QUIT."""
         client, self._client = self._client, None
         self._unanswered = self._begun = False
         if client:
-            cut(client)
+            abort(client)
 
-    def leave(self) -> asyncio.Task[None] | None:
-        """Close the connection with QUIT, within its timeout. `open` waits for that."""
+    def quit(self) -> asyncio.Task[None] | None:
+        """Closes the connection with QUIT, in a background task that ends within `quit_timeout_s` seconds. Returns
+        the task; None if there is no connection to close. A later call of `open` waits for the task."""
         if self._until:
             self._until.cancel()
         client, self._client = self._client, None
         self._unanswered = self._begun = False
         if client:
-            self._leaving = asyncio.create_task(_quit(client, self._policy.quit_timeout_s))
-        return self._leaving
+            self._quitting = asyncio.create_task(_quit(client, self._policy.quit_timeout_s))
+        return self._quitting
 
 
 class Connections:
-    """The pool of connections. It belongs to the event loop that first uses a line."""
+    """The pool of connections to the mail server. It can be used in one event loop only: the one of the first call
+    of `acquire`."""
 
     def __init__(self, settings: SmtpSettings, policy: ConnectionPolicy) -> None:
-        """Raises OSError if the CA file can't be read."""
-        opening = Opening(settings)
-        # The next line is taken from the end. Open lines come after closed ones, and the last used comes last, so that
-        # no more connections are open than needed.
-        self._free = deque(Line(opening, policy) for _ in range(settings.connections))
+        """Raises OSError if the file of HERALD_SMTP_CAFILE (the trusted certificate authorities) can't be read."""
+        opening = ConnectionOpener(settings)
+        # The next connection is taken from the end. Open ones come after closed ones, and the last used comes last,
+        # so that no more connections are open than needed.
+        self._free = deque(PooledConnection(opening, policy) for _ in range(settings.connections))
         self._size = settings.connections
         self._count = asyncio.Semaphore(self._size)
 
     @contextlib.asynccontextmanager
-    async def line(self) -> AsyncIterator[Line]:
-        """Wait for a free line and use it."""
+    async def acquire(self) -> AsyncIterator[PooledConnection]:
+        """Waits for a free connection of the pool, and reserves it until the end of the `async with` block. The
+        connection may be closed: the caller calls `reuse`, and `open` if needed."""
         await self._count.acquire()
-        line = self._free.pop()
+        connection = self._free.pop()
         try:
-            yield line
+            yield connection
         finally:
-            line.rest()
-            if line.is_open:
-                self._free.append(line)
+            connection.keep()
+            if connection.is_open:
+                self._free.append(connection)
             else:
-                self._free.appendleft(line)
+                self._free.appendleft(connection)
             self._count.release()
 
     async def close(self) -> None:
-        """Wait until all lines are free, and close them, within the timeout of QUIT from then on. The pool can't be
-        used afterwards.
-        """
-        lines: list[Line] = []
-        while len(lines) < self._size:
+        """Waits until all connections are free, and closes them with QUIT, which takes at most `quit_timeout_s`
+        seconds. The pool can't be used afterwards."""
+        connections: list[PooledConnection] = []
+        while len(connections) < self._size:
             await self._count.acquire()
-            lines.append(self._free.pop())
-        leaving = [task for line in lines if (task := line.leave())]
-        if leaving:
-            await asyncio.wait(leaving)
+            connections.append(self._free.pop())
+        quitting = [task for connection in connections if (task := connection.quit())]
+        if quitting:
+            await asyncio.wait(quitting)
 
 
 async def _quit(client: SMTP, timeout_s: float) -> None:
@@ -186,4 +193,4 @@ async def _quit(client: SMTP, timeout_s: float) -> None:
     except (SMTPException, OSError):
         pass
     finally:
-        cut(client)
+        abort(client)

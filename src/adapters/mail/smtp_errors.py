@@ -1,4 +1,5 @@
-"""Converts error replies of a mail server, and failures of its connections, to exceptions."""
+"""Converts error replies of the mail server, and failures of connections, to the exceptions of the port Channel
+(Deferred, Refused, PeerUnavailable)."""
 
 import ssl
 from collections.abc import Iterable
@@ -17,40 +18,42 @@ SHUTTING_DOWN: Final = 421
 _NOT_FROM_US: Final = (530, 538)
 
 
-class HungUp(Deferred):
-    """The connection was lost, or the server has replied that it closes the connection."""
+class ConnectionLost(Deferred):
+    """The connection to the mail server was lost, or the server has announced that it closes the connection (reply
+    421)."""
 
 
 def reply_line(text: str) -> str:
-    """Returns the server's reply, which may have 32 KB, as a short line that is safe to store and display."""
+    """Returns a reply of the mail server as one line of at most MAX_REPLY_LENGTH characters without control
+    characters, so that it can be stored and displayed. A server may send up to 32 KB."""
     return one_line(text, MAX_REPLY_LENGTH)
 
 
-def objection(step: str, answer: SMTPResponse) -> NotSent:
-    """Returns the exception for an unexpected reply to MAIL, RCPT, DATA or the content of the mail."""
+def error_for_reply(step: str, answer: SMTPResponse) -> NotSent:
+    """Returns the exception for an error reply to MAIL, RCPT, DATA or the content of a mail: ConnectionLost for 421,
+    Deferred for any other 4xx, PeerUnavailable for 530 and 538 to MAIL, Refused for any other 5xx. A reply with
+    another code is invalid. `step` is the command, for the text."""
     code, text = answer.code, reply_line(answer.message)
     if code == SHUTTING_DOWN:
-        return HungUp(text, code)
+        return ConnectionLost(text, code)
     if 400 <= code <= 499:
         return Deferred(text, code)
     if step == "MAIL" and code in _NOT_FROM_US:
         return PeerUnavailable(text, code, refused_us=True)
     if 500 <= code <= 599:
         return Refused(text, code)
-    return nonsense(step, f"{code} {text}")
+    return invalid_reply(step, f"{code} {text}")
 
 
-def nonsense(step: str, answer: str) -> Deferred:
-    """Returns the exception for an invalid reply. The connection can't be used any more, because it is unknown to which
-    command a later reply belongs.
-    """
+def invalid_reply(step: str, answer: str) -> Deferred:
+    """Returns the exception for a reply that is not valid SMTP. The connection must be closed, because it is unknown
+    which command the next reply belongs to."""
     return Deferred(reply_line(f"invalid reply to {step}: {answer}"))
 
 
-def away(fault: Exception, secrets: Iterable[str] = ()) -> PeerUnavailable:
-    """Returns the exception for a connection that could not be opened. `secrets` are masked in the text, because the
-    server may repeat them in its reply.
-    """
+def connection_failure(fault: Exception, secrets: Iterable[str] = ()) -> PeerUnavailable:
+    """Returns the PeerUnavailable for a connection that could not be opened. `secrets` are masked in its text,
+    because the text may contain a reply in which the server repeats them."""
     code = fault.code if isinstance(fault, SMTPResponseException) else None
     words = str(fault.message) if isinstance(fault, SMTPResponseException) else str(fault) or type(fault).__name__
     for secret in secrets:

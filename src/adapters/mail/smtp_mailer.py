@@ -1,4 +1,4 @@
-"""The mailer that sends mails to an SMTP server."""
+"""Sends mails to an SMTP server."""
 
 import asyncio
 import time
@@ -9,8 +9,8 @@ from aiosmtplib import SMTPResponse
 from adapters.mail.mailer import OutgoingMail
 from adapters.mail.mime import Composed, compose, sender_of
 from adapters.mail.settings import SmtpSettings
-from adapters.mail.smtp_connections import CONNECTION_POLICY, ConnectionPolicy, Connections, Line
-from adapters.mail.smtp_errors import SHUTTING_DOWN, HungUp, objection, reply_line
+from adapters.mail.smtp_connections import CONNECTION_POLICY, ConnectionPolicy, Connections, PooledConnection
+from adapters.mail.smtp_errors import SHUTTING_DOWN, ConnectionLost, error_for_reply, reply_line
 from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Receipt, Refused
 
 _WAITING: Final = "waiting for a connection"
@@ -20,14 +20,14 @@ _CONNECTING: Final = "connecting"
 class SmtpMailer:
     """Implements Mailer for one mail server. Connections are reused for several mails.
 
-    Every attempt ends at its deadline: if an operation does not end by then, its connection is aborted, and the next
-    mail uses another connection. If the server has closed an idle connection, the attempt opens another one and
-    continues, unless the server has already replied to MAIL. Nothing else is retried here. An instance belongs to the
-    event loop in which it first sends a mail.
+    If an attempt does not end by its deadline, its connection is aborted. If a reused connection turns out to be closed
+    before the server has replied to MAIL, the attempt continues with a new connection. Any other failure is raised. An
+    instance can be used in one event loop only: the one in which it first sends a mail.
     """
 
     def __init__(self, settings: SmtpSettings, policy: ConnectionPolicy = CONNECTION_POLICY) -> None:
-        """Raises OSError if the CA file can't be read, ValueError for an invalid sender."""
+        """Raises OSError if the file of HERALD_SMTP_CAFILE (the trusted certificate authorities) can't be read, and
+        ValueError if the sender is invalid."""
         self.name: Final = f"{settings.host}:{settings.its_port}"
         self._sender = sender_of(settings.sender)
         self._connections = Connections(settings, policy)
@@ -42,8 +42,8 @@ class SmtpMailer:
         limit = asyncio.timeout(deadline - time.monotonic())
         self._running.add(limit)
         try:
-            async with limit, self._connections.line() as line:
-                return await attempt.make(line)
+            async with limit, self._connections.acquire() as connection:
+                return await attempt.make(connection)
         except TimeoutError:
             raise self._out_of_time(attempt) from None
         finally:
@@ -53,9 +53,9 @@ class SmtpMailer:
         limit = asyncio.timeout(deadline - time.monotonic())
         self._running.add(limit)
         try:
-            async with limit, self._connections.line() as line:
-                if not await line.resume():
-                    await line.open()
+            async with limit, self._connections.acquire() as connection:
+                if not await connection.reuse():
+                    await connection.open()
         except TimeoutError:
             raise PeerUnavailable(f"{self.name} did not answer in time") from None
         finally:
@@ -80,78 +80,78 @@ class SmtpMailer:
 
 
 class _Attempt:
-    """One attempt to send a mail. `step` describes the current step, for the text of errors."""
+    """One attempt to send a mail. `step` describes what the attempt is doing now, for error texts such as "out of
+    time while connecting"."""
 
     def __init__(self, mail: Composed, deadline: float) -> None:
         self._mail = mail
         self._deadline = deadline
         self.step = _WAITING
 
-    async def make(self, line: Line) -> Receipt:
+    async def make(self, connection: PooledConnection) -> Receipt:
         self.step = _CONNECTING
-        kept = await line.resume()
+        kept = await connection.reuse()
         if not kept:
-            await line.open()
+            await connection.open()
         try:
-            await self._begin(line)
-        except HungUp:
+            await self._begin(connection)
+        except ConnectionLost:
             if not kept:
                 raise
             self.step = _CONNECTING
-            await line.open()
-            await self._begin(line)
-        await self._say(line, b"RCPT", b"TO:" + _path(self._mail.recipient))
+            await connection.open()
+            await self._begin(connection)
+        await self._say(connection, b"RCPT", b"TO:" + _path(self._mail.recipient))
         self.check_time()
-        await self._say(line, b"DATA", hoped_for=3)
-        return await self._hand_over(line)
+        await self._say(connection, b"DATA", expected=3)
+        return await self._send_content(connection)
 
     def check_time(self) -> None:
-        """Raises Deferred if the deadline has passed. This is needed in addition to the timer: if the process was
-        frozen, it may continue here before the timer fires.
-        """
+        """Raises Deferred if the deadline has passed. Called before data is sent, because the timeout alone is not
+        enough: after a suspension of the process, the attempt may continue before the timeout takes effect."""
         if time.monotonic() >= self._deadline:
             raise Deferred(f"out of time while {self.step}")
 
-    async def _begin(self, line: Line) -> None:
+    async def _begin(self, connection: PooledConnection) -> None:
         options = []
         if self._mail.utf8:
-            if not line.offers("smtputf8"):
+            if not connection.offers("smtputf8"):
                 raise Refused(
                     f"the mail server supports no addresses with non-ASCII characters: {self._mail.recipient}"
                 )
             options += [b"SMTPUTF8", b"BODY=8BITMIME"]
-        if line.offers("size"):
+        if connection.offers("size"):
             # With the size, the server can refuse a mail that is too large before the mail is transmitted.
             options.append(b"SIZE=%d" % len(self._mail.content))
-        line.begin()
-        await self._say(line, b"MAIL", b"FROM:" + _path(self._mail.sender), *options)
+        connection.begin_mail()
+        await self._say(connection, b"MAIL", b"FROM:" + _path(self._mail.sender), *options)
 
-    async def _say(self, line: Line, *words: bytes, hoped_for: int = 2) -> None:
+    async def _say(self, connection: PooledConnection, *words: bytes, expected: int = 2) -> None:
         self.step = f"waiting for the answer to {words[0].decode()}"
-        _judge(line, words[0].decode(), await line.say(*words), hoped_for)
+        _check_reply(connection, words[0].decode(), await connection.send_command(*words), expected)
 
-    async def _hand_over(self, line: Line) -> Receipt:
+    async def _send_content(self, connection: PooledConnection) -> Receipt:
         try:
             self.check_time()
         except Deferred:
             # The server would treat all further commands on this connection as content of the mail.
-            line.drop()
+            connection.abort()
             raise
         self.step = "waiting for the reply to the mail, which the server may have accepted"
-        answer = await line.hand_over(self._mail.content)
-        _judge(line, "the mail", answer, 2)
+        answer = await connection.send_content(self._mail.content)
+        _check_reply(connection, "the mail", answer, 2)
         return Receipt(answer.code, reply_line(answer.message))
 
 
-def _judge(line: Line, step: str, answer: SMTPResponse, hoped_for: int) -> None:
-    """Does nothing if the first digit of the reply is the expected one; the other digits differ between servers (RFC
-    5321, section 4.3.2). Raises the error for any other reply, and drops the connection if it can't be used any more.
-    """
-    if answer.code // 100 == hoped_for:
+def _check_reply(connection: PooledConnection, step: str, answer: SMTPResponse, expected: int) -> None:
+    """Checks that the code of a reply begins with the digit `expected`, and otherwise raises the exception of
+    `error_for_reply`. If the connection can't be used after this reply, it is aborted. The other digits are ignored,
+    because they differ between servers (RFC 5321, section 4.3.2)."""
+    if answer.code // 100 == expected:
         return
     if answer.code == SHUTTING_DOWN or not 400 <= answer.code <= 599:
-        line.drop()
-    raise objection(step, answer)
+        connection.abort()
+    raise error_for_reply(step, answer)
 
 
 def _path(address: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Finds and reads the files of templates: those in the operator's folder, and the shipped ones."""
+"""Finds and reads the files of mail templates: those in the operator's folder, and the shipped ones."""
 
 import os
 import stat
@@ -21,18 +21,19 @@ _Stamp = tuple[str, int, int, int]
 
 
 class TemplateFiles(BaseLoader):
-    """Loads a template from the first folder that has a file of this name: the operator's folder, the folders of the
-    shipped profiles, the folder of the base templates.
+    """The template loader for Jinja. It loads a template from the first folder that contains a file of this name: the
+    operator's folder, then the folders of the shipped profiles, then the folder of the base templates.
 
-    Added, changed and removed files take effect immediately, because the path is resolved at each use. (Jinja's loader
-    would not notice a file that is added to an earlier folder.) Symbolic links may lead out of a folder, because
-    Kubernetes mounts files with such links; names of templates may not.
+    Added, changed and removed files take effect immediately. A template name can't lead out of these folders
+    (`../secret` is not found), but a symbolic link in a folder may, because Kubernetes mounts files as such links.
     """
 
     def __init__(self, site: str | None, profile_templates: Sequence[Path] = ()) -> None:
         self._shipped = (*map(str, profile_templates), str(CHANNEL_TEMPLATES))
         self._folders = (*([os.path.abspath(site)] if site else []), *self._shipped)
 
+    # The path is resolved at each use: unlike Jinja's loader, this one also finds a file that was added to an earlier
+    # folder.
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         stamp = self.find(template)
         if stamp is None:
@@ -41,7 +42,8 @@ class TemplateFiles(BaseLoader):
             return file.read(), stamp[0], lambda: self.find(template) == stamp
 
     def find(self, name: str) -> _Stamp | None:
-        """Returns the version of the file that is used for this name; None if there is no such template."""
+        """Returns the path of the file that is used for this template name, with its modification time, size and
+        inode. If any of them differ later, the template has changed. Returns None if there is no file for the name."""
         folders = self._shipped if name.startswith(SHIPPED_PREFIX) else self._folders
         try:
             parts = split_template_path(name.removeprefix(SHIPPED_PREFIX))
@@ -59,7 +61,8 @@ class TemplateFiles(BaseLoader):
         return None
 
     def name_of(self, path: str) -> str | None:
-        """Returns the name of the template in the file at this path; None if the file is not a template."""
+        """Returns the name of the template whose file has this path; None if the path is outside of the template
+        folders."""
         for folder in self._folders:
             if path.startswith(folder + os.sep):
                 return path.removeprefix(folder + os.sep)

@@ -1,6 +1,7 @@
-"""Filters for mail templates. They accept any JSON value, because a publisher may put any value into any field.
+"""The filters that mail templates can use, as in `{{ price | money("EUR") }}`.
 
-For a field that the event does not have, they raise UndefinedError, which is also raised without a filter.
+All except `day` accept any JSON value, because a publisher may put any value into any field. A filter raises
+UndefinedError for a field that the event does not have, as Jinja does without a filter.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,15 +22,15 @@ MAX_AMOUNT_LENGTH: Final = 30
 
 
 def line(value: Any) -> str:
-    """Returns text, or a number, as one line of at most 255 characters. Returns an empty text for any other value."""
+    """Returns a text or a number as one line of at most 255 characters. Returns an empty text for any other value."""
     _there(value)
     return subject_line(str(value)) if _is_number(value) or isinstance(value, str) else ""
 
 
 def money(value: Any, currency: str = "") -> str:
-    """Returns an amount of money, followed by its currency. A number gets two decimals; text is not changed. Returns an
-    empty text for any other value, and if the result has more than MAX_AMOUNT_LENGTH characters.
-    """
+    """Returns an amount of money, followed by its currency. A number gets two decimals: `1234.5` -> `1,234.50`. A
+    text is displayed as it is, on one line. Returns an empty text for any other value, and if the result has more
+    than MAX_AMOUNT_LENGTH characters."""
     try:
         amount = line(f"{value:,.2f}" if _is_number(value) else value)
     except OverflowError:
@@ -39,13 +40,13 @@ def money(value: Any, currency: str = "") -> str:
 
 
 def day(value: datetime) -> str:
-    """Returns the date in the form `7 March 2026`."""
+    """Returns the date of a time, such as `event.time`, in the form `7 March 2026`."""
     return f"{value.day} {value:%B %Y}"
 
 
 def link(value: Any) -> str:
-    """Returns an http or https URL unchanged. Returns an empty text for any other value, because URLs such as
-    `javascript:` must not become links."""
+    """Returns an http or https URL of at most MAX_LINK_LENGTH characters unchanged. Returns an empty text for any
+    other value, so that URLs such as `javascript:…` never become links in a mail."""
     _there(value)
     if not isinstance(value, str) or len(value) > MAX_LINK_LENGTH or not value.isprintable() or " " in value:
         return ""
@@ -57,7 +58,7 @@ def link(value: Any) -> str:
 
 
 def entries(value: Any) -> list[Any]:
-    """Returns a list unchanged, and an empty list for any other value."""
+    """Returns a list unchanged, and an empty list for any other value, so that a template can loop over any field."""
     _there(value)
     return value if isinstance(value, list) else []
 

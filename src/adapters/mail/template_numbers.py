@@ -1,4 +1,4 @@
-"""Numbers in mail templates. They are displayed as they were sent, and can be used in calculations."""
+"""Numbers in mail templates: they are displayed as they were sent, and can be used in calculations."""
 
 import math
 from typing import Final
@@ -7,9 +7,8 @@ import msgspec
 
 
 class SentNumber(float):
-    """A number with a fraction or an exponent that is displayed with its original text, such as `1.50` or `1e-5`.
-    Results of calculations with it are ordinary numbers.
-    """
+    """A JSON number with a fraction or an exponent, displayed exactly as it was sent, for example `1.50` instead of
+    `1.5`. The result of a calculation with it is an ordinary float."""
 
     __slots__ = ("_text",)
     _text: str

@@ -1,1 +1,2 @@
-"""Redis or Valkey: backplane, presence and throttle of several nodes. It stores nothing that must not be lost."""
+"""Connects several nodes by Redis or Valkey: backplane, presence and throttle. Everything in Redis may be lost
+without harm."""

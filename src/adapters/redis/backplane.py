@@ -1,4 +1,5 @@
-"""The backplane for several nodes: Redis publish/subscribe, with a channel for each followed stream."""
+"""The backplane for several nodes: publish/subscribe of Redis. Each stream has a Redis channel of its own, to which
+the nodes with sessions of this stream subscribe."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -9,13 +10,13 @@ import structlog
 
 from adapters.redis.commands import RedisUnavailable
 from adapters.redis.connections import Connections
-from adapters.redis.subscriber import NODE_PREFIX, Link
+from adapters.redis.subscriber import NODE_PREFIX, Subscriber
 from adapters.redis.wire import (
     UNREADABLE,
     EntryReader,
     bundles,
     entry_messages,
-    publication,
+    publish_command,
     read_sign_outs,
     sign_out_message,
 )
@@ -34,18 +35,18 @@ STORE_RETRY_S: Final = 1.0
 
 
 class RedisBackplane:
-    """Implements Backplane. Redis discards messages of channels without a subscriber, and stores no positions. Neither
-    matters: hubs read what they have missed from the store.
+    """Implements the port Backplane with publish/subscribe of Redis. Redis stores no messages; the hubs read the
+    entries of lost messages from the store.
 
-    Each call of `publish` sends all its entries in one round trip. Calls run one after another, so that the messages of
-    a stream stay in order. While Redis is unavailable, `publish` sends nothing and does not wait; this node's own
-    sessions still receive the entries.
+    `publish` sends all entries of a call in one round trip. Calls run one after another, so the messages of a stream
+    stay in order. While Redis is unavailable, `publish` does not wait: it delivers the entries to this node's own
+    sessions only, and raises BackplaneUnavailable.
     """
 
     def __init__(self, connections: Connections, counters: Counters) -> None:
         self._connections = connections
         self._counters = counters
-        self._link = Link(connections, self._received)
+        self._subscriber = Subscriber(connections, self._received)
         self._read_entries = EntryReader()
         self._prefix: str | None = None
         self._turn = asyncio.Lock()
@@ -74,11 +75,11 @@ class RedisBackplane:
 
     async def subscribe(self, streams: Collection[StreamName]) -> None:
         prefix = await self._channel_prefix()
-        await self._link.want([prefix + stream for stream in streams])
+        await self._subscriber.subscribe([prefix + stream for stream in streams])
 
     def unsubscribe(self, streams: Collection[StreamName]) -> None:
         if self._prefix is not None:
-            self._link.drop([self._prefix + stream for stream in streams])
+            self._subscriber.unsubscribe([self._prefix + stream for stream in streams])
 
     async def close(self) -> None:
         if self._running is not None:
@@ -89,7 +90,7 @@ class RedisBackplane:
 
     async def _channel_prefix(self) -> str:
         if self._prefix is None:
-            self._prefix = await self._connections.name("")
+            self._prefix = await self._connections.full_name("")
         return self._prefix
 
     async def _publish(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
@@ -98,7 +99,7 @@ class RedisBackplane:
         if sign_outs:
             messages.append((prefix + SIGN_OUTS, sign_out_message(sign_outs)))
         self._counters.backplane["published"] += len(messages)
-        commands = [publication(bundle) for bundle in bundles(messages)]
+        commands = [publish_command(bundle) for bundle in bundles(messages)]
         for answer in await self._connections.send(commands):
             if isinstance(answer, RedisUnavailable):
                 raise answer
@@ -110,8 +111,8 @@ class RedisBackplane:
                 break
             except StoreUnavailable:
                 await asyncio.sleep(STORE_RETRY_S)
-        await self._link.want([prefix + SIGN_OUTS])
-        await self._link.run(prefix + NODE_PREFIX + self._connections.node)
+        await self._subscriber.subscribe([prefix + SIGN_OUTS])
+        await self._subscriber.run(prefix + NODE_PREFIX + self._connections.node)
 
     def _received(self, channel: str, message: bytes) -> None:
         self._counters.backplane["received"] += 1
@@ -124,8 +125,8 @@ class RedisBackplane:
             log.warning("backplane_message_invalid", redis_channel=channel, error=str(error))
 
     def _deliver_here(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:
-        """Delivers entries and sign-outs to this node's own sessions only. Called if they could not be published."""
-        followed = [entry for entry in entries if self._link.wants(f"{self._prefix}{entry.stream}")]
+        """Delivers entries and sign-outs that could not be published to this node's own hub."""
+        followed = [entry for entry in entries if self._subscriber.is_subscribed(f"{self._prefix}{entry.stream}")]
         self._deliver(followed, sign_outs)
 
     def _deliver(self, entries: Sequence[StreamEntry], sign_outs: Sequence[SignOut]) -> None:

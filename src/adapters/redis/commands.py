@@ -1,4 +1,4 @@
-"""Commands to Redis."""
+"""The type of a command to Redis, and the exception for a command that fails."""
 
 from typing import Final, TypeAlias
 
@@ -9,4 +9,4 @@ MAX_BATCH_SIZE: Final = 500
 
 
 class RedisUnavailable(Exception):
-    """Redis is not connected, has not answered in time, or has refused the command."""
+    """A command to Redis failed: Redis is not connected, did not answer in time, or refused the command."""

@@ -1,9 +1,9 @@
-"""This node's connections to Redis, and the names of its keys and channels.
+"""This node's connections to Redis, and the full names of its keys and channels in Redis.
 
-All commands in use, with the required version of Redis: AUTH with a user (6.0), or with only a password (any); CLIENT
-SETNAME, and SELECT if the URL names a database; PUBLISH, SUBSCRIBE, UNSUBSCRIBE; EVAL, and within it PUBLISH, GET, SET
-with PX, HSET, HDEL, HGETALL, EXPIRE, TIME before a write (5.0), and PUBSUB NUMSUB (2.8). An access list must allow them
-for keys and channels whose names begin with the prefix. Valkey has all of them.
+Redis 5.0 is required; 6.0 if REDIS_URL contains a user name. Valkey works in every version. If Redis has access lists,
+Herald's user needs these commands, for keys and channels whose names begin with HERALD_REDIS_PREFIX: CLIENT SETNAME,
+SELECT (if REDIS_URL names a database), PUBLISH, SUBSCRIBE, UNSUBSCRIBE, EVAL, and those that its scripts call by EVAL:
+GET, SET, HSET, HDEL, HGETALL, EXPIRE, TIME and PUBSUB NUMSUB.
 """
 
 import asyncio
@@ -34,15 +34,16 @@ REFUSAL_WARNING_INTERVAL_S: Final = 60.0
 
 
 class Connections:
-    """The connections that backplane, presence and throttle share.
+    """The connections to Redis that backplane, presence and throttle share.
 
-    `fault` is the reason why Redis is unavailable, and None while it is available. `outages` is the number of times
-    that Redis became unavailable, including the start. While there is a `fault`, no commands are sent, so that callers
-    do not wait for a timeout each. The link reconnects, and clears `fault` once Redis is available again.
+    `fault` is the reason why Redis is unavailable; None while it is available. While `fault` is set, commands fail
+    immediately, so that their callers do not wait for timeouts. Subscriber reconnects, and sets `fault` to None when
+    Redis is available again. `outages` is the number of times that Redis became unavailable, including once at the
+    start.
     """
 
     def __init__(self, settings: RedisSettings, store: Store, node: str) -> None:
-        """`node` is the name of this process, which must be unique."""
+        """`node` is the name of this node. All nodes that share a Redis must have different names."""
         self.fault: str | None = "not connected yet"
         self.outages = 1
         self.node = node
@@ -59,29 +60,28 @@ class Connections:
         # Without retries: the client would reconnect by itself, and subscribe to all channels in one command.
         self.receiver = _client(settings, Retry(NoBackoff(), 0, supported_errors=()))
 
-    async def name(self, rest: str) -> str:
-        """Returns the full name of a key or a channel, which ends with `rest`. Raises StoreUnavailable until the epoch
-        has been read once.
+    async def full_name(self, rest: str) -> str:
+        """Returns the full name of a key or channel: `<prefix>:<epoch>:<rest>`. Raises StoreUnavailable if the epoch is
+        needed for the first time and can't be read from the store.
 
-        Names contain the epoch of the store. So deployments with different stores that use the same Redis, by design or
-        by accident, never receive each other's messages. A deployment restored from a backup receives no messages from
-        before the restore.
+        Because of the epoch, deployments with different stores can share a Redis and never receive each other's
+        messages. For the same reason, a deployment restored from a backup receives no messages from before the restore.
         """
         return f"{self._prefix}:{await self._store.epoch()}:{rest}"
 
     async def execute(self, *command: Any) -> Any:
-        """Sends a command, coalesced with those of other callers, and returns its answer. Raises RedisUnavailable:
-        immediately while there is a `fault`, otherwise within seconds."""
+        """Sends a command and returns its answer. Commands of concurrent callers are sent together. Raises
+        RedisUnavailable: immediately while `fault` is set, otherwise within a few seconds."""
         if self.fault is not None:
             raise RedisUnavailable(self.fault)
         return await self._coalesced(command)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Sends the commands in one round trip and returns their answers. The answer to a refused command is a
-        RedisUnavailable.
+        """Sends the commands in one round trip and returns their answers in the same order. For a command that Redis
+        refuses, the list contains a RedisUnavailable in place of the answer.
 
-        Raises RedisUnavailable: immediately while there is a `fault`, otherwise within seconds. A timeout sets `fault`,
-        so that only the first callers wait for it.
+        Raises RedisUnavailable immediately while `fault` is set, if the connection is lost, or after COMMAND_TIMEOUT_S
+        without an answer. Such a timeout sets `fault`, so that later callers do not wait as well.
         """
         if self.fault is not None:
             raise RedisUnavailable(self.fault)
@@ -94,28 +94,28 @@ class Connections:
                 # the command.
                 answers = await pipeline.execute(raise_on_error=False)
         except (TimeoutError, Unanswered) as error:
-            self.lost(f"no answer for {COMMAND_TIMEOUT_S:.0f} s")
+            self.mark_unavailable(f"no answer for {COMMAND_TIMEOUT_S:.0f} s")
             raise RedisUnavailable(self.fault) from error
         except (RedisError, OSError) as error:
             raise RedisUnavailable(str(error)) from error
         return [self._refused(answer) if isinstance(answer, RedisError) else answer for answer in answers]
 
-    async def beat(self, command: Command) -> None:
-        """Publishes the heartbeat of the link, by the client that publishes everything else, so that the heartbeat
-        fails if publishing does. Unlike `send`, also sends while there is a `fault`. Raises the exceptions of the
-        client."""
+    async def send_heartbeat(self, command: Command) -> None:
+        """Sends the command that publishes the heartbeat of Subscriber, even while `fault` is set. Uses the same
+        client as `send`, so that the heartbeat fails if publishing does. Raises the exceptions of redis-py."""
         client: Any = self.sender  # its type hints have this method for pipelines only
         await client.execute_command(*command)
 
-    def lost(self, reason: str) -> None:
-        """Sets `fault`, which marks Redis as unavailable until the link has received its own heartbeat again."""
+    def mark_unavailable(self, reason: str) -> None:
+        """Sets `fault`: all commands fail until Subscriber receives a heartbeat again. If `fault` was not set
+        before, counts and logs the outage."""
         if self.fault is None:
             self.outages += 1
             log.warning("backplane_disconnected", error=reason)
         self.fault = reason
 
     async def close(self) -> None:
-        """Closes all connections within seconds, even if Redis is frozen and does not answer the TLS shutdown."""
+        """Closes all connections within a few seconds, even if Redis does not respond."""
         await self._coalesced.close(RedisUnavailable("closed"))
         closing = (self.sender.aclose(), self.receiver.aclose())
         for fault in await asyncio.gather(*closing, return_exceptions=True):
@@ -123,7 +123,8 @@ class Connections:
                 log.debug("redis_close_failed", error=str(fault))
 
     def _refused(self, answer: RedisError) -> RedisUnavailable:
-        """Converts the error of a refused command. Logs a warning, at most once in REFUSAL_WARNING_INTERVAL_S."""
+        """Returns a RedisUnavailable for the error reply of a refused command. Logs a warning for at most one
+        refusal in REFUSAL_WARNING_INTERVAL_S."""
         now = asyncio.get_running_loop().time()
         if self._warned is None or now - self._warned > REFUSAL_WARNING_INTERVAL_S:
             self._warned = now

@@ -1,4 +1,4 @@
-"""Presence in Redis: for each user, the number of sessions on each node."""
+"""Presence in Redis: how many sessions each user has on each node."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ log = structlog.get_logger(__name__)
 # Seconds after the last report about a user until the user's counts expire.
 EXPIRE_AFTER_S: Final = 24 * 3600
 
-# A node is alive while it is subscribed to its own channel (see link). The subscription ends with its connection, so
-# the sessions of a killed node stop counting immediately. KEYS[1] is the user; ARGV: this node, its count, the prefix
-# of the nodes' channels, and the expiry in seconds.
+# A node is alive while it is subscribed to its own channel (see Subscriber). The subscription ends with its connection,
+# so the sessions of a killed node stop counting immediately. KEYS[1] is the user; ARGV: this node, its count, the
+# prefix of the nodes' channels, and the expiry in seconds.
 _ENTER: Final = """
 if ARGV[2] == '0' then redis.call('HDEL', KEYS[1], ARGV[1]) else
     redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -40,7 +40,7 @@ return elsewhere
 
 
 class RedisPresence:
-    """Implements Presence."""
+    """Implements the port Presence with Redis: every node stores there how many sessions of each user it has."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -63,8 +63,8 @@ class RedisPresence:
         return True
 
     async def _report(self, user: str, count: int) -> int:
-        """Reports the number of the user's sessions on this node. Returns the number on all other nodes. Raises
-        RedisUnavailable and StoreUnavailable."""
+        """Stores the number of the user's sessions on this node (`count`), and returns the number on all other nodes
+        together. Raises RedisUnavailable, and StoreUnavailable if the names of keys can't be determined."""
         here = self._connections
-        key, nodes = await here.name(f"sessions:{user}"), await here.name(NODE_PREFIX)
+        key, nodes = await here.full_name(f"sessions:{user}"), await here.full_name(NODE_PREFIX)
         return int(await here.execute("EVAL", _ENTER, 1, key, here.node, count, nodes, EXPIRE_AFTER_S))

@@ -1,4 +1,4 @@
-"""The settings of Redis."""
+"""The settings of Redis: REDIS_URL, HERALD_REDIS_PREFIX and HERALD_REDIS_CAFILE."""
 
 import re
 from typing import Annotated, Final
@@ -10,8 +10,9 @@ _PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 
 def redis_url(value: str) -> str:
-    """Parses a URL in the format of redis-py, without options, which change between its releases. Raises ValueError
-    with a text that does not repeat the URL: it may contain a password."""
+    """Checks the value of REDIS_URL and returns it. Raises ValueError if it is invalid or has options after a
+    question mark: these depend on the release of redis-py. The text does not repeat the URL, because it may contain
+    a password."""
     # Imported here: it takes long to load, and is not needed by default.
     from redis.asyncio.connection import parse_url
 
@@ -32,8 +33,8 @@ def redis_url(value: str) -> str:
 
 
 def redis_prefix(value: str) -> str:
-    """Parses the prefix of all names. Allows no character that is special in the patterns of an access list. Raises
-    ValueError."""
+    """Checks the prefix of all keys and channels in Redis and returns it: 1 to 64 letters, digits and `- _ . : /`,
+    none of which is special in an access list of Redis. Raises ValueError for any other value."""
     prefix = value.strip()
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(f"must be letters, digits and - _ . : / only, 64 at most, and {prefix!r} is not")
@@ -41,7 +42,7 @@ def redis_prefix(value: str) -> str:
 
 
 class RedisSettings(Section, frozen=True):
-    """Redis or Valkey: the connection between nodes."""
+    """Redis or Valkey: the URL, the prefix of all names, and the trusted certificate authorities."""
 
     url: Annotated[
         str | None,

@@ -1,4 +1,5 @@
-"""The connection on which a node receives messages. It is reconnected after faults, and tested by heartbeats."""
+"""The connection by which a node receives messages from Redis. Heartbeats test it, and a failed connection is
+replaced."""
 
 import asyncio
 import random
@@ -12,7 +13,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from adapters.redis.connections import Connections
-from adapters.redis.wire import publication
+from adapters.redis.wire import publish_command
 from domain.backoff import Backoff
 
 log = structlog.get_logger(__name__)
@@ -36,11 +37,13 @@ RECONNECT: Final = Backoff(initial_s=0.1, max_s=2.0)
 MAX_CHANNELS_PER_COMMAND: Final = 1_000
 
 
-class Link:
-    """Receives the messages of the wanted channels.
+class Subscriber:
+    """Receives the messages of the subscribed channels and passes each to `on_message`, as channel and message. After
+    every reconnection, it subscribes to all channels again.
 
-    Subscribes to the wanted channels on every new connection, and after each change. The link is up once it has
-    received a heartbeat that it has published itself, on its node's own channel.
+    It also determines whether Redis is available (`Connections.fault`): it publishes a heartbeat every
+    HEARTBEAT_INTERVAL_S to a channel of its own. Redis is available once a heartbeat was received, and unavailable if
+    none is received for HEARTBEAT_TIMEOUT_S.
     """
 
     def __init__(self, connections: Connections, on_message: Callable[[str, bytes], None]) -> None:
@@ -57,9 +60,9 @@ class Link:
         self._beaten = asyncio.Event()
         self._failures = 0  # failed connections since the last one that worked
 
-    async def want(self, channels: Collection[str]) -> None:
-        """Subscribes to channels. Waits at most CONFIRMATION_TIMEOUT_S for the confirmations, and not at all while the
-        link is down."""
+    async def subscribe(self, channels: Collection[str]) -> None:
+        """Subscribes to channels. While Redis is available, waits at most CONFIRMATION_TIMEOUT_S until it has
+        confirmed them. Otherwise returns immediately; the channels are subscribed once Redis is available."""
         loop = asyncio.get_running_loop()
         for channel in channels:
             if channel not in self._confirmed:
@@ -69,15 +72,16 @@ class Link:
         if waiting and self._connections.fault is None:
             await asyncio.wait(waiting, timeout=CONFIRMATION_TIMEOUT_S)
 
-    def drop(self, channels: Collection[str]) -> None:
-        """Unsubscribes from channels, without waiting."""
+    def unsubscribe(self, channels: Collection[str]) -> None:
+        """Unsubscribes from channels, without waiting for the confirmation. Some of their messages may still be
+        received."""
         for channel in channels:
             if (confirmed := self._confirmed.pop(channel, None)) is not None:
                 _complete(confirmed)
                 self._change(channel, False)
 
-    def wants(self, channel: str) -> bool:
-        """Returns whether the channel is wanted."""
+    def is_subscribed(self, channel: str) -> bool:
+        """Returns whether the channel was passed to `subscribe` and not to `unsubscribe` since, confirmed or not."""
         return channel in self._confirmed
 
     def _change(self, channel: str, wanted: bool) -> None:
@@ -85,27 +89,30 @@ class Link:
         self._changed.set()
 
     async def run(self, beat: str) -> None:
-        """Connects, and reconnects after faults, until it is cancelled. `beat` is the channel for the heartbeats."""
+        """Connects to Redis, and reconnects after each failure, until the task is cancelled. `beat` is the channel
+        for the heartbeats of this node."""
         self._beat = beat
         while True:
             try:
+                # A task of its own: before Python 3.13, a failing task group ignores a cancellation, and a failed one
+                # leaves its task marked as being cancelled.
                 await asyncio.create_task(self._connect(), name="backplane connection")
             except Exception as error:
                 _raise_if_cancelled()
-                self._connections.lost(_reason(error))
+                self._connections.mark_unavailable(_reason(error))
             self._failures += 1
             await asyncio.sleep(RECONNECT.delay_s(self._failures, random.random()))
 
     async def _connect(self) -> None:
-        """Runs one connection until a fault. Needs a task of its own: before Python 3.13, a failing task group ignores
-        a cancellation, and a failed one leaves its task marked as being cancelled."""
+        """Opens one connection, and receives messages by it until it fails. Raises the exception with which it
+        failed."""
         async with self._connections.receiver.pubsub() as pubsub, asyncio.TaskGroup() as tasks:
-            self._begin()
-            tasks.create_task(self._subscribe(pubsub))
+            self._reset_subscriptions()
+            tasks.create_task(self._send_subscriptions(pubsub))
             tasks.create_task(self._send_heartbeats())
 
-    def _begin(self) -> None:
-        """Resets the subscriptions for a new connection, which has none."""
+    def _reset_subscriptions(self) -> None:
+        """Marks every channel as not subscribed yet, because a new connection has no subscriptions."""
         loop = asyncio.get_running_loop()
         for future in self._confirmed.values():
             _complete(future)  # the connection is lost: no confirmation will come
@@ -115,7 +122,7 @@ class Link:
         self._changed.set()
         self._beaten.clear()
 
-    async def _subscribe(self, pubsub: PubSub) -> None:
+    async def _send_subscriptions(self, pubsub: PubSub) -> None:
         # Reading needs a connection, which the first subscription opens.
         await self._send_changes(pubsub, {self._beat: True})
         del self._changes[self._beat]
@@ -152,13 +159,14 @@ class Link:
                 self._on_message(channel, message["data"])
 
     async def _send_heartbeats(self) -> None:
-        # The link is up only with all subscriptions confirmed: until then the hub compares all streams with the store.
+        # Redis counts as available only once all subscriptions are confirmed: until then the hub compares all streams
+        # with the store.
         async with _timeout(ALL_CONFIRMATIONS_TIMEOUT_S, "Redis has not confirmed all subscriptions"):
             await asyncio.gather(*self._confirmed.values())
         while True:
             self._beaten.clear()
             async with _timeout(HEARTBEAT_TIMEOUT_S, "no heartbeat has come back from Redis"):
-                await self._connections.beat(publication([(self._beat, b"")]))
+                await self._connections.send_heartbeat(publish_command([(self._beat, b"")]))
                 _raise_if_cancelled()
                 await self._beaten.wait()
             self._failures = 0
@@ -178,8 +186,8 @@ async def _timeout(seconds: float, otherwise: str) -> AsyncIterator[None]:
 
 
 def _raise_if_cancelled() -> None:
-    """Raises CancelledError if the current task was cancelled, but the awaited call has swallowed the cancellation. The
-    client writes within asyncio.wait_for, which before Python 3.12 swallows a cancellation that arrives as it ends."""
+    """Raises CancelledError if the current task was cancelled and the call before did not raise it. redis-py uses
+    asyncio.wait_for, which can swallow a cancellation before Python 3.12."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
@@ -191,7 +199,8 @@ def _complete(confirmed: asyncio.Future[None]) -> None:
 
 
 def _reason(fault: BaseException) -> str:
-    """Returns the text of a fault, or of the first one in a group. Logs the fault unless it is an outage."""
+    """Returns the text of an exception; for a group, of the first one in it. Logs any exception with its traceback,
+    except errors of Redis and of the network, which are expected during an outage."""
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
     if not isinstance(fault, RedisError | OSError | TimeoutError):

@@ -1,4 +1,4 @@
-"""The throttle for several nodes: token buckets in Redis, by its clock."""
+"""Rate limits that apply to all nodes together: token buckets in Redis."""
 
 from typing import Final
 
@@ -23,8 +23,8 @@ return 0
 
 
 class RedisThrottle:
-    """Implements Throttle for all nodes together. While Redis is unavailable, `otherwise` limits the callers of this
-    node alone."""
+    """Implements the port Throttle with token buckets in Redis, so that a rate limits the requests to all nodes
+    together. The clock of Redis is used. While Redis is unavailable, `otherwise` limits the requests to this node."""
 
     def __init__(self, connections: Connections, otherwise: Throttle) -> None:
         self._connections = connections
@@ -32,7 +32,7 @@ class RedisThrottle:
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
         try:
-            name = await self._connections.name(f"rate:{key}")
+            name = await self._connections.full_name(f"rate:{key}")
             wait = await self._connections.execute(
                 "EVAL", _TAKE, 1, name, 1_000_000 / rate.per_second, rate.burst, cost
             )

@@ -1,8 +1,9 @@
-"""Messages between nodes: entries and sign-outs as MessagePack, keyed by the names of their fields.
+"""The messages that nodes send to each other by Redis: entries and sign-outs, in MessagePack with field names.
 
-Nodes of two versions exchange messages during an upgrade. So a new field must have a default, and only a field with a
-default can be removed. A message holds entries of one kind: a node that does not know the kind ignores only that
-message. Messages that can't be read are ignored; the hub finds their entries in the store within seconds.
+During an upgrade, nodes of two versions exchange messages. So a new field must have a default, and only a field with a
+default can be removed. All entries of a message have the same kind (domain.protocol.entry_kinds), so a node whose
+version does not support a kind loses nothing else. A node ignores messages that it can't read; its hub reads their
+entries from the store within seconds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,8 +44,9 @@ read_sign_outs = msgspec.msgpack.Decoder(tuple[SignOut, ...]).decode
 
 
 class EntryReader:
-    """Reads messages of entries. Raises one of UNREADABLE for a message that can't be read; entries of unknown kinds
-    are left out one by one, and each kind is logged once."""
+    """Decodes a message: `reader(message)` returns its entries. Entries whose kind is unknown to this version are
+    omitted, and each such kind is logged once. Raises one of the exceptions in UNREADABLE if the message can't be
+    decoded."""
 
     def __init__(self) -> None:
         self._unknown: set[str] = set()
@@ -69,8 +71,9 @@ class EntryReader:
 
 
 def entry_messages(entries: Iterable[StreamEntry], max_bytes: int = MAX_BYTES) -> Iterator[tuple[StreamName, bytes]]:
-    """Yields messages, each of one stream and one kind, in the order of the entries. The entries of one position are in
-    one message."""
+    """Encodes entries as messages. Yields pairs of a stream and a message of about `max_bytes` at most. Each message
+    has entries of one stream and one kind. The order in each stream is kept, and entries of the same position are
+    never divided between messages."""
     by_stream: dict[StreamName, list[StreamEntry]] = {}
     for entry in entries:
         by_stream.setdefault(entry.stream, []).append(entry)
@@ -94,7 +97,8 @@ def _messages(entries: Iterable[StreamEntry], max_bytes: int) -> Iterator[bytes]
 
 
 def bundles(messages: Iterable[tuple[str, bytes]], max_bytes: int = MAX_BYTES) -> Iterator[list[tuple[str, bytes]]]:
-    """Groups the messages, in their order, up to the size limit of one command."""
+    """Divides messages into lists of about `max_bytes` at most, in the same order, to publish each list with one
+    command."""
     bundle: list[tuple[str, bytes]] = []
     weight = 0
     for channel, message in messages:
@@ -108,8 +112,9 @@ def bundles(messages: Iterable[tuple[str, bytes]], max_bytes: int = MAX_BYTES) -
         yield bundle
 
 
-def publication(messages: Iterable[tuple[str, bytes]]) -> Command:
-    """Returns one command that publishes the messages, in their order."""
+def publish_command(messages: Iterable[tuple[str, bytes]]) -> Command:
+    """Returns one Redis command that publishes the messages, which are pairs of a channel and a body, in their
+    order."""
     arguments: Iterator[str | bytes] = chain.from_iterable(messages)
     return ("EVAL", _PUBLISH, 0, *arguments)
 

@@ -11,9 +11,9 @@ from domain.text import visible
 
 
 def set_up_logs(style: str, level: str, service: str, node: str) -> None:
-    """Configures the logs of Herald and of the libraries. `style` is `console` or `json`, `level` the name of a level
-    of the logging module. `service` and `node` are fields of each JSON line. Tracebacks contain no local variables,
-    because these may contain tokens."""
+    """Configures the logs of Herald and of the libraries that it uses. `style` is `console` or `json`; `level` is a
+    level of the logging module, such as `INFO`. `service` and `node` become fields of each JSON line. Tracebacks do
+    not show local variables, because these may contain tokens."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -55,7 +55,8 @@ def set_up_logs(style: str, level: str, service: str, node: str) -> None:
 def _escape(
     _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Escapes control characters, so that text from a client or a broker can't control the terminal."""
+    """Escapes control characters in the fields of a log line, so that text from a client or a broker can't control
+    the operator's terminal."""
     return {
         name: visible(value, keep="\n" if name == "stack" else "") if isinstance(value, str) else value
         for name, value in event.items()

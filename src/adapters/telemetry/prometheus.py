@@ -1,4 +1,5 @@
-"""Metrics in the formats of Prometheus. They are read from the application's counters whenever they are requested."""
+"""Metrics in the formats of Prometheus and OpenMetrics. They are read from the application's counters at each
+request."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,12 +20,12 @@ from application.ingest.ingest_events import ConsumeEvents
 
 
 class PrometheusExposition:
-    """Implements the port Exposition."""
+    """Implements the port Exposition: renders all metrics of this node in a format that the `Accept` header selects."""
 
     def __init__(
         self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: Mapping[str, str]
     ) -> None:
-        """`about` has the labels of the metric `herald_node_info`, which identify this node."""
+        """`about` has the labels of the metric `herald_node_info`, which identify this node, by name."""
         self._registry = CollectorRegistry()
         self._registry.register(_HeraldCollector(counters, hub, consumers, about))
 

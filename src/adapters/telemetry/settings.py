@@ -7,7 +7,7 @@ from domain.setting_parsers import choice
 
 
 class LogSettings(Section, frozen=True):
-    """Logs: format and level."""
+    """Logs: their format, and the lowest level that is written."""
 
     format: Annotated[
         Literal["console", "json"],

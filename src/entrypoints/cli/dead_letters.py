@@ -26,7 +26,7 @@ def dead_letters() -> None:
     """List, replay or delete events that could not be processed. Needs a running Herald and the scope `admin`."""
 
 
-def _chooses(command: _Command) -> _Command:
+def _filter_options(command: _Command) -> _Command:
     """Adds the filters that select dead letters."""
     for option, words in (
         ("--until", "Only dead letters that were stored at this time or earlier."),
@@ -39,7 +39,7 @@ def _chooses(command: _Command) -> _Command:
 
 
 @dead_letters.command("list")
-@_chooses
+@_filter_options
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of dead letters to list."
 )
@@ -90,7 +90,7 @@ def show(id: str, body: bool, url: str | None, token: str | None) -> None:
 
 @dead_letters.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@_chooses
+@_filter_options
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
 @client_options
 def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
@@ -102,7 +102,7 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
     filters = _meant(ids, chosen, everything)
     replayed = failed = 0
     with client_from_settings(url, token) as client:
-        for answer in _each(client, "POST", "/replay", ids, filters, _Replayed):
+        for answer in _send_requests(client, "POST", "/replay", ids, filters, _Replayed):
             replayed += len(answer.replayed)
             failed += len(answer.failed)
             for letter in answer.failed:
@@ -113,7 +113,7 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
 
 @dead_letters.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@_chooses
+@_filter_options
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
 @client_options
 def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
@@ -123,14 +123,14 @@ def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | N
     """
     filters = _meant(ids, chosen, everything)
     with client_from_settings(url, token) as client:
-        dropped = sum(answer.dropped for answer in _each(client, "DELETE", "", ids, filters, _Dropped))
+        dropped = sum(answer.dropped for answer in _send_requests(client, "DELETE", "", ids, filters, _Dropped))
     click.echo(f"Dropped: {dropped}")
 
 
 _Answer = TypeVar("_Answer", "_Replayed", "_Dropped")
 
 
-def _each(
+def _send_requests(
     client: Client, method: str, verb: str, ids: tuple[str, ...], chosen: dict[str, str], answer: type[_Answer]
 ) -> Iterator[_Answer]:
     """Sends one request for each id; without ids, sends requests until no dead letters match the filters any more.

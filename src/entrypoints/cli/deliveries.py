@@ -21,7 +21,7 @@ PAGE_SIZE: Final = 100
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _filters(command: _Command) -> _Command:
+def _filter_options(command: _Command) -> _Command:
     """Adds the filters that the commands `list` and `retry` share. Parameters are named as in the REST API."""
     for option in (
         click.option(
@@ -45,7 +45,7 @@ def deliveries() -> None:
 @click.option(
     "--status", type=click.Choice(["pending", "sent", "failed", "skipped"]), help="Only mails with this status."
 )
-@_filters
+@_filter_options
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="The maximum number of mails to list."
 )
@@ -97,7 +97,7 @@ def show(id: str, url: str | None, token: str | None) -> None:
 @click.option(
     "--refused", "with_refused", is_flag=True, help="With --all-failed: also retry mails that failed permanently."
 )
-@_filters
+@_filter_options
 @client_options
 def retry(
     ids: tuple[str, ...], all_failed: bool, with_refused: bool, url: str | None, token: str | None, **chosen: str | None
@@ -120,7 +120,7 @@ def retry(
     with client_from_settings(url, token) as client:
         try:
             for id in _failed(client, filters) if all_failed else ids:
-                if fault := _refusal(client, id):
+                if fault := _retry_one(client, id):
                     refused += 1
                     click.echo(f"{id}  {fault}")
                 else:
@@ -139,7 +139,7 @@ def _given(chosen: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _refusal(client: Client, id: str) -> str | None:
+def _retry_one(client: Client, id: str) -> str | None:
     """Requests the retry of one delivery. Returns None, or the reason if this delivery can't be retried. Raises
     RequestFailed for errors that would also occur for all other deliveries.
     """

@@ -35,16 +35,16 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
     if own and (field := _id_field(event, made)):
         yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
     if event is not None:
-        yield from _routes(event, table)
+        yield from _route_lines(event, table)
     for addressed in made.addressed:
         yield f"recipients   {', '.join(addressed.users)}"
         yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
-        yield _seen_at(addressed.content, table, True)
+        yield _endpoints_line(addressed.content, table, True)
         yield from _frames(addressed.content, inbox_of(addressed.users[0]), now)
     for broadcast in made.broadcasts:
         yield f"recipients   subscribers of {broadcast.feed} ({table.feeds[broadcast.feed].access})"
         yield f"stream       {feed_stream(broadcast.feed)}"
-        yield _seen_at(broadcast.content, table, False)
+        yield _endpoints_line(broadcast.content, table, False)
         yield from _frames(broadcast.content, feed_stream(broadcast.feed), now)
     for planned in made.deliveries:
         item = planned.item
@@ -78,7 +78,7 @@ def _event(message: Message) -> Event | None:
         return None
 
 
-def _routes(event: Event, table: RouteTable) -> Iterator[str]:
+def _route_lines(event: Event, table: RouteTable) -> Iterator[str]:
     """Yields a line for each route that matches the event, with its number in its file, counted from 1. Below it are
     the fields that templates of the route need and the event does not have."""
     candidates = table.for_source(event.source)
@@ -89,7 +89,7 @@ def _routes(event: Event, table: RouteTable) -> Iterator[str]:
                 yield from (f"             {loss}" for loss in unfilled_templates(route, event.payload))
 
 
-def _seen_at(content: Content, table: RouteTable, is_notification: bool) -> str:
+def _endpoints_line(content: Content, table: RouteTable, is_notification: bool) -> str:
     """Returns the line with the endpoints at which plain clients receive the content. Clients of herald.v1 receive it
     at every endpoint."""
     shown = [

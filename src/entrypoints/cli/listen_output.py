@@ -23,7 +23,7 @@ PRINT_TIMEOUT_S: Final = 1.0
 _RESTARTS: Final = 1012
 
 
-class _NobodyReads(Exception):
+class _OutputBlocked(Exception):
     """The output is not read. Raised by a signal handler, because only an exception in it can interrupt a write that
     blocks."""
 
@@ -60,7 +60,7 @@ class Listening:
             signal.signal(number, end)
         try:
             await printing
-        except (BrokenPipeError, _NobodyReads):
+        except (BrokenPipeError, _OutputBlocked):
             # The reader has closed the pipe, or does not read.
             _drop_output()
         except NotPrinted:
@@ -77,7 +77,7 @@ class Listening:
 
     def _give_up(self, *_: object) -> None:
         if self._is_printing:
-            raise _NobodyReads
+            raise _OutputBlocked
 
     async def _run(self) -> None:
         async with self._listener as listener:

@@ -54,7 +54,7 @@ def preview(event: BinaryIO, source: str | None, routes: str | None, profile: st
     table = load_table(settings)
     body = event.read()
     now = datetime.now(UTC)
-    message = Message(source or _own_type(body, table, now), body, now, NO_ID)
+    message = Message(source or _source_from_type(body, table, now), body, now, NO_ID)
     made = plan(message, table, Limits(addresses=settings.limits.addresses))
     if made.dead_letter:
         click.echo(visible(f"A dead letter: {made.dead_letter.reason}: {made.dead_letter.detail}"), err=True)
@@ -73,7 +73,7 @@ def _settings(routes: str | None, profile: str | None) -> Settings:
     return read(environ, "dev", {name: value for name, value in given.items() if value})
 
 
-def _own_type(body: bytes, table: RouteTable, now: datetime) -> str:
+def _source_from_type(body: bytes, table: RouteTable, now: datetime) -> str:
     """Returns the event's type, which is used as its source. Raises UsageError if no route has this source."""
     try:
         type_ = read_event(Message("", body, now, NO_ID)).type

@@ -81,10 +81,10 @@ def _keys(endpoint: Endpoint) -> Iterator[str]:
 
 def _check_broker(table: RouteTable) -> None:
     # Imported here, because importing a broker takes a while and other commands do not need it.
-    from entrypoints.cli.start_offsets_output import BrokerUnreachable, start_positions
+    from entrypoints.cli.start_offsets_output import BrokerUnreachable, start_offset_lines
 
     try:
-        for line in start_positions(table, read(os.environ, "serve", {})):
+        for line in start_offset_lines(table, read(os.environ, "serve", {})):
             click.echo(line)
     except BrokerUnreachable as error:
         raise click.ClickException(str(error)) from None

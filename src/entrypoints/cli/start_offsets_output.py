@@ -36,7 +36,7 @@ class BrokerUnreachable(Exception):
     """The broker or the database is unavailable. The text of the exception gives the reason."""
 
 
-def start_positions(table: RouteTable, settings: Settings) -> Iterator[str]:
+def start_offset_lines(table: RouteTable, settings: Settings) -> Iterator[str]:
     """Yields one line for each partition, with the offset at which it starts and the reason. Raises
     BrokerUnreachable."""
     kafka = settings.of(KafkaSettings)
