@@ -1,4 +1,4 @@
-"""`herald db`: upgrades and checks the schema of the database, and replaces its epoch."""
+"""`herald db`: upgrades, downgrades and checks the schema of the database, and replaces the epoch."""
 
 import asyncio
 import os
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 @click.group("db", short_help="Upgrade the database, or show the state of its schema.")
 def db() -> None:
-    """Upgrade the database of DATABASE_URL, or show the state of its schema.
+    """Upgrade the database of DATABASE_URL, show the state of its schema, or make cursors invalid after a restore.
 
-    Nodes of the previous version run on an upgraded database: upgrade first, then replace the nodes one by one.
+    Nodes of the previous version can run on an upgraded database: upgrade first, then replace the nodes one by one.
     """
 
 
@@ -29,7 +29,7 @@ def db() -> None:
 def upgrade() -> None:
     """Upgrade the schema to the revision that this version of Herald needs.
 
-    It is safe to run this repeatedly, and on several machines at the same time.
+    If the schema has that revision already, nothing changes. Several machines may run the command at the same time.
     """
 
     async def act(_: "Database", schema: "Schema") -> None:
@@ -45,9 +45,10 @@ def upgrade() -> None:
     prompt="The tables and columns that these revisions added are deleted, with their data. Continue?"
 )
 def downgrade(revision: str) -> None:
-    """Undo upgrades until the schema is at REVISION.
+    """Undo upgrades of the schema, newest first, until it is at REVISION.
 
-    `base` undoes all and deletes all tables; `-- -1` undoes the last upgrade.
+    The tables and columns that the undone upgrades added are deleted, with their data. `base` as REVISION undoes all
+    upgrades. `herald db downgrade -- -1` undoes only the last one.
     """
 
     async def act(_: "Database", schema: "Schema") -> None:
@@ -60,7 +61,10 @@ def downgrade(revision: str) -> None:
 
 @db.command()
 def current() -> None:
-    """Show the revision of the schema, and the revision that this version of Herald needs."""
+    """Show the revision of the schema.
+
+    If this version of Herald needs another revision, that one is shown too.
+    """
 
     async def act(_: "Database", schema: "Schema") -> None:
         now = await schema.current()
@@ -71,9 +75,10 @@ def current() -> None:
 
 @db.command()
 def check() -> None:
-    """Compare the schema with the tables that this version of Herald needs, and show the differences.
+    """Show the differences between the schema and the one that Herald needs.
 
-    The exit code is 1 if there are differences.
+    Compares the tables in the database with the tables that this version of Herald uses. The exit code is 1 if there
+    are differences.
     """
 
     async def act(_: "Database", schema: "Schema") -> list[str]:
@@ -89,9 +94,11 @@ def check() -> None:
 
 @db.command("new-epoch")
 def new_epoch() -> None:
-    """Make all positions and cursors of clients invalid. Run this after restoring the database from a backup.
+    """Make the cursors of all clients invalid. Run this after restoring the database from a backup, before the nodes
+    start.
 
-    Clients then load their lists again instead of resuming at positions that the restored database does not have.
+    Clients then load their lists again. Otherwise they would resume at positions that the restored database does not
+    have, and miss entries.
     """
 
     async def act(database: "Database", schema: "Schema") -> str:

@@ -1,4 +1,4 @@
-"""`herald dead-letters`: list, replay and drop events that could not be processed, through a running Herald."""
+"""`herald dead-letters`: lists, replays and deletes dead letters through the REST API of a running Herald."""
 
 import base64
 import sys
@@ -23,14 +23,20 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 @click.group("dead-letters", short_help="List, replay or delete events that could not be processed.")
 def dead_letters() -> None:
-    """List, replay or delete events that could not be processed. Needs a running Herald and the scope `admin`."""
+    """List, replay or delete dead letters: events that could not be processed.
+
+    Needs a running Herald and, if it verifies tokens, a token with the scope `admin`.
+    """
 
 
 def _filter_options(command: _Command) -> _Command:
-    """Adds the filters that select dead letters."""
+    """Adds the options --source, --reason, --since and --until, which select dead letters, to a command."""
     for option, words in (
-        ("--until", "Only dead letters that were stored at this time or earlier."),
-        ("--since", "Only dead letters that were stored at this time (2026-03-01 or 2026-03-01T12:00Z) or later."),
+        ("--until", "Only dead letters that were stored at this time or earlier. A date includes its whole day."),
+        (
+            "--since",
+            "Only dead letters that were stored at this time or later, such as 2026-03-01 or 2026-03-01T12:00Z (UTC).",
+        ),
         ("--reason", "Only dead letters with this reason, such as not_json."),
         ("--source", "Only dead letters of events with this topic or routing key."),
     ):
@@ -53,7 +59,10 @@ def list_(
     url: str | None,
     token: str | None,
 ) -> None:
-    """List dead letters, newest first: id, time, source, reason and detail."""
+    """List dead letters, newest first.
+
+    Each line has the id, the time (UTC) at which the dead letter was stored, the source, the reason and its detail.
+    """
     with client_from_settings(url, token) as client:
         chosen = _filter(source, reason, since, until)
         shown, total = 0, 0
@@ -72,7 +81,7 @@ def list_(
 
 @dead_letters.command()
 @click.argument("id")
-@click.option("--body", is_flag=True, help="Print only the body of the event, byte for byte.")
+@click.option("--body", is_flag=True, help="Print only the body of the original event, byte for byte.")
 @client_options
 def show(id: str, body: bool, url: str | None, token: str | None) -> None:
     """Show one dead letter: why the event could not be processed, and the original event."""
@@ -91,13 +100,14 @@ def show(id: str, body: bool, url: str | None, token: str | None) -> None:
 @dead_letters.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @_filter_options
-@click.option("--all", "everything", is_flag=True, help="All that there are.")
+@click.option("--all", "everything", is_flag=True, help="Select all dead letters.")
 @client_options
 def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """Process the events of dead letters again with the current routes.
+    """Process the events of dead letters again, with the current routes.
 
-    Select the dead letters by their ids, by filters, or with --all. Recipients who were already notified are not
-    notified again. If an event fails again, its dead letter stays stored, and the exit code is 1.
+    Select the dead letters by their ids, by filters, or with --all. If an event is processed now, its dead letter is
+    deleted. If it fails again, its dead letter stays, and the exit code is 1. Users who were already notified of an
+    event are not notified again.
     """
     filters = _meant(ids, chosen, everything)
     replayed = failed = 0
@@ -114,10 +124,10 @@ def replay(ids: tuple[str, ...], everything: bool, url: str | None, token: str |
 @dead_letters.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @_filter_options
-@click.option("--all", "everything", is_flag=True, help="All that there are.")
+@click.option("--all", "everything", is_flag=True, help="Select all dead letters.")
 @client_options
 def drop(ids: tuple[str, ...], everything: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """Delete dead letters and their events.
+    """Delete dead letters. Their events are lost.
 
     Select the dead letters by their ids, by filters, or with --all.
     """
@@ -133,8 +143,9 @@ _Answer = TypeVar("_Answer", "_Replayed", "_Dropped")
 def _send_requests(
     client: Client, method: str, verb: str, ids: tuple[str, ...], chosen: dict[str, str], answer: type[_Answer]
 ) -> Iterator[_Answer]:
-    """Sends one request for each id; without ids, sends requests until no dead letters match the filters any more.
-    Yields the responses."""
+    """Sends the requests of `replay` or `drop`, and yields the responses. With `ids`, sends one request for each id.
+    Without, sends requests with the filters in `chosen` until all dead letters that match them are handled, because
+    the API handles a limited number in one request."""
     for id in ids:
         yield client.request(method, f"{PATH}/{path_segment(id, KIND)}{verb}", answer)
     while not ids:

@@ -1,4 +1,4 @@
-"""`herald deliveries`: lists and retries mails, through the REST API of a running Herald."""
+"""`herald deliveries`: lists, shows and retries mails through the REST API of a running Herald."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -22,14 +22,22 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _filter_options(command: _Command) -> _Command:
-    """Adds the filters that the commands `list` and `retry` share. Parameters are named as in the REST API."""
+    """Adds the filter options that `list` and `retry` share to a command. Their parameters have the names of the
+    REST API."""
     for option in (
         click.option(
-            "--since", metavar="TIME", help="Only mails created at this time or later: ISO 8601, or seconds since 1970."
+            "--since",
+            metavar="TIME",
+            help="Only mails created at this time or later: ISO 8601 (UTC by default), or seconds since 1970.",
         ),
-        click.option("--event", "event_id", metavar="ID", help="Only mails about the event with this id."),
-        click.option("--user", help="Only mails to this user."),
-        click.option("--order", "order_id", metavar="ID", help="Only mails about the order with this number."),
+        click.option("--event", "event_id", metavar="ID", help="Only mails that were sent for the event with this id."),
+        click.option("--user", help="Only mails to the user with this id."),
+        click.option(
+            "--order",
+            "order_id",
+            metavar="ID",
+            help="Only mails about this order: the value of the route's `reference`.",
+        ),
         click.option("--recipient", metavar="ADDRESS", help="Only mails to this e-mail address."),
     ):
         command = option(command)
@@ -38,7 +46,10 @@ def _filter_options(command: _Command) -> _Command:
 
 @click.group(short_help="Show the status of each mail, and retry failed mails.")
 def deliveries() -> None:
-    """Show the status of each mail, and retry failed mails. Needs a running Herald."""
+    """Show the status of each mail, and retry failed mails.
+
+    Needs a running Herald and, if it verifies tokens, a token with the scope `deliveries:read` or, to retry, `admin`.
+    """
 
 
 @deliveries.command("list")
@@ -54,7 +65,11 @@ def deliveries() -> None:
 )
 @client_options
 def list_(limit: int, as_json: bool, url: str | None, token: str | None, **chosen: str | None) -> None:
-    """List mails, newest first: id, time, status, recipient, subject and error."""
+    """List mails, newest first.
+
+    Each line has the id, the time of creation (UTC), the status, the recipient and the subject, and the error if there
+    is one.
+    """
     shown, total = 0, 0
     with client_from_settings(url, token) as client:
         for page in _pages(client, _given(chosen), limit):
@@ -92,21 +107,27 @@ def show(id: str, url: str | None, token: str | None) -> None:
 @deliveries.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @click.option(
-    "--all-failed", is_flag=True, help="Retry all mails that failed after too many attempts and match the filters."
+    "--all-failed", is_flag=True, help="Retry all mails that match the filters and failed after too many attempts."
 )
 @click.option(
-    "--refused", "with_refused", is_flag=True, help="With --all-failed: also retry mails that failed permanently."
+    "--refused",
+    "with_refused",
+    is_flag=True,
+    help="With --all-failed: also retry mails that were refused, or could not be rendered.",
 )
 @_filter_options
 @client_options
 def retry(
     ids: tuple[str, ...], all_failed: bool, with_refused: bool, url: str | None, token: str | None, **chosen: str | None
 ) -> None:
-    """Retry failed mails: those with the given ids, or with --all-failed all that failed.
+    """Retry failed mails, selected by their ids or with --all-failed.
 
-    --all-failed does not retry mails that failed permanently, because the mail server rejected them or they could not
-    be rendered: a retry would fail again, unless the cause was removed. To retry them, add --refused or give their ids.
-    Mails in another state are not changed, so no mail is sent twice. The exit code is 1 if a mail could not be retried.
+    --all-failed selects the mails that failed after too many attempts. Mails that the mail server refused, or that
+    could not be rendered, would fail again unless you have removed the cause. To retry them too, add --refused, or give
+    their ids. A mail that was skipped because it had no address can be retried by its id.
+
+    A retried mail is pending again. Mails in any other state are not changed, so no mail is sent twice. The exit code
+    is 1 if a selected mail could not be retried.
     """
     if bool(ids) == all_failed:
         raise click.UsageError("Select mails either by ids or with --all-failed.")
@@ -140,9 +161,9 @@ def _given(chosen: dict[str, str | None]) -> dict[str, str]:
 
 
 def _retry_one(client: Client, id: str) -> str | None:
-    """Requests the retry of one delivery. Returns None, or the reason if this delivery can't be retried. Raises
-    RequestFailed for errors that would also occur for all other deliveries.
-    """
+    """Requests the retry of one delivery. Returns None if it will be retried, or the reason if it does not exist or
+    can't be retried in its present state. Raises RequestFailed for an error that other deliveries would have as
+    well."""
     try:
         client.request_with_retries("POST", f"{PATH}/retry/{id}", _Delivery)
     except RequestFailed as error:
@@ -153,9 +174,9 @@ def _retry_one(client: Client, id: str) -> str | None:
 
 
 def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> Iterator["_Page"]:
-    """Yields pages of the matching deliveries, newest first, with at most `limit` deliveries together. The first page
-    has the total. The other pages are read by cursor, so that concurrent changes do not shift them.
-    """
+    """Yields pages of the deliveries that the filters `chosen` select, newest first: at most `limit` deliveries in
+    all, or all if it is None. Only the first page has the total number. Later pages are requested by cursor, so that
+    deliveries which are created meanwhile do not shift them."""
     place: dict[str, str] = {}
     left = limit
     while left is None or left > 0:
@@ -169,7 +190,7 @@ def _pages(client: Client, chosen: dict[str, str], limit: int | None = None) -> 
 
 
 def _line(text: str) -> str:
-    """Returns the text on one line, with control characters escaped, because it may come from a mail server."""
+    """Returns the text as one line with control characters escaped: it may contain the reply of a mail server."""
     return visible(" ".join(text.split()))
 
 

@@ -1,5 +1,4 @@
-"""The output of `herald routes explain`: the plan of an event, and the frames that each kind of client would
-receive."""
+"""The output of `herald routes explain`: the plan of an event, and the frames that clients would receive."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,7 +22,8 @@ NO_ID: Final = "herald-explain"
 
 
 def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> str:
-    """Returns the lines to print for an event with this source and body."""
+    """Returns the output of `herald routes explain` for an event with this source and body. A body of None is a
+    Kafka record without a value."""
     message = Message(source, body, now, NO_ID)
     return "\n".join(visible(line, keep="\n") for line in _lines(message, table, plan(message, table), now))
 
@@ -64,14 +64,14 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
 
 
 def _id_field(event: Event | None, made: Plan) -> str | None:
-    """Returns the field that the route names as the event's id. Returns None if the route names none, or the id comes
-    from elsewhere."""
+    """Returns the payload field from which the event's id was read, if the route names it with the key `id`. Returns
+    None if the id comes from elsewhere, such as the CloudEvents attributes, or if there is no route."""
     field = made.route.id if made.route is not None else None
     return field if event is not None and event.id == NO_ID else None
 
 
 def _event(message: Message) -> Event | None:
-    """Returns the decoded event; None if it can't be decoded."""
+    """Returns the event in the message, or None if the message can't be read as an event."""
     try:
         return read_event(message)
     except Unreadable:
@@ -79,8 +79,8 @@ def _event(message: Message) -> Event | None:
 
 
 def _route_lines(event: Event, table: RouteTable) -> Iterator[str]:
-    """Yields a line for each route that matches the event, with its number in its file, counted from 1. Below it are
-    the fields that templates of the route need and the event does not have."""
+    """Yields a line for each route that matches the event: the profile, and the number of the route in its file,
+    counted from 1. The lines after it name the fields that the texts of the route need and the event does not have."""
     candidates = table.for_source(event.source)
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):
@@ -90,8 +90,8 @@ def _route_lines(event: Event, table: RouteTable) -> Iterator[str]:
 
 
 def _endpoints_line(content: Content, table: RouteTable, is_notification: bool) -> str:
-    """Returns the line with the endpoints at which plain clients receive the content. Clients of herald.v1 receive it
-    at every endpoint."""
+    """Returns the output line that lists the endpoints at which plain clients receive the content. Clients of
+    herald.v1 receive it at every endpoint."""
     shown = [
         f"{endpoint.transport} {endpoint.path} ({endpoint.name})"
         for endpoint in table.endpoints

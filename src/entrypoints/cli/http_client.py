@@ -1,6 +1,6 @@
 """The HTTP client of the commands that send requests to a running Herald.
 
-httpx is imported only when a request is sent, because importing it takes a while and other commands do not need it.
+httpx is imported only when a request is sent, because the import takes a while and other commands do not need it.
 """
 
 import os
@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from domain.text import visible
-from entrypoints.settings.loader import SETTINGS, read
+from entrypoints.settings.loader import read
 
 if TYPE_CHECKING:
     import httpx
@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 # Timeout of a request. The service responds only when the work is done, for example when dead letters are replayed.
 TIMEOUT_S: Final = 30.0
 
+# The help of the options --url and --token.
+URL_HELP: Final = "The URL of the running Herald. [HERALD_URL]"
+TOKEN_HELP: Final = "The token that identifies the caller. [HERALD_TOKEN]"  # noqa: S105
+
 _Answer = TypeVar("_Answer")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class RequestFailed(Exception):
-    """A request got no response, or an error response. The text gives the reason, with control characters escaped.
-    `status` is the HTTP status of an error response.
+    """A request to Herald got no response, an error response, or one that is not from Herald. The text is the reason,
+    with control characters escaped. `status` is the HTTP status of an error response, otherwise None.
 
-    `retry_after_s` is set if the rate limit was exceeded: the request can be repeated after this time.
+    If the rate limit was exceeded, `retry_after_s` is the number of seconds after which the request can be repeated.
     """
 
     def __init__(self, text: str, status: int | None = None, retry_after_s: float | None = None) -> None:
@@ -39,15 +43,15 @@ class RequestFailed(Exception):
 
 
 class Client:
-    """Sends requests to one Herald. Every method raises RequestFailed."""
+    """Sends requests to the Herald at one URL. Every method raises RequestFailed if the request fails."""
 
     def __init__(self, http: "httpx.Client", url: str) -> None:
         self._http = http
         self._url = url
 
     def request(self, method: str, path: str, answer: type[_Answer], *, status: int = 200, **request: Any) -> _Answer:
-        """Sends a request, and returns the decoded body of the response. Raises RequestFailed if the response has
-        another status than `status`."""
+        """Sends a request and returns the body of the response, decoded as the type `answer`. Raises RequestFailed
+        if there is no response, if its status is not `status`, or if its body can't be decoded."""
         got = self._send(method, path, request)
         if got.status_code != status:
             raise RequestFailed(_reason(got), got.status_code, _retry_after_s(got))
@@ -59,8 +63,8 @@ class Client:
             ) from None
 
     def request_with_retries(self, method: str, path: str, answer: type[_Answer], **request: Any) -> _Answer:
-        """Does the same as `request`, but if the rate limit is exceeded (429), waits and repeats the request. For long
-        series of requests."""
+        """Does the same as `request`, except that a request that exceeds the rate limit (429) is repeated after the
+        delay in the response. For commands that send many requests."""
         while True:
             try:
                 return self.request(method, path, answer, **request)
@@ -92,16 +96,15 @@ def open_client(url: str, token: str | None) -> Iterator[Client]:
 
 
 def client_options(command: _Command) -> _Command:
-    """Adds the options of a command that sends requests: the URL, and the token."""
-    command = click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")(command)
-    return click.option("--url", help=f"{SETTINGS['client.url'].help} [HERALD_URL]")(command)
+    """Adds the options --url and --token to a command that sends requests to Herald."""
+    command = click.option("--token", help=TOKEN_HELP)(command)
+    return click.option("--url", help=URL_HELP)(command)
 
 
 @contextmanager
 def client_from_settings(url: str | None, token: str | None) -> Iterator[Client]:
-    """Yields a client for the URL and the token in the command's options or, without them, in the settings. If a
-    request fails, the command ends with the text of RequestFailed.
-    """
+    """Yields a Client for the given URL and token. If one is None, HERALD_URL or HERALD_TOKEN is used. Converts
+    RequestFailed in the `with` block to ClickException, which ends the command with its text."""
     given = {name: value for name, value in (("client.url", url), ("client.token", token)) if value is not None}
     settings = read(os.environ, "dev", given)
     try:
@@ -112,8 +115,8 @@ def client_from_settings(url: str | None, token: str | None) -> Iterator[Client]
 
 
 def path_segment(id: str, kind: str) -> str:
-    """Returns the id if it is safe in the path of a URL. Raises ClickException otherwise; `kind` is what the id
-    identifies, for the text of the error."""
+    """Checks that an id consists of letters, digits and hyphens, so that it is safe in the path of a URL, and
+    returns it. Raises ClickException otherwise; `kind`, such as "delivery", is used in its text."""
     if not id or not all(character.isalnum() or character == "-" for character in id):
         raise click.ClickException(f"{id!r} is not the id of a {kind}.")
     return id
@@ -127,8 +130,8 @@ def _retry_after_s(answer: "httpx.Response") -> float | None:
 
 
 def _reason(answer: "httpx.Response") -> str:
-    """Returns why a request was refused: the title, detail and errors of the problem (RFC 9457) in the response, or if
-    there is none, the reason phrase."""
+    """Returns why Herald refused a request, for the text of RequestFailed: the title, detail and field errors of the
+    problem (RFC 9457) in the response. If the response contains no problem, returns its HTTP reason phrase."""
     try:
         problem = msgspec.json.decode(answer.content, type=_Problem)
     except msgspec.DecodeError:

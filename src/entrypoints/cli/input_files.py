@@ -1,4 +1,4 @@
-"""Opens the files that commands read. `-` is standard input."""
+"""Opens the files that commands read. The name `-` means standard input."""
 
 from typing import BinaryIO, cast
 
@@ -6,7 +6,8 @@ import click
 
 
 def opened(file: str) -> BinaryIO:
-    """Opens a file for reading. Raises FileError, which ends the command with the reason."""
+    """Opens a file to read bytes; `-` is standard input. If the file can't be opened, raises click.FileError, which
+    ends the command with the reason."""
     try:
         return cast(BinaryIO, click.open_file(file, "rb"))
     except OSError as error:
@@ -14,6 +15,6 @@ def opened(file: str) -> BinaryIO:
 
 
 def content(file: str) -> bytes:
-    """Returns the content of a file. Raises FileError."""
+    """Returns the content of a file; `-` is standard input. Raises click.FileError if the file can't be opened."""
     with opened(file) as stream:
         return stream.read()

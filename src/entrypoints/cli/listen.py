@@ -1,4 +1,4 @@
-"""`herald listen`: prints the notifications of a user and the events of feeds, as lines of JSON."""
+"""`herald listen`: prints the entries of a user's inbox and of feeds as they arrive, one line of JSON for each."""
 
 import asyncio
 import os
@@ -8,25 +8,37 @@ import click
 
 from domain.setting_parsers import items
 from domain.text import visible
-from entrypoints.settings.loader import SETTINGS, read
+from entrypoints.cli.http_client import TOKEN_HELP
+from entrypoints.settings.loader import read
 
 
 @click.command(short_help="Print notifications of a user and events of feeds as they arrive.")
 @click.option(
-    "--url", "urls", multiple=True, help="The URL of a Herald node. Repeat the option for further nodes. [HERALD_URL]"
-)
-@click.option("--user", help="The user id, if the server verifies no tokens (HERALD_AUTH=open).")
-@click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")
-@click.option(
-    "--feeds", metavar="NAME,…", multiple=True, help="Print only events of these feeds. The option can be repeated."
+    "--url",
+    "urls",
+    multiple=True,
+    help="The URL of the running Herald. Repeat the option to name several of its nodes. [HERALD_URL]",
 )
 @click.option(
-    "--types", metavar="TYPE,…", multiple=True, help="Print only events of these types. The option can be repeated."
+    "--user", help="The id of the user whose inbox to print, if Herald verifies no tokens (HERALD_AUTH=open)."
+)
+@click.option("--token", help=TOKEN_HELP)
+@click.option(
+    "--feeds",
+    metavar="NAME,…",
+    multiple=True,
+    help="Follow only these feeds, comma separated. The option can be repeated.",
+)
+@click.option(
+    "--types",
+    metavar="TYPE,…",
+    multiple=True,
+    help="Print only events of these types, comma separated. The option can be repeated.",
 )
 @click.option(
     "--cursor",
     metavar="FILE",
-    help="Store the position in this file. The next run with the same file continues from there.",
+    help="Save the cursor in this file. If the file exists, resume there instead of starting with new entries.",
 )
 def listen(
     urls: tuple[str, ...],
@@ -36,18 +48,18 @@ def listen(
     types: tuple[str, ...],
     cursor: str | None,
 ) -> None:
-    """Print the entries of a user's inbox and of the feeds open to them as they arrive, one JSON object per line.
+    """Print the entries of a user's inbox, and of the feeds that the user may follow, as they arrive.
 
-    The command reconnects whenever the connection is lost, and then receives the entries that it missed. The state of
-    the connection is reported on standard error. If entries may be missing, a line with `"kind": "hello"` is printed
-    whose `gap` names the streams concerned.
+    Each entry is printed as a JSON object on one line. After a lost connection, the command reconnects, and prints the
+    entries that it missed. If some of them are no longer stored, it prints a line with `"kind": "hello"`, whose `gap`
+    names the streams in which entries are missing. The state of the connection is printed to standard error.
 
     \b
     Examples:
       herald listen --user user-123                    new entries, until Ctrl-C
       herald listen --feeds market | jq .data
       herald listen --cursor shop.cursor >> shop.jsonl
-                                                       continues where it stopped
+                                                       continues where it stopped before
       herald listen --url https://a.example --url https://b.example --token …
     """
     settings = read(os.environ, "dev", {"client.token": token} if token is not None else {})

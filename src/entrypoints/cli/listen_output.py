@@ -1,5 +1,5 @@
-"""The implementation of `herald listen`: prints entries until a signal arrives or the reader of the output closes the
-pipe."""
+"""The implementation of `herald listen`: prints entries until a signal ends the command, or the program that reads
+its output closes the pipe."""
 
 import asyncio
 import os
@@ -24,18 +24,18 @@ _RESTARTS: Final = 1012
 
 
 class _OutputBlocked(Exception):
-    """The output is not read. Raised by a signal handler, because only an exception in it can interrupt a write that
-    blocks."""
+    """Raised by the handler of SIGALRM, to interrupt a write to standard output that blocks because its reader does
+    not read."""
 
 
 class NotPrinted(Exception):
-    """Writing to standard output failed. The text of the exception gives the reason."""
+    """Writing to standard output failed, for example because the disk is full. The text gives the reason."""
 
 
 class Listening:
-    """Prints the frames that a listener receives. Each frame is printed completely before the next is received, so that
-    no line is lost or repeated when a signal ends the command.
-    """
+    """Prints the frames that a Listener of herald_client receives. Each frame is printed completely before the next
+    one is requested. So when a signal ends the command, and it is started again with the same cursor, no line is
+    lost or repeated."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -43,9 +43,9 @@ class Listening:
         self._is_printing = False
 
     async def run(self) -> int:
-        """Prints until a signal arrives or the reader closes the output. Returns the exit code. Raises NotPrinted, and
-        the errors of Listener.
-        """
+        """Prints frames until SIGINT or SIGTERM arrives, or the reader of the output closes the pipe. Returns the
+        exit code: 130 after SIGINT, otherwise 0. Raises NotPrinted if the output can't be written, and the
+        exceptions of Listener."""
         loop = asyncio.get_running_loop()
         printing = asyncio.create_task(self._run())
 
@@ -106,12 +106,13 @@ class Listening:
 
 
 def _drop_output() -> None:
-    """Discards the buffered output, so that Python does not try to write it at exit."""
+    """Redirects standard output to /dev/null, so that Python does not try at exit to write lines that it has
+    buffered."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_notice(url: str, item: Hello | Away) -> None:
-    """Reports a change of the connection on standard error."""
+    """Prints to standard error that the connection was opened (Hello), or lost (Away)."""
     if isinstance(item, Hello):
         missing = f"; entries may be missing in {', '.join(item.gap)}" if item.gap else ""
         click.echo(visible(f"connected to {url}, {'resumed' if item.resumed else 'from now on'}{missing}"), err=True)

@@ -1,4 +1,4 @@
-"""`herald mail`: shows the mails that an event leads to, without sending them."""
+"""`herald mail`: writes the mails that would be sent for an event to files, without sending them."""
 
 import asyncio
 import os
@@ -31,22 +31,29 @@ if TYPE_CHECKING:
 FOLDER: Final = "var/mail-preview"
 
 
-@click.group("mail", short_help="Preview the mails of an event, without sending them.")
+@click.group("mail", short_help="Preview the mails that would be sent for an event.")
 def mail() -> None:
-    """Preview the mails of an event, without sending them."""
+    """Preview the mails that would be sent for an event, without sending them."""
 
 
 @mail.command()
 @click.argument("event", metavar="EVENT.json", type=click.File("rb"))
-@click.option("--source", help="The topic or routing key of the event. Default: the type in the event.")
-@click.option("--routes", metavar="FILE", help="The routes file to use.")
-@click.option("--profile", metavar="NAME,…", help="The shipped profiles to use, instead of a routes file.")
+@click.option(
+    "--source", help="The topic or routing key of the event. Default: the event's type, if a route has it as source."
+)
+@click.option("--routes", metavar="FILE", help="The routes file to use. [HERALD_ROUTES]")
+@click.option(
+    "--profile",
+    metavar="NAME,…",
+    help="The shipped profiles to use, comma separated, instead of a routes file. [HERALD_PROFILE]",
+)
 @click.option("--out", metavar="DIR", default=FOLDER, show_default=True, help="The folder to write the mails to.")
 def preview(event: BinaryIO, source: str | None, routes: str | None, profile: str | None, out: str) -> None:
-    """Write the mails of an event (`-` is standard input) to files, as .eml and as HTML, without sending them.
+    """Write the mails that would be sent for EVENT.json (`-` is standard input) to files.
 
-    The sender, the templates and everything else without an option here are taken from the settings, as in the server.
-    The exit code is 1 if the event leads to no mail, or if a mail would fail.
+    Each mail is written as .eml and as HTML; nothing is sent. The sender, the templates and the limits are taken from
+    the settings. The exit code is 1 if no mail would be sent for the event, or if one of its mails would fail, for
+    example because its template can't be rendered.
     """
     if routes and profile:
         raise click.UsageError("Use either --routes or --profile: a routes file replaces the shipped profiles.")
@@ -74,7 +81,8 @@ def _settings(routes: str | None, profile: str | None) -> Settings:
 
 
 def _source_from_type(body: bytes, table: RouteTable, now: datetime) -> str:
-    """Returns the event's type, which is used as its source. Raises UsageError if no route has this source."""
+    """Returns the type of the event, to be used as its source when --source is missing. Raises UsageError if the
+    event has no type, or if no route has this type as its source."""
     try:
         type_ = read_event(Message("", body, now, NO_ID)).type
     except Unreadable:
@@ -86,7 +94,8 @@ def _source_from_type(body: bytes, table: RouteTable, now: datetime) -> str:
 
 
 async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: Path, now: datetime) -> int:
-    """Writes the mails to files, and prints the files or the error of each. Returns the number of mails written."""
+    """Writes the mails to files. Prints, for each mail, its recipient and subject, and the files or the error.
+    Returns the number of mails written."""
     # Imported here, because importing Jinja takes a while and other commands do not need it.
     from adapters.mail.mime import sender_of
     from adapters.mail.renderer import ProcessRenderer
@@ -110,7 +119,8 @@ async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: P
 async def _write_one(
     mail: PlannedDelivery, renderer: "ProcessRenderer", sender: "Sender", stem: Path, now: datetime
 ) -> str | None:
-    """Writes one mail to files. Returns None, or the reason if the mail can't be rendered."""
+    """Writes one mail to the files `stem`.eml and `stem`.html. Returns None, or the reason if the mail can't be
+    rendered. Raises ClickException, which ends the command, if no mail could be rendered or written now."""
     from adapters.mail.mime import compose
 
     try:

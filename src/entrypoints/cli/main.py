@@ -15,7 +15,7 @@ from domain.text import visible
 from entrypoints.cli.db import db
 from entrypoints.cli.dead_letters import dead_letters
 from entrypoints.cli.deliveries import deliveries
-from entrypoints.cli.http_client import RequestFailed
+from entrypoints.cli.http_client import RequestFailed, client_options
 from entrypoints.cli.input_files import opened
 from entrypoints.cli.listen import listen
 from entrypoints.cli.mail import mail
@@ -45,14 +45,14 @@ SECTIONS: Final = {
 
 
 class Misconfigured(click.ClickException):
-    """The configuration is invalid. Ends the command with exit code 2."""
+    """Raised if the settings or the routes are invalid. Ends the command with exit code 2."""
 
     exit_code = 2
 
 
 class _Herald(click.Group):
-    """The command group `herald`. Its help lists the commands in sections. An invalid configuration is reported in one
-    line."""
+    """The command group `herald`. Its help lists the subcommands in sections. If the settings or the routes are
+    invalid, every subcommand prints one line and ends with exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -71,8 +71,8 @@ def main() -> None:
     """Herald consumes events from a broker and delivers them to users: immediately and in order in every open browser
     tab, later in their inbox, and by e-mail.
 
-    Settings are environment variables (`herald config` shows them all); options take precedence. Files that Herald
-    creates can be read only by the user who runs it.
+    Settings are environment variables (`herald config` shows them all). If a command has an option for a setting, the
+    option takes precedence. Only the user who runs Herald can read the files that it creates.
 
     \b
     Examples:
@@ -96,19 +96,25 @@ def _server_options(command: _Command) -> _Command:
     return command
 
 
-@main.command(short_help="Try Herald on this machine, without a broker and tokens.")
+@main.command(short_help="Try Herald on this machine, without a broker and without tokens.")
 @_server_options
 def dev(**options: str | None) -> None:
-    """Try Herald on this machine. No broker and no tokens are needed; other machines can't connect."""
+    """Try Herald on this machine, without a broker and without tokens.
+
+    By default, Herald listens on 127.0.0.1, so other machines can't connect; notifications are stored in an SQLite
+    file, and mails are written to a folder.
+    """
     _run("dev", options)
 
 
 @main.command(short_help="Run Herald in production.")
 @_server_options
-@click.option("--migrate", is_flag=True, help="Upgrade the database before the start, as `herald db upgrade` does.")
+@click.option(
+    "--migrate", is_flag=True, help="Upgrade the schema of the database before the start, as `herald db upgrade` does."
+)
 def serve(migrate: bool, **options: str | None) -> None:
-    """Run Herald in production: tokens are verified, and events are consumed from the brokers that the profiles
-    name."""
+    """Run Herald in production: callers are identified by tokens, and events are consumed from the broker that each
+    profile names."""
     _run("serve", options, migrate=migrate)
 
 
@@ -139,12 +145,17 @@ main.add_command(routes)
 @main.command("publish", short_help="Publish an event through a running Herald.")
 @click.argument("source")
 @click.argument("file")
-@click.option("--id", help="The id of the event. If an event with this id was published before, nothing is stored.")
-@click.option("--type", help="The type of the event.")
-@click.option("--key", help="A key that is stored with the event.")
-@click.option("--lines", is_flag=True, help="Publish each line of the file as an event.")
-@click.option("--url", help=f"{SETTINGS['client.url'].help} [HERALD_URL]")
-@click.option("--token", help=f"{SETTINGS['client.token'].help} [HERALD_TOKEN]")
+@click.option(
+    "--id", help="The id of the event. If an event with the same source and id is stored already, this one is ignored."
+)
+@click.option("--type", help="The type of the event. Default: the type in its JSON, if there is one.")
+@click.option(
+    "--key", help="A key, like that of a Kafka record. Herald does not use it, and stores it only in dead letters."
+)
+@click.option(
+    "--lines", is_flag=True, help="Publish each line of the file as an event of its own; empty lines are skipped."
+)
+@client_options
 def publish_(
     source: str,
     file: str,
@@ -155,10 +166,10 @@ def publish_(
     url: str | None,
     token: str | None,
 ) -> None:
-    """Publish FILE (`-` is standard input) as an event, through a running Herald. SOURCE takes the role of the topic or
-    routing key.
+    """Publish the content of FILE (`-` is standard input) as an event, through a running Herald. SOURCE is used as the
+    topic or routing key of the event: it selects the routes.
 
-    JSON is sent unchanged, anything else as text. The command ends when the event is stored.
+    JSON is published unchanged, anything else as text. The command ends when the event is stored.
     """
     if lines and id is not None:
         raise click.UsageError(
@@ -192,10 +203,13 @@ def publish_(
     type=click.Choice(["serve", "dev"]),
     default="serve",
     show_default=True,
-    help="The command whose settings to show. The defaults of `serve` and `dev` differ.",
+    help="Show the settings of `herald serve` or of `herald dev`, which have different defaults.",
 )
 def config(mode: Mode) -> None:
-    """Show the settings in use and where each comes from, and report errors in them."""
+    """Show the settings in use and where each comes from, and check them and the routes.
+
+    If a setting or a route is invalid, the exit code is 2.
+    """
     settings = read(os.environ, mode, {})
     for line in table(settings):
         click.echo(line)

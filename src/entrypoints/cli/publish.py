@@ -17,9 +17,9 @@ MAX_BYTES: Final = 1_000_000
 
 
 def as_event(body: bytes, source: str, **more: str | None) -> bytes:
-    """Returns the body of a request that publishes an event. JSON is copied unchanged, with all digits of its numbers;
-    other text becomes a JSON string. Raises RequestFailed if the text is not UTF-8.
-    """
+    """Returns the JSON of an event for the API, with the content of a file as payload. If `body` is JSON, it is
+    copied unchanged, with all digits of its numbers; any other text becomes a JSON string. `more` are the event's
+    id, type and key; None is omitted. Raises RequestFailed if `body` is not UTF-8."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -30,15 +30,16 @@ def as_event(body: bytes, source: str, **more: str | None) -> bytes:
 
 
 def publish(bodies: Iterable[bytes], url: str, token: str | None) -> Iterator[list[str]]:
-    """Sends one request for each body. Yields the ids of the events in it when they are accepted. Raises
-    RequestFailed."""
+    """Sends each of the bodies in a request of its own. After each response, yields the ids of the events that
+    Herald has accepted. Raises RequestFailed."""
     with open_client(url, token) as client:
         for body in bodies:
             yield client.request("POST", PATH, _Accepted, status=202, content=body).ids
 
 
 def in_lists(events: Iterable[bytes]) -> Iterator[bytes]:
-    """Joins the events to JSON lists. Yields lists with as many events as one request may contain."""
+    """Joins the JSON texts of events to JSON arrays, and yields them. Each array is the body of one request: at most
+    MAX_EVENTS events and about MAX_BYTES bytes."""
     waiting: list[bytes] = []
     size = 0
     for event in events:

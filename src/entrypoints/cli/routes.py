@@ -1,4 +1,4 @@
-"""`herald routes`: checks routes files, and explains how events are processed."""
+"""`herald routes`: checks routes files, and shows how an event would be processed."""
 
 import os
 from collections.abc import Iterator
@@ -26,13 +26,15 @@ def routes() -> None:
 @routes.command("check")
 @click.argument("file")
 @click.option(
-    "--broker", is_flag=True, help="Also show the offset at which Herald would start to read each topic of Kafka."
+    "--broker",
+    is_flag=True,
+    help="Also show the offset at which Herald would start to read each partition of its Kafka topics.",
 )
 def check_routes(file: str, broker: bool) -> None:
     """Check whether FILE is a valid routes file, and list its routes and endpoints.
 
-    --broker reads the offsets from Kafka and the database, which the settings of `herald serve` select. It writes
-    nothing, and joins no consumer group.
+    With --broker, the command also connects to Kafka and the database that `herald serve` would use. It only reads from
+    them, and joins no consumer group, so running nodes are not disturbed.
     """
     try:
         profile = read_file(file)
@@ -93,14 +95,19 @@ def _check_broker(table: RouteTable) -> None:
 @routes.command("explain")
 @click.argument("files", nargs=-1, metavar="[FILE] EVENT.json")
 @click.option("--source", required=True, help="The topic or routing key of the event.")
-@click.option("--profile", metavar="NAME,…", help="The shipped profiles to use, if no FILE is given.")
+@click.option(
+    "--profile",
+    metavar="NAME,…",
+    help="The shipped profiles to use, comma separated, if no FILE is given. Default: all.",
+)
 @click.option(
     "--tombstone", is_flag=True, help="Explain a Kafka record without a value (a tombstone), instead of EVENT.json."
 )
 def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
-    """Print how an event (`-` is standard input) is processed by the routes in FILE, or by the shipped profiles.
+    """Show how an event would be processed, without storing or sending anything.
 
-    Nothing is sent or stored. The positions, ids and times of storage in the output are examples.
+    EVENT.json is the event (`-` is standard input). It is processed by the routes in FILE or, without FILE, by the
+    routes of the shipped profiles. The positions, ids and times in the output are examples.
     """
     event = None if tombstone or not files else files[-1]
     own = files if event is None else files[:-1]
@@ -113,5 +120,6 @@ def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tom
 
 
 def check_deliveries(table: RouteTable, settings: Settings) -> None:
-    """Raises SettingsInvalid if a route makes deliveries that could never be sent."""
+    """Checks the tables of outbound channels in all routes. Raises SettingsInvalid if deliveries of a route could
+    never be sent under these settings, for example because its mail template is missing."""
     check_channels(CHANNELS, table, settings)

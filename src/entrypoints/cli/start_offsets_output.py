@@ -1,4 +1,4 @@
-"""The output of `herald routes check --broker`: the offsets at which Herald would start to read the topics of Kafka."""
+"""The output of `herald routes check --broker`: for each partition, the offset at which Herald would start to read."""
 
 import asyncio
 import logging
@@ -33,12 +33,12 @@ REASONS: Final[dict[Reason, str]] = {
 
 
 class BrokerUnreachable(Exception):
-    """The broker or the database is unavailable. The text of the exception gives the reason."""
+    """Kafka or the database can't be read. The text says which of them, and why."""
 
 
 def start_offset_lines(table: RouteTable, settings: Settings) -> Iterator[str]:
-    """Yields one line for each partition, with the offset at which it starts and the reason. Raises
-    BrokerUnreachable."""
+    """Yields a line for each partition of the topics that the routes read: the offset at which Herald would start to
+    read the partition, and the reason. Raises BrokerUnreachable if Kafka or the database can't be read."""
     kafka = settings.of(KafkaSettings)
     patterns = table.sources("kafka", settings.routing.broker)
     if not patterns:
@@ -69,8 +69,8 @@ async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning
 
 @asynccontextmanager
 async def _start_offsets(settings: Settings) -> AsyncIterator[StartOffsets]:
-    """Yields the start offsets that are stored in the database. If the SQLite file does not exist, there are none, and
-    the file is not created."""
+    """Yields the store of start offsets in the database. If the database is in memory, or its SQLite file does not
+    exist, yields an empty store, and does not create the file."""
     if _has_no_database(settings.database.url):
         yield MemoryStartOffsets()
         return

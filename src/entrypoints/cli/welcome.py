@@ -1,4 +1,4 @@
-"""The message that `herald dev` prints after the start: addresses to open, and commands to try."""
+"""The message that `herald dev` prints when it has started: addresses to open, and commands to try."""
 
 from importlib.metadata import version
 
@@ -30,8 +30,8 @@ def welcome(settings: Settings) -> str:
 
 
 def kept_in(settings: Settings) -> str | None:
-    """Returns where data is stored: the file or the URL of the database, without secrets. None if it is stored in
-    memory."""
+    """Returns where Herald stores its data, for display: the path of the SQLite file, or the database URL without
+    its password. Returns None if the data is in memory only."""
     if settings.database.url == MEMORY:
         return None
     return settings.shown("database.url").removeprefix(SQLITE)
