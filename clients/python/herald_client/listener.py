@@ -12,7 +12,7 @@ from herald_client.addresses import address
 from herald_client.backoff import Backoff
 from herald_client.cursors import CursorFile, CursorInMemory, CursorStore
 from herald_client.objects import Item
-from herald_client.positions import Positions, ResumePoint, advanced
+from herald_client.positions import Positions, ResumePoint, resume_point_after
 from herald_client.receiver import Received, Receiver
 from herald_client.reconnection import Reconnection
 from herald_client.timing import DEFAULT_TIMING, Timing
@@ -63,7 +63,8 @@ class Listener:
         backoff: Backoff | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
-        """Raises ValueError for an invalid URL."""
+        """Makes a listener, which connects when it is iterated. Raises ValueError for an invalid URL or an empty list
+        of URLs."""
         addresses = [urls] if isinstance(urls, str) else urls
         self._reconnection = Reconnection([address(url, user, feeds, types) for url in addresses], backoff or Backoff())
         self._positions = Positions()
@@ -144,7 +145,7 @@ class Listener:
         resume_point = self._positions.resume_point
         if processed < len(self._frame):
             done, left = ([item for item, _ in part] for part in (self._frame[:processed], self._frame[processed:]))
-            resume_point = advanced(self._saved, done, left) if self._saved is not None else None
+            resume_point = resume_point_after(self._saved, done, left) if self._saved is not None else None
         if resume_point is not None and resume_point != self._saved:
             self._store.save(resume_point)
             self._saved = resume_point

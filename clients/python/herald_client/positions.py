@@ -1,5 +1,5 @@
-"""Records which position the client has received in each stream. From these positions and the last cursor it makes the
-resume point, which the client sends to Herald when it connects again."""
+"""Records which position the client has received in each stream. With the last cursor, these positions are the resume
+point, which the client sends to Herald when it connects again."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,8 +18,8 @@ class ResumePoint(msgspec.Struct, frozen=True):
 
 
 class Positions:
-    """Records the last received position of each stream, tells duplicate entries from new ones, and makes the resume
-    point (the last cursor and these positions)."""
+    """Records the last received position of each stream, detects duplicate entries, and makes the resume point: the
+    last cursor and these positions."""
 
     def __init__(self) -> None:
         self._cursor: str | None = None
@@ -57,8 +57,8 @@ class Positions:
         self._cursor = hello.cursor
 
     def apply_heartbeat(self, cursor: str) -> None:
-        """Records the cursor of a heartbeat. The cursor may be ahead of the last received entry if the filter `types`
-        excludes later entries: a resume then skips these entries."""
+        """Records the cursor of a heartbeat. It may be ahead of the last received entry if the filter `types` excludes
+        later entries; resuming from it skips these entries."""
         self._cursor = cursor
 
     def is_new(self, item: Item) -> bool:
@@ -88,10 +88,12 @@ class Positions:
             self._newest_ids.pop(stream, None)
 
 
-def advanced(resume_point: ResumePoint, processed: Sequence[Item], unprocessed: Sequence[Item]) -> ResumePoint:
+def resume_point_after(
+    resume_point: ResumePoint, processed: Sequence[Item], unprocessed: Sequence[Item]
+) -> ResumePoint:
     """Returns the resume point after the caller has processed only a part of a frame. A position is included only if no
-    unprocessed item of its stream has the same or a lower one: many notifications that were marked as read with one
-    request share one position."""
+    unprocessed item of its stream has the same or a lower position: entries that were changed with one request, such as
+    many notifications marked as read, share one position."""
     lowest_left: dict[str, int] = {}
     for item in unprocessed:
         stream, position, _ = _position_of(item)

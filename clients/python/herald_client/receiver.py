@@ -134,8 +134,9 @@ class Receiver:
 
     def _read_frame(self, connection: Connection, frame: str) -> list[Received]:
         """Decodes the objects of a frame, handles each, and returns the items for the caller with their JSON texts.
-        Raises ProtocolError, before it handles any object, if one of them is invalid or the first frame has no `hello`.
-        Raises ConnectionEnded if Herald has started the session without the resume point that the client sent."""
+        Raises ProtocolError, before it handles any object, if one of them is invalid or the first object of the session
+        is not `hello`, `error` or `bye`. Raises ConnectionEnded if Herald has started the session without the resume
+        point that the client sent."""
         lines = frame.split("\n")
         messages = [read_object(line) for line in lines]
         if connection.hello is None and not isinstance(messages[0], Hello | CommandError | Bye):

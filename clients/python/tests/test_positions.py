@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from herald_client import Broadcast, Gap, Hello, Read, ResumePoint, Unknown
 from herald_client.objects import Item
-from herald_client.positions import Positions, advanced
+from herald_client.positions import Positions, resume_point_after
 
 
 def hello(positions: dict[str, int], *, resumed: bool = True, gap: tuple[str, ...] = (), cursor: str = "c") -> Hello:
@@ -73,7 +73,7 @@ def test_a_resume_point_is_followed_by_the_remaining_entries(
 def test_after_a_part_of_a_frame_only_whole_positions_count(shown: list[tuple[str, int, int]], cut: int) -> None:
     sent = entries(shown)
     done, undone = sent[:cut], sent[cut:]
-    point = advanced(ResumePoint("c", {"inbox": 1, "news": 1}), done, undone)
+    point = resume_point_after(ResumePoint("c", {"inbox": 1, "news": 1}), done, undone)
     for stream, at in point.positions.items():
         mine = [item.position for item in done if isinstance(item, Read) and item.stream == stream]
         left = [item.position for item in undone if isinstance(item, Read) and item.stream == stream]

@@ -42,9 +42,9 @@ class RetryPolicy(Backoff, frozen=True):
 
 
 class BatchInWork(msgspec.Struct, frozen=True):
-    """A broker's batch that is being ingested. `plans` are the plans of its events; `parts` is what is not stored yet,
-    each part to be stored in one transaction. `unwanted` counts the events that no route uses any more (see
-    KeepBindings), by the key of the RabbitMQ binding by which they arrive; they have no plan."""
+    """A broker's batch that is being ingested. `plans` are the plans of its events; `parts` are the parts of these
+    plans that are not stored yet, one for each transaction. `unwanted` counts the events that no route uses any more
+    (see KeepBindings), by the key of the RabbitMQ binding by which they arrive; these events have no plan."""
 
     batch: Batch
     plans: list[Plan]

@@ -38,9 +38,8 @@ class KeepBindings(Service):
     """Service that maintains the RabbitMQ bindings of Herald's queues. Every minute it records in the store which
     bindings the routes of this node need, creates missing ones, and removes those that no node has needed for a day.
 
-    Without this service, the events of a removed route would arrive for ever. Only bindings that Herald has recorded
-    are removed, never those that an operator has created. While the store or the broker is unavailable, nothing is
-    removed.
+    Without this service, the events of a removed route would arrive forever. Only bindings that Herald has recorded are
+    removed, never those that an operator has created. While the store or the broker is unavailable, nothing is removed.
     """
 
     name = "bindings"

@@ -169,8 +169,8 @@ def _halve_recipients(parts: deque[Part]) -> bool:
 
 def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
     """Replaces the first part, which has a single plan, by a part that stores the event as a dead letter, and removes
-    the other parts of the same event. Raises the error if the part is nothing but a dead letter: then not even that can
-    be stored."""
+    the other parts of the same event. Raises the error if the first part contains only a dead letter: then the dead
+    letter can't be stored either."""
     part = parts.popleft()
     plan = part.plans[0]
     if plan.dead_letter is not None and not (plan.addressed or plan.broadcasts or plan.deliveries or plan.sign_outs):
