@@ -66,18 +66,18 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def summary(self) -> tuple[str, str]:
-        """What `herald routes check` prints for this table: the name of the channel, and the place of its destinations
-        in the payload, such as `("e-mail", "customer.email")`.
+        """What `herald routes check` prints for this table: the name of the channel, and a short text about the
+        destinations, such as their path in the payload: `("e-mail", "customer.email")`.
         """
         return self.channel, "yes"
 
     def plan(self, event: Event, fields: VerbatimFields, max_destinations: int) -> ChannelPlan:
         """Plans the deliveries of this table for an event, whose payload must be a JSON object. `fields` has the values
-        of the payload as text. Raises Unreadable if no deliveries can be planned; then the event is stored as a dead
-        letter.
+        of the payload as text. Raises Unreadable if the table can't be applied to the event; the event is then stored
+        as a dead letter.
 
-        The caller plans none of the deliveries if there are more than `max_destinations`, so this method may leave out
-        all destinations after the first `max_destinations` + 1.
+        If there are more than `max_destinations` destinations, the caller plans none of the deliveries. So this method
+        may leave out all destinations after the first `max_destinations` + 1.
         """
         raise NotImplementedError
 

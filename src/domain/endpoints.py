@@ -39,8 +39,8 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     `name` is the label of the endpoint in metrics and logs. `user` is the place of the user id in the address:
     `query:<parameter>` or `path:<parameter>`. If tokens are checked, the id must be that of the token's user. If
     `feeds` is true, plain clients receive the feeds of `profile`. `inbox` selects the notifications of their user that
-    they receive: none, those made by routes of `profile`, or all. If `profile` is not loaded, they receive the feeds
-    and notifications of all loaded profiles instead.
+    they receive: `none`, those made by routes of `profile` (`profile`), or `all`. If `profile` is not loaded, they
+    receive the feeds and notifications of all loaded profiles instead.
 
     `connected` and `heartbeat` are the first and the periodic message of a plain event stream; if None, `{"type":
     "connection"}` and `{"type": "heartbeat"}`. The server adds the fields `timestamp` and `cursor`, and `gap` to the
@@ -189,8 +189,8 @@ def _validate_at_one_path(sharing: Sequence[Endpoint]) -> str | None:
 
 
 def in_force(declared: Sequence[Endpoint], shipped: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """Returns the endpoints that are served: all that profiles declare, and those of the `shipped` endpoints of Herald
-    that no declared endpoint replaces by having the same path.
+    """Returns the endpoints that are served: all that profiles declare, and those `shipped` with Herald at paths where
+    no profile declares one.
     """
     shapes = {endpoint.shape for endpoint in declared}
     return (*declared, *(endpoint for endpoint in shipped if endpoint.shape not in shapes))

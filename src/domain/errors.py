@@ -8,10 +8,10 @@
     │   ├── SignedOut           the token was issued before its user signed out
     │   ├── NotYours            the caller requests data of another user, or a feed that it has no access to
     │   └── ScopeMissing        the token does not have the scope that is needed
-    ├── UnknownFeed             no feed has this name
+    ├── UnknownFeed             no feed at the endpoint has this name
     ├── TooManyRequests         the rate limit is exceeded; `retry_after` is the time to wait in seconds
     ├── NotFound                the requested object does not exist, or belongs to another user
-    ├── NotFailed               the delivery can't be retried, because of its status, `status`
+    ├── NotFailed               the delivery can't be retried in its present status, `status`
     ├── TooManySessions         the user has the maximum number of connections at this node
     ├── TooManySessionsElsewhere  the user has the maximum number of connections at all nodes together
     ├── TooManyAnonymous        the node has the maximum number of connections without a token

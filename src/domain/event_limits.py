@@ -8,8 +8,8 @@ from domain.setting_parsers import whole
 
 class Limits(Section, frozen=True):
     """Limits of one event: the size of its body, the number of destinations in each outbound channel, the number of
-    users that it notifies or signs out, and the number of bytes that it stores for all these users together. An event
-    that exceeds a limit becomes a dead letter. 0 means no limit, except for `addresses`.
+    users that it notifies or signs out, and the number of bytes that it stores for all these users together. If an
+    event exceeds a limit, it is stored as a dead letter. 0 means no limit, except for `addresses`.
     """
 
     event_bytes: Annotated[

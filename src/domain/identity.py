@@ -42,8 +42,8 @@ def require_scope(identity: Identity, scope: str) -> Identity:
 
 def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
     """Returns whether the user's sign-out at `not_before` invalidates a token that was issued at `issued_at` (seconds
-    since 1970). That is so for a token issued before the sign-out or in the same second (the times in tokens are whole
-    seconds), and for a token without a time of issue. False if `not_before` is None.
+    since 1970). True if the token was issued before the sign-out or in the same second (times in tokens are whole
+    seconds), or if `issued_at` is None. False if `not_before` is None.
     """
     if not_before is None:
         return False
@@ -52,8 +52,8 @@ def signed_out(issued_at: float | None, not_before: datetime | None) -> bool:
 
 def ended_by(identity: Identity, not_before: datetime, before: datetime | None) -> bool:
     """Returns whether the user's sign-out at `not_before` ends an open session of this identity. If the identity has a
-    token, `signed_out` decides. If it is `claimed`, and so has no token, every sign-out ends the session that is later
-    than `before`, the latest sign-out when the session was opened (None if there was none).
+    token, `signed_out` decides. If it has none (`claimed`), the session ends if the sign-out is later than `before`,
+    the user's latest sign-out at the time when the session was opened (None if there was none).
     """
     if identity.claimed:
         return before is None or not_before > before

@@ -1,5 +1,5 @@
-"""Warnings about fields that a template of a route needs but an event may lack. Then the title, message or subject is
-not made from the template.
+"""Warnings about payload fields that a template of a route needs but an event may lack. Without such a field, the
+title, message or subject can't be made from the template.
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
     """Yields a warning for each title, message and subject in a profile with a placeholder that events may be unable to
     fill.
 
-    A field is present in all events if every sample of the route has it. If the route has no samples, every field may
-    be missing. A placeholder with the fallback to empty text (`{author|}`) causes no warning.
+    A field is assumed to be in every event if all samples of the route have it. If the route has no samples, every
+    field may be missing. A placeholder with the fallback to empty text (`{author|}`) causes no warning.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route) or [{}]

@@ -37,8 +37,9 @@ _PEAKS: Final = array("b", [max(0, *accumulate(_steps(eight))) for eight in rang
 
 
 def too_deep(text: str) -> bool:
-    """Returns whether a JSON text has more than MAX_DEPTH levels of nesting. For a text that is not JSON, returns True
-    if a parser could reach more than MAX_DEPTH levels before it finds the error, and possibly in other cases.
+    """Returns whether a JSON text has more than MAX_DEPTH levels of nesting. For a text that is not JSON, it returns
+    True if a parser could reach more than MAX_DEPTH levels before it finds the error; it may then also return True
+    although no parser would.
     """
     return text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH
 

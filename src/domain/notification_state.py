@@ -75,8 +75,8 @@ _NEW: Final = NotificationState()
 
 
 def state_on_arrival(preferences: Preferences, type_: str, now: datetime) -> NotificationState:
-    """Returns the state in which a new notification of the type `type_` is stored for a user with these preferences.
-    `now` is the time of reading if the user has muted the type.
+    """Returns the state in which a new notification of the type `type_` is stored for a user with these preferences. If
+    the user has muted the type, the notification is stored as read at the time `now`.
     """
     if preferences is DEFAULT:
         return _NEW

@@ -1,4 +1,4 @@
-"""Notifications of an inbox, and the filters and page cursors of its lists."""
+"""The notifications of an inbox, and the filters and page cursors for listing them."""
 
 import re
 from datetime import datetime
@@ -16,8 +16,8 @@ from domain.streams import Content, Entry, inbox_of
 class Notification(msgspec.Struct, frozen=True, gc=False):
     """One event addressed to one user, stored in that user's inbox.
 
-    `seq` is the position in the inbox that it got when it arrived. `changed` is the position of its last state change,
-    at the time `updated_at`; it is equal to `seq` if there was none.
+    `seq` is its position in the inbox, assigned when it arrived. `changed` is the position of its last state change,
+    which was made at `updated_at`; it is equal to `seq` if the state never changed.
     """
 
     id: UUID
@@ -39,8 +39,8 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, changed=position, updated_at=now, state=state)
 
     def entry(self, unread: int, kind: StateChange | Literal["arrival"] | None = None) -> Entry:
-        """Returns the entry that reports this notification to clients. `kind` is the event to report: its arrival, or a
-        state change. Without it, the entry reports the current state: `archived` for an archived notification,
+        """Returns the entry that reports this notification to clients. `kind` says what the entry reports: the arrival,
+        or a state change. Without `kind`, the entry reports the current state: `archived` for an archived notification,
         otherwise `arrival`. `unread` is the number of unread notifications in the inbox.
         """
         state = self.state

@@ -54,8 +54,9 @@ class Plan(msgspec.Struct, frozen=True):
     `dead_letter` is set if a route could not be applied to the event. The results of the other routes are in the plan,
     too. `message` is the event as the broker delivered it. If `by_source` is false, events of different sources with
     the same origin and id are the same event (`identity = "cloudevents"`). `ignored` is a code for the reason why the
-    event leads to nothing and is not even stored as a dead letter; None for other events. `route` is the first route
-    that has an `id`, the payload field with the event's id; if there is none, the first route that matches the event.
+    event leads to nothing and is not even stored as a dead letter; None for other events. `route` is the route that log
+    lines name if the event is a duplicate: the first route for its source that has an `id` (the path of the event's
+    id), otherwise the first route that matches the event.
     """
 
     origin: str
@@ -72,8 +73,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
-    """Returns the plan with everything in it replaced by a dead letter, for an event that the store can't store.
-    `reason` and `detail` are those of the dead letter. Raises ValueError if the plan has no `message`.
+    """Returns the plan with everything in it replaced by a dead letter, for an event that the store refuses. `reason`
+    and `detail` are those of the dead letter. Raises ValueError if the plan has no `message`.
     """
     if plan.message is None:
         raise ValueError("a plan without its message can't become a dead letter")

@@ -78,11 +78,11 @@ def tag_of(user: str | None) -> str:
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
-    """Where a session starts: `positions` are its positions in its streams, so that the next entry that it is sent is
-    the one after. `resumed` is true if these are the positions in the client's cursor. `gaps` are the streams, by
-    public name, in which entries that the cursor requests may be missing. `behind` are the streams that have newer
-    entries than the session's position. `unread` is the number of unread notifications in the inbox; None for a session
-    without an inbox.
+    """Where a session starts. `positions` has its position in each of its streams: the session is sent the entries
+    after that position. `resumed` is true if the client's cursor was used and there is no gap. `gaps` are the streams,
+    by public name, in which entries after the cursor may be missing. `behind` are the streams that have newer entries
+    than the session's position. `unread` is the number of unread notifications in the inbox; None for a session without
+    an inbox.
     """
 
     positions: dict[StreamName, int]

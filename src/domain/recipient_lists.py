@@ -13,8 +13,8 @@ def warnings_of_lists(profile: Profile) -> Iterator[str]:
     """Yields a warning for each path in the `users` of a route that may lead to a list and is not in the `omit` of the
     route.
 
-    If samples of the route have a value at the path, these decide whether it is a list. Otherwise the name decides:
-    `receivers` and `user_list` count as lists, `user_id` does not.
+    If any sample of the route has a value at the path, the path leads to a list if one of these values is a list.
+    Otherwise the name decides: `receivers` and `user_list` count as lists, `user_id` does not.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route)
@@ -32,8 +32,9 @@ def _may_be_list(path: str, payloads: list[object]) -> bool:
 
 
 def _is_omitted(path: str, route: Route) -> bool:
-    """Returns whether the route leaves out the value at a path when it stores the event: `omit` contains the path, or
-    the field of the payload (or of its object `data`) that contains the value. The envelope `raw` leaves out nothing.
+    """Returns whether the route leaves out the value at a path when it stores the event: `omit` contains the path
+    itself, or the top-level field (of the payload or of its object `data`) that contains the value. The envelope `raw`
+    leaves out nothing.
     """
     first, _, rest = path.partition(".")
     inner = rest.partition(".")[0] if first == "data" else first

@@ -55,7 +55,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         source      pattern of the topics or routing keys of the events
         type        required type of the events; None for any
         users       paths of the users to notify; at each, a user id or a list of user ids
-        feed        feed that receives the event; if `users` is set, only because of `otherwise`
+        feed        feed for the event; with `users`, only if `otherwise` is "broadcast" and the event names no user
         otherwise   what happens if no path in `users` leads to a user: a dead letter, a broadcast to `feed`, or nothing
         tombstone   what happens to a Kafka record without a value: nothing, or a dead letter
         id          path of the event's id, if the payload has no `event_id`

@@ -72,8 +72,9 @@ def make_profile(
 
 
 def _convert(document: dict[str, Any], channels: Mapping[str, type[ChannelTable]]) -> Profile:
-    """Converts a parsed routes file to a profile, without further checks. The tables of outbound channels are converted
-    by the classes `channels`, by name of the channel, everything else by msgspec. Raises msgspec.ValidationError.
+    """Converts a parsed routes file to a profile, without further checks. The table of each outbound channel is
+    converted by the class in `channels`, which is keyed by channel name; everything else is converted by msgspec.
+    Raises msgspec.ValidationError.
     """
     routes = document.get("routes")
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):

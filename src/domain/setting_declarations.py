@@ -30,8 +30,8 @@ class Setting(msgspec.Struct, frozen=True):
 
     `names` are the variables, separated by spaces. The value comes from the first of them that is set; if `same` is
     true, all that are set must be equal. If none is set, the value comes from the text `default`, in which `{hostname}`
-    and `{section.field}` are replaced; if `default` is None, it is the default of the field. For `herald dev`, `in_dev`
-    replaces both. `parse` converts the text to the value.
+    and `{section.field}` are replaced by the name of the host and the value of another setting; if `default` is None,
+    it is the default of the field. For `herald dev`, `in_dev` replaces both. `parse` converts the text to the value.
 
     For display, `unset` stands for None and an empty list, and `***` for the value of a `secret`. `unit` is the unit of
     the value.

@@ -81,8 +81,8 @@ def _number(value: str) -> float:
 
 
 def host_name(value: str) -> str:
-    """Parses a host name or an IP address, without a port; IPv6 addresses are accepted without brackets only. The error
-    does not repeat the text, because it may be a URL that contains a password.
+    """Parses a host name or an IP address, without a port. An IPv6 address must be without brackets. The error does not
+    repeat the text, because it may be a URL that contains a password.
     """
     name = value.strip()
     try:

@@ -117,8 +117,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """An entry about a notification or a broadcast. Its `kind` is the arrival, or a change of the notification's state.
 
     `changed` is the position of this entry. `seq` is the position of the arrival; the two are equal if this entry is
-    the arrival. `read` is true if the notification is read; a notification of a muted type is so from its arrival.
-    `muted` is true if the notification is stored, but not pushed when it arrives. `unread` is the number of unread
+    the arrival. `read` is true if the notification is read, as it is from the beginning if the user has muted its type.
+    `muted` is true if the arrival of the notification is not pushed to sessions. `unread` is the number of unread
     notifications in the inbox after this entry.
 
     A session that missed entries is sent each notification once, in its current state: as an `arrival` with the current

@@ -18,8 +18,8 @@ _LONGEST_CHARACTER: Final = 32
 
 def as_title(text: str) -> str:
     """Returns the text as a title. A text of more than MAX_TITLE_LENGTH characters is cut, with an ellipsis at the end.
-    The cut is never inside a displayed character of several code points, such as a letter with a combining accent or a
-    joined emoji (unless it has more than 32).
+    The cut is never inside a displayed character that consists of several code points (up to 32), such as a letter with
+    a combining accent or a joined emoji.
     """
     if len(text) <= MAX_TITLE_LENGTH:
         return text

@@ -9,8 +9,8 @@ MAX_USER_LENGTH: Final = 255
 
 
 def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """Returns the users that a payload names at these dotted paths, without duplicates, in order of appearance. The
-    second result is the reason why the first invalid user id is invalid; None if all are valid.
+    """Returns the users that a payload names at these dotted paths, without duplicates, in order of appearance; and the
+    reason why the first invalid user id at these paths is invalid, or None if all are valid.
 
     The value at a path may be a string, a whole number, or a list of these. Empty strings and null are ignored.
     """

@@ -15,8 +15,8 @@ def can_show(value: Any) -> bool:
 
 
 class VerbatimFields:
-    """Returns values of a payload as text, for templates. It has the decoded payload, and the JSON text from which it
-    was decoded.
+    """The values of a payload as text, for templates. Made from the decoded payload and the JSON text that it was
+    decoded from.
 
     The JSON text is parsed again only for values whose decoded form may differ from it, such as fractions. Each object
     in it is parsed at most once, without its inner values.

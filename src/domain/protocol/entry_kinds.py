@@ -1,8 +1,8 @@
 """The kinds of entries: how an entry of each kind is encoded for other nodes and for clients, and which sessions
 receive it.
 
-ENTRY_KINDS is the registry. The backplane, the stream buffers and `herald.v1` use it: to add a kind, add it there.
-Nodes and clients of earlier versions ignore entries of kinds that are new to them.
+ENTRY_KINDS is the registry. The backplane, the stream buffers and `herald.v1` support every kind in it, so a new kind
+is added only there. Nodes and clients of earlier versions ignore entries of kinds that are new to them.
 """
 
 from collections.abc import Callable

@@ -57,9 +57,11 @@ def hello(
     gaps: tuple[str, ...],
     unread: int | None,
 ) -> str:
-    """Returns `hello`, the first object of a session. `positions` and `cursor` are where the session starts.
-    `heartbeat` is the interval of heartbeats in seconds. `gaps` are the streams in which requested entries may be
-    missing. `unread` is the number of unread notifications in the inbox; None for a session without an inbox.
+    """Returns `hello`, the first object of a session. `session` is the id of the session, `positions` its position in
+    each stream by public name, and `cursor` the same positions as a cursor. `heartbeat` is the interval of heartbeats
+    in seconds. `resumed` is true if the client's cursor was used and there is no gap; `gaps` are the streams in which
+    entries after the cursor may be missing. `unread` is the number of unread notifications in the inbox; None for a
+    session without an inbox.
     """
     return _json(
         kind="hello",

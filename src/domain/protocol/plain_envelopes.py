@@ -5,9 +5,9 @@
     event    {"event_type": …, "data": …}
     flat     the fields of the payload, and `broadcastTimestamp`, the time of storing
 
-`data` is the payload's object `data` if there is one, otherwise the payload without the fields that contain its type.
-The fields in the route's `omit` are left out of `data`, and of `flat`. All values are copied from the text of the
-payload, not encoded again: numbers keep every digit, and fields keep their order.
+`data` is the payload's object `data` if there is one, otherwise the payload without `event_type`, `type` and
+`eventType`. The fields in the route's `omit` are left out of `data`, and of `flat`. All values are copied from the text
+of the payload, not encoded again: numbers keep every digit, and fields keep their order.
 """
 
 from datetime import datetime
@@ -27,8 +27,8 @@ _encode = msgspec.json.Encoder().encode
 
 def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
     """Returns the part of the envelope that is stored as `Content.body`: for `typed` and `event` the JSON text of
-    `data`, for `flat` all fields except `broadcastTimestamp`, for `raw` the payload's text. `omit` are the names of
-    fields to leave out. Raises Unreadable if the payload is not a JSON object and the envelope is not `raw`.
+    `data`, for `flat` all fields except `broadcastTimestamp`, for `raw` the payload's text. The fields `omit` are left
+    out, except for `raw`. Raises Unreadable if the payload is not a JSON object and the envelope is not `raw`.
     """
     if envelope == "raw":
         return event.text

@@ -30,8 +30,8 @@ class PlainMessages(msgspec.Struct, frozen=True):
         )
 
     def connected_text(self, now: datetime, cursor: str, gaps: tuple[str, ...]) -> str:
-        """Returns the first message of a plain event stream, in JSON. `gaps` are the streams in which entries that the
-        client requested may be missing; if there are any, the field `gap` has their names.
+        """Returns the first message of a plain event stream, in JSON. `gaps` are the streams in which entries after the
+        client's cursor may be missing; if there are any, the field `gap` has their names.
         """
         gap = {"gap": gaps} if gaps else {}
         return _json({**self.connected, "timestamp": to_rfc3339(now), "cursor": cursor, **gap})
