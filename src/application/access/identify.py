@@ -32,9 +32,9 @@ class IdentifyCaller:
         """Returns the identity of the caller. `claimed` is the user id that the caller has sent. Does not check for
         sign-outs.
 
-        Raises TokenMissing for a user id without a token, TokenInvalid and TokenExpired for a refused token,
-        Unavailable if the token can't be verified now, and NotYours if `claimed` is not a valid user id or is not the
-        token's user.
+        Raises NotYours if `claimed` is not a valid user id. With a verifier, also raises NotYours if `claimed` is not
+        the token's user, TokenMissing for a user id without a token, TokenInvalid or TokenExpired for a refused token,
+        and Unavailable if the token can't be verified now.
         """
         if claimed is not None and as_user(claimed) is None:
             raise NotYours("This is not a valid user id.")
@@ -51,8 +51,8 @@ class IdentifyCaller:
 
     async def current(self, token: str | None, claimed: str | None = None) -> Identity:
         """Returns the identity of the caller, as `__call__` does, but raises SignedOut if the user has signed out since
-        the token was issued. Raises StoreUnavailable too. For single HTTP requests: for sessions, the hub checks
-        sign-outs."""
+        the token was issued, and StoreUnavailable if that can't be read. Used for single HTTP requests; for sessions,
+        the hub checks sign-outs."""
         identity = await self(token, claimed)
         if identity.user is not None:
             check_not_signed_out(identity, await self._store.not_before(identity.user))

@@ -17,9 +17,9 @@ from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 
 class CommandPolicy(msgspec.Struct, frozen=True):
-    """Limits of the frames that one client may send: `burst_frames` at once, `frames_per_s` per second on average, and
-    `max_invalid_commands` in total that are not valid commands. A correct client sends far fewer; the limits stop a
-    client that sends in an endless loop."""
+    """Limits of the frames that one client may send: at most `burst_frames` at once, at most `frames_per_s` per second
+    on average, and fewer than `max_invalid_commands` invalid commands. A session that exceeds a limit is closed. A
+    correct client sends far less; the limits stop a client that sends in an endless loop."""
 
     burst_frames: float = 60.0
     frames_per_s: float = 5.0
@@ -31,8 +31,8 @@ class ClientCommands:
     `ping`.
 
     A command that fails is answered with an `error` object. The session is closed if the client exceeds CommandPolicy
-    or sends a token that is refused. It is also closed if an `auth` command can't be read before the session has sent
-    `hello`: with a `hello` for the wrong user, the client would lose its cursor.
+    or sends a token that is refused. Before `hello` is sent, it is also closed if a frame contains `auth` but is not a
+    valid command: the client has tried to send a token, and a `hello` without its user would replace its cursor.
     """
 
     def __init__(
@@ -103,9 +103,9 @@ class ClientCommands:
             session.answer(protocol.pong(command.ping))
 
     async def _authenticate(self, token: str, resume: Resume | None) -> None:
-        """Verifies a new token from the client. If the session has a user, which must be the token's, it continues. If
-        it has none, it is replaced by a session of the token's user that starts from the cursor in `resume`, if given.
-        If the token is refused, the session is closed."""
+        """Verifies a new token from the client. A session with a user continues; the token must be of the same user. A
+        session without a user is replaced by a session of the token's user, which starts from the cursor in `resume`,
+        if given. The session is closed if the token is refused."""
         session = self._session
         try:
             identity = await self._identify(token, session.user)

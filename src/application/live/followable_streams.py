@@ -1,4 +1,4 @@
-"""Which streams, inbox and feeds, a caller may follow."""
+"""Determines which streams (inbox and feeds) a caller may follow."""
 
 import msgspec
 
@@ -33,8 +33,8 @@ class FollowableStreams:
         self._table = table
 
     def __call__(self, request: ConnectRequest) -> tuple[StreamName, ...]:
-        """Returns the names of the streams: the caller's inbox, if the endpoint offers it, and those feeds of the
-        endpoint that the caller may follow. If the request names feeds, only these. To `herald.v1` clients, every
+        """Returns the names of the streams: the caller's inbox, if the endpoint offers it, and the feeds that the
+        endpoint offers and the caller may follow; if the request names feeds, only these. To `herald.v1` clients, every
         endpoint offers the inbox and all feeds.
 
         Raises UnknownFeed if the request names a feed that the endpoint does not offer. If the caller may not follow a

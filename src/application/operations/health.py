@@ -22,8 +22,8 @@ HEALTH_POLICY: Final = HealthPolicy()
 
 class Health(msgspec.Struct, frozen=True):
     """The health of this node. `ready`: all vital checks have passed, so the node accepts clients and processes events.
-    `degraded`: the node is ready, but a check that is not vital has failed. `checks` is keyed by the name of the check.
-    """
+    `degraded`: the node is ready, but a check that is not vital has failed. `checks`: the results, keyed by the name of
+    the check. `sources`: the status of each event source."""
 
     ready: bool
     degraded: bool

@@ -24,8 +24,8 @@ class CheckStore:
 
 
 class CheckBackplane:
-    """Health check: passes if the backplane carries messages between nodes. Implements HealthCheck. Not vital:
-    otherwise the hubs find new entries in the store, some seconds later."""
+    """Health check: passes if the backplane carries messages between nodes. Implements HealthCheck. Not vital: without
+    the backplane, the hubs find new entries in the store, some seconds later."""
 
     name = "backplane"
 
@@ -78,7 +78,7 @@ class CheckDraining:
 
 class CheckTokens:
     """Health check: fails while no token can be verified, for example because the keys have not been fetched yet.
-    Implements HealthCheck."""
+    Implements HealthCheck. Always passes with HERALD_AUTH=open."""
 
     name = "tokens"
 

@@ -28,7 +28,7 @@ DEFAULT: Final = PruningPolicy()
 
 
 class PruneStore:
-    """Deletes the rows that exceed their retention limits (`keeping`), again and again in the background (see
+    """Deletes the rows that exceed their retention limits (`keeping`), periodically in the background (see
     PruningPolicy)."""
 
     def __init__(

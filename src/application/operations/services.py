@@ -1,4 +1,4 @@
-"""Two services of a node: the hub with its backplane, and a background task."""
+"""Two kinds of services of a node: the hub with its backplane, and background tasks."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -61,7 +61,7 @@ class Backplane(Protocol):
 
     def unsubscribe(self, streams: Collection[StreamName]) -> None:
         """Ends this node's subscription to these streams, in the background: some entries may still arrive after the
-        call. A later `subscribe` to the same streams takes effect after it."""
+        call. If the streams are subscribed to again later, the new subscription stays."""
 
     async def close(self) -> None:
         """Stops passing messages to the listener, and disconnects."""

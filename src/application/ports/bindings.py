@@ -30,8 +30,8 @@ class Binding(msgspec.Struct, frozen=True, order=True):
 class RecordedBinding(msgspec.Struct, frozen=True):
     """A binding that Herald has made, and when nodes last needed it.
 
-    `wanted_at`: the last time at which any node recorded that it needs the binding. `claimed_at`: the last such time of
-    the nodes that still need it, as far as they have recorded; None if no node does.
+    `wanted_at`: the last time at which any node recorded, by Bindings.renew, that it needs the binding. `claimed_at`:
+    the same, but only of nodes whose latest call of Bindings.renew includes the binding; None if there is no such node.
     """
 
     binding: Binding

@@ -82,16 +82,16 @@ class Deliveries(Protocol):
         """Ends claims whose deliveries were not attempted: the deliveries are due immediately, for any node."""
 
     async def leave_to_others(self, claims: Sequence[Claim], error: str) -> None:
-        """Ends claims because their template is missing or broken on this node: the deliveries are due immediately, for
-        nodes that have the template. Stores `error` with them.
+        """Ends claims of deliveries whose template is missing or broken on this node. The deliveries are due
+        immediately, for nodes that have the template. Stores `error` with them.
 
-        Sets `unrendered_since` of a delivery to the current time, unless it is set already. The next attempt or retry
-        clears it.
+        Sets Delivery.unrendered_since, the time since which a node has lacked the template, to the current time if it
+        is None. The next attempt, or a retry by an administrator, clears it.
         """
 
     async def clear_unrendered(self, channel: str, templates: Collection[str]) -> int:
-        """Clears `unrendered_since` of the channel's pending deliveries with these templates, which this node can use.
-        Returns the number of deliveries changed."""
+        """Clears Delivery.unrendered_since (see leave_to_others) of the channel's pending deliveries with these
+        templates, which this node can use. Returns the number of deliveries changed."""
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> int:
         """Stores attempts and the new states of their deliveries, in one transaction. Ignores an outcome if the
@@ -115,9 +115,9 @@ class Deliveries(Protocol):
         """Returns all attempts at the delivery, oldest first."""
 
     async def retry(self, id: UUID) -> Delivery | None:
-        """Makes a delivery pending and due immediately, with no counted attempts, if it is `retryable`. Otherwise
-        changes nothing.
+        """Makes a delivery pending and due immediately, with no counted attempts, if it has failed or was skipped for
+        lack of a destination (Delivery.retryable). Otherwise changes nothing.
 
-        Returns the delivery as it was before; None if it does not exist. So the caller sees from `retryable` of the
-        result whether this call has changed it, also if several calls are concurrent.
+        Returns the delivery as it was before; None if it does not exist. If the returned delivery is `retryable`, this
+        call has changed it; of several concurrent calls, only one gets such a result.
         """

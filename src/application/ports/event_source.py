@@ -27,11 +27,11 @@ class Batch(msgspec.Struct, frozen=True):
 class SourceStatus(msgspec.Struct, frozen=True):
     """The current state of an event source, for `/health`.
 
-    `ready`: events published from now on will be consumed; on Kafka, that partitions are assigned and their offsets
-    set. `reason`: why the source is not ready; if it is ready, what is missing, for example a topic that does not
-    exist. `assigned`: what this node reads: `topic/partition` on Kafka, queues on RabbitMQ. `lag`: the number of events
-    that wait at the broker; None if unknown. `begins`: on Kafka, the stored start offset of each assigned partition;
-    reading starts there if the consumer group has committed no offset.
+    `ready`: events published from now on will be consumed; on Kafka, partitions are assigned and their offsets set.
+    `reason`: why the source is not ready; if it is ready, what is missing, for example a topic that does not exist.
+    `assigned`: what this node reads: `topic/partition` on Kafka, queues on RabbitMQ. `last_poll`: when the source last
+    polled the broker. `lag`: the number of events that wait at the broker; None if unknown. `begins`: on Kafka, the
+    stored start offset of each assigned partition; reading starts there if the consumer group has committed no offset.
     """
 
     name: str

@@ -42,7 +42,7 @@ class Retention(Protocol):
     Inboxes and feeds lose their oldest entries first. The same transaction updates the stream's head: `pruned` becomes
     the position of the newest deleted entry, and deleted unread notifications are subtracted from the unread total. A
     client that resumes from a position before `pruned` is notified of a gap. Pending deliveries are never deleted, and
-    are not counted.
+    do not count towards the limit of deliveries.
     """
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:

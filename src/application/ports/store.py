@@ -1,7 +1,7 @@
-"""The port for the store: streams with their positions, sign-outs, and the storing of all results of events.
+"""The port for the store: stores the results of events, and reads streams with their positions, and sign-outs.
 
 This port has what ingest and the hub need. What users and administrators need has ports of its own on the same
-database: `inboxes`, `preferences`, `deliveries`, `dead_letters` and `retention`.
+database: `inboxes`, `preferences`, `deliveries` and `dead_letters`; the deletion of old rows has `retention`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,8 +53,8 @@ class StreamPage(msgspec.Struct, frozen=True):
     """The entries of a stream after the requested position, up to and including position `upto`. The next page is
     requested after `upto`.
 
-    `head`: the head of the stream when the page was read. If the page is the last one, `upto` is the position of the
-    head, or the requested position if that is greater. Entries of an inbox have the unread total of that moment.
+    `head`: the head of the stream when the page was read. If there are no further entries, `upto` is the position of
+    the head, or the requested position if that is greater. Entries of an inbox have the unread total of that moment.
     """
 
     entries: tuple[Entry, ...]

@@ -98,8 +98,8 @@ class UseCases(Provider):
 def make_container(
     settings: Settings, table: RouteTable, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS
 ) -> AsyncContainer:
-    """Returns the container of one process. `overrides`: providers that replace others, in tests. What they provide
-    must be declared with `override=True`; without it, replacing a provider is an error."""
+    """Returns the container of one process. `overrides`: providers that replace others, in tests. Their factories must
+    be declared with `override=True`; without it, replacing a factory is an error."""
     context = values(settings, table, OutboundChannels(tuple(channels)))
     return make_async_container(
         Configuration(),

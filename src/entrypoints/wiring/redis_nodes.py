@@ -20,8 +20,8 @@ from entrypoints.settings.sections import NodeSettings
 
 
 class RedisNodes(Provider):
-    """Provides backplane, presence and throttle by Redis: nodes receive each other's entries immediately, and count
-    sessions and rate limits together."""
+    """Provides backplane, presence and throttle, implemented by Redis: nodes receive each other's entries immediately,
+    and count sessions and rate limits together."""
 
     scope = Scope.APP
 

@@ -37,7 +37,7 @@ from entrypoints.settings.loader import Settings
 
 
 class SqlStorage(Provider):
-    """Provides the ports for stored data by a database. Its schema must be up to date
+    """Provides the ports for stored data, implemented by an SQL database. Its schema must be up to date
     (entrypoints.prepare_database)."""
 
     scope = Scope.APP
@@ -59,7 +59,7 @@ class SqlStorage(Provider):
 
 
 class MemoryStorage(Provider):
-    """Provides the ports for stored data in memory. The data is lost when the process ends."""
+    """Provides the ports for stored data, implemented in memory. The data is lost when the process ends."""
 
     scope = Scope.APP
 
