@@ -1,1 +1,1 @@
-"""Deliveries: sending them through outbound channels, and the delivery log."""
+"""Sends deliveries through outbound channels such as e-mail, and reads the log of deliveries and attempts."""

@@ -1,4 +1,4 @@
-"""One attempt at one delivery, and its outcome."""
+"""Attempts to send deliveries, and the outcomes to record for them."""
 
 import asyncio
 import random
@@ -19,11 +19,13 @@ log = structlog.get_logger(__name__)
 
 
 class AttemptDelivery(Generic[Prepared]):
-    """Sends a prepared delivery, or states why it is not sent. Never raises.
+    """Makes one attempt to send a delivery and returns its outcome, for DeliverClaim to record. Also returns the
+    outcome of a delivery that is not attempted. Never raises.
 
-    A delivery that was sent or permanently refused is final. In all other cases it is retried, after growing delays,
-    until `tries` attempts have counted. An attempt in which the peer refused this sender, not the delivery, does not
-    count.
+    The outcome is `sent` if the peer accepted the delivery, and `failed` if the peer refused it permanently or if
+    `tries` attempts have counted. Otherwise it is `pending`: the delivery is retried after a delay that grows with each
+    counted attempt. An attempt does not count if the peer refused this sender rather than the delivery
+    (`PeerUnavailable.refused_us`).
     """
 
     def __init__(self, channel: Channel[Prepared], clock: Clock, policy: DispatchPolicy) -> None:
@@ -32,7 +34,8 @@ class AttemptDelivery(Generic[Prepared]):
         self._policy = policy
 
     async def send(self, claim: Claim, prepared: Prepared, deadline: float) -> Outcome:
-        """Makes one attempt, which gives up at the deadline (of `Clock.monotonic`), and returns its outcome."""
+        """Makes one attempt to send the delivery and returns the outcome. `deadline` is a time of `Clock.monotonic`, in
+        seconds: the channel has to give up by then, and is cancelled `overrun_seconds` later if it has not."""
         at, began = self._clock.now(), self._clock.monotonic()
         result, error = await self._send(claim.delivery, prepared, deadline)
         text = one_line(str(error), MAX_REPLY_LENGTH)
@@ -41,7 +44,9 @@ class AttemptDelivery(Generic[Prepared]):
         return self._logged(self._outcome(claim, attempt, counts))
 
     def refuse(self, claim: Claim, refusal: Refusal) -> Outcome:
-        """Returns the outcome of a delivery that could not be prepared."""
+        """Returns the outcome of a delivery for which `Channel.prepare` returned a Refusal. The delivery is failed,
+        skipped, or pending and retried later, according to `refusal.status`. If it stays pending, this does not count
+        as an attempt."""
         ends = refusal.status != "pending"
         text = one_line(refusal.text, MAX_REPLY_LENGTH)
         attempt = Attempt(self._clock.now(), 0.0, "refused" if ends else "deferred", None, text)
@@ -50,20 +55,22 @@ class AttemptDelivery(Generic[Prepared]):
         return self._logged(self._outcome(claim, attempt, counts=ends))
 
     def fail(self, claim: Claim, error: Exception) -> Outcome:
-        """Returns the outcome of a programming error before the attempt. It counts as an attempt: a delivery that can
-        never be prepared fails after `tries` of them."""
+        """Returns the outcome of a delivery whose preparation raised an exception, which is a programming error. It
+        counts as an attempt: the delivery is retried, and fails after `tries` counted attempts."""
         attempt = Attempt(self._clock.now(), 0.0, "deferred", None, f"{type(error).__name__}: see the log")
         return self._logged(self._outcome(claim, attempt, counts=True))
 
     def withhold(self, claim: Claim, decision: Hold | Skip) -> Outcome:
-        """Returns the outcome of a delivery that a rule holds or skips."""
+        """Returns the outcome of a delivery that is not attempted, according to the decision of send_decision.py:
+        pending and due at `until` for Hold, skipped for Skip."""
         if isinstance(decision, Skip):
             return self._logged(Outcome(claim, None, "skipped", decision.rule, counts=False))
         seconds = max(0.0, (decision.until - self._clock.now()).total_seconds())
         return self._logged(Outcome(claim, None, "pending", decision.rule, seconds, counts=False))
 
     async def _send(self, delivery: Delivery, prepared: Prepared, deadline: float) -> tuple[Result, NotSent]:
-        """Returns the result of the attempt, and the peer's reply in the form of an error."""
+        """Calls `Channel.send`. Returns the result of the attempt (`sent`, `refused`, `deferred` or `server`) and the
+        peer's reply as a NotSent object, which holds code and text of the reply even if the delivery was sent."""
         limit_s = deadline - self._clock.monotonic() + self._policy.overrun_seconds
         try:
             # A channel that ignores its deadline must not keep its place for ever.
@@ -94,7 +101,7 @@ class AttemptDelivery(Generic[Prepared]):
         return Outcome(claim, attempt, "pending", attempt.reply, retry_in, counts, awaited_peer=peer)
 
     def _logged(self, outcome: Outcome) -> Outcome:
-        """Logs the outcome and returns it. Addresses are masked."""
+        """Logs the outcome and returns it unchanged. In the log, the e-mail address of the destination is masked."""
         delivery, attempt = outcome.claim.delivery, outcome.attempt
         channel, id, to = delivery.channel, str(delivery.id), masked(delivery.destination)
         kind, rule = delivery.item.type, masked_in(outcome.error or "", delivery.destination)

@@ -1,4 +1,5 @@
-"""Circuit breakers: whether a peer is available for deliveries, according to the attempts of this process."""
+"""Circuit breakers: they stop the sending of deliveries to a peer while it is unavailable, according to the attempts of
+this process."""
 
 import random
 from collections.abc import Iterator
@@ -21,12 +22,15 @@ MAX_BREAKERS: Final = 1_000
 
 
 class CircuitBreaker:
-    """Opens and closes by the results of attempts at one peer's deliveries.
+    """Decides whether an attempt to send a delivery to one peer may begin. Used by Dispatcher and DeliverClaim.
 
-    While the peer is unavailable the breaker is open: deliveries wait for a pause, and then a single attempt tries the
-    peer. Each attempt that finds the peer still unavailable makes the next pause longer. `error` says why the breaker
-    is open. If the peer is itself the destination of a delivery (not a common mail server, for example), its address is
-    masked in the log and in `error`, which `/health` shows without a token.
+    While the peer is available the breaker is closed, and attempts are not limited. It opens when an attempt finds the
+    peer unavailable. No attempt begins during the pause that follows; after the pause, a single attempt tries the peer.
+    If the peer answers, the breaker closes; otherwise a longer pause begins.
+
+    `error` is the reason for which the breaker is open, with the name of the peer; None while it is closed. Set
+    `is_destination` if the peer is a destination, such as an e-mail address: the address is then masked in the log and
+    in `error`, because `/health` shows `error` without a token.
     """
 
     def __init__(self, channel: str, peer: str, policy: DispatchPolicy, clock: Clock, *, is_destination: bool) -> None:
@@ -46,8 +50,8 @@ class CircuitBreaker:
 
     @property
     def untried(self) -> bool:
-        """Whether this process has not tried the peer yet: it has neither received an answer nor found the peer
-        unavailable."""
+        """True while the availability of the peer is unknown: no attempt of this process has yet received an answer
+        from the peer or found the peer unavailable."""
         return self._answered_at is None and not self.is_open
 
     @property
@@ -56,29 +60,33 @@ class CircuitBreaker:
 
     @property
     def pause_left(self) -> float:
-        """Seconds left of the pause; 0 once it is over."""
+        """The remaining seconds of the pause during which no attempt may begin; 0 if there is no pause now."""
         return max(0.0, self._pause_until - self._clock.monotonic())
 
     def admits(self) -> bool:
-        """Returns whether an attempt may begin now: any while the breaker is closed, one at a time after each pause
-        while it is open."""
+        """Returns whether an attempt may begin now. While the breaker is closed: always. While it is open: only after
+        the pause, and only one attempt at a time."""
         return not self.is_open or not (self.pause_left or self._trying)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Marks an attempt that `admits` has allowed as in progress, for as long as the context lasts."""
-        tries_out = self.is_open
-        self._trying = self._trying or tries_out
+        """Context manager for an attempt that `admits` has allowed. If the breaker is open, `admits` allows no other
+        attempt until the context ends."""
+        is_trial = self.is_open
+        self._trying = self._trying or is_trial
         try:
             yield
         finally:
-            if tries_out:
+            if is_trial:
                 self._trying = False
 
-    def learn(self, outcome: Outcome, began: float) -> Outcome:
-        """Opens or closes the breaker by the outcome of an attempt that began at `began`, and returns the outcome to
-        record. If this attempt found the peer unavailable, but another attempt got an answer after `began`, the breaker
-        stays closed and `awaited_peer` is cleared: the peer is available, only not for so many concurrent deliveries.
+    def update(self, outcome: Outcome, began: float) -> Outcome:
+        """Closes the breaker if the peer answered the attempt, and opens it if the attempt found the peer unavailable.
+        Returns the outcome to record. `began` is the time at which the attempt began, in seconds of `Clock.monotonic`.
+
+        If this attempt found the peer unavailable, but another attempt has received an answer since `began`, the peer
+        is available and only refuses so many concurrent deliveries. The breaker then stays closed, and the returned
+        outcome has no `awaited_peer`: the delivery is retried after its usual delay.
         """
         attempt = outcome.attempt
         if attempt is None:
@@ -117,8 +125,9 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """The breakers of one channel, by key. `common_peer` is the one server that accepts all of the channel's
-    deliveries; any other key is a destination."""
+    """The circuit breakers of one channel, one for each peer; `get` creates them on first use. `common_peer` is the
+    peer that accepts all deliveries of the channel (the mail server, for `email`); None if each destination is a peer
+    of its own."""
 
     def __init__(self, channel: str, common_peer: str | None, policy: DispatchPolicy, clock: Clock) -> None:
         self._channel = channel
@@ -140,20 +149,22 @@ class CircuitBreakers:
 
     @property
     def untried(self) -> bool:
-        """Whether this process has not tried any peer yet."""
+        """True while the availability of every peer is unknown: no attempt of this process has yet received an answer
+        from any peer or found one unavailable."""
         return all(breaker.untried for breaker in self._breakers.values())
 
     @property
     def error(self) -> str | None:
-        """Why deliveries wait: the error of an open breaker, and the number of others that are open. None if all are
-        closed."""
+        """The error of one open breaker and the number of other open breakers, for example `hooks.example.com:
+        connection refused (and 2 more)`; None if all breakers are closed."""
         errors = [breaker.error for breaker in self._breakers.values() if breaker.error is not None]
         return f"{errors[0]} (and {len(errors) - 1} more)" if len(errors) > 1 else next(iter(errors), None)
 
     async def wake_deferred(self, deliveries: Deliveries) -> None:
-        """Makes deliveries due whose peers have become available. The first call that finds such a peer makes all
-        waiting deliveries of the channel due, because some may await a peer under a name that it had before this
-        process started."""
+        """Makes due immediately the deliveries that were deferred because their peer was unavailable, if that peer has
+        answered since. The first time in this process, does this for all deferred deliveries of the channel, whichever
+        peer they wait for, because a peer may have been renamed in the settings before the process started. Raises
+        StoreUnavailable."""
         for breaker in list(self._breakers.values()):
             if breaker.recovered:
                 await deliveries.wake_deferred(self._channel, breaker.peer if self._woken_all else None)

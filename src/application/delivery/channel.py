@@ -1,4 +1,4 @@
-"""The port for outbound channels, such as e-mail, which reach users who are not connected."""
+"""The port for outbound channels, such as e-mail, which reach users who have no open session."""
 
 from typing import Literal, Protocol, TypeVar
 
@@ -11,29 +11,32 @@ Prepared = TypeVar("Prepared")
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The peer's reply when it accepted a delivery."""
+    """The peer's reply to a delivery that it has accepted: the code of the reply (for example 250 from a mail server;
+    None if the peer sends no codes), and the text."""
 
     code: int | None
     text: str
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A delivery can't be prepared. `text` is the reason; `status` is the new status of the delivery, `pending` if it
-    may succeed later."""
+    """Returned by `Channel.prepare` for a delivery that can't be prepared. `text` is the reason. `status` is the new
+    status of the delivery: `failed` and `skipped` are final; `pending` means that it is prepared again later."""
 
     text: str
     status: Literal["failed", "skipped", "pending"] = "failed"
 
 
 class TemplateMissing(msgspec.Struct, frozen=True):
-    """Why this node can't prepare a delivery: it has no usable template of the name that the delivery's item gives.
-    Another node may have one."""
+    """Returned by `Channel.prepare` if this node has no usable template with the name in `Item.template` of the
+    delivery. The delivery is left to other nodes, which may have the template. `text` is the reason."""
 
     text: str
 
 
 class NotSent(Exception):
-    """A delivery was not sent, as far as is known. The text is the peer's last reply, or describes what happened."""
+    """Base class of the errors of `Channel.send`: the peer did not confirm that it accepted the delivery. The message
+    is the peer's last reply, and `code` the code of that reply; without a reply, the message describes what happened,
+    and `code` is None."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
@@ -41,16 +44,17 @@ class NotSent(Exception):
 
 
 class Deferred(NotSent):
-    """The peer may accept the delivery later, or did not answer in time."""
+    """The peer rejected the delivery temporarily, or did not answer in time. The delivery is retried."""
 
 
 class Refused(NotSent):
-    """The peer will never accept the delivery."""
+    """The peer rejected the delivery permanently. The delivery is not retried."""
 
 
 class PeerUnavailable(NotSent):
-    """The peer can't be reached, or accepts no delivery from this sender now. `refused_us` means that it answered and
-    refused this sender; the attempt does not count against the delivery."""
+    """The peer can't be reached, or accepts no delivery at all from this sender now. `refused_us` is True if the peer
+    answered and refused this sender, for example its login. Such an attempt does not count towards the maximum number
+    of attempts."""
 
     def __init__(self, text: str, code: int | None = None, *, refused_us: bool = False) -> None:
         super().__init__(text, code)
@@ -58,38 +62,39 @@ class PeerUnavailable(NotSent):
 
 
 class Channel(Protocol[Prepared]):
-    """One kind of outbound transport, such as e-mail. A dispatcher claims the deliveries and records their outcomes.
-
-    Several deliveries are prepared and sent concurrently.
-    """
+    """One kind of outbound transport, such as e-mail. Implemented by an adapter, called by Dispatcher and DeliverClaim,
+    which claim the deliveries and record the outcomes. Several deliveries are prepared and sent concurrently."""
 
     @property
     def name(self) -> str:
-        """The name in deliveries and routes."""
+        """The name of the channel in deliveries and in routes, such as `email`."""
 
     @property
     def peer(self) -> str | None:
-        """The only peer of this channel, as shown in health and logs (such as `host:port` of a mail server); None if
-        each destination is a peer of its own."""
+        """The only peer of this channel, as `/health` and the log show it, such as `mail.example.com:25`; None if each
+        destination is a peer of its own."""
 
     async def prepare(self, delivery: Delivery) -> Prepared | Refusal | TemplateMissing:
-        """Does all work that needs no peer, such as rendering, without side effects. May be called again for the same
-        delivery. If it raises, the exception is logged and the delivery is retried."""
+        """Returns the delivery in the form that `send` takes, such as a rendered mail. Returns a Refusal or
+        TemplateMissing if the delivery can't be prepared. Does not contact the peer and has no side effects, because it
+        may be called again for the same delivery. If it raises, the exception is logged and the delivery is retried."""
 
     async def send(self, prepared: Prepared, deadline: float) -> Receipt:
-        """Sends the delivery. Returns once the peer has accepted it. Raises Deferred, Refused or PeerUnavailable.
+        """Sends a prepared delivery. Returns the peer's reply once the peer has accepted the delivery. Raises Deferred,
+        Refused or PeerUnavailable.
 
-        Gives up at the deadline (of `Clock.monotonic`), and sends nothing after it, however long this process was
-        suspended in between. A delivery may be sent again after a crash: it should carry its id, so that the receiver
-        recognises the duplicate.
+        `deadline` is a time of `Clock.monotonic`, in seconds. Nothing may be sent after it, even if the process was
+        suspended meanwhile: another node may have claimed the delivery by then. After a crash a delivery may be sent
+        twice, so what is sent should contain the delivery's id, by which the receiver recognises the duplicate.
         """
 
     def breaker_key(self, delivery: Delivery) -> str:
-        """Returns the peer of this delivery. While that peer is unavailable, no delivery with the same key is sent."""
+        """Returns the key of the circuit breaker for this delivery: the channel's `peer`, or, if that is None, the
+        destination. While an open breaker stops one delivery, it stops all deliveries with the same key."""
 
     async def probe(self, key: str, deadline: float) -> None:
-        """Checks, without a delivery, whether this peer would accept one now. Raises PeerUnavailable if it
-        would not."""
+        """Checks without sending a delivery whether the peer with this breaker key would accept one now. Raises
+        PeerUnavailable if not. `deadline` is a time of `Clock.monotonic`, in seconds."""
 
     async def close(self) -> None:
-        """Closes the connections, and aborts attempts in progress."""
+        """Closes the connections to peers, and aborts attempts in progress."""

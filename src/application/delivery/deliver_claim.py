@@ -1,4 +1,4 @@
-"""Processing of a claimed delivery: decide whether to send it, prepare it, send it, record the outcome."""
+"""Processing of one claimed delivery: decide whether to send it, prepare it, send it, record the outcome."""
 
 import asyncio
 from typing import Generic
@@ -24,8 +24,9 @@ log = structlog.get_logger(__name__)
 
 
 class DeliverClaim(Generic[Prepared]):
-    """Processes claims of one channel concurrently, within the limits of its policy. While `stopping` is set, it starts
-    no attempts."""
+    """Processes one claimed delivery: decides whether to send it, prepares it, sends it, and records the outcome.
+    Dispatcher calls this for several claims concurrently; at most `at_once` of them send at the same time. Once
+    `stopping` is True, no attempt begins, and claims that would need one are released."""
 
     def __init__(
         self,
@@ -89,8 +90,9 @@ class DeliverClaim(Generic[Prepared]):
                 await self._record(outcome)
 
     async def _prepare(self, claim: Claim, deadline: float) -> Prepared | Refusal | TemplateMissing | None:
-        """Prepares the delivery. If that is not done by the deadline, because other deliveries are prepared first,
-        releases the claim and returns None."""
+        """Returns the result of `Channel.prepare`. If there is no result at `deadline`, the end of the lease in seconds
+        of `Clock.monotonic`, releases the claim and returns None. This happens if too many other deliveries are
+        prepared first."""
         delivery = claim.delivery
         self._preparing += 1
         try:
@@ -103,8 +105,10 @@ class DeliverClaim(Generic[Prepared]):
             self._preparing -= 1
 
     async def _without_template(self, claim: Claim, missing: TemplateMissing) -> Refusal | None:
-        """Leaves the delivery to other nodes, and for a while claims none with that template. Refuses the delivery once
-        no node has had the template for `template_wait_seconds`."""
+        """Handles a delivery whose template is missing or unusable on this node: releases the claim, so that another
+        node can send the delivery, and returns None. This node then claims no deliveries with that template for
+        `template_pause_seconds`. Returns a Refusal instead if all nodes have lacked the template for
+        `template_wait_seconds`."""
         delivery, wait = claim.delivery, self._policy.template_wait_seconds
         since = delivery.unrendered_since
         if since is not None and (self._clock.now() - since).total_seconds() >= wait:
@@ -128,7 +132,9 @@ class DeliverClaim(Generic[Prepared]):
     async def _send(
         self, claim: Claim, prepared: Prepared, claimed_at: float, breaker: CircuitBreaker
     ) -> Outcome | None:
-        """Attempts the delivery. Returns None if it began no attempt and released the claim."""
+        """Makes one attempt and returns its outcome. Makes none if the dispatcher is stopping or too little of the
+        lease is left: the claim is then released, and None returned. Makes none if the peer is unavailable: see
+        `_await_peer`."""
         began, attempt_seconds = self._clock.monotonic(), self._policy.attempt_seconds
         if self.stopping or began > claimed_at + attempt_seconds:
             await self._release(claim)
@@ -136,11 +142,13 @@ class DeliverClaim(Generic[Prepared]):
         if not breaker.admits():
             return await self._await_peer(claim, breaker)
         with breaker.attempt():
-            return breaker.learn(await self._attempt.send(claim, prepared, began + attempt_seconds), began)
+            return breaker.update(await self._attempt.send(claim, prepared, began + attempt_seconds), began)
 
     async def _await_peer(self, claim: Claim, breaker: CircuitBreaker) -> Outcome | None:
-        """Defers a delivery whose peer is unavailable. If the channel has only one peer, releases the claim instead:
-        the delivery can stay due, because nothing is claimed while that peer is unavailable."""
+        """Postpones a delivery whose peer is unavailable. If the channel has only this peer, releases the claim and
+        returns None: the delivery stays due, and the dispatcher claims at most one delivery at a time until the peer is
+        available. If the channel has many peers, returns an outcome by which the delivery is due after the pause, or as
+        soon as the peer is available."""
         if self._channel.peer is not None:
             await self._release(claim)
             return None

@@ -1,4 +1,4 @@
-"""The limits and timings of a dispatcher."""
+"""Limits and timings of the dispatchers."""
 
 from typing import Final
 
@@ -11,20 +11,22 @@ MAX_RETRY_S: Final = 3_600.0
 
 
 class DispatchPolicy(msgspec.Struct, frozen=True):
-    """The limits and timings of a dispatcher.
+    """Limits and timings of a Dispatcher. Names that end in `_seconds` are durations.
 
-    At most `at_once` deliveries are sent concurrently, and each attempt takes at most `attempt_seconds`; an attempt
-    that exceeds this limit is cancelled after another `overrun_seconds`. A delivery has failed after `tries` counted
-    attempts. `retry` gives the delay before the next attempt. While a peer is unavailable, `pause` gives the delay
-    until a single attempt tries the peer again.
-
-    A delivery whose template this node can't use is left to other nodes: this node claims no delivery with that
-    template for `template_pause_seconds`. The delivery has failed once no node had the template for
-    `template_wait_seconds`. Nodes report the templates that they have every `template_report_seconds`, also while the
-    peer is unavailable.
-
-    While no delivery is due, the store is queried every `poll_seconds`; while the store is unavailable, every
-    `store_retry_seconds`. Outcomes wait for `batch_seconds`, to be recorded with others in one transaction.
+    - `at_once`: the maximum number of deliveries that are sent concurrently.
+    - `attempt_seconds`: the maximum duration of an attempt. An attempt that takes longer is cancelled after
+      `overrun_seconds` more.
+    - `tries`: the number of counted attempts after which a delivery has failed. Attempts in which the peer refused the
+      sender rather than the delivery do not count.
+    - `retry`: the delays between the attempts at one delivery.
+    - `pause`: the delays after which a single attempt tries an unavailable peer again.
+    - `template_pause_seconds`: the time for which this node claims no deliveries with a template that it can't use.
+      Other nodes may send them.
+    - `template_wait_seconds`: a delivery fails if no node has had a usable template for it for this time.
+    - `template_report_seconds`: the interval at which each node records in the store which templates it can use.
+    - `poll_seconds`: the interval at which the store is queried for due deliveries while none is due.
+    - `store_retry_seconds`: the interval at which the store is queried while it is unavailable.
+    - `batch_seconds`: the time for which an outcome waits for others, to be recorded in one transaction with them.
     """
 
     at_once: int = 10
@@ -43,6 +45,6 @@ class DispatchPolicy(msgspec.Struct, frozen=True):
 
     @property
     def lease_seconds(self) -> float:
-        """The duration of a lease: long enough to wait for a whole attempt, to make another one, and to record its
-        outcome."""
+        """The duration of a lease in seconds. It is enough for a delivery to wait until another attempt ends, for its
+        own attempt, and, with `lease_margin_seconds`, for recording the outcome."""
         return 2 * self.attempt_seconds + self.lease_margin_seconds

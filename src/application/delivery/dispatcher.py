@@ -1,4 +1,4 @@
-"""Sending the due deliveries of one channel, concurrently with other nodes."""
+"""The dispatcher: sends the due deliveries of one channel. Every node may run one for the same channel."""
 
 import asyncio
 import random
@@ -24,16 +24,19 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher(Generic[Prepared]):
-    """Claims the due deliveries of its channel, and decides, prepares, sends and records each, until it is stopped.
+    """Sends the due deliveries of one channel, from `start` until `stop`: claims them, and for each decides whether to
+    send it, prepares it, sends it, and records the outcome (DeliverClaim). Dispatchers of several nodes share the work.
 
-    A delivery is sent once, except after a crash. One process at a time holds its lease; that process starts an attempt
-    only if the lease lasts for a whole attempt, and gives up before the lease ends. If a process crashes after the peer
-    has accepted a delivery and before this is recorded, the delivery is sent again, under the same id. To limit these
-    cases, at most twice `at_once` deliveries are being sent, or are sent and not recorded yet.
+    A delivery that the peer has confirmed is not sent again, except after a crash. Only the node that holds the lease
+    of a delivery attempts to send it, and only if the lease lasts for a whole attempt. If the process crashes after the
+    peer has accepted a delivery and before the outcome is recorded, the delivery is sent again under the same id. This
+    can happen to at most 2 × `at_once` deliveries, because no more of them are being sent, or are sent and not
+    recorded, at any time.
 
-    While a peer is unavailable its circuit breaker is open. A channel with one peer then claims one delivery at a time,
-    after each pause, to try the peer, and probes the peer if no delivery is due. On a channel with many peers, the
-    deliveries of an unavailable peer are deferred. Once the peer is available, all deliveries that await it are due.
+    While a peer is unavailable, its circuit breaker is open. A channel with one peer then claims a single delivery
+    after each pause, to try the peer; if no delivery is due, it probes the peer. On a channel with many peers, the
+    deliveries to unavailable peers are deferred. When the peer is available again, its deferred deliveries are due
+    immediately.
     """
 
     def __init__(
@@ -46,7 +49,8 @@ class Dispatcher(Generic[Prepared]):
         templates: Collection[str] = (),
         decide: Decide = decide,
     ) -> None:
-        """`templates` are the names of the templates that this node's routes use for the channel."""
+        """`templates` are the names of the templates that the routes of this node use for the channel. `decide` decides
+        whether a delivery is sent now, later, or never."""
         self._channel = channel
         self._deliveries = deliveries
         self._clock = clock
@@ -68,24 +72,27 @@ class Dispatcher(Generic[Prepared]):
 
     @property
     def peer(self) -> str:
-        """The peer as shown in health; the channel's name if the channel has many peers."""
+        """The name that `/health` shows: the channel's only peer, such as `mail.example.com:25`; the name of the
+        channel if each destination is a peer of its own."""
         return self._channel.peer or self._channel.name
 
     @property
     def untried(self) -> bool:
-        """Whether this process has not tried any peer yet, because no delivery was due since its start."""
+        """True while the availability of every peer is unknown: no attempt of this process has yet received an answer
+        from any peer or found one unavailable."""
         return self._breakers.untried
 
     @property
     def error(self) -> str | None:
-        """Why deliveries wait; None if no breaker is open."""
+        """The error of an unavailable peer, whose deliveries wait; None if no peer is known to be unavailable."""
         return self._breakers.error
 
     def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name=f"deliveries {self.channel}")
 
     async def stop(self, timeout_s: float) -> None:
-        """Starts no more attempts, and waits at most `timeout_s` for attempts in progress. May be called again."""
+        """Stops the dispatcher: no further attempt begins, and attempts in progress have `timeout_s` seconds to finish
+        before they are cancelled. Closes the channel. May be called again."""
         if self._loop is None:
             return
         loop, self._loop = self._loop, None
@@ -119,8 +126,9 @@ class Dispatcher(Generic[Prepared]):
                     await self._wait_for_work()
 
     async def _claim(self) -> bool:
-        """Claims due deliveries, and starts a task for each. Returns whether any were claimed. Claims so many at a time
-        that no slot is idle until the next claim."""
+        """Claims due deliveries, and starts a task that processes each. Returns whether it claimed any. Up to 4 ×
+        `at_once` deliveries are claimed at the same time, so that the next ones are prepared while others are being
+        sent. While the channel's only peer is unavailable, one delivery is claimed at a time."""
         await self._breakers.wake_deferred(self._deliveries)
         shared = self._shared_breaker()
         most, least = 4 * self._policy.at_once, 2 * self._policy.at_once
@@ -144,13 +152,13 @@ class Dispatcher(Generic[Prepared]):
         return bool(claims)
 
     def _shared_breaker(self) -> CircuitBreaker | None:
-        """Returns the breaker of the channel's only peer; None for a channel with many peers."""
+        """Returns the circuit breaker of the channel's only peer; None if each destination is a peer of its own."""
         return None if self._channel.peer is None else self._breakers.get(self._channel.peer)
 
     async def _wait_for_store(self) -> None:
-        """Waits until two retry intervals after the store is available again. Leases may have expired during the
-        outage, and a node that has sent a delivery under such a lease must record it before the delivery is claimed
-        again."""
+        """Waits until the store is available again, and for another 2 × `store_retry_seconds`. In this time all nodes
+        can record the outcomes of attempts made during the outage. Otherwise a delivery that has been sent could be
+        claimed again if its lease has expired."""
         while not self._stopping:
             await asyncio.sleep(self._policy.store_retry_seconds)
             with suppress(StoreUnavailable):
@@ -159,7 +167,8 @@ class Dispatcher(Generic[Prepared]):
                 return
 
     async def _wait_for_work(self) -> None:
-        """Waits until a delivery is finished, or for about `poll_seconds`."""
+        """Waits until the processing of a delivery ends, at most for `poll_seconds` (varied at random by up to 25 %, so
+        that nodes query the store at different times)."""
         if self._stopping:
             return
         self._wake.clear()

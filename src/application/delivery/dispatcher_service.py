@@ -1,4 +1,4 @@
-"""A dispatcher as a part of a node: started, drained, stopped and checked with the other services."""
+"""A dispatcher as a service of a node: started, drained and stopped with the others, and checked by `/health`."""
 
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ STOP_S: Final = 0.5
 
 
 class DispatcherService(Service):
-    """Runs a dispatcher. Implements HealthCheck too; the check is not vital, because deliveries wait in the store until
-    their peer is available."""
+    """Runs a dispatcher as a service of the node. It is also the health check of the channel, which fails while a peer
+    is unavailable. This failure does not make the node not ready (the check is not vital), because deliveries wait in
+    the store until their peer is available."""
 
     phase = Phase.DELIVERY
 

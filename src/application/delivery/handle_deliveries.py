@@ -1,4 +1,4 @@
-"""The delivery log: listing deliveries, and retrying them on request."""
+"""The delivery log: listing deliveries and their attempts, and retrying failed deliveries on request."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,8 +14,12 @@ from domain.identity import Identity
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
-    """A page of deliveries, newest first. `next_cursor` is the cursor of the next page (`before`), with older
-    deliveries; None on the last page. `total` is the number of all that match; None if it was not requested."""
+    """A page of the delivery log, newest delivery first.
+
+    `next_cursor` is the argument `before` of HandleDeliveries.by_cursor for the next page, with older deliveries; None
+    on the last page. `total` is the number of deliveries on all pages that match the filter; None if they were not
+    counted.
+    """
 
     deliveries: Sequence[Delivery]
     next_cursor: UUID | None
@@ -23,20 +27,20 @@ class DeliveryPage(msgspec.Struct, frozen=True):
 
 
 class HandleDeliveries:
-    """Lists the delivery log, and retries failed deliveries.
+    """Lists the delivery log, and retries failed deliveries; for the REST API.
 
-    Admins see addresses in full. All other readers see them masked, also where a subject, a user's name or a peer's
-    reply contains them. They can't filter by address (ScopeMissing), since such a request would reveal whether an
-    address exists. A retry makes a failed delivery, or one without a destination, pending and due immediately. Of
-    several concurrent retries one succeeds, and the others raise NotFailed, so that the delivery is sent once. Raises
-    NotFound for a delivery that does not exist, and StoreUnavailable.
+    Readers with the scope `admin` see e-mail addresses in full. Other readers see them masked, also inside subjects,
+    user ids and replies of the peer. A request of other readers that filters by address raises ScopeMissing, because
+    its result would reveal whether an address exists. All methods raise StoreUnavailable; `one` and `retry` raise
+    NotFound for a delivery that does not exist.
     """
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
 
     async def by_page(self, reader: Identity, only: DeliveryFilter, page: int, size: int) -> DeliveryPage:
-        """Returns page number `page`, counted from 1, of pages with `size` deliveries, and the total."""
+        """Returns page number `page` (from 1) of the deliveries that match the filter `only`, with `size` deliveries on
+        a page, and their total number."""
         listed = await self._list(reader, only, size, offset=(page - 1) * size)
         return replace(listed, total=await self._deliveries.count(only))
 
@@ -44,7 +48,7 @@ class HandleDeliveries:
         return await self._list(reader, only, limit, before=before)
 
     async def one(self, reader: Identity, id: UUID) -> tuple[Delivery, Sequence[Attempt]]:
-        """Returns a delivery and the attempts at it."""
+        """Returns a delivery, and all attempts to send it, the oldest first."""
         delivery = await self._get(id)
         attempts = await self._deliveries.attempts(id)
         if reader.may("admin"):
@@ -53,7 +57,10 @@ class HandleDeliveries:
         return _masked(delivery), seen
 
     async def retry(self, id: UUID) -> Delivery:
-        """Makes the delivery pending, due immediately. Returns it in its new state; it may have been sent already."""
+        """Makes a failed delivery, or one that was skipped because it had no destination, pending and due immediately.
+        Returns the delivery as it is afterwards; it may have been sent by then. Raises NotFailed for any other
+        delivery. If several requests retry one delivery concurrently, one of them succeeds and the others raise
+        NotFailed."""
         before = await self._deliveries.retry(id)
         if before is not None and not before.retryable:
             raise NotFailed(before.status)
@@ -77,7 +84,8 @@ class HandleDeliveries:
 
 
 def _masked(delivery: Delivery) -> Delivery:
-    """Returns the delivery as readers without the scope `admin` see it."""
+    """Returns the delivery as readers without the scope `admin` see it: with the e-mail address masked in the
+    destination, subjects, user id and error."""
     address = delivery.destination
 
     def mask(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Recording outcomes of deliveries: several in one transaction, retried until the store accepts them."""
+"""Recording of the outcomes of deliveries: several in one transaction, retried while the store is unavailable."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,8 +19,9 @@ UNSTORABLE_TEXT: Final = "the result of this attempt can't be stored: see the lo
 
 
 class OutcomeRecorder:
-    """Records outcomes of one channel. While the store is unavailable, outcomes wait in memory and `store_unavailable`
-    is True."""
+    """Records the outcomes of the deliveries of one channel, called by DeliverClaim. While the store is unavailable,
+    outcomes are kept in memory, recording is retried, and `store_unavailable` is True, so that Dispatcher claims no
+    deliveries."""
 
     def __init__(self, channel: str, deliveries: Deliveries, counters: Counters, policy: DispatchPolicy) -> None:
         self.store_unavailable = False
@@ -32,8 +33,8 @@ class OutcomeRecorder:
         self._recording = asyncio.Lock()
 
     async def __call__(self, outcome: Outcome) -> None:
-        """Returns once the outcome is recorded. Outcomes that arrive while others are being recorded are recorded
-        together."""
+        """Records an outcome, in one transaction with the outcomes of concurrent calls. Returns once the outcome is
+        recorded, or is dropped and logged because the store refuses it."""
         self._counters.count_attempt(self._channel, _result(outcome))
         self._waiting.append(outcome)
         async with self._recording:
@@ -60,8 +61,9 @@ class OutcomeRecorder:
                 return
 
     async def _record_each(self, outcomes: Sequence[Outcome], error: Exception) -> None:
-        """Records outcomes one by one, after recording them together has failed: an outcome that can't be recorded must
-        neither block the others nor be retried forever."""
+        """Records each outcome in a transaction of its own, after one transaction with all of them has raised `error`.
+        So an outcome that the store refuses does not prevent the recording of the others: it is logged, and dropped or,
+        if the store refuses its text, recorded with a fixed text instead."""
         if len(outcomes) > 1:
             for outcome in outcomes:
                 await self._record([outcome])
@@ -76,7 +78,7 @@ class OutcomeRecorder:
 
 
 def _result(outcome: Outcome) -> str:
-    """Returns the label of the outcome in metrics."""
+    """Returns the outcome's label in metrics: `sent`, `deferred`, `refused`, `server`, `held` or `skipped`."""
     if outcome.attempt is not None:
         return outcome.attempt.result
     return "held" if outcome.status == "pending" else outcome.status

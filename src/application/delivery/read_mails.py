@@ -1,4 +1,4 @@
-"""Reading mails that were written to a folder."""
+"""Reading the mails that Herald writes to a folder if no mail server is configured."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,10 +8,10 @@ from domain.errors import NotFound
 
 
 class ReadMails:
-    """Reads mails that were written to a folder, for trying out Herald without a mail server.
+    """Lists and reads the mails that Herald writes to a folder if no mail server is configured, to try out Herald.
 
-    Raises NotFound if a mail server is configured, since no mails are written to a folder then, and for a mail that
-    does not exist. Raises Unavailable if the folder can't be read.
+    Raises NotFound if a mail server is configured, and Unavailable if the folder can't be read. `one` also raises
+    NotFound for a mail that does not exist.
     """
 
     def __init__(self, folder: MailFolder | None) -> None:

@@ -1,5 +1,5 @@
-"""The decision whether a delivery is sent. It is made when the delivery is first stored, and again when it is claimed.
-Pure functions."""
+"""The decision whether a delivery is sent now, later, or never. It is made when the delivery is first stored, and again
+whenever the delivery is claimed. Pure functions."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,18 +17,19 @@ _NAMES = {"email": "e-mail"}
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Send the delivery now."""
+    """The decision to send the delivery now."""
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Do not send the delivery before `until`; decide again then. `rule` says why."""
+    """The decision not to send the delivery before `until`, and to decide again then. The delivery stays pending;
+    `rule`, the reason, is its `error`."""
 
     until: datetime
     rule: str
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """Never send the delivery. `rule` says why, and is recorded."""
+    """The decision never to send the delivery. Its status becomes `skipped`; `rule`, the reason, is its `error`."""
 
     rule: str
 
@@ -38,8 +39,9 @@ Decide: TypeAlias = Callable[[Delivery, Preferences, datetime], Decision]
 
 
 def decide(delivery: Delivery, preferences: Preferences, now: datetime) -> Decision:
-    """Decides whether a delivery is sent now, later, or never. `preferences` are those of its user, or the defaults if
-    it has no user."""
+    """Returns Skip if the delivery's user has switched off the channel or muted the types of all its items, or if the
+    delivery has no destination; otherwise Send. `preferences` are those of the delivery's user, and are ignored if it
+    has no user."""
     user, channel = delivery.user, delivery.channel
     if user is not None:
         if not preferences.wants(channel):
@@ -53,8 +55,9 @@ def decide(delivery: Delivery, preferences: Preferences, now: datetime) -> Decis
 
 
 def new_delivery(planned: PlannedDelivery, id: UUID, preferences: Preferences, now: datetime) -> Delivery:
-    """Returns the delivery in the state in which it is first stored: pending, held until later, skipped, or failed if
-    it can never be sent."""
+    """Returns the delivery of a plan as it is first stored. If `decide` skips it, its status is `skipped`; if `decide`
+    holds it, `pending` and due when the hold ends. Otherwise it is `failed` if `planned.fault` is set (it can never be
+    sent), or `pending` and due at `planned.due_at`, by default `now`."""
     due_at = max(now, planned.due_at or now)
     delivery = Delivery(
         id=id,

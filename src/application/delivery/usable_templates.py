@@ -1,4 +1,5 @@
-"""The templates that this node can use, according to its routes and to the deliveries that it has rendered."""
+"""The names of the templates with which this node can render the deliveries of a channel, and of those with which it
+can't."""
 
 from collections.abc import Collection
 
@@ -7,8 +8,9 @@ from application.ports.clock import Clock
 
 
 class UsableTemplates:
-    """The usable templates of one channel. `names` are the templates of this node's routes, which were checked when the
-    node started."""
+    """The names of the templates of one channel that this node can use, and of those that it can't use at present.
+    Dispatcher leaves deliveries with unusable templates to other nodes. `names` are the templates of this node's
+    routes, which were checked when the node started; others are added when a delivery has been rendered with them."""
 
     def __init__(self, names: Collection[str], policy: DispatchPolicy, clock: Clock) -> None:
         self._usable = set(names)
@@ -19,24 +21,27 @@ class UsableTemplates:
 
     @property
     def unusable(self) -> Collection[str]:
-        """The templates that this node can't use now: it leaves their deliveries to other nodes."""
+        """The names of the templates that were missing or broken on this node in the last `template_pause_seconds`. The
+        node claims no deliveries with these templates."""
         now = self._clock.monotonic()
         self._unusable = {name: until for name, until in self._unusable.items() if until > now}
         return self._unusable.keys()
 
     def add(self, name: str) -> None:
-        """Records that a delivery was rendered with this template."""
+        """Records that the template is usable, because this node has rendered a delivery with it."""
         self._usable.add(name)
 
     def remove(self, name: str) -> bool:
-        """Records that this template is missing or broken on this node. Returns False if that was recorded already."""
+        """Records that the template is missing or broken on this node: its name is in `unusable` for
+        `template_pause_seconds` from now. Returns whether the name is new in `unusable`."""
         is_new = name not in self._unusable
         self._unusable[name] = self._clock.monotonic() + self._policy.template_pause_seconds
         self._usable.discard(name)
         return is_new
 
     def report(self) -> Collection[str]:
-        """Returns the usable templates if it is time to report them to other nodes; otherwise an empty collection."""
+        """Returns the names of the usable templates, which the dispatcher then records in the store for all nodes.
+        Returns an empty collection if the last report was less than `template_report_seconds` ago."""
         now = self._clock.monotonic()
         if now < self._report_at:
             return ()

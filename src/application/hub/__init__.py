@@ -1,12 +1,12 @@
-"""The hub: the streams followed, and the sessions open, in this process.
+"""The hub: the open sessions of this process, and the buffers of the streams that they follow.
 
 stream_buffer.py      the newest entries of one stream in memory, and its head
-frames.py             the entries between two positions, encoded once for all sessions
-stream_buffers.py     all buffers: filled from the backplane, read by sessions
-session.py            one client: a position in each of its streams, and what is sent next
-session_request.py, session_positions.py, session_frames.py, first_command.py    parts of a session
-transport.py          the connection of a session, implemented by socket adapters
+stream_buffers.py     the buffers of all streams: filled from the backplane, and from the store what they lack
+frames.py             entries rendered as texts, shared by sessions with the same view at the same position
+session.py            one client: its position in each of its streams, and the frames that it is sent
+session_request.py, session_positions.py, session_frames.py, first_command.py    used by session.py
+transport.py          the port for the connection of a session, implemented by socket adapters
 hub.py                opens, closes and removes sessions
-liveness.py, reconciliation.py, connected_users.py    the periodic work of the hub
+liveness.py, reconciliation.py, connected_users.py    the periodic work of the hub, run by periodic.py
 policy.py             limits and timings
 """

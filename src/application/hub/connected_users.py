@@ -1,4 +1,4 @@
-"""The users connected to this node, and the limits of their sessions."""
+"""The users who have sessions on this node, and the limits of the number of sessions."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,11 +10,13 @@ from application.ports.presence import Presence
 from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 
 
-class Users:
-    """Counts the sessions of each user, and limits them.
+class ConnectedUsers:
+    """Counts the sessions of each user on this node, reports the numbers to the other nodes, and refuses sessions above
+    the limits. Iterating over it yields the ids of the users.
 
-    The limit of a user's sessions is exact for one node. For all nodes together it is approximate, because the nodes
-    receive each other's counts with a delay: a client that exceeds only this limit may try again.
+    `sessions_per_user` limits a user's sessions on this node exactly. On all nodes together it limits them
+    approximately, because the numbers of other nodes arrive with a delay. So a client that is refused only because of
+    sessions on other nodes (TooManySessionsElsewhere) may try again.
     """
 
     def __init__(self, presence: Presence, backplane: Backplane, policy: HubPolicy) -> None:
@@ -34,7 +36,8 @@ class Users:
         return list(self._sessions.get(user, ()))
 
     def add(self, session: Session) -> None:
-        """Counts a new session. Raises TooManySessions or TooManyAnonymous if it exceeds a limit of this node."""
+        """Counts a new session. Raises TooManySessions if its user already has the maximum number of sessions on this
+        node, or TooManyAnonymous if it has no user and this node already has the maximum number of such sessions."""
         policy = self._policy
         if session.user is None:
             if policy.anonymous_sessions is not None and len(self._anonymous) >= policy.anonymous_sessions:
@@ -47,8 +50,9 @@ class Users:
         sessions.add(session)
 
     async def check_other_nodes(self, session: Session) -> None:
-        """Reports a new session to the other nodes. Raises TooManySessionsElsewhere if it exceeds the limit of all
-        nodes."""
+        """Reports the number of the user's sessions on this node, including the given one, to the other nodes. Raises
+        TooManySessionsElsewhere if the user has more than the maximum on all nodes together. A no-op for a session
+        without a user."""
         if session.user is None:
             return
         here = len(self._sessions[session.user])
@@ -56,7 +60,8 @@ class Users:
             raise TooManySessionsElsewhere
 
     def remove(self, session: Session) -> None:
-        """Removes a session from the counts. May be called more than once."""
+        """Removes an ended session from the counts of this node; the other nodes get the new number by the next
+        `report`. A no-op if the session is not counted."""
         user = session.user
         self._anonymous.discard(session)
         if user is None or session not in (sessions := self._sessions.get(user, set())):
@@ -67,9 +72,9 @@ class Users:
             del self._sessions[user]
 
     async def report(self) -> None:
-        """Reports users with fewer sessions than before to the other nodes. Reports all users every
-        `full_report_sweeps` calls, and after an outage of the backplane, because the other nodes may have lost their
-        counts. Failed reports are repeated by the next call."""
+        """Sends numbers of sessions to the other nodes: those of users who have fewer than at the last report. Every
+        `full_report_sweeps` calls, and after an outage of the backplane, sends those of all users, because the other
+        nodes may have lost them. If sending fails, the next call repeats it."""
         self._reports += 1
         if self._backplane.fault is not None:
             return

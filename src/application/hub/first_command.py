@@ -1,4 +1,4 @@
-"""The first command of a `herald.v1` client, which may say where to resume."""
+"""The wait for the first command of a `herald.v1` client, which may contain the cursor to resume from."""
 
 import asyncio
 
@@ -6,8 +6,12 @@ from domain.positions import Cursor
 
 
 class FirstCommand:
-    """Waits for the first command of a client. The command may never arrive. Once it has arrived, its processing may
-    take longer than the timeout of the wait."""
+    """The wait of a session for the first command of its client, which may contain the cursor to resume from. The
+    session calls `wait` before it sends `hello`; ClientCommands calls `received` and `complete`.
+
+    The wait ends after a timeout if the client sends nothing. If a frame has arrived, the wait ends when the command in
+    the frame has been carried out. This may take longer than the timeout, for example if the command contains a token.
+    """
 
     __slots__ = ("_cursor", "_received")
 
@@ -16,20 +20,21 @@ class FirstCommand:
         self._received = False
 
     def received(self) -> None:
-        """Records that the first frame has arrived. From now on only `complete` ends the wait, however long the check
-        of a token takes."""
+        """Records that the first frame of the client has arrived: `wait` no longer ends by its timeout, only by
+        `complete`."""
         self._received = True
 
     def complete(self, cursor: Cursor | None) -> bool:
-        """Ends the wait with the cursor to resume from, or None. Returns False if the wait had ended before."""
+        """Ends the wait: `wait` returns this cursor, or None if the client does not resume. Returns False, without
+        effect, if the wait has ended before."""
         if self._cursor.done():
             return False
         self._cursor.set_result(cursor)
         return True
 
     async def wait(self, timeout_s: float) -> Cursor | None:
-        """Returns the cursor to resume from; None if the command has no cursor, or if no frame has arrived within the
-        timeout."""
+        """Waits until `complete` is called, and returns the cursor given to it. Returns None if no frame has arrived
+        within `timeout_s` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(self._cursor)

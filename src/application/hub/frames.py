@@ -1,5 +1,5 @@
-"""Frames: the entries between two positions of a stream, ready to send, rendered once for all sessions at the first
-position."""
+"""Frames: consecutive entries of a stream, rendered as texts that are ready to send. All sessions with the same view
+(protocol, transport and filters) at the same position share them."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,35 @@ from domain.streams import StreamEntry
 
 
 class Frames:
-    """What a view shows of the entries after a position, up to position `upto`.
+    """Consecutive entries of a stream, rendered for one view (protocol, transport and filters). All sessions with this
+    view at the same position share the object.
 
-    `texts` are sent one by one. With SSE they are blocks of `data:` lines without the `id:` line, and `marks` has the
-    position for the cursor of each. `objects` is the number of entries shown. `stored_at` is the time of the newest of
-    them in seconds since 1970, None if none is shown. `complete` is False if the session must read its next frames from
-    the store, not from the buffer. `shared` is the finished text for sessions without a user that follow only this
-    stream, and so have the same cursor.
+    - `texts`: the texts to send. For a plain WebSocket: one for each entry. For a WebSocket with `herald.v1`: a single
+      one, with one line for each entry. For an event stream: one for each entry, consisting of `data:` lines; the
+      session adds the `id:` line with its cursor.
+    - `cursor_positions`: only for an event stream: for each text, the position in this stream that the cursor in its
+      `id:` line contains.
+    - `upto`: the position of a session that has sent all texts.
+    - `objects`: the number of entries in the texts. Entries that the view does not show are left out.
+    - `stored_at`: the time at which the newest of these entries was stored, in seconds since 1970; None without
+      entries.
+    - `complete`: False if the session must read the entries after `upto` from the store, not from the buffer.
+    - `shared`: all texts with `id:` lines, cached for the sessions that have no user and follow only this stream,
+      because these have equal cursors; None until such a session needs it.
     """
 
-    __slots__ = ("complete", "marks", "objects", "shared", "stored_at", "texts", "upto")
+    __slots__ = ("complete", "cursor_positions", "objects", "shared", "stored_at", "texts", "upto")
 
     def __init__(
-        self, texts: tuple[str, ...], marks: tuple[int, ...], upto: int, objects: int, stored_at: float | None
+        self,
+        texts: tuple[str, ...],
+        cursor_positions: tuple[int, ...],
+        upto: int,
+        objects: int,
+        stored_at: float | None,
     ):
         self.texts = texts
-        self.marks = marks
+        self.cursor_positions = cursor_positions
         self.upto = upto
         self.objects = objects
         self.stored_at = stored_at
@@ -38,18 +51,19 @@ def render(view: View, entries: Sequence[StreamEntry], upto: int) -> Frames:
     if not shown:
         return Frames((), (), upto, 0, None)
     texts = tuple(view.text(entry) for entry in shown)
-    marks: tuple[int, ...] = ()
+    cursor_positions: tuple[int, ...] = ()
     if view.transport == "sse":
         texts = tuple(sse_block(text) for text in texts)
-        marks = tuple(_mark(view, shown, index) for index in range(len(shown)))
+        cursor_positions = tuple(_cursor_position(view, shown, index) for index in range(len(shown)))
     elif view.protocol:
         texts = ("\n".join(texts),)
-    return Frames(texts, marks, upto, len(shown), shown[-1].stored_at.timestamp())
+    return Frames(texts, cursor_positions, upto, len(shown), shown[-1].stored_at.timestamp())
 
 
 def take_chunk(entries: Sequence[StreamEntry], first: int, policy: BufferPolicy) -> Sequence[StreamEntry]:
-    """Returns the entries from index `first` on that are sent together: at least one, and always all entries of the
-    last position, because a session can't stop inside a position."""
+    """Returns the entries, from index `first` on, that are rendered as one Frames object: at least one, up to about
+    `max_chunk_entries` entries or `max_chunk_bytes`. Entries at the same position are not divided, even if a limit is
+    exceeded, because a session can't resume between them."""
     size = entries[first].text_size
     end = first + 1
     while end < len(entries):
@@ -62,10 +76,11 @@ def take_chunk(entries: Sequence[StreamEntry], first: int, policy: BufferPolicy)
     return entries[first:end]
 
 
-def _mark(view: View, shown: Sequence[StreamEntry], index: int) -> int:
-    """Returns the position in the cursor that is sent with an entry. For plain sessions it is the position of the
-    arrival. For sessions that see changes it is the entry's position, once all entries of that position have been sent,
-    and the position before it until then."""
+def _cursor_position(view: View, shown: Sequence[StreamEntry], index: int) -> int:
+    """Returns the position in this stream that the cursor sent with the entry `shown[index]` contains. For a plain
+    client this is the entry's `seq`. For a `herald.v1` client it is `changed` if the entry is the last one at its
+    position. Otherwise it is `changed` - 1, so that a client which resumes from the cursor receives the whole position
+    again."""
     entry = shown[index]
     if not view.protocol:
         return entry.seq

@@ -1,4 +1,4 @@
-"""The hub: all sessions open in this process, and the streams that they follow."""
+"""The hub: all open sessions of this process, and the streams that they follow."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from application.counters import Counters
-from application.hub.connected_users import Users
+from application.hub.connected_users import ConnectedUsers
 from application.hub.liveness import CheckSessions, Liveness
 from application.hub.periodic import every_sweep
 from application.hub.policy import HubPolicy
@@ -26,10 +26,11 @@ from domain.streams import SignOut, StreamEntry
 
 
 class Hub:
-    """Opens sessions, connects them to their streams, and removes them.
+    """Opens sessions, connects them to their streams, and removes them. The socket adapters send the frames of the
+    sessions.
 
-    A session gets every entry of its streams once and in order, even if the backplane loses, repeats or reorders
-    entries: see Streams and Reconcile. A session that fails affects no other.
+    A session receives every entry of its streams once and in order, even if the backplane loses, repeats or reorders
+    entries (see Streams and Reconcile). An exception in one session does not affect other sessions.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Hub:
         self.streams = Streams(store, backplane, counters, policy.buffers)
         self.sessions: dict[Session, Liveness] = {}
         self.draining = False
-        self._users = Users(presence, backplane, policy)
+        self._users = ConnectedUsers(presence, backplane, policy)
         self._removed = asyncio.Event()
         self._periodic_work: tuple[Callable[[], Awaitable[None]], ...] = (
             CheckSessions(self.sessions, policy, clock, self.remove),
@@ -58,7 +59,9 @@ class Hub:
     # --- sessions ------------------------------------------------------------------------------------------------
 
     async def open(self, request: SessionRequest) -> Session:
-        """Opens a session and sets its positions: entries stored from now on will be among its frames.
+        """Opens a session. It starts at the positions of the request's cursor; without a usable cursor, at the head of
+        each stream. All entries stored after the session was opened are sent to it. The caller has to call `remove`
+        when the session has ended.
 
         Raises Draining, TooManySessions, TooManySessionsElsewhere, TooManyAnonymous, SignedOut, TokenExpired,
         StoreUnavailable.
@@ -85,7 +88,7 @@ class Hub:
         return session
 
     def remove(self, session: Session) -> None:
-        """Removes an ended session from its streams and from the counts. May be called more than once."""
+        """Removes an ended session from its streams and from the number of its user's sessions. May be called again."""
         for buffer in session.positions.buffers:
             buffer.followers.discard(session)
         self.sessions.pop(session, None)
@@ -93,8 +96,9 @@ class Hub:
         self._users.remove(session)
 
     async def drain(self, seconds: float) -> None:
-        """Opens no more sessions, and closes the open ones spread over this time, so that their clients do not all
-        reconnect together. Returns when all have ended, or after `seconds` + 1 s."""
+        """Refuses new sessions from now on, and closes the open ones one after the other within `seconds` seconds, so
+        that their clients do not all reconnect at once. Returns when all sessions have been removed, after `seconds` +
+        1 s at the latest."""
         policy = self._policy
         self.draining = True
         sessions = list(self.sessions)
@@ -133,12 +137,14 @@ class Hub:
     # --- periodic work -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Runs all periodic work until it is cancelled, each kind independently: while the store does not answer,
-        comparisons are delayed, but heartbeats are not."""
+        """Runs CheckSessions, Reconcile and ConnectedUsers.report every `sweep_interval_s` seconds until it is
+        cancelled. Each runs in a loop of its own, so heartbeats are on time even while Reconcile waits for the store.
+        """
         interval_s = self._policy.sweep_interval_s
         await asyncio.gather(*(every_sweep(work, interval_s) for work in self._periodic_work))
 
     async def sweep(self) -> None:
-        """Runs all periodic work once."""
+        """Runs CheckSessions, Reconcile and ConnectedUsers.report once, one after the other. For tests; `run` runs them
+        periodically."""
         for work in self._periodic_work:
             await work()

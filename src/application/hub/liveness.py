@@ -1,4 +1,5 @@
-"""Liveness: closes sessions whose clients do not read or whose tokens have expired, and ends closed sessions."""
+"""Heartbeats of sessions, and closing of sessions whose client does not read, whose token has expired, or which do not
+end by themselves."""
 
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 
 class Liveness:
-    """The counters of one session, in sweeps of the hub."""
+    """What CheckSessions has counted for one session, in sweeps (runs of CheckSessions, by default every second)."""
 
     __slots__ = ("closing_sweeps", "last_oldest_unsent", "stalled_sweeps", "sweeps")
 
@@ -22,8 +23,9 @@ class Liveness:
 
 
 class CheckSessions:
-    """Sends the heartbeats that are due. Closes sessions whose client does not read or whose token has expired.
-    Force-closes the transport of a closed session that does not end. An exception in one session ends only that
+    """Checks all sessions; the hub runs it every `sweep_interval_s` seconds (a sweep). Sends the heartbeats that are
+    due. Closes a session if its client does not read or its token has expired. Aborts the connection of a closed
+    session that has not ended within `force_close_after_sweeps` sweeps. An exception in one session ends only that
     session."""
 
     def __init__(

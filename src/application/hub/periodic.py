@@ -1,4 +1,4 @@
-"""Periodic work of the hub, divided into batches that leave time for other tasks."""
+"""Periodic work of the hub, divided into batches so that it does not block other tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 async def every_sweep(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
-    """Runs the work at this interval until it is cancelled. If a run takes longer than the interval, the next one
-    begins immediately."""
+    """Calls `work` every `interval_s` seconds until it is cancelled; immediately, if the previous call took longer than
+    that. Exceptions are logged, and the next call follows as usual."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
@@ -31,7 +31,8 @@ async def every_sweep(work: Callable[[], Awaitable[None]], interval_s: float) ->
 
 
 async def chunked(items: Sequence[T], policy: HubPolicy) -> AsyncIterator[Sequence[T]]:
-    """Yields the items in batches, with pauses between them, all within half of the time until the next sweep."""
+    """Yields the items in batches of at most `max_batch`. Sleeps between two batches, altogether for less than half of
+    `sweep_interval_s`, so that other tasks run."""
     for first in range(0, len(items), policy.max_batch):
         if first:
             await asyncio.sleep(policy.sweep_interval_s / 2 * policy.max_batch / len(items))

@@ -1,4 +1,4 @@
-"""Limits and timings of the hub. Some are set by the settings; tests choose small ones."""
+"""Limits and timings of the hub, its stream buffers and its sessions. Operators can set some of them by settings."""
 
 from typing import Annotated
 
@@ -9,10 +9,10 @@ from domain.setting_parsers import seconds, whole
 
 
 class BufferPolicy(msgspec.Struct, frozen=True):
-    """Limits of stream buffers, and of what is read from them or from the store at a time.
+    """Limits of the stream buffers, and of the chunks in which sessions send entries.
 
-    A chunk is what a session sends before it checks its other streams again. It is large enough to make bursts cheap,
-    and small enough not to block the event loop or a client's parser.
+    A chunk consists of the entries that a session sends from one stream before it checks its other streams. Large
+    chunks make it cheap to send many entries; small ones do not block the event loop or the client's parser for long.
     """
 
     max_entries: int = 1024  # in one buffer
@@ -26,7 +26,7 @@ class BufferPolicy(msgspec.Struct, frozen=True):
 
 
 class SessionPolicy(Section, frozen=True):
-    """One session: timings and limits."""
+    """One session: its timings and limits. The text before the colon is the title of a section in docs/settings.md."""
 
     heartbeat_s: Annotated[
         float,
@@ -40,7 +40,7 @@ class SessionPolicy(Section, frozen=True):
 
 
 class HubPolicy(Section, frozen=True):
-    """All sessions: limits and timings of the sessions of one node, and of the hub's periodic work.
+    """All sessions: limits and timings of the sessions on one node, and of the periodic work of the hub.
 
     The text before the colon is the title of a section in docs/settings.md. A sweep is one run of the periodic work.
     """

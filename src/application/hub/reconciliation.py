@@ -1,8 +1,8 @@
-"""Comparing streams with the store."""
+"""Comparing the streams in memory with the store."""
 
 from collections.abc import Callable, Sequence
 
-from application.hub.connected_users import Users
+from application.hub.connected_users import ConnectedUsers
 from application.hub.periodic import chunked
 from application.hub.policy import HubPolicy
 from application.hub.stream_buffers import Streams
@@ -12,11 +12,14 @@ from domain.streams import SignOut, StreamName, inbox_of, is_inbox, owner_of
 
 
 class Reconcile:
-    """Finds entries and sign-outs in the store that the backplane has not delivered.
+    """Finds entries and sign-outs that are in the store but were not delivered by the backplane. The sessions then read
+    the entries from the store, or are closed because of the sign-out. The hub runs this every `sweep_interval_s`
+    seconds (a sweep).
 
-    Each sweep compares a share of the streams with the store, so that every stream is compared every few sweeps. While
-    the backplane is unavailable, and for some sweeps afterwards, every sweep compares all streams: entries that were
-    published before a node had subscribed again did not reach it, and other nodes may reconnect later.
+    Each sweep compares some of the followed streams and connected users with the store: each of them once in
+    `comparison_sweeps` sweeps. While the backplane is unavailable, and for `full_comparisons_after_outage` sweeps after
+    that, every sweep compares all of them, because entries published during the outage, or by nodes that reconnect to
+    the backplane later than this one, do not arrive.
     """
 
     def __init__(
@@ -24,7 +27,7 @@ class Reconcile:
         store: Store,
         backplane: Backplane,
         streams: Streams,
-        users: Users,
+        users: ConnectedUsers,
         policy: HubPolicy,
         signed_out: Callable[[Sequence[SignOut]], None],
     ) -> None:
@@ -50,10 +53,11 @@ class Reconcile:
             self._streams.resynchronise()
         else:
             self._outages = outages
-        self._streams.forget_idle()
+        self._streams.drop_idle()
 
     async def _compare(self, everything: bool) -> None:
-        """Compares streams and sign-outs of connected users with the store: this sweep's share, or all."""
+        """Compares followed streams, and the sign-outs of connected users, with the store: all of them if `everything`
+        is True, otherwise those whose turn it is in this sweep."""
         self._share = (self._share + 1) % self._policy.comparison_sweeps
         streams = self._streams.names(lambda name: everything or self._is_due(name))
         users = (inbox_of(user) for user in self._users if everything or self._is_due(user))

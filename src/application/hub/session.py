@@ -1,4 +1,4 @@
-"""Sessions. A session is one connected client and its positions."""
+"""Sessions: one connected client, its position in each of its streams, and the frames that it is sent."""
 
 import asyncio
 from collections import deque
@@ -28,22 +28,17 @@ log = structlog.get_logger(__name__)
 
 
 class Session:
-    """One client: its streams, its position in each, and what is sent to it next.
+    """One connected client: its streams, its position in each, and the frames that it is sent. `Hub.open` creates it.
 
-    Frames are sent by two paths. Both use `_texts` and `_advance`, and so keep the order and the positions:
+    Frames are sent in one of two ways. Both move the positions by `_advance`, so no entry is sent twice or left out:
 
-    - Writer delivery: the adapter iterates over `frames`, and takes the next frame when it has sent the last one. If
-      the client does not read, the iteration stops.
-    - Direct delivery: while that writer is idle, `wake` sends new entries by `Transport.try_send` from within the hub's
-      own call, without a turn of the event loop.
+    - By the writer, a task of the socket adapter that iterates over `frames` and sends one frame after the other. It
+      stops while the client does not read.
+    - Directly: while the writer waits for something to send, `wake` sends new entries by `Transport.try_send`, in the
+      call by which the hub reports the entries. This saves a switch to the task of the writer.
 
-    Each attribute has one writer:
-
-    - The session itself writes positions, resume_point, hello_sent, delivered, close_reason and replacement. Others
-      call `close`, `replace`, `fail`, `answer` and `send_heartbeat`.
-    - `Hub.open` sets resume_point and signed_out_at, once, by `start_at`.
-    - The socket adapter sets the transport, once, by `attach`.
-    - The commands of the client set the identity, by `refresh_identity`.
+    The attributes are changed only by the methods of this class: `start_at`, called by `Hub.open`; `attach`, called by
+    the socket adapter; `refresh_identity`, called by ClientCommands; and others.
     """
 
     __slots__ = (
@@ -124,18 +119,21 @@ class Session:
         return self.positions.cursor(self.epoch, self.tag)
 
     def cursor_for(self, user: str | None) -> str:
-        """Returns the positions of this session as a cursor of that user."""
+        """Returns the session's positions as a cursor of `user`, who may be another user than the session's: a session
+        without a user is replaced by one with a user after the client has sent a token."""
         return self.positions.cursor(self.epoch, tag_of(user))
 
     # --- called by the hub ---------------------------------------------------------------------------------------
 
     def start_at(self, resume_point: ResumePoint, signed_out_at: datetime | None) -> None:
-        """Sets the positions at which the session starts. Must be called before the handshake is answered."""
+        """Sets the positions at which the session starts, and the time of its user's latest sign-out (None if there is
+        none). Called by `Hub.open`, before the client's handshake is answered."""
         self._set_positions(resume_point)
         self.signed_out_at = signed_out_at
 
     def wake(self) -> None:
-        """Sends new entries directly, or else wakes the writer. Never raises."""
+        """Called when there is something new to send. Sends new entries directly if possible; otherwise makes the
+        writer (the task that iterates over `frames`) continue. Never raises."""
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
@@ -148,13 +146,15 @@ class Session:
             waiter.set_result(None)
 
     def send_heartbeat(self) -> None:
-        """Makes a heartbeat due. A no-op for plain WebSockets, which have no heartbeats."""
+        """Requests a heartbeat: the writer (the task that iterates over `frames`) sends it after the entries that are
+        waiting. A no-op for plain WebSockets, whose format has no heartbeats."""
         if self.view.protocol or self.view.transport == "sse":
             self._heartbeat_due = True
             self.wake()
 
     def close(self, close_reason: CloseReason) -> None:
-        """Ends the session with this reason. Later calls are no-ops, so the first reason applies."""
+        """Closes the session for this reason; `frames` then ends. A no-op if the session is closed already, so the
+        first reason applies."""
         if self.close_reason is None:
             self.close_reason = close_reason
             self._final_heads = [buffer.head for buffer in self.positions.buffers]
@@ -163,7 +163,8 @@ class Session:
             self.wake()
 
     def fail(self, error: Exception) -> None:
-        """Closes the session because of an exception in its code or its transport, and logs the first one."""
+        """Closes the session with INTERNAL_ERROR after an exception in its code or its transport. Logs the exception.
+        Later calls for the same session are no-ops."""
         if self._failed:
             return
         self._failed = True
@@ -176,8 +177,8 @@ class Session:
         self.transport = transport
 
     def answer(self, text: str) -> None:
-        """Queues an object that belongs to no stream. It is sent after the entries that are pending; dropped if
-        `max_pending_answers` are queued."""
+        """Queues a text that is not an entry, such as the answer to a command. It is sent after the entries that are
+        waiting. It is dropped if `max_pending_answers` texts are queued already."""
         if len(self._answers) < self._policy.max_pending_answers:
             self._answers.append(text)
             self.wake()
@@ -187,24 +188,27 @@ class Session:
             self._first_command.received()
 
     def complete_first_command(self, cursor: Cursor | None) -> bool:
-        """Ends the wait for the first command. Returns False if the session does not wait for one, or no
-        longer does."""
+        """Ends the wait for the client's first command. The session starts at the positions of `cursor`; with None, at
+        the positions set before. Returns False, without effect, if the session does not wait for a first command, or
+        has ceased to."""
         return self._first_command is not None and self._first_command.complete(cursor)
 
     def refresh_identity(self, identity: Identity) -> None:
-        """Replaces the identity by that of a new token, which must be of the same user and give access to the same
-        streams."""
+        """Replaces the identity by that of a new token. The caller has checked that the token belongs to the same user
+        and gives access to the same streams."""
         self.identity = identity
 
     def replace(self, replacement: ReplacementSession) -> None:
-        """Ends the session without a `bye`, because another session of the same client follows on the same
-        connection."""
+        """Ends the session so that the socket adapter opens another one for the same client on the same connection. The
+        client is not sent a `bye`. A no-op if the session is closed already."""
         if self.close_reason is None:
             self.replacement = replacement
             self.close(CloseReason(CloseCode.RESTARTING, "replaced"))
 
     async def frames(self) -> AsyncGenerator[str, None]:
-        """Yields all frames for the client, in order, until the session is closed. Only one writer may iterate."""
+        """Yields all frames for the client in order, until the session is closed: a first message, entries, answers,
+        heartbeats, and at the end `bye`, as far as the client's protocol has them. Only one task, the writer, may
+        iterate."""
         if self._first_command is not None:
             await self._resume_by_command(self._first_command)
             if self.close_reason is not None:
@@ -239,7 +243,8 @@ class Session:
     # --- delivery ------------------------------------------------------------------------------------------------
 
     def _texts(self, index: int, frames: Frames) -> Sequence[str]:
-        """Returns the texts that both paths send for these frames. Once all are sent, `_advance` moves the position."""
+        """Returns the texts that the writer sends for these frames of the stream at `index`. When all of them are sent,
+        the writer calls `_advance`."""
         if frames.objects and self.view.transport == "sse":
             return (messages.event_stream_text(self.epoch, self.tag, self.positions, index, frames),)
         return frames.texts
@@ -252,9 +257,9 @@ class Session:
             self._counters.store_to_socket.observe(self._clock.now().timestamp() - frames.stored_at)
 
     def _deliver_directly(self) -> bool:
-        """Sends all new entries, if nothing else is due and one frame for each stream is enough. Returns False
-        otherwise; the writer sends the rest then. Saves two turns of the event loop for each delivery in quiet times.
-        Runs for each session and each event."""
+        """Sends all new entries immediately, without the writer. Returns False if the writer has to send the rest: if
+        something other than entries is waiting, the entries must be read from the store or need several frames for a
+        stream, or earlier frames are not sent yet; and always on event streams."""
         transport = self.transport
         if (
             transport is None
@@ -277,8 +282,8 @@ class Session:
         return True
 
     def _is_finished(self) -> bool:
-        """Returns whether the writer may stop: the session is closed and, if the reason is RESTARTING, all entries up
-        to the time of closing have been sent."""
+        """Returns whether `frames` may end. This is so when the session is closed; but if the node is restarting or the
+        session is replaced, only after all entries have been sent that had arrived when the session was closed."""
         if self.close_reason is None:
             return False
         return self.close_reason.code != CloseCode.RESTARTING or self.positions.has_reached(self._final_heads)
@@ -299,8 +304,9 @@ class Session:
         self.positions.start_at(resume_point)
 
     async def _fetch(self, index: int) -> Frames | None:
-        """Returns the next frames of a stream from the store. Returns None if the store is unavailable (after a pause),
-        or if the entries have been deleted."""
+        """Reads the next frames of the stream at `index` from the store. Returns None if the store is unavailable,
+        after `store_retry_s` seconds. Returns None too if the entries have been deleted: the session then sends `gap`,
+        or closes if its client is a plain one."""
         positions = self.positions
         try:
             return await self._streams.fetch(positions.buffers[index], self.view, positions.values[index])

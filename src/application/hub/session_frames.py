@@ -1,4 +1,5 @@
-"""Messages of a session that are not entries, and the cursors between the entries of an event stream."""
+"""Frames of a session that are not entries (first message, heartbeats, answers), and the text of an event stream, in
+which each frame has a cursor as its id."""
 
 from datetime import datetime
 
@@ -19,7 +20,8 @@ def first_message(
     heartbeat_s: float,
     now: datetime,
 ) -> str | None:
-    """Returns `hello`, or the first message of a plain event stream; None for a plain socket."""
+    """Returns the first frame of a session: `hello` for `herald.v1`, the `connected` message of the endpoint for a
+    plain event stream, None for a plain WebSocket. On event streams it contains the reconnection time (`retry:`)."""
     view = request.view
     if view.protocol:
         text = protocol.hello(
@@ -46,23 +48,25 @@ def heartbeat(request: SessionRequest, cursor: str, now: datetime) -> str:
 
 
 def as_frame(view: View, text: str, cursor: str) -> str:
-    """Returns the frame of a message. On an event stream it has the cursor as its id, as all frames have."""
+    """Returns the message `text` as a frame. On a WebSocket this is the text itself; on an event stream, an event with
+    `data:` lines and the cursor as its `id:`."""
     if view.transport == "ws":
         return text
     return f"id: {cursor}\n{protocol.sse_block(text)}\n"
 
 
 def event_stream_text(epoch: str, tag: str, positions: SessionPositions, index: int, frames: Frames) -> str:
-    """Returns the frames of the stream at `index` as one text, each frame with its cursor. The text is shared by all
-    sessions without a user that follow only this stream."""
+    """Returns the entries in `frames` as text for an event stream: one event for each entry, with the client's cursor
+    after this entry as its `id:`. `index` is the index of their stream in `positions`. Sessions that have no user and
+    follow only this stream share the text, because their cursors are equal."""
     is_shared = len(positions.buffers) == 1 and not tag
     if is_shared and frames.shared is not None:
         return frames.shared
     names = [public_name(buffer.name) for buffer in positions.buffers]
     values = list(positions.values)
     events = []
-    for mark, block in zip(frames.marks, frames.texts, strict=True):
-        values[index] = mark
+    for position, block in zip(frames.cursor_positions, frames.texts, strict=True):
+        values[index] = position
         cursor = cursor_text(epoch, tag, zip(names, values, strict=True))
         events.append(f"id: {cursor}\n{block}\n")
     text = "".join(events)

@@ -1,4 +1,4 @@
-"""The positions of a session in its streams."""
+"""The position of a session in each of its streams."""
 
 from collections.abc import Iterator, Sequence
 from operator import ge
@@ -11,8 +11,8 @@ from domain.streams import public_name
 
 
 class SessionPositions:
-    """The buffers of a session's streams. `values` has the position in each stream up to which the session has sent
-    everything."""
+    """The position of a session in each of its streams, and the buffers of these streams. The session has sent
+    everything up to position `values[i]` of the stream with the buffer `buffers[i]`."""
 
     __slots__ = ("_catching_up", "_view", "buffers", "values")
 
@@ -31,7 +31,7 @@ class SessionPositions:
         }
 
     def pending(self) -> Iterator[int]:
-        """Yields the indexes of the streams with entries that were not sent yet."""
+        """Yields the index of each stream that has entries after the session's position."""
         for index, buffer in enumerate(self.buffers):
             if buffer.head > self.values[index]:
                 yield index
@@ -42,27 +42,27 @@ class SessionPositions:
 
     @property
     def by_name(self) -> dict[str, int]:
-        """The positions by public name of the stream."""
+        """The session's position in each stream, by the stream's name for clients: `inbox`, or the name of a feed."""
         return {public_name(buffer.name): value for buffer, value in zip(self.buffers, self.values, strict=True)}
 
     def cursor(self, epoch: str, tag: str) -> str:
         return cursor_text(epoch, tag, self.by_name.items())
 
     def next_frames(self, index: int) -> Frames | None:
-        """Returns the next frames from the buffer of a stream; None if they must be read from the store.
+        """Returns the frames that follow the session's position in the stream at `index`, from the buffer of the
+        stream. Returns None if the session must read them from the store: if the buffer no longer has them, or if the
+        session is catching up in an inbox with `herald.v1`.
 
-        A change in a buffer does not contain the whole notification, so it may be sent only to clients that have the
-        notification. The client of a session that is catching up may not have it, since a change moves a notification
-        to a later position. So the session reads from the store, which returns whole notifications, until it has
-        reached the head. This applies after a resume too, because the previous session may have been interrupted while
-        it was catching up.
+        The reason: an entry `read` or `archived` in a buffer does not contain the notification, and a client that is
+        catching up may not have the notification yet. The store returns each notification as a whole. So such a session
+        reads from the store until it has reached the head.
         """
         if index in self._catching_up:
             return None
         return self.buffers[index].frames_after(self._view, self.values[index])
 
     def advance(self, index: int, frames: Frames) -> None:
-        """Records that these frames were sent."""
+        """Sets the session's position in the stream at `index` to the end of these frames, which have been sent."""
         self.values[index] = frames.upto
         if frames.complete:
             self._catching_up.discard(index)

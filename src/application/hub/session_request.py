@@ -1,4 +1,4 @@
-"""Requests to open a session, and to replace one."""
+"""The request to open a session, and the request to replace a session by another one."""
 
 import msgspec
 
@@ -9,11 +9,16 @@ from domain.streams import StreamName
 
 
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A session to be opened: its identity, its streams, and the cursor to start from.
+    """The request to open a session, for `Hub.open`.
 
-    `endpoint` is the label of logs and metrics. `plain` has the messages that a plain event stream sends besides
-    entries. `retry_ms` is the reconnection time that event streams are sent. With `may_resume`, the client's first
-    command may contain another cursor; nothing is sent until that command has arrived or a timeout has passed.
+    - `endpoint`: the name of the endpoint, as a label in logs and metrics.
+    - `view`: the protocol, transport and filters of the client.
+    - `plain`: the first message and the heartbeat of a plain event stream.
+    - `epoch`: the epoch of the store.
+    - `cursor`: the cursor that the client has sent with its handshake; None if it has sent none.
+    - `may_resume`: whether the client's first command may contain another cursor to start from. If so, nothing is sent
+      until the command has arrived, or for `first_command_timeout_s` seconds.
+    - `retry_ms`: the time in milliseconds after which the client of an event stream is to reconnect.
     """
 
     id: str
@@ -29,10 +34,13 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacementSession(msgspec.Struct, frozen=True):
-    """The session that replaces another one of the same client. The client has sent a token: its session had no user,
-    or the token gives access to other streams. The new session resumes from `cursor`. If that is None, it resumes from
-    the positions of the replaced session if the client has received them in `hello`, and otherwise from the cursor of
-    the previous request."""
+    """The request to replace a session by another one on the same socket. It follows a token from the client, if the
+    session had no user or if the token gives access to other streams.
+
+    `identity` is that of the token. The new session starts from `cursor`. If `cursor` is None, it starts at the
+    positions of the replaced session if the client has received these in `hello`, and otherwise from the cursor of the
+    request for the replaced session.
+    """
 
     identity: Identity
     cursor: str | None = None

@@ -1,4 +1,4 @@
-"""Stream buffers: the newest entries of a stream in the memory of this node."""
+"""The buffer of one stream: its newest entries, in the memory of this node."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,18 +11,20 @@ from domain.streams import StreamEntry, StreamName
 
 
 class Follower(Protocol):
-    """The part of a session that its stream buffers use."""
+    """The part of a session that is used by the buffers of the streams that it follows."""
 
     def wake(self) -> None:
-        """Sends new entries of the stream, or schedules that. Never raises."""
+        """Called when the stream has new entries. Sends them, or makes another task send them. Never raises."""
 
 
 class StreamBuffer:
-    """The entries of a stream at the positions `base` + 1 to `head`, and the sessions that follow the stream.
+    """The newest entries of one stream, those at the positions `base` + 1 to `head`, and the sessions that follow the
+    stream. Sessions read earlier entries from the store.
 
-    A position has one entry, or all entries of a mass change. Only entries at head + 1 are appended. Duplicates are
-    ignored. Entries beyond head + 1 show that some were lost on the way: the buffer restarts after them, and sessions
-    that need them read from the store. So a session finds every position either in the buffer or in the store.
+    A position has one entry, or several if one operation has changed many notifications ("mark all as read"). Only the
+    entries at position `head` + 1 are appended. Entries at `head` or before it are duplicates, and ignored. Entries
+    beyond `head` + 1 show that the backplane has lost some: the buffer drops all its entries and continues with the new
+    ones, and sessions read the missing entries from the store.
     """
 
     __slots__ = (
@@ -53,8 +55,9 @@ class StreamBuffer:
         self.idle_sweeps = 0  # sweeps since the last follower left
 
     def append(self, entries: Sequence[StreamEntry]) -> int:
-        """Appends all entries of one position, if it is the next one. Returns the number of bytes by which the buffer
-        has grown; negative if it has shrunk."""
+        """Appends the given entries, which are all entries of one position. Ignores them if that position is not after
+        the head. If there are missing positions before it, drops all earlier entries first. Returns the number of bytes
+        by which the buffer has grown; negative if it has shrunk."""
         position = entries[0].changed
         if position <= self.head:
             return 0
@@ -71,8 +74,8 @@ class StreamBuffer:
         return growth
 
     def restart_after(self, position: int) -> int:
-        """Drops all entries, and sets the head to `position`: the next entry is appended after it. Returns the bytes
-        freed."""
+        """Drops all entries and sets the head to `position`, so that the buffer continues with the entries at
+        `position` + 1. Returns the number of bytes freed."""
         freed = self.weight
         self.entries = []
         self.frames.clear()
@@ -81,7 +84,9 @@ class StreamBuffer:
         return freed
 
     def frames_after(self, view: View, position: int) -> Frames | None:
-        """Returns the next chunk after a position; None if it must be read from the store."""
+        """Returns frames with the entries after `position`, up to one chunk, rendered for this view. Returns None if
+        the buffer no longer has these entries: they must be read from the store. There must be entries after
+        `position`."""
         key = (view, position)
         frames = self.frames.get(key)
         if frames is None and position >= self.base:
@@ -100,7 +105,8 @@ class StreamBuffer:
             follower.wake()
 
     def _drop_older_half(self) -> int:
-        """Drops the older half of the entries, in whole positions. Returns the bytes freed."""
+        """Drops the older half of the entries, and with the last of them all other entries at the same position.
+        Returns the number of bytes freed."""
         half = self._index_after(self.entries[(len(self.entries) - 1) // 2].changed)
         dropped = self.entries[:half]
         freed = sum(entry.weight for entry in dropped)
@@ -110,7 +116,7 @@ class StreamBuffer:
         return freed
 
     def _index_after(self, position: int) -> int:
-        """Returns the index of the first entry after a position."""
+        """Returns the index of the first entry whose position is greater than `position`."""
         if len(self.entries) == self.head - self.base:
             return position - self.base
         return bisect_right(self.entries, position, key=lambda entry: entry.changed)

@@ -1,5 +1,5 @@
-"""Streams: the buffers of all streams that sessions of this process follow, filled from the backplane and compared with
-the store."""
+"""The buffers of all streams that sessions of this process follow. They are filled from the backplane, and compared
+with the store."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,8 @@ from domain.streams import StreamEntry, StreamName, inbox_of, public_name
 
 
 class EntriesPruned(Exception):
-    """A session needs entries of a stream that have been deleted: those after position `after`, up to `upto`."""
+    """Raised by Streams.fetch: a session needs entries of this stream that have been deleted from the store, those
+    after position `after` up to and including `upto`."""
 
     def __init__(self, stream: str, after: int, upto: int) -> None:
         super().__init__(f"{stream}: {after} to {upto}")
@@ -28,10 +29,11 @@ class EntriesPruned(Exception):
 
 
 class Streams:
-    """One buffer for each stream that a session of this process follows, and the reads of sessions from the store.
+    """The buffers of all streams that sessions of this process follow, one for each stream. For sessions, it also reads
+    from the store the entries that a buffer does not have.
 
-    The backplane may lose, repeat or reorder entries. So a buffer appends only the next position, and every buffer is
-    compared with the store every few seconds.
+    The backplane may lose, repeat or reorder entries. So a buffer appends only the entries at the next position, and
+    Reconcile compares every buffer with the store every few seconds.
     """
 
     def __init__(self, store: Store, backplane: Backplane, counters: Counters, policy: BufferPolicy) -> None:
@@ -46,8 +48,9 @@ class Streams:
     # --- for sessions --------------------------------------------------------------------------------------------
 
     async def follow(self, names: Sequence[StreamName]) -> tuple[StreamBuffer, ...]:
-        """Subscribes to these streams and returns their buffers. Entries published from now on reach the buffers. The
-        head of a new buffer is unknown until `set_heads`. Raises StoreUnavailable."""
+        """Subscribes to these streams and returns their buffers, in the same order. Entries published after that are
+        added to the buffers. The head of a new buffer is unknown until `resume_point` or `set_heads` is called. Raises
+        StoreUnavailable."""
         buffers = tuple(self._buffers.setdefault(name, StreamBuffer(name, self._policy)) for name in names)
         for buffer in buffers:
             # Otherwise a buffer without followers could be forgotten during the subscription.
@@ -61,9 +64,13 @@ class Streams:
     async def resume_point(
         self, request: SessionRequest, cursor: Cursor | None, lost: bool = False
     ) -> tuple[ResumePoint, datetime | None]:
-        """Returns the positions at which a session with this cursor starts, and its user's latest sign-out. `lost`
-        means that the client sent a cursor that can't be read. The session's streams must be followed already. Raises
-        StoreUnavailable."""
+        """Returns the positions at which a session starts, and the time of its user's latest sign-out (None if there is
+        none). Call `follow` for the streams of the request first, so that no entry is missed in between. Raises
+        StoreUnavailable.
+
+        The session starts at the positions of the cursor. Without a cursor, or if `lost` is True because the client's
+        cursor can't be read, it starts at the head of each stream.
+        """
         user = request.identity.user
         own = [inbox_of(user)] if user is not None else []
         # The streams are subscribed to: entries that this read does not see yet arrive by the backplane.
@@ -74,10 +81,9 @@ class Streams:
         return resolve_start(cursor, lost, request.epoch, tag_of(user), followed), not_before
 
     async def fetch(self, buffer: StreamBuffer, view: View, after: int) -> Frames:
-        """Reads the frames after a position from the store. Concurrent requests for the same frames share one read.
-
-        Raises EntriesPruned and StoreUnavailable.
-        """
+        """Reads from the store the next frames of a stream after position `after`, rendered for this view. Concurrent
+        calls with the same arguments share one read. Raises EntriesPruned if entries after this position have been
+        deleted, and StoreUnavailable if the store is unavailable or has no entries after this position."""
         key = (buffer.name, view, after)
         task = self._fetches.get(key)
         if task is None:
@@ -88,8 +94,8 @@ class Streams:
     # --- from the backplane and the store ------------------------------------------------------------------------
 
     def set_heads(self, heads: Mapping[StreamName, Head]) -> None:
-        """Sets the heads of new buffers. They were read after the subscription, so later entries arrive by the
-        backplane."""
+        """Sets the head of each buffer that has none yet. The given heads must have been read from the store after
+        `follow` has subscribed to the streams: later entries then arrive by the backplane."""
         for name, head in heads.items():
             buffer = self._buffers.get(name)
             if buffer is not None and buffer.subscribed and buffer.head == 0 and head.last > 0:
@@ -98,7 +104,8 @@ class Streams:
                 buffer.wake()
 
     def arrived(self, entries: Sequence[StreamEntry]) -> None:
-        """Appends entries from the backplane, and wakes the sessions that follow their streams."""
+        """Adds entries that the backplane has delivered to the buffers of their streams, and wakes the sessions that
+        follow these streams. Ignores entries of streams that have no buffer."""
         moved: dict[StreamName, StreamBuffer] = {}
         first = 0
         while first < len(entries):
@@ -120,27 +127,29 @@ class Streams:
             buffer.wake()
 
     def names(self, choose: Callable[[StreamName], bool]) -> list[StreamName]:
-        """Returns the names of the buffered streams for which `choose` is true."""
+        """Returns the names of the streams with a buffer for which `choose` returns True."""
         return [name for name in self._buffers if choose(name)]
 
     def compare(self, heads: Mapping[StreamName, Head]) -> None:
-        """Records the heads of the store. A buffer behind its head has lost entries, or they are about to arrive.
-        `resynchronise` treats them as lost, if the buffer is still behind then."""
+        """Stores these heads, just read from the store, in the buffers of their streams. If the head of a buffer is
+        lower than that, entries were lost or are on their way. The next call of `resynchronise` treats them as lost,
+        unless they have arrived by then."""
         for name, head in heads.items():
             if (buffer := self._buffers.get(name)) is not None and buffer.subscribed:
                 buffer.store_head = head.last
 
     def resynchronise(self) -> None:
-        """Restarts each buffer that is still behind the store's head of the last comparison: its sessions read the
-        missed entries from the store."""
+        """Restarts each buffer whose head is lower than the store's head at the last call of `compare`: the entries
+        between them were lost. The sessions that follow the stream read these entries from the store."""
         for buffer in self._buffers.values():
             if buffer.head < buffer.store_head:
                 self._counters.healed += 1
                 self._weight -= buffer.restart_after(buffer.store_head)
                 buffer.wake()
 
-    def forget_idle(self) -> None:
-        """Drops the buffers that no session has followed for some sweeps, and unsubscribes from their streams."""
+    def drop_idle(self) -> None:
+        """Drops the buffers that no session has followed for more than `forget_after_sweeps` calls of this method, and
+        unsubscribes from their streams. Reconcile calls it in every sweep, about once a second."""
         for buffer in self._buffers.values():
             buffer.idle_sweeps = 0 if buffer.followers else buffer.idle_sweeps + 1
         idle = [buffer for buffer in self._buffers.values() if buffer.idle_sweeps > self._policy.forget_after_sweeps]
@@ -166,5 +175,6 @@ class Streams:
 
 
 def _same_position(entry: StreamEntry, first: StreamEntry) -> bool:
-    """Returns whether `entry` is another entry at the position of `first`."""
+    """Returns whether the two entries belong to one position of one stream, as those of a mass change such as "mark all
+    as read" do. Returns False if they are equal: then `entry` is a duplicate."""
     return entry.changed == first.changed and entry.stream == first.stream and entry != first

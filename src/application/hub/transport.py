@@ -4,21 +4,22 @@ from typing import Protocol
 
 
 class Transport(Protocol):
-    """Carries the frames of one session to its client. Each kind of socket has its own class, and attaches an instance
-    to the session when it begins to send.
+    """The connection by which one session sends frames to its client. Each socket adapter implements it, and passes an
+    instance to Session.attach before it sends the first frame.
 
-    The methods return without waiting, and do not call the session or the hub. An exception closes this session with
-    INTERNAL_ERROR and affects no other.
+    The methods return immediately, and must not call the session or the hub. If a method raises, the session is closed
+    with INTERNAL_ERROR; other sessions are not affected.
     """
 
     def try_send(self, frame: str) -> bool:
-        """Sends the frame now and returns True, if all earlier frames have been sent. Otherwise sends nothing and
+        """Sends the frame now and returns True if no earlier frame is waiting to be sent. Otherwise sends nothing and
         returns False."""
 
     @property
     def oldest_unsent(self) -> int | None:
-        """The number of the oldest frame that the client has not accepted yet, counted from any start; None if the
-        client has accepted all frames. A number that does not change shows that the client does not read."""
+        """The number of the oldest frame that is not sent yet, because the client has not accepted it; None if all
+        frames are sent. Frames are numbered consecutively, from any number. If the value is the same for many seconds,
+        the client does not read, and CheckSessions closes the session."""
 
     def force_close(self) -> None:
-        """Aborts the connection, and with it a send that does not end by itself."""
+        """Aborts the connection, even while a frame is being sent to a client that does not read."""

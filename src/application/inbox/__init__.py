@@ -1,1 +1,1 @@
-"""A user's own inbox and preferences."""
+"""The use cases of a user's own inbox and preferences."""

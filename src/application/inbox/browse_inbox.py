@@ -1,4 +1,4 @@
-"""Listing an inbox, and counting its unread notifications."""
+"""Listing the notifications of an inbox, and counting the unread ones."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,11 +15,13 @@ from domain.streams import INBOX
 
 
 class NotificationList(msgspec.Struct, frozen=True):
-    """Notifications of an inbox, newest first.
+    """A page of an inbox, newest notification first.
 
-    `next_cursor` is the cursor of the next page, with older notifications; None on the last page. `cursor` is a session
-    cursor: a session that resumes from it receives every change that was made after this list was read. `total` is the
-    number of notifications that the filter selects; None if they were not counted.
+    - `unread`: the inbox's unread total.
+    - `cursor`: a session cursor. A session that starts from it receives every change made after this list was read.
+    - `next_cursor`: the argument `cursor` of BrowseInbox.by_cursor for the next page, with older notifications; None on
+      the last page.
+    - `total`: the number of notifications on all pages that match the filter; None if they were not counted.
     """
 
     notifications: Sequence[Notification]
@@ -30,11 +32,15 @@ class NotificationList(msgspec.Struct, frozen=True):
 
 
 class BrowseInbox:
-    """Lists a user's own inbox.
+    """Lists a user's own inbox, and counts its unread notifications; for the REST API.
 
-    `by_cursor`: every page costs the same, and new arrivals do not shift the pages. `by_page`: all notifications are
-    counted, and later pages cost more. Archived notifications are found by id, and listed if the filter selects them.
-    Raises NotFound, InvalidInput for a cursor of another list, and StoreUnavailable.
+    There are two kinds of pages. With `by_cursor`, every page costs the same, and notifications that arrive meanwhile
+    do not move others to another page. With `by_page`, pages have numbers and a total, but later pages cost more, and
+    all notifications that match are counted.
+
+    `one` returns archived notifications too; lists contain them if the filter selects them. Raises StoreUnavailable;
+    NotFound for a notification that does not exist; InvalidInput for a cursor that `by_cursor` did not return to this
+    user, and for a type that can't be stored, such as one with U+0000.
     """
 
     def __init__(self, inboxes: Inboxes, store: Store) -> None:
@@ -50,13 +56,14 @@ class BrowseInbox:
     async def by_cursor(
         self, user: str, filter: NotificationFilter, limit: int, cursor: str | None = None
     ) -> NotificationList:
-        """Returns the newest `limit` notifications; with `cursor`, the next `limit` after those of the page that
-        returned the cursor."""
+        """Returns the newest `limit` notifications that match the filter. With `cursor`, the `next_cursor` of the
+        previous page, returns the next page: the `limit` notifications that follow, older than that page."""
         before = None if cursor is None else read_page_cursor(user, cursor)
         return await self._listing(user, filter, limit, before=before)
 
     async def by_page(self, user: str, filter: NotificationFilter, page: int, size: int) -> NotificationList:
-        """Returns page number `page`, counted from 1, of pages with `size` notifications, and the total."""
+        """Returns page number `page` (from 1) of the notifications that match the filter, with `size` notifications on
+        a page, and their total number."""
         listing = await self._listing(user, filter, size, skip=(page - 1) * size)
         return msgspec.structs.replace(listing, total=await self._inboxes.count(user, filter))
 
@@ -64,7 +71,8 @@ class BrowseInbox:
         return await self._inboxes.unread(user)
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        """Returns the unread totals by type. Types without unread notifications are left out."""
+        """Returns the number of unread notifications of each type, for example `{"order.created": 3}`. Types without
+        unread notifications are left out."""
         return await self._inboxes.unread_by_type(user)
 
     async def _listing(

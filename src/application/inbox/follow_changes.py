@@ -1,4 +1,4 @@
-"""Following an inbox by polling: the counterpart of a session's resume."""
+"""Polling an inbox for changes, for clients that have no session."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,14 @@ from domain.streams import INBOX, Entry, inbox_of
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """The changes of an inbox: each notification once, in its current state, in the order of `changed`.
+    """The changes of an inbox since a cursor: each changed notification once, in its current state, ordered by
+    `changed`.
 
-    `cursor` is the cursor for the next request. `more` says whether there are more changes already. `gap` means that
-    changes are missing, because they are no longer stored or the given cursor was unusable: fetch the list, then
-    continue from `cursor`.
+    - `cursor`: the cursor for the next request.
+    - `more`: whether there are further changes now, which the next request returns.
+    - `gap`: whether changes may be missing, because they are no longer stored or the given cursor was not usable. The
+      client then has to fetch the list of the inbox, and continue from `cursor`.
+    - `unread`: the inbox's unread total.
     """
 
     notifications: Sequence[Notification]
@@ -28,13 +31,16 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class FollowChanges:
-    """Returns the changes of a user's own inbox since a cursor. The cursor may be from a previous result, from a list
-    of the inbox, or from a session.
+    """Returns the changes of a user's own inbox since a cursor, for a client that polls. The cursor may be from a
+    previous result, from a list of the inbox, or from a session.
 
-    Without a cursor, the result has no changes, only the cursor to start with. A cursor that can't be read, is of
-    another epoch or user, or precedes the oldest stored entry, leads to a gap; the new cursor continues where a session
-    would start. Positions of other streams in the cursor are returned unchanged. Muted notifications are among the
-    changes: they are stored, but not pushed. Raises StoreUnavailable.
+    Without a cursor, the result contains no changes, only the cursor to start from. The result has `gap` set if the
+    cursor can't be read, is of another epoch or user, or is beyond the head; its new cursor then continues at the head.
+    It also has `gap` set if changes after the cursor have been deleted; it then contains the changes that are still
+    stored.
+
+    If a usable cursor has positions in other streams too, the new cursor contains them unchanged. Notifications that
+    were not pushed because of the user's preferences are among the changes. Raises StoreUnavailable.
     """
 
     def __init__(self, inboxes: Inboxes, store: Store) -> None:
@@ -42,8 +48,9 @@ class FollowChanges:
         self._store = store
 
     async def __call__(self, user: str, since: str | None, limit: int) -> Changes:
-        """Returns about `limit` changes. There may be more, because all changes at one position are returned together,
-        and a mass change has one position for up to 500 notifications."""
+        """Returns about `limit` changes after the cursor `since`. All changes at one position are returned together,
+        and a request such as "mark all as read" changes up to 500 notifications at one position, so there may be more
+        than `limit`."""
         stream, tag = inbox_of(user), tag_of(user)
         epoch = await self._store.epoch()
         cursor = None if since is None else read_cursor(since)
@@ -62,9 +69,9 @@ class FollowChanges:
         )
 
     async def _current(self, user: str, entries: Sequence[Entry]) -> list[Notification]:
-        """Returns the notifications of the entries. An entry does not contain the time at which its notification was
-        read, so notifications that have changed since they arrived are read again. They may have changed once more
-        since (then another entry follows), or have been pruned (then they are left out)."""
+        """Returns the notifications of the entries, in their current state. Those that have changed since their arrival
+        are read from the inbox, because an entry does not contain the time at which the notification was marked read.
+        Notifications that have been deleted meanwhile are left out."""
         changed = {entry.id for entry in entries if entry.changed != entry.seq and entry.kind == "arrival"}
         found = await self._inboxes.some(user, changed)
         return [

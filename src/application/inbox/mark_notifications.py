@@ -1,4 +1,4 @@
-"""Marking notifications of an inbox read, unread or archived: one, or all."""
+"""Marking the notifications of an inbox as read, unread or archived: one, or all."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,9 +19,10 @@ from domain.streams import Entry, inbox_of
 
 
 class BulkChangePolicy(msgspec.Struct, frozen=True):
-    """`chunk`: the number of notifications changed in one transaction, at one position. It is small enough that
-    arrivals for the same inbox wait only milliseconds, and that a catch-up page, which never ends inside a position,
-    does not become too large."""
+    """The limit of MarkNotifications.all: `chunk` is the maximum number of notifications that one transaction changes,
+    all at one position. It is small enough that a notification that arrives for the same inbox waits only milliseconds
+    for the transaction, and that the entries of the position, which are always read together, do not become too many.
+    """
 
     chunk: int = 500
 
@@ -30,19 +31,20 @@ DEFAULT: Final = BulkChangePolicy()
 
 
 class MarkedAll(msgspec.Struct, frozen=True):
-    """The number of notifications that have changed, and the inbox's unread total afterwards."""
+    """The result of MarkNotifications.all: `count` is the number of notifications that were changed, `unread` the
+    inbox's unread total afterwards."""
 
     count: int
     unread: int
 
 
 class MarkNotifications:
-    """Changes the state of a user's notifications, and notifies all of that user's sessions on every node.
+    """Marks notifications of a user's own inbox as read, unread or archived, and publishes the changes to the user's
+    sessions on all nodes.
 
-    Every change may be repeated: a no-op takes no position and is not published. An archived notification can't be
-    marked read or unread (NotFound); archiving it again is a no-op. If publishing fails, the change stays committed,
-    and the hubs read the entries from the store at the next comparison. Raises StoreUnavailable. `all` may have changed
-    some notifications by then; call it again to change the rest.
+    Requests may be repeated: marking a notification with a state that it has already is a no-op, which takes no
+    position and is not published. If publishing fails, the change is stored nevertheless, and sessions receive it when
+    their hub next compares its streams with the store. Raises StoreUnavailable.
     """
 
     def __init__(
@@ -62,8 +64,8 @@ class MarkNotifications:
         self._policy = policy
 
     async def one(self, user: str, id: UUID, change: StateChange) -> tuple[Notification, int]:
-        """Changes one notification. Returns it in its new state, and the inbox's unread total. Raises NotFound if it
-        does not exist, or is archived."""
+        """Changes one notification. Returns it in its new state, and the inbox's unread total. Raises NotFound if the
+        notification does not exist, or if it is archived and the change is `read` or `unread`."""
         changed = await self._inboxes.change(user, id, change, self._clock.now())
         if changed is None or (notification := changed.notification) is None:
             raise NotFound("There is no such notification.")
@@ -73,9 +75,10 @@ class MarkNotifications:
         return notification, changed.unread
 
     async def all(self, user: str, change: StateChange, up_to: int | UUID | None = None) -> MarkedAll:
-        """Changes all notifications that arrived up to `up_to`, a position or the id of a notification (NotFound if it
-        does not exist); by default all that have arrived by now. Later arrivals are not changed, because the user has
-        not seen them yet."""
+        """Changes all notifications of the inbox that arrived up to and including `up_to`: a position, or the id of a
+        notification. By default, all that have arrived before the call. Later arrivals are not changed, because the
+        user has not seen them yet. Raises NotFound if there is no notification with the id. If it raises
+        StoreUnavailable, some notifications may have been changed; another call changes the rest."""
         upto = await self._position(user, up_to)
         count, chunk = 0, self._policy.chunk
         while True:

@@ -1,4 +1,4 @@
-"""Marking unread notifications of muted types as read, at the start of a node."""
+"""Marking unread notifications of muted types as read, once after the start of a node."""
 
 import asyncio
 from typing import Final
@@ -17,8 +17,13 @@ log = structlog.get_logger(__name__)
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How the work is spread: the maximum number of users searched by one statement and of notifications marked in one
-    transaction, and the seconds between two steps and before a retry after a failure."""
+    """Limits and pauses of ReadMuted, so that it puts little load on the store.
+
+    - `users`: the maximum number of users that one statement searches.
+    - `notifications`: the maximum number of notifications that are marked in one transaction.
+    - `pause_s`: the seconds between two statements or transactions.
+    - `retry_s`: the seconds before a retry after a failure.
+    """
 
     users: int = 200
     notifications: int = 500
@@ -30,11 +35,11 @@ PACE: Final = Pace()
 
 
 class ReadMuted:
-    """Marks unread notifications of types that their users mute as read, in chunks, until there are none.
+    """Marks unread notifications as read whose types their user has muted. Runs once after the start of each node.
 
-    Such notifications are stored as read, but nodes of an earlier version stored them as unread, and may still be
-    running. So each node searches for them once after its start. Notifications that a user has marked unread stay
-    unread. All of a user's sessions are notified of each change.
+    Notifications of muted types are stored as read, but an earlier version of Herald stored them as unread, and nodes
+    of that version may still run during an upgrade. Notifications that users have marked unread themselves are not
+    changed. The changes are published to the users' sessions on all nodes.
     """
 
     def __init__(
@@ -47,7 +52,8 @@ class ReadMuted:
         self._pace = pace
 
     async def run(self) -> None:
-        """Runs until all such notifications are read. Failures are logged and retried."""
+        """Marks the unread notifications of muted types in all inboxes as read, and returns when there are none left. A
+        failure is logged; the search begins again after `retry_s` seconds."""
         while True:
             try:
                 marked = await self()
@@ -62,8 +68,8 @@ class ReadMuted:
             await asyncio.sleep(self._pace.retry_s)
 
     async def __call__(self) -> int:
-        """Searches all users once. Returns the number of notifications marked. Raises StoreUnavailable; some may have
-        been marked by then."""
+        """Marks the unread notifications of muted types in all inboxes as read. Returns their number. If it raises
+        StoreUnavailable, some notifications may have been marked."""
         marked, after = 0, None
         while True:
             found = await self._inboxes.find_muted_unread(after, self._pace.users)

@@ -12,10 +12,11 @@ from domain.storable_text import require_storable
 
 
 class SetPreferences:
-    """Reads and sets a user's preferences.
+    """Reads and sets a user's own preferences, for the REST API.
 
-    They apply to every notification that is stored after they were set. Of two concurrent changes of one field, the
-    later one applies. Raises InvalidInput for a muted type that can't be stored, and StoreUnavailable.
+    Preferences apply to notifications that are stored, and deliveries that are sent, after they were set. If two
+    requests change the same field concurrently, the later one applies. Raises StoreUnavailable; raises InvalidInput for
+    a muted type that can't be stored, such as one with U+0000.
     """
 
     def __init__(self, preferences: PreferencesStore, clock: Clock) -> None:
@@ -27,19 +28,20 @@ class SetPreferences:
 
     async def replace(self, user: str, preferences: Preferences) -> Preferences:
         """Replaces all preferences of the user. Returns them with their new `updated_at`."""
-        preferences = msgspec.structs.replace(preferences, muted_types=_once(preferences.muted_types))
+        preferences = msgspec.structs.replace(preferences, muted_types=_without_duplicates(preferences.muted_types))
         return await self._preferences.put(user, preferences, self._clock.now())
 
     async def patch(self, user: str, **changes: Any) -> Preferences:
-        """Sets the given fields of Preferences, and leaves all others unchanged. Returns the result."""
+        """Sets the fields of Preferences that are given by name, such as `email_notifications=False`, and leaves all
+        other fields unchanged. Returns all preferences of the user afterwards."""
         if not changes:
             return await self._preferences.get(user)
         if "muted_types" in changes:
-            changes["muted_types"] = _once(changes["muted_types"])
+            changes["muted_types"] = _without_duplicates(changes["muted_types"])
         return await self._preferences.change(user, changes, self._clock.now())
 
 
-def _once(muted_types: Iterable[str]) -> tuple[str, ...]:
-    """Returns the types without repetitions. Raises InvalidInput if one can't be stored: no notification can have such
-    a type."""
+def _without_duplicates(muted_types: Iterable[str]) -> tuple[str, ...]:
+    """Returns the muted types without duplicates, in the given order. Raises InvalidInput if a type can't be stored,
+    such as one with U+0000: no notification can have this type."""
     return tuple(dict.fromkeys(require_storable(muted, "muted_types") for muted in muted_types))
