@@ -1,4 +1,4 @@
-"""Attempts to send deliveries, and the outcomes to record for them."""
+"""Makes attempts to send deliveries, and derives from each result the outcome to record."""
 
 import asyncio
 import random

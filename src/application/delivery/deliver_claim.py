@@ -132,9 +132,9 @@ class DeliverClaim(Generic[Prepared]):
     async def _send(
         self, claim: Claim, prepared: Prepared, claimed_at: float, breaker: CircuitBreaker
     ) -> Outcome | None:
-        """Makes one attempt and returns its outcome. Makes none if the dispatcher is stopping or too little of the
-        lease is left: the claim is then released, and None returned. Makes none if the peer is unavailable: see
-        `_await_peer`."""
+        """Makes one attempt and returns its outcome. If the dispatcher is stopping or too little of the lease is left
+        for an attempt, releases the claim and returns None instead. If the peer is unavailable, postpones the delivery
+        (`_await_peer`)."""
         began, attempt_seconds = self._clock.monotonic(), self._policy.attempt_seconds
         if self.stopping or began > claimed_at + attempt_seconds:
             await self._release(claim)

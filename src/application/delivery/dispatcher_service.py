@@ -14,8 +14,8 @@ STOP_S: Final = 0.5
 
 class DispatcherService(Service):
     """Runs a dispatcher as a service of the node. It is also the health check of the channel, which fails while a peer
-    is unavailable. This failure does not make the node not ready (the check is not vital), because deliveries wait in
-    the store until their peer is available."""
+    is unavailable. The check is not vital: if it fails, the node stays ready, because deliveries wait in the store
+    until their peer is available."""
 
     phase = Phase.DELIVERY
 

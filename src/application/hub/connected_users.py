@@ -12,7 +12,7 @@ from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElse
 
 class ConnectedUsers:
     """Counts the sessions of each user on this node, reports the numbers to the other nodes, and refuses sessions above
-    the limits. Iterating over it yields the ids of the users.
+    the limits. Iteration yields the ids of all users with sessions on this node.
 
     `sessions_per_user` limits a user's sessions on this node exactly. On all nodes together it limits them
     approximately, because the numbers of other nodes arrive with a delay. So a client that is refused only because of
@@ -50,9 +50,9 @@ class ConnectedUsers:
         sessions.add(session)
 
     async def check_other_nodes(self, session: Session) -> None:
-        """Reports the number of the user's sessions on this node, including the given one, to the other nodes. Raises
-        TooManySessionsElsewhere if the user has more than the maximum on all nodes together. A no-op for a session
-        without a user."""
+        """Reports to the other nodes how many sessions the user has on this node, including the given one, which must
+        have been added. Raises TooManySessionsElsewhere if the user has more than `sessions_per_user` on all nodes
+        together. A no-op for a session without a user."""
         if session.user is None:
             return
         here = len(self._sessions[session.user])
@@ -72,9 +72,9 @@ class ConnectedUsers:
             del self._sessions[user]
 
     async def report(self) -> None:
-        """Sends numbers of sessions to the other nodes: those of users who have fewer than at the last report. Every
-        `full_report_sweeps` calls, and after an outage of the backplane, sends those of all users, because the other
-        nodes may have lost them. If sending fails, the next call repeats it."""
+        """Sends to the other nodes how many sessions users have on this node: for the users who have fewer than at the
+        last report or, every `full_report_sweeps` calls and after an outage of the backplane, for all users, because
+        the other nodes may have lost these numbers. If sending fails, the next call repeats it."""
         self._reports += 1
         if self._backplane.fault is not None:
             return

@@ -33,8 +33,8 @@ class FirstCommand:
         return True
 
     async def wait(self, timeout_s: float) -> Cursor | None:
-        """Waits until `complete` is called, and returns the cursor given to it. Returns None if no frame has arrived
-        within `timeout_s` seconds."""
+        """Waits until `complete` is called, and returns the cursor given to `complete`. Returns None if no frame has
+        arrived within `timeout_s` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(self._cursor)

@@ -88,7 +88,7 @@ class Hub:
         return session
 
     def remove(self, session: Session) -> None:
-        """Removes an ended session from its streams and from the number of its user's sessions. May be called again."""
+        """Removes an ended session from its streams, and from the count of its user's sessions. May be called again."""
         for buffer in session.positions.buffers:
             buffer.followers.discard(session)
         self.sessions.pop(session, None)

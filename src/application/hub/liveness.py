@@ -11,7 +11,8 @@ from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 
 class Liveness:
-    """What CheckSessions has counted for one session, in sweeps (runs of CheckSessions, by default every second)."""
+    """What CheckSessions has counted for one session. The unit is sweeps: runs of CheckSessions, by default one per
+    second."""
 
     __slots__ = ("closing_sweeps", "last_oldest_unsent", "stalled_sweeps", "sweeps")
 

@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 async def every_sweep(work: Callable[[], Awaitable[None]], interval_s: float) -> None:
-    """Calls `work` every `interval_s` seconds until it is cancelled; immediately, if the previous call took longer than
-    that. Exceptions are logged, and the next call follows as usual."""
+    """Calls `work` every `interval_s` seconds until cancelled. If a call takes longer than `interval_s`, the next one
+    follows immediately. An exception of `work` is logged, and does not end the loop."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
@@ -31,8 +31,8 @@ async def every_sweep(work: Callable[[], Awaitable[None]], interval_s: float) ->
 
 
 async def chunked(items: Sequence[T], policy: HubPolicy) -> AsyncIterator[Sequence[T]]:
-    """Yields the items in batches of at most `max_batch`. Sleeps between two batches, altogether for less than half of
-    `sweep_interval_s`, so that other tasks run."""
+    """Yields the items in batches of at most `max_batch`, and sleeps between the batches so that other tasks run: in
+    total for less than half of `sweep_interval_s`."""
     for first in range(0, len(items), policy.max_batch):
         if first:
             await asyncio.sleep(policy.sweep_interval_s / 2 * policy.max_batch / len(items))

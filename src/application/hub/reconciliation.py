@@ -56,8 +56,8 @@ class Reconcile:
         self._streams.drop_idle()
 
     async def _compare(self, everything: bool) -> None:
-        """Compares followed streams, and the sign-outs of connected users, with the store: all of them if `everything`
-        is True, otherwise those whose turn it is in this sweep."""
+        """Compares followed streams, and the latest sign-outs of connected users, with the store: all of them if
+        `everything` is True, otherwise the share for this sweep."""
         self._share = (self._share + 1) % self._policy.comparison_sweeps
         streams = self._streams.names(lambda name: everything or self._is_due(name))
         users = (inbox_of(user) for user in self._users if everything or self._is_due(user))

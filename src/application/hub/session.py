@@ -33,9 +33,9 @@ class Session:
     Frames are sent in one of two ways. Both move the positions by `_advance`, so no entry is sent twice or left out:
 
     - By the writer, a task of the socket adapter that iterates over `frames` and sends one frame after the other. It
-      stops while the client does not read.
-    - Directly: while the writer waits for something to send, `wake` sends new entries by `Transport.try_send`, in the
-      call by which the hub reports the entries. This saves a switch to the task of the writer.
+      waits while the client does not read.
+    - Directly: while the writer waits for new entries, `wake` sends them by `Transport.try_send`. The hub calls `wake`
+      when the entries arrive, so this saves a switch to the writer's task.
 
     The attributes are changed only by the methods of this class: `start_at`, called by `Hub.open`; `attach`, called by
     the socket adapter; `refresh_identity`, called by ClientCommands; and others.
@@ -188,9 +188,9 @@ class Session:
             self._first_command.received()
 
     def complete_first_command(self, cursor: Cursor | None) -> bool:
-        """Ends the wait for the client's first command. The session starts at the positions of `cursor`; with None, at
-        the positions set before. Returns False, without effect, if the session does not wait for a first command, or
-        has ceased to."""
+        """Ends the wait for the client's first command. The session then starts at the positions of `cursor`; if
+        `cursor` is None, at the positions that `start_at` has set. Returns False, without effect, if the session is not
+        waiting for a first command."""
         return self._first_command is not None and self._first_command.complete(cursor)
 
     def refresh_identity(self, identity: Identity) -> None:
@@ -199,8 +199,8 @@ class Session:
         self.identity = identity
 
     def replace(self, replacement: ReplacementSession) -> None:
-        """Ends the session so that the socket adapter opens another one for the same client on the same connection. The
-        client is not sent a `bye`. A no-op if the session is closed already."""
+        """Closes the session, so that the socket adapter opens another one for the same client on the same connection.
+        The client is not sent a `bye`. A no-op if the session is closed already."""
         if self.close_reason is None:
             self.replacement = replacement
             self.close(CloseReason(CloseCode.RESTARTING, "replaced"))
@@ -257,9 +257,9 @@ class Session:
             self._counters.store_to_socket.observe(self._clock.now().timestamp() - frames.stored_at)
 
     def _deliver_directly(self) -> bool:
-        """Sends all new entries immediately, without the writer. Returns False if the writer has to send the rest: if
-        something other than entries is waiting, the entries must be read from the store or need several frames for a
-        stream, or earlier frames are not sent yet; and always on event streams."""
+        """Sends all new entries immediately, without the writer. Returns False if the writer has to send those that are
+        left: if an answer or a heartbeat is waiting too, if the entries must be read from the store or need more than
+        one frame for a stream, or if earlier frames are not sent yet. Always returns False for event streams."""
         transport = self.transport
         if (
             transport is None
@@ -282,8 +282,9 @@ class Session:
         return True
 
     def _is_finished(self) -> bool:
-        """Returns whether `frames` may end. This is so when the session is closed; but if the node is restarting or the
-        session is replaced, only after all entries have been sent that had arrived when the session was closed."""
+        """Returns whether `frames` may end. While the session is open: False. If the session was closed because the
+        node restarts or because another session replaces it: True once all entries have been sent that had arrived when
+        it was closed. If it was closed for any other reason: True."""
         if self.close_reason is None:
             return False
         return self.close_reason.code != CloseCode.RESTARTING or self.positions.has_reached(self._final_heads)
@@ -304,9 +305,9 @@ class Session:
         self.positions.start_at(resume_point)
 
     async def _fetch(self, index: int) -> Frames | None:
-        """Reads the next frames of the stream at `index` from the store. Returns None if the store is unavailable,
-        after `store_retry_s` seconds. Returns None too if the entries have been deleted: the session then sends `gap`,
-        or closes if its client is a plain one."""
+        """Reads the next frames of the stream at `index` from the store. If the store is unavailable, waits for
+        `store_retry_s` seconds and returns None. If the entries have been deleted, returns None after queueing a `gap`
+        message or, if the client is a plain one, closing the session."""
         positions = self.positions
         try:
             return await self._streams.fetch(positions.buffers[index], self.view, positions.values[index])

@@ -53,9 +53,9 @@ class SessionPositions:
         stream. Returns None if the session must read them from the store: if the buffer no longer has them, or if the
         session is catching up in an inbox with `herald.v1`.
 
-        The reason: an entry `read` or `archived` in a buffer does not contain the notification, and a client that is
-        catching up may not have the notification yet. The store returns each notification as a whole. So such a session
-        reads from the store until it has reached the head.
+        A session that is catching up reads from the store until it has reached the head, because an entry `read` or
+        `archived` in a buffer does not contain the notification, which the client may not have received yet. The store
+        returns each notification as a whole.
         """
         if index in self._catching_up:
             return None

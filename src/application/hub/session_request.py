@@ -34,8 +34,8 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacementSession(msgspec.Struct, frozen=True):
-    """The request to replace a session by another one on the same socket. It follows a token from the client, if the
-    session had no user or if the token gives access to other streams.
+    """The request to replace a session by another one on the same socket. ClientCommands makes it when the client has
+    sent a token, if the session has no user or if the token gives access to other streams.
 
     `identity` is that of the token. The new session starts from `cursor`. If `cursor` is None, it starts at the
     positions of the replaced session if the client has received these in `hello`, and otherwise from the cursor of the

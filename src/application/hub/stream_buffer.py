@@ -11,7 +11,7 @@ from domain.streams import StreamEntry, StreamName
 
 
 class Follower(Protocol):
-    """The part of a session that is used by the buffers of the streams that it follows."""
+    """The interface of a session for the buffers of the streams that it follows."""
 
     def wake(self) -> None:
         """Called when the stream has new entries. Sends them, or makes another task send them. Never raises."""

@@ -48,9 +48,9 @@ class Streams:
     # --- for sessions --------------------------------------------------------------------------------------------
 
     async def follow(self, names: Sequence[StreamName]) -> tuple[StreamBuffer, ...]:
-        """Subscribes to these streams and returns their buffers, in the same order. Entries published after that are
-        added to the buffers. The head of a new buffer is unknown until `resume_point` or `set_heads` is called. Raises
-        StoreUnavailable."""
+        """Subscribes to these streams and returns their buffers, in the same order. Entries published after the return
+        are added to the buffers. The head of a new buffer is unknown until `resume_point` or `set_heads` is called.
+        Raises StoreUnavailable."""
         buffers = tuple(self._buffers.setdefault(name, StreamBuffer(name, self._policy)) for name in names)
         for buffer in buffers:
             # Otherwise a buffer without followers could be forgotten during the subscription.
@@ -131,16 +131,17 @@ class Streams:
         return [name for name in self._buffers if choose(name)]
 
     def compare(self, heads: Mapping[StreamName, Head]) -> None:
-        """Stores these heads, just read from the store, in the buffers of their streams. If the head of a buffer is
-        lower than that, entries were lost or are on their way. The next call of `resynchronise` treats them as lost,
-        unless they have arrived by then."""
+        """Records these heads, just read from the store, in the buffers of their streams. If the head of a buffer is
+        lower than the store's head, entries were lost or are on their way: the next call of `resynchronise` treats them
+        as lost, unless they have arrived by then."""
         for name, head in heads.items():
             if (buffer := self._buffers.get(name)) is not None and buffer.subscribed:
                 buffer.store_head = head.last
 
     def resynchronise(self) -> None:
-        """Restarts each buffer whose head is lower than the store's head at the last call of `compare`: the entries
-        between them were lost. The sessions that follow the stream read these entries from the store."""
+        """Restarts each buffer whose head is lower than the store's head at the last call of `compare`: drops its
+        entries and sets its head to the store's. The sessions that follow the stream read the entries that they lack
+        from the store."""
         for buffer in self._buffers.values():
             if buffer.head < buffer.store_head:
                 self._counters.healed += 1

@@ -17,9 +17,9 @@ class Transport(Protocol):
 
     @property
     def oldest_unsent(self) -> int | None:
-        """The number of the oldest frame that is not sent yet, because the client has not accepted it; None if all
-        frames are sent. Frames are numbered consecutively, from any number. If the value is the same for many seconds,
-        the client does not read, and CheckSessions closes the session."""
+        """The number of the oldest frame that could not be sent yet, because the client does not read fast enough; None
+        if all frames are sent. Frames are numbered consecutively; the first number does not matter. If the value stays
+        the same for `stalled_after_sweeps` sweeps, CheckSessions closes the session."""
 
     def force_close(self) -> None:
         """Aborts the connection, even while a frame is being sent to a client that does not read."""

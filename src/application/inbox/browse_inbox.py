@@ -56,8 +56,8 @@ class BrowseInbox:
     async def by_cursor(
         self, user: str, filter: NotificationFilter, limit: int, cursor: str | None = None
     ) -> NotificationList:
-        """Returns the newest `limit` notifications that match the filter. With `cursor`, the `next_cursor` of the
-        previous page, returns the next page: the `limit` notifications that follow, older than that page."""
+        """Returns the newest `limit` notifications that match the filter. If `cursor` is given, which is the
+        `next_cursor` of a page, returns the next older `limit` notifications after that page."""
         before = None if cursor is None else read_page_cursor(user, cursor)
         return await self._listing(user, filter, limit, before=before)
 

@@ -35,7 +35,7 @@ PACE: Final = Pace()
 
 
 class ReadMuted:
-    """Marks unread notifications as read whose types their user has muted. Runs once after the start of each node.
+    """Marks unread notifications as read if their user has muted their type. Runs once after the start of each node.
 
     Notifications of muted types are stored as read, but an earlier version of Herald stored them as unread, and nodes
     of that version may still run during an upgrade. Notifications that users have marked unread themselves are not
@@ -52,8 +52,8 @@ class ReadMuted:
         self._pace = pace
 
     async def run(self) -> None:
-        """Marks the unread notifications of muted types in all inboxes as read, and returns when there are none left. A
-        failure is logged; the search begins again after `retry_s` seconds."""
+        """Marks the unread notifications of muted types in all inboxes as read, and returns when there are none left.
+        After a failure, logs it and begins again after `retry_s` seconds."""
         while True:
             try:
                 marked = await self()
