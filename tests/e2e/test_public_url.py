@@ -163,7 +163,7 @@ async def test_the_front_page_works_below_the_base(site: Site, page: Page) -> No
     watch = Watch(page)
     await open_page(page, site.url)
     await send(page, "A product is created").click()
-    await both_show(page, ["ProductCreated"], SOON * 5)
+    await both_show(page, ["ProductCreated"], SOON)
     await expect(page.locator("#command")).to_contain_text(f"curl {site.url}/api/v1/events")
     for client in ("WebSocket", "SSE"):
         address = page.get_by_role("region", name=client, exact=True).locator(".address")
