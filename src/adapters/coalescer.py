@@ -14,9 +14,10 @@ class Coalescer(Generic[Request, Answer]):
     answers up to `max_batch` requests. Used for the database and Redis: a thousand clients that reconnect at the same
     moment cause a few queries, not a thousand.
 
-    A request is queried immediately if one of the `slots` is free. Otherwise it waits for a slot, and then shares a
-    query with all other waiting requests. A query never starts before a request that it answers was made, so no answer
-    is older than its request. If the caller of a waiting request is cancelled, the request is removed from its batch.
+    A request is queried immediately if fewer queries are running than `slots` allows. Otherwise it waits, and then
+    shares a query with other waiting requests. A query never starts before a request that it answers was made, so no
+    answer is older than its request. If the caller of a waiting request is cancelled, the request is removed from its
+    batch.
     """
 
     def __init__(

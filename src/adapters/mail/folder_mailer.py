@@ -19,8 +19,8 @@ class FolderMailer:
     """Implements Mailer for a Herald without a mail server: writes each mail to a file `<id>.eml` in a folder, where
     `<id>` is the id of the delivery. Mail programs can open these files.
 
-    Delivery ids are UUIDv7, so the files, sorted by name, are in the order in which their deliveries were created. If a
-    mail is written again, it replaces its file. A file appears in the folder only when it is complete.
+    Delivery ids are UUIDv7, so the files, sorted by name, are in the order in which their deliveries were created. A
+    mail that is sent again replaces its earlier file. A file appears in the folder only when it is complete.
     """
 
     def __init__(self, folder: str, sender: str) -> None:

@@ -41,7 +41,8 @@ class MailRenderer(Protocol):
     """Renders the mail of a delivery from a template and the event. Implemented by ProcessRenderer."""
 
     async def render(self, item: Item) -> RenderedMail:
-        """Returns the mail, rendered from the template that the item names, with the event in the item.
+        """Returns the mail of an item: an event in a delivery, with the name of the template that its route uses for
+        it.
 
         Raises TemplateUnavailable if the template, or a template that it includes, does not exist on this node or does
         not compile. Raises Unrenderable if the event lacks a field that the template uses, or if the template exceeds a

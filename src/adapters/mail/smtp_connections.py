@@ -17,9 +17,8 @@ from application.delivery.channel import Deferred, NotSent
 
 
 class ConnectionPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a connection to the mail server is used: for at most `max_mails` mails, and until it was idle for
-    `idle_timeout_s` seconds. It is then closed with QUIT, and the reply to QUIT is awaited for `quit_timeout_s`
-    seconds."""
+    """The limits of a connection to the mail server: it is closed with QUIT after `max_mails` mails, or when it was
+    idle for `idle_timeout_s` seconds. The reply to QUIT is awaited for at most `quit_timeout_s` seconds."""
 
     max_mails: int = 100  # servers limit the mails of one connection
     # Servers close idle connections: after 5 minutes by RFC 5321 (section 4.5.3.2.7), many of them much sooner. A

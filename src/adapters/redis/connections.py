@@ -61,8 +61,8 @@ class Connections:
         self.receiver = _client(settings, Retry(NoBackoff(), 0, supported_errors=()))
 
     async def full_name(self, rest: str) -> str:
-        """Returns the full name of a key or channel: `<prefix>:<epoch>:<rest>`. Raises StoreUnavailable if the epoch is
-        needed for the first time and can't be read from the store.
+        """Returns the full name of a key or channel: `<prefix>:<epoch>:<rest>`. The first call reads the epoch from the
+        store, and raises StoreUnavailable if that fails.
 
         Because of the epoch, deployments with different stores can share a Redis and never receive each other's
         messages. For the same reason, a deployment restored from a backup receives no messages from before the restore.

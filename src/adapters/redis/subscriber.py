@@ -61,8 +61,9 @@ class Subscriber:
         self._failures = 0  # failed connections since the last one that worked
 
     async def subscribe(self, channels: Collection[str]) -> None:
-        """Subscribes to channels. While Redis is available, waits at most CONFIRMATION_TIMEOUT_S until it has
-        confirmed them. Otherwise returns immediately; the channels are subscribed once Redis is available."""
+        """Subscribes to channels. While Redis is available, waits until Redis has confirmed them, at most
+        CONFIRMATION_TIMEOUT_S seconds. Otherwise returns immediately; the channels are subscribed once Redis is
+        available."""
         loop = asyncio.get_running_loop()
         for channel in channels:
             if channel not in self._confirmed:

@@ -2,8 +2,8 @@
 
 During an upgrade, nodes of two versions exchange messages. So a new field must have a default, and only a field with a
 default can be removed. All entries of a message have the same kind (domain.protocol.entry_kinds), so a node whose
-version does not support a kind loses nothing else. A node ignores messages that it can't read; its hub reads their
-entries from the store within seconds.
+version does not support this kind ignores only these entries. A node ignores messages that it can't read; its hub reads
+their entries from the store within seconds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

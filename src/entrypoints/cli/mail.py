@@ -119,8 +119,9 @@ async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: P
 async def _write_one(
     mail: PlannedDelivery, renderer: "ProcessRenderer", sender: "Sender", stem: Path, now: datetime
 ) -> str | None:
-    """Writes one mail to the files `stem`.eml and `stem`.html. Returns None, or the reason if the mail can't be
-    rendered. Raises ClickException, which ends the command, if no mail could be rendered or written now."""
+    """Writes one mail to the files `stem`.eml and `stem`.html. Returns None, or the reason if this mail can't be
+    rendered. Raises ClickException, which ends the command, if no mail can be rendered at all, or if the files can't
+    be written."""
     from adapters.mail.mime import compose
 
     try:
