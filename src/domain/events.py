@@ -124,8 +124,8 @@ def _text_of(body: bytes, encoding: str, max_bytes: int) -> str:
 
 
 def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
-    """Decodes JSON text. Returns Undecoded, and raises nothing, if the text is not JSON or is nested too deeply.
-    `decode` is the `decode` method of a msgspec decoder.
+    """Decodes JSON text. If the text is not JSON, or is nested too deeply, returns Undecoded instead of raising an
+    exception. `decode` is the `decode` method of a msgspec decoder.
     """
     if too_deep(text):
         return Undecoded(f"it is nested more than {MAX_DEPTH} levels deep")

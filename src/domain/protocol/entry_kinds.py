@@ -21,8 +21,8 @@ class View(msgspec.Struct, frozen=True):
 
     If `protocol` is true, the client uses `herald.v1`, and entries of all kinds are shown. Otherwise it is a plain
     client, and only arrivals are shown: in feeds those made by routes of `profile`, in an inbox those made by routes of
-    `inbox_profile` (None means any profile). If `types` is set, only entries about events of these types are shown. The
-    arrival of a muted notification is never shown.
+    `inbox_profile` (None means any profile). If `types` is set, only entries about events of these types are shown. A
+    muted notification is not shown when it arrives; in `herald.v1`, its later changes are.
     """
 
     transport: Literal["ws", "sse"]
