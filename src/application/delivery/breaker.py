@@ -155,16 +155,18 @@ class CircuitBreakers:
 
     @property
     def error(self) -> str | None:
-        """The error of one open breaker and the number of other open breakers, for example `hooks.example.com:
-        connection refused (and 2 more)`; None if all breakers are closed."""
+        """Why deliveries of the channel wait: the error of one open breaker, followed by `(and 2 more)` if two others
+        are open too. None if all breakers are closed."""
         errors = [breaker.error for breaker in self._breakers.values() if breaker.error is not None]
         return f"{errors[0]} (and {len(errors) - 1} more)" if len(errors) > 1 else next(iter(errors), None)
 
     async def wake_deferred(self, deliveries: Deliveries) -> None:
         """Makes due immediately the deliveries that were deferred because their peer was unavailable, if that peer has
-        answered since. The first time in this process, does this for all deferred deliveries of the channel, whichever
-        peer they wait for, because a peer may have been renamed in the settings before the process started. Raises
-        StoreUnavailable."""
+        answered since. Raises StoreUnavailable.
+
+        The first call in a process that finds such a peer makes all deferred deliveries of the channel due, whichever
+        peer they wait for: a peer may have been renamed in the settings before the process started.
+        """
         for breaker in list(self._breakers.values()):
             if breaker.recovered:
                 await deliveries.wake_deferred(self._channel, breaker.peer if self._woken_all else None)

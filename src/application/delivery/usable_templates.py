@@ -33,7 +33,7 @@ class UsableTemplates:
 
     def remove(self, name: str) -> bool:
         """Records that the template is missing or broken on this node: its name is in `unusable` for
-        `template_pause_seconds` from now. Returns whether the name is new in `unusable`."""
+        `template_pause_seconds` from now. Returns False if `unusable` already contained the name, otherwise True."""
         is_new = name not in self._unusable
         self._unusable[name] = self._clock.monotonic() + self._policy.template_pause_seconds
         self._usable.discard(name)

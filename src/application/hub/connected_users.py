@@ -60,8 +60,8 @@ class ConnectedUsers:
             raise TooManySessionsElsewhere
 
     def remove(self, session: Session) -> None:
-        """Removes an ended session from the counts of this node; the other nodes get the new number by the next
-        `report`. A no-op if the session is not counted."""
+        """Removes an ended session from the counts of this node. The next `report` sends the new number to the other
+        nodes. A no-op if the session is not counted."""
         user = session.user
         self._anonymous.discard(session)
         if user is None or session not in (sessions := self._sessions.get(user, set())):

@@ -243,8 +243,8 @@ class Session:
     # --- delivery ------------------------------------------------------------------------------------------------
 
     def _texts(self, index: int, frames: Frames) -> Sequence[str]:
-        """Returns the texts that the writer sends for these frames of the stream at `index`. When all of them are sent,
-        the writer calls `_advance`."""
+        """Returns the texts that the writer sends for `frames`, which are entries of the stream at `index`. When all
+        texts are sent, the writer calls `_advance`."""
         if frames.objects and self.view.transport == "sse":
             return (messages.event_stream_text(self.epoch, self.tag, self.positions, index, frames),)
         return frames.texts

@@ -55,9 +55,9 @@ class StreamBuffer:
         self.idle_sweeps = 0  # sweeps since the last follower left
 
     def append(self, entries: Sequence[StreamEntry]) -> int:
-        """Appends the given entries, which are all entries of one position. Ignores them if that position is not after
-        the head. If there are missing positions before it, drops all earlier entries first. Returns the number of bytes
-        by which the buffer has grown; negative if it has shrunk."""
+        """Appends `entries`, which are all entries of one position. Ignores them if that position is not after the
+        head. If positions between the head and that position are missing, drops all earlier entries first. Returns the
+        number of bytes by which the buffer has grown; negative if it has shrunk."""
         position = entries[0].changed
         if position <= self.head:
             return 0

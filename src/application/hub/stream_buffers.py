@@ -29,8 +29,8 @@ class EntriesPruned(Exception):
 
 
 class Streams:
-    """The buffers of all streams that sessions of this process follow, one for each stream. For sessions, it also reads
-    from the store the entries that a buffer does not have.
+    """The buffers of all streams that sessions of this process follow, one for each stream. If a buffer does not have
+    the entries that a session needs, `fetch` reads them from the store.
 
     The backplane may lose, repeat or reorder entries. So a buffer appends only the entries at the next position, and
     Reconcile compares every buffer with the store every few seconds.
@@ -94,8 +94,8 @@ class Streams:
     # --- from the backplane and the store ------------------------------------------------------------------------
 
     def set_heads(self, heads: Mapping[StreamName, Head]) -> None:
-        """Sets the head of each buffer that has none yet. The given heads must have been read from the store after
-        `follow` has subscribed to the streams: later entries then arrive by the backplane."""
+        """Sets the head of each buffer whose head is still unknown. The given heads must have been read from the store
+        after `follow` has subscribed to the streams, so that all later entries arrive by the backplane."""
         for name, head in heads.items():
             buffer = self._buffers.get(name)
             if buffer is not None and buffer.subscribed and buffer.head == 0 and head.last > 0:

@@ -20,9 +20,9 @@ from domain.streams import Entry, inbox_of
 
 class BulkChangePolicy(msgspec.Struct, frozen=True):
     """The limit of MarkNotifications.all: `chunk` is the maximum number of notifications that one transaction changes,
-    all at one position. It is small enough that a notification that arrives for the same inbox waits only milliseconds
-    for the transaction, and that the entries of the position, which are always read together, do not become too many.
-    """
+    all at one position. The default is small enough that a notification which arrives for the same inbox waits only
+    milliseconds for the transaction, and that the entries at the position, which are always sent together, are not too
+    many."""
 
     chunk: int = 500
 
