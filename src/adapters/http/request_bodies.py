@@ -109,8 +109,9 @@ class LimitBodies(ASGIMiddleware):
 
 
 class _Body:
-    """What LimitBodies has received of one request's body: the bytes that count towards `total_bytes`, and whether the
-    body is complete. `answered`: the response has begun, so the limits no longer apply."""
+    """The progress of receiving one request's body. `held` is the number of bytes that count towards `total_bytes`,
+    `deadline` the time (of the event loop) by which the body must be `complete`. `answered` says whether the response
+    has begun; after that, the limits no longer apply."""
 
     def __init__(self) -> None:
         self.held = 0

@@ -1,5 +1,6 @@
-"""Checks of every request to a path under `/api/`, before its handler runs: are all query parameters declared and not
-`null`, and is the media type of the body accepted?"""
+"""Checks every request to a path under `/api/` before its handler runs. Refuses query parameters that the handler does
+not declare, `null` as the value of a parameter that is not text, and bodies with a media type that the handler does not
+accept."""
 
 from functools import lru_cache
 from typing import Any, Final, get_args
@@ -25,7 +26,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class UnknownParameter(HTTPException):
-    """The query of a request has parameters that the operation does not declare: `names`."""
+    """The query of a request has parameters that the operation does not declare. `names` has their names."""
 
     status_code = 400
 
@@ -41,7 +42,8 @@ class UnsupportedMediaType(HTTPException):
 
 
 def public_url_of(connection: Connection) -> PublicUrl:
-    """Returns the public URL of the service (HERALD_PUBLIC_URL), which is put in front of paths in responses."""
+    """Returns the public URL of the service (HERALD_PUBLIC_URL), which is put in front of paths in responses. Its
+    `base` is "" if the setting is not set."""
     public_url: PublicUrl = connection.app.state.public_url
     return public_url
 
@@ -49,7 +51,8 @@ def public_url_of(connection: Connection) -> PublicUrl:
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuses invalid requests to paths under `/api/`; Litestar calls this guard before each handler. Raises
     UnknownParameter if the query has a parameter that the handler does not declare, ValidationException if a parameter
-    that is not text is `null`, and UnsupportedMediaType if the handler reads a body and does not accept its type."""
+    that is not text is `null`, and UnsupportedMediaType if the handler reads a body and does not accept the
+    `Content-Type` of the request."""
     # A coroutine function, because Litestar would run a synchronous guard in a thread.
     if not connection.scope["path"].startswith(ROOT):
         return

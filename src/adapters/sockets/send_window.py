@@ -70,8 +70,8 @@ class _Connection:
 class SendWindow:
     """The transport of one WebSocket under Granian (see adapters.web.socket.SocketTransport).
 
-    At most 64 frames, and about 16 Ki characters in them, may be unsent. Beyond that, `is_full` is true, and
-    `wait_for_room` waits until the kernel has accepted the oldest frames.
+    A frame is unsent until the kernel has accepted it. `is_full` is true if 64 frames or more than 16,384 characters
+    are unsent; `wait_for_room` then waits until the kernel has accepted enough of them.
     """
 
     # Granian begins to send a frame when `send` is called; the awaitable that it returns is done when the kernel has

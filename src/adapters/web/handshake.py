@@ -41,8 +41,8 @@ class Handshake:
 
     def token(self, *, cookies: bool) -> str | None:
         """Returns the token that the client has sent; None if it has sent no token. A token in a cookie is used only if
-        `cookies` is true. Pass true only if pages of other sites can't connect: browsers send the cookie for them
-        too."""
+        `cookies` is true. Pass true only if pages of other sites can't connect, because browsers send the
+        cookie also for such pages."""
         values = read_cookies(self._cookie_lines) if cookies else {}
         return find_token(self._headers, self.subprotocols, values, self._query)
 

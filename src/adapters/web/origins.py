@@ -1,5 +1,5 @@
-"""The checks of the `Origin` header (is the page that a browser sends a request for allowed to do so?) and of the
-`Host` header (is the request for one of Herald's host names?)."""
+"""Checks the `Origin` header, which names the origin of the page for which a browser sends a request, and the `Host`
+header, which names the host that the request is sent to."""
 
 import re
 from ipaddress import ip_address
@@ -27,8 +27,8 @@ class Origins(msgspec.Struct, frozen=True):
     own: str | None = None
 
     def allow(self, origin: str | None) -> bool:
-        """Returns whether a request with this `Origin` header is allowed. None (no such header) is allowed, because the
-        request was not sent for a page of another origin. "null", the origin of sandboxed frames and local files, is
+        """Returns whether a request with this `Origin` header is allowed. None (no such header) is allowed, because
+        browsers send the header for pages of other origins. "null", the origin of sandboxed frames and local files, is
         allowed only if all origins are."""
         if origin is None or self.allowed is None or origin in self.allowed or origin == self.own:
             return True

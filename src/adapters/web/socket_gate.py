@@ -102,7 +102,8 @@ class SocketGate:
 
     async def _run_sessions(self, connection: Connection, endpoint: Endpoint, claimed: str | None) -> None:
         """Opens and serves the session that the client requests, and then each session that replaces the one before
-        (see ReplacementSession), until the connection ends. Raises the errors with which a session is refused."""
+        (see ReplacementSession), until the connection ends. Raises the error with which a
+        session is refused or has failed, and ClientGone."""
         request, session = await self._open_first(connection, endpoint, claimed)
         while (replacement := await self._serve_session(connection, request, session)) is not None:
             if session.user is None:
@@ -201,7 +202,7 @@ class SocketGate:
 
     async def _exchange(self, connection: Connection, request: ConnectRequest, session: Session) -> bool:
         """Sends the frames of the session and runs the client's commands, until the client disconnects or the session
-        ends. Returns whether all frames of the session were sent. Raises the first unexpected error."""
+        ends. Returns whether all frames of the session were sent. Raises the first error, except ClientGone."""
         commands = self._commands(request, session) if session.view.protocol else None
         writer = asyncio.create_task(_write(connection.socket, session))
         reader = asyncio.create_task(_read(connection, session, commands))

@@ -84,8 +84,8 @@ class DeadLetterList(msgspec.Struct, frozen=True):
 
 class DeadLetterSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Filters of dead letters. A dead letter is selected if it matches all filters that are given. Without any filter,
-    all dead letters are selected. `cursor` is the `next_cursor` of the previous response to the same operation; it
-    selects only dead letters older than those handled there."""
+    all dead letters are selected. `cursor` is the `next_cursor` of the previous response to the same operation: only
+    dead letters older than those of that response are selected."""
 
     source: str | None = None
     reason: str | None = None
@@ -131,7 +131,7 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """The response after dead letters were deleted: how many."""
+    """The number of dead letters that were deleted, and how to delete the rest."""
 
     dropped: Annotated[int, Meta(ge=0, description="The number of dead letters that were deleted.")]
     next_cursor: NextCursor

@@ -66,7 +66,7 @@ Cursor = Annotated[
 ]
 
 
-async def filter_by_query(
+async def delivery_filter(
     recipient: Recipient = None,
     status: OnlyStatus = None,
     order_id: OrderId = None,
@@ -146,7 +146,7 @@ DELIVERIES: Final = Router(
         "identity": CALLER["identity"],  # without `user`: a filter has that name
         "reader": guarded_by(READ),
         "admin": guarded_by(RETRY),
-        "only": Provide(filter_by_query),
+        "only": Provide(delivery_filter),
     },
     tags=["deliveries"],
 )

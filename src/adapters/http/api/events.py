@@ -51,7 +51,7 @@ async def publish_events(
     token: Token = None,
 ) -> Accepted:
     """Publishes one event, or a list of up to 500 events. The response is sent when all events are stored. If one event
-    is invalid, the request is refused with 422 and no event is stored.
+    is invalid, or lacks what its route needs (such as a user), the request is refused with 422 and no event is stored.
 
     Give each event an `id` (or its payload an `event_id`), so that you can repeat a request safely: an event that is
     already stored is not stored again. After a 503, repeat the request with the same ids. Some of the events, or of the

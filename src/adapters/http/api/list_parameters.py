@@ -103,7 +103,8 @@ async def notification_filter(
 def moment(text: str | None, field: str, last: bool = False) -> datetime | None:
     """Parses the value of a query parameter to a time in UTC: a time or a date in ISO 8601, or a number, which is the
     seconds or milliseconds since 1970. For a date, returns the first microsecond of that day; if `last` is true, the
-    last microsecond. Returns None if `text` is None. Otherwise raises InvalidInput, which names `field`."""
+    last microsecond. Returns None if `text` is None. Raises InvalidInput with the name `field` if `text` is neither a
+    time nor a date nor such a number."""
     if text is None:
         return None
     if is_number(text):

@@ -112,8 +112,8 @@ async def list_notifications(
 def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str | int]]) -> str:
     """Returns the value of the `Link` header of a list: links to other pages, with the filters of the request. `links`
     is keyed by relation (`first`, `prev`, `next`) and has the paging parameters of each page. For example, `{"next":
-    {"page": 3}}` -> `<?is_read=false&page=3>; rel="next"`. Returns "" if even the link `next` would be longer than
-    MAX_LINK_BYTES.
+    {"page": 3}}` -> `<?is_read=false&page=3>; rel="next"`. If the value would be longer than MAX_LINK_BYTES,
+    returns only the link `next`, or "" if that is too long as well.
     """
     # Without a public URL the links are relative to the request's address, so that they are correct behind a gateway
     # that changes the path. Tokens are left out, because proxies may log headers.
@@ -186,7 +186,8 @@ async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) 
 @put("/{id:uuid}/read", summary="Mark a notification as read", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks a notification as read. If it is read already, nothing changes. Responds 404 if it is archived."""
+    """Marks a notification as read. If it is read already, nothing changes. Responds 404 if it is archived, does not
+    exist, or belongs to another user."""
     notification, unread = await mark.one(user, id, "read")
     return schemas.MarkedItem.after(notification, unread)
 
@@ -194,7 +195,8 @@ async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> 
 @put("/{id:uuid}/unread", summary="Mark a notification as unread", responses=problems(*REFUSALS, 404))
 @inject
 async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
-    """Marks a notification as unread. If it is unread already, nothing changes. Responds 404 if it is archived."""
+    """Marks a notification as unread. If it is unread already, nothing changes. Responds 404 if it is archived, does
+    not exist, or belongs to another user."""
     notification, unread = await mark.one(user, id, "unread")
     return schemas.MarkedItem.after(notification, unread)
 

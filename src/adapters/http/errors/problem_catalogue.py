@@ -10,8 +10,8 @@ import msgspec
 class Kind(msgspec.Struct, frozen=True):
     """One kind of problem. `code` identifies it, `meaning` says what is wrong, `advice` what the client can do.
 
-    `retry_after` is the value of the `Retry-After` header in seconds, unless a response sets another one. None: the
-    responses have no such header, because waiting does not help.
+    `retry_after` is the value of the `Retry-After` header in seconds, unless a response sets another one. If it is
+    None, the responses have no such header, because waiting does not help.
     """
 
     code: str

@@ -1,5 +1,5 @@
-"""Cross-origin requests, which a browser sends for a page of another origin: which requests are accepted, and which
-responses the page may read (CORS)."""
+"""Checks cross-origin requests, which a browser sends for a page of another origin, and adds the headers that let a
+page read the responses (CORS)."""
 
 from typing import Final
 

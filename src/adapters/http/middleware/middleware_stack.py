@@ -1,4 +1,5 @@
-"""The order of the middleware. It runs before Litestar routes the request, so it also applies to unknown paths."""
+"""Wraps the application in all middleware. Middleware runs before Litestar routes the request, so it also applies to
+requests for unknown paths."""
 
 from collections.abc import Callable, Sequence
 
