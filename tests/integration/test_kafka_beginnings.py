@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.kafka.group_start_offsets import Beginnings
+from adapters.kafka.group_start_offsets import GroupStartOffsets
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.source import KafkaSource
 from adapters.memory.start_offsets import MemoryStartOffsets
@@ -44,9 +44,9 @@ class Deployment:
     def node(self, *patterns: str, start: Literal["latest", "earliest"] = "latest") -> KafkaSource:
         return KafkaSource(self.settings(start), self.whole(patterns), self.starts, QUICK)
 
-    def beginnings(self, *patterns: str) -> Beginnings:
+    def beginnings(self, *patterns: str) -> GroupStartOffsets:
         settings = self.settings()
-        return Beginnings(settings, client_options(settings), self.whole(patterns), self.starts, QUICK)
+        return GroupStartOffsets(settings, client_options(settings), self.whole(patterns), self.starts, QUICK)
 
     def whole(self, patterns: tuple[str, ...]) -> list[str]:
         return [f"{self.name}.{pattern}" for pattern in patterns]

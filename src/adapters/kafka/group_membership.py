@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.clients import administration, discard, new_consumer
 from adapters.kafka.commits import GONE, Commits, partition_names
-from adapters.kafka.group_start_offsets import Beginnings
+from adapters.kafka.group_start_offsets import GroupStartOffsets
 from adapters.kafka.offset_queries import committed
 from adapters.kafka.records import message_of
 from adapters.kafka.recreated_topics import Recreated, Recreation
@@ -34,7 +34,7 @@ class Membership:
     creates a new Membership, with a new consumer.
 
     After a rebalance, nothing is read from a partition until the offset at which reading starts is committed: the
-    offset that the group committed before or, if there is none, the start offset that Beginnings determines.
+    offset that the group committed before or, if there is none, the start offset that GroupStartOffsets determines.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Membership:
         options: dict[str, Any],
         group: str,
         topics: Topics,
-        beginnings: Beginnings,
+        group_start_offsets: GroupStartOffsets,
         slot: BatchSlot,
         timing: Timing,
     ) -> None:
@@ -55,7 +55,7 @@ class Membership:
         self.commits = Commits(self._consumer, timing)
         self._recreation = Recreation(self._consumer, timing)
         self._topics = topics
-        self._beginnings = beginnings
+        self._group_start_offsets = group_start_offsets
         self._slot = slot
         self._timing = timing
         # Whether this member has an assignment, which may be empty, and its positions are set.
@@ -187,7 +187,7 @@ class Membership:
         reading."""
         async with administration(self._options) as admin:
             known = await committed(admin, self._group, assigned)
-        positions = known | await self._beginnings.on_assigned(self._consumer, assigned, known)
+        positions = known | await self._group_start_offsets.on_assigned(self._consumer, assigned, known)
         for partition, offset in positions.items():
             self._consumer.seek(partition, offset)
         if positions:

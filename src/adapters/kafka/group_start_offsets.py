@@ -46,7 +46,7 @@ SURVEY_RETRY_S: Final = 0.5
 Reason = Literal["committed", "remembered", "end", "beginning", "recreated"]
 
 
-class Beginning(msgspec.Struct, frozen=True):
+class StartPosition(msgspec.Struct, frozen=True):
     """The offset at which the group starts to read a partition, and the reason for this offset. `end` is the end of the
     partition's log: the offset after the last record that a consumer can read now."""
 
@@ -62,7 +62,7 @@ def decide(
     remembered: Mapping[TopicPartition, StartOffset],
     unknown: Collection[str],
     start: Literal["latest", "earliest"],
-) -> list[Beginning]:
+) -> list[StartPosition]:
     """Returns the offset at which the group starts to read each partition in `ranges`, sorted by partition. The first
     of these rules that applies determines the offset:
 
@@ -83,7 +83,7 @@ def decide(
         offset, reason = _offset(partition, held, commits, remembered)
         if reason == "beginning" and start == "latest" and partition.topic in unknown and partition.topic not in read:
             offset, reason = held.end, "end"
-        found.append(Beginning(partition, offset, held.end, reason))
+        found.append(StartPosition(partition, offset, held.end, reason))
     return found
 
 
@@ -112,7 +112,7 @@ def _was_created_after(record: FirstRecord | None, start: StartOffset) -> bool:
     )
 
 
-class Beginnings:
+class GroupStartOffsets:
     """Determines the start offsets of the consumer group, and stores them for all nodes. Membership uses them, and a
     command shows them.
 
@@ -183,7 +183,7 @@ class Beginnings:
             log.info("kafka_partition_start", partition=where, offset=one.offset, end_offset=one.end, rule=one.reason)
         return {one.partition: one.offset for one in found}
 
-    async def survey(self) -> list[Beginning]:
+    async def survey(self) -> list[StartPosition]:
         """Returns the offset at which the group would start to read each existing partition of the routes' topics, for
         the command line. Stores nothing, and does not join the group. Raises KafkaError, TimeoutError and
         StoreUnavailable."""
@@ -203,7 +203,7 @@ class Beginnings:
         patterns: Sequence[str],
         known: Collection[str],
         remembered: Mapping[TopicPartition, StartOffset],
-    ) -> list[Beginning]:
+    ) -> list[StartPosition]:
         partitions = await existing_partitions(admin, Topics(patterns))
         commits = await committed(admin, self._settings.group, partitions)
         ranges = await log_ranges_without_group(self._options, self._timing, partitions)
@@ -224,7 +224,7 @@ def _matches(patterns: Collection[str], partition: TopicPartition) -> bool:
     return bool(patterns) and Topics(tuple(patterns)).expression.match(partition.topic) is not None
 
 
-def _log_topics(found: Sequence[Beginning], group: str) -> None:
+def _log_topics(found: Sequence[StartPosition], group: str) -> None:
     for topic, several in groupby(found, key=lambda one: one.partition.topic):
         partitions = list(several)
         offsets = {one.partition.partition: one.offset for one in partitions}

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.commits import partition_names
 from adapters.kafka.group_membership import Membership
-from adapters.kafka.group_start_offsets import Beginnings
+from adapters.kafka.group_start_offsets import GroupStartOffsets
 from adapters.kafka.recreated_topics import Recreated
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.stall_detection import Stalled
@@ -54,7 +54,7 @@ class KafkaSource:
         self._options = client_options(settings)
         self._topics = Topics(patterns)
         self._timing = timing or Timing()
-        self._beginnings = Beginnings(settings, self._options, patterns, starts, self._timing)
+        self._group_start_offsets = GroupStartOffsets(settings, self._options, patterns, starts, self._timing)
         self._configured = False
         self._slot = BatchSlot()
         self._membership: Membership | None = None
@@ -83,7 +83,7 @@ class KafkaSource:
         ready = member.settled and member.watch.answering
         held = member.commits.held()
         names = partition_names(held)
-        remembered = self._beginnings.remembered
+        remembered = self._group_start_offsets.remembered
         begins = {name: remembered[at].offset for name, at in zip(names, held, strict=True) if at in remembered}
         return SourceStatus(
             self.name, ready, self._reason(member), tuple(names), member.polled, member.watch.lag, begins
@@ -129,11 +129,11 @@ class KafkaSource:
         """Runs one consumer until a fault, and raises the fault. Before the first consumer, determines and stores the
         start offsets of topics that the routes name for the first time."""
         if not self._configured:
-            await self._beginnings.configure()
+            await self._group_start_offsets.configure()
             # Configured only once: the patterns of a process do not change.
             self._configured = True
         self._membership = Membership(
-            self._options, self._settings.group, self._topics, self._beginnings, self._slot, self._timing
+            self._options, self._settings.group, self._topics, self._group_start_offsets, self._slot, self._timing
         )
         try:
             await self._membership.run()

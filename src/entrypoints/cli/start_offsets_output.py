@@ -9,7 +9,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from adapters.kafka.group_start_offsets import Beginning, Beginnings, Reason
+from adapters.kafka.group_start_offsets import GroupStartOffsets, Reason, StartPosition
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.timing import Timing
 from adapters.kafka.topic_patterns import Topics
@@ -61,10 +61,10 @@ def start_offset_lines(table: RouteTable, settings: Settings) -> Iterator[str]:
         yield f"  {topic} does not exist: it will begin at its beginning once the pattern is configured"
 
 
-async def _survey(patterns: Sequence[str], settings: Settings) -> list[Beginning]:
+async def _survey(patterns: Sequence[str], settings: Settings) -> list[StartPosition]:
     kafka = settings.of(KafkaSettings)
     async with _start_offsets(settings) as starts:
-        return await Beginnings(kafka, client_options(kafka), patterns, starts, Timing()).survey()
+        return await GroupStartOffsets(kafka, client_options(kafka), patterns, starts, Timing()).survey()
 
 
 @asynccontextmanager

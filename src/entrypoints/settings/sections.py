@@ -131,6 +131,7 @@ class ClientSettings(Section, frozen=True):
             "http://127.0.0.1:{server.port}",
         ),
     ] = ""
-    token: Annotated[str | None, Setting("HERALD_TOKEN", text, "The token that these commands send.", secret=True)] = (
-        None
-    )
+    token: Annotated[
+        str | None,
+        Setting("HERALD_TOKEN", text, "The token that identifies the caller in these commands.", secret=True),
+    ] = None
