@@ -272,7 +272,7 @@ class _Planner:
 
     def _title_and_message(self, route: Route, type_: str) -> tuple[str, str]:
         """Returns the title and the message that the inbox shows. If the route has no template for the title, or the
-        payload can't fill it, the title is the type: `order.created` becomes `Order created`. If the same is true of
+        payload can't fill it, the title is the type: `ticket.created` becomes `Ticket created`. If the same is true of
         the message, the message is empty.
         """
         title = fill(route.inbox.title, self.fields) if route.inbox else None

@@ -14,7 +14,7 @@ def warnings_of_lists(profile: Profile) -> Iterator[str]:
     route.
 
     If any sample of the route has a value at the path, the path leads to a list if one of these values is a list.
-    Otherwise the name decides: `receivers` and `user_list` count as lists, `user_id` does not.
+    Otherwise the name decides: `watchers` and `user_list` count as lists, `user_id` does not.
     """
     for number, route in enumerate(profile.routes, 1):
         payloads = sample_payloads(profile, route)

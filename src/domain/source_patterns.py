@@ -48,7 +48,7 @@ def as_regex(pattern: str) -> str:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Returns whether any source matches both patterns: `order.*` and `*.created` both match `order.created`."""
+    """Returns whether any source matches both patterns: `ticket.*` and `*.created` both match `ticket.created`."""
     words, against = one.split("."), other.split(".")
     # reached[j]: the words of `one` so far and the first j words of `other` can match the same words.
     reached = [True] + [False] * len(against)

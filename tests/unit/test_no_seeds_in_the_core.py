@@ -94,7 +94,7 @@ def test_no_module_names_a_replaced_service() -> None:
         for file, name in found
         if not any(file.startswith(start) and name == allowed for start, allowed in ALLOWED)
     ]
-    assert unexpected == []
+    assert not unexpected, unexpected
     unused = [rule for rule in ALLOWED if not any(file.startswith(rule[0]) and name == rule[1] for file, name in found)]
     assert unused == []
     assert names.isdisjoint(path.name for folder in CORE for path in (SRC / folder).rglob("*"))

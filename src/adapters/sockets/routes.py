@@ -60,7 +60,7 @@ def endpoint_routes(addresses: Sequence[Address]) -> Sequence[WebsocketRouteHand
 
 
 def is_event_stream(path: str, addresses: Sequence[Address]) -> bool:
-    """Returns whether a request path, such as `/events/stream`, is that of an event stream. The path must be
+    """Returns whether a request path, such as `/live/events`, is that of an event stream. The path must be
     normalised: without a slash at the end."""
     return any(_serves(address, path) for address in addresses if address.transport == "sse")
 
@@ -75,8 +75,8 @@ def _hidden_paths(address: Address, addresses: Sequence[Address]) -> Sequence[st
     """Returns the paths for which `address` needs handlers of their own, because Litestar does not match them with its
     path parameter.
 
-    For example, if there are addresses with the paths `/ws/{user}` and `/ws/a/b`, the result for `/ws/{user}` is
-    [`/ws/a`]: Litestar responds 404 to `/ws/a`, because the segment `a` occurs literally in another path.
+    For example, if there are addresses with the paths `/live/{user}` and `/live/a/b`, the result for `/live/{user}`
+    is [`/live/a`]: Litestar responds 404 to `/live/a`, because the segment `a` occurs literally in another path.
     """
     if address.path_parameter is None:
         return ()

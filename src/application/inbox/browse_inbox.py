@@ -71,7 +71,7 @@ class BrowseInbox:
         return await self._inboxes.unread(user)
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
-        """Returns the number of unread notifications of each type, for example `{"order.created": 3}`. Types without
+        """Returns the number of unread notifications of each type, for example `{"ticket.created": 3}`. Types without
         unread notifications are left out."""
         return await self._inboxes.unread_by_type(user)
 

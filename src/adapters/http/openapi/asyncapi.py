@@ -170,7 +170,7 @@ def _channel(public_url: PublicUrl, endpoint: Endpoint, table: RouteTable) -> di
 
 def _plain_messages(endpoint: Endpoint, table: RouteTable) -> str:
     """Returns a sentence about the messages that a client without `herald.v1` receives at the endpoint, such as
-    "`{type, data}`: the feed `orders`, the user's own notifications."."""
+    "`{type, data}`: the feed `tickets`, the user's own notifications."."""
     profile = table.shown_profile(endpoint)
     shapes = dict.fromkeys(_SHAPES[route.envelope] for route in table.routes if profile in (None, route.profile))
     feeds = [f"the feed `{name}`" for name in table.feeds_of(profile)] if endpoint.feeds else []

@@ -93,9 +93,9 @@ async def page_part(name: FromPath[str]) -> Response[bytes]:
 
 
 def _client_endpoints(table: RouteTable) -> Iterator[dict[str, str]]:
-    """Returns the endpoints where clients connect, such as `{"kind": "WS", "path": "/ws", "for": "orders"}`. If two
+    """Returns the endpoints where clients connect, such as `{"kind": "WS", "path": "/live", "for": "tickets"}`. If two
     endpoints have the same path, the `path` of one that takes the user from the query is written with that parameter:
-    `/ws?user_id=`.
+    `/live?user_id=`.
     """
     shapes = [endpoint.shape for endpoint in table.endpoints]
     for endpoint in table.endpoints:
