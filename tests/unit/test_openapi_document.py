@@ -1,6 +1,7 @@
 """The OpenAPI document is valid by the schema of the specification, and has nothing that linters reject."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -83,6 +84,14 @@ def test_every_reference_and_required_name_exists(document: dict[str, Any]) -> N
 def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_every_response_has_a_description_of_its_own(document: dict[str, Any]) -> None:
+    defaults = {status.description for status in HTTPStatus}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                assert response["description"] not in defaults, (method, path, status)
 
 
 def test_schemas_of_responses_allow_new_fields_and_values(document: dict[str, Any]) -> None:

@@ -34,14 +34,26 @@ class About(msgspec.Struct, frozen=True):
     auth: str
 
 
-@get("/health/live", tags=["operations"], summary="Check that the process is alive", responses=problems())
+@get(
+    "/health/live",
+    tags=["operations"],
+    summary="Check that the process is alive",
+    response_description="The process is alive.",
+    responses=problems(),
+)
 async def live() -> dict[str, str]:
     """Responds 200 if the process is running. For liveness probes. Does not check the services that the process depends
     on, because restarting the process would not repair those."""
     return {"status": "alive"}
 
 
-@get("/health/ready", tags=["operations"], summary="Check that the node is ready", responses=problems() | NOT_READY)
+@get(
+    "/health/ready",
+    tags=["operations"],
+    summary="Check that the node is ready",
+    response_description="The node is ready.",
+    responses=problems() | NOT_READY,
+)
 @inject
 async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
     """Responds 200 if this node is ready: it accepts new clients, and events that are published now will reach them.
@@ -51,7 +63,13 @@ async def ready(report: FromDishka[ReportHealth]) -> Response[Any]:
     return Response(body, status_code=200 if health.ready else 503)
 
 
-@get("/health", tags=["operations"], summary="Report health", responses=problems() | NOT_READY)
+@get(
+    "/health",
+    tags=["operations"],
+    summary="Report health",
+    response_description="The node is ready; some checks may have failed.",
+    responses=problems() | NOT_READY,
+)
 @inject
 async def health(
     report: FromDishka[ReportHealth],
@@ -86,6 +104,7 @@ async def health(
     "/metrics",
     tags=["operations"],
     summary="Report metrics",
+    response_description="The metrics of this node.",
     operation_class=also_answers("text/plain", "application/openmetrics-text"),
     responses=problems(),
 )

@@ -114,6 +114,7 @@ def _event_stream(address: Address, path: str, include_in_schema: bool = True) -
         summary="Receive events as server-sent events",
         operation_id=operation_id,
         operation_class=_operation_with_user(address),
+        response_description="The event stream.",
         responses=ANSWERS,
     )
     @inject

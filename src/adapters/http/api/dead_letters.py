@@ -53,7 +53,11 @@ async def selection_in_body(request: Request[Any, Any, Any], admin: NamedDepende
     return await read_json_or_none(request, DeadLetterSelection) or DeadLetterSelection()
 
 
-@get(summary="List dead letters", responses=problems(*REFUSALS, 422))
+@get(
+    summary="List dead letters",
+    response_description="The dead letters, newest first.",
+    responses=problems(*REFUSALS, 422),
+)
 @inject
 async def list_dead_letters(
     admin: NamedDependency[Identity],
@@ -70,7 +74,12 @@ async def list_dead_letters(
     )
 
 
-@get("/{id:uuid}", summary="Get a dead letter", responses=problems(*REFUSALS, 404))
+@get(
+    "/{id:uuid}",
+    summary="Get a dead letter",
+    response_description="The dead letter.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def get_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
@@ -83,6 +92,7 @@ async def get_dead_letter(
     "/{id:uuid}/replay",
     status_code=200,
     summary="Replay a dead letter",
+    response_description="The result: whether the event was processed or has failed again.",
     responses=problems(*REFUSALS, 404),
 )
 @inject
@@ -99,6 +109,7 @@ async def replay_dead_letter(
     "/replay",
     status_code=200,
     summary="Replay dead letters",
+    response_description="The ids of the replayed dead letters, and those that have failed again.",
     description="Processes the events of the dead letters that match all filters in the request body again, with the"
     f" current routes. Without a body, replays all dead letters. One request replays at most {MAX_PER_CALL:,}, newest"
     " first. If the response has a `next_cursor`, more dead letters match: repeat the request with the same filters and"
@@ -116,7 +127,13 @@ async def replay_dead_letters(
     return Replayed.of(await handle.replay_chosen(chosen_in_body.filter, chosen_in_body.cursor))
 
 
-@delete("/{id:uuid}", status_code=200, summary="Drop a dead letter", responses=problems(*REFUSALS, 404))
+@delete(
+    "/{id:uuid}",
+    status_code=200,
+    summary="Drop a dead letter",
+    response_description="The number of deleted dead letters: 1, or 0 if it does not exist.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def drop_dead_letter(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeadLetters]
@@ -129,6 +146,7 @@ async def drop_dead_letter(
 @delete(
     status_code=200,
     summary="Drop dead letters",
+    response_description="The number of deleted dead letters.",
     description="Deletes the dead letters that match all filters in the query. Without filters, deletes **all** dead"
     f" letters. One request deletes at most {MAX_PER_CALL:,}, newest first. If the response has a `next_cursor`, more"
     " dead letters match: repeat the request with the same filters and `next_cursor` as `cursor`.",

@@ -94,7 +94,9 @@ def _address(text: str) -> str:
     return as_address(require_storable(text, "recipient"))
 
 
-@get(summary="List deliveries", responses=problems(*REFUSALS, 422))
+@get(
+    summary="List deliveries", response_description="The deliveries, newest first.", responses=problems(*REFUSALS, 422)
+)
 @inject
 async def list_deliveries(
     reader: NamedDependency[Identity],
@@ -118,7 +120,7 @@ async def list_deliveries(
     return DeliveryList.of(await handle.by_page(reader, only, page, page_size), page, page_size)
 
 
-@get("/{id:uuid}", summary="Get a delivery", responses=problems(*REFUSALS, 404))
+@get("/{id:uuid}", summary="Get a delivery", response_description="The delivery.", responses=problems(*REFUSALS, 404))
 @inject
 async def get_delivery(
     reader: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]
@@ -127,7 +129,13 @@ async def get_delivery(
     return DeliveryWithAttempts.with_log(*await handle.one(reader, id))
 
 
-@post("/retry/{id:uuid}", status_code=200, summary="Retry a delivery", responses=problems(*REFUSALS, 404, 409))
+@post(
+    "/retry/{id:uuid}",
+    status_code=200,
+    summary="Retry a delivery",
+    response_description="The delivery, which is pending again.",
+    responses=problems(*REFUSALS, 404, 409),
+)
 @inject
 async def retry_delivery(
     admin: NamedDependency[Identity], id: FromPath[UUID], handle: FromDishka[HandleDeliveries]

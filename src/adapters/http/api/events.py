@@ -37,6 +37,7 @@ class Accepted(msgspec.Struct, frozen=True):
     status_code=202,
     tags=["events"],
     summary="Publish events",
+    response_description="All events are stored, or were stored already.",
     opt={READS_BODY: True, ALSO_READS: FORM},
     operation_class=takes(NewEvent | list[NewEvent]),
     responses=problems(*REFUSALS, 408, 413, 415, 422),

@@ -52,7 +52,11 @@ class MailList(msgspec.Struct, frozen=True):
     items: list[MailItem]
 
 
-@get(summary="List the mails in the mail folder", responses=problems(*REFUSALS, 404))
+@get(
+    summary="List the mails in the mail folder",
+    response_description="The mails, newest first.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def list_mails(
     admin: NamedDependency[Identity], read: FromDishka[ReadMails], limit: Limit = DEFAULT_LIST
@@ -66,6 +70,7 @@ async def list_mails(
     "/{id:uuid}",
     media_type="text/html",
     summary="Show a mail",
+    response_description="The text of the mail.",
     operation_class=also_answers("text/plain"),
     responses=problems(*REFUSALS, 404),
 )
@@ -91,6 +96,7 @@ async def get_mail(
     "/{id:uuid}/source",
     media_type="message/rfc822",
     summary="Download a mail",
+    response_description="The mail as a file.",
     responses=problems(*REFUSALS, 404),
 )
 @inject

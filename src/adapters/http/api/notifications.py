@@ -56,7 +56,13 @@ UpTo = Annotated[
 ]
 
 
-@get("/", summary="List notifications", responses=problems(*REFUSALS, 422), response_headers=[LINK])
+@get(
+    "/",
+    summary="List notifications",
+    response_description="The notifications, newest first.",
+    responses=problems(*REFUSALS, 422),
+    response_headers=[LINK],
+)
 @inject
 async def list_notifications(
     request: Request[Any, Any, Any],
@@ -127,7 +133,12 @@ def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str
     return next(text for text in fitting if len(text) <= MAX_LINK_BYTES)
 
 
-@get("/unread-count", summary="Count unread notifications", responses=problems(*REFUSALS))
+@get(
+    "/unread-count",
+    summary="Count unread notifications",
+    response_description="The numbers of unread notifications.",
+    responses=problems(*REFUSALS),
+)
 @inject
 async def unread_count(
     user: User,
@@ -142,7 +153,12 @@ async def unread_count(
     return schemas.UnreadCount(await browse.unread(user), types)
 
 
-@get("/changes", summary="Follow changes", responses=problems(*REFUSALS))
+@get(
+    "/changes",
+    summary="Follow changes",
+    response_description="The changes, oldest first.",
+    responses=problems(*REFUSALS),
+)
 @inject
 async def follow_changes(
     user: User,
@@ -175,7 +191,12 @@ async def follow_changes(
     )
 
 
-@get("/{id:uuid}", summary="Get a notification", responses=problems(*REFUSALS, 404))
+@get(
+    "/{id:uuid}",
+    summary="Get a notification",
+    response_description="The notification.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) -> schemas.Item:
     """Returns one notification, even if it is archived. Responds 404 if it does not exist or belongs to another
@@ -183,7 +204,12 @@ async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) 
     return schemas.Item.of(await browse.one(user, id))
 
 
-@put("/{id:uuid}/read", summary="Mark a notification as read", responses=problems(*REFUSALS, 404))
+@put(
+    "/{id:uuid}/read",
+    summary="Mark a notification as read",
+    response_description="The notification, which is read.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
     """Marks a notification as read. If it is read already, nothing changes. Responds 404 if it is archived, does not
@@ -192,7 +218,12 @@ async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> 
     return schemas.MarkedItem.after(notification, unread)
 
 
-@put("/{id:uuid}/unread", summary="Mark a notification as unread", responses=problems(*REFUSALS, 404))
+@put(
+    "/{id:uuid}/unread",
+    summary="Mark a notification as unread",
+    response_description="The notification, which is unread.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
     """Marks a notification as unread. If it is unread already, nothing changes. Responds 404 if it is archived, does
@@ -211,6 +242,7 @@ async def mark_all_read_body(request: Request[Any, Any, Any], user: User) -> sch
 @put(
     "/mark-all-read",
     summary="Mark all as read",
+    response_description="The number of notifications that were marked as read.",
     opt={READS_BODY: True},
     responses=problems(*REFUSALS, 404, 408, 413, 415),
     operation_class=takes(schemas.MarkAllRead, required=False),
@@ -227,7 +259,13 @@ async def mark_all_read(
     return schemas.MarkedRead("Marked as read.", marked.count, marked.unread)
 
 
-@delete("/clear-all", status_code=200, summary="Archive all notifications", responses=problems(*REFUSALS, 404))
+@delete(
+    "/clear-all",
+    status_code=200,
+    summary="Archive all notifications",
+    response_description="The number of archived notifications.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo = None) -> schemas.Cleared:
     """Archives notifications, which removes them from the inbox: without `up_to`, all that are in the inbox when the
@@ -237,7 +275,13 @@ async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo
     return schemas.Cleared("Cleared.", marked.count, marked.unread)
 
 
-@delete("/{id:uuid}", status_code=200, summary="Archive a notification", responses=problems(*REFUSALS, 404))
+@delete(
+    "/{id:uuid}",
+    status_code=200,
+    summary="Archive a notification",
+    response_description="The notification is archived.",
+    responses=problems(*REFUSALS, 404),
+)
 @inject
 async def archive_notification(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Archived:
     """Archives a notification, which removes it from the inbox. If it is archived already, nothing changes. To list

@@ -92,7 +92,7 @@ async def preferences_patch(request: Request[Any, Any, Any], user: User) -> Pref
     return await read_json(request, PreferencesPatch)
 
 
-@get("/", summary="Get preferences", responses=problems(*REFUSALS))
+@get("/", summary="Get preferences", response_description="The preferences.", responses=problems(*REFUSALS))
 @inject
 async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -> PreferencesOut:
     """Returns the preferences of the calling user. If the user has never set any, returns the defaults: all channels
@@ -103,6 +103,7 @@ async def get_preferences(user: User, preferences: FromDishka[SetPreferences]) -
 @put(
     "/",
     summary="Replace preferences",
+    response_description="The new preferences.",
     opt={READS_BODY: True},
     responses=problems(*REFUSALS, *UNFIT),
     operation_class=takes(NewPreferences),
@@ -119,6 +120,7 @@ async def replace_preferences(
 @patch(
     "/",
     summary="Change preferences",
+    response_description="All preferences, after the change.",
     opt={READS_BODY: True},
     responses=problems(*REFUSALS, *UNFIT),
     operation_class=takes(PreferencesPatch),

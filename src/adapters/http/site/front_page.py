@@ -50,6 +50,7 @@ _PARTS: Final = {".css": "text/css", ".js": "text/javascript"}
     "/",
     tags=["operations"],
     summary="Describe this service",
+    response_description="The description of the service.",
     operation_class=also_answers("text/html"),
     responses=problems(),
 )

@@ -46,6 +46,7 @@ def _described(kind: Kind, public_url: PublicUrl) -> dict[str, Any]:
     "/problems",
     tags=["problems"],
     summary="List problems",
+    response_description="The kinds of problems.",
     operation_class=also_answers("text/html"),
     responses=problems(),
 )
@@ -68,6 +69,7 @@ async def list_problems(request: Request[Any, Any, Any]) -> Response[list[dict[s
     "/problems/{code:str}",
     tags=["problems"],
     summary="Explain a problem",
+    response_description="The explanation of the problem.",
     operation_class=also_answers("text/html"),
     responses=problems(404),
 )
