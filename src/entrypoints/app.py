@@ -25,7 +25,7 @@ from entrypoints.channels import CHANNELS, OutboundChannel
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import Settings
 from entrypoints.wiring.container import make_container
-from entrypoints.wiring.web import allowed_hosts, allowed_origins
+from entrypoints.wiring.web_access import allowed_hosts, allowed_origins
 
 log = structlog.get_logger(__name__)
 

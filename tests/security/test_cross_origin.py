@@ -10,7 +10,7 @@ from adapters.web.origins import Origins, origin_of, same_host
 from entrypoints.file_descriptors import BACKLOG, share_out
 from entrypoints.server import _warn
 from entrypoints.settings.loader import load
-from entrypoints.wiring.web import allowed_origins
+from entrypoints.wiring.web_access import allowed_origins
 from tests.e2e.conftest import StartServer
 from tests.support.app import IN_MEMORY, in_process
 from tests.support.clients import stream, token

@@ -7,7 +7,7 @@ from websockets.exceptions import InvalidStatus
 
 from adapters.web.origins import host_of
 from entrypoints.settings.loader import SettingsInvalid, load
-from entrypoints.wiring.web import allowed_hosts
+from entrypoints.wiring.web_access import allowed_hosts
 from tests.support.app import IN_MEMORY, in_process
 from tests.support.clients import connect, frame
 from tests.support.server import Server

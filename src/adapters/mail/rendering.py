@@ -14,11 +14,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing, object_type_repr
 
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
+from adapters.mail.numbers_as_sent import SentNumber, decode
 from adapters.mail.render_protocol import Request
 from adapters.mail.shipped_templates import HTML, TEXT, plain_text_name
 from adapters.mail.template_files import TemplateFiles
 from adapters.mail.template_filters import FILTERS
-from adapters.mail.template_numbers import SentNumber, decode
 from application.ports.mail_folder import RenderedMail
 from domain.events import decode_json
 from domain.text import one_line

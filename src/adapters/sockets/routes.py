@@ -15,7 +15,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from adapters.sockets.event_stream import StreamGate
-from adapters.sockets.websocket import LitestarSocket
+from adapters.sockets.litestar_socket import LitestarSocket
 from adapters.web.refusals import NOT_FOUND
 from adapters.web.socket_gate import SocketGate
 from application.live.addresses import Address

@@ -53,8 +53,8 @@ class Refused(NotSent):
 
 class PeerUnavailable(NotSent):
     """The peer can't be reached, or accepts no delivery at all from this sender now. `refused_us` is True if the peer
-    answered and refused this sender, for example its login. Such an attempt does not count towards the maximum number
-    of attempts."""
+    answered and refused this sender, for example its login. An attempt with `refused_us` does not count towards the
+    maximum number of attempts; any other attempt counts."""
 
     def __init__(self, text: str, code: int | None = None, *, refused_us: bool = False) -> None:
         super().__init__(text, code)

@@ -36,7 +36,7 @@ from entrypoints.wiring.ingest import Ingest
 from entrypoints.wiring.mail import MailFolderReading
 from entrypoints.wiring.node import NodeLists
 from entrypoints.wiring.storage import storage
-from entrypoints.wiring.web import Web
+from entrypoints.wiring.web_access import Web
 
 
 class Core(Provider):
