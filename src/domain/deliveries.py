@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.text import one_line
+from domain.safe_text import one_line
 
 # `skipped`: a rule decided against sending, and `error` names it.
 Status = Literal["pending", "sent", "failed", "skipped"]

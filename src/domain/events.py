@@ -18,7 +18,7 @@ from domain.body_decoding import Undecodable, decoded
 from domain.broker_messages import Message
 from domain.event_identity import origin_of
 from domain.nesting_limit import MAX_DEPTH, too_deep
-from domain.time_formats import is_number, since_1970
+from domain.unix_times import is_number, since_1970
 
 # Event times are accepted up to this far ahead of the broker's time; beyond it the broker's time is used instead. A
 # sign-out with a time in the far future would otherwise lock its user out until then.

@@ -29,8 +29,8 @@ from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
 from entrypoints.file_descriptors import BACKLOG, WARN_BELOW, Descriptors, raised_limit, share_out
 from entrypoints.prepare_database import StartRefused, prepare
+from entrypoints.settings.entrypoint_settings import ServerSettings
 from entrypoints.settings.loader import Settings
-from entrypoints.settings.sections import ServerSettings
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from adapters.clock import SystemClock
 from adapters.memory.backplane import MemoryBackplane
 from application.counters import Counters
 from application.inbox.follow_changes import FollowChanges
-from application.inbox.read_muted import Pace, ReadMuted
+from application.inbox.mark_muted_read import MarkMutedRead, Pace
 from application.inbox.set_preferences import SetPreferences
 from application.ports.inboxes import MutedUnread
 from domain.notification_state import StateChange
@@ -190,17 +190,17 @@ async def test_unread_notifications_of_muted_types_are_found_and_marked_read(sto
     await stores.preferences.put("bob", Preferences(muted_types=("y",)), NOW)
     await stores.preferences.put("eve", Preferences(email_notifications=False), NOW)
     assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread(("ada",), None)
-    marked = await stores.inboxes.read_muted("ada", 3, later(1))
+    marked = await stores.inboxes.mark_muted_read("ada", 3, later(1))
     assert [(one.seq, one.changed, one.kind, one.read) for one in marked.entries] == [
         (seq, 6, "read", True) for seq in (5, 4, 3)
     ]
     assert marked.unread == 2
-    assert len((await stores.inboxes.read_muted("ada", 3, later(1))).entries) == 1
-    assert (await stores.inboxes.read_muted("ada", 3, later(1))).entries == ()
+    assert len((await stores.inboxes.mark_muted_read("ada", 3, later(1))).entries) == 1
+    assert (await stores.inboxes.mark_muted_read("ada", 3, later(1))).entries == ()
     assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread((), None)
     assert await stores.inboxes.unread_by_type("ada") == {"b": 1}
-    assert (await stores.inboxes.read_muted("nobody", 3, later(1))).entries == ()
-    assert (await stores.inboxes.read_muted("eve", 3, later(1))).entries == ()
+    assert (await stores.inboxes.mark_muted_read("nobody", 3, later(1))).entries == ()
+    assert (await stores.inboxes.mark_muted_read("eve", 3, later(1))).entries == ()
     for user in ("ada", "bob", "eve"):
         await check_counters(stores, user)
 
@@ -210,7 +210,7 @@ async def test_a_muted_notification_that_its_user_marked_unread_stays_unread(sto
     (entry,) = (await record(stores.store, direct("a1", "ada", type="a"))).entries
     await stores.inboxes.change("ada", entry.id, "unread", later(1))
     assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread((), None)
-    assert (await stores.inboxes.read_muted("ada", 10, later(2))).entries == ()
+    assert (await stores.inboxes.mark_muted_read("ada", 10, later(2))).entries == ()
     assert await stores.inboxes.unread("ada") == 1
 
 
@@ -240,7 +240,7 @@ async def test_node_start_marks_muted_notifications_read_and_notifies_sessions(s
         await stores.preferences.put(user, Preferences(muted_types=("a",)), NOW)
     pace = Pace(users=2, notifications=3, pause_s=0)
     clock = SystemClock()
-    await asyncio.gather(*(ReadMuted(stores.inboxes, backplane, clock, counters, pace).run() for _ in range(nodes)))
+    await asyncio.gather(*(MarkMutedRead(stores.inboxes, backplane, clock, counters, pace).run() for _ in range(nodes)))
     assert counters.marked == {"read": 36}
     assert len(heard.entries) == 36
     assert {entry.kind for entry in heard.entries} == {"read"}
@@ -272,7 +272,7 @@ async def test_stored_counters_equal_counted_rows_after_random_operations(stores
                 )
                 await stores.preferences.put("ada", wishes, later(step))
             case 1:
-                await stores.inboxes.read_muted("ada", 2, later(step))
+                await stores.inboxes.mark_muted_read("ada", 2, later(step))
             case 2 if rows := await kept(stores):
                 mark: StateChange = chance.choice(("read", "unread", "archived"))
                 await stores.inboxes.change("ada", chance.choice(rows).id, mark, later(step))

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from entrypoints.server import listening_address
-from entrypoints.settings.sections import ServerSettings
+from entrypoints.settings.entrypoint_settings import ServerSettings
 from tests.e2e.conftest import StartServer
 from tests.support.service import free_port
 

@@ -18,8 +18,8 @@ import pytest
 import uvloop
 
 from adapters.mail.mailer import Unrenderable
+from adapters.mail.render_client import MAX_BATCH_SIZE, ProcessRenderer
 from adapters.mail.render_process import LIFETIME_FACTOR
-from adapters.mail.renderer import MAX_BATCH_SIZE, ProcessRenderer
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
@@ -363,7 +363,7 @@ class TestClosing:
 # A server that is going to be killed: it renders one template and prints the process id, then renders the others.
 SERVER = """
 import asyncio, sys
-from adapters.mail.renderer import ProcessRenderer
+from adapters.mail.render_client import ProcessRenderer
 from tests.integration.test_mail_renderer import item
 
 async def main(folder, limit, patience, *templates):

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from adapters.memory.throttle import MemoryThrottle
 from adapters.redis.backplane import RedisBackplane
-from adapters.redis.commands import RedisUnavailable
+from adapters.redis.command_types import RedisUnavailable
 from adapters.redis.connections import COMMAND_TIMEOUT_S, Connections
 from adapters.redis.presence import RedisPresence
 from adapters.redis.settings import RedisSettings

@@ -18,10 +18,10 @@ from domain.positions import read_cursor
 from domain.protocol.commands import read_command
 from domain.protocol.herald_v1 import sse_block
 from domain.protocol.plain_envelopes import data_text
+from domain.safe_text import one_line
 from domain.setting_declarations import masked
 from domain.source_patterns import as_regex
 from domain.streams import Content
-from domain.text import one_line
 from domain.text_templates import fill, validate_template
 from domain.verbatim_fields import VerbatimFields
 from herald_client.addresses import without_secrets

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.telemetry.logs import set_up_logs
-from domain.text import visible
+from domain.safe_text import visible
 from entrypoints.cli.explain import explain
 from entrypoints.cli.http_client import RequestFailed
 from entrypoints.cli.main import main

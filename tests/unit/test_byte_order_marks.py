@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.mail.rendering import fault_in_templates
-from adapters.setting_files import pem
+from adapters.mail.jinja_rendering import fault_in_templates
+from adapters.path_setting_parsers import pem
 from domain.events import read_event
 from entrypoints.cli.publish import as_event
 from entrypoints.profiles.loader import read_file

@@ -7,7 +7,7 @@ from application.live.addresses import addresses
 from domain.endpoints import HERALD_V1_PATHS, RESERVED_SEGMENTS
 from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import read_profile
-from entrypoints.profiles.compatibility import compatibility
+from entrypoints.profiles.backward_compatibility import compatibility
 from entrypoints.profiles.loader import SHIPPED, file_table, shipped, shipped_table
 
 FEED = '[feeds.news]\naccess = "public"\n'

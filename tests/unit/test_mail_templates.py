@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.mail.jinja_rendering import MAX_MAIL_CHARS, Templates, fault_in_templates
 from adapters.mail.mailer import Unrenderable
 from adapters.mail.render_protocol import Request
-from adapters.mail.rendering import MAX_MAIL_CHARS, Templates, fault_in_templates
 from adapters.mail.shipped_templates import CHANNEL_TEMPLATES, is_shipped
 from adapters.mail.template_filters import FILTERS
 from application.ports.mail_folder import RenderedMail

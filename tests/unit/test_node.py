@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from application.operations.background_task import BackgroundTask
 from application.operations.health import HealthPolicy, ReportHealth
 from application.operations.node import Node
-from application.operations.services import BackgroundTask
 from application.ports.health_check import CheckResult
 from application.ports.service import Phase, Service
 from tests.support.core import HandClock

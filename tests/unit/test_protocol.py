@@ -15,8 +15,8 @@ from domain.protocol import herald_v1 as protocol
 from domain.protocol.commands import Resume, read_command
 from domain.protocol.entry_kinds import View, protocol_text
 from domain.protocol.herald_v1 import CloseCode, CloseReason, sse_block
-from domain.protocol.plain_stream import PlainMessages
-from entrypoints.profiles.compatibility import compatibility
+from domain.protocol.plain_stream_messages import PlainMessages
+from entrypoints.profiles.backward_compatibility import compatibility
 from tests.support.core import NOW, entry, events_in
 from tests.unit.test_events import JSON
 

@@ -19,7 +19,7 @@ from adapters.rabbitmq.buffer import BATCH_BYTES, MAX_BATCH_SIZE, Buffer
 from adapters.rabbitmq.connection_parameters import address, tls_context
 from adapters.rabbitmq.frame_repair import decodable
 from adapters.rabbitmq.messages import message_of
-from adapters.rabbitmq.outages import outage
+from adapters.rabbitmq.outage_errors import outage
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.wire import Wire

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.sql import records
-from adapters.sql.notification_state import STATE, changed_values, in_state, state_values
+from adapters.sql import stream_row_mappings
 from adapters.sql.queries import broadcasts, feeds, inboxes, notifications
 from adapters.sql.row_mapping import RowMapping
+from adapters.sql.state_columns import STATE, changed_values, in_state, state_values
 from domain.notification_state import TRANSITIONS, UNREAD, NotificationState
 from tests.support.core import NOW
 
@@ -62,12 +62,12 @@ def test_a_column_may_not_follow_a_nested_mapping() -> None:
 @pytest.mark.parametrize(
     ("mapping", "table"),
     [
-        (records.NOTIFICATION, notifications),
-        (records.BROADCAST, broadcasts),
-        (records.INBOX_HEAD, inboxes),
-        (records.FEED_HEAD, feeds),
-        (records.INBOX_COUNTER, inboxes),
-        (records.FEED_COUNTER, feeds),
+        (stream_row_mappings.NOTIFICATION, notifications),
+        (stream_row_mappings.BROADCAST, broadcasts),
+        (stream_row_mappings.INBOX_HEAD, inboxes),
+        (stream_row_mappings.FEED_HEAD, feeds),
+        (stream_row_mappings.INBOX_COUNTER, inboxes),
+        (stream_row_mappings.FEED_COUNTER, feeds),
     ],
 )
 def test_every_mapping_names_columns_of_its_table_once(mapping: RowMapping[Any], table: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from adapters.http.api.list_parameters import moment
 from domain.errors import InvalidInput
 from domain.planning import plan
-from domain.time_formats import since_1970
+from domain.unix_times import since_1970
 from tests.support.core import message, table
 
 MOMENT = datetime(2026, 2, 28, 10, 30, tzinfo=UTC)

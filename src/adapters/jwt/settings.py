@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from adapters.setting_files import certificates, pem
+from adapters.path_setting_parsers import certificates, pem
 from domain.setting_declarations import Section, Setting
 from domain.setting_parsers import http_url, items, text, verbatim
 

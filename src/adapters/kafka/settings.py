@@ -4,7 +4,7 @@ import re
 import ssl
 from typing import Annotated, Any, Final, Literal
 
-from adapters.setting_files import file_path
+from adapters.path_setting_parsers import file_path
 from domain.setting_declarations import Section, Setting
 from domain.setting_parsers import choice, items, text, verbatim
 

@@ -9,14 +9,14 @@ from aiokafka.errors import KafkaError
 
 from adapters.kafka.batch_slot import BatchSlot
 from adapters.kafka.commits import partition_names
-from adapters.kafka.group_membership import Membership
+from adapters.kafka.group_consumer import Membership
 from adapters.kafka.group_start_offsets import GroupStartOffsets
 from adapters.kafka.recreated_topics import Recreated
 from adapters.kafka.settings import KafkaSettings, client_options
 from adapters.kafka.stall_detection import Stalled
 from adapters.kafka.timing import Timing
 from adapters.kafka.topic_patterns import Topics
-from adapters.reconnect import ReconnectDelay
+from adapters.reconnect_delay import ReconnectDelay
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import StoreUnavailable

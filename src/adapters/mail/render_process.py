@@ -19,9 +19,9 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from adapters.mail.jinja_rendering import Templates
 from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.render_protocol import Answer, Request, frame
-from adapters.mail.rendering import Templates
 
 # Maximum size of the address space in bytes. Python and Jinja need a tenth of it.
 MAX_MEMORY_BYTES: Final = 512 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, Literal
 
-from adapters.setting_files import file_path, folder_path
+from adapters.path_setting_parsers import file_path, folder_path
 from domain.email_addresses import as_address, fault_in_address, split_mailbox
 from domain.setting_declarations import Section, Setting
 from domain.setting_parsers import choice, host_name, port_number, seconds, text, verbatim, whole

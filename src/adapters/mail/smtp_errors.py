@@ -9,7 +9,7 @@ from aiosmtplib import SMTPResponse, SMTPResponseException
 
 from application.delivery.channel import Deferred, NotSent, PeerUnavailable, Refused
 from domain.deliveries import MAX_REPLY_LENGTH
-from domain.text import one_line
+from domain.safe_text import one_line
 
 # The code with which a server may reply to any command before it closes the connection (RFC 5321, section 3.8).
 SHUTTING_DOWN: Final = 421

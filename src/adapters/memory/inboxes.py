@@ -65,7 +65,7 @@ class MemoryInboxes:
         with_unread = tuple(user for user in searched if self._has_muted_unread(user))
         return MutedUnread(with_unread, searched[-1] if len(searched) == limit else None)
 
-    async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
+    async def mark_muted_read(self, user: str, limit: int, now: datetime) -> StateChanged:
         inbox = self._inbox(user)
         return _change_newest(inbox, "read", self._is_muted_unread(user), inbox.last, limit, now)
 

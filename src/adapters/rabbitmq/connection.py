@@ -13,7 +13,7 @@ from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 from adapters.rabbitmq.buffer import Buffer
 from adapters.rabbitmq.connection_parameters import address
 from adapters.rabbitmq.messages import message_of
-from adapters.rabbitmq.outages import Silent, outage
+from adapters.rabbitmq.outage_errors import Silent, outage
 from adapters.rabbitmq.probes import Watch, retrieve_exception
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing
@@ -57,7 +57,7 @@ class Link:
 
     async def run(self) -> NoReturn:
         """Connects and receives messages until a fault, and raises the fault. The caller must call `leave` afterwards.
-        A fault can be a CancelledError, which aiormq raises for some lost connections (see outages.py)."""
+        A fault can be a CancelledError, which aiormq raises for some lost connections (see outage_errors.py)."""
         # A cancelled call of aiormq may return a result nevertheless, or raise the fault of a connection that ends
         # meanwhile. So every call runs in a task of its own, which ends with the socket at the latest.
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._start_consuming())]

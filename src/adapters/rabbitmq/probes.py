@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from aiormq import Channel
 from aiormq.abc import AbstractChannel
 
-from adapters.rabbitmq.outages import Silent
+from adapters.rabbitmq.outage_errors import Silent
 from adapters.rabbitmq.timing import Timing
 
 

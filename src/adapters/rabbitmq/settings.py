@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final
 
-from adapters.setting_files import file_path
+from adapters.path_setting_parsers import file_path
 from domain.setting_declarations import Section, Setting
 from domain.setting_parsers import host_name, port_number, switch, text, verbatim, whole
 

@@ -6,14 +6,14 @@ from typing import Final, NamedTuple, cast
 
 import structlog
 
+from adapters.rabbitmq.bound_queue import RabbitQueue
 from adapters.rabbitmq.buffer import Buffer
 from adapters.rabbitmq.connection import Link
 from adapters.rabbitmq.connection_parameters import tls_context
-from adapters.rabbitmq.outages import outage
-from adapters.rabbitmq.queue import RabbitQueue
+from adapters.rabbitmq.outage_errors import outage
 from adapters.rabbitmq.settings import RabbitSettings
 from adapters.rabbitmq.timing import Timing
-from adapters.reconnect import ReconnectDelay
+from adapters.reconnect_delay import ReconnectDelay
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from adapters.redis.commands import RedisUnavailable
+from adapters.redis.command_types import RedisUnavailable
 from adapters.redis.connections import Connections
 from adapters.redis.subscriber import NODE_PREFIX, Subscriber
 from adapters.redis.wire import (

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as Unanswered
 
 from adapters.coalescer import Coalescer
-from adapters.redis.commands import MAX_BATCH_SIZE, Command, RedisUnavailable
+from adapters.redis.command_types import MAX_BATCH_SIZE, Command, RedisUnavailable
 from adapters.redis.settings import RedisSettings
 from application.ports.store import Store
 

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final
 
-from adapters.setting_files import file_path
+from adapters.path_setting_parsers import file_path
 from domain.setting_declarations import Section, Setting
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")

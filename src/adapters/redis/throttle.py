@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from adapters.redis.commands import RedisUnavailable
+from adapters.redis.command_types import RedisUnavailable
 from adapters.redis.connections import Connections
 from application.ports.store import StoreUnavailable
 from application.ports.throttle import Rate, Throttle

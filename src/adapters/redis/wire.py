@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from adapters.redis.commands import Command
+from adapters.redis.command_types import Command
 from domain.protocol.entry_kinds import ENTRY_KINDS
 from domain.streams import Entry, SignOut, StreamEntry, StreamName
 

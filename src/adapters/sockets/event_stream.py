@@ -10,8 +10,8 @@ from litestar import Request, Response
 from litestar.response import Stream
 
 from adapters.sockets.litestar_handshake import handshake_of
-from adapters.web.connection import log_opened, record_end
 from adapters.web.origins import Origins
+from adapters.web.websocket_connection import log_opened, record_end
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
 from application.counters import Counters

@@ -17,7 +17,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.litestar_socket import LitestarSocket
 from adapters.web.refusals import NOT_FOUND
-from adapters.web.socket_gate import SocketGate
+from adapters.web.serve_socket import SocketGate
 from application.live.addresses import Address
 from domain.endpoints import HERALD_V1_PATHS
 from domain.routes import RouteTable

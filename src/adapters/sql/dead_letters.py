@@ -9,10 +9,10 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy import delete, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import decode_dead_letter
+from adapters.sql.batch_rows import decode_dead_letter
 from adapters.sql.database import Database
+from adapters.sql.open_repository import open_repository
 from adapters.sql.queries import letters
-from adapters.sql.repository import open_repository
 from adapters.sql.tables import DeadLetterRow
 from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 

@@ -21,9 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
-from adapters.sql.notification_state import changed_values, in_state
 from adapters.sql.queries import Queries, inboxes, notifications, preferences
-from adapters.sql.records import INBOX_HEAD, NOTIFICATION
+from adapters.sql.state_columns import changed_values, in_state
+from adapters.sql.stream_row_mappings import INBOX_HEAD, NOTIFICATION
 from application.ports.inboxes import InboxPage, MutedUnread, StateChanged
 from domain.notification_state import TRANSITIONS, UNREAD, StateChange
 from domain.notifications import Notification, NotificationFilter
@@ -140,7 +140,7 @@ class SqlInboxes:
         users = tuple(row.user_id for row in rows if row.has_unread)
         return MutedUnread(users, rows[-1].user_id if len(rows) == limit else None)
 
-    async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
+    async def mark_muted_read(self, user: str, limit: int, now: datetime) -> StateChanged:
         async def store(connection: AsyncConnection) -> StateChanged:
             head = await self._lock_inbox(connection, user)
             muted = await connection.scalar(_MUTED_TYPES, {"user": user})

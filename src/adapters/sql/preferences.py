@@ -8,8 +8,8 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
+from adapters.sql.open_repository import open_repository
 from adapters.sql.queries import preferences as preferences_table
-from adapters.sql.repository import open_repository
 from adapters.sql.tables import PreferencesRow
 from application.ports.clock import IdFactory
 from domain.preferences import DEFAULT, Preferences

@@ -33,8 +33,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import CompoundSelect
 from sqlalchemy.types import TypeEngine
 
-from adapters.sql.records import BROADCAST, FEED_COUNTER, FEED_HEAD, INBOX_COUNTER, INBOX_HEAD, NOTIFICATION
 from adapters.sql.row_mapping import RowMapping
+from adapters.sql.stream_row_mappings import BROADCAST, FEED_COUNTER, FEED_HEAD, INBOX_COUNTER, INBOX_HEAD, NOTIFICATION
 from adapters.sql.tables import (
     AttemptRow,
     BroadcastRow,

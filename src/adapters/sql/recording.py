@@ -14,12 +14,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Arrivals, Batch, Counter, StreamRows
+from adapters.sql.batch_rows import Arrivals, Batch, Counter, StreamRows
 from adapters.sql.delivery_rows import delivery_preferences
 from adapters.sql.dialects.dialect import DeliveryWriting, Writing
-from adapters.sql.origin_records import add_deliveries, store_dead_letters
+from adapters.sql.letters_and_deliveries import add_deliveries, store_dead_letters
 from adapters.sql.queries import Queries
-from adapters.sql.records import FEED_COUNTER, INBOX_COUNTER
+from adapters.sql.stream_row_mappings import FEED_COUNTER, INBOX_COUNTER
 from application.delivery.send_decision import new_delivery
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded

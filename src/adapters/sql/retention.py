@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
 from adapters.sql.delivery_rows import PENDING, WAITING
-from adapters.sql.notification_state import in_state
 from adapters.sql.queries import attempts, broadcasts, deliveries, feeds, inboxes, letters, notifications
+from adapters.sql.state_columns import in_state
 from application.ports.retention import Keep, Keeping, Pruned
 from domain.notification_state import UNREAD
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final, Literal, TypeAlias
 
-from adapters.setting_files import check_certificates
+from adapters.path_setting_parsers import check_certificates
 from domain.setting_declarations import Section, Setting
 from domain.setting_parsers import choice, whole
 

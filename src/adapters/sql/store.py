@@ -10,14 +10,14 @@ from typing import Any, Final
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Batch
+from adapters.sql.batch_rows import Batch
 from adapters.sql.database import Database
 from adapters.sql.dialects.selection import delivery_writing_for, writing_for
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import AlreadyStored, MissingCounters, Recording
-from adapters.sql.records import BROADCAST, FEED_HEAD, INBOX_HEAD, NOTIFICATION, Broadcast
 from adapters.sql.store_requests import StoreRequests
 from adapters.sql.stream_pages import Pages
+from adapters.sql.stream_row_mappings import BROADCAST, FEED_HEAD, INBOX_HEAD, NOTIFICATION, Broadcast
 from adapters.sql.tables import StateRow
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded, StoreUnavailable, StreamPage

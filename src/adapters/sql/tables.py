@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from adapters.sql.notification_state import state_predicate
+from adapters.sql.state_columns import state_predicate
 from domain.notification_state import UNREAD
 
 _NAMES = {

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import structlog
 
-from domain.text import visible
+from domain.safe_text import visible
 
 
 def set_up_logs(style: str, level: str, service: str, node: str) -> None:

@@ -13,7 +13,7 @@ from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Outcome
 from domain.deliveries import MAX_REPLY_LENGTH, Attempt, Delivery, Result
 from domain.email_addresses import masked, masked_in
-from domain.text import one_line
+from domain.safe_text import one_line
 
 log = structlog.get_logger(__name__)
 

@@ -12,13 +12,13 @@ from application.delivery.channel import Channel, Prepared, Refusal, TemplateMis
 from application.delivery.dispatch_policy import DispatchPolicy
 from application.delivery.outcome_recorder import OutcomeRecorder
 from application.delivery.send_decision import Decide, Send
-from application.delivery.usable_templates import UsableTemplates
+from application.delivery.template_availability import UsableTemplates
 from application.log_context import bind_delivery
 from application.ports.clock import Clock
 from application.ports.deliveries import Claim, Deliveries, Outcome
 from application.ports.store import StoreUnavailable
 from domain.deliveries import MAX_REPLY_LENGTH
-from domain.text import one_line
+from domain.safe_text import one_line
 
 log = structlog.get_logger(__name__)
 

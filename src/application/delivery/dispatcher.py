@@ -15,7 +15,7 @@ from application.delivery.deliver_claim import DeliverClaim
 from application.delivery.dispatch_policy import DispatchPolicy
 from application.delivery.outcome_recorder import OutcomeRecorder
 from application.delivery.send_decision import Decide, decide
-from application.delivery.usable_templates import UsableTemplates
+from application.delivery.template_availability import UsableTemplates
 from application.ports.clock import Clock
 from application.ports.deliveries import Deliveries
 from application.ports.store import StoreUnavailable

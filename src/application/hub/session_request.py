@@ -4,7 +4,7 @@ import msgspec
 
 from domain.identity import Identity
 from domain.protocol.entry_kinds import View
-from domain.protocol.plain_stream import PlainMessages
+from domain.protocol.plain_stream_messages import PlainMessages
 from domain.streams import StreamName
 
 

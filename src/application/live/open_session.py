@@ -12,7 +12,7 @@ from application.ports.clock import IdFactory
 from application.ports.store import Store
 from domain.positions import read_cursor
 from domain.protocol.entry_kinds import View
-from domain.protocol.plain_stream import PlainMessages
+from domain.protocol.plain_stream_messages import PlainMessages
 from domain.routes import RouteTable
 
 # The range of the reconnection time for event streams: random, so that those of one node do not reconnect together.

@@ -99,7 +99,7 @@ class Inboxes(Protocol):
         Ignores notifications whose state their user has changed since they arrived, for example back to unread.
         """
 
-    async def read_muted(self, user: str, limit: int, now: datetime) -> StateChanged:
+    async def mark_muted_read(self, user: str, limit: int, now: datetime) -> StateChanged:
         """Marks as read the newest `limit` of the unread notifications that find_muted_unread searches for, in this
         user's inbox. All get one position. The entries in the result are ordered newest first.
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from domain.text import visible
+from domain.safe_text import visible
 from entrypoints.cli.http_client import Client, RequestFailed, client_from_settings, client_options, path_segment
 
 PATH: Final = "/api/v1/notifications"

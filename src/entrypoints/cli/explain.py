@@ -8,14 +8,14 @@ from uuid import UUID
 from domain.broker_messages import Message
 from domain.endpoints import Endpoint
 from domain.events import Event, Unreadable, read_event
-from domain.missing_fields import unfilled_templates
+from domain.missing_field_warnings import unfilled_templates
 from domain.planning import Plan, plan
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.herald_v1 import sse_block
 from domain.protocol.plain_envelopes import plain_text, to_rfc3339
 from domain.routes import RouteTable
+from domain.safe_text import visible
 from domain.streams import Content, Entry, feed_stream, inbox_of
-from domain.text import visible
 
 # The id of events without an id of their own. In the server, such an event is identified by its position at the broker.
 NO_ID: Final = "herald-explain"

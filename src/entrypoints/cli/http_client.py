@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 import msgspec
 
-from domain.text import visible
+from domain.safe_text import visible
 from entrypoints.settings.loader import read
 
 if TYPE_CHECKING:

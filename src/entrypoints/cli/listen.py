@@ -6,8 +6,8 @@ import sys
 
 import click
 
+from domain.safe_text import visible
 from domain.setting_parsers import items
-from domain.text import visible
 from entrypoints.cli.http_client import TOKEN_HELP
 from entrypoints.settings.loader import read
 

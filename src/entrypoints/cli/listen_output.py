@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from domain.text import visible
+from domain.safe_text import visible
 from herald_client import Away, Batch, Hello, Listener
 
 # A command that was ended by a signal has this exit code plus the number of the signal, as in shells.

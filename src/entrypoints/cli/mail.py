@@ -18,7 +18,7 @@ from domain.event_limits import Limits
 from domain.events import Unreadable, read_event
 from domain.planning import plan
 from domain.routes import RouteTable
-from domain.text import visible
+from domain.safe_text import visible
 from entrypoints.cli.explain import NO_ID
 from entrypoints.profiles.loader import load_table
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
@@ -26,7 +26,7 @@ from entrypoints.settings.loader import Settings, read
 
 if TYPE_CHECKING:
     from adapters.mail.mime import Sender
-    from adapters.mail.renderer import ProcessRenderer
+    from adapters.mail.render_client import ProcessRenderer
 
 FOLDER: Final = "var/mail-preview"
 
@@ -98,7 +98,7 @@ async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: P
     Returns the number of mails written."""
     # Imported here, because importing Jinja takes a while and other commands do not need it.
     from adapters.mail.mime import sender_of
-    from adapters.mail.renderer import ProcessRenderer
+    from adapters.mail.render_client import ProcessRenderer
 
     renderer = ProcessRenderer(settings.mail.templates, profile_templates=[PROFILE_TEMPLATES])
     sender = sender_of(settings.smtp.sender)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from domain.routes import RoutesInvalid
-from domain.text import visible
+from domain.safe_text import visible
 from entrypoints.cli.db import db
 from entrypoints.cli.dead_letters import dead_letters
 from entrypoints.cli.deliveries import deliveries

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import click
 
 from domain.endpoints import Endpoint
-from domain.missing_fields import warnings_of_missing_fields
-from domain.recipient_lists import warnings_of_lists
+from domain.missing_field_warnings import warnings_of_missing_fields
+from domain.recipient_list_warnings import warnings_of_lists
 from domain.routes import Profile, Route, RoutesInvalid, RouteTable
 from domain.setting_parsers import items
 from entrypoints.channels import CHANNELS, check_channels

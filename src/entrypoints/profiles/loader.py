@@ -9,7 +9,7 @@ from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import make_profile, parse_document
 from entrypoints.brokers import BROKER_NAMES
 from entrypoints.channels import CHANNELS, OutboundChannel
-from entrypoints.profiles.compatibility import FILE, compatibility, with_references, with_topics
+from entrypoints.profiles.backward_compatibility import FILE, compatibility, with_references, with_topics
 from entrypoints.profiles.shipped_files import PROFILES
 from entrypoints.settings.loader import Settings, SettingsInvalid
 
@@ -44,7 +44,7 @@ def file_table(profile: Profile, file: str) -> RouteTable:
 
 
 def shipped_table(profiles: Iterable[Profile]) -> RouteTable:
-    """Returns the route table for these shipped profiles, with the endpoints of `compatibility.toml`."""
+    """Returns the route table for these shipped profiles, with the endpoints of `backward_compatibility.toml`."""
     return RouteTable(tuple(profiles), compatibility().endpoints)
 
 

@@ -17,7 +17,7 @@ from application.operations.retention_settings import RetentionSettings
 from domain.event_limits import Limits
 from domain.setting_declarations import Mode, Section, Setting, settings_of
 from entrypoints.brokers import BROKERS
-from entrypoints.settings.sections import ClientSettings, NodeSettings, RoutingSettings, ServerSettings
+from entrypoints.settings.entrypoint_settings import ClientSettings, NodeSettings, RoutingSettings, ServerSettings
 
 SectionT = TypeVar("SectionT", bound=Section)
 

@@ -8,8 +8,8 @@ from dishka import Provider, Scope, provide
 
 from application.access.limit_rate import Rates
 from application.access.rate_settings import RateSettings
+from application.inbox.mark_muted_read import Pace
 from application.inbox.mark_notifications import BulkChangePolicy
-from application.inbox.read_muted import Pace
 from application.ingest.handle_dead_letters import HandlingPolicy
 from application.ingest.ingest_events import RetryPolicy
 from application.ingest.note_duplicates import DuplicatesPolicy

@@ -29,12 +29,12 @@ from application.ports.store import Store
 from domain.routes import RouteTable
 from entrypoints.channels import CHANNELS, OutboundChannel, OutboundChannels
 from entrypoints.settings.loader import Settings
-from entrypoints.wiring.backplane import nodes
 from entrypoints.wiring.configuration import Configuration, provided, values
 from entrypoints.wiring.delivery import Delivery
 from entrypoints.wiring.ingest import Ingest
 from entrypoints.wiring.mail import MailFolderReading
 from entrypoints.wiring.node import NodeLists
+from entrypoints.wiring.node_connections import nodes
 from entrypoints.wiring.storage import storage
 from entrypoints.wiring.web_access import Web
 

@@ -27,7 +27,7 @@ def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
     """Returns the channel `email` and its dispatch policy. The channel sends mails to SMTP_HOST; if that is not set, it
     writes them to a folder."""
     from adapters.mail.channel import MailChannel
-    from adapters.mail.renderer import ProcessRenderer
+    from adapters.mail.render_client import ProcessRenderer
 
     smtp, mail = settings.smtp, settings.mail
     policy = DispatchPolicy(
@@ -55,7 +55,7 @@ def check_email(settings: Settings, table: ChannelTable) -> str | None:
     valid."""
     if settings.mail.templates is None and is_shipped(table.template, [PROFILE_TEMPLATES]):
         return None
-    from adapters.mail.rendering import fault_in_templates
+    from adapters.mail.jinja_rendering import fault_in_templates
 
     fault = fault_in_templates(settings.mail.templates, table.template, [PROFILE_TEMPLATES])
     return f"template: {fault}" if fault else None

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dishka import Provider, Scope, provide
 
 from application.delivery.dispatcher_service import DispatcherService
-from application.inbox.read_muted import ReadMuted
+from application.inbox.mark_muted_read import MarkMutedRead
 from application.ingest.ingest_events import ConsumeEvents
 from application.ingest.keep_bindings import KeepBindings
+from application.operations.background_task import BackgroundTask
 from application.operations.health import ReportHealth
 from application.operations.health_checks import CheckBackplane, CheckDraining, CheckSource, CheckStore, CheckTokens
+from application.operations.live_service import LiveService
 from application.operations.node import Node
 from application.operations.prune_store import PruneStore
-from application.operations.services import BackgroundTask, LiveService
 from application.ports.clock import Clock
 from application.ports.health_check import HealthCheck
 from application.ports.service import Service
@@ -25,7 +26,7 @@ class NodeLists(Provider):
     report_health = provide(ReportHealth)
     live = provide(LiveService)
     prune_store = provide(PruneStore)
-    read_muted = provide(ReadMuted)
+    mark_muted_read = provide(MarkMutedRead)
     check_store = provide(CheckStore)
     check_backplane = provide(CheckBackplane)
     check_draining = provide(CheckDraining)
@@ -36,7 +37,7 @@ class NodeLists(Provider):
         self,
         live: LiveService,
         prune_store: PruneStore,
-        read_muted: ReadMuted,
+        mark_muted_read: MarkMutedRead,
         deliveries: Sequence[DispatcherService],
         keep_bindings: KeepBindings,
         consumers: Sequence[ConsumeEvents],
@@ -45,7 +46,7 @@ class NodeLists(Provider):
         return [
             live,
             BackgroundTask("prune", prune_store.run),
-            BackgroundTask("read muted", read_muted.run),
+            BackgroundTask("mark muted read", mark_muted_read.run),
             *deliveries,
             keep_bindings,
             *consumers,

@@ -16,7 +16,7 @@ from application.ports.clock import Clock
 from application.ports.presence import Presence
 from application.ports.store import Store
 from application.ports.throttle import Throttle
-from entrypoints.settings.sections import NodeSettings
+from entrypoints.settings.entrypoint_settings import NodeSettings
 
 
 class RedisNodes(Provider):

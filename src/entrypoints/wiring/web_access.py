@@ -10,11 +10,11 @@ from adapters.http.auth import Caller
 from adapters.http.monitoring import About
 from adapters.sockets.event_stream import StreamGate
 from adapters.web.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
+from adapters.web.serve_socket import SocketGate
 from adapters.web.socket import SocketPolicy
-from adapters.web.socket_gate import SocketGate
 from entrypoints.file_descriptors import BACKLOG, raised_limit, share_out
+from entrypoints.settings.entrypoint_settings import ServerSettings
 from entrypoints.settings.loader import Settings
-from entrypoints.settings.sections import ServerSettings
 
 
 class Web(Provider):

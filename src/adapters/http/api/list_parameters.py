@@ -9,7 +9,7 @@ from litestar.params import Parameter
 
 from domain.errors import InvalidInput
 from domain.notifications import NotificationFilter
-from domain.time_formats import is_number, since_1970
+from domain.unix_times import is_number, since_1970
 
 MAX_LIST_LENGTH: Final = 100
 DEFAULT_LIST: Final = 20

@@ -10,8 +10,8 @@ from adapters.http.middleware.cross_origin import CrossOrigin
 from adapters.http.middleware.head_requests import HandleHeadAsGet
 from adapters.http.middleware.host_check import CheckHost
 from adapters.http.middleware.request_log import RequestLog
-from adapters.http.middleware.request_size_limits import LimitRequestSize
 from adapters.http.middleware.response_headers import AddSecurityHeaders
+from adapters.http.middleware.url_and_header_limits import LimitRequestSize
 from adapters.http.request_bodies import BodyLimits, LimitBodies
 from adapters.web.origins import Hosts, Origins
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter
+from adapters.sql.batch_rows import Arrivals, BatchedDeadLetter, Counter
 from application.ports.clock import IdFactory
 from application.ports.deliveries import Outcome
 from domain.deliveries import Delivery

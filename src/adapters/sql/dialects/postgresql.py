@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter, dead_letter_columns
-from adapters.sql.statements import statement
+from adapters.sql.batch_rows import Arrivals, BatchedDeadLetter, Counter, dead_letter_columns
+from adapters.sql.text_statement import statement
 from application.ports.clock import IdFactory
 from domain.protocol.plain_envelopes import data_text
 

@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeEngine
 from adapters.sql.delivery_rows import EMAIL, delivery_row, is_plain, options_text
 from adapters.sql.dialects.delivery_parameters import KEY_COLUMNS, outcome_row, qualified_origin_of
 from adapters.sql.dialects.dialect import Key
-from adapters.sql.statements import statement
+from adapters.sql.text_statement import statement
 from application.ports.deliveries import Outcome
 from domain.deliveries import Delivery
 

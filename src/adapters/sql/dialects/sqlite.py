@@ -11,11 +11,11 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger, Text
 
-from adapters.sql.batch import Arrivals, BatchedDeadLetter, Counter, dead_letter_columns
-from adapters.sql.notification_state import state_values
+from adapters.sql.batch_rows import Arrivals, BatchedDeadLetter, Counter, dead_letter_columns
 from adapters.sql.queries import broadcasts, inboxes, notifications
 from adapters.sql.queries import feeds as feeds_table
 from adapters.sql.queries import letters as letters_table
+from adapters.sql.state_columns import state_values
 from application.ports.clock import IdFactory
 from domain.protocol.plain_envelopes import data_text
 from domain.streams import Content

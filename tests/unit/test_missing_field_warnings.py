@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.missing_fields import unfilled_templates, warnings_of_missing_fields
+from domain.missing_field_warnings import unfilled_templates, warnings_of_missing_fields
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import EVERY, read_file, shipped
 from tests.support.core import ROUTE_CHANNELS

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.sql.batch import BatchedDeadLetter, identity
+from adapters.sql.batch_rows import BatchedDeadLetter, identity
 from adapters.sql.dialects.dialect import DeliveryWriting, Writing
 from application.ports.clock import IdFactory
 from domain.deliveries import Delivery

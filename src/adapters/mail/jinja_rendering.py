@@ -21,7 +21,7 @@ from adapters.mail.template_files import TemplateFiles
 from adapters.mail.template_filters import FILTERS
 from application.ports.mail_folder import RenderedMail
 from domain.events import decode_json
-from domain.text import one_line
+from domain.safe_text import one_line
 
 # Maximum size of the HTML of a mail, and of its plain text, in bytes. Mail clients cut messages of a tenth of that
 # size.

@@ -1,5 +1,5 @@
-"""Applies `compatibility.toml` to profiles, so that routes files and settings of earlier versions of Herald still
-work."""
+"""Applies `backward_compatibility.toml` to profiles, so that routes files and settings of earlier versions of Herald
+still work."""
 
 import tomllib
 from functools import cache
@@ -13,11 +13,12 @@ from domain.endpoints import Endpoint
 from domain.routes import Profile
 from entrypoints.settings.loader import Settings
 
-FILE: Final = "compatibility.toml"
+FILE: Final = "backward_compatibility.toml"
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The table `reference` of `compatibility.toml`: how a route that sends mails but has no key `reference` gets one.
+    """The table `reference` of `backward_compatibility.toml`: how a route that sends mails but has no key `reference`
+    gets one.
 
     In earlier versions, the key was in the route's table `email`, with the name `email_key`. If it is there, its value
     is used, otherwise `default`.
@@ -28,7 +29,7 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of `compatibility.toml`.
+    """The content of `backward_compatibility.toml`.
 
     `topics`: topics of routes and samples that a setting replaces; maps the topic to the key of the setting, for
     example `product-events` to `routing.products_topics`. `endpoints`: the endpoints of the five services that Herald
@@ -42,7 +43,7 @@ class Compatibility(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def compatibility() -> Compatibility:
-    """Returns the content of `compatibility.toml`, which is read once."""
+    """Returns the content of `backward_compatibility.toml`, which is read once."""
     text = (files("entrypoints.profiles") / FILE).read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Compatibility)
 

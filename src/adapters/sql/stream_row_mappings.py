@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from adapters.sql.batch import Counter
-from adapters.sql.notification_state import STATE
+from adapters.sql.batch_rows import Counter
 from adapters.sql.row_mapping import RowMapping
+from adapters.sql.state_columns import STATE
 from domain.notifications import Notification
 from domain.positions import Head
 from domain.streams import Content, Entry, feed_stream

@@ -7,9 +7,9 @@ import msgspec
 import structlog
 
 from adapters.web import refusals
-from adapters.web.connection import Connection, log_opened
 from adapters.web.origins import Origins
 from adapters.web.socket import ClientGone, FrameTooLarge, Socket, SocketPolicy
+from adapters.web.websocket_connection import Connection, log_opened
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
 from application.counters import Counters

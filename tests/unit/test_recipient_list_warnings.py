@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.recipient_lists import warnings_of_lists
+from domain.recipient_list_warnings import warnings_of_lists
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import EVERY, read_file, shipped
 

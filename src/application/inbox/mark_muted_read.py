@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Limits and pauses of ReadMuted, so that it puts little load on the store.
+    """Limits and pauses of MarkMutedRead, so that it puts little load on the store.
 
     - `users`: the maximum number of users that one statement searches.
     - `notifications`: the maximum number of notifications that are marked in one transaction.
@@ -34,7 +34,7 @@ class Pace(msgspec.Struct, frozen=True):
 PACE: Final = Pace()
 
 
-class ReadMuted:
+class MarkMutedRead:
     """Marks unread notifications as read if their user has muted their type. Runs once after the start of each node.
 
     Notifications of muted types are stored as read, but an earlier version of Herald stored them as unread, and nodes
@@ -83,7 +83,7 @@ class ReadMuted:
     async def _read(self, user: str) -> int:
         count = 0
         while True:
-            marked = await self._inboxes.read_muted(user, self._pace.notifications, self._clock.now())
+            marked = await self._inboxes.mark_muted_read(user, self._pace.notifications, self._clock.now())
             count += len(marked.entries)
             self._counters.marked["read"] += len(marked.entries)
             if marked.entries:

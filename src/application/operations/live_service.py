@@ -1,38 +1,13 @@
-"""Two kinds of services of a node: the hub with its backplane, and background tasks."""
-
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+"""The service that pushes entries to clients: the hub with its backplane."""
 
 import structlog
 
 from application.hub.hub import Hub
+from application.operations.background_task import BackgroundTask
 from application.ports.backplane import Backplane
 from application.ports.service import Phase, Service
 
 log = structlog.get_logger(__name__)
-
-
-class BackgroundTask(Service):
-    """A service that runs one coroutine function in the background, until the function returns or the service is
-    stopped."""
-
-    def __init__(
-        self, name: str, run: Callable[[], Coroutine[Any, Any, None]], phase: Phase = Phase.MAINTENANCE
-    ) -> None:
-        self.name = name
-        self.phase = phase
-        self._run = run
-        self._running: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self._running = asyncio.create_task(self._run(), name=self.name)
-
-    async def stop(self) -> None:
-        task, self._running = self._running, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 class LiveService(Service):
