@@ -5,6 +5,8 @@ import zlib
 from encodings.aliases import aliases
 from typing import Final
 
+from domain.dead_letter_reasons import DeadLetterReason
+
 # zlib's window bits for each compression. `deflate` has a zlib wrapper (RFC 9110, section 8.4.1.2); many producers send
 # it without one.
 _COMPRESSIONS: Final = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
@@ -32,7 +34,7 @@ class Undecodable(Exception):
     The text of the exception is the explanation for people.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
 

@@ -32,11 +32,13 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base class of the tables that configure an outbound channel in a route, such as `email`. The adapter of each
     channel defines a subclass, whose fields are the keys of the table.
 
-    `channel` is the name of the channel, and the key of the table in the route. The methods have no side effects. They
+    `channel` is the name of the channel, and the key of the table in the route. `help` describes the table in the
+    reference of routes files (see domain.routes_file_keys). The methods have no side effects. They
     are called when a routes file is read and when events are planned.
     """
 
     channel: ClassVar[str]
+    help: ClassVar[str] = "The table of an outbound channel."
 
     @classmethod
     def read(cls, value: object) -> "ChannelTable":

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from domain.routes_file_keys import INTERNAL, Name
+
 Transport: TypeAlias = Literal["ws", "sse"]
 
 # Default paths for clients of herald.v1 that are configured with only the address of the service.
@@ -34,29 +36,69 @@ _USER: Final = re.compile(rf"(query|path):({_PARAMETER})\Z")
 
 class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A path where clients connect, as declared in a profile, and what plain clients receive there. (Clients of
-    `herald.v1` receive the same at every endpoint.)
-
-    `name` is the label of the endpoint in metrics and logs. `user` is the place of the user id in the address:
-    `query:<parameter>` or `path:<parameter>`. If tokens are checked, the id must be that of the token's user. If
-    `feeds` is true, plain clients receive the feeds of `profile`. `inbox` selects the notifications of their user that
-    they receive: `none`, those made by routes of `profile` (`profile`), or `all`. If `profile` is not loaded, they
-    receive the feeds and notifications of all loaded profiles instead.
-
-    `connected` and `heartbeat` are the first and the periodic message of a plain event stream; if None, `{"type":
-    "connection"}` and `{"type": "heartbeat"}`. The server adds the fields `timestamp` and `cursor`, and `gap` to the
-    first message if entries may be missing. `description` says in the AsyncAPI document what plain clients receive.
+    `herald.v1` receive the same at every endpoint.) If `profile` is not loaded, plain clients receive the feeds and
+    notifications of all loaded profiles.
     """
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
-    path: str
-    transport: Transport
-    user: str | None = None
-    feeds: bool = True
-    inbox: Literal["none", "profile", "all"] = "none"
-    connected: dict[str, Any] | None = None
-    heartbeat: dict[str, Any] | None = None
-    description: str = ""
-    profile: str = ""
+    name: Annotated[
+        Name,
+        msgspec.Meta(
+            description="The label in metrics and logs, and the name of the channel in the AsyncAPI document:"
+            " lower-case letters, digits, `_` and `-`, at most 64. No two endpoints have the same."
+        ),
+    ]
+    path: Annotated[
+        str,
+        msgspec.Meta(
+            description="`/` and segments of letters, digits, `.`, `_`, `~` and `-`. The last segment may be the"
+            " parameter that names the user, in braces. Reserved are the paths below "
+            f"{', '.join(f'`/{segment}`' for segment in sorted(RESERVED_SEGMENTS))}."
+        ),
+    ]
+    transport: Annotated[Transport, msgspec.Meta(description="`ws`: WebSocket. `sse`: server-sent events.")]
+    user: Annotated[
+        str | None,
+        msgspec.Meta(
+            description='Where a client names its user: `"query:<parameter>"` or `"path:<parameter>"`. With'
+            " `HERALD_AUTH=jwt` the name must be the user of the token; without `user` only the token identifies the"
+            " user."
+        ),
+    ] = None
+    feeds: Annotated[
+        bool,
+        msgspec.Meta(description="Whether plain clients receive the feeds of this profile that they may read."),
+    ] = True
+    inbox: Annotated[
+        Literal["none", "profile", "all"],
+        msgspec.Meta(
+            description="Which notifications of their user plain clients receive. `none`: none. `profile`: those of"
+            " this profile's routes. `all`: those of all profiles."
+        ),
+    ] = "none"
+    connected: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(
+            description="SSE only: the first message. Herald adds `timestamp`, `cursor` and, if events may be missing,"
+            " `gap`.",
+            extra={"unset": '`{ type = "connection" }`'},
+        ),
+    ] = None
+    heartbeat: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(
+            description="SSE only: the message when nothing else was sent for `HERALD_HEARTBEAT_SECONDS`. Herald adds"
+            " `timestamp` and `cursor`.",
+            extra={"unset": '`{ type = "heartbeat" }`'},
+        ),
+    ] = None
+    description: Annotated[
+        str,
+        msgspec.Meta(
+            description="What plain clients receive, for the AsyncAPI document.",
+            extra={"unset": "made from the keys of the endpoint"},
+        ),
+    ] = ""
+    profile: Annotated[str, INTERNAL] = ""
 
     @property
     def query_parameter(self) -> str | None:

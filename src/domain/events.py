@@ -16,6 +16,7 @@ import msgspec
 
 from domain.body_decoding import Undecodable, decoded
 from domain.broker_messages import Message
+from domain.dead_letter_reasons import DeadLetterReason
 from domain.event_identity import origin_of
 from domain.nesting_limit import MAX_DEPTH, too_deep
 from domain.unix_times import is_number, since_1970
@@ -39,7 +40,7 @@ class Unreadable(Exception):
     dead letter with the `reason`, a code for programs, and the `detail`, an explanation for people.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail

@@ -8,6 +8,7 @@ import msgspec
 
 from domain.broker_messages import Message
 from domain.channel_tables import ChannelPlan, ChannelTable
+from domain.dead_letter_reasons import DeadLetterReason
 from domain.deliveries import Item, PlannedDelivery
 from domain.event_identity import origin_of
 from domain.event_limits import NO_LIMITS, Limits
@@ -72,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     route: Route | None = None
 
 
-def refused(plan: Plan, detail: str, reason: str = "refused_by_store") -> Plan:
+def refused(plan: Plan, detail: str, reason: DeadLetterReason = "refused_by_store") -> Plan:
     """Returns the plan with everything in it replaced by a dead letter, for an event that the store refuses. `reason`
     and `detail` are those of the dead letter. Raises ValueError if the plan has no `message`.
     """

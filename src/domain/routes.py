@@ -12,6 +12,7 @@ import msgspec
 
 from domain.channel_tables import ChannelTable
 from domain.endpoints import Endpoint, in_force, validate_together
+from domain.routes_file_keys import INTERNAL, Name, PayloadPath, TextTemplate
 from domain.source_patterns import as_regex, overlap
 from domain.streams import Envelope
 
@@ -36,77 +37,190 @@ class RoutesInvalid(Exception):
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The table `inbox` of a route: the templates of the title and the message that the inbox shows for an event."""
 
-    title: str
-    message: str = ""
+    title: Annotated[
+        TextTemplate,
+        msgspec.Meta(
+            description="The title of the notification: a [template](#templates). If the event lacks a field of it, the"
+            " title is made from the event's type: `order.created` becomes `Order created`."
+        ),
+    ]
+    message: Annotated[
+        TextTemplate,
+        msgspec.Meta(
+            description="The text below the title: a [template](#templates). If the event lacks a field of it, the"
+            " message is empty."
+        ),
+    ] = ""
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The declaration of a feed in a profile. `access` determines who may subscribe to it: `public` (everyone),
-    `signed-in` (every user), or `scope:<scope>` (callers with this scope).
-    """
+    """The declaration of a feed in a profile."""
 
-    access: str = SIGNED_IN
+    access: Annotated[
+        str,
+        msgspec.Meta(
+            description='Who may subscribe: `"public"` is everyone, `"signed-in"` every user, and `"scope:<scope>"`'
+            " every caller whose token has this scope."
+        ),
+    ] = SIGNED_IN
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule in a profile: which events it applies to, their audience, and their channels. A "path" is a dotted path to
-    a field of the payload.
+    """A rule in a profile: which events it applies to, their audience, and their channels.
 
-        source      pattern of the topics or routing keys of the events
-        type        required type of the events; None for any
-        users       paths of the users to notify; at each, a user id or a list of user ids
-        feed        feed for the event; with `users`, only if `otherwise` is "broadcast" and the event names no user
-        otherwise   what happens if no path in `users` leads to a user: a dead letter, a broadcast to `feed`, or nothing
-        tombstone   what happens to a Kafka record without a value: nothing, or a dead letter
-        id          path of the event's id, if the payload has no `event_id`
-        identity    "cloudevents": events with the same CloudEvents source and id are one event, whatever their topic
-        as_type     type that clients receive instead of the event's own
-        envelope    form in which plain clients receive the event
-        omit        names of payload fields that are neither stored nor sent to clients
-        inbox       templates of the title and the message in the inbox
-        reference   path of the value by which the delivery log finds the deliveries, such as an invoice number
-        sign_out    path of the user whose sessions end and whose tokens become invalid
-        profile     name of the profile that contains the route
-        channels    tables of outbound channels; in the file, each has its own key, the name of its channel
+    `profile` is the name of the profile that contains the route. `channels` are the tables of outbound channels; in the
+    file, each has its own key, the name of its channel.
     """
 
-    source: str
-    type: str | None = None
-    users: tuple[str, ...] = ()
-    feed: str | None = None
-    otherwise: Otherwise = "dead-letter"
-    tombstone: Tombstone = "ignore"
-    id: str | None = None
-    identity: Identity | None = None
-    as_type: str | None = None
-    envelope: Envelope = "event"
-    omit: tuple[str, ...] = ()
-    inbox: Inbox | None = None
-    reference: str | None = None
-    sign_out: str | None = None
-    profile: str = ""
-    channels: tuple[ChannelTable, ...] = ()
+    source: Annotated[
+        str,
+        msgspec.Meta(
+            title="pattern",
+            description="The topics or routing keys of the events: words separated by dots. `*` stands for one word,"
+            " `#` for any number of words, also none.",
+        ),
+    ]
+    type: Annotated[
+        str | None,
+        msgspec.Meta(description="Only events of this type.", extra={"unset": "any type"}),
+    ] = None
+    users: Annotated[
+        tuple[PayloadPath, ...],
+        msgspec.Meta(
+            description="The paths of the recipients. The value at each path is a user's id (a string or a whole"
+            " number), or a list of ids. An id that occurs several times counts once."
+        ),
+    ] = ()
+    feed: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="The feed that the event goes to; its name is declared in `[feeds.<name>]`. With `users`, the"
+            ' feed that `otherwise = "broadcast"` uses.'
+        ),
+    ] = None
+    otherwise: Annotated[
+        Otherwise,
+        msgspec.Meta(
+            description="What to do with an event that names no recipient. `dead-letter`: keep it as a dead letter."
+            " `broadcast`: send it to the feed. `drop`: ignore it."
+        ),
+    ] = "dead-letter"
+    tombstone: Annotated[
+        Tombstone,
+        msgspec.Meta(
+            description="What to do with a Kafka record without a value (a tombstone). `ignore`: count it, and nothing"
+            " else. `dead-letter`: keep it as a dead letter."
+        ),
+    ] = "ignore"
+    id: Annotated[
+        PayloadPath | None,
+        msgspec.Meta(
+            description="The path of the event's id, in payloads without `event_id`: see [Identity](#identity)."
+        ),
+    ] = None
+    identity: Annotated[
+        Identity | None,
+        msgspec.Meta(
+            description='`"cloudevents"`: events with the same CloudEvents source and id are one event, whatever their'
+            " topic. See [Identity](#identity).",
+            extra={"unset": "events of two topics are two events"},
+        ),
+    ] = None
+    as_type: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="The type that clients receive instead of the event's own.",
+            extra={"unset": "the event's type, else its source"},
+        ),
+    ] = None
+    envelope: Annotated[
+        Envelope,
+        msgspec.Meta(
+            description="The form in which plain clients receive the event. `raw`: the payload's own text. `typed`:"
+            " `{type, data}`. `event`: `{event_type, data}`. `flat`: the payload with `broadcastTimestamp`."
+        ),
+    ] = "event"
+    omit: Annotated[
+        tuple[Annotated[str, msgspec.Meta(title="name")], ...],
+        msgspec.Meta(
+            description="Fields of the payload, or of its `data`, that are neither stored nor sent to clients. Name the"
+            " list of recipients here: otherwise it is stored for every recipient."
+        ),
+    ] = ()
+    inbox: Annotated[
+        Inbox | None,
+        msgspec.Meta(
+            description="The title and the message of the notification: see [Inbox](#inbox).",
+            extra={"unset": "the title is the type"},
+        ),
+    ] = None
+    reference: Annotated[
+        PayloadPath | None,
+        msgspec.Meta(
+            description="The path of a value, such as an order number, by which the delivery log finds the deliveries"
+            " of the route (`order_id` in [rest.md](rest.md), `herald deliveries list --order`). It needs `email` or"
+            " another outbound channel.",
+            extra={"unset": "`order_id`, if the route has `email`"},
+        ),
+    ] = None
+    sign_out: Annotated[
+        PayloadPath | None,
+        msgspec.Meta(
+            description="The path of a user. The event ends this user's sessions, and the user's tokens that were"
+            " issued before it are refused."
+        ),
+    ] = None
+    profile: Annotated[str, INTERNAL] = ""
+    channels: Annotated[tuple[ChannelTable, ...], INTERNAL] = ()
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An example of an event in a profile. The front page can publish it, and checks of the profile use its payload."""
 
-    title: str
-    source: str
-    payload: Any
+    title: Annotated[str, msgspec.Meta(description="What the event means, as the front page shows it.")]
+    source: Annotated[str, msgspec.Meta(description="The topic or routing key of the event.")]
+    payload: Annotated[
+        Any,
+        msgspec.Meta(
+            description="The payload of the event, usually a table. `{user}` in its texts stands for the user of the"
+            " front page."
+        ),
+    ]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The contents of one routes file. `profile` is the name of the profile. `broker` is the name of the broker from
-    which its events come.
-    """
+    """The contents of one routes file."""
 
-    profile: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
-    routes: tuple[Route, ...]
-    broker: str = "kafka"
-    feeds: dict[str, Feed] = {}
-    samples: tuple[Sample, ...] = ()
-    endpoints: tuple[Endpoint, ...] = ()
+    profile: Annotated[
+        Name,
+        msgspec.Meta(
+            description="The name of the profile: lower-case letters, digits, `_` and `-`, at most 64. No two loaded"
+            " profiles have the same."
+        ),
+    ]
+    routes: Annotated[
+        tuple[Route, ...],
+        msgspec.Meta(description="The routes, at least one: see [Routes](#routes).", extra_json_schema={"minItems": 1}),
+    ]
+    broker: Annotated[
+        str,
+        msgspec.Meta(
+            description="The broker that the profile's events come from. `memory`: only events that are published over"
+            " HTTP. The routes of every profile receive these, too."
+        ),
+    ] = "kafka"
+    feeds: Annotated[
+        dict[str, Feed],
+        msgspec.Meta(description="The feeds that routes can send events to, by name: see [Feeds](#feeds)."),
+    ] = {}
+    samples: Annotated[
+        tuple[Sample, ...],
+        msgspec.Meta(description="Examples of events: see [Samples](#samples)."),
+    ] = ()
+    endpoints: Annotated[
+        tuple[Endpoint, ...],
+        msgspec.Meta(description="Where plain clients connect: see [Endpoints](#endpoints)."),
+    ] = ()
 
 
 def route_templates(route: Route) -> dict[str, str]:

@@ -4,8 +4,6 @@ A routes file is TOML. An unknown key, a value of the wrong type, and a pattern 
 The error text names the file, the route or endpoint, and the key.
 """
 
-import re
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,11 +11,15 @@ import msgspec
 
 from domain.channel_tables import ChannelTable
 from domain.endpoints import validate_endpoint, validate_together
+from domain.input_faults import find_fault
 from domain.preferences import MAX_TYPE_LENGTH
 from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
+from domain.routes_file_format import file_format
+from domain.routes_file_places import fault_of, place_of
 from domain.source_patterns import validate_pattern
 from domain.streams import validate_feed_name
 from domain.text_templates import validate_template
+from domain.toml_documents import NotToml, parse_toml
 
 
 def read_profile(
@@ -35,9 +37,9 @@ def parse_document(text: str, file: str) -> dict[str, Any]:
     TOML.
     """
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RoutesInvalid(f"{file}: this is not TOML: {error}") from None
+        return parse_toml(text)
+    except NotToml as error:
+        raise RoutesInvalid(f"{file}: {error}") from None
 
 
 def make_profile(
@@ -51,10 +53,12 @@ def make_profile(
     """
     try:
         profile = _convert(document, {table.channel: table for table in channels})
+        if brokers is not None and profile.broker not in brokers:
+            raise msgspec.ValidationError(f"Invalid value {profile.broker!r} - at `$.broker`")
     except msgspec.ValidationError as error:
-        raise RoutesInvalid(f"{file}: {_readable(str(error))}") from None
-    if brokers is not None and profile.broker not in brokers:
-        raise RoutesInvalid(f"{file}: broker: must be one of {', '.join(brokers)}, not {profile.broker!r}")
+        format_ = file_format(tuple(channels), None if brokers is None else tuple(brokers))
+        found = find_fault(document, format_) or fault_of(error)
+        raise RoutesInvalid(f"{file}: {place_of(found.path, document)}: {found.reason}") from None
     for name in profile.feeds:
         if fault := validate_feed_name(name) or _validate_access(profile.feeds[name].access):
             raise RoutesInvalid(f"{file}: feeds.{name}: {fault}")
@@ -82,7 +86,7 @@ def _convert(document: dict[str, Any], channels: Mapping[str, type[ChannelTable]
     tables: list[tuple[ChannelTable, ...]] = []
     for index, route in enumerate(routes):
         if "channels" in route:
-            raise msgspec.ValidationError(f"Object contains unknown field `channels` - at `$.routes[{index}]`")
+            raise msgspec.ValidationError(f"`channels` is not a key - at `$.routes[{index}]`")
         used = [key for key in route if key in channels]
         tables.append(tuple(_read_table(channels[key], route[key], f"routes[{index}].{key}") for key in used))
     own = [{key: value for key, value in route.items() if key not in channels} for route in routes]
@@ -149,17 +153,3 @@ def _validate_access(access: str) -> str | None:
     if access in (PUBLIC, SIGNED_IN) or (access.startswith("scope:") and access != "scope:"):
         return None
     return f"access: {access!r} is not 'public', 'signed-in' or 'scope:<scope>'"
-
-
-def _readable(error: str) -> str:
-    """Rewrites an error text of msgspec with the place first: `… - at `$.routes[0].envelope`` becomes `route 1:
-    envelope: …`.
-    """
-    text, _, path = error.partition(" - at `$")
-    path = re.sub(
-        r"\.?(routes|samples|endpoints)\[(\d+)\]",
-        lambda match: f"{match[1][:-1]} {int(match[2]) + 1}: ",
-        path.rstrip("`"),
-    )
-    place = path.replace("[...]", "").strip(".: ").replace(": .", ": ")
-    return f"{place}: {text}" if place else text

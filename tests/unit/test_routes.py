@@ -165,4 +165,6 @@ def test_the_broker_of_a_profile_must_be_registered() -> None:
     assert read_profile(text, "mine.toml", brokers=("kafka", "zeromq")).broker == "zeromq"
     with pytest.raises(RoutesInvalid) as caught:
         read_profile(text, "mine.toml", brokers=("kafka", "memory"))
-    assert str(caught.value) == "mine.toml: broker: must be one of kafka, memory, not 'zeromq'"
+    assert str(caught.value) == (
+        "mine.toml: broker: 'zeromq' is not possible; did you mean 'memory'? Possible values: 'kafka', 'memory'"
+    )

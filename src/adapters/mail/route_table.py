@@ -1,31 +1,46 @@
 """The table `email` of a route: which mails are sent for an event."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+import msgspec
 
 from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.deliveries import Item, subject_line
 from domain.email_addresses import as_address, fault_in_address
 from domain.events import Event, at_path, values_at
+from domain.routes_file_keys import PayloadPath, TextTemplate
 from domain.text_templates import fill
 from domain.user_ids import as_user
 from domain.verbatim_fields import VerbatimFields
 
 
 class EmailTable(ChannelTable, frozen=True):
-    """The table `email` of a route. It plans the mails of an event.
-
-    `to` is the dotted path of the payload field with the address, or with a list of addresses. `subject` is the text of
-    the subject, with payload fields in braces: `Invoice {number}`. `template` is the name of the HTML template. `user`,
-    if set, is the dotted path of the field with the id of the user whose preferences apply.
-    """
+    """The table `email` of a route. It plans the mails of an event."""
 
     channel: ClassVar[str] = "email"
+    help: ClassVar[str] = "A mail for each event: see [Mails](#mails) and [mail.md](mail.md)."
 
-    to: str
-    subject: str
-    template: str
-    user: str | None = None
+    to: Annotated[
+        PayloadPath, msgspec.Meta(description="The path of the address in the payload, or of a list of addresses.")
+    ]
+    subject: Annotated[
+        TextTemplate,
+        msgspec.Meta(
+            description="The subject: a [template](#templates). If the event lacks a field of it, the mail fails."
+        ),
+    ]
+    template: Annotated[
+        str,
+        msgspec.Meta(title="file", description="The file of the HTML template: see [mail.md](mail.md#templates)."),
+    ]
+    user: Annotated[
+        PayloadPath | None,
+        msgspec.Meta(
+            description="The path of the user whose preferences decide whether the mail is sent.",
+            extra={"unset": "no preferences apply"},
+        ),
+    ] = None
 
     @property
     def text_templates(self) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ import structlog
 
 from application.ports.clock import Clock
 from application.ports.store import Recorded, Store, StoreTimedOut, Unstorable
+from domain.dead_letter_reasons import DeadLetterReason
 from domain.fanout import Size, divided, size_of
 from domain.planning import Plan, refused
 
@@ -167,7 +168,7 @@ def _halve_recipients(parts: deque[Part]) -> bool:
     return True
 
 
-def _give_up(parts: deque[Part], error: Exception, reason: str) -> None:
+def _give_up(parts: deque[Part], error: Exception, reason: DeadLetterReason) -> None:
     """Replaces the first part, which has a single plan, by a part that stores the event as a dead letter, and removes
     the other parts of the same event. Raises the error if the first part contains only a dead letter: then the dead
     letter can't be stored either."""

@@ -1,5 +1,6 @@
 """`herald routes`: checks routes files, and shows how an event would be processed."""
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ from domain.setting_parsers import items
 from entrypoints.channels import CHANNELS, check_channels
 from entrypoints.cli.explain import explain
 from entrypoints.cli.input_files import content
-from entrypoints.profiles.loader import EVERY, file_table, read_file, shipped, shipped_table
+from entrypoints.profiles.loader import EVERY, file_table, read_file, shipped, shipped_table, written_format
+from entrypoints.profiles.schema import routes_schema
 from entrypoints.settings.loader import Settings, SettingsInvalid, read
 
 
@@ -90,6 +92,18 @@ def _check_broker(table: RouteTable) -> None:
             click.echo(line)
     except BrokerUnreachable as error:
         raise click.ClickException(str(error)) from None
+
+
+@routes.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of routes files, with which editors complete keys and mark mistakes.
+
+    \b
+    Example:
+      herald routes schema > routes.schema.json
+      # first line of shop.toml: #:schema ./routes.schema.json
+    """
+    click.echo(json.dumps(routes_schema(written_format()), indent=2, ensure_ascii=False))
 
 
 @routes.command("explain")

@@ -5,8 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import make_profile, parse_document
+from domain.routes_file_format import file_format
 from entrypoints.brokers import BROKER_NAMES
 from entrypoints.channels import CHANNELS, OutboundChannel
 from entrypoints.profiles.backward_compatibility import FILE, compatibility, with_references, with_topics
@@ -75,6 +78,11 @@ def read_file(path: str, channels: Sequence[OutboundChannel] = CHANNELS) -> Prof
     except ValueError:
         raise RoutesInvalid(f"{path!r}: this is the name of no file") from None
     return _read(text, path, channels)
+
+
+def written_format() -> type[msgspec.Struct]:
+    """Returns the struct type of routes files, with the brokers and channels of this version of Herald."""
+    return file_format(tuple(channel.table for channel in CHANNELS), BROKER_NAMES)
 
 
 def _read(text: str, file: str, channels: Sequence[OutboundChannel]) -> Profile:
